@@ -1,0 +1,1 @@
+"""What runs inside a hospital: reading its images, training on them, and nothing else leaves."""

@@ -1,0 +1,1 @@
+"""One door in for DICOM, PNG, JPEG, TIFF and NIfTI; one form out."""

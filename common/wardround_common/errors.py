@@ -1,0 +1,100 @@
+"""Every error that Wardround raises on purpose, and what a person should do about it.
+
+::
+
+    WardroundError
+    ├── StudyError        the study file is wrong                           exit 3
+    ├── DataError         a hospital's images or labels cannot be used      exit 4
+    │   ├── ImageRefused  one image file is refused, with a reason
+    │   └── LabelError    the labels are missing, unknown or contradictory
+    ├── PrivacyError      what is asked for would break a privacy promise   exit 5
+    ├── MessageError      a message does not follow the protocol            exit 6
+    ├── RoundError        a round cannot be completed                       exit 6
+    ├── ModelError        a model or its parameters do not fit              exit 6
+    └── StorageError      a file cannot be written, read or trusted         exit 7
+
+Only the shells (``cli.py``, ``app.py``) catch these, and only this tree: anything else is a bug and crashes loudly.
+
+What a hospital's error says stays in the hospital: the text may name a local file. The coordinator is told only
+``kind``, a fixed word for each class.
+"""
+
+from __future__ import annotations
+
+
+class WardroundError(Exception):
+    """What was wrong, where, and what to do about it, in words for a person."""
+
+    exit_code = 1
+    kind = "error"
+
+    def __init__(self, what: str, *, where: str = "", do: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.do = do
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n  → {self.do}" if self.do else text
+
+
+class StudyError(WardroundError):
+    """The study file is wrong."""
+
+    exit_code = 3
+    kind = "study"
+
+
+class DataError(WardroundError):
+    """A hospital's images or labels cannot be used."""
+
+    exit_code = 4
+    kind = "data"
+
+
+class ImageRefused(DataError):
+    """One image file is refused; ``reason`` is a short fixed word that scans count by."""
+
+    def __init__(self, reason: str, what: str, *, where: str = "", do: str = "") -> None:
+        super().__init__(what, where=where, do=do)
+        self.reason = reason
+
+
+class LabelError(DataError):
+    """The labels are missing, unknown or contradictory."""
+
+
+class PrivacyError(WardroundError):
+    """What is asked for would break a privacy promise."""
+
+    exit_code = 5
+    kind = "privacy"
+
+
+class MessageError(WardroundError):
+    """A message does not follow the protocol."""
+
+    exit_code = 6
+    kind = "message"
+
+
+class RoundError(WardroundError):
+    """A round cannot be completed."""
+
+    exit_code = 6
+    kind = "round"
+
+
+class ModelError(WardroundError):
+    """A model or its parameters do not fit."""
+
+    exit_code = 6
+    kind = "model"
+
+
+class StorageError(WardroundError):
+    """A file cannot be written, read or trusted."""
+
+    exit_code = 7
+    kind = "storage"

@@ -1,0 +1,1 @@
+"""What the coordinator runs: rounds, averaging, checkpoints, report. No torch, no images."""

@@ -1,0 +1,1 @@
+"""A federation on one machine, with the very code that hospitals and coordinator run."""

@@ -1,0 +1,78 @@
+"""Folders of synthetic hospitals: patients, series, DICOM files and the CSV of labels."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from wardround_simulation.phantoms.anatomy import draw_patient, render
+from wardround_simulation.phantoms.scanner import SCANNERS, Scanner, detector, expose, instance
+
+CLASSES = ("normal", "finding")
+
+
+def make_hospitals(
+    folder: Path, *, seed: int, hospitals: int = 4, patients: int = 400, images_per_patient: int = 1
+) -> None:
+    """Write ``hospital-a``, ``hospital-b`` and so on below ``folder``, each with a scanner of its own.
+
+    The same arguments give the same bytes, with the same versions of NumPy, pydicom and the codecs.
+
+    Args:
+        folder: made where it does not exist.
+        seed: of everything that is drawn.
+        hospitals: at most as many as there are ``SCANNERS``.
+        patients: patients of each hospital.
+        images_per_patient: every patient has one to so many images.
+    """
+    if not 1 <= hospitals <= len(SCANNERS):
+        raise ValueError(f"hospitals must be 1 to {len(SCANNERS)}, one for each scanner")
+    for scanner in SCANNERS[:hospitals]:
+        place = folder / f"hospital-{scanner.name.lower()}"
+        make_hospital(place, scanner, seed=seed, patients=patients, images_per_patient=images_per_patient)
+
+
+def make_hospital(
+    folder: Path, scanner: Scanner, *, seed: int, patients: int = 400, images_per_patient: int = 1
+) -> None:
+    """Write one hospital: ``PATIENT/series-1/1.dcm`` files and ``labels.csv`` with file, patient and label.
+
+    A patient's images depend on seed, scanner, the patient's number and label, not on how many patients there are.
+    """
+    if patients < 2:
+        raise ValueError("a hospital needs at least two patients, one of each class")
+    findings = min(max(round(scanner.prevalence * patients), 1), patients - 1)
+    has_finding = np.arange(patients) < findings
+    _generator(seed, scanner).shuffle(has_finding)
+
+    x, y = detector(scanner)
+    lines: list[tuple[str, str, str]] = []
+    for number in range(patients):
+        rng = _generator(seed, scanner, number)
+        pseudonym = f"{scanner.name}-{_digest(seed, scanner, number).hex()[:10]}"
+        finding = bool(has_finding[number])
+        patient = draw_patient(rng, has_finding=finding)
+        series = folder / pseudonym / "series-1"
+        series.mkdir(parents=True, exist_ok=True)
+        for image in range(1, int(rng.integers(1, images_per_patient + 1)) + 1):
+            values = expose(scanner, render(patient, rng, x, y), rng)
+            file = series / f"{image}.dcm"
+            dataset = instance(scanner, values, patient=pseudonym, series=1, number=image, seed=seed)
+            dataset.save_as(file, enforce_file_format=True)
+            lines.append((file.relative_to(folder).as_posix(), pseudonym, CLASSES[finding]))
+    with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("file", "patient", "label"))
+        writer.writerows(sorted(lines))
+
+
+def _digest(seed: int, scanner: Scanner, *numbers: int) -> bytes:
+    words = ":".join(("wardround phantom", str(seed), scanner.name, *map(str, numbers)))
+    return hashlib.sha256(words.encode()).digest()
+
+
+def _generator(seed: int, scanner: Scanner, *numbers: int) -> np.random.Generator:
+    return np.random.default_rng(int.from_bytes(_digest(seed, scanner, *numbers)[:16]))

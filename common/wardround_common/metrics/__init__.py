@@ -1,0 +1,10 @@
+"""How good a model is: exactly, from the scores of images, and pooled, from sums that hospitals can add.
+
+``Scores`` hold one group's labels and probabilities and give every metric with an interval (``measure``);
+``ScoreSums`` are what leaves a hospital. A metric that a group cannot have (one class only, no patient) is None with a
+reason: never an exception, never a silent 0.5.
+"""
+
+from wardround_common.metrics.scores import Scores as Scores
+from wardround_common.metrics.sums import ScoreSums as ScoreSums
+from wardround_common.metrics.sums import vector_length as vector_length

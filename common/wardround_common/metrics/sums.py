@@ -1,0 +1,197 @@
+"""Metrics from numbers that can be added over hospitals: what a coordinator that only sees sums can still know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround_common.errors import MessageError, ModelError
+from wardround_common.metrics.calibration import RELIABILITY_BINS, squared_errors
+from wardround_common.metrics.ranking import average_precision, mean_defined, roc_area
+from wardround_common.metrics.scores import check_scores, findings
+
+BINS = 1024  # equal ones over [0, 1]; a power of two, so that the bin of a float32 score is exact
+UNIT = 2.0**-20  # losses and squared errors are summed as whole multiples of it: sums do not depend on their order
+LOSS_LIMIT = 2.0**16  # nats; a larger loss of one image is counted as this
+COUNT_LIMIT = 2.0**40  # images; no federation has more, and sums of such counts do not overflow
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreSums:
+    """Sums over images that give pooled metrics without any one image's score; integers, so that adding is exact.
+
+    ``histograms`` int64 (findings, 2, 1024): how many images of the rest [0] and of the finding [1] have a score in
+    each bin; one finding of two classes, else each class against the rest. ``confusion`` int64 (classes, classes):
+    rows are true classes, columns the class with the highest probability (the first of equals). ``loss`` and
+    ``squared_error``: sums in units of 2^-20.
+
+    The scores within a bin count as ties. So AUROC differs from the exact one by at most half of the fraction of
+    (finding, rest) pairs that share a bin (``auroc_margin``); sensitivity and specificity at a threshold that is a
+    multiple of 1/1024 are exact; a mean loss or Brier score is exact to 2^-21 an image.
+
+    These sums say little of one image when many are added, and a lot when few are: over one hospital they are as
+    confidential as its model update, and travel in the same masked vector.
+    """
+
+    histograms: NDArray[np.int64]
+    confusion: NDArray[np.int64]
+    loss: int
+    squared_error: int
+
+    @classmethod
+    def empty(cls, classes: int) -> ScoreSums:
+        """Give the sums over no image."""
+        return cls(
+            histograms=np.zeros((len(findings(classes)), 2, BINS), np.int64),
+            confusion=np.zeros((classes, classes), np.int64),
+            loss=0,
+            squared_error=0,
+        )
+
+    @classmethod
+    def of(
+        cls, labels: NDArray[np.int64], probabilities: NDArray[np.float32], losses: NDArray[np.float64]
+    ) -> ScoreSums:
+        """Sum up labels (images,), probabilities (images, classes) and losses (images,) in nats.
+
+        Raises:
+            ModelError: the shapes do not fit, or a number is not finite (the training diverged).
+        """
+        check_scores(labels, probabilities)
+        if losses.shape != labels.shape or not np.all(losses >= 0):  # NaN fails too
+            raise ModelError("each image needs one loss of 0 or more", do="Training diverged? Lower the learning rate.")
+        classes = probabilities.shape[1]
+        histograms = np.zeros((len(findings(classes)), 2, BINS), np.int64)
+        for row, finding in enumerate(findings(classes)):
+            bins = np.minimum((probabilities[:, finding].astype(np.float64) * BINS).astype(np.int64), BINS - 1)
+            counted = np.bincount((labels == finding) * BINS + bins, minlength=2 * BINS)
+            histograms[row] = counted.reshape(2, BINS)
+        predicted = probabilities.argmax(axis=1)
+        confusion = np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+        return cls(
+            histograms=histograms,
+            confusion=confusion.astype(np.int64),
+            loss=int(np.rint(np.minimum(losses, LOSS_LIMIT) / UNIT).astype(np.int64).sum()),
+            squared_error=int(np.rint(squared_errors(labels, probabilities) / UNIT).astype(np.int64).sum()),
+        )
+
+    def __add__(self, other: ScoreSums) -> ScoreSums:
+        """Add the sums over two groups of images.
+
+        Raises:
+            MessageError: they are of models with different numbers of classes.
+        """
+        if self.confusion.shape != other.confusion.shape:
+            raise MessageError("sums of models with different numbers of classes cannot be added")
+        return ScoreSums(
+            histograms=self.histograms + other.histograms,
+            confusion=self.confusion + other.confusion,
+            loss=self.loss + other.loss,
+            squared_error=self.squared_error + other.squared_error,
+        )
+
+    def to_vector(self) -> NDArray[np.int64]:
+        """Give the sums as int64 (vector_length(classes),): what travels in a message."""
+        last = np.array([self.loss, self.squared_error], np.int64)
+        return np.concatenate([self.histograms.ravel(), self.confusion.ravel(), last])
+
+    @classmethod
+    def from_vector(cls, vector: NDArray[np.int64] | NDArray[np.float64], classes: int) -> ScoreSums:
+        """Read the sums from a vector of whole numbers, int64 or float64.
+
+        Raises:
+            MessageError: wrong length or type, a number that is negative or not whole, or counts that contradict
+                one another.
+        """
+        if vector.shape != (vector_length(classes),):
+            raise MessageError(f"sums for {classes} classes are {vector_length(classes)} numbers, not {vector.shape}")
+        if vector.dtype not in (np.int64, np.float64):
+            raise MessageError(f"sums are int64 or float64, not {vector.dtype}")
+        limits = np.full(len(vector), COUNT_LIMIT)
+        limits[-2:] = 2.0**62
+        if not np.all((vector >= 0) & (vector <= limits)) or (vector.dtype == np.float64 and np.any(vector % 1)):
+            raise MessageError("sums are whole numbers of 0 or more")
+        whole = vector.astype(np.int64)
+        cut = len(findings(classes)) * 2 * BINS
+        sums = cls(
+            histograms=whole[:cut].reshape(-1, 2, BINS),
+            confusion=whole[cut:-2].reshape(classes, classes),
+            loss=int(whole[-2]),
+            squared_error=int(whole[-1]),
+        )
+        of_class = sums.confusion.sum(axis=1)[list(findings(classes))]
+        if np.any(sums.histograms.sum(axis=2) != np.stack([sums.examples - of_class, of_class], axis=1)):
+            raise MessageError("the sums contradict one another: histograms and confusion matrix count other images")
+        return sums
+
+    @property
+    def classes(self) -> int:
+        """How many classes the model tells apart."""
+        return int(self.confusion.shape[0])
+
+    @property
+    def examples(self) -> int:
+        """How many images were summed."""
+        return int(self.confusion.sum())
+
+    def mean_loss(self) -> float | None:
+        """Give the mean loss of an image in nats; None over no image."""
+        return self.loss * UNIT / self.examples if self.examples else None
+
+    def brier(self) -> float | None:
+        """Give the mean squared error of the probabilities, as ``squared_errors`` states; None over no image."""
+        return self.squared_error * UNIT / self.examples if self.examples else None
+
+    def accuracy(self) -> float | None:
+        """Give the fraction of images whose most probable class is the true one; None over no image."""
+        return float(self.confusion.trace() / self.examples) if self.examples else None
+
+    def auroc(self) -> float | None:
+        """Give the area under the ROC curve, the mean over the classes that occur; None unless two of them do."""
+        return mean_defined(roc_area(self.histograms[:, 0], self.histograms[:, 1]))
+
+    def auroc_margin(self) -> float | None:
+        """Give the most by which ``auroc`` can differ from the exact one."""
+        rest, found = self.histograms[:, 0].astype(np.float64), self.histograms[:, 1].astype(np.float64)
+        pairs = rest.sum(axis=1) * found.sum(axis=1)
+        shared = (rest * found).sum(axis=1)
+        return mean_defined(np.divide(shared, 2 * pairs, out=np.full(len(pairs), np.nan), where=pairs > 0))
+
+    def auprc(self) -> float | None:
+        """Give the average precision, the mean over the classes that occur; None unless two of them do."""
+        return mean_defined(average_precision(self.histograms[:, 0], self.histograms[:, 1]))
+
+    def calibration_error(self) -> float | None:
+        """Give the expected calibration error, to within 1/2048 of the exact one; None over no image."""
+        if not self.examples:
+            return None
+        centres = (np.arange(BINS) + 0.5) / BINS
+        counts, found = self.histograms.sum(axis=1), self.histograms[:, 1]  # (findings, bins)
+        gaps = (counts * centres - found).reshape(len(counts), RELIABILITY_BINS, -1).sum(axis=2)
+        return float(np.abs(gaps).sum(axis=1).mean() / self.examples)
+
+    def operating_threshold(self, sensitivity: float) -> float | None:
+        """Give the highest multiple of 1/1024 at which the finding's sensitivity is reached; two classes only."""
+        found = self.histograms[0, 1]
+        if self.classes != 2 or not found.sum():
+            return None
+        reached = np.cumsum(found[::-1])[::-1] >= sensitivity * found.sum() - 1e-9  # (bins,) true, then false
+        return float(np.flatnonzero(reached)[-1] / BINS)
+
+    def at(self, threshold: float) -> tuple[float | None, float | None]:
+        """Give sensitivity and specificity at a threshold, rounded up to a multiple of 1/1024; two classes only."""
+        if self.classes != 2:
+            return None, None
+        rest, found = self.histograms[0]
+        edge = int(np.ceil(threshold * BINS))
+        return (
+            float(found[edge:].sum() / found.sum()) if found.sum() else None,
+            float(rest[:edge].sum() / rest.sum()) if rest.sum() else None,
+        )
+
+
+def vector_length(classes: int) -> int:
+    """Say how many numbers the sums for so many classes are."""
+    return len(findings(classes)) * 2 * BINS + classes * classes + 2

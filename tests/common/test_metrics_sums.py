@@ -1,0 +1,188 @@
+"""Sums over hospitals give the metrics of all their images together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from wardround_common.errors import MessageError, ModelError
+from wardround_common.metrics import Scores, ScoreSums, vector_length
+from wardround_common.metrics.calibration import calibration_gaps, weighted_calibration_error
+
+Group = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]
+
+
+def group(seed: int, images: int, classes: int = 2, sharpness: float = 1.0) -> Group:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, images)
+    logits = rng.normal(size=(images, classes)) * sharpness
+    logits[np.arange(images), labels] += 1
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    losses = -np.log(p[np.arange(images), labels])
+    return labels, p.astype(np.float32), losses
+
+
+groups = st.builds(
+    group, st.integers(0, 10_000), st.integers(1, 60), st.sampled_from([2, 3, 5]), st.sampled_from([0.1, 1.0, 8.0])
+)
+
+
+@given(groups, st.integers(0, 60))
+def test_sums_of_two_hospitals_equal_the_sums_of_their_images_together(images: Group, cut: int) -> None:
+    labels, p, losses = images
+    parts = ScoreSums.of(labels[:cut], p[:cut], losses[:cut]) + ScoreSums.of(labels[cut:], p[cut:], losses[cut:])
+    whole = ScoreSums.of(labels, p, losses)
+    assert np.array_equal(parts.to_vector(), whole.to_vector())
+
+
+@given(groups)
+def test_the_order_of_images_changes_nothing(images: Group) -> None:
+    labels, p, losses = images
+    order = np.random.default_rng(len(labels)).permutation(len(labels))
+    turned = ScoreSums.of(labels[order], p[order], losses[order])
+    assert np.array_equal(turned.to_vector(), ScoreSums.of(labels, p, losses).to_vector())
+
+
+@given(groups)
+def test_a_vector_reads_back_as_the_same_sums(images: Group) -> None:
+    sums = ScoreSums.of(*images)
+    vector = sums.to_vector()
+    assert vector.dtype == np.int64
+    assert vector.shape == (vector_length(sums.classes),)
+    for form in (vector, vector.astype(np.float64)):
+        assert np.array_equal(ScoreSums.from_vector(form, sums.classes).to_vector(), vector)
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 10_000), st.integers(2, 200), st.sampled_from([0.01, 0.1, 1.0, 10.0, 40.0]))
+def test_auroc_from_sums_is_within_its_stated_margin(seed: int, images: int, sharpness: float) -> None:
+    labels, p, losses = group(seed, images, sharpness=sharpness)
+    sums = ScoreSums.of(labels, p, losses)
+    if len(set(labels)) < 2:
+        assert sums.auroc() is sums.auroc_margin() is None
+    else:
+        exact, near, margin = roc_auc_score(labels, p[:, 1]), sums.auroc(), sums.auroc_margin()
+        assert near is not None
+        assert margin is not None
+        assert abs(near - exact) <= margin + 1e-12
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_pooled_metrics_are_close_to_those_of_the_images(classes: int) -> None:
+    labels, p, losses = group(1, 3000, classes)
+    sums = ScoreSums.of(labels, p, losses)
+    columns = [1] if classes == 2 else list(range(classes))
+    auroc = np.mean([roc_auc_score(labels == k, p[:, k]) for k in columns])
+    auprc = np.mean([average_precision_score(labels == k, p[:, k]) for k in columns])
+    gaps = calibration_gaps(Scores(labels, p, np.arange(3000)))
+    assert sums.auroc() == pytest.approx(auroc, abs=1e-3)
+    assert sums.auprc() == pytest.approx(auprc, abs=2e-3)
+    assert sums.mean_loss() == pytest.approx(losses.mean(), abs=1e-6)
+    assert sums.calibration_error() == pytest.approx(
+        weighted_calibration_error(gaps, np.ones((1, 3000)))[0], abs=1 / 2048
+    )
+    assert sums.accuracy() == np.mean(p.argmax(axis=1) == labels)
+    assert sums.examples == 3000
+
+
+@pytest.mark.parametrize("sensitivity", [0.5, 0.9, 0.999])
+def test_the_operating_threshold_is_the_highest_bin_edge_that_reaches_the_sensitivity(sensitivity: float) -> None:
+    labels, p, losses = group(2, 500)
+    sums = ScoreSums.of(labels, p, losses)
+    threshold = sums.operating_threshold(sensitivity)
+    assert threshold is not None
+    assert sums.at(threshold) == (np.mean(p[labels == 1, 1] >= threshold), np.mean(p[labels == 0, 1] < threshold))
+    reached, above = sums.at(threshold)[0], sums.at(threshold + 1 / 1024)[0]
+    assert reached is not None
+    assert above is not None
+    assert above < sensitivity <= reached
+
+
+def test_no_image_and_one_class_give_none_rather_than_a_half() -> None:
+    labels, p, losses = group(3, 20)
+    nothing = ScoreSums.empty(2)
+    for metric in (nothing.auroc, nothing.auprc, nothing.mean_loss, nothing.brier, nothing.calibration_error):
+        assert metric() is None
+    healthy = ScoreSums.of(labels * 0, p, losses)
+    assert healthy.auroc() is healthy.auprc() is healthy.operating_threshold(0.9) is None
+    assert healthy.at(0.5)[0] is None
+    assert healthy.at(0.5)[1] is not None
+    assert ScoreSums.of(labels * 0 + 1, p, losses).auprc() is None
+
+
+def test_a_class_that_does_not_occur_is_left_out_of_the_mean() -> None:
+    labels, p, losses = group(4, 200, classes=4)
+    labels = np.where(labels == 3, 0, labels)
+    auroc = np.mean([roc_auc_score(labels == k, p[:, k]) for k in range(3)])
+    assert ScoreSums.of(labels, p, losses).auroc() == pytest.approx(auroc, abs=2e-3)
+
+
+def test_scores_at_both_ends_are_counted() -> None:
+    p = np.array([[1, 0], [0, 1]], np.float32)
+    sums = ScoreSums.of(np.array([0, 1]), p, np.array([0.0, np.inf]))
+    assert sums.auroc() == 1.0
+    assert sums.mean_loss() == 2**15  # an infinite loss is counted as the limit
+
+
+def _spoil(position: int, value: float) -> NDArray[np.float64]:
+    vector = ScoreSums.of(*group(5, 30)).to_vector().astype(np.float64)
+    vector[position] = value
+    return vector
+
+
+@pytest.mark.parametrize(
+    ("vector", "said"),
+    [
+        (np.zeros(7, np.int64), "numbers"),
+        (np.zeros((1, vector_length(2)), np.int64), "numbers"),
+        (np.zeros(vector_length(3), np.int64), "numbers"),
+        (np.zeros(vector_length(2), np.float32), "int64 or float64"),
+        (_spoil(-1, -1.0), "whole numbers"),
+        (_spoil(-1, 0.5), "whole numbers"),
+        (_spoil(-2, np.nan), "whole numbers"),
+        (_spoil(-2, np.inf), "whole numbers"),
+        (_spoil(0, 2.0**41), "whole numbers"),
+        (_spoil(0, 1000.0), "contradict"),
+        (_spoil(-4, 1000.0), "contradict"),
+    ],
+    ids=[
+        "short",
+        "folded",
+        "other classes",
+        "type",
+        "negative",
+        "part",
+        "nan",
+        "inf",
+        "huge",
+        "histogram",
+        "confusion",
+    ],
+)
+def test_a_vector_that_is_not_sums_is_refused(vector: NDArray[np.float64], said: str) -> None:
+    with pytest.raises(MessageError, match=said):
+        ScoreSums.from_vector(vector, 2)
+
+
+def test_sums_of_other_classes_are_not_added() -> None:
+    with pytest.raises(MessageError, match="classes"):
+        ScoreSums.empty(2) + ScoreSums.empty(3)
+
+
+@pytest.mark.parametrize("broken", ["probabilities", "losses", "labels", "shape"])
+def test_a_model_that_diverged_is_an_error_not_a_number(broken: str) -> None:
+    labels, p, losses = group(6, 10)
+    if broken == "probabilities":
+        p[3] = np.nan
+    elif broken == "losses":
+        losses[3] = np.nan
+    elif broken == "labels":
+        labels[3] = 2
+    else:
+        losses = losses[:5]
+    with pytest.raises(ModelError):
+        ScoreSums.of(labels, p, losses)

@@ -1,10 +1,20 @@
-"""The one command, ``wardround``: its sub-commands come from the installed packages by entry points."""
+"""The one command, ``wardround``: its sub-commands come from the installed packages by entry points.
+
+A command is absent where its package, or the extra that the package needs, is not installed. Anything else that stops
+its import is a bug, and crashes with a traceback rather than looking like a command that does not exist.
+
+Exit codes: 0 done · 1 a bug, with a traceback · 2 the command line is wrong · 3 to 7 see ``errors`` · 130 stopped with
+Ctrl-C · 141 nobody reads the output any more.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import sys
-from importlib.metadata import entry_points, version
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points, requires, version
+from typing import NoReturn
 
 import click
 import typer
@@ -14,6 +24,114 @@ from rich.text import Text
 from wardround_common.errors import WardroundError
 
 GROUP = "wardround.commands"
+EXTRAS = {"wardround_client": "client", "wardround_server": "server", "wardround_simulation": "simulation"}
+"""The extra that each package's commands need; other packages, such as somebody's own, need none of ours."""
+
+STOPPED = 130
+PIPE_CLOSED = 141
+
+
+def main() -> NoReturn:
+    """Run the command line; one of our errors becomes a message and its exit code, a bug stays a traceback."""
+    # Flower reports its use and looks for updates unless told otherwise before it is imported.
+    os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
+    os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = wardround.main(standalone_mode=False)
+        sys.stdout.flush()  # a closed pipe shows here and not while Python shuts down
+    except WardroundError as error:
+        text = Text("Error: ", style="bold red").append(Text(_printable(str(error)), style="default"))
+        Console(stderr=True).print(text, soft_wrap=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        return STOPPED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return code if isinstance(code, int) else 0
+
+
+def _printable(text: str) -> str:
+    """Keep a file's name, or whatever else an error quotes, from steering the terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+class InstalledCommands(click.Group):
+    """Sub-commands found among the installed packages; one is imported only when it is called or listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the sub-commands that work on this machine."""
+        return sorted({point.name for point in entry_points(group=GROUP) if _lacking(point) is None})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one sub-command, or give nothing when this machine has not what it needs."""
+        for point in entry_points(group=GROUP, name=cmd_name):
+            if _lacking(point) is None:
+                return _sub_command(point.load(), cmd_name)
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the sub-command; for one that is not there, say what it needs or which name is nearest."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            name = args[0]
+            if name.startswith("-"):
+                raise
+            for point in entry_points(group=GROUP, name=name):
+                ctx.fail(f"The command '{name}' is not installed here: {_lacking(point)}.")
+            raise click.exceptions.NoSuchCommand(name, possibilities=self.list_commands(ctx), ctx=ctx) from None
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the sub-command; what its function returns is no exit code."""
+        super().invoke(ctx)
+
+
+def _lacking(point: EntryPoint) -> str | None:
+    """Say what keeps a command from this machine, or None when nothing does. Imports nothing."""
+    package = point.module.partition(".")[0]
+    if importlib.util.find_spec(package) is None:
+        return f"it needs the package {package}"
+    extra = EXTRAS.get(package)
+    if extra is not None and (missing := sorted(_missing(extra))):
+        return f"it needs wardround[{extra}], and {', '.join(missing)} cannot be found"
+    return None
+
+
+def _missing(extra: str) -> set[str]:
+    """Name the distributions of an extra of ours that are not installed, through the extras that it names."""
+    missing: set[str] = set()
+    for requirement in requires("wardround") or ():
+        name, _, marker = requirement.partition(";")
+        if not re.search(rf"extra\s*==\s*['\"]{extra}['\"]", marker):
+            continue
+        found = re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:\[([^\]]*)\])?", name)
+        if found is None:
+            continue
+        if found[1] == "wardround":
+            missing |= {each for inner in (found[2] or "").split(",") if inner for each in _missing(inner.strip())}
+        elif not _installed(found[1]):
+            missing.add(found[1])
+    return missing
+
+
+def _installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _sub_command(target: object, name: str) -> click.Command:
@@ -22,24 +140,6 @@ def _sub_command(target: object, name: str) -> click.Command:
     single = typer.Typer(add_completion=False)
     single.command(name=name)(target)  # type: ignore[type-var]  # an entry point names a plain function
     return typer.main.get_command(single)
-
-
-class InstalledCommands(click.Group):
-    """Sub-commands found among the installed packages; one is imported only when it is called or listed."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the sub-commands of the packages installed here."""
-        return sorted(point.name for point in entry_points(group=GROUP))
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one sub-command, or nothing when no installed package has it."""
-        for point in entry_points(group=GROUP, name=cmd_name):
-            try:
-                target = point.load()
-            except ModuleNotFoundError:
-                return None  # its package or extra is not installed on this machine
-            return _sub_command(target, cmd_name)
-        return None
 
 
 @click.command(
@@ -51,17 +151,3 @@ class InstalledCommands(click.Group):
 @click.version_option(version("wardround"), prog_name="wardround")
 def wardround() -> None:
     """Hospitals train one medical-image model together; no image leaves."""
-
-
-def main() -> None:
-    """Run the command line; one of our errors becomes a message and its exit code, a bug stays a traceback."""
-    # Flower reports its use and looks for updates unless told otherwise before it is imported.
-    os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
-    os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    console = Console(stderr=True)
-    try:
-        wardround()
-    except WardroundError as error:
-        console.print(Text("Error: ", style="bold red").append(Text(str(error), style="default")), soft_wrap=True)
-        sys.exit(error.exit_code)

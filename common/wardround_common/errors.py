@@ -21,6 +21,8 @@ What a hospital's error says stays in the hospital: the text may name a local fi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class WardroundError(Exception):
     """What was wrong, where, and what to do about it, in words for a person."""
@@ -45,6 +47,11 @@ class StudyError(WardroundError):
     exit_code = 3
     kind = "study"
 
+    def __init__(self, what: str, *, where: str = "", do: str = "", faults: Sequence[str] = ()) -> None:
+        super().__init__(what, where=where, do=do)
+        self.faults = tuple(faults) or (what,)
+        """Each fault by itself; ``what`` lists them all."""
+
 
 class DataError(WardroundError):
     """A hospital's images or labels cannot be used."""
@@ -53,7 +60,7 @@ class DataError(WardroundError):
     kind = "data"
 
 
-class ImageRefused(DataError):
+class ImageRefused(DataError):  # noqa: N818  # a refusal is an outcome that scans count, not a failure
     """One image file is refused; ``reason`` is a short fixed word that scans count by."""
 
     def __init__(self, reason: str, what: str, *, where: str = "", do: str = "") -> None:

@@ -2,22 +2,35 @@
 
 It is parsed once into frozen models; its canonical form has a SHA-256, the *study digest*, which hospitals approve
 and every message carries. A key that is not known is an error that names the nearest one that is.
+
+A validator here that raises ``ValueError`` states one whole fault in each argument; ``study_faults`` puts the
+section, the key and the given value before those that do not begin with ``[``.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import re
 import tomllib
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from wardround_common.errors import StudyError
+from wardround_common.study_faults import bad_toml, faults_of, unreadable
+from wardround_common.study_template import example
 
 Network = Literal["small-cnn", "resnet18", "resnet50", "densenet121", "efficientnet-b0"]
 Norm = Literal["group", "instance", "batch"]
@@ -26,9 +39,40 @@ Intensity = Literal["percentile", "window", "range"]
 Augmentation = Literal["flip", "shift", "rotate", "scale", "intensity"]
 
 ADAPTIVE = ("fedadam", "fedyogi", "fedadagrad")
+STRATEGY_KEYS: dict[str, tuple[str, ...]] = {
+    "fedavg": (),
+    "fedprox": ("proximal_mu",),
+    "fedadam": ("server_learning_rate", "beta_1", "beta_2", "tau"),
+    "fedyogi": ("server_learning_rate", "beta_1", "beta_2", "tau"),
+    "fedadagrad": ("server_learning_rate", "beta_1", "tau"),
+}
+"""The keys of ``[training]`` that a strategy needs; any other strategy's key is refused."""
+
+LARGEST_FILE_BYTES = 256 * 1024
+"""A study file is a few kilobytes; anything beyond this is refused before it is read."""
+
+DOMAIN = b"wardround study 1\n"
+"""Hashed before the canonical form, so that no other document can have a study's digest."""
+
+
+def _positive_zero(value: float) -> float:
+    return value + 0.0  # -0.0 means the same as 0.0 and must not have another digest
+
+
+def _word(value: str) -> str:
+    """Give a label word in its composed form (NFC): an accent typed in two ways is one word with one digest."""
+    word = unicodedata.normalize("NFC", value)
+    if not word or word != word.strip() or not word.isprintable():
+        raise ValueError("a class is a visible word with no space at either end, such as 'finding'")
+    return word
+
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0), AfterValidator(_positive_zero)]
+Decay = Annotated[float, Field(ge=0, lt=1), AfterValidator(_positive_zero)]
+Word = Annotated[str, AfterValidator(_word)]
+Modality = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,15}$")]
 
 
 class Section(BaseModel):
@@ -43,26 +87,30 @@ class About(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     """Lower-case letters, digits and hyphens; it names the run's folder."""
     task: Literal["classification"]
-    classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=100, strict=False)]
+    classes: Annotated[tuple[Word, ...], Field(min_length=2, max_length=100, strict=False)]
     """The label words, in order. With two classes the second one is the finding."""
 
-    @model_validator(mode="after")
-    def _classes_differ(self) -> About:
-        if len(set(self.classes)) != len(self.classes) or not all(name.strip() == name != "" for name in self.classes):
-            raise ValueError("classes must be different, non-empty words")
-        return self
+    @field_validator("classes")
+    @classmethod
+    def _classes_differ(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        return _each_once(classes)
 
 
 class Data(Section):
     """``[data]``: which images are taken, and the form that the network sees."""
 
-    modalities: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=100, strict=False)]
     """DICOM Modality values such as MR, CR, DX, CT; ``OTHER`` also takes PNG, JPEG, TIFF and NIfTI."""
     image_size: Annotated[int, Field(ge=16, le=1024)]
     """Height and width in pixels; the aspect is kept and the rest is padded."""
     intensity: Intensity
     """percentile: 0.5 to 99.5 % become 0 to 1 · window: the file's VOI LUT or window · range: minimum to maximum."""
     channels: Literal[1, 3] = 1
+
+    @field_validator("modalities")
+    @classmethod
+    def _modalities_differ(cls, modalities: tuple[str, ...]) -> tuple[str, ...]:
+        return _each_once(modalities)
 
 
 class Model(Section):
@@ -86,37 +134,52 @@ class Training(Section):
     learning_rate: Positive
     schedule: Literal["constant", "cosine"] = "constant"
     """Of the learning rate over the rounds: cosine falls to a hundredth of it by the last round."""
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    momentum: Decay = 0.0
+    weight_decay: NotNegative = 0.0
     class_weights: Annotated[tuple[Positive, ...], Field(strict=False)] | None = None
     """One weight of the loss for each class; stated by the study, so that no hospital's class balance leaks."""
     augmentations: Annotated[tuple[Augmentation, ...], Field(strict=False)] = ()
     proximal_mu: Positive | None = None
     """fedprox only: the weight of half the squared distance to the round's first parameters."""
     server_learning_rate: Positive | None = None
-    beta_1: Annotated[float, Field(ge=0, lt=1)] | None = None
-    beta_2: Annotated[float, Field(ge=0, lt=1)] | None = None
+    beta_1: Decay | None = None
+    beta_2: Decay | None = None
     tau: Positive | None = None
     """fedadam, fedyogi, fedadagrad: the degree of adaptivity, the epsilon of the adaptive step."""
 
+    @field_validator("augmentations")
+    @classmethod
+    def _augmentations_differ(cls, augmentations: tuple[str, ...]) -> tuple[str, ...]:
+        return _each_once(augmentations)
+
     @model_validator(mode="after")
-    def _strategy_keys(self) -> Training:
-        needed: dict[str, tuple[str, ...]] = {
-            "fedprox": ("proximal_mu",),
-            "fedadam": ("server_learning_rate", "beta_1", "beta_2", "tau"),
-            "fedyogi": ("server_learning_rate", "beta_1", "beta_2", "tau"),
-            "fedadagrad": ("server_learning_rate", "beta_1", "tau"),
-        }
-        wanted = needed.get(self.strategy, ())
-        for key in ("proximal_mu", "server_learning_rate", "beta_1", "beta_2", "tau"):
-            given = getattr(self, key) is not None
-            if key in wanted and not given:
-                raise ValueError(f"strategy {self.strategy!r} needs the key {key!r}")
-            if given and key not in wanted:
-                raise ValueError(f"strategy {self.strategy!r} does not use the key {key!r}; remove it")
-        if self.optimiser == "adamw" and self.momentum:
-            raise ValueError("optimiser 'adamw' does not use the key 'momentum'; remove it")
+    def _keys_fit(self) -> Training:
+        if faults := list(_unfit_keys(self)):
+            raise ValueError(*faults)
         return self
+
+
+def _each_once(words: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := sorted({word for word in words if words.count(word) > 1}):
+        raise ValueError(f"{', '.join(map(repr, twice))} stands there more than once; name each once")
+    return words
+
+
+def _unfit_keys(training: Training) -> Iterator[str]:
+    """Name the keys that the strategy or the optimiser needs and has not, or has and does not use."""
+    wanted = STRATEGY_KEYS[training.strategy]
+    for key in sorted({key for keys in STRATEGY_KEYS.values() for key in keys}):
+        value = getattr(training, key)
+        users = [strategy for strategy, keys in STRATEGY_KEYS.items() if key in keys]
+        if key in wanted and value is None:
+            yield f"[training] {key}: strategy '{training.strategy}' needs this key, such as {example('training', key)}"
+        if key not in wanted and value is not None:
+            yield (
+                f"[training] {key} = {value!r}: strategy '{training.strategy}' does not use this key "
+                f"({', '.join(users)} would); remove it or change the strategy"
+            )
+    if training.optimiser == "adamw" and training.momentum:
+        yield f"[training] momentum = {training.momentum!r}: optimiser 'adamw' does not use this key; remove it"
 
 
 class NoPrivacy(Section):
@@ -156,7 +219,10 @@ class Evaluation(Section):
     @model_validator(mode="after")
     def _leave_some_to_train(self) -> Evaluation:
         if self.validation + self.test >= 0.9:
-            raise ValueError("validation + test must stay below 0.9, or no patients are left to train on")
+            raise ValueError(
+                f"[evaluation] validation = {self.validation!r}, test = {self.test!r}: their sum must stay below 0.9, "
+                "or too few patients are left to train on; 0.15 and 0.2 are usual"
+            )
         return self
 
 
@@ -171,30 +237,43 @@ class Study(Section):
     aggregation: Aggregation
     evaluation: Evaluation
 
-    @model_validator(mode="after")
-    def _sections_agree(self) -> Study:
-        if self.model.norm == "batch" and self.privacy.mechanism == "dp-sgd":
+    # Two sections that disagree are found by field, so that a fault elsewhere in the file does not hide it.
+    @field_validator("training")
+    @classmethod
+    def _a_weight_for_each_class(cls, training: Training, info: ValidationInfo) -> Training:
+        about, weights = info.data.get("study"), training.class_weights
+        if isinstance(about, About) and weights is not None and len(weights) != len(about.classes):
             raise ValueError(
-                "model.norm = 'batch' cannot be private: batch normalisation mixes the images of a batch, so that one "
-                "patient changes every other patient's gradient and no clipping bounds what one patient contributes. "
-                "Use norm = 'group'"
+                f"[training] class_weights: {len(weights)} weights for {len(about.classes)} classes; "
+                "give one each, in the order of [study] classes"
             )
-        weights = self.training.class_weights
-        if weights is not None and len(weights) != len(self.study.classes):
+        return training
+
+    @field_validator("privacy")
+    @classmethod
+    def _networks_can_be_private(cls, privacy: NoPrivacy | DpSgd, info: ValidationInfo) -> NoPrivacy | DpSgd:
+        model = info.data.get("model")
+        if isinstance(model, Model) and model.norm == "batch" and privacy.mechanism == "dp-sgd":
             raise ValueError(
-                f"training.class_weights has {len(weights)} values for {len(self.study.classes)} classes; give one each"
+                "[model] norm = 'batch': batch normalisation cannot be private. It mixes the images of a batch, so "
+                "that one patient changes every other patient's gradient, and no clipping bounds what one patient "
+                "contributes. Write norm = 'group', which does the same work within one image"
             )
-        return self
+        return privacy
 
     def canonical(self) -> bytes:
-        """Give the one byte form of this study: JSON, every key with its value, sorted, no spaces, UTF-8."""
+        """Give the one byte form of this study: JSON, every key with its value, sorted, no spaces, UTF-8.
+
+        Floats are written as Python's shortest text that reads back as the same number, and a whole number given for
+        a float is that float. The order of a list means something to a reader and stays as it was given.
+        """
         return json.dumps(
             self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
         ).encode()
 
     def digest(self) -> str:
         """Give the study digest, 64 hexadecimal digits: what hospitals approve and messages carry."""
-        return hashlib.sha256(b"wardround study 1\n" + self.canonical()).hexdigest()
+        return hashlib.sha256(DOMAIN + self.canonical()).hexdigest()
 
 
 def read_study(path: Path) -> Study:
@@ -204,73 +283,67 @@ def read_study(path: Path) -> Study:
         StudyError: the file cannot be read, is not TOML, or says something that is not a study.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE_BYTES + 1)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if len(data) > LARGEST_FILE_BYTES:
         raise StudyError(
-            f"the study file cannot be read ({_os_reason(error)})",
+            f"this is no study file: it is larger than {LARGEST_FILE_BYTES // 1024} KiB",
             where=str(path),
-            do="Write one with 'wardround study new NAME'.",
+            do="Name the study file; 'wardround study new NAME' writes one of a few kilobytes.",
+        )
+    try:
+        text = data.decode("utf-8-sig")  # some editors put a byte-order mark before the text
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise StudyError(
+            f"line {line}: this is not UTF-8 text", where=str(path), do="Save the file as UTF-8 in your editor."
         ) from None
     return parse_study(text, where=str(path))
 
 
 def parse_study(text: str, *, where: str = "study") -> Study:
-    """Parse the TOML text of a study; ``where`` names it in errors."""
+    """Parse the TOML text of a study; ``where`` names it in errors.
+
+    Raises:
+        StudyError: the text is not TOML, or says something that is not a study.
+    """
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise StudyError(f"this is not TOML: {error}", where=where, do="Mend the line that it names.") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a list nested a thousand deep
+        raise bad_toml(text, error, where=where) from None
+    return _study(tables, where=where)
+
+
+def parse_canonical(data: bytes, *, where: str = "study") -> Study:
+    """Parse the canonical form that a message carries; bytes that are not exactly the canonical form are refused.
+
+    Raises:
+        StudyError: the bytes are not the canonical form of a study.
+    """
+    try:
+        tables = json.loads(data) if len(data) <= LARGEST_FILE_BYTES else None
+    except (ValueError, RecursionError):
+        tables = None
+    if not isinstance(tables, dict):
+        raise StudyError("these bytes are not the canonical form of a study", where=where)
+    study = _study(tables, where=where)
+    if study.canonical() != data:
+        raise StudyError(
+            "this study is not in its canonical form, so that its digest would not be its own", where=where
+        )
+    return study
+
+
+def _study(tables: dict[str, object], *, where: str) -> Study:
     try:
         return Study.model_validate(tables)
     except ValidationError as error:
-        faults = list(_faults(error))
-        raise StudyError(
-            "the study cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
-            where=where,
-            do="Mend the file, then 'wardround study check' it.",
-        ) from None
-
-
-def _os_reason(error: Exception) -> str:
-    return error.strerror or "no reason given" if isinstance(error, OSError) else "it is not UTF-8 text"
-
-
-def _faults(error: ValidationError) -> Iterator[str]:
-    for fault in error.errors(include_url=False):
-        path = [part for part in fault["loc"] if part not in ("none", "dp-sgd")]
-        section, key = (str(path[0]) if path else ""), ".".join(str(part) for part in path[1:])
-        place = f"[{section}] {key}".strip() if section else "the study"
-        kind, given = fault["type"], fault.get("input")
-        if kind == "extra_forbidden":
-            name = key or section
-            yield f"{place}: there is no such {'key' if key else 'section'}{_nearest(name, _names(section, key))}"
-        elif kind == "missing":
-            yield f"{place}: this {'key' if key else 'section'} is missing"
-        elif kind == "literal_error":
-            allowed = fault.get("ctx", {}).get("expected", "")
-            near = difflib.get_close_matches(str(given), re.findall(r"'([^']*)'", allowed), n=1)
-            yield f"{place} = {given!r}: not one of {allowed}" + (f"; did you mean {near[0]!r}?" if near else "")
-        elif kind == "union_tag_invalid":
-            yield f"[privacy] mechanism = {(given or {}).get('mechanism')!r}: not one of 'none', 'dp-sgd'"
-        elif kind == "union_tag_not_found":
-            yield "[privacy] mechanism: this key is missing; 'none' or 'dp-sgd'"
-        elif kind == "string_pattern_mismatch":
-            yield f"{place} = {given!r}: lower-case letters, digits and hyphens only, at most 64"
-        elif kind == "value_error":
-            yield f"{place + ': ' if section else ''}{fault['ctx']['error']}"
-        else:
-            message = fault["msg"][:1].lower() + fault["msg"][1:]
-            yield f"{place} = {given!r}: {message.replace('input should be', 'it must be')}"
-
-
-def _names(section: str, key: str) -> list[str]:
-    if not key:
-        return list(Study.model_fields)
-    annotation: Any = Study.model_fields[section].annotation
-    models = [annotation] if isinstance(annotation, type) else list(get_args(annotation))
-    return sorted({name for model in models for name in model.model_fields})
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}" if known else ""
+        faults = faults_of(error, tables, Study)
+    raise StudyError(
+        "the study cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
+        where=where,
+        do="Mend the file, then run 'wardround study check' on it.",
+        faults=faults,
+    )

@@ -1,0 +1,106 @@
+"""``wardround study``: write a study file, check it, and say in plain words what it will do."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from wardround_common.errors import StorageError, StudyError
+from wardround_common.study import Study, read_study
+from wardround_common.study_template import study_text
+from wardround_common.study_words import describe
+
+WIDEST = 110
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    suggest_commands=False,  # click says it already
+    rich_markup_mode=None,
+    help="Write a study file, check it, and say in plain words what it will do.",
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The study file.", show_default=False)]
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.", show_default=False)],
+    dp: Annotated[bool, typer.Option("--dp/--no-dp", help="With differential privacy, or without.")] = True,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write it; NAME.toml when left out.", show_default=False),
+    ] = None,
+) -> None:
+    """Write a commented study file with defaults that work; a file that exists is left alone."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
+        raise StudyError(
+            f"a study cannot be called {name!r}",
+            do="Use lower-case letters, digits and hyphens, at most 64, beginning with a letter or digit.",
+        )
+    path = out or Path(f"{name}.toml")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(study_text(name, dp=dp))
+    except FileExistsError:
+        raise StorageError("there is such a file already", where=str(path), do="Choose another name.") from None
+    except OSError as error:
+        reason = (error.strerror or "no reason given").lower()
+        raise StorageError(f"the study file cannot be written: {reason}", where=str(path)) from None
+    typer.echo(f"Wrote {path}\nSet its classes and modalities, then run: wardround study show {path}")
+
+
+@app.command()
+def check(
+    file: StudyFile,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: valid, digest, faults.")] = False,
+) -> None:
+    """Name every fault of a study file at once, or give its digest."""
+    try:
+        study = read_study(file)
+    except StudyError as error:
+        if not as_json:
+            raise
+        _echo_json({"valid": False, "digest": None, "faults": list(error.faults)})
+        raise typer.Exit(error.exit_code) from None
+    if as_json:
+        _echo_json({"valid": True, "digest": study.digest(), "faults": []})
+    else:
+        typer.echo(f"{file} is a valid study.\ndigest {study.digest()}")
+
+
+@app.command()
+def show(
+    file: StudyFile,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: digest, study, words.")] = False,
+) -> None:
+    """Say in plain words what a study will do, what leaves a hospital, and what it costs in privacy."""
+    study = read_study(file)
+    if as_json:
+        words = {passage.heading: list(passage.sentences) for passage in describe(study)}
+        _echo_json({"digest": study.digest(), "study": study.model_dump(mode="json"), "words": words})
+    else:
+        _print_words(study)
+
+
+def _print_words(study: Study) -> None:
+    console = Console(highlight=False, markup=False)
+    width = min(console.width, WIDEST)
+    console.print(Text(study.study.name, style="bold"))
+    console.print(f"digest {study.digest()}", soft_wrap=True)
+    for passage in describe(study):
+        console.print()
+        console.print(Text(passage.heading, style="bold"))
+        for sentence in passage.sentences:
+            console.print(textwrap.fill(sentence, width, initial_indent="  · ", subsequent_indent="    "))
+
+
+def _echo_json(value: dict[str, object]) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,223 @@
+"""What is wrong with a study file, in words for the person who wrote it: section, key, given value, and the fix."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from wardround_common.errors import StudyError
+from wardround_common.study_template import example, toml_value
+
+LONGEST_VALUE = 60
+
+LESSONS: Mapping[tuple[str, str], str] = {
+    ("study", "name"): "lower-case letters, digits and hyphens only, at most 64, since it names a folder",
+    ("data", "modalities"): "DICOM writes modalities in capitals, such as 'MR'; 'OTHER' takes files that are not DICOM",
+    ("model", "network"): "a hospital runs only networks that it installed, so that a study names one of these",
+    ("privacy", "epsilon"): (
+        "at 0 nothing may be learnt from any patient, so that nothing can be trained; 8 is weak but usual, "
+        "1 is strong; mechanism = 'none' goes without differential privacy"
+    ),
+    ("privacy", "delta"): "the chance that epsilon fails; well below one in the number of a hospital's patients",
+    ("privacy", "clip_norm"): "without a bound on what one patient contributes, no noise is enough; 1.0 is usual",
+    ("evaluation", "sensitivity"): "a fraction, such as 0.9; at 1.0 every patient would be called ill",
+}
+"""Why a key is as strict as it is; said after what is wrong with its value."""
+
+
+def unreadable(path: Path, error: OSError) -> StudyError:
+    """Say why a study file cannot be read, and what to do."""
+    if isinstance(error, IsADirectoryError):
+        return StudyError("this is a folder, not a study file", where=str(path), do="Name the .toml file itself.")
+    if isinstance(error, FileNotFoundError):
+        do = "Look at the path, or write a study file with 'wardround study new NAME'."
+        return StudyError("there is no such file", where=str(path), do=do)
+    reason = (error.strerror or "no reason given").lower()
+    return StudyError(f"the study file cannot be read: {reason}", where=str(path), do="Look at its permissions.")
+
+
+def bad_toml(text: str, error: ValueError | RecursionError, *, where: str) -> StudyError:
+    """Say on which line the text stops being TOML, and quote that line."""
+    message = str(error)
+    if not isinstance(error, tomllib.TOMLDecodeError):
+        message = "it is nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
+    lines = text.splitlines()
+    if found := re.search(r"\(at line (\d+), column (\d+)\)$", message):
+        number = int(found[1])
+        quoted = _shortened(lines[number - 1].strip()) if number <= len(lines) else ""
+        what = f"line {number}: this is not TOML: {message[: found.start()].strip().lower()}: {quoted}"
+    elif message.endswith("(at end of document)"):
+        what = f"line {max(len(lines), 1)}: this is not TOML: {message.removesuffix('(at end of document)').lower()}"
+        what = f"{what.strip()}; the file ends here"
+    else:
+        what = f"this is not TOML: {message}"
+    do = "Mend that line: words stand in quotes, lists in [ ], each key once, and a section is a line like [training]."
+    return StudyError(what, where=where, do=do)
+
+
+def faults_of(error: ValidationError, tables: Mapping[str, Any], study: type[BaseModel]) -> list[str]:
+    """List every fault that pydantic found, one line each; ``tables`` is the file, ``study`` the model of it."""
+    details = error.errors(include_url=False)
+    faults: list[str] = []
+    misspelt: set[tuple[str, str]] = set()
+    for fault in details:
+        if fault["type"] == "extra_forbidden":
+            section, key = _place(fault)
+            nearest, text = _unknown(section, key, fault["input"], tables, study)
+            faults.append(text)
+            misspelt.add((section, nearest) if key else (nearest, ""))
+    for fault in details:
+        if not _said_already(fault, misspelt):
+            faults.extend(_known(fault, study))
+    return faults
+
+
+def _said_already(fault: ErrorDetails, misspelt: set[tuple[str, str]]) -> bool:
+    """Tell whether another fault explains this one: a misspelt key is also missing, a wrong entry is not counted."""
+    kind, given = fault["type"], fault["input"]
+    if kind == "too_short" and isinstance(given, list):
+        return len(given) >= int(fault["ctx"]["min_length"])
+    return kind == "extra_forbidden" or (kind == "missing" and _place(fault) in misspelt)
+
+
+def _place(fault: ErrorDetails) -> tuple[str, str]:
+    """Give section and key; either may be empty. The tag of ``[privacy]`` is pydantic's, not the file's."""
+    path = list(fault["loc"])
+    if path[:1] == ["privacy"]:
+        del path[1:2]
+    return (str(path[0]) if path else ""), (str(path[1]) if len(path) > 1 else "")
+
+
+def _known(fault: ErrorDetails, study: type[BaseModel]) -> Iterator[str]:
+    """Explain a fault at a place that exists; a validator of ours may state several."""
+    section, key = _place(fault)
+    kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
+    entry = f", entry {fault['loc'][-1] + 1}" if isinstance(fault["loc"][-1], int) else ""
+    place = f"[{section}] {key}".strip() + entry
+    value = f"{place} = {_quoted(given)}"
+    lesson = f" ({LESSONS[section, key]})" if (section, key) in LESSONS else ""
+    such = f", such as {example(section, key)}" if example(section, key) and not entry else ""
+    if kind == "value_error":
+        for text in context["error"].args:
+            yield text if text.startswith("[") else f"{value}: {text}"
+    elif kind == "missing":
+        yield (
+            f"{place}: this key is missing{such}"
+            if key
+            else f"{place}: this section is missing; {_keys(section, study)}"
+        )
+    elif kind in ("union_tag_not_found", "union_tag_invalid"):
+        tag = given.get("mechanism") if isinstance(given, dict) else given
+        if kind == "union_tag_not_found":
+            yield f"[{section}] mechanism: this key is missing; 'dp-sgd' or 'none'"
+        else:
+            near = _near(tag, ["dp-sgd", "none"])
+            yield f"[{section}] mechanism = {_quoted(tag)}: it must be 'dp-sgd' or 'none'{near}"
+    elif not key:
+        yield f"{place}: this must be one section, a line [{section}] with its keys below it"
+    elif kind == "literal_error":
+        expected = str(context["expected"])
+        near = _near(given, re.findall(r"'([^']*)'", expected))
+        yield f"{value}: it must be {expected}{near}{lesson}"
+    else:
+        yield f"{value}: {_requirement(fault)}{such if kind.endswith('_type') else ''}{lesson}"
+
+
+def _requirement(fault: ErrorDetails) -> str:
+    context = fault.get("ctx", {})
+    words = {
+        "int_type": "it must be a whole number, without a point or quotes",
+        "float_type": "it must be a number, without quotes",
+        "string_type": "it must be text in quotes",
+        "tuple_type": "it must be a list in [ ]",
+        "finite_number": "it must be a finite number",
+        "greater_than": "it must be greater than {gt:g}",
+        "greater_than_equal": "it must be at least {ge:g}",
+        "less_than": "it must be less than {lt:g}",
+        "less_than_equal": "it must be at most {le:g}",
+        "too_short": "it must have at least {min_length} entries",
+        "too_long": "it must have at most {max_length} entries",
+        "string_pattern_mismatch": "this is not a word that can stand here",
+    }
+    return words[fault["type"]].format(**context) if fault["type"] in words else fault["msg"]
+
+
+def _unknown(
+    section: str, key: str, given: object, tables: Mapping[str, Any], study: type[BaseModel]
+) -> tuple[str, str]:
+    """Name what a key or section that no study has was meant to be, and say so."""
+    sections = list(study.model_fields)
+    homes = [name for name in sections if (key or section) in _all_keys(name, study)]
+    if not key:
+        if homes and not isinstance(given, dict):
+            return (
+                "",
+                f"{_name(section)} = {_quoted(given)}: this key stands outside its section; put it below [{homes[0]}]",
+            )
+        nearest = _closest(section, sections)
+        end = f"did you mean [{nearest}]?" if nearest else f"the sections are {', '.join(f'[{s}]' for s in sections)}"
+        return nearest, f"[{_name(section)}]: there is no such section; {end}"
+    start = f"[{section}] {_name(key)} = {_quoted(given)}"
+    table = tables.get(section)
+    tag = table.get("mechanism") if isinstance(table, dict) else None
+    if section == "privacy" and key in _all_keys(section, study):
+        other = "dp-sgd" if tag == "none" else "none"
+        return "", f"{start}: mechanism = '{tag}' does not use this key; remove it, or write mechanism = '{other}'"
+    if homes:
+        return "", f"{start}: this key belongs below [{homes[0]}]"
+    keys = _all_keys(section, study)
+    nearest = _closest(key, keys)
+    end = f"did you mean '{nearest}'?" if nearest else f"the keys of [{section}] are {', '.join(keys)}"
+    return nearest, f"{start}: there is no such key; {end}"
+
+
+def _all_keys(section: str, study: type[BaseModel]) -> list[str]:
+    """Name the keys of a section, for ``[privacy]`` those of every mechanism."""
+    annotation: Any = study.model_fields[section].annotation
+    models: list[type[BaseModel]] = [annotation] if isinstance(annotation, type) else list(get_args(annotation))
+    return list(dict.fromkeys(name for model in models for name in model.model_fields))
+
+
+def _keys(section: str, study: type[BaseModel]) -> str:
+    return f"write [{section}] and below it its keys: {', '.join(_all_keys(section, study))}"
+
+
+def _closest(name: object, known: list[str]) -> str:
+    alike = difflib.get_close_matches(
+        str(name)[:100].lower().replace("_", "-"), [k.replace("_", "-") for k in known], n=1
+    )
+    return next((k for k in known if alike and k.replace("_", "-") == alike[0]), "")
+
+
+def _near(given: object, known: list[str]) -> str:
+    nearest = _closest(given, known) if isinstance(given, str) else ""
+    return f"; did you mean '{nearest}'?" if nearest else ""
+
+
+def _name(key: str) -> str:
+    """Write a key that somebody invented as TOML would: bare when it can be, quoted and escaped when not."""
+    return _shortened(key) if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _quoted(key)
+
+
+def _quoted(given: object) -> str:
+    if isinstance(given, dict):
+        return "a section"
+    if isinstance(given, int) and given.bit_length() > 256:  # Python refuses to write out the longest ones
+        return "a number of very many digits"
+    if isinstance(given, list | tuple) and any(
+        isinstance(item, list | dict) or _quoted(item)[:2] == "a " for item in given
+    ):
+        return "a list of lists, sections or very long numbers"
+    return _shortened(toml_value(given))
+
+
+def _shortened(text: str) -> str:
+    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"

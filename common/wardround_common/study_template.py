@@ -1,0 +1,156 @@
+"""The study file that ``wardround study new`` writes: every key, its default, its reason, its alternatives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+# The numbers, all of them: ``study new`` writes these, error messages quote them, and nothing else holds a copy.
+DEFAULTS: Mapping[str, Mapping[str, object]] = {
+    "study": {"name": "my-study", "task": "classification", "classes": ["no-finding", "finding"]},
+    "data": {"modalities": ["MR"], "image_size": 64, "intensity": "percentile", "channels": 1},
+    "model": {"network": "small-cnn", "norm": "group", "seed": 0},
+    "training": {
+        "strategy": "fedavg",
+        "rounds": 40,
+        "local_epochs": 1.0,
+        "batch_size": 32,
+        "optimiser": "sgd",
+        "learning_rate": 0.05,
+        "schedule": "cosine",
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+        "augmentations": ["flip", "shift", "intensity"],
+    },
+    "privacy": {"mechanism": "dp-sgd", "epsilon": 8.0, "delta": 1e-5, "clip_norm": 1.0, "images_per_patient": 1},
+    "aggregation": {"min_hospitals": 3},
+    "evaluation": {"validation": 0.15, "test": 0.2, "sensitivity": 0.9},
+}
+
+# What ``study new --no-dp`` writes in the place of the above; a section that is not named here stays as it is.
+WITHOUT_DP: Mapping[str, Mapping[str, object]] = {
+    "training": {},
+    "privacy": {"mechanism": "none"},
+}
+
+# Keys that the default study leaves out; written as comments, ready to be uncommented.
+OPTIONAL: Mapping[str, Mapping[str, object]] = {
+    "training": {
+        "class_weights": [1.0, 3.0],
+        "proximal_mu": 0.01,
+        "server_learning_rate": 0.01,
+        "beta_1": 0.9,
+        "beta_2": 0.99,
+        "tau": 0.001,
+    },
+}
+
+SECTION_REASONS: Mapping[str, str] = {
+    "study": "What the study is called and what it asks of an image.",
+    "data": "Which images are taken, and the form that the network sees.",
+    "model": "The network; a hospital runs only networks that it installed.",
+    "training": "How long, with which local work, and how the hospitals' updates become the next model.",
+    "privacy": "What one patient can lose by taking part; the unit is the patient, not the image.",
+    "aggregation": "How many hospitals must answer before a round counts.",
+    "evaluation": "How patients are split, and where the model is judged; patients are split, never images.",
+}
+
+REASONS: Mapping[tuple[str, str], str] = {
+    ("study", "name"): "Names the run's folder: lower-case letters, digits and hyphens, at most 64.",
+    ("study", "task"): "One label for each image; 'classification' is the only task so far.",
+    ("study", "classes"): "The label words, in order; with two classes the second one is the finding.",
+    ("data", "modalities"): "DICOM Modality values: MR, CR, DX, CT, ...; 'OTHER' also takes PNG, JPEG, TIFF and NIfTI.",
+    ("data", "image_size"): "Height and width in pixels, 16 to 1024; the aspect is kept and the rest is padded.",
+    ("data", "intensity"): (
+        "'percentile': 0.5 to 99.5 % become 0 to 1; 'window': the file's own window; 'range': minimum to maximum."
+    ),
+    ("data", "channels"): "1 for grey images; 3 for colour, where grey is repeated.",
+    ("model", "network"): "'small-cnn', 'resnet18', 'resnet50', 'densenet121' or 'efficientnet-b0'.",
+    ("model", "norm"): "'group' or 'instance'; 'batch' mixes patients, so that it is refused under dp-sgd.",
+    ("model", "seed"): "Of the first parameters; the same seed gives the same start everywhere.",
+    ("training", "strategy"): "'fedavg'; 'fedprox' for hospitals that differ; 'fedadam', 'fedyogi', 'fedadagrad'.",
+    ("training", "rounds"): "How often the hospitals train and the coordinator averages.",
+    (
+        "training",
+        "local_epochs",
+    ): "Passes over a hospital's images in a round; 0.5 is half of them, the next round goes on.",
+    ("training", "batch_size"): "Images a step; under dp-sgd the expected number of patients a step.",
+    ("training", "optimiser"): "'sgd' or 'adamw'; starts afresh in each round.",
+    ("training", "learning_rate"): "The size of a hospital's step.",
+    (
+        "training",
+        "schedule",
+    ): "'cosine' lets the rate fall to a hundredth of it by the last round; 'constant' keeps it.",
+    ("training", "momentum"): "Of sgd, 0 to below 1; adamw does not use it.",
+    ("training", "weight_decay"): "Pulls the parameters to zero; 0 is off.",
+    ("training", "augmentations"): "Any of 'flip', 'shift', 'rotate', 'scale', 'intensity'; [] for none.",
+    ("training", "class_weights"): (
+        "One weight of the loss a class, stated here so that no hospital's class balance leaks; left out: all 1."
+    ),
+    ("training", "proximal_mu"): "fedprox only: how hard a hospital's model is held to the round's first parameters.",
+    ("training", "server_learning_rate"): "fedadam, fedyogi, fedadagrad only: the coordinator's step.",
+    ("training", "beta_1"): "fedadam, fedyogi, fedadagrad only: the memory of the mean update.",
+    ("training", "beta_2"): "fedadam, fedyogi only: the memory of its square.",
+    ("training", "tau"): "fedadam, fedyogi, fedadagrad only: the degree of adaptivity; smaller adapts more.",
+    ("privacy", "mechanism"): "'dp-sgd': each hospital adds enough noise on its own; 'none': no differential privacy.",
+    ("privacy", "epsilon"): "The whole study's cost to a patient: smaller is more private and less accurate.",
+    ("privacy", "delta"): "How likely epsilon may fail; keep it well below one in the number of patients.",
+    ("privacy", "clip_norm"): "The L2 norm to which a patient's gradient is clipped; the noise grows with it.",
+    ("privacy", "images_per_patient"): "A sampled patient contributes the mean gradient over up to so many images.",
+    ("aggregation", "min_hospitals"): "A round with fewer answers than this is not averaged.",
+    ("evaluation", "validation"): "Fraction of a hospital's patients that choose the operating point.",
+    ("evaluation", "test"): "Fraction of a hospital's patients that nothing is trained on or chosen by.",
+    ("evaluation", "sensitivity"): "The operating point: the highest threshold that still finds so many of the ill.",
+}
+
+_HEADER = """\
+# A Wardround study. Hospitals approve it by its digest, which covers every value below and no comment:
+# change a value and they are asked again.
+#
+#   wardround study check {name}.toml     names every fault at once
+#   wardround study show {name}.toml      says what it does, what leaves a hospital, and what it costs
+"""
+
+
+def study_text(name: str, *, dp: bool = True) -> str:
+    """Write the commented TOML of a new study with the default numbers."""
+    blocks = [_HEADER.format(name=name)]
+    for section, usual in DEFAULTS.items():
+        values = dict(usual)
+        if not dp and section in WITHOUT_DP:
+            values = ({} if section == "privacy" else values) | dict(WITHOUT_DP[section])
+        if section == "study":
+            values["name"] = name
+        lines = [f"# {SECTION_REASONS[section]}", f"[{section}]"]
+        for key, value in values.items():
+            lines += [f"# {REASONS[section, key]}", f"{key} = {toml_value(value)}"]
+        left_out = dict(OPTIONAL.get(section, {}))
+        left_out |= {key: value for key, value in usual.items() if key not in values}
+        for key, value in left_out.items():
+            lines += [f"# {REASONS[section, key]}", f"# {key} = {toml_value(value)}"]
+        blocks.append("\n".join(lines) + "\n")
+    return "\n".join(blocks)
+
+
+def example(section: str, key: str) -> str | None:
+    """Quote a value that works, as it would stand in the file; None for a key that no study has."""
+    for table in (DEFAULTS, OPTIONAL):
+        if key in table.get(section, {}):
+            return f"{key} = {toml_value(table[section][key])}"
+    return None
+
+
+def toml_value(value: object) -> str:
+    """Write one value as TOML does; text that could steer a terminal is escaped."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    if isinstance(value, str):
+        quoted = json.dumps(value, ensure_ascii=False)
+        return "".join(char if char.isprintable() else _escape(char) for char in quoted)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _escape(char: str) -> str:
+    return f"\\u{ord(char):04X}" if ord(char) < 0x10000 else f"\\U{ord(char):08X}"

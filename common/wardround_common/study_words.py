@@ -1,0 +1,157 @@
+"""What a study does, in plain words: what leaves a hospital, what does not, what it costs, who can see what.
+
+These words are a promise to the people who approve a study; they change together with the code that they describe.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wardround_common.study import DpSgd, Study
+
+NORMS = {"group": "group normalisation", "instance": "instance normalisation", "batch": "batch normalisation"}
+STRATEGIES = {
+    "fedavg": "averages the hospitals' updates, weighted by their training images (FedAvg)",
+    "fedprox": "averages the updates by training images; each hospital stays near the round's start (FedProx)",
+    "fedadam": "feeds the average update to Adam (FedAdam)",
+    "fedyogi": "feeds the average update to Yogi (FedYogi)",
+    "fedadagrad": "feeds the average update to Adagrad (FedAdagrad)",
+}
+INTENSITIES = {
+    "percentile": "the 0.5th to 99.5th percentile of each image become 0 to 1",
+    "window": "each file's own window becomes 0 to 1",
+    "range": "each image's minimum to maximum become 0 to 1",
+}
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One heading and the sentences below it."""
+
+    heading: str
+    sentences: tuple[str, ...]
+
+
+def describe(study: Study) -> tuple[Passage, ...]:
+    """Say what a study will do, for the people at a hospital who approve it."""
+    return (
+        Passage("What it will do", tuple(_work(study))),
+        Passage("What leaves a hospital", tuple(_leaves(study))),
+        Passage("What does not leave a hospital", tuple(_stays())),
+        Passage("What it costs in privacy", tuple(_cost(study))),
+        Passage("What the coordinator can see in this version", tuple(_seen(study))),
+    )
+
+
+def _work(study: Study) -> Iterator[str]:
+    data, model, training, evaluation = study.data, study.model, study.training, study.evaluation
+    yield (
+        f"Trains {model.network} ({NORMS[model.norm]}, seed {model.seed}) to tell {_either(study.study.classes)} in "
+        f"{_listed(data.modalities)} images of {data.image_size} × {data.image_size} pixels, "
+        f"{data.channels} channel{'s' if data.channels > 1 else ''}; {INTENSITIES[data.intensity]}."
+    )
+    unit = "patients expected in a step" if isinstance(study.privacy, DpSgd) else "images a step"
+    momentum = f", momentum {training.momentum:g}" if training.optimiser == "sgd" and training.momentum else ""
+    decay = f", weight decay {training.weight_decay:g}" if training.weight_decay else ""
+    yield (
+        f"{training.rounds} round{'s' if training.rounds > 1 else ''}. In each, every hospital makes "
+        f"{_times(training.local_epochs)} over its training images with {training.optimiser} "
+        f"(learning rate {training.learning_rate:g}, {training.schedule}{momentum}{decay}), "
+        f"{training.batch_size} {unit}."
+    )
+    if training.augmentations:
+        yield f"Training images are varied: {_listed(training.augmentations)}."
+    if training.class_weights is not None:
+        pairs = zip(study.study.classes, training.class_weights, strict=True)
+        yield f"The loss weighs {_listed([f'{word} {weight:g}' for word, weight in pairs])}."
+    yield (
+        f"The coordinator {STRATEGIES[training.strategy]}; a round counts only when at least "
+        f"{study.aggregation.min_hospitals} hospital{'s' if study.aggregation.min_hospitals > 1 else ''} answered."
+    )
+    yield (
+        f"Each hospital keeps {evaluation.validation:.0%} of its patients to choose the operating point (sensitivity "
+        f"{evaluation.sensitivity:g}) and {evaluation.test:.0%} to test; a patient is in one part only."
+    )
+
+
+def _leaves(study: Study) -> Iterator[str]:
+    noised = ", clipped and noised" if isinstance(study.privacy, DpSgd) else ""
+    yield "Once: the names and shapes of the model's parameters and, from one hospital, their first values."
+    yield (
+        f"Each round of training: the update (how the parameters moved{noised}), the number of training images, the "
+        "number of steps, the mean training loss, and the epsilon spent so far."
+    )
+    yield (
+        "Each evaluation: sums over the patients of a split (counts, losses, and histograms of the model's scores by "
+        "class), never a patient's own score. In a small split a histogram's bar may stand for one patient."
+    )
+    yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
+
+
+def _stays() -> Iterator[str]:
+    yield "Images and pixels, DICOM attributes, patient identifiers, dates, file names, a patient's label or score."
+    yield "The scan's index and report, the prepared images, and the logs."
+
+
+def _cost(study: Study) -> Iterator[str]:
+    privacy = study.privacy
+    if not isinstance(privacy, DpSgd):
+        yield "There is no differential privacy: nothing bounds what the model or an update tells of a patient."
+        yield (
+            "Whoever has the model may find out whether a patient was in the training data; whoever reads a hospital's "
+            "update may reconstruct some of its images. Write mechanism = 'dp-sgd' to bound both."
+        )
+        return
+    yield (
+        f"Over the whole study, epsilon {privacy.epsilon:g} and delta {privacy.delta:g} for each patient of each "
+        "hospital (DP-SGD). A patient with images at two hospitals spends it at both."
+    )
+    yield (
+        f"In the worst case, whoever reads every update can become {_factor(privacy.epsilon)} more sure, in odds, "
+        f"that a patient took part; with a chance of up to {privacy.delta:g} even that does not hold. "
+        "Delta should be well below one in the number of a hospital's patients."
+    )
+    patient = (
+        "one image" if privacy.images_per_patient == 1 else f"the mean over up to {privacy.images_per_patient} images"
+    )
+    yield (
+        f"In a step a sampled patient contributes {patient}, clipped to an L2 norm of {privacy.clip_norm:g}; each "
+        "hospital adds enough noise on its own."
+    )
+    yield (
+        "Epsilon covers the updates and so the model. It does not cover the counts, the mean loss and the evaluation's "
+        "sums, which are exact, nor the choice of this study's numbers if they were tried out on the same patients."
+    )
+
+
+def _seen(study: Study) -> Iterator[str]:
+    yield (
+        "There is no secure aggregation yet: the coordinator reads each hospital's update, counts, loss and sums "
+        "one by one, not only their sum over hospitals."
+    )
+    if isinstance(study.privacy, DpSgd):
+        yield "Each update carries its hospital's own noise, so the epsilon above holds against the coordinator too."
+    else:
+        yield "Without noise, take part only if you would trust the coordinator with the training images themselves."
+    yield "The coordinator learns how large each hospital's data are, and how well the model does there."
+
+
+def _factor(epsilon: float) -> str:
+    if epsilon > 50:  # beyond any meaning, and in the end beyond a float
+        return "almost without bound"
+    factor = math.exp(epsilon)
+    return f"{factor:.2g} times" if factor < 10 else f"{factor:,.0f} times"
+
+
+def _times(passes: float) -> str:
+    return "1 pass" if passes == 1 else f"{passes:g} passes" if passes > 1 else f"{passes:g} of a pass"
+
+
+def _either(words: tuple[str, ...]) -> str:
+    return f"'{words[0]}' from '{words[1]}'" if len(words) == 2 else "apart " + _listed([f"'{word}'" for word in words])
+
+
+def _listed(words: tuple[str, ...] | list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -74,8 +74,8 @@ def reliability(scores: Scores) -> Reliability:
     bins = _bins(p)
     counts = np.bincount(bins, minlength=RELIABILITY_BINS)
     return Reliability(
-        predicted=divide(np.bincount(bins, p, RELIABILITY_BINS), counts.astype(np.float64)),
-        observed=divide(np.bincount(bins, so, RELIABILITY_BINS), counts.astype(np.float64)),
+        predicted=divide(np.bincount(bins, p, RELIABILITY_BINS), counts),
+        observed=divide(np.bincount(bins, so, RELIABILITY_BINS), counts),
         counts=counts.astype(np.int64),
     )
 

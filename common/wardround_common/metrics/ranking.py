@@ -74,7 +74,7 @@ def _at_or_above(counts: NDArray[np.number]) -> Floats:
     return upward
 
 
-def divide(over: Floats, under: Floats, empty: float = np.nan) -> Floats:
+def divide(over: NDArray[np.number], under: NDArray[np.number], empty: float = np.nan) -> Floats:
     """Divide, giving ``empty`` where there is nothing to divide by."""
     quotient: Floats = np.divide(over, under, out=np.full(np.shape(over), empty), where=under != 0)
     return quotient

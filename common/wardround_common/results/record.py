@@ -1,0 +1,178 @@
+"""What a run produced: frozen, strict, and the same after a trip through JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AwareDatetime, Field, ValidationError, model_validator
+
+from wardround_common.errors import StorageError
+from wardround_common.results.site import Amount, Count, Name, Rate, Record, SiteMetrics
+from wardround_common.study import Study
+
+FORMAT: Final = "wardround results 1"
+FEDERATED, POOLED, ALL = "federated", "pooled", "all"
+
+
+def alone(hospital: str) -> str:
+    """Name the model that a hospital trained alone."""
+    return f"alone: {hospital}"
+
+
+def alone_hospital(model: str) -> str | None:
+    """Give the hospital that trained this model alone, None for another model."""
+    return model.removeprefix("alone: ") if model.startswith("alone: ") else None
+
+
+class SplitCounts(Record):
+    """How many patients and images are in one part of a hospital's data, and of which classes."""
+
+    patients: Count
+    images: Count
+    per_class: tuple[Count, ...]
+    """Images of each class, in the study's order."""
+
+
+class PrivacySpent(Record):
+    """What a study cost the patients of one hospital, and from which noise it follows."""
+
+    epsilon: Amount
+    delta: Rate
+    noise_multiplier: Amount
+    sampling_rate: Rate
+    """Chance of a patient to be in a step."""
+    steps: Count
+
+
+class HospitalRecord(Record):
+    """One hospital's part in the run; what the coordinator does not know is None or empty."""
+
+    name: Name
+    train: SplitCounts | None = None
+    validation: SplitCounts | None = None
+    test: SplitCounts | None = None
+    scanners: tuple[Name, ...] = ()
+    """Known to a researcher who simulates; a hospital's own report shows them to the hospital."""
+    privacy: PrivacySpent | None = None
+
+
+class Absence(Record):
+    """A hospital that did not answer in a round; ``kind`` is the fixed word of ``WardroundError.kind`` or 'silent'."""
+
+    hospital: Name
+    kind: Annotated[str, Field(pattern=r"^[a-z][a-z-]{0,30}$")]
+
+
+class RoundRecord(Record):
+    """One completed round: what it took, who answered, and how the new model does on the pooled validation patients."""
+
+    number: Annotated[int, Field(ge=1)]
+    seconds: Amount
+    bytes_to_hospitals: Count
+    bytes_from_hospitals: Count
+    training_loss: float | None
+    """Mean over the hospitals' images, nats."""
+    validation_loss: float | None
+    validation_auroc: Rate | None
+    """Pooled, from sums over the hospitals (``ScoreSums``)."""
+    answered: tuple[Name, ...]
+    absent: tuple[Absence, ...] = ()
+    epsilons: dict[Name, Amount] = Field(default_factory=dict)
+    """Spent so far, by hospital; empty without differential privacy."""
+
+    @property
+    def epsilon(self) -> float | None:
+        """The most that any hospital has spent so far."""
+        return max(self.epsilons.values(), default=None)
+
+
+class Results(Record):
+    """Everything that a run produced, except the model itself.
+
+    ``evaluation``: model name → site → how it does on the site's test patients. Models are ``FEDERATED``, ``POOLED``
+    and ``alone(hospital)``; sites are the hospitals and ``ALL``, the test patients of all together. Any may be missing.
+
+    Raises:
+        pydantic.ValidationError: the parts do not fit each other. ``from_json`` raises StorageError instead.
+    """
+
+    format: Literal["wardround results 1"] = FORMAT
+    run: Name
+    study: Study
+    study_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    seed: Count
+    versions: dict[Name, Name]
+    """Of wardround, flwr, torch, opacus, monai and whatever else shaped the numbers."""
+    devices: tuple[Name, ...]
+    engine: Name
+    started: AwareDatetime
+    finished: AwareDatetime
+    hospitals: tuple[HospitalRecord, ...]
+    rounds: tuple[RoundRecord, ...]
+    evaluation: dict[Name, dict[Name, SiteMetrics]] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What a reader must know, one sentence each; the report shows them first."""
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        names = [hospital.name for hospital in self.hospitals]
+        classes = len(self.study.study.classes)
+        if self.study_digest != self.study.digest():
+            raise ValueError("the study digest is not that of the study")
+        if len(set(names)) != len(names) or ALL in names:
+            raise ValueError(f"hospitals need different names, none of them {ALL!r}")
+        if [r.number for r in self.rounds] != list(range(1, len(self.rounds) + 1)):
+            raise ValueError("rounds are numbered 1, 2, 3 and so on")
+        known = {FEDERATED, POOLED, *map(alone, names)}
+        _refuse_others("a model", self.evaluation, known)
+        for sites in self.evaluation.values():
+            _refuse_others("a site", sites, {ALL, *names})
+            if any(len(site.confusion) != classes for site in sites.values()):
+                raise ValueError(f"a confusion matrix is not of the study's {classes} classes")
+        for r in self.rounds:
+            _refuse_others("a hospital", [*r.answered, *(a.hospital for a in r.absent), *r.epsilons], set(names))
+        for h in self.hospitals:
+            if any(len(s.per_class) != classes for s in (h.train, h.validation, h.test) if s):
+                raise ValueError(f"counts of a hospital are not of the study's {classes} classes")
+        return self
+
+    def to_json(self) -> str:
+        """Give the one JSON form, on one line; keys in the order of this file, no NaN."""
+        return self.model_dump_json() + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str = "results") -> Results:
+        """Read results; ``where`` names them in errors.
+
+        Raises:
+            StorageError: this is not JSON, another format or version, or its parts do not fit each other.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            if _format_of(text) not in (FORMAT, None):
+                raise StorageError(
+                    f"these results are of the format {_format_of(text)!r}, not {FORMAT!r}",
+                    where=where,
+                    do="Read them with the version of Wardround that wrote them.",
+                ) from None
+            fault = error.errors(include_url=False)[0]
+            place = ".".join(str(part) for part in fault["loc"])
+            raise StorageError(f"these are no results: {place or 'all'}: {fault['msg']}", where=where) from None
+
+
+def _refuse_others(what: str, names: Iterable[str], known: set[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{what} is named {name!r}, which the run does not have")
+
+
+def _format_of(text: str) -> str | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    found = value.get("format") if isinstance(value, dict) else None
+    return found if isinstance(found, str) else None

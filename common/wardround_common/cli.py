@@ -10,6 +10,7 @@ Ctrl-C · 141 nobody reads the output any more.
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import re
 import sys
@@ -23,6 +24,7 @@ from rich.text import Text
 
 from wardround_common.errors import WardroundError
 
+NAME = "wardround"
 GROUP = "wardround.commands"
 EXTRAS = {"wardround_client": "client", "wardround_server": "server", "wardround_simulation": "simulation"}
 """The extra that each package's commands need; other packages, such as somebody's own, need none of ours."""
@@ -37,13 +39,21 @@ def main() -> NoReturn:
     os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
     os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without the sign × shows a question mark, not a traceback
     sys.exit(_run())
 
 
 def _run() -> int:
+    if "_WARDROUND_COMPLETE" in os.environ:  # the shell asks for completions
+        wardround.main(prog_name=NAME)
     try:
-        code = wardround.main(standalone_mode=False)
+        with wardround.make_context(NAME, sys.argv[1:]) as context:
+            wardround.invoke(context)
         sys.stdout.flush()  # a closed pipe shows here and not while Python shuts down
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
     except WardroundError as error:
         text = Text("Error: ", style="bold red").append(Text(_printable(str(error)), style="default"))
         Console(stderr=True).print(text, soft_wrap=True)
@@ -51,13 +61,21 @@ def _run() -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, EOFError, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
         return STOPPED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
-    return code if isinstance(code, int) else 0
+        return _pipe_closed()
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # how rich leaves a closed pipe
+            return _pipe_closed()
+        raise
+    return 0
+
+
+def _pipe_closed() -> int:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return PIPE_CLOSED
 
 
 def _printable(text: str) -> str:
@@ -93,9 +111,18 @@ class InstalledCommands(click.Group):
                 ctx.fail(f"The command '{name}' is not installed here: {_lacking(point)}.")
             raise click.exceptions.NoSuchCommand(name, possibilities=self.list_commands(ctx), ctx=ctx) from None
 
-    def invoke(self, ctx: click.Context) -> None:
-        """Run the sub-command; what its function returns is no exit code."""
-        super().invoke(ctx)
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the sub-commands; one that cannot be imported says so, and calling it shows the traceback."""
+        rows = []
+        for name in self.list_commands(ctx):
+            try:
+                command = self.get_command(ctx, name)
+            except ImportError as error:
+                rows.append((name, f"BROKEN, cannot be imported: {error}"))
+            else:
+                rows.append((name, command.get_short_help_str(limit=90) if command else ""))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 def _lacking(point: EntryPoint) -> str | None:
@@ -148,6 +175,6 @@ def _sub_command(target: object, name: str) -> click.Command:
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Hospitals train one medical-image model together; no image leaves.",
 )
-@click.version_option(version("wardround"), prog_name="wardround")
+@click.version_option(version("wardround"), prog_name=NAME)
 def wardround() -> None:
     """Hospitals train one medical-image model together; no image leaves."""

@@ -39,7 +39,7 @@ def new(
         typer.Option(metavar="FILE", help="Where to write it; NAME.toml when left out.", show_default=False),
     ] = None,
 ) -> None:
-    """Write a commented study file with defaults that work; a file that exists is left alone."""
+    """Write a commented study file with the usual numbers."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
         raise StudyError(
             f"a study cannot be called {name!r}",
@@ -62,7 +62,7 @@ def check(
     file: StudyFile,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object: valid, digest, faults.")] = False,
 ) -> None:
-    """Name every fault of a study file at once, or give its digest."""
+    """Name every fault of a study file, or its digest."""
     try:
         study = read_study(file)
     except StudyError as error:
@@ -81,7 +81,7 @@ def show(
     file: StudyFile,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object: digest, study, words.")] = False,
 ) -> None:
-    """Say in plain words what a study will do, what leaves a hospital, and what it costs in privacy."""
+    """Say what a study does, what leaves, and what it costs."""
     study = read_study(file)
     if as_json:
         words = {passage.heading: list(passage.sentences) for passage in describe(study)}

@@ -1,0 +1,72 @@
+# Everything a person or CI runs. The environment is made once, in .venv, and again when what it rests on changes.
+
+PYTHON ?= python3
+# Passed to pip when it installs torch, for instance to name an index with builds for one kind of machine.
+TORCH_PIP_ARGS ?=
+# Passed to pytest, for instance PYTEST_ARGS="-k digest -x".
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+EXTRAS := simulation,dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo lint test test-slow pre-commit clean needs-data \
+	bench-simulation bench-brain-mri bench-chest-xray bench-scan dicom-zoo
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "make: there is no '$(PYTHON)'; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed and '$(PYTHON)' is $$($(PYTHON) --version 2>&1); name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: '$(PYTHON)' cannot make an environment; install its venv module (Debian: python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet $(TORCH_PIP_ARGS) "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@touch $@
+
+install: $(INSTALLED) ## make the environment in .venv
+
+demo: $(INSTALLED) ## four synthetic hospitals train one model with differential privacy; ends with a report
+	$(BIN)/wardround demo
+
+lint: $(INSTALLED) ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint ## what CI runs first: lint, then the fast tests
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-slow: $(INSTALLED) ## the tests that take longer: real engines, whole runs
+	$(BIN)/pytest -m slow $(PYTEST_ARGS)
+
+pre-commit: $(INSTALLED) ## check every commit from now on, with the tools of .venv
+	$(BIN)/pre-commit install
+
+bench-simulation: $(INSTALLED) ## cost of the simulation over a plain training loop, and its speed-up with two workers
+	$(BIN)/python benchmarks/simulation.py
+
+bench-brain-mri: needs-data $(INSTALLED) ## federated, pooled and alone on the brain MRI hospitals (DATA=DIR)
+	$(BIN)/python benchmarks/brain_mri.py "$(DATA)"
+
+bench-chest-xray: needs-data $(INSTALLED) ## the same on the chest X-ray hospitals (DATA=DIR)
+	$(BIN)/python benchmarks/chest_xray.py "$(DATA)"
+
+bench-scan: needs-data $(INSTALLED) ## speed of a scan against a bare pydicom loop (DATA=DIR)
+	$(BIN)/python benchmarks/scan.py "$(DATA)"
+
+dicom-zoo: needs-data $(INSTALLED) ## every odd DICOM file gives the stated pixels or the stated refusal (DATA=DIR)
+	$(BIN)/python benchmarks/dicom_zoo.py "$(DATA)"
+
+needs-data:
+	@test -n "$(DATA)" || { echo "make: say where the images are, for instance: make $(MAKECMDGOALS) DATA=path/to/folder" >&2; exit 1; }
+	@test -d "$(DATA)" || { echo "make: there is no folder '$(DATA)'" >&2; exit 1; }
+
+clean: ## remove the environment, caches and builds; runs/ and benchmarks/results/ stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find common client server simulation tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find common client server simulation -name '*.egg-info' -type d -prune -exec rm -rf {} +

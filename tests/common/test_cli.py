@@ -1,0 +1,240 @@
+"""The one command: what it lists, how it fails, and what it leaves on the screen and as exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from wardround_common.study import read_study
+
+COMMAND = [sys.executable, "-c", "from wardround_common.cli import main; main()"]
+
+
+def wardround(
+    *arguments: str | Path, cwd: Path, plugins: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own; ``plugins`` is a folder of further installed packages."""
+    path = {"PYTHONPATH": str(plugins)} if plugins else {}
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | {"COLUMNS": "100"} | path | environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+def plugin(folder: Path, name: str, code: str, *, target: str = "app") -> None:
+    """Install a package with one sub-command of its name, as pip would leave it."""
+    (folder / f"{name}_package.py").write_text(textwrap.dedent(code))
+    metadata = folder / f"{name}-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[wardround.commands]\n{name} = {name}_package:{target}\n")
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    assert wardround("study", "new", "lung", cwd=tmp_path).returncode == 0
+    return tmp_path / "lung.toml"
+
+
+def test_without_arguments_the_help_is_shown(tmp_path: Path) -> None:
+    run = wardround(cwd=tmp_path)
+    assert run.returncode == 2
+    assert "Commands:" in run.stderr
+    assert "study" in run.stderr
+
+
+def test_help_lists_the_commands_on_standard_output(tmp_path: Path) -> None:
+    run = wardround("--help", cwd=tmp_path)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "Write a study file, check it, and say in plain words what it will do." in " ".join(run.stdout.split())
+
+
+def test_version_is_that_of_the_installed_distribution(tmp_path: Path) -> None:
+    assert wardround("--version", cwd=tmp_path).stdout == f"wardround, version {version('wardround')}\n"
+
+
+@pytest.mark.parametrize(("given", "meant"), [(["stdy"], "study"), (["study", "chek"], "check")])
+def test_a_mistyped_command_names_the_nearest_one(tmp_path: Path, given: list[str], meant: str) -> None:
+    run = wardround(*given, cwd=tmp_path)
+    assert run.returncode == 2
+    assert f"No such command '{given[-1]}'." in run.stderr
+    assert run.stderr.count(f"Did you mean '{meant}'?") == 1
+
+
+def test_study_runs_without_torch_flower_or_an_image_reader(study: Path) -> None:
+    code = (
+        "import sys; from wardround_common.cli import wardround; wardround.main(['study', 'check', sys.argv[1]], "
+        "standalone_mode=False); print(sorted({'torch', 'flwr', 'pydicom', 'monai', 'opacus'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code, study], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_command_whose_package_is_not_here_is_absent_and_says_what_it_needs(tmp_path: Path) -> None:
+    plugin(tmp_path, "elsewhere", "")
+    (tmp_path / "elsewhere_package.py").unlink()
+    assert "elsewhere" not in wardround("--help", cwd=tmp_path, plugins=tmp_path).stdout
+    run = wardround("elsewhere", cwd=tmp_path, plugins=tmp_path)
+    assert run.returncode == 2
+    assert "The command 'elsewhere' is not installed here: it needs the package elsewhere_package." in run.stderr
+
+
+def test_a_command_whose_extra_is_not_here_is_absent_and_names_what_is_missing(tmp_path: Path) -> None:
+    code = """
+        import importlib.metadata as metadata
+        from wardround_common import cli
+        real = cli.distribution
+        def without_pydicom(name):
+            if name == "pydicom":
+                raise metadata.PackageNotFoundError(name)
+            return real(name)
+        cli.distribution = without_pydicom
+        cli.main()
+    """
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", textwrap.dedent(code), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert [line.split()[0] for line in run("--help").stdout.partition("Commands:\n")[2].splitlines()] == ["study"]
+    assert (
+        "'scan' is not installed here: it needs wardround[client], and pydicom cannot be found." in run("scan").stderr
+    )
+    assert "it needs wardround[simulation], and pydicom cannot be found." in run("simulate").stderr
+
+
+@pytest.mark.parametrize("cause", ["import no_such_module_at_all", "from math import no_such_name"])
+def test_an_import_error_in_an_installed_command_is_never_taken_for_an_absent_command(
+    tmp_path: Path, cause: str
+) -> None:
+    plugin(tmp_path, "torn", cause)
+    listed = wardround("--help", cwd=tmp_path, plugins=tmp_path)
+    assert listed.returncode == 0
+    assert "BROKEN, cannot be imported: " in listed.stdout
+    called = wardround("torn", cwd=tmp_path, plugins=tmp_path)
+    assert called.returncode == 1
+    assert "Traceback" in called.stderr
+    assert "no_such_" in called.stderr
+
+
+def test_one_of_our_errors_is_a_message_and_its_exit_code(tmp_path: Path) -> None:
+    plugin(
+        tmp_path,
+        "refuse",
+        """
+        from wardround_common.errors import PrivacyError
+        def app() -> None:
+            raise PrivacyError("too much", where="a\\x1b[31mb", do="Ask for less.")
+        """,
+    )
+    run = wardround("refuse", cwd=tmp_path, plugins=tmp_path)
+    assert run.returncode == 5
+    assert run.stderr == "Error: a\N{REPLACEMENT CHARACTER}[31mb: too much\n  → Ask for less.\n"
+
+
+def test_a_bug_stays_a_traceback(tmp_path: Path) -> None:
+    plugin(tmp_path, "bug", "def app() -> None:\n    raise ZeroDivisionError")
+    run = wardround("bug", cwd=tmp_path, plugins=tmp_path)
+    assert run.returncode == 1
+    assert "ZeroDivisionError" in run.stderr
+
+
+def test_what_a_command_returns_is_no_exit_code(tmp_path: Path) -> None:
+    plugin(tmp_path, "seven", "def app() -> int:\n    return 7")
+    assert wardround("seven", cwd=tmp_path, plugins=tmp_path).returncode == 0
+
+
+def test_control_c_stops_with_130_and_one_word(tmp_path: Path) -> None:
+    plugin(tmp_path, "wait", "import time\ndef app() -> None:\n    print('waiting', flush=True)\n    time.sleep(60)")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(
+        [*COMMAND, "wait"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.strip() == "Stopped."
+
+
+@pytest.mark.parametrize("arguments", [["study", "show"], ["study", "show", "--json"], ["study", "check"]])
+def test_a_closed_pipe_is_quiet(study: Path, arguments: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    run = subprocess.run([*COMMAND, *arguments, study], stdout=write, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(write)
+    assert (run.returncode, run.stderr) == (141, b"")
+
+
+def test_a_terminal_without_the_sign_gets_a_question_mark(study: Path) -> None:
+    run = wardround("study", "show", study, cwd=study.parent, PYTHONIOENCODING="ascii")
+    assert run.returncode == 0
+    assert " ? " in run.stdout
+
+
+def test_new_writes_a_file_that_check_accepts(study: Path) -> None:
+    run = wardround("study", "check", study, cwd=study.parent)
+    assert run.returncode == 0
+    assert f"digest {read_study(study).digest()}" in run.stdout
+
+
+def test_new_leaves_a_file_that_exists_alone(study: Path) -> None:
+    before = study.read_bytes()
+    run = wardround("study", "new", "lung", "--no-dp", cwd=study.parent)
+    assert run.returncode == 7
+    assert "lung.toml: there is such a file already" in run.stderr
+    assert study.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["Lung", "../lung", "a b", "", "a" * 65, "ü"])
+def test_new_refuses_a_name_that_is_no_folder_name_and_writes_nothing(tmp_path: Path, name: str) -> None:
+    run = wardround("study", "new", name, cwd=tmp_path)
+    assert run.returncode == 3
+    assert "lower-case letters, digits and hyphens" in run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
+    run = wardround("study", "new", "lung", "--out", tmp_path / "no" / "lung.toml", cwd=tmp_path)
+    assert run.returncode == 7
+    assert "cannot be written: no such file or directory" in run.stderr
+
+
+def test_check_lists_every_fault_for_people_and_for_programs(study: Path) -> None:
+    text = study.read_text(encoding="utf-8").replace("rounds =", "rouns =").replace("epsilon = ", "epsilon = -")
+    study.write_text(text, encoding="utf-8")
+    people = wardround("study", "check", study, cwd=study.parent)
+    assert (people.returncode, people.stdout) == (3, "")
+    assert people.stderr.count("  · ") == 2
+    programs = wardround("study", "check", "--json", study, cwd=study.parent)
+    assert programs.returncode == 3
+    answer = json.loads(programs.stdout)
+    assert (answer["valid"], answer["digest"], len(answer["faults"])) == (False, None, 2)
+
+
+def test_show_gives_the_same_digest_to_people_and_to_programs(study: Path) -> None:
+    people = wardround("study", "show", study, cwd=study.parent).stdout
+    answer = json.loads(wardround("study", "show", "--json", study, cwd=study.parent).stdout)
+    assert f"digest {answer['digest']}" in people
+    assert all(heading in people for heading in answer["words"])
+    assert max(len(line) for line in people.splitlines()) <= 100
+
+
+def test_show_of_a_missing_file_is_no_traceback(tmp_path: Path) -> None:
+    run = wardround("study", "show", "nothing.toml", cwd=tmp_path)
+    assert run.returncode == 3
+    assert run.stderr.startswith("Error: nothing.toml: there is no such file\n")

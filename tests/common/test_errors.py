@@ -1,0 +1,46 @@
+"""One tree of errors: each has its exit code and its fixed word, and says what, where and what to do."""
+
+import inspect
+import re
+
+from wardround_common import errors
+from wardround_common.errors import ImageRefused, StudyError, WardroundError
+
+
+def tree() -> list[type[WardroundError]]:
+    found = [error for _, error in inspect.getmembers(errors, inspect.isclass) if issubclass(error, WardroundError)]
+    return [error for error in found if error is not WardroundError]
+
+
+def test_the_drawing_in_the_docstring_is_the_tree() -> None:
+    drawn = re.findall(r"─ (\w+) ", errors.__doc__ or "")
+    assert sorted(drawn) == sorted(error.__name__ for error in tree())
+
+
+def test_the_drawing_gives_the_exit_codes() -> None:
+    for name, code in re.findall(r"─ (\w+) .*exit (\d)$", errors.__doc__ or "", re.M):
+        assert getattr(errors, name).exit_code == int(code)
+
+
+def test_no_error_has_the_exit_code_of_a_bug_or_of_a_wrong_command_line() -> None:
+    assert all(error.exit_code > 2 for error in tree())
+
+
+def test_the_word_for_the_coordinator_is_fixed_and_short() -> None:
+    assert all(re.fullmatch(r"[a-z]{1,16}", error.kind) for error in tree())
+
+
+def test_a_message_says_where_then_what_then_what_to_do() -> None:
+    error = WardroundError("it is torn", where="a.dcm", do="Take another.")
+    assert str(error) == "a.dcm: it is torn\n  → Take another."
+    assert str(WardroundError("it is torn")) == "it is torn"
+
+
+def test_a_refused_image_is_counted_by_its_reason() -> None:
+    error = ImageRefused("not-dicom", "there is no DICOM prefix", where="a.dcm")
+    assert (error.reason, str(error)) == ("not-dicom", "a.dcm: there is no DICOM prefix")
+
+
+def test_a_study_error_always_lists_at_least_one_fault() -> None:
+    assert StudyError("there is no such file").faults == ("there is no such file",)
+    assert StudyError("two faults", faults=["a", "b"]).faults == ("a", "b")

@@ -1,0 +1,96 @@
+"""What `study new` writes is a study, and what `study show` says is what the study does."""
+
+import tomllib
+
+import pytest
+
+from wardround_common.study import STRATEGY_KEYS, Study, parse_study
+from wardround_common.study_faults import LESSONS
+from wardround_common.study_template import DEFAULTS, OPTIONAL, REASONS, SECTION_REASONS, study_text
+from wardround_common.study_words import NORMS, STRATEGIES, describe
+
+
+def said(study: Study) -> str:
+    return "\n".join(f"{passage.heading}\n" + "\n".join(passage.sentences) for passage in describe(study))
+
+
+def changed(old: str, new: str, *, dp: bool = True) -> Study:
+    text = study_text("a", dp=dp)
+    assert old in text
+    return parse_study(text.replace(old, new))
+
+
+@pytest.mark.parametrize("dp", [True, False])
+def test_what_new_writes_is_a_valid_study(dp: bool) -> None:
+    study = parse_study(study_text("lung-1", dp=dp))
+    assert study.study.name == "lung-1"
+    assert study.privacy.mechanism == ("dp-sgd" if dp else "none")
+
+
+@pytest.mark.parametrize("dp", [True, False])
+def test_every_key_is_written_with_its_reason_just_above(dp: bool) -> None:
+    lines = study_text("a", dp=dp).splitlines()
+    for (section, key), reason in REASONS.items():
+        section_start = lines.index(f"[{section}]")
+        at = next(i for i in range(section_start, len(lines)) if lines[i].removeprefix("# ").startswith(f"{key} = "))
+        assert lines[at - 1] == f"# {reason}"
+
+
+def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others() -> None:
+    dp, plain = parse_study(study_text("a")), parse_study(study_text("a", dp=False))
+    keys = {(s, k) for study in (dp, plain) for s, table in study.model_dump().items() for k in table}
+    assert set(REASONS) == keys
+    assert {(s, k) for tables in (DEFAULTS, OPTIONAL) for s, table in tables.items() for k in table} == keys
+    assert set(LESSONS) <= keys
+    assert set(SECTION_REASONS) == set(Study.model_fields)
+
+
+def test_a_line_of_the_template_fits_a_screen() -> None:
+    assert max(len(line) for line in study_text("a").splitlines()) <= 120
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGY_KEYS))
+def test_uncommenting_the_keys_of_a_strategy_gives_a_valid_study(strategy: str) -> None:
+    text = study_text("a").replace(f'strategy = "{DEFAULTS["training"]["strategy"]}"', f'strategy = "{strategy}"')
+    for key in STRATEGY_KEYS[strategy]:
+        text = text.replace(f"# {key} = ", f"{key} = ")
+    assert parse_study(text).training.strategy == strategy
+
+
+def test_the_written_file_says_the_defaults_and_nothing_else() -> None:
+    assert tomllib.loads(study_text("my-study")) == {section: dict(keys) for section, keys in DEFAULTS.items()}
+
+
+def test_every_strategy_and_norm_has_words() -> None:
+    assert set(STRATEGIES) == set(STRATEGY_KEYS)
+    assert set(NORMS) == {"group", "instance", "batch"}
+
+
+def test_show_says_plainly_that_the_coordinator_reads_each_update() -> None:
+    for dp in (True, False):
+        text = said(parse_study(study_text("a", dp=dp)))
+        assert "There is no secure aggregation yet: the coordinator reads each hospital's update" in text
+
+
+def test_show_says_what_epsilon_means_and_what_it_does_not_cover() -> None:
+    text = said(changed(f"epsilon = {DEFAULTS['privacy']['epsilon']}", "epsilon = 2.0"))
+    assert "epsilon 2 and delta " in text
+    assert "7.4 times more sure" in text
+    assert "It does not cover the counts, the mean loss and the evaluation's sums" in text
+
+
+def test_show_survives_an_epsilon_beyond_any_meaning() -> None:
+    text = said(changed(f"epsilon = {DEFAULTS['privacy']['epsilon']}", "epsilon = 1e300"))
+    assert "almost without bound" in text
+
+
+def test_show_without_dp_says_that_images_may_be_reconstructed_and_never_speaks_of_noise_added() -> None:
+    text = said(parse_study(study_text("a", dp=False)))
+    assert "There is no differential privacy" in text
+    assert "may reconstruct some of its images" in text
+    assert "noised" not in text
+
+
+def test_show_names_all_classes_of_a_study_with_many() -> None:
+    study = changed('["no-finding", "finding"]', '["a", "b", "c"]')
+    assert "to tell apart 'a', 'b' and 'c' in" in said(study)

@@ -36,6 +36,9 @@ class WardroundError(Exception):
         self.where = where
         self.do = do
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (type(self), self.args, self.__dict__)  # so that a worker process can hand it on
+
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}\n  → {self.do}" if self.do else text
@@ -105,3 +108,10 @@ class StorageError(WardroundError):
 
     exit_code = 7
     kind = "storage"
+
+
+def _restore(kind: type[WardroundError], args: tuple[object, ...], facts: dict[str, object]) -> WardroundError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(facts)
+    return error

@@ -1,0 +1,56 @@
+"""The hospital as a Flower ClientApp: Flower's records in, the hospital's answer out. Nothing is decided here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from wardround_client.hospital import Hospital
+from wardround_common.errors import WardroundError
+from wardround_common.messages import EvaluateRequest, Parts, PrepareRequest, TrainRequest
+
+log = logging.getLogger(__name__)
+
+
+def client_app(find_hospital: Callable[[Context], Hospital]) -> ClientApp:
+    """Wrap hospitals as a ClientApp; ``find_hospital`` says which one Flower's context means.
+
+    An error of ours becomes an answer with its fixed word: its text stays here, since it may name a file.
+    """
+    app = ClientApp()
+
+    def answer(message: Message, context: Context, kind: str) -> Message:
+        try:
+            reply = _record(find_hospital(context).answer(kind, _parts(message.content)).parts())
+        except WardroundError as error:
+            log.error("%s", error)
+            reply = _record(Parts({"failure": error.kind}))
+        return Message(reply, reply_to=message)
+
+    @app.query(PrepareRequest.kind)
+    def prepare(message: Message, context: Context) -> Message:
+        return answer(message, context, PrepareRequest.kind)
+
+    @app.train(TrainRequest.kind)
+    def train(message: Message, context: Context) -> Message:
+        return answer(message, context, TrainRequest.kind)
+
+    @app.evaluate(EvaluateRequest.kind)
+    def evaluate(message: Message, context: Context) -> Message:
+        return answer(message, context, EvaluateRequest.kind)
+
+    return app
+
+
+def _parts(content: RecordDict) -> Parts:
+    fields = dict(content.config_records.get("fields", ConfigRecord()))
+    arrays = {name: array.numpy() for name, array in content.array_records.get("arrays", ArrayRecord()).items()}
+    return Parts(fields, arrays)  # type: ignore[arg-type]  # the parsers check each field's type
+
+
+def _record(parts: Parts) -> RecordDict:
+    arrays = ArrayRecord({name: Array(value) for name, value in parts.arrays.items()})
+    return RecordDict({"fields": ConfigRecord(dict(parts.fields)), "arrays": arrays})

@@ -1,0 +1,249 @@
+"""A hospital's images in the form that a study's network sees, prepared once; patients are split, never images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround_client import preprocessing
+from wardround_client.duplicates import near_duplicates
+from wardround_client.images import read_image
+from wardround_client.index import scan
+from wardround_client.instance import Instance
+from wardround_client.labels import read_labels
+from wardround_common.errors import DataError, ImageRefused
+from wardround_common.messages import Split
+from wardround_common.randomness import insecure_stream
+from wardround_common.storage import no_room_is_said
+from wardround_common.study import Study
+
+LEAST_PATIENTS = 3  # one to train on, one to choose the operating point, one to test on
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Images of one split with their labels and patients."""
+
+    kept: NDArray[np.float32] = field(repr=False)
+    """All prepared images of the hospital (kept, channels, size, size), 0 to 1, usually a memory map."""
+    rows: NDArray[np.int64] = field(repr=False)
+    """(images,) where ``kept`` holds the images of this split."""
+    labels: NDArray[np.int64] = field(repr=False)
+    """(images,) class numbers in the study's order."""
+    patients: NDArray[np.int64] = field(repr=False)
+    """(images,) codes that mean nothing outside this data set."""
+
+    def images(self, places: NDArray[np.int64] | slice) -> NDArray[np.float32]:
+        """Copy the images at these places of the split: (places, channels, size, size) float32."""
+        return np.ascontiguousarray(self.kept[self.rows[places]])
+
+    def places_by_patient(self) -> list[NDArray[np.int64]]:
+        """Give each patient's places in the split, patients in the order of their codes."""
+        order = np.argsort(self.patients, kind="stable")
+        cuts = np.flatnonzero(np.diff(self.patients[order])) + 1
+        return np.split(order, cuts) if len(order) else []
+
+    @property
+    def patient_count(self) -> int:
+        """How many patients these images are of."""
+        return len(np.unique(self.patients))
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What became of a hospital's files on their way into a study: counts only."""
+
+    refused: dict[str, int]
+    """Files that the scan refused, by reason."""
+    left_out: dict[str, int]
+    """Accepted files that this study does not use, by reason."""
+    scanners: tuple[str, ...]
+    duplicates_across_splits: int
+    allowed: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One hospital's data for one study."""
+
+    train: Examples
+    validation: Examples
+    test: Examples
+    intake: Intake
+    fingerprint: str
+    """Digest of which images, labels and split these are; it changes when one of them does."""
+
+    def split(self, name: Split) -> Examples:
+        """Give the split of that name."""
+        return self.validation if name == "validation" else self.test
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a hospital's images and labels are, and which of its patients take part."""
+
+    folder: Path = field(repr=False)
+    state: Path = field(repr=False)
+    """Where the index and the prepared images are kept: in the hospital, readable by nobody else."""
+    labels: Path | None = field(default=None, repr=False)
+    label_attribute: str | None = None
+    allow: frozenset[str] = frozenset()
+    patients: frozenset[str] | None = field(default=None, repr=False)
+    """Only these, where one folder is cut into several hospitals; None for all."""
+
+
+def prepare(source: Source, study: Study, progress: Callable[[int, int], None] | None = None) -> Dataset:
+    """Scan what changed, prepare the images that the study asks for unless they are kept, and split the patients.
+
+    Raises:
+        DataError: nothing can be used, the labels do not fit, or there are too few patients to split.
+    """
+    index = scan(source.folder, state=source.state, allow=source.allow)
+    labels = read_labels(source.folder, index, study.study.classes, csv=source.labels, attribute=source.label_attribute)
+    left_out: Counter[str] = Counter()
+    wanted: list[Instance] = []
+    for instance in index.accepted:
+        if source.patients is not None and instance.patient not in source.patients:
+            continue
+        if instance.modality not in study.data.modalities:
+            left_out["other-modality"] += 1
+        elif instance.file not in labels:
+            left_out["no-label"] += 1
+        else:
+            wanted.append(instance)
+    kept = _keep_images(source, study, wanted, progress)
+    used = [instance for instance in wanted if kept.refused.get(instance.file) is None]
+    left_out.update(kept.refused.values())
+    if not used:
+        why = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common()) or "no image was accepted"
+        raise DataError(
+            f"no image can be used for this study: {why}",
+            where=str(source.folder),
+            do=f"The study takes {', '.join(study.data.modalities)} with the labels {', '.join(study.study.classes)}; "
+            "'wardround scan' says what the folder holds.",
+        )
+    names = sorted({instance.patient for instance in used})
+    code_of = {name: code for code, name in enumerate(names)}
+    patients = np.array([code_of[instance.patient] for instance in used], np.int64)
+    classes = np.array([labels[instance.file] for instance in used], np.int64)
+    part_of = split_patients(patients, classes, study)  # (patients,)
+    if part_of is None:
+        raise DataError(
+            f"{len(names)} {'patient is' if len(names) == 1 else 'patients are'} too few: each needs to be in one of "
+            "training, validation and test",
+            where=str(source.folder),
+            do=f"A hospital takes part with {LEAST_PATIENTS} patients or more.",
+        )
+    parts = part_of[patients]  # (images,)
+    rows = np.array([kept.row_of[instance.file] for instance in used], np.int64)
+
+    def examples(part: int) -> Examples:
+        here = np.flatnonzero(parts == part)
+        return Examples(kept.images, rows[here], classes[here], patients[here])
+
+    return Dataset(
+        train=examples(0),
+        validation=examples(1),
+        test=examples(2),
+        fingerprint=hashlib.sha256(kept.key.encode() + classes.tobytes() + parts.tobytes()).hexdigest(),
+        intake=Intake(
+            refused=dict(Counter(refusal.reason for refusal in index.refused)),
+            left_out=dict(left_out),
+            scanners=tuple(sorted({f"{i.manufacturer} {i.scanner}".strip() or "unknown" for i in used})),
+            duplicates_across_splits=len(near_duplicates(used, [int(part) for part in parts])),
+            allowed=index.allowed,
+        ),
+    )
+
+
+def split_patients(patients: NDArray[np.int64], classes: NDArray[np.int64], study: Study) -> NDArray[np.int8] | None:
+    """Put each patient into training (0), validation (1) or test (2): (patients,) int8, None if there are too few.
+
+    ``patients`` and ``classes`` are by image. Patients with the same highest class are dealt out together, so that each
+    split has its part of the rare ones. The study's seed decides, so a patient never changes sides between rounds.
+    """
+    count = int(patients.max()) + 1
+    if count < LEAST_PATIENTS:
+        return None
+    highest = np.zeros(count, np.int64)
+    np.maximum.at(highest, patients, classes)
+    shuffled = insecure_stream(study.model.seed, "split").permutation(count)
+    dealt = shuffled[np.argsort(highest[shuffled], kind="stable")]  # by class, in random order within one
+    part_of = np.zeros(count, np.int8)
+    targets = {2: study.evaluation.test, 1: study.evaluation.validation}
+    given = {2: 0, 1: 0}
+    for place, patient in enumerate(dealt, start=1):
+        for part, fraction in targets.items():
+            if given[part] < round(fraction * place):
+                part_of[patient] = part
+                given[part] += 1
+                break
+    for part in (1, 2):  # so few patients that one split got nobody
+        if not (part_of == part).any():
+            part_of[np.flatnonzero(part_of == 0)[0]] = part
+    return part_of
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    key: str
+    images: NDArray[np.float32]
+    row_of: dict[str, int]
+    refused: dict[str, str]
+
+
+def _keep_images(
+    source: Source, study: Study, wanted: list[Instance], progress: Callable[[int, int], None] | None
+) -> _Kept:
+    """Give the prepared images of ``wanted`` as a memory map; they are made once for these pixels."""
+    # Hospitals that are cut from one folder share nothing here: each prepares what it uses.
+    form = study.data.model_dump_json(exclude={"modalities"}) + f" {preprocessing.VERSION}"
+    named = "\n".join(f"{instance.file}\t{instance.pixel_digest}" for instance in wanted)
+    key = hashlib.sha256(f"{form}\n{named}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    folder = source.state / "prepared" / key
+    if not (folder / "done.json").exists():
+        _make_images(source, study, wanted, folder, progress)
+    facts = json.loads((folder / "done.json").read_text())
+    shape = (len(facts["row_of"]), study.data.channels, study.data.image_size, study.data.image_size)
+    if not facts["row_of"]:
+        return _Kept(key, np.empty(shape, np.float32), {}, facts["refused"])
+    images = np.memmap(folder / "images.f32", "<f4", "r", shape=shape)
+    return _Kept(key, images, facts["row_of"], facts["refused"])
+
+
+def _make_images(
+    source: Source, study: Study, wanted: list[Instance], folder: Path, progress: Callable[[int, int], None] | None
+) -> None:
+    making = folder.with_name(f"{folder.name}.{os.getpid()}.making")
+    row_of: dict[str, int] = {}
+    refused: dict[str, str] = {}
+    with no_room_is_said(making):
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir(parents=True, mode=0o700)
+        # Plain writes: a full disk is an error here, and a crash of the process with a writable memory map.
+        with (making / "images.f32").open("wb") as images:
+            for number, instance in enumerate(wanted, start=1):
+                try:
+                    image = read_image(source.folder / instance.file, voi=study.data.intensity == "window")
+                    images.write(preprocessing.to_network_form(image, study.data).astype("<f4").tobytes())
+                    row_of[instance.file] = len(row_of)
+                except ImageRefused as refusal:
+                    refused[instance.file] = refusal.reason
+                if progress:
+                    progress(number, len(wanted))
+        (making / "done.json").write_text(json.dumps({"row_of": row_of, "refused": refused}))
+        try:
+            making.rename(folder)
+        except OSError:
+            if not (folder / "done.json").exists():
+                raise
+            shutil.rmtree(making, ignore_errors=True)  # another process made the same images meanwhile

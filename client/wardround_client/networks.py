@@ -1,0 +1,153 @@
+"""The networks that a study can name, each with a normalisation that it states.
+
+Batch normalisation mixes the images of a batch and keeps running means, which makes it neither private nor easy to
+average (Hsieh et al., *The non-IID data quagmire*, ICML 2020): group normalisation (Wu and He, ECCV
+2018) is the default.
+MONAI builds the larger networks and is imported only when one of them is asked for, since that takes two seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from wardround_common.parameters import Layout, Vector
+from wardround_common.study import Norm, Study
+
+
+def build(study: Study) -> nn.Module:
+    """Build the study's network; the study's seed alone decides its first parameters.
+
+    Input: (images, channels, image_size, image_size) float32 from 0 to 1. Output: (images, classes) logits.
+    """
+    rng_state = torch.get_rng_state()
+    try:
+        torch.manual_seed(study.model.seed)
+        network = NETWORKS[study.model.network](study.data.channels, len(study.study.classes), study.model.norm)
+    finally:
+        torch.set_rng_state(rng_state)
+    for name, module in list(network.named_modules()):
+        if hasattr(module, "inplace"):
+            module.inplace = False  # per-patient gradients need each layer's input as it was
+        if isinstance(module, nn.BatchNorm2d) and study.model.norm != "batch":
+            # MONAI's ResNet keeps batch normalisation in its shortcuts whatever norm it is given.
+            network.set_submodule(name, _norm_layer(study.model.norm, module.num_features))
+    return network
+
+
+def layout_of(network: nn.Module) -> Layout:
+    """Name the floating-point tensors of a network, buffers included, in their order."""
+    tensors = _tensors(network)
+    return Layout(tuple(tensors), tuple(tuple(tensor.shape) for tensor in tensors.values()))
+
+
+def read_vector(network: nn.Module) -> Vector:
+    """Copy the network's parameters into one vector (parameters,) float32."""
+    parts = [tensor.detach().reshape(-1).to("cpu", torch.float32) for tensor in _tensors(network).values()]
+    return torch.cat(parts).numpy()
+
+
+def write_vector(network: nn.Module, layout: Layout, vector: Vector) -> None:
+    """Copy a vector (parameters,) float32 into the network."""
+    tensors = _tensors(network)
+    flat = torch.from_numpy(np.ascontiguousarray(vector)).to(next(iter(tensors.values())).device)
+    with torch.no_grad():
+        for name, shape, part in layout.slices():
+            tensors[name].copy_(flat[part].view(shape))
+
+
+def _tensors(network: nn.Module) -> dict[str, torch.Tensor]:
+    # BatchNorm's count of batches is an integer: it steers a running mean and means nothing when averaged.
+    return {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
+
+
+def _norm_layer(norm: Norm, channels: int) -> nn.Module:
+    match norm:
+        case "group":
+            return nn.GroupNorm(min(8, channels // 4), channels)
+        case "instance":
+            return nn.InstanceNorm2d(channels, affine=True)
+        case "batch":
+            return nn.BatchNorm2d(channels)
+
+
+def _small_cnn(channels: int, classes: int, norm: Norm) -> nn.Module:
+    layers: list[nn.Module] = []
+    before = channels
+    for width in SMALL_CNN_WIDTHS:
+        layers += [
+            nn.Conv2d(before, width, 3, padding=1, bias=False),
+            _norm_layer(norm, width),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        ]
+        before = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes))
+
+
+SMALL_CNN_WIDTHS = (16, 32, 64, 128)
+
+
+def _monai_norm(norm: Norm, groups: int = 8) -> str | tuple[str, dict[str, int | bool]]:
+    match norm:
+        case "group":
+            return ("group", {"num_groups": groups})
+        case "instance":
+            return ("instance", {"affine": True})
+        case "batch":
+            return "batch"
+
+
+class _Copy(nn.Module):
+    """Hands on a copy, so that what follows may add to it in place without touching the layer before."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return values.clone()
+
+
+def _resnet(depth: int) -> Callable[[int, int, Norm], nn.Module]:
+    def make(channels: int, classes: int, norm: Norm) -> nn.Module:
+        from monai.networks.nets import resnet
+
+        build_resnet = {18: resnet.resnet18, 50: resnet.resnet50}[depth]
+        network = build_resnet(spatial_dims=2, n_input_channels=channels, num_classes=classes, norm=_monai_norm(norm))
+        for block in network.modules():
+            # A residual block adds its shortcut in place to its last normalisation's output; Opacus' hooks forbid it.
+            if isinstance(block, resnet.ResNetBottleneck):
+                block.bn3 = nn.Sequential(block.bn3, _Copy())
+            elif isinstance(block, resnet.ResNetBlock):
+                block.bn2 = nn.Sequential(block.bn2, _Copy())
+        return network
+
+    return make
+
+
+def _densenet121(channels: int, classes: int, norm: Norm) -> nn.Module:
+    from monai.networks.nets.densenet import DenseNet121
+
+    return DenseNet121(spatial_dims=2, in_channels=channels, out_channels=classes, norm=_monai_norm(norm))
+
+
+def _efficientnet_b0(channels: int, classes: int, norm: Norm) -> nn.Module:
+    from monai.networks.nets.efficientnet import EfficientNetBN
+
+    return EfficientNetBN(
+        "efficientnet-b0",
+        pretrained=False,
+        spatial_dims=2,
+        in_channels=channels,
+        num_classes=classes,
+        norm=_monai_norm(norm),
+    )
+
+
+NETWORKS: dict[str, Callable[[int, int, Norm], nn.Module]] = {
+    "small-cnn": _small_cnn,
+    "resnet18": _resnet(18),
+    "resnet50": _resnet(50),
+    "densenet121": _densenet121,
+    "efficientnet-b0": _efficientnet_b0,
+}

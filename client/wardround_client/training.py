@@ -1,0 +1,231 @@
+"""A round's local work: from the coordinator's parameters to an update, with or without differential privacy.
+
+What a step does depends only on the study, the data, the hospital's stream and the step's number, so a round that is
+done again after a crash, in another process or by another number of workers is the same round.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from wardround_client import networks
+from wardround_client.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
+from wardround_client.augmentation import augment
+from wardround_client.dataset import Examples
+from wardround_common.errors import PrivacyError
+from wardround_common.parameters import Layout, Vector
+from wardround_common.randomness import Stream
+from wardround_common.study import DpSgd, Study, Training
+
+
+@dataclass(frozen=True)
+class LocalWork:
+    """What one round's local work gave."""
+
+    update: Vector = field(repr=False)
+    steps: int
+    mean_loss: float | None
+    """None under dp-sgd: a loss without noise would say more of the patients than the privacy plan allows."""
+
+
+@dataclass(frozen=True)
+class PrivacyPlan:
+    """What the study will cost this hospital's patients, known before the first step."""
+
+    delta: float
+    noise_multiplier: float
+    sampling_rate: float
+    steps_a_round: int
+
+    def epsilon_after(self, rounds: int) -> float:
+        """Give the epsilon spent after so many rounds, an upper bound."""
+        return epsilon_of(
+            SampledGaussian(self.noise_multiplier, self.sampling_rate, rounds * self.steps_a_round), self.delta
+        )
+
+
+def plan_privacy(study: Study, patients: int) -> PrivacyPlan | None:
+    """Choose the noise with which all rounds of the study keep to its epsilon at a hospital with so many patients.
+
+    Raises:
+        PrivacyError: delta is so large that it would allow to publish a patient outright.
+    """
+    privacy = study.privacy
+    if not isinstance(privacy, DpSgd):
+        return None
+    if privacy.delta * patients >= 1:
+        raise PrivacyError(
+            f"delta = {privacy.delta} is no protection among {patients} training patients",
+            do=f"Choose a delta well below {1 / patients:.0e} in [privacy].",
+        )
+    rate = min(1.0, study.training.batch_size / patients)
+    steps = max(1, round(study.training.local_epochs / rate))
+    return PrivacyPlan(privacy.delta, noise_multiplier_for(privacy, rate, study.training.rounds * steps), rate, steps)
+
+
+def learning_rate(training: Training, round_number: int) -> float:
+    """Give the learning rate of a round, counted from 1: constant, or a cosine down to a hundredth."""
+    if training.schedule == "constant" or training.rounds == 1:
+        return training.learning_rate
+    progress = (round_number - 1) / (training.rounds - 1)
+    return training.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def train(
+    study: Study,
+    network: nn.Module,
+    layout: Layout,
+    parameters: Vector,
+    examples: Examples,
+    plan: PrivacyPlan | None,
+    round_number: int,
+    stream: Stream,
+) -> LocalWork:
+    """Do one round's local work on ``examples``, starting from ``parameters`` (parameters,) float32.
+
+    ``stream`` is the hospital's own for this study; with ``plan`` the steps are DP-SGD and the guarantee holds only
+    if nobody can repeat that stream.
+    """
+    networks.write_vector(network, layout, parameters)
+    network.train()
+    device = next(network.parameters()).device
+    torch.manual_seed(stream.child("layers", round_number).below(2**63))  # for layers that drop at random
+    weights = study.training.class_weights
+    loss = nn.CrossEntropyLoss(None if weights is None else torch.tensor(weights, device=device), reduction="none")
+    if isinstance(study.privacy, DpSgd) and plan is not None:
+        _private_steps(study, study.privacy, network, examples, plan, round_number, stream, loss)
+        steps, total = plan.steps_a_round, 0.0
+    else:
+        steps, total = _plain_steps(study, network, examples, round_number, stream, loss)
+    update = networks.read_vector(network) - parameters
+    return LocalWork(update, steps, total / steps if plan is None else None)
+
+
+def _optimiser(training: Training, network: nn.Module, round_number: int) -> torch.optim.Optimizer:
+    rate = learning_rate(training, round_number)
+    if training.optimiser == "adamw":
+        return torch.optim.AdamW(network.parameters(), rate, weight_decay=training.weight_decay)
+    return torch.optim.SGD(network.parameters(), rate, momentum=training.momentum, weight_decay=training.weight_decay)
+
+
+def _batches(training: Training, examples: int, round_number: int, stream: Stream) -> Iterator[NDArray[np.int64]]:
+    """Walk through the images in a new order each epoch; a round goes on where the one before stopped."""
+    an_epoch = math.ceil(examples / training.batch_size)
+    a_round = max(1, round(training.local_epochs * an_epoch))
+    order, of_epoch = np.empty(0, np.int64), -1
+    for step in range((round_number - 1) * a_round, round_number * a_round):
+        epoch, place = divmod(step, an_epoch)
+        if epoch != of_epoch:
+            order, of_epoch = stream.child("order", epoch).permutation(examples), epoch
+        yield order[place * training.batch_size : (place + 1) * training.batch_size]
+
+
+def _tensors(
+    study: Study, examples: Examples, rows: NDArray[np.int64], stream: Stream, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    images = torch.from_numpy(examples.images(rows)).to(device)  # (rows, channels, size, size)
+    labels = torch.from_numpy(examples.labels[rows]).to(device)  # (rows,)
+    if study.training.augmentations:
+        images = augment(images, study.training.augmentations, stream)
+    return images, labels
+
+
+def _plain_steps(
+    study: Study, network: nn.Module, examples: Examples, round_number: int, stream: Stream, loss: nn.Module
+) -> tuple[int, float]:
+    optimiser = _optimiser(study.training, network, round_number)
+    weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    anchors = [weight.detach().clone() for weight in weights] if study.training.proximal_mu else []
+    device = weights[0].device
+    steps, total = 0, torch.zeros((), device=device)
+    for rows in _batches(study.training, len(examples.labels), round_number, stream):
+        images, labels = _tensors(study, examples, rows, stream.child("views", round_number, steps), device)
+        optimiser.zero_grad()
+        losses = loss(network(images), labels)
+        value = losses.mean()
+        value.backward()
+        _pull_to_anchors(weights, anchors, study.training.proximal_mu)
+        optimiser.step()
+        steps, total = steps + 1, total + value.detach()
+    return steps, float(total)
+
+
+def _pull_to_anchors(weights: list[nn.Parameter], anchors: list[torch.Tensor], mu: float | None) -> None:
+    """FedProx (Li et al., *Federated optimization in heterogeneous networks*, MLSys 2020, section 3.2).
+
+    The gradient of mu/2 times the squared distance to the round's first parameters is added to the loss's own. It does
+    not touch the data, so under dp-sgd it costs no privacy.
+    """
+    for weight, anchor in zip(weights, anchors, strict=False):
+        if mu and weight.grad is not None:
+            weight.grad.add_(weight.detach() - anchor, alpha=mu)
+
+
+def _private_steps(
+    study: Study,
+    privacy: DpSgd,
+    network: nn.Module,
+    examples: Examples,
+    plan: PrivacyPlan,
+    round_number: int,
+    stream: Stream,
+    loss: nn.Module,
+) -> None:
+    """DP-SGD by patients (Abadi et al. 2016, algorithm 1; McMahan et al., ICLR 2018, for whole users' records).
+
+    Every step draws each patient with the sampling rate. A drawn patient contributes the mean gradient over up to
+    ``images_per_patient`` of their images, clipped to ``clip_norm`` as one record. The sum gets Gaussian noise and is
+    divided by the *expected* number of patients, so that the number drawn stays unknown; a step that drew nobody is a
+    step of noise alone.
+    """
+    from opacus import GradSampleModule
+
+    optimiser = _optimiser(study.training, network, round_number)
+    weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    anchors = [weight.detach().clone() for weight in weights] if study.training.proximal_mu else []
+    device = weights[0].device
+    rows_of = examples.places_by_patient()
+    sampled = GradSampleModule(network, loss_reduction="sum")
+    try:
+        for step in range(plan.steps_a_round):
+            draw = stream.child("patients", round_number, step)
+            drawn = [rows for rows in rows_of if draw.uniform(1)[0] < plan.sampling_rate]
+            chosen = [rows[draw.permutation(len(rows))[: privacy.images_per_patient]] for rows in drawn]
+            optimiser.zero_grad()
+            sums = [torch.zeros_like(weight) for weight in weights]
+            if chosen:
+                rows = np.concatenate(chosen)
+                images, labels = _tensors(study, examples, rows, stream.child("views", round_number, step), device)
+                loss(sampled(images), labels).sum().backward()
+                sums = _clipped_sums(weights, [len(some) for some in chosen], privacy.clip_norm)
+            noise = stream.child("noise", round_number, step)
+            scale, expected = plan.noise_multiplier * privacy.clip_norm, plan.sampling_rate * len(rows_of)
+            for weight, clipped in zip(weights, sums, strict=True):
+                drawn_noise = torch.from_numpy(noise.normal(weight.numel()) * scale).to(device, weight.dtype)
+                weight.grad = (clipped + drawn_noise.view_as(weight)) / expected
+            _pull_to_anchors(weights, anchors, study.training.proximal_mu)
+            optimiser.step()
+    finally:
+        sampled.to_standard_module()
+
+
+def _clipped_sums(weights: list[nn.Parameter], images_of: list[int], clip_norm: float) -> list[torch.Tensor]:
+    """Average each patient's per-image gradients, clip each patient to ``clip_norm``, add the patients up."""
+    counts = torch.tensor(images_of, device=weights[0].device)
+    patient = torch.repeat_interleave(torch.arange(len(images_of), device=counts.device), counts)  # (images,)
+    means = []  # per weight: (patients, *shape)
+    for weight in weights:
+        per_image = weight.grad_sample  # type: ignore[attr-defined]  # Opacus adds it: (images, *shape)
+        summed = per_image.new_zeros(len(images_of), *weight.shape).index_add_(0, patient, per_image)
+        means.append(summed / counts.view(-1, *[1] * weight.dim()))
+        weight.grad_sample = None  # type: ignore[attr-defined]
+    squares = torch.stack([mean.flatten(1).square().sum(1) for mean in means]).sum(0)  # (patients,)
+    factors = (clip_norm / (squares.sqrt() + 1e-6)).clamp(max=1.0)
+    return [torch.einsum("p,p...->...", factors, mean) for mean in means]

@@ -1,0 +1,235 @@
+"""What coordinator and hospitals say to each other, and its one strict wire form.
+
+A question carries the study digest; an answer repeats it. The wire form is :class:`Parts`, plain scalars and arrays,
+which the two Flower shells put into a RecordDict and take out again. Parsing happens here, once: an instance is valid.
+
+======== ======================================= ====================================================
+question asks                                    answer
+======== ======================================= ====================================================
+prepare  is this hospital ready for the study?   the model's layout, the digest of its first parameters
+train    one round of local work                 the update, how many examples, loss, epsilon so far
+evaluate how good are these parameters?          sums over the patients of a split, never a score
+======== ======================================= ====================================================
+
+A hospital that cannot answer says so with a :class:`Failure`: a fixed word and no text, since text could name a file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround_common.errors import MessageError
+from wardround_common.parameters import Layout, Vector
+
+Scalar = int | float | str
+Split = Literal["validation", "test"]
+T = TypeVar("T", int, float, str)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The wire form of a message: scalars and lists of them by name, arrays by name."""
+
+    fields: Mapping[str, Scalar | list[int] | list[str]]
+    arrays: Mapping[str, NDArray[np.float32] | NDArray[np.int64]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PrepareRequest:
+    """Is this hospital ready for the study? One hospital is also asked for the first parameters."""
+
+    study: str
+    send_parameters: bool
+    kind = "prepare"
+
+    def parts(self) -> Parts:
+        """Give the wire form."""
+        return Parts({"study": self.study, "send_parameters": int(self.send_parameters)})
+
+    @classmethod
+    def parse(cls, parts: Parts) -> PrepareRequest:
+        """Parse the wire form."""
+        return cls(_digest(parts), bool(_scalar(parts, "send_parameters", int)))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The hospital is ready: its data are prepared and it built the model that the study's seed gives."""
+
+    study: str
+    layout: Layout
+    parameters_digest: str
+    parameters: Vector | None
+
+    def parts(self) -> Parts:
+        """Give the wire form."""
+        shapes = [" ".join(map(str, shape)) for shape in self.layout.shapes]
+        fields: dict[str, Scalar | list[int] | list[str]] = {
+            "study": self.study,
+            "names": list(self.layout.names),
+            "shapes": shapes,
+            "parameters_digest": self.parameters_digest,
+        }
+        return Parts(fields, {} if self.parameters is None else {"parameters": self.parameters})
+
+    @classmethod
+    def parse(cls, parts: Parts) -> Prepared:
+        """Parse the wire form."""
+        names, shapes = parts.fields.get("names"), parts.fields.get("shapes")
+        if not isinstance(names, list) or not isinstance(shapes, list) or len(names) != len(shapes):
+            raise MessageError("the layout of the model is missing or incomplete")
+        try:
+            sizes = tuple(tuple(int(size) for size in str(shape).split()) for shape in shapes)
+        except ValueError:
+            raise MessageError("the layout of the model has a shape that is no list of integers") from None
+        if any(size < 0 for shape in sizes for size in shape):
+            raise MessageError("the layout of the model has a negative size")
+        layout = Layout(tuple(map(str, names)), sizes)
+        vector = _vector(parts, "parameters", layout.size) if "parameters" in parts.arrays else None
+        return cls(_digest(parts), layout, _scalar(parts, "parameters_digest", str), vector)
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """Do round ``round``'s local work from these parameters."""
+
+    study: str
+    round: int
+    parameters: Vector = field(repr=False)
+    kind = "train"
+
+    def parts(self) -> Parts:
+        """Give the wire form."""
+        return Parts({"study": self.study, "round": self.round}, {"parameters": self.parameters})
+
+    @classmethod
+    def parse(cls, parts: Parts, size: int) -> TrainRequest:
+        """Parse the wire form; ``size`` is the number of parameters of the study's model."""
+        return cls(_digest(parts), _round(parts), _vector(parts, "parameters", size))
+
+
+@dataclass(frozen=True)
+class Update:
+    """What local work gave: the difference to the parameters that were sent, and how much it rests on."""
+
+    study: str
+    round: int
+    vector: Vector = field(repr=False)
+    examples: int
+    """Training images of the hospital: the weight of its update."""
+    steps: int
+    mean_loss: float | None
+    """Over the round's steps; None under dp-sgd, since no noise was added to it."""
+    epsilon: float | None
+    """Spent so far by this study at this hospital; None without differential privacy."""
+
+    def parts(self) -> Parts:
+        """Give the wire form."""
+        names = ("study", "round", "examples", "steps", "mean_loss", "epsilon")
+        values = {name: getattr(self, name) for name in names}
+        return Parts({name: value for name, value in values.items() if value is not None}, {"update": self.vector})
+
+    @classmethod
+    def parse(cls, parts: Parts, size: int) -> Update:
+        """Parse the wire form; an update that is not finite is an error, since it would spoil the whole sum."""
+        examples, steps = _scalar(parts, "examples", int), _scalar(parts, "steps", int)
+        loss = _scalar(parts, "mean_loss", float) if "mean_loss" in parts.fields else None
+        epsilon = _scalar(parts, "epsilon", float) if "epsilon" in parts.fields else None
+        possible = all(value is None or (math.isfinite(value) and value >= 0) for value in (loss, epsilon))
+        if examples < 1 or steps < 0 or not possible:
+            raise MessageError("an update's counts, loss or epsilon are not possible numbers")
+        return cls(_digest(parts), _round(parts), _vector(parts, "update", size), examples, steps, loss, epsilon)
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """How good are these parameters on the patients of a split?"""
+
+    study: str
+    round: int
+    split: Split
+    parameters: Vector = field(repr=False)
+    kind = "evaluate"
+
+    def parts(self) -> Parts:
+        """Give the wire form."""
+        return Parts({"study": self.study, "round": self.round, "split": self.split}, {"parameters": self.parameters})
+
+    @classmethod
+    def parse(cls, parts: Parts, size: int) -> EvaluateRequest:
+        """Parse the wire form; ``size`` is the number of parameters of the study's model."""
+        split = _scalar(parts, "split", str)
+        if split not in ("validation", "test"):
+            raise MessageError(f"there is no split {split!r}")
+        name: Split = "validation" if split == "validation" else "test"
+        return cls(_digest(parts), _round(parts), name, _vector(parts, "parameters", size))
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Sums over a hospital's patients of a split: histograms of scores by class, losses, counts."""
+
+    study: str
+    round: int
+    sums: NDArray[np.int64] = field(repr=False)
+
+    def parts(self) -> Parts:
+        """Give the wire form."""
+        return Parts({"study": self.study, "round": self.round}, {"sums": self.sums})
+
+    @classmethod
+    def parse(cls, parts: Parts) -> Evaluated:
+        """Parse the wire form; what the sums mean is checked by ``ScoreSums.from_vector``."""
+        sums = parts.arrays.get("sums")
+        if sums is None or sums.ndim != 1 or sums.dtype != np.int64:
+            raise MessageError("the sums of an evaluation are missing or have another form")
+        return cls(_digest(parts), _round(parts), sums.astype(np.int64, copy=False))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The hospital could not answer; ``reason`` is the fixed word of an error class, never its text."""
+
+    reason: str
+
+
+Request = PrepareRequest | TrainRequest | EvaluateRequest
+Reply = Prepared | Update | Evaluated
+
+
+def _scalar(parts: Parts, name: str, kind: type[T]) -> T:
+    value = parts.fields.get(name)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise MessageError(f"the field {name!r} is missing or is no {kind.__name__}")
+    return value
+
+
+def _digest(parts: Parts) -> str:
+    digest = _scalar(parts, "study", str)
+    if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise MessageError("the study digest is not 64 hexadecimal digits")
+    return digest
+
+
+def _round(parts: Parts) -> int:
+    number = _scalar(parts, "round", int)
+    if number < 0:
+        raise MessageError("a round's number is negative")
+    return number
+
+
+def _vector(parts: Parts, name: str, size: int) -> Vector:
+    vector = parts.arrays.get(name)
+    if vector is None or vector.dtype != np.float32 or vector.shape != (size,):
+        raise MessageError(f"{name!r} is not a float32 vector of {size} numbers")
+    if not np.isfinite(vector).all():
+        raise MessageError(f"{name!r} has numbers that are not finite")
+    return vector.astype(np.float32, copy=False)

@@ -1,0 +1,63 @@
+"""A model's parameters as one flat float32 vector and the layout that names its parts.
+
+A vector is what is averaged, masked and sent; the layout travels once. Saved as safetensors with the study digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround_common.errors import ModelError
+
+Vector = NDArray[np.float32]  # (parameters,)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and shapes of a model's floating-point tensors, in the order in which the vector holds them."""
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def size(self) -> int:
+        """Length of the vector."""
+        return sum(math.prod(shape) for shape in self.shapes)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over names and shapes: two models with the same digest have interchangeable vectors."""
+        text = "\n".join(f"{name} {list(shape)}" for name, shape in zip(self.names, self.shapes, strict=True))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def slices(self) -> Iterator[tuple[str, tuple[int, ...], slice]]:
+        """Name each tensor, its shape, and where the vector holds it."""
+        start = 0
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            stop = start + math.prod(shape)
+            yield name, shape, slice(start, stop)
+            start = stop
+
+    def tensors(self, vector: Vector) -> dict[str, NDArray[np.float32]]:
+        """Cut a vector into named tensors (views)."""
+        if vector.shape != (self.size,):
+            raise ModelError(f"the parameters have shape {vector.shape} where the model needs ({self.size},)")
+        return {name: vector[part].reshape(shape) for name, shape, part in self.slices()}
+
+    def vector(self, tensors: Mapping[str, NDArray[np.float32]]) -> Vector:
+        """Join named tensors into a vector."""
+        if tuple(tensors) != self.names:
+            raise ModelError("the model's tensors are not those of the layout")
+        return np.concatenate([np.asarray(tensor, np.float32).reshape(-1) for tensor in tensors.values()])
+
+
+def vector_digest(vector: Vector) -> str:
+    """SHA-256 of a vector's little-endian bytes."""
+    return hashlib.sha256(np.ascontiguousarray(vector, "<f4").tobytes()).hexdigest()

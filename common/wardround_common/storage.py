@@ -1,0 +1,53 @@
+"""Files that are whole or not there: a crash leaves the old one, a full disk says so."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wardround_common.errors import StorageError
+
+
+@contextmanager
+def no_room_is_said(where: Path) -> Iterator[None]:
+    """Turn what the operating system says of a file into a :class:`StorageError` for a person."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise StorageError(
+            "the disk is full" if full else f"the file cannot be written ({error.strerror or type(error).__name__})",
+            where=str(where),
+            do="Make room and run it again; what was complete is kept."
+            if full
+            else "Check that the folder exists and may be written.",
+        ) from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that at any moment it is the old one or the new one, on the disk before this returns.
+
+    Raises:
+        StorageError: the disk is full or the folder may not be written; the old file is untouched.
+    """
+    making = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with no_room_is_said(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with making.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            making.replace(path)
+        except BaseException:
+            making.unlink(missing_ok=True)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

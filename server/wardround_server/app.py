@@ -1,0 +1,78 @@
+"""The coordinator as a Flower ServerApp: questions go out by a Grid, answers come back. Nothing is decided here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.serverapp import Grid, ServerApp
+
+from wardround_common.messages import EvaluateRequest, Failure, Parts, PrepareRequest, TrainRequest
+from wardround_server.rounds import Exchange
+
+# Flower's kinds of message, with our own word behind the dot.
+MESSAGE_TYPES = {
+    PrepareRequest.kind: "query.prepare",
+    TrainRequest.kind: "train.train",
+    EvaluateRequest.kind: "evaluate.evaluate",
+}
+POLL_S = 0.05  # between two looks for replies, when none came
+
+
+class GridExchange:
+    """Reaches hospitals through Flower's Grid; ``names`` says which node is which hospital."""
+
+    def __init__(self, grid: Grid, names: Mapping[int, str]) -> None:
+        self._grid = grid
+        self._names = dict(names)
+
+    def hospitals(self) -> Sequence[str]:
+        """Name the hospitals whose nodes are there now, in the order of the names."""
+        there = set(self._grid.get_node_ids())
+        return sorted(name for node, name in self._names.items() if node in there)
+
+    def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
+        """Push all questions, then give the answers as they come; a crash at the hospital is a Failure."""
+        node_of = {name: node for node, name in self._names.items()}
+        contents: dict[int, RecordDict] = {}  # one record for each different question: a model is copied once
+        messages = []
+        for name, parts in questions.items():
+            content = contents.setdefault(id(parts), _record(parts))
+            messages.append(
+                Message(content, dst_node_id=node_of[name], message_type=MESSAGE_TYPES[kind], group_id=kind)
+            )
+        waiting = set(self._grid.push_messages(messages))
+        while waiting:
+            replies = list(self._grid.pull_messages(waiting))
+            for reply in replies:
+                waiting.discard(reply.metadata.reply_to_message_id)
+                yield self._names[reply.metadata.src_node_id], _answer(reply)
+            if waiting and not replies:
+                time.sleep(POLL_S)
+
+
+def server_app(drive: Callable[[Exchange], None], names: Callable[[Grid], Mapping[int, str]]) -> ServerApp:
+    """Wrap ``drive``, which runs a study over an exchange, as a ServerApp; ``names`` names the nodes."""
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        drive(GridExchange(grid, names(grid)))
+
+    return app
+
+
+def _answer(reply: Message) -> Parts | Failure:
+    if reply.has_error():
+        return Failure("crashed")
+    fields = dict(reply.content.config_records.get("fields", ConfigRecord()))
+    if "failure" in fields:
+        return Failure(str(fields["failure"]))
+    arrays = {name: array.numpy() for name, array in reply.content.array_records.get("arrays", ArrayRecord()).items()}
+    return Parts(fields, arrays)  # type: ignore[arg-type]  # the parsers check each field's type
+
+
+def _record(parts: Parts) -> RecordDict:
+    arrays = ArrayRecord({name: Array(value) for name, value in parts.arrays.items()})
+    return RecordDict({"fields": ConfigRecord(dict(parts.fields)), "arrays": arrays})

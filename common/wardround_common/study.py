@@ -48,7 +48,7 @@ STRATEGY_KEYS: dict[str, tuple[str, ...]] = {
 }
 """The keys of ``[training]`` that a strategy needs; any other strategy's key is refused."""
 
-LARGEST_FILE_BYTES = 256 * 1024
+LARGEST_FILE_BYTES = 64 * 1024
 """A study file is a few kilobytes; anything beyond this is refused before it is read."""
 
 DOMAIN = b"wardround study 1\n"

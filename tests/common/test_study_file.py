@@ -254,7 +254,7 @@ def test_text_that_ends_too_early_says_so() -> None:
 @given(st.text(max_size=200) | st.text("[]{}=.\"'#\n abc123_-", max_size=200))
 @example("a = " + "[" * 20_000)
 @example("a = " + "{a=" * 20_000)
-@example("a" + ".a" * 5_000 + " = 1")
+@example("a" + ".a" * 1_000 + " = 1")
 @example("a = " + "9" * 5_000)
 @example("[training]\nrounds = " + "9" * 4_000)
 @example("privacy = 3")
@@ -323,7 +323,7 @@ def test_a_file_of_a_gigabyte_is_refused_without_being_read(tmp_path: Path) -> N
         file.truncate(2**30)  # sparse: it takes no space
     tracemalloc.start()
     try:
-        with pytest.raises(StudyError, match="larger than 256 KiB"):
+        with pytest.raises(StudyError, match="larger than 64 KiB"):
             read_study(path)
         assert tracemalloc.get_traced_memory()[1] < 2**21
     finally:

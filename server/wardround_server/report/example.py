@@ -1,6 +1,6 @@
 """Invented results of a run that never was: to look at the report without training anything.
 
-``python -m wardround_server.report.example FOLDER`` writes one. The scores are drawn from normal distributions whose
+``python -m wardround_server.report FOLDER`` writes one. The scores are drawn from normal distributions whose
 distance says how good a model is; the metrics, intervals and curves are then computed as those of a real run.
 """
 

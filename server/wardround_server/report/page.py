@@ -1,0 +1,100 @@
+"""What stands on the page, section by section; a part that the run does not have leaves no hole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wardround_common.results import FEDERATED, Results
+from wardround_server.report.figures import course as course_figures
+from wardround_server.report.figures import quality as quality_figures
+from wardround_server.report.figures.style import Picture, in_style
+from wardround_server.report.tables import course, quality
+from wardround_server.report.tables.table import Table
+
+Block = Table | Picture | list[Table] | list[Picture]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading, what it is about in a sentence or two, and its tables and figures; lists stand side by side."""
+
+    anchor: str
+    title: str
+    lead: str
+    blocks: list[Block]
+
+
+def sections(results: Results) -> list[Section]:
+    """Give the sections that have something in them."""
+    with in_style():
+        made = [
+            _section(
+                "models",
+                "Is federation worth it?",
+                "Each model is judged on the same test patients. Differences that are small beside the intervals "
+                "should not be read as real.",
+                quality.comparison(results),
+                quality.cross_site(results),
+            ),
+            _section(
+                "curves",
+                "How well it ranks patients",
+                "",
+                _present([quality_figures.roc(results), quality_figures.precision_recall(results)]),
+            ),
+            _section("decisions", "What it decides", _operating_point(results), quality.confusions(results)),
+            _section(
+                "calibration",
+                "Whether its probabilities can be believed, and every number",
+                "",
+                _present([quality_figures.calibration(results)]),
+                quality.by_hospital(results),
+            ),
+            _section(
+                "learning",
+                "How it learnt",
+                "",
+                _present([course_figures.auroc(results), course_figures.loss(results)]),
+            ),
+            _section(
+                "privacy",
+                "What it cost in privacy",
+                "The unit is the patient: ε bounds what all that left a hospital can say of any one of its patients.",
+                course.privacy(results),
+                _present([course_figures.epsilon(results)]),
+            ),
+            _section(
+                "rounds",
+                "Rounds",
+                "",
+                course_figures.attendance(results),
+                course.answers(results),
+                course.cost(results),
+                _present([course_figures.seconds(results), course_figures.traffic(results)]),
+            ),
+            _section("data", "The hospitals’ data", "", course.data(results)),
+            _section("origin", "How this was made", "", [course.settings(results), course.origin(results)]),
+        ]
+    return [section for section in made if section.blocks]
+
+
+def _section(
+    anchor: str, title: str, lead: str, *blocks: Table | Picture | list[Table] | list[Picture] | None
+) -> Section:
+    return Section(anchor, title, lead, [block for block in blocks if block])
+
+
+def _present(pictures: list[Picture | None]) -> list[Picture]:
+    return [p for p in pictures if p is not None]
+
+
+def _operating_point(results: Results) -> str:
+    thresholds = {m.threshold for m in results.evaluation.get(FEDERATED, {}).values()}
+    classes = results.study.study.classes
+    rows = "Rows are what is true, columns what the federated model decides; percentages are of the row."
+    if len(classes) == 2 and len(thresholds) == 1 and (threshold := thresholds.pop()) is not None:
+        return (
+            f"It decides for “{classes[1]}” from a probability of {threshold:.3f}: the highest threshold that reaches "
+            f"a sensitivity of {results.study.evaluation.sensitivity:g} on the validation patients. {rows}"
+        )
+    return f"It decides for the most probable class. {rows}"

@@ -1,0 +1,127 @@
+"""The report's first paragraph and its key numbers: what was trained, what it cost, how good it is, what to mind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone, alone_hospital
+from wardround_common.study import DpSgd
+from wardround_server.report.tables.quality import mean_over_hospitals
+from wardround_server.report.words import count, duration, interval, listing, number
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNumber:
+    """One number that a reader should take home."""
+
+    label: str
+    value: str
+    detail: str = ""
+
+
+def story(results: Results) -> list[str]:
+    """Tell the run in plain words, one paragraph a string."""
+    return [" ".join(part) for part in ([_what(results)], _how_good(results), [_privacy(results)]) if part]
+
+
+def key_numbers(results: Results) -> list[KeyNumber]:
+    """Give the numbers at the head of the page; those that the run does not have are left out."""
+    numbers = []
+    auroc = mean_over_hospitals(results, FEDERATED)
+    whole = results.evaluation.get(FEDERATED, {}).get(ALL)
+    if auroc is not None:
+        around = interval(whole.metrics["auroc"]) if whole else ""
+        numbers.append(KeyNumber("Federated AUROC", number(auroc), "mean over hospitals"))
+        if whole and whole.value("auroc") is not None:
+            detail = f"95 % interval {around}" if around else "no interval"
+            numbers.append(KeyNumber("All test patients", number(whole.value("auroc")), detail))
+    best = best_alone(results)
+    if best:
+        numbers.append(KeyNumber("Best hospital alone", number(best[1]), best[0]))
+    pooled = mean_over_hospitals(results, POOLED)
+    if pooled is not None:
+        numbers.append(KeyNumber("Pooled AUROC", number(pooled), "images brought together"))
+    spent = most_spent(results)
+    if isinstance(results.study.privacy, DpSgd):
+        limit = f"of {results.study.privacy.epsilon:g} at δ = {results.study.privacy.delta:g}"
+        numbers.append(KeyNumber("Privacy spent", f"ε {number(spent, 2)}", limit))
+    else:
+        numbers.append(KeyNumber("Privacy spent", "no limit", "no differential privacy"))
+    took = sum(r.seconds for r in results.rounds)
+    numbers.append(KeyNumber("Rounds", f"{len(results.rounds)}", f"in {duration(took)}"))
+    return numbers
+
+
+def best_alone(results: Results) -> tuple[str, float] | None:
+    """Name the hospital whose own model has the highest mean AUROC over all hospitals, with that AUROC."""
+    found = [
+        (hospital, value)
+        for model in results.evaluation
+        if (hospital := alone_hospital(model)) is not None
+        and (value := mean_over_hospitals(results, model)) is not None
+    ]
+    return max(found, key=lambda pair: pair[1], default=None)
+
+
+def most_spent(results: Results) -> float | None:
+    """Give the largest epsilon that any hospital has spent."""
+    said = [h.privacy.epsilon for h in results.hospitals if h.privacy is not None]
+    return max([*said, *(r.epsilon for r in results.rounds if r.epsilon is not None)], default=None)
+
+
+def _what(results: Results) -> str:
+    about = results.study.study
+    words = (
+        listing([f"“{word}”" for word in about.classes]) if len(about.classes) <= 6 else f"{len(about.classes)} classes"
+    )
+    known = [h for h in results.hospitals if h.train is not None]
+    patients = sum(h.train.patients for h in known if h.train is not None)
+    on = f" on {count(patients, 'training patient')}" if len(known) == len(results.hospitals) and known else ""
+    took = duration(sum(r.seconds for r in results.rounds))
+    planned = results.study.training.rounds
+    rounds = count(len(results.rounds), "round") + (f" of {planned} planned" if len(results.rounds) < planned else "")
+    return (
+        f"{count(len(results.hospitals), 'hospital')} trained one model together to tell {words} apart{on}, "
+        f"in {rounds} ({took}). No image left a hospital."
+    )
+
+
+def _how_good(results: Results) -> list[str]:
+    federated = mean_over_hospitals(results, FEDERATED)
+    if federated is None:
+        return ["The model was not judged on test patients, so that nothing can be said of how good it is."]
+    said = [
+        f"On test patients that it never saw, its AUROC is {federated:.3f} on average over the hospitals "
+        "(1 is perfect, 0.5 is chance)."
+    ]
+    best, pooled = best_alone(results), mean_over_hospitals(results, POOLED)
+    alone_models = [alone(h.name) for h in results.hospitals if alone(h.name) in results.evaluation]
+    means = [m for m in (mean_over_hospitals(results, model) for model in alone_models) if m is not None]
+    if best:
+        said.append(
+            f"A model that one hospital trains alone reaches {sum(means) / len(means):.3f} on the same patients on "
+            f"average; the best of them, {best[0]}’s, {best[1]:.3f}."
+        )
+    if pooled is not None:
+        said.append(
+            f"A model trained on all images in one place, which is what federation avoids, reaches {pooled:.3f}."
+        )
+    if best and best[1] > federated:
+        said.append("The federation is not better than that hospital alone.")
+    return said
+
+
+def _privacy(results: Results) -> str:
+    study, spent = results.study.privacy, most_spent(results)
+    if not isinstance(study, DpSgd):
+        return (
+            "It was trained without differential privacy: the model may remember patients, and should go only to "
+            "those who could be shown the training images."
+        )
+    if spent is None:
+        return f"It was trained with differential privacy (ε ≤ {study.epsilon:g}); what was spent is not on record."
+    return (
+        f"It was trained with differential privacy: over the whole run, a patient was exposed by at most "
+        f"ε = {spent:.2f} of the study’s {study.epsilon:g}, at δ = {study.delta:g}. The smaller ε is, the less the "
+        "model can say of any one patient."
+    )

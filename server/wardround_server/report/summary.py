@@ -1,0 +1,41 @@
+"""The run on one screen of a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from wardround_common.results import ALL, FEDERATED, Results
+from wardround_server.report.story import story
+from wardround_server.report.tables.quality import mean_over_hospitals, models, title
+from wardround_server.report.words import interval, number
+
+MOST = 8  # models in the table: a screen has 24 lines
+
+
+def summary(results: Results) -> RenderableType:
+    """Give what a person should know after a run, to be printed with rich.
+
+    Names of hospitals and classes are shown as they are: no markup in them is followed.
+    """
+    parts: list[RenderableType] = [Text(results.run, style="bold"), *(Text(paragraph) for paragraph in story(results))]
+    shown = models(results)
+    if shown:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for head in ("model", "AUROC, mean over hospitals", "AUROC, all test patients", "95 % interval"):
+            table.add_column(Text(head), justify="left" if head == "model" else "right")
+        for model in shown if len(shown) <= MOST else [*shown[: MOST - 1], shown[-1]]:
+            whole = results.evaluation[model].get(ALL)
+            table.add_row(
+                Text(title(model)),
+                number(mean_over_hospitals(results, model)),
+                number(whole.value("auroc") if whole else None),
+                interval(whole.metrics["auroc"]) if whole else "",
+                style="bold" if model == FEDERATED else "",
+            )
+        if len(shown) > MOST:
+            table.add_row(Text(f"… {len(shown) - MOST} more in the report", style="dim"))
+        parts += [Text(), table]
+    parts += [Text(f"! {note}", style="yellow") for note in results.notes]
+    return Group(*parts)

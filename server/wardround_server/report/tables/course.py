@@ -1,0 +1,123 @@
+"""What the run used: patients and images, privacy, answers, settings, software."""
+
+from __future__ import annotations
+
+from wardround_common.results import HospitalRecord, Results, SplitCounts
+from wardround_common.study import DpSgd
+from wardround_server.report.tables.table import Cell, Table, table
+from wardround_server.report.words import NOTHING, count, duration, listing, number, size
+
+
+def data(results: Results) -> Table | None:
+    """Show patients, images and classes of each hospital's training, validation and test data."""
+    if not any(_splits(h) for h in results.hospitals):
+        return None
+    scanners = any(h.scanners for h in results.hospitals)
+    rows: list[list[Cell | str]] = [
+        [
+            Cell(h.name, strong=True),
+            *(_split(s, results.study.study.classes) for s in (h.train, h.validation, h.test)),
+            *([", ".join(h.scanners) or NOTHING] if scanners else []),
+        ]
+        for h in results.hospitals
+    ]
+    head = ["Hospital", "Training", "Validation", "Test", *(["Scanners"] if scanners else [])]
+    return table("Patients, and images of each class; patients are split, never images", head, rows)
+
+
+def privacy(results: Results) -> Table | None:
+    """Show what the study cost the patients of each hospital; None without differential privacy."""
+    study = results.study.privacy
+    rows: list[list[Cell | str]] = [
+        [
+            Cell(h.name, strong=True),
+            Cell(number(h.privacy.epsilon, 2), shade=min(h.privacy.epsilon / study.epsilon, 1)),
+            f"{study.epsilon:g}",
+            f"{h.privacy.delta:g}",
+            number(h.privacy.noise_multiplier, 2),
+            f"{h.privacy.sampling_rate:.2%}",
+            f"{h.privacy.steps:,}",
+        ]
+        for h in results.hospitals
+        if h.privacy is not None and isinstance(study, DpSgd)
+    ]
+    head = ["Hospital", "ε spent", "Study's limit", "δ", "Noise multiplier", "Patients a step", "Steps"]
+    return table("Privacy spent on each patient of a hospital", head, rows, "bars numbers") if rows else None
+
+
+def answers(results: Results) -> Table | None:
+    """Show in how many rounds each hospital answered, and which it missed and why; None where all always did."""
+    if not any(r.absent for r in results.rounds):
+        return None
+    rows = []
+    for h in results.hospitals:
+        given = sum(h.name in r.answered for r in results.rounds)
+        missed = [f"{r.number} ({a.kind})" for r in results.rounds for a in r.absent if a.hospital == h.name]
+        more = f" and {len(missed) - 12} more" if len(missed) > 12 else ""
+        rows.append([h.name, f"{given} of {len(results.rounds)}", (", ".join(missed[:12]) + more) or "none"])
+    return table("Rounds in which each hospital answered", ["Hospital", "Answered", "Missed rounds"], rows)
+
+
+def cost(results: Results) -> Table | None:
+    """Show time and bytes of the whole run and of a round."""
+    n = len(results.rounds)
+    if not n:
+        return None
+    out, back = (
+        sum(r.bytes_to_hospitals for r in results.rounds),
+        sum(r.bytes_from_hospitals for r in results.rounds),
+    )
+    took = sum(r.seconds for r in results.rounds)
+    rows = [
+        ["Time", duration(took), duration(took / n)],
+        ["To the hospitals", size(out), size(out / n)],
+        ["From the hospitals", size(back), size(back / n)],
+    ]
+    return table(f"What {count(n, 'round')} took", ["", "Whole run", "Mean of a round"], rows, "numbers")
+
+
+def settings(results: Results) -> Table:
+    """Show what the study fixed."""
+    s = results.study
+    t = s.training
+    noise = (
+        f"DP-SGD, ε ≤ {s.privacy.epsilon:g} at δ = {s.privacy.delta:g}, clipped at {s.privacy.clip_norm:g}"
+        if isinstance(s.privacy, DpSgd)
+        else "none"
+    )
+    rows = [
+        ["Task", f"{s.study.task}: {listing(list(s.study.classes))}"],
+        ["Images", f"{', '.join(s.data.modalities)}, {s.data.image_size} pixels, intensity by {s.data.intensity}"],
+        ["Network", f"{s.model.network}, {s.model.norm} normalisation, seed {s.model.seed}"],
+        ["Training", f"{t.strategy}, {t.rounds} rounds, {t.local_epochs:g} local epochs, batches of {t.batch_size}"],
+        ["Optimiser", f"{t.optimiser}, learning rate {t.learning_rate:g}, {t.schedule}"],
+        ["Privacy", noise],
+        ["Smallest cohort", count(s.aggregation.min_hospitals, "hospital")],
+    ]
+    return table("What the study fixed", ["", ""], [[Cell(a, strong=True), b] for a, b in rows], "plain")
+
+
+def origin(results: Results) -> Table:
+    """Show what made these numbers: digest, seed, software, devices, times."""
+    rows = [
+        ["Study digest", results.study_digest],
+        ["Seed of the run", str(results.seed)],
+        ["Engine", results.engine],
+        ["Devices", ", ".join(results.devices)],
+        ["Software", ", ".join(f"{name} {version}" for name, version in results.versions.items())],
+        ["Started", f"{results.started:%Y-%m-%d %H:%M:%S %Z}"],
+        ["Finished", f"{results.finished:%Y-%m-%d %H:%M:%S %Z}"],
+    ]
+    return table("What made these numbers", ["", ""], [[Cell(a, strong=True), b] for a, b in rows], "plain")
+
+
+def _splits(hospital: HospitalRecord) -> list[SplitCounts]:
+    return [s for s in (hospital.train, hospital.validation, hospital.test) if s is not None]
+
+
+def _split(split: SplitCounts | None, classes: tuple[str, ...]) -> Cell:
+    if split is None:
+        return Cell(NOTHING)
+    parts = [f"{n:,} {word}" for n, word in zip(split.per_class, classes, strict=True)]
+    shown = " · ".join(parts) if len(parts) <= 6 else f"{sum(n > 0 for n in split.per_class)} of {len(parts)} classes"
+    return Cell(f"{count(split.patients, 'patient')}, {count(split.images, 'image')}", quiet=shown)

@@ -1,0 +1,61 @@
+"""Numbers as a reader wants them: estimates with intervals, percentages, bytes, time."""
+
+from __future__ import annotations
+
+from wardround_common.metrics import Estimate
+
+NAMES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "f1": "F1",
+    "balanced_accuracy": "Balanced accuracy",
+    "accuracy": "Accuracy",
+    "brier": "Brier score",
+    "calibration_error": "Calibration error",
+}
+NOTHING = "–"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Write a number with so many decimals, a dash for none."""
+    return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def interval(estimate: Estimate, digits: int = 2) -> str:
+    """Write the 95 % interval; empty if there is none."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
+
+
+def count(value: int, noun: str, plural: str = "") -> str:
+    """Write a number of things: 1 hospital, 2 hospitals, 12,000 images."""
+    return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
+
+
+def size(value: float) -> str:
+    """Write bytes in decimal units."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Write a time: 43 s, 2 min 51 s, 3 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def listing(words: list[str]) -> str:
+    """Join words as a sentence does: a, b and c."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""

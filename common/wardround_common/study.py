@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from wardround_common.errors import StudyError
-from wardround_common.study_faults import bad_toml, faults_of, unreadable
+from wardround_common.study_faults import bad_toml, endless_numbers, faults_of, unreadable
 from wardround_common.study_template import example
 
 Network = Literal["small-cnn", "resnet18", "resnet50", "densenet121", "efficientnet-b0"]
@@ -337,10 +337,12 @@ def parse_canonical(data: bytes, *, where: str = "study") -> Study:
 
 
 def _study(tables: dict[str, object], *, where: str) -> Study:
-    try:
-        return Study.model_validate(tables)
-    except ValidationError as error:
-        faults = faults_of(error, tables, Study)
+    faults = endless_numbers(tables)
+    if not faults:
+        try:
+            return Study.model_validate(tables)
+        except ValidationError as error:
+            faults = faults_of(error, tables, Study)
     raise StudyError(
         "the study cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
         where=where,

@@ -62,6 +62,21 @@ def bad_toml(text: str, error: ValueError | RecursionError, *, where: str) -> St
     return StudyError(what, where=where, do=do)
 
 
+def endless_numbers(tables: Mapping[str, object]) -> list[str]:
+    """Name the sections with a whole number beyond 64 bits, TOML's bound; Python cannot write out the longest ones."""
+
+    def beyond(value: object) -> bool:
+        waiting = [value]  # no recursion: a key of a thousand dots is a table a thousand deep
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, int) and value.bit_length() > 64:
+                return True
+            waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return False
+
+    return [f"[{_name(section)}]: a number has too many digits" for section, table in tables.items() if beyond(table)]
+
+
 def faults_of(error: ValidationError, tables: Mapping[str, Any], study: type[BaseModel]) -> list[str]:
     """List every fault that pydantic found, one line each; ``tables`` is the file, ``study`` the model of it."""
     details = error.errors(include_url=False)
@@ -209,12 +224,8 @@ def _name(key: str) -> str:
 def _quoted(given: object) -> str:
     if isinstance(given, dict):
         return "a section"
-    if isinstance(given, int) and given.bit_length() > 256:  # Python refuses to write out the longest ones
-        return "a number of very many digits"
-    if isinstance(given, list | tuple) and any(
-        isinstance(item, list | dict) or _quoted(item)[:2] == "a " for item in given
-    ):
-        return "a list of lists, sections or very long numbers"
+    if isinstance(given, list) and any(isinstance(item, list | dict) for item in given):
+        return "a list of lists or sections"
     return _shortened(toml_value(given))
 
 

@@ -211,7 +211,7 @@ def test_an_empty_file_names_every_section() -> None:
         ("validation = 0.15", "validation = 0.8", "their sum must stay below 0.9"),
         ("# class_weights = [1.0, 3.0]", "class_weights = [1.0, 2.0, 3.0]", "3 weights for 2 classes; give one each"),
         ("[training]", "[[training]]", "one section, a line [training]"),
-        ("rounds = 40", "rounds = 0x" + "9" * 5000, "a number of very many digits"),
+        ("rounds = 40", "rounds = 0x" + "9" * 5000, "[training]: a number has too many digits"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_quoted_and_told_what_it_must_be(old: str, new: str, words: str) -> None:

@@ -120,7 +120,7 @@ class InstalledCommands(click.Group):
             except ImportError as error:
                 rows.append((name, f"BROKEN, cannot be imported: {error}"))
             else:
-                rows.append((name, command.get_short_help_str(limit=90) if command else ""))
+                rows.append((name, command.get_short_help_str(limit=200) if command else ""))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

@@ -77,15 +77,15 @@ def _work(study: Study) -> Iterator[str]:
 
 
 def _leaves(study: Study) -> Iterator[str]:
-    noised = ", clipped and noised" if isinstance(study.privacy, DpSgd) else ""
+    private = isinstance(study.privacy, DpSgd)
     yield "Once: the names and shapes of the model's parameters and, from one hospital, their first values."
     yield (
-        f"Each round of training: the update (how the parameters moved{noised}), the number of training images, the "
-        "number of steps, the mean training loss, and the epsilon spent so far."
+        f"Each round of training: the update (how the parameters moved{', clipped and noised' if private else ''}), "
+        f"the number of training images, the number of steps, and {'the epsilon so far' if private else 'the mean loss'}."
     )
     yield (
-        "Each evaluation: sums over the patients of a split (counts, losses, and histograms of the model's scores by "
-        "class), never a patient's own score. In a small split a histogram's bar may stand for one patient."
+        "Each evaluation: sums over the images of a split (counts, losses, and histograms of the model's scores by "
+        "class), never an image's own score. In a small split a histogram's bar may stand for one patient."
     )
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
 
@@ -121,14 +121,14 @@ def _cost(study: Study) -> Iterator[str]:
         "hospital adds enough noise on its own."
     )
     yield (
-        "Epsilon covers the updates and so the model. It does not cover the counts, the mean loss and the evaluation's "
-        "sums, which are exact, nor the choice of this study's numbers if they were tried out on the same patients."
+        "Epsilon covers the training patients' part in the updates, and so the model. It does not cover the counts and "
+        "the evaluation's sums, which are exact, nor this study's numbers if they were tried out on the same patients."
     )
 
 
 def _seen(study: Study) -> Iterator[str]:
     yield (
-        "There is no secure aggregation yet: the coordinator reads each hospital's update, counts, loss and sums "
+        "There is no secure aggregation yet: the coordinator reads each hospital's update, counts and sums "
         "one by one, not only their sum over hospitals."
     )
     if isinstance(study.privacy, DpSgd):

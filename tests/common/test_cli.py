@@ -73,12 +73,16 @@ def test_a_mistyped_command_names_the_nearest_one(tmp_path: Path, given: list[st
     assert run.stderr.count(f"Did you mean '{meant}'?") == 1
 
 
-def test_study_runs_without_torch_flower_or_an_image_reader(study: Path) -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["study", "check", "lung.toml"]])
+def test_help_and_study_come_without_waiting_for_torch_flower_or_an_image_reader(
+    study: Path, arguments: list[str]
+) -> None:
     code = (
-        "import sys; from wardround_common.cli import wardround; wardround.main(['study', 'check', sys.argv[1]], "
-        "standalone_mode=False); print(sorted({'torch', 'flwr', 'pydicom', 'monai', 'opacus'} & set(sys.modules)))"
+        "import sys; from wardround_common.cli import wardround; wardround.main(sys.argv[1:], standalone_mode=False); "
+        "print(sorted({'torch', 'flwr', 'pydicom', 'monai', 'opacus'} & set(sys.modules)))"
     )
-    run = subprocess.run([sys.executable, "-c", code, study], capture_output=True, text=True, timeout=60, check=True)
+    command = [sys.executable, "-c", code, *arguments]
+    run = subprocess.run(command, cwd=study.parent, capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout.splitlines()[-1] == "[]"
 
 

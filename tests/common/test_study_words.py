@@ -76,7 +76,12 @@ def test_show_says_what_epsilon_means_and_what_it_does_not_cover() -> None:
     text = said(changed(f"epsilon = {DEFAULTS['privacy']['epsilon']}", "epsilon = 2.0"))
     assert "epsilon 2 and delta " in text
     assert "7.4 times more sure" in text
-    assert "It does not cover the counts, the mean loss and the evaluation's sums" in text
+    assert "It does not cover the counts and the evaluation's sums, which are exact" in text
+
+
+def test_show_says_that_a_loss_without_noise_leaves_only_without_dp() -> None:
+    assert "the mean loss" not in said(parse_study(study_text("a")))
+    assert "and the mean loss." in said(parse_study(study_text("a", dp=False)))
 
 
 def test_show_survives_an_epsilon_beyond_any_meaning() -> None:

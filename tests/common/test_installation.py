@@ -1,0 +1,50 @@
+"""What pip installs: without an extra there is nothing of a hospital, a coordinator or a simulation to run."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("common", "client", "server", "simulation")
+
+
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.mark.slow
+def test_the_bare_installation_has_the_study_commands_and_no_others(tmp_path: Path) -> None:
+    source = tmp_path / "source"  # pip builds in place, and the working tree is not its place
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    environment = tmp_path / "environment"
+    assert run(sys.executable, "-m", "venv", environment, cwd=tmp_path).returncode == 0
+    pip = environment / "bin" / "pip"
+    built = run(pip, "wheel", "--no-deps", "--wheel-dir", tmp_path, source, cwd=tmp_path)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("wardround-*.whl")
+    installed = run(pip, "install", "--constraint", ROOT / "constraints.txt", wheel, cwd=tmp_path)
+    assert installed.returncode == 0, installed.stderr
+
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {".py", ".html", ".css", ".js", ".typed"}
+    for name in PACKAGES:
+        files = [file for file in (source / name).rglob("*") if file.suffix in wanted or file.name == "py.typed"]
+        assert {file.relative_to(source / name).as_posix() for file in files} <= packed
+
+    command = environment / "bin" / "wardround"
+    listed = run(command, "--help", cwd=tmp_path)
+    assert [line.split()[0] for line in listed.stdout.partition("Commands:\n")[2].splitlines() if line[2] != " "] == [
+        "study"
+    ]
+    scan = run(command, "scan", cwd=tmp_path)
+    assert scan.returncode == 2
+    assert "The command 'scan' is not installed here: it needs wardround[client], and " in scan.stderr
+    assert run(command, "study", "new", "lung", cwd=tmp_path).returncode == 0
+    assert run(command, "study", "show", "lung.toml", cwd=tmp_path).returncode == 0

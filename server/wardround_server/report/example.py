@@ -95,7 +95,7 @@ def example(
 
 def _hospital(k: int, name: str, classes: int, private: bool) -> HospitalRecord:
     patients = 420 - 70 * (k % 5)
-    sizes = (round(patients * 0.6), round(patients * 0.15), round(patients * 0.25))
+    sizes = (round(patients * 0.6), round(patients * 0.15), patients // 4)
     parts = [SplitCounts(patients=n, images=n * 2, per_class=_shares(n * 2, classes, k)) for n in sizes]
     steps = 30 * (sizes[0] // 32)
     spent = PrivacySpent(
@@ -139,17 +139,24 @@ def _round(number: int, names: list[str], private: bool) -> RoundRecord:
 
 
 def _evaluation(names: list[str], classes: int, baselines: bool, one_class: bool) -> dict[str, dict[str, SiteMetrics]]:
-    skills = {FEDERATED: np.full(len(names), 1.95)}
+    skills = {FEDERATED: np.full(len(names), 1.35)}
     if baselines:
         for k, name in enumerate(names):
-            skills[alone(name)] = 0.9 - 0.1 * (k % 3) + 0.5 * (np.arange(len(names)) == k)
-        skills[POOLED] = np.full(len(names), 2.05)
+            skills[alone(name)] = 0.8 - 0.08 * (k % 3) + 0.3 * (np.arange(len(names)) == k)
+        skills[POOLED] = np.full(len(names), 1.42)
     evaluation = {}
     for row, (model, skill) in enumerate(skills.items()):
         rng = np.random.default_rng(row)
-        threshold = operating_threshold(_scores(400, classes, 1.5, 0, False, rng), 0.9)
+        threshold = operating_threshold(_scores(400, classes, float(skill.mean()), 0, False, rng), 0.9)
         groups = [
-            _scores(190 - 25 * (k % 5), classes, float(s), 0.25 * (k % 3 - 1), one_class and name == names[-1], rng)
+            _scores(
+                2 * ((420 - 70 * (k % 5)) // 4),
+                classes,
+                float(s),
+                0.25 * (k % 3 - 1),
+                one_class and name == names[-1],
+                rng,
+            )
             for k, (name, s) in enumerate(zip(names, skill, strict=True))
         ]
         whole = groups[0]

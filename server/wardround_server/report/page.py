@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wardround_common.results import FEDERATED, Results
 from wardround_server.report.figures import course as course_figures
 from wardround_server.report.figures import quality as quality_figures
+from wardround_server.report.figures import sites
 from wardround_server.report.figures.style import Picture, in_style
 from wardround_server.report.tables import course, quality
 from wardround_server.report.tables.table import Table
 
-Block = Table | Picture | list[Table] | list[Picture]
+_COMPARE = (
+    "Each model is judged on the same test patients. Differences that are small beside the intervals should not be "
+    "read as real."
+)
+
+Block = Table | Picture | Sequence[Table | Picture]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +37,8 @@ def sections(results: Results) -> list[Section]:
         made = [
             _section(
                 "models",
-                "Is federation worth it?",
-                "Each model is judged on the same test patients. Differences that are small beside the intervals "
-                "should not be read as real.",
+                "Is federation worth it?" if len(quality.models(results)) > 1 else "How good it is",
+                _COMPARE if len(quality.models(results)) > 1 else "",
                 quality.comparison(results),
                 quality.cross_site(results),
             ),
@@ -44,10 +50,10 @@ def sections(results: Results) -> list[Section]:
             ),
             _section("decisions", "What it decides", _operating_point(results), quality.confusions(results)),
             _section(
-                "calibration",
-                "Whether its probabilities can be believed, and every number",
+                "hospitals",
+                "At each hospital",
                 "",
-                _present([quality_figures.calibration(results)]),
+                _present([sites.forest(results), quality_figures.calibration(results)]),
                 quality.by_hospital(results),
             ),
             _section(
@@ -60,8 +66,7 @@ def sections(results: Results) -> list[Section]:
                 "privacy",
                 "What it cost in privacy",
                 "The unit is the patient: ε bounds what all that left a hospital can say of any one of its patients.",
-                course.privacy(results),
-                _present([course_figures.epsilon(results)]),
+                [block for block in (course_figures.epsilon(results), course.privacy(results)) if block],
             ),
             _section(
                 "rounds",
@@ -78,9 +83,7 @@ def sections(results: Results) -> list[Section]:
     return [section for section in made if section.blocks]
 
 
-def _section(
-    anchor: str, title: str, lead: str, *blocks: Table | Picture | list[Table] | list[Picture] | None
-) -> Section:
+def _section(anchor: str, title: str, lead: str, *blocks: Block | None) -> Section:
     return Section(anchor, title, lead, [block for block in blocks if block])
 
 

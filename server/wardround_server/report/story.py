@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone, alone_hospital
 from wardround_common.study import DpSgd
 from wardround_server.report.tables.quality import mean_over_hospitals
-from wardround_server.report.words import count, duration, interval, listing, number
+from wardround_server.report.words import count, duration, interval, listing, number, small
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ def key_numbers(results: Results) -> list[KeyNumber]:
             numbers.append(KeyNumber("All test patients", number(whole.value("auroc")), detail))
     best = best_alone(results)
     if best:
-        numbers.append(KeyNumber("Best hospital alone", number(best[1]), best[0]))
+        numbers.append(KeyNumber("Best hospital alone", number(best[1]), f"{best[0]}, mean over hospitals"))
     pooled = mean_over_hospitals(results, POOLED)
     if pooled is not None:
         numbers.append(KeyNumber("Pooled AUROC", number(pooled), "images brought together"))
     spent = most_spent(results)
     if isinstance(results.study.privacy, DpSgd):
-        limit = f"of {results.study.privacy.epsilon:g} at δ = {results.study.privacy.delta:g}"
+        limit = f"of {results.study.privacy.epsilon:g} at δ = {small(results.study.privacy.delta)}"
         numbers.append(KeyNumber("Privacy spent", f"ε {number(spent, 2)}", limit))
     else:
         numbers.append(KeyNumber("Privacy spent", "no limit", "no differential privacy"))
@@ -61,6 +61,17 @@ def best_alone(results: Results) -> tuple[str, float] | None:
         and (value := mean_over_hospitals(results, model)) is not None
     ]
     return max(found, key=lambda pair: pair[1], default=None)
+
+
+def at_home(results: Results) -> list[tuple[float, float]]:
+    """Give, for each hospital's own test patients, the AUROC of its own model and of the federated one."""
+    pairs = []
+    for h in results.hospitals:
+        own = results.evaluation.get(alone(h.name), {}).get(h.name)
+        together = results.evaluation.get(FEDERATED, {}).get(h.name)
+        if own and together and (a := own.value("auroc")) is not None and (b := together.value("auroc")) is not None:
+            pairs.append((a, b))
+    return pairs
 
 
 def most_spent(results: Results) -> float | None:
@@ -82,7 +93,7 @@ def _what(results: Results) -> str:
     rounds = count(len(results.rounds), "round") + (f" of {planned} planned" if len(results.rounds) < planned else "")
     return (
         f"{count(len(results.hospitals), 'hospital')} trained one model together to tell {words} apart{on}, "
-        f"in {rounds} ({took}). No image left a hospital."
+        f"in {rounds} ({took}). Model updates and sums were exchanged, no image."
     )
 
 
@@ -101,6 +112,14 @@ def _how_good(results: Results) -> list[str]:
         said.append(
             f"A model that one hospital trains alone reaches {sum(means) / len(means):.3f} on the same patients on "
             f"average; the best of them, {best[0]}’s, {best[1]:.3f}."
+        )
+    home = at_home(results)
+    if home:
+        better = sum(together > own for own, together in home)
+        own_mean = sum(own for own, _ in home) / len(home)
+        said.append(
+            f"On a hospital’s own patients its own model reaches {own_mean:.3f} on average, and the federated model is "
+            f"better at {better} of {count(len(home), 'hospital')}."
         )
     if pooled is not None:
         said.append(
@@ -122,6 +141,6 @@ def _privacy(results: Results) -> str:
         return f"It was trained with differential privacy (ε ≤ {study.epsilon:g}); what was spent is not on record."
     return (
         f"It was trained with differential privacy: over the whole run, a patient was exposed by at most "
-        f"ε = {spent:.2f} of the study’s {study.epsilon:g}, at δ = {study.delta:g}. The smaller ε is, the less the "
-        "model can say of any one patient."
+        f"ε = {spent:.2f} of the study’s {study.epsilon:g}, at δ = {small(study.delta)}. The smaller ε is, the less "
+        "the model can say of any one patient."
     )

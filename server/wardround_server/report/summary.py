@@ -17,9 +17,13 @@ MOST = 8  # models in the table: a screen has 24 lines
 def summary(results: Results) -> RenderableType:
     """Give what a person should know after a run, to be printed with rich.
 
-    Names of hospitals and classes are shown as they are: no markup in them is followed.
+    Names of hospitals and classes are shown as they are: no markup in them is followed, and characters that a
+    terminal would obey rather than show are replaced.
     """
-    parts: list[RenderableType] = [Text(results.run, style="bold"), *(Text(paragraph) for paragraph in story(results))]
+    parts: list[RenderableType] = [
+        _shown(results.run, style="bold"),
+        *(_shown(paragraph) for paragraph in story(results)),
+    ]
     shown = models(results)
     if shown:
         table = Table(box=None, pad_edge=False, header_style="dim")
@@ -28,7 +32,7 @@ def summary(results: Results) -> RenderableType:
         for model in shown if len(shown) <= MOST else [*shown[: MOST - 1], shown[-1]]:
             whole = results.evaluation[model].get(ALL)
             table.add_row(
-                Text(title(model)),
+                _shown(title(model)),
                 number(mean_over_hospitals(results, model)),
                 number(whole.value("auroc") if whole else None),
                 interval(whole.metrics["auroc"]) if whole else "",
@@ -37,5 +41,9 @@ def summary(results: Results) -> RenderableType:
         if len(shown) > MOST:
             table.add_row(Text(f"… {len(shown) - MOST} more in the report", style="dim"))
         parts += [Text(), table]
-    parts += [Text(f"! {note}", style="yellow") for note in results.notes]
+    parts += [_shown(f"! {note}", style="yellow") for note in results.notes]
     return Group(*parts)
+
+
+def _shown(text: str, style: str = "") -> Text:
+    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text), style=style)

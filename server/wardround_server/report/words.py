@@ -25,6 +25,15 @@ def number(value: float | None, digits: int = 3) -> str:
     return NOTHING if value is None else f"{value:.{digits}f}"
 
 
+def small(value: float) -> str:
+    """Write a small probability such as δ: 10⁻⁵, 2.5 × 10⁻⁶, 0.01."""
+    if value == 0 or value >= 0.001:
+        return f"{value:g}"
+    digits, power = f"{value:e}".split("e")
+    raised = "⁻" + "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(d)] for d in str(-int(power)))
+    return f"10{raised}" if float(digits) == 1 else f"{float(digits):g} × 10{raised}"
+
+
 def interval(estimate: Estimate, digits: int = 2) -> str:
     """Write the 95 % interval; empty if there is none."""
     if estimate.low is None or estimate.high is None:

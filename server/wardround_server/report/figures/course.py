@@ -11,6 +11,7 @@ from wardround_common.results import Results
 from wardround_common.study import DpSgd
 from wardround_server.report.figures.quality import shorten
 from wardround_server.report.figures.style import INK, SERIES, Picture, line_style, panel, picture
+from wardround_server.report.words import small
 
 MARKS = ("X", "s", "D", "^", "v", "P", "o", "*")  # one for each kind of absence
 
@@ -56,14 +57,14 @@ def epsilon(results: Results) -> Picture | None:
         )
     axes.axhline(privacy.epsilon, color=INK, linewidth=1, linestyle=(0, (1, 1.2)), label="the study's limit")
     axes.set(title="Privacy spent", ylabel="ε of a patient", ylim=(0, privacy.epsilon * 1.12))
-    _by_round(axes)
+    _by_round(axes, len(results.rounds))
     figure.legend(loc="outside lower left", ncols=2)
     most = max(r.epsilon or 0 for r in results.rounds)
     return picture(
         figure,
         "epsilon",
         alt=f"Epsilon spent by round and hospital; the most is {most:.2f}, the study's limit {privacy.epsilon:g}",
-        caption=f"ε spent so far by hospital, at δ = {privacy.delta:g}; the dotted line is what the study may spend.",
+        caption=f"ε spent so far by hospital, at δ = {small(privacy.delta)}; dotted: what the study may spend.",
     )
 
 
@@ -121,11 +122,11 @@ def attendance(results: Results) -> Picture | None:
             label=kind,
         )
     axes.set(title="Who answered", yticks=list(row.values()), yticklabels=[shorten(name) for name in row])
-    axes.set(xlim=(0.5, len(results.rounds) + 0.5), ylim=(0.4, len(names) + 0.6))
+    axes.set_ylim(0.4, len(names) + 0.6)
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    _by_round(axes)
+    _by_round(axes, len(results.rounds))
     figure.legend(loc="outside right upper")
     gaps = sum(len(r.absent) for r in results.rounds)
     return picture(
@@ -155,8 +156,8 @@ def _lines(
         axes.plot(x, y, label=label, **line_style(k, len(known)))
     axes.set(title=title, ylabel=unit)
     if from_zero:
-        axes.set_ylim(bottom=0)
-    _by_round(axes)
+        axes.set_ylim(0, max(max(y) for _, y in known.values()) * 1.08 or 1)
+    _by_round(axes, len(results.rounds))
     if any(known):
         figure.legend(loc="outside lower left", ncols=2)
     last = ", ".join(f"{label or title} {y[-1]:.3g}" for label, (_, y) in known.items())
@@ -168,6 +169,7 @@ def _known(results: Results, values: Sequence[float | None]) -> tuple[list[int],
     return [x for x, _ in pairs], [y for _, y in pairs]
 
 
-def _by_round(axes: Axes) -> None:
-    axes.set_xlabel("round")
+def _by_round(axes: Axes, rounds: int) -> None:
+    margin = 0.02 * rounds + 0.3
+    axes.set(xlabel="round", xlim=(1 - margin, rounds + margin))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

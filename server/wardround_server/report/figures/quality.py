@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from wardround_common.results import ALL, FEDERATED, POOLED, Curve, Results, SiteMetrics
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, line_style, panel, picture
 
+FEW = 10  # images: a fraction of fewer says nothing in a figure
+
 
 def roc(results: Results) -> Picture | None:
     """Draw the federated model's ROC by hospital and for all test patients, with the pooled model's beside it."""
@@ -82,7 +84,7 @@ def _draw(axes: Axes, curve: Curve, **style: Any) -> None:
 
 def _label(name: str, site: SiteMetrics, metric: str) -> str:
     value = site.value(metric)
-    return f"{shorten(name)}  {value:.2f}" if value is not None else shorten(name)
+    return f"{shorten(name)} · {value:.2f}" if value is not None else shorten(name)
 
 
 def shorten(name: str, length: int = 34) -> str:
@@ -102,9 +104,9 @@ def calibration(results: Results) -> Picture | None:
     hospitals = [h.name for h in results.hospitals if h.name in sites]
     for k, name in enumerate(hospitals):
         label = shorten(name) if len(hospitals) <= len(SERIES) else None
-        axes.plot(*_points(sites[name]), label=label, alpha=0.75, **line_style(k, len(hospitals)))
+        axes.plot(*_points(sites[name], FEW), label=label, alpha=0.75, **line_style(k, len(hospitals)))
     if ALL in sites:
-        axes.plot(*_points(sites[ALL]), color=INK, marker="o", markersize=3.5, linewidth=2, label="all patients")
+        axes.plot(*_points(sites[ALL], 1), color=INK, marker="o", markersize=3.5, linewidth=2, label="all patients")
     counts = _counts(sites)
     below.bar((np.arange(len(counts)) + 0.5) / len(counts), counts, 0.9 / len(counts), color=SERIES[0])
     axes.set(ylim=(-0.02, 1.02), ylabel="observed fraction", title="Calibration")
@@ -119,14 +121,16 @@ def calibration(results: Results) -> Picture | None:
         + (f"; expected calibration error {error:.3f}" if error is not None else ""),
         caption="Of the images given a probability, the fraction that has "
         + ("the class (all classes together)" if many else "the finding")
-        + ": on the diagonal, the probability means what it says. Below, images in each of 16 bins.",
+        + ": on the diagonal, the probability means what it says. Below, images in each of 16 bins; "
+        f"a hospital's bins of fewer than {FEW} are not drawn.",
     )
 
 
-def _points(site: SiteMetrics) -> tuple[list[float], list[float]]:
+def _points(site: SiteMetrics, fewest: int) -> tuple[list[float], list[float]]:
     bins = site.reliability
-    pairs = [(p, o) for p, o in zip(bins.predicted, bins.observed, strict=True) if p is not None] if bins else []
-    return [p for p, _ in pairs], [o for _, o in pairs if o is not None]
+    rows = zip(bins.predicted, bins.observed, bins.counts, strict=True) if bins else ()
+    points = [(p, o) for p, o, n in rows if p is not None and o is not None and n >= fewest]
+    return [p for p, _ in points], [o for _, o in points]
 
 
 def _counts(sites: Mapping[str, SiteMetrics]) -> list[int]:

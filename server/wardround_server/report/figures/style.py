@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,7 @@ def panel(width: float = 4.6, height: float = 3.5, *, square: bool = False) -> t
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     if square:
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal", anchor="W")
     return figure, axes
 
 
@@ -93,7 +94,11 @@ def line_style(k: int, many: int) -> dict[str, Any]:
 def picture(figure: Figure, name: str, *, alt: str, caption: str) -> Picture:
     """Turn a figure into inline SVG. ``name`` keeps its ids apart from other figures', ``alt`` is what is read out."""
     out = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": f"wardround {name}"}):  # the same figure gives the same bytes
+    with (
+        warnings.catch_warnings(),
+        mpl.rc_context({"svg.hashsalt": f"wardround {name}"}),
+    ):  # the same figure gives the same bytes
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the page's font draws the text
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]

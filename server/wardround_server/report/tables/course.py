@@ -5,7 +5,7 @@ from __future__ import annotations
 from wardround_common.results import HospitalRecord, Results, SplitCounts
 from wardround_common.study import DpSgd
 from wardround_server.report.tables.table import Cell, Table, table
-from wardround_server.report.words import NOTHING, count, duration, listing, number, size
+from wardround_server.report.words import NOTHING, count, duration, listing, number, size, small
 
 
 def data(results: Results) -> Table | None:
@@ -32,8 +32,6 @@ def privacy(results: Results) -> Table | None:
         [
             Cell(h.name, strong=True),
             Cell(number(h.privacy.epsilon, 2), shade=min(h.privacy.epsilon / study.epsilon, 1)),
-            f"{study.epsilon:g}",
-            f"{h.privacy.delta:g}",
             number(h.privacy.noise_multiplier, 2),
             f"{h.privacy.sampling_rate:.2%}",
             f"{h.privacy.steps:,}",
@@ -41,8 +39,11 @@ def privacy(results: Results) -> Table | None:
         for h in results.hospitals
         if h.privacy is not None and isinstance(study, DpSgd)
     ]
-    head = ["Hospital", "ε spent", "Study's limit", "δ", "Noise multiplier", "Patients a step", "Steps"]
-    return table("Privacy spent on each patient of a hospital", head, rows, "bars numbers") if rows else None
+    head = ["Hospital", "ε spent", "Noise multiplier", "Patients a step", "Steps"]
+    if not rows or not isinstance(study, DpSgd):
+        return None
+    caption = f"ε spent on each patient, of the study's {study.epsilon:g}, at δ = {small(study.delta)}"
+    return table(caption, head, rows, "bars numbers")
 
 
 def answers(results: Results) -> Table | None:
@@ -81,7 +82,7 @@ def settings(results: Results) -> Table:
     s = results.study
     t = s.training
     noise = (
-        f"DP-SGD, ε ≤ {s.privacy.epsilon:g} at δ = {s.privacy.delta:g}, clipped at {s.privacy.clip_norm:g}"
+        f"DP-SGD, ε ≤ {s.privacy.epsilon:g} at δ = {small(s.privacy.delta)}, clipped at {s.privacy.clip_norm:g}"
         if isinstance(s.privacy, DpSgd)
         else "none"
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from wardround_common.metrics import Estimate
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, SiteMetrics, alone_hospital
 from wardround_server.report.tables.table import Cell, Table, table
-from wardround_server.report.words import NAMES, interval, number
+from wardround_server.report.words import NAMES, NOTHING, interval, number
 
 WIDEST = 16  # hospitals in a cross-site matrix; more cannot be read
 SHOWN = ("auroc", "auprc", "sensitivity", "specificity", "ppv", "npv", "f1", "balanced_accuracy", "brier")
@@ -36,7 +36,8 @@ def title(model: str) -> str:
 def comparison(results: Results) -> Table | None:
     """Compare the models over the hospitals: the mean, the worst, and all test patients together."""
     rows: list[list[Cell | str]] = []
-    for model in models(results):
+    shown = _few(results, models(results))
+    for model in shown:
         values = _at_hospitals(results, model, "auroc")
         whole = results.evaluation[model].get(ALL)
         rows.append(
@@ -50,8 +51,11 @@ def comparison(results: Results) -> Table | None:
     if not rows:
         return None
     head = ["Model", "AUROC, mean over hospitals", "AUROC, lowest hospital", "AUROC, all patients", "AUPRC"]
+    fewer = len(shown) < len(models(results))
+    who = " Of the hospitals alone: the best, the middle and the lowest." if fewer else ""
+    what = "Each model" if len(shown) > 1 else "The model"
     return table(
-        "Federated, each hospital alone, and pooled, on test patients; intervals are 95 %",
+        f"{what} on test patients, with 95 % intervals.{who}{_missing(rows)}",
         [*head, "Sensitivity", "Specificity"],
         rows,
         "numbers",
@@ -68,9 +72,9 @@ def cross_site(results: Results) -> Table | None:
     if not every:
         return None
     low, high = min(every), max(every)
-    rows = []
+    rows: list[list[Cell | str]] = []
     for model in rows_of:
-        cells = [Cell(title(model), strong=model == FEDERATED)]
+        cells: list[Cell | str] = [Cell(title(model), strong=model == FEDERATED)]
         for name in names:
             site = results.evaluation[model].get(name)
             value = site.value("auroc") if site else None
@@ -79,8 +83,8 @@ def cross_site(results: Results) -> Table | None:
             cells.append(Cell(number(value), shade=shade, strong=alone_hospital(model) == name, why=why))
         rows.append(cells)
     return table(
-        "AUROC of every model (rows) on every hospital's test patients (columns); darker is better, bold in the "
-        "diagonal is a hospital's own model at home",
+        "AUROC of every model (rows) on every hospital's test patients (columns): the stronger the colour, the better. "
+        f"Bold: a hospital's own model at home.{_missing(rows)}",
         ["Model", *names],
         rows,
         "heat",
@@ -98,13 +102,15 @@ def by_hospital(results: Results) -> Table | None:
         for name, m in ordered_sites(results, sites)
     ]
     head = ["Test patients of", *(NAMES[metric] for metric in SHOWN)]
-    return table("The federated model at each hospital, with 95 % intervals", head, rows, "numbers") if rows else None
+    caption = f"The federated model at each hospital, with 95 % intervals.{_missing(rows)}"
+    return table(caption, head, rows, "numbers") if rows else None
 
 
 def confusions(results: Results) -> list[Table]:
     """Show the federated model's confusion matrices: of all patients, and of each hospital where few are needed."""
     classes = results.study.study.classes
     sites = dict(ordered_sites(results, results.evaluation.get(FEDERATED, {})))
+    sites = {ALL: sites[ALL], **sites} if ALL in sites else sites
     if ALL in sites and (len(classes) > 4 or len(sites) > 9):
         sites = {ALL: sites[ALL]}
     elif len(sites) > 9:
@@ -132,6 +138,23 @@ def confusions(results: Results) -> list[Table]:
 def ordered_sites(results: Results, sites: dict[str, SiteMetrics]) -> Iterable[tuple[str, SiteMetrics]]:
     """Give sites in the order of the hospitals, all together last."""
     return [(name, sites[name]) for name in [*(h.name for h in results.hospitals), ALL] if name in sites]
+
+
+def _few(results: Results, names: list[str]) -> list[str]:
+    """Of more models trained alone than can be read, keep the best, the middle and the lowest by mean AUROC."""
+    own = [m for m in names if alone_hospital(m) is not None]
+    if len(own) <= WIDEST:
+        return names
+    ordered = sorted(own, key=lambda m: mean_over_hospitals(results, m) or 0.0, reverse=True)
+    kept = {ordered[0], ordered[len(ordered) // 2], ordered[-1]}
+    return [m for m in names if m not in own or m in kept]
+
+
+def _missing(rows: Sequence[Sequence[Cell | str]]) -> str:
+    """Say why some cells have no number."""
+    cells = (cell for row in rows for cell in row)
+    reasons = sorted({cell.why for cell in cells if isinstance(cell, Cell) and cell.text == NOTHING and cell.why})
+    return f" {NOTHING} stands where there is no number: {'; '.join(reasons)}." if reasons else ""
 
 
 def _at_hospitals(results: Results, model: str, metric: str) -> list[float]:

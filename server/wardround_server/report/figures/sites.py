@@ -1,0 +1,60 @@
+"""Hospital by hospital: the AUROC of the federated, the own and the pooled model with their intervals."""
+
+from __future__ import annotations
+
+from wardround_common.metrics import Estimate
+from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone
+from wardround_server.report.figures.quality import shorten
+from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, panel, picture
+from wardround_server.report.words import number
+
+TALLEST = 24  # hospitals; more make rows that cannot be read, and the tables have them all
+
+
+def forest(results: Results) -> Picture | None:
+    """Draw a row for each hospital, and one for all patients, as a forest plot does."""
+    sites = results.evaluation.get(FEDERATED, {})
+    names = [name for name in [*(h.name for h in results.hospitals), ALL] if name in sites]
+    shown = [name for name in names if sites[name].value("auroc") is not None]
+    if not shown or len(shown) > TALLEST:
+        return None
+    figure, axes = panel(4.6, max(4.9, 1.4 + 0.42 * len(shown)))
+    series = [
+        ("federated", "o", INK, 0.0, dict.fromkeys(shown, FEDERATED)),
+        ("the hospital alone", "s", SERIES[1], 0.22, {name: alone(name) for name in shown if name != ALL}),
+        ("pooled", "D", SERIES[0], -0.22, dict.fromkeys(shown, POOLED)),
+    ]
+    for label, marker, colour, shift, model_of in series:
+        points = [
+            (len(shown) - k + shift, estimate)
+            for k, name in enumerate(shown)
+            if (estimate := _auroc(results, model_of.get(name, ""), name)) is not None
+        ]
+        for y, e in points:
+            if e.low is not None and e.high is not None:
+                axes.plot([e.low, e.high], [y, y], color=colour, linewidth=1.2)
+        if points:
+            x, y_of = [e.value for _, e in points], [y for y, _ in points]
+            axes.plot(x, y_of, linestyle="", marker=marker, markersize=5, color=colour, label=label)  # type: ignore[arg-type]  # values are not None
+    axes.axvline(0.5, color=RULE, linewidth=1)
+    axes.set(title="AUROC with 95 % interval", xlabel="AUROC on the site's test patients")
+    axes.set(yticks=[len(shown) - k for k in range(len(shown))], ylim=(0.4, len(shown) + 0.6))
+    axes.set_yticklabels(["All patients" if name == ALL else shorten(name, 24) for name in shown])
+    axes.set_xlim(right=1.005)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    figure.legend(loc="outside lower left", ncols=3)
+    said = "; ".join(f"{name} {number(sites[name].value('auroc'), 2)}" for name in shown)
+    return picture(
+        figure,
+        "forest",
+        alt=f"AUROC of the federated model at each site, with intervals: {said}",
+        caption="On the site's own test patients."
+        + (" “The hospital alone” is that hospital's own model at home." if len(results.evaluation) > 1 else ""),
+    )
+
+
+def _auroc(results: Results, model: str, site: str) -> Estimate | None:
+    found = results.evaluation.get(model, {}).get(site)
+    return found.metrics["auroc"] if found and found.value("auroc") is not None else None

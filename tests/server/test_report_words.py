@@ -1,0 +1,135 @@
+"""What the report says in words is what the numbers are."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from wardround_common.results import FEDERATED, POOLED, Results, alone
+from wardround_server.report import summary
+from wardround_server.report.example import example
+from wardround_server.report.story import at_home, best_alone, key_numbers, story
+from wardround_server.report.tables import course, quality
+from wardround_server.report.words import count, duration, listing, number, size, small
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return example(hospitals=3)
+
+
+def printed(results: Results, width: int = 100) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width).print(summary(results))
+    return out.getvalue()
+
+
+def test_the_mean_over_hospitals_counts_each_hospital_once(results: Results) -> None:
+    values = [results.evaluation[FEDERATED][h.name].value("auroc") or 0 for h in results.hospitals]
+    assert quality.mean_over_hospitals(results, FEDERATED) == pytest.approx(sum(values) / 3)
+
+
+def test_the_best_hospital_alone_is_judged_on_all_hospitals(results: Results) -> None:
+    best = best_alone(results)
+    assert best is not None
+    means = [quality.mean_over_hospitals(results, alone(h.name)) for h in results.hospitals]
+    assert best[1] == max(m for m in means if m is not None)
+
+
+def test_the_summary_does_not_hide_that_a_hospital_alone_is_better(results: Results) -> None:
+    document = json.loads(results.to_json())
+    own = alone(results.hospitals[0].name)
+    evaluation = document["evaluation"]
+    evaluation[FEDERATED], evaluation[own] = evaluation[own], evaluation[FEDERATED]
+    worse = Results.from_json(json.dumps(document))
+    assert "not better than that hospital alone" in " ".join(story(worse))
+    assert "not better than that hospital alone" not in " ".join(story(results))
+
+
+def test_own_models_are_compared_at_home(results: Results) -> None:
+    name = results.hospitals[1].name
+    assert at_home(results)[1] == (
+        results.evaluation[alone(name)][name].value("auroc"),
+        results.evaluation[FEDERATED][name].value("auroc"),
+    )
+
+
+def test_a_run_that_stopped_early_says_so(results: Results) -> None:
+    document = json.loads(results.to_json())
+    document["rounds"] = document["rounds"][:12]
+    assert "12 rounds of 30 planned" in story(Results.from_json(json.dumps(document)))[0]
+
+
+def test_a_model_that_was_not_judged_is_not_praised(results: Results) -> None:
+    document = json.loads(results.to_json()) | {"evaluation": {}}
+    silent = Results.from_json(json.dumps(document))
+    assert "nothing can be said of how good it is" in " ".join(story(silent))
+    assert quality.comparison(silent) is quality.cross_site(silent) is quality.by_hospital(silent) is None
+    assert not any("AUROC" in n.label for n in key_numbers(silent))
+
+
+def test_the_cross_site_matrix_has_every_model_and_every_hospital(results: Results) -> None:
+    matrix = quality.cross_site(results)
+    assert matrix is not None
+    assert len(matrix.rows) == 5
+    assert matrix.head[1:] == tuple(h.name for h in results.hospitals)
+    shades = [cell.shade for row in matrix.rows for cell in row[1:]]
+    assert min(s for s in shades if s is not None) == 0
+    assert max(s for s in shades if s is not None) == 1
+    assert [quality.title(m) for m in quality.models(results)] == [row[0].text for row in matrix.rows]
+    assert quality.title(POOLED) == "Pooled"
+
+
+def test_with_more_hospitals_than_can_be_read_the_best_the_middle_and_the_lowest_are_shown() -> None:
+    few = json.loads(example(hospitals=2, baselines=True).to_json())
+    names = [h["name"] for h in few["hospitals"]]
+    model = few["evaluation"][alone(names[0])]
+    for k in range(20):
+        few["hospitals"].append({"name": f"H{k}"})
+        few["evaluation"][alone(f"H{k}")] = model
+    many = Results.from_json(json.dumps(few))
+    compared = quality.comparison(many)
+    assert compared is not None
+    assert len(compared.rows) == 5
+    assert "the best, the middle and the lowest" in compared.caption
+    assert quality.cross_site(many) is None
+
+
+def test_answers_are_listed_only_where_one_is_missing(results: Results) -> None:
+    missed = course.answers(results)
+    assert missed is not None
+    assert missed.rows[-1][2].text == "7 (silent), 8 (silent), 19 (silent)"
+    assert course.answers(example(hospitals=2, baselines=False)) is None
+
+
+def test_the_summary_fits_one_screen(results: Results) -> None:
+    assert len(printed(results).splitlines()) <= 24
+    assert "Federated" in printed(results)
+    assert "must not be released" in printed(results)
+
+
+def test_markup_in_a_name_is_not_followed_in_the_terminal(results: Results) -> None:
+    text = results.to_json().replace("St Anselm", "[red]St[/red]").replace("must not be", "[bold]must[/bold] not be")
+    shown = printed(Results.from_json(text))
+    assert "[red]St[/red] alone" in shown
+    assert "[bold]must[/bold]" in shown
+
+
+def test_a_name_cannot_move_the_cursor_of_the_terminal(results: Results) -> None:
+    text = results.to_json().replace("St Anselm", "St\\u001b[2J\\u0007")
+    assert "\x1b[2J" not in printed(Results.from_json(text))
+    assert "\x07" not in printed(Results.from_json(text))
+
+
+def test_words_for_numbers() -> None:
+    assert [small(v) for v in (1e-5, 2.5e-6, 0.01, 0.0)] == ["10⁻⁵", "2.5 × 10⁻⁶", "0.01", "0"]
+    assert [size(v) for v in (0, 999, 1500, 412_000, 49.4e6, 3e12)] == [
+        "0 bytes", "999 bytes", "1.5 kB", "412 kB", "49.4 MB", "3.0 TB"
+    ]  # fmt: skip
+    assert [duration(s) for s in (0.5, 43, 171, 11_100)] == ["0.5 s", "43 s", "2 min 51 s", "3 h 5 min"]
+    assert [count(n, "class", "classes") for n in (1, 2)] == ["1 class", "2 classes"]
+    assert [listing(w) for w in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+    assert number(None) == "–"

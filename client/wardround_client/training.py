@@ -7,6 +7,7 @@ done again after a crash, in another process or by another number of workers is 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -194,6 +195,8 @@ def _private_steps(
     rows_of = examples.places_by_patient()
     sampled = GradSampleModule(network, loss_reduction="sum")
     try:
+        # torch remarks that images need no gradient, which is so.
+        warnings.filterwarnings("ignore", message="Full backward hook is firing")
         for step in range(plan.steps_a_round):
             draw = stream.child("patients", round_number, step)
             drawn = [rows for rows in rows_of if draw.uniform(1)[0] < plan.sampling_rate]

@@ -1,0 +1,128 @@
+"""``wardround simulate`` and ``wardround demo``: a federation on one machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from wardround_common.errors import DataError
+from wardround_common.study import Study, read_study
+
+if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in the study file, come without it
+    from wardround_simulation.federation import Site
+
+console = Console(stderr=True)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.", show_default=False)]
+
+
+def simulate(
+    study: StudyFile,
+    hospitals: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder with one sub-folder a hospital.", show_default=False)
+    ] = None,
+    pool: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="One folder to cut into hospitals, by patient.", show_default=False)
+    ] = None,
+    split: Annotated[
+        int | None, typer.Option(metavar="N", help="With --pool: how many hospitals.", show_default=False)
+    ] = None,
+    partition: Annotated[
+        str, typer.Option(metavar="HOW", help="With --pool: iid, dirichlet:ALPHA or by:KEYWORD.")
+    ] = "iid",
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Instead of the study's own seed.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the run is kept; runs/NAME when left out.", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last completed round.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that train; one a core when left out.", show_default=False)
+    ] = None,
+    baselines: Annotated[
+        bool, typer.Option("--baselines/--no-baselines", help="Also train each hospital alone, and all pooled.")
+    ] = True,
+    labels: Annotated[
+        str, typer.Option(metavar="FILE", help="Name of the label file in each hospital's folder.", show_default=False)
+    ] = "",
+    label_attribute: Annotated[
+        str, typer.Option(metavar="KEYWORD", help="DICOM attribute that holds the label.", show_default=False)
+    ] = "",
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="Take files although the identity check found this; may be repeated.", show_default=False),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where indexes and prepared images are kept.", show_default=False),
+    ] = None,
+) -> None:
+    """Run a study's federation on this machine, with the code that hospitals and coordinator run.
+
+    A run can be interrupted at any moment and gone on with by the same command and --resume.
+    """
+    parsed = read_study(study)
+    if seed is not None:
+        parsed = parsed.model_copy(update={"model": parsed.model.model_copy(update={"seed": seed})})
+    if (hospitals is None) == (pool is None):
+        raise DataError(
+            "say where the images are: either --hospitals or --pool",
+            do="--hospitals DIR has one sub-folder a hospital; --pool DIR is cut into --split N hospitals.",
+        )
+    from wardround_simulation.places import Places, sites_in
+
+    places = Places(labels or None, label_attribute or None, frozenset(allow or ()), state)
+    if hospitals is not None:
+        sites = sites_in(hospitals, places)
+    else:
+        from wardround_simulation.partition import cut
+
+        sites = cut(places.source(pool or Path()), parsed, partition, split)
+    folder = out or Path("runs") / parsed.study.name
+    _run(parsed, sites, folder, resume=resume, baselines=baselines, workers=workers)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where hospitals and run are made.")] = Path("runs/demo"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that train; one a core when left out.", show_default=False)
+    ] = None,
+) -> None:
+    """Make four synthetic hospitals, train their federation with differential privacy, and write its report.
+
+    Run again after an interruption, it goes on where it was.
+    """
+    from wardround_simulation.demo import demo_study, make_demo_hospitals
+    from wardround_simulation.places import Places, sites_in
+
+    hospitals = make_demo_hospitals(out / "hospitals", console)
+    sites = sites_in(hospitals, Places(None, None, frozenset(), out / "state"))
+    folder = out / "run"
+    _run(demo_study(), sites, folder, resume=(folder / "run.json").exists(), baselines=True, workers=workers)
+
+
+def _run(
+    study: Study, sites: tuple[Site, ...], folder: Path, *, resume: bool, baselines: bool, workers: int | None
+) -> None:
+    from wardround_server.report import summary
+    from wardround_simulation.display import Display
+    from wardround_simulation.run import Plan, simulate_run
+    from wardround_simulation.workers import start_workers
+
+    plan = Plan(study, sites, folder, resume, baselines)
+    crew = start_workers(workers or len(os.sched_getaffinity(0)))
+    try:
+        with Display(console) as show:
+            results = simulate_run(plan, crew, show)
+    except KeyboardInterrupt:
+        console.print(f"Interrupted. What was completed is in {folder}; the same command with --resume goes on.")
+        raise typer.Exit(130) from None
+    finally:
+        crew.close()
+    Console().print(summary(results))
+    Console().print(f"Report: {folder / 'report.html'}\nModel:  {folder / 'model.safetensors'}", soft_wrap=True)

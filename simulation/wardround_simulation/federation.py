@@ -1,0 +1,109 @@
+"""A federation on one machine: which hospitals there are, and how a process opens one to answer a question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from flwr.app import Context
+
+from wardround_client.dataset import Dataset, Examples, Intake, Source, prepare
+from wardround_client.hospital import Built, Hospital, build, join
+from wardround_common.errors import WardroundError
+from wardround_common.randomness import insecure_stream
+from wardround_common.study import Study
+
+
+@dataclass(frozen=True)
+class Site:
+    """One hospital of the simulation, by the name that reports use."""
+
+    name: str
+    sources: tuple[Source, ...]
+    """One; several for the pooled baseline, which trains on all hospitals' patients as if they were one's."""
+
+
+@dataclass(frozen=True)
+class Federation:
+    """A study and the hospitals that take part; sent to each worker process."""
+
+    study: Study
+    sites: tuple[Site, ...]
+
+    def site(self, name: str) -> Site:
+        """Give the site of that name."""
+        return next(site for site in self.sites if site.name == name)
+
+
+def nodes(names: Sequence[str]) -> dict[int, str]:
+    """Give each hospital a number as Flower's node: 1000, 1001 and so on."""
+    return dict(enumerate(names, start=1000))
+
+
+def alone_study(study: Study) -> Study:
+    """Give the study that a hospital trains alone: the same in all but the number of hospitals."""
+    return study.model_copy(update={"aggregation": study.aggregation.model_copy(update={"min_hospitals": 1})})
+
+
+@lru_cache(maxsize=1024)
+def open_hospital(federation: Federation, name: str) -> Hospital:
+    """Open one hospital in this process; its data, and the network that all share, are opened once.
+
+    Its randomness comes from the study's seed, so a run can be repeated, **and its noise protects nobody**: a hospital
+    that serves uses the operating system's generator.
+    """
+    site = federation.site(name)
+    study = federation.study
+    stream = insecure_stream(study.model.seed, "hospital", name)
+    form = alone_study(study)  # how many hospitals take part changes neither data nor network
+    return join(study, _dataset(site, form), stream, _built(form))
+
+
+def find_hospital(federation: Federation, context: Context) -> Hospital:
+    """Open the hospital that a Flower context names."""
+    return open_hospital(federation, str(context.node_config["hospital"]))
+
+
+def use_one_thread() -> None:
+    """Let this process train with one thread, so that results do not depend on how many processes share the work."""
+    torch.set_num_threads(1)
+
+
+@lru_cache(maxsize=2)
+def _built(study: Study) -> Built:
+    return build(study)
+
+
+@lru_cache(maxsize=1024)
+def _dataset(site: Site, study: Study) -> Dataset:
+    try:
+        return pool([prepare(source, study) for source in site.sources])
+    except WardroundError as error:
+        error.where = f"hospital {site.name}, {error.where}" if error.where else f"hospital {site.name}"
+        raise
+
+
+def pool(datasets: Sequence[Dataset]) -> Dataset:
+    """Put several hospitals' data together; each patient stays in the split where their hospital put them."""
+    if len(datasets) == 1:
+        return datasets[0]
+    return Dataset(
+        train=_join([dataset.train for dataset in datasets]),
+        validation=_join([dataset.validation for dataset in datasets]),
+        test=_join([dataset.test for dataset in datasets]),
+        intake=Intake({}, {}, (), sum(dataset.intake.duplicates_across_splits for dataset in datasets), ()),
+        fingerprint="",
+    )
+
+
+def _join(parts: Sequence[Examples]) -> Examples:
+    shift, patients = 0, []
+    for part in parts:
+        patients.append(part.patients + shift)
+        shift = int(patients[-1].max(initial=shift - 1)) + 1
+    kept = np.concatenate([part.images(slice(None)) for part in parts])
+    labels = np.concatenate([part.labels for part in parts])
+    return Examples(kept, np.arange(len(kept)), labels, np.concatenate(patients))

@@ -1,0 +1,134 @@
+"""What worker processes do: answer for a hospital, describe it, train a baseline, score models on its patients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flwr.app import Context, Message, RecordDict
+from flwr.supercore.task_identity import TaskIdentity
+
+from wardround_client import networks
+from wardround_client.app import client_app
+from wardround_client.dataset import Examples, Intake
+from wardround_client.evaluation import predict
+from wardround_client.hospital import device
+from wardround_common.errors import WardroundError
+from wardround_common.messages import Failure, Parts
+from wardround_common.metrics import Scores
+from wardround_common.parameters import Layout, Vector
+from wardround_common.results import PrivacySpent, SplitCounts
+from wardround_server.checkpoint import read_checkpoint, write_checkpoint
+from wardround_server.rounds import Event, RoundEnds, State, run_study
+from wardround_simulation.federation import Federation, alone_study, find_hospital, open_hospital, use_one_thread
+
+
+BASELINE_CHECKPOINT_ROUNDS = 10
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a researcher may know of a simulated hospital."""
+
+    train: SplitCounts
+    validation: SplitCounts
+    test: SplitCounts
+    intake: Intake
+    fingerprint: str
+    privacy: PrivacySpent | None
+    """What all rounds of the study will have cost."""
+    device: str
+    layout: Layout
+
+
+def answer(federation: Federation, name: str, message: Message) -> Message:
+    """Answer one message by the hospital's own ClientApp."""
+    use_one_thread()
+    TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
+    node = message.metadata.dst_node_id
+    context = Context(1, node, {"hospital": name}, RecordDict(), {})
+    app = client_app(lambda where: find_hospital(federation, where))
+    return app(message, context)
+
+
+def describe(federation: Federation, name: str) -> Description:
+    """Prepare a hospital's data and say what it holds; its errors are raised as they are, with their text."""
+    use_one_thread()
+    hospital = open_hospital(federation, name)
+    data, plan = hospital.dataset, hospital.plan
+    classes = len(federation.study.study.classes)
+    spent = None
+    if plan is not None:
+        rounds = federation.study.training.rounds
+        spent = PrivacySpent(
+            epsilon=plan.epsilon_after(rounds),
+            delta=plan.delta,
+            noise_multiplier=plan.noise_multiplier,
+            sampling_rate=plan.sampling_rate,
+            steps=rounds * plan.steps_a_round,
+        )
+    return Description(
+        _counts(data.train, classes),
+        _counts(data.validation, classes),
+        _counts(data.test, classes),
+        data.intake,
+        data.fingerprint,
+        spent,
+        device(),
+        hospital.built.layout,
+    )
+
+
+def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vector:
+    """Train one site's model alone, by the same rounds and the same code as the federation of one hospital."""
+    use_one_thread()
+    study = alone_study(federation.study)
+    alone = Federation(study, (federation.site(name),))
+
+    def keep(event: Event) -> None:
+        if isinstance(event, RoundEnds) and (
+            event.record.number % BASELINE_CHECKPOINT_ROUNDS == 0 or event.record.number == study.training.rounds
+        ):
+            write_checkpoint(checkpoint, study.digest(), event.state)
+
+    before: State | None = None
+    if checkpoint.exists():
+        before = read_checkpoint(checkpoint, study.digest())
+    return run_study(study, _OneHospital(alone, name), keep, before).parameters
+
+
+def score(federation: Federation, name: str, models: Sequence[Vector]) -> list[tuple[Scores, Scores]]:
+    """Score each model on a hospital's validation and test patients."""
+    use_one_thread()
+    hospital = open_hospital(federation, name)
+    network, layout = hospital.built.network, hospital.built.layout
+    scores = []
+    for parameters in models:
+        networks.write_vector(network, layout, parameters)
+        scores.append((predict(network, hospital.dataset.validation), predict(network, hospital.dataset.test)))
+    return scores
+
+
+class _OneHospital:
+    """The exchange of a coordinator with one hospital in its own process."""
+
+    def __init__(self, federation: Federation, name: str) -> None:
+        self._federation = federation
+        self._name = name
+
+    def hospitals(self) -> Sequence[str]:
+        return [self._name]
+
+    def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
+        hospital = open_hospital(self._federation, self._name)
+        for name, question in questions.items():
+            try:
+                yield name, hospital.answer(kind, question).parts()
+            except WardroundError as error:
+                yield name, Failure(error.kind)
+
+
+def _counts(examples: Examples, classes: int) -> SplitCounts:
+    per_class = tuple(int((examples.labels == number).sum()) for number in range(classes))
+    return SplitCounts(patients=examples.patient_count, images=len(examples.labels), per_class=per_class)

@@ -1,0 +1,99 @@
+"""One folder of images cut into several hospitals, by patient."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import replace
+
+import numpy as np
+import pydicom
+from pydicom.datadict import tag_for_keyword
+
+from wardround_client.dataset import LEAST_PATIENTS, Source
+from wardround_client.index import scan
+from wardround_client.instance import Instance
+from wardround_client.labels import read_labels
+from wardround_common.errors import DataError
+from wardround_common.randomness import insecure_stream
+from wardround_common.study import Study
+from wardround_simulation.federation import Site
+
+
+def cut(pool: Source, study: Study, partition: str, hospitals: int | None) -> tuple[Site, ...]:
+    """Cut the pool's patients into hospitals; the study's seed decides, and no patient is in two.
+
+    ``partition``: ``iid`` deals patients out at random; ``dirichlet:ALPHA`` gives each hospital its own share of each
+    class, the smaller ALPHA the more different (Hsu, Qi and Brown 2019, section 3); ``by:KEYWORD`` makes one hospital of
+    each value of a DICOM attribute, such as ``by:ManufacturerModelName``, which needs no number of hospitals.
+
+    Raises:
+        DataError: there is no such partition, or it leaves a hospital with too few patients.
+    """
+    index = scan(pool.folder, state=pool.state, allow=pool.allow)
+    labels = read_labels(pool.folder, index, study.study.classes, csv=pool.labels, attribute=pool.label_attribute)
+    used = [i for i in index.accepted if i.file in labels and i.modality in study.data.modalities]
+    highest: dict[str, int] = defaultdict(int)
+    for instance in used:
+        highest[instance.patient] = max(highest[instance.patient], labels[instance.file])
+    patients = sorted(highest)
+    kind, _, value = partition.partition(":")
+    if kind == "by" and value:
+        groups = _by_attribute(pool, used, value)
+    elif kind == "iid" and not value:
+        groups = _iid(patients, _count(hospitals), study.model.seed)
+    elif kind == "dirichlet" and re.fullmatch(r"\d*\.?\d+", value) and float(value) > 0:
+        groups = _dirichlet([(name, highest[name]) for name in patients], _count(hospitals), float(value), study.model.seed)
+    else:
+        raise DataError(
+            f"there is no partition {partition!r}", do="Use iid, dirichlet:ALPHA (such as dirichlet:0.5) or by:KEYWORD."
+        )
+    small = [len(group) for group in groups if len(group) < LEAST_PATIENTS]
+    if small or len(groups) < 2:
+        raise DataError(
+            f"the {len(patients)} patients do not make {len(groups)} hospitals of {LEAST_PATIENTS} patients or more",
+            where=str(pool.folder),
+            do="Ask for fewer hospitals, a larger dirichlet ALPHA, or another attribute.",
+        )
+    width = len(str(len(groups)))
+    return tuple(
+        Site(f"hospital-{number:0{width}}", (replace(pool, patients=frozenset(group)),))
+        for number, group in enumerate(groups, start=1)
+    )
+
+
+def _count(hospitals: int | None) -> int:
+    if hospitals is None or hospitals < 2:
+        raise DataError("this partition needs a number of hospitals", do="Say how many with --split, 2 or more.")
+    return hospitals
+
+
+def _iid(patients: list[str], hospitals: int, seed: int) -> list[list[str]]:
+    order = insecure_stream(seed, "partition").permutation(len(patients))
+    return [[patients[place] for place in order[start::hospitals]] for start in range(hospitals)]
+
+
+def _dirichlet(patients: list[tuple[str, int]], hospitals: int, alpha: float, seed: int) -> list[list[str]]:
+    rng = np.random.default_rng(insecure_stream(seed, "partition").below(2**63))
+    groups: list[list[str]] = [[] for _ in range(hospitals)]
+    for label in sorted({label for _, label in patients}):
+        names = [name for name, theirs in patients if theirs == label]
+        rng.shuffle(names)
+        cuts = (np.cumsum(rng.dirichlet(np.full(hospitals, alpha)))[:-1] * len(names)).round().astype(int)
+        for group, part in zip(groups, np.split(np.array(names, object), cuts), strict=True):
+            group.extend(part)
+    return groups
+
+
+def _by_attribute(pool: Source, used: list[Instance], keyword: str) -> list[list[str]]:
+    if tag_for_keyword(keyword) is None:
+        raise DataError(f"DICOM has no attribute {keyword!r}", do="Use a keyword such as ManufacturerModelName.")
+    value_of: dict[str, str] = {}
+    for instance in used:
+        if instance.patient not in value_of and instance.modality != "OTHER":
+            header = pydicom.dcmread(pool.folder / instance.file, stop_before_pixels=True, specific_tags=[keyword])
+            value_of[instance.patient] = str(header.get(keyword, ""))
+    groups: dict[str, list[str]] = defaultdict(list)
+    for patient, value in sorted(value_of.items()):
+        groups[value].append(patient)
+    return [groups[value] for value in sorted(groups)]

@@ -1,0 +1,54 @@
+"""Where the simulated hospitals' images are, from what a person typed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardround_client.dataset import Source
+from wardround_client.index import default_state
+from wardround_common.errors import DataError
+from wardround_simulation.federation import Site
+
+
+@dataclass(frozen=True)
+class Places:
+    """What holds for all hospitals of a run: where labels come from, what is allowed, where state is kept."""
+
+    labels: str | None
+    """Name of the label file in a hospital's folder."""
+    label_attribute: str | None
+    allow: frozenset[str]
+    state: Path | None
+
+    def source(self, folder: Path) -> Source:
+        """Describe one folder."""
+        state = self.state / folder.resolve().name if self.state else default_state(folder)
+        return Source(
+            folder=folder,
+            state=state,
+            labels=folder / self.labels if self.labels else None,
+            label_attribute=self.label_attribute,
+            allow=self.allow,
+        )
+
+
+def sites_in(folder: Path, places: Places) -> tuple[Site, ...]:
+    """Take each sub-folder as a hospital, by its name.
+
+    Raises:
+        DataError: there is no such folder, it cannot be read, or it has no sub-folder.
+    """
+    try:
+        names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise DataError(
+            f"the hospitals' folder cannot be read ({error.strerror})", where=str(folder), do="Check --hospitals."
+        ) from None
+    if not names:
+        raise DataError(
+            "there is no hospital here: no sub-folder",
+            where=str(folder),
+            do="Put each hospital's images into a sub-folder of its own, or cut this folder with --pool and --split.",
+        )
+    return tuple(Site(name, (places.source(folder / name),)) for name in names)

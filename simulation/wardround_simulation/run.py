@@ -1,0 +1,301 @@
+"""A whole simulated run: prepare, rounds, baselines, scores, report; every part can be stopped and gone on with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+from flwr.app import Context, RecordDict
+
+from wardround_common.errors import RoundError, StorageError, WardroundError
+from wardround_common.metrics import Scores, operating_threshold
+from wardround_common.parameters import Vector
+from wardround_common.results import (
+    ALL,
+    FEDERATED,
+    POOLED,
+    HospitalRecord,
+    Results,
+    RoundRecord,
+    SiteMetrics,
+    alone,
+    evaluate,
+)
+from wardround_common.storage import write_atomically
+from wardround_common.study import DpSgd, Study
+from wardround_server.app import server_app
+from wardround_server.checkpoint import read_checkpoint, write_checkpoint
+from wardround_server.model_file import write_model
+from wardround_server.report import write_report
+from wardround_server.rounds import Event, Exchange, RoundEnds, State, run_study
+from wardround_simulation import jobs
+from wardround_simulation.federation import Federation, Site, nodes
+from wardround_simulation.grid import InProcessGrid
+from wardround_simulation.jobs import Description
+from wardround_simulation.workers import Died, Job, Workers
+
+BOOTSTRAP = 1000
+MATRIX_HOSPITALS = (
+    12  # with more hospitals the cross-site matrix of alone models has no curves, which nobody could read
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a phase of the run is."""
+
+    phase: str
+    done: int
+    total: int
+    round: RoundRecord | None = None
+
+
+Show = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be simulated, and where it is kept."""
+
+    study: Study
+    sites: tuple[Site, ...]
+    folder: Path
+    resume: bool
+    baselines: bool
+    engine: str = "in process"
+
+
+def simulate_run(plan: Plan, workers: Workers, show: Show) -> Results:
+    """Simulate a federation and write its model, results and report into the plan's folder.
+
+    Raises:
+        DataError: a hospital's data cannot be used.
+        RoundError: too few hospitals answered in a round.
+        StorageError: the folder already has a run, or cannot be written; completed rounds are kept.
+    """
+    started = datetime.now(UTC)
+    _claim_folder(plan)
+    federation = Federation(plan.study, plan.sites)
+    names = [site.name for site in plan.sites]
+    described = dict(_all(workers, "preparing", names, _describe(federation), show))
+    _check_fingerprints(plan, {name: description.fingerprint for name, description in described.items()})
+    final = _train_federation(plan, federation, workers, show)
+    write_model(plan.folder / "model.safetensors", plan.study, final.layout, final.parameters)
+    models: dict[str, Vector] = {FEDERATED: final.parameters}
+    if plan.baselines and len(plan.sites) > 1:
+        models |= _train_baselines(plan, federation, workers, show)
+    scored = dict(
+        _all(workers, "scoring", names, lambda n: Job(jobs.score, (federation, n, list(models.values())), n), show)
+    )
+    results = Results(
+        run=plan.folder.name,
+        study=plan.study,
+        study_digest=plan.study.digest(),
+        seed=plan.study.model.seed,
+        versions=_versions(plan.engine),
+        devices=tuple(sorted({description.device for description in described.values()})),
+        engine=plan.engine,
+        started=started,
+        finished=datetime.now(UTC),
+        hospitals=tuple(_hospital_record(name, described[name]) for name in names),
+        rounds=final.history,
+        evaluation=_judge(plan.study, list(models), names, scored),
+        notes=tuple(_notes(plan, described, final)),
+    )
+    write_report(results, plan.folder)
+    return results
+
+
+def _describe(federation: Federation) -> Callable[[str], Job]:
+    return lambda name: Job(jobs.describe, (federation, name), affinity=name)
+
+
+def _all(
+    workers: Workers, phase: str, names: Sequence[str], job: Callable[[str], Job], show: Show
+) -> Iterator[tuple[str, Any]]:
+    """Do one job for each name; the first error ends the run."""
+    name_of = {workers.submit(job(name)): name for name in names}
+    show(Progress(phase, 0, len(names)))
+    count = 0
+    while count < len(names):
+        for number, result in workers.done():
+            count += 1
+            show(Progress(phase, count, len(names)))
+            yield name_of[number], _sound(result, name_of[number])
+
+
+def _sound(result: Any, name: str) -> Any:
+    if isinstance(result, WardroundError):
+        raise result
+    if isinstance(result, Died):
+        raise RoundError(
+            f"the process that worked for {name} was ended, perhaps for want of memory",
+            do="Run again with --resume; with fewer --workers it needs less memory.",
+        )
+    return result
+
+
+def _claim_folder(plan: Plan) -> None:
+    checkpoint = plan.folder / "checkpoint"
+    begun = checkpoint.exists() or (plan.folder / "run.json").exists()
+    if begun and not plan.resume:
+        raise StorageError(
+            "this folder already holds a run",
+            where=str(plan.folder),
+            do="Go on with --resume, or name another folder with --out.",
+        )
+    if not begun and plan.resume:
+        raise StorageError(
+            "there is no run to go on with",
+            where=str(plan.folder),
+            do="Run without --resume, or name its folder with --out.",
+        )
+    if begun:
+        return
+    text = tomli_w.dumps(plan.study.model_dump(mode="json", exclude_none=True))
+    write_atomically(plan.folder / "study.toml", text.encode())
+
+
+def _check_fingerprints(plan: Plan, fingerprints: dict[str, str]) -> None:
+    path = plan.folder / "run.json"
+    now = {"study": plan.study.digest(), "hospitals": fingerprints}
+    if not path.exists():
+        write_atomically(path, json.dumps(now, indent=1).encode())
+        return
+    before = json.loads(path.read_text())
+    if before.get("study") != now["study"]:
+        raise StorageError(
+            "the run in this folder is of another study or seed: the study digest differs",
+            where=str(plan.folder),
+            do="Give the study file and the seed that the run began with, or another folder with --out.",
+        )
+    if before.get("hospitals") != fingerprints:
+        changed = sorted(
+            n for n in {*before["hospitals"], *fingerprints} if before["hospitals"].get(n) != fingerprints.get(n)
+        )
+        raise StorageError(
+            f"since the run began the data changed at: {', '.join(changed)}",
+            where=str(plan.folder),
+            do="Give the same hospitals with the same images and labels, or start anew with another --out.",
+        )
+
+
+def _train_federation(plan: Plan, federation: Federation, workers: Workers, show: Show) -> State:
+    checkpoint = plan.folder / "checkpoint"
+    before = read_checkpoint(checkpoint, plan.study.digest()) if checkpoint.exists() else None
+    names = nodes([site.name for site in plan.sites])
+    rounds = plan.study.training.rounds
+    show(Progress("training", len(before.history) if before else 0, rounds, before.history[-1] if before else None))
+
+    def watch(event: Event) -> None:
+        if isinstance(event, RoundEnds):
+            write_checkpoint(checkpoint, plan.study.digest(), event.state)
+            show(Progress("training", event.record.number, rounds, event.record))
+
+    outcome: list[State] = []
+
+    def drive(exchange: Exchange) -> None:
+        outcome.append(run_study(plan.study, exchange, watch, before))
+
+    app = server_app(drive, lambda grid: names)
+    app(InProcessGrid(federation, names, workers), Context(1, 1, {}, RecordDict(), {}))
+    return outcome[0]
+
+
+def _train_baselines(plan: Plan, federation: Federation, workers: Workers, show: Show) -> dict[str, Vector]:
+    """Train each hospital alone, and one model on all patients together, by the same rounds."""
+    everybody = Site(POOLED, tuple(source for site in plan.sites for source in site.sources))
+    wider = Federation(plan.study, (*plan.sites, everybody))
+    # The pooled one takes longest, so it starts first.
+    order = [POOLED, *(site.name for site in plan.sites)]
+
+    def job(name: str) -> Job:
+        kept = plan.folder / "baselines" / f"{order.index(name)}.checkpoint"
+        return Job(jobs.train_baseline, (wider, name, kept), affinity=name)
+
+    trained = dict(_all(workers, "baselines", order, job, show))
+    return {POOLED: trained[POOLED]} | {alone(site.name): trained[site.name] for site in plan.sites}
+
+
+def _judge(
+    study: Study, models: Sequence[str], names: Sequence[str], scored: dict[str, list[tuple[Scores, Scores]]]
+) -> dict[str, dict[str, SiteMetrics]]:
+    """Judge each model on each hospital's test patients and on all of them, at its own operating point."""
+    evaluation: dict[str, dict[str, SiteMetrics]] = {}
+    for place, model in enumerate(models):
+        validation = _together([scored[name][place][0] for name in names])
+        tests = {name: scored[name][place][1] for name in names}
+        threshold = operating_threshold(validation, study.evaluation.sensitivity)
+        curves = model in (FEDERATED, POOLED) or len(names) <= MATRIX_HOSPITALS
+        resamples = BOOTSTRAP if curves else 0
+        rng = np.random.default_rng(study.model.seed)
+        sites = {name: evaluate(scores, threshold, resamples, rng, curves=curves) for name, scores in tests.items()}
+        if len(names) > 1:
+            sites[ALL] = evaluate(_together(list(tests.values())), threshold, resamples, rng, curves=curves)
+        evaluation[model] = sites
+    return evaluation
+
+
+def _together(scores: Sequence[Scores]) -> Scores:
+    total = scores[0]
+    for more in scores[1:]:
+        total = total + more
+    return total
+
+
+def _hospital_record(name: str, description: Description) -> HospitalRecord:
+    return HospitalRecord(
+        name=name,
+        train=description.train,
+        validation=description.validation,
+        test=description.test,
+        scanners=description.intake.scanners,
+        privacy=description.privacy,
+    )
+
+
+def _notes(plan: Plan, described: dict[str, Description], final: State) -> Iterator[str]:
+    if isinstance(plan.study.privacy, DpSgd):
+        yield (
+            "This is a simulation: its noise was made from the seed, so that the run can be repeated. Epsilon says what "
+            "the same study costs where hospitals draw secret noise; this model itself protects nobody's privacy."
+        )
+    else:
+        yield "Differential privacy was off: the model may remember patients."
+    for name, description in described.items():
+        intake = description.intake
+        if intake.refused:
+            counts = ", ".join(f"{count} {reason}" for reason, count in sorted(intake.refused.items()))
+            yield f"{name}: {sum(intake.refused.values())} files were refused ({counts})."
+        if intake.left_out:
+            counts = ", ".join(f"{count} {reason}" for reason, count in sorted(intake.left_out.items()))
+            yield f"{name}: {sum(intake.left_out.values())} images were left out ({counts})."
+        if intake.allowed:
+            yield f"{name}: the identity check was told to allow {', '.join(sorted(intake.allowed))}."
+        if intake.duplicates_across_splits:
+            yield (
+                f"{name}: {intake.duplicates_across_splits} pairs of near-identical images of different patients stand on "
+                "two sides of the split; its test numbers may be too good."
+            )
+        for split in ("train", "validation", "test"):
+            present = [count for count in getattr(description, split).per_class if count]
+            if len(present) < 2:
+                yield f"{name}: its {split} patients have one class only; what needs two is not computed there."
+    absent = {absence.hospital for record in final.history for absence in record.absent}
+    for name in sorted(absent):
+        rounds = [record.number for record in final.history if any(a.hospital == name for a in record.absent)]
+        yield f"{name} did not answer in {len(rounds)} of {len(final.history)} rounds (first in round {rounds[0]})."
+
+
+def _versions(engine: str) -> dict[str, str]:
+    packages = ["wardround", "flwr", "torch", "opacus", "monai", "pydicom", "numpy"] + (
+        ["ray"] if engine == "flower" else []
+    )
+    return {package: importlib.metadata.version(package) for package in packages}

@@ -1,0 +1,83 @@
+"""Every network of the registry trains under every normalisation that it offers, and privately where it says so."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from examples import study
+
+from wardround_client import networks
+
+LARGE = ["resnet18", "resnet50", "densenet121", "efficientnet-b0"]
+
+
+def of(network: str, norm: str) -> torch.nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MONAI's import speaks of its optional parts
+        return networks.build(study(model={"network": network, "norm": norm}, data={"image_size": 64}))
+
+
+@pytest.mark.parametrize("network", ["small-cnn", *LARGE])
+@pytest.mark.parametrize("norm", ["group", "instance"])
+def test_a_private_network_has_no_layer_that_mixes_patients(network: str, norm: str) -> None:
+    kinds = {type(module).__name__ for module in of(network, norm).modules()}
+    assert not {kind for kind in kinds if "BatchNorm" in kind}
+
+
+@pytest.mark.parametrize("network", ["small-cnn", pytest.param("resnet18", marks=pytest.mark.slow)])
+def test_per_image_gradients_equal_one_backward_each(network: str) -> None:
+    check_per_image_gradients(network)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["resnet50", "densenet121", "efficientnet-b0"])
+def test_per_image_gradients_of_large_networks_equal_one_backward_each(network: str) -> None:
+    check_per_image_gradients(network)
+
+
+def check_per_image_gradients(name: str) -> None:
+    from opacus import GradSampleModule
+
+    network = of(name, "group")
+    for module in network.modules():  # chance would differ between the two passes
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "drop_connect_rate"):
+            module.drop_connect_rate = 0.0
+    for module in network.modules():
+        if type(module).__name__ == "MBConvBlock":
+            module.train = lambda mode=True, module=module: module  # type: ignore[method-assign]
+            module.training = False
+    images, labels = torch.rand(3, 1, 64, 64, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1])
+    singles = []
+    for row in range(3):
+        network.zero_grad()
+        torch.nn.functional.cross_entropy(network(images[row : row + 1]), labels[row : row + 1]).backward()
+        singles.append(torch.cat([weight.grad.flatten() for weight in network.parameters()]))  # type: ignore[union-attr]
+    network.zero_grad()
+    sampled = GradSampleModule(network, loss_reduction="sum")
+    torch.nn.functional.cross_entropy(sampled(images), labels, reduction="sum").backward()
+    together = torch.cat([weight.grad_sample.flatten(1) for weight in network.parameters()], dim=1)  # type: ignore[attr-defined]
+    for row in range(3):
+        error = (together[row] - singles[row]).norm() / singles[row].norm()
+        assert float(error) < 1e-3
+
+
+def test_the_seed_alone_decides_the_first_parameters() -> None:
+    torch.manual_seed(5)
+    one = networks.read_vector(of("small-cnn", "group"))
+    before = torch.get_rng_state()
+    two = networks.read_vector(of("small-cnn", "group"))
+    assert one.tobytes() == two.tobytes()
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_vector_put_into_a_network_comes_out_the_same() -> None:
+    network = of("small-cnn", "batch")
+    layout = networks.layout_of(network)
+    vector = np.random.default_rng(0).normal(size=layout.size).astype(np.float32)
+    networks.write_vector(network, layout, vector)
+    assert networks.read_vector(network).tobytes() == vector.tobytes()

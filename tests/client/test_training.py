@@ -1,0 +1,155 @@
+"""A round's local work against slow oracles, and the bounds that differential privacy rests on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from examples import DP, dataset, study
+
+from wardround_client import networks
+from wardround_client.dataset import Examples
+from wardround_client.hospital import build
+from wardround_client.training import LocalWork, PrivacyPlan, _clipped_sums, learning_rate, plan_privacy, train
+from wardround_common.errors import PrivacyError
+from wardround_common.randomness import insecure_stream
+from wardround_common.study import Study
+
+STREAM = insecure_stream(1, "hospital")
+
+
+def work(of: Study, examples: Examples, round_number: int = 1, plan: PrivacyPlan | None = None) -> LocalWork:
+    built = build(of)
+    start = networks.read_vector(networks.build(of))
+    return train(of, built.network, built.layout, start, examples, plan, round_number, STREAM)
+
+
+def test_a_plain_round_is_the_plain_loop() -> None:
+    of, data = study(), dataset().train
+    network = networks.build(of)
+    before = networks.read_vector(network)
+    optimiser = torch.optim.SGD(network.parameters(), 0.05)
+    order = STREAM.child("order", 0).permutation(len(data.labels))
+    for start in range(0, len(order), 8):
+        rows = order[start : start + 8]
+        optimiser.zero_grad()
+        logits = network(torch.from_numpy(data.images(rows)))
+        torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.labels[rows])).backward()
+        optimiser.step()
+    assert work(of, data).update.tobytes() == (networks.read_vector(network) - before).tobytes()
+
+
+def test_two_half_epochs_see_every_image_once() -> None:
+    data = dataset(patients=40).train
+    seen: list[int] = []
+
+    class Watching(Examples):
+        def images(self, places: object) -> np.ndarray:
+            seen.extend(np.atleast_1d(places).tolist())
+            return super().images(places)  # type: ignore[arg-type]
+
+    watching = Watching(data.kept, data.rows, data.labels, data.patients)
+    of = study(training={"local_epochs": 0.5, "batch_size": 4})
+    work(of, watching, 1)
+    first = len(seen)
+    work(of, watching, 2)
+    assert 0 < first < len(data.labels)
+    assert sorted(seen) == list(range(len(data.labels)))
+
+
+def test_a_round_done_again_is_the_same_round() -> None:
+    of = study(privacy=DP, training={"augmentations": ["flip", "shift", "rotate", "scale", "intensity"]})
+    data = dataset().train
+    plan = plan_privacy(of, data.patient_count)
+    assert work(of, data, 2, plan).update.tobytes() == work(of, data, 2, plan).update.tobytes()
+
+
+def test_fedprox_pulls_the_update_towards_the_round_start() -> None:
+    data = dataset().train
+    free = work(study(training={"local_epochs": 5.0}), data).update
+    held = work(study(training={"local_epochs": 5.0, "strategy": "fedprox", "proximal_mu": 10.0}), data).update
+    assert np.linalg.norm(held) < 0.9 * np.linalg.norm(free)
+
+
+def test_the_cosine_falls_from_the_rate_to_a_hundredth() -> None:
+    training = study(training={"schedule": "cosine", "rounds": 11}).training
+    rates = [learning_rate(training, number) for number in range(1, 12)]
+    assert rates[0] == pytest.approx(0.05)
+    assert rates[-1] == pytest.approx(0.0005)
+    assert rates == sorted(rates, reverse=True)
+
+
+def per_patient_oracle(of: Study, data: Examples, places: list[np.ndarray], clip: float) -> torch.Tensor:
+    network = networks.build(of)
+    total = torch.zeros(sum(weight.numel() for weight in network.parameters()))
+    for one in places:
+        gradients = []
+        for place in one:
+            network.zero_grad()
+            logits = network(torch.from_numpy(data.images(np.array([place]))))
+            torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.labels[[place]])).backward()
+            gradients.append(torch.cat([weight.grad.flatten() for weight in network.parameters()]))  # type: ignore[union-attr]
+        mean = torch.stack(gradients).mean(0)
+        total += mean * min(1.0, clip / (float(mean.norm()) + 1e-6))
+    return total
+
+
+def clipped_sum(of: Study, data: Examples, places: list[np.ndarray], clip: float) -> torch.Tensor:
+    from opacus import GradSampleModule
+
+    network = GradSampleModule(networks.build(of), loss_reduction="sum")
+    rows = np.concatenate(places)
+    logits = network(torch.from_numpy(data.images(rows)))
+    torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.labels[rows]), reduction="sum").backward()
+    sums = _clipped_sums(list(network.parameters()), [len(one) for one in places], clip)
+    return torch.cat([part.flatten() for part in sums])
+
+
+@pytest.mark.parametrize("norm", ["group", "instance"])
+@pytest.mark.parametrize("clip", [0.05, 1.0, 100.0])
+def test_clipped_sums_equal_a_patient_by_patient_loop(norm: str, clip: float) -> None:
+    of, data = study(model={"norm": norm}), dataset(patients=10, images_per_patient=3).train
+    places = data.places_by_patient()
+    places[0] = places[0][:1]  # patients with unequal numbers of images
+    fast, slow = clipped_sum(of, data, places, clip), per_patient_oracle(of, data, places, clip)
+    assert float((fast - slow).norm() / slow.norm()) < 1e-4
+
+
+def test_a_patient_with_fifty_images_moves_the_sum_no_more_than_one_with_one() -> None:
+    of, clip = study(), 0.01
+    many = dataset(patients=5, images_per_patient=50).train
+    for places in (many.places_by_patient()[:1], [many.places_by_patient()[0][:1]]):
+        assert float(clipped_sum(of, many, places, clip).norm()) <= clip * (1 + 1e-5)
+
+
+def test_noise_has_the_planned_size_and_an_empty_sample_is_a_step_of_noise() -> None:
+    of = study(privacy=DP, training={"learning_rate": 1.0})
+    data = dataset().train
+    plan = PrivacyPlan(delta=1e-3, noise_multiplier=3.0, sampling_rate=1e-9, steps_a_round=1)  # nobody is drawn
+    update = work(of, data, 1, plan).update
+    expected = 3.0 * 1.0 / (1e-9 * data.patient_count)
+    assert np.std(update) == pytest.approx(expected, rel=0.02)
+
+
+def test_noise_differs_between_rounds_steps_and_hospitals() -> None:
+    draws = {STREAM.child("noise", r, s).normal(4).tobytes() for r in range(3) for s in range(3)}
+    assert len(draws) == 9
+    assert insecure_stream(1, "other").child("noise", 0, 0).normal(4).tobytes() not in draws
+
+
+def test_the_whole_study_keeps_to_its_epsilon() -> None:
+    of = study(privacy=DP)
+    plan = plan_privacy(of, patients=100)
+    assert plan is not None
+    assert 7.8 < plan.epsilon_after(of.training.rounds) <= 8.0
+    assert 0 < plan.epsilon_after(1) < plan.epsilon_after(2)
+
+
+def test_under_dp_no_loss_leaves() -> None:
+    of, data = study(privacy=DP), dataset().train
+    assert work(of, data, 1, plan_privacy(of, data.patient_count)).mean_loss is None
+
+
+def test_a_delta_that_would_publish_a_patient_is_refused() -> None:
+    with pytest.raises(PrivacyError, match="no protection among 2000"):
+        plan_privacy(study(privacy=DP), patients=2000)

@@ -1,0 +1,49 @@
+"""The stream is the cipher that it says, its numbers have the distribution that they claim, children do not meet."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from wardround_common.randomness import Stream, insecure_stream, system_stream
+
+
+def test_words_are_the_chacha20_keystream_of_rfc_8439() -> None:
+    # Appendix A.1, test vector 1: zero key, zero nonce, counter 0.
+    assert Stream(bytes(32)).words(2).tobytes().hex() == "76b8e0ada0f13d90405d6ae55386bd28"
+
+
+def test_normal_numbers_are_standard_normal() -> None:
+    draws = insecure_stream(3).normal(100_000)
+    assert stats.kstest(draws, "norm").pvalue > 0.01
+    assert abs(np.corrcoef(draws[:-1], draws[1:])[0, 1]) < 0.015
+
+
+def test_uniform_numbers_are_uniform_below_one() -> None:
+    draws = insecure_stream(4).uniform(100_000)
+    assert draws.min() >= 0 < 1 - draws.max()
+    assert stats.kstest(draws, "uniform").pvalue > 0.01
+
+
+def test_a_permutation_has_every_place_once() -> None:
+    order = insecure_stream(5).permutation(1000)
+    assert sorted(order) == list(range(1000))
+    assert order.tolist() != list(range(1000))
+
+
+def test_children_are_told_apart_by_every_label_and_its_end() -> None:
+    root = insecure_stream(6)
+    names: list[tuple[str | int, ...]] = [("a",), ("b",), ("a", "b"), ("ab",), ("a", 1), ("a", 11), ("a", 1, 1)]
+    assert len({root.child(*name).words(2).tobytes() for name in names}) == len(names)
+
+
+def test_drawing_from_a_stream_does_not_shift_its_children() -> None:
+    one, two = insecure_stream(7), insecure_stream(7)
+    one.normal(100)
+    assert one.child("noise").words(4).tobytes() == two.child("noise").words(4).tobytes()
+
+
+def test_system_streams_are_never_the_same_and_never_printed() -> None:
+    one, two = system_stream(), system_stream()
+    assert one.words(4).tobytes() != two.words(4).tobytes()
+    assert repr(one) == "Stream(…)"

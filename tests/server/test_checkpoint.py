@@ -1,0 +1,83 @@
+"""A checkpoint is whole or not there, and never of another study."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wardround_common import storage
+from wardround_common.errors import StorageError
+from wardround_common.parameters import Layout
+from wardround_common.results import RoundRecord
+from wardround_server.averaging import Moments
+from wardround_server.checkpoint import read_checkpoint, write_checkpoint
+from wardround_server.rounds import State
+
+STUDY = "a" * 64
+RECORD = RoundRecord(
+    number=1,
+    seconds=1.0,
+    bytes_to_hospitals=1,
+    bytes_from_hospitals=2,
+    training_loss=None,
+    validation_loss=0.5,
+    validation_auroc=None,
+    answered=("a",),
+)
+
+
+def state(moments: bool = True) -> State:
+    layout = Layout(("w", "b"), ((2, 3), (2,)))
+    kept = Moments(np.arange(8.0), np.ones(8)) if moments else None
+    return State(layout, np.arange(8, dtype=np.float32), kept, (RECORD,))
+
+
+@pytest.mark.parametrize("moments", [True, False])
+def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path, moments: bool) -> None:
+    before = state(moments)
+    write_checkpoint(tmp_path / "c", STUDY, before)
+    after = read_checkpoint(tmp_path / "c", STUDY)
+    assert after.parameters.tobytes() == before.parameters.tobytes()
+    assert (after.layout, after.history) == (before.layout, before.history)
+    assert (after.moments is None) == (not moments)
+    if after.moments and before.moments:
+        assert after.moments.first.tobytes() == before.moments.first.tobytes()
+
+
+@given(st.data())
+def test_a_flipped_or_missing_byte_is_found(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    path = tmp_path_factory.mktemp("c") / "c"
+    write_checkpoint(path, STUDY, state())
+    content = bytearray(path.read_bytes())
+    if data.draw(st.booleans()):
+        content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match="damaged"):
+        read_checkpoint(path, STUDY)
+
+
+def test_a_checkpoint_of_another_study_is_refused(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "c", STUDY, state())
+    with pytest.raises(StorageError, match="another study or seed"):
+        read_checkpoint(tmp_path / "c", "b" * 64)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_checkpoint(tmp_path / "c", STUDY, state())
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(storage.os, "fsync", full)
+    with pytest.raises(StorageError, match="disk is full"):
+        write_checkpoint(tmp_path / "c", STUDY, state(moments=False))
+    monkeypatch.undo()
+    assert read_checkpoint(tmp_path / "c", STUDY).moments is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]

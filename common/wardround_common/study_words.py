@@ -81,7 +81,7 @@ def _leaves(study: Study) -> Iterator[str]:
     yield "Once: the names and shapes of the model's parameters and, from one hospital, their first values."
     yield (
         f"Each round of training: the update (how the parameters moved{', clipped and noised' if private else ''}), "
-        f"the number of training images, the number of steps, and {'the epsilon so far' if private else 'the mean loss'}."
+        f"the number of training images and of steps, and {'the epsilon so far' if private else 'the mean loss'}."
     )
     yield (
         "Each evaluation: sums over the images of a split (counts, losses, and histograms of the model's scores by "

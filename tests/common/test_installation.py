@@ -1,8 +1,10 @@
 """What pip installs: without an extra there is nothing of a hospital, a coordinator or a simulation to run."""
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -14,6 +16,28 @@ PACKAGES = ("common", "client", "server", "simulation")
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_dependency_is_pinned_once_and_names_no_place() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.]*", line) for line in lines)
+    pinned = [canonical(line.partition("==")[0]) for line in lines]
+    assert len(set(pinned)) == len(pinned)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["client"], *extras["server"], *extras["dev"]]
+    assert {canonical(re.split(r"[<>=\[;]", name)[0].strip()) for name in wanted} - set(pinned) == set()
+
+
+def test_make_without_a_target_lists_every_target() -> None:
+    listed = run("make", cwd=ROOT)
+    assert listed.returncode == 0, listed.stderr
+    rules = re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(), re.M)
+    assert [line.split()[1] for line in listed.stdout.splitlines()] == [rule for rule in rules if rule != "needs-data"]
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in th
 
 console = Console(stderr=True)
 
+Engine = Literal["in-process", "flower"]
+
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.", show_default=False)]
 
 
@@ -26,7 +28,8 @@ def simulate(
         Path | None, typer.Option(metavar="DIR", help="A folder with one sub-folder a hospital.", show_default=False)
     ] = None,
     pool: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="One folder to cut into hospitals, by patient.", show_default=False)
+        Path | None,
+        typer.Option(metavar="DIR", help="One folder to cut into hospitals, by patient.", show_default=False),
     ] = None,
     split: Annotated[
         int | None, typer.Option(metavar="N", help="With --pool: how many hospitals.", show_default=False)
@@ -38,7 +41,8 @@ def simulate(
         int | None, typer.Option(min=0, max=2**32 - 1, help="Instead of the study's own seed.", show_default=False)
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the run is kept; runs/NAME when left out.", show_default=False)
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the run is kept; runs/NAME when left out.", show_default=False),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last completed round.")] = False,
     workers: Annotated[
@@ -57,6 +61,9 @@ def simulate(
         list[str] | None,
         typer.Option(help="Take files although the identity check found this; may be repeated.", show_default=False),
     ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="flower is Flower's own engine, on Ray, for what outgrows one machine.")
+    ] = "in-process",
     state: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where indexes and prepared images are kept.", show_default=False),
@@ -84,7 +91,7 @@ def simulate(
 
         sites = cut(places.source(pool or Path()), parsed, partition, split)
     folder = out or Path("runs") / parsed.study.name
-    _run(parsed, sites, folder, resume=resume, baselines=baselines, workers=workers)
+    _run(parsed, sites, folder, resume=resume, baselines=baselines, workers=workers, engine=engine)
 
 
 def demo(
@@ -103,22 +110,37 @@ def demo(
     hospitals = make_demo_hospitals(out / "hospitals", console)
     sites = sites_in(hospitals, Places(None, None, frozenset(), out / "state"))
     folder = out / "run"
-    _run(demo_study(), sites, folder, resume=(folder / "run.json").exists(), baselines=True, workers=workers)
+    _run(
+        demo_study(),
+        sites,
+        folder,
+        resume=(folder / "run.json").exists(),
+        baselines=True,
+        workers=workers,
+        engine="in-process",
+    )
 
 
 def _run(
-    study: Study, sites: tuple[Site, ...], folder: Path, *, resume: bool, baselines: bool, workers: int | None
+    study: Study,
+    sites: tuple[Site, ...],
+    folder: Path,
+    *,
+    resume: bool,
+    baselines: bool,
+    workers: int | None,
+    engine: Engine,
 ) -> None:
     from wardround_server.report import summary
+    from wardround_simulation import run
     from wardround_simulation.display import Display
-    from wardround_simulation.run import Plan, simulate_run
     from wardround_simulation.workers import start_workers
 
-    plan = Plan(study, sites, folder, resume, baselines)
+    plan = run.Plan(study, sites, folder, resume, baselines, engine)
     crew = start_workers(workers or len(os.sched_getaffinity(0)))
     try:
         with Display(console) as show:
-            results = simulate_run(plan, crew, show)
+            results = run.simulate(plan, crew, show)
     except KeyboardInterrupt:
         console.print(f"Interrupted. What was completed is in {folder}; the same command with --resume goes on.")
         raise typer.Exit(130) from None

@@ -44,18 +44,21 @@ class Display:
         self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bars.stop()
 
     def __call__(self, progress: Progress) -> None:
         """Show how far the run is."""
         facts = "" if progress.round is None else describe(progress.round)
-        if progress.phase not in self._tasks:
+        begins = progress.phase not in self._tasks
+        if begins:
             title = TITLES.get(progress.phase, progress.phase)
             self._tasks[progress.phase] = self._bars.add_task(title, total=progress.total, facts=facts)
         self._bars.update(self._tasks[progress.phase], completed=progress.done, facts=facts)
-        last = progress.done == progress.total
-        if not self._console.is_terminal and (last or time.monotonic() - self._said_at > LINES_APART_S):
+        due = begins or progress.done == progress.total
+        if not self._console.is_terminal and (due or time.monotonic() - self._said_at > LINES_APART_S):
             self._said_at = time.monotonic()
             title = TITLES.get(progress.phase, progress.phase)
             self._console.print(f"{title} {progress.done}/{progress.total} {facts}".rstrip(), soft_wrap=True)

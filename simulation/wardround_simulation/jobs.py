@@ -23,7 +23,6 @@ from wardround_server.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds import Event, RoundEnds, State, run_study
 from wardround_simulation.federation import Federation, alone_study, find_hospital, open_hospital, use_one_thread
 
-
 BASELINE_CHECKPOINT_ROUNDS = 10
 
 

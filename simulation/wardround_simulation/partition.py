@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pydicom
 from pydicom.datadict import tag_for_keyword
+from wardround_client.index import scan
+from wardround_client.labels import read_labels
 
 from wardround_client.dataset import LEAST_PATIENTS, Source
-from wardround_client.index import scan
 from wardround_client.instance import Instance
-from wardround_client.labels import read_labels
 from wardround_common.errors import DataError
 from wardround_common.randomness import insecure_stream
 from wardround_common.study import Study
@@ -43,7 +43,9 @@ def cut(pool: Source, study: Study, partition: str, hospitals: int | None) -> tu
     elif kind == "iid" and not value:
         groups = _iid(patients, _count(hospitals), study.model.seed)
     elif kind == "dirichlet" and re.fullmatch(r"\d*\.?\d+", value) and float(value) > 0:
-        groups = _dirichlet([(name, highest[name]) for name in patients], _count(hospitals), float(value), study.model.seed)
+        groups = _dirichlet(
+            [(name, highest[name]) for name in patients], _count(hospitals), float(value), study.model.seed
+        )
     else:
         raise DataError(
             f"there is no partition {partition!r}", do="Use iid, dirichlet:ALPHA (such as dirichlet:0.5) or by:KEYWORD."

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from wardround_client.dataset import Source
 from wardround_client.index import default_state
+
+from wardround_client.dataset import Source
 from wardround_common.errors import DataError
+from wardround_common.results import ALL, FEDERATED, POOLED
 from wardround_simulation.federation import Site
+
+RESERVED = (ALL, FEDERATED, POOLED)
 
 
 @dataclass(frozen=True)
@@ -51,4 +55,11 @@ def sites_in(folder: Path, places: Places) -> tuple[Site, ...]:
             where=str(folder),
             do="Put each hospital's images into a sub-folder of its own, or cut this folder with --pool and --split.",
         )
+    for name in names:
+        if name in RESERVED or len(name) > 200 or not name.isprintable():
+            raise DataError(
+                f"a hospital cannot be called {name[:200]!r}",
+                where=str(folder),
+                do="Rename its sub-folder: the report needs that word, or cannot print it.",
+            )
     return tuple(Site(name, (places.source(folder / name),)) for name in names)

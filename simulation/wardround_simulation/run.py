@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tomli_w
@@ -58,6 +58,7 @@ class Progress:
 
 
 Show = Callable[[Progress], None]
+Engine = Literal["in-process", "flower"]
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,10 @@ class Plan:
     folder: Path
     resume: bool
     baselines: bool
-    engine: str = "in process"
+    engine: Engine = "in-process"
 
 
-def simulate_run(plan: Plan, workers: Workers, show: Show) -> Results:
+def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     """Simulate a federation and write its model, results and report into the plan's folder.
 
     Raises:
@@ -204,8 +205,13 @@ def _train_federation(plan: Plan, federation: Federation, workers: Workers, show
     def drive(exchange: Exchange) -> None:
         outcome.append(run_study(plan.study, exchange, watch, before))
 
-    app = server_app(drive, lambda grid: names)
-    app(InProcessGrid(federation, names, workers), Context(1, 1, {}, RecordDict(), {}))
+    if plan.engine == "flower":
+        from wardround_simulation.flower_engine import run_with_flower
+
+        run_with_flower(federation, drive, workers.count)
+    else:
+        app = server_app(drive, lambda grid: names)
+        app(InProcessGrid(federation, names, workers), Context(1, 1, {}, RecordDict(), {}))
     return outcome[0]
 
 
@@ -264,8 +270,8 @@ def _hospital_record(name: str, description: Description) -> HospitalRecord:
 def _notes(plan: Plan, described: dict[str, Description], final: State) -> Iterator[str]:
     if isinstance(plan.study.privacy, DpSgd):
         yield (
-            "This is a simulation: its noise was made from the seed, so that the run can be repeated. Epsilon says what "
-            "the same study costs where hospitals draw secret noise; this model itself protects nobody's privacy."
+            "This is a simulation: its noise was made from the seed, so that the run can be repeated. Epsilon says "
+            "what the same study costs where hospitals draw secret noise; this model protects nobody's privacy."
         )
     else:
         yield "Differential privacy was off: the model may remember patients."
@@ -281,8 +287,8 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
             yield f"{name}: the identity check was told to allow {', '.join(sorted(intake.allowed))}."
         if intake.duplicates_across_splits:
             yield (
-                f"{name}: {intake.duplicates_across_splits} pairs of near-identical images of different patients stand on "
-                "two sides of the split; its test numbers may be too good."
+                f"{name}: {intake.duplicates_across_splits} pairs of near-identical images stand on two sides of the "
+                "split of patients; its test numbers may be too good."
             )
         for split in ("train", "validation", "test"):
             present = [count for count in getattr(description, split).per_class if count]

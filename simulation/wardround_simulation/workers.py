@@ -36,6 +36,10 @@ class Job:
 class Workers(Protocol):
     """Where jobs are done."""
 
+    @property
+    def count(self) -> int:
+        """How many jobs are done at a time."""
+
     def submit(self, job: Job) -> int:
         """Queue a job and give its number."""
 
@@ -51,6 +55,8 @@ class Workers(Protocol):
 
 class InThisProcess:
     """One worker: the process itself."""
+
+    count = 1
 
     def __init__(self) -> None:
         self._queue: deque[tuple[int, Job]] = deque()
@@ -89,6 +95,7 @@ class Processes:
         self._context.set_forkserver_preload(PRELOADED)
         self._queue: deque[tuple[int, Job]] = deque()
         self._number = 0
+        self.count = count
         self._workers = [self._start() for _ in range(count)]
 
     def submit(self, job: Job) -> int:

@@ -1,0 +1,26 @@
+"""What the benchmarks share: a table on the screen, and the same figures as flat JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def report(name: str, figures: Mapping[str, float], meanings: Mapping[str, str]) -> None:
+    """Print the figures with what they mean, and write ``results/NAME.json``."""
+    table = Table(title=name)
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("meaning")
+    for figure, value in figures.items():
+        table.add_row(figure, f"{value:.3f}", meanings.get(figure, ""))
+    Console(width=120).print(table)
+    RESULTS.mkdir(exist_ok=True)
+    rounded = {figure: round(float(value), 4) for figure, value in figures.items()}
+    (RESULTS / f"{name}.json").write_text(json.dumps(rounded, indent=2) + "\n")

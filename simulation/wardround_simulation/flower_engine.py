@@ -1,0 +1,103 @@
+"""Flower's own simulation engine (Ray), for a federation that outgrows one machine: the same apps, the same result."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import time
+import warnings
+from collections.abc import Callable, Mapping
+
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid
+
+from wardround_client.app import client_app
+from wardround_client.hospital import Hospital
+from wardround_common.errors import RoundError, WardroundError
+from wardround_server.app import server_app
+from wardround_server.rounds import Exchange
+from wardround_simulation.federation import Federation, open_hospital, use_one_thread
+
+Scalar = int | float | str | bytes | bool | list[int] | list[float] | list[str] | list[bytes] | list[bool]
+
+POLL_S = 0.1
+NODES_WAIT_S = 60.0
+
+
+def run_with_flower(federation: Federation, drive: Callable[[Exchange], None], actors: int) -> None:
+    """Run ``drive`` as a ServerApp in Flower's engine, with one virtual node a hospital and so many Ray actors.
+
+    Raises:
+        RoundError: Ray is not installed, or the engine ended before ``drive`` did.
+        WardroundError: what ``drive`` raised.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise RoundError("Flower's engine needs Ray, which is not installed", do="Install 'wardround[ray]'.")
+    from flwr.simulation import run_simulation
+
+    errors: list[WardroundError] = []
+    finished: list[bool] = []
+
+    def keep_error(exchange: Exchange) -> None:
+        try:
+            drive(exchange)
+        except WardroundError as error:
+            errors.append(error)
+        finished.append(True)
+
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    actor: dict[str, Scalar] = {"num_cpus": 1, "num_gpus": 0.0}
+    cluster: dict[str, Scalar] = {
+        "num_cpus": actors,
+        "include_dashboard": False,
+        "logging_level": "error",
+        "log_to_driver": False,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray and Flower speak of their own future versions
+        run_simulation(
+            server_app=server_app(keep_error, lambda grid: _ask_names(grid, len(federation.sites))),
+            client_app=_naming_app(federation),
+            num_supernodes=len(federation.sites),
+            backend_config={"init_args": cluster, "client_resources": actor},
+        )
+    if errors:
+        raise errors[0]
+    if not finished:
+        raise RoundError("Flower's engine ended before the study did", do="Run again with --resume.")
+
+
+def _naming_app(federation: Federation) -> ClientApp:
+    """Wrap the hospitals as a ClientApp that also says which of them a virtual node is."""
+
+    def name_of(context: Context) -> str:
+        return federation.sites[int(context.node_config["partition-id"])].name
+
+    def find(context: Context) -> Hospital:
+        use_one_thread()
+        return open_hospital(federation, name_of(context))
+
+    app = client_app(find)
+
+    @app.query("name")
+    def name(message: Message, context: Context) -> Message:
+        return Message(RecordDict({"fields": ConfigRecord({"name": name_of(context)})}), reply_to=message)
+
+    return app
+
+
+def _ask_names(grid: Grid, hospitals: int) -> Mapping[int, str]:
+    # Flower numbers virtual nodes at random; only they know which partition they are.
+    until = time.monotonic() + NODES_WAIT_S
+    while len(nodes := list(grid.get_node_ids())) < hospitals:
+        if time.monotonic() > until:
+            raise RoundError(f"{len(nodes)} of {hospitals} virtual nodes came up in {NODES_WAIT_S:.0f} s")
+        time.sleep(POLL_S)
+    questions = [Message(RecordDict(), dst_node_id=node, message_type="query.name") for node in nodes]
+    replies = grid.send_and_receive(questions, timeout=NODES_WAIT_S)
+    return {
+        reply.metadata.src_node_id: str(reply.content.config_records["fields"]["name"])
+        for reply in replies
+        if not reply.has_error()
+    }

@@ -1,4 +1,4 @@
-"""Synthetic hospitals: chest radiographs of nobody, from four different scanners, as DICOM folders with labels."""
+"""Synthetic hospitals: mammograms of nobody, from four different scanners, as DICOM folders with labels."""
 
 from wardround_simulation.phantoms.hospital import CLASSES, make_hospital, make_hospitals
 from wardround_simulation.phantoms.scanner import SCANNERS, Scanner

@@ -1,8 +1,8 @@
-"""A chest as a radiograph shows it, drawn from smooth shapes; the finding is a soft mass in a lung.
+"""A breast as a mammogram shows it, drawn from smooth shapes; the finding is a soft, irregular mass.
 
-Density 0 is air, 1 is dense. Lengths are in half chest widths (about 180 mm): x runs to the right of the image, y
-downwards, from the middle of the chest.
-What a mass could be mistaken for (vessels, vessels seen end-on, granulomas, scars) is drawn in both classes.
+Density 0 is air, 1 is dense. Lengths are in units of 90 mm: x runs from the chest wall at the left edge to the right, y
+downwards, from the middle of the image. What a mass could be mistaken for (vessels, calcifications, lumps of gland) is
+drawn in both classes.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[np.float64]
-
 Shapes = NDArray[np.float64]
 """One shape a row; the columns are named where they are kept."""
 
-HALF_CHEST_MM = 180.0
+UNIT_MM = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +24,21 @@ class Patient:
     """What stays the same in all images of one patient."""
 
     has_finding: bool
-    build: float
-    """Width of the chest beside the mean."""
-    lung_height: float
-    lung_density: float
-    heart: float
-    """Radius of the heart."""
-    rib_pitch: float
-    rib_phase: float
-    rib_contrast: float
+    depth: float
+    """From the chest wall to the nipple."""
+    height: float
+    """Half the height at the chest wall."""
+    fat: float
+    gland: float
+    """Density of fatty tissue, and what glandular tissue adds to it."""
+    muscle: float
+    """How far the pectoral muscle reaches at the top."""
+    lumps: Shapes
+    """(lumps, 4): denser places of the gland: x, y, radius, density."""
     vessels: Shapes
-    """(vessels, 6): x and y of both ends, width at the root, density."""
-    dots: Shapes
-    """(dots, 4): granulomas and vessels seen end-on: x, y, radius, density."""
-    scars: Shapes
-    """(scars, 6): x and y of both ends, width, density."""
+    """(vessels, 6): x and y of both ends, width, density."""
+    calcifications: Shapes
+    """(calcifications, 4): x, y, radius, density."""
     mass: Shapes
     """x, y, radius, density, softness of the border, then amplitudes (3) and phases (3) of its irregular outline."""
 
@@ -48,105 +47,67 @@ def draw_patient(rng: np.random.Generator, *, has_finding: bool) -> Patient:
     """Invent one patient; the same draws are made with and without a finding, so that nothing else tells them apart."""
     return Patient(
         has_finding=has_finding,
-        build=rng.uniform(0.9, 1.08),
-        lung_height=rng.uniform(0.64, 0.8),
-        lung_density=rng.uniform(0.16, 0.26),
-        heart=rng.uniform(0.24, 0.34),
-        rib_pitch=rng.uniform(0.2, 0.25),
-        rib_phase=rng.uniform(0, 1),
-        rib_contrast=rng.uniform(0.05, 0.1),
+        depth=rng.uniform(1.35, 1.6),
+        height=rng.uniform(0.85, 0.98),
+        fat=rng.uniform(0.3, 0.36),
+        gland=rng.uniform(0.08, 0.16),
+        muscle=rng.uniform(0.4, 0.6),
+        lumps=_draw_round(rng, 6, radius=(0.12, 0.25), density=(-0.05, 0.07)),
         vessels=_draw_vessels(rng),
-        dots=_draw_dots(rng),
-        scars=_draw_scars(rng),
+        calcifications=_draw_round(rng, int(rng.integers(0, 6)), radius=(0.02, 0.04), density=(0.15, 0.4)),
         mass=_draw_mass(rng),
     )
 
 
 def render(patient: Patient, rng: np.random.Generator, x: Plane, y: Plane) -> Plane:
     """Draw one image of a patient, in a pose of its own, at the points x, y: a plane of densities about 0 to 1."""
-    angle, shift_x, shift_y = rng.normal(0, 0.04), rng.normal(0, 0.05), rng.normal(0, 0.05)
-    scale = rng.uniform(0.95, 1.06) / patient.build
-    x, y = (
-        ((x - shift_x) * np.cos(angle) + (y - shift_y) * np.sin(angle)) * scale,
-        ((y - shift_y) * np.cos(angle) - (x - shift_x) * np.sin(angle)) * scale,
-    )
-    breath = rng.normal(0, 0.03)
-    side = np.abs(x)
+    angle, shift_x, shift_y = rng.normal(0, 0.05), rng.normal(0, 0.03), rng.normal(0, 0.04)
+    squeeze = rng.uniform(0.96, 1.05)
+    x, y = x - float(x.min()) - shift_x, (y - shift_y) * squeeze
+    x, y = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
 
-    body = _step(0.36 + 0.6 * _step(y + 0.86, 0.06) + 0.04 * y - side, 0.02)
-    bowl = 0.16 * (y - 0.05) * (1 - 0.5 * y)  # lungs are narrow at the apex
-    radius = np.hypot((side - 0.45) / (0.33 + bowl), y / patient.lung_height)
-    dome = 0.56 + breath + 0.05 * np.sign(x) + 0.5 * np.square(side - 0.4)
-    lung = _step(1 - radius, 0.06) * _step(dome - y, 0.03)
-    heart = _step(1 - np.hypot((x - 0.14) / patient.heart, (y - 0.32) / (patient.heart * 1.05)), 0.1)
-    middle = _step(0.15 + 0.03 * np.sin(4 * y) - np.abs(x - 0.01), 0.04)
-    lung = lung * (1 - heart) * (1 - middle)
-
-    soft = body * (0.58 + 0.06 * _step(y - dome, 0.05)) - lung * (0.58 - patient.lung_density)
-    soft += 0.12 * heart * body + 0.1 * middle * body
-    rear = np.cos(2 * np.pi * ((y - 0.35 * side + 0.45 * np.square(side)) / patient.rib_pitch + patient.rib_phase))
-    front = np.cos(2 * np.pi * ((y + 0.75 * side) / (1.5 * patient.rib_pitch) + 2.3 * patient.rib_phase))
-    cage = _step(0.9 - np.hypot(x / 0.95, y / 1.05), 0.05) * _step(side - 0.1, 0.03)
-    bones = patient.rib_contrast * cage * (_ridge(rear) + 0.6 * _ridge(front))
-    bones += 0.1 * _strokes(_CLAVICLES, x, y) * body
-    spine = 0.06 * middle * body * (1 + 0.4 * np.cos(2 * np.pi * y / 0.16))
-
-    marks = _strokes(patient.vessels, x, y) + _strokes(patient.scars, x, y) + _dots(patient.dots, x, y)
+    radius = np.hypot(x / patient.depth, y / (patient.height * (1 - 0.12 * x)))
+    breast = _step(1 - radius, 0.02)
+    skin = 0.06 * np.exp(-np.square((radius - 0.97) / 0.02))
+    gland = _step(0.7 - np.hypot((x - 0.5 * patient.depth) / (0.75 * patient.depth), y / patient.height), 0.15)
+    tissue = patient.fat + patient.gland * gland + skin
+    tissue += _dots(patient.lumps, x, y) + _strokes(patient.vessels, x, y) + _dots(patient.calcifications, x, y)
     if patient.has_finding:
-        marks += _mass(patient.mass, x, y)
-    return soft + bones + spine + lung * marks
+        tissue += _mass(patient.mass, x, y)
+    muscle = _step(patient.muscle - 0.45 * (y + 1) - x, 0.03)
+    return breast * (tissue + 0.35 * muscle)
 
 
-_CLAVICLES = np.array([[0.1, -0.6, 0.75, -0.74, 0.05, 1.0], [-0.1, -0.6, -0.75, -0.74, 0.05, 1.0]])
+def _draw_round(
+    rng: np.random.Generator, count: int, *, radius: tuple[float, float], density: tuple[float, float]
+) -> Shapes:
+    x, y = _inside(rng, count)
+    return np.stack((x, y, rng.uniform(*radius, count), rng.uniform(*density, count)), axis=1)
 
 
 def _draw_vessels(rng: np.random.Generator) -> Shapes:
-    """Draw branches that leave each hilum in all directions, thinner and fainter with their length."""
-    count = 14
-    side = np.where(np.arange(count) % 2 == 0, 1.0, -1.0)
-    angle = rng.uniform(-1.35, 1.35, count)
-    length = rng.uniform(0.25, 0.55, count)
-    x, y = 0.17 + rng.normal(0, 0.02, count), -0.02 + rng.normal(0, 0.05, count)
-    ends = side * (x + length * np.cos(angle)), y + length * np.sin(angle)
-    columns = (side * x, y, *ends, rng.uniform(0.012, 0.03, count), rng.uniform(0.12, 0.28, count))
-    return np.stack(columns, axis=1)
-
-
-def _draw_dots(rng: np.random.Generator) -> Shapes:
-    count = int(rng.integers(1, 5))
-    x, y = _in_lung(rng, count)
-    columns = (x, y, rng.uniform(0.02, 0.045, count), rng.uniform(0.2, 0.5, count))
-    return np.stack(columns, axis=1)
-
-
-def _draw_scars(rng: np.random.Generator) -> Shapes:
-    count = int(rng.integers(0, 3))
-    x, y = _in_lung(rng, count)
-    angle, length = rng.uniform(0, np.pi, count), rng.uniform(0.2, 0.4, count)
-    ends = x + length * np.cos(angle), y + length * np.sin(angle)
-    columns = (x, y, *ends, rng.uniform(0.02, 0.035, count), rng.uniform(0.15, 0.3, count))
-    return np.stack(columns, axis=1)
+    """Draw vessels and ligaments that fan out from behind the nipple towards the chest wall."""
+    count = int(rng.integers(4, 9))
+    x, y = rng.uniform(0.8, 1.1, count), rng.normal(0, 0.1, count)
+    angle, length = rng.uniform(-0.9, 0.9, count), rng.uniform(0.4, 0.9, count)
+    ends = x - length * np.cos(angle), y + length * np.sin(angle)
+    return np.stack((x, y, *ends, rng.uniform(0.015, 0.03, count), rng.uniform(0.05, 0.14, count)), axis=1)
 
 
 def _draw_mass(rng: np.random.Generator) -> Shapes:
-    x, y = _in_lung(rng, 1)
-    size, density, softness = rng.uniform(0.12, 0.2), rng.uniform(0.12, 0.24), rng.uniform(0.12, 0.3)
+    x, y = _inside(rng, 1)
+    size, density, softness = rng.uniform(0.14, 0.24), rng.uniform(0.25, 0.45), rng.uniform(0.12, 0.3)
     outline = (*rng.uniform(0, 0.22, 3), *rng.uniform(0, 2 * np.pi, 3))
     return np.array([x[0], y[0], size, density, softness, *outline])
 
 
-def _in_lung(rng: np.random.Generator, count: int) -> tuple[Plane, Plane]:
-    side = np.where(rng.random(count) < 0.5, -1.0, 1.0)
-    return side * rng.uniform(0.32, 0.66, count), rng.uniform(-0.45, 0.4, count)
+def _inside(rng: np.random.Generator, count: int) -> tuple[Plane, Plane]:
+    return rng.uniform(0.2, 1.0, count), rng.uniform(-0.5, 0.5, count)
 
 
 def _step(distance: Plane, width: float) -> Plane:
     """Go smoothly from 0 outside (negative distance) to 1 inside over about four widths."""
     return 0.5 + 0.5 * np.tanh(distance / width)
-
-
-def _ridge(wave: Plane) -> Plane:
-    return np.square(np.maximum(wave, 0))
 
 
 def _strokes(strokes: Shapes, x: Plane, y: Plane) -> Plane:
@@ -165,7 +126,7 @@ def _strokes(strokes: Shapes, x: Plane, y: Plane) -> Plane:
 def _dots(dots: Shapes, x: Plane, y: Plane) -> Plane:
     plane = np.zeros_like(x)
     for x_0, y_0, radius, density in dots:
-        plane += density * np.exp(-np.square((np.square(x - x_0) + np.square(y - y_0)) / (radius * radius)))
+        plane += density * np.exp(-(np.square(x - x_0) + np.square(y - y_0)) / (radius * radius))
     return plane
 
 

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     UID,
     ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
+    DigitalMammographyXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -19,7 +19,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from wardround_simulation.phantoms.anatomy import HALF_CHEST_MM, Plane
+from wardround_simulation.phantoms.anatomy import UNIT_MM, Plane
 
 Values = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.int16]
 
@@ -30,7 +30,7 @@ class Scanner:
 
     name: str
     """One upper-case letter; the manufacturer is ``Scanner A`` and the hospital's folder ``hospital-a``."""
-    modality: Literal["CR", "DX"]
+    modality: Literal["CR", "MG"]
     rows: int
     columns: int
     spacing_mm: float
@@ -56,22 +56,22 @@ class Scanner:
 
 SCANNERS = (
     Scanner(
-        name="A", modality="DX", rows=80, columns=80, spacing_mm=4.8, bits_stored=12, signed=False,
+        name="A", modality="MG", rows=80, columns=80, spacing_mm=2.4, bits_stored=12, signed=False,
         photometric="MONOCHROME2", transfer_syntax=ExplicitVRLittleEndian, slope=1.0, intercept=0.0, padding=None,
         gamma=1.0, blur=0.5, noise=0.03, mottle=0.03, prevalence=0.5,
     ),
     Scanner(
-        name="B", modality="DX", rows=96, columns=80, spacing_mm=4.6, bits_stored=8, signed=False,
+        name="B", modality="MG", rows=96, columns=80, spacing_mm=2.2, bits_stored=8, signed=False,
         photometric="MONOCHROME1", transfer_syntax=RLELossless, slope=1.0, intercept=0.0, padding=None,
         gamma=0.7, blur=0.9, noise=0.02, mottle=0.03, prevalence=0.35,
     ),
     Scanner(
-        name="C", modality="CR", rows=72, columns=90, spacing_mm=5.0, bits_stored=16, signed=True,
+        name="C", modality="CR", rows=72, columns=90, spacing_mm=2.6, bits_stored=16, signed=True,
         photometric="MONOCHROME2", transfer_syntax=ImplicitVRLittleEndian, slope=0.125, intercept=-1024.0, padding=None,
         gamma=1.4, blur=0.7, noise=0.045, mottle=0.02, prevalence=0.6,
     ),
     Scanner(
-        name="D", modality="DX", rows=96, columns=96, spacing_mm=4.2, bits_stored=10, signed=False,
+        name="D", modality="MG", rows=96, columns=96, spacing_mm=2.0, bits_stored=10, signed=False,
         photometric="MONOCHROME2", transfer_syntax=JPEG2000Lossless, slope=1.0, intercept=0.0, padding=0,
         gamma=0.9, blur=0.3, noise=0.05, mottle=0.04, prevalence=0.4,
     ),
@@ -79,11 +79,11 @@ SCANNERS = (
 
 
 def detector(scanner: Scanner) -> tuple[Plane, Plane]:
-    """Give x and y of each pixel in half chest widths, (rows, columns)."""
-    half_mm = scanner.spacing_mm / HALF_CHEST_MM
+    """Give x and y of each pixel in units of 90 mm, (rows, columns)."""
+    step = scanner.spacing_mm / UNIT_MM
     y, x = np.meshgrid(
-        (np.arange(scanner.rows) - (scanner.rows - 1) / 2) * half_mm,
-        (np.arange(scanner.columns) - (scanner.columns - 1) / 2) * half_mm,
+        (np.arange(scanner.rows) - (scanner.rows - 1) / 2) * step,
+        (np.arange(scanner.columns) - (scanner.columns - 1) / 2) * step,
         indexing="ij",
     )
     return x, y
@@ -125,7 +125,11 @@ def instance(scanner: Scanner, values: Values, *, patient: str, series: int, num
 
     UIDs are hashes of the arguments and no date is given, so that the same arguments give the same bytes.
     """
-    sop_class = DigitalXRayImageStorageForPresentation if scanner.modality == "DX" else ComputedRadiographyImageStorage
+    sop_class = (
+        DigitalMammographyXRayImageStorageForPresentation
+        if scanner.modality == "MG"
+        else ComputedRadiographyImageStorage
+    )
     names = [f"wardround phantom {seed}", scanner.name, patient]
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = sop_class
@@ -152,10 +156,10 @@ def instance(scanner: Scanner, values: Values, *, patient: str, series: int, num
     image.PatientIdentityRemoved = "YES"
     image.DeidentificationMethod = "Synthetic phantom: there is no patient"
     image.BurnedInAnnotation = "NO"
-    image.BodyPartExamined, image.ViewPosition = "CHEST", "PA"
-    image.PatientOrientation, image.Laterality = ["L", "F"], ""
+    image.BodyPartExamined, image.ViewPosition = "BREAST", "MLO"
+    image.PatientOrientation, image.ImageLaterality = ["A", "FR"], "L"
     image.LossyImageCompression = "00"
-    if scanner.modality == "DX":
+    if scanner.modality == "MG":
         image.PresentationIntentType = "FOR PRESENTATION"
         image.PixelIntensityRelationship = "LOG"
         image.PixelIntensityRelationshipSign = 1 if scanner.photometric == "MONOCHROME1" else -1

@@ -36,7 +36,7 @@ class Instance:
     pixel_digest: str = field(repr=False)
     """SHA-256 of the decoded pixel array before any rescale or window."""
     likeness: int = field(repr=False)
-    """64-bit perceptual hash (difference hash): near-duplicates differ in few bits."""
+    """256-bit difference hash: near-duplicates differ in few bits; 0 for an image of one value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,91 @@
 """One door in for DICOM, PNG, JPEG, TIFF and NIfTI; one form out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from wardround_client.images.dicom import Stored, frames_of, parse, refusing, stored_pixels
+from wardround_client.images.frames import spacing_of
+from wardround_client.images.image import Image
+from wardround_client.images.intensity import Values, colour, grey
+from wardround_client.images.nifti import nifti_volume
+from wardround_client.images.picture import picture_pixels
+from wardround_client.images.source import kind_of, read_bytes
+
+__all__ = ["Image", "decode", "read_image"]
+
+
+def read_image(path: Path, *, voi: bool = False) -> Image:
+    """Read one image file, whatever its format, as float32 with larger values brighter.
+
+    Without ``voi`` the values are the modality's own (Hounsfield units in CT). With ``voi`` they are 0 to 1 after the
+    file's VOI LUT or window; a file without one is stretched from its smallest to its largest value. Colour becomes
+    red, green and blue. Pixel padding takes the smallest valid value.
+
+    A decoder written in C can bring the whole process down on a damaged file; a scan reads such files in a process of
+    their own, and only files that it has accepted should be read here.
+
+    Raises:
+        ImageRefused: the file is no image, is damaged, too large or encrypted; ``reason`` says which.
+    """
+    where = str(path)
+    data = read_bytes(path)
+    kind = kind_of(data, where=where)
+    if kind == "nifti":
+        stored, spacing, _ = nifti_volume(data, where=where)
+        return Image(_finite(_stretched(stored) if voi else stored)[None], spacing)
+    if kind == "picture":
+        stored, _ = picture_pixels(data, where=where)
+        several = stored.ndim == 4 or (stored.ndim == 3 and stored.shape[-1] != 3)
+        values = _stretched(stored) if voi else stored.astype(np.float32)
+        return Image(_channels_first(values, has_channels=stored.ndim - several == 3), None)
+    dataset = parse(data, where=where)
+    stored, photometric = stored_pixels(dataset, where=where)
+    with refusing("unreadable", "the attributes of the image contradict each other", where=where):
+        is_grey = photometric in ("MONOCHROME1", "MONOCHROME2")
+        if is_grey and stored.ndim == 2 + (frames_of(dataset) > 1):
+            values = grey(dataset, stored, voi=voi)
+        else:
+            values = colour(dataset, stored, photometric, voi=voi, where=where)
+        return Image(_finite(_channels_first(values, has_channels=not is_grey)), spacing_of(dataset))
+
+
+def decode(path: Path) -> Stored:
+    """Decode the pixel values that a file stores, before any rescale, palette or window.
+
+    Returns ((frames,) rows, columns (, samples)); for DICOM the bytes equal pydicom's ``pixel_array``.
+
+    Raises:
+        ImageRefused: as :func:`read_image` does.
+    """
+    where = str(path)
+    data = read_bytes(path)
+    kind = kind_of(data, where=where)
+    if kind == "nifti":
+        return nifti_volume(data, where=where)[0]
+    if kind == "picture":
+        return picture_pixels(data, where=where)[0]
+    return stored_pixels(parse(data, where=where), where=where)[0]
+
+
+def _channels_first(values: Values, *, has_channels: bool) -> Values:
+    return np.ascontiguousarray(np.moveaxis(values, -1, 0) if has_channels else values[None])
+
+
+def _stretched(stored: Stored) -> Values:
+    if stored.dtype == np.uint8:
+        return stored.astype(np.float32) / np.float32(255)
+    values = _finite(stored)
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low) if high > low else np.zeros_like(values)
+
+
+def _finite(values: Stored) -> Values:
+    """Give float32 values; what is not a number (float pixels, NIfTI) takes the smallest finite value."""
+    found = np.asarray(values, np.float32)
+    good = np.isfinite(found)
+    if good.all():
+        return found
+    return np.where(good, found, found[good].min() if good.any() else np.float32(0))

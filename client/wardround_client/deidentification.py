@@ -1,0 +1,197 @@
+"""Does a DICOM file still say who the patient is? It is refused if so, never repaired.
+
+The list follows the Basic Application Level Confidentiality Profile (PS3.15 Annex E, table E.1-1), read for an image
+that stays inside the hospital which made it and is grouped by patient there:
+
+* **Refused** is what names, numbers, addresses or describes in free text a person: the patient, the relatives, and the
+  physicians and operators around them. Birth date and birth time are among it; age, sex, size and weight are not (the
+  profile's *Retain Patient Characteristics* option).
+* **PatientID** is needed, since a study counts by patient. Nothing tells a pseudonym from a hospital number for
+  certain, so it is taken for a pseudonym. PatientName may repeat it or be a placeholder such as ``ANONYMOUS``.
+* **Accession number, study ID of an order, admission** are codes that lead into the hospital's records. They are
+  accepted only where the file states that it was de-identified (PatientIdentityRemoved = YES), since
+  de-identification replaces them. The statement excuses nothing else: a file that says YES and holds a name is
+  refused.
+* **Dates and UIDs** stay (*Retain Longitudinal Temporal Information*, *Retain UIDs*): they order and group the
+  images, and no attribute crosses the hospital's boundary. So do the institution's name (*Retain Institution
+  Identity*), the device, and the descriptions of study, series and protocol, which real de-identified archives keep.
+* **Private attributes** are a finding of their own, unless they are on the profile's list of safe ones (table
+  E.3.10-1), or the file itself marks their block as safe (0008,0303), or the de-identifier CTP wrote them.
+* **BurnedInAnnotation = YES** is a finding of its own. The check believes the file: text in pixels that the file does
+  not admit is not seen, nor is a face that a volume would let one rebuild.
+
+PNG, JPEG and TIFF have no such attributes; their text fields are not looked at and never kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pydicom import Dataset
+from pydicom._dicom_dict import DicomDictionary
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
+
+FINDINGS: dict[str, str] = {
+    "identity": "identifies-patient",
+    "private-tags": "private-tags",
+    "burnt-in": "burnt-in-text",
+}
+"""What a hospital can allow with ``--allow``, and the reason under which a scan counts what it refuses."""
+
+_PERSONAL = """
+    OtherPatientNames PatientBirthName PatientMotherBirthName ResponsiblePerson ResponsibleOrganization
+    OtherPatientIDs OtherPatientIDsSequence MedicalRecordLocator InsurancePlanIdentification
+    PatientInsurancePlanCodeSequence PatientBirthDate PatientBirthTime PatientBirthDateInAlternativeCalendar
+    PatientDeathDateInAlternativeCalendar PatientAddress PatientTelephoneNumbers PatientTelecomInformation
+    CountryOfResidence RegionOfResidence PatientReligiousPreference MilitaryRank BranchOfService Occupation
+    LastMenstrualDate AdditionalPatientHistory PatientComments IdentifyingComments VisitComments PatientState
+    CurrentPatientLocation PatientInstitutionResidence ReferencedPatientPhotoSequence ReferringPhysicianName
+    ReferringPhysicianAddress ReferringPhysicianTelephoneNumbers ReferringPhysicianIdentificationSequence
+    ConsultingPhysicianName ConsultingPhysicianIdentificationSequence PhysiciansOfRecord
+    PhysiciansOfRecordIdentificationSequence PerformingPhysicianName PerformingPhysicianIdentificationSequence
+    NameOfPhysiciansReadingStudy PhysiciansReadingStudyIdentificationSequence OperatorsName
+    OperatorIdentificationSequence RequestingPhysician RequestingPhysicianIdentificationSequence
+    ScheduledPerformingPhysicianName ScheduledPerformingPhysicianIdentificationSequence OrderEnteredBy
+    OrderEntererLocation OrderCallbackPhoneNumber OrderCallbackTelecomInformation NamesOfIntendedRecipientsOfResults
+    IntendedRecipientsOfResultsIdentificationSequence HumanPerformerName ActualHumanPerformersSequence
+    VerifyingObserverName VerifyingObserverSequence VerifyingObserverIdentificationCodeSequence PersonName
+    PersonAddress PersonTelephoneNumbers PersonTelecomInformation PersonIdentificationCodeSequence ContentCreatorName
+    ContentCreatorIdentificationCodeSequence AuthorObserverSequence ParticipantSequence InterpretationRecorder
+    InterpretationTranscriber InterpretationAuthor InterpretationText InterpretationApproverSequence
+    PhysicianApprovingInterpretation DistributionName DistributionAddress ResultsComments ReviewerName ROIInterpreter
+    CameraOwnerName GPSLatitude GPSLongitude GPSDestLatitude GPSDestLongitude InstitutionAddress
+"""
+_CODES = """
+    AccessionNumber IssuerOfPatientID AdmissionID IssuerOfAdmissionID ServiceEpisodeID IssuerOfServiceEpisodeID
+    RequestedProcedureID PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest
+    InsurancePlanIdentification
+"""
+
+
+def _tags(keywords: str) -> frozenset[int]:
+    return frozenset(int(tag) for word in keywords.split() if (tag := tag_for_keyword(word)) is not None)
+
+
+PERSONAL, CODES = _tags(_PERSONAL), _tags(_CODES)
+_SEQUENCES = frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] == "SQ")
+_PATIENT_NAME, _PATIENT_ID = 0x00100010, 0x00100020
+_IDENTITY_REMOVED = 0x00120062
+_BURNED_IN, _RECOGNISABLE = 0x00280301, 0x00280302
+_BLOCK_CHARACTERISTICS = 0x00080300
+
+# (group, creator) -> element numbers within the block, from PS3.15 table E.3.10-1; CTP is a de-identifier itself.
+_SAFE: dict[tuple[int, str], frozenset[int]] = {
+    (0x7053, "Philips PET Private Group"): frozenset({0x00, 0x09}),
+    (0x2005, "Philips MR Imaging DD 001"): frozenset({0x0D, 0x0E}),
+    (0x2001, "Philips Imaging DD 001"): frozenset({0x03, 0x04}),
+    (0x0019, "SIEMENS MR HEADER"): frozenset({0x0C, 0x0D, 0x0E, 0x27}),
+    (0x00E1, "ELSCINT1"): frozenset({0x21}),
+    (0x01E1, "ELSCINT1"): frozenset({0x26, 0x50}),
+    (0x01F1, "ELSCINT1"): frozenset({0x01, 0x07, 0x26, 0x27}),
+    (0x0019, "GEMS_ACQU_01"): frozenset({0x23, 0x24, 0x27, 0x9E}),
+    (0x0025, "GEMS_SERS_01"): frozenset({0x07}),
+    (0x0043, "GEMS_PARM_01"): frozenset({0x27, 0x39, 0x6F}),
+    (0x0045, "GEMS_HELIOS_01"): frozenset({0x01, 0x02}),
+    (0x0903, "GEIIS PACS"): frozenset({0x10, 0x11, 0x12}),
+    (0x0013, "CTP"): frozenset({0x10, 0x11, 0x12, 0x13}),
+}
+_PLACEHOLDER_WORDS = """
+    anon anonymous anonymized anonymised anonymize anonymise anonymisiert anonyme deid deidentified de identified
+    pseudonym pseudonymized pseudonymised removed redacted hidden masked unknown none null na nn no name
+    patient subject case xx xxx xxxx xxxxx
+"""
+_PLACEHOLDERS = frozenset(_PLACEHOLDER_WORDS.split())
+
+
+def check(dataset: Dataset) -> dict[str, str]:
+    """Find what still identifies the patient: words of :data:`FINDINGS`, each with names of attributes, no values."""
+    identity: set[int] = set()
+    private = 0
+    stated = _text(dataset, _IDENTITY_REMOVED).upper() == "YES"
+    for item in _with_nested(dataset):
+        keys = item.keys()
+        suspects = PERSONAL.intersection(keys)
+        if not stated:
+            suspects |= CODES.intersection(keys)
+        identity.update(tag for tag in suspects if _says_something(item, tag))
+        if _PATIENT_NAME in keys and _is_a_name(_text(item, _PATIENT_NAME), _text(item, _PATIENT_ID)):
+            identity.add(_PATIENT_NAME)
+        private += _count_private(item)
+    if _text(dataset, _RECOGNISABLE).upper() == "YES":
+        identity.add(_RECOGNISABLE)
+    findings: dict[str, str] = {}
+    if identity:
+        findings["identity"] = ", ".join(sorted(keyword_for_tag(tag) for tag in identity))
+    if private:
+        findings["private-tags"] = f"{private} private attribute{'s' if private > 1 else ''}"
+    if _text(dataset, _BURNED_IN).upper() == "YES":
+        findings["burnt-in"] = "BurnedInAnnotation is YES"
+    return findings
+
+
+def _with_nested(dataset: Dataset) -> Iterator[Dataset]:
+    yield dataset
+    for tag in _SEQUENCES.intersection(dataset.keys()):
+        items = dataset[tag].value
+        for item in items or ():
+            if isinstance(item, Dataset):
+                yield from _with_nested(item)
+
+
+def _value(dataset: Dataset, tag: int) -> Any:
+    # The undecoded element: to decode all of them would double the time that a scan takes.
+    element = dataset.get_item(tag)
+    return None if element is None else element.value
+
+
+def _text(dataset: Dataset, tag: int) -> str:
+    if tag not in dataset:
+        return ""
+    value = _value(dataset, tag)
+    return (value.decode("latin-1") if isinstance(value, bytes) else str(value or "")).strip(" \0")
+
+
+def _says_something(dataset: Dataset, tag: int) -> bool:
+    if tag in _SEQUENCES:
+        return bool(dataset[tag].value)
+    return not _is_placeholder(_text(dataset, tag))
+
+
+def _is_a_name(name: str, patient_id: str) -> bool:
+    return not _is_placeholder(name) and name.strip("^ ").casefold() != patient_id.strip("^ ").casefold()
+
+
+def _is_placeholder(text: str) -> bool:
+    words = [word for word in re.split(r"[^0-9A-Za-z\x80-\uffff]+", text.casefold()) if word]
+    return not words or (
+        any(word in _PLACEHOLDERS for word in words) and all(word in _PLACEHOLDERS or word.isdigit() for word in words)
+    )
+
+
+def _count_private(dataset: Dataset) -> int:
+    keys = dataset.keys()  # iterating over the data set itself would decode it
+    private = [int(tag) for tag in keys if tag >> 16 & 1]
+    if not private:
+        return 0
+    declared = _declared_safe(dataset)
+    count = 0
+    for tag in private:
+        group, element = tag >> 16, tag & 0xFFFF
+        if element <= 0xFF or not _value(dataset, tag):  # a block's reservation, or nothing in it
+            continue
+        creator = _text(dataset, (group << 16) | (element >> 8))
+        if (group, creator) not in declared and element & 0xFF not in _SAFE.get((group, creator), ()):
+            count += 1
+    return count
+
+
+def _declared_safe(dataset: Dataset) -> set[tuple[int, str]]:
+    if _BLOCK_CHARACTERISTICS not in dataset:
+        return set()
+    return {
+        (int(item.get("PrivateGroupReference") or 0), str(item.get("PrivateCreatorReference") or "").strip())
+        for item in dataset[_BLOCK_CHARACTERISTICS].value or ()
+        if item.get("BlockIdentifyingInformationStatus") == "SAFE"
+    }

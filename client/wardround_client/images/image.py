@@ -1,0 +1,18 @@
+"""The one form in which every image reaches the rest of the client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """One image: its values and how far apart they lie in the patient."""
+
+    pixels: NDArray[np.float32] = field(repr=False)
+    """(channels, height, width), or (channels, depth, height, width) for volumes and series of frames."""
+    spacing_mm: tuple[float, ...] | None
+    """(row, column) or (slice, row, column) distances in mm; None where the file does not say."""

@@ -1,0 +1,69 @@
+"""NIfTI volumes, by nibabel: turned so that they lie as DICOM slices do."""
+
+from __future__ import annotations
+
+import zlib
+from io import BytesIO
+from typing import Any
+
+import nibabel
+import numpy as np
+
+from wardround_client.images.dicom import Stored, refusing
+from wardround_client.images.source import LARGEST_FILE_BYTES, check_pixel_count
+from wardround_common.errors import ImageRefused
+
+_orientations: Any = nibabel.orientations  # these functions carry no types
+
+DICOM_EXTENSION = 2  # NIfTI extension code for a DICOM header carried along
+
+
+def nifti_volume(data: bytes, *, where: str) -> tuple[Stored, tuple[float, ...], bool]:
+    """Decode a volume; say how far apart its values lie, and whether its header may still name the patient.
+
+    Returns (depth, rows, columns) with slices towards the head, rows towards the back and columns towards the patient's
+    left, or (rows, columns) where the depth is one; the spacing in mm in the same order; and True if a DICOM header
+    or a database name is carried along.
+
+    Raises:
+        ImageRefused: ``unreadable``, ``truncated``, ``too-large``, ``too-many-pixels``, or ``shape`` if it holds
+            other than one volume.
+    """
+    with refusing("unreadable", "the NIfTI file cannot be read", where=where):
+        if data[:2] == b"\x1f\x8b":
+            data = _inflate(data, where=where)
+        two = data[4:8] in (b"n+2\0", b"ni2\0")
+        if not two and data[344:348] != b"n+1\0":
+            raise ImageRefused("not-an-image", "this is not a single-file NIfTI volume", where=where)
+        volume: Any = (nibabel.Nifti2Image if two else nibabel.Nifti1Image).from_stream(BytesIO(data))
+        shape = [*volume.shape]
+        while len(shape) > 3 and shape[-1] == 1:
+            shape.pop()
+        if not 2 <= len(shape) <= 3 or 0 in shape or volume.get_data_dtype().fields is not None:
+            raise ImageRefused(
+                "shape", "only one grey volume a file is read", where=where, do="Split it by time or channel."
+            )
+        check_pixel_count(int(np.prod(shape)), where=where)
+        shape += [1] * (3 - len(shape))
+        values = np.asarray(volume.dataobj).reshape(shape)  # (x, y, z)
+        turn = _orientations.ornt_transform(
+            _orientations.io_orientation(volume.affine), _orientations.axcodes2ornt(("L", "P", "S"))
+        )
+        spacing = np.empty(3)
+        spacing[turn[:, 0].astype(int)] = np.linalg.norm(volume.affine[:3, :3], axis=0)
+        lying = _orientations.apply_orientation(values, turn).transpose(2, 1, 0)  # (depth, rows, columns)
+        header = volume.header
+        named = bool(bytes(header["db_name"]).strip(b"\0 ")) if "db_name" in header else False
+        named = named or any(extension.get_code() == DICOM_EXTENSION for extension in header.extensions)
+        distances = tuple(float(value) for value in spacing[::-1])
+        return (lying[0], distances[1:], named) if len(lying) == 1 else (lying, distances, named)
+
+
+def _inflate(data: bytes, *, where: str) -> bytes:
+    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    inflated = inflater.decompress(data, LARGEST_FILE_BYTES + 1)
+    if len(inflated) > LARGEST_FILE_BYTES:
+        raise ImageRefused("too-large", "the compressed volume grows beyond the limit", where=where)
+    if not inflater.eof:
+        raise ImageRefused("truncated", "the compressed volume is cut off", where=where)
+    return inflated

@@ -1,0 +1,45 @@
+"""PNG, JPEG and TIFF, by Pillow."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image as Pillow
+
+from wardround_client.images.dicom import Stored, refusing
+from wardround_client.images.source import check_pixel_count
+from wardround_common.errors import ImageRefused
+
+FORMATS = ("PNG", "JPEG", "TIFF")
+
+
+def picture_pixels(data: bytes, *, where: str) -> tuple[Stored, str]:
+    """Decode a picture to ((frames,) rows, columns (, 3)) and name its format.
+
+    Grey pictures keep their 8, 16 or 32 bits; palettes and every colour space become RGB; transparency is dropped.
+
+    Raises:
+        ImageRefused: ``codec``, ``truncated``, ``too-many-pixels``, or ``mask`` for one bit a pixel.
+    """
+    with (
+        refusing("codec", "the picture cannot be decoded", where=where),
+        Pillow.open(BytesIO(data), formats=FORMATS) as picture,
+    ):
+        frames = int(getattr(picture, "n_frames", 1))
+        check_pixel_count(picture.width * picture.height * frames * len(picture.getbands()), where=where)
+        if picture.mode == "1":
+            raise ImageRefused("mask", "one bit a pixel is an outline or a mask, not an image", where=where)
+        decoded = []
+        for frame in range(frames):
+            if frames > 1:
+                picture.seek(frame)
+            grey = picture.mode in ("L", "LA", "I", "F") or picture.mode.startswith("I;16")
+            decoded.append(
+                np.asarray(
+                    picture.convert("L") if picture.mode == "LA" else picture if grey else picture.convert("RGB")
+                )
+            )
+        if any(part.shape != decoded[0].shape for part in decoded):
+            raise ImageRefused("codec", "its pages differ in size", where=where)
+        return (np.stack(decoded) if frames > 1 else decoded[0]), str(picture.format)

@@ -1,0 +1,108 @@
+"""The bytes of one file, read once and never more than the limit, whatever the file turns out to be."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Literal
+
+from wardround_common.errors import ImageRefused
+
+LARGEST_FILE_BYTES = 1 << 30
+"""Files above one gibibyte are refused before they are read: the limit protects the hospital's memory."""
+LARGEST_PIXEL_COUNT = 1 << 28
+"""Rows x columns x frames x samples: 512 x 512 x 1,024 is the most; a small file may claim far more."""
+
+Kind = Literal["dicom", "picture", "nifti"]
+
+PREAMBLE = 132
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_GZIP = b"\x1f\x8b"
+_ENVELOPED = bytes.fromhex("06092a864886f70d010703")  # CMS EnvelopedData, the DICOM secure file of PS3.15 Annex D
+_CIPHERTEXTS = (b"Salted__", b"age-encryption.org/", b"-----BEGIN PGP MESSAGE", b"-----BEGIN CMS", b"-----BEGIN PKCS7")
+
+
+def read_bytes(path: Path, *, largest: int = LARGEST_FILE_BYTES) -> bytes:
+    """Read a regular file whole; a pipe, a device or a socket is refused without waiting for it.
+
+    Raises:
+        ImageRefused: ``permission``, ``vanished``, ``not-a-file``, ``empty``, ``too-large`` or ``disk-error``.
+    """
+    where = str(path)
+    try:
+        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise ImageRefused(*_cannot_open(error), where=where) from None
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise ImageRefused("not-a-file", "this is a folder, a pipe or a device, not a file", where=where)
+        if found.st_size == 0:
+            raise ImageRefused("empty", "the file has no bytes", where=where)
+        if found.st_size > largest:
+            raise ImageRefused(
+                "too-large",
+                f"the file has {found.st_size / 2**30:.1f} GiB; at most {largest / 2**30:.1f} GiB are read",
+                where=where,
+                do="Export its frames or series as several files.",
+            )
+        with os.fdopen(handle, "rb", buffering=0, closefd=False) as file:
+            return file.read(found.st_size)
+    except OSError as error:
+        raise ImageRefused("disk-error", f"the file cannot be read ({error.strerror})", where=where) from None
+    finally:
+        os.close(handle)
+
+
+def kind_of(data: bytes, *, where: str) -> Kind:
+    """Tell by its first bytes, never by its name, what a file is.
+
+    Raises:
+        ImageRefused: ``encrypted``, ``no-preamble`` or ``not-an-image``.
+    """
+    if data[128:PREAMBLE] == b"DICM":
+        return "dicom"
+    if data.startswith(_PICTURES):
+        return "picture"
+    if data.startswith(_GZIP) or data[344:348] in (b"n+1\0", b"ni1\0") or data[4:8] in (b"n+2\0", b"ni2\0"):
+        return "nifti"
+    if data.startswith(_CIPHERTEXTS) or (data[:1] == b"\x30" and _ENVELOPED in data[:64]):
+        raise ImageRefused("encrypted", "the file is encrypted", where=where, do="Decrypt it first.")
+    if data[:2] in (b"\x02\0", b"\x08\0", b"\0\x08") and data[2:4] != b"\0\0":
+        raise ImageRefused(
+            "no-preamble",
+            "this looks like a DICOM data set without its preamble, so its encoding would have to be guessed",
+            where=where,
+            do="Rewrite it as a DICOM Part 10 file.",
+        )
+    raise ImageRefused("not-an-image", "this is not DICOM, PNG, JPEG, TIFF or NIfTI", where=where)
+
+
+def check_pixel_count(count: int, *, where: str) -> None:
+    """Refuse an image that claims more pixels than are decoded, before anything is decoded.
+
+    Raises:
+        ImageRefused: ``too-many-pixels``.
+    """
+    if count > LARGEST_PIXEL_COUNT:
+        raise ImageRefused(
+            "too-many-pixels",
+            f"the image claims {count:,} pixel values; at most {LARGEST_PIXEL_COUNT:,} are decoded",
+            where=where,
+            do="Export its frames as several files.",
+        )
+
+
+def _cannot_open(error: OSError) -> tuple[str, str]:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "permission", "the file may not be read"
+    if error.errno == errno.ELOOP:
+        return "link-loop", "the link leads back to itself"
+    if error.errno == errno.ENOENT:
+        return "vanished", "the file is no longer there, or the link leads nowhere"
+    if error.errno == errno.ENXIO:
+        return "not-a-file", "this is a socket, not a file"
+    return "disk-error", f"the file cannot be opened ({error.strerror})"

@@ -1,0 +1,265 @@
+"""The index of a hospital's folder: every file is read once, and again only when it has changed.
+
+The index is a cache in SQLite. It holds patients' identifiers, so it is readable by its owner only, and it is never
+written into the folder that it describes. Records are committed as the scan goes on: a scan that is killed is
+continued by the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardround_client.deidentification import FINDINGS
+from wardround_client.instance import Index, Instance, Refusal
+from wardround_client.labels import LABELS_FILE
+from wardround_client.readers import read_in_processes
+from wardround_client.record import READER, CodecNeededError, Record, from_json, read_record, to_json
+from wardround_common.errors import DataError, StorageError
+
+INDEX_FILE = "index.sqlite"
+_COMMIT_EVERY_S = 1.0
+
+_log = logging.getLogger("wardround")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file as the folder shows it; ``refused`` where it cannot even be looked at."""
+
+    size: int = 0
+    mtime_ns: int = 0
+    refused: Refusal | None = None
+
+
+def scan(
+    folder: Path,
+    *,
+    state: Path,
+    allow: frozenset[str] = frozenset(),
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Index:
+    """Bring the index of a folder up to date and give it, files in order.
+
+    Files whose size or time of change differ from the index are read; the others are not opened. A file that cannot
+    be read is refused with a reason and stops nothing. Symbolic links are followed, each folder once. Hidden files
+    and ``labels.csv`` are passed over. With one worker this process reads, and only files that need a decoder in C go
+    to a process of their own, so that a crash of the decoder costs one file; with several, all reading is done in so
+    many processes.
+
+    Args:
+        folder: the hospital's images; nothing is ever written there.
+        state: where the index is kept, made if need be with access for its owner only.
+        allow: findings of the de-identification check that the hospital accepts: words of ``FINDINGS``.
+        workers: how many processes read.
+        progress: called with how many of the changed files have been read, and how many there are.
+
+    Raises:
+        DataError: the folder is not there or may not be read, or ``allow`` holds an unknown word.
+        StorageError: the index cannot be written.
+    """
+    unknown = sorted(allow - FINDINGS.keys())
+    if unknown:
+        raise DataError(f"there is no finding {unknown[0]!r} to allow", do=f"Known: {', '.join(FINDINGS)}.")
+    folder = _checked_folder(folder)
+    found = _walk(folder, leave_out=state.resolve())
+    with _storage_errors(state), closing(_open(state, folder)) as database:
+        known = {
+            os.fsdecode(file): (size, mtime_ns)
+            for file, size, mtime_ns in database.execute("SELECT file, size, mtime_ns FROM files")
+        }
+        gone = known.keys() - found.keys()
+        database.executemany("DELETE FROM files WHERE file = ?", ((os.fsencode(file),) for file in gone))
+        changed = [
+            file for file, seen in found.items() if not seen.refused and known.get(file) != (seen.size, seen.mtime_ns)
+        ]
+        _read_changed(database, folder, found, changed, workers, progress)
+        records = _load(database)
+    verdicts = [record.verdict(allow) for record in records]
+    verdicts += [seen.refused for seen in found.values() if seen.refused]
+    verdicts.sort(key=lambda verdict: verdict.file)
+    return Index(
+        accepted=tuple(verdict for verdict in verdicts if isinstance(verdict, Instance)),
+        refused=tuple(verdict for verdict in verdicts if isinstance(verdict, Refusal)),
+        reread=len(changed),
+        allowed=tuple(sorted(allow)),
+    )
+
+
+def _checked_folder(folder: Path) -> Path:
+    try:
+        resolved = folder.resolve(strict=True)
+        os.scandir(resolved).close()
+    except FileNotFoundError:
+        raise DataError("there is no such folder", where=str(folder), do="Check the path.") from None
+    except NotADirectoryError:
+        raise DataError(
+            "this is a file, not a folder", where=str(folder), do="Name the folder that holds it."
+        ) from None
+    except (OSError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or "its links lead in a circle"
+        raise DataError(
+            f"the folder may not be read ({why})", where=str(folder), do="Give this user the right to list and read it."
+        ) from None
+    return resolved
+
+
+def _walk(folder: Path, *, leave_out: Path) -> dict[str, _Found]:
+    """List the files below a folder by their relative path with ``/``; nothing is opened."""
+    found: dict[str, _Found] = {}
+    visited: set[tuple[int, int]] = set()
+    todo = [("", os.fspath(folder))]
+    while todo:
+        prefix, place = todo.pop()
+        try:
+            here = os.stat(place)  # noqa: PTH116  # names that are not UTF-8 stay as they are
+            if (here.st_dev, here.st_ino) in visited:
+                found[prefix.rstrip("/")] = _refused(
+                    prefix.rstrip("/"), "link-loop", "the link leads to a folder seen before"
+                )
+                continue
+            visited.add((here.st_dev, here.st_ino))
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+        except OSError as error:
+            name = prefix.rstrip("/")
+            found[name] = _refused(name, "permission", f"the folder may not be read ({error.strerror})")
+            continue
+        for entry in entries:
+            if entry.name.startswith(".") or (not prefix and entry.name == LABELS_FILE):
+                continue
+            file = prefix + entry.name
+            try:
+                status = entry.stat()
+            except OSError as error:
+                what = "the link leads back to itself" if error.errno == 40 else "the link leads nowhere"
+                found[file] = _refused(file, "broken-link", what)
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                if Path(entry.path) != leave_out:
+                    todo.append((file + "/", entry.path))
+            elif stat.S_ISREG(status.st_mode):
+                found[file] = _Found(status.st_size, status.st_mtime_ns)
+            else:
+                found[file] = _refused(file, "not-a-file", "this is a pipe, a socket or a device, not a file")
+    return found
+
+
+def _refused(file: str, reason: str, detail: str) -> _Found:
+    return _Found(refused=Refusal(file, reason, detail))
+
+
+def _read_changed(
+    database: sqlite3.Connection,
+    folder: Path,
+    found: dict[str, _Found],
+    changed: list[str],
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    if progress:
+        progress(0, len(changed))
+    committed = time.monotonic()
+    for done, (file, record) in enumerate(_records(folder, changed, workers), start=1):
+        seen = found[file]
+        database.execute(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (os.fsencode(file), seen.size, seen.mtime_ns, record)
+        )
+        if progress:
+            progress(done, len(changed))
+        if time.monotonic() - committed > _COMMIT_EVERY_S:
+            database.commit()
+            committed = time.monotonic()
+    database.commit()
+
+
+def _records(folder: Path, files: list[str], workers: int) -> Iterator[tuple[str, str]]:
+    if workers > 1:
+        yield from read_in_processes(folder, files, workers=workers)
+        return
+    left: list[str] = []
+    for file in files:
+        try:
+            record = read_record(folder, file, codecs=False)
+        except CodecNeededError:
+            left.append(file)
+        else:
+            yield file, to_json(record)
+    yield from read_in_processes(folder, left, workers=1)
+
+
+def _load(database: sqlite3.Connection) -> Iterable[Record]:
+    return [from_json(text) for (text,) in database.execute("SELECT record FROM files")]
+
+
+def _open(state: Path, folder: Path) -> sqlite3.Connection:
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = state / INDEX_FILE
+    # SQLite makes its side files with the access rights of the file itself.
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    try:
+        return _prepared(file, folder)
+    except (sqlite3.DatabaseError, ValueError) as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+    _log.warning("The index of the images is damaged; it is made again, and every file is read.")
+    for name in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
+        with suppress(FileNotFoundError):
+            name.unlink()
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    return _prepared(file, folder)
+
+
+def _prepared(file: Path, folder: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(file, timeout=60)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last second, never the rest
+        database.execute("CREATE TABLE IF NOT EXISTS about (word TEXT PRIMARY KEY, value BLOB)")
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS files (file BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, record TEXT)"
+        )
+        made_by = {b"reader": READER.encode(), b"folder": os.fsencode(folder)}
+        if {
+            bytes(word, "ascii"): value for word, value in database.execute("SELECT word, value FROM about")
+        } != made_by:
+            database.execute("DELETE FROM files")
+            database.executemany(
+                "INSERT OR REPLACE INTO about VALUES (?, ?)",
+                ((word.decode(), value) for word, value in made_by.items()),
+            )
+            database.commit()
+        if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise ValueError("damaged")
+        _load(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+class _storage_errors:  # noqa: N801  # reads as a phrase where it is used
+    """Turns what SQLite and the disk say of the index into a StorageError for a person."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (sqlite3.Error, OSError)):
+            full = "full" in str(error)
+            why = "the disk is full" if full else getattr(error, "strerror", None) or str(error)
+            raise StorageError(
+                f"the index of the images cannot be written ({why})",
+                where=str(self._state / INDEX_FILE),
+                do="Make room and scan again; what was read is kept." if full else "Choose another place with --state.",
+            ) from error

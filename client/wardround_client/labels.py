@@ -1,0 +1,282 @@
+"""The labels of a hospital's images: from a CSV, from a DICOM attribute, or from the names of folders.
+
+Messages name the file and the line, never what is written there about a patient.
+"""
+
+from __future__ import annotations
+
+import csv as csv_module
+import difflib
+import io
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from pydicom import dcmread
+from pydicom.datadict import tag_for_keyword
+
+from wardround_client.images.dicom import refusing
+from wardround_client.instance import Index, Instance
+from wardround_common.errors import ImageRefused, LabelError
+
+LABELS_FILE = "labels.csv"
+LARGEST_CSV_BYTES = 256 << 20
+KEYS = ("file", "uid", "patient")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The label words of the accepted files, and what did not fit."""
+
+    words: dict[str, str] = field(repr=False)
+    """File to label word, in the order of the index."""
+    listed_but_refused: int = 0
+    """Lines of the CSV whose file is there but was refused."""
+    listed_but_missing: int = 0
+    """Lines of the CSV that belong to no file in the folder."""
+
+    def counts(self) -> dict[str, int]:
+        """Count the images of each label, most frequent first."""
+        return dict(Counter(self.words.values()).most_common())
+
+
+def read_labels(
+    folder: Path, index: Index, classes: tuple[str, ...], *, csv: Path | None = None, attribute: str | None = None
+) -> dict[str, int]:
+    """Give the class of each accepted file that has a label: its place in ``classes``.
+
+    The labels come from ``csv``, from the DICOM attribute with the keyword ``attribute``, from ``labels.csv`` in the
+    folder, or from folders that are named as the classes are: the first of these that is there.
+
+    Raises:
+        LabelError: there are no labels, they contradict each other, or a word is not one of the classes.
+    """
+    place = {word: number for number, word in enumerate(classes)}
+    found = find_labels(folder, index, classes, csv=csv, attribute=attribute)
+    return {file: place[word] for file, word in found.words.items()}
+
+
+def find_labels(
+    folder: Path,
+    index: Index,
+    classes: tuple[str, ...] | None,
+    *,
+    csv: Path | None = None,
+    attribute: str | None = None,
+) -> Labels:
+    """Find the label word of each accepted file; without ``classes`` any word is one.
+
+    Raises:
+        LabelError: there are no labels, they contradict each other, or a word is not one of the classes.
+    """
+    if csv is not None and attribute is not None:
+        raise LabelError("labels are asked for from a CSV and from an attribute", do="Choose one of the two.")
+    if attribute is not None:
+        return _from_attribute(folder, index, classes, attribute)
+    if csv is None and (folder / LABELS_FILE).is_file():
+        csv = folder / LABELS_FILE
+    if csv is not None:
+        return _from_csv(folder, index, classes, csv)
+    return _from_folders(folder, index, classes)
+
+
+def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path: Path) -> Labels:
+    where = str(path)
+    reader = csv_module.reader(io.StringIO(text := _read_text(path)), delimiter=_delimiter(text), strict=True)
+    try:
+        header = [name.strip().casefold() for name in next(reader, [])]
+        key, of_key, of_label = _columns(header, where)
+        lines: dict[str, tuple[str, int]] = {}
+        for row in reader:
+            line = reader.line_num
+            if not any(cell.strip() for cell in row):
+                continue
+            if len(row) < len(header):
+                raise LabelError(
+                    f"line {line} has {len(row)} of {len(header)} columns", where=where, do="Complete the line."
+                )
+            name, word = row[of_key].strip(), row[of_label].strip()
+            if not name:
+                raise LabelError(
+                    f"line {line} has no {key}", where=where, do=f"Fill the column '{key}', or remove the line."
+                )
+            if key == "file":
+                name = _relative(name, folder)
+            if not word:
+                continue
+            _check_word(word, classes, f"line {line}", where)
+            before = lines.setdefault(name, (word, line))
+            if before[0] != word:
+                raise LabelError(
+                    f"lines {before[1]} and {line} give the same {key} different labels",
+                    where=where,
+                    do="Decide for one of them.",
+                )
+    except csv_module.Error as error:
+        raise LabelError(f"line {reader.line_num} is not CSV ({error})", where=where, do="Mend its quotes.") from None
+    if not lines:
+        raise LabelError("there is no label in this file", where=where, do=f"Write one line for each {key}.")
+    return _match(index, key, lines, where)
+
+
+def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str) -> Labels:
+    words: dict[str, str] = {}
+    used: set[str] = set()
+    for instance in index.accepted:
+        names = [name for name in _names(instance, key) if name in lines]
+        labels = {lines[name][0] for name in names}
+        if len(labels) > 1:
+            first, second = sorted(lines[name][1] for name in names)[:2]
+            raise LabelError(
+                f"lines {first} and {second} give one image different labels", where=where, do="Decide for one of them."
+            )
+        used.update(names)
+        if labels:
+            words[instance.file] = labels.pop()
+    left = lines.keys() - used
+    refused = {refusal.file for refusal in index.refused} & left if key == "file" else set()
+    if not words:
+        if refused:
+            raise LabelError(
+                f"all {len(refused)} labelled files were refused",
+                where=where,
+                do="'wardround scan' says why they were.",
+            )
+        raise LabelError(
+            f"none of its {len(lines)} lines belongs to an accepted image",
+            where=where,
+            do=f"The column '{key}' holds {_MEANING[key]}.",
+        )
+    return Labels(words, listed_but_refused=len(refused), listed_but_missing=len(left) - len(refused))
+
+
+_MEANING = {
+    "file": "paths relative to the folder of images",
+    "uid": "SOP instance, series or study UIDs",
+    "patient": "values of PatientID, or names of folders where files have none",
+}
+
+
+def _names(instance: Instance, key: str) -> tuple[str, ...]:
+    if key == "file":
+        return (instance.file,)
+    if key == "patient":
+        return (instance.patient,)
+    return tuple(uid for uid in (instance.sop_uid, instance.series_uid, instance.study_uid) if uid)
+
+
+def _columns(header: list[str], where: str) -> tuple[str, int, int]:
+    twice = [name for name, count in Counter(header).items() if count > 1 and name in (*KEYS, "label")]
+    if twice:
+        raise LabelError(f"the column '{twice[0]}' is there twice", where=where, do="Keep one of the two.")
+    if "label" not in header:
+        raise LabelError(
+            "the first line names no column 'label'", where=where, do="Begin with a line such as: file,label"
+        )
+    key = next((name for name in KEYS if name in header), None)
+    if key is None:
+        raise LabelError(
+            "the first line names none of the columns 'file', 'uid' and 'patient'",
+            where=where,
+            do="One of them says which images a label belongs to, such as: file,label",
+        )
+    return key, header.index(key), header.index("label")
+
+
+def _read_text(path: Path) -> str:
+    where = str(path)
+    try:
+        if path.stat().st_size > LARGEST_CSV_BYTES:
+            raise LabelError("this is too large for a list of labels", where=where, do="Name the CSV with --labels.")
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise LabelError(f"the labels cannot be read ({error.strerror})", where=where, do="Check the path.") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise LabelError(f"line {line} is not UTF-8 text", where=where, do="Save it as 'CSV UTF-8'.") from None
+    if not text.strip():
+        raise LabelError("the file of labels is empty", where=where, do="Begin with a line such as: file,label")
+    if "\0" in text:
+        raise LabelError("this is not a text file", where=where, do="Save the table as 'CSV UTF-8'.")
+    return text
+
+
+def _delimiter(text: str) -> str:
+    header = text.lstrip().partition("\n")[0]
+    return max(",;\t", key=header.count)  # spreadsheets of half of Europe write semicolons
+
+
+def _relative(name: str, folder: Path) -> str:
+    path = PurePosixPath(name.replace("\\", "/"))
+    for base in (folder, folder.resolve()) if path.is_absolute() else ():
+        if path.is_relative_to(base.as_posix()):
+            return str(path.relative_to(base.as_posix()))
+    return str(path)
+
+
+def _from_attribute(folder: Path, index: Index, classes: tuple[str, ...] | None, keyword: str) -> Labels:
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise LabelError(
+            f"DICOM has no attribute with the keyword {keyword!r}",
+            do="Keywords are such as BodyPartExamined or StudyDescription.",
+        )
+    words: dict[str, str] = {}
+    for instance in index.accepted:
+        where = str(folder / instance.file)
+        if instance.modality == "OTHER" and instance.transfer_syntax in ("PNG", "JPEG", "TIFF", "NIFTI"):
+            continue
+        try:
+            with refusing("unreadable", "the attributes cannot be read", where=where):
+                dataset = dcmread(folder / instance.file, stop_before_pixels=True, specific_tags=[tag])
+                word = str(dataset[tag].value or "").strip() if tag in dataset else ""
+        except ImageRefused as refused:
+            raise LabelError(f"{refused.what} any more", where=where, do="Scan the folder again.") from None
+        if word:
+            _check_word(word, classes, f"the attribute {keyword}", where, quote=False)
+            words[instance.file] = word
+    if not words:
+        raise LabelError(
+            f"no accepted image has the attribute {keyword}", where=str(folder), do="Give a CSV with --labels."
+        )
+    return Labels(words)
+
+
+def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -> Labels:
+    words: dict[str, str] = {}
+    for instance in index.accepted:
+        found = set(PurePosixPath(instance.file).parts[:-1]) & set(classes or ())
+        if len(found) > 1:
+            raise LabelError(
+                f"its path holds {len(found)} class names",
+                where=str(folder / instance.file),
+                do="Give a CSV with --labels.",
+            )
+        if found:
+            words[instance.file] = found.pop()
+    if not words:
+        raise LabelError(
+            "there are no labels",
+            where=str(folder),
+            do=f"Put a '{LABELS_FILE}' with the columns file,label there, give one with --labels, name an attribute "
+            f"with --label-attribute, or name sub-folders after the classes{_list(classes)}.",
+        )
+    return Labels(words)
+
+
+def _check_word(word: str, classes: tuple[str, ...] | None, what: str, where: str, *, quote: bool = True) -> None:
+    if classes is None or word in classes:
+        return
+    # The word is repeated only where it is nearly a class: a wrong column may hold anything, a name among it.
+    near = difflib.get_close_matches(word.casefold(), [name.casefold() for name in classes], n=1, cutoff=0.75)
+    meant = next((name for name in classes if near and name.casefold() == near[0]), None)
+    if meant and quote:
+        raise LabelError(f"{what}: the label {word!r} is not a class", where=where, do=f"Did you mean {meant!r}?")
+    raise LabelError(
+        f"{what}: the label is not a class of the study", where=where, do=f"The classes are{_list(classes)}."
+    )
+
+
+def _list(classes: Iterable[str] | None) -> str:
+    return " " + ", ".join(classes) if classes else ""

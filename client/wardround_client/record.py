@@ -1,0 +1,180 @@
+"""What reading one file gives: an instance with what the de-identification check found, or a refusal.
+
+A record does not depend on what the hospital allows, so a change of its switches reads no file again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from pydicom import FileDataset
+from pydicom import __version__ as pydicom_version
+
+from wardround_client import deidentification
+from wardround_client.duplicates import likeness
+from wardround_client.images.dicom import READ_BY_PYTHON, Stored, frames_of, parse, refusing, stored_pixels
+from wardround_client.images.frames import spacing_of
+from wardround_client.images.nifti import nifti_volume
+from wardround_client.images.picture import picture_pixels
+from wardround_client.images.source import kind_of, read_bytes
+from wardround_client.instance import Instance, Refusal
+from wardround_common.errors import ImageRefused
+
+READER = f"3 pydicom {pydicom_version}"
+"""The version of all that decides a record; an index made by another one is read again."""
+
+
+class CodecNeededError(Exception):
+    """The file's pixels are decoded by a library in C, which a damaged file can crash: read it in another process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one file gave."""
+
+    read: Instance | Refusal
+    findings: dict[str, str] = field(default_factory=dict)
+    """What of :data:`deidentification.FINDINGS` was found, and in which attributes."""
+
+    def verdict(self, allow: frozenset[str]) -> Instance | Refusal:
+        """Accept the file or refuse it, given what the hospital allows."""
+        if isinstance(self.read, Refusal):
+            return self.read
+        for finding, detail in self.findings.items():
+            if finding not in allow:
+                return Refusal(self.read.file, deidentification.FINDINGS[finding], detail)
+        return self.read
+
+
+def read_record(folder: Path, file: str, *, codecs: bool = True) -> Record:
+    """Read one file of a folder; whatever is wrong with it becomes a refusal.
+
+    Raises:
+        CodecNeededError: a codec in C is needed and ``codecs`` is False.
+    """
+    try:
+        return _read(folder, file, codecs=codecs)
+    except ImageRefused as refused:
+        return Record(Refusal(file, refused.reason, refused.what))
+
+
+def _read(folder: Path, file: str, *, codecs: bool) -> Record:
+    data = read_bytes(folder / file)
+    kind = kind_of(data, where=file)
+    if kind == "dicom":
+        if not codecs and not any(uid in data[132:1024] for uid in _PLAIN_MARKS):
+            raise CodecNeededError
+        dataset = parse(data, where=file)
+        stored, _ = stored_pixels(dataset, where=file)
+        with refusing("unreadable", "the attributes cannot be read", where=file):
+            findings = deidentification.check(dataset)
+            return Record(_dicom_instance(file, dataset, stored, len(data)), findings)
+    if not codecs:
+        raise CodecNeededError
+    if kind == "picture":
+        stored, name = picture_pixels(data, where=file)
+        several = stored.ndim == 4 or (stored.ndim == 3 and stored.shape[-1] != 3)
+        return Record(_plain_instance(file, name, stored, len(data), frames=len(stored) if several else 1))
+    stored, spacing, named = nifti_volume(data, where=file)
+    found = {"identity": "a DICOM header or a name is carried along"} if named else {}
+    frames = len(stored) if stored.ndim == 3 else 1
+    return Record(_plain_instance(file, "NIFTI", stored, len(data), frames=frames, spacing_mm=spacing), found)
+
+
+_PLAIN_MARKS = tuple(
+    b"UI" + len(uid + b"\0" * (len(uid) % 2)).to_bytes(2, "little") + uid + b"\0" * (len(uid) % 2)
+    for uid in READ_BY_PYTHON
+)
+
+
+def _dicom_instance(file: str, dataset: FileDataset, stored: Stored, size_bytes: int) -> Instance:
+    def word(keyword: str) -> str:
+        return str(dataset.get(keyword) or "").strip(" \0")
+
+    bits = dataset.BitsAllocated
+    return Instance(
+        file=file,
+        patient=word("PatientID") or _patient_by_place(file),
+        study_uid=word("StudyInstanceUID"),
+        series_uid=word("SeriesInstanceUID"),
+        sop_uid=word("SOPInstanceUID"),
+        modality=word("Modality"),
+        manufacturer=word("Manufacturer"),
+        scanner=word("ManufacturerModelName"),
+        transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
+        photometric=word("PhotometricInterpretation"),
+        bits=f"{bits}/{dataset.get('BitsStored') or bits}",
+        rows=dataset.Rows,
+        columns=dataset.Columns,
+        frames=frames_of(dataset),
+        spacing_mm=spacing_of(dataset),
+        size_bytes=size_bytes,
+        pixel_digest=_digest(stored),
+        likeness=likeness(stored),
+    )
+
+
+def _plain_instance(
+    file: str, name: str, stored: Stored, size_bytes: int, *, frames: int, spacing_mm: tuple[float, ...] | None = None
+) -> Instance:
+    rows, columns = stored.shape[1:3] if frames > 1 else stored.shape[:2]
+    bits = stored.dtype.itemsize * 8
+    return Instance(
+        file=file,
+        patient=_patient_by_place(file),
+        study_uid="",
+        series_uid="",
+        sop_uid="",
+        modality="OTHER",
+        manufacturer="",
+        scanner="",
+        transfer_syntax=name,
+        photometric="RGB" if stored.shape[-1] == 3 and name != "NIFTI" and stored.ndim > 2 else "MONOCHROME2",
+        bits=f"{bits}/{bits}",
+        rows=rows,
+        columns=columns,
+        frames=frames,
+        spacing_mm=spacing_mm,
+        size_bytes=size_bytes,
+        pixel_digest=_digest(stored),
+        likeness=likeness(stored),
+    )
+
+
+def _patient_by_place(file: str) -> str:
+    path = PurePosixPath(file)
+    return path.parent.name or path.name
+
+
+def _digest(stored: Stored) -> str:
+    return hashlib.sha256(np.ascontiguousarray(stored).data).hexdigest()
+
+
+def to_json(record: Record) -> str:
+    """Write a record as one line of JSON; names that are not UTF-8 survive as escapes."""
+    kind = "instance" if isinstance(record.read, Instance) else "refusal"
+    values = [getattr(record.read, name) for name in record.read.__slots__]
+    return json.dumps([kind, values, record.findings], separators=(",", ":"))
+
+
+def from_json(text: str) -> Record:
+    """Read what :func:`to_json` wrote.
+
+    Raises:
+        ValueError: it is not such a line.
+    """
+    try:
+        kind, values, findings = json.loads(text)
+        if kind == "refusal":
+            return Record(Refusal(*values), findings)
+        values[_SPACING] = None if values[_SPACING] is None else tuple(values[_SPACING])
+        return Record(Instance(*values), findings)
+    except (TypeError, IndexError, KeyError) as error:
+        raise ValueError("not a record") from error
+
+
+_SPACING = Instance.__slots__.index("spacing_mm")

@@ -18,7 +18,7 @@ from wardround_client import preprocessing
 from wardround_client.duplicates import near_duplicates
 from wardround_client.images import read_image
 from wardround_client.index import scan
-from wardround_client.instance import Instance
+from wardround_client.instance import Index, Instance
 from wardround_client.labels import read_labels
 from wardround_common.errors import DataError, ImageRefused
 from wardround_common.messages import Split
@@ -101,14 +101,29 @@ class Source:
     """Only these, where one folder is cut into several hospitals; None for all."""
 
 
-def prepare(source: Source, study: Study, progress: Callable[[int, int], None] | None = None) -> Dataset:
-    """Scan what changed, prepare the images that the study asks for unless they are kept, and split the patients.
+def take_in(source: Source, study: Study) -> tuple[Index, dict[str, int]]:
+    """Scan what changed in the hospital's folder, and read its labels: file → class number.
 
     Raises:
-        DataError: nothing can be used, the labels do not fit, or there are too few patients to split.
+        DataError: the folder cannot be read, or the labels do not fit.
     """
     index = scan(source.folder, state=source.state, allow=source.allow)
-    labels = read_labels(source.folder, index, study.study.classes, csv=source.labels, attribute=source.label_attribute)
+    classes = study.study.classes
+    return index, read_labels(source.folder, index, classes, csv=source.labels, attribute=source.label_attribute)
+
+
+def prepare(
+    source: Source,
+    study: Study,
+    index: Index,
+    labels: dict[str, int],
+    progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """Prepare the images that the study asks for, unless they are kept from before, and split the patients.
+
+    Raises:
+        DataError: nothing can be used, or there are too few patients to split.
+    """
     left_out: Counter[str] = Counter()
     wanted: list[Instance] = []
     for instance in index.accepted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from safetensors.numpy import save
@@ -17,7 +18,6 @@ def write_model(path: Path, study: Study, layout: Layout, parameters: Vector) ->
         "format": "wardround model 1",
         "study_digest": study.digest(),
         "study": study.canonical().decode(),
-        "network": study.model.network,
-        "classes": ", ".join(study.study.classes),
     }
-    write_atomically(path, save(layout.tensors(parameters), metadata=about))
+    # One entry of JSON: safetensors writes several in an order that changes, and equal models must be equal files.
+    write_atomically(path, save(layout.tensors(parameters), metadata={"wardround": json.dumps(about)}))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import torch
 from flwr.app import Context
 
-from wardround_client.dataset import Dataset, Examples, Intake, Source, prepare
+from wardround_client.dataset import Dataset, Examples, Intake, Source, prepare, take_in
 from wardround_client.hospital import Built, Hospital, build, join
+from wardround_client.instance import Index
 from wardround_common.errors import WardroundError
 from wardround_common.randomness import insecure_stream
 from wardround_common.study import Study
@@ -77,10 +78,16 @@ def _built(study: Study) -> Built:
     return build(study)
 
 
+@lru_cache(maxsize=16)
+def _taken_in(source: Source, study: Study) -> tuple[Index, dict[str, int]]:
+    return take_in(source, study)  # once for all hospitals that are cut from one folder
+
+
 @lru_cache(maxsize=1024)
 def _dataset(site: Site, study: Study) -> Dataset:
     try:
-        return pool([prepare(source, study) for source in site.sources])
+        taken_in = [_taken_in(replace(source, patients=None), study) for source in site.sources]
+        return pool([prepare(source, study, *taken) for source, taken in zip(site.sources, taken_in, strict=True)])
     except WardroundError as error:
         error.where = f"hospital {site.name}, {error.where}" if error.where else f"hospital {site.name}"
         raise

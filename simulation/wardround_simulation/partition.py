@@ -9,29 +9,28 @@ from dataclasses import replace
 import numpy as np
 import pydicom
 from pydicom.datadict import tag_for_keyword
-from wardround_client.index import scan
-from wardround_client.labels import read_labels
 
-from wardround_client.dataset import LEAST_PATIENTS, Source
+from wardround_client.dataset import LEAST_PATIENTS, Source, take_in
 from wardround_client.instance import Instance
 from wardround_common.errors import DataError
 from wardround_common.randomness import insecure_stream
 from wardround_common.study import Study
 from wardround_simulation.federation import Site
 
+DRAWS = 100
+
 
 def cut(pool: Source, study: Study, partition: str, hospitals: int | None) -> tuple[Site, ...]:
     """Cut the pool's patients into hospitals; the study's seed decides, and no patient is in two.
 
     ``partition``: ``iid`` deals patients out at random; ``dirichlet:ALPHA`` gives each hospital its own share of each
-    class, the smaller ALPHA the more different (Hsu, Qi and Brown 2019, section 3); ``by:KEYWORD`` makes one hospital of
-    each value of a DICOM attribute, such as ``by:ManufacturerModelName``, which needs no number of hospitals.
+    class, the smaller ALPHA the more different (Hsu, Qi and Brown 2019, section 3); ``by:KEYWORD`` makes one hospital
+    of each value of a DICOM attribute, such as ``by:ManufacturerModelName``, which needs no number of hospitals.
 
     Raises:
         DataError: there is no such partition, or it leaves a hospital with too few patients.
     """
-    index = scan(pool.folder, state=pool.state, allow=pool.allow)
-    labels = read_labels(pool.folder, index, study.study.classes, csv=pool.labels, attribute=pool.label_attribute)
+    index, labels = take_in(pool, study)
     used = [i for i in index.accepted if i.file in labels and i.modality in study.data.modalities]
     highest: dict[str, int] = defaultdict(int)
     for instance in used:
@@ -77,13 +76,17 @@ def _iid(patients: list[str], hospitals: int, seed: int) -> list[list[str]]:
 
 def _dirichlet(patients: list[tuple[str, int]], hospitals: int, alpha: float, seed: int) -> list[list[str]]:
     rng = np.random.default_rng(insecure_stream(seed, "partition").below(2**63))
-    groups: list[list[str]] = [[] for _ in range(hospitals)]
-    for label in sorted({label for _, label in patients}):
-        names = [name for name, theirs in patients if theirs == label]
-        rng.shuffle(names)
-        cuts = (np.cumsum(rng.dirichlet(np.full(hospitals, alpha)))[:-1] * len(names)).round().astype(int)
-        for group, part in zip(groups, np.split(np.array(names, object), cuts), strict=True):
-            group.extend(part)
+    groups: list[list[str]] = []
+    for _ in range(DRAWS):
+        groups = [[] for _ in range(hospitals)]
+        for label in sorted({label for _, label in patients}):
+            names = [name for name, theirs in patients if theirs == label]
+            rng.shuffle(names)
+            cuts = (np.cumsum(rng.dirichlet(np.full(hospitals, alpha)))[:-1] * len(names)).round().astype(int)
+            for group, part in zip(groups, np.split(np.array(names, object), cuts), strict=True):
+                group.extend(part)
+        if min(map(len, groups)) >= LEAST_PATIENTS:
+            break  # else draw again, as those who use this partition do
     return groups
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from wardround_client.index import default_state
-
 from wardround_client.dataset import Source
+from wardround_client.state_folder import default_state
 from wardround_common.errors import DataError
 from wardround_common.results import ALL, FEDERATED, POOLED
 from wardround_simulation.federation import Site

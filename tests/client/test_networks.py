@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from examples import study
 
+from examples import study
 from wardround_client import networks
 
 LARGE = ["resnet18", "resnet50", "densenet121", "efficientnet-b0"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from examples import DP, dataset, study
 
+from examples import DP, dataset, study
 from wardround_client import networks
 from wardround_client.dataset import Examples
 from wardround_client.hospital import build

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from examples import study
 from hypothesis import given
 from hypothesis import strategies as st
 
+from examples import study
 from wardround_common.errors import MessageError
 from wardround_server.averaging import WeightedSum, first_moments, next_model
 

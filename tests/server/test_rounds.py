@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from examples import DP, dataset, study
 
+from examples import DP, dataset, study
 from wardround_client.hospital import Hospital, build, join
 from wardround_common.errors import RoundError, WardroundError
 from wardround_common.messages import Failure, Parts

@@ -1,0 +1,14 @@
+"""Where a hospital keeps what it has read: outside its image folder, readable by its owner only."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import platformdirs
+
+
+def default_state(folder: Path) -> Path:
+    """Give the place in the user's cache for the index and the prepared images of an image folder."""
+    name = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return platformdirs.user_cache_path("wardround") / name

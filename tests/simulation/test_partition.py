@@ -1,0 +1,74 @@
+"""A folder cut into hospitals: by patient, nobody twice, nobody lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from test_run import phantom_study
+
+from wardround_common.errors import DataError
+from wardround_simulation.partition import cut
+from wardround_simulation.phantoms import SCANNERS, make_hospital
+from wardround_simulation.places import Places
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pool")
+    for scanner in SCANNERS[:2]:
+        make_hospital(folder / scanner.name, scanner, seed=1, patients=24, images_per_patient=2)
+    lines = [line for part in folder.iterdir() for line in relative_lines(part)]
+    (folder / "labels.csv").write_text("\n".join(["file,patient,label", *sorted(lines)]) + "\n")
+    for part in SCANNERS[:2]:
+        (folder / part.name / "labels.csv").unlink()
+    return folder
+
+
+def relative_lines(part: Path) -> list[str]:
+    return [f"{part.name}/{line}" for line in (part / "labels.csv").read_text().splitlines()[1:]]
+
+
+def groups(pool: Path, state: Path, how: str, count: int | None, seed: int = 0) -> list[frozenset[str]]:
+    source = Places(None, None, frozenset(), state).source(pool)
+    sites = cut(source, phantom_study(model={"seed": seed}), how, count)
+    return [site.sources[0].patients or frozenset() for site in sites]
+
+
+@pytest.mark.parametrize(("how", "count"), [("iid", 4), ("dirichlet:1.0", 3), ("by:ManufacturerModelName", None)])
+def test_every_patient_is_in_exactly_one_hospital(pool: Path, tmp_path: Path, how: str, count: int | None) -> None:
+    cuts = groups(pool, tmp_path, how, count)
+    assert len(cuts) == (count or 2)
+    assert sum(map(len, cuts)) == len(frozenset().union(*cuts)) == 48
+
+
+def test_the_seed_decides_the_cut(pool: Path, tmp_path: Path) -> None:
+    assert groups(pool, tmp_path, "iid", 4) == groups(pool, tmp_path, "iid", 4)
+    assert groups(pool, tmp_path, "iid", 4) != groups(pool, tmp_path, "iid", 4, seed=1)
+
+
+def test_iid_hospitals_differ_by_one_patient_at_most(pool: Path, tmp_path: Path) -> None:
+    sizes = sorted(map(len, groups(pool, tmp_path, "iid", 5)))
+    assert sizes == [9, 9, 10, 10, 10]
+
+
+def test_by_attribute_keeps_scanners_apart(pool: Path, tmp_path: Path) -> None:
+    for group in groups(pool, tmp_path, "by:ManufacturerModelName", None):
+        assert len({patient[0] for patient in group}) == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "count", "says"),
+    [
+        ("random", 3, "no partition 'random'"),
+        ("dirichlet:0", 3, "no partition 'dirichlet:0'"),
+        ("dirichlet", 3, "no partition 'dirichlet'"),
+        ("by:NoSuchWord", None, "no attribute 'NoSuchWord'"),
+        ("iid", None, "needs a number of hospitals"),
+        ("iid", 40, "do not make 40 hospitals"),
+        ("by:Modality:x", None, "no attribute"),
+    ],
+)
+def test_a_cut_that_cannot_be_made_says_why(pool: Path, tmp_path: Path, how: str, count: int | None, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        groups(pool, tmp_path, how, count)

@@ -1,0 +1,262 @@
+"""Whole runs over synthetic hospitals: the same model however it is run, and nothing lost when it is stopped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import Message
+from safetensors.numpy import load_file
+
+from examples import DP, study
+from wardround_common.errors import DataError, RoundError, StorageError, WardroundError
+from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone
+from wardround_common.study import Study, read_study
+from wardround_simulation import grid
+from wardround_simulation.phantoms import CLASSES, SCANNERS
+from wardround_simulation.places import Places, sites_in
+from wardround_simulation.run import Engine, Plan, Progress, simulate
+from wardround_simulation.workers import InThisProcess, Processes, Workers
+
+
+def phantom_study(**sections: dict[str, Any]) -> Study:
+    sections["study"] = {"classes": list(CLASSES)}
+    sections["data"] = {"modalities": sorted({scanner.modality for scanner in SCANNERS}), "image_size": 24}
+    return study(**sections)
+
+
+def run(
+    of: Study,
+    hospitals: Path,
+    state: Path,
+    out: Path,
+    workers: Workers | None = None,
+    *,
+    resume: bool = False,
+    baselines: bool = False,
+    show: Any = lambda progress: None,
+    engine: Engine = "in-process",
+) -> Results:
+    sites = sites_in(hospitals, Places(None, None, frozenset(), state))
+    return simulate(Plan(of, sites, out, resume, baselines, engine), workers or InThisProcess(), show)
+
+
+def model(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_one_worker_and_two_give_the_same_model(hospitals: Path, state: Path, tmp_path: Path) -> None:
+    of = phantom_study(privacy=DP)
+    run(of, hospitals, state, tmp_path / "one")
+    two = Processes(2)
+    try:
+        run(of, hospitals, state, tmp_path / "two", two)
+    finally:
+        two.close()
+    assert model(tmp_path / "one") == model(tmp_path / "two")
+
+
+def test_a_run_leaves_model_study_report_and_numbers(hospitals: Path, state: Path, tmp_path: Path) -> None:
+    of = phantom_study()
+    results = run(of, hospitals, state, tmp_path / "run", baselines=True)
+    assert read_study(tmp_path / "run" / "study.toml").digest() == of.digest() == results.study_digest
+    assert Results.from_json((tmp_path / "run" / "results.json").read_text()) == results
+    assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+    names = ["hospital-a", "hospital-b", "hospital-c"]
+    assert set(results.evaluation) == {FEDERATED, POOLED, *map(alone, names)}
+    assert set(results.evaluation[FEDERATED]) == {ALL, *names}
+    tensors = load_file(tmp_path / "run" / "model.safetensors")
+    assert all(np.isfinite(tensor).all() for tensor in tensors.values())
+
+
+def test_an_interrupted_run_goes_on_to_the_same_model(hospitals: Path, state: Path, tmp_path: Path) -> None:
+    of = phantom_study(privacy=DP)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.phase == "training" and progress.done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(of, hospitals, state, tmp_path / "broken", show=interrupt)
+    seen: list[int] = []
+    resumed = run(
+        of,
+        hospitals,
+        state,
+        tmp_path / "broken",
+        resume=True,
+        show=lambda progress: seen.append(progress.done) if progress.phase == "training" else None,
+    )
+    whole = run(of, hospitals, state, tmp_path / "whole")
+    assert seen == [1, 2, 3]
+    assert model(tmp_path / "broken") == model(tmp_path / "whole")
+    assert resumed.evaluation == whole.evaluation
+
+
+def test_an_interrupted_baseline_goes_on_to_the_same_numbers(hospitals: Path, state: Path, tmp_path: Path) -> None:
+    of = phantom_study()
+
+    def interrupt(progress: Progress) -> None:
+        if progress.phase == "baselines" and progress.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(of, hospitals, state, tmp_path / "broken", baselines=True, show=interrupt)
+    resumed = run(of, hospitals, state, tmp_path / "broken", baselines=True, resume=True)
+    assert resumed.evaluation == run(of, hospitals, state, tmp_path / "whole", baselines=True).evaluation
+
+
+def test_a_hospital_whose_process_is_killed_in_a_round_is_named_and_missed_once(
+    hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    of = phantom_study(training={"rounds": 4})
+    workers = Processes(1)
+
+    def kill(progress: Progress) -> None:
+        if progress.phase == "training" and progress.done == 1:
+            for process in workers.process_ids():
+                os.kill(process, signal.SIGKILL)
+
+    try:
+        results = run(of, hospitals, state, tmp_path / "run", workers, show=kill)
+    finally:
+        workers.close()
+    absences = [(record.number, absence.kind) for record in results.rounds for absence in record.absent]
+    assert absences == [(2, "crashed")]
+    assert any("did not answer in 1 of 4 rounds (first in round 2)" in note for note in results.notes)
+
+
+def test_a_folder_with_a_run_is_not_overwritten(hospitals: Path, state: Path, tmp_path: Path) -> None:
+    run(phantom_study(), hospitals, state, tmp_path / "run")
+    before = model(tmp_path / "run")
+    with pytest.raises(StorageError, match="already holds a run"):
+        run(phantom_study(), hospitals, state, tmp_path / "run")
+    with pytest.raises(StorageError, match="another study or seed"):
+        run(phantom_study(model={"seed": 1}), hospitals, state, tmp_path / "run", resume=True)
+    with pytest.raises(StorageError, match="no run to go on with"):
+        run(phantom_study(), hospitals, state, tmp_path / "other", resume=True)
+    assert model(tmp_path / "run") == before
+
+
+def test_a_run_is_not_resumed_on_other_data(hospitals: Path, state: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "hospitals"
+    shutil.copytree(hospitals, mine)
+    run(phantom_study(), mine, tmp_path / "state", tmp_path / "run")
+    labels = mine / "hospital-b" / "labels.csv"
+    lines = labels.read_text().splitlines()
+    labels.write_text("\n".join(lines[:-1]) + "\n")
+    from wardround_simulation import federation
+
+    federation._dataset.cache_clear()
+    federation._taken_in.cache_clear()
+    federation.open_hospital.cache_clear()
+    with pytest.raises(StorageError, match="the data changed at: hospital-b"):
+        run(phantom_study(), mine, tmp_path / "state", tmp_path / "run", resume=True)
+
+
+def test_nothing_of_a_patient_is_in_what_a_hospital_sends(
+    hospitals: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+    pulled = grid.InProcessGrid.pull_messages
+
+    def listen(self: grid.InProcessGrid, message_ids: Iterable[str]) -> list[Message]:
+        replies = pulled(self, message_ids)
+        sent.extend(record.deflate() for reply in replies for record in reply.content.values())
+        sent.extend(
+            array.data
+            for reply in replies
+            for records in reply.content.array_records.values()
+            for array in records.values()
+        )
+        return replies
+
+    monkeypatch.setattr(grid.InProcessGrid, "pull_messages", listen)
+    run(phantom_study(), hospitals, state, tmp_path / "run")
+    told = b"".join(sent)
+    assert len(told) > 1_000_000  # three updates in each of three rounds
+    names = {path.name for path in hospitals.rglob("*")} - {"series-1", "1.dcm", "labels.csv"}
+    secrets = [name.encode() for name in names if not name.startswith("hospital-")] + [b".dcm", str(hospitals).encode()]
+    assert len(secrets) > 60
+    assert not [secret for secret in secrets if secret in told]
+
+
+def test_an_error_in_a_hospital_reaches_the_coordinator_as_a_word_without_its_text(
+    hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    from wardround_simulation import jobs
+    from wardround_simulation.federation import Federation, nodes
+
+    broken = tmp_path / "A-secret-patient"
+    broken.mkdir()
+    sites = sites_in(tmp_path, Places(None, None, frozenset(), state))
+    federation = Federation(phantom_study(), sites)
+    names = nodes([site.name for site in sites])
+    from wardround_common.messages import Failure, PrepareRequest
+    from wardround_server.app import GridExchange
+
+    exchange = GridExchange(grid.InProcessGrid(federation, names, InThisProcess()), names)
+    question = PrepareRequest(federation.study.digest(), False).parts()
+    answers = dict(exchange.ask("prepare", {sites[0].name: question}))
+    assert answers == {sites[0].name: Failure("data")}
+    with pytest.raises(DataError):
+        jobs.describe(federation, sites[0].name)
+
+
+@pytest.mark.parametrize("damage", ["one patient", "unknown class", "empty", "file instead of folder"])
+def test_a_hospital_that_cannot_take_part_ends_the_run_with_its_name(
+    hospitals: Path, tmp_path: Path, damage: str
+) -> None:
+    mine = tmp_path / "hospitals"
+    shutil.copytree(hospitals / "hospital-a", mine / "good")
+    bad = mine / "bad"
+    shutil.copytree(hospitals / "hospital-b", bad)
+    labels = (bad / "labels.csv").read_text().splitlines()
+    if damage == "one patient":
+        (bad / "labels.csv").write_text("\n".join(labels[:2]) + "\n")
+    elif damage == "unknown class":
+        (bad / "labels.csv").write_text("\n".join([labels[0], labels[1].rsplit(",", 1)[0] + ",hernia"]) + "\n")
+    else:
+        shutil.rmtree(bad)
+        bad.mkdir()
+    with pytest.raises(WardroundError) as caught:
+        run(phantom_study(), mine, tmp_path / "state", tmp_path / "run")
+    assert caught.value.exit_code == 4
+    assert "hospital bad" in str(caught.value)
+    assert "→" in str(caught.value)
+    patients = {path.name for path in (hospitals / "hospital-b").iterdir() if path.is_dir()}
+    assert not [patient for patient in patients if patient in str(caught.value)]
+
+
+def test_a_hospital_with_one_class_takes_part_and_the_report_says_so(hospitals: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "hospitals"
+    shutil.copytree(hospitals, mine)
+    labels = mine / "hospital-a" / "labels.csv"
+    lines = labels.read_text().splitlines()
+    labels.write_text("\n".join([lines[0], *(line for line in lines[1:] if line.endswith(CLASSES[0]))]) + "\n")
+    results = run(phantom_study(), mine, tmp_path / "state", tmp_path / "run")
+    assert any(note.startswith("hospital-a: its test patients have one class only") for note in results.notes)
+    assert results.evaluation[FEDERATED]["hospital-a"].metrics["auroc"].value is None
+
+
+def test_too_few_hospitals_end_the_run_and_keep_what_was_completed(
+    hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    of = phantom_study(aggregation={"min_hospitals": 9})
+    with pytest.raises(RoundError, match="3 hospitals are ready for the study where the study needs 9"):
+        run(of, hospitals, state, tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_flowers_own_engine_gives_the_same_model(hospitals: Path, state: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    of = phantom_study()
+    run(of, hospitals, state, tmp_path / "ours")
+    run(of, hospitals, state, tmp_path / "flower", engine="flower")
+    assert model(tmp_path / "ours") == model(tmp_path / "flower")

@@ -27,11 +27,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from pydicom import Dataset
 from pydicom._dicom_dict import DicomDictionary
-from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.datadict import keyword_for_tag
+from pydicom.tag import BaseTag, Tag
+
+from wardround_client.images.attributes import tag, text
 
 FINDINGS: dict[str, str] = {
     "identity": "identifies-patient",
@@ -70,16 +72,16 @@ _CODES = """
 """
 
 
-def _tags(keywords: str) -> frozenset[int]:
-    return frozenset(int(tag) for word in keywords.split() if (tag := tag_for_keyword(word)) is not None)
+def _tags(keywords: str) -> frozenset[BaseTag]:
+    return frozenset(tag(word) for word in keywords.split())
 
 
 PERSONAL, CODES = _tags(_PERSONAL), _tags(_CODES)
-_SEQUENCES = frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] == "SQ")
-_PATIENT_NAME, _PATIENT_ID = 0x00100010, 0x00100020
-_IDENTITY_REMOVED = 0x00120062
-_BURNED_IN, _RECOGNISABLE = 0x00280301, 0x00280302
-_BLOCK_CHARACTERISTICS = 0x00080300
+_SEQUENCES = frozenset(Tag(number) for number, entry in DicomDictionary.items() if entry[0] == "SQ")
+_PATIENT_NAME, _PATIENT_ID = tag("PatientName"), tag("PatientID")
+_IDENTITY_REMOVED = tag("PatientIdentityRemoved")
+_BURNED_IN, _RECOGNISABLE = tag("BurnedInAnnotation"), tag("RecognizableVisualFeatures")
+_BLOCK_CHARACTERISTICS = tag("PrivateDataElementCharacteristicsSequence")
 
 # (group, creator) -> element numbers within the block, from PS3.15 table E.3.10-1; CTP is a de-identifier itself.
 _SAFE: dict[tuple[int, str], frozenset[int]] = {
@@ -107,64 +109,50 @@ _PLACEHOLDERS = frozenset(_PLACEHOLDER_WORDS.split())
 
 def check(dataset: Dataset) -> dict[str, str]:
     """Find what still identifies the patient: words of :data:`FINDINGS`, each with names of attributes, no values."""
-    identity: set[int] = set()
+    identity: set[BaseTag] = set()
     private = 0
-    stated = _text(dataset, _IDENTITY_REMOVED).upper() == "YES"
+    stated = text(dataset, _IDENTITY_REMOVED).upper() == "YES"
     for item in _with_nested(dataset):
         keys = item.keys()
         suspects = PERSONAL.intersection(keys)
         if not stated:
             suspects |= CODES.intersection(keys)
-        identity.update(tag for tag in suspects if _says_something(item, tag))
-        if _PATIENT_NAME in keys and _is_a_name(_text(item, _PATIENT_NAME), _text(item, _PATIENT_ID)):
+        identity.update(which for which in suspects if _says_something(item, which))
+        if _PATIENT_NAME in keys and _is_a_name(text(item, _PATIENT_NAME), text(item, _PATIENT_ID)):
             identity.add(_PATIENT_NAME)
         private += _count_private(item)
-    if _text(dataset, _RECOGNISABLE).upper() == "YES":
+    if text(dataset, _RECOGNISABLE).upper() == "YES":
         identity.add(_RECOGNISABLE)
     findings: dict[str, str] = {}
     if identity:
-        findings["identity"] = ", ".join(sorted(keyword_for_tag(tag) for tag in identity))
+        findings["identity"] = ", ".join(sorted(keyword_for_tag(which) for which in identity))
     if private:
         findings["private-tags"] = f"{private} private attribute{'s' if private > 1 else ''}"
-    if _text(dataset, _BURNED_IN).upper() == "YES":
+    if text(dataset, _BURNED_IN).upper() == "YES":
         findings["burnt-in"] = "BurnedInAnnotation is YES"
     return findings
 
 
 def _with_nested(dataset: Dataset) -> Iterator[Dataset]:
     yield dataset
-    for tag in _SEQUENCES.intersection(dataset.keys()):
-        items = dataset[tag].value
-        for item in items or ():
+    for which in _SEQUENCES.intersection(dataset.keys()):
+        for item in dataset[which].value or ():
             if isinstance(item, Dataset):
                 yield from _with_nested(item)
 
 
-def _value(dataset: Dataset, tag: int) -> Any:
-    # The undecoded element: to decode all of them would double the time that a scan takes.
-    element = dataset.get_item(tag)
-    return None if element is None else element.value
-
-
-def _text(dataset: Dataset, tag: int) -> str:
-    if tag not in dataset:
-        return ""
-    value = _value(dataset, tag)
-    return (value.decode("latin-1") if isinstance(value, bytes) else str(value or "")).strip(" \0")
-
-
-def _says_something(dataset: Dataset, tag: int) -> bool:
-    if tag in _SEQUENCES:
-        return bool(dataset[tag].value)
-    return not _is_placeholder(_text(dataset, tag))
+def _says_something(dataset: Dataset, which: BaseTag) -> bool:
+    if which in _SEQUENCES:
+        return bool(dataset[which].value)
+    return not _is_placeholder(text(dataset, which))
 
 
 def _is_a_name(name: str, patient_id: str) -> bool:
     return not _is_placeholder(name) and name.strip("^ ").casefold() != patient_id.strip("^ ").casefold()
 
 
-def _is_placeholder(text: str) -> bool:
-    words = [word for word in re.split(r"[^0-9A-Za-z\x80-\uffff]+", text.casefold()) if word]
+def _is_placeholder(value: str) -> bool:
+    words = [word for word in re.split(r"[\W_]+", value.casefold()) if word]
     return not words or (
         any(word in _PLACEHOLDERS for word in words) and all(word in _PLACEHOLDERS or word.isdigit() for word in words)
     )
@@ -172,17 +160,18 @@ def _is_placeholder(text: str) -> bool:
 
 def _count_private(dataset: Dataset) -> int:
     keys = dataset.keys()  # iterating over the data set itself would decode it
-    private = [int(tag) for tag in keys if tag >> 16 & 1]
+    private = [which for which in keys if which >> 16 & 1]
     if not private:
         return 0
     declared = _declared_safe(dataset)
     count = 0
-    for tag in private:
-        group, element = tag >> 16, tag & 0xFFFF
-        if element <= 0xFF or not _value(dataset, tag):  # a block's reservation, or nothing in it
+    for which in private:
+        group, number = which >> 16, which & 0xFFFF
+        element = dataset.get_item(which)
+        if number <= 0xFF or element is None or not element.value:  # a block's reservation, or nothing in it
             continue
-        creator = _text(dataset, (group << 16) | (element >> 8))
-        if (group, creator) not in declared and element & 0xFF not in _SAFE.get((group, creator), ()):
+        creator = text(dataset, Tag(group, number >> 8))
+        if (group, creator) not in declared and number & 0xFF not in _SAFE.get((group, creator), ()):
             count += 1
     return count
 

@@ -167,17 +167,20 @@ def _read_changed(
     if progress:
         progress(0, len(changed))
     committed = time.monotonic()
-    for done, (file, record) in enumerate(_records(folder, changed, workers), start=1):
-        seen = found[file]
-        database.execute(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (os.fsencode(file), seen.size, seen.mtime_ns, record)
-        )
-        if progress:
-            progress(done, len(changed))
-        if time.monotonic() - committed > _COMMIT_EVERY_S:
-            database.commit()
-            committed = time.monotonic()
-    database.commit()
+    try:
+        for done, (file, record) in enumerate(_records(folder, changed, workers), start=1):
+            seen = found[file]
+            database.execute(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
+                (os.fsencode(file), seen.size, seen.mtime_ns, record),
+            )
+            if progress:
+                progress(done, len(changed))
+            if time.monotonic() - committed > _COMMIT_EVERY_S:
+                database.commit()
+                committed = time.monotonic()
+    finally:
+        database.commit()
 
 
 def _records(folder: Path, files: list[str], workers: int) -> Iterator[tuple[str, str]]:

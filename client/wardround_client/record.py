@@ -16,6 +16,16 @@ from pydicom import __version__ as pydicom_version
 
 from wardround_client import deidentification
 from wardround_client.duplicates import likeness
+from wardround_client.images.attributes import (
+    BITS_ALLOCATED,
+    BITS_STORED,
+    COLUMNS,
+    PHOTOMETRIC,
+    ROWS,
+    integer,
+    tag,
+    text,
+)
 from wardround_client.images.dicom import READ_BY_PYTHON, Stored, frames_of, parse, refusing, stored_pixels
 from wardround_client.images.frames import spacing_of
 from wardround_client.images.nifti import nifti_volume
@@ -91,25 +101,27 @@ _PLAIN_MARKS = tuple(
 )
 
 
-def _dicom_instance(file: str, dataset: FileDataset, stored: Stored, size_bytes: int) -> Instance:
-    def word(keyword: str) -> str:
-        return str(dataset.get(keyword) or "").strip(" \0")
+_PATIENT_ID, _MODALITY, _MANUFACTURER = tag("PatientID"), tag("Modality"), tag("Manufacturer")
+_SCANNER = tag("ManufacturerModelName")
+_STUDY_UID, _SERIES_UID, _SOP_UID = tag("StudyInstanceUID"), tag("SeriesInstanceUID"), tag("SOPInstanceUID")
 
-    bits = dataset.BitsAllocated
+
+def _dicom_instance(file: str, dataset: FileDataset, stored: Stored, size_bytes: int) -> Instance:
+    bits = integer(dataset, BITS_ALLOCATED)
     return Instance(
         file=file,
-        patient=word("PatientID") or _patient_by_place(file),
-        study_uid=word("StudyInstanceUID"),
-        series_uid=word("SeriesInstanceUID"),
-        sop_uid=word("SOPInstanceUID"),
-        modality=word("Modality"),
-        manufacturer=word("Manufacturer"),
-        scanner=word("ManufacturerModelName"),
+        patient=text(dataset, _PATIENT_ID) or _patient_by_place(file),
+        study_uid=text(dataset, _STUDY_UID),
+        series_uid=text(dataset, _SERIES_UID),
+        sop_uid=text(dataset, _SOP_UID),
+        modality=text(dataset, _MODALITY),
+        manufacturer=text(dataset, _MANUFACTURER),
+        scanner=text(dataset, _SCANNER),
         transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
-        photometric=word("PhotometricInterpretation"),
-        bits=f"{bits}/{dataset.get('BitsStored') or bits}",
-        rows=dataset.Rows,
-        columns=dataset.Columns,
+        photometric=text(dataset, PHOTOMETRIC),
+        bits=f"{bits}/{integer(dataset, BITS_STORED) or bits}",
+        rows=integer(dataset, ROWS) or 0,
+        columns=integer(dataset, COLUMNS) or 0,
         frames=frames_of(dataset),
         spacing_mm=spacing_of(dataset),
         size_bytes=size_bytes,

@@ -28,13 +28,27 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from wardround_client.images.attributes import (
+    BITS_ALLOCATED,
+    BITS_STORED,
+    COLUMNS,
+    FRAMES,
+    PHOTOMETRIC,
+    ROWS,
+    SAMPLES,
+    SIGN,
+    integer,
+    tag,
+    text,
+)
 from wardround_client.images.source import LARGEST_FILE_BYTES, PREAMBLE, check_pixel_count
 from wardround_common.errors import ImageRefused
 
 Stored = NDArray[Any]
 """((frames,) rows, columns (, samples)), as integers or floats, before any rescale or window."""
 
-PIXEL_TAGS = (0x7FE00010, 0x7FE00008, 0x7FE00009)  # Pixel Data, Float Pixel Data, Double Float Pixel Data
+_PIXEL_DATA = tag("PixelData")
+PIXEL_TAGS = (_PIXEL_DATA, tag("FloatPixelData"), tag("DoubleFloatPixelData"))
 _ENCRYPTED_ATTRIBUTES = 0x04000500
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -63,19 +77,18 @@ def parse(data: bytes, *, where: str) -> FileDataset:
             raise ImageRefused("truncated" if _is_cut_off(dataset) else "no-image", what, where=where)
         if "TransferSyntaxUID" not in dataset.file_meta:
             raise ImageRefused("no-transfer-syntax", "the file does not say how its pixels are encoded", where=where)
-        missing = [word for word in ("Rows", "Columns", "BitsAllocated") if not isinstance(dataset.get(word), int)]
-        if missing:
-            raise ImageRefused("unreadable", f"the attribute {missing[0]} is missing or no number", where=where)
-        if not dataset.Rows or not dataset.Columns:
+        rows, columns = integer(dataset, ROWS), integer(dataset, COLUMNS)
+        if rows is None or columns is None or integer(dataset, BITS_ALLOCATED) is None:
+            raise ImageRefused("unreadable", "rows, columns or bits are missing, or are no numbers", where=where)
+        if not rows or not columns:
             raise ImageRefused("no-image", "the image has no rows or no columns", where=where)
-        samples = int(dataset.get("SamplesPerPixel") or 1)
-        check_pixel_count(dataset.Rows * dataset.Columns * frames_of(dataset) * samples, where=where)
+        check_pixel_count(rows * columns * frames_of(dataset) * (integer(dataset, SAMPLES) or 1), where=where)
     return dataset
 
 
 def frames_of(dataset: Dataset) -> int:
     """Count the frames; a missing or empty count is one."""
-    return max(1, int(dataset.get("NumberOfFrames") or 1))
+    return max(1, int(text(dataset, FRAMES) or 1))
 
 
 def stored_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str]:
@@ -125,18 +138,20 @@ def refusing(reason: str, what: str, *, where: str) -> Iterator[None]:
 
 def _plain_pixels(dataset: FileDataset) -> tuple[Stored, str] | None:
     """Read the common plain case, grey little-endian integers, in a twentieth of the time that a decoder takes."""
-    photometric = dataset.get("PhotometricInterpretation")
-    if dataset.file_meta.TransferSyntaxUID not in _PLAIN or photometric not in _GREY or 0x7FE00010 not in dataset:
+    photometric = text(dataset, PHOTOMETRIC)
+    if dataset.file_meta.TransferSyntaxUID not in _PLAIN or photometric not in _GREY:
         return None
-    allocated, stored = dataset.BitsAllocated, dataset.get("BitsStored")
-    sign = dataset.get("PixelRepresentation")
-    if allocated not in (8, 16) or not isinstance(stored, int) or not 0 < stored <= allocated or sign not in (0, 1):
+    rows, columns, frames = integer(dataset, ROWS), integer(dataset, COLUMNS), frames_of(dataset)
+    allocated, stored, sign = (integer(dataset, which) for which in (BITS_ALLOCATED, BITS_STORED, SIGN))
+    if rows is None or columns is None or stored is None or integer(dataset, SAMPLES) != 1:
         return None
-    data, frames = dataset.PixelData, frames_of(dataset)
-    shape = (frames, dataset.Rows, dataset.Columns) if frames > 1 else (dataset.Rows, dataset.Columns)
-    length = int(np.prod(shape)) * allocated // 8
-    if dataset.get("SamplesPerPixel") != 1 or not length <= len(data) <= length + 1:
+    if allocated not in (8, 16) or not 0 < stored <= allocated or sign not in (0, 1):
         return None
+    element = dataset.get_item(_PIXEL_DATA)
+    data, length = element.value if element else None, frames * rows * columns * allocated // 8
+    if not isinstance(data, bytes) or not length <= len(data) <= length + 1:
+        return None
+    shape = (frames, rows, columns) if frames > 1 else (rows, columns)
     pixels = np.frombuffer(data, f"<{'iu'[sign == 0]}{allocated // 8}", count=length * 8 // allocated).reshape(shape)
     if stored < allocated:  # unused high bits carry nothing (PS3.5 section 8.1.1), or an overlay of the old days
         pixels = (pixels << (allocated - stored)) >> (allocated - stored)

@@ -1,0 +1,131 @@
+"""What a scan found, counted: the words that the screen and the local report share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pydicom.uid import UID
+
+from wardround_client.duplicates import near_duplicates
+from wardround_client.instance import Index, Instance
+from wardround_client.labels import Labels
+
+MEANINGS: dict[str, tuple[str, str]] = {
+    "identifies-patient": ("attributes still say who a person is", "de-identify them, or --allow identity"),
+    "private-tags": ("private attributes, which may say anything", "remove them, or --allow private-tags"),
+    "burnt-in-text": ("the file says that text is burnt into its pixels", "mask the text, or --allow burnt-in"),
+    "not-an-image": ("neither DICOM, PNG, JPEG, TIFF nor NIfTI", "nothing, if they are other documents"),
+    "no-preamble": ("DICOM without the preamble of a Part 10 file", "rewrite them as DICOM files"),
+    "no-image": ("DICOM objects without pixels, such as reports", "nothing"),
+    "no-transfer-syntax": ("the file does not say how its pixels are encoded", "export them again"),
+    "mask": ("one bit a pixel: outlines or masks", "nothing"),
+    "encrypted": ("encrypted files", "decrypt them"),
+    "truncated": ("the file is cut off", "copy or export them again"),
+    "codec": ("the pixels cannot be decoded", "convert them to an uncompressed transfer syntax"),
+    "colour-space": ("a photometric interpretation that is not read", "convert them to RGB or MONOCHROME2"),
+    "shape": ("other than one grey volume in a file", "split them"),
+    "unreadable": ("attributes that cannot be parsed", "export them again"),
+    "empty": ("files of no bytes", "copy or export them again"),
+    "too-large": ("larger than is read", "export frames or series as several files"),
+    "too-many-pixels": ("more pixels than are decoded", "export frames as several files"),
+    "decoder-crashed": ("the decoder crashed on the file", "export them again"),
+    "too-slow": ("decoding did not end", "export them again"),
+    "permission": ("may not be read", "give this user the right to read them"),
+    "vanished": ("gone while the scan ran", "scan again"),
+    "broken-link": ("links that lead nowhere", "mend the links"),
+    "link-loop": ("links to a folder that was seen before", "nothing"),
+    "not-a-file": ("pipes, sockets or devices", "nothing"),
+    "disk-error": ("the disk did not give the file", "check the disk"),
+}
+"""What each reason of a refusal means, and what a person can do."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The counts of one scan. Everything here stays in the hospital."""
+
+    accepted: int
+    refused: dict[str, int]
+    patients: int
+    studies: int
+    series: int
+    size_bytes: int
+    reread: int
+    allowed: tuple[str, ...]
+    labels: dict[str, int] | None
+    """Images by label word; None where no labels were found."""
+    patients_by_label: dict[str, int]
+    without_label: int
+    listed_but_refused: int
+    listed_but_missing: int
+    scanners: dict[str, int]
+    modalities: dict[str, int]
+    sizes: dict[str, int]
+    frames: dict[str, int]
+    bits: dict[str, int]
+    photometric: dict[str, int]
+    transfer_syntaxes: dict[str, int]
+    spacing_mm: tuple[float, float] | None
+    """The smallest and the largest distance between rows."""
+    without_spacing: int
+    duplicates: list[tuple[Instance, Instance]] = field(repr=False)
+    """Pairs of images that are the same or nearly so, of one patient or of two."""
+
+    @property
+    def duplicates_between_patients(self) -> list[tuple[Instance, Instance]]:
+        """The pairs that belong to two patients: a copy, or one person under two names."""
+        return [pair for pair in self.duplicates if pair[0].patient != pair[1].patient]
+
+
+def scanner_of(instance: Instance) -> str:
+    """Name the machine of an image: manufacturer and model."""
+    return f"{instance.manufacturer} {instance.scanner}".strip() or "not stated"
+
+
+def summarise(index: Index, labels: Labels | None) -> Summary:
+    """Count what a scan found."""
+    accepted = index.accepted
+    words = labels.words if labels else {}
+    spacings = [instance.spacing_mm[-2] for instance in accepted if instance.spacing_mm]
+    return Summary(
+        accepted=len(accepted),
+        refused=_counted(refusal.reason for refusal in index.refused),
+        patients=len({instance.patient for instance in accepted}),
+        studies=len({instance.study_uid for instance in accepted if instance.study_uid}),
+        series=len({instance.series_uid for instance in accepted if instance.series_uid}),
+        size_bytes=sum(instance.size_bytes for instance in accepted),
+        reread=index.reread,
+        allowed=index.allowed,
+        labels=labels.counts() if labels else None,
+        patients_by_label=_counted(
+            word for _, word in {(i.patient, words[i.file]) for i in accepted if i.file in words}
+        ),
+        without_label=sum(instance.file not in words for instance in accepted) if labels else 0,
+        listed_but_refused=labels.listed_but_refused if labels else 0,
+        listed_but_missing=labels.listed_but_missing if labels else 0,
+        scanners=_counted(scanner_of(instance) for instance in accepted),
+        modalities=_counted(instance.modality or "not stated" for instance in accepted),
+        sizes=_counted(f"{instance.rows} × {instance.columns}" for instance in accepted),
+        frames=_counted(f"{i.frames} frames" if i.frames > 1 else "single image" for i in accepted),
+        bits=_counted(_bits(instance.bits) for instance in accepted),
+        photometric=_counted(instance.photometric or "not stated" for instance in accepted),
+        transfer_syntaxes=_counted(_syntax(instance.transfer_syntax) for instance in accepted),
+        spacing_mm=(min(spacings), max(spacings)) if spacings else None,
+        without_spacing=len(accepted) - len(spacings),
+        duplicates=near_duplicates(accepted, range(len(accepted))),
+    )
+
+
+def _counted(words: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(words).items(), key=lambda item: (-item[1], item[0])))
+
+
+def _bits(bits: str) -> str:
+    allocated, _, stored = bits.partition("/")
+    return f"{stored} bit" if allocated == stored else f"{stored} of {allocated} bit"
+
+
+def _syntax(syntax: str) -> str:
+    return UID(syntax).name if syntax.startswith("1.2.") else syntax

@@ -8,25 +8,25 @@ by round, so that a machine that slows down slows both; figures are ratios of me
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
-from measure import report
 
+from measure import report
 from wardround_client import networks
 from wardround_client.hospital import Hospital
 from wardround_common.study import Study
 from wardround_server.app import GridExchange
 from wardround_server.checkpoint import write_checkpoint
 from wardround_server.rounds import Event, RoundEnds, run_study
-from wardround_simulation.federation import Federation, Site, nodes, open_hospital, use_one_thread
+from wardround_simulation.federation import Federation, nodes, open_hospital, use_one_thread
 from wardround_simulation.grid import InProcessGrid
 from wardround_simulation.partition import cut
 from wardround_simulation.phantoms import CLASSES, SCANNERS, make_hospital
@@ -48,7 +48,7 @@ def study(hospitals: int, rounds: int) -> Study:
     return Study.model_validate(
         {
             "study": {"name": "benchmark", "task": "classification", "classes": list(CLASSES)},
-            "data": {"modalities": sorted({scanner.modality for scanner in SCANNERS}), "image_size": 64, "intensity": "range"},
+            "data": {"modalities": [SCANNERS[0].modality], "image_size": 64, "intensity": "range"},
             "model": {"network": "small-cnn"},
             "training": {
                 "strategy": "fedavg",
@@ -140,14 +140,20 @@ def speedup(federation: Federation, folder: Path) -> float:
         two.close()
 
 
-def seconds_to_first_round(study_file: Path, pool: Path, state: Path, out: Path) -> float:
+def seconds_to_first_round(federation: Federation, folder: Path) -> float:
     """Time the command from its start until it says that rounds begin."""
-    command = [sys.executable, "-m", "wardround_simulation.cli_main"]
-    del command
-    arguments = ["simulate", str(study_file), "--pool", str(pool), "--split", "10", "--state", str(state)]
+    file = folder / "study.toml"
+    file.write_text(tomli_w.dumps(federation.study.model_dump(mode="json", exclude_none=True)))
+    pool = federation.sites[0].sources[0].folder
+    count = str(len(federation.sites))
+    arguments = ["simulate", str(file), "--pool", str(pool), "--split", count, "--state", str(folder / "state")]
+    out = folder / "first-round"
+    shutil.rmtree(out, ignore_errors=True)
     began = time.perf_counter()
     process = subprocess.Popen(
-        ["wardround", *arguments, "--out", str(out), "--no-baselines"], stderr=subprocess.PIPE, text=True
+        [Path(sys.executable).with_name("wardround"), *arguments, "--out", str(out), "--no-baselines"],
+        stderr=subprocess.PIPE,
+        text=True,
     )
     if process.stderr is None:
         raise RuntimeError("the command has no output to read")
@@ -181,6 +187,8 @@ def main() -> None:
             figures[f"overhead_1_worker_{hospitals}"] = overhead(federation, folder)
             if hospitals == 10:
                 figures["speedup_2_workers"] = speedup(federation, folder)
+                times = [seconds_to_first_round(federation, folder) for _ in range(3)]
+                figures["first_round_s"] = statistics.median(times)
     report("simulation", figures, MEANINGS)
 
 

@@ -112,7 +112,8 @@ def train(
 def _optimiser(training: Training, network: nn.Module, round_number: int) -> torch.optim.Optimizer:
     rate = learning_rate(training, round_number)
     if training.optimiser == "adamw":
-        return torch.optim.AdamW(network.parameters(), rate, weight_decay=training.weight_decay)
+        # Its state is fresh in each round, so its memory is short.
+        return torch.optim.AdamW(network.parameters(), rate, betas=(0.9, 0.99), weight_decay=training.weight_decay)
     return torch.optim.SGD(network.parameters(), rate, momentum=training.momentum, weight_decay=training.weight_decay)
 
 

@@ -32,15 +32,16 @@ from wardround_common.errors import StudyError
 from wardround_common.study_faults import bad_toml, endless_numbers, faults_of, unreadable
 from wardround_common.study_template import example
 
-Network = Literal["small-cnn", "resnet18", "resnet50", "densenet121", "efficientnet-b0"]
+Network = Literal["tiny-cnn", "small-cnn", "resnet18", "resnet50", "densenet121", "efficientnet-b0"]
 Norm = Literal["group", "instance", "batch"]
-Strategy = Literal["fedavg", "fedprox", "fedadam", "fedyogi", "fedadagrad"]
+Strategy = Literal["fedavg", "fedavgm", "fedprox", "fedadam", "fedyogi", "fedadagrad"]
 Intensity = Literal["percentile", "window", "range"]
 Augmentation = Literal["flip", "shift", "rotate", "scale", "intensity"]
 
 ADAPTIVE = ("fedadam", "fedyogi", "fedadagrad")
 STRATEGY_KEYS: dict[str, tuple[str, ...]] = {
     "fedavg": (),
+    "fedavgm": ("server_learning_rate", "server_momentum"),
     "fedprox": ("proximal_mu",),
     "fedadam": ("server_learning_rate", "beta_1", "beta_2", "tau"),
     "fedyogi": ("server_learning_rate", "beta_1", "beta_2", "tau"),
@@ -142,6 +143,8 @@ class Training(Section):
     proximal_mu: Positive | None = None
     """fedprox only: the weight of half the squared distance to the round's first parameters."""
     server_learning_rate: Positive | None = None
+    server_momentum: Decay | None = None
+    """fedavgm only: how much of its last step the coordinator adds to the next."""
     beta_1: Decay | None = None
     beta_2: Decay | None = None
     tau: Positive | None = None

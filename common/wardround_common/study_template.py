@@ -39,6 +39,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "class_weights": [1.0, 3.0],
         "proximal_mu": 0.01,
         "server_learning_rate": 0.01,
+        "server_momentum": 0.8,
         "beta_1": 0.9,
         "beta_2": 0.99,
         "tau": 0.001,
@@ -65,10 +66,16 @@ REASONS: Mapping[tuple[str, str], str] = {
         "'percentile': 0.5 to 99.5 % become 0 to 1; 'window': the file's own window; 'range': minimum to maximum."
     ),
     ("data", "channels"): "1 for grey images; 3 for colour, where grey is repeated.",
-    ("model", "network"): "'small-cnn', 'resnet18', 'resnet50', 'densenet121' or 'efficientnet-b0'.",
+    (
+        "model",
+        "network",
+    ): "'tiny-cnn' (for dp-sgd), 'small-cnn', 'resnet18', 'resnet50', 'densenet121' or 'efficientnet-b0'.",
     ("model", "norm"): "'group' or 'instance'; 'batch' mixes patients, so that it is refused under dp-sgd.",
     ("model", "seed"): "Of the first parameters; the same seed gives the same start everywhere.",
-    ("training", "strategy"): "'fedavg'; 'fedprox' for hospitals that differ; 'fedadam', 'fedyogi', 'fedadagrad'.",
+    (
+        "training",
+        "strategy",
+    ): "'fedavg'; 'fedavgm' adds momentum; 'fedprox' for hospitals that differ; 'fedadam', 'fedyogi', 'fedadagrad'.",
     ("training", "rounds"): "How often the hospitals train and the coordinator averages.",
     (
         "training",
@@ -88,7 +95,8 @@ REASONS: Mapping[tuple[str, str], str] = {
         "One weight of the loss a class, stated here so that no hospital's class balance leaks; left out: all 1."
     ),
     ("training", "proximal_mu"): "fedprox only: how hard a hospital's model is held to the round's first parameters.",
-    ("training", "server_learning_rate"): "fedadam, fedyogi, fedadagrad only: the coordinator's step.",
+    ("training", "server_learning_rate"): "fedavgm, fedadam, fedyogi, fedadagrad only: the coordinator's step.",
+    ("training", "server_momentum"): "fedavgm only: how much of its last step the coordinator adds to the next.",
     ("training", "beta_1"): "fedadam, fedyogi, fedadagrad only: the memory of the mean update.",
     ("training", "beta_2"): "fedadam, fedyogi only: the memory of its square.",
     ("training", "tau"): "fedadam, fedyogi, fedadagrad only: the degree of adaptivity; smaller adapts more.",

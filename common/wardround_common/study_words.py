@@ -14,6 +14,7 @@ from wardround_common.study import DpSgd, Study
 NORMS = {"group": "group normalisation", "instance": "instance normalisation", "batch": "batch normalisation"}
 STRATEGIES = {
     "fedavg": "averages the hospitals' updates, weighted by their training images (FedAvg)",
+    "fedavgm": "averages the updates by training images and adds momentum (FedAvgM)",
     "fedprox": "averages the updates by training images; each hospital stays near the round's start (FedProx)",
     "fedadam": "feeds the average update to Adam (FedAdam)",
     "fedyogi": "feeds the average update to Yogi (FedYogi)",

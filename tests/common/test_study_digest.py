@@ -55,9 +55,10 @@ VECTOR_CANONICAL = (
     '"study":{"classes":["healthy","tumeur cérébrale"],"name":"vector-1","task":"classification"},'
     '"training":{"augmentations":[],"batch_size":32,"beta_1":null,"beta_2":null,"class_weights":null,'
     '"learning_rate":0.05,"local_epochs":1.0,"momentum":0.0,"optimiser":"sgd","proximal_mu":0.01,"rounds":40,'
-    '"schedule":"constant","server_learning_rate":null,"strategy":"fedprox","tau":null,"weight_decay":0.0}}'
+    '"schedule":"constant","server_learning_rate":null,"server_momentum":null,"strategy":"fedprox","tau":null,'
+    '"weight_decay":0.0}}'
 )
-VECTOR_DIGEST = "057fa552e6c0b331171bf405a9fa0b2e066b31e312a6b82bc0a8bbd63be03f31"
+VECTOR_DIGEST = "30debc0bb5e8385bc8661472ddef39c85bf2d3dfc372ae7626f07253970b4a1d"
 
 
 def test_the_digest_is_that_of_the_hand_written_canonical_form() -> None:

@@ -14,6 +14,7 @@ from wardround_server.averaging import WeightedSum, first_moments, next_model
 ADAPTIVE = {"server_learning_rate": 0.1, "beta_1": 0.9, "tau": 1e-3}
 STRATEGIES = {
     "fedavg": {},
+    "fedavgm": {"server_learning_rate": 0.1, "server_momentum": 0.9},
     "fedprox": {"proximal_mu": 0.1},
     "fedadam": {**ADAPTIVE, "beta_2": 0.99},
     "fedyogi": {**ADAPTIVE, "beta_2": 0.99},
@@ -66,6 +67,10 @@ def test_three_rounds_equal_the_paper_line_by_line(strategy: str) -> None:
         for i, d in enumerate(delta):
             if strategy in ("fedavg", "fedprox"):
                 x[i] += d
+                continue
+            if strategy == "fedavgm":
+                m[i] = 0.9 * m[i] + d
+                x[i] += 0.1 * m[i]
                 continue
             m[i] = 0.9 * m[i] + 0.1 * d
             if strategy == "fedadagrad":

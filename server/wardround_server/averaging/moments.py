@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """First and second moment of the mean updates, (parameters,) float64 each."""
+    """First and second moment of the mean updates, (parameters,) float64 each; FedAvgM's second one is empty."""
 
     first: NDArray[np.float64] = field(repr=False)
     second: NDArray[np.float64] = field(repr=False)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import tomli_w
 import torch
 
 from measure import report
@@ -150,11 +151,8 @@ def seconds_to_first_round(federation: Federation, folder: Path) -> float:
     out = folder / "first-round"
     shutil.rmtree(out, ignore_errors=True)
     began = time.perf_counter()
-    process = subprocess.Popen(
-        [Path(sys.executable).with_name("wardround"), *arguments, "--out", str(out), "--no-baselines"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = [Path(sys.executable).with_name("wardround"), *arguments, "--out", str(out), "--no-baselines"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     if process.stderr is None:
         raise RuntimeError("the command has no output to read")
     for line in process.stderr:

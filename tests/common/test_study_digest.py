@@ -91,7 +91,9 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
         "learning_rate": draw(amounts()),
     }
     for key in STRATEGY_KEYS[strategy]:
-        training[key] = draw(fractions(0.999)) if key.startswith("beta") else draw(amounts())
+        training[key] = (
+            draw(fractions(0.999)) if key.startswith("beta") or key == "server_momentum" else draw(amounts())
+        )
     if draw(st.booleans()):
         training["class_weights"] = [draw(amounts()) for _ in classes]
         training["weight_decay"] = draw(st.sampled_from([0.0, -0.0, 1e-4]))

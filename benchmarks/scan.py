@@ -1,0 +1,116 @@
+"""How fast a scan is, against a bare loop of ``pydicom.dcmread`` and ``pixel_array`` over the same files.
+
+Run with ``make bench-scan DATA=DIR``, for any folder of DICOM; without DIR it makes 600 files of its own in several
+transfer syntaxes. The loop keeps nothing. The scan checks each file, decodes it, looks for what identifies a patient,
+takes the digest and the likeness of its pixels and writes the index. Loop and scans take turns after a first round
+that warms the disk's cache; figures are ratios of medians. The loop skips what it cannot read, as the scan does.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+
+from measure import report
+from wardround_client.index import scan
+
+TURNS = 7
+MEANINGS = {
+    "scan_ratio_1_worker": "time of a first scan over the bare loop's, one worker (at most 1.3)",
+    "scan_ratio_2_workers": "the same with two workers",
+    "rescan_ratio": "time of a second scan, nothing changed, over the bare loop's",
+    "loop_files_per_s": "files that the bare loop reads in a second",
+    "files": "files in the folder",
+}
+
+
+def main(folder: Path) -> None:
+    """Measure in turns, print the table and write the figures."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    readable = bare_loop(files)
+    loop: list[float] = []
+    one: list[float] = []
+    two: list[float] = []
+    again: list[float] = []
+    for turn in range(TURNS + 1):
+        with tempfile.TemporaryDirectory() as state:
+            first, second = Path(state) / "1", Path(state) / "2"
+            times = (
+                seconds(bare_loop, readable),
+                seconds(scan, folder, state=first, workers=1),
+                seconds(scan, folder, state=second, workers=2),
+                seconds(scan, folder, state=first, workers=1),
+            )
+        if turn:  # the first turn warms the cache and starts the readers
+            for kept, spent in zip((loop, one, two, again), times, strict=True):
+                kept.append(spent)
+    bare = statistics.median(loop)
+    figures = {
+        "scan_ratio_1_worker": statistics.median(one) / bare,
+        "scan_ratio_2_workers": statistics.median(two) / bare,
+        "rescan_ratio": statistics.median(again) / bare,
+        "loop_files_per_s": len(readable) / bare,
+        "files": float(len(files)),
+    }
+    report("scan", figures, MEANINGS)
+
+
+def bare_loop(files: list[Path]) -> list[Path]:
+    """Read and decode each file, keep nothing, and give those that could be read."""
+    readable = []
+    for file in files:
+        try:
+            pydicom.dcmread(file).pixel_array  # noqa: B018  # reading it is what is measured
+        except Exception:  # noqa: BLE001, S112  # whatever pydicom cannot read is not part of the comparison
+            continue
+        readable.append(file)
+    return readable
+
+
+def seconds(work: Callable[..., object], *arguments: object, **more: object) -> float:
+    """Time one run."""
+    began = time.perf_counter()
+    work(*arguments, **more)
+    return time.perf_counter() - began
+
+
+def make_files(folder: Path) -> None:
+    """Make 600 images of 128 px: half plain, a quarter RLE, a quarter JPEG 2000."""
+    rng = np.random.default_rng(0)
+    shades = np.linspace(0, 3000, 128)[:, None] + np.linspace(0, 900, 128)
+    for number in range(600):
+        made = pydicom.Dataset()
+        made.file_meta = pydicom.dataset.FileMetaDataset()
+        made.file_meta.TransferSyntaxUID = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)[number % 2]
+        made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = pydicom.uid.MRImageStorage
+        made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+        made.StudyInstanceUID, made.SeriesInstanceUID = pydicom.uid.generate_uid(), pydicom.uid.generate_uid()
+        made.PatientID = made.PatientName = f"P{number // 4}"
+        made.PatientIdentityRemoved, made.Modality, made.Manufacturer = "YES", "MR", "Benchmark"
+        made.PixelSpacing = [1, 1]
+        pixels = (shades + rng.normal(0, 60, (128, 128))).clip(0, 4095).astype(np.uint16)
+        made.set_pixel_data(pixels, "MONOCHROME2", 12)
+        if number % 4 == 2:
+            made.compress(RLELossless)
+        elif number % 4 == 3:
+            made.compress(JPEG2000Lossless)
+        made.save_as(folder / f"{number:04d}.dcm", enforce_file_format=True)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    if len(sys.argv) > 1:
+        main(Path(sys.argv[1]))
+    else:
+        with tempfile.TemporaryDirectory() as made:
+            make_files(Path(made))
+            main(Path(made))

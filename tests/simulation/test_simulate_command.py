@@ -1,0 +1,157 @@
+"""``wardround simulate`` as a person meets it: wrong input gets a message and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tomli_w
+from test_run import model, phantom_study
+
+from wardround_common import cli
+from wardround_common.study import Study
+
+COMMAND = Path(sys.executable).with_name("wardround")
+
+
+def write(path: Path, of: Study) -> Path:
+    path.write_text(tomli_w.dumps(of.model_dump(mode="json", exclude_none=True)))
+    return path
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+    monkeypatch.setattr(sys, "argv", ["wardround", *map(str, arguments)])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("rounds", "roundz", "did you mean 'rounds'"),
+        ('"small-cnn"', '"alexnet"', "small-cnn"),
+        ("[training]", "[trainin]", "did you mean"),
+    ],
+)
+def test_a_wrong_study_ends_with_3_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    file = write(tmp_path / "study.toml", phantom_study())
+    file.write_text(file.read_text().replace(old, new, 1))
+    assert typed(monkeypatch, "simulate", file, "--hospitals", tmp_path / "nowhere") == 3
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "either --hospitals or --pool"),
+        (["--hospitals", "x", "--pool", "y"], "either --hospitals or --pool"),
+        (["--hospitals", "nowhere"], "cannot be read"),
+        (["--hospitals", "empty"], "no sub-folder"),
+        (["--hospitals", "nobody"], "hospital a"),
+        (["--hospitals", "reserved"], "cannot be called 'all'"),
+        (["--pool", "empty", "--split", "3"], "labels"),
+        (["--hospitals", "good", "--allow", "everything"], "no finding 'everything'"),
+        (["--hospitals", "good", "--label-attribute", "NoSuchWord"], "NoSuchWord"),
+        (["--hospitals", "good", "--labels", "other.csv"], "other.csv"),
+    ],
+)
+def test_wrong_data_ends_with_4_and_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    hospitals: Path,
+    arguments: list[str],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "nobody" / "a").mkdir(parents=True)
+    (tmp_path / "reserved" / "all").mkdir(parents=True)
+    (tmp_path / "good").symlink_to(hospitals)
+    file = write(tmp_path / "study.toml", phantom_study())
+    assert typed(monkeypatch, "simulate", file, "--state", tmp_path / "state", "--workers", "1", *arguments) == 4
+    said = " ".join(capsys.readouterr().err.split())
+    assert says in said
+    assert "→" in said
+    assert "Traceback" not in said
+
+
+def test_a_hospital_with_too_few_patients_for_delta_is_a_privacy_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, hospitals: Path
+) -> None:
+    of = phantom_study(privacy={"mechanism": "dp-sgd", "epsilon": 8.0, "delta": 0.5, "clip_norm": 1.0})
+    file = write(tmp_path / "study.toml", of)
+    out = ["--out", tmp_path / "run", "--state", tmp_path / "state", "--workers", "1"]
+    assert typed(monkeypatch, "simulate", file, "--hospitals", hospitals, *out) == 5
+    assert "no protection" in capsys.readouterr().err
+
+
+def test_a_seed_on_the_command_line_is_part_of_the_study_that_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hospitals: Path, state: Path
+) -> None:
+    file = write(tmp_path / "study.toml", phantom_study())
+    common = ["simulate", file, "--hospitals", hospitals, "--state", state, "--no-baselines", "--workers", "1"]
+    assert typed(monkeypatch, *common, "--seed", "5", "--out", tmp_path / "five") == 0
+    kept = tmp_path / "five" / "study.toml"
+    assert "seed = 5" in kept.read_text()
+    again = ["simulate", kept, *common[2:]]
+    assert typed(monkeypatch, *again, "--out", tmp_path / "again") == 0
+    assert model(tmp_path / "five") == model(tmp_path / "again")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_a_command_that_is_stopped_goes_on_to_the_same_model(tmp_path: Path, hospitals: Path, end: int) -> None:
+    file = write(tmp_path / "study.toml", phantom_study(training={"rounds": 60}))
+    arguments = [COMMAND, "simulate", file, "--hospitals", hospitals, "--state", tmp_path / "state", "--no-baselines"]
+    process = subprocess.Popen([*arguments, "--out", tmp_path / "broken"], stderr=subprocess.PIPE, text=True)
+    checkpoint = tmp_path / "broken" / "checkpoint"
+    until = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    os.kill(process.pid, end)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == (130 if end == signal.SIGINT else -signal.SIGKILL)
+    assert "Traceback" not in said
+    if end == signal.SIGINT:
+        assert "--resume goes on" in " ".join(said.split())
+    assert run(*arguments, "--out", tmp_path / "broken", "--resume").returncode == 0
+    assert run(*arguments, "--out", tmp_path / "whole").returncode == 0
+    assert model(tmp_path / "broken") == model(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_is_said_and_the_last_round_is_kept(tmp_path: Path, hospitals: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small).returncode:
+        pytest.skip("a small disk can be mounted by root only")
+    file = write(tmp_path / "study.toml", phantom_study(training={"rounds": 4}))
+    simulate = [COMMAND, "simulate", file, "--hospitals", hospitals, "--state", tmp_path / "state", "--no-baselines"]
+    try:
+        (small / "filler").write_bytes(bytes(500_000))  # leaves room for one checkpoint of 0.4 MB and not for two
+        ended = run(*simulate, "--out", small / "run")
+        assert ended.returncode == 7
+        assert "the disk is full" in ended.stderr
+        assert "Traceback" not in ended.stderr
+        (small / "filler").unlink()
+        assert run("mount", "-o", "remount,size=20m", small).returncode == 0
+        assert run(*simulate, "--out", small / "run", "--resume").returncode == 0
+        assert run(*simulate, "--out", tmp_path / "whole").returncode == 0
+        assert model(small / "run") == model(tmp_path / "whole")
+    finally:
+        run("umount", small)
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

@@ -73,6 +73,8 @@ def read_in_processes(folder: Path, files: Iterable[str], *, workers: int) -> It
                 line = b"" if late else _pipe(reader.process.stdout).readline()
                 reader.batch = []
                 if line.endswith(b"\n"):
+                    if batches:  # it reads on while this process writes down what it said
+                        reader.send(folder, batches.popleft())
                     yield from zip(batch, json.loads(line), strict=True)
                     continue
                 reader.end()

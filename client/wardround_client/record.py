@@ -29,12 +29,12 @@ from wardround_client.images.attributes import (
 from wardround_client.images.dicom import READ_BY_PYTHON, Stored, frames_of, parse, refusing, stored_pixels
 from wardround_client.images.frames import spacing_of
 from wardround_client.images.nifti import nifti_volume
-from wardround_client.images.picture import picture_pixels
+from wardround_client.images.picture import is_one_bit_png, picture_pixels
 from wardround_client.images.source import kind_of, read_bytes
 from wardround_client.instance import Instance, Refusal
 from wardround_common.errors import ImageRefused
 
-READER = f"3 pydicom {pydicom_version}"
+READER = f"1 pydicom {pydicom_version}"
 """The version of all that decides a record; an index made by another one is read again."""
 
 
@@ -83,6 +83,8 @@ def _read(folder: Path, file: str, *, codecs: bool) -> Record:
         with refusing("unreadable", "the attributes cannot be read", where=file):
             findings = deidentification.check(dataset)
             return Record(_dicom_instance(file, dataset, stored, len(data)), findings)
+    if is_one_bit_png(data):
+        raise ImageRefused("mask", "one bit a pixel is an outline or a mask, not an image", where=file)
     if not codecs:
         raise CodecNeededError
     if kind == "picture":

@@ -6,6 +6,7 @@ raises becomes an :class:`ImageRefused` whose words are ours.
 
 from __future__ import annotations
 
+import logging
 import struct
 import warnings
 import zlib
@@ -21,11 +22,11 @@ from pydicom.errors import BytesLengthException
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import as_pixel_options
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    RLELossless,
 )
 
 from wardround_client.images.attributes import (
@@ -44,18 +45,19 @@ from wardround_client.images.attributes import (
 from wardround_client.images.source import LARGEST_FILE_BYTES, PREAMBLE, check_pixel_count
 from wardround_common.errors import ImageRefused
 
+# pydicom logs attribute values that it finds odd, a patient's name among them: no log may hold those.
+logging.getLogger("pydicom").addFilter(lambda _: False)
+
 Stored = NDArray[Any]
 """((frames,) rows, columns (, samples)), as integers or floats, before any rescale or window."""
 
 _PIXEL_DATA = tag("PixelData")
 PIXEL_TAGS = (_PIXEL_DATA, tag("FloatPixelData"), tag("DoubleFloatPixelData"))
-_ENCRYPTED_ATTRIBUTES = 0x04000500
+_ENCRYPTED_ATTRIBUTES = tag("EncryptedAttributesSequence")
+_SOP_CLASS = tag("SOPClassUID")
 _GREY = ("MONOCHROME1", "MONOCHROME2")
-COLOUR = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
-READ_BY_PYTHON = frozenset(
-    str(uid).encode() for uid in (*_PLAIN, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, RLELossless)
-)
+READ_BY_PYTHON = frozenset(str(uid).encode() for uid in (*_PLAIN, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian))
 
 
 def parse(data: bytes, *, where: str) -> FileDataset:
@@ -99,10 +101,11 @@ def stored_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str]:
     Raises:
         ImageRefused: ``truncated`` or ``codec``.
     """
-    plain = _plain_pixels(dataset)
+    with refusing("unreadable", "the attributes of the pixels cannot be read", where=where):
+        syntax = dataset.file_meta.TransferSyntaxUID
+        plain = _plain_pixels(dataset)
     if plain is not None:
         return plain
-    syntax = dataset.file_meta.TransferSyntaxUID
     with refusing("codec", "the pixels cannot be decoded", where=where):
         try:
             decoder = get_decoder(syntax)
@@ -132,8 +135,11 @@ def refusing(reason: str, what: str, *, where: str) -> Iterator[None]:
         raise ImageRefused("too-large", "there is not enough memory to read the file", where=where) from None
     except (EOFError, BytesLengthException, struct.error):
         raise ImageRefused("truncated", f"{what}: the file is cut off or damaged", where=where) from None
-    except Exception as error:  # noqa: BLE001  # a hostile file makes pydicom and its decoders raise nearly anything
-        raise ImageRefused(reason, f"{what} ({type(error).__name__})", where=where) from None
+    except BaseException as error:
+        # A hostile file makes pydicom and its decoders raise nearly anything, a decoder in Rust even a panic.
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise ImageRefused(reason, f"{what} ({type(error).__name__})", where=where) from None
+        raise
 
 
 def _plain_pixels(dataset: FileDataset) -> tuple[Stored, str] | None:
@@ -173,8 +179,11 @@ def _check_length(dataset: Dataset, *, where: str) -> None:
 
 def _check_inflated_size(data: bytes, *, where: str) -> None:
     """Refuse a deflated data set that grows beyond the limit, since pydicom would inflate it whole."""
-    # File Meta Information Group Length (0002,0000) is the first element: 4 bytes tag, 4 bytes VR and length, 4 value.
-    start = PREAMBLE + 12 + int.from_bytes(data[PREAMBLE + 8 : PREAMBLE + 12], "little")
+    start = PREAMBLE
+    while data[start : start + 2] == b"\x02\0":  # past the file meta information, which is never deflated
+        long_form = data[start + 4 : start + 6] in (b"OB", b"UN", b"UT")
+        length = data[start + 8 : start + 12] if long_form else data[start + 6 : start + 8]
+        start += (12 if long_form else 8) + int.from_bytes(length, "little")
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     size, rest = 0, data[start:]
     while rest and size <= LARGEST_FILE_BYTES:
@@ -185,5 +194,5 @@ def _check_inflated_size(data: bytes, *, where: str) -> None:
 
 
 def _is_cut_off(dataset: Dataset) -> bool:
-    # An image whose header stops early still says that it has rows.
-    return "Rows" in dataset or ("SOPClassUID" not in dataset and "SOPInstanceUID" not in dataset)
+    # An object of an image's class has pixels, unless its file ends too soon.
+    return "Rows" in dataset or "Image Storage" in UID(text(dataset, _SOP_CLASS)).name

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,13 +54,25 @@ def colour(dataset: Dataset, stored: Stored, photometric: str, *, voi: bool, whe
         ImageRefused: ``colour-space``: what is decoded is neither RGB nor a palette.
     """
     if photometric == "PALETTE COLOR" and dataset.get("SamplesPerPixel") == 1:
-        rgb = apply_color_lut(stored, dataset)[..., :3]
-        full = np.iinfo(rgb.dtype).max
+        rgb, full = _through_palette(dataset, stored)
     elif photometric == "RGB" and stored.ndim >= 3 and stored.shape[-1] == 3:
         rgb, full = stored, 2 ** int(dataset.get("BitsStored") or dataset.BitsAllocated) - 1
     else:
         raise ImageRefused("colour-space", "its photometric interpretation is not one that is read", where=where)
     return rgb.astype(np.float32) / np.float32(full if voi else 1)
+
+
+def _through_palette(dataset: Dataset, stored: Stored) -> tuple[Stored, int]:
+    if "RedPaletteColorLookupTableData" not in dataset:  # segmented tables (PS3.3 C.7.9.2)
+        rgb = apply_color_lut(stored, dataset)[..., :3]
+        return rgb, int(np.iinfo(rgb.dtype).max)
+    channels = []
+    for name in ("Red", "Green", "Blue"):
+        count, first, bits = (int(n) for n in dataset[f"{name}PaletteColorLookupTableDescriptor"].value)
+        entries = _entries(dataset, dataset[f"{name}PaletteColorLookupTableData"].value, count or _UINT16)
+        channels.append(entries[np.clip(stored.astype(np.int64) - first, 0, len(entries) - 1)])
+    rgb = np.stack(channels, axis=-1)
+    return rgb, 255 if bits <= 8 and rgb.max() <= 255 else _UINT16 - 1
 
 
 def _modality(dataset: Dataset, frame: int, stored: Stored) -> Values:
@@ -149,10 +160,14 @@ def _lut(dataset: Dataset, sequence: str, *, signed: bool) -> tuple[int, Values]
     count, first = int(descriptor[0]) or _UINT16, int(descriptor[1])
     if signed and first >= _UINT16 // 2:
         first -= _UINT16
+    entries = _entries(dataset, data, count)
+    return (first, entries) if entries.size else None
+
+
+def _entries(dataset: Dataset, data: object, count: int) -> Values:
     if isinstance(data, bytes):
         data = np.frombuffer(data, "u1" if len(data) < 2 * count else _byte_order(dataset) + "u2")
-    entries: NDArray[Any] = np.atleast_1d(np.asarray(data, np.float32))[:count]
-    return (first, entries) if entries.size else None
+    return np.atleast_1d(np.asarray(data, np.float32))[:count]
 
 
 def _byte_order(dataset: Dataset) -> str:

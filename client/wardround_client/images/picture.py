@@ -14,6 +14,11 @@ from wardround_common.errors import ImageRefused
 FORMATS = ("PNG", "JPEG", "TIFF")
 
 
+def is_one_bit_png(data: bytes) -> bool:
+    """Tell from its header (PNG 11.2.1) that a picture has one bit a pixel, as masks beside images have."""
+    return data.startswith(b"\x89PNG") and data[12:16] == b"IHDR" and data[24:26] == b"\x01\0"
+
+
 def picture_pixels(data: bytes, *, where: str) -> tuple[Stored, str]:
     """Decode a picture to ((frames,) rows, columns (, 3)) and name its format.
 

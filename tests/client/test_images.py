@@ -1,0 +1,246 @@
+"""One door in, one form out: what a pixel value means, whatever the file's format."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image as Pillow
+from pydicom import dcmread
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+)
+
+from tiny_dicom import RAMP, item, save, tiny
+from wardround_client.images import decode, read_image
+from wardround_client.images.dicom import parse, stored_pixels
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_uncompressed_syntaxes_give_the_same_pixels(tmp_path: Path, syntax: str) -> None:
+    pixels = RAMP.astype(">u2") if syntax == ExplicitVRBigEndian else RAMP
+    np.testing.assert_array_equal(decode(save(tiny(pixels, syntax=syntax), tmp_path / "a")), RAMP)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
+def test_lossless_codecs_give_the_same_pixels(tmp_path: Path, syntax: str) -> None:
+    pixels = np.arange(64 * 48, dtype=np.uint16).reshape(64, 48) % 4000
+    made = tiny(pixels)
+    made.compress(syntax)
+    np.testing.assert_array_equal(decode(save(made, tmp_path / "a")), pixels)
+
+
+def test_rescale_gives_the_modality_values(tmp_path: Path) -> None:
+    image = read_image(save(tiny(RescaleSlope=2, RescaleIntercept=-1024), tmp_path / "a"))
+    assert image.pixels.dtype == np.float32
+    np.testing.assert_array_equal(image.pixels, RAMP[None] * 2.0 - 1024)
+
+
+def test_a_slope_of_zero_does_not_erase_the_image(tmp_path: Path) -> None:
+    image = read_image(save(tiny(RescaleSlope=0, RescaleIntercept=0), tmp_path / "a"))
+    np.testing.assert_array_equal(image.pixels, RAMP[None])
+
+
+def test_a_modality_table_maps_and_clamps(tmp_path: Path) -> None:
+    table = item(LUTDescriptor=[4, 3, 16], LUTData=[100, 200, 300, 400])
+    made = tiny(ModalityLUTSequence=[table])
+    made.ModalityLUTSequence[0]["LUTDescriptor"].VR = "US"
+    made.ModalityLUTSequence[0]["LUTData"].VR = "US"
+    image = read_image(save(made, tmp_path / "a"))
+    np.testing.assert_array_equal(image.pixels.ravel(), [100] * 4 + [200, 300] + [400] * 6)
+
+
+def test_a_negative_is_turned_so_that_larger_is_brighter(tmp_path: Path) -> None:
+    made = tiny(PhotometricInterpretation="MONOCHROME1", BitsStored=10, HighBit=9)
+    np.testing.assert_array_equal(read_image(save(made, tmp_path / "a")).pixels, 1023.0 - RAMP[None])
+
+
+def test_a_signed_negative_is_turned_about_its_own_range(tmp_path: Path) -> None:
+    pixels = RAMP.astype(np.int16) - 5
+    made = tiny(pixels, PhotometricInterpretation="MONOCHROME1", BitsStored=12, HighBit=11)
+    np.testing.assert_array_equal(read_image(save(made, tmp_path / "a")).pixels, -1.0 - pixels[None])
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_takes_the_smallest_valid_value(tmp_path: Path, photometric: str) -> None:
+    made = tiny(PixelPaddingValue=0, PixelPaddingRangeLimit=2, PhotometricInterpretation=photometric)
+    made["PixelPaddingValue"].VR = made["PixelPaddingRangeLimit"].VR = "US"
+    values = read_image(save(made, tmp_path / "a")).pixels.ravel()
+    assert set(values[:3]) == {values[3:].min()}
+
+
+def test_padding_stored_with_the_wrong_sign_is_still_padding(tmp_path: Path) -> None:
+    made = tiny(np.array([[-2000, 0], [10, 20]], np.int16), PixelPaddingValue=65536 - 2000)
+    made["PixelPaddingValue"].VR = "US"
+    np.testing.assert_array_equal(read_image(save(made, tmp_path / "a")).pixels.ravel(), [0, 0, 10, 20])
+
+
+def test_an_image_that_is_all_padding_stays(tmp_path: Path) -> None:
+    made = tiny(np.zeros((2, 2), np.uint16), PixelPaddingValue=0)
+    made["PixelPaddingValue"].VR = "US"
+    assert not read_image(save(made, tmp_path / "a")).pixels.any()
+
+
+def test_the_linear_window_is_that_of_the_standard(tmp_path: Path) -> None:
+    """PS3.3 C.11.2.1.2.1, from its pseudo-code, with the output range 0 to 1."""
+    made = tiny(WindowCenter=[6, 100], WindowWidth=[5, 1])
+    expected = [0 if x <= 3.5 else 1 if x > 7.5 else (x - 5.5) / 4 + 0.5 for x in range(12)]
+    np.testing.assert_allclose(read_image(save(made, tmp_path / "a"), voi=True).pixels.ravel(), expected, atol=1e-6)
+
+
+def test_the_exact_and_the_sigmoid_window_are_those_of_the_standard(tmp_path: Path) -> None:
+    made = tiny(WindowCenter=6, WindowWidth=4, VOILUTFunction="LINEAR_EXACT")
+    expected = np.clip((np.arange(12) - 6) / 4 + 0.5, 0, 1)
+    np.testing.assert_allclose(read_image(save(made, tmp_path / "a"), voi=True).pixels.ravel(), expected, atol=1e-6)
+    made.VOILUTFunction = "SIGMOID"
+    expected = 1 / (1 + np.exp(-4 * (np.arange(12) - 6) / 4))
+    np.testing.assert_allclose(read_image(save(made, tmp_path / "a"), voi=True).pixels.ravel(), expected, atol=1e-6)
+
+
+def test_the_window_applies_to_modality_values(tmp_path: Path) -> None:
+    made = tiny(RescaleSlope=10, RescaleIntercept=-50, WindowCenter=0, WindowWidth=20, VOILUTFunction="LINEAR_EXACT")
+    expected = np.clip((np.arange(12) * 10 - 50) / 20 + 0.5, 0, 1)
+    np.testing.assert_allclose(read_image(save(made, tmp_path / "a"), voi=True).pixels.ravel(), expected, atol=1e-6)
+
+
+def test_a_voi_table_comes_before_a_window(tmp_path: Path) -> None:
+    made = tiny(WindowCenter=6, WindowWidth=4, VOILUTSequence=[item(LUTDescriptor=[3, 2, 8], LUTData=[0, 128, 255])])
+    made.VOILUTSequence[0]["LUTDescriptor"].VR = made.VOILUTSequence[0]["LUTData"].VR = "US"
+    values = read_image(save(made, tmp_path / "a"), voi=True).pixels.ravel()
+    np.testing.assert_allclose(values, [0, 0, 0, 128 / 255] + [1] * 8, atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [0, -3, ""])
+def test_a_window_that_means_nothing_gives_way_to_the_image_s_range(tmp_path: Path, width: object) -> None:
+    made = tiny(WindowCenter=6, WindowWidth=width)
+    np.testing.assert_allclose(
+        read_image(save(made, tmp_path / "a"), voi=True).pixels.ravel(), np.arange(12) / 11, atol=1e-6
+    )
+
+
+def test_an_image_of_one_value_has_no_range_to_divide_by(tmp_path: Path) -> None:
+    assert np.isfinite(read_image(save(tiny(np.full((3, 3), 7, np.uint8)), tmp_path / "a"), voi=True).pixels).all()
+
+
+def test_colour_becomes_three_channels(tmp_path: Path) -> None:
+    pixels = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)
+    path = save(tiny(pixels), tmp_path / "a")
+    np.testing.assert_array_equal(read_image(path).pixels, np.moveaxis(pixels, -1, 0))
+    np.testing.assert_allclose(read_image(path, voi=True).pixels, np.moveaxis(pixels, -1, 0) / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_a_palette_becomes_red_green_blue_in_either_byte_order(tmp_path: Path, big_endian: bool) -> None:
+    """pydicom 3.0 reads palette data of big-endian files in the wrong byte order."""
+    order = ">" if big_endian else "<"
+    syntax = ExplicitVRBigEndian if big_endian else ExplicitVRLittleEndian
+    made = tiny(np.array([[0, 1], [2, 3]], np.uint8), syntax=syntax, PhotometricInterpretation="PALETTE COLOR")
+    for name, entries in {"Red": [0, 0x1000, 7, 9], "Green": [1, 2, 3, 4], "Blue": [0, 0, 0, 0xFFFF]}.items():
+        setattr(made, f"{name}PaletteColorLookupTableDescriptor", [4, 0, 16])
+        made[f"{name}PaletteColorLookupTableDescriptor"].VR = "US"
+        setattr(made, f"{name}PaletteColorLookupTableData", np.array(entries, order + "u2").tobytes())
+    red, green, blue = read_image(save(made, tmp_path / "a")).pixels
+    assert red.ravel().tolist() == [0, 0x1000, 7, 9]
+    assert green.ravel().tolist() == [1, 2, 3, 4]
+    assert blue.ravel().tolist() == [0, 0, 0, 0xFFFF]
+
+
+def test_frames_become_depth_and_may_each_have_their_own_rescale(tmp_path: Path) -> None:
+    frames = np.stack([RAMP, RAMP])
+    groups = [
+        item(
+            PixelValueTransformationSequence=[item(RescaleSlope=slope, RescaleIntercept=0, RescaleType="US")],
+            PlanePositionSequence=[item(ImagePositionPatient=[0, 0, 3 * slope])],
+        )
+        for slope in (1, 2)
+    ]
+    shared = item(PixelMeasuresSequence=[item(PixelSpacing=[0.5, 0.25], SliceThickness=9)])
+    made = tiny(frames, PerFrameFunctionalGroupsSequence=groups, SharedFunctionalGroupsSequence=[shared])
+    image = read_image(save(made, tmp_path / "a"))
+    np.testing.assert_array_equal(image.pixels, np.stack([RAMP, RAMP * 2.0])[None])
+    assert image.spacing_mm == (3.0, 0.5, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "spacing"),
+    [
+        ({"PixelSpacing": [0.5, 0.25]}, (0.5, 0.25)),
+        ({"ImagerPixelSpacing": [0.2, 0.2], "EstimatedRadiographicMagnificationFactor": 2}, (0.1, 0.1)),
+        ({"PixelSpacing": [0, 0]}, None),
+        ({}, None),
+    ],
+)
+def test_spacing_is_what_the_file_says(
+    tmp_path: Path, attributes: dict[str, object], spacing: tuple[float, ...] | None
+) -> None:
+    assert read_image(save(tiny(**attributes), tmp_path / "a")).spacing_mm == spacing
+
+
+def test_float_pixels_are_read_and_what_is_no_number_becomes_the_smallest(tmp_path: Path) -> None:
+    made = tiny()
+    del made.PixelData
+    made.BitsAllocated = 32
+    for word in ("BitsStored", "HighBit", "PixelRepresentation"):
+        delattr(made, word)
+    made.FloatPixelData = np.array([[1.5, np.nan], [np.inf, -2]], np.float32).tobytes()
+    made.Rows, made.Columns = 2, 2
+    assert read_image(save(made, tmp_path / "a")).pixels.ravel().tolist() == [1.5, -2, -2, -2]
+
+
+@given(
+    pixels=arrays(np.uint16, st.tuples(st.integers(1, 4), st.integers(1, 5))),
+    bits=st.integers(1, 16),
+    signed=st.booleans(),
+    frames=st.integers(1, 2),
+)
+def test_the_short_way_gives_the_pixels_of_the_long_one(
+    pixels: np.ndarray, bits: int, signed: bool, frames: int
+) -> None:
+    if frames > 1:
+        pixels = np.stack([pixels] * frames)
+    made = tiny(pixels.view(np.int16) if signed else pixels, BitsStored=bits, HighBit=bits - 1)
+    file = BytesIO()
+    made.save_as(file, enforce_file_format=False)
+    short, _ = stored_pixels(parse(file.getvalue(), where=""), where="")
+    file.seek(0)
+    long = dcmread(file).pixel_array
+    assert short.dtype == long.dtype
+    assert short.tobytes() == long.tobytes()
+
+
+@pytest.mark.parametrize(("mode", "name"), [("L", "a.png"), ("L", "a.tif"), ("I;16", "b.png"), ("RGB", "c.png")])
+def test_pictures_come_in_by_the_same_door(tmp_path: Path, mode: str, name: str) -> None:
+    made = {"L": RAMP.astype(np.uint8), "I;16": RAMP * 1000, "RGB": np.stack([RAMP.astype(np.uint8)] * 3, -1)}[mode]
+    Pillow.fromarray(made).save(tmp_path / name)
+    image = read_image(tmp_path / name)
+    np.testing.assert_array_equal(image.pixels, np.moveaxis(made, -1, 0) if mode == "RGB" else made[None])
+    assert image.spacing_mm is None
+
+
+def test_a_format_is_told_by_its_bytes_not_by_its_name(tmp_path: Path) -> None:
+    Pillow.fromarray(RAMP.astype(np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "a.dcm")
+    assert read_image(tmp_path / "a.dcm").pixels.shape == (1, 3, 4)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_a_nifti_volume_lies_as_dicom_slices_do(tmp_path: Path, name: str) -> None:
+    values = np.zeros((4, 3, 2), np.float32)  # (right to left, ...) as the affine says: x grows to the left
+    values[3, 0, 1] = 5  # leftmost, furthest back, upper slice
+    affine = np.diag([-2.0, 3.0, 4.0, 1.0])
+    nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / name)
+    image = read_image(tmp_path / name)
+    assert image.pixels.shape == (1, 2, 3, 4)
+    assert image.spacing_mm == (4.0, 3.0, 2.0)
+    assert image.pixels[0, 1, 2, 3] == 5

@@ -1,0 +1,176 @@
+"""What is no image, or a damaged one, is refused with a reason; nothing is loaded that is too large, nothing waits."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+
+from tiny_dicom import RAMP, item, save, tiny
+from wardround_client.images import read_image
+from wardround_client.images.source import LARGEST_FILE_BYTES, kind_of
+from wardround_common.errors import ImageRefused
+
+
+def reason_of(path: Path) -> str:
+    with pytest.raises(ImageRefused) as refused:
+        read_image(path)
+    return refused.value.reason
+
+
+def test_a_file_of_no_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    assert reason_of(tmp_path / "a") == "empty"
+
+
+def test_a_file_of_three_gigabytes_is_not_loaded(tmp_path: Path) -> None:
+    save(tiny(), tmp_path / "a")
+    os.truncate(tmp_path / "a", 3 * LARGEST_FILE_BYTES)
+    assert reason_of(tmp_path / "a") == "too-large"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a")
+    assert reason_of(tmp_path / "a") == "not-a-file"
+
+
+def test_a_folder_a_missing_file_and_a_link_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert reason_of(tmp_path) == "not-a-file"
+    assert reason_of(tmp_path / "no") == "vanished"
+    assert reason_of(tmp_path / "loop") == "link-loop"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    save(tiny(), tmp_path / "a").chmod(0)
+    assert reason_of(tmp_path / "a") == "permission"
+
+
+@pytest.mark.parametrize("part", [140, 300, 600, -4])
+def test_a_truncated_file(tmp_path: Path, part: int) -> None:
+    path = save(tiny(np.zeros((20, 20), np.uint16)), tmp_path / "a")
+    os.truncate(path, part if part > 0 else path.stat().st_size + part)
+    assert reason_of(path) in ("truncated", "unreadable", "no-image")
+
+
+def test_pixels_that_are_cut_off_are_said_to_be(tmp_path: Path) -> None:
+    assert reason_of(save(tiny(PixelData=RAMP.tobytes()[:-2]), tmp_path / "a")) == "truncated"
+
+
+def test_an_object_without_pixels(tmp_path: Path) -> None:
+    made = tiny(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11")  # Basic Text SR
+    for word in ("PixelData", "Rows", "Columns"):
+        delattr(made, word)
+    assert reason_of(save(made, tmp_path / "a")) == "no-image"
+
+
+def test_encrypted_attributes_without_pixels(tmp_path: Path) -> None:
+    made = tiny(EncryptedAttributesSequence=[item(EncryptedContent=b"1234")])
+    del made.PixelData
+    assert reason_of(save(made, tmp_path / "a")) == "encrypted"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"Salted__12345678", b"age-encryption.org/v1\n", b"\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03\xa0\x80"],
+    ids=["openssl", "age", "DICOM secure file"],
+)
+def test_an_encrypted_file(tmp_path: Path, start: bytes) -> None:
+    (tmp_path / "a").write_bytes(start + os.urandom(500))
+    assert reason_of(tmp_path / "a") == "encrypted"
+
+
+def test_a_data_set_without_preamble(tmp_path: Path) -> None:
+    data = save(tiny(), tmp_path / "a").read_bytes()
+    (tmp_path / "a").write_bytes(data[132:])
+    assert reason_of(tmp_path / "a") == "no-preamble"
+
+
+def test_a_small_file_that_claims_to_be_huge(tmp_path: Path) -> None:
+    assert reason_of(save(tiny(Rows=65535, Columns=65535), tmp_path / "a")) == "too-many-pixels"
+    assert reason_of(save(tiny(NumberOfFrames=2**30), tmp_path / "a")) == "too-many-pixels"
+
+
+def test_a_picture_that_claims_to_be_huge(tmp_path: Path) -> None:
+    Pillow.new("L", (4, 4)).save(tmp_path / "a.png")
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    data[16:24] = (60_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(data)
+    assert reason_of(tmp_path / "a.png") in ("too-many-pixels", "codec")
+
+
+def test_a_deflated_bomb_is_not_inflated_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wardround_client.images.dicom.LARGEST_FILE_BYTES", 1 << 20)
+    made = tiny(np.zeros((2000, 2000), np.uint16), syntax="1.2.840.10008.1.2.1.99")
+    path = save(made, tmp_path / "a")
+    assert path.stat().st_size < 1 << 20
+    assert reason_of(path) == "too-large"
+
+
+def test_a_compressed_volume_that_grows_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wardround_client.images.nifti.LARGEST_FILE_BYTES", 1 << 20)
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(b"\0" * (1 << 22)))
+    assert reason_of(tmp_path / "a.nii.gz") == "too-large"
+
+
+def test_a_mask_of_one_bit_is_not_taken_for_an_image(tmp_path: Path) -> None:
+    Pillow.new("1", (4, 4)).save(tmp_path / "a.png")
+    assert reason_of(tmp_path / "a.png") == "mask"
+
+
+def test_a_transfer_syntax_that_no_decoder_knows(tmp_path: Path) -> None:
+    path = save(tiny(), tmp_path / "a")
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.7\0"))
+    assert reason_of(path) == "codec"
+
+
+def test_what_pydicom_says_of_a_value_is_not_repeated(tmp_path: Path) -> None:
+    made = tiny()
+    path = save(made, tmp_path / "a")
+    data = path.read_bytes().replace(b"PN\x02\0P1", b"PN\x02\0Zz")
+    number = b"\x28\x00\x08\x00IS\x04\x00Meyr"  # NumberOfFrames that is a name
+    at = data.index(b"\x28\x00\x10\x00US")
+    path.write_bytes(data[:at] + number + data[at:])
+    with pytest.raises(ImageRefused) as refused:
+        read_image(path)
+    assert "Meyr" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+@given(st.binary(max_size=400))
+def test_bytes_of_any_kind_are_told_apart_or_refused(data: bytes) -> None:
+    with contextlib.suppress(ImageRefused):
+        assert kind_of(data, where="") in ("dicom", "picture", "nifti")
+
+
+def _content() -> bytes:
+    file = BytesIO()
+    tiny(RescaleSlope=2, WindowCenter=4, WindowWidth=3).save_as(file, enforce_file_format=False)
+    return file.getvalue()
+
+
+CONTENT = _content()
+
+
+@given(damage=st.dictionaries(st.integers(132, len(CONTENT) - 1), st.integers(0, 255)), voi=st.booleans())
+def test_damage_anywhere_gives_an_image_or_a_refusal(
+    damage: dict[int, int], voi: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    content = bytearray(CONTENT)
+    for at, value in damage.items():
+        content[at] = value
+    path = tmp_path_factory.mktemp("a") / "a"
+    path.write_bytes(content)
+    with contextlib.suppress(ImageRefused):
+        assert np.isfinite(read_image(path, voi=voi).pixels).all()

@@ -1,0 +1,161 @@
+"""Labels from a CSV, an attribute or folders; what is wrong is said by line and never with a patient's identifier."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tiny_dicom import RAMP, save, tiny
+from wardround_client.index import scan
+from wardround_client.instance import Index, Instance
+from wardround_client.labels import find_labels, read_labels
+from wardround_common.errors import LabelError
+
+CLASSES = ("none", "finding")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Hold two images of patient Secret1 in one study, and one of Secret2, with values that need no window."""
+    for number, patient in enumerate(["Secret1", "Secret1", "Secret2"]):
+        study = f"1.2.3.{patient[-1]}"
+        made = tiny(RAMP + number, PatientID=patient, PatientName=patient, StudyInstanceUID=study)
+        made.StudyDescription = "finding" if number == 0 else "none"
+        made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = f"1.2.9.{number}"
+        save(made, tmp_path / "images" / f"{number}.dcm")
+    save(tiny(PatientName="Meyer^Anna"), tmp_path / "images" / "refused.dcm")
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def index(folder: Path, tmp_path: Path) -> Index:
+    return scan(folder, state=tmp_path / "state")
+
+
+def write(folder: Path, text: str | bytes) -> Path:
+    path = folder / "labels.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,label\n0.dcm,finding\n1.dcm,none\n2.dcm,none\n",
+        "\ufefflabel;file\r\nfinding;0.dcm\r\nnone;./1.dcm\r\nnone;2.dcm\r\n",
+        "File\tLabel\tnote\n0.dcm\tfinding\tx\n\n1.dcm\tnone\t\n2.dcm\tnone\t\n",
+        "uid,label\n1.2.9.0,finding\n1.2.9.1,none\n1.2.3.2,none\n",
+        "patient,file,label\nany,0.dcm,finding\nany,1.dcm,none\nany,2.dcm,none\n",
+    ],
+    ids=["file", "a spreadsheet's semicolons and mark", "tabs and empty lines", "image and study UIDs", "file first"],
+)
+def test_a_csv_by_file_or_uid(folder: Path, index: Index, text: str) -> None:
+    write(folder, text)
+    assert read_labels(folder, index, CLASSES) == {"0.dcm": 1, "1.dcm": 0, "2.dcm": 0}
+
+
+def test_a_csv_by_patient_labels_all_their_images(folder: Path, index: Index) -> None:
+    write(folder, "patient,label\nSecret1,finding\n")
+    assert read_labels(folder, index, CLASSES) == {"0.dcm": 1, "1.dcm": 1}
+
+
+def test_a_csv_elsewhere_comes_before_the_folder_s_own(folder: Path, index: Index, tmp_path: Path) -> None:
+    write(folder, "file,label\n0.dcm,none\n")
+    other = tmp_path / "other.csv"
+    other.write_text(f"file,label\n{folder / '0.dcm'},finding\n")
+    assert read_labels(folder, index, CLASSES, csv=other) == {"0.dcm": 1}
+
+
+def test_an_attribute_may_hold_the_label(folder: Path, index: Index) -> None:
+    assert read_labels(folder, index, CLASSES, attribute="StudyDescription") == {"0.dcm": 1, "1.dcm": 0, "2.dcm": 0}
+
+
+def test_folders_may_be_named_as_the_classes(tmp_path: Path) -> None:
+    for name in ("finding/a/1.dcm", "none/1.dcm", "else/1.dcm"):
+        save(tiny(), tmp_path / "images" / name)
+    found = scan(tmp_path / "images", state=tmp_path / "state")
+    assert read_labels(tmp_path / "images", found, CLASSES) == {"finding/a/1.dcm": 1, "none/1.dcm": 0}
+
+
+def test_lines_without_a_label_or_a_file_are_counted_not_lost(folder: Path, index: Index) -> None:
+    write(folder, "file,label\n0.dcm,finding\n1.dcm,\nrefused.dcm,none\ngone.dcm,none\n")
+    found = find_labels(folder, index, CLASSES)
+    assert found.words == {"0.dcm": "finding"}
+    assert (found.listed_but_refused, found.listed_but_missing) == (1, 1)
+
+
+def test_without_classes_any_word_is_a_label(folder: Path, index: Index) -> None:
+    write(folder, "file,label\n0.dcm,a\n1.dcm,b\n2.dcm,b\n")
+    assert find_labels(folder, index, None).counts() == {"b": 2, "a": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file,label\n0.dcm,findign\n", "line 2: the label 'findign' is not a class"),
+        ("file,label\n\n0.dcm,Secret1\n", "line 3: the label is not a class of the study"),
+        ("patient,label\nSecret1,none\nSecret1,finding\n", "lines 2 and 3 give the same patient different labels"),
+        ("file,label\n0.dcm,none\n./0.dcm,finding\n", "lines 2 and 3 give the same file different labels"),
+        ("uid,label\n1.2.9.0,none\n1.2.3.1,finding\n", "lines 2 and 3 give one image different labels"),
+        ("file,label\n0.dcm\n", "line 2 has 1 of 2 columns"),
+        ("patient,label\n,none\n", "line 2 has no patient"),
+        ("file,class\n0.dcm,none\n", "no column 'label'"),
+        ("name,label\n0.dcm,none\n", "none of the columns"),
+        ("file,file,label\n0.dcm,0.dcm,none\n", "the column 'file' is there twice"),
+        ("file,label\n", "there is no label"),
+        ("  \n", "is empty"),
+        ("file,label\nx.dcm,none\n", "none of its 1 lines belongs to an accepted image"),
+        ("file,label\nrefused.dcm,none\n", "all 1 labelled files were refused"),
+        ("patient,label\nMeyer,none\n", "none of its 1 lines"),
+        (b"file,label\n0.dcm,none\n\xff.dcm,none\n", "line 3 is not UTF-8"),
+        (b"\0\0\0", "not a text file"),
+        ('file,label\n"0.dcm,none\n', "is not CSV"),
+    ],
+)
+def test_what_is_wrong_is_said_by_line_and_without_a_patient(
+    folder: Path, index: Index, text: str | bytes, said: str
+) -> None:
+    write(folder, text)
+    with pytest.raises(LabelError) as error:
+        read_labels(folder, index, CLASSES)
+    message = str(error.value)
+    assert said in message
+    assert "labels.csv" in message
+    assert "→" in message
+    assert "Secret" not in message
+    assert "Meyer" not in message
+
+
+def test_no_labels_at_all_names_every_way_to_give_them(folder: Path, index: Index) -> None:
+    with pytest.raises(LabelError) as error:
+        read_labels(folder, index, CLASSES)
+    for way in ("labels.csv", "--labels", "--label-attribute", "none, finding"):
+        assert way in str(error.value)
+
+
+def test_a_csv_that_is_not_there(folder: Path, index: Index) -> None:
+    with pytest.raises(LabelError, match="cannot be read"):
+        read_labels(folder, index, CLASSES, csv=folder / "no.csv")
+
+
+def test_an_attribute_that_is_none_or_names_a_patient(folder: Path, index: Index) -> None:
+    with pytest.raises(LabelError, match="no attribute with the keyword"):
+        read_labels(folder, index, CLASSES, attribute="Nonsense")
+    with pytest.raises(LabelError, match="no accepted image has"):
+        read_labels(folder, index, CLASSES, attribute="PatientComments")
+    with pytest.raises(LabelError) as error:
+        read_labels(folder, index, CLASSES, attribute="PatientID")
+    assert "Secret" not in str(error.value)
+
+
+def test_a_path_that_names_two_classes_is_ambiguous(folder: Path, index: Index) -> None:
+    moved = tuple(dataclasses.replace(one, file=f"none/finding/{one.file}") for one in index.accepted)
+    with pytest.raises(LabelError, match="2 class names"):
+        read_labels(folder, dataclasses.replace(index, accepted=moved), CLASSES)
+
+
+def test_an_instance_does_not_show_its_patient() -> None:
+    fields = {field.name for field in dataclasses.fields(Instance) if not field.repr}
+    assert {"patient", "study_uid", "series_uid", "sop_uid"} <= fields

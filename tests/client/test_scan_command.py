@@ -1,0 +1,136 @@
+"""``wardround scan``: one screen, one local report, an exit code, and no patient in either."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tiny_dicom import RAMP, save, tiny
+from wardround_common.cli import main
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: object
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: object) -> Done:
+    """Call the command in this process, which saves the second that a new Python takes."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.setattr(sys, "argv", ["wardround", "scan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return Done(ended.value.code, out.getvalue(), err.getvalue())
+
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    images = tmp_path / "images"
+    for number in range(3):
+        made = tiny(RAMP + number, PatientID=f"Secret{number}", PatientName=f"Secret{number}", Manufacturer=HOSTILE)
+        save(made, images / f"{number}.dcm")
+    save(tiny(PatientName="Meyer^Anna"), images / "<b>named.dcm")
+    save(
+        tiny(np.zeros((2, 2), np.uint8), PatientID="Secret9", PatientName="Secret9", Manufacturer=HOSTILE),
+        images / "flat.dcm",
+    )
+    return images
+
+
+def test_a_scan_ends_with_one_screen_and_a_report_of_its_own(folder: Path, tmp_path: Path) -> None:
+    (folder / "labels.csv").write_text("file,label\n0.dcm,none\n1.dcm,finding\n")
+    done = run(folder, "--state", tmp_path / "state", "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) <= 24
+    for said in ("4 images of 4 patients", "identifies-patient", "none 1", "finding 1", "2 images without"):
+        assert said in done.stdout
+    report = tmp_path / "state" / "scan-report.html"
+    page = report.read_text()
+    assert stat.S_IMODE(report.stat().st_mode) == 0o600
+    assert "This report stays at the hospital" in page
+    assert page.count('src="data:image/png;base64,') == 4 - 1  # the image of one value is not shown beside others
+
+
+def test_neither_screen_nor_report_names_a_patient(folder: Path, tmp_path: Path) -> None:
+    done = run(folder, "--state", tmp_path / "state")
+    page = (tmp_path / "state" / "scan-report.html").read_text()
+    for text in (done.stdout, done.stderr, page):
+        assert "Secret" not in text
+        assert "Meyer" not in text
+
+
+def test_what_files_say_cannot_run_in_the_report_or_load_anything(folder: Path, tmp_path: Path) -> None:
+    run(folder, "--state", tmp_path / "state")
+    page = (tmp_path / "state" / "scan-report.html").read_text()
+    assert "<script" not in page
+    assert "<b>named" not in page
+    assert "&lt;script&gt;" in page
+    assert not re.search(r"(src|href)=[\"'](?!data:)", page)
+    assert "default-src 'none'" in page
+
+
+def test_the_report_says_that_the_check_was_relaxed(folder: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    done = run(folder, "--state", tmp_path / "state", "--allow", "identity", "--report", report)
+    assert done.returncode == 0, done.stderr
+    assert "relaxed" in done.stdout
+    assert "check was relaxed" in report.read_text()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda folder: folder.mkdir(), "holds no files"),
+        (lambda folder: None, "no such folder"),
+        (lambda folder: folder.touch(), "a file, not a folder"),
+        (lambda folder: save(tiny(PatientName="Meyer^Anna"), folder / "a.dcm"), "all 1 files were refused"),
+    ],
+    ids=["empty", "missing", "a file", "all refused"],
+)
+def test_a_folder_of_no_use_gets_a_message_and_the_exit_code_of_data(tmp_path: Path, make: object, said: str) -> None:
+    make(tmp_path / "images")  # type: ignore[operator]
+    done = run(tmp_path / "images", "--state", tmp_path / "state", "--workers", 1)
+    assert done.returncode == 4
+    assert said in done.stderr
+    assert "→" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_labels_are_said_after_the_rest_of_the_scan(folder: Path, tmp_path: Path) -> None:
+    (folder / "labels.csv").write_text("file,label\n0.dcm,nonne\n")
+    done = run(folder, "--state", tmp_path / "state", "--classes", "none,finding", "--workers", 1)
+    assert done.returncode == 4
+    assert "4 images" in done.stdout
+    assert "Did you mean 'none'?" in done.stderr
+
+
+def test_an_unknown_finding_to_allow_is_said(folder: Path, tmp_path: Path) -> None:
+    done = run(folder, "--state", tmp_path / "state", "--allow", "all")
+    assert done.returncode == 4
+    assert "identity, private-tags, burnt-in" in done.stderr
+
+
+def test_a_folder_name_in_another_encoding_does_not_stop_the_report(tmp_path: Path) -> None:
+    strange = Path(os.fsdecode(os.fsencode(tmp_path) + b"/im\xffages"))
+    save(tiny(), strange / "a.dcm")
+    command = [sys.executable, "-c", "from wardround_common.cli import main; main()", "scan", strange, "--workers", "1"]
+    done = subprocess.run(
+        [*command, "--state", tmp_path / "state"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr

@@ -9,27 +9,40 @@ from collections.abc import Mapping
 DEFAULTS: Mapping[str, Mapping[str, object]] = {
     "study": {"name": "my-study", "task": "classification", "classes": ["no-finding", "finding"]},
     "data": {"modalities": ["MR"], "image_size": 64, "intensity": "percentile", "channels": 1},
-    "model": {"network": "small-cnn", "norm": "group", "seed": 0},
+    "model": {"network": "tiny-cnn", "norm": "group", "seed": 0},
     "training": {
         "strategy": "fedavg",
-        "rounds": 40,
+        "rounds": 30,
         "local_epochs": 1.0,
-        "batch_size": 32,
+        "batch_size": 60,
         "optimiser": "sgd",
-        "learning_rate": 0.05,
+        "learning_rate": 1.0,
         "schedule": "cosine",
         "momentum": 0.9,
         "weight_decay": 0.0,
-        "augmentations": ["flip", "shift", "intensity"],
+        "augmentations": [],
     },
     "privacy": {"mechanism": "dp-sgd", "epsilon": 8.0, "delta": 1e-5, "clip_norm": 1.0, "images_per_patient": 1},
     "aggregation": {"min_hospitals": 3},
-    "evaluation": {"validation": 0.15, "test": 0.2, "sensitivity": 0.9},
+    "evaluation": {"validation": 0.15, "test": 0.25, "sensitivity": 0.9},
 }
 
-# What ``study new --no-dp`` writes in the place of the above; a section that is not named here stays as it is.
+# The sections that ``study new --no-dp`` writes in the place of the above.
 WITHOUT_DP: Mapping[str, Mapping[str, object]] = {
-    "training": {},
+    "model": {"network": "small-cnn", "norm": "group", "seed": 0},
+    "training": {
+        "strategy": "fedavgm",
+        "server_learning_rate": 1.0,
+        "server_momentum": 0.8,
+        "rounds": 40,
+        "local_epochs": 1.0,
+        "batch_size": 16,
+        "optimiser": "adamw",
+        "learning_rate": 5e-4,
+        "schedule": "cosine",
+        "weight_decay": 1e-4,
+        "augmentations": ["flip", "shift", "rotate", "scale", "intensity"],
+    },
     "privacy": {"mechanism": "none"},
 }
 
@@ -38,7 +51,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
     "training": {
         "class_weights": [1.0, 3.0],
         "proximal_mu": 0.01,
-        "server_learning_rate": 0.01,
+        "server_learning_rate": 1.0,
         "server_momentum": 0.8,
         "beta_1": 0.9,
         "beta_2": 0.99,
@@ -124,17 +137,15 @@ def study_text(name: str, *, dp: bool = True) -> str:
     """Write the commented TOML of a new study with the default numbers."""
     blocks = [_HEADER.format(name=name)]
     for section, usual in DEFAULTS.items():
-        values = dict(usual)
-        if not dp and section in WITHOUT_DP:
-            values = ({} if section == "privacy" else values) | dict(WITHOUT_DP[section])
+        values = dict(WITHOUT_DP[section] if not dp and section in WITHOUT_DP else usual)
         if section == "study":
             values["name"] = name
         lines = [f"# {SECTION_REASONS[section]}", f"[{section}]"]
         for key, value in values.items():
             lines += [f"# {REASONS[section, key]}", f"{key} = {toml_value(value)}"]
-        left_out = dict(OPTIONAL.get(section, {}))
-        left_out |= {key: value for key, value in usual.items() if key not in values}
-        for key, value in left_out.items():
+        for key, value in (dict(OPTIONAL.get(section, {})) | dict(usual)).items():
+            if key in values:
+                continue
             lines += [f"# {REASONS[section, key]}", f"# {key} = {toml_value(value)}"]
         blocks.append("\n".join(lines) + "\n")
     return "\n".join(blocks)

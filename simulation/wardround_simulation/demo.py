@@ -20,7 +20,7 @@ def demo_study() -> Study:
         {
             "study": {"name": "demo", "task": "classification", "classes": list(CLASSES)},
             "data": {"modalities": ["MG", "CR"], "image_size": 48, "intensity": "percentile"},
-            "model": {"network": "small-cnn"},
+            "model": {"network": "tiny-cnn"},
             "training": {
                 "strategy": "fedavg",
                 "rounds": 30,

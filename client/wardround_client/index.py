@@ -7,6 +7,7 @@ continued by the next one.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -139,7 +140,7 @@ def _walk(folder: Path, *, leave_out: Path) -> dict[str, _Found]:
             try:
                 status = entry.stat()
             except OSError as error:
-                what = "the link leads back to itself" if error.errno == 40 else "the link leads nowhere"
+                what = "the link leads back to itself" if error.errno == errno.ELOOP else "the link leads nowhere"
                 found[file] = _refused(file, "broken-link", what)
                 continue
             if stat.S_ISDIR(status.st_mode):

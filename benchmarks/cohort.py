@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import report
 from rich.console import Console
 from rich.table import Table
 
+from measure import report
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone_hospital
 from wardround_common.study import Study, read_study
 from wardround_simulation.display import Display

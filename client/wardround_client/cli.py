@@ -1,29 +1,11 @@
-"""``wardround scan``: what a hospital's folder holds, said on the screen and in a report that stays there."""
+"""``wardround scan``, as a person types it. What it needs is imported when it runs, so that help comes at once."""
 
 from __future__ import annotations
 
-import os
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
-
-from wardround_client import index as index_of_folder
-from wardround_client.instance import Index
-from wardround_client.labels import LABELS_FILE, Labels, find_labels
-from wardround_client.private_file import write_private
-from wardround_client.scan_report import render, shown
-from wardround_client.scan_summary import MEANINGS, Summary, summarise
-from wardround_client.state_folder import default_state
-from wardround_common.errors import DataError, LabelError
-
-_LISTED = 5
-"""Words that the screen shows of each count; the report has all of them."""
 
 
 def scan(
@@ -48,112 +30,15 @@ def scan(
     ] = None,
 ) -> None:
     """Index a hospital's folder of images: what is accepted, what is refused and why."""
-    console = Console()
-    place = state or default_state(folder)
-    index = _scan_with_progress(folder, place, frozenset(allow or ()), workers or min(4, os.cpu_count() or 1))
-    if not index.accepted and not index.refused:
-        raise DataError("the folder holds no files", where=str(folder), do="Name the folder that holds the images.")
-    words = tuple(word.strip() for word in classes.split(",") if word.strip()) if classes else None
-    found, fault = _labels(folder, index, words, labels, label_attribute)
-    summary = summarise(index, found)
-    page = report or place / "scan-report.html"
-    write_private(page, render(folder, index, found, summary, made=datetime.now().astimezone()).encode())
-    console.print(_screen(summary))
-    console.print(Text("Report, to stay at the hospital: ").append(shown(str(page)), style="bold"), soft_wrap=True)
-    if not index.accepted:
-        reason = next(iter(summary.refused))
-        raise DataError(
-            f"all {len(index.refused):,} files were refused",
-            where=shown(str(folder)),
-            do=f"Most of them for {reason!r}: {MEANINGS[reason][1]}.",
-        )
-    if fault:
-        raise fault
+    from wardround_client.scan_screen import scan_and_show
 
-
-def _scan_with_progress(folder: Path, state: Path, allow: frozenset[str], workers: int) -> Index:
-    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        return index_of_folder.scan(
-            folder,
-            state=state,
-            allow=allow,
-            workers=workers,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-
-
-def _labels(
-    folder: Path, index: Index, classes: tuple[str, ...] | None, csv: Path | None, attribute: str | None
-) -> tuple[Labels | None, LabelError | None]:
-    """Find the labels; what is wrong with them is kept until the rest of the scan has been said."""
-    asked = csv or attribute or classes or (folder / LABELS_FILE).is_file()
-    if not asked or not index.accepted:
-        return None, None
-    try:
-        return find_labels(folder, index, classes, csv=csv, attribute=attribute), None
-    except LabelError as error:
-        return None, error
-
-
-def _screen(summary: Summary) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-
-    def row(name: str, text: str | Text) -> None:
-        table.add_row(name, text)
-
-    images = _plural(summary.accepted, "image", "images")
-    row("Accepted", f"{images} of {_plural(summary.patients, 'patient', 'patients')}, {_studies(summary)}")
-    row("Read", f"{_plural(summary.reread, 'file', 'files')} in this scan; the others had not changed")
-    refused = sum(summary.refused.values())
-    row("Refused", f"{refused:,}")
-    for reason, count in summary.refused.items():
-        row("", Text(f"{count:>7,}  ").append(reason, style="yellow").append(f"  {MEANINGS[reason][0]}"))
-    if summary.allowed:
-        row("Allowed", Text(", ".join(summary.allowed) + " (the de-identification check was relaxed)", style="yellow"))
-    if summary.labels is not None:
-        row("Labels", _listed(summary.labels) + _label_faults(summary))
-    if summary.accepted:
-        row("Scanners", _listed(summary.scanners))
-        row("Modalities", _listed(summary.modalities))
-        row("Sizes", _listed(summary.sizes))
-        row("Bits", _listed(summary.bits))
-        row("Transfer", _listed(summary.transfer_syntaxes))
-        row("Spacing", _spacing(summary))
-        pairs, between = len(summary.duplicates), len(summary.duplicates_between_patients)
-        row("Duplicates", f"{_plural(pairs, 'suspected pair', 'suspected pairs')}, {between:,} between patients")
-    return table
-
-
-def _studies(summary: Summary) -> str:
-    return f"{_plural(summary.studies, 'study', 'studies')}, {summary.series:,} series"
-
-
-def _listed(counts: dict[str, int]) -> str:
-    first = [f"{shown(word)} {count:,}" for word, count in list(counts.items())[:_LISTED]]
-    return " · ".join(first) + (f" · {len(counts) - _LISTED} more" if len(counts) > _LISTED else "")
-
-
-def _label_faults(summary: Summary) -> str:
-    faults = {
-        "images without": summary.without_label,
-        "labelled files refused": summary.listed_but_refused,
-        "labels without a file": summary.listed_but_missing,
-    }
-    said = [f"{count:,} {what}" for what, count in faults.items() if count]
-    return f" ({', '.join(said)})" if said else ""
-
-
-def _spacing(summary: Summary) -> str:
-    if summary.spacing_mm is None:
-        return "not stated"
-    low, high = f"{summary.spacing_mm[0]:.3g}", f"{summary.spacing_mm[1]:.3g}"
-    said = f"{low} mm" if low == high else f"{low} to {high} mm"
-    return said + (f", not stated in {summary.without_spacing:,}" if summary.without_spacing else "")
-
-
-def _plural(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
+    scan_and_show(
+        folder,
+        labels=labels,
+        label_attribute=label_attribute,
+        classes=classes,
+        state=state,
+        workers=workers,
+        allow=frozenset(allow or ()),
+        report=report,
+    )

@@ -7,8 +7,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from wardround_client.duplicates import near_duplicates
 from wardround_client.images import read_image
 from wardround_client.index import scan
 from wardround_client.instance import Index, Instance
-from wardround_client.labels import read_labels
+from wardround_client.labels import find_labels
 from wardround_common.errors import DataError, ImageRefused
 from wardround_common.messages import Split
 from wardround_common.randomness import insecure_stream
@@ -109,7 +108,10 @@ def take_in(source: Source, study: Study) -> tuple[Index, dict[str, int]]:
     """
     index = scan(source.folder, state=source.state, allow=source.allow)
     classes = study.study.classes
-    return index, read_labels(source.folder, index, classes, csv=source.labels, attribute=source.label_attribute)
+    found = find_labels(source.folder, index, classes, csv=source.labels, attribute=source.label_attribute)
+    named = [replace(i, patient=found.patients.get(i.file, i.patient)) for i in index.accepted]
+    numbers = {word: number for number, word in enumerate(classes)}
+    return replace(index, accepted=tuple(named)), {file: numbers[word] for file, word in found.words.items()}
 
 
 def prepare(
@@ -117,7 +119,6 @@ def prepare(
     study: Study,
     index: Index,
     labels: dict[str, int],
-    progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Prepare the images that the study asks for, unless they are kept from before, and split the patients.
 
@@ -135,7 +136,7 @@ def prepare(
             left_out["no-label"] += 1
         else:
             wanted.append(instance)
-    kept = _keep_images(source, study, wanted, progress)
+    kept = _keep_images(source, study, wanted)
     used = [instance for instance in wanted if kept.refused.get(instance.file) is None]
     left_out.update(kept.refused.values())
     if not used:
@@ -216,9 +217,7 @@ class _Kept:
     refused: dict[str, str]
 
 
-def _keep_images(
-    source: Source, study: Study, wanted: list[Instance], progress: Callable[[int, int], None] | None
-) -> _Kept:
+def _keep_images(source: Source, study: Study, wanted: list[Instance]) -> _Kept:
     """Give the prepared images of ``wanted`` as a memory map; they are made once for these pixels."""
     # Hospitals that are cut from one folder share nothing here: each prepares what it uses.
     form = study.data.model_dump_json(exclude={"modalities"}) + f" {preprocessing.VERSION}"
@@ -226,7 +225,7 @@ def _keep_images(
     key = hashlib.sha256(f"{form}\n{named}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
     folder = source.state / "prepared" / key
     if not (folder / "done.json").exists():
-        _make_images(source, study, wanted, folder, progress)
+        _make_images(source, study, wanted, folder)
     facts = json.loads((folder / "done.json").read_text())
     shape = (len(facts["row_of"]), study.data.channels, study.data.image_size, study.data.image_size)
     if not facts["row_of"]:
@@ -235,9 +234,7 @@ def _keep_images(
     return _Kept(key, images, facts["row_of"], facts["refused"])
 
 
-def _make_images(
-    source: Source, study: Study, wanted: list[Instance], folder: Path, progress: Callable[[int, int], None] | None
-) -> None:
+def _make_images(source: Source, study: Study, wanted: list[Instance], folder: Path) -> None:
     making = folder.with_name(f"{folder.name}.{os.getpid()}.making")
     row_of: dict[str, int] = {}
     refused: dict[str, str] = {}
@@ -246,15 +243,13 @@ def _make_images(
         making.mkdir(parents=True, mode=0o700)
         # Plain writes: a full disk is an error here, and a crash of the process with a writable memory map.
         with (making / "images.f32").open("wb") as images:
-            for number, instance in enumerate(wanted, start=1):
+            for instance in wanted:
                 try:
                     image = read_image(source.folder / instance.file, voi=study.data.intensity == "window")
                     images.write(preprocessing.to_network_form(image, study.data).astype("<f4").tobytes())
                     row_of[instance.file] = len(row_of)
                 except ImageRefused as refusal:
                     refused[instance.file] = refusal.reason
-                if progress:
-                    progress(number, len(wanted))
         (making / "done.json").write_text(json.dumps({"row_of": row_of, "refused": refused}))
         try:
             making.rename(folder)

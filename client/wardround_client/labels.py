@@ -10,7 +10,7 @@ import difflib
 import io
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from pydicom import dcmread
@@ -23,6 +23,8 @@ from wardround_common.errors import ImageRefused, LabelError
 LABELS_FILE = "labels.csv"
 LARGEST_CSV_BYTES = 256 << 20
 KEYS = ("file", "uid", "patient")
+PLAIN = ("PNG", "JPEG", "TIFF", "NIFTI")
+"""What stands for the transfer syntax of a file that is not DICOM: it has no PatientID."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +37,13 @@ class Labels:
     """Lines of the CSV whose file is there but was refused."""
     listed_but_missing: int = 0
     """Lines of the CSV that belong to no file in the folder."""
+    patients: dict[str, str] = field(default_factory=dict, repr=False)
+    """File to patient for pictures and NIfTI, which have no PatientID: what the CSV's ``patient`` column says beside
+    ``file``; in a folder named like a class, which groups by label and not by patient, each file by itself."""
 
     def counts(self) -> dict[str, int]:
         """Count the images of each label, most frequent first."""
         return dict(Counter(self.words.values()).most_common())
-
-
-def read_labels(
-    folder: Path, index: Index, classes: tuple[str, ...], *, csv: Path | None = None, attribute: str | None = None
-) -> dict[str, int]:
-    """Give the class of each accepted file that has a label: its place in ``classes``.
-
-    The labels come from ``csv``, from the DICOM attribute with the keyword ``attribute``, from ``labels.csv`` in the
-    folder, or from folders that are named as the classes are: the first of these that is there.
-
-    Raises:
-        LabelError: there are no labels, they contradict each other, or a word is not one of the classes.
-    """
-    place = {word: number for number, word in enumerate(classes)}
-    found = find_labels(folder, index, classes, csv=csv, attribute=attribute)
-    return {file: place[word] for file, word in found.words.items()}
 
 
 def find_labels(
@@ -88,6 +77,8 @@ def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path:
         header = [name.strip().casefold() for name in next(reader, [])]
         key, of_key, of_label = _columns(header, where)
         lines: dict[str, tuple[str, int]] = {}
+        of_patient = header.index("patient") if key == "file" and "patient" in header else None
+        patients: dict[str, str] = {}
         for row in reader:
             line = reader.line_num
             if not any(cell.strip() for cell in row):
@@ -106,6 +97,8 @@ def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path:
             if not word:
                 continue
             _check_word(word, classes, f"line {line}", where)
+            if of_patient is not None and row[of_patient].strip():
+                patients[name] = row[of_patient].strip()
             before = lines.setdefault(name, (word, line))
             if before[0] != word:
                 raise LabelError(
@@ -117,7 +110,8 @@ def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path:
         raise LabelError(f"line {reader.line_num} is not CSV ({error})", where=where, do="Mend its quotes.") from None
     if not lines:
         raise LabelError("there is no label in this file", where=where, do=f"Write one line for each {key}.")
-    return _match(index, key, lines, where)
+    found = _match(index, key, lines, where)
+    return replace(found, patients={i.file: patients[i.file] for i in index.accepted if _is_plain(i, patients)})
 
 
 def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str) -> Labels:
@@ -225,7 +219,7 @@ def _from_attribute(folder: Path, index: Index, classes: tuple[str, ...] | None,
     words: dict[str, str] = {}
     for instance in index.accepted:
         where = str(folder / instance.file)
-        if instance.modality == "OTHER" and instance.transfer_syntax in ("PNG", "JPEG", "TIFF", "NIFTI"):
+        if instance.transfer_syntax in PLAIN:
             continue
         try:
             with refusing("unreadable", "the attributes cannot be read", where=where):
@@ -245,6 +239,7 @@ def _from_attribute(folder: Path, index: Index, classes: tuple[str, ...] | None,
 
 def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -> Labels:
     words: dict[str, str] = {}
+    patients: dict[str, str] = {}
     for instance in index.accepted:
         found = set(PurePosixPath(instance.file).parts[:-1]) & set(classes or ())
         if len(found) > 1:
@@ -255,6 +250,8 @@ def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -
             )
         if found:
             words[instance.file] = found.pop()
+            if instance.transfer_syntax in PLAIN and instance.patient in (classes or ()):
+                patients[instance.file] = instance.file
     if not words:
         raise LabelError(
             "there are no labels",
@@ -262,7 +259,11 @@ def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -
             do=f"Put a '{LABELS_FILE}' with the columns file,label there, give one with --labels, name an attribute "
             f"with --label-attribute, or name sub-folders after the classes{_list(classes)}.",
         )
-    return Labels(words)
+    return Labels(words, patients=patients)
+
+
+def _is_plain(instance: Instance, named: dict[str, str]) -> bool:
+    return instance.transfer_syntax in PLAIN and instance.file in named
 
 
 def _check_word(word: str, classes: tuple[str, ...] | None, what: str, where: str, *, quote: bool = True) -> None:

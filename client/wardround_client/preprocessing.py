@@ -41,7 +41,7 @@ def _match_channels(pixels: NDArray[np.float32], channels: int) -> NDArray[np.fl
     if channels == 3:
         return np.repeat(pixels[:1], 3, axis=0)
     luma = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-    return np.tensordot(luma, pixels[:3], axes=1)[None]  # type: ignore[no-any-return]
+    return np.tensordot(luma, pixels[:3], axes=1)[None]
 
 
 def _fit(pixels: torch.Tensor, size: int) -> torch.Tensor:

@@ -20,7 +20,7 @@ from wardround_client import networks
 from wardround_client.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
 from wardround_client.augmentation import augment
 from wardround_client.dataset import Examples
-from wardround_common.errors import PrivacyError
+from wardround_common.errors import ModelError, PrivacyError
 from wardround_common.parameters import Layout, Vector
 from wardround_common.randomness import Stream
 from wardround_common.study import DpSgd, Study, Training
@@ -93,6 +93,9 @@ def train(
 
     ``stream`` is the hospital's own for this study; with ``plan`` the steps are DP-SGD and the guarantee holds only
     if nobody can repeat that stream.
+
+    Raises:
+        ModelError: the training diverged.
     """
     networks.write_vector(network, layout, parameters)
     network.train()
@@ -106,6 +109,11 @@ def train(
     else:
         steps, total = _plain_steps(study, network, examples, round_number, stream, loss)
     update = networks.read_vector(network) - parameters
+    if not np.isfinite(update).all():
+        raise ModelError(
+            f"the training diverged in round {round_number}: parameters are no longer finite numbers",
+            do="Lower the learning rate in [training], or clip_norm in [privacy].",
+        )
     return LocalWork(update, steps, total / steps if plan is None else None)
 
 

@@ -38,9 +38,15 @@ class GridExchange:
         contents: dict[int, RecordDict] = {}  # one record for each different question: a model is copied once
         messages = []
         for name, parts in questions.items():
-            content = contents.setdefault(id(parts), _record(parts))
+            if id(parts) not in contents:
+                contents[id(parts)] = _record(parts)
             messages.append(
-                Message(content, dst_node_id=node_of[name], message_type=MESSAGE_TYPES[kind], group_id=kind)
+                Message(
+                    contents[id(parts)],
+                    dst_node_id=node_of[name],
+                    message_type=MESSAGE_TYPES[kind],
+                    group_id=kind,
+                )
             )
         waiting = set(self._grid.push_messages(messages))
         while waiting:

@@ -15,7 +15,6 @@ from wardround_common.messages import (
     Parts,
     Prepared,
     PrepareRequest,
-    Split,
     TrainRequest,
     Update,
 )
@@ -93,22 +92,23 @@ def run_study(study: Study, exchange: Exchange, watch: Watch, before: State | No
     return state
 
 
-def pooled_sums(
-    study: Study, exchange: Exchange, parameters: Vector, number: int, split: Split
-) -> tuple[ScoreSums, _Traffic]:
-    """Ask every hospital how good the parameters are on a split, and add up what they answer."""
-    question = EvaluateRequest(study.digest(), number, split, parameters).parts()
-    traffic, total = _Traffic(), ScoreSums.empty(len(study.study.classes))
-    for _, answer in _ask_all(exchange, EvaluateRequest.kind, question, traffic):
+def _pooled_sums(
+    study: Study, exchange: Exchange, parameters: Vector, number: int, traffic: _Traffic
+) -> tuple[ScoreSums, list[Absence]]:
+    """Ask every hospital how good the parameters are on its validation patients; add up, and name who is missing."""
+    question = EvaluateRequest(study.digest(), number, "validation", parameters).parts()
+    total, absent = ScoreSums.empty(len(study.study.classes)), []
+    for name, answer in _ask_all(exchange, EvaluateRequest.kind, question, traffic):
         if isinstance(answer, Failure):
+            absent.append(Absence(hospital=name, kind=_word(answer.reason)))
             continue
         try:
             evaluated = Evaluated.parse(answer)
             _check(evaluated.study == study.digest() and evaluated.round == number)
             total = total + ScoreSums.from_vector(evaluated.sums, len(study.study.classes))
-        except MessageError:
-            continue  # sums that contradict themselves are left out as if the hospital were silent
-    return total, traffic
+        except MessageError as error:
+            absent.append(Absence(hospital=name, kind=error.kind))
+    return total, absent
 
 
 @dataclass
@@ -175,6 +175,11 @@ def _prepare(study: Study, exchange: Exchange, watch: Watch, before: State | Non
             do="Install the same version of Wardround, torch and MONAI everywhere.",
         )
     if before:
+        if before.layout.digest != next(iter(ready.values())).layout.digest:
+            raise RoundError(
+                "the hospitals build another model than the one that this run began with",
+                do="Go on with the versions of torch and MONAI that it began with.",
+            )
         return before
     first = next(prepared for prepared in ready.values() if prepared.parameters is not None)
     if first.parameters is None or vector_digest(first.parameters) != first.parameters_digest:
@@ -211,13 +216,15 @@ def _round(study: Study, exchange: Exchange, watch: Watch, state: State, number:
         watch(Answered(number, name))
     _enough(study, f"heard in round {number}", answered, absent)
     moments, parameters = next_model(study.training, state.moments, state.parameters, total.mean())
-    sums, more = pooled_sums(study, exchange, parameters, number, "validation")
+    sums, unheard = _pooled_sums(study, exchange, parameters, number, traffic)
+    known = {absence.hospital for absence in absent}
+    absent += [absence for absence in unheard if absence.hospital not in known]
     weight = sum(examples for _, examples in losses)
     record = RoundRecord(
         number=number,
         seconds=time.monotonic() - began,
-        bytes_to_hospitals=traffic.sent + more.sent,
-        bytes_from_hospitals=traffic.received + more.received,
+        bytes_to_hospitals=traffic.sent,
+        bytes_from_hospitals=traffic.received,
         training_loss=sum(loss * examples for loss, examples in sorted(losses)) / weight if weight else None,
         validation_loss=sums.mean_loss(),
         validation_auroc=sums.auroc(),
@@ -236,7 +243,8 @@ def _enough(study: Study, what: str, here: list[str], absent: list[Absence]) -> 
         missing = ", ".join(f"{absence.hospital} ({absence.kind})" for absence in absent) or "none was there to ask"
         raise RoundError(
             f"{len(here)} hospitals are {what} where the study needs {least}; missing: {missing}",
-            do="Mend what the missing hospitals report, or lower min_hospitals in [aggregation].",
+            do="Mend what the missing hospitals report ('model' means that training diverged: lower the learning "
+            "rate), or lower min_hospitals in [aggregation].",
         )
 
 

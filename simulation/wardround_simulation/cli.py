@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +16,7 @@ from wardround_common.study import Study, read_study
 
 if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in the study file, come without it
     from wardround_simulation.federation import Site
+    from wardround_simulation.workers import Workers
 
 console = Console(stderr=True)
 
@@ -81,17 +84,18 @@ def simulate(
             "say where the images are: either --hospitals or --pool",
             do="--hospitals DIR has one sub-folder a hospital; --pool DIR is cut into --split N hospitals.",
         )
-    from wardround_simulation.places import Places, sites_in
+    with _crew(workers) as crew:
+        from wardround_simulation.places import Places, sites_in
 
-    places = Places(labels or None, label_attribute or None, frozenset(allow or ()), state)
-    if hospitals is not None:
-        sites = sites_in(hospitals, places)
-    else:
-        from wardround_simulation.partition import cut
+        places = Places(labels or None, label_attribute or None, frozenset(allow or ()), state)
+        if hospitals is not None:
+            sites = sites_in(hospitals, places)
+        else:
+            from wardround_simulation.partition import cut
 
-        sites = cut(places.source(pool or Path()), parsed, partition, split)
-    folder = out or Path("runs") / parsed.study.name
-    _run(parsed, sites, folder, resume=resume, baselines=baselines, workers=workers, engine=engine)
+            sites = cut(places.source(pool or Path()), parsed, partition, split)
+        folder = out or Path("runs") / parsed.study.name
+        _run(parsed, sites, folder, crew, resume=resume, baselines=baselines, engine=engine)
 
 
 def demo(
@@ -104,47 +108,48 @@ def demo(
 
     Run again after an interruption, it goes on where it was.
     """
-    from wardround_simulation.demo import demo_study, make_demo_hospitals
-    from wardround_simulation.places import Places, sites_in
+    with _crew(workers) as crew:
+        from wardround_simulation.demo import demo_study, make_demo_hospitals
+        from wardround_simulation.places import Places, sites_in
 
-    hospitals = make_demo_hospitals(out / "hospitals", console)
-    sites = sites_in(hospitals, Places(None, None, frozenset(), out / "state"))
-    folder = out / "run"
-    _run(
-        demo_study(),
-        sites,
-        folder,
-        resume=(folder / "run.json").exists(),
-        baselines=True,
-        workers=workers,
-        engine="in-process",
-    )
+        hospitals = make_demo_hospitals(out / "hospitals", console)
+        sites = sites_in(hospitals, Places(None, None, frozenset(), out / "state"))
+        folder = out / "run"
+        begun = (folder / "run.json").exists()
+        _run(demo_study(), sites, folder, crew, resume=begun, baselines=True, engine="in-process")
+
+
+@contextmanager
+def _crew(count: int | None) -> Iterator[Workers]:
+    """Start the workers, which import torch while this process reads what it needs, and end them."""
+    from wardround_simulation.workers import start_workers
+
+    workers = start_workers(count or len(os.sched_getaffinity(0)))
+    try:
+        yield workers
+    finally:
+        workers.close()
 
 
 def _run(
     study: Study,
     sites: tuple[Site, ...],
     folder: Path,
+    crew: Workers,
     *,
     resume: bool,
     baselines: bool,
-    workers: int | None,
     engine: Engine,
 ) -> None:
     from wardround_server.report import summary
     from wardround_simulation import run
     from wardround_simulation.display import Display
-    from wardround_simulation.workers import start_workers
 
-    plan = run.Plan(study, sites, folder, resume, baselines, engine)
-    crew = start_workers(workers or len(os.sched_getaffinity(0)))
     try:
         with Display(console) as show:
-            results = run.simulate(plan, crew, show)
+            results = run.simulate(run.Plan(study, sites, folder, resume, baselines, engine), crew, show)
     except KeyboardInterrupt:
         console.print(f"Interrupted. What was completed is in {folder}; the same command with --resume goes on.")
         raise typer.Exit(130) from None
-    finally:
-        crew.close()
     Console().print(summary(results))
     Console().print(f"Report: {folder / 'report.html'}\nModel:  {folder / 'model.safetensors'}", soft_wrap=True)

@@ -14,7 +14,7 @@ from wardround_client.app import client_app
 from wardround_client.dataset import Examples, Intake
 from wardround_client.evaluation import predict
 from wardround_client.hospital import device
-from wardround_common.errors import WardroundError
+from wardround_common.errors import RoundError, WardroundError
 from wardround_common.messages import Failure, Parts
 from wardround_common.metrics import Scores
 from wardround_common.parameters import Layout, Vector
@@ -79,8 +79,8 @@ def describe(federation: Federation, name: str) -> Description:
     )
 
 
-def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vector:
-    """Train one site's model alone, by the same rounds and the same code as the federation of one hospital."""
+def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vector | None:
+    """Train one site's model alone, by the same rounds and the same code; None if its training diverged."""
     use_one_thread()
     study = alone_study(federation.study)
     alone = Federation(study, (federation.site(name),))
@@ -94,7 +94,10 @@ def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vecto
     before: State | None = None
     if checkpoint.exists():
         before = read_checkpoint(checkpoint, study.digest())
-    return run_study(study, _OneHospital(alone, name), keep, before).parameters
+    try:
+        return run_study(study, _OneHospital(alone, name), keep, before).parameters
+    except RoundError:
+        return None
 
 
 def score(federation: Federation, name: str, models: Sequence[Vector]) -> list[tuple[Scores, Scores]]:

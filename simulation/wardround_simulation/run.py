@@ -90,8 +90,10 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     final = _train_federation(plan, federation, workers, show)
     write_model(plan.folder / "model.safetensors", plan.study, final.layout, final.parameters)
     models: dict[str, Vector] = {FEDERATED: final.parameters}
+    diverged: list[str] = []
     if plan.baselines and len(plan.sites) > 1:
-        models |= _train_baselines(plan, federation, workers, show)
+        baselines, diverged = _train_baselines(plan, federation, workers, show)
+        models |= baselines
     scored = dict(
         _all(workers, "scoring", names, lambda n: Job(jobs.score, (federation, n, list(models.values())), n), show)
     )
@@ -108,7 +110,10 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
         hospitals=tuple(_hospital_record(name, described[name]) for name in names),
         rounds=final.history,
         evaluation=_judge(plan.study, list(models), names, scored),
-        notes=tuple(_notes(plan, described, final)),
+        notes=(
+            *_notes(plan, described, final),
+            *(f"{name} has no numbers: its training diverged, or could not be done." for name in diverged),
+        ),
     )
     write_report(results, plan.folder)
     return results
@@ -215,8 +220,10 @@ def _train_federation(plan: Plan, federation: Federation, workers: Workers, show
     return outcome[0]
 
 
-def _train_baselines(plan: Plan, federation: Federation, workers: Workers, show: Show) -> dict[str, Vector]:
-    """Train each hospital alone, and one model on all patients together, by the same rounds."""
+def _train_baselines(
+    plan: Plan, federation: Federation, workers: Workers, show: Show
+) -> tuple[dict[str, Vector], list[str]]:
+    """Train each hospital alone, and one model on all patients together, by the same rounds; name what diverged."""
     everybody = Site(POOLED, tuple(source for site in plan.sites for source in site.sources))
     wider = Federation(plan.study, (*plan.sites, everybody))
     # The pooled one takes longest, so it starts first.
@@ -227,7 +234,9 @@ def _train_baselines(plan: Plan, federation: Federation, workers: Workers, show:
         return Job(jobs.train_baseline, (wider, name, kept), affinity=name)
 
     trained = dict(_all(workers, "baselines", order, job, show))
-    return {POOLED: trained[POOLED]} | {alone(site.name): trained[site.name] for site in plan.sites}
+    named = {POOLED: trained[POOLED]} | {alone(site.name): trained[site.name] for site in plan.sites}
+    models = {name: vector for name, vector in named.items() if vector is not None}
+    return models, [name for name in named if name not in models]
 
 
 def _judge(

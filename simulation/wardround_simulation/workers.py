@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.forkserver import ensure_running
 from typing import Any, Protocol
 
 from wardround_common.errors import RoundError, WardroundError
@@ -96,10 +97,13 @@ class Processes:
         self._queue: deque[tuple[int, Job]] = deque()
         self._number = 0
         self.count = count
-        self._workers = [self._start() for _ in range(count)]
+        self._workers: list[_Worker] = []
+        ensure_running()  # imports what is preloaded, while the caller goes on with its own work
 
     def submit(self, job: Job) -> int:
         """Queue a job and start it if a worker is idle."""
+        while len(self._workers) < self.count:
+            self._workers.append(self._start())
         self._number += 1
         self._queue.append((self._number, job))
         self._hand_out()

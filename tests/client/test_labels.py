@@ -5,15 +5,22 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tiny_dicom import RAMP, save, tiny
 from wardround_client.index import scan
 from wardround_client.instance import Index, Instance
-from wardround_client.labels import find_labels, read_labels
+from wardround_client.labels import find_labels
 from wardround_common.errors import LabelError
 
 CLASSES = ("none", "finding")
+
+
+def read_labels(folder: Path, index: Index, classes: tuple[str, ...], **where: object) -> dict[str, int]:
+    found = find_labels(folder, index, classes, **where)  # type: ignore[arg-type]
+    return {file: classes.index(word) for file, word in found.words.items()}
 
 
 @pytest.fixture
@@ -159,3 +166,31 @@ def test_a_path_that_names_two_classes_is_ambiguous(folder: Path, index: Index) 
 def test_an_instance_does_not_show_its_patient() -> None:
     fields = {field.name for field in dataclasses.fields(Instance) if not field.repr}
     assert {"patient", "study_uid", "series_uid", "sop_uid"} <= fields
+
+
+def picture(path: Path, value: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) + np.uint8(value)).save(path)
+
+
+def test_pictures_are_grouped_by_the_patient_that_the_csv_names_beside_the_file(tmp_path: Path) -> None:
+    for number in range(4):
+        picture(tmp_path / "images" / f"{number}.png", number)
+    write(tmp_path / "images", "file,patient,label\n0.png,a,none\n1.png,a,none\n2.png,b,finding\n3.png,,finding\n")
+    index = scan(tmp_path / "images", state=tmp_path / "state")
+    found = find_labels(tmp_path / "images", index, CLASSES)
+    assert found.patients == {"0.png": "a", "1.png": "a", "2.png": "b"}
+
+
+def test_a_patient_in_the_csv_does_not_replace_that_of_dicom(folder: Path, index: Index) -> None:
+    write(folder, "file,patient,label\n0.dcm,other,none\n1.dcm,other,none\n")
+    assert find_labels(folder, index, CLASSES).patients == {}
+
+
+def test_pictures_in_a_folder_named_like_a_class_are_not_one_patient(tmp_path: Path) -> None:
+    for name in ("none/1.png", "none/2.png", "finding/1.png", "finding/case-7/1.png", "finding/case-7/2.png"):
+        picture(tmp_path / "images" / name, len(name))
+    index = scan(tmp_path / "images", state=tmp_path / "state")
+    found = find_labels(tmp_path / "images", index, CLASSES)
+    assert set(found.patients) == {"none/1.png", "none/2.png", "finding/1.png"}  # case-7 is a patient by its folder
+    assert len(set(found.patients.values())) == 3

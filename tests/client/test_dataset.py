@@ -1,0 +1,197 @@
+"""Patients are split, never images; images are prepared once; what is left out is counted."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from examples import study
+from tiny_dicom import save, tiny
+from wardround_client import dataset
+from wardround_client.dataset import Dataset, Source, prepare, split_patients, take_in
+from wardround_client.images import Image
+from wardround_client.preprocessing import to_network_form
+from wardround_common.errors import DataError, ImageRefused, StorageError
+from wardround_common.study import Study
+
+MR = {"modalities": ["MR"], "image_size": 16}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Hold two images of each of ten patients, every second one with a finding, and one CT."""
+    lines = ["file,label"]
+    rng = np.random.default_rng(0)
+    for patient in range(10):
+        for number in range(2):
+            name = f"{patient}-{number}.dcm"
+            made = tiny(rng.integers(0, 4000, (20, 24), dtype=np.uint16), PatientID=f"P{patient}", PatientName="")
+            save(made, tmp_path / "images" / name)
+            lines.append(f"{name},{'finding' if patient % 2 else 'none'}")
+    save(tiny(rng.integers(0, 4000, (20, 24), dtype=np.uint16), Modality="CT"), tmp_path / "images" / "ct.dcm")
+    save(tiny(rng.integers(0, 4000, (20, 24), dtype=np.uint16)), tmp_path / "images" / "unlabelled.dcm")
+    (tmp_path / "images" / "labels.csv").write_text("\n".join([*lines, "ct.dcm,none"]) + "\n")
+    return tmp_path / "images"
+
+
+def open_data(folder: Path, of: Study, **more: object) -> Dataset:
+    source = Source(folder, folder.parent / "state", **more)  # type: ignore[arg-type]
+    return prepare(source, of, *take_in(source, of))
+
+
+@given(
+    st.lists(st.integers(0, 2), min_size=3, max_size=200),
+    st.floats(0.05, 0.4),
+    st.floats(0.05, 0.4),
+    st.integers(0, 2**32 - 1),
+)
+def test_every_patient_is_in_one_split_and_each_split_has_its_part(
+    classes: list[int], validation: float, test: float, seed: int
+) -> None:
+    of = study(model={"seed": seed}, evaluation={"validation": validation, "test": test})
+    count = len(classes)
+    part_of = split_patients(np.arange(count), np.array(classes), of)
+    assert part_of is not None
+    assert len(part_of) == count
+    for part, fraction in ((1, validation), (2, test)):
+        assert abs((part_of == part).sum() - fraction * count) <= 1.5
+    assert set(part_of) == {0, 1, 2}
+    again = split_patients(np.arange(count), np.array(classes), of)
+    assert again is not None
+    assert again.tolist() == part_of.tolist()
+
+
+@given(st.integers(40, 200), st.integers(0, 2**32 - 1))
+def test_a_rare_class_is_dealt_to_every_split(count: int, seed: int) -> None:
+    of = study(model={"seed": seed}, evaluation={"validation": 0.2, "test": 0.2})
+    classes = np.zeros(count, np.int64)
+    classes[:12] = 1
+    part_of = split_patients(np.arange(count), classes, of)
+    assert part_of is not None
+    assert all((part_of[:12] == part).sum() >= 1 for part in range(3))
+
+
+def test_images_of_a_patient_stay_together(folder: Path) -> None:
+    data = open_data(folder, study(data=MR))
+    groups = [set(part.patients) for part in (data.train, data.validation, data.test)]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 10
+    assert all(len(places) == 2 for places in data.train.places_by_patient())
+
+
+def test_what_a_study_does_not_use_is_counted(folder: Path) -> None:
+    assert open_data(folder, study(data=MR)).intake.left_out == {"other-modality": 1, "no-label": 1}
+
+
+def test_images_are_prepared_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = study(data=MR)
+    first = open_data(folder, of)
+    monkeypatch.setattr(dataset, "read_image", None)  # a second preparation would have to read
+    again = open_data(folder, of)
+    assert again.fingerprint == first.fingerprint
+    everything = slice(None)
+    assert again.train.images(everything).tobytes() == first.train.images(everything).tobytes()
+
+
+def test_another_form_another_image_or_another_label_is_another_fingerprint(folder: Path) -> None:
+    prints = {open_data(folder, study(data=MR)).fingerprint}
+    prints.add(open_data(folder, study(data=MR | {"image_size": 24})).fingerprint)
+    prints.add(open_data(folder, study(data=MR, model={"seed": 9})).fingerprint)
+    labels = folder / "labels.csv"
+    labels.write_text(labels.read_text().replace("0-0.dcm,none", "0-0.dcm,finding"))
+    prints.add(open_data(folder, study(data=MR)).fingerprint)
+    save(tiny(np.arange(480, dtype=np.uint16).reshape(20, 24), PatientID="P0", PatientName=""), folder / "0-0.dcm")
+    prints.add(open_data(folder, study(data=MR)).fingerprint)
+    assert len(prints) == 5
+
+
+def test_a_preparation_that_was_killed_is_made_again(folder: Path) -> None:
+    of = study(data=MR)
+    whole = open_data(folder, of)
+    kept = next((folder.parent / "state" / "prepared").iterdir())
+    half = kept.with_name(f"{kept.name}.123.making")
+    shutil.copytree(kept, half)
+    (kept / "done.json").unlink()
+    (kept / "images.f32").write_bytes(b"half")
+    shutil.rmtree(kept)
+    assert open_data(folder, of).fingerprint == whole.fingerprint
+
+
+def test_volumes_are_left_out_and_counted(tmp_path: Path) -> None:
+    lines = ["file,label"]
+    for patient in range(4):
+        made = tiny(np.full((20, 24), patient, np.uint16) + np.arange(24, dtype=np.uint16), PatientID=f"P{patient}")
+        made.PatientName = ""
+        save(made, tmp_path / "images" / f"{patient}.dcm")
+        lines.append(f"{patient}.dcm,none")
+    volume = tiny(np.arange(3 * 480, dtype=np.uint16).reshape(3, 20, 24), PatientID="P9", PatientName="")
+    save(volume, tmp_path / "images" / "volume.dcm")
+    (tmp_path / "images" / "labels.csv").write_text("\n".join([*lines, "volume.dcm,none"]) + "\n")
+    assert open_data(tmp_path / "images", study(data=MR)).intake.left_out == {"volume": 1}
+
+
+@pytest.mark.parametrize(
+    ("patients", "says"), [(("P1",), "1 patient is too few"), (("P1", "P2"), "2 patients are too few")]
+)
+def test_too_few_patients_to_split_are_refused(folder: Path, patients: tuple[str, ...], says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        open_data(folder, study(data=MR), patients=frozenset(patients))
+
+
+def test_a_study_of_another_modality_says_what_is_there(folder: Path) -> None:
+    with pytest.raises(DataError, match="for this study: 22 other-modality"):
+        open_data(folder, study(data={"modalities": ["XA"]}))
+
+
+def test_a_state_folder_that_cannot_be_written_is_a_storage_error(folder: Path) -> None:
+    blocked = folder.parent / "blocked"
+    blocked.write_text("a file")
+    source = Source(folder, blocked)
+    with pytest.raises(StorageError):
+        take_in(source, study(data=MR))
+
+
+def image(*pixels: object) -> Image:
+    return Image(np.array(pixels[0] if len(pixels) == 1 else pixels, np.float32), None)
+
+
+def test_the_aspect_is_kept_and_the_rest_is_zero() -> None:
+    form = to_network_form(image(np.ones((1, 10, 40)) * np.linspace(1, 2, 40)), study(data=MR).data)
+    assert form.shape == (1, 16, 16)
+    rows = np.flatnonzero(form[0].max(axis=1))
+    assert (rows.min(), rows.max()) == (6, 9)
+
+
+@pytest.mark.parametrize("intensity", ["percentile", "range"])
+def test_an_image_of_one_value_becomes_zeros(intensity: str) -> None:
+    form = to_network_form(image(np.full((1, 20, 20), 1000.0)), study(data=MR | {"intensity": intensity}).data)
+    assert not form.any()
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 5000.0])
+def test_scale_and_offset_of_a_scanner_do_not_matter(scale: float) -> None:
+    pixels = np.random.default_rng(0).normal(size=(1, 30, 20))
+    data = study(data=MR).data
+    one, two = to_network_form(image(pixels), data), to_network_form(image(pixels * scale - 1024), data)
+    assert two == pytest.approx(one, abs=1e-3)
+    assert 0 <= one.min() < one.max() <= 1
+
+
+def test_colour_becomes_grey_by_luma_and_grey_becomes_three_equal_channels() -> None:
+    colour = np.stack([np.full((20, 20), value) for value in (0.0, 1.0, 0.0)])
+    colour[:, 0, 0] = 1
+    grey = to_network_form(image(colour), study(data=MR | {"intensity": "window"}).data)
+    assert grey[0, 8, 8] == pytest.approx(0.587, abs=1e-3)
+    three = to_network_form(image(colour[1:2]), study(data=MR | {"channels": 3}).data)
+    assert three.shape == (3, 16, 16)
+    assert (three[0] == three[1]).all()
+
+
+def test_a_volume_is_refused_for_a_network_of_single_images() -> None:
+    with pytest.raises(ImageRefused) as caught:
+        to_network_form(image(np.zeros((1, 4, 20, 20))), study(data=MR).data)
+    assert caught.value.reason == "volume"

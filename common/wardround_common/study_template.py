@@ -34,7 +34,7 @@ WITHOUT_DP: Mapping[str, Mapping[str, object]] = {
         "strategy": "fedavgm",
         "server_learning_rate": 1.0,
         "server_momentum": 0.8,
-        "rounds": 40,
+        "rounds": 60,
         "local_epochs": 1.0,
         "batch_size": 16,
         "optimiser": "adamw",

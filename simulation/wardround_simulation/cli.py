@@ -114,9 +114,8 @@ def demo(
 
         hospitals = make_demo_hospitals(out / "hospitals", console)
         sites = sites_in(hospitals, Places(None, None, frozenset(), out / "state"))
-        folder = out / "run"
-        begun = (folder / "run.json").exists()
-        _run(demo_study(), sites, folder, crew, resume=begun, baselines=True, engine="in-process")
+        begun = (out / "run.json").exists()
+        _run(demo_study(), sites, out, crew, resume=begun, baselines=True, engine="in-process")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 EXTRAS := simulation,dev
+WITH_RAY := .venv/.with-ray
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -41,7 +42,11 @@ lint: $(INSTALLED) ## ruff, mypy and the import contracts
 test: lint ## what CI runs first: lint, then the fast tests
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-test-slow: $(INSTALLED) ## the tests that take longer: real engines, whole runs
+$(WITH_RAY): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[ray]"
+	@touch $@
+
+test-slow: $(WITH_RAY) ## the tests that take longer: real engines, whole runs
 	$(BIN)/pytest -m slow $(PYTEST_ARGS)
 
 pre-commit: $(INSTALLED) ## check every commit from now on, with the tools of .venv

@@ -41,7 +41,7 @@ def test_per_image_gradients_of_large_networks_equal_one_backward_each(network: 
 def check_per_image_gradients(name: str) -> None:
     from opacus import GradSampleModule
 
-    network = of(name, "group")
+    network = of(name, "group").double()  # a normalisation over few values magnifies rounding
     for module in network.modules():  # chance would differ between the two passes
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -51,7 +51,8 @@ def check_per_image_gradients(name: str) -> None:
         if type(module).__name__ == "MBConvBlock":
             module.train = lambda mode=True, module=module: module  # type: ignore[method-assign]
             module.training = False
-    images, labels = torch.rand(3, 1, 64, 64, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1])
+    images = torch.rand(3, 1, 64, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.tensor([0, 1, 1])
     singles = []
     for row in range(3):
         network.zero_grad()
@@ -63,7 +64,7 @@ def check_per_image_gradients(name: str) -> None:
     together = torch.cat([weight.grad_sample.flatten(1) for weight in network.parameters()], dim=1)  # type: ignore[attr-defined]
     for row in range(3):
         error = (together[row] - singles[row]).norm() / singles[row].norm()
-        assert float(error) < 1e-3
+        assert float(error) < 1e-6
 
 
 def test_the_seed_alone_decides_the_first_parameters() -> None:

@@ -9,33 +9,19 @@ from rich.console import Console
 
 from wardround_common.storage import no_room_is_said
 from wardround_common.study import Study
-from wardround_simulation.phantoms import CLASSES, make_hospitals
+from wardround_common.study_template import DEFAULTS
+from wardround_simulation.phantoms import CLASSES, SCANNERS, make_hospitals
 
 SEED = 0
 
 
 def demo_study() -> Study:
-    """Give the demo's study: differential privacy is on, at each hospital on its own."""
-    return Study.model_validate(
-        {
-            "study": {"name": "demo", "task": "classification", "classes": list(CLASSES)},
-            "data": {"modalities": ["MG", "CR"], "image_size": 48, "intensity": "percentile"},
-            "model": {"network": "tiny-cnn"},
-            "training": {
-                "strategy": "fedavg",
-                "rounds": 30,
-                "local_epochs": 1.0,
-                "batch_size": 60,
-                "optimiser": "sgd",
-                "learning_rate": 1.0,
-                "schedule": "cosine",
-                "momentum": 0.9,
-            },
-            "privacy": {"mechanism": "dp-sgd", "epsilon": 8.0, "delta": 1e-5, "clip_norm": 1.0},
-            "aggregation": {"min_hospitals": 4},
-            "evaluation": {"validation": 0.15, "test": 0.25},
-        }
-    )
+    """Give the demo's study: what ``wardround study new`` writes, with differential privacy, for these hospitals."""
+    tables = {section: dict(values) for section, values in DEFAULTS.items()}
+    tables["study"] |= {"name": "demo", "classes": list(CLASSES)}
+    tables["data"] |= {"modalities": sorted({scanner.modality for scanner in SCANNERS}), "image_size": 48}
+    tables["aggregation"] |= {"min_hospitals": len(SCANNERS)}
+    return Study.model_validate(tables)
 
 
 def make_demo_hospitals(folder: Path, console: Console) -> Path:

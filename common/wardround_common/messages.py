@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 from wardround_common.errors import MessageError
 from wardround_common.parameters import Layout, Vector
 
+MOST_EXAMPLES = 2**32  # training images of one hospital
+
 Scalar = int | float | str
 Split = Literal["validation", "test"]
 T = TypeVar("T", int, float, str)
@@ -142,7 +144,7 @@ class Update:
         loss = _scalar(parts, "mean_loss", float) if "mean_loss" in parts.fields else None
         epsilon = _scalar(parts, "epsilon", float) if "epsilon" in parts.fields else None
         possible = all(value is None or (math.isfinite(value) and value >= 0) for value in (loss, epsilon))
-        if examples < 1 or steps < 0 or not possible:
+        if not 1 <= examples <= MOST_EXAMPLES or steps < 0 or not possible:
             raise MessageError("an update's counts, loss or epsilon are not possible numbers")
         return cls(_digest(parts), _round(parts), _vector(parts, "update", size), examples, steps, loss, epsilon)
 

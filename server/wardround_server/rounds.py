@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -145,9 +146,11 @@ def _prepare(study: Study, exchange: Exchange, watch: Watch, before: State | Non
     ready: dict[str, Prepared] = {}
     failed: dict[str, str] = {}
     asked: list[str] = list(names)
+    senders: set[str] = set()
     while asked:
-        # One hospital sends the parameters that the seed gives; should it fail, the next one is asked.
+        # One hospital sends the parameters that the seed gives; should it fail, the next one is asked, each once.
         sender = None if before else asked[0]
+        senders.add(asked[0])
         questions = {name: PrepareRequest(digest, name == sender).parts() for name in asked}
         for name, answer in exchange.ask(PrepareRequest.kind, questions):
             try:
@@ -161,7 +164,7 @@ def _prepare(study: Study, exchange: Exchange, watch: Watch, before: State | Non
                 ready.pop(name, None)
                 failed[name] = str(error)
         have_parameters = any(prepared.parameters is not None for prepared in ready.values())
-        asked = [] if before or have_parameters else list(ready)[:1]
+        asked = [] if before or have_parameters else [name for name in ready if name not in senders][:1]
     _enough(
         study,
         "ready for the study",
@@ -181,10 +184,11 @@ def _prepare(study: Study, exchange: Exchange, watch: Watch, before: State | Non
                 do="Go on with the versions of torch and MONAI that it began with.",
             )
         return before
-    first = next(prepared for prepared in ready.values() if prepared.parameters is not None)
-    if first.parameters is None or vector_digest(first.parameters) != first.parameters_digest:
-        raise RoundError("the first parameters are not those that the hospitals built", do="Start again.")
-    return State(first.layout, first.parameters, first_moments(study.training, first.layout.size), ())
+    for prepared in ready.values():
+        vector = prepared.parameters
+        if vector is not None and vector_digest(vector) == prepared.parameters_digest:
+            return State(prepared.layout, vector, first_moments(study.training, prepared.layout.size), ())
+    raise RoundError("no hospital sent the first parameters that all of them built", do="Start again.")
 
 
 def _round(study: Study, exchange: Exchange, watch: Watch, state: State, number: int) -> State:
@@ -249,4 +253,4 @@ def _enough(study: Study, what: str, here: list[str], absent: list[Absence]) -> 
 
 
 def _word(reason: str) -> str:
-    return reason if reason.replace("-", "").isalpha() and reason.islower() and len(reason) <= 31 else "error"
+    return reason if re.fullmatch("[a-z][a-z-]{0,30}", reason) else "error"

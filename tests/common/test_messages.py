@@ -53,6 +53,7 @@ def changed(parts: Parts, name: str, value: Any) -> Parts:
         ("round", "3"),
         ("round", True),
         ("examples", 0),
+        ("examples", 2**40),
         ("examples", 2.0),
         ("steps", -1),
         ("mean_loss", float("inf")),

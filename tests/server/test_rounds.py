@@ -11,7 +11,7 @@ import pytest
 from examples import DP, dataset, study
 from wardround_client.hospital import Hospital, build, join
 from wardround_common.errors import RoundError, WardroundError
-from wardround_common.messages import Failure, Parts
+from wardround_common.messages import Failure, Parts, TrainRequest
 from wardround_common.randomness import insecure_stream
 from wardround_common.study import Study
 from wardround_server.rounds import Event, RoundEnds, State, run_study
@@ -135,20 +135,48 @@ def test_hospitals_that_build_different_models_do_not_begin() -> None:
         run_study(of, Memory(of, alter=other), quiet)
 
 
-def test_first_parameters_that_the_seed_does_not_give_are_refused_by_every_hospital() -> None:
+def test_first_parameters_that_the_seed_does_not_give_are_refused() -> None:
     of = study()
 
     def crafted(name: str, kind: str, answer: Parts | Failure) -> Parts | Failure:
         if kind == "prepare" and isinstance(answer, Parts) and "parameters" in answer.arrays:
-            from wardround_common.parameters import vector_digest
-
-            vector = answer.arrays["parameters"] * np.float32(2)
-            del vector_digest
-            return replace(answer, arrays={"parameters": vector})
+            return replace(answer, arrays={"parameters": answer.arrays["parameters"] * np.float32(2)})
         return answer
 
-    with pytest.raises(RoundError, match="not those that the hospitals built"):
+    with pytest.raises(RoundError, match="no hospital sent the first parameters that all of them built"):
         run_study(of, Memory(of, alter=crafted), quiet)
+
+
+def test_a_hospital_refuses_a_first_round_from_parameters_that_were_made_up() -> None:
+    of = study()
+    memory = Memory(of)
+    first = run_study(of, memory, quiet, None)
+    made_up = TrainRequest(of.digest(), 1, first.parameters).parts()
+    answers = dict(memory.ask("train", dict.fromkeys("abc", made_up)))
+    assert answers == dict.fromkeys("abc", Failure("message"))
+
+
+def test_hospitals_that_never_send_the_first_parameters_end_the_study_and_do_not_hang_it() -> None:
+    of = study()
+
+    def withhold(name: str, kind: str, answer: Parts | Failure) -> Parts | Failure:
+        return replace(answer, arrays={}) if kind == "prepare" and isinstance(answer, Parts) else answer
+
+    memory = Memory(of, alter=withhold)
+    with pytest.raises(RoundError, match="no hospital sent"):
+        run_study(of, memory, quiet)
+    assert memory.asked == ["prepare"] * 3
+
+
+@pytest.mark.parametrize("word", ["-", "é", "CAPITALS", "two words", "x" * 40, "", "a\nb"])
+def test_a_word_that_no_hospital_should_say_is_not_repeated(word: str) -> None:
+    of = study(training={"rounds": 1})
+
+    def say(name: str, kind: str, answer: Parts | Failure) -> Parts | Failure:
+        return Failure(word) if (name, kind) == ("b", "train") else answer
+
+    record = run_study(of, Memory(of, alter=say), quiet).history[0]
+    assert [absence.kind for absence in record.absent] == ["error"]
 
 
 @pytest.mark.parametrize(

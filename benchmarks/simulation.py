@@ -60,7 +60,7 @@ def study(hospitals: int, rounds: int) -> Study:
                 "learning_rate": 0.01,
             },
             "privacy": {"mechanism": "none"},
-            "aggregation": {"min_hospitals": hospitals},
+            "aggregation": {"min_hospitals": hospitals, "secure": False},
             "evaluation": {"validation": 0.1, "test": 0.1},
         }
     )

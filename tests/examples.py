@@ -23,7 +23,7 @@ STUDY: dict[str, dict[str, Any]] = {
         "learning_rate": 0.05,
     },
     "privacy": {"mechanism": "none"},
-    "aggregation": {"min_hospitals": 2},
+    "aggregation": {"min_hospitals": 2, "secure": False},
     "evaluation": {"validation": 0.2, "test": 0.2},
 }
 DP = {"mechanism": "dp-sgd", "epsilon": 8.0, "delta": 1e-3, "clip_norm": 1.0}

@@ -11,6 +11,7 @@ from flwr.clientapp import ClientApp
 from wardround_client.hospital import Hospital
 from wardround_common.errors import WardroundError
 from wardround_common.messages import EvaluateRequest, Parts, PrepareRequest, TrainRequest
+from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,14 @@ def client_app(find_hospital: Callable[[Context], Hospital]) -> ClientApp:
     @app.evaluate(EvaluateRequest.kind)
     def evaluate(message: Message, context: Context) -> Message:
         return answer(message, context, EvaluateRequest.kind)
+
+    @app.query(ConfirmRequest.kind)
+    def confirm(message: Message, context: Context) -> Message:
+        return answer(message, context, ConfirmRequest.kind)
+
+    @app.query(OpenRequest.kind)
+    def open_sum(message: Message, context: Context) -> Message:
+        return answer(message, context, OpenRequest.kind)
 
     return app
 

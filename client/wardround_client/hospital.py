@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import nn
 
 from wardround_client import networks
 from wardround_client.dataset import Dataset
 from wardround_client.evaluation import score_sums
+from wardround_client.secure_desk import Desk
 from wardround_client.training import PrivacyPlan, plan_privacy, train
-from wardround_common.errors import MessageError
+from wardround_common.errors import MessageError, PrivacyError
 from wardround_common.messages import (
     Evaluated,
     EvaluateRequest,
@@ -22,8 +24,13 @@ from wardround_common.messages import (
     TrainRequest,
     Update,
 )
+from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.parameters import Layout, vector_digest
 from wardround_common.randomness import Stream
+from wardround_common.secagg.encoding import Encoding, encode_counts
+from wardround_common.secagg.exchange import Masked
+from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
+from wardround_common.secagg.question import question_digest
 from wardround_common.study import Study
 
 
@@ -48,8 +55,10 @@ class Hospital:
     built: Built
     plan: PrivacyPlan | None
     stream: Stream = field(repr=False)
+    desk: Desk | None
+    """Its half of secure sums; None if the study's are not secure."""
 
-    def answer(self, kind: str, parts: Parts) -> Reply:
+    def answer(self, kind: str, parts: Parts) -> Reply | MaskedAnswer | Confirmation | Opened:
         """Answer one question of the coordinator.
 
         Raises:
@@ -59,22 +68,72 @@ class Hospital:
             case "prepare":
                 return self._prepare(PrepareRequest.parse(parts))
             case "train":
-                return self._train(TrainRequest.parse(parts, self.built.layout.size))
+                return self._answer_train(TrainRequest.parse(parts, self.built.layout.size))
             case "evaluate":
-                return self._evaluate(EvaluateRequest.parse(parts, self.built.layout.size))
+                return self._answer_evaluate(EvaluateRequest.parse(parts, self.built.layout.size))
+            case "confirm" if self.desk is not None:
+                return self._confirm(ConfirmRequest.parse(parts), self.desk)
+            case "open" if self.desk is not None:
+                return self._open(OpenRequest.parse(parts), self.desk)
             case _:
                 raise MessageError(f"there is no question {kind!r}")
 
     def _prepare(self, request: PrepareRequest) -> Prepared:
         self._check_study(request.study)
         vector = networks.read_vector(networks.build(self.study)) if request.send_parameters else None
-        return Prepared(request.study, self.built.layout, self.built.first_parameters, vector)
+        if self.desk is None:
+            return Prepared(request.study, self.built.layout, self.built.first_parameters, vector)
+        if request.run is None:
+            raise MessageError("the study's sums are secure, and the coordinator names no run")
+        member = self.desk.join(request.run)
+        agreement = member.agreement + member.signature
+        return Prepared(request.study, self.built.layout, self.built.first_parameters, vector, agreement)
+
+    def _answer_train(self, request: TrainRequest) -> Update | MaskedAnswer:
+        """Send the update itself only if the study says that sums are not secure: the question cannot choose."""
+        if self.desk is None:
+            return self._train(request)
+        self._check_study(request.study)
+        number = request.round
+
+        def masked(encoding: Encoding) -> Masked:
+            update = self._train(request)
+            weight = encoding.weight(update.examples)
+            rounding = self.stream.child("rounding", number)
+            loss = round(min(update.mean_loss or 0.0, LOSS_LIMIT) * weight / UNIT)
+            clipped = int((np.abs(update.vector) > encoding.clip).sum())
+            counts = np.array([weight, loss, clipped], np.int64)
+            return Masked(encoding.encode(update.vector, weight, rounding), encode_counts(counts))
+
+        question, cohort = question_digest(request), _cohort(request)
+        return MaskedAnswer(request.study, number, self.desk.upload("train", number, question, cohort, masked))
+
+    def _answer_evaluate(self, request: EvaluateRequest) -> Evaluated | MaskedAnswer:
+        if self.desk is None:
+            return self._evaluate(request)
+        self._check_study(request.study)
+        self._check_round(request.round)
+
+        def masked(encoding: Encoding) -> Masked:
+            return Masked(np.empty(0, encoding.dtype), encode_counts(self._evaluate(request).sums))
+
+        question, cohort = question_digest(request), _cohort(request)
+        upload = self.desk.upload("evaluate", request.round, question, cohort, masked)
+        return MaskedAnswer(request.study, request.round, upload)
+
+    def _confirm(self, request: ConfirmRequest, desk: Desk) -> Confirmation:
+        self._check_study(request.study)
+        signature = desk.confirm(request.what, request.round, request.survivors)
+        return Confirmation(request.study, request.round, signature)
+
+    def _open(self, request: OpenRequest, desk: Desk) -> Opened:
+        self._check_study(request.study)
+        shares = desk.open(request.what, request.round, request.confirmations, request.sealed)
+        return Opened(request.study, request.round, shares)
 
     def _train(self, request: TrainRequest) -> Update:
         self._check_study(request.study)
-        rounds = self.study.training.rounds
-        if not 1 <= request.round <= rounds:
-            raise MessageError(f"round {request.round} is not one of the {rounds} rounds that the study has")
+        self._check_round(request.round)
         if request.round == 1 and vector_digest(request.parameters) != self.built.first_parameters:
             # Parameters that were made up can turn an update into a copy of an image.
             raise MessageError("the first round does not start from the parameters that the study's seed gives")
@@ -104,6 +163,11 @@ class Hospital:
         sums = score_sums(self.built.network, self.dataset.split(request.split))
         return Evaluated(request.study, request.round, sums.to_vector())
 
+    def _check_round(self, number: int) -> None:
+        rounds = self.study.training.rounds
+        if not 1 <= number <= rounds:
+            raise MessageError(f"round {number} is not one of the {rounds} rounds that the study has")
+
     def _check_study(self, digest: str) -> None:
         if digest != self.study.digest():
             raise MessageError("the message is of another study than the one that this hospital takes part in")
@@ -121,10 +185,19 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def join(study: Study, dataset: Dataset, stream: Stream, built: Built) -> Hospital:
-    """Let a hospital take part in a study with its prepared data.
+def join(study: Study, dataset: Dataset, stream: Stream, built: Built, desk: Desk | None = None) -> Hospital:
+    """Let a hospital take part in a study with its prepared data; ``desk`` is its half of secure sums.
 
     Raises:
-        PrivacyError: the study's privacy cannot be kept with so many patients.
+        PrivacyError: the study's privacy cannot be kept with so many patients, or its sums are secure and the hospital
+            has no desk.
     """
-    return Hospital(study, dataset, built, plan_privacy(study, dataset.train.patient_count), stream)
+    if study.aggregation.secure != (desk is not None):
+        raise PrivacyError("the study's sums are secure, and this hospital has no key to take part in them")
+    return Hospital(study, dataset, built, plan_privacy(study, dataset.train.patient_count), stream, desk)
+
+
+def _cohort(request: TrainRequest | EvaluateRequest) -> bytes:
+    if request.cohort is None:
+        raise MessageError("the study's sums are secure, and the coordinator names no cohort")
+    return request.cohort

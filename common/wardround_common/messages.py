@@ -11,6 +11,9 @@ train    one round of local work                 the update, how many examples, 
 evaluate how good are these parameters?          sums over the patients of a split, never a score
 ======== ======================================= ====================================================
 
+If sums are secure, train and evaluate are answered by a masked upload, and two more questions follow
+(``secagg.messages``): confirm and open.
+
 A hospital that cannot answer says so with a :class:`Failure`: a fixed word and no text, since text could name a file.
 """
 
@@ -19,7 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,8 @@ MOST_EXAMPLES = 2**32  # training images of one hospital
 Scalar = int | float | str
 Split = Literal["validation", "test"]
 T = TypeVar("T", int, float, str)
+RUN_BYTES = 16
+AGREEMENT_BYTES = 96
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Parts:
     """The wire form of a message: scalars and lists of them by name, arrays by name."""
 
     fields: Mapping[str, Scalar | list[int] | list[str]]
-    arrays: Mapping[str, NDArray[np.float32] | NDArray[np.int64]] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,22 @@ class PrepareRequest:
 
     study: str
     send_parameters: bool
+    run: bytes | None = None
+    """Which run of the study this is: 16 bytes, if its sums are secure."""
     kind = "prepare"
 
     def parts(self) -> Parts:
         """Give the wire form."""
-        return Parts({"study": self.study, "send_parameters": int(self.send_parameters)})
+        arrays = {} if self.run is None else {"run": as_array(self.run)}
+        return Parts({"study": self.study, "send_parameters": int(self.send_parameters)}, arrays)
 
     @classmethod
     def parse(cls, parts: Parts) -> PrepareRequest:
         """Parse the wire form."""
-        return cls(_digest(parts), bool(_scalar(parts, "send_parameters", int)))
+        run = optional_bytes(parts, "run")
+        if run is not None and len(run) != RUN_BYTES:
+            raise MessageError("a run is not named by 16 bytes")
+        return cls(study_digest(parts), bool(scalar(parts, "send_parameters", int)), run)
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,8 @@ class Prepared:
     layout: Layout
     parameters_digest: str
     parameters: Vector | None
+    agreement: bytes | None = None
+    """If sums are secure: the hospital's key for this run and its signature under it, 96 bytes."""
 
     def parts(self) -> Parts:
         """Give the wire form."""
@@ -78,7 +91,8 @@ class Prepared:
             "shapes": shapes,
             "parameters_digest": self.parameters_digest,
         }
-        return Parts(fields, {} if self.parameters is None else {"parameters": self.parameters})
+        arrays: dict[str, NDArray[Any]] = {} if self.parameters is None else {"parameters": self.parameters}
+        return Parts(fields, arrays if self.agreement is None else arrays | {"agreement": as_array(self.agreement)})
 
     @classmethod
     def parse(cls, parts: Parts) -> Prepared:
@@ -94,7 +108,10 @@ class Prepared:
             raise MessageError("the layout of the model has a negative size")
         layout = Layout(tuple(map(str, names)), sizes)
         vector = _vector(parts, "parameters", layout.size) if "parameters" in parts.arrays else None
-        return cls(_digest(parts), layout, _scalar(parts, "parameters_digest", str), vector)
+        agreement = optional_bytes(parts, "agreement")
+        if agreement is not None and len(agreement) != AGREEMENT_BYTES:
+            raise MessageError("a hospital's key for a run is not a key and a signature")
+        return cls(study_digest(parts), layout, scalar(parts, "parameters_digest", str), vector, agreement)
 
 
 @dataclass(frozen=True)
@@ -104,16 +121,19 @@ class TrainRequest:
     study: str
     round: int
     parameters: Vector = field(repr=False)
+    cohort: bytes | None = field(default=None, repr=False)
+    """If sums are secure: over which hospitals, with which keys (``secagg.terms.write_members``)."""
     kind = "train"
 
     def parts(self) -> Parts:
         """Give the wire form."""
-        return Parts({"study": self.study, "round": self.round}, {"parameters": self.parameters})
+        return Parts({"study": self.study, "round": self.round}, _asked(self.parameters, self.cohort))
 
     @classmethod
     def parse(cls, parts: Parts, size: int) -> TrainRequest:
         """Parse the wire form; ``size`` is the number of parameters of the study's model."""
-        return cls(_digest(parts), _round(parts), _vector(parts, "parameters", size))
+        vector = _vector(parts, "parameters", size)
+        return cls(study_digest(parts), round_number(parts), vector, optional_bytes(parts, "cohort"))
 
 
 @dataclass(frozen=True)
@@ -140,13 +160,15 @@ class Update:
     @classmethod
     def parse(cls, parts: Parts, size: int) -> Update:
         """Parse the wire form; an update that is not finite is an error, since it would spoil the whole sum."""
-        examples, steps = _scalar(parts, "examples", int), _scalar(parts, "steps", int)
-        loss = _scalar(parts, "mean_loss", float) if "mean_loss" in parts.fields else None
-        epsilon = _scalar(parts, "epsilon", float) if "epsilon" in parts.fields else None
+        examples, steps = scalar(parts, "examples", int), scalar(parts, "steps", int)
+        loss = scalar(parts, "mean_loss", float) if "mean_loss" in parts.fields else None
+        epsilon = scalar(parts, "epsilon", float) if "epsilon" in parts.fields else None
         possible = all(value is None or (math.isfinite(value) and value >= 0) for value in (loss, epsilon))
         if not 1 <= examples <= MOST_EXAMPLES or steps < 0 or not possible:
             raise MessageError("an update's counts, loss or epsilon are not possible numbers")
-        return cls(_digest(parts), _round(parts), _vector(parts, "update", size), examples, steps, loss, epsilon)
+        return cls(
+            study_digest(parts), round_number(parts), _vector(parts, "update", size), examples, steps, loss, epsilon
+        )
 
 
 @dataclass(frozen=True)
@@ -157,20 +179,28 @@ class EvaluateRequest:
     round: int
     split: Split
     parameters: Vector = field(repr=False)
+    cohort: bytes | None = field(default=None, repr=False)
+    """As in a :class:`TrainRequest`."""
     kind = "evaluate"
 
     def parts(self) -> Parts:
         """Give the wire form."""
-        return Parts({"study": self.study, "round": self.round, "split": self.split}, {"parameters": self.parameters})
+        fields: dict[str, Scalar | list[int] | list[str]] = {
+            "study": self.study,
+            "round": self.round,
+            "split": self.split,
+        }
+        return Parts(fields, _asked(self.parameters, self.cohort))
 
     @classmethod
     def parse(cls, parts: Parts, size: int) -> EvaluateRequest:
         """Parse the wire form; ``size`` is the number of parameters of the study's model."""
-        split = _scalar(parts, "split", str)
+        split = scalar(parts, "split", str)
         if split not in ("validation", "test"):
             raise MessageError(f"there is no split {split!r}")
         name: Split = "validation" if split == "validation" else "test"
-        return cls(_digest(parts), _round(parts), name, _vector(parts, "parameters", size))
+        vector = _vector(parts, "parameters", size)
+        return cls(study_digest(parts), round_number(parts), name, vector, optional_bytes(parts, "cohort"))
 
 
 @dataclass(frozen=True)
@@ -191,7 +221,7 @@ class Evaluated:
         sums = parts.arrays.get("sums")
         if sums is None or sums.ndim != 1 or sums.dtype != np.int64:
             raise MessageError("the sums of an evaluation are missing or have another form")
-        return cls(_digest(parts), _round(parts), sums.astype(np.int64, copy=False))
+        return cls(study_digest(parts), round_number(parts), sums.astype(np.int64, copy=False))
 
 
 @dataclass(frozen=True)
@@ -205,7 +235,12 @@ Request = PrepareRequest | TrainRequest | EvaluateRequest
 Reply = Prepared | Update | Evaluated
 
 
-def _scalar(parts: Parts, name: str, kind: type[T]) -> T:
+def scalar(parts: Parts, name: str, kind: type[T]) -> T:
+    """Read one scalar of a message.
+
+    Raises:
+        MessageError: it is missing or of another type.
+    """
     value = parts.fields.get(name)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
@@ -214,18 +249,51 @@ def _scalar(parts: Parts, name: str, kind: type[T]) -> T:
     return value
 
 
-def _digest(parts: Parts) -> str:
-    digest = _scalar(parts, "study", str)
+def study_digest(parts: Parts) -> str:
+    """Read the study digest that every message carries.
+
+    Raises:
+        MessageError: it is missing or is none.
+    """
+    digest = scalar(parts, "study", str)
     if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
         raise MessageError("the study digest is not 64 hexadecimal digits")
     return digest
 
 
-def _round(parts: Parts) -> int:
-    number = _scalar(parts, "round", int)
+def round_number(parts: Parts) -> int:
+    """Read the number of a round.
+
+    Raises:
+        MessageError: it is missing or negative.
+    """
+    number = scalar(parts, "round", int)
     if number < 0:
         raise MessageError("a round's number is negative")
     return number
+
+
+def optional_bytes(parts: Parts, name: str) -> bytes | None:
+    """Read an array of bytes if the message has it.
+
+    Raises:
+        MessageError: it is an array of another form.
+    """
+    array = parts.arrays.get(name)
+    if array is None:
+        return None
+    if array.ndim != 1 or array.dtype != np.uint8:
+        raise MessageError(f"{name!r} is no array of bytes")
+    return array.tobytes()
+
+
+def as_array(content: bytes) -> NDArray[np.uint8]:
+    """Give bytes as the array that a message carries."""
+    return np.frombuffer(content, np.uint8)
+
+
+def _asked(parameters: Vector, cohort: bytes | None) -> dict[str, NDArray[Any]]:
+    return {"parameters": parameters} | ({} if cohort is None else {"cohort": as_array(cohort)})
 
 
 def _vector(parts: Parts, name: str, size: int) -> Vector:

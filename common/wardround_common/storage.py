@@ -28,8 +28,10 @@ def no_room_is_said(where: Path) -> Iterator[None]:
         ) from error
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file so that at any moment it is the old one or the new one, on the disk before this returns.
+
+    A private one may be read by its owner only.
 
     Raises:
         StorageError: the disk is full or the folder may not be written; the old file is untouched.
@@ -38,7 +40,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     with no_room_is_said(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with making.open("wb") as file:
+            mode = 0o600 if private else 0o666  # the umask takes from the latter what others may not do
+            with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

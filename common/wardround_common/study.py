@@ -207,6 +207,48 @@ class Aggregation(Section):
     """``[aggregation]``: how many hospitals must answer before a sum is used."""
 
     min_hospitals: Annotated[int, Field(ge=1, le=1000)]
+    secure: bool
+    """Whether the coordinator reads sums only, never one hospital's numbers (docs/secagg.md)."""
+    threshold: Annotated[int, Field(ge=2, le=100)] | None = None
+    """secure only: how many hospitals must open a sum, more than half of them; left out: about two thirds."""
+    ring_bits: Literal[16, 32] | None = None
+    """secure only: of each number of a masked update; left out: 32."""
+    update_clip: Positive | None = None
+    """secure only: the largest size of one number of an update; left out: 4."""
+    largest_weight: Annotated[int, Field(ge=1, le=2**24)] | None = None
+    """secure only: the training images with which one hospital weighs at most; left out: 65,536."""
+
+    @property
+    def bits(self) -> int:
+        """The ring's bits, stated or not."""
+        return self.ring_bits or 32
+
+    @property
+    def clip(self) -> float:
+        """The largest size of one number of an update, stated or not."""
+        return self.update_clip or 4.0
+
+    @property
+    def heaviest(self) -> int:
+        """The largest weight, stated or not."""
+        return self.largest_weight or 2**16
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Aggregation:
+        secure_only = ("threshold", "ring_bits", "update_clip", "largest_weight")
+        faults = [
+            f"[aggregation] {key} = {getattr(self, key)!r}: only secure = true uses this key; remove it"
+            for key in secure_only
+            if not self.secure and getattr(self, key) is not None
+        ]
+        if self.secure and not 2 <= self.min_hospitals <= 100:
+            faults.append(
+                f"[aggregation] min_hospitals = {self.min_hospitals}: a secure sum is over 2 to 100 hospitals; "
+                "a sum over one is that hospital's own"
+            )
+        if faults:
+            raise ValueError(*faults)
+        return self
 
 
 class Evaluation(Section):

@@ -23,7 +23,7 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
         "augmentations": [],
     },
     "privacy": {"mechanism": "dp-sgd", "epsilon": 8.0, "delta": 1e-5, "clip_norm": 1.0, "images_per_patient": 1},
-    "aggregation": {"min_hospitals": 3},
+    "aggregation": {"min_hospitals": 3, "secure": True},
     "evaluation": {"validation": 0.15, "test": 0.25, "sensitivity": 0.9},
 }
 
@@ -57,6 +57,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "beta_2": 0.99,
         "tau": 0.001,
     },
+    "aggregation": {"threshold": 3, "ring_bits": 16, "update_clip": 0.05, "largest_weight": 2000},
 }
 
 SECTION_REASONS: Mapping[str, str] = {
@@ -65,7 +66,7 @@ SECTION_REASONS: Mapping[str, str] = {
     "model": "The network; a hospital runs only networks that it installed.",
     "training": "How long, with which local work, and how the hospitals' updates become the next model.",
     "privacy": "What one patient can lose by taking part; the unit is the patient, not the image.",
-    "aggregation": "How many hospitals must answer before a round counts.",
+    "aggregation": "How many hospitals must answer before a round counts, and who may read what one of them sent.",
     "evaluation": "How patients are split, and where the model is judged; patients are split, never images.",
 }
 
@@ -119,6 +120,19 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("privacy", "clip_norm"): "The L2 norm to which a patient's gradient is clipped; the noise grows with it.",
     ("privacy", "images_per_patient"): "A sampled patient contributes the mean gradient over up to so many images.",
     ("aggregation", "min_hospitals"): "A round with fewer answers than this is not averaged.",
+    ("aggregation", "secure"): "true: the coordinator reads sums over the hospitals only; false: it reads each answer.",
+    (
+        "aggregation",
+        "threshold",
+    ): "secure only: so many hospitals must open a sum, more than half of them; left out: about two thirds.",
+    (
+        "aggregation",
+        "ring_bits",
+    ): "secure only: 16 halves the bytes and needs a tight update_clip and largest_weight; left out: 32.",
+    ("aggregation", "update_clip"): "secure only: numbers of an update beyond ± this are clipped; left out: 4.0.",
+    ("aggregation", "largest_weight"): (
+        "secure only: a hospital with more training images than this weighs as if it had so many; left out: 65536."
+    ),
     ("evaluation", "validation"): "Fraction of a hospital's patients that choose the operating point.",
     ("evaluation", "test"): "Fraction of a hospital's patients that nothing is trained on or chosen by.",
     ("evaluation", "sensitivity"): "The operating point: the highest threshold that still finds so many of the ill.",

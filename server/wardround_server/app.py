@@ -9,13 +9,16 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from flwr.serverapp import Grid, ServerApp
 
 from wardround_common.messages import EvaluateRequest, Failure, Parts, PrepareRequest, TrainRequest
-from wardround_server.rounds import Exchange
+from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
+from wardround_server.exchange import Exchange
 
 # Flower's kinds of message, with our own word behind the dot.
 MESSAGE_TYPES = {
     PrepareRequest.kind: "query.prepare",
     TrainRequest.kind: "train.train",
     EvaluateRequest.kind: "evaluate.evaluate",
+    ConfirmRequest.kind: "query.confirm",
+    OpenRequest.kind: "query.open",
 }
 POLL_S = 0.05  # between two looks for replies, when none came
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,9 +16,11 @@ from flwr.app import Context
 from wardround_client.dataset import Dataset, Examples, Intake, Source, prepare, take_in
 from wardround_client.hospital import Built, Hospital, build, join
 from wardround_client.instance import Index
-from wardround_common.errors import WardroundError
+from wardround_client.secure_desk import Desk
+from wardround_common.errors import RoundError, WardroundError
 from wardround_common.randomness import insecure_stream
-from wardround_common.study import Study
+from wardround_common.secagg.identity import Identity, Roster
+from wardround_common.study import Aggregation, Study
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Federation:
 
     study: Study
     sites: tuple[Site, ...]
+    desks: Path | None = None
+    """Where the hospitals keep what they must remember of secure sums, each in a folder of its own."""
 
     def site(self, name: str) -> Site:
         """Give the site of that name."""
@@ -45,8 +52,18 @@ def nodes(names: Sequence[str]) -> dict[int, str]:
 
 
 def alone_study(study: Study) -> Study:
-    """Give the study that a hospital trains alone: the same in all but the number of hospitals."""
-    return study.model_copy(update={"aggregation": study.aggregation.model_copy(update={"min_hospitals": 1})})
+    """Give the study that a hospital trains alone: the same in all but the aggregation, where there is none."""
+    return study.model_copy(update={"aggregation": Aggregation(min_hospitals=1, secure=False)})
+
+
+def insecure_identity(study: Study, name: str) -> Identity:
+    """Give a simulated hospital's key, which **anybody with the seed can make**: its signatures prove nothing."""
+    return Identity(insecure_stream(study.model.seed, "identity", name).words(4).tobytes())
+
+
+def insecure_roster(federation: Federation) -> Roster:
+    """Give the roster of the simulated hospitals."""
+    return Roster({site.name: insecure_identity(federation.study, site.name).public for site in federation.sites})
 
 
 @lru_cache(maxsize=1024)
@@ -60,7 +77,17 @@ def open_hospital(federation: Federation, name: str) -> Hospital:
     study = federation.study
     stream = insecure_stream(study.model.seed, "hospital", name)
     form = alone_study(study)  # how many hospitals take part changes neither data nor network
-    return join(study, _dataset(site, form), stream, _built(form))
+    return join(study, _dataset(site, form), stream, _built(form), _desk(federation, name))
+
+
+def _desk(federation: Federation, name: str) -> Desk | None:
+    if not federation.study.aggregation.secure:
+        return None
+    if federation.desks is None:
+        raise RoundError("the study's sums are secure, and the simulation names no folder for the hospitals' keys")
+    folder = federation.desks / hashlib.sha256(name.encode()).hexdigest()[:16]  # a name may be no name of a folder
+    identity = insecure_identity(federation.study, name)
+    return Desk(federation.study, name, identity, insecure_roster(federation), folder, os.urandom)
 
 
 def find_hospital(federation: Federation, context: Context) -> Hospital:

@@ -16,7 +16,7 @@ from wardround_client.app import client_app
 from wardround_client.hospital import Hospital
 from wardround_common.errors import RoundError, WardroundError
 from wardround_server.app import server_app
-from wardround_server.rounds import Exchange
+from wardround_server.exchange import Exchange
 from wardround_simulation.federation import Federation, open_hospital, use_one_thread
 
 Scalar = int | float | str | bytes | bool | list[int] | list[float] | list[str] | list[bytes] | list[bool]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import tomli_w
 from flwr.app import Context, RecordDict
 
 from wardround_common.errors import RoundError, StorageError, WardroundError
+from wardround_common.messages import RUN_BYTES
 from wardround_common.metrics import Scores, operating_threshold
 from wardround_common.parameters import Vector
 from wardround_common.results import (
@@ -32,11 +34,13 @@ from wardround_common.storage import write_atomically
 from wardround_common.study import DpSgd, Study
 from wardround_server.app import server_app
 from wardround_server.checkpoint import read_checkpoint, write_checkpoint
+from wardround_server.exchange import Exchange
 from wardround_server.model_file import write_model
 from wardround_server.report import write_report
-from wardround_server.rounds import Event, Exchange, RoundEnds, State, run_study
+from wardround_server.rounds import Event, RoundEnds, State, run_study
+from wardround_server.secure_rounds import Consortium, FolderJournal
 from wardround_simulation import jobs
-from wardround_simulation.federation import Federation, Site, nodes
+from wardround_simulation.federation import Federation, Site, alone_study, insecure_roster, nodes
 from wardround_simulation.grid import InProcessGrid
 from wardround_simulation.jobs import Description
 from wardround_simulation.workers import Died, Job, Workers
@@ -83,7 +87,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     """
     started = datetime.now(UTC)
     _claim_folder(plan)
-    federation = Federation(plan.study, plan.sites)
+    federation = Federation(plan.study, plan.sites, (plan.folder / "secure" / "hospitals").resolve())
     names = [site.name for site in plan.sites]
     described = dict(_all(workers, "preparing", names, _describe(federation), show))
     _check_fingerprints(plan, {name: description.fingerprint for name, description in described.items()})
@@ -206,9 +210,10 @@ def _train_federation(plan: Plan, federation: Federation, workers: Workers, show
             show(Progress("training", event.record.number, rounds, event.record))
 
     outcome: list[State] = []
+    consortium = _consortium(plan, federation) if plan.study.aggregation.secure else None
 
     def drive(exchange: Exchange) -> None:
-        outcome.append(run_study(plan.study, exchange, watch, before))
+        outcome.append(run_study(plan.study, exchange, watch, before, consortium))
 
     if plan.engine == "flower":
         from wardround_simulation.flower_engine import run_with_flower
@@ -220,12 +225,20 @@ def _train_federation(plan: Plan, federation: Federation, workers: Workers, show
     return outcome[0]
 
 
+def _consortium(plan: Plan, federation: Federation) -> Consortium:
+    folder = plan.folder / "secure" / "coordinator"
+    name = folder / "run"
+    if not name.exists():
+        write_atomically(name, os.urandom(RUN_BYTES))
+    return Consortium(name.read_bytes(), insecure_roster(federation), FolderJournal(folder))
+
+
 def _train_baselines(
     plan: Plan, federation: Federation, workers: Workers, show: Show
 ) -> tuple[dict[str, Vector], list[str]]:
     """Train each hospital alone, and one model on all patients together, by the same rounds; name what diverged."""
     everybody = Site(POOLED, tuple(source for site in plan.sites for source in site.sources))
-    wider = Federation(plan.study, (*plan.sites, everybody))
+    wider = Federation(alone_study(plan.study), (*plan.sites, everybody))
     # The pooled one takes longest, so it starts first.
     order = [POOLED, *(site.name for site in plan.sites)]
 

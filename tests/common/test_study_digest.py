@@ -40,6 +40,7 @@ delta = 0.00001
 clip_norm = 1.0
 [aggregation]
 min_hospitals = 3
+secure = true
 [evaluation]
 validation = 0.15
 test = 0.2
@@ -47,7 +48,8 @@ test = 0.2
 
 # Written by hand from the rules in docs/adr/0001, not by the code under test.
 VECTOR_CANONICAL = (
-    '{"aggregation":{"min_hospitals":3},'
+    '{"aggregation":{"largest_weight":null,"min_hospitals":3,"ring_bits":null,"secure":true,"threshold":null,'
+    '"update_clip":null},'
     '"data":{"channels":1,"image_size":64,"intensity":"percentile","modalities":["MR"]},'
     '"evaluation":{"sensitivity":0.9,"test":0.2,"validation":0.15},'
     '"model":{"network":"small-cnn","norm":"group","seed":0},'
@@ -110,7 +112,7 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
         "model": {"network": "resnet18", "seed": draw(st.integers(0, 2**32 - 1))},
         "training": training,
         "privacy": draw(st.sampled_from([{"mechanism": "none"}, dp])),
-        "aggregation": {"min_hospitals": draw(st.integers(1, 1000))},
+        "aggregation": {"min_hospitals": draw(st.integers(2, 100)), "secure": draw(st.booleans())},
         "evaluation": {"validation": draw(fractions()), "test": draw(fractions())},
     }
 

@@ -48,6 +48,7 @@ clip_norm = 1.0
 images_per_patient = 1
 [aggregation]
 min_hospitals = 3
+secure = true
 [evaluation]
 validation = 0.15
 test = 0.2

@@ -80,7 +80,9 @@ class RoundRecord(Record):
     answered: tuple[Name, ...]
     absent: tuple[Absence, ...] = ()
     epsilons: dict[Name, Amount] = Field(default_factory=dict)
-    """Spent so far, by hospital; empty without differential privacy."""
+    """Spent so far, by hospital; empty without differential privacy, and if sums are secure."""
+    clipped: Rate | None = None
+    """The fraction of the updates' numbers beyond ``update_clip``; None if sums are not secure."""
 
     @property
     def epsilon(self) -> float | None:

@@ -62,6 +62,7 @@ def example_study(*, classes: int = 2, private: bool = True, rounds: int = 30) -
         {privacy}
         [aggregation]
         min_hospitals = 2
+        secure = false
         [evaluation]
         validation = 0.15
         test = 0.25

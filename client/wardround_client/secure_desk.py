@@ -1,0 +1,186 @@
+"""Where a hospital's half of secure sums meets its disk: each answer is durable before it leaves (section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from wardround_client.secure_sum import Confirmed, Participant, Uploaded, sign_survivors
+from wardround_common.errors import MessageError, StorageError
+from wardround_common.secagg.agreement import AgreementKey
+from wardround_common.secagg.canonical import cut, joined
+from wardround_common.secagg.encoding import Encoding
+from wardround_common.secagg.exchange import (
+    Masked,
+    Upload,
+    read_confirmations,
+    read_heads,
+    read_sealed,
+    survivors_statement,
+)
+from wardround_common.secagg.identity import Identity, Roster
+from wardround_common.secagg.shamir import RandomBytes
+from wardround_common.secagg.terms import Member, Terms, What, read_members, write_members
+from wardround_common.secagg.thresholds import threshold_of
+from wardround_common.storage import write_atomically
+from wardround_common.study import Study
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A hospital's half of the secure sums of one study; ``folder`` keeps what must survive a crash.
+
+    The same question gets the same bytes, another question of the same sum gets none, and a sum that lies behind the
+    last one gets none: so a mask covers one vector, and one list of survivors is opened, across restarts.
+    """
+
+    study: Study
+    name: str
+    identity: Identity
+    roster: Roster
+    folder: Path
+    random: RandomBytes = field(repr=False)
+    """The operating system's generator, ``os.urandom``."""
+
+    def join(self, run: bytes) -> Member:
+        """Take part in a run: make a key for it, or give the one that was made.
+
+        Raises:
+            MessageError: we take part in another run of this study. A second run would sum the same training over
+                other hospitals, and the difference of two sums may be one hospital's.
+        """
+        path = self.folder / "run"
+        if not path.exists():
+            write_atomically(path, joined(run, self.random(32)), private=True)
+        begun, key = self._run()
+        if begun != run:
+            raise MessageError("this hospital takes part in another run of the study")
+        return Member.signed(self.name, self.identity, key.public, self.study.digest(), run)
+
+    def upload(
+        self, what: What, number: int, question: bytes, cohort: bytes, make: Callable[[Encoding], Masked]
+    ) -> Upload:
+        """Give our part of a sum, masked; ``make`` does the work and is not called when it was done before.
+
+        Raises:
+            MessageError: the terms are not those of this study and roster, another question of this sum was answered,
+                or a later sum has begun.
+            RoundError: the study allows no sum over so many hospitals.
+        """
+        run, key = self._run()
+        members = read_members(cohort)
+        threshold = threshold_of(self.study.aggregation, len(members))
+        terms = Terms(self.study.digest(), run, what, number, question, self.roster.digest, members, threshold)
+        terms.check_members(self.roster)
+        if members[terms.place(self.name)].agreement != key.public:
+            raise MessageError("the cohort has another key for this hospital than the one that it made")
+        last = self._terms(what)
+        if last and last.round > number:
+            raise MessageError(f"round {number} lies behind the last one that this hospital answered")
+        if last and last.round == number:
+            if last.digest != terms.digest:
+                raise MessageError(f"another question of round {number} was answered before")
+            return self._kept_upload(last)
+        vector = make(Encoding.of(self.study.aggregation, len(members)))
+        upload = Participant(self.name, self.identity, key, self.roster).upload(terms, vector, self.random)
+        self._keep_upload(terms, upload)
+        return upload
+
+    def confirm(self, what: What, number: int, survivors: bytes) -> bytes:
+        """Sign a list of survivors, the only one that we shall open.
+
+        Raises:
+            MessageError: it is no possible list, or we signed another one of this sum.
+        """
+        terms = self._terms_of(what, number)
+        heads = read_heads(survivors, len(terms.members))
+        before = self._confirmed(terms)
+        if before:
+            if before.statement != survivors_statement(terms, heads):
+                raise MessageError("another list of survivors was confirmed before")
+            return sign_survivors(self.identity, before.statement)
+        confirmed, signature = Uploaded(terms).confirm(self._who(), heads, self.study.aggregation.min_hospitals)
+        kept = joined(terms.digest, bytes(confirmed.survivors), confirmed.statement)
+        write_atomically(self.folder / f"{what}.confirmed", kept, private=True)
+        return signature
+
+    def open(self, what: What, number: int, confirmations: bytes, sealed: bytes) -> bytes:
+        """Give our shares for the list that we confirmed.
+
+        Raises:
+            MessageError: we confirmed none, too few others did, or the sealed shares are not theirs.
+        """
+        terms = self._terms_of(what, number)
+        confirmed = self._confirmed(terms)
+        if not confirmed:
+            raise MessageError("no list of survivors of this sum was confirmed")
+        signatures = read_confirmations(confirmations, len(terms.members))
+        return confirmed.open(self._who(), signatures, read_sealed(sealed, confirmed.survivors, len(terms.members)))
+
+    def _run(self) -> tuple[bytes, AgreementKey]:
+        stored = self._read("run")
+        if stored is None:
+            raise MessageError("this hospital was not asked to take part in a run yet")
+        run, secret = stored
+        return run, AgreementKey(secret)
+
+    def _who(self) -> Participant:
+        return Participant(self.name, self.identity, self._run()[1], self.roster)
+
+    def _keep_upload(self, terms: Terms, upload: Upload) -> None:
+        masked = upload.masked
+        arrays = (masked.update.tobytes(), masked.counts.tobytes())
+        content = joined(terms.digest, masked.update.dtype.str.encode(), *arrays, upload.envelope())
+        write_atomically(self.folder / f"{terms.what}.upload", content, private=True)
+        # Written last: until it is there, the upload was not made, and did not leave.
+        numbers = (terms.round.to_bytes(4, "big"), terms.threshold.to_bytes(4, "big"))
+        facts = joined(terms.run, *numbers, terms.question, terms.roster, write_members(terms.members))
+        write_atomically(self.folder / f"{terms.what}.terms", facts, private=True)
+
+    def _kept_upload(self, terms: Terms) -> Upload:
+        stored = self._read(f"{terms.what}.upload")
+        if stored is None or stored[0] != terms.digest:
+            raise self._damaged(f"{terms.what}.upload")
+        _, dtype, update, counts, envelope = stored
+        masked = Masked(np.frombuffer(update, np.dtype(dtype.decode())), np.frombuffer(counts, "<u8"))
+        return Upload.read(masked, envelope, len(terms.members))
+
+    def _terms(self, what: What) -> Terms | None:
+        stored = self._read(f"{what}.terms")
+        if stored is None:
+            return None
+        run, number, threshold, question, roster, cohort = stored
+        numbers = (int.from_bytes(number, "big"), int.from_bytes(threshold, "big"))
+        members = read_members(cohort)
+        return Terms(self.study.digest(), run, what, numbers[0], question, roster, members, numbers[1])
+
+    def _terms_of(self, what: What, number: int) -> Terms:
+        terms = self._terms(what)
+        if terms is None or terms.round != number:
+            raise MessageError(f"round {number} is not the one whose upload this hospital made last")
+        return terms
+
+    def _confirmed(self, terms: Terms) -> Confirmed | None:
+        stored = self._read(f"{terms.what}.confirmed")
+        if stored is None or stored[0] != terms.digest:
+            return None
+        return Confirmed(terms, tuple(stored[1]), stored[2])
+
+    def _read(self, name: str) -> list[bytes] | None:
+        path = self.folder / name
+        try:
+            return cut(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, MessageError):
+            raise self._damaged(name) from None
+
+    def _damaged(self, name: str) -> StorageError:
+        return StorageError(
+            "what this hospital keeps of its secure sums is damaged",
+            where=str(self.folder / name),
+            do="Take part in a new run with an empty folder; this run cannot go on here.",
+        )

@@ -1,0 +1,67 @@
+"""Bytes that can be read in one way only: what is signed, hashed and decoded (docs/secagg.md, section 8)."""
+
+from __future__ import annotations
+
+from wardround_common.errors import MessageError
+
+
+def joined(*parts: bytes) -> bytes:
+    """Join parts so that no other parts give the same bytes: each is preceded by its length in eight bytes."""
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+
+
+def cut(content: bytes) -> list[bytes]:
+    """Take joined parts asunder.
+
+    Raises:
+        MessageError: they were not joined by :func:`joined`.
+    """
+    parts, place = [], 0
+    while place < len(content):
+        size = int.from_bytes(content[place : place + 8], "big")
+        parts.append(content[place + 8 : place + 8 + size])
+        place += 8 + size
+    if joined(*parts) != content:
+        raise MessageError("joined parts are cut short")
+    return parts
+
+
+class Reader:
+    """Reads a message from its first byte to its last; nothing is allocated by a length that the message claims."""
+
+    def __init__(self, content: bytes, what: str) -> None:
+        self._content = content
+        self._what = what
+        self._place = 0
+
+    def take(self, size: int) -> bytes:
+        """Take so many bytes.
+
+        Raises:
+            MessageError: there are fewer.
+        """
+        taken = self._content[self._place : self._place + size]
+        if len(taken) != size:
+            raise MessageError(f"{self._what} is cut short")
+        self._place += size
+        return taken
+
+    def number(self, largest: int) -> int:
+        """Take a number of two bytes, at most ``largest``.
+
+        Raises:
+            MessageError: it is larger, or cut short.
+        """
+        number = int.from_bytes(self.take(2), "big")
+        if number > largest:
+            raise MessageError(f"{self._what} states {number} of what it may have {largest} of")
+        return number
+
+    def end(self) -> None:
+        """Check that nothing is left.
+
+        Raises:
+            MessageError: something is.
+        """
+        if self._place != len(self._content):
+            raise MessageError(f"{self._what} has bytes after its end")

@@ -1,0 +1,100 @@
+"""Numbers as integers of a ring, so that a sum of masked vectors is the sum of the vectors (section 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround_common.errors import MessageError, ModelError, RoundError
+from wardround_common.parameters import Vector
+from wardround_common.randomness import Stream
+from wardround_common.study import Aggregation
+
+COUNT_LIMIT = 2**56  # of one hospital: the sum over 100 hospitals stays below 2^63
+_BLOCK = 1 << 16  # coordinates at a time, so that float64 copies stay small
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How updates of a study become integers of ``bits`` bits when so many hospitals are summed.
+
+    A coordinate is clipped to ±``clip``, weighted by the hospital's images over ``largest_weight``, and rounded at
+    random, up or down, to one of the levels from -L to L, so that the expectation is exact. L is the largest with
+    hospitals · L ≤ 2^(bits-1) - 1: the sum cannot wrap.
+    """
+
+    hospitals: int
+    bits: int
+    clip: float
+    largest_weight: int
+
+    def __post_init__(self) -> None:
+        if self.levels < 1:
+            raise RoundError(f"a ring of {self.bits} bits cannot hold a sum over {self.hospitals} hospitals")
+
+    @classmethod
+    def of(cls, aggregation: Aggregation, hospitals: int) -> Encoding:
+        """Give the study's encoding for a sum over so many hospitals."""
+        return cls(hospitals, aggregation.bits, aggregation.clip, aggregation.heaviest)
+
+    @property
+    def levels(self) -> int:
+        """L, the largest size of one hospital's integer."""
+        return ((1 << (self.bits - 1)) - 1) // self.hospitals
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The ring's type."""
+        return np.dtype("<u2" if self.bits == 16 else "<u4")
+
+    def weight(self, examples: int) -> int:
+        """Give the weight of a hospital with so many training images."""
+        return min(examples, self.largest_weight)
+
+    def encode(self, update: Vector, weight: int, rounding: Stream) -> NDArray[Any]:
+        """Give an update (parameters,) float32 with its weight as integers of the ring.
+
+        Raises:
+            ModelError: a number is not finite.
+        """
+        if not np.isfinite(update).all():
+            raise ModelError("an update has numbers that are not finite", do="Lower the learning rate in [training].")
+        encoded = np.empty(len(update), self.dtype)
+        scale = self.levels / self.clip * (weight / self.largest_weight)
+        for start in range(0, len(update), _BLOCK):
+            part = np.clip(update[start : start + _BLOCK].astype(np.float64), -self.clip, self.clip)
+            words = rounding.words((len(part) + 1) // 2).view(np.uint32)[: len(part)]
+            whole = np.floor(part * scale + words * 2.0**-32).clip(-self.levels, self.levels).astype(np.int64)
+            encoded[start : start + _BLOCK] = whole.astype(self.dtype)  # modulo 2^bits
+        return encoded
+
+    def decode(self, total: NDArray[Any]) -> NDArray[np.float64]:
+        """Give the sum of weighted updates from the sum in the ring."""
+        signed = total.view("<i2" if self.bits == 16 else "<i4").astype(np.float64)
+        decoded: NDArray[np.float64] = signed * (self.clip * self.largest_weight / self.levels)
+        return decoded
+
+
+def encode_counts(counts: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Give counts and score sums as integers of the ring 2^64.
+
+    Raises:
+        MessageError: one is negative, or so large that a sum could wrap.
+    """
+    if not np.all((counts >= 0) & (counts < COUNT_LIMIT)):
+        raise MessageError("a count is negative or too large to be added")
+    return counts.astype("<u8")
+
+
+def decode_counts(total: NDArray[np.uint64], hospitals: int) -> NDArray[np.int64]:
+    """Give the sums of counts over so many hospitals.
+
+    Raises:
+        MessageError: a sum is larger than so many hospitals can give: one of them did not follow the protocol.
+    """
+    if not np.all(total < hospitals * COUNT_LIMIT):
+        raise MessageError("a sum of counts is not possible: one hospital did not follow the protocol")
+    return total.astype(np.int64)

@@ -1,0 +1,222 @@
+"""The messages of a sum after its question: upload, confirmation, opening (docs/secagg.md, sections 4, 5 and 8).
+
+Each has one strict form whose length follows from the number of hospitals; no length stands in a message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround_common.errors import MessageError
+from wardround_common.secagg.canonical import Reader, joined
+from wardround_common.secagg.identity import DOMAIN, SIGNATURE_BYTES, Identity, check_signature
+from wardround_common.secagg.sealing import OVERHEAD_BYTES
+from wardround_common.secagg.shamir import SHARE_BYTES
+from wardround_common.secagg.terms import Terms
+
+DIGEST_BYTES = 32
+
+
+def digest(*parts: bytes) -> bytes:
+    """SHA-256 of parts that cannot be cut in another way."""
+    return hashlib.sha256(joined(DOMAIN, *parts)).digest()
+
+
+def seed_commitment(terms: Terms, dealer: int, place: int, seed: bytes) -> bytes:
+    """Give the hash by which a seed is known when it is put together again."""
+    return digest(b"seed", terms.digest, bytes((dealer, place)), seed)
+
+
+def share_commitment(terms: Terms, dealer: int, holder: int, place: int, share: bytes) -> bytes:
+    """Give the hash by which the coordinator tells a share from garbage."""
+    return digest(b"share", terms.digest, bytes((dealer, holder, place)), share)
+
+
+@dataclass(frozen=True, eq=False)
+class Masked:
+    """A masked vector: the update in the study's ring, counts and score sums in the ring 2^64."""
+
+    update: NDArray[Any]
+    counts: NDArray[np.uint64]
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of both."""
+        update, counts = (np.ascontiguousarray(array) for array in (self.update, self.counts))
+        parts = [hashlib.sha256(array.data).digest() for array in (update, counts)]
+        return digest(b"vector", self.update.dtype.str.encode(), *parts)
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """What comes with a masked vector: for each hospital its sealed shares, and the hashes that tell true from false.
+
+    Place ``k`` of a hospital's secrets is the seed that it shares with hospital ``k``; its own place is its self-mask.
+    """
+
+    sealed: tuple[bytes, ...] = field(repr=False)
+    """By holder."""
+    shares: tuple[tuple[bytes, ...], ...] = field(repr=False)
+    """Commitments by holder, then by place."""
+    seeds: tuple[bytes, ...] = field(repr=False)
+    """Commitments by place."""
+
+    def written(self) -> bytes:
+        """Give the wire form."""
+        return b"".join((*self.sealed, *(share for shares in self.shares for share in shares), *self.seeds))
+
+    @classmethod
+    def read(cls, reader: Reader, hospitals: int) -> Dealt:
+        """Read the wire form.
+
+        Raises:
+            MessageError: it is cut short.
+        """
+        sealed = tuple(reader.take(sealed_bytes(hospitals)) for _ in range(hospitals))
+        shares = tuple(tuple(reader.take(DIGEST_BYTES) for _ in range(hospitals)) for _ in range(hospitals))
+        return cls(sealed, shares, tuple(reader.take(DIGEST_BYTES) for _ in range(hospitals)))
+
+
+@dataclass(frozen=True)
+class Head:
+    """A hospital's signature under its upload: what the others see of it before they confirm."""
+
+    content: bytes
+    signature: bytes
+
+    @classmethod
+    def signed(cls, identity: Identity, terms: Terms, place: int, masked: Masked, dealt: Dealt) -> Head:
+        """Sign an upload."""
+        content = digest(b"upload", masked.digest, dealt.written())
+        return cls(content, identity.sign(b"upload", terms.digest, bytes((place,)), content))
+
+    def check(self, public: bytes, terms: Terms, place: int) -> None:
+        """Check that this hospital made an upload for this sum.
+
+        Raises:
+            MessageError: it did not.
+        """
+        check_signature(public, self.signature, b"upload", terms.digest, bytes((place,)), self.content)
+
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """One hospital's part of a sum, unreadable until enough of the others open the sum as a whole."""
+
+    masked: Masked
+    dealt: Dealt
+    head: Head
+
+    def envelope(self) -> bytes:
+        """Give the wire form of all but the vector."""
+        return self.dealt.written() + self.head.content + self.head.signature
+
+    @classmethod
+    def read(cls, masked: Masked, envelope: bytes, hospitals: int) -> Upload:
+        """Read the wire form.
+
+        Raises:
+            MessageError: the bytes are not exactly an envelope.
+        """
+        reader = Reader(envelope, "an upload")
+        dealt = Dealt.read(reader, hospitals)
+        head = Head(reader.take(DIGEST_BYTES), reader.take(SIGNATURE_BYTES))
+        reader.end()
+        return cls(masked, dealt, head)
+
+    def check(self, public: bytes, terms: Terms, place: int) -> None:
+        """Check that these are the bytes that the hospital signed, for this sum.
+
+        Raises:
+            MessageError: they are not.
+        """
+        if self.head.content != digest(b"upload", self.masked.digest, self.dealt.written()):
+            raise MessageError("an upload is not what its signature says")
+        self.head.check(public, terms, place)
+
+
+def survivors_statement(terms: Terms, heads: Mapping[int, Head]) -> bytes:
+    """Give what a hospital signs when it confirms: this list of survivors, for this sum."""
+    parts = [part for place in sorted(heads) for part in (bytes((place,)), heads[place].content)]
+    return digest(b"survivors", terms.digest, *parts)
+
+
+def write_signed(entries: Mapping[int, tuple[bytes, ...]]) -> bytes:
+    """Write what belongs to hospitals, by their places, in order."""
+    listed = [bytes((place,)) + b"".join(entries[place]) for place in sorted(entries)]
+    return len(entries).to_bytes(2, "big") + b"".join(listed)
+
+
+def read_heads(content: bytes, hospitals: int) -> dict[int, Head]:
+    """Read a list of survivors: the heads of their uploads by place.
+
+    Raises:
+        MessageError: the bytes are not exactly such a list, in order.
+    """
+    return {
+        place: Head(head, signature)
+        for place, (head, signature) in _entries(content, hospitals, (DIGEST_BYTES, SIGNATURE_BYTES)).items()
+    }
+
+
+def read_confirmations(content: bytes, hospitals: int) -> dict[int, bytes]:
+    """Read the signatures under a list of survivors, by place.
+
+    Raises:
+        MessageError: the bytes are not exactly such signatures, in order.
+    """
+    return {place: signature for place, (signature,) in _entries(content, hospitals, (SIGNATURE_BYTES,)).items()}
+
+
+def read_sealed(content: bytes, survivors: Sequence[int], hospitals: int) -> dict[int, bytes]:
+    """Read the sealed shares that each survivor dealt to one hospital.
+
+    Raises:
+        MessageError: the bytes are not exactly these.
+    """
+    reader = Reader(content, "an opening")
+    sealed = {place: reader.take(sealed_bytes(hospitals)) for place in survivors}
+    reader.end()
+    return sealed
+
+
+def read_opened(content: bytes, survivors: Sequence[int], hospitals: int) -> dict[tuple[int, int], bytes]:
+    """Read one hospital's shares that open a sum, by dealer and place.
+
+    Raises:
+        MessageError: the bytes are not exactly these.
+    """
+    reader = Reader(content, "an opening's answer")
+    shares = {opened: reader.take(SHARE_BYTES) for opened in opened_places(survivors, hospitals)}
+    reader.end()
+    return shares
+
+
+def opened_places(survivors: Sequence[int], hospitals: int) -> list[tuple[int, int]]:
+    """Name the secrets that open a sum: of each survivor the self-mask, and the seeds it shares with the dropped."""
+    dropped = [place for place in range(hospitals) if place not in survivors]
+    return [(dealer, place) for dealer in survivors for place in (dealer, *dropped)]
+
+
+def sealed_bytes(hospitals: int) -> int:
+    """Say how long one hospital's sealed shares for another one are."""
+    return hospitals * SHARE_BYTES + OVERHEAD_BYTES
+
+
+def _entries(content: bytes, hospitals: int, sizes: tuple[int, ...]) -> dict[int, tuple[bytes, ...]]:
+    reader = Reader(content, "a list of hospitals")
+    entries: dict[int, tuple[bytes, ...]] = {}
+    for _ in range(reader.number(hospitals)):
+        place = reader.take(1)[0]
+        if place >= hospitals or (entries and place <= max(entries)):
+            raise MessageError("a list of hospitals is out of order, or names one that is not in the cohort")
+        entries[place] = tuple(reader.take(size) for size in sizes)
+    reader.end()
+    return entries

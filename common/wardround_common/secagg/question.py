@@ -1,0 +1,19 @@
+"""What a sum is asked for, as the digest that all hospitals of the sum must agree on (docs/secagg.md, section 3)."""
+
+from __future__ import annotations
+
+from wardround_common.messages import EvaluateRequest, TrainRequest
+from wardround_common.parameters import vector_digest
+from wardround_common.secagg.exchange import digest
+
+
+def question_digest(request: TrainRequest | EvaluateRequest) -> bytes:
+    """Give the SHA-256 of a question without its cohort.
+
+    The parameters are in it. A coordinator that sends one hospital a model of its own, so that the others' updates
+    vanish, gets a sum that does not open (Pasquini et al., *Eluding secure aggregation in federated learning via model
+    inconsistency*, CCS 2022).
+    """
+    split = request.split if isinstance(request, EvaluateRequest) else ""
+    parameters = bytes.fromhex(vector_digest(request.parameters))
+    return digest(b"question", request.kind.encode(), str(request.round).encode(), split.encode(), parameters)

@@ -1,0 +1,123 @@
+"""What all hospitals of one sum must agree on before any of them masks a number (docs/secagg.md, section 3)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from wardround_common.errors import MessageError
+from wardround_common.secagg.canonical import Reader, joined
+from wardround_common.secagg.identity import DOMAIN, KEY_BYTES, SIGNATURE_BYTES, Identity, Roster, check_signature
+from wardround_common.secagg.thresholds import LARGEST_COHORT
+
+What = Literal["train", "evaluate"]
+LARGEST_NAME_BYTES = 1000
+
+
+@dataclass(frozen=True)
+class Member:
+    """A hospital of a cohort: its name, its key for this run, and its signature that the key is its own."""
+
+    name: str
+    agreement: bytes
+    signature: bytes
+
+    @classmethod
+    def signed(cls, name: str, identity: Identity, agreement: bytes, study: str, run: bytes) -> Member:
+        """Sign a public key for agreeing on secrets in one run of one study."""
+        return cls(name, agreement, identity.sign(b"key", study.encode(), run, name.encode(), agreement))
+
+    def check(self, roster: Roster, study: str, run: bytes) -> None:
+        """Check that the hospital is in our roster and that the key is its own, for this run of this study.
+
+        Raises:
+            MessageError: it is not.
+        """
+        if self.name not in roster.keys:
+            raise MessageError("a hospital of the cohort is not in the roster")
+        parts = (study.encode(), run, self.name.encode(), self.agreement)
+        check_signature(roster.keys[self.name], self.signature, b"key", *parts)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """One sum: over which hospitals, in answer to which question, of which round, run and study.
+
+    Every secret and every signature of a sum is bound to :attr:`digest`. So hospitals that were told different things
+    make masks that do not cancel, and seal shares that the others cannot open.
+    """
+
+    study: str
+    run: bytes
+    what: What
+    round: int
+    question: bytes
+    """SHA-256 of what is asked, the model's parameters among it: the same for all, or there is no sum."""
+    roster: bytes
+    """Digest of the roster."""
+    members: tuple[Member, ...]
+    threshold: int
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of all of the above."""
+        members = [part for member in self.members for part in (member.name.encode(), member.agreement)]
+        numbers = (str(self.round).encode(), str(self.threshold).encode())
+        parts = (self.study.encode(), self.run, self.what.encode(), *numbers, self.question, self.roster, *members)
+        return hashlib.sha256(joined(DOMAIN, b"terms", *parts)).digest()
+
+    def place(self, name: str) -> int:
+        """Give a hospital's place in the cohort, counted from 0.
+
+        Raises:
+            MessageError: it is not in it.
+        """
+        for place, member in enumerate(self.members):
+            if member.name == name:
+                return place
+        raise MessageError("the hospital is not in the cohort of this sum")
+
+    def check_members(self, roster: Roster) -> None:
+        """Check the cohort: in order, nobody twice, everybody in our roster and with a key of their own.
+
+        Raises:
+            MessageError: it is not so.
+        """
+        names = [member.name for member in self.members]
+        if names != sorted(set(names)) or len({member.agreement for member in self.members}) != len(names):
+            raise MessageError("the cohort is out of order, or names a hospital or a key twice")
+        if self.roster != roster.digest:
+            raise MessageError("the roster is another one than ours")
+        for member in self.members:
+            member.check(roster, self.study, self.run)
+
+
+def write_members(members: Sequence[Member]) -> bytes:
+    """Give the wire form of a cohort."""
+    written = [len(members).to_bytes(2, "big")]
+    for member in members:
+        name = member.name.encode()
+        written += [len(name).to_bytes(2, "big"), name, member.agreement, member.signature]
+    return b"".join(written)
+
+
+def read_members(content: bytes) -> tuple[Member, ...]:
+    """Read a cohort; the signatures are checked by :meth:`Terms.check_members`.
+
+    Raises:
+        MessageError: the bytes are not exactly a cohort.
+    """
+    reader = Reader(content, "a cohort")
+    members = []
+    for _ in range(reader.number(LARGEST_COHORT)):
+        name = reader.take(reader.number(LARGEST_NAME_BYTES))
+        try:
+            word = name.decode()
+        except UnicodeDecodeError:
+            raise MessageError("a hospital's name is not UTF-8 text") from None
+        members.append(Member(word, reader.take(KEY_BYTES), reader.take(SIGNATURE_BYTES)))
+    reader.end()
+    return tuple(members)

@@ -1,0 +1,35 @@
+"""How many hospitals must open a sum (docs/secagg.md, section 6)."""
+
+from __future__ import annotations
+
+from wardround_common.errors import RoundError
+from wardround_common.study import Aggregation
+
+LARGEST_COHORT = 100
+"""Every hospital shares a secret with every other one; beyond this the shares outgrow the model."""
+
+
+def threshold_of(aggregation: Aggregation, hospitals: int) -> int:
+    """Give how many of so many hospitals must open a sum: more than half, so that only one list can be opened.
+
+    Raises:
+        RoundError: the study does not allow a sum over so many hospitals.
+    """
+    least = max(2, aggregation.min_hospitals)
+    if not least <= hospitals <= LARGEST_COHORT:
+        raise RoundError(
+            f"a secure sum of this study needs {least} to {LARGEST_COHORT} hospitals, and there are {hospitals}",
+            do="Change min_hospitals or secure in [aggregation].",
+        )
+    threshold = aggregation.threshold or default_threshold(hospitals)
+    if not hospitals < 2 * threshold <= 2 * hospitals:
+        raise RoundError(
+            f"a threshold of {threshold} is not possible with {hospitals} hospitals: it must be above half of them",
+            do=f"Write a threshold above {hospitals // 2} and up to {hospitals} in [aggregation], or leave it out.",
+        )
+    return threshold
+
+
+def default_threshold(hospitals: int) -> int:
+    """Give the threshold of a study that states none: about two thirds, and one may drop out from three on."""
+    return max(hospitals // 2 + 1, min(hospitals - 1, 2 * hospitals // 3 + 1))

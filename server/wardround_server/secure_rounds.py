@@ -1,0 +1,251 @@
+"""A round of which the coordinator reads sums only: ``secure = true`` (docs/secagg.md, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from wardround_common.errors import MessageError, RoundError, StorageError
+from wardround_common.messages import EvaluateRequest, Failure, Parts, Prepared, TrainRequest
+from wardround_common.metrics import ScoreSums
+from wardround_common.metrics.sums import UNIT, vector_length
+from wardround_common.parameters import Vector
+from wardround_common.results import Absence
+from wardround_common.secagg.canonical import cut, joined
+from wardround_common.secagg.encoding import Encoding, decode_counts
+from wardround_common.secagg.identity import KEY_BYTES, Roster
+from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
+from wardround_common.secagg.question import question_digest
+from wardround_common.secagg.terms import Member, Terms, read_members, write_members
+from wardround_common.secagg.thresholds import threshold_of
+from wardround_common.storage import write_atomically
+from wardround_common.study import DpSgd, Study
+from wardround_server.exchange import Exchange
+from wardround_server.heard import Heard, absence, check_answers, enough
+from wardround_server.secure_sum import Confirming, Gathering, Opening, Total
+
+TRAINING_COUNTS = 3  # weight, loss, clipped numbers
+
+
+class Journal(Protocol):
+    """Where the coordinator notes whom it asked and whom it counts, before it says so to anybody.
+
+    Hospitals answer one cohort and one list of survivors for each sum. A coordinator that forgot them could not
+    repeat its questions after a crash.
+    """
+
+    def read(self, name: str) -> bytes | None:
+        """Give the note of that name."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep a note in the place of the one before."""
+
+
+@dataclass(frozen=True)
+class FolderJournal:
+    """A journal as one small file a note."""
+
+    folder: Path
+
+    def read(self, name: str) -> bytes | None:
+        """Give the note of that name."""
+        try:
+            return (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep a note in the place of the one before."""
+        write_atomically(self.folder / name, content)
+
+
+@dataclass(frozen=True)
+class Consortium:
+    """What the coordinator needs for secure sums: the run's name, the roster, a journal."""
+
+    run: bytes
+    """16 bytes from the operating system's generator, the same when the run is gone on with."""
+    roster: Roster
+    journal: Journal = field(repr=False)
+
+    def member(self, name: str, study: Study, prepared: Prepared) -> Member:
+        """Take a hospital's key for this run.
+
+        Raises:
+            MessageError: it sent none, or it is not signed by the hospital that the roster has under this name.
+        """
+        if prepared.agreement is None:
+            raise MessageError("the study's sums are secure, and the hospital sent no key")
+        member = Member(name, prepared.agreement[:KEY_BYTES], prepared.agreement[KEY_BYTES:])
+        member.check(self.roster, study.digest(), self.run)
+        return member
+
+
+@dataclass(frozen=True, eq=False)
+class Rounds:
+    """The secure sums of one run."""
+
+    study: Study
+    exchange: Exchange
+    consortium: Consortium
+    members: Mapping[str, Member]
+
+    def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard:
+        """Sum the hospitals' weighted updates, weights and losses; ``tell`` is told each that was added, masked.
+
+        Raises:
+            RoundError: too few hospitals upload, confirm or open; nothing of the round was read.
+        """
+
+        def ask(cohort: bytes) -> TrainRequest:
+            return TrainRequest(self.study.digest(), number, parameters, cohort)
+
+        total, hospitals, survivors, absent = self._sum(ask, len(parameters), TRAINING_COUNTS, tell)
+        weight, loss, clipped = decode_counts(total.counts, len(survivors)).tolist()
+        encoding = Encoding.of(self.study.aggregation, hospitals)
+        if not len(survivors) <= weight <= len(survivors) * encoding.largest_weight:
+            raise RoundError(f"the weights of round {number} have an impossible sum: a hospital sent garbage")
+        return Heard(
+            mean=encoding.decode(total.update) / weight,
+            answered=tuple(survivors),
+            absent=tuple(absent),
+            training_loss=None if isinstance(self.study.privacy, DpSgd) else loss * UNIT / weight,
+            epsilons={},
+            clipped=clipped / (len(survivors) * len(parameters)),
+        )
+
+    def score(self, parameters: Vector, number: int) -> tuple[ScoreSums, list[Absence]]:
+        """Sum how good the parameters are on the hospitals' validation patients.
+
+        If too few hospitals take part the sums are empty: the round is complete without them.
+        """
+
+        def ask(cohort: bytes) -> EvaluateRequest:
+            return EvaluateRequest(self.study.digest(), number, "validation", parameters, cohort)
+
+        classes = len(self.study.study.classes)
+        try:
+            total, _, survivors, absent = self._sum(ask, 0, vector_length(classes), lambda name: None)
+            return ScoreSums.from_vector(decode_counts(total.counts, len(survivors)), classes), absent
+        except (RoundError, MessageError):
+            return ScoreSums.empty(classes), []
+
+    def _sum(
+        self,
+        ask: Callable[[bytes], TrainRequest | EvaluateRequest],
+        size: int,
+        counts: int,
+        tell: Callable[[str], None],
+    ) -> tuple[Total, int, list[str], list[Absence]]:
+        """Give the sum, over how many hospitals it was encoded, who is in it, and who is missing."""
+        there = [name for name in sorted(self.exchange.hospitals()) if name in self.members]
+        request = ask(b"")
+        what, number = request.kind, request.round
+        noted = self._note(what, number)
+        members = noted[0] if noted else tuple(self.members[name] for name in there)
+        terms = Terms(
+            self.study.digest(),
+            self.consortium.run,
+            "train" if what == "train" else "evaluate",
+            number,
+            question_digest(request),
+            self.consortium.roster.digest,
+            members,
+            threshold_of(self.study.aggregation, len(members)),
+        )
+        if noted is None:
+            self._write_note(what, number, members, ())
+        here = [member.name for member in members if member.name in there]
+        gathering, absent = self._gather(terms, ask(write_members(members)).parts(), here, size, counts, tell)
+        survivors = gathering.names
+        enough(self.study, f"heard in round {number}", survivors, absent)
+        if noted and noted[1] and list(noted[1]) != survivors:
+            raise RoundError(
+                f"round {number} was to be summed over {', '.join(noted[1])} and not all of them are there again",
+                do="Go on with --resume when they are; the hospitals open this sum over no others.",
+            )
+        self._write_note(what, number, members, tuple(survivors))
+        opening = self._confirm(gathering.close(), terms, survivors)
+        return self._open(opening, terms), len(members), survivors, absent
+
+    def _gather(
+        self,
+        terms: Terms,
+        question: Parts,
+        here: list[str],
+        size: int,
+        counts: int,
+        tell: Callable[[str], None],
+    ) -> tuple[Gathering, list[Absence]]:
+        count = len(terms.members)
+        dtype = Encoding.of(self.study.aggregation, count).dtype
+        noted = self._note(terms.what, terms.round)
+        awaited = (noted[1] if noted else ()) or here  # after a crash: those that were to be summed
+        gathering = Gathering(terms, self.consortium.roster, Total(np.zeros(size, dtype), np.zeros(counts, "<u8")))
+        absent = [absence(member.name, "silent") for member in terms.members if member.name not in here]
+        for name, answer in self.exchange.ask(terms.what, dict.fromkeys(here, question)):
+            if name not in awaited:
+                continue
+            try:
+                if isinstance(answer, Failure):
+                    raise MessageError(answer.reason)
+                upload = MaskedAnswer.parse(answer, size, counts, dtype, count)
+                check_answers(self.study, upload.study, terms.round, upload.round)
+                gathering.add(name, upload.upload)
+                tell(name)
+            except MessageError as error:
+                absent.append(absence(name, answer.reason if isinstance(answer, Failure) else error.kind))
+        return gathering, absent
+
+    def _confirm(self, confirming: Confirming, terms: Terms, survivors: list[str]) -> Opening:
+        digest, number = self.study.digest(), terms.round
+        question = ConfirmRequest(digest, number, terms.what, confirming.question()).parts()
+        for name, answer in self.exchange.ask(ConfirmRequest.kind, dict.fromkeys(survivors, question)):
+            try:
+                if not isinstance(answer, Failure):
+                    confirmation = Confirmation.parse(answer)
+                    check_answers(self.study, confirmation.study, number, confirmation.round)
+                    confirming.add(name, confirmation.signature)
+            except MessageError:
+                continue  # it is as if the hospital had not answered
+        return confirming.close()
+
+    def _open(self, opening: Opening, terms: Terms) -> Total:
+        digest, number = self.study.digest(), terms.round
+        signatures = opening.signatures()
+        questions = {
+            name: OpenRequest(digest, number, terms.what, signatures, opening.sealed_for(name)).parts()
+            for name in opening.names
+        }
+        for name, answer in self.exchange.ask(OpenRequest.kind, questions):
+            try:
+                if not isinstance(answer, Failure):
+                    opened = Opened.parse(answer)
+                    check_answers(self.study, opened.study, number, opened.round)
+                    opening.add(name, opened.shares)
+            except MessageError:
+                continue  # it is as if the hospital had not answered
+        return opening.total()
+
+    def _note(self, what: str, number: int) -> tuple[tuple[Member, ...], tuple[str, ...]] | None:
+        content = self.consortium.journal.read(what)
+        if content is None:
+            return None
+        try:
+            noted, cohort, *survivors = cut(content)
+            members = read_members(cohort)
+        except (MessageError, ValueError):
+            raise StorageError(
+                "the coordinator's note of a round is damaged", do="Start a new run in another folder."
+            ) from None
+        if int(noted) != number:
+            return None
+        return members, tuple(name.decode() for name in survivors)
+
+    def _write_note(self, what: str, number: int, members: tuple[Member, ...], survivors: tuple[str, ...]) -> None:
+        names = [name.encode() for name in survivors]
+        self.consortium.journal.write(what, joined(str(number).encode(), write_members(members), *names))

@@ -1,0 +1,185 @@
+"""Laws of the parts of secure aggregation, each against a slow and obvious twin."""
+
+from __future__ import annotations
+
+import itertools
+import os
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wardround_common.errors import MessageError, ModelError, RoundError
+from wardround_common.randomness import insecure_stream
+from wardround_common.secagg.canonical import cut, joined
+from wardround_common.secagg.encoding import COUNT_LIMIT, Encoding, decode_counts, encode_counts
+from wardround_common.secagg.identity import Identity, Roster, check_signature, fingerprint
+from wardround_common.secagg.masks import BLOCK_BYTES, add_masks
+from wardround_common.secagg.sealing import seal, unseal
+from wardround_common.secagg.shamir import PRIME, combine, split, weights
+from wardround_common.secagg.thresholds import default_threshold
+
+
+def test_the_field_is_a_prime_that_holds_every_secret() -> None:
+    assert PRIME > 2**256
+    odd, twos = PRIME - 1, 0
+    while odd % 2 == 0:
+        odd, twos = odd // 2, twos + 1
+    for base in (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37):  # Miller and Rabin
+        value = pow(base, odd, PRIME)
+        powers = [pow(value, 2**step, PRIME) for step in range(twos)]
+        assert value == 1 or PRIME - 1 in powers
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(2, 6), st.integers(0, 3))
+def test_any_threshold_of_the_shares_give_the_secret(secret: bytes, threshold: int, more: int) -> None:
+    shares = split(secret, threshold, threshold + more, os.urandom)
+    for holders in itertools.combinations(range(len(shares)), threshold):
+        assert combine({holder: shares[holder] for holder in holders}, weights(holders)) == secret
+
+
+def test_fewer_shares_than_the_threshold_say_nothing() -> None:
+    """For every other secret there are coefficients that give the very same shares: t - 1 of them fit anything."""
+    shares = split(b"s" * 32, 3, 5, os.urandom)
+    for other in (bytes(32), b"\xff" * 32, os.urandom(32)):
+        # The polynomial through (0, other) and two of the shares; the third share is free.
+        points = {0: int.from_bytes(other, "big"), 1: int.from_bytes(shares[0], "big")}
+        points[2] = int.from_bytes(shares[1], "big")
+        third = _at(points, 3)
+        assert combine({0: shares[0], 1: shares[1], 2: third.to_bytes(33, "big")}, weights([0, 1, 2])) == other
+
+
+def _at(points: dict[int, int], place: int) -> int:
+    total = 0
+    for one, value in points.items():
+        term = value
+        for other in points:
+            if other != one:
+                term = term * (place - other) * pow(one - other, -1, PRIME) % PRIME
+        total += term
+    return total % PRIME
+
+
+@pytest.mark.parametrize("share", [b"", bytes(32), bytes(34), PRIME.to_bytes(33, "big"), b"\xff" * 33])
+def test_what_is_no_number_of_the_field_is_no_share(share: bytes) -> None:
+    with pytest.raises(MessageError, match="no number of the field"):
+        combine({0: share, 1: bytes(33)}, weights([0, 1]))
+
+
+@pytest.mark.parametrize("dtype", ["<u2", "<u4", "<u8"])
+@pytest.mark.parametrize("numbers", [0, 1, 5, BLOCK_BYTES // 4 + 3])
+def test_masks_are_the_keystream_and_cancel(dtype: str, numbers: int) -> None:
+    vector = np.arange(numbers).astype(dtype)
+    one, two = os.urandom(32), os.urandom(32)
+    masked = vector.copy()
+    add_masks(masked, [one], [two], 1)
+    start = (1 << 96).to_bytes(16, "big")
+    streams = [
+        np.frombuffer(Cipher(algorithms.AES256(key), modes.CTR(start)).encryptor().update(bytes(vector.nbytes)), dtype)
+        for key in (one, two)
+    ]
+    assert masked.tolist() == (vector + streams[0] - streams[1]).tolist()
+    add_masks(masked, [two], [one], 1)
+    assert masked.tolist() == vector.tolist()
+
+
+def test_segments_of_one_seed_have_different_masks() -> None:
+    first, second = np.zeros(64, "<u8"), np.zeros(64, "<u8")
+    add_masks(first, [b"k" * 32], [], 0)
+    add_masks(second, [b"k" * 32], [], 1)
+    assert not set(first.tolist()) & set(second.tolist())
+
+
+@given(
+    st.integers(2, 100),
+    st.sampled_from([16, 32]),
+    st.floats(1e-3, 100),
+    st.integers(1, 2**24),
+    st.integers(0, 2**32),
+)
+@settings(max_examples=60)
+def test_no_sum_can_wrap_even_if_every_number_is_the_largest(
+    hospitals: int, bits: int, clip: float, largest: int, seed: int
+) -> None:
+    encoding = Encoding(hospitals, bits, clip, largest)
+    assert hospitals * encoding.levels <= 2 ** (bits - 1) - 1
+    for sign in (1, -1):
+        extreme = np.full(9, sign * 3e38, np.float32)
+        parts = [encoding.encode(extreme, largest, insecure_stream(seed, k)) for k in range(hospitals)]
+        total = sum(parts[1:], start=parts[0])
+        assert encoding.decode(total) == pytest.approx(np.full(9, sign * hospitals * clip * largest), rel=1e-9)
+
+
+def test_rounding_is_right_on_average_and_never_by_more_than_one_level() -> None:
+    encoding = Encoding(4, 16, 1.0, 100)
+    update = np.full(20_000, 0.12345, np.float32)
+    values = encoding.decode(encoding.encode(update, 37, insecure_stream(1)))
+    level = encoding.clip * encoding.largest_weight / encoding.levels
+    exact = 0.12345 * 37
+    assert np.abs(values - exact).max() <= level
+    assert abs(values.mean() - exact) < 4 * level / np.sqrt(len(update))
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_not_finite_is_never_encoded(number: float) -> None:
+    with pytest.raises(ModelError, match="not finite"):
+        Encoding(3, 32, 4.0, 100).encode(np.array([0, number], np.float32), 1, insecure_stream(0))
+
+
+def test_a_ring_that_is_too_small_for_the_hospitals_is_refused() -> None:
+    with pytest.raises(RoundError, match="cannot hold a sum"):
+        Encoding(40_000, 16, 1.0, 1)
+
+
+def test_counts_that_could_wrap_are_refused_on_both_sides() -> None:
+    for counts in ([-1], [COUNT_LIMIT]):
+        with pytest.raises(MessageError):
+            encode_counts(np.array(counts, np.int64))
+    with pytest.raises(MessageError, match="did not follow the protocol"):
+        decode_counts(np.array([3 * COUNT_LIMIT], np.uint64), 3)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=5))
+def test_joined_parts_come_asunder_in_one_way(parts: list[bytes]) -> None:
+    assert cut(joined(*parts)) == parts
+
+
+def test_what_is_sealed_opens_only_for_its_sum_sender_and_receiver() -> None:
+    key = os.urandom(32)
+    sealed = seal(key, b"shares", b"sum 1", os.urandom)
+    assert unseal(key, sealed, b"sum 1") == b"shares"
+    for other in ((os.urandom(32), sealed, b"sum 1"), (key, sealed, b"sum 2"), (key, sealed[:-1], b"sum 1")):
+        with pytest.raises(MessageError, match="were changed, or belong to another sum"):
+            unseal(*other)
+
+
+def test_a_signature_of_one_statement_is_none_of_another() -> None:
+    one = Identity(os.urandom(32))
+    signature = one.sign(b"key", b"ab", b"c")
+    check_signature(one.public, signature, b"key", b"ab", b"c")
+    for statement in ((b"upload", b"ab", b"c"), (b"key", b"a", b"bc"), (b"key", b"abc")):
+        with pytest.raises(MessageError, match="does not hold"):
+            check_signature(one.public, signature, *statement)
+
+
+def test_no_secret_is_printed() -> None:
+    from wardround_common.secagg.agreement import AgreementKey
+
+    assert "secret" not in repr(Identity(b"secret".ljust(32))) + repr(AgreementKey(b"secret".ljust(32)))
+
+
+def test_a_roster_is_known_by_names_and_keys_and_a_fingerprint_can_be_read_aloud() -> None:
+    one, two = Identity(bytes(32)).public, Identity(b"2" * 32).public
+    assert Roster({"a": one, "b": two}).digest == Roster({"b": two, "a": one}).digest
+    assert Roster({"a": one, "b": two}).digest != Roster({"a": two, "b": one}).digest
+    assert len(fingerprint(one).split()) == 4
+    assert fingerprint(one) != fingerprint(two)
+
+
+@pytest.mark.parametrize("hospitals", range(2, 101))
+def test_the_default_threshold_is_more_than_half_and_lets_somebody_drop_out(hospitals: int) -> None:
+    threshold = default_threshold(hospitals)
+    assert hospitals < 2 * threshold <= 2 * hospitals
+    assert hospitals == 2 or threshold < hospitals

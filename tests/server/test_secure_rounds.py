@@ -1,0 +1,217 @@
+"""Rounds over real hospitals whose sums are secure: the same model, and nobody's own number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from consortium import RUN, MemoryJournal, identity, roster, secure_study
+from examples import DP, dataset, study
+from wardround_client.hospital import Hospital, build, join
+from wardround_client.secure_desk import Desk
+from wardround_common.errors import MessageError, PrivacyError, RoundError, WardroundError
+from wardround_common.messages import Failure, Parts, TrainRequest
+from wardround_common.randomness import insecure_stream
+from wardround_common.study import Study
+from wardround_server.rounds import Event, RoundEnds, State, run_study
+from wardround_server.secure_rounds import Consortium
+
+Alter = Callable[[str, str, Parts | Failure], Parts | Failure]
+NAMES = "abcd"
+
+
+class Memory:
+    """An exchange with hospitals in this process; ``alter`` may change or drop what they answer."""
+
+    def __init__(self, of: Study, folder: Path, alter: Alter | None = None) -> None:
+        import os
+
+        built = build(of)
+        self.at: dict[str, Hospital] = {}
+        for seed, name in enumerate(NAMES):
+            desk = Desk(of, name, identity(name), roster(NAMES), folder / name, os.urandom)
+            mine = desk if of.aggregation.secure else None
+            self.at[name] = join(of, dataset(seed), insecure_stream(0, name), built, mine)
+        self.alter = alter or (lambda name, kind, answer: answer)
+        self.heard: list[tuple[str, str, Parts | Failure]] = []
+
+    def hospitals(self) -> Sequence[str]:
+        return list(self.at)
+
+    def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
+        for name, question in questions.items():
+            try:
+                answer: Parts | Failure = self.at[name].answer(kind, question).parts()
+            except WardroundError as error:
+                answer = Failure(error.kind)
+            answer = self.alter(name, kind, answer)
+            self.heard.append((name, kind, answer))
+            yield name, answer
+
+
+def consortium() -> Consortium:
+    return Consortium(RUN, roster(NAMES), MemoryJournal())
+
+
+def quiet(event: Event) -> None:
+    """Watch nothing."""
+
+
+def silent(name: str, *kinds: str) -> Alter:
+    return lambda who, what, answer: Failure("crashed") if who == name and what in kinds else answer
+
+
+def plain(of: Study) -> Study:
+    return study(**{k: v for k, v in of.model_dump().items() if k in ("training", "privacy")})
+
+
+def test_secure_sums_give_the_model_of_plain_ones_within_the_rounding(tmp_path: Path) -> None:
+    of = secure_study()
+    mine = run_study(of, Memory(of, tmp_path), quiet, None, consortium())
+    other = study()
+    theirs = run_study(other, Memory(other, tmp_path), quiet)
+    # 3 rounds; each mean is off by at most clip · largest weight / levels · hospitals / sum of weights (section 4).
+    levels, weights = (2**31 - 1) // 4, 4 * 12
+    assert np.abs(mine.parameters - theirs.parameters).max() < 10 * 3 * 4.0 * 2**16 / levels * 4 / weights
+    assert np.abs(mine.parameters - theirs.parameters).max() < 2e-3
+    for ours, reference in zip(mine.history, theirs.history, strict=True):
+        assert ours.validation_auroc == pytest.approx(reference.validation_auroc, abs=0.01)
+        assert ours.training_loss == pytest.approx(reference.training_loss, abs=1e-3)
+        assert ours.answered == reference.answered
+        assert ours.clipped == 0.0
+
+
+def test_evaluation_sums_are_those_of_plain_rounds_exactly(tmp_path: Path) -> None:
+    from wardround_server import plain_rounds
+    from wardround_server.exchange import Counted
+    from wardround_server.secure_rounds import Rounds
+
+    of, other = secure_study(), study()
+    memory, group = Memory(of, tmp_path), consortium()
+    state = run_study(of, memory, quiet, None, group)
+    members = {name: hospital.desk.join(RUN) for name, hospital in memory.at.items() if hospital.desk is not None}
+    for hospital in memory.at.values():
+        for kept in (tmp_path / hospital.desk.name).glob("evaluate.*"):  # type: ignore[union-attr]
+            kept.unlink()
+    group.journal.write("evaluate", b"")
+    sums, absent = Rounds(of, Counted(memory), Consortium(RUN, roster(NAMES), MemoryJournal()), members).score(
+        state.parameters, 3
+    )
+    plainly, _ = plain_rounds.score(other, Memory(other, tmp_path), state.parameters, 3)
+    assert not absent
+    assert sums.to_vector().tolist() == plainly.to_vector().tolist()
+
+
+def test_no_hospitals_own_number_is_in_what_the_coordinator_hears(tmp_path: Path) -> None:
+    of = secure_study()
+    memory = Memory(of, tmp_path)
+    run_study(of, memory, quiet, None, consortium())
+    fields = {key for _, _, answer in memory.heard if isinstance(answer, Parts) for key in answer.fields}
+    assert fields == {"study", "round", "names", "shapes", "parameters_digest"}
+    updates = [answer.arrays["update"] for _, kind, answer in memory.heard if kind == "train"]  # type: ignore[union-attr]
+    high = np.concatenate([update >> 28 for update in updates])  # an update in the clear has zeros or ones here
+    assert np.bincount(high, minlength=16).max() < 1.1 * len(high) / 16
+
+
+@pytest.mark.parametrize("privacy", [{"mechanism": "none"}, DP])
+def test_a_resumed_run_ends_as_the_uninterrupted_one(tmp_path: Path, privacy: dict[str, Any]) -> None:
+    of = study(aggregation={"secure": True}, privacy=privacy)
+    states: list[State] = []
+
+    def keep(event: Event) -> None:
+        if isinstance(event, RoundEnds):
+            states.append(event.state)
+
+    group = consortium()
+    whole = run_study(of, Memory(of, tmp_path / "whole"), keep, None, consortium())
+
+    def stop(event: Event) -> None:
+        if isinstance(event, RoundEnds) and event.record.number == 2:
+            raise KeyboardInterrupt  # after round 2 was opened, before it was kept
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(of, Memory(of, tmp_path / "broken"), stop, None, group)
+    resumed = run_study(of, Memory(of, tmp_path / "broken"), quiet, states[0], group)
+    assert resumed.parameters.tobytes() == whole.parameters.tobytes()
+
+
+def test_after_a_crash_the_sum_is_over_those_that_it_was_to_be_over(tmp_path: Path) -> None:
+    of, group = secure_study(), consortium()
+
+    def stop(event: Event) -> None:
+        if isinstance(event, RoundEnds):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(of, Memory(of, tmp_path, silent("d", "train")), stop, None, group)
+    record = run_study(of, Memory(of, tmp_path), quiet, None, group).history[0]  # d is back and could be added now
+    assert record.answered == ("a", "b", "c")
+    with pytest.raises(KeyboardInterrupt):
+        run_study(of, Memory(of, tmp_path / "2"), stop, None, two := consortium())
+    with pytest.raises(RoundError, match="was to be summed over a, b, c, d and not all of them"):
+        run_study(of, Memory(of, tmp_path / "2", silent("d", "train")), quiet, None, two)
+
+
+def test_a_hospital_that_drops_out_is_named_and_the_others_are_summed(tmp_path: Path) -> None:
+    of = secure_study()
+    final = run_study(of, Memory(of, tmp_path, silent("b", "train")), quiet, None, consortium())
+    assert [record.answered for record in final.history] == [("a", "c", "d")] * 3
+    assert [(a.hospital, a.kind) for a in final.history[0].absent] == [("b", "crashed")]
+
+
+@pytest.mark.parametrize("kinds", [("confirm",), ("open",), ("confirm", "open")])
+def test_a_hospital_that_vanishes_after_its_upload_is_in_the_sum(tmp_path: Path, kinds: tuple[str, ...]) -> None:
+    of = secure_study()
+    final = run_study(of, Memory(of, tmp_path / "a", silent("b", *kinds)), quiet, None, consortium())
+    whole = run_study(of, Memory(of, tmp_path / "b"), quiet, None, consortium())
+    assert final.parameters.tobytes() == whole.parameters.tobytes()
+    assert final.history[0].answered == tuple(NAMES)
+
+
+def test_too_few_survivors_abandon_the_round_and_nothing_was_opened(tmp_path: Path) -> None:
+    of = secure_study(min_hospitals=4)
+    memory = Memory(of, tmp_path, silent("b", "train"))
+    with pytest.raises(RoundError, match=r"3 hospitals are heard in round 1 .* needs 4; missing: b \(crashed\)"):
+        run_study(of, memory, quiet, None, consortium())
+    assert {kind for _, kind, _ in memory.heard} == {"prepare", "train"}
+
+
+def test_a_hospital_sends_no_update_in_the_clear_however_it_is_asked(tmp_path: Path) -> None:
+    of = secure_study()
+    memory = Memory(of, tmp_path)
+    hospital = memory.at["a"]
+    hospital.desk.join(RUN)  # type: ignore[union-attr]
+    parameters = np.zeros(hospital.built.layout.size, np.float32)
+    with pytest.raises(MessageError, match="names no cohort"):
+        hospital.answer("train", TrainRequest(of.digest(), 1, parameters).parts())
+    with pytest.raises(PrivacyError, match="no key to take part"):
+        join(of, hospital.dataset, hospital.stream, hospital.built)
+
+
+def test_one_hospital_is_no_sum() -> None:
+    from wardround_common.secagg.thresholds import threshold_of
+
+    with pytest.raises(RoundError, match="needs 2 to 100 hospitals, and there are 1"):
+        threshold_of(secure_study().aggregation, 1)
+    with pytest.raises(ValueError, match="a sum over one is that hospital's own"):
+        secure_study(min_hospitals=1)
+    with pytest.raises(ValueError, match="only secure = true uses this key"):
+        study(aggregation={"threshold": 3})
+    with pytest.raises(RoundError, match="a threshold of 3 is not possible with 6 hospitals"):
+        threshold_of(secure_study(threshold=3).aggregation, 6)
+
+
+def test_half_the_bytes_with_a_tight_ring_learn_as_well(tmp_path: Path) -> None:
+    tight = {"ring_bits": 16, "update_clip": 0.2, "largest_weight": 12}
+    of = secure_study(**tight)
+    memory = Memory(of, tmp_path)
+    small = run_study(of, memory, quiet, None, consortium())
+    other = secure_study()
+    large = run_study(other, Memory(other, tmp_path / "32"), quiet, None, consortium())
+    update = next(answer for _, kind, answer in memory.heard if kind == "train").arrays["update"]  # type: ignore[union-attr]
+    assert update.nbytes == 2 * len(small.parameters)
+    assert np.abs(small.parameters - large.parameters).max() < 3e-3

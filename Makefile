@@ -14,7 +14,7 @@ WITH_RAY := .venv/.with-ray
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install demo lint test test-slow pre-commit clean needs-data \
-	bench-simulation bench-brain-mri bench-chest-xray bench-scan dicom-zoo
+	bench-simulation bench-secagg bench-brain-mri bench-chest-xray bench-scan dicom-zoo
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ pre-commit: $(INSTALLED) ## check every commit from now on, with the tools of .v
 
 bench-simulation: $(INSTALLED) ## cost of the simulation over a plain training loop, and its speed-up with two workers
 	$(BIN)/python benchmarks/simulation.py
+
+bench-secagg: $(INSTALLED) ## secure aggregation: masks beside Flower's, a hospital's round, the coordinator of a hundred
+	$(BIN)/python benchmarks/secagg.py
 
 bench-brain-mri: needs-data $(INSTALLED) ## federated, pooled and alone on the brain MRI hospitals (DATA=DIR)
 	$(BIN)/python benchmarks/brain_mri.py "$(DATA)"

@@ -80,6 +80,9 @@ def _work(study: Study) -> Iterator[str]:
 def _leaves(study: Study) -> Iterator[str]:
     private = isinstance(study.privacy, DpSgd)
     yield "Once: the names and shapes of the model's parameters and, from one hospital, their first values."
+    if study.aggregation.secure:
+        yield from _leaves_masked(study, private=private)
+        return
     yield (
         f"Each round of training: the update (how the parameters moved{', clipped and noised' if private else ''}), "
         f"the number of training images and of steps, and {'the epsilon so far' if private else 'the mean loss'}."
@@ -88,6 +91,22 @@ def _leaves(study: Study) -> Iterator[str]:
         "Each evaluation: sums over the images of a split (counts, losses, and histograms of the model's scores by "
         "class), never an image's own score. In a small split a histogram's bar may stand for one patient."
     )
+    yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
+
+
+def _leaves_masked(study: Study, *, private: bool) -> Iterator[str]:
+    yield "Once: a public key for this run, signed by the hospital."
+    yield (
+        f"Each round of training, masked so that only a sum over hospitals can be read: the update (how the parameters "
+        f"moved{', clipped and noised' if private else ''}), the number of training images"
+        f"{'' if private else ', the loss'}, and how many numbers of the update were cut off at "
+        f"± {study.aggregation.clip:g}."
+    )
+    yield (
+        "Each evaluation, masked in the same way: sums over the images of a split (counts, losses, and histograms of "
+        "the model's scores by class)."
+    )
+    yield "After each of them: a signature under the list of those who are summed, and the shares that open the sum."
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
 
 
@@ -128,9 +147,21 @@ def _cost(study: Study) -> Iterator[str]:
 
 
 def _seen(study: Study) -> Iterator[str]:
+    if study.aggregation.secure:
+        yield (
+            f"Sums over at least {study.aggregation.min_hospitals} hospitals: their updates, counts and score sums are "
+            "masked, and the masks come off the sum only. That holds also when the coordinator lies, as long as the "
+            "hospitals know each other's keys and enough of them are honest (docs/secagg.md, sections 6 and 10)."
+        )
+        yield (
+            "It sees which hospitals took part in a round. By leaving one out of some rounds it can compare sums, "
+            "and so still learn something of that hospital: "
+            + ("the epsilon above bounds that." if isinstance(study.privacy, DpSgd) else "only noise would bound that.")
+        )
+        return
     yield (
-        "There is no secure aggregation yet: the coordinator reads each hospital's update, counts and sums "
-        "one by one, not only their sum over hospitals."
+        "Sums are not secure: the coordinator reads each hospital's update, counts and sums one by one, not only "
+        "their sum over hospitals. Write secure = true to change that."
     )
     if isinstance(study.privacy, DpSgd):
         yield "Each update carries its hospital's own noise, so the epsilon above holds against the coordinator too."

@@ -66,10 +66,13 @@ def test_every_strategy_and_norm_has_words() -> None:
     assert set(NORMS) == {"group", "instance", "batch"}
 
 
-def test_show_says_plainly_that_the_coordinator_reads_each_update() -> None:
+def test_show_says_plainly_whether_the_coordinator_reads_each_update() -> None:
     for dp in (True, False):
         text = said(parse_study(study_text("a", dp=dp)))
-        assert "There is no secure aggregation yet: the coordinator reads each hospital's update" in text
+        assert "Sums over at least 3 hospitals" in text
+        assert "By leaving one out of some rounds it can compare sums" in text
+        text = said(parse_study(study_text("a", dp=dp).replace("secure = true", "secure = false")))
+        assert "Sums are not secure: the coordinator reads each hospital's update" in text
 
 
 def test_show_says_what_epsilon_means_and_what_it_does_not_cover() -> None:

@@ -15,6 +15,7 @@ from consortium import RUN, SIZE, Group, identity, readable, secure_study
 from wardround_client.secure_sum import Participant
 from wardround_common.errors import MessageError, RoundError
 from wardround_common.secagg.agreement import AgreementKey
+from wardround_common.secagg.canonical import cut
 from wardround_common.secagg.exchange import (
     Masked,
     read_confirmations,
@@ -140,8 +141,8 @@ def test_a_hospital_that_did_not_upload_cannot_be_listed(group: Group) -> None:
     uploads = {name: group.upload(name) for name in "abcd"}
     forged = read_heads(heads(group, uploads), 5)  # type: ignore[arg-type]
     forged[4] = forged[0]
+    content = write_signed({place: (head.content, head.signature) for place, head in forged.items()})
     with pytest.raises(MessageError, match="a signature of the upload"):
-        content = write_signed({place: (head.content, head.signature) for place, head in forged.items()})
         group.desks["a"].confirm("train", 1, content)
 
 
@@ -162,8 +163,8 @@ def test_two_lists_for_two_halves_of_the_hospitals_open_nothing(group: Group) ->
             signatures[listed][group.names.index(name)] = group.desks[name].confirm("train", 1, content)
     together = {place: (sig,) for found in signatures.values() for place, sig in found.items() if place < 4}
     sealed = b"".join(uploads[name].dealt.sealed[0] for name in "abcd")
+    short = write_signed({place: (sig,) for place, sig in signatures["abcd"].items()})
     with pytest.raises(MessageError, match="too few survivors confirmed"):
-        short = write_signed({place: (sig,) for place, sig in signatures["abcd"].items()})
         group.desks["a"].open("train", 1, short, sealed)
     with pytest.raises(MessageError, match="a signature of the survivors"):
         group.desks["a"].open("train", 1, write_signed(together), sealed)
@@ -285,8 +286,8 @@ def test_each_flipped_byte_of_an_opening_is_refused(group: Group) -> None:
     for place in range(0, len(signatures), 5):
         with pytest.raises(MessageError):
             desk.open("train", 1, _flipped(signatures, place), sealed)
+    size = len(sealed) // 4
     with pytest.raises(MessageError):  # one survivor's sealed shares in the place of another's
-        size = len(sealed) // 4
         desk.open("train", 1, signatures, sealed[size : 2 * size] + sealed[:size] + sealed[2 * size :])
     assert desk.open("train", 1, signatures, sealed) == desk.open("train", 1, signatures, sealed)
 
@@ -346,16 +347,14 @@ def test_garbage_shares_are_told_from_true_ones_and_the_others_open_the_sum(grou
 
 def test_a_dealer_whose_shares_are_not_those_of_its_masks_is_named(group: Group) -> None:
     cheat = group.desk("b")
-    kept = {}
 
     class Cheat(Participant):
         def _deal(self, terms: Terms, ours: int, seeds: list[bytes], random):  # type: ignore[no-untyped-def]
             return super()._deal(terms, ours, [bytes(32) if i == ours else s for i, s in enumerate(seeds)], random)
 
-    run, key = cheat._run()
+    _, key = cheat._run()
     vector = group.vectors["b"]
     masked = Masked(vector.update.copy(), vector.counts.copy())
-    del run, kept
     honest = Participant("b", identity("b"), key, group.roster).upload(group.terms(), masked, os.urandom)
     masked = Masked(vector.update.copy(), vector.counts.copy())
     other = Cheat("b", identity("b"), key, group.roster).upload(group.terms(), masked, os.urandom)
@@ -425,8 +424,8 @@ class Chaos:
         for name in self.data.draw(st.lists(names, max_size=9)):
             try:
                 gathering.add(name, group.upload(name, number=number))
-            except MessageError as error:
-                assert "came twice" in str(error)
+            except MessageError:
+                assert name in gathering.names  # it came twice
         survivors, confirming = "".join(gathering.names), gathering.close()
         for name in self.data.draw(st.lists(names, max_size=9)):
             try:
@@ -439,8 +438,8 @@ class Chaos:
                 try:
                     sealed = opening.sealed_for(name)
                     opening.add(name, group.desk(name).open("train", number, opening.signatures(), sealed))
-                except MessageError as error:
-                    assert name not in opening.names, error  # noqa: PT017
+                except MessageError:
+                    assert name not in opening.names
             assert readable(opening.total()) == group.expected(survivors)
         except RoundError:
             return None
@@ -485,6 +484,4 @@ def test_a_length_of_2_to_40_allocates_nothing() -> None:
         with pytest.raises(MessageError):
             read_members(content)
     with pytest.raises(MessageError):
-        from wardround_common.secagg.canonical import cut
-
         cut((2**40).to_bytes(8, "big") + b"x")

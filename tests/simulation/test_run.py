@@ -260,3 +260,31 @@ def test_flowers_own_engine_gives_the_same_model(hospitals: Path, state: Path, t
     run(of, hospitals, state, tmp_path / "ours")
     run(of, hospitals, state, tmp_path / "flower", engine="flower")
     assert model(tmp_path / "ours") == model(tmp_path / "flower")
+
+
+def test_secure_sums_give_the_same_model_whether_by_one_worker_or_two_stopped_or_not(
+    hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    of = phantom_study(aggregation={"secure": True}, training={"rounds": 2})
+    run(of, hospitals, state, tmp_path / "one")
+    two = Processes(2)
+    try:
+        run(of, hospitals, state, tmp_path / "two", two, baselines=True)
+    finally:
+        two.close()
+
+    def interrupt(progress: Progress) -> None:
+        if progress.phase == "training" and progress.done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(of, hospitals, state, tmp_path / "broken", show=interrupt)
+    run(of, hospitals, state, tmp_path / "broken", resume=True)
+    assert model(tmp_path / "one") == model(tmp_path / "two") == model(tmp_path / "broken")
+    run(phantom_study(training={"rounds": 2}), hospitals, state, tmp_path / "plain")
+    plain = load_file(tmp_path / "plain" / "model.safetensors")
+    for name, tensor in load_file(tmp_path / "one" / "model.safetensors").items():
+        assert np.abs(tensor - plain[name]).max() < 2e-3
+    kept = [path for path in (tmp_path / "one" / "secure" / "hospitals").rglob("*") if path.is_file()]
+    assert len(kept) == 3 * 7
+    assert all(path.stat().st_mode & 0o077 == 0 for path in kept)

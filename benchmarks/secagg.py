@@ -1,0 +1,177 @@
+"""What secure aggregation costs: masks beside Flower's and the raw keystream, a hospital's round, the coordinator's.
+
+Everything is timed in one run on one core; bytes are those of the messages. The best of a few repetitions counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from flwr.common.secure_aggregation.secaggplus_utils import pseudo_rand_gen
+
+from measure import report
+from wardround_client.secure_sum import Participant, Uploaded
+from wardround_common.randomness import insecure_stream
+from wardround_common.secagg.agreement import AgreementKey
+from wardround_common.secagg.encoding import Encoding
+from wardround_common.secagg.exchange import Masked, read_confirmations, read_heads, read_sealed
+from wardround_common.secagg.identity import Identity, Roster
+from wardround_common.secagg.masks import BLOCK_BYTES, add_masks
+from wardround_common.secagg.terms import Member, Terms
+from wardround_common.secagg.thresholds import default_threshold
+from wardround_server.secure_sum import Confirming, Gathering, Total
+
+PARAMETERS = 11_000_000
+MEANINGS = {
+    "mask_ms": "one neighbour's mask added to 11 million 16-bit numbers",
+    "mask_speedup_over_flower": "the same by flwr's secaggplus generator, over ours",
+    "mask_over_keystream": "ours over the raw keystream alone (AES-256-CTR by update_into)",
+    "bytes_over_float32": "one of 10 hospitals' upload of 11 million, 16-bit ring, over its update as float32",
+    "hospital_encode_s": "encode 11 million numbers with random rounding",
+    "hospital_upload_s": "mask, share, seal, sign for 10 hospitals, beside the encoding",
+    "hospital_open_s": "confirm and open, 10 hospitals",
+    "server_none_dropped_s": "coordinator: confirm and unmask, 100 hospitals, 11 million, 16-bit",
+    "server_20pct_dropped_s": "the same with 20 dropped",
+    "server_add_s": "coordinator: check and add one upload of 100",
+    "server_peak_vectors": "coordinator's peak memory over one masked vector, 100 hospitals, 20 dropped",
+    "hospital_shares_100_s": "share, seal, sign for 100 hospitals, without the vector",
+}
+
+
+def best(work: Callable[[], object], times: int = 3) -> float:
+    """Give the least time that the work took."""
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - began)
+    return min(found)
+
+
+def mask_figures() -> dict[str, float]:
+    """Compare one mask with Flower's generator and with the keystream alone."""
+    vector, seed = np.zeros(PARAMETERS, "<u2"), os.urandom(32)
+    ours = best(lambda: add_masks(vector, [seed], [], 0), 7)
+    theirs = best(lambda: pseudo_rand_gen(seed, 1 << 16, [(PARAMETERS,)]))
+    zeros, buffer = memoryview(bytes(BLOCK_BYTES)), bytearray(BLOCK_BYTES + 16)
+
+    def keystream() -> None:
+        stream = Cipher(algorithms.AES256(seed), modes.CTR(bytes(16))).encryptor()
+        for start in range(0, vector.nbytes, BLOCK_BYTES):
+            stream.update_into(zeros[: min(BLOCK_BYTES, vector.nbytes - start)], buffer)
+
+    return {
+        "mask_ms": 1000 * ours,
+        "mask_speedup_over_flower": theirs / ours,
+        "mask_over_keystream": ours / best(keystream, 7),
+    }
+
+
+@dataclass
+class Group:
+    """Hospitals of one sum, with secrets that anybody can make."""
+
+    hospitals: int
+
+    def __post_init__(self) -> None:
+        names = [f"{k:03d}" for k in range(self.hospitals)]
+        secrets = [hashlib.sha256(name.encode()).digest() for name in names]
+        self.roster = Roster({name: Identity(s).public for name, s in zip(names, secrets, strict=True)})
+        self.who = [
+            Participant(n, Identity(s), AgreementKey(s), self.roster) for n, s in zip(names, secrets, strict=True)
+        ]
+        study, run = "0" * 64, bytes(16)
+        members = tuple(Member.signed(w.name, w.identity, w.key.public, study, run) for w in self.who)
+        threshold = default_threshold(self.hospitals)
+        self.terms = Terms(study, run, "train", 1, bytes(32), self.roster.digest, members, threshold)
+
+    def gathering(self, size: int) -> Gathering:
+        """Begin a sum."""
+        return Gathering(self.terms, self.roster, Total(np.zeros(size, "<u2"), np.zeros(3, "<u8")))
+
+    def vector(self, size: int) -> Masked:
+        """Give a vector to be masked."""
+        return Masked(np.ones(size, "<u2"), np.ones(3, "<u8"))
+
+    def open(self, confirming: Confirming, survivors: Sequence[int]) -> tuple[Total, float, float]:
+        """Confirm and open; give the sum, the coordinator's seconds, and one hospital's."""
+        count, server, hospital = self.hospitals, 0.0, 0.0
+        question = confirming.question()
+        confirmed = []
+        for place in survivors:
+            began = time.perf_counter()
+            after, signature = Uploaded(self.terms).confirm(self.who[place], read_heads(question, count), 2)
+            hospital += time.perf_counter() - began
+            confirmed.append(after)
+            confirming.add(self.who[place].name, signature)
+        opening = confirming.close()
+        for after, place in zip(confirmed, survivors, strict=True):
+            name = self.who[place].name
+            signatures, sealed = opening.signatures(), opening.sealed_for(name)
+            began = time.perf_counter()
+            shares = read_sealed(sealed, after.survivors, count)
+            opened = after.open(self.who[place], read_confirmations(signatures, count), shares)
+            hospital += time.perf_counter() - began
+            began = time.perf_counter()
+            opening.add(name, opened)
+            server += time.perf_counter() - began
+        began = time.perf_counter()
+        total = opening.total()
+        return total, server + time.perf_counter() - began, hospital / len(survivors)
+
+
+def hospital_figures() -> dict[str, float]:
+    """Time one of ten hospitals and count its bytes."""
+    group = Group(10)
+    update = np.random.default_rng(0).normal(0, 0.01, PARAMETERS).astype(np.float32)
+    encoding = Encoding(10, 16, 0.05, 1000)
+    encode = best(lambda: encoding.encode(update, 900, insecure_stream(0)), 2)
+    upload = best(lambda: group.who[4].upload(group.terms, group.vector(PARAMETERS), os.urandom), 2)
+    made = group.who[4].upload(group.terms, group.vector(PARAMETERS), os.urandom)
+    sent = made.masked.update.nbytes + made.masked.counts.nbytes + len(made.envelope())
+    gathering = group.gathering(1000)
+    for who in group.who:
+        gathering.add(who.name, who.upload(group.terms, group.vector(1000), os.urandom))
+    _, _, opened = group.open(gathering.close(), range(10))
+    return {
+        "bytes_over_float32": sent / update.nbytes,
+        "hospital_encode_s": encode,
+        "hospital_upload_s": upload,
+        "hospital_open_s": opened,
+    }
+
+
+def server_figures() -> dict[str, float]:
+    """Time the coordinator of a hundred hospitals, and its peak memory over one vector."""
+    group = Group(100)
+    figures: dict[str, float] = {}
+    figures["hospital_shares_100_s"] = best(lambda: group.who[0].upload(group.terms, group.vector(10), os.urandom), 1)
+    for dropped, name in ((0, "server_none_dropped_s"), (20, "server_20pct_dropped_s")):
+        survivors = range(dropped, 100)
+        tracemalloc.start()
+        gathering, added = group.gathering(PARAMETERS), 0.0
+        for place in survivors:
+            upload = group.who[place].upload(group.terms, group.vector(PARAMETERS), os.urandom)
+            began = time.perf_counter()
+            gathering.add(group.who[place].name, upload)
+            added += time.perf_counter() - began
+            del upload
+        total, seconds, _ = group.open(gathering.close(), survivors)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        if not np.all(total.update == len(survivors)):
+            raise SystemExit("the sum is wrong")
+        figures |= {name: seconds, "server_add_s": added / len(survivors)}
+        figures["server_peak_vectors"] = peak / total.update.nbytes
+    return figures
+
+
+if __name__ == "__main__":
+    report("secagg", mask_figures() | hospital_figures() | server_figures(), MEANINGS)

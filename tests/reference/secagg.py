@@ -1,0 +1,175 @@
+"""Secure aggregation by the book: slow, from docs/secagg.md alone, imports nothing of Wardround.
+
+Run it to write the vectors anew: ``python tests/reference/secagg.py > tests/reference/secagg.json``. Random bytes are
+SHA-256 of a counter under a hospital's label, drawn in this order: the self-mask seed; for each place the coefficients
+of its polynomial from x^1 on, 48 bytes each; for each holder a nonce.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+P = 2**256 + 297
+TAG = b"wardround secagg 1"
+
+
+def joined(*parts: bytes) -> bytes:
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+
+
+def sha(*parts: bytes) -> bytes:
+    return hashlib.sha256(joined(TAG, *parts)).digest()
+
+
+def random_of(label: str) -> Any:
+    state = {"counter": 0}
+
+    def draw(size: int) -> bytes:
+        out = b""
+        while len(out) < size:
+            out += hashlib.sha256(f"{label} {state['counter']}".encode()).digest()
+            state["counter"] += 1
+        return out[:size]
+
+    return draw
+
+
+def hkdf(secret: bytes, info: bytes) -> bytes:
+    extracted = hmac.digest(TAG, secret, "sha256")
+    return hmac.digest(extracted, info + b"\x01", "sha256")
+
+
+def keystream(seed: bytes, segment: int, size: int) -> bytes:
+    block = Cipher(algorithms.AES256(seed), modes.ECB()).encryptor()  # noqa: S305  # the counter mode is built of it
+    out = b""
+    counter = segment << 96
+    while len(out) < size:
+        out += block.update(counter.to_bytes(16, "big"))
+        counter += 1
+    return out[:size]
+
+
+def masks(vector: list[int], width: int, segment: int, signed: list[tuple[int, bytes]]) -> list[int]:
+    for sign, seed in signed:
+        stream = keystream(seed, segment, len(vector) * width)
+        numbers = [int.from_bytes(stream[k * width : (k + 1) * width], "little") for k in range(len(vector))]
+        vector = [(value + sign * number) % 256**width for value, number in zip(vector, numbers, strict=True)]
+    return vector
+
+
+def upload(case: dict[str, Any], ours: int) -> dict[str, Any]:
+    names, count, t = case["names"], len(case["names"]), case["threshold"]
+    study, run = case["study"].encode(), bytes.fromhex(case["run"])
+    keys = [X25519PrivateKey.from_private_bytes(bytes.fromhex(key)) for key in case["keys"]]
+    ids = [Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key)) for key in case["identities"]]
+    public = [key.public_key().public_bytes_raw() for key in keys]
+    roster = sha(
+        b"roster",
+        *[b for n, i in zip(names, ids, strict=True) for b in (n.encode(), i.public_key().public_bytes_raw())],
+    )
+    members = [part for name, key in zip(names, public, strict=True) for part in (name.encode(), key)]
+    numbers = (str(case["round"]).encode(), str(t).encode())
+    terms = sha(b"terms", study, run, b"train", *numbers, bytes.fromhex(case["question"]), roster, *members)
+    draw = random_of(names[ours])
+
+    def secret(other: int, role: bytes, places: tuple[int, int]) -> bytes:
+        return hkdf(
+            keys[ours].exchange(X25519PublicKey.from_public_bytes(public[other])), joined(role, terms, bytes(places))
+        )
+
+    own = draw(32)
+    seeds = [own if k == ours else secret(k, b"mask", (min(k, ours), max(k, ours))) for k in range(count)]
+    signed = [(1 if k >= ours else -1, seed) for k, seed in enumerate(seeds)]
+    update = masks(case["updates"][ours], 4, 0, signed)
+    counts = masks(case["counts"][ours], 8, 1, signed)
+    shares = []  # by place, then holder
+    for seed in seeds:
+        polynomial = [int.from_bytes(seed, "big")] + [int.from_bytes(draw(48), "big") for _ in range(t - 1)]
+        shares.append(
+            [
+                (sum(c * (holder + 1) ** power for power, c in enumerate(polynomial)) % P).to_bytes(33, "big")
+                for holder in range(count)
+            ]
+        )
+    sealed = []
+    for holder in range(count):
+        nonce = draw(12)
+        key = secret(holder, b"seal", (ours, holder))
+        bundle = b"".join(shares[place][holder] for place in range(count))
+        sealed.append(nonce + ChaCha20Poly1305(key).encrypt(nonce, bundle, terms + bytes((ours, holder))))
+    committed = [
+        sha(b"share", terms, bytes((ours, holder, place)), shares[place][holder])
+        for holder in range(count)
+        for place in range(count)
+    ]
+    of_seeds = [sha(b"seed", terms, bytes((ours, place)), seed) for place, seed in enumerate(seeds)]
+    dealt = b"".join([*sealed, *committed, *of_seeds])
+    raw = [b"".join(v.to_bytes(w, "little") for v in vector) for vector, w in ((update, 4), (counts, 8))]
+    vector = sha(b"vector", b"<u4", *[hashlib.sha256(part).digest() for part in raw])
+    head = sha(b"upload", vector, dealt)
+    signature = ids[ours].sign(joined(TAG, b"upload", terms, bytes((ours,)), head))
+    return {
+        "terms": terms.hex(),
+        "update": raw[0].hex(),
+        "counts": raw[1].hex(),
+        "envelope": (dealt + head + signature).hex(),
+        "member": (
+            public[ours] + ids[ours].sign(joined(TAG, b"key", study, run, names[ours].encode(), public[ours]))
+        ).hex(),
+    }
+
+
+def case(names: list[str], threshold: int) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "names": names,
+        "threshold": threshold,
+        "study": hashlib.sha256(b"a study").hexdigest(),
+        "run": bytes(range(16)).hex(),
+        "round": 3,
+        "question": hashlib.sha256(b"a question").hexdigest(),
+        "keys": [hashlib.sha256(f"key {name}".encode()).hexdigest() for name in names],
+        "identities": [hashlib.sha256(f"identity {name}".encode()).hexdigest() for name in names],
+        "updates": [[(k * 2654435761 + 7 * place) % 2**32 for k in range(5)] for place in range(len(names))],
+        "counts": [[place, 2**55 + place, 0] for place in range(len(names))],
+    }
+    made["uploads"] = [upload(made, place) for place in range(len(names))]
+    return made
+
+
+def refused() -> list[dict[str, str]]:
+    """Cohorts in the wire form that a hospital must refuse, each with one defect."""
+    good = case(["a", "b", "c"], 2)
+
+    def wire(entries: list[tuple[str, str]], count: int | None = None) -> bytes:
+        listed = [len(n.encode()).to_bytes(2, "big") + n.encode() + bytes.fromhex(m) for n, m in entries]
+        return (len(entries) if count is None else count).to_bytes(2, "big") + b"".join(listed)
+
+    of = [(name, made["member"]) for name, made in zip(good["names"], good["uploads"], strict=True)]
+    flipped = of[1][1][:-1] + ("0" if of[1][1][-1] != "0" else "1")
+    defects = {
+        "cut short": wire(of)[:-1],
+        "a byte after the end": wire(of) + b"\0",
+        "a count of 65535": wire(of, 65535),
+        "one more than there are": wire(of, 4),
+        "out of order": wire([of[1], of[0], of[2]]),
+        "a hospital twice": wire([of[0], of[0], of[1], of[2]]),
+        "anothers signature": wire([of[0], (of[1][0], of[1][1][:64] + of[0][1][64:]), of[2]]),
+        "a bit of a signature flipped": wire([of[0], (of[1][0], flipped), of[2]]),
+        "a stranger": wire([*of, ("z", of[0][1])]),
+        "anothers key": wire([of[0], (of[1][0], of[0][1]), of[2]]),
+        "a name that is not UTF-8": wire(of).replace(b"\x00\x01b", b"\x00\x01\xff"),
+    }
+    return [{"defect": defect, "cohort": content.hex()} for defect, content in defects.items()]
+
+
+if __name__ == "__main__":
+    cases = [case(["a", "b", "c"], 2), case(["hôpital", "ward", "zürich"], 3)]
+    print(json.dumps({"uploads": cases, "refused": refused()}, indent=1))  # noqa: T201

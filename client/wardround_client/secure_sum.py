@@ -69,9 +69,10 @@ class Participant:
             key = self.key.derive(terms.members[holder].agreement, b"seal", terms.digest, bytes((ours, holder)))
             bundle = b"".join(shares[place][holder] for place in holders)
             sealed.append(seal(key, bundle, terms.digest + bytes((ours, holder)), random))
-        commitments = tuple(
-            tuple(share_commitment(terms, ours, holder, place, shares[place][holder]) for place in holders)
+        commitments = b"".join(
+            share_commitment(terms, ours, holder, place, shares[place][holder])
             for holder in holders
+            for place in holders
         )
         return Dealt(
             tuple(sealed),

@@ -63,14 +63,19 @@ class Dealt:
 
     sealed: tuple[bytes, ...] = field(repr=False)
     """By holder."""
-    shares: tuple[tuple[bytes, ...], ...] = field(repr=False)
-    """Commitments by holder, then by place."""
+    shares: bytes = field(repr=False)
+    """Commitments by holder, then by place, in one piece: the coordinator keeps n² of them for each hospital."""
     seeds: tuple[bytes, ...] = field(repr=False)
     """Commitments by place."""
 
     def written(self) -> bytes:
         """Give the wire form."""
-        return b"".join((*self.sealed, *(share for shares in self.shares for share in shares), *self.seeds))
+        return b"".join((*self.sealed, self.shares, *self.seeds))
+
+    def commitment(self, holder: int, place: int) -> bytes:
+        """Give the commitment to one share."""
+        start = (holder * len(self.seeds) + place) * DIGEST_BYTES
+        return self.shares[start : start + DIGEST_BYTES]
 
     @classmethod
     def read(cls, reader: Reader, hospitals: int) -> Dealt:
@@ -80,7 +85,7 @@ class Dealt:
             MessageError: it is cut short.
         """
         sealed = tuple(reader.take(sealed_bytes(hospitals)) for _ in range(hospitals))
-        shares = tuple(tuple(reader.take(DIGEST_BYTES) for _ in range(hospitals)) for _ in range(hospitals))
+        shares = reader.take(DIGEST_BYTES * hospitals * hospitals)
         return cls(sealed, shares, tuple(reader.take(DIGEST_BYTES) for _ in range(hospitals)))
 
 

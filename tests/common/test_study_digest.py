@@ -60,7 +60,7 @@ VECTOR_CANONICAL = (
     '"schedule":"constant","server_learning_rate":null,"server_momentum":null,"strategy":"fedprox","tau":null,'
     '"weight_decay":0.0}}'
 )
-VECTOR_DIGEST = "30debc0bb5e8385bc8661472ddef39c85bf2d3dfc372ae7626f07253970b4a1d"
+VECTOR_DIGEST = "ab27982099b052393411f89274e645d85796ac42dddb5315bbc36d69465cbdc3"
 
 
 def test_the_digest_is_that_of_the_hand_written_canonical_form() -> None:

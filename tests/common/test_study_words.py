@@ -83,8 +83,11 @@ def test_show_says_what_epsilon_means_and_what_it_does_not_cover() -> None:
 
 
 def test_show_says_that_a_loss_without_noise_leaves_only_without_dp() -> None:
-    assert "the mean loss" not in said(parse_study(study_text("a")))
-    assert "and the mean loss." in said(parse_study(study_text("a", dp=False)))
+    assert "the loss, and how many" not in said(parse_study(study_text("a")))
+    assert ", the loss, and how many" in said(parse_study(study_text("a", dp=False)))
+    for dp in (True, False):
+        text = said(parse_study(study_text("a", dp=dp).replace("secure = true", "secure = false")))
+        assert ("and the mean loss." in text) != dp
 
 
 def test_show_survives_an_epsilon_beyond_any_meaning() -> None:

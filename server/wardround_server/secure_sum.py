@@ -157,9 +157,8 @@ class Opening:
         holder = self._terms.place(name)
         shares = read_opened(content, self._survivors, len(self._terms.members))
         for (dealer, place), share in shares.items():
-            if share_commitment(self._terms, dealer, holder, place, share) != self._dealt[dealer].commitment(
-                holder, place
-            ):
+            committed = self._dealt[dealer].commitment(holder, place)
+            if share_commitment(self._terms, dealer, holder, place, share) != committed:
                 raise MessageError("a share is not the one that was dealt")
         self._opened[holder] = shares
 

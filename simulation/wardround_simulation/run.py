@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ import numpy as np
 import tomli_w
 from flwr.app import Context, RecordDict
 
+from wardround_client.accounting import SampledGaussian, epsilon_of
 from wardround_common.errors import RoundError, StorageError, WardroundError
 from wardround_common.messages import RUN_BYTES
 from wardround_common.metrics import Scores, operating_threshold
@@ -91,7 +92,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     names = [site.name for site in plan.sites]
     described = dict(_all(workers, "preparing", names, _describe(federation), show))
     _check_fingerprints(plan, {name: description.fingerprint for name, description in described.items()})
-    final = _train_federation(plan, federation, workers, show)
+    final = _train_federation(plan, federation, workers, _shows_epsilon(show, described, plan.study))
     write_model(plan.folder / "model.safetensors", plan.study, final.layout, final.parameters)
     models: dict[str, Vector] = {FEDERATED: final.parameters}
     diverged: list[str] = []
@@ -112,7 +113,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
         started=started,
         finished=datetime.now(UTC),
         hospitals=tuple(_hospital_record(name, described[name]) for name in names),
-        rounds=final.history,
+        rounds=tuple(_with_epsilon(record, described, plan.study) for record in final.history),
         evaluation=_judge(plan.study, list(models), names, scored),
         notes=(
             *_notes(plan, described, final),
@@ -223,6 +224,30 @@ def _train_federation(plan: Plan, federation: Federation, workers: Workers, show
         app = server_app(drive, lambda grid: names)
         app(InProcessGrid(federation, names, workers), Context(1, 1, {}, RecordDict(), {}))
     return outcome[0]
+
+
+def _shows_epsilon(show: Show, described: dict[str, Description], study: Study) -> Show:
+    def shown(progress: Progress) -> None:
+        record = progress.round and _with_epsilon(progress.round, described, study)
+        show(replace(progress, round=record))
+
+    return shown
+
+
+def _with_epsilon(record: RoundRecord, described: dict[str, Description], study: Study) -> RoundRecord:
+    """Fill in what a coordinator of secure sums is not told: the epsilon of each hospital, which its plan gives."""
+    plans = {name: described[name].privacy for name in record.answered}
+    epsilons = {
+        name: epsilon_of(
+            SampledGaussian(
+                plan.noise_multiplier, plan.sampling_rate, plan.steps // study.training.rounds * record.number
+            ),
+            plan.delta,
+        )
+        for name, plan in plans.items()
+        if plan
+    }
+    return record.model_copy(update={"epsilons": epsilons}) if study.aggregation.secure else record
 
 
 def _consortium(plan: Plan, federation: Federation) -> Consortium:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import numpy as np
@@ -54,3 +55,8 @@ def dataset(seed: int = 0, patients: int = 20, images_per_patient: int = 1, size
         return Examples(images, rows, labels[rows], patient_of[rows])
 
     return Dataset(examples(0), examples(1), examples(2), Intake({}, {}, (), 0, ()), f"made from seed {seed}")
+
+
+def hear_interrupts() -> None:
+    """Let a new process hear Ctrl-C, also where the tests run in the background of a shell, which turns it off."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from examples import hear_interrupts
 from wardround_common.study import read_study
 
 COMMAND = [sys.executable, "-c", "from wardround_common.cli import main; main()"]
@@ -164,7 +165,12 @@ def test_control_c_stops_with_130_and_one_word(tmp_path: Path) -> None:
     plugin(tmp_path, "wait", "import time\ndef app() -> None:\n    print('waiting', flush=True)\n    time.sleep(60)")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     with subprocess.Popen(
-        [*COMMAND, "wait"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "wait"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "waiting\n"

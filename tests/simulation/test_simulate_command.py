@@ -13,6 +13,7 @@ import pytest
 import tomli_w
 from test_run import model, phantom_study
 
+from examples import hear_interrupts
 from wardround_common import cli
 from wardround_common.study import Study
 
@@ -114,7 +115,9 @@ def test_a_seed_on_the_command_line_is_part_of_the_study_that_is_kept(
 def test_a_command_that_is_stopped_goes_on_to_the_same_model(tmp_path: Path, hospitals: Path, end: int) -> None:
     file = write(tmp_path / "study.toml", phantom_study(training={"rounds": 60}))
     arguments = [COMMAND, "simulate", file, "--hospitals", hospitals, "--state", tmp_path / "state", "--no-baselines"]
-    process = subprocess.Popen([*arguments, "--out", tmp_path / "broken"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*arguments, "--out", tmp_path / "broken"], stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
+    )
     checkpoint = tmp_path / "broken" / "checkpoint"
     until = time.monotonic() + 120
     while not checkpoint.exists() and time.monotonic() < until:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError, RoundError
+from wardround_common.metrics import ScoreSums
+from wardround_common.parameters import Vector
 from wardround_common.results import Absence
 from wardround_common.study import Study
 
@@ -29,6 +32,23 @@ class Heard:
     """The fraction of the updates' numbers that were clipped; None if the sum is not secure."""
 
 
+class Rounds(Protocol):
+    """How the rounds of one run are asked for and added up: in the clear, or as secure sums."""
+
+    def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard:
+        """Let the hospitals train one round on ``parameters``; ``tell`` is told each whose answer was added.
+
+        Raises:
+            RoundError: too few hospitals took part.
+        """
+
+    def score(self, parameters: Vector, number: int) -> tuple[ScoreSums, list[Absence]]:
+        """Sum how good the parameters are on the hospitals' validation patients, and name who is missing.
+
+        If too few hospitals take part the sums are empty: the round is complete without them.
+        """
+
+
 def check_answers(study: Study, answer_study: str, number: int, answer_number: int) -> None:
     """Check that an answer is to our question.
 
@@ -39,13 +59,13 @@ def check_answers(study: Study, answer_study: str, number: int, answer_number: i
         raise MessageError("the answer is to another question")
 
 
-def enough(study: Study, what: str, here: Sequence[str], absent: Sequence[Absence]) -> None:
-    """Check that as many hospitals are here as the study needs.
+def enough(study: Study, what: str, here: Sequence[str], absent: Sequence[Absence], threshold: int = 0) -> None:
+    """Check that as many hospitals are here as the study needs, and as its secure sums' threshold needs.
 
     Raises:
         RoundError: they are fewer; it names who is missing and why.
     """
-    least = study.aggregation.min_hospitals
+    least = max(study.aggregation.min_hospitals, threshold)
     if len(here) < least:
         missing = ", ".join(f"{absence.hospital} ({absence.kind})" for absence in absent) or "none was there to ask"
         raise RoundError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from wardround_common.errors import MessageError
 from wardround_common.messages import Evaluated, EvaluateRequest, Failure, TrainRequest, Update
@@ -15,59 +16,65 @@ from wardround_server.exchange import Exchange
 from wardround_server.heard import Heard, absence, check_answers, enough
 
 
-def train(study: Study, exchange: Exchange, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard:
-    """Ask every hospital for its update and add them up as they come; ``tell`` is told each that was added.
+@dataclass(frozen=True, eq=False)
+class Rounds:
+    """The plain rounds of one run."""
 
-    Raises:
-        RoundError: fewer hospitals than the study's ``min_hospitals`` answer.
-    """
-    total = WeightedSum(len(parameters))
-    losses: list[tuple[float, int]] = []
-    epsilons: dict[str, float] = {}
-    answered: list[str] = []
-    absent: list[Absence] = []
-    question = TrainRequest(study.digest(), number, parameters).parts()
-    for name, answer in exchange.ask(TrainRequest.kind, dict.fromkeys(exchange.hospitals(), question)):
-        if isinstance(answer, Failure):
-            absent.append(absence(name, answer.reason))
-            continue
-        try:
-            update = Update.parse(answer, len(parameters))
-            check_answers(study, update.study, number, update.round)
-            total.add(update.vector, update.examples)
-        except MessageError as error:
-            absent.append(absence(name, error.kind))
-            continue
-        answered.append(name)
-        if update.mean_loss is not None:
-            losses.append((update.mean_loss, update.examples))
-        if update.epsilon is not None:
-            epsilons[name] = update.epsilon
-        tell(name)
-    enough(study, f"heard in round {number}", answered, absent)
-    weight = sum(examples for _, examples in losses)
-    return Heard(
-        mean=total.mean(),
-        answered=tuple(sorted(answered)),
-        absent=tuple(absent),
-        training_loss=sum(loss * examples for loss, examples in sorted(losses)) / weight if weight else None,
-        epsilons=dict(sorted(epsilons.items())),
-        clipped=None,
-    )
+    study: Study
+    exchange: Exchange
 
+    def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard:
+        """Ask every hospital for its update and add them up as they come; ``tell`` is told each that was added.
 
-def score(study: Study, exchange: Exchange, parameters: Vector, number: int) -> tuple[ScoreSums, list[Absence]]:
-    """Ask every hospital how good the parameters are on its validation patients; add up, and name who is missing."""
-    question = EvaluateRequest(study.digest(), number, "validation", parameters).parts()
-    total, absent = ScoreSums.empty(len(study.study.classes)), []
-    for name, answer in exchange.ask(EvaluateRequest.kind, dict.fromkeys(exchange.hospitals(), question)):
-        if isinstance(answer, Failure):
-            absent.append(absence(name, answer.reason))
-            continue
-        try:
-            evaluated = Evaluated.parse(answer)
-            check_answers(study, evaluated.study, number, evaluated.round)
-            total = total + ScoreSums.from_vector(evaluated.sums, len(study.study.classes))
-        except MessageError as error:
-            absent.append(absence(name, error.kind))
-    return total, absent
+        Raises:
+            RoundError: fewer hospitals than the study's ``min_hospitals`` answer.
+        """
+        total = WeightedSum(len(parameters))
+        losses: list[tuple[float, int]] = []
+        epsilons: dict[str, float] = {}
+        answered: list[str] = []
+        absent: list[Absence] = []
+        question = TrainRequest(self.study.digest(), number, parameters).parts()
+        for name, answer in self.exchange.ask(TrainRequest.kind, dict.fromkeys(self.exchange.hospitals(), question)):
+            if isinstance(answer, Failure):
+                absent.append(absence(name, answer.reason))
+                continue
+            try:
+                update = Update.parse(answer, len(parameters))
+                check_answers(self.study, update.study, number, update.round)
+                total.add(update.vector, update.examples)
+            except MessageError as error:
+                absent.append(absence(name, error.kind))
+                continue
+            answered.append(name)
+            if update.mean_loss is not None:
+                losses.append((update.mean_loss, update.examples))
+            if update.epsilon is not None:
+                epsilons[name] = update.epsilon
+            tell(name)
+        enough(self.study, f"heard in round {number}", answered, absent)
+        weight = sum(examples for _, examples in losses)
+        return Heard(
+            mean=total.mean(),
+            answered=tuple(sorted(answered)),
+            absent=tuple(absent),
+            training_loss=sum(loss * examples for loss, examples in sorted(losses)) / weight if weight else None,
+            epsilons=dict(sorted(epsilons.items())),
+            clipped=None,
+        )
+
+    def score(self, parameters: Vector, number: int) -> tuple[ScoreSums, list[Absence]]:
+        """Ask every hospital how good the parameters are on its validation patients, and add up."""
+        question = EvaluateRequest(self.study.digest(), number, "validation", parameters).parts()
+        total, absent = ScoreSums.empty(len(self.study.study.classes)), []
+        for name, answer in self.exchange.ask(EvaluateRequest.kind, dict.fromkeys(self.exchange.hospitals(), question)):
+            if isinstance(answer, Failure):
+                absent.append(absence(name, answer.reason))
+                continue
+            try:
+                evaluated = Evaluated.parse(answer)
+                check_answers(self.study, evaluated.study, number, evaluated.round)
+                total = total + ScoreSums.from_vector(evaluated.sums, len(self.study.study.classes))
+            except MessageError as error:
+                absent.append(absence(name, error.kind))
+        return total, absent

@@ -15,7 +15,7 @@ from wardround_common.study import Study
 from wardround_server import plain_rounds, secure_rounds
 from wardround_server.averaging import Moments, first_moments, next_model
 from wardround_server.exchange import Counted, Exchange
-from wardround_server.heard import absence, check_answers, enough
+from wardround_server.heard import Rounds, absence, check_answers, enough
 from wardround_server.secure_rounds import Consortium
 
 
@@ -63,12 +63,6 @@ Event = Ready | RoundBegins | Answered | RoundEnds
 Watch = Callable[[Event], None]
 
 
-@dataclass(frozen=True)
-class _Secure:
-    consortium: Consortium
-    members: Mapping[str, Member]
-
-
 def run_study(
     study: Study,
     exchange: Exchange,
@@ -86,15 +80,15 @@ def run_study(
     """
     if study.aggregation.secure != (consortium is not None):
         raise RoundError("the study's sums are secure, and the coordinator has no roster and no name for the run")
-    state, secure = _prepare(study, exchange, watch, before, consortium)
+    state, members = _prepare(study, exchange, watch, before, consortium)
     for number in range(len(state.history) + 1, study.training.rounds + 1):
-        state = _round(study, exchange, watch, state, number, secure)
+        state = _round(study, exchange, watch, state, number, consortium, members)
     return state
 
 
 def _prepare(
     study: Study, exchange: Exchange, watch: Watch, before: State | None, consortium: Consortium | None
-) -> tuple[State, _Secure | None]:
+) -> tuple[State, dict[str, Member]]:
     names = exchange.hospitals()
     digest = study.digest()
     ready: dict[str, Prepared] = {}
@@ -120,11 +114,11 @@ def _prepare(
                 watch(Ready(name))
             except MessageError as error:
                 ready.pop(name, None)
+                members.pop(name, None)
                 failed[name] = str(error)
         have_parameters = any(prepared.parameters is not None for prepared in ready.values())
         asked = [] if before or have_parameters else [name for name in ready if name not in senders][:1]
     enough(study, "ready for the study", list(ready), [absence(name, why) for name, why in failed.items()])
-    secure = _Secure(consortium, {name: members[name] for name in ready}) if consortium else None
     models = {(prepared.layout.digest, prepared.parameters_digest) for prepared in ready.values()}
     if len(models) > 1:
         raise RoundError(
@@ -137,33 +131,37 @@ def _prepare(
                 "the hospitals build another model than the one that this run began with",
                 do="Go on with the versions of torch and MONAI that it began with.",
             )
-        return before, secure
+        return before, members
     for prepared in ready.values():
         vector = prepared.parameters
         if vector is not None and vector_digest(vector) == prepared.parameters_digest:
             first = State(prepared.layout, vector, first_moments(study.training, prepared.layout.size), ())
-            return first, secure
+            return first, members
     raise RoundError("no hospital sent the first parameters that all of them built", do="Start again.")
 
 
-def _round(study: Study, exchange: Exchange, watch: Watch, state: State, number: int, secure: _Secure | None) -> State:
+def _round(
+    study: Study,
+    exchange: Exchange,
+    watch: Watch,
+    state: State,
+    number: int,
+    consortium: Consortium | None,
+    members: Mapping[str, Member],
+) -> State:
     began = time.monotonic()
     watch(RoundBegins(number))
     counted = Counted(exchange)
-    rounds = None if secure is None else secure_rounds.Rounds(study, counted, secure.consortium, secure.members)
+    rounds: Rounds = plain_rounds.Rounds(study, counted)
+    if consortium:
+        rounds = secure_rounds.Rounds(study, counted, consortium, members)
 
     def tell(name: str) -> None:
         watch(Answered(number, name))
 
-    if rounds is None:
-        heard = plain_rounds.train(study, counted, state.parameters, number, tell)
-    else:
-        heard = rounds.train(state.parameters, number, tell)
+    heard = rounds.train(state.parameters, number, tell)
     moments, parameters = next_model(study.training, state.moments, state.parameters, heard.mean)
-    if rounds is None:
-        sums, unheard = plain_rounds.score(study, counted, parameters, number)
-    else:
-        sums, unheard = rounds.score(parameters, number)
+    sums, unheard = rounds.score(parameters, number)
     known = {absent.hospital for absent in heard.absent}
     absences = [*heard.absent, *(absent for absent in unheard if absent.hospital not in known)]
     record = RoundRecord(

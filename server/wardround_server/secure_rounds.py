@@ -104,7 +104,8 @@ class Rounds:
         def ask(cohort: bytes) -> TrainRequest:
             return TrainRequest(self.study.digest(), number, parameters, cohort)
 
-        total, hospitals, survivors, absent = self._sum(ask, len(parameters), TRAINING_COUNTS, tell)
+        absent: list[Absence] = []
+        total, hospitals, survivors = self._sum(ask, len(parameters), TRAINING_COUNTS, tell, absent)
         weight, loss, clipped = decode_counts(total.counts, len(survivors)).tolist()
         encoding = Encoding.of(self.study.aggregation, hospitals)
         if not len(survivors) <= weight <= len(survivors) * encoding.largest_weight:
@@ -128,11 +129,12 @@ class Rounds:
             return EvaluateRequest(self.study.digest(), number, "validation", parameters, cohort)
 
         classes = len(self.study.study.classes)
+        absent: list[Absence] = []
         try:
-            total, _, survivors, absent = self._sum(ask, 0, vector_length(classes), lambda name: None)
+            total, _, survivors = self._sum(ask, 0, vector_length(classes), lambda name: None, absent)
             return ScoreSums.from_vector(decode_counts(total.counts, len(survivors)), classes), absent
         except (RoundError, MessageError):
-            return ScoreSums.empty(classes), []
+            return ScoreSums.empty(classes), absent
 
     def _sum(
         self,
@@ -140,8 +142,12 @@ class Rounds:
         size: int,
         counts: int,
         tell: Callable[[str], None],
-    ) -> tuple[Total, int, list[str], list[Absence]]:
-        """Give the sum, over how many hospitals it was encoded, who is in it, and who is missing."""
+        absent: list[Absence],
+    ) -> tuple[Total, int, list[str]]:
+        """Give the sum, over how many hospitals it was encoded, and who is in it; note in ``absent`` who is not.
+
+        If the sum cannot be opened, those whose confirmation or shares were missing are noted too.
+        """
         there = [name for name in sorted(self.exchange.hospitals()) if name in self.members]
         request = ask(b"")
         what, number = request.kind, request.round
@@ -160,17 +166,22 @@ class Rounds:
         if noted is None:
             self._write_note(what, number, members, ())
         here = [member.name for member in members if member.name in there]
-        gathering, absent = self._gather(terms, ask(write_members(members)).parts(), here, size, counts, tell)
+        gathering = self._gather(terms, ask(write_members(members)).parts(), here, size, counts, tell, absent)
         survivors = gathering.names
-        enough(self.study, f"heard in round {number}", survivors, absent)
+        enough(self.study, f"heard in round {number}", survivors, absent, terms.threshold)
         if noted and noted[1] and list(noted[1]) != survivors:
             raise RoundError(
                 f"round {number} was to be summed over {', '.join(noted[1])} and not all of them are there again",
                 do="Go on with --resume when they are; the hospitals open this sum over no others.",
             )
         self._write_note(what, number, members, tuple(survivors))
-        opening = self._confirm(gathering.close(), terms, survivors)
-        return self._open(opening, terms), len(members), survivors, absent
+        silent: dict[str, str] = {}
+        try:
+            opening = self._confirm(gathering.close(), terms, survivors, silent)
+            return self._open(opening, terms, silent), len(members), survivors
+        except RoundError:
+            absent += [absence(name, kind) for name, kind in silent.items()]
+            raise
 
     def _gather(
         self,
@@ -180,41 +191,39 @@ class Rounds:
         size: int,
         counts: int,
         tell: Callable[[str], None],
-    ) -> tuple[Gathering, list[Absence]]:
+        absent: list[Absence],
+    ) -> Gathering:
         count = len(terms.members)
         dtype = Encoding.of(self.study.aggregation, count).dtype
         noted = self._note(terms.what, terms.round)
         awaited = (noted[1] if noted else ()) or here  # after a crash: those that were to be summed
         gathering = Gathering(terms, self.consortium.roster, Total(np.zeros(size, dtype), np.zeros(counts, "<u8")))
-        absent = [absence(member.name, "silent") for member in terms.members if member.name not in here]
+        absent += [absence(member.name, "silent") for member in terms.members if member.name not in here]
         for name, answer in self.exchange.ask(terms.what, dict.fromkeys(here, question)):
             if name not in awaited:
                 continue
             try:
-                if isinstance(answer, Failure):
-                    raise MessageError(answer.reason)
-                upload = MaskedAnswer.parse(answer, size, counts, dtype, count)
+                upload = MaskedAnswer.parse(_parts(answer), size, counts, dtype, count)
                 check_answers(self.study, upload.study, terms.round, upload.round)
                 gathering.add(name, upload.upload)
                 tell(name)
             except MessageError as error:
-                absent.append(absence(name, answer.reason if isinstance(answer, Failure) else error.kind))
-        return gathering, absent
+                absent.append(absence(name, error.what if isinstance(answer, Failure) else error.kind))
+        return gathering
 
-    def _confirm(self, confirming: Confirming, terms: Terms, survivors: list[str]) -> Opening:
+    def _confirm(self, confirming: Confirming, terms: Terms, survivors: list[str], silent: dict[str, str]) -> Opening:
         digest, number = self.study.digest(), terms.round
         question = ConfirmRequest(digest, number, terms.what, confirming.question()).parts()
         for name, answer in self.exchange.ask(ConfirmRequest.kind, dict.fromkeys(survivors, question)):
             try:
-                if not isinstance(answer, Failure):
-                    confirmation = Confirmation.parse(answer)
-                    check_answers(self.study, confirmation.study, number, confirmation.round)
-                    confirming.add(name, confirmation.signature)
-            except MessageError:
-                continue  # it is as if the hospital had not answered
+                confirmation = Confirmation.parse(_parts(answer))
+                check_answers(self.study, confirmation.study, number, confirmation.round)
+                confirming.add(name, confirmation.signature)
+            except MessageError as error:
+                silent[name] = error.what if isinstance(answer, Failure) else error.kind
         return confirming.close()
 
-    def _open(self, opening: Opening, terms: Terms) -> Total:
+    def _open(self, opening: Opening, terms: Terms, silent: dict[str, str]) -> Total:
         digest, number = self.study.digest(), terms.round
         signatures = opening.signatures()
         questions = {
@@ -223,12 +232,11 @@ class Rounds:
         }
         for name, answer in self.exchange.ask(OpenRequest.kind, questions):
             try:
-                if not isinstance(answer, Failure):
-                    opened = Opened.parse(answer)
-                    check_answers(self.study, opened.study, number, opened.round)
-                    opening.add(name, opened.shares)
-            except MessageError:
-                continue  # it is as if the hospital had not answered
+                opened = Opened.parse(_parts(answer))
+                check_answers(self.study, opened.study, number, opened.round)
+                opening.add(name, opened.shares)
+            except MessageError as error:
+                silent[name] = error.what if isinstance(answer, Failure) else error.kind
         return opening.total()
 
     def _note(self, what: str, number: int) -> tuple[tuple[Member, ...], tuple[str, ...]] | None:
@@ -249,3 +257,9 @@ class Rounds:
     def _write_note(self, what: str, number: int, members: tuple[Member, ...], survivors: tuple[str, ...]) -> None:
         names = [name.encode() for name in survivors]
         self.consortium.journal.write(what, joined(str(number).encode(), write_members(members), *names))
+
+
+def _parts(answer: Parts | Failure) -> Parts:
+    if isinstance(answer, Failure):
+        raise MessageError(answer.reason)
+    return answer

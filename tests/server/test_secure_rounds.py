@@ -106,7 +106,7 @@ def test_evaluation_sums_are_those_of_plain_rounds_exactly(tmp_path: Path) -> No
     sums, absent = Rounds(of, Counted(memory), Consortium(RUN, roster(NAMES), MemoryJournal()), members).score(
         state.parameters, 2
     )
-    plainly, _ = plain_rounds.score(other, Memory(other, tmp_path), state.parameters, 2)
+    plainly, _ = plain_rounds.Rounds(other, Memory(other, tmp_path)).score(state.parameters, 2)
     assert not absent
     assert sums.to_vector().tolist() == plainly.to_vector().tolist()
 
@@ -174,6 +174,22 @@ def test_a_hospital_that_vanishes_after_its_upload_is_in_the_sum(tmp_path: Path,
     whole = run_study(of, Memory(of, tmp_path / "b"), quiet, None, consortium())
     assert final.parameters.tobytes() == whole.parameters.tobytes()
     assert final.history[0].answered == tuple(NAMES)
+
+
+@pytest.mark.parametrize("kind", ["evaluate", "confirm", "open"])
+def test_an_evaluation_that_cannot_be_opened_is_left_out_and_names_who_was_missing(tmp_path: Path, kind: str) -> None:
+    trained: list[str] = []
+
+    def alter(who: str, what: str, answer: Parts | Failure) -> Parts | Failure:
+        if what == "evaluate":
+            trained.append(who)
+        return Failure("crashed") if who in "bd" and what == kind and (trained or what == "evaluate") else answer
+
+    of = fast(rounds=1)
+    (record,) = run_study(of, Memory(of, tmp_path, alter), quiet, None, consortium()).history
+    assert record.answered == tuple(NAMES)  # the training's sum was opened
+    assert record.validation_auroc is None
+    assert [(a.hospital, a.kind) for a in record.absent] == [("b", "crashed"), ("d", "crashed")]
 
 
 def test_too_few_survivors_abandon_the_round_and_nothing_was_opened(tmp_path: Path) -> None:

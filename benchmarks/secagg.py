@@ -22,7 +22,16 @@ from wardround_common.randomness import insecure_stream
 from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.canonical import Reader
 from wardround_common.secagg.encoding import Encoding
-from wardround_common.secagg.exchange import Dealt, Head, Masked, Upload, read_confirmations, read_heads, read_sealed
+from wardround_common.secagg.exchange import (
+    Dealt,
+    Head,
+    Masked,
+    Upload,
+    dealers_of,
+    read_confirmations,
+    read_heads,
+    read_sealed,
+)
 from wardround_common.secagg.identity import Identity, Roster
 from wardround_common.secagg.masks import BLOCK_BYTES, add_masks
 from wardround_common.secagg.terms import Member, Terms
@@ -116,7 +125,8 @@ class Group:
             name = self.who[place].name
             signatures, sealed = opening.signatures(), opening.sealed_for(name)
             began = time.perf_counter()
-            shares = read_sealed(sealed, after.survivors, count)
+            dealers = dealers_of(self.terms.graph, after.survivors, place)
+            shares = read_sealed(sealed, dealers, self.terms.graph.circle)
             opened = after.open(self.who[place], read_confirmations(signatures, count), shares)
             hospital += time.perf_counter() - began
             began = time.perf_counter()
@@ -178,7 +188,7 @@ def server_peak(group: Group) -> float:
     gathering = group.gathering(PARAMETERS)
     for place in range(20, 100):
         masked = Masked(np.frombuffer(bytearray(update), "<u2"), np.frombuffer(counts, "<u8"))
-        copied = Dealt.read(Reader(dealt, "an upload"), group.hospitals)
+        copied = Dealt.read(Reader(dealt, "an upload"), group.terms.graph.circle)
         head = Head.signed(group.who[place].identity, group.terms, place, masked, copied)
         gathering.add(group.who[place].name, Upload(masked, copied, head))
         del masked, copied

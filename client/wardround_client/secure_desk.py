@@ -16,6 +16,7 @@ from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.exchange import (
     Masked,
     Upload,
+    dealers_of,
     read_confirmations,
     read_heads,
     read_sealed,
@@ -118,7 +119,8 @@ class Desk:
         if not confirmed:
             raise MessageError("no list of survivors of this sum was confirmed")
         signatures = read_confirmations(confirmations, len(terms.members))
-        return confirmed.open(self._who(), signatures, read_sealed(sealed, confirmed.survivors, len(terms.members)))
+        dealers = dealers_of(terms.graph, confirmed.survivors, terms.place(self.name))
+        return confirmed.open(self._who(), signatures, read_sealed(sealed, dealers, terms.graph.circle))
 
     def _run(self) -> tuple[bytes, AgreementKey]:
         stored = self._read("run")
@@ -146,7 +148,7 @@ class Desk:
             raise self._damaged(f"{terms.what}.upload")
         _, dtype, update, counts, envelope = stored
         masked = Masked(np.frombuffer(update, np.dtype(dtype.decode())), np.frombuffer(counts, "<u8"))
-        return Upload.read(masked, envelope, len(terms.members))
+        return Upload.read(masked, envelope, terms.graph.circle)
 
     def _terms(self, what: What) -> Terms | None:
         stored = self._read(f"{what}.terms")

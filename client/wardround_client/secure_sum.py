@@ -19,6 +19,7 @@ from wardround_common.secagg.exchange import (
     Head,
     Masked,
     Upload,
+    dealers_of,
     opened_places,
     seed_commitment,
     share_commitment,
@@ -43,15 +44,17 @@ class Participant:
     def upload(self, terms: Terms, vector: Masked, random: RandomBytes) -> Upload:
         """Mask ``vector`` in place, which is not yet masked, and deal the shares that open it.
 
-        ``terms`` were checked. The masks are one fresh seed's and one for each other hospital; ``random`` must be the
+        ``terms`` were checked. The masks are one fresh seed's and one for each neighbour; ``random`` must be the
         operating system's generator.
         """
-        ours, count = terms.place(self.name), len(terms.members)
-        seeds = [
-            random(32) if place == ours else self._pair_seed(terms, place, ours) for place in range(count)
-        ]  # by place; our own is the self-mask
+        ours = terms.place(self.name)
+        circle = terms.graph.circle_of(ours)
+        seeds = {
+            place: random(32) if place == ours else self._pair_seed(terms, place, ours) for place in circle
+        }  # our own is the self-mask
         # Of each pair the first adds and the second takes away, so that the pair's masks cancel in the sum.
-        added, taken = seeds[ours:], seeds[:ours]
+        added = [seed for place, seed in seeds.items() if place >= ours]
+        taken = [seed for place, seed in seeds.items() if place < ours]
         add_masks(vector.update, added, taken, 0)
         add_masks(vector.counts, added, taken, 1)
         dealt = self._deal(terms, ours, seeds, random)
@@ -61,23 +64,24 @@ class Participant:
         pair = bytes((min(ours, other), max(ours, other)))
         return self.key.derive(terms.members[other].agreement, b"mask", terms.digest, pair)
 
-    def _deal(self, terms: Terms, ours: int, seeds: list[bytes], random: RandomBytes) -> Dealt:
-        holders = range(len(terms.members))
-        shares = [split(seed, terms.threshold, len(holders), random) for seed in seeds]  # by place, then holder
+    def _deal(self, terms: Terms, ours: int, seeds: Mapping[int, bytes], random: RandomBytes) -> Dealt:
+        holders, needed = tuple(seeds), terms.graph.share_threshold  # our circle
+        shares = {  # by secret, then holder
+            place: dict(zip(holders, split(seed, needed, holders, random), strict=True))
+            for place, seed in seeds.items()
+        }
         sealed = []
         for holder in holders:
             key = self.key.derive(terms.members[holder].agreement, b"seal", terms.digest, bytes((ours, holder)))
-            bundle = b"".join(shares[place][holder] for place in holders)
+            bundle = b"".join(shares[place][holder] for place in seeds)
             sealed.append(seal(key, bundle, terms.digest + bytes((ours, holder)), random))
         commitments = b"".join(
-            share_commitment(terms, ours, holder, place, shares[place][holder])
-            for holder in holders
-            for place in holders
+            share_commitment(terms, ours, holder, place, shares[place][holder]) for holder in holders for place in seeds
         )
         return Dealt(
             tuple(sealed),
             commitments,
-            tuple(seed_commitment(terms, ours, place, seed) for place, seed in enumerate(seeds)),
+            tuple(seed_commitment(terms, ours, place, seed) for place, seed in seeds.items()),
         )
 
 
@@ -115,23 +119,26 @@ class Confirmed:
     def open(self, who: Participant, confirmations: Mapping[int, bytes], sealed: Mapping[int, bytes]) -> bytes:
         """Give our shares of the survivors' self-masks and of the seeds that they share with the dropped.
 
-        ``sealed``: by survivor, what it dealt to us.
+        ``sealed``: by survivor of our circle, what it dealt to us.
 
         Raises:
-            MessageError: fewer than the threshold signed our list, a signature is of another list, or sealed shares
-                were changed.
+            MessageError: fewer than the threshold signed our list, or a signature is of another list.
         """
         terms, ours = self.terms, self.terms.place(who.name)
         if len(confirmations) < terms.threshold or not set(confirmations) <= set(self.survivors):
             raise MessageError("too few survivors confirmed the list")
         for place, signature in confirmations.items():
             check_signature(who.roster.keys[terms.members[place].name], signature, b"survivors", self.statement)
-        shares = {}
-        for dealer in self.survivors:
+        shares = {}  # by dealer and place
+        for dealer in dealers_of(terms.graph, self.survivors, ours):
             key = who.key.derive(terms.members[dealer].agreement, b"seal", terms.digest, bytes((dealer, ours)))
-            shares[dealer] = unseal(key, sealed[dealer], terms.digest + bytes((dealer, ours)))
-        opened = opened_places(self.survivors, len(terms.members))
-        return b"".join(shares[dealer][place * SHARE_BYTES : (place + 1) * SHARE_BYTES] for dealer, place in opened)
+            try:
+                bundle = unseal(key, sealed[dealer], terms.digest + bytes((dealer, ours)))
+            except MessageError:  # zeros are not what the dealer committed to: the coordinator sees who dealt garbage
+                bundle = bytes(terms.graph.circle * SHARE_BYTES)
+            for k, place in enumerate(terms.graph.circle_of(dealer)):
+                shares[dealer, place] = bundle[k * SHARE_BYTES : (k + 1) * SHARE_BYTES]
+        return b"".join(shares[secret] for secret in opened_places(terms.graph, self.survivors, ours))
 
 
 def sign_survivors(identity: Identity, statement: bytes) -> bytes:

@@ -203,7 +203,7 @@ class Rounds:
             if name not in awaited:
                 continue
             try:
-                upload = MaskedAnswer.parse(_parts(answer), size, counts, dtype, count)
+                upload = MaskedAnswer.parse(_parts(answer), size, counts, dtype, terms.graph.circle)
                 check_answers(self.study, upload.study, terms.round, upload.round)
                 gathering.add(name, upload.upload)
                 tell(name)

@@ -10,6 +10,7 @@ Memory is one vector, the one that is being added, and each hospital's sealed sh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from wardround_common.secagg.exchange import (
     Dealt,
     Head,
     Upload,
+    dealers_of,
     opened_places,
     read_opened,
     seed_commitment,
@@ -144,23 +146,30 @@ class Opening:
         return write_signed({place: (signature,) for place, signature in self._signatures.items()})
 
     def sealed_for(self, name: str) -> bytes:
-        """Give the sealed shares that the survivors dealt to one hospital."""
-        holder = self._terms.place(name)
-        return b"".join(self._dealt[dealer].sealed[holder] for dealer in self._survivors)
+        """Give the sealed shares that the survivors of its circle dealt to one hospital."""
+        holder, graph = self._terms.place(name), self._terms.graph
+        dealers = dealers_of(graph, self._survivors, holder)
+        return b"".join(self._dealt[dealer].sealed[graph.circle_of(dealer).index(holder)] for dealer in dealers)
 
     def add(self, name: str, content: bytes) -> None:
         """Take one hospital's shares.
 
+        A share that is not the one that its dealer committed to is left out: the holder, or the dealer, sent garbage.
+
         Raises:
-            MessageError: one of them is not the share that its dealer committed to; none is used.
+            MessageError: it has another form, or none of them is what was dealt.
         """
-        holder = self._terms.place(name)
-        shares = read_opened(content, self._survivors, len(self._terms.members))
+        holder, graph = self._terms.place(name), self._terms.graph
+        shares = read_opened(content, opened_places(graph, self._survivors, holder))
+        sound = {}
         for (dealer, place), share in shares.items():
-            committed = self._dealt[dealer].commitment(holder, place)
-            if share_commitment(self._terms, dealer, holder, place, share) != committed:
-                raise MessageError("a share is not the one that was dealt")
-        self._opened[holder] = shares
+            circle = graph.circle_of(dealer)
+            committed = self._dealt[dealer].commitment(circle.index(holder), circle.index(place))
+            if share_commitment(self._terms, dealer, holder, place, share) == committed:
+                sound[dealer, place] = share
+        if shares and not sound:
+            raise MessageError("no share is the one that was dealt")
+        self._opened[holder] = sound
 
     def total(self) -> Total:
         """Take the masks off the sum.
@@ -171,23 +180,33 @@ class Opening:
         terms = self._terms
         if len(self._opened) < terms.threshold:
             raise _too_few("opened", len(self._opened), terms)
-        at_zero = weights(sorted(self._opened)[: terms.threshold])
         added: list[bytes] = []  # by the survivors, so taken away here
         taken: list[bytes] = []
-        for dealer, place in opened_places(self._survivors, len(terms.members)):
-            try:
-                seed = combine({holder: self._opened[holder][dealer, place] for holder in at_zero}, at_zero)
-            except MessageError:
-                seed = b""
-            if seed_commitment(terms, dealer, place, seed) != self._dealt[dealer].seeds[place]:
-                raise RoundError(
-                    f"the shares that {terms.members[dealer].name} dealt are not those of its masks: the sum is lost",
-                    do="Find out what that hospital runs; leave it out of the next run.",
-                )
-            (added if place >= dealer else taken).append(seed)
+        at_zero: dict[tuple[int, ...], dict[int, int]] = {}  # Lagrange's weights, the same for many secrets
+        for dealer in self._survivors:
+            for place in terms.graph.opened(dealer, self._survivors):
+                holders = tuple(h for h in terms.graph.circle_of(dealer) if (dealer, place) in self._opened.get(h, ()))
+                holders = holders[: terms.graph.share_threshold]
+                if holders not in at_zero:
+                    at_zero[holders] = weights(holders)
+                seed = self._seed(dealer, place, at_zero[holders])
+                (added if place >= dealer else taken).append(seed)
         add_masks(self._total.update, taken, added, 0)
         add_masks(self._total.counts, taken, added, 1)
         return self._total
+
+    def _seed(self, dealer: int, place: int, at_zero: Mapping[int, int]) -> bytes:
+        """Put a seed together; if it is not the one that the dealer committed to, the dealer's shares were garbage."""
+        terms, seed = self._terms, b""
+        with suppress(MessageError):
+            seed = combine({holder: self._opened[holder][dealer, place] for holder in at_zero}, at_zero)
+        secret = terms.graph.circle_of(dealer).index(place)
+        if seed_commitment(terms, dealer, place, seed) != self._dealt[dealer].seeds[secret]:
+            raise RoundError(
+                f"the shares that {terms.members[dealer].name} dealt are not those of its masks: the sum is lost",
+                do="Find out what that hospital runs; leave it out of the next run.",
+            )
+        return seed
 
 
 def _too_few(what: str, count: int, terms: Terms) -> RoundError:

@@ -1,7 +1,7 @@
 """Secure aggregation by the book: slow, from docs/secagg.md alone, imports nothing of Wardround.
 
 Run it to write the vectors anew: ``python tests/reference/secagg.py > tests/reference/secagg.json``. Random bytes are
-SHA-256 of a counter under a hospital's label, drawn in this order: the self-mask seed; for each place the coefficients
+SHA-256 of a counter under a hospital's label, drawn in this order: the self-mask seed; for each secret the coefficients
 of its polynomial from x^1 on, 48 bytes each; for each holder a nonce.
 """
 
@@ -48,13 +48,22 @@ def hkdf(secret: bytes, info: bytes) -> bytes:
 
 
 def keystream(seed: bytes, segment: int, size: int) -> bytes:
-    block = Cipher(algorithms.AES256(seed), modes.ECB()).encryptor()  # noqa: S305  # the counter mode is built of it
+    """GCM's keystream (NIST SP 800-38D, 6.5): the counter stands behind the nonce and begins at 2."""
+    aes = Cipher(algorithms.AES256(seed), modes.ECB()).encryptor()  # noqa: S305  # the counter mode is built of it
     out = b""
-    counter = segment << 96
     while len(out) < size:
-        out += block.update(counter.to_bytes(16, "big"))
-        counter += 1
+        nonce = segment.to_bytes(4, "big") + (len(out) >> 18).to_bytes(8, "big")
+        counter = 2 + (len(out) % 2**18) // 16
+        out += aes.update(nonce + counter.to_bytes(4, "big"))
     return out[:size]
+
+
+def circle(ours: int, count: int, t: int) -> list[int]:
+    """Section 6: everybody up to 20, else the next t, made even, on both sides of a circle."""
+    reach = (t + t % 2) // 2
+    if count <= 20 or 2 * reach >= count - 1:
+        return list(range(count))
+    return sorted({(ours + step) % count for step in range(-reach, reach + 1)})
 
 
 def masks(vector: list[int], width: int, segment: int, signed: list[tuple[int, bytes]]) -> list[int]:
@@ -86,31 +95,33 @@ def upload(case: dict[str, Any], ours: int) -> dict[str, Any]:
         )
 
     own = draw(32)
-    seeds = [own if k == ours else secret(k, b"mask", (min(k, ours), max(k, ours))) for k in range(count)]
-    signed = [(1 if k >= ours else -1, seed) for k, seed in enumerate(seeds)]
+    around = circle(ours, count, t)
+    needed = t if len(around) == count else 2 * t - count
+    seeds = [own if k == ours else secret(k, b"mask", (min(k, ours), max(k, ours))) for k in around]
+    signed = [(1 if k >= ours else -1, seed) for k, seed in zip(around, seeds, strict=True)]
     update = masks(case["updates"][ours], 4, 0, signed)
     counts = masks(case["counts"][ours], 8, 1, signed)
     shares = []  # by place, then holder
     for seed in seeds:
-        polynomial = [int.from_bytes(seed, "big")] + [int.from_bytes(draw(48), "big") for _ in range(t - 1)]
+        polynomial = [int.from_bytes(seed, "big")] + [int.from_bytes(draw(48), "big") for _ in range(needed - 1)]
         shares.append(
             [
                 (sum(c * (holder + 1) ** power for power, c in enumerate(polynomial)) % P).to_bytes(33, "big")
-                for holder in range(count)
+                for holder in around
             ]
         )
     sealed = []
-    for holder in range(count):
+    for k, holder in enumerate(around):
         nonce = draw(12)
         key = secret(holder, b"seal", (ours, holder))
-        bundle = b"".join(shares[place][holder] for place in range(count))
+        bundle = b"".join(of_secret[k] for of_secret in shares)
         sealed.append(nonce + ChaCha20Poly1305(key).encrypt(nonce, bundle, terms + bytes((ours, holder))))
     committed = [
-        sha(b"share", terms, bytes((ours, holder, place)), shares[place][holder])
-        for holder in range(count)
-        for place in range(count)
+        sha(b"share", terms, bytes((ours, holder, place)), of_secret[k])
+        for k, holder in enumerate(around)
+        for place, of_secret in zip(around, shares, strict=True)
     ]
-    of_seeds = [sha(b"seed", terms, bytes((ours, place)), seed) for place, seed in enumerate(seeds)]
+    of_seeds = [sha(b"seed", terms, bytes((ours, place)), seed) for place, seed in zip(around, seeds, strict=True)]
     dealt = b"".join([*sealed, *committed, *of_seeds])
     raw = [b"".join(v.to_bytes(w, "little") for v in vector) for vector, w in ((update, 4), (counts, 8))]
     vector = sha(b"vector", b"<u4", *[hashlib.sha256(part).digest() for part in raw])
@@ -127,7 +138,8 @@ def upload(case: dict[str, Any], ours: int) -> dict[str, Any]:
     }
 
 
-def case(names: list[str], threshold: int) -> dict[str, Any]:
+def case(names: list[str], threshold: int, of: list[int] | None = None) -> dict[str, Any]:
+    """A cohort's uploads, or those of some of its places."""
     made: dict[str, Any] = {
         "names": names,
         "threshold": threshold,
@@ -140,7 +152,8 @@ def case(names: list[str], threshold: int) -> dict[str, Any]:
         "updates": [[(k * 2654435761 + 7 * place) % 2**32 for k in range(5)] for place in range(len(names))],
         "counts": [[place, 2**55 + place, 0] for place in range(len(names))],
     }
-    made["uploads"] = [upload(made, place) for place in range(len(names))]
+    made["places"] = list(range(len(names))) if of is None else of
+    made["uploads"] = [upload(made, place) for place in made["places"]]
     return made
 
 
@@ -172,4 +185,5 @@ def refused() -> list[dict[str, str]]:
 
 if __name__ == "__main__":
     cases = [case(["a", "b", "c"], 2), case(["hôpital", "ward", "zürich"], 3)]
+    cases.append(case([f"{k:02d}" for k in range(21)], 11, [0, 13]))
     print(json.dumps({"uploads": cases, "refused": refused()}, indent=1))  # noqa: T201

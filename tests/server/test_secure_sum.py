@@ -280,16 +280,18 @@ def test_each_flipped_byte_of_an_opening_is_refused(group: Group) -> None:
         confirming.add(name, group.desks[name].confirm("train", 1, confirming.question()))
     opening = confirming.close()
     desk, signatures, sealed = group.desks["a"], opening.signatures(), opening.sealed_for("a")
-    for place in range(0, len(sealed), 7):
-        with pytest.raises(MessageError):
-            desk.open("train", 1, signatures, _flipped(sealed, place))
+    shares, dealt = desk.open("train", 1, signatures, sealed), len(sealed) // 4
+    for place in range(0, len(sealed), 7):  # what that one dealt is not used, and the coordinator sees whose it was
+        start = place // dealt * 66  # of each of the four a share of its self-mask and of its seed with e
+        silent = shares[:start] + bytes(66) + shares[start + 66 :]
+        assert desk.open("train", 1, signatures, _flipped(sealed, place)) == silent
     for place in range(0, len(signatures), 5):
         with pytest.raises(MessageError):
             desk.open("train", 1, _flipped(signatures, place), sealed)
     size = len(sealed) // 4
-    with pytest.raises(MessageError):  # one survivor's sealed shares in the place of another's
-        desk.open("train", 1, signatures, sealed[size : 2 * size] + sealed[:size] + sealed[2 * size :])
-    assert desk.open("train", 1, signatures, sealed) == desk.open("train", 1, signatures, sealed)
+    # one survivor's sealed shares in the place of another's
+    swapped = desk.open("train", 1, signatures, sealed[size : 2 * size] + sealed[:size] + sealed[2 * size :])
+    assert swapped == bytes(132) + shares[132:]
 
 
 def _flipped(content: bytes, place: int) -> bytes:
@@ -345,12 +347,29 @@ def test_garbage_shares_are_told_from_true_ones_and_the_others_open_the_sum(grou
     assert readable(opening.total()) == group.expected("abcde")
 
 
+def test_a_dealer_that_seals_garbage_to_the_others_is_named(group: Group) -> None:
+    honest = group.upload("b")
+    sealed = tuple(os.urandom(len(one)) for one in honest.dealt.sealed)
+    cheat = group.desk("b")
+    masked, dealt = honest.masked, replace(honest.dealt, sealed=sealed)
+    cheat._keep_upload(group.terms(), _signed(group, masked, dealt))
+    with pytest.raises(RoundError, match="the shares that b dealt are not those of its masks"):
+        group.sum("abcde", "abcde", "abcde")
+
+
+def test_garbage_sealed_to_few_costs_nothing(group: Group) -> None:
+    honest = group.upload("b")
+    sealed = (os.urandom(len(honest.dealt.sealed[0])), *honest.dealt.sealed[1:])
+    group.desk("b")._keep_upload(group.terms(), _signed(group, honest.masked, replace(honest.dealt, sealed=sealed)))
+    assert readable(group.sum("abcde", "abcde", "abcde")) == group.expected("abcde")
+
+
 def test_a_dealer_whose_shares_are_not_those_of_its_masks_is_named(group: Group) -> None:
     cheat = group.desk("b")
 
     class Cheat(Participant):
-        def _deal(self, terms: Terms, ours: int, seeds: list[bytes], random):  # type: ignore[no-untyped-def]
-            return super()._deal(terms, ours, [bytes(32) if i == ours else s for i, s in enumerate(seeds)], random)
+        def _deal(self, terms: Terms, ours: int, seeds: dict[int, bytes], random):  # type: ignore[no-untyped-def, override]
+            return super()._deal(terms, ours, seeds | {ours: bytes(32)}, random)
 
     _, key = cheat._run()
     vector = group.vectors["b"]
@@ -407,6 +426,40 @@ def test_all_masks_but_the_own_one_leave_a_vector_uniform(tmp_path: Path) -> Non
     ]
     add_masks(stripped, [], seeds, 0)
     assert not np.any(stripped == group.vectors["a"].update)
+
+
+# More hospitals than each can be everybody's neighbour
+
+MANY = "abcdefghijklmnopqrstuvwx"  # 24: 17 must open, 7 may drop out, 9 may collude, each has 18 neighbours
+
+
+def test_many_hospitals_with_neighbours_only_make_exact_sums_whoever_drops_out(tmp_path: Path) -> None:
+    group = Group(tmp_path, MANY)
+    assert readable(group.sum(MANY, MANY, MANY, 1)) == group.expected(MANY)
+    there = MANY[:1] + MANY[8:]  # seven in a row are gone: all on one side of a
+    assert readable(group.sum(there, there, there, 2)) == group.expected(there)
+    assert readable(group.sum(MANY, MANY, MANY[7:], 3)) == group.expected(MANY)
+    assert len(group.upload("a", number=4).dealt.sealed) == 19
+
+
+def test_a_hospital_whose_neighbours_drop_out_or_collude_stays_unreadable(tmp_path: Path) -> None:
+    """The coordinator calls seven of a's neighbours dropped, and nine others are on its side."""
+    group = Group(tmp_path, MANY)
+    terms, mine = group.terms(), b"known self-mask".ljust(32)
+    desk = group.desk("a", lambda size: mine if size == 32 else os.urandom(size))
+    cohort = write_members(group.members)
+    vector = group.vectors["a"]
+    upload = desk.upload("train", 1, bytes(32), cohort, lambda _: Masked(vector.update.copy(), vector.counts.copy()))
+    neighbours = [place for place in terms.graph.circle_of(0) if place]
+    known = neighbours[:16]
+    seeds = [
+        group.desks[MANY[place]]._run()[1].derive(terms.members[0].agreement, b"mask", terms.digest, bytes((0, place)))
+        for place in known
+    ]
+    stripped = upload.masked.update.copy()
+    add_masks(stripped, [], [mine, *seeds], 0)
+    assert len(neighbours) - len(known) == 2  # honest survivors whose seeds with a nobody opens
+    assert not np.any(stripped == vector.update)
 
 
 # Anything in any order
@@ -468,7 +521,7 @@ def test_no_bytes_make_a_decoder_fail_in_another_way(content: bytes) -> None:
         lambda: write_signed({k: (h.content, h.signature) for k, h in read_heads(content, 5).items()}),
         lambda: write_signed({k: (s,) for k, s in read_confirmations(content, 5).items()}),
         lambda: b"".join(read_sealed(content, [0, 2], 3).values()),
-        lambda: b"".join(read_opened(content, [0, 2], 3).values()),
+        lambda: b"".join(read_opened(content, [(0, 0), (0, 1), (2, 2)]).values()),
         lambda: Upload.read(empty, content, 2).envelope(),
     ):
         try:

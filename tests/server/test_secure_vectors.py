@@ -33,12 +33,13 @@ def terms_of(case: dict[str, Any]) -> tuple[Terms, Roster]:
     return terms, roster
 
 
-@pytest.mark.parametrize("case", VECTORS["uploads"], ids=lambda case: "-".join(case["names"]))
+@pytest.mark.parametrize("case", VECTORS["uploads"], ids=lambda case: "-".join(case["names"][:3]))
 def test_an_upload_is_that_of_the_reference_byte_for_byte(case: dict[str, Any]) -> None:
     random_of = runpy.run_path(str(REFERENCE / "secagg.py"))["random_of"]
     terms, roster = terms_of(case)
     terms.check_members(roster)
-    for place, (name, made) in enumerate(zip(case["names"], case["uploads"], strict=True)):
+    for place, made in zip(case["places"], case["uploads"], strict=True):
+        name = case["names"][place]
         assert terms.digest.hex() == made["terms"]
         key = AgreementKey(bytes.fromhex(case["keys"][place]))
         who = Participant(name, Identity(bytes.fromhex(case["identities"][place])), key, roster)

@@ -1,6 +1,7 @@
 """The messages of a sum after its question: upload, confirmation, opening (docs/secagg.md, sections 4, 5 and 8).
 
-Each has one strict form whose length follows from the number of hospitals; no length stands in a message.
+Each has one strict form whose length follows from the number of hospitals; no length stands in a message. ``circle`` is
+how many secrets a hospital deals and to how many, its neighbours and itself (section 6).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from wardround_common.errors import MessageError
 from wardround_common.secagg.canonical import Reader, joined
 from wardround_common.secagg.identity import DOMAIN, SIGNATURE_BYTES, Identity, check_signature
+from wardround_common.secagg.neighbours import Graph
 from wardround_common.secagg.sealing import OVERHEAD_BYTES
 from wardround_common.secagg.shamir import SHARE_BYTES
 from wardround_common.secagg.terms import Terms
@@ -56,37 +58,38 @@ class Masked:
 
 @dataclass(frozen=True)
 class Dealt:
-    """What comes with a masked vector: for each hospital its sealed shares, and the hashes that tell true from false.
+    """What comes with a masked vector: for each holder its sealed shares, and the hashes that tell true from false.
 
-    Place ``k`` of a hospital's secrets is the seed that it shares with hospital ``k``; its own place is its self-mask.
+    The holders are the hospitals of the dealer's circle. One of its secrets belongs to each of them: the seed that the
+    two share, and to the dealer itself its self-mask.
     """
 
     sealed: tuple[bytes, ...] = field(repr=False)
-    """By holder."""
+    """By holder, in the circle's order."""
     shares: bytes = field(repr=False)
-    """Commitments by holder, then by place, in one piece: the coordinator keeps n² of them for each hospital."""
+    """Commitments by holder, then by secret, in one piece: they are many."""
     seeds: tuple[bytes, ...] = field(repr=False)
-    """Commitments by place."""
+    """Commitments by secret."""
 
     def written(self) -> bytes:
         """Give the wire form."""
         return b"".join((*self.sealed, self.shares, *self.seeds))
 
-    def commitment(self, holder: int, place: int) -> bytes:
-        """Give the commitment to one share."""
-        start = (holder * len(self.seeds) + place) * DIGEST_BYTES
+    def commitment(self, holder: int, secret: int) -> bytes:
+        """Give the commitment to one share, both by their place in the dealer's circle."""
+        start = (holder * len(self.seeds) + secret) * DIGEST_BYTES
         return self.shares[start : start + DIGEST_BYTES]
 
     @classmethod
-    def read(cls, reader: Reader, hospitals: int) -> Dealt:
+    def read(cls, reader: Reader, circle: int) -> Dealt:
         """Read the wire form.
 
         Raises:
             MessageError: it is cut short.
         """
-        sealed = tuple(reader.take(sealed_bytes(hospitals)) for _ in range(hospitals))
-        shares = reader.take(DIGEST_BYTES * hospitals * hospitals)
-        return cls(sealed, shares, tuple(reader.take(DIGEST_BYTES) for _ in range(hospitals)))
+        sealed = tuple(reader.take(sealed_bytes(circle)) for _ in range(circle))
+        shares = reader.take(DIGEST_BYTES * circle * circle)
+        return cls(sealed, shares, tuple(reader.take(DIGEST_BYTES) for _ in range(circle)))
 
 
 @dataclass(frozen=True)
@@ -124,14 +127,14 @@ class Upload:
         return self.dealt.written() + self.head.content + self.head.signature
 
     @classmethod
-    def read(cls, masked: Masked, envelope: bytes, hospitals: int) -> Upload:
+    def read(cls, masked: Masked, envelope: bytes, circle: int) -> Upload:
         """Read the wire form.
 
         Raises:
             MessageError: the bytes are not exactly an envelope.
         """
         reader = Reader(envelope, "an upload")
-        dealt = Dealt.read(reader, hospitals)
+        dealt = Dealt.read(reader, circle)
         head = Head(reader.take(DIGEST_BYTES), reader.take(SIGNATURE_BYTES))
         reader.end()
         return cls(masked, dealt, head)
@@ -180,39 +183,47 @@ def read_confirmations(content: bytes, hospitals: int) -> dict[int, bytes]:
     return {place: signature for place, (signature,) in _entries(content, hospitals, (SIGNATURE_BYTES,)).items()}
 
 
-def read_sealed(content: bytes, survivors: Sequence[int], hospitals: int) -> dict[int, bytes]:
-    """Read the sealed shares that each survivor dealt to one hospital.
+def read_sealed(content: bytes, dealers: Sequence[int], circle: int) -> dict[int, bytes]:
+    """Read the sealed shares that the survivors of a hospital's circle dealt to it.
 
     Raises:
         MessageError: the bytes are not exactly these.
     """
     reader = Reader(content, "an opening")
-    sealed = {place: reader.take(sealed_bytes(hospitals)) for place in survivors}
+    sealed = {place: reader.take(sealed_bytes(circle)) for place in dealers}
     reader.end()
     return sealed
 
 
-def read_opened(content: bytes, survivors: Sequence[int], hospitals: int) -> dict[tuple[int, int], bytes]:
-    """Read one hospital's shares that open a sum, by dealer and place.
+def read_opened(content: bytes, opened: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """Read one hospital's shares of these secrets, by dealer and place.
 
     Raises:
         MessageError: the bytes are not exactly these.
     """
     reader = Reader(content, "an opening's answer")
-    shares = {opened: reader.take(SHARE_BYTES) for opened in opened_places(survivors, hospitals)}
+    shares = {secret: reader.take(SHARE_BYTES) for secret in opened}
     reader.end()
     return shares
 
 
-def opened_places(survivors: Sequence[int], hospitals: int) -> list[tuple[int, int]]:
-    """Name the secrets that open a sum: of each survivor the self-mask, and the seeds it shares with the dropped."""
-    dropped = [place for place in range(hospitals) if place not in survivors]
-    return [(dealer, place) for dealer in survivors for place in (dealer, *dropped)]
+def dealers_of(graph: Graph, survivors: tuple[int, ...], holder: int) -> list[int]:
+    """Name the survivors whose shares a hospital holds."""
+    return [place for place in graph.circle_of(holder) if place in survivors]
 
 
-def sealed_bytes(hospitals: int) -> int:
+def opened_places(graph: Graph, survivors: tuple[int, ...], holder: int) -> list[tuple[int, int]]:
+    """Name the secrets, by dealer and place, of which a hospital gives its shares to open a sum.
+
+    Of each survivor the self-mask, and the seeds that it shares with the dropped: never both of one hospital.
+    """
+    dealers = dealers_of(graph, survivors, holder)
+    return [(dealer, place) for dealer in dealers for place in graph.opened(dealer, survivors)]
+
+
+def sealed_bytes(circle: int) -> int:
     """Say how long one hospital's sealed shares for another one are."""
-    return hospitals * SHARE_BYTES + OVERHEAD_BYTES
+    return circle * SHARE_BYTES + OVERHEAD_BYTES
 
 
 def _entries(content: bytes, hospitals: int, sizes: tuple[int, ...]) -> dict[int, tuple[bytes, ...]]:

@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
-BLOCK_BYTES = 1 << 17  # of keystream at a time: it stays in a core's own cache
+BLOCK_BYTES = 1 << 18
+"""Of keystream for one nonce. It is part of the protocol, and small enough to stay in a core's own cache."""
+THREADS = min(4, os.cpu_count() or 1)
 _ZEROS = memoryview(bytes(BLOCK_BYTES))
+_TAG_BYTES = 16
 
 
 def add_masks(vector: NDArray[Any], added: Sequence[bytes], taken: Sequence[bytes], segment: int) -> None:
     """Add to ``vector`` (length,) unsigned, modulo its type's range, the masks of some seeds; take away others.
 
-    The mask of a seed is AES-256-CTR's keystream under it, as little-endian integers; the counter of segment ``k``
-    starts at k·2^96. **A seed may mask one vector only**: two vectors under one mask give away their difference.
+    The mask of a seed is AES-256-GCM's keystream under it, block by block, as little-endian integers; the nonce is the
+    segment in 4 bytes and the block's number in 8. **A seed may mask one vector only**: two vectors under one mask give
+    away their difference.
     """
-    start_at = segment.to_bytes(4, "big") + bytes(12)
-    steps = [(np.add, seed) for seed in added] + [(np.subtract, seed) for seed in taken]
-    streams = [(step, Cipher(algorithms.AES256(seed), modes.CTR(start_at)).encryptor()) for step, seed in steps]
-    buffer = bytearray(BLOCK_BYTES + 16)
-    keystream = np.frombuffer(buffer, vector.dtype.newbyteorder("<"), BLOCK_BYTES // vector.itemsize)
-    for start in range(0, len(vector), len(keystream)):
-        part = vector[start : start + len(keystream)]
-        for step, stream in streams:
-            stream.update_into(_ZEROS[: part.nbytes], buffer)
-            step(part, keystream[: len(part)], out=part)
+    steps = [(np.add, AESGCM(seed)) for seed in added] + [(np.subtract, AESGCM(seed)) for seed in taken]
+    a_block = BLOCK_BYTES // vector.itemsize
+    blocks = -(-len(vector) // a_block)
+
+    def mask(numbers: range) -> None:
+        buffer = bytearray(BLOCK_BYTES + _TAG_BYTES)  # the tag authenticates zeros, and nobody needs it
+        keystream = np.frombuffer(buffer, vector.dtype.newbyteorder("<"), a_block)
+        for number in numbers:
+            part = vector[number * a_block : (number + 1) * a_block]
+            nonce = segment.to_bytes(4, "big") + number.to_bytes(8, "big")
+            into = memoryview(buffer)[: part.nbytes + _TAG_BYTES]
+            for step, stream in steps:
+                stream.encrypt_into(nonce, _ZEROS[: part.nbytes], None, into)
+                step(part, keystream[: len(part)], out=part)
+
+    threads = min(THREADS, blocks)
+    if threads < 2:
+        mask(range(blocks))
+        return
+    with ThreadPoolExecutor(threads) as pool:  # OpenSSL and NumPy work without the interpreter's lock
+        list(pool.map(mask, [range(start, blocks, threads) for start in range(threads)]))

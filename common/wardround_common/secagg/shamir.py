@@ -11,15 +11,16 @@ SHARE_BYTES = 33
 RandomBytes = Callable[[int], bytes]
 
 
-def split(secret: bytes, threshold: int, holders: int, random: RandomBytes) -> list[bytes]:
+def split(secret: bytes, threshold: int, holders: Sequence[int], random: RandomBytes) -> list[bytes]:
     """Split a 32-byte secret into shares of 33 bytes, any ``threshold`` of which give it; fewer say nothing of it.
 
-    Holder ``i`` of 0 to ``holders`` - 1 has the polynomial's value at i + 1. ``random`` must be the system's generator.
+    Holder ``i`` has the polynomial's value at i + 1; the shares come in the order of ``holders``. ``random`` must be
+    the system's generator.
     """
     # 48 random bytes for each coefficient: reduced, they are uniform but for 2^-127.
     above = [int.from_bytes(random(48), "big") % PRIME for _ in range(threshold - 1)]
     coefficients = [int.from_bytes(secret, "big"), *above]
-    return [_value(coefficients, holder + 1).to_bytes(SHARE_BYTES, "big") for holder in range(holders)]
+    return [_value(coefficients, holder + 1).to_bytes(SHARE_BYTES, "big") for holder in holders]
 
 
 def weights(holders: Sequence[int]) -> dict[int, int]:

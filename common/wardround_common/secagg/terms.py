@@ -11,6 +11,7 @@ from typing import Literal
 from wardround_common.errors import MessageError
 from wardround_common.secagg.canonical import Reader, joined
 from wardround_common.secagg.identity import DOMAIN, KEY_BYTES, SIGNATURE_BYTES, Identity, Roster, check_signature
+from wardround_common.secagg.neighbours import Graph
 from wardround_common.secagg.thresholds import LARGEST_COHORT
 
 What = Literal["train", "evaluate"]
@@ -68,6 +69,11 @@ class Terms:
         numbers = (str(self.round).encode(), str(self.threshold).encode())
         parts = (self.study.encode(), self.run, self.what.encode(), *numbers, self.question, self.roster, *members)
         return hashlib.sha256(joined(DOMAIN, b"terms", *parts)).digest()
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Who shares secrets with whom."""
+        return Graph(len(self.members), self.threshold)
 
     def place(self, name: str) -> int:
         """Give a hospital's place in the cohort, counted from 0.

@@ -6,7 +6,7 @@ from wardround_common.errors import RoundError
 from wardround_common.study import Aggregation
 
 LARGEST_COHORT = 100
-"""Every hospital shares a secret with every other one; beyond this the shares outgrow the model."""
+"""Beyond this the shares outgrow the model, and sums of counts could wrap."""
 
 
 def threshold_of(aggregation: Aggregation, hospitals: int) -> int:

@@ -1,6 +1,6 @@
 """What secure aggregation costs: masks beside Flower's and the raw keystream, a hospital's round, the coordinator's.
 
-Everything is timed in one run on one core; bytes are those of the messages. The best of a few repetitions counts.
+Everything is timed in one run; bytes are those of the messages. The best of a few repetitions counts.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import os
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from flwr.common.secure_aggregation.secaggplus_utils import pseudo_rand_gen
 
 from measure import report
 from wardround_client.secure_sum import Participant, Uploaded
 from wardround_common.randomness import insecure_stream
+from wardround_common.secagg import masks
 from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.canonical import Reader
 from wardround_common.secagg.encoding import Encoding
@@ -33,16 +35,18 @@ from wardround_common.secagg.exchange import (
     read_sealed,
 )
 from wardround_common.secagg.identity import Identity, Roster
-from wardround_common.secagg.masks import BLOCK_BYTES, add_masks
+from wardround_common.secagg.masks import BLOCK_BYTES, THREADS, add_masks
 from wardround_common.secagg.terms import Member, Terms
 from wardround_common.secagg.thresholds import default_threshold
 from wardround_server.secure_sum import Confirming, Gathering, Total
 
 PARAMETERS = 11_000_000
 MEANINGS = {
-    "mask_ms": "one neighbour's mask added to 11 million 16-bit numbers",
-    "mask_speedup_over_flower": "the same by flwr's secaggplus generator, over ours",
-    "mask_over_keystream": "ours over the raw keystream alone (AES-256-CTR by update_into)",
+    "mask_ms": "one of nine neighbours' masks added to 11 million 16-bit numbers, all threads",
+    "mask_one_thread_ms": "the same by one thread",
+    "mask_speedup_over_flower": "flwr's secaggplus generator, which knows one thread, over ours",
+    "mask_speedup_over_flower_one_thread": "the same, ours by one thread",
+    "mask_over_keystream": "ours over the raw keystream alone (AES-256-GCM by encrypt_into), by as many threads",
     "bytes_over_float32": "one of 10 hospitals' upload of 11 million, 16-bit ring, over its update as float32",
     "hospital_encode_s": "encode 11 million numbers with random rounding",
     "hospital_upload_s": "mask, share, seal, sign for 10 hospitals, beside the encoding",
@@ -65,22 +69,38 @@ def best(work: Callable[[], object], times: int = 3) -> float:
 
 
 def mask_figures() -> dict[str, float]:
-    """Compare one mask with Flower's generator and with the keystream alone."""
-    vector, seed = np.zeros(PARAMETERS, "<u2"), os.urandom(32)
-    ours = best(lambda: add_masks(vector, [seed], [], 0), 7)
-    theirs = best(lambda: pseudo_rand_gen(seed, 1 << 16, [(PARAMETERS,)]))
-    zeros, buffer = memoryview(bytes(BLOCK_BYTES)), bytearray(BLOCK_BYTES + 16)
+    """Compare one of the nine masks that a hospital of ten adds with Flower's and with the keystream alone.
 
-    def keystream() -> None:
-        stream = Cipher(algorithms.AES256(seed), modes.CTR(bytes(16))).encryptor()
-        for start in range(0, vector.nbytes, BLOCK_BYTES):
-            stream.update_into(zeros[: min(BLOCK_BYTES, vector.nbytes - start)], buffer)
-
+    The keystream is made by as many threads as the masks; Flower's generator knows one.
+    """
+    vector, seeds = np.zeros(PARAMETERS, "<u2"), [os.urandom(32) for _ in range(9)]
+    theirs = best(lambda: pseudo_rand_gen(seeds[0], 1 << 16, [(PARAMETERS,)]), 7)
+    masks.THREADS = 1
+    alone = best(lambda: add_masks(vector, seeds[:4], seeds[4:], 0), 7) / len(seeds)
+    masks.THREADS = THREADS
+    ours = best(lambda: add_masks(vector, seeds[:4], seeds[4:], 0), 7) / len(seeds)
     return {
         "mask_ms": 1000 * ours,
+        "mask_one_thread_ms": 1000 * alone,
         "mask_speedup_over_flower": theirs / ours,
-        "mask_over_keystream": ours / best(keystream, 7),
+        "mask_speedup_over_flower_one_thread": theirs / alone,
+        "mask_over_keystream": ours / (best(lambda: keystream(vector.nbytes, seeds), 7) / len(seeds)),
     }
+
+
+def keystream(size: int, seeds: Sequence[bytes]) -> None:
+    """Make the bytes that masks of these seeds take, and use them for nothing."""
+    streams, zeros = [AESGCM(seed) for seed in seeds], memoryview(bytes(BLOCK_BYTES))
+
+    def make(numbers: range) -> None:
+        buffer = memoryview(bytearray(BLOCK_BYTES + 16))
+        for number in numbers:
+            part = min(BLOCK_BYTES, size - number * BLOCK_BYTES)
+            for stream in streams:
+                stream.encrypt_into(number.to_bytes(12, "big"), zeros[:part], None, buffer[: part + 16])
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(make, [range(k, -(-size // BLOCK_BYTES), THREADS) for k in range(THREADS)]))
 
 
 @dataclass

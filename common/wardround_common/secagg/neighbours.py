@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 ALL_UP_TO = 20
 """Hospitals of a cohort in which each shares secrets with every other one."""
@@ -40,11 +41,16 @@ class Graph:
 
     def circle_of(self, place: int) -> tuple[int, ...]:
         """Name a hospital and its neighbours, in order: who holds its shares, and whose shares it holds."""
-        if self.circle == self.hospitals:
-            return tuple(range(self.hospitals))
-        reach = self.degree // 2
-        return tuple(sorted((place + step) % self.hospitals for step in range(-reach, reach + 1)))
+        return _circle(self.hospitals, self.degree, place)
 
     def opened(self, dealer: int, survivors: tuple[int, ...]) -> list[int]:
         """Name the places of a survivor's secrets that open a sum: its self-mask, and the seeds with the dropped."""
         return [place for place in self.circle_of(dealer) if place == dealer or place not in survivors]
+
+
+@lru_cache(maxsize=4096)
+def _circle(hospitals: int, degree: int, place: int) -> tuple[int, ...]:
+    if degree == hospitals - 1:
+        return tuple(range(hospitals))
+    reach = degree // 2
+    return tuple(sorted((place + step) % hospitals for step in range(-reach, reach + 1)))

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Protocol
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from wardround_client.hospital import Hospital
 from wardround_common.errors import WardroundError
 from wardround_common.messages import EvaluateRequest, Parts, PrepareRequest, TrainRequest
+from wardround_common.proposal import ProposeRequest
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
 
 log = logging.getLogger(__name__)
 
 
-def client_app(find_hospital: Callable[[Context], Hospital]) -> ClientApp:
+class Reply(Protocol):
+    """An answer to the coordinator."""
+
+    def parts(self) -> Parts:
+        """Give the wire form."""
+
+
+class Answering(Protocol):
+    """A hospital in one study, or in all that it approved."""
+
+    def answer(self, kind: str, parts: Parts) -> Reply:
+        """Answer one question of the coordinator."""
+
+
+def client_app(find_hospital: Callable[[Context], Answering]) -> ClientApp:
     """Wrap hospitals as a ClientApp; ``find_hospital`` says which one Flower's context means.
 
     An error of ours becomes an answer with its fixed word: its text stays here, since it may name a file.
@@ -30,6 +45,10 @@ def client_app(find_hospital: Callable[[Context], Hospital]) -> ClientApp:
             log.error("%s", error)
             reply = _record(Parts({"failure": error.kind}))
         return Message(reply, reply_to=message)
+
+    @app.query(ProposeRequest.kind)
+    def propose(message: Message, context: Context) -> Message:
+        return answer(message, context, ProposeRequest.kind)
 
     @app.query(PrepareRequest.kind)
     def prepare(message: Message, context: Context) -> Message:

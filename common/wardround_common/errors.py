@@ -8,6 +8,7 @@
     │   ├── ImageRefused  one image file is refused, with a reason
     │   └── LabelError    the labels are missing, unknown or contradictory
     ├── PrivacyError      what is asked for would break a privacy promise   exit 5
+    ├── ApprovalError     the hospital did not approve what is asked for    exit 5
     ├── MessageError      a message does not follow the protocol            exit 6
     ├── RoundError        a round cannot be completed                       exit 6
     ├── ModelError        a model or its parameters do not fit              exit 6
@@ -80,6 +81,13 @@ class PrivacyError(WardroundError):
 
     exit_code = 5
     kind = "privacy"
+
+
+class ApprovalError(WardroundError):
+    """The hospital did not approve what is asked for."""
+
+    exit_code = 5
+    kind = "unapproved"
 
 
 class MessageError(WardroundError):

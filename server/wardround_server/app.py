@@ -9,11 +9,13 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from flwr.serverapp import Grid, ServerApp
 
 from wardround_common.messages import EvaluateRequest, Failure, Parts, PrepareRequest, TrainRequest
+from wardround_common.proposal import ProposeRequest
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
 from wardround_server.exchange import Exchange
 
 # Flower's kinds of message, with our own word behind the dot.
 MESSAGE_TYPES = {
+    ProposeRequest.kind: "query.propose",
     PrepareRequest.kind: "query.prepare",
     TrainRequest.kind: "train.train",
     EvaluateRequest.kind: "evaluate.evaluate",

@@ -1,0 +1,89 @@
+"""Before a run: which hospitals of the study's roster approved it, and for whom the coordinator waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import Literal
+
+from wardround_common.errors import MessageError, RoundError
+from wardround_common.messages import Failure, Parts
+from wardround_common.proposal import Proposed, ProposeRequest
+from wardround_common.study import Study
+from wardround_server.exchange import Exchange
+
+Standing = Literal["away", "waiting", "approved", "refused", "failed"]
+"""away: not connected · waiting: its people have not decided · failed: its answer is none."""
+ASK_AGAIN_S = 2.0
+
+
+@dataclass(frozen=True)
+class Approved:
+    """An exchange with the hospitals that approved the study, and no others."""
+
+    exchange: Exchange
+    names: frozenset[str]
+
+    def hospitals(self) -> Sequence[str]:
+        """Name those of them that are there now."""
+        return [name for name in self.exchange.hospitals() if name in self.names]
+
+    def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
+        """Ask them."""
+        return self.exchange.ask(kind, questions)
+
+
+def wait_for_approvals(
+    study: Study,
+    exchange: Exchange,
+    keys: Mapping[str, bytes],
+    tell: Callable[[Mapping[str, Standing]], None],
+    stop: Event,
+    least: int | None = None,
+) -> Approved:
+    """Propose the study to the hospitals of ``keys`` (name: public identity key) until ``least`` of them approved.
+
+    ``least``: left out, all of them. ``tell`` is told how each stands whenever that changed.
+
+    Raises:
+        RoundError: so many refused that the study cannot be done, or ``stop`` was set.
+    """
+    needed = max(study.aggregation.min_hospitals, len(keys) if least is None else least)
+    standing: dict[str, Standing] = dict.fromkeys(sorted(keys), "away")
+    told: dict[str, Standing] = {}
+    question = ProposeRequest(study).parts()
+    while True:
+        there = [name for name in exchange.hospitals() if name in keys]
+        for name in keys:
+            if name not in there and standing[name] != "approved":
+                standing[name] = "away"
+        asked = [name for name in there if standing[name] != "approved"]
+        for name, answer in exchange.ask(ProposeRequest.kind, dict.fromkeys(asked, question)):
+            standing[name] = _standing(study, name, keys[name], answer)
+        if standing != told:
+            told = dict(standing)
+            tell(told)
+        approved = frozenset(name for name, how in standing.items() if how == "approved")
+        if len(approved) >= needed:
+            return Approved(exchange, approved)
+        refused = [name for name, how in standing.items() if how == "refused"]
+        if len(keys) - len(refused) < needed:
+            raise RoundError(
+                f"the study needs {needed} hospitals, and these refused it: {', '.join(refused)}",
+                do="Talk to them, or propose a study with another roster.",
+            )
+        if stop.wait(ASK_AGAIN_S):
+            raise RoundError("the run was stopped while it waited for approvals", do="Start it again when you like.")
+
+
+def _standing(study: Study, name: str, public: bytes, answer: Parts | Failure) -> Standing:
+    if isinstance(answer, Failure):
+        return "failed"
+    try:
+        proposed = Proposed.parse(answer)
+        if proposed.decision == "approved":
+            proposed.check(study, name, public)
+    except MessageError:
+        return "failed"
+    return proposed.decision

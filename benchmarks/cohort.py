@@ -55,12 +55,12 @@ def arguments(name: str) -> Arguments:
 def measure(name: str, typed: Arguments) -> None:
     """Run the study and its private form for each seed, print the tables, write the figures."""
     with tempfile.TemporaryDirectory() as folder:
-        plain = [_run(read_study(typed.study), seed, typed.data, Path(folder), baselines=True) for seed in typed.seeds]
+        plain = [run(read_study(typed.study), seed, typed.data, Path(folder), baselines=True) for seed in typed.seeds]
         private = [
-            _run(read_study(typed.private), seed, typed.data, Path(folder), baselines=False) for seed in typed.seeds
+            run(read_study(typed.private), seed, typed.data, Path(folder), baselines=False) for seed in typed.seeds
         ]
-    means = {model: [_mean_over_hospitals(results, model) for results in plain] for model in plain[0].evaluation}
-    means["federated, epsilon 8"] = [_mean_over_hospitals(results, FEDERATED) for results in private]
+    means = {model: [mean_over_hospitals(results, model) for results in plain] for model in plain[0].evaluation}
+    means["federated, epsilon 8"] = [mean_over_hospitals(results, FEDERATED) for results in private]
     _print_by_seed(name, typed.seeds, means)
     _print_by_site(plain)
     alone = {model: statistics.mean(values) for model, values in means.items() if alone_hospital(model)}
@@ -74,7 +74,8 @@ def measure(name: str, typed: Arguments) -> None:
     report(name.replace("-", "_"), figures, MEANINGS)
 
 
-def _run(study: Study, seed: int, hospitals: Path, folder: Path, *, baselines: bool) -> Results:
+def run(study: Study, seed: int, hospitals: Path, folder: Path, *, baselines: bool) -> Results:
+    """Simulate the study with that seed on the hospitals of a folder; ``folder`` is for what it leaves."""
     seeded = study.model_copy(update={"model": study.model.model_copy(update={"seed": seed})})
     sites = sites_in(hospitals, Places(None, None, frozenset(), folder / "state"))
     workers = start_workers(len(os.sched_getaffinity(0)))
@@ -88,7 +89,8 @@ def _run(study: Study, seed: int, hospitals: Path, folder: Path, *, baselines: b
         workers.close()
 
 
-def _mean_over_hospitals(results: Results, model: str) -> float:
+def mean_over_hospitals(results: Results, model: str) -> float:
+    """Average the model's AUROC over the hospitals' test patients."""
     sites = results.evaluation[model]
     values = [sites[name].metrics["auroc"].value for name in sites if name != ALL]
     return statistics.mean(value for value in values if value is not None)

@@ -12,6 +12,12 @@ from rich.table import Table
 RESULTS = Path(__file__).parent / "results"
 
 
+def known(name: str) -> dict[str, float]:
+    """Give the figures of an earlier run; none if there was none."""
+    path = RESULTS / f"{name}.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
 def report(name: str, figures: Mapping[str, float], meanings: Mapping[str, str]) -> None:
     """Print the figures with what they mean, and write ``results/NAME.json``."""
     table = Table(title=name)

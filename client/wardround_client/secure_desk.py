@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from wardround_client.secure_sum import Confirmed, Participant, Uploaded, sign_survivors
-from wardround_common.errors import MessageError, StorageError
+from wardround_common.errors import MessageError, PrivacyError, StorageError
+from wardround_common.roster import keys_of
 from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.canonical import cut, joined
 from wardround_common.secagg.encoding import Encoding
@@ -45,6 +46,25 @@ class Desk:
     folder: Path
     random: RandomBytes = field(repr=False)
     """The operating system's generator, ``os.urandom``."""
+
+    def __post_init__(self) -> None:
+        """Check the roster: it is the study's if that has one, and our name stands in it with our key.
+
+        Raises:
+            PrivacyError: it is not so.
+        """
+        if self.study.roster and self.roster.digest != keys_of(self.study.roster).digest:
+            raise PrivacyError("the roster is another one than the study's, which this hospital approved")
+        if self.name not in self.roster.keys:
+            raise PrivacyError(
+                f"the study's roster does not list {self.name!r}",
+                do="Give the coordinator what 'wardround hospital identity' prints, and approve the new study.",
+            )
+        if self.roster.keys[self.name] != self.identity.public:
+            raise PrivacyError(
+                f"the study's roster lists {self.name!r} with another key than this hospital's identity",
+                do="Compare the fingerprint with 'wardround hospital identity'. Somebody may pass for this hospital.",
+            )
 
     def join(self, run: bytes) -> Member:
         """Take part in a run: make a key for it, or give the one that was made.
@@ -186,3 +206,17 @@ class Desk:
             where=str(self.folder / name),
             do="Take part in a new run with an empty folder; this run cannot go on here.",
         )
+
+
+def open_desk(study: Study, name: str, identity: Identity, folder: Path, random: RandomBytes) -> Desk:
+    """Open the desk of a hospital that takes part with its own identity, among those that the study lists.
+
+    Raises:
+        PrivacyError: the study is a draft, or lists this hospital not, or with another key.
+    """
+    if not study.roster:
+        raise PrivacyError(
+            "the study is a draft: it does not list the hospitals whose sums it wants",
+            do="Ask the coordinator for the study with its roster.",
+        )
+    return Desk(study, name, identity, keys_of(study.roster), folder, random)

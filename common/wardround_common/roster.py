@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from wardround_common.errors import StudyError
-from wardround_common.secagg.identity import KEY_BYTES, fingerprint
+from wardround_common.secagg.identity import KEY_BYTES, Roster, fingerprint
 
 LONGEST_NAME = 100
 
 
 def _a_name(value: str) -> str:
+    value = unicodedata.normalize("NFC", value)  # an accent typed in two ways is one name with one digest
     if value != value.strip() or not value.isprintable() or not 1 <= len(value) <= LONGEST_NAME:
         raise ValueError(f"a hospital's name is one visible line of at most {LONGEST_NAME} characters")
     return value
@@ -62,3 +65,27 @@ class Listed(BaseModel):
         if len(self.public) != KEY_BYTES or self.fingerprint != fingerprint(self.public):
             raise ValueError(f"[[roster]] {self.name}: the fingerprint is not that of the key; ask the hospital again")
         return self
+
+
+def in_order(listed: Sequence[Listed]) -> tuple[Listed, ...]:
+    """Give a roster in its one order, that of the names: in which order hospitals sent their keys means nothing.
+
+    Raises:
+        ValueError: two entries have one name or one key; it states each such pair.
+    """
+    faults = []
+    ordered = sorted(listed, key=lambda one: one.name)
+    for place, one in enumerate(ordered):
+        for other in ordered[:place]:
+            if one.name == other.name:
+                faults.append(f"[[roster]] {one.name}: this name is listed more than once")
+            elif one.key == other.key:
+                faults.append(f"[[roster]] {one.name}: this is the key of {other.name}; each hospital makes its own")
+    if faults:
+        raise ValueError(*dict.fromkeys(faults))
+    return tuple(ordered)
+
+
+def keys_of(listed: Sequence[Listed]) -> Roster:
+    """Give the public keys that a roster lists, by name."""
+    return Roster({one.name: one.public for one in listed})

@@ -15,7 +15,7 @@ import tomllib
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -28,7 +28,8 @@ from pydantic import (
     model_validator,
 )
 
-from wardround_common.errors import StudyError
+from wardround_common.errors import RoundError, StudyError
+from wardround_common.roster import Listed, in_order
 from wardround_common.study_faults import bad_toml, endless_numbers, faults_of, unreadable
 from wardround_common.study_template import example
 
@@ -281,6 +282,8 @@ class Study(Section):
     privacy: Annotated[NoPrivacy | DpSgd, Field(discriminator="mechanism")]
     aggregation: Aggregation
     evaluation: Evaluation
+    roster: Annotated[tuple[Listed, ...], Field(max_length=1000, strict=False)] = ()
+    """``[[roster]]``: the hospitals that may take part, by name. Without one the study is a draft."""
 
     # Two sections that disagree are found by field, so that a fault elsewhere in the file does not hide it.
     @field_validator("training")
@@ -306,19 +309,53 @@ class Study(Section):
             )
         return privacy
 
+    @field_validator("roster")
+    @classmethod
+    def _roster_fits(cls, roster: tuple[Listed, ...], info: ValidationInfo) -> tuple[Listed, ...]:
+        aggregation = info.data.get("aggregation")
+        if roster and isinstance(aggregation, Aggregation) and (fault := _unfit_roster(aggregation, len(roster))):
+            raise ValueError(fault)
+        return in_order(roster)
+
     def canonical(self) -> bytes:
         """Give the one byte form of this study: JSON, every key with its value, sorted, no spaces, UTF-8.
 
         Floats are written as Python's shortest text that reads back as the same number, and a whole number given for
-        a float is that float. The order of a list means something to a reader and stays as it was given.
+        a float is that float. The order of a list means something to a reader and stays as it was given; a roster is in
+        the order of its names. A study without a roster has no such key.
         """
         return json.dumps(
-            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+            self.tables(), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
         ).encode()
+
+    def tables(self, *, nulls: bool = True) -> dict[str, Any]:
+        """Give the sections as a message or, without nulls, a file holds them; a draft has no roster."""
+        tables = self.model_dump(mode="json", exclude_none=not nulls)
+        return tables if self.roster else {name: table for name, table in tables.items() if name != "roster"}
 
     def digest(self) -> str:
         """Give the study digest, 64 hexadecimal digits: what hospitals approve and messages carry."""
         return hashlib.sha256(DOMAIN + self.canonical()).hexdigest()
+
+
+def _unfit_roster(aggregation: Aggregation, hospitals: int) -> str | None:
+    """Say why the hospitals of a roster cannot make the sums that the study wants; None if they can."""
+    from wardround_common.secagg.thresholds import LARGEST_COHORT, threshold_of  # it needs this module
+
+    if hospitals < aggregation.min_hospitals:
+        return (
+            f"[aggregation] min_hospitals = {aggregation.min_hospitals}: the roster lists {hospitals} "
+            f"hospital{'s' if hospitals > 1 else ''}; list more of them, or lower it"
+        )
+    if not aggregation.secure:
+        return None
+    if hospitals > LARGEST_COHORT:
+        return f"[[roster]]: {hospitals} hospitals are listed, and a secure sum is over at most {LARGEST_COHORT}"
+    try:
+        threshold_of(aggregation, hospitals)
+    except RoundError as error:
+        return f"[aggregation] threshold = {aggregation.threshold}: {error.what}"
+    return None
 
 
 def read_study(path: Path) -> Study:

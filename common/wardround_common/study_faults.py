@@ -27,6 +27,9 @@ LESSONS: Mapping[tuple[str, str], str] = {
     ),
     ("privacy", "delta"): "the chance that epsilon fails; well below one in the number of a hospital's patients",
     ("privacy", "clip_norm"): "without a bound on what one patient contributes, no noise is enough; 1.0 is usual",
+    ("roster", "name"): "as the people of the hospital gave it to 'wardround hospital identity NAME'",
+    ("roster", "key"): "64 hexadecimal digits in small letters, as 'wardround hospital identity NAME' prints them",
+    ("roster", "fingerprint"): "20 digits in groups of five, as 'wardround hospital identity NAME' prints them",
     ("evaluation", "sensitivity"): "a fraction, such as 0.9; at 1.0 every patient would be called ill",
 }
 """Why a key is as strict as it is; said after what is wrong with its value."""
@@ -81,31 +84,33 @@ def faults_of(error: ValidationError, tables: Mapping[str, Any], study: type[Bas
     """List every fault that pydantic found, one line each; ``tables`` is the file, ``study`` the model of it."""
     details = error.errors(include_url=False)
     faults: list[str] = []
-    misspelt: set[tuple[str, str]] = set()
+    misspelt: set[tuple[int | str, ...]] = set()
     for fault in details:
         if fault["type"] == "extra_forbidden":
             section, key = _place(fault)
             nearest, text = _unknown(section, key, fault["input"], tables, study)
             faults.append(text)
-            misspelt.add((section, nearest) if key else (nearest, ""))
+            misspelt.add((*fault["loc"][:-1], nearest))
     for fault in details:
         if not _said_already(fault, misspelt):
             faults.extend(_known(fault, study))
     return faults
 
 
-def _said_already(fault: ErrorDetails, misspelt: set[tuple[str, str]]) -> bool:
+def _said_already(fault: ErrorDetails, misspelt: set[tuple[int | str, ...]]) -> bool:
     """Tell whether another fault explains this one: a misspelt key is also missing, a wrong entry is not counted."""
     kind, given = fault["type"], fault["input"]
     if kind == "too_short" and isinstance(given, list):
         return len(given) >= int(fault["ctx"]["min_length"])
-    return kind == "extra_forbidden" or (kind == "missing" and _place(fault) in misspelt)
+    return kind == "extra_forbidden" or (kind == "missing" and fault["loc"] in misspelt)
 
 
 def _place(fault: ErrorDetails) -> tuple[str, str]:
-    """Give section and key; either may be empty. The tag of ``[privacy]`` is pydantic's, not the file's."""
+    """Give section and key; either may be empty. The tag of ``[privacy]`` is pydantic's, not the file's; the number of
+    an entry of ``[[roster]]`` is left out too.
+    """
     path = list(fault["loc"])
-    if path[:1] == ["privacy"]:
+    if path[:1] in (["privacy"], ["roster"]):
         del path[1:2]
     return (str(path[0]) if path else ""), (str(path[1]) if len(path) > 1 else "")
 
@@ -114,14 +119,20 @@ def _known(fault: ErrorDetails, study: type[BaseModel]) -> Iterator[str]:
     """Explain a fault at a place that exists; a validator of ours may state several."""
     section, key = _place(fault)
     kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
-    entry = f", entry {fault['loc'][-1] + 1}" if isinstance(fault["loc"][-1], int) else ""
-    place = f"[{section}] {key}".strip() + entry
+    entry = "".join(f", entry {number + 1}" for number in fault["loc"] if isinstance(number, int))
+    place = f"{_header(section)} {key}".strip() + entry
+    if section == "roster":
+        place = f"{_header(section)}{entry}{', ' if key else ''}{key}"
     value = f"{place} = {_quoted(given)}"
     lesson = f" ({LESSONS[section, key]})" if (section, key) in LESSONS else ""
     such = f", such as {example(section, key)}" if example(section, key) and not entry else ""
     if kind == "value_error":
         for text in context["error"].args:
             yield text if text.startswith("[") else f"{value}: {text}"
+    elif section == "roster" and (not key or kind == "missing"):
+        missing = "this key is missing" if key else "this must be a line [[roster]] for each hospital"
+        what = _requirement(fault) if kind == "too_long" else missing
+        yield f"{place}: {what}; its keys are {', '.join(_all_keys(section, study))}"
     elif kind == "missing":
         yield (
             f"{place}: this key is missing{such}"
@@ -172,24 +183,24 @@ def _unknown(
     homes = [name for name in sections if (key or section) in _all_keys(name, study)]
     if not key:
         if homes and not isinstance(given, dict):
-            return (
-                "",
-                f"{_name(section)} = {_quoted(given)}: this key stands outside its section; put it below [{homes[0]}]",
-            )
+            home = f"this key stands outside its section; put it below {_header(homes[0])}"
+            return "", f"{_name(section)} = {_quoted(given)}: {home}"
         nearest = _closest(section, sections)
-        end = f"did you mean [{nearest}]?" if nearest else f"the sections are {', '.join(f'[{s}]' for s in sections)}"
+        end = (
+            f"did you mean {_header(nearest)}?" if nearest else f"the sections are {', '.join(map(_header, sections))}"
+        )
         return nearest, f"[{_name(section)}]: there is no such section; {end}"
-    start = f"[{section}] {_name(key)} = {_quoted(given)}"
+    start = f"{_header(section)} {_name(key)} = {_quoted(given)}"
     table = tables.get(section)
     tag = table.get("mechanism") if isinstance(table, dict) else None
     if section == "privacy" and key in _all_keys(section, study):
         other = "dp-sgd" if tag == "none" else "none"
         return "", f"{start}: mechanism = '{tag}' does not use this key; remove it, or write mechanism = '{other}'"
     if homes:
-        return "", f"{start}: this key belongs below [{homes[0]}]"
+        return "", f"{start}: this key belongs below {_header(homes[0])}"
     keys = _all_keys(section, study)
     nearest = _closest(key, keys)
-    end = f"did you mean '{nearest}'?" if nearest else f"the keys of [{section}] are {', '.join(keys)}"
+    end = f"did you mean '{nearest}'?" if nearest else f"the keys of {_header(section)} are {', '.join(keys)}"
     return nearest, f"{start}: there is no such key; {end}"
 
 
@@ -197,6 +208,7 @@ def _all_keys(section: str, study: type[BaseModel]) -> list[str]:
     """Name the keys of a section, for ``[privacy]`` those of every mechanism."""
     annotation: Any = study.model_fields[section].annotation
     models: list[type[BaseModel]] = [annotation] if isinstance(annotation, type) else list(get_args(annotation))
+    models = [model for model in models if isinstance(model, type)]  # a list's type ends with an ellipsis
     return list(dict.fromkeys(name for model in models for name in model.model_fields))
 
 
@@ -214,6 +226,11 @@ def _closest(name: object, known: list[str]) -> str:
 def _near(given: object, known: list[str]) -> str:
     nearest = _closest(given, known) if isinstance(given, str) else ""
     return f"; did you mean '{nearest}'?" if nearest else ""
+
+
+def _header(section: str) -> str:
+    """Write the line that a section begins with."""
+    return "[[roster]]" if section == "roster" else f"[{section}]"
 
 
 def _name(key: str) -> str:

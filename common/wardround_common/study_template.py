@@ -68,6 +68,7 @@ SECTION_REASONS: Mapping[str, str] = {
     "privacy": "What one patient can lose by taking part; the unit is the patient, not the image.",
     "aggregation": "How many hospitals must answer before a round counts, and who may read what one of them sent.",
     "evaluation": "How patients are split, and where the model is judged; patients are split, never images.",
+    "roster": "Who may take part; without it the study is a draft, which only a simulation can run.",
 }
 
 REASONS: Mapping[tuple[str, str], str] = {
@@ -146,6 +147,15 @@ _HEADER = """\
 #   wardround study show {name}.toml      says what it does, what leaves a hospital, and what it costs
 """
 
+_ROSTER = """\
+# {reason}
+# Each hospital prints its own entry: wardround hospital identity NAME
+# [[roster]]
+# name = "Hospital A"
+# key = "64 hexadecimal digits"
+# fingerprint = "00000 00000 00000 00000"
+"""
+
 
 def study_text(name: str, *, dp: bool = True) -> str:
     """Write the commented TOML of a new study with the default numbers."""
@@ -162,6 +172,7 @@ def study_text(name: str, *, dp: bool = True) -> str:
                 continue
             lines += [f"# {REASONS[section, key]}", f"# {key} = {toml_value(value)}"]
         blocks.append("\n".join(lines) + "\n")
+    blocks.append(_ROSTER.format(reason=SECTION_REASONS["roster"]))
     return "\n".join(blocks)
 
 

@@ -39,6 +39,7 @@ def describe(study: Study) -> tuple[Passage, ...]:
     """Say what a study will do, for the people at a hospital who approve it."""
     return (
         Passage("What it will do", tuple(_work(study))),
+        Passage("Who may take part", tuple(_hospitals(study))),
         Passage("What leaves a hospital", tuple(_leaves(study))),
         Passage("What does not leave a hospital", tuple(_stays())),
         Passage("What it costs in privacy", tuple(_cost(study))),
@@ -75,6 +76,19 @@ def _work(study: Study) -> Iterator[str]:
         f"Each hospital keeps {evaluation.validation:.0%} of its patients to choose the operating point (sensitivity "
         f"{evaluation.sensitivity:g}) and {evaluation.test:.0%} to test; a patient is in one part only."
     )
+
+
+def _hospitals(study: Study) -> Iterator[str]:
+    if not study.roster:
+        yield "There is no roster: this is a draft, and only a simulation can run it."
+        return
+    count = len(study.roster)
+    yield (
+        f"{count} hospital{'s' if count > 1 else ''}, by {'their keys' if count > 1 else 'its key'}, which the digest "
+        "covers. Compare each fingerprint with the people of that hospital, by telephone, not through the coordinator:"
+    )
+    for listed in study.roster:
+        yield f"{listed.name}: {listed.fingerprint}"
 
 
 def _leaves(study: Study) -> Iterator[str]:

@@ -56,6 +56,11 @@ def alone_study(study: Study) -> Study:
     return study.model_copy(update={"aggregation": Aggregation(min_hospitals=1, secure=False)})
 
 
+def draft_of(study: Study) -> Study:
+    """Give the study without its roster: whoever simulates has the private key of none of its hospitals."""
+    return study.model_copy(update={"roster": ()})
+
+
 def insecure_identity(study: Study, name: str) -> Identity:
     """Give a simulated hospital's key, which **anybody with the seed can make**: its signatures prove nothing."""
     return Identity(insecure_stream(study.model.seed, "identity", name).words(4).tobytes())

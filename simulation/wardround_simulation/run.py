@@ -41,7 +41,7 @@ from wardround_server.report import write_report
 from wardround_server.rounds import Event, RoundEnds, State, run_study
 from wardround_server.secure_rounds import Consortium, FolderJournal
 from wardround_simulation import jobs
-from wardround_simulation.federation import Federation, Site, alone_study, insecure_roster, nodes
+from wardround_simulation.federation import Federation, Site, alone_study, draft_of, insecure_roster, nodes
 from wardround_simulation.grid import InProcessGrid
 from wardround_simulation.jobs import Description
 from wardround_simulation.workers import Died, Job, Workers
@@ -88,7 +88,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     """
     started = datetime.now(UTC)
     _claim_folder(plan)
-    federation = Federation(plan.study, plan.sites, (plan.folder / "secure" / "hospitals").resolve())
+    federation = Federation(draft_of(plan.study), plan.sites, (plan.folder / "secure" / "hospitals").resolve())
     names = [site.name for site in plan.sites]
     described = dict(_all(workers, "preparing", names, _describe(federation), show))
     _check_fingerprints(plan, {name: description.fingerprint for name, description in described.items()})
@@ -170,7 +170,7 @@ def _claim_folder(plan: Plan) -> None:
         )
     if begun:
         return
-    text = tomli_w.dumps(plan.study.model_dump(mode="json", exclude_none=True))
+    text = tomli_w.dumps(plan.study.tables(nulls=False))
     write_atomically(plan.folder / "study.toml", text.encode())
 
 
@@ -214,7 +214,7 @@ def _train_federation(plan: Plan, federation: Federation, workers: Workers, show
     consortium = _consortium(plan, federation) if plan.study.aggregation.secure else None
 
     def drive(exchange: Exchange) -> None:
-        outcome.append(run_study(plan.study, exchange, watch, before, consortium))
+        outcome.append(run_study(federation.study, exchange, watch, before, consortium))
 
     if plan.engine == "flower":
         from wardround_simulation.flower_engine import run_with_flower
@@ -263,7 +263,7 @@ def _train_baselines(
 ) -> tuple[dict[str, Vector], list[str]]:
     """Train each hospital alone, and one model on all patients together, by the same rounds; name what diverged."""
     everybody = Site(POOLED, tuple(source for site in plan.sites for source in site.sources))
-    wider = Federation(alone_study(plan.study), (*plan.sites, everybody))
+    wider = Federation(alone_study(federation.study), (*plan.sites, everybody))
     # The pooled one takes longest, so it starts first.
     order = [POOLED, *(site.name for site in plan.sites)]
 
@@ -322,6 +322,11 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
         )
     else:
         yield "Differential privacy was off: the model may remember patients."
+    if plan.study.roster:
+        yield (
+            "The study's roster was not used: its hospitals' private keys are not here. The simulated hospitals have "
+            "keys made from the seed, which protect nobody."
+        )
     for name, description in described.items():
         intake = description.intake
         if intake.refused:

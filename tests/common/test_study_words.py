@@ -4,6 +4,7 @@ import tomllib
 
 import pytest
 
+from wardround_common.roster import Listed
 from wardround_common.study import STRATEGY_KEYS, Study, parse_study
 from wardround_common.study_faults import LESSONS
 from wardround_common.study_template import DEFAULTS, OPTIONAL, REASONS, SECTION_REASONS, study_text
@@ -41,7 +42,7 @@ def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others()
     keys = {(s, k) for study in (dp, plain) for s, table in study.model_dump().items() for k in table}
     assert set(REASONS) == keys
     assert {(s, k) for tables in (DEFAULTS, OPTIONAL) for s, table in tables.items() for k in table} == keys
-    assert set(LESSONS) <= keys
+    assert set(LESSONS) <= keys | {("roster", key) for key in Listed.model_fields}
     assert set(SECTION_REASONS) == set(Study.model_fields)
 
 

@@ -17,6 +17,8 @@ from safetensors.numpy import load_file
 from examples import DP, study
 from wardround_common.errors import DataError, RoundError, StorageError, WardroundError
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone
+from wardround_common.roster import Listed
+from wardround_common.secagg.identity import Identity
 from wardround_common.study import Study, read_study
 from wardround_simulation import grid
 from wardround_simulation.phantoms import CLASSES, SCANNERS
@@ -49,6 +51,11 @@ def run(
 
 def model(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
+
+
+def model_numbers(folder: Path) -> dict[str, bytes]:
+    """Give the parameters; the file's other facts name the study."""
+    return {name: tensor.tobytes() for name, tensor in load_file(folder / "model.safetensors").items()}
 
 
 def test_one_worker_and_two_give_the_same_model(hospitals: Path, state: Path, tmp_path: Path) -> None:
@@ -288,3 +295,20 @@ def test_secure_sums_give_the_same_model_whether_by_one_worker_or_two_stopped_or
     kept = [path for path in (tmp_path / "one" / "secure" / "hospitals").rglob("*") if path.is_file()]
     assert len(kept) == 3 * 7
     assert all(path.stat().st_mode & 0o077 == 0 for path in kept)
+
+
+def test_a_study_with_a_roster_simulates_to_the_same_numbers_with_keys_that_protect_nobody(
+    hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    draft = phantom_study(aggregation={"secure": True, "min_hospitals": 3}, training={"rounds": 2})
+    listed = [Listed.of(f"Hospital {number}", Identity(bytes([number]) * 32).public) for number in range(3)]
+    of = Study.model_validate(draft.tables() | {"roster": [one.model_dump() for one in listed]})
+    results = run(of, hospitals, state, tmp_path / "listed")
+    as_draft = run(draft, hospitals, state, tmp_path / "draft")
+    assert results.evaluation == as_draft.evaluation
+    assert [record.training_loss for record in results.rounds] == [r.training_loss for r in as_draft.rounds]
+    assert model_numbers(tmp_path / "listed") == model_numbers(tmp_path / "draft")
+    assert results.study_digest == of.digest() == read_study(tmp_path / "listed" / "study.toml").digest()
+    (note,) = set(results.notes) - set(as_draft.notes)
+    assert "The study's roster was not used" in note
+    assert "protect nobody" in note

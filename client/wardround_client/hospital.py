@@ -30,7 +30,7 @@ from wardround_common.randomness import Stream
 from wardround_common.secagg.encoding import Encoding, encode_counts
 from wardround_common.secagg.exchange import Masked
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
-from wardround_common.secagg.question import question_digest
+from wardround_common.secagg.question import evaluated_digest, question_digest
 from wardround_common.study import Study
 
 
@@ -117,8 +117,8 @@ class Hospital:
         def masked(encoding: Encoding) -> Masked:
             return Masked(np.empty(0, encoding.dtype), encode_counts(self._evaluate(request).sums))
 
-        question, cohort = question_digest(request), _cohort(request)
-        upload = self.desk.upload("evaluate", request.round, question, cohort, masked)
+        question, cohort, once = question_digest(request), _cohort(request), evaluated_digest(request)
+        upload = self.desk.upload("evaluate", request.round, question, cohort, masked, once)
         return MaskedAnswer(request.study, request.round, upload)
 
     def _confirm(self, request: ConfirmRequest, desk: Desk) -> Confirmation:

@@ -82,13 +82,21 @@ class Desk:
         return Member.signed(self.name, self.identity, key.public, self.study.digest(), run)
 
     def upload(
-        self, what: What, number: int, question: bytes, cohort: bytes, make: Callable[[Encoding], Masked]
+        self,
+        what: What,
+        number: int,
+        question: bytes,
+        cohort: bytes,
+        make: Callable[[Encoding], Masked],
+        once: bytes = b"",
     ) -> Upload:
         """Give our part of a sum, masked; ``make`` does the work and is not called when it was done before.
 
+        ``once`` names what is asked in one round only; nothing, if it may be asked in every round.
+
         Raises:
             MessageError: the terms are not those of this study and roster, another question of this sum was answered,
-                or a later sum has begun.
+                a later sum has begun, or ``once`` was answered in another round.
             RoundError: the study allows no sum over so many hospitals.
         """
         run, key = self._run()
@@ -105,8 +113,11 @@ class Desk:
             if last.digest != terms.digest:
                 raise MessageError(f"another question of round {number} was answered before")
             return self._kept_upload(last)
+        answered = self._answered(what, number, once)
         vector = make(Encoding.of(self.study.aggregation, len(members)))
         upload = Participant(self.name, self.identity, key, self.roster).upload(terms, vector, self.random)
+        if once:
+            write_atomically(self.folder / f"{what}.answered", joined(*answered), private=True)
         self._keep_upload(terms, upload)
         return upload
 
@@ -151,6 +162,20 @@ class Desk:
 
     def _who(self) -> Participant:
         return Participant(self.name, self.identity, self._run()[1], self.roster)
+
+    def _answered(self, what: What, number: int, once: bytes) -> list[bytes]:
+        """Give what was answered once and for all, with ``once`` among it: round in four bytes, then what it was.
+
+        Raises:
+            MessageError: it was answered in another round.
+        """
+        ours = number.to_bytes(4, "big") + once
+        entries = self._read(f"{what}.answered") or []
+        for entry in entries:
+            if entry[4:] == once and entry != ours:
+                before = int.from_bytes(entry[:4], "big")
+                raise MessageError(f"these parameters were evaluated in round {before} and will be in no other")
+        return [*entries, *([] if ours in entries else [ours])]
 
     def _keep_upload(self, terms: Terms, upload: Upload) -> None:
         masked = upload.masked

@@ -167,10 +167,11 @@ def _seen(study: Study) -> Iterator[str]:
             "masked, and the masks come off the sum only. That holds also when the coordinator lies, as long as the "
             "hospitals know each other's keys and enough of them are honest (docs/secagg.md, sections 6 and 10)."
         )
+        bound = "the epsilon above bounds" if isinstance(study.privacy, DpSgd) else "nothing bounds"
         yield (
             "It sees which hospitals took part in a round. By leaving one out of some rounds it can compare sums, "
-            "and so still learn something of that hospital: "
-            + ("the epsilon above bounds that." if isinstance(study.privacy, DpSgd) else "only noise would bound that.")
+            "and so learn that hospital's numbers of images, and something of its update and scores; "
+            f"{bound} what the update tells."
         )
         return
     yield (

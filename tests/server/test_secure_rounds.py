@@ -235,3 +235,60 @@ def test_half_the_bytes_with_a_tight_ring_learn_as_well(tmp_path: Path) -> None:
     update = next(answer for _, kind, answer in memory.heard if kind == "train").arrays["update"]  # type: ignore[union-attr]
     assert update.nbytes == 2 * len(small.parameters)
     assert np.abs(small.parameters - large.parameters).max() < 3e-3
+
+
+# The same model over other survivors
+
+
+class Repeats(Memory):
+    """A coordinator that evaluates one model again and again, now over all hospitals, now without one."""
+
+    def first_model(self, parameters: np.ndarray, number: int, without: str = "") -> None:
+        from wardround_server.exchange import Counted
+        from wardround_server.secure_rounds import Rounds
+
+        members = {name: hospital.desk.join(RUN) for name, hospital in self.at.items() if hospital.desk is not None}
+        self.alter = silent(without, "evaluate") if without else lambda name, kind, answer: answer
+        rounds = Rounds(fast(), Counted(self), consortium(), members)
+        self.sums, self.missing = rounds.score(parameters, number)
+
+
+def test_the_same_model_is_evaluated_in_one_round_only_also_after_a_restart(tmp_path: Path) -> None:
+    """Else the sum with a hospital less the sum without it would be that hospital's own, exactly (section 10)."""
+    of = fast()
+    size = Memory(of, tmp_path / "size").at["a"].built.layout.size
+    parameters = np.linspace(-0.1, 0.1, size, dtype=np.float32)
+    coordinator = Repeats(of, tmp_path)
+    coordinator.first_model(parameters, 1)
+    assert coordinator.sums.examples > 0
+    restarted = Repeats(of, tmp_path)
+    restarted.first_model(parameters, 2, without="d")
+    assert restarted.sums.examples == 0
+    assert [(a.hospital, a.kind) for a in restarted.missing if a.hospital != "d"] == [(n, "message") for n in "abc"]
+    restarted.first_model(parameters + np.float32(0.01), 2)  # another model is another question
+    assert restarted.sums.examples == coordinator.sums.examples
+
+
+def test_an_evaluation_that_is_repeated_in_its_own_round_gets_the_same_bytes(tmp_path: Path) -> None:
+    of = fast()
+    size = Memory(of, tmp_path / "size").at["a"].built.layout.size
+    parameters = np.zeros(size, np.float32)
+    heard = []
+    for _ in range(2):
+        again = Repeats(of, tmp_path)
+        again.first_model(parameters, 1)
+        heard.append([a.arrays["counts"].tobytes() for _, k, a in again.heard if k == "evaluate"])  # type: ignore[union-attr]
+    assert heard[0] == heard[1]
+
+
+def test_a_crash_before_the_evaluation_left_does_not_forbid_it(tmp_path: Path) -> None:
+    of = fast()
+    memory = Repeats(of, tmp_path)
+    parameters = np.zeros(memory.at["a"].built.layout.size, np.float32)
+    memory.first_model(parameters, 1)
+    for name in NAMES:
+        (tmp_path / name / "evaluate.terms").unlink()  # written last: until then the upload did not leave
+        (tmp_path / name / "evaluate.confirmed").unlink()
+    again = Repeats(of, tmp_path)
+    again.first_model(parameters, 1)
+    assert again.sums.to_vector().tolist() == memory.sums.to_vector().tolist()

@@ -17,3 +17,11 @@ def question_digest(request: TrainRequest | EvaluateRequest) -> bytes:
     split = request.split if isinstance(request, EvaluateRequest) else ""
     parameters = bytes.fromhex(vector_digest(request.parameters))
     return digest(b"question", request.kind.encode(), str(request.round).encode(), split.encode(), parameters)
+
+
+def evaluated_digest(request: EvaluateRequest) -> bytes:
+    """Give the SHA-256 of what an evaluation is about, whichever round asks: the split and the parameters.
+
+    A hospital answers it in one round only: sums of the same model over other survivors would give differences.
+    """
+    return digest(b"evaluated", request.split.encode(), bytes.fromhex(vector_digest(request.parameters)))

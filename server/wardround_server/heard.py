@@ -32,10 +32,17 @@ class Heard:
     """The fraction of the updates' numbers that were clipped; None if the sum is not secure."""
 
 
+@dataclass(frozen=True)
+class GivenUp:
+    """A round that was begun before an interruption and could not be summed again; nothing of it was used."""
+
+    absent: tuple[Absence, ...]
+
+
 class Rounds(Protocol):
     """How the rounds of one run are asked for and added up: in the clear, or as secure sums."""
 
-    def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard:
+    def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard | GivenUp:
         """Let the hospitals train one round on ``parameters``; ``tell`` is told each whose answer was added.
 
         Raises:

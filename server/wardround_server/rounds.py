@@ -15,7 +15,7 @@ from wardround_common.study import Study
 from wardround_server import plain_rounds, secure_rounds
 from wardround_server.averaging import Moments, first_moments, next_model
 from wardround_server.exchange import Counted, Exchange
-from wardround_server.heard import Rounds, absence, check_answers, enough
+from wardround_server.heard import GivenUp, Rounds, absence, check_answers, enough
 from wardround_server.secure_rounds import Consortium
 
 
@@ -83,6 +83,8 @@ def run_study(
     state, members = _prepare(study, exchange, watch, before, consortium)
     for number in range(len(state.history) + 1, study.training.rounds + 1):
         state = _round(study, exchange, watch, state, number, consortium, members)
+    if not any(record.answered for record in state.history):
+        raise RoundError("every round was given up: nothing was trained", do="Begin a new run with the hospitals left.")
     return state
 
 
@@ -160,6 +162,21 @@ def _round(
         watch(Answered(number, name))
 
     heard = rounds.train(state.parameters, number, tell)
+    if isinstance(heard, GivenUp):
+        record = RoundRecord(
+            number=number,
+            seconds=time.monotonic() - began,
+            bytes_to_hospitals=counted.sent,
+            bytes_from_hospitals=counted.received,
+            training_loss=None,
+            validation_loss=None,
+            validation_auroc=None,
+            answered=(),
+            absent=tuple(sorted(heard.absent, key=lambda absent: absent.hospital)),
+        )
+        after = State(state.layout, state.parameters, state.moments, (*state.history, record))
+        watch(RoundEnds(record, after))
+        return after
     moments, parameters = next_model(study.training, state.moments, state.parameters, heard.mean)
     sums, unheard = rounds.score(parameters, number)
     known = {absent.hospital for absent in heard.absent}

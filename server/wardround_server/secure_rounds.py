@@ -25,7 +25,7 @@ from wardround_common.secagg.thresholds import threshold_of
 from wardround_common.storage import write_atomically
 from wardround_common.study import DpSgd, Study
 from wardround_server.exchange import Exchange
-from wardround_server.heard import Heard, absence, check_answers, enough
+from wardround_server.heard import GivenUp, Heard, absence, check_answers, enough
 from wardround_server.secure_sum import Confirming, Gathering, Opening, Total
 
 TRAINING_COUNTS = 3  # weight, loss, clipped numbers
@@ -71,6 +71,9 @@ class Consortium:
     """16 bytes from the operating system's generator, the same when the run is gone on with."""
     roster: Roster
     journal: Journal = field(repr=False)
+    give_up: bool = False
+    """Whether a round that was begun before and cannot be summed now is left out, and the next one begun. What its
+    training cost the hospitals stays spent."""
 
     def member(self, name: str, study: Study, prepared: Prepared) -> Member:
         """Take a hospital's key for this run.
@@ -94,17 +97,26 @@ class Rounds:
     consortium: Consortium
     members: Mapping[str, Member]
 
-    def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard:
+    def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard | GivenUp:
         """Sum the hospitals' weighted updates, weights and losses; ``tell`` is told each that was added, masked.
 
         Raises:
             RoundError: too few hospitals upload, confirm or open; nothing of the round was read.
         """
+        begun = self._note("train", number) is not None
+        absent: list[Absence] = []
+        try:
+            return self._train(parameters, number, tell, absent)
+        except RoundError:
+            if not (begun and self.consortium.give_up):
+                raise
+            threshold_of(self.study.aggregation, len(self._there()))  # else the next round would be spent in vain
+            return GivenUp(tuple(absent))
 
+    def _train(self, parameters: Vector, number: int, tell: Callable[[str], None], absent: list[Absence]) -> Heard:
         def ask(cohort: bytes) -> TrainRequest:
             return TrainRequest(self.study.digest(), number, parameters, cohort)
 
-        absent: list[Absence] = []
         total, hospitals, survivors = self._sum(ask, len(parameters), TRAINING_COUNTS, tell, absent)
         weight, loss, clipped = decode_counts(total.counts, len(survivors)).tolist()
         encoding = Encoding.of(self.study.aggregation, hospitals)
@@ -148,7 +160,7 @@ class Rounds:
 
         If the sum cannot be opened, those whose confirmation or shares were missing are noted too.
         """
-        there = [name for name in sorted(self.exchange.hospitals()) if name in self.members]
+        there = self._there()
         request = ask(b"")
         what, number = request.kind, request.round
         noted = self._note(what, number)
@@ -172,7 +184,8 @@ class Rounds:
         if noted and noted[1] and list(noted[1]) != survivors:
             raise RoundError(
                 f"round {number} was to be summed over {', '.join(noted[1])} and not all of them are there again",
-                do="Go on with --resume when they are; the hospitals open this sum over no others.",
+                do="Go on with --resume when they are; the hospitals open this sum over no others. If one is gone for "
+                "good, --resume --give-up leaves this round out and goes on with the next.",
             )
         self._write_note(what, number, members, tuple(survivors))
         silent: dict[str, str] = {}
@@ -182,6 +195,9 @@ class Rounds:
         except RoundError:
             absent += [absence(name, kind) for name, kind in silent.items()]
             raise
+
+    def _there(self) -> list[str]:
+        return [name for name in sorted(self.exchange.hospitals()) if name in self.members]
 
     def _gather(
         self,

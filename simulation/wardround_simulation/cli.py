@@ -48,6 +48,10 @@ def simulate(
         typer.Option(metavar="DIR", help="Where the run is kept; runs/NAME when left out.", show_default=False),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last completed round.")] = False,
+    give_up: Annotated[
+        bool,
+        typer.Option("--give-up", help="With --resume: leave a round out that cannot be summed again; it stays spent."),
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that train; one a core when left out.", show_default=False)
     ] = None,
@@ -76,6 +80,8 @@ def simulate(
 
     A run can be interrupted at any moment and gone on with by the same command and --resume.
     """
+    if give_up and not resume:
+        raise typer.BadParameter("a run that begins has no round to give up: add --resume", param_hint="--give-up")
     parsed = read_study(study)
     if seed is not None:
         parsed = parsed.model_copy(update={"model": parsed.model.model_copy(update={"seed": seed})})
@@ -95,7 +101,7 @@ def simulate(
 
             sites = cut(places.source(pool or Path()), parsed, partition, split)
         folder = out or Path("runs") / parsed.study.name
-        _run(parsed, sites, folder, crew, resume=resume, baselines=baselines, engine=engine)
+        _run(parsed, sites, folder, crew, resume=resume, baselines=baselines, engine=engine, give_up=give_up)
 
 
 def demo(
@@ -139,6 +145,7 @@ def _run(
     resume: bool,
     baselines: bool,
     engine: Engine,
+    give_up: bool = False,
 ) -> None:
     from wardround_server.report import summary
     from wardround_simulation import run
@@ -146,7 +153,7 @@ def _run(
 
     try:
         with Display(console) as show:
-            results = run.simulate(run.Plan(study, sites, folder, resume, baselines, engine), crew, show)
+            results = run.simulate(run.Plan(study, sites, folder, resume, baselines, engine, give_up), crew, show)
     except KeyboardInterrupt:
         console.print(f"Interrupted. What was completed is in {folder}; the same command with --resume goes on.")
         raise typer.Exit(130) from None

@@ -76,6 +76,8 @@ class Plan:
     resume: bool
     baselines: bool
     engine: Engine = "in-process"
+    give_up: bool = False
+    """Whether a round of secure sums that was begun and cannot be summed again is left out."""
 
 
 def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
@@ -255,7 +257,7 @@ def _consortium(plan: Plan, federation: Federation) -> Consortium:
     name = folder / "run"
     if not name.exists():
         write_atomically(name, os.urandom(RUN_BYTES))
-    return Consortium(name.read_bytes(), insecure_roster(federation), FolderJournal(folder))
+    return Consortium(name.read_bytes(), insecure_roster(federation), FolderJournal(folder), plan.give_up)
 
 
 def _train_baselines(
@@ -346,6 +348,12 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
             present = [count for count in getattr(description, split).per_class if count]
             if len(present) < 2:
                 yield f"{name}: its {split} patients have one class only; what needs two is not computed there."
+    for record in final.history:
+        if not record.answered:
+            yield (
+                f"Round {record.number} was given up: it could not be summed again after an interruption. The model "
+                "stayed as it was, and what the round cost in privacy is spent."
+            )
     absent = {absence.hospital for record in final.history for absence in record.absent}
     for name in sorted(absent):
         rounds = [record.number for record in final.history if any(a.hospital == name for a in record.absent)]

@@ -210,3 +210,13 @@ def test_without_baselines_nothing_is_compared() -> None:
 
 def test_a_hospital_of_one_class_has_a_reason_for_its_missing_auroc() -> None:
     assert "no number: all images are of one class" in render(example(hospitals=2, one_class=True))
+
+
+def test_a_round_that_was_given_up_leaves_gaps_and_no_fault() -> None:
+    document = json.loads(example(hospitals=3, baselines=False, private=True).to_json())
+    for place in (0, len(document["rounds"]) - 1):
+        document["rounds"][place] |= {"answered": [], "training_loss": None, "validation_loss": None}
+        document["rounds"][place] |= {"validation_auroc": None, "epsilons": {}, "absent": []}
+    page = Page(render(Results.from_json(json.dumps(document))))
+    assert "nan" not in " ".join(page.words).lower().split()
+    assert page.open == []

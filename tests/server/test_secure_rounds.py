@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from wardround_common.errors import MessageError, PrivacyError, RoundError, Ward
 from wardround_common.messages import Failure, Parts, TrainRequest
 from wardround_common.randomness import insecure_stream
 from wardround_common.study import Study
-from wardround_server.rounds import Event, RoundEnds, State, run_study
+from wardround_server.rounds import Event, RoundBegins, RoundEnds, State, run_study
 from wardround_server.secure_rounds import Consortium
 
 Alter = Callable[[str, str, Parts | Failure], Parts | Failure]
@@ -158,6 +159,74 @@ def test_after_a_crash_the_sum_is_over_those_that_it_was_to_be_over(tmp_path: Pa
         run_study(of, Memory(of, tmp_path / "2"), stop, None, two := consortium())
     with pytest.raises(RoundError, match="was to be summed over a, b, c, d and not all of them"):
         run_study(of, Memory(of, tmp_path / "2", silent("d", "train")), quiet, None, two)
+
+
+def interrupted(of: Study, folder: Path, group: Consortium, alter: Alter | None = None) -> list[Event]:
+    """Begin a run that ends when its first round was opened and before it was kept."""
+    seen: list[Event] = []
+
+    def stop(event: Event) -> None:
+        seen.append(event)
+        if isinstance(event, RoundEnds):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(of, Memory(of, folder, alter), stop, None, group)
+    return seen
+
+
+def test_a_round_that_cannot_be_summed_again_is_given_up_when_that_is_asked_for(tmp_path: Path) -> None:
+    of, group = fast(rounds=3), consortium()
+    interrupted(of, tmp_path, group)
+    memory = Memory(of, tmp_path)
+    del memory.at["d"]  # gone for good
+    with pytest.raises(RoundError, match=r"not all of them are there again\n.*--give-up leaves this round out"):
+        run_study(of, memory, quiet, None, group)
+    final = run_study(of, memory, quiet, None, replace(group, give_up=True))
+    assert [record.number for record in final.history] == [1, 2, 3]
+    assert [record.answered for record in final.history] == [(), ("a", "b", "c"), ("a", "b", "c")]
+    assert [(a.hospital, a.kind) for a in final.history[0].absent] == [("d", "silent")]
+    assert final.history[0].training_loss is None
+
+
+def test_no_vector_of_a_round_that_was_given_up_is_opened_later(tmp_path: Path) -> None:
+    of, group = fast(rounds=2), consortium()
+    interrupted(of, tmp_path, group)
+    memory = Memory(of, tmp_path)
+    del memory.at["d"]
+    run_study(of, memory, quiet, None, replace(group, give_up=True))
+    desk = memory.at["a"].desk
+    assert desk is not None
+    for ask in (lambda: desk.confirm("train", 1, b""), lambda: desk.open("train", 1, b"", b"")):
+        with pytest.raises(MessageError, match="round 1 is not the one whose upload this hospital made last"):
+            ask()
+
+
+def test_a_round_is_given_up_only_if_it_was_begun_before_and_another_one_can_be_summed(tmp_path: Path) -> None:
+    of, group = fast(min_hospitals=3), replace(consortium(), give_up=True)
+    fresh = Memory(of, tmp_path / "fresh", lambda who, what, answer: Failure("crashed") if what == "train" else answer)
+    with pytest.raises(RoundError, match="0 hospitals are heard in round 1"):
+        run_study(of, fresh, quiet, None, group)
+    begun = replace(consortium(), give_up=True)
+    interrupted(of, tmp_path / "begun", begun)
+    memory = Memory(of, tmp_path / "begun")
+
+    def leave(event: Event) -> None:
+        if isinstance(event, RoundBegins):
+            memory.at.pop("c", None)
+            memory.at.pop("d", None)
+
+    with pytest.raises(RoundError, match="needs 3 to 100 hospitals, and there are 2"):
+        run_study(of, memory, leave, None, begun)
+
+
+def test_a_run_whose_every_round_was_given_up_is_no_success(tmp_path: Path) -> None:
+    of, group = fast(rounds=1), replace(consortium(), give_up=True)
+    interrupted(of, tmp_path, group)
+    memory = Memory(of, tmp_path)
+    del memory.at["d"]
+    with pytest.raises(RoundError, match="every round was given up"):
+        run_study(of, memory, quiet, None, group)
 
 
 def test_a_hospital_that_drops_out_is_named_and_the_others_are_summed(tmp_path: Path) -> None:

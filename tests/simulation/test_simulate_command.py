@@ -51,6 +51,14 @@ def test_a_wrong_study_ends_with_3_before_anything_is_read(
     assert says in capsys.readouterr().err
 
 
+def test_a_run_that_begins_gives_no_round_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = write(tmp_path / "study.toml", phantom_study())
+    assert typed(monkeypatch, "simulate", file, "--hospitals", tmp_path, "--give-up") == 2
+    assert "add --resume" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -78,6 +78,7 @@ class RoundRecord(Record):
     validation_auroc: Rate | None
     """Pooled, from sums over the hospitals (``ScoreSums``)."""
     answered: tuple[Name, ...]
+    """Empty if the round was given up: the model stayed that of the round before."""
     absent: tuple[Absence, ...] = ()
     epsilons: dict[Name, Amount] = Field(default_factory=dict)
     """Spent so far, by hospital; empty without differential privacy, and if sums are secure."""

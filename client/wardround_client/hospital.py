@@ -94,6 +94,7 @@ class Hospital:
         if self.desk is None:
             return self._train(request)
         self._check_study(request.study)
+        self._check_round(request.round)
         number = request.round
 
         def masked(encoding: Encoding) -> Masked:

@@ -113,7 +113,7 @@ class Desk:
             if last.digest != terms.digest:
                 raise MessageError(f"another question of round {number} was answered before")
             return self._kept_upload(last)
-        answered = self._answered(what, number, once)
+        answered = self._answered(what, number, once) if once else []
         vector = make(Encoding.of(self.study.aggregation, len(members)))
         upload = Participant(self.name, self.identity, key, self.roster).upload(terms, vector, self.random)
         if once:

@@ -10,6 +10,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 EXTRAS := simulation,dev
 WITH_RAY := .venv/.with-ray
+WITH_BENCH := .venv/.with-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -56,8 +57,13 @@ pre-commit: $(INSTALLED) ## check every commit from now on, with the tools of .v
 bench-simulation: $(INSTALLED) ## cost of the simulation over a plain training loop, and its speed-up with two workers
 	$(BIN)/python benchmarks/simulation.py
 
-bench-secagg: $(INSTALLED) ## secure aggregation: masks beside Flower's, a hospital's round, the coordinator of a hundred
+$(WITH_BENCH): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
+	@touch $@
+
+bench-secagg: $(WITH_BENCH) ## secure aggregation: masks beside Flower's and TenSEAL, a hospital's round, the coordinator's
 	$(BIN)/python benchmarks/secagg.py
+	$(BIN)/python benchmarks/he.py
 
 bench-brain-mri: needs-data $(INSTALLED) ## federated, pooled and alone on the brain MRI hospitals (DATA=DIR)
 	$(BIN)/python benchmarks/brain_mri.py "$(DATA)"

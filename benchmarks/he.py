@@ -19,6 +19,7 @@ import tenseal
 from numpy.typing import NDArray
 from rich.progress import track
 
+from ckks_key import key_found
 from measure import known, report
 from secagg import PARAMETERS, Group
 from wardround_common.randomness import insecure_stream
@@ -38,6 +39,7 @@ OF_EACH = {
     "encrypt_over_mask": "time to encode, encrypt and write one upload, over ours",
     "add_over_mask": "the coordinator's time to read and add one upload, over ours",
     "decrypt_s": "decrypt the sum",
+    "key_found": "part of the secret key that a coordinator works out from two decrypted ciphertexts of a sum",
 }
 NAMED = {
     "ckks": "CKKS, degree 8192, 60 bits",
@@ -197,6 +199,8 @@ def figures() -> dict[str, float]:
     made = mask_figures(updates)
     for name, form in FORMS.items():
         made |= form_figures(name, form, updates, made)
+        if isinstance(form, Ckks) and len(form.primes) == 2:
+            made[f"{name}_key_found"] = key_found(form.degree, form.primes, form.scale_bits)
     return made
 
 

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 from consortium import RUN, MemoryJournal, identity, roster, secure_study
-from examples import dataset, study
+from examples import DP, dataset, study
+from wardround_client import hospital as hospital_module
+from wardround_client import networks
 from wardround_client.hospital import Hospital, build, join
 from wardround_client.secure_desk import Desk
+from wardround_client.training import LocalWork
 from wardround_common.errors import MessageError, PrivacyError, RoundError, WardroundError
 from wardround_common.messages import Failure, Parts, TrainRequest
 from wardround_common.randomness import insecure_stream
@@ -292,6 +295,65 @@ def test_one_hospital_is_no_sum() -> None:
         study(aggregation={"threshold": 3})
     with pytest.raises(RoundError, match="a threshold of 3 is not possible with 6 hospitals"):
         threshold_of(secure_study(threshold=3).aggregation, 6)
+
+
+def private(secure: bool, rounds: int = 1) -> Study:
+    """Give a study of one private step a round."""
+    tables = {"training": {"rounds": rounds, "local_epochs": 0.5}, "model": {"network": "tiny-cnn"}}
+    return study(aggregation={"secure": secure}, privacy=DP, **tables)
+
+
+def test_secure_sums_of_noised_updates_are_the_plain_ones_within_the_rounding(tmp_path: Path) -> None:
+    of, other = private(True), private(False)
+    memory = Memory(of, tmp_path)
+    mine = run_study(of, memory, quiet, None, consortium())
+    plain = Memory(other, tmp_path)
+    theirs = run_study(other, plain, quiet)
+    assert {hospital.plan.steps_a_round for hospital in memory.at.values() if hospital.plan} == {1}
+    level = 4.0 * 2**16 / ((2**31 - 1) // 4)
+    bound = 4 * level / (4 * 12)  # section 4: n · level / W
+    assert 0 < np.abs(mine.parameters - theirs.parameters).max() < bound
+    start = networks.read_vector(networks.build(of))
+    assert np.abs(mine.parameters - start).max() > 50 * bound  # a step was taken, noise and all
+
+
+def test_under_secure_sums_no_epsilon_and_no_loss_is_sent(tmp_path: Path) -> None:
+    """Both would say how many patients a hospital has; the hospital knows its own epsilon."""
+    of = private(True)
+    memory = Memory(of, tmp_path)
+    (record,) = run_study(of, memory, quiet, None, consortium()).history
+    assert record.epsilons == {}
+    assert record.training_loss is None
+    fields = {key for _, kind, a in memory.heard if kind == "train" and isinstance(a, Parts) for key in a.fields}
+    assert fields == {"study", "round"}
+    plain = Memory(private(False), tmp_path)
+    (other,) = run_study(private(False), plain, quiet).history
+    assert other.epsilons
+    assert other.epsilons.keys() == set(NAMES)
+    for name, epsilon in other.epsilons.items():
+        plan = memory.at[name].plan
+        assert plan is not None
+        assert plan.epsilon_after(1) == epsilon
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_hospital_whose_update_is_not_finite_sends_nothing_and_the_others_are_summed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: float
+) -> None:
+    of = fast(rounds=1)
+    memory = Memory(of, tmp_path)
+    honest = hospital_module.train
+    broken = memory.at["b"].dataset.train
+
+    def train(*arguments: Any) -> LocalWork:
+        work = honest(*arguments)
+        return replace(work, update=np.full_like(work.update, number)) if arguments[4] is broken else work
+
+    monkeypatch.setattr(hospital_module, "train", train)
+    (record,) = run_study(of, memory, quiet, None, consortium()).history
+    assert record.answered == ("a", "c", "d")
+    assert [(a.hospital, a.kind) for a in record.absent] == [("b", "model")]
+    assert not (tmp_path / "b" / "train.terms").exists()
 
 
 def test_half_the_bytes_with_a_tight_ring_learn_as_well(tmp_path: Path) -> None:

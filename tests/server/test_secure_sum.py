@@ -268,34 +268,7 @@ def test_hospitals_that_were_sent_different_models_make_no_sum(group: Group) -> 
         group.desks["a"].confirm("train", 1, heads(group, listed))  # type: ignore[arg-type]
 
 
-# Bytes that were changed
-
-
-def test_each_flipped_byte_of_an_opening_is_refused(group: Group) -> None:
-    gathering = group.gathering()
-    for name in "abcd":
-        gathering.add(name, group.upload(name))
-    confirming = gathering.close()
-    for name in "abcd":
-        confirming.add(name, group.desks[name].confirm("train", 1, confirming.question()))
-    opening = confirming.close()
-    desk, signatures, sealed = group.desks["a"], opening.signatures(), opening.sealed_for("a")
-    shares, dealt = desk.open("train", 1, signatures, sealed), len(sealed) // 4
-    for place in range(0, len(sealed), 7):  # what that one dealt is not used, and the coordinator sees whose it was
-        start = place // dealt * 66  # of each of the four a share of its self-mask and of its seed with e
-        silent = shares[:start] + bytes(66) + shares[start + 66 :]
-        assert desk.open("train", 1, signatures, _flipped(sealed, place)) == silent
-    for place in range(0, len(signatures), 5):
-        with pytest.raises(MessageError):
-            desk.open("train", 1, _flipped(signatures, place), sealed)
-    size = len(sealed) // 4
-    # one survivor's sealed shares in the place of another's
-    swapped = desk.open("train", 1, signatures, sealed[size : 2 * size] + sealed[:size] + sealed[2 * size :])
-    assert swapped == bytes(132) + shares[132:]
-
-
-def _flipped(content: bytes, place: int) -> bytes:
-    return content[:place] + bytes((content[place] ^ 1,)) + content[place + 1 :]
+# Bytes that were changed (each byte of each message: test_secure_decoders.py)
 
 
 def test_an_upload_that_was_changed_is_refused_and_nothing_is_added(group: Group) -> None:

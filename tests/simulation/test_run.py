@@ -300,7 +300,7 @@ def test_secure_sums_give_the_same_model_whether_by_one_worker_or_two_stopped_or
 def test_a_study_with_a_roster_simulates_to_the_same_numbers_with_keys_that_protect_nobody(
     hospitals: Path, state: Path, tmp_path: Path
 ) -> None:
-    draft = phantom_study(aggregation={"secure": True, "min_hospitals": 3}, training={"rounds": 2})
+    draft = phantom_study(aggregation={"secure": True, "min_hospitals": 3}, training={"rounds": 1})
     listed = [Listed.of(f"Hospital {number}", Identity(bytes([number]) * 32).public) for number in range(3)]
     of = Study.model_validate(draft.tables() | {"roster": [one.model_dump() for one in listed]})
     results = run(of, hospitals, state, tmp_path / "listed")

@@ -61,8 +61,8 @@ $(WITH_BENCH): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	@touch $@
 
-bench-secagg: $(WITH_BENCH) ## secure aggregation: masks beside Flower's and TenSEAL, a hospital's round, the coordinator's
-	$(BIN)/python benchmarks/secagg.py
+bench-secagg: $(WITH_BENCH) ## secure aggregation: masks beside Flower's and TenSEAL, a hospital, the coordinator; DATA=DIR: also AUROC
+	$(BIN)/python benchmarks/secagg.py $(if $(DATA),"$(DATA)")
 	$(BIN)/python benchmarks/he.py
 
 bench-brain-mri: needs-data $(INSTALLED) ## federated, pooled and alone on the brain MRI hospitals (DATA=DIR)

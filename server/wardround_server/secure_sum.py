@@ -55,6 +55,7 @@ class Gathering:
         self._total = total
         self._dealt: dict[int, Dealt] = {}
         self._heads: dict[int, Head] = {}
+        self._closed = False
 
     @property
     def names(self) -> list[str]:
@@ -65,9 +66,11 @@ class Gathering:
         """Add one hospital's upload.
 
         Raises:
-            MessageError: it is not signed by that hospital for this sum, has another form, or came before; nothing was
-                added.
+            MessageError: it is not signed by that hospital for this sum, has another form, came before, or comes too
+                late; nothing was added.
         """
+        if self._closed:
+            raise MessageError("a hospital's upload came after the list of survivors was closed")
         place, member = self._terms.place(name), upload.masked
         if place in self._heads:
             raise MessageError("a hospital's upload came twice")
@@ -81,6 +84,7 @@ class Gathering:
 
     def close(self) -> Confirming:
         """Take those who are here as the survivors; what comes later stays unread."""
+        self._closed = True  # the total goes on with the survivors
         return Confirming(self._terms, self._roster, self._total, dict(self._dealt), dict(self._heads))
 
 

@@ -129,7 +129,8 @@ def envelopes(content: bytes) -> Iterator[Callable[[], object]]:
         yield lambda hospitals=hospitals: read_heads(content, hospitals)  # type: ignore[misc]
         yield lambda hospitals=hospitals: read_confirmations(content, hospitals)  # type: ignore[misc]
         yield lambda hospitals=hospitals: read_sealed(content, range(hospitals), hospitals)  # type: ignore[misc]
-        yield lambda hospitals=hospitals: read_opened(content, range(hospitals), hospitals)  # type: ignore[misc]
+        secrets = [(place, place) for place in range(hospitals)]
+        yield lambda secrets=secrets: read_opened(content, secrets)  # type: ignore[misc]
         yield lambda hospitals=hospitals: Upload.read(EMPTY, content, hospitals)  # type: ignore[misc]
 
 

@@ -114,7 +114,7 @@ def test_without_the_self_mask_the_same_measure_finds_the_update(monkeypatch: py
 
 def shares_of(secret: int, coefficients: tuple[int, ...], holders: int) -> tuple[int, ...]:
     waiting = list(coefficients)
-    split = shamir.split(secret.to_bytes(32, "big"), len(coefficients) + 1, holders, lambda n: _next(waiting, n))
+    split = shamir.split(secret.to_bytes(32, "big"), len(coefficients) + 1, range(holders), lambda n: _next(waiting, n))
     assert not waiting  # each coefficient is drawn by itself
     return tuple(shamir.share_number(share) for share in split)
 

@@ -286,6 +286,21 @@ def test_an_upload_that_was_changed_is_refused_and_nothing_is_added(group: Group
         gathering.add("b", upload)
 
 
+def test_an_upload_that_comes_after_the_list_was_closed_is_not_in_the_sum(group: Group) -> None:
+    gathering = group.gathering()
+    for name in "abcd":
+        gathering.add(name, group.upload(name))
+    confirming = gathering.close()
+    with pytest.raises(MessageError, match="came after the list of survivors was closed"):
+        gathering.add("e", group.upload("e"))
+    for name in "abcd":
+        confirming.add(name, group.desks[name].confirm("train", 1, confirming.question()))
+    opening = confirming.close()
+    for name in "abcd":
+        opening.add(name, group.desks[name].open("train", 1, opening.signatures(), opening.sealed_for(name)))
+    assert readable(opening.total()) == group.expected("abcd")
+
+
 @pytest.mark.parametrize("damage", ["longer", "other type", "fewer counts"])
 def test_a_vector_of_another_form_is_refused(group: Group, damage: str) -> None:
     masked = group.upload("b").masked

@@ -312,10 +312,16 @@ class Study(Section):
     @field_validator("roster")
     @classmethod
     def _roster_fits(cls, roster: tuple[Listed, ...], info: ValidationInfo) -> tuple[Listed, ...]:
-        aggregation = info.data.get("aggregation")
+        faults, ordered, aggregation = [], roster, info.data.get("aggregation")
         if roster and isinstance(aggregation, Aggregation) and (fault := _unfit_roster(aggregation, len(roster))):
-            raise ValueError(fault)
-        return in_order(roster)
+            faults.append(fault)
+        try:
+            ordered = in_order(roster)
+        except ValueError as error:
+            faults += error.args
+        if faults:
+            raise ValueError(*faults)
+        return ordered
 
     def canonical(self) -> bytes:
         """Give the one byte form of this study: JSON, every key with its value, sorted, no spaces, UTF-8.

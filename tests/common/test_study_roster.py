@@ -99,6 +99,13 @@ def test_a_study_that_wants_more_hospitals_than_its_roster_lists_is_refused() ->
     assert "min_hospitals = 3: the roster lists 1 hospital; list more" in one_fault(text(THREE[0]))
 
 
+def test_a_roster_that_is_too_short_and_names_one_twice_has_both_faults_listed() -> None:
+    assert [fault.split(":")[0] for fault in faults(text(THREE[0], THREE[0]))] == [
+        "[aggregation] min_hospitals = 3",
+        "[[roster]] Nord",
+    ]
+
+
 @pytest.mark.parametrize(("count", "threshold"), [(3, 4), (6, 3)])
 def test_a_threshold_that_the_roster_cannot_keep_is_refused(count: int, threshold: int) -> None:
     roster = [listed(f"H{number}") for number in range(count)]

@@ -1,0 +1,290 @@
+"""The runs of a coordinator that serves: several at once, each in a thread, each of which survives the process.
+
+A run's folder has the study, one small record of how it stands, the notes of its secure sums, a checkpoint a round, and
+in the end the model and the report. A run that was not over when the process ended goes on when the next one starts.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wardround_common.errors import RoundError, StorageError, StudyError, WardroundError
+from wardround_common.messages import RUN_BYTES
+from wardround_common.results import HospitalRecord, Results
+from wardround_common.roster import keys_of
+from wardround_common.storage import write_atomically
+from wardround_common.study import Study, parse_canonical
+from wardround_server.approval import Standing, wait_for_approvals
+from wardround_server.checkpoint import read_checkpoint, write_checkpoint
+from wardround_server.exchange import Exchange
+from wardround_server.model_file import write_model
+from wardround_server.report import write_report
+from wardround_server.rounds import Answered, Event, RoundBegins, RoundEnds, State, run_study
+from wardround_server.secure_rounds import Consortium, FolderJournal
+
+log = logging.getLogger(__name__)
+
+Stage = Literal["approval", "preparing", "training", "done", "incomplete", "failed", "stopped"]
+"""done: every hospital that approved was in every round · incomplete: all rounds are done, and not so."""
+OVER: tuple[Stage, ...] = ("done", "incomplete", "failed", "stopped")
+
+
+class Standings(BaseModel):
+    """How a run stands."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    digest: str
+    stage: Stage
+    since: datetime
+    """Of this stage."""
+    round: Annotated[int, Field(ge=0)] = 0
+    """The last one that is complete."""
+    rounds: int
+    hospitals: dict[str, str] = Field(default_factory=dict)
+    """Of each hospital of the roster where it stands: away, waiting, approved, refused; in a round asked, answered."""
+    said: str = ""
+    """What ended the run, or who was missing when."""
+    began: datetime
+
+
+@dataclass(eq=False)
+class Run:
+    """One run: its folder, how it stands, and the thread that drives it while it is driven."""
+
+    folder: Path
+    study: Study
+    standing: Standings
+    stop: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+
+
+class Runs:
+    """All runs of a coordinator.
+
+    ``open_exchange`` gives the exchange with the hospitals for the run of that name; ``watch`` is told of each change.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        open_exchange: Callable[[str], Exchange],
+        watch: Callable[[Standings], None] = lambda standing: None,
+    ) -> None:
+        self._folder = folder
+        self._open_exchange = open_exchange
+        self._watch = watch
+        self._lock = threading.Lock()
+        self._runs: dict[str, Run] = {}
+
+    def go_on(self) -> None:
+        """Take up all runs of the folder; those that were not over go on.
+
+        Raises:
+            StorageError: what was kept of one is damaged.
+        """
+        for path in sorted(self._folder.glob("*/run.json")):
+            run = _read(path.parent)
+            self._runs[run.standing.name] = run
+            if run.standing.stage not in OVER:
+                self._drive(run)
+
+    def begin(self, study: Study) -> Standings:
+        """Begin a run of a study, which gets the study's name.
+
+        Raises:
+            StudyError: the study lists no hospitals.
+            StorageError: there is a run of that name, or the folder cannot be written.
+        """
+        if not study.roster:
+            raise StudyError(
+                "the study is a draft: it does not list the hospitals that may take part",
+                do="Add a [[roster]] entry for each; 'wardround coordinator hospitals' prints them.",
+            )
+        name = study.study.name
+        folder = self._folder / name
+        with self._lock:
+            if (folder / "run.json").exists():
+                raise StorageError(
+                    f"there is a run called {name!r} already",
+                    do=f"Go on with it: wardround coordinator resume {name}. Or give the study another name.",
+                )
+            write_atomically(folder / "study", study.canonical())
+            now = datetime.now(UTC)
+            rounds = study.training.rounds
+            standing = Standings(
+                name=name, digest=study.digest(), stage="approval", since=now, rounds=rounds, began=now
+            )
+            run = Run(folder, study, standing)
+            self._runs[name] = run
+            self._note(run)
+            self._drive(run)
+        return run.standing
+
+    def resume(self, name: str) -> Standings:
+        """Go on with a run that failed or was stopped, from its last complete round.
+
+        Raises:
+            StorageError: there is none of that name.
+            RoundError: it is complete, or being driven.
+        """
+        run = self._of(name)
+        with self._lock:
+            if run.standing.stage not in ("failed", "stopped"):
+                raise RoundError(f"the run {name!r} is {run.standing.stage}: there is nothing to go on with")
+            if run.thread:
+                run.thread.join()
+            run.stop.clear()
+            self._stage(run, "approval", said="")
+            self._drive(run)
+        return run.standing
+
+    def stop(self, name: str) -> Standings:
+        """Stop a run after the round that it is in; what is complete is kept.
+
+        Raises:
+            StorageError: there is none of that name.
+            RoundError: it is over.
+        """
+        run = self._of(name)
+        if run.standing.stage in OVER:
+            raise RoundError(f"the run {name!r} is {run.standing.stage} and cannot be stopped")
+        run.stop.set()
+        return run.standing
+
+    def standings(self) -> list[Standings]:
+        """Say how all runs stand, the oldest first."""
+        return sorted((run.standing for run in self._runs.values()), key=lambda standing: standing.began)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until no run is being driven."""
+        for run in list(self._runs.values()):
+            if run.thread:
+                run.thread.join(timeout)
+
+    def _of(self, name: str) -> Run:
+        if name not in self._runs:
+            known = ", ".join(sorted(self._runs)) or "there are none yet"
+            raise StorageError(f"there is no run {name!r}", do=f"The runs are: {known}.")
+        return self._runs[name]
+
+    def _drive(self, run: Run) -> None:
+        run.thread = threading.Thread(target=self._safely, args=(run,), name=f"run {run.standing.name}", daemon=True)
+        run.thread.start()
+
+    def _safely(self, run: Run) -> None:
+        try:
+            self._whole(run)
+        except WardroundError as error:
+            self._stage(run, "stopped" if run.stop.is_set() else "failed", said=str(error))
+        except Exception:
+            # A bug. It must not look like a run that takes long, nor end the other runs.
+            log.exception("the run %s was ended by a bug", run.standing.name)
+            self._stage(run, "failed", said="a bug in Wardround ended the run; the coordinator's log has it")
+
+    def _whole(self, run: Run) -> None:
+        study, exchange = run.study, self._open_exchange(run.standing.name)
+        roster = keys_of(study.roster)
+
+        def told(standing: Mapping[str, Standing]) -> None:
+            self._stage(run, "approval", hospitals=dict(standing))
+
+        approved = wait_for_approvals(study, exchange, roster.keys, told, run.stop)
+        self._stage(run, "preparing")
+        secure = run.folder / "secure"
+        consortium = Consortium(_run_name(secure), roster, FolderJournal(secure)) if study.aggregation.secure else None
+        checkpoint = run.folder / "checkpoint"
+        before = read_checkpoint(checkpoint, study.digest()) if checkpoint.exists() else None
+        final = before
+        if before is None or len(before.history) < study.training.rounds:
+            final = run_study(study, approved, self._watcher(run, approved.names), before, consortium)
+        assert final is not None  # noqa: S101  # a run has at least one round
+        write_model(run.folder / "model.safetensors", study, final.layout, final.parameters)
+        write_report(_results(run, final, approved.names), run.folder)
+        missing = _missing(final)
+        self._stage(run, "incomplete" if missing else "done", said=missing)
+
+    def _watcher(self, run: Run, names: frozenset[str]) -> Callable[[Event], None]:
+        def watch(event: Event) -> None:
+            match event:
+                case RoundBegins():
+                    self._stage(run, "training", hospitals=dict.fromkeys(sorted(names), "asked"))
+                case Answered(hospital=hospital):
+                    self._stage(run, "training", hospitals=run.standing.hospitals | {hospital: "answered"})
+                case RoundEnds(record=record, state=state):
+                    write_checkpoint(run.folder / "checkpoint", run.study.digest(), state)
+                    self._stage(run, "training", round=record.number)
+                    if run.stop.is_set() and record.number < run.study.training.rounds:
+                        raise RoundError(f"the run was stopped after round {record.number}")
+
+        return watch
+
+    def _stage(self, run: Run, stage: Stage, **changes: object) -> None:
+        since = run.standing.since if stage == run.standing.stage else datetime.now(UTC)
+        run.standing = run.standing.model_copy(update={"stage": stage, "since": since, **changes})
+        self._note(run)
+
+    def _note(self, run: Run) -> None:
+        write_atomically(run.folder / "run.json", run.standing.model_dump_json(indent=1).encode())
+        self._watch(run.standing)
+
+
+def _read(folder: Path) -> Run:
+    try:
+        standing = Standings.model_validate_json((folder / "run.json").read_bytes())
+        study = parse_canonical((folder / "study").read_bytes())
+    except (OSError, ValidationError, StudyError):
+        raise StorageError(
+            "what was kept of a run is damaged",
+            where=str(folder),
+            do="Restore it from your backup, or move the folder away; the other runs are not touched.",
+        ) from None
+    return Run(folder, study, standing)
+
+
+def _run_name(folder: Path) -> bytes:
+    path = folder / "run"
+    if not path.exists():
+        write_atomically(path, os.urandom(RUN_BYTES))
+    return path.read_bytes()
+
+
+def _missing(final: State) -> str:
+    """Say which hospitals were missing in which rounds, or nothing."""
+    rounds: dict[str, list[int]] = {}
+    for record in final.history:
+        for absent in record.absent:
+            rounds.setdefault(absent.hospital, []).append(record.number)
+    return "; ".join(
+        f"{name} was missing in {len(numbers)} of {len(final.history)} rounds (first in round {numbers[0]})"
+        for name, numbers in sorted(rounds.items())
+    )
+
+
+def _results(run: Run, final: State, names: frozenset[str]) -> Results:
+    missing = _missing(final)
+    return Results(
+        run=run.standing.name,
+        study=run.study,
+        study_digest=run.study.digest(),
+        seed=run.study.model.seed,
+        versions={package: importlib.metadata.version(package) for package in ("wardround", "flwr", "numpy")},
+        devices=(),
+        engine="deployment",
+        started=run.standing.began,
+        finished=datetime.now(UTC),
+        hospitals=tuple(HospitalRecord(name=name) for name in sorted(names)),
+        rounds=final.history,
+        notes=((f"Not every hospital was in every round: {missing}.",) if missing else ()),
+    )

@@ -1,0 +1,224 @@
+"""Runs of a coordinator that serves: several at once, stopped, resumed, taken up again after the process ended."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consortium import identity, roster
+from examples import STUDY, dataset
+from wardround_client.hospital import Hospital, build, join
+from wardround_client.secure_desk import Desk
+from wardround_common.errors import RoundError, StorageError, StudyError, WardroundError
+from wardround_common.messages import Failure, Parts
+from wardround_common.proposal import ProposeRequest, sign_approval
+from wardround_common.randomness import insecure_stream
+from wardround_common.roster import Listed
+from wardround_common.study import Study
+from wardround_server import approval
+from wardround_server.runs import Runs, Standings
+
+NAMES = "abc"
+ONE_BY_ONE = threading.Lock()  # hospitals of one process share a network
+
+
+def rostered(name: str = "test", rounds: int = 2, **aggregation: Any) -> Study:
+    tables: dict[str, Any] = {section: dict(keys) for section, keys in STUDY.items()}
+    tables["study"]["name"] = name
+    tables["training"]["rounds"] = rounds
+    tables["model"]["network"] = "tiny-cnn"
+    tables["aggregation"] |= {"secure": True} | aggregation
+    tables["roster"] = [Listed.of(one, identity(one).public).model_dump() for one in NAMES]
+    return Study.model_validate(tables)
+
+
+class Wards:
+    """Hospitals that approve everything, for any study, with what they keep on disk; ``fail`` is asked first."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.fail = lambda name, kind: False
+        self._open: dict[tuple[str, str], Hospital] = {}
+        self._studies: dict[str, Study] = {}
+
+    def hospitals(self) -> Sequence[str]:
+        return list(NAMES)
+
+    def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
+        for name, question in questions.items():
+            with ONE_BY_ONE:
+                answer = self._answer(name, kind, question)
+            yield name, answer
+
+    def _answer(self, name: str, kind: str, question: Parts) -> Parts | Failure:
+        if self.fail(name, kind):
+            return Failure("crashed")
+        if kind == "propose":
+            study = ProposeRequest.parse(question).study
+            self._studies[study.digest()] = study
+            return sign_approval(identity(name), study, name).parts()
+        study = self._studies[str(question.fields["study"])]
+        if (name, study.digest()) not in self._open:
+            folder = self.folder / study.study.name / name
+            desk = Desk(study, name, identity(name), roster(NAMES), folder, os.urandom)
+            at = join(study, dataset(ord(name)), insecure_stream(0, name), build(study), desk)
+            self._open[name, study.digest()] = at
+        try:
+            return self._open[name, study.digest()].answer(kind, question).parts()
+        except WardroundError as error:
+            return Failure(error.kind)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(approval, "ASK_AGAIN_S", 0.01)
+
+
+def begin(tmp_path: Path, wards: Wards | None = None, told: list[Standings] | None = None) -> Runs:
+    exchange = wards or Wards(tmp_path / "wards")
+    return Runs(tmp_path / "runs", lambda name: exchange, (told if told is not None else []).append)
+
+
+def test_a_run_goes_from_approval_to_model_and_report(tmp_path: Path) -> None:
+    told: list[Standings] = []
+    runs = begin(tmp_path, told=told)
+    assert runs.begin(rostered()).stage == "approval"
+    runs.wait()
+    (standing,) = runs.standings()
+    assert (standing.stage, standing.round, standing.said) == ("done", 2, "")
+    stages = list(dict.fromkeys(one.stage for one in told))
+    assert stages == ["approval", "preparing", "training", "done"]
+    assert {"model.safetensors", "report.html", "results.json"} <= {p.name for p in (tmp_path / "runs/test").iterdir()}
+
+
+def test_two_studies_run_at_once(tmp_path: Path) -> None:
+    runs = begin(tmp_path)
+    for name in ("one", "two"):
+        runs.begin(rostered(name))
+    runs.wait()
+    assert [(standing.name, standing.stage) for standing in runs.standings()] == [("one", "done"), ("two", "done")]
+
+
+def test_a_run_that_was_cut_off_goes_on_when_the_next_process_starts(tmp_path: Path) -> None:
+    whole = begin(tmp_path / "whole")
+    whole.begin(rostered(rounds=3))
+    whole.wait()
+    wards = Wards(tmp_path / "cut" / "wards")
+    runs = begin(tmp_path / "cut", wards)
+
+    class PowerCut(BaseException):
+        pass
+
+    def cut(name: str, kind: str) -> bool:
+        done = runs.standings()[0].round
+        if done == 2 and kind == "train":
+            raise PowerCut
+        return False
+
+    wards.fail = cut
+    threading.excepthook, before = (lambda args: None), threading.excepthook
+    try:
+        runs.begin(rostered(rounds=3))
+        runs.wait()
+    finally:
+        threading.excepthook = before
+    again = begin(tmp_path / "cut", Wards(tmp_path / "cut" / "wards"))
+    again.go_on()
+    again.wait()
+    assert [(standing.stage, standing.round) for standing in again.standings()] == [("done", 3)]
+    model = Path("runs/test/model.safetensors")
+    assert (tmp_path / "cut" / model).read_bytes() == (tmp_path / "whole" / model).read_bytes()
+
+
+def test_a_run_that_was_stopped_keeps_its_rounds_and_is_gone_on_with(tmp_path: Path) -> None:
+    wards = Wards(tmp_path / "wards")
+    runs = begin(tmp_path, wards)
+
+    def stop(name: str, kind: str) -> bool:
+        if kind == "train" and runs.standings()[0].round == 0:
+            runs.stop("test")
+        return False
+
+    wards.fail = stop
+    runs.begin(rostered())
+    runs.wait()
+    (standing,) = runs.standings()
+    assert (standing.stage, standing.round) == ("stopped", 1)
+    assert "stopped after round 1" in standing.said
+    runs.resume("test")
+    runs.wait()
+    assert runs.standings()[0].stage == "done"
+    with pytest.raises(RoundError, match="is done: there is nothing to go on with"):
+        runs.resume("test")
+    with pytest.raises(RoundError, match="is done and cannot be stopped"):
+        runs.stop("test")
+
+
+def test_a_run_on_a_silent_subset_is_no_success_and_says_who_was_missing_when(tmp_path: Path) -> None:
+    wards = Wards(tmp_path / "wards")
+    wards.fail = lambda name, kind: name == "b" and kind in ("train", "evaluate")
+    runs = begin(tmp_path, wards)
+    runs.begin(rostered())
+    runs.wait()
+    (standing,) = runs.standings()
+    assert standing.stage == "incomplete"
+    assert standing.said == "b was missing in 2 of 2 rounds (first in round 1)"
+
+
+def test_a_run_with_too_few_hospitals_fails_with_the_reason_and_can_be_resumed(tmp_path: Path) -> None:
+    wards = Wards(tmp_path / "wards")
+    wards.fail = lambda name, kind: name != "a" and kind == "train"
+    runs = begin(tmp_path, wards)
+    runs.begin(rostered())
+    runs.wait()
+    (standing,) = runs.standings()
+    assert standing.stage == "failed"
+    assert "b (crashed)" in standing.said
+    wards.fail = lambda name, kind: False
+    runs.resume("test")
+    runs.wait()
+    assert runs.standings()[0].stage == "done"
+
+
+def test_a_bug_in_a_run_is_seen_as_one_and_leaves_the_other_runs_alone(tmp_path: Path) -> None:
+    wards = Wards(tmp_path / "wards")
+
+    def broken(name: str, kind: str) -> bool:
+        if threading.current_thread().name == "run one" and kind == "train":
+            raise ZeroDivisionError
+        return False
+
+    wards.fail = broken
+    runs = begin(tmp_path, wards)
+    for name in ("one", "two"):
+        runs.begin(rostered(name, rounds=1))
+    runs.wait()
+    assert [standing.stage for standing in runs.standings()] == ["failed", "done"]
+    assert "a bug in Wardround" in runs.standings()[0].said
+
+
+def test_a_draft_and_a_name_that_is_taken_are_refused(tmp_path: Path) -> None:
+    runs = begin(tmp_path)
+    draft = rostered().model_copy(update={"roster": ()})
+    with pytest.raises(StudyError, match="a draft"):
+        runs.begin(draft)
+    runs.begin(rostered())
+    with pytest.raises(StorageError, match="a run called 'test' already"):
+        runs.begin(rostered(rounds=5))
+    with pytest.raises(StorageError, match="there is no run 'other'"):
+        runs.stop("other")
+    runs.wait()
+
+
+def test_a_damaged_run_is_named_and_nothing_is_guessed(tmp_path: Path) -> None:
+    runs = begin(tmp_path)
+    runs.begin(rostered())
+    runs.wait()
+    (tmp_path / "runs/test/run.json").write_text("{")
+    with pytest.raises(StorageError, match="what was kept of a run is damaged"):
+        begin(tmp_path).go_on()

@@ -15,7 +15,7 @@ WITH_BENCH := .venv/.with-bench
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install demo lint test test-slow pre-commit clean needs-data \
-	bench-simulation bench-secagg bench-brain-mri bench-chest-xray bench-scan dicom-zoo
+	bench-simulation bench-secagg bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ $(WITH_BENCH): $(INSTALLED)
 bench-secagg: $(WITH_BENCH) ## secure aggregation: masks beside Flower's and TenSEAL, a hospital, the coordinator; DATA=DIR: also AUROC
 	$(BIN)/python benchmarks/secagg.py $(if $(DATA),"$(DATA)")
 	$(BIN)/python benchmarks/he.py
+
+audit-privacy: $(INSTALLED) ## a canary audit: a lower bound on epsilon, for an honest claim and a false one
+	$(BIN)/python benchmarks/audit_privacy.py
 
 bench-brain-mri: needs-data $(INSTALLED) ## federated, pooled and alone on the brain MRI hospitals (DATA=DIR)
 	$(BIN)/python benchmarks/brain_mri.py "$(DATA)"

@@ -1,9 +1,9 @@
 """Does the training keep to the epsilon that it claims? A canary audit in one run, on made-up patients.
 
-Run with ``make audit-privacy``. Other settings (``--epsilon``, ``--canaries``, ``--batch``, ``--rounds``, ``--seed``) give
-figures that are printed and not kept. The training is the hospital's own DP-SGD; the auditor reads each step's noisy
-sum and chooses the parameters. Each lower bound holds with 95 % confidence; the second one is of another run, with its
-own coins and noise, whose stated claim is a tenth of what was trained with: it must exceed that.
+Run with ``make audit-privacy``. With other settings (``--epsilon``, ``--canaries``, ``--batch``, ``--rounds``,
+``--seed``) the figures are printed and not kept. The training is the hospital's own DP-SGD; the auditor reads each
+step's noisy sum and chooses the parameters. Each lower bound holds with 95 % confidence; the second one is of another
+run, with its own coins and noise, whose stated claim is a tenth of what was trained with: it must exceed that.
 """
 
 from __future__ import annotations

@@ -1,0 +1,139 @@
+"""``wardround evidence``, as a person types it: RUN makes a pack, ``verify`` checks one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from typer.core import TyperGroup
+
+console = Console(stderr=True)
+
+
+class _MakesByDefault(TyperGroup):
+    """``wardround evidence RUN`` is short for ``wardround evidence make RUN``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["make", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_MakesByDefault,
+    add_completion=False,
+    no_args_is_help=True,
+    help="The evidence pack of a released model: 'wardround evidence RUN' makes it, 'verify' checks it.",
+)
+
+
+@app.command()
+def make(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.", show_default=False)],
+    hospitals: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The run's folder of hospitals, for membership inference; RUN/hospitals when left out and there.",
+            show_default=False,
+        ),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the run kept prepared images.", show_default=False),
+    ] = None,
+    labels: Annotated[
+        str, typer.Option(metavar="FILE", help="Name of the label file in each hospital's folder.", show_default=False)
+    ] = "",
+    label_attribute: Annotated[
+        str, typer.Option(metavar="KEYWORD", help="DICOM attribute that holds the label.", show_default=False)
+    ] = "",
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="As for the run: take files although the identity check found this.", show_default=False),
+    ] = None,
+    shadows: Annotated[
+        int, typer.Option(min=0, max=1000, help="Shadow federations for membership inference, each as long as the run.")
+    ] = 8,
+    canaries: Annotated[int, typer.Option(min=20, max=20_000, help="Canaries of the audit.")] = 2000,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that train; one a core when left out.", show_default=False)
+    ] = None,
+) -> None:
+    """Attack a finished run and write its evidence pack: RUN/evidence/evidence.json and evidence.html."""
+    from wardround_simulation.evidence.finished_run import read_run
+    from wardround_simulation.evidence.make import FOLDER, Wanted, make_evidence
+    from wardround_simulation.places import Places, sites_in
+    from wardround_simulation.workers import start_workers
+
+    finished = read_run(run)
+    if hospitals is None and (run / "hospitals").is_dir():
+        hospitals, state = run / "hospitals", state or (run / "state" if (run / "state").is_dir() else None)
+    places = Places(labels or None, label_attribute or None, frozenset(allow or ()), state)
+    wanted = Wanted(None if hospitals is None else sites_in(hospitals, places), shadows, canaries)
+    crew = start_workers(workers or len(os.sched_getaffinity(0)))
+    try:
+        with _Display() as show:
+            evidence = make_evidence(finished, wanted, crew, show)
+    finally:
+        crew.close()
+    out = Console()
+    found, members = evidence.attacks.canaries, evidence.attacks.membership
+    if found:
+        out.print(f"Canary audit: ε is at least {found.epsilon_at_least:.2f}; claimed is {found.claimed_epsilon:.2f}.")
+    if members and members.auroc.value is not None:
+        out.print(f"Membership inference: AUROC {members.auroc.value:.3f}; 0.5 is guessing.")
+    for words in evidence.attacks.not_done:
+        out.print(f"Not done. {words}")
+    out.print(f"Evidence: {run / FOLDER / 'evidence.html'}", soft_wrap=True)
+
+
+@app.command()
+def verify(
+    place: Annotated[
+        Path, typer.Argument(metavar="FOLDER|FILE", help="An evidence pack or its evidence.json.", show_default=False)
+    ],
+) -> None:
+    """Compute the digests of an evidence pack again; it is not signed."""
+    from wardround_simulation.evidence.verify import verify as check
+
+    found = check(place)
+    Console().print(
+        f"{found.files} files are those that the evidence of “{found.evidence.run}” speaks of; study digest "
+        f"{found.evidence.study_digest}. The pack is not signed.",
+        soft_wrap=True,
+    )
+
+
+class _Display:
+    """Shows how far the attacks are: bars on a terminal, else one line an attack."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, TaskID] = {}
+        self._bars = Progress(
+            TextColumn("{task.description:<20}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> _Display:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, attack: str, done: int, total: int) -> None:
+        if attack not in self._tasks:
+            self._tasks[attack] = self._bars.add_task(attack, total=total)
+            if not console.is_terminal:
+                console.print(f"{attack}, {total} steps")
+        self._bars.update(self._tasks[attack], completed=done)

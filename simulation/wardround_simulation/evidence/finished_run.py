@@ -1,0 +1,128 @@
+"""A finished run, read back and checked: what an evidence pack is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from wardround_client import networks
+from wardround_common.errors import ModelError, StorageError
+from wardround_common.parameters import Layout, Vector
+from wardround_common.results import Results
+from wardround_common.study import read_study
+from wardround_server.checkpoint import read_checkpoint
+
+MODEL = "model.safetensors"
+FILES = (MODEL, "study.toml", "results.json", "run.json", "report.html")
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run's folder whose parts fit each other."""
+
+    folder: Path
+    results: Results
+    fingerprints: dict[str, str]
+    """By hospital, of its data."""
+    model: Vector = field(repr=False)
+
+
+def read_run(folder: Path) -> FinishedRun:
+    """Read a run's folder.
+
+    Raises:
+        StorageError: there is no run, it is not finished, or its files are of different runs.
+        ModelError: the model is not the one that the run made.
+    """
+    if not (folder / "run.json").is_file():
+        raise StorageError(
+            "there is no run here", where=str(folder), do="Name the folder that 'wardround simulate' wrote."
+        )
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise StorageError(
+            f"the run is not finished: there is no {missing[0]}",
+            where=str(folder),
+            do="Finish it with 'wardround simulate … --resume'.",
+        )
+    results = Results.from_json(_text(folder / "results.json"), where=str(folder / "results.json"))
+    run = _facts(folder / "run.json")
+    digests = {
+        "study.toml": read_study(folder / "study.toml").digest(),
+        "run.json": run[0],
+    }
+    for name, digest in digests.items():
+        if digest != results.study_digest:
+            raise StorageError(
+                "this is of another study than results.json: the study digest differs",
+                where=str(folder / name),
+                do="Put back the file that the run wrote, or run the study again.",
+            )
+    if set(run[1]) != {hospital.name for hospital in results.hospitals}:
+        raise StorageError("results.json has other hospitals than run.json", where=str(folder))
+    return FinishedRun(folder, results, run[1], _read_model(folder, results))
+
+
+def digest_of(path: Path) -> str:
+    """Give a file's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise StorageError("the file cannot be read", where=str(path)) from None
+
+
+def _facts(path: Path) -> tuple[str, dict[str, str]]:
+    """Give the study digest and the hospitals' fingerprints of ``run.json``."""
+    try:
+        facts = json.loads(_text(path))
+        return str(facts["study"]), {str(name): str(print_) for name, print_ in facts["hospitals"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise StorageError("this is not what a run wrote", where=str(path)) from None
+
+
+def _read_model(folder: Path, results: Results) -> Vector:
+    path = folder / MODEL
+    content = path.read_bytes()
+    try:
+        tensors = load(content)
+        size = int.from_bytes(content[:8], "little")
+        about = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["wardround"])
+    except (SafetensorError, ValueError, KeyError, TypeError):
+        raise ModelError("this is no model of Wardround", where=str(path), do="Run the study again.") from None
+    if about.get("study_digest") != results.study_digest:
+        raise ModelError(
+            "the model is of another study than the run: the study digest in its header differs",
+            where=str(path),
+            do="Put back the model that the run wrote, or run the study again.",
+        )
+    layout = networks.layout_of(networks.build(results.study))
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if shapes != dict(zip(layout.names, layout.shapes, strict=True)):
+        raise ModelError("the model is not of the study's network", where=str(path), do="Run the study again.")
+    vector = np.concatenate([tensors[name].reshape(-1) for name in layout.names]).astype(np.float32)
+    _check_against_checkpoint(folder, results, layout, vector)
+    return vector
+
+
+def _check_against_checkpoint(folder: Path, results: Results, layout: Layout, model: Vector) -> None:
+    path = folder / "checkpoint"
+    if not path.exists():
+        return
+    last = read_checkpoint(path, results.study_digest)
+    if last.layout.names != layout.names or not np.array_equal(last.parameters, model):
+        raise ModelError(
+            "the model is not the one that the last round of the run made",
+            where=str(folder / MODEL),
+            do="Put back the model that the run wrote, or finish the run with 'wardround simulate … --resume'.",
+        )

@@ -1,0 +1,216 @@
+"""The evidence pack as one page: no script, no request, in the look of the run's report."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from wardround_common.metrics import Estimate
+from wardround_common.results import ALL
+from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, in_style, panel, picture
+from wardround_server.report.tables.table import Table, table
+from wardround_server.report.words import NAMES, count, interval, number, size, small
+from wardround_simulation.evidence.record import METRICS, Evidence, InversionFinding, MembershipFinding
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNumber:
+    """One number that a reader should take home."""
+
+    label: str
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture of the inversion, and what is said below it."""
+
+    source: str
+    title: str
+    detail: str
+
+
+def render(evidence: Evidence, pictures: Mapping[str, bytes]) -> str:
+    """Give the page as one HTML document; ``pictures`` are the PNG files by the names that the pack gives them."""
+    environment = Environment(
+        loader=PackageLoader("wardround_simulation.evidence", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    styles = Environment(loader=PackageLoader("wardround_server.report", "."), autoescape=True)
+    css = styles.loader.get_source(styles, "page.css")[0] if styles.loader else ""
+    members = evidence.attacks.membership
+    return environment.get_template("page.html").render(
+        evidence=evidence,
+        css=Markup(css),  # noqa: S704 (our own file)
+        summary=_summary(evidence),
+        numbers=_key_numbers(evidence),
+        canaries=_canary_table(evidence),
+        members=_member_table(members) if members else None,
+        roc=_roc(members) if members else None,
+        shown=_shown(evidence, pictures),
+        costs=_costs(evidence),
+        quality=_quality(evidence),
+        files=_files(evidence),
+    )
+
+
+def _summary(evidence: Evidence) -> list[str]:
+    patients = sum(hospital.patients for hospital in evidence.hospitals)
+    said = [
+        f"This is what goes with the model of the run “{evidence.run}”: {count(len(evidence.hospitals), 'hospital')} "
+        f"trained it in {count(evidence.rounds, 'round')} on {count(patients, 'patient')}. It says what was planned to "
+        "be spent of the patients’ privacy, and how attacks on the code, on the model and on an update went."
+    ]
+    canary, members = evidence.attacks.canaries, evidence.attacks.membership
+    if canary:
+        held = (
+            "The claim held against the audit, which is no proof that it is right."
+            if canary.holds
+            else "The claim is broken: the training spends more than it says. Do not release this model."
+        )
+        said.append(
+            f"The accountant claims ε ≤ {canary.claimed_epsilon:.2f}; the canary audit shows that the training code "
+            f"spends at least {canary.epsilon_at_least:.2f} with these settings. {held}"
+        )
+    if members and members.auroc.value is not None and members.auroc.low is not None:
+        told = "tells" if members.auroc.low > 0.5 else "does not tell"
+        said.append(
+            f"With {members.shadows} shadow models the likelihood-ratio attack {told} the patients who were trained on "
+            f"from the others better than chance: its AUROC is {number(members.auroc.value)} "
+            f"({interval(members.auroc)}; 0.5 is guessing)."
+        )
+    return said
+
+
+def _key_numbers(evidence: Evidence) -> list[KeyNumber]:
+    attacks, made = evidence.attacks, list[KeyNumber]()
+    planned = [h.planned for h in evidence.hospitals if h.planned is not None]
+    if planned:
+        most = max(planned, key=lambda p: p.epsilon)
+        made.append(KeyNumber("Planned ε, at most", number(most.epsilon, 2), f"at δ = {small(most.delta)}"))
+    else:
+        made.append(KeyNumber("Planned ε", "no limit", "no differential privacy"))
+    if attacks.canaries:
+        detail = f"{attacks.canaries.confidence:.0%} confidence"
+        made.append(KeyNumber("Canary audit: ε at least", number(attacks.canaries.epsilon_at_least, 2), detail))
+    if attacks.membership:
+        made.append(
+            KeyNumber("Membership AUROC", number(attacks.membership.auroc.value), interval(attacks.membership.auroc))
+        )
+        caught = attacks.membership.caught
+        made.append(KeyNumber("Members found", _percent(caught.value), "at 1 % false alarms"))
+    whole = evidence.metrics.get(ALL) or next(iter(evidence.metrics.values()), None)
+    if whole:
+        made.append(KeyNumber("The model’s AUROC", number(whole["auroc"].value), interval(whole["auroc"])))
+    return made
+
+
+def _canary_table(evidence: Evidence) -> Table | None:
+    found = evidence.attacks.canaries
+    if found is None:
+        return None
+    rows = [
+        ("Claimed by the accountant", f"ε ≤ {found.claimed_epsilon:.3f} at δ = {small(found.delta)}"),
+        ("Shown by the audit", f"ε ≥ {found.epsilon_at_least:.3f} with {found.confidence:.0%} confidence"),
+        (
+            "Settings of",
+            f"{found.hospital}: {count(found.steps, 'step')}, noise multiplier {found.noise_multiplier:.3f}",
+        ),
+        ("Noise that the auditor measured", f"{found.noise_found:.3f}"),
+        ("Guesses", f"{found.right:,} of {found.guesses:,} right, about {found.canaries:,} canaries"),
+    ]
+    return table("Canary audit", ("", ""), rows, "plain")
+
+
+def _member_table(found: MembershipFinding) -> Table:
+    rows = [
+        ("AUROC", f"{number(found.auroc.value)} ({interval(found.auroc, 3)})"),
+        ("Members found at 1 % false alarms", f"{_percent(found.caught.value)} ({_percents(found.caught)})"),
+        ("Patients", f"{found.members:,} members, {found.others:,} others"),
+        ("Shadow federations", f"{found.shadows}"),
+    ]
+    return table("Membership inference, 95 % intervals over patients", ("", ""), rows, "plain")
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _percents(estimate: Estimate) -> str:
+    return f"{_percent(estimate.low)} to {_percent(estimate.high)}"
+
+
+def _roc(found: MembershipFinding) -> Picture:
+    with in_style():
+        figure, axes = panel()
+        axes.plot(found.roc.x, found.roc.x, color=RULE, linewidth=1, linestyle=(0, (3, 2)))
+        axes.plot(found.roc.x, found.roc.y, color=SERIES[0])
+        axes.axvline(0.01, color=INK, linewidth=0.6, linestyle=(0, (1, 2)))
+        least = 1 / found.others
+        axes.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1.05))
+        axes.set(xlabel="others taken for members", ylabel="members found", title="Membership inference")
+        return picture(
+            figure,
+            "membership",
+            alt="Fraction of members found against the fraction of others taken for members, both logarithmic",
+            caption="Solid: the attack. Dashed: guessing. Dotted: 1 % false alarms. Both axes are logarithmic.",
+        )
+
+
+def _shown(evidence: Evidence, pictures: Mapping[str, bytes]) -> list[Shown]:
+    attacks = evidence.attacks
+    first = Shown(_data(pictures[attacks.original]), "The image", "made up; 32 × 32 pixels")
+    return [first, *(_shown_inversion(found, pictures) for found in attacks.inversions)]
+
+
+def _shown_inversion(found: InversionFinding, pictures: Mapping[str, bytes]) -> Shown:
+    detail = f"PSNR {found.psnr_db:.1f} dB, SSIM {found.ssim:.2f}"
+    return Shown(_data(pictures[found.picture]), f"From {found.seen}", detail)
+
+
+def _data(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _costs(evidence: Evidence) -> Table:
+    rows: list[Sequence[str]] = []
+    for hospital in evidence.hospitals:
+        planned = hospital.planned
+        rows.append(
+            (
+                hospital.name,
+                f"{hospital.patients:,}",
+                f"{hospital.images:,}",
+                "no limit" if planned is None else f"{planned.epsilon:.3f}",
+                "–" if planned is None else f"{planned.noise_multiplier:.3f}",
+                "–" if planned is None else f"{planned.sampling_rate:.3f}",
+                "–" if planned is None else f"{planned.steps:,}",
+                hospital.data[:12],
+            )
+        )
+    head = ("", "training patients", "images", "planned ε", "noise multiplier", "sampling rate", "steps", "data")
+    return table(
+        "By hospital. Data: the first 12 digits of the fingerprint of images, labels and split.", head, rows, "numbers"
+    )
+
+
+def _quality(evidence: Evidence) -> Table | None:
+    rows = [
+        (site, *(f"{number(metrics[name].value)} ({interval(metrics[name])})" for name in METRICS))
+        for site, metrics in evidence.metrics.items()
+    ]
+    if not rows:
+        return None
+    return table("On test patients, with 95 % intervals", ("", *(NAMES[name] for name in METRICS)), rows, "numbers")
+
+
+def _files(evidence: Evidence) -> Table:
+    rows = [(file.path, size(file.bytes), file.sha256) for file in evidence.files]
+    return table("'wardround evidence verify' computes these again.", ("", "size", "SHA-256"), rows, "files")

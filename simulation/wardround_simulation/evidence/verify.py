@@ -1,0 +1,64 @@
+"""Checking an evidence pack: every file that it names is there and is what it was, and the model is of its study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardround_common.errors import StorageError
+from wardround_simulation.evidence.finished_run import digest_of
+from wardround_simulation.evidence.record import Evidence
+
+NAME = "evidence.json"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A pack whose files are what they were when it was made."""
+
+    evidence: Evidence
+    files: int
+
+
+def verify(place: Path) -> Verified:
+    """Check a pack, named by its folder, its run's folder or its ``evidence.json``.
+
+    It is not signed: this finds a file that was changed or mixed up, not a pack that was made up.
+
+    Raises:
+        StorageError: there is no pack, a file is missing, or one has changed.
+    """
+    path = _find(place)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise StorageError("the file cannot be read", where=str(path)) from None
+    evidence = Evidence.from_json(text, where=str(path))
+    if evidence.study.digest() != evidence.study_digest:
+        raise StorageError("the study in the pack does not have the digest that the pack states", where=str(path))
+    for file in evidence.files:
+        named = path.parent / file.path
+        if not named.is_file():
+            raise StorageError(
+                "a file that the pack speaks of is not there",
+                where=str(named),
+                do="Keep the folder 'evidence' within the folder of its run.",
+            )
+        if named.stat().st_size != file.bytes or digest_of(named) != file.sha256:
+            raise StorageError(
+                "the file is not the one that the pack speaks of: its SHA-256 differs",
+                where=str(named),
+                do="Put back the file of that time, or make the pack anew with 'wardround evidence'.",
+            )
+    return Verified(evidence, len(evidence.files))
+
+
+def _find(place: Path) -> Path:
+    for path in (place, place / NAME, place / "evidence" / NAME):
+        if path.is_file():
+            return path
+    raise StorageError(
+        "there is no evidence pack here",
+        where=str(place),
+        do="Name the folder that 'wardround evidence RUN' wrote, or its evidence.json.",
+    )

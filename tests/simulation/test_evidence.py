@@ -1,0 +1,176 @@
+"""The evidence pack: it says what was found, names files by digest, and refuses a run whose parts do not fit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+from test_run import phantom_study
+from test_run import run as simulate
+from typer.testing import CliRunner
+
+from examples import DP
+from wardround_common.errors import DataError, ModelError, StorageError, WardroundError
+from wardround_common.parameters import Layout
+from wardround_common.results import Results
+from wardround_common.study import Study
+from wardround_server.model_file import write_model
+from wardround_simulation.evidence.cli import app
+from wardround_simulation.evidence.finished_run import digest_of, read_run
+from wardround_simulation.evidence.make import Wanted, make_evidence
+from wardround_simulation.evidence.record import Evidence
+from wardround_simulation.evidence.verify import verify
+from wardround_simulation.federation import Site
+from wardround_simulation.places import Places, sites_in
+from wardround_simulation.workers import InThisProcess
+
+Places_ = tuple[Path, tuple[Site, ...]]
+
+
+def tiny(**sections: dict[str, object]) -> Study:
+    return phantom_study(training={"rounds": 1}, model={"network": "tiny-cnn"}, **sections)
+
+
+def made(run: Path, sites: tuple[Site, ...] | None, shadows: int = 4) -> Evidence:
+    wanted = Wanted(sites, shadows, canaries=100, iterations=2)
+    return make_evidence(read_run(run), wanted, InThisProcess(), lambda attack, done, of: None)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, hospitals: Path, state: Path) -> Places_:
+    """Give a finished run with its pack, and its hospitals; tests copy it before they break it."""
+    folder = tmp_path_factory.mktemp("evidence") / "run <b>"
+    simulate(tiny(privacy=DP), hospitals, state, folder)
+    sites = sites_in(hospitals, Places(None, None, frozenset(), state))
+    made(folder, sites)
+    return folder, sites
+
+
+@pytest.fixture
+def copied(finished: Places_, tmp_path: Path) -> Path:
+    """Give a copy of the finished run."""
+    return Path(shutil.copytree(finished[0], tmp_path / "run"))
+
+
+def test_a_pack_says_what_was_planned_found_and_left_out(finished: Places_) -> None:
+    folder, _ = finished
+    evidence = Evidence.from_json((folder / "evidence" / "evidence.json").read_text(), where="here")
+    results = Results.from_json((folder / "results.json").read_text())
+    assert evidence.study_digest == results.study_digest
+    assert {h.name: h.planned for h in evidence.hospitals} == {h.name: h.privacy for h in results.hospitals}
+    fingerprints = json.loads((folder / "run.json").read_text())["hospitals"]
+    assert {h.name: h.data for h in evidence.hospitals} == fingerprints
+    canary, members = evidence.attacks.canaries, evidence.attacks.membership
+    assert canary is not None
+    assert members is not None
+    assert canary.claimed_epsilon == max(h.privacy.epsilon for h in results.hospitals if h.privacy)
+    assert canary.epsilon_at_least < canary.claimed_epsilon
+    assert canary.noise_found == pytest.approx(canary.noise_multiplier, rel=0.2)
+    assert (members.members, members.others, members.shadows) == (36, 24, 4)
+    assert members.roc.x[-1] == members.roc.y[-1] == 1
+    assert len(evidence.attacks.inversions) == 5
+    assert evidence.attacks.not_done == ()
+
+
+def test_a_pack_names_every_file_by_its_digest_and_verifies(finished: Places_) -> None:
+    folder, _ = finished
+    checked = verify(folder)
+    assert {file.path for file in checked.evidence.files} >= {"../model.safetensors", "pictures/original.png"}
+    model = next(file for file in checked.evidence.files if file.path == "../model.safetensors")
+    assert model.sha256 == digest_of(folder / "model.safetensors")
+    assert verify(folder / "evidence") == verify(folder / "evidence" / "evidence.json") == checked
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "results.json", "study.toml", "evidence/pictures/original.png"])
+def test_a_file_that_changed_or_went_is_found(copied: Path, name: str) -> None:
+    content = bytearray((copied / name).read_bytes())
+    content[-3] ^= 1
+    (copied / name).write_bytes(content)
+    with pytest.raises(StorageError, match="SHA-256 differs"):
+        verify(copied)
+    (copied / name).unlink()
+    with pytest.raises(StorageError, match="is not there"):
+        verify(copied)
+
+
+def test_a_pack_whose_study_was_edited_is_found(copied: Path) -> None:
+    pack = copied / "evidence" / "evidence.json"
+    pack.write_text(pack.read_text().replace('"epsilon": 8.0', '"epsilon": 1.0', 1))
+    with pytest.raises(StorageError, match="does not have the digest"):
+        verify(pack)
+    pack.write_text("{}")
+    with pytest.raises(StorageError, match="no evidence pack"):
+        verify(pack)
+
+
+def test_the_page_stands_alone_and_follows_no_markup_of_others(finished: Places_) -> None:
+    page = (finished[0] / "evidence" / "evidence.html").read_text()
+    assert "run &lt;b&gt;" in page
+    assert "run <b>" not in page
+    assert "<script" not in page
+    assert page.count("<img") == page.count('src="data:image/png;base64,') == 6
+    assert "http" not in page.replace('xmlns="http://www.w3.org/2000/svg"', "").replace(
+        'xmlns:xlink="http://www.w3.org/1999/xlink"', ""
+    ).replace('http-equiv="Content-Security-Policy"', "")
+
+
+def test_without_epsilon_and_images_the_pack_says_what_it_lacks(hospitals: Path, state: Path, tmp_path: Path) -> None:
+    simulate(tiny(), hospitals, state, tmp_path / "run")
+    evidence = made(tmp_path / "run", None)
+    assert evidence.attacks.canaries is None
+    assert evidence.attacks.membership is None
+    assert [words.split(":")[0] for words in evidence.attacks.not_done] == ["Canary audit", "Membership inference"]
+    assert not any("noise" in found.seen for found in evidence.attacks.inversions)
+
+
+def test_hospitals_that_are_not_the_runs_are_refused(
+    finished: Places_, copied: Path, hospitals: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="hospital-a, hospital-b, hospital-c, and here are hospital-a"):
+        made(copied, finished[1][:1])
+    changed = Path(shutil.copytree(hospitals, tmp_path / "changed"))
+    labels = changed / "hospital-b" / "labels.csv"
+    labels.write_text(labels.read_text().replace("finding", "x").replace("normal", "finding").replace("x", "normal"))
+    sites = sites_in(changed, Places(None, None, frozenset(), tmp_path / "state"))
+    with pytest.raises(DataError, match="images or labels of hospital-b have changed"):
+        made(copied, sites)
+
+
+def refusal(*arguments: str | Path) -> WardroundError:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert isinstance(result.exception, WardroundError), result.output
+    return result.exception
+
+
+def test_what_is_no_finished_run_is_refused(copied: Path, tmp_path: Path) -> None:
+    assert "no run here" in str(refusal(tmp_path / "nowhere"))
+    assert "no evidence pack here" in str(refusal("verify", tmp_path / "nowhere"))
+    (copied / "results.json").unlink()
+    error = refusal("make", copied)
+    assert "not finished: there is no results.json" in str(error)
+    assert "--resume" in error.do
+
+
+def test_a_model_that_is_not_the_runs_is_refused(copied: Path) -> None:
+    results = Results.from_json((copied / "results.json").read_text())
+    path = copied / "model.safetensors"
+    tensors = load_file(path)
+    layout = Layout(tuple(tensors), tuple(tensor.shape for tensor in tensors.values()))
+    vector = read_run(copied).model
+    write_model(path, results.study, layout, vector + 1)
+    error = refusal(copied)
+    assert isinstance(error, ModelError)
+    assert "not the one that the last round" in str(error)
+    write_model(path, tiny(), layout, vector)
+    assert "of another study" in str(refusal(copied))
+    path.write_bytes(b"not a model")
+    assert "no model of Wardround" in str(refusal(copied))
+
+
+def test_study_and_run_of_another_study_are_refused(copied: Path) -> None:
+    study = copied / "study.toml"
+    study.write_text(study.read_text().replace("epsilon = 8.0", "epsilon = 7.0"))
+    assert "the study digest differs" in str(refusal(copied))

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
-import torch
+from numpy.typing import NDArray
 from scipy.stats import binom
 
 from examples import study
-from wardround_client import training
+from wardround_client.dataset import Examples
 from wardround_client.training import PrivacyPlan, plan_privacy
 from wardround_common.errors import PrivacyError
 from wardround_common.randomness import Stream, insecure_stream
@@ -106,13 +106,11 @@ def test_training_with_too_little_noise_is_caught(monkeypatch: pytest.MonkeyPatc
     assert found.epsilon_at_least > claimed
 
 
-def test_clipping_images_where_patients_are_meant_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = training._clipped_sums
+def test_protecting_images_where_patients_are_meant_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_image(self: Examples) -> list[NDArray[np.int64]]:
+        return list(np.arange(len(self.labels)).reshape(-1, 1))
 
-    def by_image(weights: list[torch.nn.Parameter], images_of: list[int], clip_norm: float) -> list[torch.Tensor]:
-        return honest(weights, [1] * sum(images_of), clip_norm)
-
-    monkeypatch.setattr(training, "_clipped_sums", by_image)
+    monkeypatch.setattr(Examples, "places_by_patient", by_image)
     found, claimed = audited(1.0, images=6)
     assert found.epsilon_at_least > claimed
 

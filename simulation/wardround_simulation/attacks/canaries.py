@@ -25,7 +25,7 @@ from wardround_client.dataset import Examples
 from wardround_client.training import PrivacyPlan, train
 from wardround_common.errors import PrivacyError
 from wardround_common.randomness import Stream
-from wardround_common.study import DpSgd, Study
+from wardround_common.study import DpSgd, NoPrivacy, Study
 from wardround_simulation.attacks.bound import epsilon_at_least
 
 Floats = NDArray[np.float64]
@@ -66,8 +66,10 @@ def audit(
     Raises:
         PrivacyError: the study has no differential privacy, or delta is too large to be audited.
     """
-    if not isinstance(study.privacy, DpSgd):
+    if isinstance(study.privacy, NoPrivacy):
         raise PrivacyError("there is no epsilon to audit: the study's mechanism is 'none'")
+    if type(study.privacy) is not DpSgd:
+        raise PrivacyError("this audit reads steps with noise of their own, and the study has none: only a sum has it")
     clip = study.privacy.clip_norm
     took_part = auditor.child("coins").uniform(canaries) < 0.5
     along, beside = _watch_training(study, study.privacy, plan, steps, took_part, hospital, watch)

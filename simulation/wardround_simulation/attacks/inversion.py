@@ -32,7 +32,7 @@ from wardround_common.secagg.exchange import Masked
 from wardround_common.secagg.identity import Identity, Roster
 from wardround_common.secagg.terms import Member, Terms
 from wardround_common.secagg.thresholds import default_threshold
-from wardround_common.study import Aggregation, NoPrivacy, Study
+from wardround_common.study import Aggregation, DpSgd, NoPrivacy, Study
 from wardround_simulation.phantoms.anatomy import draw_patient, render
 
 Image = NDArray[np.float64]
@@ -73,16 +73,16 @@ def attack(
 ) -> InversionReport:
     """Attack one update: bare, with the study's noise, masked, and as the sum over hospitals.
 
-    Without a plan the noise is left out. A study's own network is attacked too where it is one of ``ATTACKED``, bare,
-    at the same 32 × 32 pixels. ``stream`` makes patients, noise and keys; ``watch`` is told how many of the attacks are
-    done and how many there are.
+    Without a plan, or where only a sum has enough noise, the noise is left out. A study's own network is attacked too
+    where it is one of ``ATTACKED``, bare, at the same 32 × 32 pixels. ``stream`` makes patients, noise and keys;
+    ``watch`` is told how many of the attacks are done and how many there are.
     """
     images = [phantom(stream.child("patient", number)) for number in range(HOSPITALS)]
     network = _network(stream)
     start = networks.read_vector(network)
     bare = [_update(study, network, start, image, None, stream.child("hospital", k)) for k, image in enumerate(images)]
     seen = {"the bare update": bare[0]}
-    if plan is not None:
+    if plan is not None and type(study.privacy) is DpSgd:
         seen["the update with the study's clipping and noise"] = _update(study, network, start, images[0], plan, stream)
     seen["the masked update"] = _masked(bare[0], stream)
     seen[f"the sum over {HOSPITALS} hospitals"] = np.stack(bare).mean(0)

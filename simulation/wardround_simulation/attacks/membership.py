@@ -23,12 +23,12 @@ from wardround_client import networks
 from wardround_client.dataset import Dataset, Examples
 from wardround_client.evaluation import predict
 from wardround_client.hospital import Hospital, join
-from wardround_common.errors import RoundError, WardroundError
+from wardround_common.errors import PrivacyError, RoundError, WardroundError
 from wardround_common.messages import Failure, Parts
 from wardround_common.metrics import Scores
 from wardround_common.parameters import Vector
 from wardround_common.randomness import Stream, insecure_stream
-from wardround_common.study import Aggregation, Study
+from wardround_common.study import Aggregation, DpSgd, NoPrivacy, Study
 from wardround_server.rounds import run_study
 from wardround_simulation.federation import Federation, open_hospital, use_one_thread
 from wardround_simulation.workers import Died, Job, Workers
@@ -115,10 +115,16 @@ def train_shadow(federation: Federation, number: int) -> Seen:
 
 
 def without_masks(federation: Federation) -> Federation:
-    """Give the federation without secure sums, which change no update by more than a rounding."""
+    """Give the federation without secure sums and roster: masks change no update by more than a rounding.
+
+    Raises:
+        PrivacyError: the study's noise is made for secure sums, so that without them this is another training.
+    """
+    if type(federation.study.privacy) not in (NoPrivacy, DpSgd):
+        raise PrivacyError("the study shares its noise out over secure sums, which shadow models do not make")
     study = federation.study
     plain = Aggregation(min_hospitals=study.aggregation.min_hospitals, secure=False)
-    return replace(federation, study=study.model_copy(update={"aggregation": plain}), desks=None)
+    return replace(federation, study=study.model_copy(update={"aggregation": plain, "roster": ()}), desks=None)
 
 
 def likelihood_ratio(confidence: Floats, shadows: Sequence[Seen]) -> Floats:

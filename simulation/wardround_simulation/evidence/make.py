@@ -19,6 +19,7 @@ from wardround_common.metrics.ranking import count_by_score, roc_points
 from wardround_common.randomness import insecure_stream
 from wardround_common.results import FEDERATED, Curve, HospitalRecord, PrivacySpent
 from wardround_common.storage import no_room_is_said, write_atomically
+from wardround_common.study import Aggregation, NoPrivacy
 from wardround_common.study_words import describe
 from wardround_simulation import jobs
 from wardround_simulation.attacks import canaries, inversion, membership
@@ -116,9 +117,11 @@ def check_sites(run: FinishedRun, sites: tuple[Site, ...]) -> None:
             f"the run's hospitals are {', '.join(sorted(run.fingerprints))}, and here are {', '.join(sorted(names))}",
             do="Name the folder of hospitals that the run was made with.",
         )
-    federation = Federation(run.results.study, sites)
+    # Neither privacy nor aggregation decides which images, labels and split a hospital has.
+    bare = {"privacy": NoPrivacy(mechanism="none"), "aggregation": Aggregation(min_hospitals=1, secure=False)}
+    federation = Federation(run.results.study.model_copy(update=bare | {"roster": ()}), sites)
     for name, fingerprint in run.fingerprints.items():
-        if jobs.describe(membership.without_masks(federation), name).fingerprint != fingerprint:
+        if jobs.describe(federation, name).fingerprint != fingerprint:
             raise DataError(
                 f"the images or labels of {name} have changed since the run",
                 do="Name the folder of hospitals that the run was made with, as it was.",
@@ -131,21 +134,20 @@ def _canaries(run: FinishedRun, wanted: Wanted, show: Show, not_done: list[str])
         not_done.append("Canary audit: the study has no differential privacy, so there is no epsilon to audit.")
         return None
     claimed, name, privacy = max(spent)
+    seed = run.results.seed
     try:
-        count = canaries.canaries_for(privacy.delta, wanted.canaries)
+        found = canaries.audit(
+            run.results.study,
+            _plan(privacy),
+            privacy.steps,
+            canaries.canaries_for(privacy.delta, wanted.canaries),
+            insecure_stream(seed, "evidence", "auditor"),
+            insecure_stream(seed, "evidence", "hospital"),
+            lambda done, of: show("Canary audit", done, of),
+        )
     except PrivacyError as error:
         not_done.append(f"Canary audit: {error.what}.")
         return None
-    seed = run.results.seed
-    found = canaries.audit(
-        run.results.study,
-        _plan(privacy),
-        privacy.steps,
-        count,
-        insecure_stream(seed, "evidence", "auditor"),
-        insecure_stream(seed, "evidence", "hospital"),
-        lambda done, of: show("Canary audit", done, of),
-    )
     return CanaryFinding(
         hospital=name,
         claimed_epsilon=claimed,
@@ -174,7 +176,11 @@ def _membership(
     if wanted.shadows == 0:
         not_done.append("Membership inference: no shadow models were asked for.")
         return None
-    federation = Federation(run.results.study, wanted.sites)
+    try:
+        federation = membership.without_masks(Federation(run.results.study, wanted.sites))
+    except PrivacyError as error:
+        not_done.append(f"Membership inference: {error.what}.")
+        return None
     found = membership.attack(
         federation, run.model, wanted.shadows, workers, lambda done, of: show("Membership inference", done, of)
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.ticker import NullFormatter
 
 from wardround_common.metrics import Estimate
 from wardround_common.results import ALL
@@ -98,7 +99,7 @@ def _key_numbers(evidence: Evidence) -> list[KeyNumber]:
     else:
         made.append(KeyNumber("Planned ε", "no limit", "no differential privacy"))
     if attacks.canaries:
-        detail = f"{attacks.canaries.confidence:.0%} confidence"
+        detail = f"{_whole(attacks.canaries.confidence)} confidence"
         made.append(KeyNumber("Canary audit: ε at least", number(attacks.canaries.epsilon_at_least, 2), detail))
     if attacks.membership:
         made.append(
@@ -118,7 +119,7 @@ def _canary_table(evidence: Evidence) -> Table | None:
         return None
     rows = [
         ("Claimed by the accountant", f"ε ≤ {found.claimed_epsilon:.3f} at δ = {small(found.delta)}"),
-        ("Shown by the audit", f"ε ≥ {found.epsilon_at_least:.3f} with {found.confidence:.0%} confidence"),
+        ("Shown by the audit", f"ε ≥ {found.epsilon_at_least:.3f} with {_whole(found.confidence)} confidence"),
         (
             "Settings of",
             f"{found.hospital}: {count(found.steps, 'step')}, noise multiplier {found.noise_multiplier:.3f}",
@@ -143,6 +144,10 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
+def _whole(rate: float) -> str:
+    return f"{100 * rate:.0f} %"
+
+
 def _percents(estimate: Estimate) -> str:
     return f"{_percent(estimate.low)} to {_percent(estimate.high)}"
 
@@ -155,6 +160,9 @@ def _roc(found: MembershipFinding) -> Picture:
         axes.axvline(0.01, color=INK, linewidth=0.6, linestyle=(0, (1, 2)))
         least = 1 / found.others
         axes.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1.05))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda rate, place: f"{100 * rate:g} %")
+            axis.set_minor_formatter(NullFormatter())
         axes.set(xlabel="others taken for members", ylabel="members found", title="Membership inference")
         return picture(
             figure,

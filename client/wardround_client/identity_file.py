@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
-from wardround_common.errors import StorageError
+from wardround_common.key_files import read_identity_key, write_key
 from wardround_common.secagg.identity import Identity
-from wardround_common.storage import write_atomically
 
 NAME = "identity.pem"
 
@@ -29,8 +21,7 @@ def make_identity(state: Path) -> tuple[Identity, bool]:
     if (state / NAME).exists():
         return read_identity(state), False
     key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_atomically(state / NAME, pem, private=True)
+    write_key(state / NAME, key)
     return Identity(key.private_bytes_raw()), True
 
 
@@ -40,30 +31,9 @@ def read_identity(state: Path) -> Identity:
     Raises:
         StorageError: there is none, it is damaged, or others may read it.
     """
-    path = state / NAME
-    try:
-        with path.open("rb") as file:
-            open_to_others = os.fstat(file.fileno()).st_mode & 0o077
-            pem = file.read(10_000)
-        key = load_pem_private_key(pem, None)
-    except FileNotFoundError:
-        raise StorageError(
-            "this hospital has no identity yet", where=str(path), do="Make it with: wardround hospital identity NAME"
-        ) from None
-    except (OSError, ValueError, TypeError):
-        raise _unusable(path, "the identity is damaged or cannot be read") from None
-    if open_to_others:
-        raise StorageError(
-            "others may read this hospital's private key", where=str(path), do=f"Run: chmod 600 '{path}'"
-        )
-    if not isinstance(key, Ed25519PrivateKey):
-        raise _unusable(path, "this is no Ed25519 key")
-    return Identity(key.private_bytes_raw())
-
-
-def _unusable(path: Path, what: str) -> StorageError:
-    return StorageError(
-        what,
-        where=str(path),
-        do="Restore it from your backup. A new one is another hospital to every study: enrol again.",
+    return read_identity_key(
+        state / NAME,
+        absent="this hospital has no identity yet",
+        do="Make it with: wardround hospital identity NAME",
+        damaged="Restore it from your backup. A new one is another hospital to every study: enrol again.",
     )

@@ -34,12 +34,16 @@ def check_name(name: str) -> None:
         raise StudyError(f"a hospital cannot be called {name!r}", do=f"Know that {error}.") from None
 
 
+HospitalName = Annotated[str, AfterValidator(_a_name)]
+"""A hospital's name, wherever a document states it."""
+
+
 class Listed(BaseModel):
     """One hospital of a roster: its name, its public key, and the fingerprint that people compare."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    name: Annotated[str, AfterValidator(_a_name)]
+    name: HospitalName
     key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     """The Ed25519 public key, 64 hexadecimal digits."""
     fingerprint: str

@@ -56,3 +56,56 @@ def identity(
         "Give these lines to the coordinator for the study file, and compare the fingerprint by telephone:\n\n"
         f"{listed.toml()}"
     )
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="The hospital's name, as others will read it.", show_default=False)],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="The folder of images.", show_default=False)],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The table of labels; labels.csv in the folder of images otherwise.",
+            show_default=False,
+        ),
+    ] = None,
+    state: State = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write the request; NAME.request otherwise.", show_default=False),
+    ] = None,
+    new_node_key: Annotated[
+        bool, typer.Option("--new-node-key", help="Replace the key of the connection; the identity stays.")
+    ] = False,
+    new_keys: Annotated[
+        bool, typer.Option("--new-keys", help="Replace both keys: to every study this is another hospital then.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Set this hospital up: make its keys, which stay here, and write the request for the coordinator."""
+    from datetime import UTC, datetime
+
+    from wardround_client.hospital_folder import HospitalFolder
+    from wardround_client.joining import begin, replace_keys
+    from wardround_client.state_folder import hospital_state
+    from wardround_common.enrolment import file_stem
+    from wardround_common.given_out import give_out
+
+    folder = HospitalFolder(state or hospital_state())
+    now = datetime.now(UTC)
+    if new_node_key or new_keys:
+        replace_keys(folder, now, identity=new_keys)
+    request, new = begin(folder, name, data, labels, now)
+    written = out or Path(f"{file_stem(request.hospital)}.request")
+    give_out(written, request)
+    if as_json:
+        answer = {"hospital": request.hospital, "fingerprint": request.fingerprint, "request": str(written), "new": new}
+        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        return
+    typer.echo(
+        f"{'Set up' if new else 'This is'} {request.hospital}; its private keys stay in {folder.path}.\n\n"
+        f"fingerprint  {request.fingerprint}\n\n"
+        f"Wrote {written}: send it to the coordinator, and read it this fingerprint by telephone.\n"
+        "When the invitation has come back: wardround hospital serve INVITATION"
+    )

@@ -1,0 +1,152 @@
+"""How a hospital begins: it makes its keys and a request, and accepts the invitation that answers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+
+from wardround_client.hospital_folder import HospitalFolder, HospitalSettings
+from wardround_client.identity_file import make_identity
+from wardround_common.certificates import check_valid, read_certificate
+from wardround_common.enrolment import Invitation, Request, check_invitation_clock
+from wardround_common.errors import DataError, MessageError, StorageError
+from wardround_common.key_files import private_folder, set_aside, write_key
+from wardround_common.roster import check_name
+from wardround_common.settings_file import settings_text
+from wardround_common.storage import write_atomically
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An invitation that was found to be for this hospital; ``new`` when it was not stored before."""
+
+    invitation: Invitation
+    new: bool
+
+
+def begin(folder: HospitalFolder, name: str, data: Path, labels: Path | None, now: datetime) -> tuple[Request, bool]:
+    """Make what is missing of keys, settings and request; give the request, and whether it was made just now.
+
+    Raises:
+        StudyError: a hospital cannot be called so.
+        DataError: the images or the labels are not there.
+        StorageError: other settings are there, or something cannot be written or used.
+    """
+    check_name(name)
+    settings = HospitalSettings.model_validate(
+        {"name": name, "data": _there(data), "labels": labels and _there(labels)}
+    )
+    if not settings.data.is_dir():
+        raise DataError("there is no such folder of images", where=str(data))
+    if settings.labels is not None and not settings.labels.is_file():
+        raise DataError("there is no such table of labels", where=str(labels))
+    _keep_settings(folder, settings)
+    make_identity(folder.path)
+    if not folder.node_key.exists():
+        write_key(folder.node_key, generate_private_key(SECP256R1()))
+    if folder.request_file.exists():
+        request = folder.request()
+        if folder.answers(request):
+            return request, False
+    node_key, _ = folder.node_keys()
+    request = Request.make(settings.name, folder.identity(), node_key, now)
+    write_atomically(folder.request_file, request.content(), private=True)
+    return request, True
+
+
+def replace_keys(folder: HospitalFolder, now: datetime, *, identity: bool) -> None:
+    """Set the node key aside, and the identity too if so asked; :func:`begin` then makes others.
+
+    Another identity is another hospital to every study. The coordinator that this hospital follows stays the same.
+
+    Raises:
+        StorageError: the files cannot be moved.
+    """
+    paths = [folder.node_key, folder.request_file, *([folder.identity_key] if identity else [])]
+    set_aside(paths, folder.replaced / f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}")
+
+
+def examine(folder: HospitalFolder, path: Path, *, now: datetime | None = None) -> Accepted:
+    """Check an invitation without storing it, so that a person can compare the fingerprint before.
+
+    Raises:
+        MessageError: it is damaged, for another hospital, for an earlier request, from another coordinator than the one
+            that this hospital follows, older than the one that it accepted, or its authority is not valid now.
+        StorageError: a file cannot be read, or this hospital's keys were replaced.
+    """
+    now = now or datetime.now(UTC)
+    invitation = Invitation.read(path)
+    folder.check_is_for_us(invitation, str(path))
+    check_invitation_clock(invitation, now)
+    check_valid(read_certificate(invitation.authority.encode()), now, "the coordinator's authority")
+    if not folder.invitation_file.exists():
+        return Accepted(invitation, new=True)
+    before = Invitation.read(folder.invitation_file)
+    if before.identity != invitation.identity:
+        raise MessageError(
+            f"this invitation is from another coordinator ({invitation.fingerprint}) than the one that this hospital "
+            f"follows ({before.fingerprint})",
+            where=str(path),
+            do=f"Compare the fingerprint by telephone. If it is right, move {folder.invitation_file} away first.",
+        )
+    if invitation.made < before.made:
+        raise MessageError(
+            "this invitation is older than the one that this hospital accepted",
+            where=str(path),
+            do="Ask the coordinator for its latest.",
+        )
+    return Accepted(invitation, new=invitation != before)
+
+
+def accept(folder: HospitalFolder, path: Path, *, now: datetime | None = None) -> Accepted:
+    """Check an invitation and store it: from here on this hospital follows that coordinator.
+
+    Raises:
+        MessageError, StorageError: as :func:`examine`; or it cannot be written.
+    """
+    found = examine(folder, path, now=now)
+    # First, and each time: where there is an invitation there is its authority, wherever a crash fell.
+    write_atomically(folder.ca_certificate, found.invitation.authority.encode(), private=True)
+    if found.new:
+        write_atomically(folder.invitation_file, found.invitation.content(), private=True)
+    return found
+
+
+def _keep_settings(folder: HospitalFolder, settings: HospitalSettings) -> None:
+    if folder.settings_file.exists():
+        there = folder.settings()
+        if there != settings:
+            raise StorageError(
+                f"this hospital is set up otherwise already: {_said(there)}",
+                where=str(folder.settings_file),
+                do="Give the same name and folders as then, or edit this file; another name needs another --state.",
+            )
+        return
+    private_folder(folder.path)
+    heading = "Who this hospital is and where its images lie."
+    fields = {key: value and str(value) for key, value in settings.model_dump().items()}
+    write_atomically(folder.settings_file, settings_text(heading, fields), private=True)
+
+
+def _said(settings: HospitalSettings) -> str:
+    labels = f", labels {settings.labels}" if settings.labels else ""
+    return f"name {settings.name}, data {settings.data}{labels}"
+
+
+def _there(path: Path) -> str:
+    """Give the whole path as it will stand in the settings.
+
+    Raises:
+        DataError: it has bytes that are no text.
+    """
+    text = str(path.absolute())
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise DataError(
+            "this path has bytes that are no UTF-8 text", where=repr(text), do="Rename the folder, or link to it."
+        ) from None
+    return text

@@ -1,0 +1,226 @@
+"""``wardround coordinator``: what the people of a coordinator do. What it needs is imported when it runs."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from wardround_common.enrolment import Invitation, Request
+    from wardround_server.coordinator_folder import CoordinatorFolder
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    suggest_commands=False,  # click says it already
+    rich_markup_mode=None,
+    help="A coordinator's keys and certificates, and the hospitals that it lets in.",
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The coordinator's data folder.", show_default=False)]
+Hosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host",
+        metavar="NAME_OR_IP",
+        help="A name or address by which hospitals reach this machine; repeat it. Invitations name the first.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON value.")]
+
+
+@app.command()
+def init(
+    folder: Folder,
+    host: Hosts = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The one port that hospitals connect to.")] = 9093,
+    as_json: AsJson = False,
+) -> None:
+    """Make the data folder: an authority of its own, the server's certificate, the coordinator's identity."""
+    from wardround_server.coordinator_folder import CoordinatorFolder
+    from wardround_server.enrolment_desk import begin
+
+    if not host:
+        raise typer.BadParameter("name at least one, such as --host fl.example.org", param_hint="'--host'")
+    place = CoordinatorFolder(folder)
+    begin(place, host, port, _now())
+    _show(place, as_json, f"Made a coordinator in {folder}; its private keys stay there.")
+    if not as_json:
+        typer.echo(
+            "\nHospitals compare this fingerprint by telephone when they get their invitation.\n"
+            f"For each request that arrives: wardround coordinator enrol {folder} REQUEST"
+        )
+
+
+@app.command()
+def enrol(
+    folder: Folder,
+    request: Annotated[Path, typer.Argument(metavar="REQUEST", help="The file that a hospital sent.")],
+    yes: Annotated[bool, typer.Option("--yes", help="The fingerprint was compared already; do not ask.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write it; NAME.invitation when left out.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a hospital's request, compare its fingerprint by telephone, and write its invitation."""
+    from wardround_common.enrolment import Request, file_stem
+    from wardround_common.given_out import give_out
+    from wardround_server.coordinator_folder import CoordinatorFolder
+    from wardround_server.enrolment_desk import Standing, standing
+    from wardround_server.enrolment_desk import enrol as let_in
+
+    place = CoordinatorFolder(folder)
+    asked = Request.read(request)
+    found = standing(place, asked, _now())
+    words = {
+        Standing.NEW: "asks to be enrolled.",
+        Standing.SAME: "is enrolled with these keys already.",
+        Standing.NEW_NODE_KEY: "is enrolled, and has another node key now; its identity vouches for it.",
+    }
+    about = (
+        f"hospital     {asked.hospital}\nfingerprint  {asked.fingerprint}\n"
+        f"request of   {asked.made:%Y-%m-%d %H:%M} UTC, Wardround {asked.wardround}\n\n{asked.hospital} {words[found]}"
+    )
+    typer.echo(about, err=as_json)
+    if found is not Standing.SAME and not yes:
+        typer.confirm("Does the hospital read this very fingerprint to you by telephone?", abort=True, err=as_json)
+    invitation = let_in(place, asked, _now())
+    written = out or Path(f"{file_stem(asked.hospital)}.invitation")
+    give_out(written, invitation)
+    _say_enrolled(asked, invitation, written, as_json)
+
+
+def _say_enrolled(asked: Request, invitation: Invitation, written: Path, as_json: bool) -> None:
+    if as_json:
+        _echo_json(
+            {
+                "hospital": asked.hospital,
+                "fingerprint": asked.fingerprint,
+                "invitation": str(written),
+                "address": invitation.address,
+                "coordinator": invitation.fingerprint,
+            }
+        )
+        return
+    typer.echo(
+        f"\nWrote {written}: send it to {asked.hospital}, and read it this coordinator's fingerprint:\n"
+        f"\n    {invitation.fingerprint}\n"
+    )
+
+
+@app.command()
+def hospitals(folder: Folder, as_json: AsJson = False) -> None:
+    """List the hospitals that may connect, and those that may no more."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from wardround_server.coordinator_folder import CoordinatorFolder
+
+    place = CoordinatorFolder(folder)
+    rows: list[tuple[str, str, datetime, datetime | None]] = []
+    rows += [(one.name, one.request.fingerprint, one.since, None) for one in place.enrolled()]
+    rows += [(gone.hospital, gone.fingerprint, gone.enrolled, gone.revoked) for gone in place.revocations()]
+    if as_json:
+        keys = ("hospital", "fingerprint", "enrolled", "revoked")
+        _echo_json([dict(zip(keys, (n, f, e.isoformat(), r and r.isoformat()), strict=True)) for n, f, e, r in rows])
+        return
+    if not rows:
+        typer.echo(f"No hospital is enrolled yet. For each request: wardround coordinator enrol {folder} REQUEST")
+        return
+    table = Table("hospital", "fingerprint", "enrolled", "revoked", box=None, pad_edge=False)
+    for name, mark, since, end in rows:
+        table.add_row(name, mark, f"{since:%Y-%m-%d}", f"{end:%Y-%m-%d}" if end else "")
+    Console(highlight=False, markup=False).print(table)
+
+
+@app.command()
+def revoke(
+    folder: Folder,
+    hospital: Annotated[str, typer.Argument(metavar="NAME", help="The hospital's name.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Let a hospital in no more; its keys are never enrolled again."""
+    from wardround_server.coordinator_folder import CoordinatorFolder
+    from wardround_server.enrolment_desk import revoke as let_out
+
+    gone = let_out(CoordinatorFolder(folder), hospital, _now())
+    if as_json:
+        _echo_json({"hospital": gone.hospital, "fingerprint": gone.fingerprint, "revoked": gone.revoked.isoformat()})
+        return
+    typer.echo(
+        f"Revoked {gone.hospital}, {gone.fingerprint}. These keys are never enrolled again; "
+        "with other keys the hospital may be.\nStudies that list this key in their roster are not changed by this."
+    )
+
+
+@app.command()
+def renew(
+    folder: Folder,
+    host: Hosts = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Another port for the server.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new certificate for the server, signed by the same authority; hospitals need nothing new.
+
+    With --host or --port the server has moved: enrol each request again for invitations with the new address.
+    """
+    from wardround_server.coordinator_folder import CoordinatorFolder
+    from wardround_server.enrolment_desk import renew as make_new
+
+    place = CoordinatorFolder(folder)
+    before = place.settings.address
+    make_new(place, host or [], port, _now())
+    _show(place, as_json, "Made a new certificate for the server, with a new key.")
+    if place.settings.address != before and not as_json:
+        typer.echo(
+            f"\nThe address in invitations was {before} and is {place.settings.address} now. "
+            f"Enrol each hospital's request again, and send the new invitations."
+        )
+
+
+def _show(place: CoordinatorFolder, as_json: bool, what: str) -> None:
+    from wardround_common.certificates import expiry_warning
+    from wardround_common.secagg.identity import fingerprint
+
+    settings, server, authority = place.settings, place.certificate(), place.authority_certificate()
+    mark = fingerprint(place.identity().public)
+    warning = expiry_warning(server, _now())
+    if as_json:
+        _echo_json(
+            {
+                "folder": str(place.path),
+                "fingerprint": mark,
+                "address": settings.address,
+                "hosts": list(settings.hosts),
+                "port": settings.port,
+                "server_certificate_until": server.not_valid_after_utc.isoformat(),
+                "authority_until": authority.not_valid_after_utc.isoformat(),
+                "warning": warning,
+            }
+        )
+        return
+    typer.echo(
+        f"{what}\n\n"
+        f"fingerprint  {mark}\n"
+        f"address      {settings.address}\n"
+        f"certificate  for {', '.join(settings.hosts)}, until {server.not_valid_after_utc:%Y-%m-%d}\n"
+        f"authority    until {authority.not_valid_after_utc:%Y-%m-%d}"
+    )
+    if warning:
+        typer.echo(f"\n{warning}", err=True)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _echo_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,243 @@
+"""Where a coordinator keeps what it needs, in one place: its authority, its server's certificate, its hospitals."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from cryptography import x509
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from wardround_common.certificates import Authority, check_authority, check_host, read_certificate
+from wardround_common.enrolment import Invitation, Key, Moment, NodeKey, Request, address, file_stem
+from wardround_common.errors import MessageError, StorageError
+from wardround_common.key_files import LARGEST_FILE_BYTES, read_identity_key, read_p256_key
+from wardround_common.roster import HospitalName
+from wardround_common.secagg.identity import Identity, fingerprint
+from wardround_common.settings_file import read_settings
+
+INIT = "Make it with: wardround coordinator init DIR --host NAME"
+RESTORE = "Restore it from your backup."
+
+
+def _a_host(value: str) -> str:
+    try:
+        return check_host(value)
+    except MessageError as error:
+        raise ValueError(error.what) from None
+
+
+class CoordinatorSettings(BaseModel):
+    """``coordinator.toml``: where hospitals reach this coordinator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    hosts: Annotated[tuple[Annotated[str, AfterValidator(_a_host)], ...], Field(strict=False, min_length=1)]
+    """Names and addresses in the server's certificate; invitations name the first."""
+    port: Annotated[int, Field(ge=1, le=65535)]
+
+    @property
+    def host(self) -> str:
+        """The name or address that hospitals connect to."""
+        return self.hosts[0]
+
+    @property
+    def address(self) -> str:
+        """Host and port, as an invitation states them."""
+        return address(self.host, self.port)
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """A hospital that may connect, and since when."""
+
+    request: Request
+    since: datetime
+
+    @property
+    def name(self) -> str:
+        """The hospital's name."""
+        return self.request.hospital
+
+
+class Revoked(BaseModel):
+    """A hospital that may not connect any more: its keys are never enrolled again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    hospital: HospitalName
+    identity: Key
+    node_key: NodeKey
+    enrolled: Moment
+    revoked: Moment
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of its identity."""
+        return fingerprint(bytes.fromhex(self.identity))
+
+
+@dataclass(frozen=True)
+class CoordinatorFolder:
+    """A coordinator's data folder; nothing is read before it is asked for."""
+
+    path: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """Written last by ``init``: a folder without it is not complete."""
+        return self.path / "coordinator.toml"
+
+    @property
+    def ca_certificate(self) -> Path:
+        """The authority's certificate, PEM, for everybody."""
+        return self.path / "authority.pem"
+
+    @property
+    def ca_key(self) -> Path:
+        """The authority's private key; only ``init`` and ``renew`` need it, so it may be kept elsewhere."""
+        return self.path / "authority.key"
+
+    @property
+    def server_certificate(self) -> Path:
+        """The server's certificate, PEM."""
+        return self.path / "server.pem"
+
+    @property
+    def server_key(self) -> Path:
+        """The server's private key: in the file of its certificate, so that both are renewed in one step."""
+        return self.server_certificate
+
+    @property
+    def identity_file(self) -> Path:
+        """The key that signs invitations."""
+        return self.path / "identity.pem"
+
+    @property
+    def hospitals(self) -> Path:
+        """The requests of the hospitals that may connect, one file each."""
+        return self.path / "hospitals"
+
+    @property
+    def invitations(self) -> Path:
+        """What was answered, one file for each hospital."""
+        return self.path / "invitations"
+
+    @property
+    def revoked(self) -> Path:
+        """Who may not connect any more, one file for each pair of keys."""
+        return self.path / "revoked"
+
+    @property
+    def settings(self) -> CoordinatorSettings:
+        """Read where hospitals reach this coordinator.
+
+        Raises:
+            StorageError: this is no coordinator's folder, or its settings are wrong.
+        """
+        return read_settings(self.settings_file, CoordinatorSettings, absent="this is no coordinator's folder", do=INIT)
+
+    def identity(self) -> Identity:
+        """Read the key that signs invitations.
+
+        Raises:
+            StorageError: it cannot be used.
+        """
+        return read_identity_key(self.identity_file, absent="the coordinator has no identity", do=INIT, damaged=RESTORE)
+
+    def authority(self) -> Authority:
+        """Read the authority with its private key.
+
+        Raises:
+            StorageError: it cannot be used.
+        """
+        key = read_p256_key(
+            self.ca_key,
+            absent="the authority's private key is not here",
+            do="If you keep it elsewhere, bring it here for this command.",
+            damaged=RESTORE,
+        )
+        certificate = self._certificate(self.ca_certificate)
+        try:
+            check_authority(certificate)
+        except MessageError as error:
+            raise StorageError(error.what, where=str(self.ca_certificate), do=RESTORE) from None
+        if certificate.public_key() != key.public_key():
+            raise StorageError("this is not the key of the authority's certificate", where=str(self.ca_key), do=RESTORE)
+        return Authority(certificate, key)
+
+    def authority_certificate(self) -> x509.Certificate:
+        """Read the authority's certificate.
+
+        Raises:
+            StorageError: it cannot be used.
+        """
+        return self._certificate(self.ca_certificate)
+
+    def certificate(self) -> x509.Certificate:
+        """Read the server's certificate.
+
+        Raises:
+            StorageError: it cannot be used.
+        """
+        return self._certificate(self.server_certificate)
+
+    def enrolled(self) -> list[Enrolled]:
+        """List the hospitals that may connect, by name.
+
+        Raises:
+            StorageError, MessageError: one's file is damaged: nobody is left out silently.
+        """
+        _ = self.settings  # a folder that is no coordinator's has no hospitals, and says so
+        gone = {revoked.identity for revoked in self.revocations()}
+        requests = [Request.read(path) for path in sorted(self.hospitals.glob("*.request"))]
+        listed = [
+            Enrolled(request, Invitation.read(self.invitation_of(request.hospital)).since)
+            for request in requests
+            if request.identity not in gone
+        ]
+        return sorted(listed, key=lambda one: one.name)
+
+    def revocations(self) -> list[Revoked]:
+        """List the hospitals that may not connect any more, in the order in which they were revoked.
+
+        Raises:
+            StorageError: one's file is damaged.
+        """
+        reader = TypeAdapter(Revoked)
+        listed = []
+        for path in sorted(self.revoked.glob("*.json")):
+            try:
+                with path.open("rb") as file:
+                    listed.append(reader.validate_json(file.read(LARGEST_FILE_BYTES)))
+            except (OSError, ValidationError):
+                raise StorageError("the record of a revoked hospital is damaged", where=str(path), do=RESTORE) from None
+        return sorted(listed, key=lambda one: (one.revoked, one.hospital))
+
+    def request_of(self, hospital: str) -> Path:
+        """Give the file of a hospital's request, as long as it may connect."""
+        return self.hospitals / f"{_own_stem(hospital)}.request"
+
+    def invitation_of(self, hospital: str) -> Path:
+        """Give the file of what a hospital was answered."""
+        return self.invitations / f"{_own_stem(hospital)}.invitation"
+
+    def _certificate(self, path: Path) -> x509.Certificate:
+        try:
+            with path.open("rb") as file:
+                return read_certificate(file.read(LARGEST_FILE_BYTES), where=str(path))
+        except FileNotFoundError:
+            raise StorageError("the certificate is not here", where=str(path), do=INIT) from None
+        except OSError as error:
+            reason = (error.strerror or "no reason given").lower()
+            raise StorageError(f"the certificate cannot be read: {reason}", where=str(path)) from None
+        except MessageError as error:
+            raise StorageError(error.what, where=str(path), do=RESTORE) from None
+
+
+def _own_stem(hospital: str) -> str:
+    """Name a hospital's file so that no two hospitals share one."""
+    return f"{file_stem(hospital)}-{hashlib.sha256(hospital.encode()).hexdigest()[:8]}"

@@ -1,0 +1,200 @@
+"""What a coordinator does about its keys and hospitals: begin, renew, enrol, revoke. Each leaves the folder whole."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import shlex
+from collections.abc import Sequence
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from wardround_common.certificates import (
+    SERVER_DAYS,
+    ServerCertificate,
+    check_host,
+    check_valid,
+    issue_server,
+    make_authority,
+    pem,
+)
+from wardround_common.enrolment import Invitation, Request, check_request_clock
+from wardround_common.errors import MessageError, StorageError
+from wardround_common.key_files import private_folder, private_pem, read_p256_key, write_key
+from wardround_common.settings_file import settings_text
+from wardround_common.storage import no_room_is_said, write_atomically
+from wardround_server.coordinator_folder import RESTORE, CoordinatorFolder, CoordinatorSettings, Enrolled, Revoked
+
+
+class Standing(enum.Enum):
+    """What a request means for the coordinator that received it."""
+
+    NEW = "new"
+    SAME = "same"
+    NEW_NODE_KEY = "new node key"
+
+
+def begin(folder: CoordinatorFolder, hosts: Sequence[str], port: int, now: datetime) -> None:
+    """Make a coordinator's folder. What a crash left there is completed; no key is ever replaced.
+
+    Raises:
+        StorageError: it is complete already, or cannot be written.
+        MessageError: a host is no name or address.
+    """
+    settings = CoordinatorSettings(hosts=_each_once(hosts), port=port)
+    if folder.settings_file.exists():
+        raise StorageError(
+            "there is a coordinator in this folder already",
+            where=str(folder.path),
+            do="Choose another folder; for other names or a new certificate: wardround coordinator renew DIR",
+        )
+    for path in (folder.path, folder.hospitals, folder.invitations, folder.revoked):
+        private_folder(path)
+    if not folder.identity_file.exists():
+        write_key(folder.identity_file, Ed25519PrivateKey.generate())
+    if not folder.ca_key.exists():
+        write_key(folder.ca_key, generate_private_key(SECP256R1()))
+    if not folder.ca_certificate.exists():
+        key = read_p256_key(folder.ca_key, absent="the authority's key is gone", do=RESTORE, damaged=RESTORE)
+        write_atomically(folder.ca_certificate, pem(make_authority(key, now).certificate))
+    _write_server(folder, issue_server(folder.authority(), settings.hosts, now))
+    _write_settings(folder, settings)
+
+
+def renew(
+    folder: CoordinatorFolder, hosts: Sequence[str], port: int | None, now: datetime, days: int = SERVER_DAYS
+) -> ServerCertificate:
+    """Make a new key and certificate for the server. Hospitals need nothing, as long as they reach it as before.
+
+    ``hosts`` come to those that there are, the first of them in front; ``port`` replaces it, unless None.
+
+    Raises:
+        StorageError: the authority's key is not here, or the folder cannot be written.
+        MessageError: a host is no name or address, or the authority has expired.
+    """
+    before = folder.settings
+    settings = CoordinatorSettings(hosts=_each_once([*hosts, *before.hosts]), port=port or before.port)
+    made = issue_server(folder.authority(), settings.hosts, now, days)
+    _write_server(folder, made)
+    if settings != before:
+        _write_settings(folder, settings)
+    return made
+
+
+def standing(folder: CoordinatorFolder, request: Request, now: datetime) -> Standing:
+    """Tell whether a request may be granted, and what it would change.
+
+    Raises:
+        MessageError: a key of it was revoked or is another hospital's; another key has its name; it is older than the
+            one that was granted; it comes from the future.
+    """
+    check_request_clock(request, now)
+    for gone in folder.revocations():
+        if request.identity == gone.identity or request.node_key == gone.node_key:
+            raise MessageError(
+                f"a key of this request was revoked on {gone.revoked:%Y-%m-%d} as that of {gone.hospital}",
+                where=request.hospital,
+                do="The hospital makes other keys: wardround hospital init NAME --data DIR --new-keys",
+            )
+    found = Standing.NEW
+    for one in folder.enrolled():
+        if one.name == request.hospital:
+            found = _next_to(one, request)
+        elif request.identity == one.request.identity or request.node_key == one.request.node_key:
+            raise MessageError(
+                f"this is the key of {one.name}, which is enrolled; each hospital makes its own",
+                where=request.hospital,
+                do="Let the hospital make its own: wardround hospital init NAME --data DIR --new-keys",
+            )
+    return found
+
+
+def _next_to(one: Enrolled, request: Request) -> Standing:
+    if one.request.identity != request.identity:
+        raise MessageError(
+            f"another key is enrolled as {one.name}: {one.request.fingerprint}",
+            where=request.hospital,
+            do="Ask the hospital by telephone. If its keys were lost or stolen, revoke the old ones first: "
+            f"wardround coordinator revoke DIR {shlex.quote(one.name)}",
+        )
+    if one.request == request:
+        return Standing.SAME
+    if request.made < one.request.made:
+        raise MessageError(
+            f"a newer request of {one.name} was granted; this one is of {request.made:%Y-%m-%d %H:%M} UTC",
+            where=request.hospital,
+            do="Ask the hospital for its latest request.",
+        )
+    return Standing.NEW_NODE_KEY if one.request.node_key != request.node_key else Standing.SAME
+
+
+def enrol(folder: CoordinatorFolder, request: Request, now: datetime) -> Invitation:
+    """Let a hospital in. The same request again gets the same invitation, unless the coordinator has moved since.
+
+    Raises:
+        StorageError: the folder is not whole or cannot be written.
+        MessageError: as :func:`standing`.
+    """
+    standing(folder, request, now)
+    settings = folder.settings
+    certificate = folder.authority_certificate()
+    check_valid(certificate, now, "the coordinator's authority")
+    authority = pem(certificate)
+    identity = folder.identity()
+    place = folder.invitation_of(request.hospital)
+    before = next((one for one in folder.enrolled() if one.name == request.hospital), None)
+    if before is not None and before.request == request:
+        given = Invitation.read(place)
+        now_said = (settings.address, authority, request.digest(), identity.public)
+        if (given.address, given.authority.encode(), given.request, given.public) == now_said:
+            return given
+    since = now if before is None else before.since
+    invitation = Invitation.make(request, settings.address, authority, identity, now, since)
+    write_atomically(place, invitation.content(), private=True)
+    write_atomically(folder.request_of(request.hospital), request.content(), private=True)
+    return invitation
+
+
+def revoke(folder: CoordinatorFolder, hospital: str, now: datetime) -> Revoked:
+    """Let a hospital in no more; its keys are never enrolled again.
+
+    Raises:
+        MessageError: no such hospital is enrolled.
+        StorageError: the folder cannot be written.
+    """
+    listed = folder.enrolled()
+    found = next((one for one in listed if one.name == hospital), None)
+    if found is None:
+        names = ", ".join(one.name for one in listed) or "none"
+        raise MessageError(f"no hospital is enrolled as {hospital!r}", do=f"Those that are: {names}")
+    gone = Revoked.model_validate(
+        {
+            "hospital": found.name,
+            "identity": found.request.identity,
+            "node_key": found.request.node_key,
+            "enrolled": f"{found.since:%Y-%m-%dT%H:%M:%SZ}",
+            "revoked": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        }
+    )
+    # The record first: from here on the hospital is out, whatever becomes of the two other files.
+    name = hashlib.sha256(f"{gone.identity} {gone.node_key}".encode()).hexdigest()[:16]
+    write_atomically(folder.revoked / f"{name}.json", gone.model_dump_json(indent=1).encode() + b"\n", private=True)
+    for path in (folder.request_of(hospital), folder.invitation_of(hospital)):  # in this order: see enrolled()
+        with no_room_is_said(path):
+            path.unlink(missing_ok=True)
+    return gone
+
+
+def _each_once(hosts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(check_host, hosts)))
+
+
+def _write_server(folder: CoordinatorFolder, made: ServerCertificate) -> None:
+    write_atomically(folder.server_certificate, private_pem(made.key) + pem(made.certificate), private=True)
+
+
+def _write_settings(folder: CoordinatorFolder, settings: CoordinatorSettings) -> None:
+    heading = "Where hospitals reach this coordinator; changed by: wardround coordinator renew"
+    write_atomically(folder.settings_file, settings_text(heading, settings.model_dump()))

@@ -1,0 +1,130 @@
+"""From nothing to an invitation with the commands that people type."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from wardround_client.hospital_cli import app as hospital_app
+from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.joining import accept
+from wardround_common.errors import MessageError, StorageError
+from wardround_server.coordinator_cli import app as coordinator_app
+from wardround_server.coordinator_folder import CoordinatorFolder
+
+
+def coordinator(*arguments: str | Path, answer: str | None = None) -> Result:
+    return CliRunner().invoke(coordinator_app, list(map(str, arguments)), input=answer)
+
+
+def hospital(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(hospital_app, list(map(str, arguments)))
+
+
+def well(result: Result) -> str:
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("images").mkdir()
+    well(coordinator("init", "desk", "--host", "fl.example.org", "--host", "127.0.0.1"))
+    well(hospital("init", "St Mary's", "--data", "images", "--state", "state"))
+    return tmp_path / "desk"
+
+
+def test_init_enrol_and_accept_are_all_that_it_takes(desk: Path) -> None:
+    shown = coordinator("enrol", desk, "st-mary-s.request", answer="y\n")
+    folder = HospitalFolder(Path("state"))
+    assert folder.request().fingerprint in well(shown)
+    found = accept(folder, Path("st-mary-s.invitation"))
+    assert found.invitation.address == "fl.example.org:9093"
+    assert found.invitation.fingerprint in shown.stdout
+    [one] = CoordinatorFolder(desk).enrolled()
+    assert one.name == "St Mary's"
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", ""])
+def test_a_fingerprint_that_was_not_compared_enrols_nobody(desk: Path, answer: str) -> None:
+    assert coordinator("enrol", desk, "st-mary-s.request", answer=answer).exit_code == 1  # the shell makes it 130
+    assert CoordinatorFolder(desk).enrolled() == []
+    assert not Path("st-mary-s.invitation").exists()
+
+
+def test_yes_asks_nothing_and_the_same_hospital_again_is_asked_nothing_either(desk: Path) -> None:
+    well(coordinator("enrol", desk, "st-mary-s.request", "--yes", answer=""))
+    before = Path("st-mary-s.invitation").read_bytes()
+    Path("st-mary-s.invitation").unlink()
+    assert "is enrolled with these keys already" in well(coordinator("enrol", desk, "st-mary-s.request", answer=""))
+    assert Path("st-mary-s.invitation").read_bytes() == before
+
+
+def test_what_a_program_reads_is_one_json_value(desk: Path) -> None:
+    granted = json.loads(well(coordinator("enrol", desk, "st-mary-s.request", "--yes", "--json")))
+    again = json.loads(well(hospital("init", "St Mary's", "--data", "images", "--state", "state", "--json")))
+    assert (granted["fingerprint"], again["new"]) == (again["fingerprint"], False)
+    renewed = json.loads(well(coordinator("renew", desk, "--json")))
+    assert (renewed["fingerprint"], renewed["warning"]) == (granted["coordinator"], None)
+    [before] = json.loads(well(coordinator("hospitals", desk, "--json")))
+    assert (before["hospital"], before["fingerprint"], before["revoked"]) == ("St Mary's", again["fingerprint"], None)
+    assert json.loads(well(coordinator("revoke", desk, "St Mary's", "--json")))["hospital"] == "St Mary's"
+    [after] = json.loads(well(coordinator("hospitals", desk, "--json")))
+    assert after["revoked"] is not None
+    made = json.loads(well(coordinator("init", "second", "--host", "::1", "--port", "443", "--json")))
+    assert made["address"] == "[::1]:443"
+
+
+def test_the_list_of_hospitals_shows_who_came_and_who_went(desk: Path) -> None:
+    assert "No hospital is enrolled yet" in well(coordinator("hospitals", desk))
+    well(coordinator("enrol", desk, "st-mary-s.request", "--yes"))
+    shown = well(coordinator("hospitals", desk))
+    assert "St Mary's" in shown
+    assert HospitalFolder(Path("state")).request().fingerprint in shown
+
+
+def test_keys_are_replaced_with_two_commands_and_the_run_again_is_harmless(desk: Path) -> None:
+    well(coordinator("enrol", desk, "st-mary-s.request", "--yes"))
+    accept(HospitalFolder(Path("state")), Path("st-mary-s.invitation"))
+    well(hospital("init", "St Mary's", "--data", "images", "--state", "state", "--new-node-key"))
+    shown = well(coordinator("enrol", desk, "st-mary-s.request", answer="y\n"))
+    assert "its identity vouches for it" in shown
+    accept(HospitalFolder(Path("state")), Path("st-mary-s.invitation"))
+    request = HospitalFolder(Path("state")).request()
+    assert [one.request for one in CoordinatorFolder(desk).enrolled()] == [request]
+
+
+def test_a_coordinator_that_moved_says_what_is_to_do(desk: Path) -> None:
+    assert "Enrol each hospital's request again" in well(coordinator("renew", desk, "--host", "new.example.org"))
+    assert "Enrol" not in well(coordinator("renew", desk))
+
+
+def test_a_file_of_somebody_elses_is_not_overwritten(desk: Path) -> None:
+    Path("mine").write_text("my own notes")
+    result = coordinator("enrol", desk, "st-mary-s.request", "--yes", "--out", "mine")
+    assert isinstance(result.exception, StorageError)
+    well(hospital("init", "St Luke", "--data", "images", "--state", "other"))
+    result = hospital("init", "St Mary's", "--data", "images", "--state", "state", "--out", "st-luke.request")
+    assert isinstance(result.exception, StorageError)
+    assert Path("mine").read_text() == "my own notes"
+
+
+def test_a_coordinator_needs_an_address(tmp_path: Path) -> None:
+    result = coordinator("init", tmp_path / "desk")
+    assert result.exit_code == 2
+    assert "--host" in result.stderr
+    assert isinstance(coordinator("init", tmp_path / "desk", "--host", "a b").exception, MessageError)
+    assert not (tmp_path / "desk").exists()
+
+
+@pytest.mark.parametrize("command", [["hospitals"], ["renew"], ["revoke", "St Mary"], ["enrol", "a.request"]])
+def test_what_is_no_coordinators_folder_is_said(tmp_path: Path, desk: Path, command: list[str]) -> None:
+    Path("st-mary-s.request").rename("a.request")
+    result = coordinator(command[0], tmp_path / "nothing", *command[1:])
+    assert isinstance(result.exception, StorageError)
+    assert result.exception.what == "this is no coordinator's folder"

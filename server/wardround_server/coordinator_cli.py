@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -166,27 +167,28 @@ def renew(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Another port for the server.", show_default=False)
     ] = None,
+    new_authority: Annotated[
+        bool, typer.Option("--new-authority", help="Replace the authority too; every hospital needs a new invitation.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a new certificate for the server, signed by the same authority; hospitals need nothing new.
 
-    With --host or --port the server has moved: enrol each request again for invitations with the new address.
+    With --host or --port the server has moved, and hospitals get new invitations, as with --new-authority.
     """
     from wardround_server.coordinator_folder import CoordinatorFolder
     from wardround_server.enrolment_desk import renew as make_new
 
     place = CoordinatorFolder(folder)
-    before = place.settings.address
-    make_new(place, host or [], port, _now())
-    _show(place, as_json, "Made a new certificate for the server, with a new key.")
-    if place.settings.address != before and not as_json:
-        typer.echo(
-            f"\nThe address in invitations was {before} and is {place.settings.address} now. "
-            f"Enrol each hospital's request again, and send the new invitations."
-        )
+    invited = make_new(place, host or [], port, _now(), new_authority=new_authority)
+    new = [(one.name, str(place.invitation_of(one.name))) for one in invited]
+    _show(place, as_json, "Made a new certificate for the server, with a new key.", new)
+    if new and not as_json:
+        lines = "\n".join(f"  {name}: {path}" for name, path in new)
+        typer.echo(f"\nThese hospitals need their new invitation; send each its own:\n{lines}")
 
 
-def _show(place: CoordinatorFolder, as_json: bool, what: str) -> None:
+def _show(place: CoordinatorFolder, as_json: bool, what: str, invitations: Sequence[tuple[str, str]] = ()) -> None:
     from wardround_common.certificates import expiry_warning
     from wardround_common.secagg.identity import fingerprint
 
@@ -204,6 +206,7 @@ def _show(place: CoordinatorFolder, as_json: bool, what: str) -> None:
                 "server_certificate_until": server.not_valid_after_utc.isoformat(),
                 "authority_until": authority.not_valid_after_utc.isoformat(),
                 "warning": warning,
+                "new_invitations": [{"hospital": name, "file": path} for name, path in invitations],
             }
         )
         return

@@ -132,6 +132,11 @@ class CoordinatorFolder:
         return self.path / "revoked"
 
     @property
+    def replaced(self) -> Path:
+        """Authorities that no longer count, by when they were set aside."""
+        return self.path / "replaced"
+
+    @property
     def settings(self) -> CoordinatorSettings:
         """Read where hospitals reach this coordinator.
 

@@ -6,13 +6,12 @@ import enum
 import hashlib
 import shlex
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wardround_common.certificates import (
-    SERVER_DAYS,
     ServerCertificate,
     check_host,
     check_valid,
@@ -22,7 +21,7 @@ from wardround_common.certificates import (
 )
 from wardround_common.enrolment import Invitation, Request, check_request_clock
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.key_files import private_folder, private_pem, read_p256_key, write_key
+from wardround_common.key_files import private_folder, private_pem, read_p256_key, set_aside, write_key
 from wardround_common.settings_file import settings_text
 from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_server.coordinator_folder import RESTORE, CoordinatorFolder, CoordinatorSettings, Enrolled, Revoked
@@ -54,21 +53,19 @@ def begin(folder: CoordinatorFolder, hosts: Sequence[str], port: int, now: datet
         private_folder(path)
     if not folder.identity_file.exists():
         write_key(folder.identity_file, Ed25519PrivateKey.generate())
-    if not folder.ca_key.exists():
-        write_key(folder.ca_key, generate_private_key(SECP256R1()))
-    if not folder.ca_certificate.exists():
-        key = read_p256_key(folder.ca_key, absent="the authority's key is gone", do=RESTORE, damaged=RESTORE)
-        write_atomically(folder.ca_certificate, pem(make_authority(key, now).certificate))
+    _make_authority(folder, now)
     _write_server(folder, issue_server(folder.authority(), settings.hosts, now))
     _write_settings(folder, settings)
 
 
 def renew(
-    folder: CoordinatorFolder, hosts: Sequence[str], port: int | None, now: datetime, days: int = SERVER_DAYS
-) -> ServerCertificate:
-    """Make a new key and certificate for the server. Hospitals need nothing, as long as they reach it as before.
+    folder: CoordinatorFolder, hosts: Sequence[str], port: int | None, now: datetime, *, new_authority: bool = False
+) -> list[Enrolled]:
+    """Make a new key and certificate for the server; give the hospitals that need their new invitation for it.
 
-    ``hosts`` come to those that there are, the first of them in front; ``port`` replaces it, unless None.
+    As long as address and authority stay, these are none. ``hosts`` come to those that there are, the first of them in
+    front; ``port`` replaces it, unless None. With a new authority, certificates of the old one, stolen or not, are
+    worth nothing to each hospital that has accepted its new invitation.
 
     Raises:
         StorageError: the authority's key is not here, or the folder cannot be written.
@@ -76,11 +73,16 @@ def renew(
     """
     before = folder.settings
     settings = CoordinatorSettings(hosts=_each_once([*hosts, *before.hosts]), port=port or before.port)
-    made = issue_server(folder.authority(), settings.hosts, now, days)
-    _write_server(folder, made)
+    if new_authority:
+        aside = folder.replaced / f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
+        set_aside([folder.ca_key, folder.ca_certificate], aside)
+        _make_authority(folder, now)
+    _write_server(folder, issue_server(folder.authority(), settings.hosts, now))
     if settings != before:
         _write_settings(folder, settings)
-    return made
+    hospitals = folder.enrolled()
+    given = {one.name: Invitation.read(folder.invitation_of(one.name)) for one in hospitals}
+    return [one for one in hospitals if enrol(folder, one.request, now) != given[one.name]]
 
 
 def standing(folder: CoordinatorFolder, request: Request, now: datetime) -> Standing:
@@ -185,6 +187,14 @@ def revoke(folder: CoordinatorFolder, hospital: str, now: datetime) -> Revoked:
         with no_room_is_said(path):
             path.unlink(missing_ok=True)
     return gone
+
+
+def _make_authority(folder: CoordinatorFolder, now: datetime) -> None:
+    if not folder.ca_key.exists():
+        write_key(folder.ca_key, generate_private_key(SECP256R1()))
+    if not folder.ca_certificate.exists():
+        key = read_p256_key(folder.ca_key, absent="the authority's key is gone", do=RESTORE, damaged=RESTORE)
+        write_atomically(folder.ca_certificate, pem(make_authority(key, now).certificate))
 
 
 def _each_once(hosts: Sequence[str]) -> tuple[str, ...]:

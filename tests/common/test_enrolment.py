@@ -205,7 +205,10 @@ def test_a_made_up_authority_is_refused_in_words_whatever_byte_of_it_is_changed(
         ({"address": "::1:9093"}, "no name or address with a port"),
         ({"authority": "-----BEGIN CERTIFICATE-----"}, "not exactly one certificate"),
         ({"authority": pem(AUTHORITY.certificate).decode() * 2}, "not exactly one certificate"),
-        ({"authority": "x" + pem(AUTHORITY.certificate).decode()}, "not one certificate in its usual form|not exactly one"),
+        (
+            {"authority": "x" + pem(AUTHORITY.certificate).decode()},
+            "not one certificate in its usual form|not exactly one",
+        ),
         ({"authority": pem(issue_server(AUTHORITY, ["a"], NOW).certificate).decode()}, "not that of an authority"),
         ({"request": "0" * 63}, "'request' is not what it must be"),
     ],

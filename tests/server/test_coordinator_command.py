@@ -99,9 +99,16 @@ def test_keys_are_replaced_with_two_commands_and_the_run_again_is_harmless(desk:
     assert [one.request for one in CoordinatorFolder(desk).enrolled()] == [request]
 
 
-def test_a_coordinator_that_moved_says_what_is_to_do(desk: Path) -> None:
-    assert "Enrol each hospital's request again" in well(coordinator("renew", desk, "--host", "new.example.org"))
-    assert "Enrol" not in well(coordinator("renew", desk))
+def test_a_coordinator_that_moved_gives_each_hospital_its_new_invitation(desk: Path) -> None:
+    well(coordinator("enrol", desk, "st-mary-s.request", "--yes"))
+    accept(HospitalFolder(Path("state")), Path("st-mary-s.invitation"))
+    assert "need their new invitation" not in well(coordinator("renew", desk))
+    assert "send each its own:\n  St Mary's: " in well(coordinator("renew", desk, "--host", "new.example.org"))
+    renewed = json.loads(well(coordinator("renew", desk, "--new-authority", "--json")))
+    [new] = renewed["new_invitations"]
+    accepted = accept(HospitalFolder(Path("state")), Path(new["file"]))
+    assert accepted.invitation.address == "new.example.org:9093"
+    assert accepted.new
 
 
 def test_a_file_of_somebody_elses_is_not_overwritten(desk: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 
-from wardround_common.certificates import check_server, pem
-from wardround_common.enrolment import Request
+from wardround_common.certificates import check_server, pem, read_certificate
+from wardround_common.enrolment import Invitation, Request
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.secagg.identity import Identity
 from wardround_server.coordinator_folder import CoordinatorFolder
@@ -195,9 +195,9 @@ def test_a_request_from_the_future_is_not_granted(folder: CoordinatorFolder) -> 
 def test_renewal_keeps_authority_hospitals_and_invitations(folder: CoordinatorFolder) -> None:
     asked = request()
     invitation, before = enrol(folder, asked, NOW), folder.certificate()
-    renew(folder, [], None, LATER)
+    assert renew(folder, [], None, LATER) == []
     after = folder.certificate()
-    assert after.serial_number != before.serial_number
+    assert after.public_key() != before.public_key()
     assert after.not_valid_after_utc > before.not_valid_after_utc
     check_server(after, folder.authority_certificate(), "fl.example.org", LATER)
     assert enrol(folder, asked, LATER) == invitation
@@ -207,14 +207,36 @@ def test_renewal_keeps_authority_hospitals_and_invitations(folder: CoordinatorFo
 def test_a_server_that_moved_keeps_its_old_name_and_gives_invitations_with_the_new_one(
     folder: CoordinatorFolder,
 ) -> None:
-    asked = request()
-    enrol(folder, asked, NOW)
-    renew(folder, ["new.example.org"], 443, LATER)
+    enrol(folder, request(), NOW)
+    [moved] = renew(folder, ["new.example.org"], 443, LATER)
     assert folder.settings.address == "new.example.org:443"
     for host in ("new.example.org", "fl.example.org"):
         check_server(folder.certificate(), folder.authority_certificate(), host, LATER)
-    moved = enrol(folder, asked, LATER)
-    assert (moved.address, moved.made, moved.since) == ("new.example.org:443", LATER, NOW)
+    invitation = Invitation.read(folder.invitation_of(moved.name))
+    assert (invitation.address, invitation.made, invitation.since) == ("new.example.org:443", LATER, NOW)
+
+
+def test_a_stolen_server_key_is_worth_nothing_below_a_new_authority(folder: CoordinatorFolder) -> None:
+    enrol(folder, request(), NOW)
+    stolen, identity = folder.certificate(), folder.identity()
+    [invited] = renew(folder, [], None, LATER, new_authority=True)
+    invitation = Invitation.read(folder.invitation_of(invited.name))
+    assert invitation.public == identity.public
+    trusted = read_certificate(invitation.authority.encode())
+    check_server(folder.certificate(), trusted, "fl.example.org", LATER)
+    with pytest.raises(MessageError, match="not from the authority in the invitation"):
+        check_server(stolen, trusted, "fl.example.org", LATER)
+    assert [path.name for path in sorted(folder.replaced.rglob("*.*")) if path.is_file()] == [
+        "authority.key",
+        "authority.pem",
+    ]
+
+
+def test_a_new_authority_that_a_crash_cut_short_is_made_again(folder: CoordinatorFolder) -> None:
+    enrol(folder, request(), NOW)
+    folder.ca_certificate.unlink()
+    assert len(renew(folder, [], None, LATER, new_authority=True)) == 1
+    check_server(folder.certificate(), folder.authority_certificate(), "fl.example.org", LATER)
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", ".", "St Mary/..", "-rf", "a" * 100])

@@ -12,12 +12,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from wardround_client import identity_file
 from wardround_common.enrolment import Invitation, Request, openssh
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.key_files import read_p256_key
+from wardround_common.key_files import Words, read_p256_key
 from wardround_common.roster import HospitalName
 from wardround_common.secagg.identity import Identity
 from wardround_common.settings_file import read_settings
 
 INIT = "Make it with: wardround hospital init NAME --data DIR"
+_NODE_KEY = Words(
+    key="this hospital's node key",
+    absent="this hospital has no node key",
+    make=INIT,
+    restore="Make another: wardround hospital init NAME --data DIR --new-node-key; then send the new request.",
+)
 
 
 def _an_absolute_path(value: object) -> Path:
@@ -96,12 +102,7 @@ class HospitalFolder:
         Raises:
             StorageError: they cannot be used.
         """
-        key = read_p256_key(
-            self.node_key,
-            absent="this hospital has no node key",
-            do=INIT,
-            damaged="Make another: wardround hospital init NAME --data DIR --new-node-key; then send the new request.",
-        )
+        key = read_p256_key(self.node_key, _NODE_KEY)
         return key, key.public_key()
 
     def settings(self) -> HospitalSettings:

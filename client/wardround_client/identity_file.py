@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from wardround_common.key_files import read_identity_key, write_key
+from wardround_common.key_files import Words, read_identity_key, write_key
 from wardround_common.secagg.identity import Identity
 
 NAME = "identity.pem"
@@ -31,9 +31,12 @@ def read_identity(state: Path) -> Identity:
     Raises:
         StorageError: there is none, it is damaged, or others may read it.
     """
-    return read_identity_key(
-        state / NAME,
-        absent="this hospital has no identity yet",
-        do="Make it with: wardround hospital identity NAME",
-        damaged="Restore it from your backup. A new one is another hospital to every study: enrol again.",
-    )
+    return read_identity_key(state / NAME, _WORDS)
+
+
+_WORDS = Words(
+    key="this hospital's private key",
+    absent="this hospital has no identity yet",
+    make="Make it with: wardround hospital identity NAME",
+    restore="Restore it from your backup. A new one is another hospital to every study: enrol again.",
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,7 +21,7 @@ from wardround_common.errors import StorageError
 from wardround_common.secagg.identity import Identity
 from wardround_common.storage import no_room_is_said, write_atomically
 
-LARGEST_FILE_BYTES = 64 * 1024
+LARGEST_FILE_BYTES = 10_000
 PrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey
 
 
@@ -49,49 +50,55 @@ def write_key(path: Path, key: PrivateKey) -> None:
     write_atomically(path, private_pem(key), private=True)
 
 
-def read_private(path: Path, *, absent: str, do: str) -> bytes:
-    """Read a file that only its owner may read; ``absent`` and ``do`` say what is wrong when there is none.
+@dataclass(frozen=True)
+class Words:
+    """How a person is told that a private key cannot be used."""
+
+    key: str
+    """Which one, such as "this hospital's private key"."""
+    absent: str
+    """What is wrong when there is none."""
+    make: str
+    """What to do then."""
+    restore: str
+    """What to do when the file is damaged."""
+
+
+def read_identity_key(path: Path, words: Words) -> Identity:
+    """Read an Ed25519 identity.
 
     Raises:
-        StorageError: there is none, it cannot be read, or others may read it.
+        StorageError: there is none, it is damaged or of another kind, or others may read it.
     """
-    try:
-        with path.open("rb") as file:
-            open_to_others = os.fstat(file.fileno()).st_mode & 0o077
-            content = file.read(LARGEST_FILE_BYTES)
-    except FileNotFoundError:
-        raise StorageError(absent, where=str(path), do=do) from None
-    except OSError as error:
-        reason = (error.strerror or "no reason given").lower()
-        raise StorageError(
-            f"the private key cannot be read: {reason}", where=str(path), do="Look at its permissions."
-        ) from None
-    if open_to_others:
-        raise StorageError("others may read this private key", where=str(path), do=f"Run: chmod 600 '{path}'")
-    return content
-
-
-def read_identity_key(path: Path, *, absent: str, do: str, damaged: str) -> Identity:
-    """Read an Ed25519 identity; ``damaged`` says what to do when the file is none.
-
-    Raises:
-        StorageError: it cannot be used.
-    """
-    key = _parsed(read_private(path, absent=absent, do=do))
+    key = _read_private(path, words)
     if not isinstance(key, Ed25519PrivateKey):
-        raise StorageError("this is no Ed25519 private key", where=str(path), do=damaged)
+        raise StorageError("this is no Ed25519 key", where=str(path), do=words.restore)
     return Identity(key.private_bytes_raw())
 
 
-def read_p256_key(path: Path, *, absent: str, do: str, damaged: str) -> EllipticCurvePrivateKey:
-    """Read a NIST P-256 private key; ``damaged`` says what to do when the file is none.
+def read_p256_key(path: Path, words: Words) -> EllipticCurvePrivateKey:
+    """Read a NIST P-256 private key.
 
     Raises:
-        StorageError: it cannot be used.
+        StorageError: there is none, it is damaged or of another kind, or others may read it.
     """
-    key = _parsed(read_private(path, absent=absent, do=do))
+    key = _read_private(path, words)
     if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
-        raise StorageError("this is no NIST P-256 private key", where=str(path), do=damaged)
+        raise StorageError("this is no NIST P-256 key", where=str(path), do=words.restore)
+    return key
+
+
+def _read_private(path: Path, words: Words) -> object:
+    try:
+        with path.open("rb") as file:
+            open_to_others = os.fstat(file.fileno()).st_mode & 0o077
+            key = load_pem_private_key(file.read(LARGEST_FILE_BYTES), None)
+    except FileNotFoundError:
+        raise StorageError(words.absent, where=str(path), do=words.make) from None
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it is locked with a password
+        raise StorageError(f"{words.key} is damaged or cannot be read", where=str(path), do=words.restore) from None
+    if open_to_others:
+        raise StorageError(f"others may read {words.key}", where=str(path), do=f"Run: chmod 600 '{path}'")
     return key
 
 
@@ -106,10 +113,3 @@ def set_aside(paths: Sequence[Path], folder: Path) -> None:
         if path.exists():
             with no_room_is_said(folder):
                 path.replace(folder / path.name)
-
-
-def _parsed(pem: bytes) -> object:
-    try:
-        return load_pem_private_key(pem, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):  # damaged, of an unknown kind, or locked with a password
-        return None

@@ -14,13 +14,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from wardround_common.certificates import Authority, check_authority, check_host, read_certificate
 from wardround_common.enrolment import Invitation, Key, Moment, NodeKey, Request, address, file_stem
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.key_files import LARGEST_FILE_BYTES, read_identity_key, read_p256_key
+from wardround_common.key_files import LARGEST_FILE_BYTES, Words, read_identity_key, read_p256_key
 from wardround_common.roster import HospitalName
 from wardround_common.secagg.identity import Identity, fingerprint
 from wardround_common.settings_file import read_settings
 
 INIT = "Make it with: wardround coordinator init DIR --host NAME"
 RESTORE = "Restore it from your backup."
+_IDENTITY = Words("the coordinator's identity", "the coordinator has no identity", INIT, RESTORE)
+AUTHORITY_KEY = Words(
+    "the authority's private key",
+    "the authority's private key is not here",
+    "If you keep it elsewhere, bring it here for this command.",
+    RESTORE,
+)
 
 
 def _a_host(value: str) -> str:
@@ -151,7 +158,7 @@ class CoordinatorFolder:
         Raises:
             StorageError: it cannot be used.
         """
-        return read_identity_key(self.identity_file, absent="the coordinator has no identity", do=INIT, damaged=RESTORE)
+        return read_identity_key(self.identity_file, _IDENTITY)
 
     def authority(self) -> Authority:
         """Read the authority with its private key.
@@ -159,12 +166,7 @@ class CoordinatorFolder:
         Raises:
             StorageError: it cannot be used.
         """
-        key = read_p256_key(
-            self.ca_key,
-            absent="the authority's private key is not here",
-            do="If you keep it elsewhere, bring it here for this command.",
-            damaged=RESTORE,
-        )
+        key = read_p256_key(self.ca_key, AUTHORITY_KEY)
         certificate = self._certificate(self.ca_certificate)
         try:
             check_authority(certificate)

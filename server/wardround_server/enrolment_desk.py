@@ -24,7 +24,7 @@ from wardround_common.errors import MessageError, StorageError
 from wardround_common.key_files import private_folder, private_pem, read_p256_key, set_aside, write_key
 from wardround_common.settings_file import settings_text
 from wardround_common.storage import no_room_is_said, write_atomically
-from wardround_server.coordinator_folder import RESTORE, CoordinatorFolder, CoordinatorSettings, Enrolled, Revoked
+from wardround_server.coordinator_folder import AUTHORITY_KEY, CoordinatorFolder, CoordinatorSettings, Enrolled, Revoked
 
 
 class Standing(enum.Enum):
@@ -193,7 +193,7 @@ def _make_authority(folder: CoordinatorFolder, now: datetime) -> None:
     if not folder.ca_key.exists():
         write_key(folder.ca_key, generate_private_key(SECP256R1()))
     if not folder.ca_certificate.exists():
-        key = read_p256_key(folder.ca_key, absent="the authority's key is gone", do=RESTORE, damaged=RESTORE)
+        key = read_p256_key(folder.ca_key, AUTHORITY_KEY)
         write_atomically(folder.ca_certificate, pem(make_authority(key, now).certificate))
 
 

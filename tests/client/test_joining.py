@@ -68,7 +68,7 @@ def test_what_is_the_hospitals_is_for_its_owner_only(hospital: HospitalFolder) -
 @pytest.mark.parametrize("name", ["identity.pem", "node.pem"])
 def test_a_private_key_that_others_may_read_is_not_used(hospital: HospitalFolder, data: Path, name: str) -> None:
     (hospital.path / name).chmod(0o604)
-    with pytest.raises(StorageError, match="others may read this private key"):
+    with pytest.raises(StorageError, match="others may read "):
         begin(hospital, "St Mary", data, None, NOW)
 
 

@@ -7,7 +7,6 @@ reads the clock: ``now`` is an argument, with a time zone.
 from __future__ import annotations
 
 import ipaddress
-import re
 import ssl
 import warnings
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from wardround_common.addresses import check_host
 from wardround_common.errors import MessageError
 
 AUTHORITY_YEARS = 10
@@ -136,27 +136,6 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
         key_agreement=False,
         encipher_only=False,
         decipher_only=False,
-    )
-
-
-def check_host(host: str) -> str:
-    """Give a DNS name in small letters, or an IP address in its usual form.
-
-    Raises:
-        MessageError: it is neither.
-    """
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        pass
-    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-    name = host.lower()
-    # A last label of digits only is a mistyped address.
-    if len(name) <= 253 and re.fullmatch(rf"{label}(\.{label})*", name) and not name.rpartition(".")[2].isdigit():
-        return name
-    raise MessageError(
-        f"{host!r} is no name or address of a server",
-        do="Write a DNS name such as fl.example.org (one with accents in its xn-- form), or an IP address; no port.",
     )
 
 

@@ -11,13 +11,15 @@ from typing import Annotated
 from cryptography import x509
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from wardround_common.certificates import Authority, check_authority, check_host, read_certificate
-from wardround_common.enrolment import Invitation, Key, Moment, NodeKey, Request, address, file_stem
+from wardround_common.addresses import address, check_host
+from wardround_common.certificates import Authority, check_authority, read_certificate
+from wardround_common.enrolment import Invitation, NodeKey, Request, file_stem
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.key_files import LARGEST_FILE_BYTES, Words, read_identity_key, read_p256_key
 from wardround_common.roster import HospitalName
 from wardround_common.secagg.identity import Identity, fingerprint
 from wardround_common.settings_file import read_settings
+from wardround_common.signed_document import Key, Moment
 
 INIT = "Make it with: wardround coordinator init DIR --host NAME"
 RESTORE = "Restore it from your backup."

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from wardround_common.addresses import check_host
 from wardround_common.certificates import (
     ServerCertificate,
-    check_host,
     check_valid,
     issue_server,
     make_authority,

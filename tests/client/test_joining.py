@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, EllipticCurve, generate_private_key
 
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.joining import accept, begin, examine, replace_keys
 from wardround_common.certificates import make_authority, pem
 from wardround_common.enrolment import Invitation, Request, openssh
 from wardround_common.errors import DataError, MessageError, StorageError, StudyError
+from wardround_common.key_files import private_pem
 from wardround_common.secagg.identity import Identity
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -77,6 +78,24 @@ def test_setting_up_again_changes_nothing(hospital: HospitalFolder, data: Path) 
     request, new = begin(hospital, "St Mary", data, None, LATER)
     assert (request, new) == (hospital.request(), False)
     assert {path: path.read_bytes() for path in hospital.path.iterdir()} == before
+
+
+def test_a_request_that_a_fast_clock_dated_is_written_anew_when_the_clock_is_mended(
+    hospital: HospitalFolder, data: Path
+) -> None:
+    request, new = begin(hospital, "St Mary", data, None, NOW - timedelta(hours=1))
+    assert (request.made, new) == (NOW - timedelta(hours=1), True)
+    assert hospital.request() == request
+
+
+@pytest.mark.parametrize("curve", [SECP384R1(), None])
+def test_a_node_key_that_cannot_be_used_says_how_to_make_another(
+    hospital: HospitalFolder, curve: EllipticCurve | None
+) -> None:
+    hospital.node_key.write_bytes(private_pem(generate_private_key(curve)) if curve else b"words")
+    with pytest.raises(StorageError, match=r"node key is damaged|no NIST P-256 key") as caught:
+        hospital.node_keys()
+    assert "--new-node-key" in caught.value.do
 
 
 def test_labels_and_odd_names_of_folders_come_back_as_they_were(tmp_path: Path) -> None:

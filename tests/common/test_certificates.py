@@ -13,11 +13,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from wardround_common.addresses import check_host
 from wardround_common.certificates import (
     Authority,
     ServerCertificate,
     check_authority,
-    check_host,
     check_server,
     client_context,
     expiry_warning,

@@ -15,21 +15,19 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wardround_common.addresses import address, split_address
 from wardround_common.certificates import issue_server, make_authority, pem
 from wardround_common.enrolment import (
-    LARGEST_BYTES,
     Invitation,
     Request,
-    SignedDocument,
-    address,
     check_invitation_clock,
     check_request_clock,
     file_stem,
     openssh,
-    split_address,
 )
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.secagg.identity import Identity
+from wardround_common.signed_document import LARGEST_BYTES, SignedDocument
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOSPITAL, OTHER, COORDINATOR = Identity(b"h" * 32), Identity(b"o" * 32), Identity(b"c" * 32)
@@ -293,7 +291,13 @@ def test_a_clock_that_is_slow_is_found_with_the_invitation_and_explained() -> No
 
 @pytest.mark.parametrize(
     ("name", "stem"),
-    [("St Mary's", "st-mary-s"), ("../../etc/passwd", "etc-passwd"), ("Hôpital", "hôpital"), ("...", "hospital")],
+    [
+        ("St Mary's", "st-mary-s"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("Hôpital", "hôpital"),
+        ("...", "hospital"),
+        ("医" * 90, "医" * 40),
+    ],
 )
 def test_a_hospitals_name_gives_the_name_of_a_file_in_this_folder(name: str, stem: str) -> None:
     assert file_stem(name) == stem

@@ -239,7 +239,7 @@ def test_a_new_authority_that_a_crash_cut_short_is_made_again(folder: Coordinato
     check_server(folder.certificate(), folder.authority_certificate(), "fl.example.org", LATER)
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", ".", "St Mary/..", "-rf", "a" * 100])
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", ".", "St Mary/..", "-rf", "a" * 100, "𝒜" * 100])
 def test_a_hospitals_name_leads_out_of_no_folder(folder: CoordinatorFolder, name: str) -> None:
     outside = {path for path in folder.path.parent.rglob("*") if folder.hospitals not in path.parents}
     enrol(folder, request(name=name), NOW)

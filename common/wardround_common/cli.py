@@ -3,7 +3,7 @@
 A command is absent where its package, or the extra that the package needs, is not installed. Anything else that stops
 its import is a bug, and crashes with a traceback rather than looking like a command that does not exist.
 
-Exit codes: 0 done · 1 a bug, with a traceback · 2 the command line is wrong · 3 to 7 see ``errors`` · 130 stopped with
+Exit codes: 0 done · 1 a bug, with a traceback · 2 the command line is wrong · 3 to 8 see ``errors`` · 130 stopped with
 Ctrl-C · 141 nobody reads the output any more.
 """
 

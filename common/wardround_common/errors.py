@@ -12,7 +12,8 @@
     ├── MessageError      a message does not follow the protocol            exit 6
     ├── RoundError        a round cannot be completed                       exit 6
     ├── ModelError        a model or its parameters do not fit              exit 6
-    └── StorageError      a file cannot be written, read or trusted         exit 7
+    ├── StorageError      a file cannot be written, read or trusted         exit 7
+    └── LinkError         hospital and coordinator do not reach each other  exit 8
 
 Only the shells (``cli.py``, ``app.py``) catch these, and only this tree: anything else is a bug and crashes loudly.
 
@@ -116,6 +117,13 @@ class StorageError(WardroundError):
 
     exit_code = 7
     kind = "storage"
+
+
+class LinkError(WardroundError):
+    """Hospital and coordinator do not reach each other, or one does not accept who the other is."""
+
+    exit_code = 8
+    kind = "link"
 
 
 def _restore(kind: type[WardroundError], args: tuple[object, ...], facts: dict[str, object]) -> WardroundError:

@@ -1,0 +1,53 @@
+"""Messages that a crash must not lose: each one file, whole or not there, known by its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardround_common.errors import MessageError
+from wardround_common.secagg.canonical import cut, joined
+from wardround_common.storage import write_atomically
+
+log = logging.getLogger(__name__)
+
+DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """A folder of messages, each under a name of letters and digits."""
+
+    folder: Path
+
+    def names(self) -> list[str]:
+        """Name the messages that are here."""
+        return sorted(path.name for path in self.folder.glob("*") if path.name.isalnum())
+
+    def put(self, name: str, parts: list[bytes]) -> None:
+        """Keep a message; it is on the disk when this returns.
+
+        Raises:
+            StorageError: the disk is full or the folder cannot be written.
+        """
+        content = joined(*parts)
+        write_atomically(self.folder / name, hashlib.sha256(content).digest() + content, private=True)
+
+    def get(self, name: str) -> list[bytes] | None:
+        """Give a message; one that is damaged is set aside, as NAME.damaged, and not given."""
+        content = (self.folder / name).read_bytes()
+        digest, content = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+        try:
+            if hashlib.sha256(content).digest() != digest:
+                raise MessageError("the checksum is wrong")
+            return cut(content)
+        except MessageError:
+            log.error("the message %s was damaged on the disk; it is set aside", self.folder / name)
+            (self.folder / name).replace(self.folder / f"{name}.damaged")
+            return None
+
+    def remove(self, name: str) -> None:
+        """Forget a message; one that is not here is no error."""
+        (self.folder / name).unlink(missing_ok=True)

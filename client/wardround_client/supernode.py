@@ -1,0 +1,470 @@
+"""The hospital's end of its link to the coordinator: it asks, outbound only, and its own installed ClientApp answers.
+
+It speaks Flower's Fleet messages (``flwr==1.41.0``) and runs nothing that a coordinator sends: no code is fetched, no
+redirect is followed, nothing is unpickled. A question is on this disk before its receipt is confirmed, and **an answer
+is on this disk before a byte of it leaves**: a process that is killed at any moment sends the same bytes when it starts
+again, never a second answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import ssl
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import httpx
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.app.message import remove_content_from_message
+from flwr.clientapp import ClientApp
+from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, TIMESTAMP_HEADER, ErrorCode
+from flwr.common.serde import message_to_proto
+from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2, node_pb2
+from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    get_object_id,
+    get_object_tree,
+    iterate_object_tree,
+    no_object_id_recompute,
+)
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+from google.protobuf.message import DecodeError
+
+from wardround_client.mailbox import Mailbox
+from wardround_common.errors import LinkError, MessageError, StorageError, WardroundError
+
+log = logging.getLogger(__name__)
+
+FLEET = "/v1/fleet/"
+PROTOBUF = "application/protobuf"
+POLL_S = (0.05, 0.5)  # between two questions for messages, of a coordinator that does not hold them open
+HEARTBEAT_S = 10.0
+BACK_OFF_S = (0.1, 30.0)
+TIMEOUT_S = 30.0
+LARGEST_ANSWER = 64 * 2**20  # bytes of one HTTP response
+TRANSFERS = 4  # objects in flight at a time
+Proto = TypeVar("Proto")
+
+
+class State(StrEnum):
+    """What a hospital's link is doing."""
+
+    CONNECTING = "connecting"
+    REGISTERED = "registered"
+    WAITING = "waiting"
+    WORKING = "working"
+    SENDING = "sending"
+
+
+@dataclass(frozen=True)
+class Status:
+    """A link's state since when; ``fault`` says what keeps it from connecting, or this disk from keeping messages."""
+
+    state: State
+    since: float  # seconds since 1970
+    fault: WardroundError | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where the coordinator is, and by what both know each other."""
+
+    address: str
+    """``host:port``."""
+    authority: Path
+    """The coordinator's own certificate authority, PEM; no other is trusted."""
+    key: bytes = field(repr=False)
+    """The hospital's private node key on a NIST curve, as PEM or as OpenSSH writes it."""
+
+
+class NotWantedError(Exception):
+    """The coordinator does not know what a request is about, or does not want it any more."""
+
+
+class _Stopped(Exception):  # noqa: N818  # nothing failed
+    pass
+
+
+class Supernode:
+    """A hospital's link: connects, asks, works, answers, until it is told to stop.
+
+    ``folder`` keeps what was asked and not answered yet, and what was answered and not sent yet. ``report`` is called
+    with each change of state, from the thread of :meth:`run`.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        app: ClientApp,
+        folder: Path,
+        report: Callable[[Status], None] = lambda status: None,
+    ) -> None:
+        self._app = app
+        self._inbox = Mailbox(folder / "inbox")
+        self._outbox = Mailbox(folder / "outbox")
+        self._report = report
+        self._status = Status(State.CONNECTING, time.time())
+        self._wire = _Wire(link)
+        self._node = node_pb2.Node()
+        self._stop = threading.Event()
+        self._well = False  # something went well since the last fault
+
+    @property
+    def status(self) -> Status:
+        """What the link is doing now."""
+        return self._status
+
+    def run(self, stop: threading.Event) -> None:
+        """Serve until ``stop`` is set; whatever happens to the link, this tries again.
+
+        An answer that is being made when ``stop`` is set is finished first, and kept. A wait for questions ends within
+        the few seconds for which the coordinator holds it.
+        """
+        self._stop = stop
+        heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        delay = BACK_OFF_S[0]
+        with closing(self._wire):
+            self._report(self._status)
+            heart.start()
+            try:
+                while True:
+                    self._well = False
+                    try:
+                        self._register()
+                        self._serve()
+                    except (LinkError, StorageError) as fault:
+                        self._say(State.CONNECTING, fault)
+                    delay = BACK_OFF_S[0] if self._well else min(2 * delay, BACK_OFF_S[1])
+                    self._check(delay * random.uniform(0.5, 1.0))
+            except _Stopped:
+                self._leave()
+
+    def _register(self) -> None:
+        request = fleet_pb2.ActivateNodeRequest(
+            public_key=self._wire.public_key, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL
+        )
+        try:
+            answer = self._wire.ask("activate-node", request, fleet_pb2.ActivateNodeResponse)
+        except NotWantedError as error:
+            raise LinkError(f"the coordinator does not register this hospital ({error})", do=_ENROL) from None
+        self._node = node_pb2.Node(node_id=answer.node_id)
+        self._say(State.REGISTERED)
+
+    def _serve(self) -> None:
+        """Do what there is to do, oldest first: send, then work, then ask."""
+        pause = POLL_S[0]
+        while True:
+            self._check()
+            for name in self._outbox.names():
+                self._say(State.SENDING)
+                self._send(name)
+            for name in self._inbox.names():
+                self._say(State.WORKING)
+                self._work(name)
+                break
+            else:
+                self._say(State.WAITING)
+                asked = time.monotonic()
+                if self._receive():
+                    pause = POLL_S[0]
+                elif time.monotonic() - asked < pause:
+                    self._check(pause)
+                    pause = min(POLL_S[1], 2 * pause)
+
+    def _receive(self) -> bool:
+        """Take one question if there is one; its receipt is confirmed when it is on the disk, and not before."""
+        request = fleet_pb2.PullMessagesRequest(node=self._node)
+        try:
+            answer = self._wire.ask("pull-messages", request, fleet_pb2.PullMessagesResponse)
+        except NotWantedError as error:
+            raise LinkError(f"the coordinator does not register this hospital ({error})", do=_ENROL) from None
+        self._well = True
+        if not answer.messages_list:
+            return False
+        tree = answer.message_object_trees[0]
+        run, name = answer.messages_list[0].metadata.run_id, tree.object_id
+        if not name.isalnum():
+            raise LinkError("the coordinator's message has an impossible name")
+        try:
+            if name not in self._inbox.names() and name not in self._outbox.names():
+                ids = list(dict.fromkeys(part.object_id for part in iterate_object_tree(tree)))
+                contents = self._wire.each(lambda part: self._pull_object(run, part), ids)
+                self._inbox.put(name, [str(run).encode(), *_pairs(dict(zip(ids, contents, strict=True)))])
+            confirmation = message_pb2.ConfirmMessageReceivedRequest(
+                node=self._node, run_id=run, message_object_id=name
+            )
+            self._wire.ask("confirm-message-received", confirmation, message_pb2.ConfirmMessageReceivedResponse)
+        except NotWantedError:
+            log.info("the coordinator took the question %s back", name[:8])
+        return True
+
+    def _pull_object(self, run: int, name: str) -> bytes:
+        request = message_pb2.PullObjectRequest(node=self._node, run_id=run, object_id=name)
+        content = self._wire.ask("pull-object", request, message_pb2.PullObjectResponse).object_content
+        if get_object_id(content) != name:
+            raise LinkError("a part of a question came damaged")
+        return bytes(content)
+
+    def _work(self, name: str) -> None:
+        """Answer one question with the ClientApp; the answer is on the disk before the question is forgotten."""
+        parts = self._inbox.get(name)
+        if parts is not None and name not in self._outbox.names():
+            answer = self._answer(name, parts)
+            if answer is not None:
+                self._outbox.put(name, _envelope(self._node, answer))
+        self._inbox.remove(name)
+
+    def _answer(self, name: str, parts: list[bytes]) -> Message | None:
+        run, contents = int(parts[0]), _unpaired(parts[1:])
+        try:
+            question = inflate_object_from_contents(name, contents)
+        except Exception:  # a coordinator's bytes: whatever is wrong is wrong with them
+            log.exception("the question %s cannot be read", name[:8])
+            return None
+        if not isinstance(question, Message) or question.metadata.dst_node_id != self._node.node_id:
+            log.error("the question %s is to another hospital", name[:8])
+            return None
+        question.metadata.__dict__["_message_id"] = name
+        context = Context(run, self._node.node_id, {}, RecordDict(), {})
+        try:
+            answer: Message = self._app(question, context)
+        except Exception as error:  # a bug in one answer must not end the hospital's link; its text stays here
+            log.exception("the answer to %s failed", question.metadata.message_type)
+            answer = Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, type(error).__name__), reply_to=question)
+        return answer
+
+    def _send(self, name: str) -> None:
+        """Send one answer as it lies on the disk; it is forgotten when all of it has arrived or none is wanted."""
+        parts = self._outbox.get(name)
+        if parts is None:
+            return
+        request = fleet_pb2.PushMessagesRequest()
+        request.ParseFromString(parts[0])
+        run, contents = request.messages_list[0].metadata.run_id, _unpaired(parts[1:])
+        try:
+            answer = self._wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
+            wanted = [part for part in contents if part in set(answer.objects_to_push)]
+
+            def push(part: str) -> None:
+                pushed = message_pb2.PushObjectRequest(
+                    node=self._node,
+                    run_id=run,
+                    session_id=answer.session_id,
+                    object_id=part,
+                    object_content=contents[part],
+                )
+                self._wire.ask("push-object", pushed, message_pb2.PushObjectResponse)
+
+            self._wire.each(push, wanted)
+        except NotWantedError as error:
+            if str(error) == "session":  # the coordinator started again meanwhile: it wants the answer from its start
+                self._check(POLL_S[1])
+                return
+            log.info("the answer to %s is not wanted any more", name[:8])
+        self._outbox.remove(name)
+
+    def _check(self, wait_s: float = 0.0) -> None:
+        if self._stop.wait(wait_s):
+            raise _Stopped
+
+    def _beat(self) -> None:
+        """Say every few seconds that this hospital is there, also while it works."""
+        while not self._stop.wait(HEARTBEAT_S):
+            request = heartbeat_pb2.SendNodeHeartbeatRequest(
+                node=self._node, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL
+            )
+            try:
+                self._wire.ask("send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse)
+            except (LinkError, NotWantedError, RuntimeError):  # the latter: the wire was closed
+                continue  # the loop meets the same fault and says so
+
+    def _leave(self) -> None:
+        """Tell the coordinator that this hospital goes; it learns by itself if this does not arrive."""
+        try:
+            request = fleet_pb2.DeactivateNodeRequest(node_id=self._node.node_id)
+            self._wire.ask("deactivate-node", request, fleet_pb2.DeactivateNodeResponse)
+        except (LinkError, NotWantedError):
+            return
+
+    def _say(self, state: State, fault: WardroundError | None = None) -> None:
+        if (state, str(fault)) != (self._status.state, str(self._status.fault)):
+            self._status = Status(state, time.time(), fault)
+            self._report(self._status)
+
+
+_ENROL = "Ask the coordinator whether this hospital's key is enrolled, or was revoked; make a new request if it was."
+
+
+class _Wire:
+    """HTTPS to one coordinator, through the proxy that ``HTTPS_PROXY`` names if it does; each head is signed."""
+
+    def __init__(self, link: Link) -> None:
+        self._address = link.address
+        self._key = _read_key(link.key)
+        self.public_key: bytes = self._key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        try:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            tls.minimum_version = ssl.TLSVersion.TLSv1_2
+            tls.load_verify_locations(link.authority)
+        except (OSError, ssl.SSLError) as error:
+            raise StorageError(
+                f"the coordinator's certificate authority cannot be read ({error})",
+                where=str(link.authority),
+                do="Take it from the invitation again.",
+            ) from error
+        # A redirect could send an answer elsewhere.
+        limits = httpx.Limits(max_connections=8, max_keepalive_connections=8, keepalive_expiry=60.0)
+        self._http = httpx.Client(verify=tls, timeout=TIMEOUT_S, follow_redirects=False, limits=limits)
+        self._transfers = ThreadPoolExecutor(TRANSFERS, "transfer")
+
+    def close(self) -> None:
+        """End the connections."""
+        self._transfers.shutdown(wait=False, cancel_futures=True)
+        self._http.close()
+
+    def each(self, transfer: Callable[[str], Any], names: list[str]) -> list[Any]:
+        """Do several transfers, a few at a time.
+
+        Raises:
+            LinkError, NotWantedError: what the first of those that failed raised.
+        """
+        return list(self._transfers.map(transfer, names))
+
+    def ask(self, path: str, request: Any, kind: type[Proto]) -> Proto:
+        """Send one request and give the answer.
+
+        Raises:
+            LinkError: the coordinator cannot be reached, is not the one of the invitation, or refuses this hospital.
+            NotWantedError: it does not want this request any more.
+        """
+        body = request if isinstance(request, bytes) else request.SerializeToString(deterministic=True)
+        stamp = datetime.now(UTC).isoformat()
+        signature = self._key.sign(stamp.encode(), ec.ECDSA(hashes.SHA256()))
+        headers = {
+            "content-type": PROTOBUF,
+            FLEET_HTTP_PUBLIC_KEY_HEADER: b64encode(self.public_key).decode(),
+            FLEET_HTTP_SIGNATURE_HEADER: b64encode(signature).decode(),
+            TIMESTAMP_HEADER: stamp,
+        }
+        url = f"https://{self._address}{FLEET}{path}"
+        try:
+            with self._http.stream("POST", url, content=body, headers=headers) as response:
+                content = _bounded(response)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise _unreachable(self._address, error) from error
+        if response.status_code == httpx.codes.OK and response.headers.get("content-type") == PROTOBUF:
+            answer: Any = kind()
+            try:
+                answer.ParseFromString(content)
+            except DecodeError:
+                raise LinkError("what answers is no coordinator of this version", where=self._address) from None
+            return cast(Proto, answer)
+        raise _refusal(self._address, response, content[:100].decode(errors="replace"))
+
+
+def _bounded(response: httpx.Response) -> bytes:
+    content = bytearray()
+    for part in response.iter_raw():
+        content += part
+        if len(content) > LARGEST_ANSWER:
+            raise httpx.RemoteProtocolError("the answer is too long")
+    return bytes(content)
+
+
+def _unreachable(address: str, error: Exception) -> LinkError:
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        if "expired" in text or "not yet valid" in text:
+            what, do = (
+                "the coordinator's certificate has expired, or is not valid yet",
+                ("Compare this machine's clock; if it is right, the coordinator needs a new certificate."),
+            )
+        elif "ostname mismatch" in text or "IP address mismatch" in text:
+            what = "the coordinator's certificate is for another name than the one of the invitation"
+            do = "Ask the coordinator for an invitation with its present address."
+        else:
+            what = "what answers is not the coordinator of the invitation: its certificate is from another authority"
+            do = "Ask the coordinator whether it was set up anew. A proxy that opens TLS must let this address pass."
+        return LinkError(what, where=address, do=do)
+    if isinstance(error, httpx.ProxyError):
+        return LinkError(f"the proxy does not let this hospital out ({text})", where=address, do="Check HTTPS_PROXY.")
+    return LinkError(
+        f"the coordinator cannot be reached ({text or type(error).__name__})",
+        where=address,
+        do="Nothing is lost; this goes on trying. Check that outbound connections to this address are allowed.",
+    )
+
+
+def _refusal(address: str, response: httpx.Response, why: str) -> Exception:
+    status = response.status_code
+    if status == httpx.codes.UNAUTHORIZED and why == "clock":
+        return LinkError(f"the coordinator refuses this hospital: {_skew(response)}", where=address, do=_CLOCK)
+    if status == httpx.codes.UNAUTHORIZED:
+        return LinkError(f"the coordinator does not know this hospital's key ({why})", where=address, do=_ENROL)
+    if status in (
+        httpx.codes.GONE,
+        httpx.codes.FORBIDDEN,
+        httpx.codes.BAD_REQUEST,
+        httpx.codes.REQUEST_ENTITY_TOO_LARGE,
+    ):
+        return NotWantedError(why)
+    return LinkError(f"what answers is no coordinator, or is not well (HTTP {status})", where=address)
+
+
+_CLOCK = "Set this machine's clock, best by NTP; then the link comes up by itself."
+
+
+def _skew(response: httpx.Response) -> str:
+    try:
+        seconds = time.time() - parsedate_to_datetime(response.headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        return "the two clocks differ by minutes"
+    return f"this machine's clock is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} the coordinator's"
+
+
+def _envelope(node: Any, answer: Message) -> list[bytes]:
+    """Give an answer as it will be sent: the request, then the objects' names and contents."""
+    with no_object_id_recompute():
+        answer.metadata.__dict__["_message_id"] = answer.object_id
+        request = fleet_pb2.PushMessagesRequest(
+            node=node,
+            messages_list=[message_to_proto(remove_content_from_message(answer))],
+            message_object_trees=[get_object_tree(answer)],
+        )
+        contents = {name: part.deflate() for name, part in get_all_nested_objects(answer).items()}
+    return [request.SerializeToString(deterministic=True), *_pairs(contents)]
+
+
+def _pairs(contents: dict[str, bytes]) -> list[bytes]:
+    return [part for name, content in contents.items() for part in (name.encode(), content)]
+
+
+def _unpaired(parts: list[bytes]) -> dict[str, bytes]:
+    return {name.decode(): content for name, content in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _read_key(key: bytes) -> ec.EllipticCurvePrivateKey:
+    try:
+        read = serialization.load_ssh_private_key if b"OPENSSH" in key[:40] else serialization.load_pem_private_key
+        private = read(key, None)
+    except (ValueError, TypeError):
+        private = None
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        raise MessageError("the hospital's node key is no private key on a NIST curve")
+    return private

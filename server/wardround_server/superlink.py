@@ -1,0 +1,679 @@
+"""Flower's SuperLink in the coordinator's process: its state and its messages, without its interfaces.
+
+Used of Flower are the durable link state (``SqlLinkState``, SQLite in WAL mode), the content-addressed objects that
+messages are cut into, and the protobuf messages of the Fleet interface. Its web application is not: of that, anybody
+who reaches the port could start runs and register nodes. These are private parts of ``flwr==1.41.0``;
+``tests/server/test_superlink.py`` says which of them another version changed. Questions and answers outlive this
+process: a coordinator that starts again and asks the same gets the answer to what it had asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.app import Error, Message, Metadata, RecordDict
+from flwr.app.message import make_message, remove_content_from_message
+from flwr.common.constant import (
+    HEARTBEAT_DEFAULT_INTERVAL,
+    NOOP_ACCOUNT_NAME,
+    NOOP_FLWR_AID,
+    SUPERLINK_NODE_ID,
+    TIMESTAMP_HEADER,
+    ErrorCode,
+    Status,
+    SubStatus,
+)
+from flwr.common.serde import message_from_proto, message_to_proto
+from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2
+from flwr.server.superlink.linkstate.sql_linkstate import SqlLinkState
+from flwr.serverapp import Grid
+from flwr.supercore.constant import (
+    FLEET_HTTP_PUBLIC_KEY_HEADER,
+    FLEET_HTTP_SIGNATURE_HEADER,
+    NOOP_FEDERATION_ID,
+    NodeStatus,
+    TaskType,
+)
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    get_object_tree,
+    iterate_object_tree,
+    no_object_id_recompute,
+)
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+from flwr.supercore.object_store import NoObjectInStoreError
+from flwr.supercore.object_store.sql_object_store import SqlObjectStore
+from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
+from flwr.supercore.utils import uint64_to_int64
+from flwr.superlink.federation import NoOpFederationManager
+from google.protobuf.message import DecodeError
+
+from wardround_common.errors import MessageError, RoundError
+from wardround_common.storage import write_atomically
+from wardround_server.port import Limits, Port, Refused
+
+log = logging.getLogger(__name__)
+
+FLEET = "/v1/fleet/"
+CLOCK_S = 300.0  # by how much a hospital's clock may differ
+HOLD_S = 4.0  # how long a question for new messages is held open when there is none
+HERE_S = 30.0  # a hospital that was heard within this time is there; it says so every ten seconds
+TTL_S = 90 * 86_400.0  # questions of a study do not expire; the study has its own deadlines
+MOST_OBJECTS = 20_000  # of one answer: 100 GiB in chunks of 5 MiB
+Proto = TypeVar("Proto")
+
+
+class _LinkState(SqlLinkState):
+    """Flower's link state; a run does not fail because no separate process sends signs of life."""
+
+    def _cleanup_expired_task_tokens(self) -> None:
+        """Do nothing: the run is driven by this process, and goes on when it starts again."""
+
+
+@dataclass(frozen=True)
+class _Node:
+    number: int
+    name: str
+    key: ec.EllipticCurvePublicKey
+
+
+class SuperLink:
+    """The coordinator's end of all links: which hospitals may connect, and the runs that they take part in.
+
+    ``folder`` keeps the database (``superlink.db``) and, for each run, which questions are out. One process at a time.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        logging.getLogger("flwr").setLevel(logging.WARNING)  # it tells of each request
+        self.folder = folder
+        database = str(folder / "superlink.db")
+        objects = SqlObjectStore(database)
+        objects.initialize()
+        self.state = _LinkState(database, NoOpFederationManager(), objects)
+        self.state.initialize()
+        self.objects = objects
+        self.started = time.time()
+        self.port: Port | None = None
+        self._lock = threading.RLock()
+        self._seen: dict[int, float] = {}
+        self._nodes: dict[bytes, _Node] = {}
+        for info in self.state.get_node_info():
+            if info.status != NodeStatus.UNREGISTERED:
+                self._nodes[info.public_key] = _Node(info.node_id, info.name, _key(info.public_key))
+        self._fleet = _Fleet(self)
+
+    def serve(self, host: str, port: int, certificate: Path, key: Path, limits: Limits | None = None) -> Port:
+        """Open the public port; ``port`` 0 takes a free one, which ``Port.number`` names.
+
+        Raises:
+            StorageError: the port is taken, or the certificate or its key cannot be used.
+        """
+        self.port = Port(self._fleet, host, port, certificate, key, limits)
+        self.port.start()
+        return self.port
+
+    def stop(self) -> None:
+        """Close the port. Runs and what is in them stay, for the next start."""
+        self._fleet.wake_all()
+        if self.port is not None:
+            self.port.stop()
+            self.port = None
+        for part in (self.state, self.objects):
+            engine = part._engine
+            if engine is not None:
+                engine.dispose()
+
+    def enrol(self, name: str, key: bytes) -> int:
+        """Let the hospital of this key connect, from now on and under this name; give its node.
+
+        ``key``: a public key on a NIST curve, as PEM or as OpenSSH writes it. A hospital that is enrolled already gets
+        the new key in the place of the old: its node stays, and so do the questions that are out.
+
+        Raises:
+            MessageError: it is no such key, it is another hospital's, or it was revoked.
+        """
+        public = _read_key(name, key)
+        pem = _pem(public)
+        with self.transaction():
+            owner = self._nodes.get(pem)
+            if owner is not None:
+                if owner.name != name:
+                    raise MessageError(f"{name} has the key of {owner.name}", do="Each hospital makes its own key.")
+                return owner.number
+            before = next((node for node in self._nodes.values() if node.name == name), None)
+            try:
+                if before is None:
+                    number = self.state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, pem, 0, name=name)
+                else:
+                    number = before.number
+                    self._taken(pem)
+                    self.state.query(
+                        "UPDATE node SET public_key = :key WHERE node_id = :node",
+                        {"key": pem, "node": uint64_to_int64(number)},
+                    )
+            except ValueError:
+                raise MessageError(
+                    f"the key of {name} was revoked", do="Let the hospital make a new key and send a new request."
+                ) from None
+        if before is not None:
+            self._forget(before)
+        self._nodes[pem] = _Node(number, name, public)
+        return number
+
+    def revoke(self, name: str) -> None:
+        """Refuse a hospital from now on, and close its connections. Its key cannot be enrolled again.
+
+        Raises:
+            MessageError: there is no such hospital.
+        """
+        node = next((node for node in self._nodes.values() if node.name == name), None)
+        if node is None:
+            raise MessageError(f"no hospital is enrolled as {name!r}")
+        self._forget(node)
+        with self.transaction():
+            self.state.delete_node(NOOP_FLWR_AID, node.number)
+
+    def nodes(self) -> dict[int, str]:
+        """Name the enrolled hospitals by their nodes."""
+        return {node.number: node.name for node in self._nodes.values()}
+
+    def last_seen(self) -> dict[str, float]:
+        """Say when each hospital was last heard, in seconds since 1970; only those heard since this process started."""
+        return {name: self._seen[node] for node, name in self.nodes().items() if node in self._seen}
+
+    def new_run(self) -> int:
+        """Begin a run and give its number, which goes on being valid when this process starts again."""
+        with self.transaction():
+            run: int = self.state.create_run(
+                None, None, None, {}, NOOP_FEDERATION_ID, None, NOOP_FLWR_AID, TaskType.SERVER_APP
+            )
+            task = self._run(run).primary_task_id
+            if not (run and task and self.state.claim_task(task) and self.state.activate_task(task)):
+                raise RoundError("Flower did not begin the run")
+        return run
+
+    def grid(self, run: int, patience_s: float = 600.0) -> LinkGrid:
+        """Give the grid of a run, new or begun before this process started.
+
+        A hospital that is not heard for ``patience_s`` while a question to it is out is given up for that question.
+
+        Raises:
+            RoundError: there is no such run, or it has ended.
+        """
+        if self._status(run) != Status.RUNNING:
+            raise RoundError(f"there is no run {run}, or it has ended", do="Start a new one.")
+        return LinkGrid(self, run, patience_s)
+
+    def end_run(self, run: int) -> None:
+        """End a run: what is out in it is forgotten, and hospitals are told that no answer is wanted."""
+        with self.transaction():
+            task = self._run(run).primary_task_id
+            if task is not None:
+                self.state.finish_task(task, SubStatus.COMPLETED, "")
+            self.state.cleanup_run(run)
+        _out(self.folder, run).unlink(missing_ok=True)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Do several things to the database as one, alone: two that write at a time would refuse each other."""
+        with self._lock, self.state.session():
+            yield
+
+    def silence_s(self, node: int) -> float:
+        """Say for how long a node was not heard, or how long this process has run if it never was."""
+        return time.time() - max(self._seen.get(node, 0.0), self.started)
+
+    def here(self) -> list[int]:
+        """Name the nodes that were heard a moment ago."""
+        moment = time.time() - HERE_S
+        return sorted(node for node in self.nodes() if self._seen.get(node, 0.0) > moment)
+
+    def mail(self, node: int) -> None:
+        """Let a node that waits for questions ask again."""
+        self._fleet.wake(node)
+
+    def hear(self, node: int) -> None:
+        """Note that a node was heard."""
+        self._seen[node] = time.time()
+
+    def enrolled(self, key: bytes) -> _Node | None:
+        """Give the node of a key, as PEM."""
+        return self._nodes.get(key)
+
+    def running(self, run: int) -> bool:
+        """Say whether a run goes on."""
+        return self._status(run) == Status.RUNNING
+
+    def _status(self, run: int) -> str | None:
+        with self.transaction():
+            status = self.state.get_run_status({run}).get(run)
+        return None if status is None else status.status
+
+    def _run(self, run: int) -> Run:
+        runs = self.state.get_run_info(run_ids=[run])
+        if not runs:
+            raise RoundError(f"there is no run {run}", do="Start a new one.")
+        return runs[0]
+
+    def _taken(self, pem: bytes) -> None:
+        if self.state.query("SELECT 1 FROM node WHERE public_key = :key", {"key": pem}):
+            raise ValueError
+
+    def _forget(self, node: _Node) -> None:
+        self._nodes.pop(_pem(node.key), None)
+        self._seen.pop(node.number, None)
+        if self.port is not None:
+            self.port.expel(node.number)
+
+
+class _Fleet:
+    """What hospitals may ask of the port: each request is made by the node whose key signed its head."""
+
+    def __init__(self, link: SuperLink) -> None:
+        self._link = link
+        self._answers: dict[str, Callable[[int, bytes], Any]] = {
+            FLEET + "activate-node": self._activate,
+            FLEET + "deactivate-node": self._deactivate,
+            FLEET + "send-node-heartbeat": self._heartbeat,
+            FLEET + "pull-messages": self._pull,
+            FLEET + "pull-object": self._pull_object,
+            FLEET + "confirm-message-received": self._confirm,
+            FLEET + "push-messages": self._push,
+            FLEET + "push-object": self._push_object,
+        }
+        self.paths = frozenset(self._answers)
+        self._waiting: dict[int, asyncio.Event] = {}
+        self._pulled: dict[int, frozenset[str]] = {}
+        self._sessions: dict[str, int] = {}
+
+    def admit(self, path: str, headers: Mapping[str, str]) -> int:
+        """Say which node asks: its key is enrolled, and signed a time that is about now."""
+        try:
+            pem = b64decode(headers[FLEET_HTTP_PUBLIC_KEY_HEADER], validate=True)
+            signature = b64decode(headers[FLEET_HTTP_SIGNATURE_HEADER], validate=True)
+            stamp = headers[TIMESTAMP_HEADER]
+            age = time.time() - datetime.fromisoformat(stamp).timestamp()
+        except (KeyError, ValueError, OverflowError, NotBase64):
+            raise Refused(401, "head") from None
+        node = self._link.enrolled(pem)
+        if node is None:
+            raise Refused(401, "key")
+        try:
+            node.key.verify(signature, stamp.encode(), ec.ECDSA(hashes.SHA256()))
+        except (InvalidSignature, UnicodeEncodeError):
+            raise Refused(401, "signature") from None
+        if abs(age) > CLOCK_S:
+            raise Refused(401, "clock")
+        self._link.hear(node.number)
+        return node.number
+
+    async def hold(self, path: str, node: int) -> None:
+        """Keep a question for new messages open until there are any, for a few seconds at most."""
+        if path != FLEET + "pull-messages":
+            return
+        event = self._waiting.setdefault(node, asyncio.Event())
+        event.clear()
+        loop = asyncio.get_running_loop()
+        if not await loop.run_in_executor(None, self._has_mail, node):
+            try:
+                await asyncio.wait_for(event.wait(), HOLD_S)
+            except TimeoutError:
+                return
+
+    def wake(self, node: int) -> None:
+        """End a node's wait; from any thread."""
+        event = self._waiting.get(node)
+        if event is not None and self._link.port is not None:
+            self._link.port.call_soon(event.set)
+
+    def wake_all(self) -> None:
+        """End all waits."""
+        for node in list(self._waiting):
+            self.wake(node)
+
+    def answer(self, path: str, node: int, body: bytes) -> bytes:
+        """Answer one request of one node."""
+        if node not in self._link.nodes():
+            raise Refused(401, "key")  # revoked while the request was held
+        try:
+            return bytes(self._answers[path](node, body).SerializeToString())
+        except DecodeError:
+            raise Refused(400, "message") from None
+
+    def _activate(self, node: int, body: bytes) -> Any:
+        request = _parse(fleet_pb2.ActivateNodeRequest, body)
+        owner = self._link.enrolled(request.public_key)
+        if owner is None or owner.number != node:
+            raise Refused(403, "node")
+        with self._link.transaction():
+            # A hospital that crashed comes back at once; Flower would refuse it until it has been silent for a minute.
+            self._link.state.deactivate_node(node)
+            if not self._link.state.activate_node(node, HEARTBEAT_DEFAULT_INTERVAL):
+                raise Refused(403, "node")
+        return fleet_pb2.ActivateNodeResponse(node_id=node)
+
+    def _deactivate(self, node: int, body: bytes) -> Any:
+        request = _parse(fleet_pb2.DeactivateNodeRequest, body)
+        _same(request.node_id, node)
+        self._link._seen.pop(node, None)
+        return fleet_pb2.DeactivateNodeResponse()
+
+    def _heartbeat(self, node: int, body: bytes) -> Any:
+        _same(_parse(heartbeat_pb2.SendNodeHeartbeatRequest, body).node.node_id, node)
+        return heartbeat_pb2.SendNodeHeartbeatResponse(success=True)
+
+    def _pull(self, node: int, body: bytes) -> Any:
+        _same(_parse(fleet_pb2.PullMessagesRequest, body).node.node_id, node)
+        state = self._link.state
+        with self._link.transaction():
+            # A question whose receipt was not confirmed was lost on its way, and is given again.
+            state.query(_GIVE_AGAIN, {"node": uint64_to_int64(node)})
+            messages = state.get_message_ins(node, 1)
+            try:
+                trees = [self._link.objects.get_object_tree(message.metadata.message_id) for message in messages]
+            except NoObjectInStoreError:
+                state.delete_messages({message.metadata.message_id for message in messages})
+                return fleet_pb2.PullMessagesResponse()
+        self._pulled[node] = frozenset(part.object_id for tree in trees for part in iterate_object_tree(tree))
+        return fleet_pb2.PullMessagesResponse(messages_list=map(message_to_proto, messages), message_object_trees=trees)
+
+    def _pull_object(self, node: int, body: bytes) -> Any:
+        request = _parse(message_pb2.PullObjectRequest, body)
+        _same(request.node.node_id, node)
+        if request.object_id not in self._pulled.get(node, ()):
+            raise Refused(410, "object")  # of no question to this node, or of one before this process started
+        with self._link.transaction():
+            content = self._link.objects.get(request.object_id)
+        if not content:
+            raise Refused(410, "object")
+        return message_pb2.PullObjectResponse(object_found=True, object_available=True, object_content=content)
+
+    def _confirm(self, node: int, body: bytes) -> Any:
+        request = _parse(message_pb2.ConfirmMessageReceivedRequest, body)
+        _same(request.node.node_id, node)
+        with self._link.transaction():
+            if self._link.state.query(
+                "SELECT 1 FROM message_ins WHERE message_id = :id AND dst_node_id = :node",
+                {"id": request.message_object_id, "node": uint64_to_int64(node)},
+            ):
+                self._link.objects.delete(request.message_object_id)
+        return message_pb2.ConfirmMessageReceivedResponse()
+
+    def _push(self, node: int, body: bytes) -> Any:
+        request = _parse(fleet_pb2.PushMessagesRequest, body)
+        _same(request.node.node_id, node)
+        if len(request.messages_list) != 1 or len(request.message_object_trees) != 1:
+            raise Refused(400, "message")
+        metadata, tree = request.messages_list[0].metadata, request.message_object_trees[0]
+        if metadata.src_node_id != node:
+            raise Refused(403, "sender")
+        if not metadata.reply_to_message_id or metadata.message_id != tree.object_id:
+            raise Refused(400, "message")
+        if sum(1 for _ in iterate_object_tree(tree)) > MOST_OBJECTS:
+            raise Refused(413, "size")
+        if not self._link.running(metadata.run_id):
+            raise Refused(410, "run")
+        try:
+            message = message_from_proto(request.messages_list[0])
+            with self._link.transaction():
+                session = self._link.state.start_session(metadata.run_id)
+                stored, missing = self._link.state.store_message_and_object_tree(message, tree, session)
+        except (ValueError, KeyError, TypeError):
+            raise Refused(400, "message") from None
+        if not stored:
+            raise Refused(410, "question")  # not asked of this node, answered already, or not wanted any more
+        self._sessions[session] = node
+        return fleet_pb2.PushMessagesResponse(objects_to_push=missing, session_id=session)
+
+    def _push_object(self, node: int, body: bytes) -> Any:
+        request = _parse(message_pb2.PushObjectRequest, body)
+        _same(request.node.node_id, node)
+        if self._sessions.get(request.session_id) != node:
+            raise Refused(410, "session")
+        with self._link.transaction():
+            stored = self._link.state.store_object(
+                request.run_id, request.session_id, request.object_id, request.object_content
+            )
+        if not stored:
+            raise Refused(410, "session")
+        return message_pb2.PushObjectResponse(stored=True)
+
+    def _has_mail(self, node: int) -> bool:
+        with self._link.transaction():
+            return bool(self._link.state.query(_HAS_MAIL, {"node": uint64_to_int64(node)}))
+
+
+# Questions to a node that were given out, whose objects are still kept for it, and that have no answer.
+_UNCONFIRMED = (
+    "(dst_node_id = :node AND delivered_at != '' "
+    "AND EXISTS (SELECT 1 FROM objects WHERE objects.object_id = message_ins.message_id) "
+    "AND NOT EXISTS (SELECT 1 FROM message_res WHERE message_res.reply_to_message_id = message_ins.message_id))"
+)
+_GIVE_AGAIN = f"UPDATE message_ins SET delivered_at = '' WHERE {_UNCONFIRMED}"  # noqa: S608  # no value is put in
+_HAS_MAIL = f"SELECT 1 FROM message_ins WHERE dst_node_id = :node AND delivered_at = '' OR {_UNCONFIRMED}"  # noqa: S608
+
+# Answers that are here whole: nothing of them is still to be pushed.
+_COMPLETE = (
+    "SELECT message_id, reply_to_message_id FROM message_res WHERE run_id = :run AND NOT EXISTS ("
+    "SELECT 1 FROM object_push_session_roots JOIN object_push_session_pending USING (session_id) "
+    "WHERE root_object_id = message_res.message_id)"
+)
+
+
+class LinkGrid(Grid):
+    """Flower's Grid over the link state of this process.
+
+    ``push_messages`` remembers on disk what is out. After a restart, a question with the same content to the same node
+    is not put again: the one that is out counts, and so does its answer. A process that asks the same twice gets two
+    answers.
+    """
+
+    def __init__(self, link: SuperLink, run: int, patience_s: float) -> None:
+        self._link = link
+        self._run_id = run
+        self._patience_s = patience_s
+        self._out: dict[str, list[str]] = {}  # node and type of message: digest of the content, id of the message
+        path = _out(link.folder, run)
+        if path.exists():
+            self._out = json.loads(path.read_text())
+        self._fresh: set[str] = set()  # ids that this process has pushed or taken over
+        self._node_of: dict[str, int] = {}
+        self._undeliverable: set[str] = set()
+        # Flower stamps messages with what it takes for the one run of the process; ``push_messages`` says which it is.
+        TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = SUPERLINK_NODE_ID
+
+    def set_run(self, run: Run) -> None:
+        """Do nothing: the run was named when the grid was made."""
+
+    @property
+    def run(self) -> Run:
+        """The run as Flower describes it."""
+        return self._link._run(self._run_id)
+
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
+        """Make a message (Flower's older form)."""
+        return Message(content, dst_node_id=dst_node_id, message_type=message_type, group_id=group_id, ttl=ttl)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Name the nodes that are there now."""
+        return self._link.here()
+
+    def push_messages(self, messages: Iterable[Message]) -> list[str]:
+        """Put questions, or take over those that are out already; they are on disk when this returns."""
+        ids: list[str] = []
+        new: list[Message] = []
+        old: list[str] = []
+        out = dict(self._out)
+        with no_object_id_recompute():
+            for message in messages:
+                node, what = message.metadata.dst_node_id, message.metadata.message_type
+                content, slot = message.content.object_id, f"{node} {what}"
+                before = out.get(slot)
+                if before and before[0] == content and before[1] not in self._fresh and self._is_out(before[1]):
+                    taken_over = before[1]
+                else:
+                    if before:
+                        old.append(before[1])
+                    self._stamp(message)
+                    taken_over = message.object_id
+                    message.metadata.__dict__["_message_id"] = taken_over
+                    new.append(message)
+                out[slot] = [content, taken_over]
+                self._fresh.add(taken_over)
+                self._node_of[taken_over] = node
+                ids.append(taken_over)
+            write_atomically(_out(self._link.folder, self._run_id), json.dumps(out).encode())
+            self._out = out
+            self._drop(old)
+            for message in new:
+                self._store(message)
+        for node in {self._node_of[each] for each in ids}:
+            self._link.mail(node)
+        return ids
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        """Give the answers that are here; for a hospital that was silent for too long, an error in its place."""
+        wanted = set(message_ids)
+        with self._link.transaction():
+            rows = self._link.state.query(_COMPLETE, {"run": uint64_to_int64(self._run_id)})
+        complete = {row["reply_to_message_id"]: row["message_id"] for row in rows}
+        replies = []
+        for question in wanted:
+            node = self._node_of[question]
+            if question in complete:
+                replies.append(self._reply(question, node, complete[question]))
+            elif question in self._undeliverable or node not in self._link.nodes():
+                replies.append(self._absence(question, node, "the hospital is not enrolled"))
+            elif self._link.silence_s(node) > self._patience_s:
+                self._drop([question])
+                replies.append(self._absence(question, node, "the hospital was not heard"))
+        return replies
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        """Put questions and wait for all answers, or for so many seconds."""
+        waiting, replies = set(self.push_messages(messages)), []
+        until = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while waiting and time.monotonic() < until:
+            came = self.pull_messages(waiting)
+            replies += came
+            waiting -= {reply.metadata.reply_to_message_id for reply in came}
+            if waiting and not came:
+                time.sleep(0.02)
+        return replies
+
+    def _stamp(self, message: Message) -> None:
+        metadata = message.metadata.__dict__
+        metadata["_run_id"] = self._run_id
+        metadata["_src_node_id"] = SUPERLINK_NODE_ID
+        metadata["_src_task_id"] = None
+        metadata["_ttl"] = TTL_S
+
+    def _is_out(self, question: str) -> bool:
+        with self._link.transaction():
+            found = self._link.state.query("SELECT 1 FROM message_ins WHERE message_id = :id", {"id": question})
+        return bool(found)
+
+    def _store(self, message: Message) -> None:
+        question, state = message.metadata.message_id, self._link.state
+        with self._link.transaction():  # so that nobody is given a question of which a part is missing
+            session = state.start_session(self._run_id)
+            tree = get_object_tree(message)
+            stored, missing = state.store_message_and_object_tree(remove_content_from_message(message), tree, session)
+            if not stored:
+                self._undeliverable.add(question)
+                return
+            parts = get_all_nested_objects(message)
+            for name in missing:
+                if not state.store_object(self._run_id, session, name, parts[name].deflate()):
+                    raise RoundError("Flower did not keep a question", where=str(self._link.folder))
+
+    def _reply(self, question: str, node: int, answer: str) -> Message:
+        try:
+            with self._link.transaction():
+                tree = self._link.objects.get_object_tree(answer)
+                names = {part.object_id for part in iterate_object_tree(tree)}
+                contents = {name: self._link.objects.get(name) or b"" for name in names}
+            reply = inflate_object_from_contents(answer, contents)
+        except Exception as error:  # noqa: BLE001  # it was made by somebody else: whatever is wrong is wrong with it
+            return self._absence(question, node, f"the answer cannot be read ({type(error).__name__})")
+        # What the port checked is the envelope. The letter could name another sender.
+        if not isinstance(reply, Message) or (
+            (reply.metadata.src_node_id, reply.metadata.reply_to_message_id) != (node, question)
+        ):
+            return self._absence(question, node, "the answer names another sender or question than it came from")
+        reply.metadata.__dict__["_message_id"] = answer
+        return reply
+
+    def _absence(self, question: str, node: int, why: str) -> Message:
+        log.warning("no answer from %s: %s", self._link.nodes().get(node, node), why)
+        metadata = Metadata(self._run_id, "", node, SUPERLINK_NODE_ID, question, "", time.time(), TTL_S, "query")
+        return make_message(metadata, error=Error(ErrorCode.NODE_UNAVAILABLE, why))
+
+    def _drop(self, questions: Iterable[str]) -> None:
+        dropped = set(questions)
+        if not dropped:
+            return
+        with self._link.transaction():
+            for question in dropped:
+                rows = self._link.state.query(
+                    "SELECT message_id FROM message_res WHERE reply_to_message_id = :id", {"id": question}
+                )
+                for name in [question, *(row["message_id"] for row in rows)]:
+                    self._link.objects.delete(name)
+            self._link.state.delete_messages(dropped)
+
+
+def _out(folder: Path, run: int) -> Path:
+    return folder / f"run-{run}.json"
+
+
+def _parse(kind: type[Proto], body: bytes) -> Proto:
+    request: Any = kind()
+    request.ParseFromString(body)
+    return cast(Proto, request)
+
+
+def _same(claimed: int, node: int) -> None:
+    if claimed != node:
+        raise Refused(403, "node")
+
+
+def _read_key(name: str, key: bytes) -> ec.EllipticCurvePublicKey:
+    try:
+        public: Any = (
+            serialization.load_pem_public_key(key)
+            if key.lstrip().startswith(b"-----")
+            else serialization.load_ssh_public_key(key)
+        )
+    except (ValueError, TypeError):
+        public = None
+    if not isinstance(public, ec.EllipticCurvePublicKey):
+        raise MessageError(f"the node key of {name} is no public key on a NIST curve")
+    return public
+
+
+def _key(pem: bytes) -> ec.EllipticCurvePublicKey:
+    return _read_key("an enrolled hospital", pem)
+
+
+def _pem(key: ec.EllipticCurvePublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -1,0 +1,174 @@
+"""A coordinator and hospitals that talk over TLS on this machine, with certificates and keys of a test's own."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from wardround_client.supernode import Link, Status, Supernode
+from wardround_server.port import Limits
+from wardround_server.superlink import SuperLink
+
+PEM = serialization.Encoding.PEM
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def public_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.public_key().public_bytes(PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certificate authority of a test and the server certificate that it gave."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        key, name = new_key(), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+        own = _certificate(name, name, key.public_key()).add_extension(
+            x509.BasicConstraints(ca=True, path_length=None), critical=True
+        )
+        self.certificate.write_bytes(own.sign(key, hashes.SHA256()).public_bytes(PEM))
+        self.give("server", key, name)
+
+    def give(
+        self, file: str, key: ec.EllipticCurvePrivateKey, issuer: x509.Name, *, days: int = 1, host: str = "127.0.0.1"
+    ) -> None:
+        server = new_key()
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "coordinator")])
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host)), x509.DNSName("localhost")])
+        certificate = _certificate(subject, issuer, server.public_key(), days).add_extension(names, critical=False)
+        (self.folder / f"{file}.pem").write_bytes(certificate.sign(key, hashes.SHA256()).public_bytes(PEM))
+        (self.folder / f"{file}.key").write_bytes(private_pem(server))
+
+    @property
+    def certificate(self) -> Path:
+        return self.folder / "ca.pem"
+
+    @property
+    def server(self) -> tuple[Path, Path]:
+        return self.folder / "server.pem", self.folder / "server.key"
+
+
+def _certificate(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int = 1
+) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=10))
+        .not_valid_after(now + datetime.timedelta(days=days))
+    )
+
+
+@cache
+def _empty_database() -> Path:
+    """Make Flower's tables once: its migrations take a second."""
+    folder = Path(tempfile.mkdtemp(prefix="wardround-test-"))
+    SuperLink(folder).stop()
+    return folder / "superlink.db"
+
+
+@dataclass
+class Place:
+    """Where a test's coordinator and hospitals keep what is theirs."""
+
+    folder: Path
+    limits: Limits = field(default_factory=Limits)
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self.authority = Authority(self.folder / "authority")
+        self.keys = {name: new_key() for name in ("mercy", "north", "south")}
+        (self.folder / "coordinator").mkdir()
+        shutil.copy(_empty_database(), self.folder / "coordinator" / "superlink.db")
+
+    @contextmanager
+    def coordinator(self, *names: str) -> Iterator[SuperLink]:
+        """Start the coordinator, with these hospitals enrolled; at its last address if it ran before."""
+        link = SuperLink(self.folder / "coordinator")
+        for name in names:
+            link.enrol(name, public_pem(self.keys[name]))
+        try:
+            self.port = link.serve("127.0.0.1", self.port, *self.authority.server, self.limits).number
+            yield link
+        finally:
+            link.stop()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def link(self, name: str) -> Link:
+        return Link(self.address, self.authority.certificate, private_pem(self.keys[name]))
+
+    @contextmanager
+    def hospital(
+        self, name: str, app: ClientApp | None = None, report: Callable[[Status], None] = lambda status: None
+    ) -> Iterator[Supernode]:
+        """Run a hospital's link in a thread."""
+        node = Supernode(self.link(name), app or echo(), self.folder / name, report)
+        stop = threading.Event()
+        thread = threading.Thread(target=node.run, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield node
+        finally:
+            stop.set()
+            thread.join(10)
+            assert not thread.is_alive(), "the hospital's link did not end when it was told to"
+
+
+def echo(seen: list[Message] | None = None, before: Callable[[Message], None] = lambda message: None) -> ClientApp:
+    """Give an app that answers with the vector that it was asked about, doubled."""
+    app = ClientApp()
+
+    @app.query("echo")
+    def answer(message: Message, context: Context) -> Message:
+        if seen is not None:
+            seen.append(message)
+        before(message)
+        vector = message.content.array_records["arrays"]["vector"].numpy()
+        return Message(record(2 * vector), reply_to=message)
+
+    return app
+
+
+def record(vector: np.ndarray) -> RecordDict:
+    return RecordDict({"fields": ConfigRecord({"round": 1}), "arrays": ArrayRecord({"vector": Array(vector)})})
+
+
+def question(node: int, vector: np.ndarray | None = None) -> Message:
+    return Message(record(np.arange(3.0) if vector is None else vector), dst_node_id=node, message_type="query.echo")
+
+
+def vector_of(message: Message) -> np.ndarray:
+    return message.content.array_records["arrays"]["vector"].numpy()

@@ -7,6 +7,7 @@ import ipaddress
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from wardround_client.supernode import Link, Status, Supernode
+from wardround_client.supernode import Link, Status, Supernode, _Wire
 from wardround_server.port import Limits
 from wardround_server.superlink import SuperLink
 
@@ -42,18 +43,21 @@ def public_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority of a test and the server certificate that it gave."""
+    """A certificate authority of a test and the server certificate that it gave, made where there are none."""
 
     folder: Path
 
     def __post_init__(self) -> None:
+        if self.certificate.exists():
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         key, name = new_key(), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
         own = _certificate(name, name, key.public_key()).add_extension(
             x509.BasicConstraints(ca=True, path_length=None), critical=True
         )
-        self.certificate.write_bytes(own.sign(key, hashes.SHA256()).public_bytes(PEM))
+        (self.folder / "ca.key").write_bytes(private_pem(key))
         self.give("server", key, name)
+        self.certificate.write_bytes(own.sign(key, hashes.SHA256()).public_bytes(PEM))
 
     def give(
         self, file: str, key: ec.EllipticCurvePrivateKey, issuer: x509.Name, *, days: int = 1, host: str = "127.0.0.1"
@@ -111,10 +115,15 @@ class Place:
         (self.folder / "coordinator").mkdir()
         shutil.copy(_empty_database(), self.folder / "coordinator" / "superlink.db")
 
+    def authority_key(self) -> ec.EllipticCurvePrivateKey:
+        key = serialization.load_pem_private_key((self.authority.folder / "ca.key").read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return key
+
     @contextmanager
     def coordinator(self, *names: str) -> Iterator[SuperLink]:
         """Start the coordinator, with these hospitals enrolled; at its last address if it ran before."""
-        link = SuperLink(self.folder / "coordinator")
+        link = SuperLink(self.folder / "coordinator", hold_s=0.25)
         for name in names:
             link.enrol(name, public_pem(self.keys[name]))
         try:
@@ -126,6 +135,10 @@ class Place:
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def wire(self, name: str) -> _Wire:
+        """Give what an attacker has who has this hospital's key: requests of any content."""
+        return _Wire(self.link(name))
 
     def link(self, name: str) -> Link:
         return Link(self.address, self.authority.certificate, private_pem(self.keys[name]))
@@ -172,3 +185,11 @@ def question(node: int, vector: np.ndarray | None = None) -> Message:
 
 def vector_of(message: Message) -> np.ndarray:
     return message.content.array_records["arrays"]["vector"].numpy()
+
+
+def until(happens: Callable[[], object], within_s: float = 20.0) -> None:
+    """Wait until something happens."""
+    end = time.monotonic() + within_s
+    while not happens():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)

@@ -249,6 +249,7 @@ class Supernode:
 
     def _send(self, name: str) -> None:
         """Send one answer as it lies on the disk; it is forgotten when all of it has arrived or none is wanted."""
+        self._inbox.remove(name)  # it is answered, also if a crash came before this was noted
         parts = self._outbox.get(name)
         if parts is None:
             return
@@ -335,7 +336,7 @@ class _Wire:
 
     def close(self) -> None:
         """End the connections."""
-        self._transfers.shutdown(wait=False, cancel_futures=True)
+        self._transfers.shutdown(wait=True, cancel_futures=True)
         self._http.close()
 
     def each(self, transfer: Callable[[str], Any], names: list[str]) -> list[Any]:

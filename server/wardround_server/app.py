@@ -77,10 +77,14 @@ def server_app(drive: Callable[[Exchange], None], names: Callable[[Grid], Mappin
 def _answer(reply: Message) -> Parts | Failure:
     if reply.has_error():
         return Failure("crashed")
-    fields = dict(reply.content.config_records.get("fields", ConfigRecord()))
+    try:
+        fields = dict(reply.content.config_records.get("fields", ConfigRecord()))
+        records = reply.content.array_records.get("arrays", ArrayRecord())
+        arrays = {name: array.numpy() for name, array in records.items()}
+    except Exception:  # noqa: BLE001  # a hospital's bytes: whatever is wrong is wrong with them, and ends no run
+        return Failure("message")
     if "failure" in fields:
         return Failure(str(fields["failure"]))
-    arrays = {name: array.numpy() for name, array in reply.content.array_records.get("arrays", ArrayRecord()).items()}
     return Parts(fields, arrays)  # type: ignore[arg-type]  # the parsers check each field's type
 
 

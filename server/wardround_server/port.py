@@ -264,7 +264,20 @@ class Port:
             self._loop.run_until_complete(serve())
         finally:
             self._started.set()
+            self._loop.run_until_complete(self._clear())
             self._loop.close()
+
+    async def _clear(self) -> None:
+        """End what is left when the server has stopped."""
+        own = asyncio.current_task()
+        rest = [task for task in asyncio.all_tasks() if task is not own]
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        for connection in [*self._strangers.values(), *(each for each, _ in self._known.values())]:
+            connection.transport.abort()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     async def _serve(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Any]) -> None:
         try:

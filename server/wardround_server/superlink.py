@@ -72,7 +72,6 @@ log = logging.getLogger(__name__)
 
 FLEET = "/v1/fleet/"
 CLOCK_S = 300.0  # by how much a hospital's clock may differ
-HOLD_S = 4.0  # how long a question for new messages is held open when there is none
 HERE_S = 30.0  # a hospital that was heard within this time is there; it says so every ten seconds
 TTL_S = 90 * 86_400.0  # questions of a study do not expire; the study has its own deadlines
 MOST_OBJECTS = 20_000  # of one answer: 100 GiB in chunks of 5 MiB
@@ -97,9 +96,10 @@ class SuperLink:
     """The coordinator's end of all links: which hospitals may connect, and the runs that they take part in.
 
     ``folder`` keeps the database (``superlink.db``) and, for each run, which questions are out. One process at a time.
+    ``hold_s``: how long a hospital's question for new messages is held open when there is none.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hold_s: float = 4.0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         logging.getLogger("flwr").setLevel(logging.WARNING)  # it tells of each request
         self.folder = folder
@@ -117,7 +117,7 @@ class SuperLink:
         for info in self.state.get_node_info():
             if info.status != NodeStatus.UNREGISTERED:
                 self._nodes[info.public_key] = _Node(info.node_id, info.name, _key(info.public_key))
-        self._fleet = _Fleet(self)
+        self._fleet = _Fleet(self, hold_s)
 
     def serve(self, host: str, port: int, certificate: Path, key: Path, limits: Limits | None = None) -> Port:
         """Open the public port; ``port`` 0 takes a free one, which ``Port.number`` names.
@@ -286,8 +286,9 @@ class SuperLink:
 class _Fleet:
     """What hospitals may ask of the port: each request is made by the node whose key signed its head."""
 
-    def __init__(self, link: SuperLink) -> None:
+    def __init__(self, link: SuperLink, hold_s: float) -> None:
         self._link = link
+        self._hold_s = hold_s
         self._answers: dict[str, Callable[[int, bytes], Any]] = {
             FLEET + "activate-node": self._activate,
             FLEET + "deactivate-node": self._deactivate,
@@ -333,7 +334,7 @@ class _Fleet:
         loop = asyncio.get_running_loop()
         if not await loop.run_in_executor(None, self._has_mail, node):
             try:
-                await asyncio.wait_for(event.wait(), HOLD_S)
+                await asyncio.wait_for(event.wait(), self._hold_s)
             except TimeoutError:
                 return
 
@@ -344,7 +345,8 @@ class _Fleet:
             self._link.port.call_soon(event.set)
 
     def wake_all(self) -> None:
-        """End all waits."""
+        """End all waits, now and from now on."""
+        self._hold_s = 0.0
         for node in list(self._waiting):
             self.wake(node)
 

@@ -1,0 +1,366 @@
+"""The hospital's end of the link: what a crash, a lost line or a false coordinator does to it."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cryptography import x509
+from flwr.app import Message
+from flwr.proto import fleet_pb2
+
+import wardround_client.supernode as supernode
+from link import Authority, Place, echo, new_key, private_pem, question, until, vector_of
+from wardround_client.mailbox import Mailbox
+from wardround_client.supernode import Link, State, Status, Supernode, _Wire
+from wardround_common.errors import LinkError, MessageError, StorageError
+
+VECTOR = np.arange(5.0)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+class Killed(BaseException):
+    """The process ends here; nothing that follows is done."""
+
+
+@contextmanager
+def killed_at(where: str, after: bool, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the process end before, or after, one request or one write to the disk."""
+    armed = [True]
+
+    def fuse(act: Callable[..., Any], name_of: Callable[..., str]) -> Callable[..., Any]:
+        def acting(*arguments: Any) -> Any:
+            hit = armed[0] and name_of(*arguments) == where
+            if hit and not after:
+                armed[0] = False
+                raise Killed
+            result = act(*arguments)
+            if hit:
+                armed[0] = False
+                raise Killed
+            return result
+
+        return acting
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Wire, "ask", fuse(_Wire.ask, lambda wire, path, *_: path))
+        for write in ("put", "remove"):
+            name_of = lambda box, *_, write=write: f"{write} {box.folder.name}"  # noqa: E731
+            patch.setattr(Mailbox, write, fuse(getattr(Mailbox, write), name_of))
+        yield
+    assert not armed[0], f"{where} was never reached"
+
+
+STAGES = [
+    *("activate-node", "pull-messages", "pull-object", "put inbox", "confirm-message-received", "put outbox"),
+    *("remove inbox", "push-messages", "push-object", "remove outbox"),
+]
+
+
+def test_a_hospital_killed_at_any_stage_sends_one_answer_and_the_same_bytes(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+    ask = _Wire.ask
+
+    def recording(wire: _Wire, path: str, request: Any, kind: type[Any]) -> Any:
+        if path == "push-messages":
+            sent.append(request)
+        return ask(wire, path, request, kind)
+
+    monkeypatch.setattr(_Wire, "ask", recording)
+    with place.coordinator("mercy") as link:
+        with place.hospital("mercy"):
+            until(link.here)
+        grid = link.grid(link.new_run())
+        for number, (where, after) in enumerate((where, after) for where in STAGES for after in (False, True)):
+            sent.clear()
+            seen: list[Message] = []
+            [asked] = grid.push_messages([question(next(iter(link.nodes())), VECTOR + number)])
+            with killed_at(where, after, monkeypatch), pytest.raises(Killed):
+                Supernode(place.link("mercy"), echo(seen), place.folder / "mercy").run(threading.Event())
+            came: list[Message] = []
+            with place.hospital("mercy", echo(seen)) as hospital:
+                until(lambda came=came, asked=asked: came.extend(grid.pull_messages([asked])) or came)
+                until(lambda hospital=hospital: hospital.status.state == State.WAITING)
+            np.testing.assert_array_equal(vector_of(came[0]), 2 * (VECTOR + number))
+            assert len(set(sent)) == 1, (where, after)
+            if where not in ("put outbox",):
+                assert len(seen) == 1, (where, after)
+            for box in ("inbox", "outbox"):
+                assert Mailbox(place.folder / "mercy" / box).names() == []
+
+
+def test_a_hospital_goes_on_when_the_coordinator_was_away(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses: list[Status] = []
+    with place.coordinator("mercy"):
+        pass
+    with place.hospital("mercy", report=statuses.append) as hospital:
+        until(lambda: hospital.status.fault)
+        assert "cannot be reached" in str(hospital.status.fault)
+        with place.coordinator() as link:
+            until(link.here)
+        until(lambda: hospital.status.fault)
+        with place.coordinator() as link:
+            until(lambda: link.here() and hospital.status.state == State.WAITING)
+            assert hospital.status.fault is None
+    told = [status.state for status in statuses]
+    assert told.index(State.CONNECTING) < told.index(State.REGISTERED) < told.index(State.WAITING)
+
+
+def test_the_states_of_an_exchange_are_told_apart(place: Place) -> None:
+    statuses: list[Status] = []
+    with place.coordinator("mercy") as link, place.hospital("mercy", report=statuses.append) as hospital:
+        until(link.here)
+        grid = link.grid(link.new_run())
+        grid.send_and_receive([question(link.here()[0])], timeout=20)
+        until(lambda: hospital.status.state == State.WAITING)
+    told = [status.state for status in statuses]
+    assert told == [*("connecting", "registered", "waiting", "working", "sending", "waiting")]
+
+
+def test_a_bug_in_an_answer_leaves_as_an_error_without_its_text(place: Place) -> None:
+    def fail(message: Message) -> None:
+        raise ValueError("/home/mercy/patient-4711.dcm")
+
+    with place.coordinator("mercy") as link, place.hospital("mercy", echo(before=fail)) as hospital:
+        until(link.here)
+        grid = link.grid(link.new_run())
+        [came] = grid.send_and_receive([question(link.here()[0])], timeout=20)
+        assert came.has_error()
+        assert "4711" not in str(came.error)
+        until(lambda: hospital.status.state == State.WAITING)  # and it goes on
+
+
+def test_an_answer_that_is_not_wanted_any_more_is_forgotten(place: Place) -> None:
+    let_go = threading.Event()
+    with place.coordinator("mercy") as link:
+        app = echo(before=lambda message: (let_go.wait(20), None)[1])
+        with place.hospital("mercy", app) as hospital:
+            until(link.here)
+            run = link.new_run()
+            link.grid(run).push_messages([question(link.here()[0])])
+            until(lambda: hospital.status.state == State.WORKING)
+            link.end_run(run)
+            let_go.set()
+            until(lambda: hospital.status.state == State.WAITING)
+        assert Mailbox(place.folder / "mercy" / "outbox").names() == []
+
+
+def test_a_foreign_coordinator_is_refused_and_said_so(place: Place, tmp_path: Path) -> None:
+    foreign = Authority(tmp_path / "foreign")
+    with place.coordinator("mercy"):
+        wire = _Wire(Link(place.address, foreign.certificate, private_pem(place.keys["mercy"])))
+        with pytest.raises(LinkError, match="from another authority"):
+            wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
+
+
+def test_an_expired_certificate_and_a_false_name_are_told_apart(tmp_path: Path) -> None:
+    for days, host, words in ((-1, "127.0.0.1", "expired"), (1, "127.0.0.2", "another name")):
+        place = Place(tmp_path / words.split()[0])
+        own = x509.load_pem_x509_certificate(place.authority.certificate.read_bytes())
+        place.authority.give("server", place.authority_key(), own.subject, days=days, host=host)
+        with place.coordinator("mercy"), pytest.raises(LinkError, match=words):
+            place.wire("mercy").ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(900, "900 s ahead of"), (-900, "900 s behind")])
+def test_a_wrong_clock_is_measured_and_said_so(
+    place: Place, monkeypatch: pytest.MonkeyPatch, seconds: int, words: str
+) -> None:
+    class Skewed(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Any:
+            return super().now(tz) + datetime.timedelta(seconds=seconds)
+
+    monkeypatch.setattr(supernode, "datetime", Skewed)
+    real = time.time
+    with place.coordinator("mercy"):
+        wire = place.wire("mercy")
+        monkeypatch.setattr(supernode.time, "time", lambda: real() + (seconds if _in_supernode() else 0))
+        with pytest.raises(LinkError) as caught:
+            wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
+        wire.close()
+    assert any(words.replace("900", str(about)) in str(caught.value) for about in range(895, 906)), str(caught.value)
+    assert "NTP" in str(caught.value)
+
+
+def _in_supernode() -> bool:
+    return sys._getframe(2).f_code.co_filename.endswith("supernode.py")
+
+
+def test_a_clock_a_minute_off_is_good_enough(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Skewed(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Any:
+            return super().now(tz) + datetime.timedelta(seconds=60)
+
+    monkeypatch.setattr(supernode, "datetime", Skewed)
+    with place.coordinator("mercy") as link, place.hospital("mercy"):
+        until(link.here)
+
+
+def test_a_redirect_is_not_followed(place: Place) -> None:
+    assert place.coordinator
+    with place.coordinator("mercy"):
+        wire = place.wire("mercy")
+        assert wire._http.follow_redirects is False
+        wire.close()
+
+
+def test_no_connection_is_made_but_to_the_coordinator(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    connected: set[Any] = set()
+    connect = socket.socket.connect
+
+    def recording(self: socket.socket, address: Any) -> None:
+        connected.add(address)
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", recording)
+    with place.coordinator("mercy") as link, place.hospital("mercy"):
+        until(link.here)
+        link.grid(link.new_run()).send_and_receive([question(link.here()[0])], timeout=20)
+    assert connected == {("127.0.0.1", place.port)}
+
+
+def test_the_proxy_of_the_environment_is_used(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+    with place.coordinator("mercy") as link, _proxy(asked) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        with place.hospital("mercy"):
+            until(link.here)
+        assert asked
+        assert all(head.startswith(f"CONNECT 127.0.0.1:{place.port} ".encode()) for head in asked)
+
+
+@contextmanager
+def _proxy(asked: list[bytes]) -> Iterator[int]:
+    """Run a proxy that opens tunnels."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while part := source.recv(65536):
+                sink.sendall(part)
+        except OSError:
+            pass
+        finally:
+            for end in (source, sink):
+                with_shutdown(end)
+
+    def with_shutdown(end: socket.socket) -> None:
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+    def serve(client: socket.socket) -> None:
+        head = client.recv(65536)
+        asked.append(head)
+        host, port = head.split()[1].decode().rsplit(":", 1)
+        with client, socket.create_connection((host, int(port))) as server:
+            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            back = threading.Thread(target=pump, args=(server, client), daemon=True)
+            back.start()
+            pump(client, server)
+            back.join()
+
+    def accept() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.close()
+
+
+def test_a_damaged_message_is_set_aside_and_not_answered(tmp_path: Path) -> None:
+    box = Mailbox(tmp_path / "inbox")
+    box.put("abc", [b"1", b"2"])
+    assert box.get("abc") == [b"1", b"2"]
+    assert (tmp_path / "inbox" / "abc").stat().st_mode & 0o077 == 0
+    path = tmp_path / "inbox" / "abc"
+    path.write_bytes(path.read_bytes()[:-1] + b"3")
+    assert box.get("abc") is None
+    assert box.names() == []
+
+
+def test_a_full_disk_loses_no_question(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Mailbox, name: str, parts: list[bytes]) -> None:
+        raise StorageError("the disk is full")
+
+    with place.coordinator("mercy") as link:
+        with monkeypatch.context() as patch:
+            patch.setattr(Mailbox, "put", full)
+            with place.hospital("mercy") as hospital:
+                until(link.here)
+                grid = link.grid(link.new_run())
+                [asked] = grid.push_messages([question(link.here()[0])])
+                until(lambda: "disk is full" in str(hospital.status.fault))
+        with place.hospital("mercy"):
+            until(lambda: grid.pull_messages([asked]))
+
+
+def test_a_key_that_is_none_is_said_so(place: Place) -> None:
+    with pytest.raises(MessageError, match="NIST"):
+        _Wire(Link("127.0.0.1:1", place.authority.certificate, b"no key"))
+    with pytest.raises(StorageError, match="authority"):
+        _Wire(Link("127.0.0.1:1", place.folder / "none.pem", private_pem(new_key())))
+
+
+SERVE = """
+import signal, sys, threading
+from pathlib import Path
+from link import echo
+from wardround_client.supernode import Link, Supernode
+address, authority, key, folder = sys.argv[1:]
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+Supernode(Link(address, Path(authority), Path(key).read_bytes()), echo(), Path(folder)).run(stop)
+print("ended")
+"""
+
+
+def test_sigterm_ends_a_hospital_cleanly(place: Place) -> None:
+    key = place.folder / "mercy.key"
+    key.write_bytes(private_pem(place.keys["mercy"]))
+    with place.coordinator("mercy") as link:
+        arguments = [place.address, str(place.authority.certificate), str(key), str(place.folder / "mercy")]
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, *arguments],
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        try:
+            until(link.here, 60)
+            process.send_signal(signal.SIGTERM)
+            assert process.communicate(timeout=20)[0] == b"ended\n"
+            assert process.returncode == 0
+            assert link.here() == []
+        finally:
+            process.kill()
+            process.wait()

@@ -1,0 +1,459 @@
+"""The coordinator's port: what an enrolled hospital cannot do to another, and what strangers cannot do at all."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import Message
+from flwr.common.constant import SUPERLINK_NODE_ID, Status
+from flwr.proto import fleet_pb2, message_pb2, node_pb2
+from flwr.server.superlink.linkstate.linkstate import LinkState
+from flwr.server.superlink.linkstate.sql_linkstate import SqlLinkState
+from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
+from flwr.supercore.state.alembic.utils import get_combined_metadata
+
+from link import Authority, Place, echo, new_key, private_pem, public_pem, question, record, until, vector_of
+from wardround_client.supernode import Link, NotWantedError, State, _envelope, _Wire
+from wardround_common.errors import LinkError, MessageError, RoundError, StorageError
+from wardround_server.port import Limits
+from wardround_server.superlink import FLEET, LinkGrid
+
+VECTOR = np.arange(5.0)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def activate(wire: _Wire) -> Any:
+    request = fleet_pb2.ActivateNodeRequest(public_key=wire.public_key, heartbeat_interval=30)
+    return node_pb2.Node(node_id=wire.ask("activate-node", request, fleet_pb2.ActivateNodeResponse).node_id)
+
+
+def pull(wire: _Wire, node: Any) -> Any:
+    return wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(node=node), fleet_pb2.PullMessagesResponse)
+
+
+@contextmanager
+def two_asked(place: Place) -> Iterator[tuple[LinkGrid, dict[str, tuple[_Wire, Any]], dict[str, str]]]:
+    """Ask mercy and north one question each; both are at the test's own hands."""
+    with place.coordinator("mercy", "north") as link, ExitStack() as open_wires:
+        wires = {name: open_wires.enter_context(closing(place.wire(name))) for name in ("mercy", "north")}
+        ends = {name: (wire, activate(wire)) for name, wire in wires.items()}
+        grid = link.grid(link.new_run())
+        ids = grid.push_messages([question(node.node_id) for _, node in ends.values()])
+        yield grid, ends, dict(zip(ends, ids, strict=True))
+
+
+def reply(node: int, run: int, to: str, source: int | None = None) -> Message:
+    asked = question(node)
+    asked.metadata.__dict__.update(_run_id=run, _message_id=to, _src_node_id=SUPERLINK_NODE_ID)
+    made = Message(record(VECTOR), reply_to=asked)
+    made.metadata.__dict__["_src_node_id"] = node if source is None else source
+    return made
+
+
+def raw(place: Place, content: bytes = b"", within_s: float = 20.0) -> bytes:
+    """Connect with TLS, send some bytes, and give what comes until the connection is closed."""
+    context = ssl.create_default_context(cafile=place.authority.certificate)
+    with (
+        socket.create_connection(("127.0.0.1", place.port), within_s) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+    ):
+        connection.sendall(content)
+        parts = []
+        while part := connection.recv(65536):
+            parts.append(part)
+        return b"".join(parts)
+
+
+def test_flower_is_the_version_that_the_two_ends_were_written_for() -> None:
+    assert importlib.metadata.version("flwr") == "1.41.0"
+
+
+def test_the_private_parts_of_flower_have_the_form_that_is_used(place: Place) -> None:
+    parameters = {
+        "create_node": ["owner_aid", "owner_name", "public_key", "heartbeat_interval", "location", "name"],
+        "create_run": ["fab_id", "fab_version", "fab_hash", "override_config", "federation_id", "federation_config"],
+        "store_message_and_object_tree": ["message", "object_tree", "session_id"],
+        "store_object": ["run_id", "session_id", "object_id", "object_content"],
+        "get_message_ins": ["node_id", "limit"],
+        "finish_task": ["task_id", "sub_status", "details"],
+        "_cleanup_expired_task_tokens": [],
+    }
+    for name, expected in parameters.items():
+        found = list(inspect.signature(getattr(SqlLinkState, name)).parameters)[1:]
+        assert found[: len(expected)] == expected, f"flwr changed SqlLinkState.{name}: {found}"
+    assert issubclass(SqlLinkState, LinkState)
+    columns = {
+        "message_ins": {"message_id", "run_id", "dst_node_id", "delivered_at"},
+        "message_res": {"message_id", "run_id", "reply_to_message_id"},
+        "objects": {"object_id"},
+        "object_push_session_roots": {"session_id", "root_object_id"},
+        "object_push_session_pending": {"session_id", "object_id"},
+        "node": {"node_id", "public_key"},
+    }
+    tables = get_combined_metadata().tables
+    for table, needed in columns.items():
+        assert needed <= set(tables[table].columns.keys()), f"flwr changed the table {table}"
+    with place.coordinator() as link:
+        assert link.state.query("PRAGMA journal_mode")[0]["journal_mode"] == "wal"
+
+
+def test_every_other_path_is_404_and_flowers_other_interfaces_do_not_exist(place: Place) -> None:
+    with place.coordinator("mercy") as link, closing(place.wire("mercy")) as wire:
+        assert link._fleet.paths < {path for _, path in PROTOBUF_REQUEST_TYPES if path.startswith(FLEET)}
+        others = {path for _, path in PROTOBUF_REQUEST_TYPES} - link._fleet.paths
+        assert {
+            "/v1/control/start-run",
+            "/v1/runtime/acquire-task",
+            FLEET + "register-node",
+            FLEET + "get-fab",
+        } < others
+        base = f"https://{place.address}"
+        for path in [*sorted(others), "/", "/docs", "/openapi.json", FLEET, FLEET + "../control/start-run"]:
+            assert wire._http.post(base + path, content=b"").status_code == 404, path
+        assert wire._http.get(base + FLEET + "pull-messages").status_code == 404
+        assert wire._http.get(base + "/health").text == "ok"
+
+
+def test_a_hospital_answers_and_its_numbers_come_back(place: Place) -> None:
+    with place.coordinator("mercy", "north") as link:
+        with place.hospital("mercy"), place.hospital("north"):
+            until(lambda: len(link.here()) == 2)
+            grid = link.grid(link.new_run())
+            replies = grid.send_and_receive([question(node, VECTOR + node) for node in link.here()], timeout=20)
+            assert {link.nodes()[each.metadata.src_node_id] for each in replies} == {"mercy", "north"}
+            for each in replies:
+                np.testing.assert_array_equal(vector_of(each), 2 * (VECTOR + each.metadata.src_node_id))
+            assert set(link.last_seen()) == {"mercy", "north"}
+        assert link.here() == []  # they said that they go
+
+
+def test_two_runs_at_once_do_not_meet(place: Place) -> None:
+    with place.coordinator("mercy") as link, place.hospital("mercy"):
+        until(link.here)
+        grids = [link.grid(link.new_run()) for _ in range(2)]
+        node = link.here()[0]
+        ids = [grid.push_messages([question(node, VECTOR + place)]) for place, grid in enumerate(grids)]
+        for place_, (grid, [asked]) in enumerate(zip(grids, ids, strict=True)):
+            came: list[Message] = []
+            until(lambda grid=grid, asked=asked, came=came: came.extend(grid.pull_messages([asked])) or came)
+            np.testing.assert_array_equal(vector_of(came[0]), 2 * (VECTOR + place_))
+
+
+def test_an_unknown_key_is_refused(place: Place) -> None:
+    refused = pytest.raises(LinkError, match="does not know this hospital's key")
+    with place.coordinator("mercy"), closing(place.wire("south")) as wire, refused:
+        activate(wire)
+
+
+def test_a_key_of_another_cannot_be_used_without_its_private_half(place: Place) -> None:
+    with place.coordinator("mercy", "north"), closing(place.wire("north")) as wire:
+        wire.public_key = public_pem(place.keys["mercy"])
+        with pytest.raises(LinkError, match="signature"):
+            activate(wire)
+
+
+def test_a_forged_sender_is_refused(place: Place) -> None:
+    with two_asked(place) as (grid, ends, ids):
+        wire, node = ends["mercy"]
+        victim = ends["north"][1]
+        forged = reply(victim.node_id, grid._run_id, ids["north"])
+        with pytest.raises(NotWantedError, match="sender"):
+            wire.ask("push-messages", _envelope(node, forged)[0], fleet_pb2.PushMessagesResponse)
+        with pytest.raises(NotWantedError, match="node"):  # nor does it help to claim the victim's node
+            wire.ask("push-messages", _envelope(victim, forged)[0], fleet_pb2.PushMessagesResponse)
+        assert grid.pull_messages(ids.values()) == []
+
+
+def test_a_question_to_another_hospital_cannot_be_answered_read_or_confirmed(place: Place) -> None:
+    with two_asked(place) as (grid, ends, ids):
+        wire, node = ends["mercy"]
+        stolen = reply(node.node_id, grid._run_id, ids["north"])
+        with pytest.raises(NotWantedError, match="question"):
+            wire.ask("push-messages", _envelope(node, stolen)[0], fleet_pb2.PushMessagesResponse)
+        theirs = message_pb2.PullObjectRequest(node=node, run_id=grid._run_id, object_id=ids["north"])
+        with pytest.raises(NotWantedError, match="object"):
+            wire.ask("pull-object", theirs, message_pb2.PullObjectResponse)
+        confirmation = message_pb2.ConfirmMessageReceivedRequest(
+            node=node, run_id=grid._run_id, message_object_id=ids["north"]
+        )
+        wire.ask("confirm-message-received", confirmation, message_pb2.ConfirmMessageReceivedResponse)
+        assert pull(*ends["north"]).message_object_trees[0].object_id == ids["north"]  # it is still there
+
+
+def test_a_letter_that_names_another_sender_than_its_envelope_is_no_answer(place: Place) -> None:
+    with two_asked(place) as (grid, ends, ids):
+        wire, node = ends["mercy"]
+        letter = reply(node.node_id, grid._run_id, ids["mercy"], source=ends["north"][1].node_id)
+        parts = _envelope(node, letter)
+        envelope = fleet_pb2.PushMessagesRequest.FromString(parts[0])
+        envelope.messages_list[0].metadata.src_node_id = node.node_id
+        answer = wire.ask("push-messages", envelope, fleet_pb2.PushMessagesResponse)
+        for name, content in zip(parts[1::2], parts[2::2], strict=True):
+            if name.decode() not in answer.objects_to_push:
+                continue
+            pushed = message_pb2.PushObjectRequest(
+                node=node,
+                run_id=grid._run_id,
+                session_id=answer.session_id,
+                object_id=name.decode(),
+                object_content=content,
+            )
+            wire.ask("push-object", pushed, message_pb2.PushObjectResponse)
+        [came] = grid.pull_messages(ids.values())
+        assert came.has_error()
+        assert came.metadata.src_node_id == node.node_id
+
+
+def test_another_hospitals_upload_cannot_be_joined(place: Place) -> None:
+    with two_asked(place) as (grid, ends, ids):
+        wire, node = ends["mercy"]
+        parts = _envelope(node, reply(node.node_id, grid._run_id, ids["mercy"]))
+        session = wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse).session_id
+        other, intruder = ends["north"]
+        for claimed in (session, ""):
+            pushed = message_pb2.PushObjectRequest(
+                node=intruder,
+                run_id=grid._run_id,
+                session_id=claimed,
+                object_id=parts[1].decode(),
+                object_content=parts[2],
+            )
+            with pytest.raises(NotWantedError, match="session"):
+                other.ask("push-object", pushed, message_pb2.PushObjectResponse)
+
+
+def test_an_answer_that_is_half_here_is_not_given_out(place: Place) -> None:
+    with two_asked(place) as (grid, ends, ids):
+        wire, node = ends["mercy"]
+        parts = _envelope(node, reply(node.node_id, grid._run_id, ids["mercy"]))
+        wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
+        assert grid.pull_messages(ids.values()) == []
+
+
+def test_a_revoked_hospital_is_refused_at_once_and_its_key_stays_revoked(place: Place) -> None:
+    with place.coordinator("mercy") as link:
+        statuses: list[Any] = []
+        with place.hospital("mercy", report=statuses.append):
+            until(link.here)
+            grid = link.grid(link.new_run())
+            [asked] = grid.push_messages([question(link.here()[0])])
+            until(lambda: grid.pull_messages([asked]))
+            link.revoke("mercy")
+            began = time.monotonic()
+            until(lambda: statuses[-1].fault)
+            assert time.monotonic() - began < 3
+            assert "does not know this hospital's key" in str(statuses[-1].fault)
+        assert link.nodes() == {}
+        with pytest.raises(MessageError, match="revoked"):
+            link.enrol("mercy", public_pem(place.keys["mercy"]))
+        place.keys["mercy"] = new_key()
+        link.enrol("mercy", public_pem(place.keys["mercy"]))
+        with place.hospital("mercy"):
+            until(link.here)
+    with place.coordinator() as again:  # what was revoked and enrolled is on the disk
+        assert list(again.nodes().values()) == ["mercy"]
+
+
+def test_a_hospital_that_gets_a_new_key_keeps_its_questions(place: Place) -> None:
+    with place.coordinator("mercy") as link:
+        with closing(place.wire("mercy")) as wire:
+            old = activate(wire)
+        grid = link.grid(link.new_run())
+        [asked] = grid.push_messages([question(old.node_id)])
+        place.keys["mercy"] = new_key()
+        assert link.enrol("mercy", public_pem(place.keys["mercy"])) == old.node_id
+        with place.hospital("mercy"):
+            until(lambda: grid.pull_messages([asked]))
+
+
+def test_one_key_is_one_hospitals(place: Place) -> None:
+    with place.coordinator("mercy") as link:
+        with pytest.raises(MessageError, match="has the key of mercy"):
+            link.enrol("north", public_pem(place.keys["mercy"]))
+        with pytest.raises(MessageError, match="NIST"):
+            link.enrol("north", b"ssh-ed25519 AAAA")
+
+
+def test_a_hospital_is_back_at_once_after_its_process_was_killed(place: Place) -> None:
+    with place.coordinator("mercy"), closing(place.wire("mercy")) as killed:
+        first = activate(killed)
+        with closing(place.wire("mercy")) as again:  # nothing said goodbye
+            assert activate(again) == first
+
+
+def test_a_question_that_was_lost_on_its_way_is_given_again_until_it_is_confirmed(place: Place) -> None:
+    with two_asked(place) as (grid, ends, ids):
+        for _ in range(3):
+            assert pull(*ends["mercy"]).message_object_trees[0].object_id == ids["mercy"]
+        wire, node = ends["mercy"]
+        confirmation = message_pb2.ConfirmMessageReceivedRequest(
+            node=node, run_id=grid._run_id, message_object_id=ids["mercy"]
+        )
+        wire.ask("confirm-message-received", confirmation, message_pb2.ConfirmMessageReceivedResponse)
+        assert not pull(wire, node).messages_list
+
+
+def test_a_coordinator_that_starts_again_gets_the_answer_to_what_it_had_asked(place: Place) -> None:
+    seen: list[Message] = []
+    with place.coordinator("mercy") as link:
+        with closing(place.wire("mercy")) as wire:
+            activate(wire)
+        run = link.new_run()
+        [asked] = link.grid(run).push_messages([question(next(iter(link.nodes())), VECTOR)])
+    with place.hospital("mercy", echo(seen)) as hospital, place.coordinator() as again:
+        until(again.here)
+        grid = again.grid(run)
+        assert grid.push_messages([question(again.here()[0], VECTOR)]) == [asked]  # the same question is not put again
+        came: list[Message] = []
+        until(lambda: came.extend(grid.pull_messages([asked])) or came)
+        np.testing.assert_array_equal(vector_of(came[0]), 2 * VECTOR)
+        assert len(seen) == 1
+        [other] = grid.push_messages([question(again.here()[0], VECTOR + 1)])
+        until(lambda: grid.pull_messages([other]))
+        assert hospital.status.fault is None
+        again.end_run(run)
+        with pytest.raises(RoundError, match="ended"):
+            again.grid(run)
+        assert again.state.num_message_ins() == again.state.num_message_res() == len(again.objects) == 0
+
+
+def test_an_answer_that_was_read_before_the_coordinator_was_killed_is_not_asked_for_again(place: Place) -> None:
+    seen: list[Message] = []
+    with place.coordinator("mercy") as link, place.hospital("mercy", echo(seen)):
+        until(link.here)
+        run = link.new_run()
+        [asked] = link.grid(run).push_messages([question(link.here()[0], VECTOR)])
+        until(lambda: link.grid(run)._link.state.num_message_res())
+        grid = link.grid(run)  # as a process that has just started makes it
+        assert grid.push_messages([question(link.here()[0], VECTOR)]) == [asked]
+        until(lambda: grid.pull_messages([asked]))
+        assert len(seen) == 1
+        assert grid.push_messages([question(link.here()[0], VECTOR)]) != [asked]  # this process asks twice: two answers
+
+
+def test_a_silent_hospital_is_given_up_after_the_patience_that_was_stated(place: Place) -> None:
+    with place.coordinator("mercy") as link:
+        with closing(place.wire("mercy")) as wire:
+            node = activate(wire).node_id
+        grid = link.grid(link.new_run(), patience_s=0.5)
+        [asked] = grid.push_messages([question(node)])
+        assert grid.pull_messages([asked]) == []
+        link._seen[node] = link.started = time.time() - 1
+        [absence] = grid.pull_messages([asked])
+        assert absence.has_error()
+        assert absence.metadata.reply_to_message_id == asked
+
+
+def test_an_oversize_body_is_refused_before_it_is_read(place: Place) -> None:
+    with place.coordinator("mercy"), closing(place.wire("mercy")) as wire:
+        node = activate(wire)
+        request = fleet_pb2.PullMessagesRequest(node=node).SerializeToString()
+        head = b"POST /v1/fleet/pull-messages HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n"
+        assert raw(place, head).startswith(b"HTTP/1.1 413")
+        assert raw(place, head.replace(b"content-length: 99999999999", b"transfer-encoding: chunked")).startswith(
+            b"HTTP/1.1 411"
+        )
+        with pytest.raises(NotWantedError, match="message"):
+            wire.ask("pull-messages", b"\xff" + request, fleet_pb2.PullMessagesResponse)
+
+
+def test_a_slow_loris_and_a_silent_connection_are_closed_and_garbage_is_answered_with_400(tmp_path: Path) -> None:
+    place = Place(tmp_path, Limits(head_s=0.5, handshake_s=0.5))
+    with place.coordinator("mercy"):
+        for content in (b"", b"POST /v1/fleet/pull-messages HTTP/1.1\r\nhost: "):
+            began = time.monotonic()
+            with suppress(ConnectionError, ssl.SSLError):  # cut off, or closed without a word
+                assert not raw(place, content)
+            assert time.monotonic() - began < 5
+        assert raw(place, b"\x00\x01garbage\r\n\r\n").startswith(b"HTTP/1.1 400")
+        assert raw(place, b"GET / HTTP/1.1\r\n" + b"x: " + b"y" * 100_000).startswith(b"HTTP/1.1 400")
+        with socket.create_connection(("127.0.0.1", place.port), 5) as plain:
+            plain.sendall(b"no TLS at all\r\n\r\n")
+            assert not _rest(plain)
+        with socket.create_connection(("127.0.0.1", place.port), 5) as plain:
+            assert not _rest(plain)  # a handshake that does not begin
+        with place.hospital("mercy") as hospital:
+            until(lambda: hospital.status.state == State.WAITING)
+
+
+def _rest(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(100) if connection.recv(100)[:1] not in (b"\x15", b"") else b""  # 0x15: a TLS alert
+    except ConnectionError:
+        return b""
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
+def test_idle_connections_do_not_stop_a_hospital(tmp_path: Path, count: int) -> None:
+    place = Place(tmp_path, Limits(strangers=64))
+    with place.coordinator("mercy") as link, ExitStack() as idle:
+        context = ssl.create_default_context(cafile=place.authority.certificate)
+        for number in range(count):
+            connection = idle.enter_context(socket.create_connection(("127.0.0.1", place.port), 20))
+            if number % 4 == 0:  # the others do not even begin a handshake
+                idle.enter_context(context.wrap_socket(connection, server_hostname="127.0.0.1"))
+        with place.hospital("mercy"):
+            until(link.here)
+            grid = link.grid(link.new_run())
+            began = time.monotonic()
+            [came] = grid.send_and_receive([question(link.here()[0], VECTOR)], timeout=20)
+            np.testing.assert_array_equal(vector_of(came), 2 * VECTOR)
+            assert time.monotonic() - began < 5
+        assert link.port is not None
+        assert len(link.port._strangers) <= 64
+
+
+def test_a_port_that_is_taken_and_a_certificate_that_is_none_are_said_so(place: Place) -> None:
+    with place.coordinator() as link:
+        with pytest.raises(StorageError, match="port cannot be opened"):
+            link.serve("127.0.0.1", place.port, *place.authority.server)
+        with pytest.raises(StorageError, match="certificate or key"):
+            link.serve("127.0.0.1", 0, place.authority.certificate, place.authority.server[1])
+
+
+def test_a_new_certificate_is_used_without_a_new_start(place: Place, tmp_path: Path) -> None:
+    with place.coordinator("mercy") as link:
+        other = Authority(tmp_path / "other")
+        assert link.port is not None
+        link.port.renew(*other.server)
+        with closing(_Wire(Link(place.address, other.certificate, private_pem(place.keys["mercy"])))) as wire:
+            activate(wire)
+        with closing(place.wire("mercy")) as wire, pytest.raises(LinkError, match="another authority"):
+            activate(wire)
+
+
+def test_every_answer_of_the_port_is_to_the_node_that_signed(place: Place) -> None:
+    with two_asked(place) as (_, ends, ids):
+        wire, _ = ends["mercy"]
+        other = ends["north"][1]
+        for path, request in {
+            "pull-messages": fleet_pb2.PullMessagesRequest(node=other),
+            "pull-object": message_pb2.PullObjectRequest(node=other, object_id=ids["north"]),
+            "confirm-message-received": message_pb2.ConfirmMessageReceivedRequest(node=other),
+            "push-object": message_pb2.PushObjectRequest(node=other),
+            "deactivate-node": fleet_pb2.DeactivateNodeRequest(node_id=other.node_id),
+            "activate-node": fleet_pb2.ActivateNodeRequest(public_key=public_pem(place.keys["north"])),
+        }.items():
+            with pytest.raises(NotWantedError, match="node"):
+                wire.ask(path, request, fleet_pb2.PullMessagesResponse)
+
+
+def test_the_state_of_a_run_does_not_depend_on_signs_of_life_from_another_process(place: Place) -> None:
+    with place.coordinator() as link:
+        run = link.new_run()
+        link.state.query("UPDATE task SET active_until = '2000-01-01 00:00:00'")
+        assert link.state.get_run_status({run})[run].status == Status.RUNNING

@@ -14,8 +14,8 @@ WITH_BENCH := .venv/.with-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test test-slow pre-commit clean needs-data \
-	bench-simulation bench-secagg bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy
+.PHONY: help install demo lint test test-slow test-deployment pre-commit clean needs-data \
+	bench-simulation bench-secagg bench-deployment bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ $(WITH_RAY): $(INSTALLED)
 test-slow: $(WITH_RAY) ## the tests that take longer: real engines, whole runs
 	$(BIN)/pytest -m slow $(PYTEST_ARGS)
 
+test-deployment: $(INSTALLED) ## coordinator and hospitals as processes, TLS, secure sums: the simulator's model, also after kill -9
+	$(BIN)/pytest -m slow tests/simulation/test_deployment.py $(PYTEST_ARGS)
+
 pre-commit: $(INSTALLED) ## check every commit from now on, with the tools of .venv
 	$(BIN)/pre-commit install
 
@@ -67,6 +70,9 @@ bench-secagg: $(WITH_BENCH) ## secure aggregation: masks beside Flower's and Ten
 
 audit-privacy: $(INSTALLED) ## a canary audit: a lower bound on epsilon, for an honest claim and a false one
 	$(BIN)/python benchmarks/audit_privacy.py
+
+bench-deployment: $(INSTALLED) ## an empty exchange over TLS, and the bytes of a secure round of 11 million parameters
+	FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 PYTHONPATH=tests $(BIN)/python benchmarks/deployment.py
 
 bench-brain-mri: needs-data $(INSTALLED) ## federated, pooled and alone on the brain MRI hospitals (DATA=DIR)
 	$(BIN)/python benchmarks/brain_mri.py "$(DATA)"

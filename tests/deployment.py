@@ -1,4 +1,4 @@
-"""A coordinator or a hospital as a process of its own, for whole-way tests: ``python deployment.py ROLE FOLDER [NAME]``.
+"""A coordinator or a hospital as a process of its own, for tests: ``python deployment.py ROLE FOLDER [NAME]``.
 
 ``FOLDER/deployment.pickle`` holds the :class:`Deployment`, written by the test itself. Keys and randomness come from
 the study's seed, so that the run can be compared with the simulator's.

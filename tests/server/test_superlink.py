@@ -14,17 +14,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import Message
+from flwr.app import Array, ArrayRecord, Message, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID, Status
 from flwr.proto import fleet_pb2, message_pb2, node_pb2
 from flwr.server.superlink.linkstate.linkstate import LinkState
 from flwr.server.superlink.linkstate.sql_linkstate import SqlLinkState
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 from flwr.supercore.state.alembic.utils import get_combined_metadata
+from flwr.supercore.task_identity import TaskIdentity
 
 from link import Authority, Place, echo, new_key, private_pem, public_pem, question, record, until, vector_of
 from wardround_client.supernode import Link, NotWantedError, State, _envelope, _Wire
 from wardround_common.errors import LinkError, MessageError, RoundError, StorageError
+from wardround_common.messages import Failure
+from wardround_server.app import _answer
 from wardround_server.port import Limits
 from wardround_server.superlink import FLEET, LinkGrid
 
@@ -457,3 +460,9 @@ def test_the_state_of_a_run_does_not_depend_on_signs_of_life_from_another_proces
         run = link.new_run()
         link.state.query("UPDATE task SET active_until = '2000-01-01 00:00:00'")
         assert link.state.get_run_status({run})[run].status == Status.RUNNING
+
+
+def test_an_array_that_is_none_is_a_failure_of_its_hospital_and_ends_no_run() -> None:
+    bad = RecordDict({"arrays": ArrayRecord({"update": Array("float32", (3,), "numpy.ndarray", b"no array")})})
+    TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
+    assert _answer(Message(bad, dst_node_id=1, message_type="query")) == Failure("message")

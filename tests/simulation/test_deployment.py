@@ -115,7 +115,7 @@ def test_kill_9_of_coordinator_and_hospital_in_a_round_changes_no_byte_of_the_mo
         attending = {name: processes.start("hospital", name) for name in names}
         coordinator = processes.start("coordinator")
         for victims in (1, 2):  # once in round 1 or 2, once later
-            until(lambda: (folder / "coordinator" / "checkpoint").exists() or coordinator.poll() is not None, 240)
+            until((folder / "coordinator" / "checkpoint").exists, 240)
             assert coordinator.poll() is None
             coordinator.kill()
             coordinator.wait()

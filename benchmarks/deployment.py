@@ -1,0 +1,200 @@
+"""What the link costs: an empty exchange, and the bytes of a secure round, over loopback with TLS.
+
+The coordinator is this process; each hospital is a process of its own, which runs the product's link. The round's
+hospitals do not train: their updates are made up, so that the bytes are those of the link and of secure sums alone.
+Run by ``make bench-deployment``: certificates and keys are made as the tests make them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+from flwr.app import Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from examples import study as example_study
+from link import Authority, new_key, private_pem, public_pem, until
+from measure import report
+from wardround_client.app import client_app
+from wardround_client.secure_desk import Desk
+from wardround_client.supernode import Link, Supernode
+from wardround_common.messages import Parts, TrainRequest
+from wardround_common.randomness import insecure_stream
+from wardround_common.secagg.encoding import Encoding, encode_counts
+from wardround_common.secagg.exchange import Masked
+from wardround_common.secagg.identity import Identity, Roster
+from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
+from wardround_common.secagg.question import question_digest
+from wardround_server.app import GridExchange
+from wardround_server.secure_rounds import Consortium, FolderJournal, Rounds
+from wardround_server.superlink import SuperLink
+
+PARAMETERS = 11_000_000
+EXCHANGES = 30
+RUN = bytes(16)
+STUDY = example_study(aggregation={"secure": True, "min_hospitals": 3})
+MEANINGS = {
+    "empty_exchange_s": "a question without content to 2 hospitals and both answers back, median of 30",
+    "empty_exchange_worst_s": "the slowest of the 30",
+    "empty_exchange_after_pause_s": "the same after half a minute without any, median of 2",
+    "secure_round_s": "question, masked upload, confirm, open: 3 hospitals, 11 million parameters, no training",
+    "bytes_over_float32": "all bytes of that round's bodies, both ways, over model down and update up as float32",
+    "upload_over_float32": "bytes from the hospitals in that round over their updates as float32",
+}
+
+
+def identity(name: str) -> Identity:
+    """Give a hospital's key, which anybody can make."""
+    return Identity(hashlib.sha256(name.encode()).digest())
+
+
+def roster(names: list[str]) -> Roster:
+    """Give the keys of all."""
+    return Roster({name: identity(name).public for name in names})
+
+
+class Answering:
+    """A hospital of a secure round that has an update without having trained."""
+
+    def __init__(self, folder: Path, name: str, names: list[str]) -> None:
+        self._desk = Desk(STUDY, name, identity(name), roster(names), folder, os.urandom)
+        self._stream = insecure_stream(0, name)
+        self._desk.join(RUN)
+
+    def answer(self, kind: str, parts: Parts) -> MaskedAnswer | Confirmation | Opened:
+        """Answer as the product's hospital does."""
+        digest = STUDY.digest()
+        if kind == "train":
+            request = TrainRequest.parse(parts, PARAMETERS)
+
+            def masked(encoding: Encoding) -> Masked:
+                update = (0.01 * self._stream.uniform(PARAMETERS)).astype(np.float32)
+                weight = encoding.weight(100)
+                counts = encode_counts(np.array([weight, 0, 0], np.int64))
+                return Masked(encoding.encode(update, weight, self._stream.child("rounding")), counts)
+
+            upload = self._desk.upload("train", request.round, question_digest(request), request.cohort or b"", masked)
+            return MaskedAnswer(digest, request.round, upload)
+        if kind == "confirm":
+            confirm = ConfirmRequest.parse(parts)
+            signature = self._desk.confirm(confirm.what, confirm.round, confirm.survivors)
+            return Confirmation(digest, confirm.round, signature)
+        opening = OpenRequest.parse(parts)
+        shares = self._desk.open(opening.what, opening.round, opening.confirmations, opening.sealed)
+        return Opened(digest, opening.round, shares)
+
+
+def empty_app() -> ClientApp:
+    """Answer nothing to nothing."""
+    app = ClientApp()
+
+    @app.query("empty")
+    def answer(message: Message, context: Context) -> Message:
+        return Message(RecordDict(), reply_to=message)
+
+    return app
+
+
+def attend(role: str, folder: Path, address: str, name: str, names: list[str]) -> None:
+    """Be a hospital until SIGTERM."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    link = Link(address, folder / "authority" / "ca.pem", (folder / f"{name}.key").read_bytes())
+    if role == "empty":
+        app = empty_app()
+    else:
+        hospital = Answering(folder / name / "desk", name, names)
+        app = client_app(lambda context: hospital)  # type: ignore[arg-type,return-value]  # it answers as one
+    Supernode(link, app, folder / name).run(stop)
+
+
+@contextmanager
+def federation(role: str, names: list[str]) -> Iterator[tuple[SuperLink, Path]]:
+    """Start a coordinator here and the hospitals beside it; gives them when all are there."""
+    with tempfile.TemporaryDirectory() as place, ExitStack() as open_things:
+        folder = Path(place)
+        authority = Authority(folder / "authority")
+        link = SuperLink(folder / "coordinator")
+        open_things.callback(link.stop)
+        for name in names:
+            key = new_key()
+            (folder / f"{name}.key").write_bytes(private_pem(key))
+            link.enrol(name, public_pem(key))
+        port = link.serve("127.0.0.1", 0, *authority.server)
+        for name in names:
+            arguments = [role, place, f"127.0.0.1:{port.number}", name, *names]
+            process = subprocess.Popen([sys.executable, __file__, *arguments])
+            open_things.callback(process.wait)
+            open_things.callback(process.terminate)
+        until(lambda: len(link.here()) == len(names), 120)
+        time.sleep(1)  # so that the first exchange finds them waiting, as all others do
+        yield link, folder
+
+
+def empty_exchanges() -> dict[str, float]:
+    """Time questions without content."""
+    with federation("empty", ["a", "b"]) as (link, _):
+        grid = link.grid(link.new_run())
+
+        def exchange() -> float:
+            began = time.perf_counter()
+            questions = [Message(RecordDict(), dst_node_id=node, message_type="query.empty") for node in link.here()]
+            replies = grid.send_and_receive(questions, timeout=60)
+            if len(replies) != 2 or any(reply.has_error() for reply in replies):
+                raise SystemExit("an empty exchange failed")
+            return time.perf_counter() - began
+
+        times = [exchange() for _ in range(EXCHANGES)]
+        late = []
+        for _ in range(2):
+            time.sleep(30)
+            late.append(exchange())
+    return {
+        "empty_exchange_s": statistics.median(times),
+        "empty_exchange_worst_s": max(times),
+        "empty_exchange_after_pause_s": statistics.median(late),
+    }
+
+
+def secure_round() -> dict[str, float]:
+    """Count the bytes of one secure round of training."""
+    names = ["a", "b", "c"]
+    with federation("round", names) as (link, folder):
+        assert link.port is not None  # noqa: S101  # it serves
+        consortium = Consortium(RUN, roster(names), FolderJournal(folder / "journal"))
+        desks = {
+            name: Desk(STUDY, name, identity(name), roster(names), folder / name / "desk", os.urandom) for name in names
+        }
+        members = {name: desk.join(RUN) for name, desk in desks.items()}
+        rounds = Rounds(STUDY, GridExchange(link.grid(link.new_run()), link.nodes()), consortium, members)
+        before_in, before_out, began = link.port.bytes_in, link.port.bytes_out, time.perf_counter()
+        heard = rounds.train(np.zeros(PARAMETERS, np.float32), 1, lambda name: None)
+        seconds = time.perf_counter() - began
+        up, down = link.port.bytes_in - before_in, link.port.bytes_out - before_out
+    if len(heard.answered) != 3:
+        raise SystemExit("a hospital is missing in the sum")
+    float32 = 3 * 4 * PARAMETERS
+    return {
+        "secure_round_s": seconds,
+        "bytes_over_float32": (up + down) / (2 * float32),
+        "upload_over_float32": up / float32,
+    }
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        attend(sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5:])
+    else:
+        report("deployment", empty_exchanges() | secure_round(), MEANINGS)

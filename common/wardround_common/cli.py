@@ -1,7 +1,8 @@
 """The one command, ``wardround``: its sub-commands come from the installed packages by entry points.
 
 A command is absent where its package, or the extra that the package needs, is not installed. Anything else that stops
-its import is a bug, and crashes with a traceback rather than looking like a command that does not exist.
+its import is a bug, and crashes with a traceback rather than looking like a command that does not exist. A package adds
+to another's command, such as ``wardround study``, by an entry point in the group ``wardround.commands.study``.
 
 Exit codes: 0 done · 1 a bug, with a traceback · 2 the command line is wrong · 3 to 8 see ``errors`` · 130 stopped with
 Ctrl-C · 141 nobody reads the output any more.
@@ -94,7 +95,7 @@ class InstalledCommands(click.Group):
         """Import one sub-command, or give nothing when this machine has not what it needs."""
         for point in entry_points(group=GROUP, name=cmd_name):
             if _lacking(point) is None:
-                return _sub_command(point.load(), cmd_name)
+                return _with_additions(_sub_command(point.load(), cmd_name))
         return None
 
     def resolve_command(
@@ -123,6 +124,27 @@ class InstalledCommands(click.Group):
                 rows.append((name, command.get_short_help_str(limit=200) if command else ""))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _with_additions(command: click.Command) -> click.Command:
+    """Add what other packages bring to a group of commands; one that is not installed here says what it needs."""
+    if isinstance(command, click.Group):
+        for point in entry_points(group=f"{GROUP}.{command.name}"):
+            lacking = _lacking(point)
+            command.add_command(
+                _sub_command(point.load(), point.name) if lacking is None else _absent(point.name, lacking)
+            )
+    return command
+
+
+def _absent(name: str, lacking: str) -> click.Command:
+    """Stand in for a command that is not installed here: not listed, and it says why."""
+
+    def fail() -> NoReturn:
+        raise click.UsageError(f"The command '{name}' is not installed here: {lacking}.")
+
+    anything = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+    return click.Command(name, callback=fail, hidden=True, context_settings=anything)
 
 
 def _lacking(point: EntryPoint) -> str | None:
@@ -163,7 +185,9 @@ def _installed(name: str) -> bool:
 
 def _sub_command(target: object, name: str) -> click.Command:
     if isinstance(target, typer.Typer):
-        return typer.main.get_command(target)
+        command = typer.main.get_command(target)
+        command.name = name
+        return command
     single = typer.Typer(add_completion=False)
     single.command(name=name)(target)  # type: ignore[type-var]  # an entry point names a plain function
     return typer.main.get_command(single)

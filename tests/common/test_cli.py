@@ -22,7 +22,8 @@ def wardround(
     *arguments: str | Path, cwd: Path, plugins: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own; ``plugins`` is a folder of further installed packages."""
-    path = {"PYTHONPATH": str(plugins)} if plugins else {}
+    places = [str(plugins), *filter(None, [os.environ.get("PYTHONPATH")])]
+    path = {"PYTHONPATH": os.pathsep.join(places)} if plugins else {}
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         cwd=cwd,
@@ -34,13 +35,13 @@ def wardround(
     )
 
 
-def plugin(folder: Path, name: str, code: str, *, target: str = "app") -> None:
+def plugin(folder: Path, name: str, code: str, *, target: str = "app", group: str = "wardround.commands") -> None:
     """Install a package with one sub-command of its name, as pip would leave it."""
     (folder / f"{name}_package.py").write_text(textwrap.dedent(code))
     metadata = folder / f"{name}-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[wardround.commands]\n{name} = {name}_package:{target}\n")
+    (metadata / "entry_points.txt").write_text(f"[{group}]\n{name} = {name}_package:{target}\n")
 
 
 @pytest.fixture
@@ -119,6 +120,24 @@ def test_a_command_whose_extra_is_not_here_is_absent_and_names_what_is_missing(t
         "'scan' is not installed here: it needs wardround[client], and pydicom cannot be found." in run("scan").stderr
     )
     assert "it needs wardround[simulation], and pydicom cannot be found." in run("simulate").stderr
+
+
+def test_a_package_adds_to_another_packages_command(tmp_path: Path, study: Path) -> None:
+    plugin(tmp_path, "weigh", "def app() -> None:\n    print('weighed')", group="wardround.commands.study")
+    assert "weigh" in wardround("study", "--help", cwd=tmp_path, plugins=tmp_path).stdout
+    assert wardround("study", "weigh", cwd=tmp_path, plugins=tmp_path).stdout == "weighed\n"
+    assert wardround("study", "check", study, cwd=tmp_path, plugins=tmp_path).returncode == 0
+    assert wardround("weigh", cwd=tmp_path, plugins=tmp_path).returncode == 2
+
+
+def test_an_addition_whose_package_is_not_here_is_not_listed_and_says_what_it_needs(tmp_path: Path) -> None:
+    plugin(tmp_path, "weigh", "", group="wardround.commands.study")
+    (tmp_path / "weigh_package.py").unlink()
+    assert "weigh" not in wardround("study", "--help", cwd=tmp_path, plugins=tmp_path).stdout
+    for arguments in (["lung.toml", "--heavy", "3"], ["--help"], []):
+        run = wardround("study", "weigh", *arguments, cwd=tmp_path, plugins=tmp_path)
+        assert run.returncode == 2
+        assert "The command 'weigh' is not installed here: it needs the package weigh_package." in run.stderr
 
 
 @pytest.mark.parametrize("cause", ["import no_such_module_at_all", "from math import no_such_name"])

@@ -1,0 +1,148 @@
+"""What a study will cost and what will be left to learn from, under both trust models, before anybody trains.
+
+The signal-to-noise ratio of a step is the largest length that the expected mean of clipped gradients can have, over the
+expected length of the noise in the same mean. Each of q N expected patients gives a gradient of length at most C; the
+noise on their sum has standard deviation z C in each of d parameters, and so a length of about z C √d. The ratio is
+q N / (z √d): C cancels. It is an upper bound, reached only where all gradients are as long as C and point one way.
+Over the steps of a study the signal of such gradients grows with their number and independent noise with its root.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from wardround_client.accounting import SampledGaussian, epsilon_of
+from wardround_client.training import PrivacyPlan, plan_privacy
+from wardround_common.errors import PrivacyError
+from wardround_common.study import DpSgd, Study
+
+
+@dataclass(frozen=True)
+class Spend:
+    """What is planned for the patients who share one noise: those of one hospital, or of all."""
+
+    patients: int
+    sampling_rate: float
+    steps: int
+    noise_multiplier: float
+    """Over the clipping norm; under distributed trust what is left in the sum in the worst case that is stated."""
+    epsilon: float
+    signal_to_noise: float
+    """Of one step, at most."""
+    signal_to_noise_of_study: float
+    """Of all steps added up, at most."""
+
+
+@dataclass(frozen=True)
+class Distributed:
+    """The sum over hospitals under secure aggregation, each of which adds a share of the noise."""
+
+    all: Spend
+    dropouts: int
+    colluders: int
+    share: float
+    """The noise multiplier of one hospital's share."""
+    epsilon_if_all_answer: float
+    """The epsilon when nobody drops out and nobody colludes; the plan counts on ``all.epsilon``."""
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study's plan for hospitals of given sizes."""
+
+    epsilon: float
+    delta: float
+    parameters: int
+    local: tuple[Spend, ...]
+    """One a hospital, in the order given: the noise is enough at each hospital on its own."""
+    local_signal_to_noise_of_study: float
+    """Of the average of the hospitals' updates, weighted by patients."""
+    distributed: Distributed | None
+    """None for one hospital: there is no sum."""
+
+
+def plan_study(study: Study, patients: Sequence[int], parameters: int, dropouts: int, colluders: int) -> StudyPlan:
+    """Plan a study for hospitals with so many training patients, and a network of so many trained parameters.
+
+    Raises:
+        PrivacyError: the study has no differential privacy, its delta is too large for the hospitals, or more may
+            drop out or collude than leave any noise.
+    """
+    privacy = study.privacy
+    if not isinstance(privacy, DpSgd):
+        raise PrivacyError(
+            "the study has no differential privacy, so that there is nothing to plan",
+            do="Write mechanism = 'dp-sgd' in [privacy]; 'wardround study new NAME' shows its keys.",
+        )
+    plans = [_planned(study, number) for number in patients]
+    local = tuple(_spend(study, plan, number, parameters) for plan, number in zip(plans, patients, strict=True))
+    return StudyPlan(
+        privacy.epsilon,
+        privacy.delta,
+        parameters,
+        local,
+        _of_average(local, parameters),
+        _distributed(study, patients, parameters, dropouts, colluders) if len(patients) > 1 else None,
+    )
+
+
+def curve(
+    study: Study, patients: Sequence[int], parameters: int, dropouts: int, colluders: int, epsilons: Sequence[float]
+) -> Iterator[StudyPlan]:
+    """Plan the same study at other epsilons."""
+    for epsilon in epsilons:
+        other = study.model_copy(update={"privacy": study.privacy.model_copy(update={"epsilon": epsilon})})
+        yield plan_study(other, patients, parameters, dropouts, colluders)
+
+
+def _planned(study: Study, patients: int) -> PrivacyPlan:
+    plan = plan_privacy(study, patients)
+    if plan is None:
+        raise PrivacyError("the study has no differential privacy")
+    return plan
+
+
+def _spend(study: Study, plan: PrivacyPlan, patients: int, parameters: int, in_sum: float | None = None) -> Spend:
+    """Describe a plan; ``in_sum`` is the noise that is really in the sum, where it is more than the plan counts on."""
+    steps = study.training.rounds * plan.steps_a_round
+    ratio = plan.sampling_rate * patients / ((in_sum or plan.noise_multiplier) * math.sqrt(parameters))
+    epsilon = plan.epsilon_after(study.training.rounds)
+    return Spend(patients, plan.sampling_rate, steps, plan.noise_multiplier, epsilon, ratio, ratio * math.sqrt(steps))
+
+
+def _of_average(local: Sequence[Spend], parameters: int) -> float:
+    """Give the ratio over the study of the weighted average: signals add up, independent noises by their squares."""
+    total = sum(one.patients for one in local)
+    weights = [one.patients / total for one in local]
+    signal = sum(weight * one.steps for weight, one in zip(weights, local, strict=True))
+    noise = math.hypot(
+        *(
+            weight * math.sqrt(one.steps * parameters) * one.noise_multiplier / (one.sampling_rate * one.patients)
+            for weight, one in zip(weights, local, strict=True)
+        )
+    )
+    return signal / noise
+
+
+def _distributed(study: Study, patients: Sequence[int], parameters: int, dropouts: int, colluders: int) -> Distributed:
+    """Plan one sum over all hospitals: as if one hospital had everybody's patients and expected all batches together.
+
+    As many passes over the patients are made as under local trust, and every step is one secure sum.
+    """
+    hospitals, everybody = len(patients), sum(patients)
+    honest = hospitals - dropouts - colluders
+    if honest < 1:
+        raise PrivacyError(
+            f"of {hospitals} hospitals, {dropouts} may drop out and {colluders} collude: no noise would be left",
+            do="Plan with fewer drop-outs or colluders, or with more hospitals.",
+        )
+    batch = hospitals * study.training.batch_size
+    together = study.model_copy(update={"training": study.training.model_copy(update={"batch_size": batch})})
+    plan = _planned(together, everybody)
+    share = plan.noise_multiplier / math.sqrt(honest)
+    in_sum = share * math.sqrt(hospitals)
+    spend = _spend(study, plan, everybody, parameters, in_sum)
+    whole = epsilon_of(SampledGaussian(in_sum, spend.sampling_rate, spend.steps), plan.delta)
+    return Distributed(spend, dropouts, colluders, share, whole)

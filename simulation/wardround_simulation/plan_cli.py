@@ -1,0 +1,112 @@
+"""``wardround study plan``: noise, epsilon and what is left to learn from, before anybody trains."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from wardround_common.study import Study, read_study
+
+if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in the study file, come without it
+    from wardround_simulation.plan import StudyPlan
+
+MOST_HOSPITALS = 100
+StudyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The study file.", show_default=False)]
+
+
+def plan(
+    file: StudyFile,
+    patients: Annotated[
+        str,
+        typer.Option(metavar="N1,N2,...", help="The training patients of each hospital.", show_default=False),
+    ],
+    dropouts: Annotated[
+        int, typer.Option(min=0, help="Distributed trust: so many hospitals may drop out of a step.")
+    ] = 0,
+    colluders: Annotated[
+        int, typer.Option(min=0, help="Distributed trust: so many may tell others their share of the noise.")
+    ] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Also write a page with the curve over epsilon.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: digest, study, plan.")] = False,
+) -> None:
+    """Say what a study costs in privacy and what noise it takes, before anybody trains.
+
+    For each hospital under local trust, and for all together under distributed trust.
+    """
+    numbers = _numbers(patients)
+    if out is not None and out.suffix not in (".html", ".htm"):
+        raise typer.BadParameter("the page is HTML: give its file a name in .html", param_hint="--out")
+    study = read_study(file)
+    from wardround_client import networks
+    from wardround_simulation.plan import plan_study
+
+    parameters = sum(each.numel() for each in networks.build(study).parameters() if each.requires_grad)
+    made = plan_study(study, numbers, parameters, dropouts, colluders)
+    if out is not None:
+        _write(study, made, numbers, out)
+    if as_json:
+        whole = {"digest": study.digest(), "study": study.study.name, "plan": dataclasses.asdict(made)}
+        typer.echo(json.dumps(whole, indent=2))
+        return
+    _show(study, made)
+    if out is not None:
+        typer.echo(f"Page: {out}")
+
+
+def _numbers(patients: str) -> list[int]:
+    parts = [part.strip() for part in patients.split(",")]
+    for part in parts:
+        if not (part.isascii() and part.isdigit() and 0 < int(part) <= 10**9):
+            raise typer.BadParameter(
+                f"'{part}' is no number of patients: give one whole number a hospital, such as 240,180,60",
+                param_hint="--patients",
+            )
+    if len(parts) > MOST_HOSPITALS:
+        raise typer.BadParameter(
+            f"{len(parts)} hospitals are more than a study can have, {MOST_HOSPITALS}", param_hint="--patients"
+        )
+    return [int(part) for part in parts]
+
+
+def _write(study: Study, made: StudyPlan, patients: list[int], out: Path) -> None:
+    from wardround_common.storage import write_atomically
+    from wardround_simulation.plan import curve
+    from wardround_simulation.plan_page import epsilons_around, render
+
+    distributed = made.distributed
+    terms = (distributed.dropouts, distributed.colluders) if distributed else (0, 0)
+    epsilons = epsilons_around(made.epsilon)
+    plans = list(
+        track(
+            curve(study, patients, made.parameters, *terms, epsilons),
+            "Planning at other epsilons",
+            total=len(epsilons),
+            console=Console(stderr=True),
+            transient=True,
+        )
+    )
+    write_atomically(out, render(study, made, plans).encode())
+
+
+def _show(study: Study, made: StudyPlan) -> None:
+    from wardround_simulation.plan_page import HEAD, cells, notes
+
+    console = Console()
+    table = Table(title=f"{study.study.name}: planned at delta {made.delta:g}, {made.parameters:,} parameters")
+    for word in HEAD:
+        table.add_column(word, justify="left" if word == HEAD[0] else "right")
+    for row in cells(made):
+        table.add_row(*row)
+    console.print(table)
+    for note in notes(made):
+        console.print(f"· {note}", highlight=False)

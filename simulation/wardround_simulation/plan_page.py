@@ -1,0 +1,105 @@
+"""The words, the table and the page of a plan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from wardround_common.study import Study
+from wardround_simulation.plan import Spend, StudyPlan
+
+HEAD = ("", "patients", "rate", "steps", "noise", "epsilon", "S/N step", "S/N study")
+
+
+def cells(plan: StudyPlan) -> Iterator[tuple[str, ...]]:
+    """Give the table's rows: each hospital, the average of their models, and all under distributed trust."""
+    for number, spend in enumerate(plan.local, start=1):
+        yield _row(f"local, hospital {number}", spend)
+    if plan.distributed is None:
+        return
+    everybody = sum(spend.patients for spend in plan.local)
+    yield (
+        "local, averaged",
+        f"{everybody:,}",
+        "",
+        "",
+        "",
+        f"{max(spend.epsilon for spend in plan.local):.2f}",
+        "",
+        f"{plan.local_signal_to_noise_of_study:.3g}",
+    )
+    yield _row("distributed, all", plan.distributed.all)
+
+
+def _row(name: str, spend: Spend) -> tuple[str, ...]:
+    return (
+        name,
+        f"{spend.patients:,}",
+        f"{spend.sampling_rate:.3g}",
+        f"{spend.steps:,}",
+        f"{spend.noise_multiplier:.3g}",
+        f"{spend.epsilon:.2f}",
+        f"{spend.signal_to_noise:.3g}",
+        f"{spend.signal_to_noise_of_study:.3g}",
+    )
+
+
+def notes(plan: StudyPlan) -> Iterator[str]:
+    """Say what the numbers mean and rest on."""
+    yield "Rate: the chance of a patient to be in a step. Noise: its standard deviation over clip_norm, on the sum."
+    yield (
+        "S/N: the largest length that a mean of clipped gradients can have, over the expected length of its noise in "
+        f"{plan.parameters:,} parameters; real gradients disagree, and stay below it. Over the study the signal grows "
+        "with the steps, the noise with their root."
+    )
+    if plan.distributed is None:
+        yield "Distributed trust needs a sum over two or more hospitals."
+        return
+    yield "Averaged: the hospitals' updates weighted by patients, each with its own noise."
+    d = plan.distributed
+    honest = len(plan.local) - d.dropouts - d.colluders
+    yield (
+        f"Distributed: the noise of {honest} of {len(plan.local)} hospitals is enough ({d.dropouts} may drop out, "
+        f"{d.colluders} collude), a share of {d.share:.3g} each. If all answer and none colludes, epsilon is "
+        f"{d.epsilon_if_all_answer:.2f}; S/N counts all their noise. Every step is one secure sum. Rounding to "
+        "integers is not in these numbers."
+    )
+
+
+def epsilons_around(epsilon: float) -> list[float]:
+    """Choose the epsilons of the curve, evenly in the logarithm, with the study's own among them."""
+    low, high = min(0.25, epsilon / 4), max(16.0, 2 * epsilon)
+    count = max(12, round(2 * math.log2(high / low)))
+    return sorted({epsilon} | {low * (high / low) ** (k / count) for k in range(count + 1)})
+
+
+def render(study: Study, plan: StudyPlan, plans: Sequence[StudyPlan]) -> str:
+    """Give the page as one HTML document: no script, no request."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from wardround_server.report.figures.style import in_style
+    from wardround_server.report.figures.trade import trade
+
+    local = [(each.epsilon, each.local_signal_to_noise_of_study) for each in plans]
+    lines = {"local trust, averaged" if plan.distributed else "local trust": local}
+    if plan.distributed:
+        lines["distributed trust"] = [
+            (each.epsilon, each.distributed.all.signal_to_noise_of_study) for each in plans if each.distributed
+        ]
+    report = PackageLoader("wardround_server.report", ".")
+    environment = Environment(
+        loader=PackageLoader("wardround_simulation", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    css, _, _ = report.get_source(environment, "page.css")
+    with in_style():
+        picture = trade(lines, plan.epsilon)
+    return environment.get_template("plan.html").render(
+        study=study,
+        plan=plan,
+        css=Markup(css),  # noqa: S704 (our own file)
+        picture=picture,
+        head=HEAD,
+        rows=list(cells(plan)),
+        notes=list(notes(plan)),
+    )

@@ -1,0 +1,178 @@
+"""The plan of a study: its arithmetic against simple oracles, and the command that shows it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from examples import DP, study
+from wardround_client.accounting import SampledGaussian, epsilon_of
+from wardround_client.training import plan_privacy
+from wardround_common.errors import PrivacyError, StudyError
+from wardround_common.study_template import study_text
+from wardround_simulation.plan import curve, plan_study
+from wardround_simulation.plan_cli import plan
+from wardround_simulation.plan_page import epsilons_around
+
+app = typer.Typer(add_completion=False)
+app.command()(plan)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "lung.toml"
+    path.write_text(study_text("lung"), encoding="utf-8")
+    return path
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "140"})
+
+
+def test_a_hospital_of_the_plan_is_what_that_hospital_will_plan() -> None:
+    of = study(privacy=DP)
+    made = plan_study(of, [40, 20], 1000, 0, 0)
+    for number, spend in zip((40, 20), made.local, strict=True):
+        theirs = plan_privacy(of, number)
+        assert theirs is not None
+        assert (spend.noise_multiplier, spend.sampling_rate) == (theirs.noise_multiplier, theirs.sampling_rate)
+        assert spend.steps == of.training.rounds * theirs.steps_a_round
+        assert spend.epsilon == theirs.epsilon_after(of.training.rounds) <= of.privacy.epsilon  # type: ignore[union-attr]
+
+
+def test_signal_to_noise_is_the_length_of_the_largest_sum_over_that_of_drawn_noise() -> None:
+    parameters, clip = 4000, 0.7
+    spend = plan_study(study(privacy=DP), [40], parameters, 0, 0).local[0]
+    rng = np.random.default_rng(0)
+    signal, noise = np.zeros(parameters), np.zeros(parameters)
+    for _ in range(spend.steps):
+        signal[0] += spend.sampling_rate * spend.patients * clip  # all gradients as long as can be, all one way
+        noise += rng.normal(0, spend.noise_multiplier * clip, parameters)
+    assert np.linalg.norm(signal) / np.linalg.norm(noise) == pytest.approx(spend.signal_to_noise_of_study, rel=0.05)
+    assert spend.signal_to_noise * math.sqrt(spend.steps) == pytest.approx(spend.signal_to_noise_of_study)
+
+
+def test_equal_hospitals_gain_the_root_of_their_number_by_averaging_and_once_more_by_sharing_noise() -> None:
+    made = plan_study(study(privacy=DP), [40] * 9, 1000, 0, 0)
+    alone = made.local[0].signal_to_noise_of_study
+    assert made.local_signal_to_noise_of_study == pytest.approx(3 * alone)
+    assert made.distributed is not None
+    assert made.distributed.all.signal_to_noise_of_study == pytest.approx(9 * alone)
+
+
+def test_the_account_counts_on_the_noise_that_drop_outs_and_colluders_leave() -> None:
+    made = plan_study(study(privacy=DP), [40] * 6, 1000, 2, 1).distributed
+    assert made is not None
+    assert made.share * math.sqrt(6 - 2 - 1) == pytest.approx(made.all.noise_multiplier)
+    event = SampledGaussian(made.share * math.sqrt(3), made.all.sampling_rate, made.all.steps)
+    assert made.all.epsilon == pytest.approx(epsilon_of(event, 1e-3), rel=1e-6)
+    assert made.epsilon_if_all_answer < made.all.epsilon
+
+
+def test_more_drop_outs_cost_each_hospital_a_larger_share() -> None:
+    shares = []
+    for dropouts in range(4):
+        made = plan_study(study(privacy=DP), [40] * 6, 1000, dropouts, 1).distributed
+        assert made is not None
+        shares.append(made.share)
+    assert shares == sorted(shares)
+    assert shares[0] < shares[-1]
+
+
+def test_one_hospital_has_no_sum_to_share_noise_in() -> None:
+    assert plan_study(study(privacy=DP), [40], 1000, 0, 1).distributed is None
+
+
+def test_no_noise_left_is_refused() -> None:
+    with pytest.raises(PrivacyError, match="of 3 hospitals, 2 may drop out and 1 collude"):
+        plan_study(study(privacy=DP), [40] * 3, 1000, 2, 1)
+
+
+def test_a_study_without_privacy_has_no_plan() -> None:
+    with pytest.raises(PrivacyError, match="no differential privacy"):
+        plan_study(study(), [40], 1000, 0, 0)
+
+
+def test_a_delta_that_protects_nobody_is_refused_also_when_only_all_patients_together_are_too_many() -> None:
+    with pytest.raises(PrivacyError, match=r"delta = 0.001 is no protection among 1000 training patients"):
+        plan_study(study(privacy=DP), [1000], 1000, 0, 0)
+    with pytest.raises(PrivacyError, match=r"delta = 0.001 is no protection among 1200 training patients"):
+        plan_study(study(privacy=DP), [600, 600], 1000, 0, 0)
+
+
+def test_the_curve_rises_with_epsilon_and_holds_the_studys_own() -> None:
+    epsilons = epsilons_around(8.0)
+    assert 8.0 in epsilons
+    made = list(curve(study(privacy=DP), [40, 20], 1000, 0, 0, epsilons[::4]))
+    assert [each.epsilon for each in made] == epsilons[::4]
+    ratios = [each.local_signal_to_noise_of_study for each in made]
+    assert ratios == sorted(ratios)
+
+
+@pytest.mark.parametrize("epsilon", [0.01, 1.0, 100.0])
+def test_the_curve_reaches_beyond_the_studys_epsilon_on_both_sides(epsilon: float) -> None:
+    epsilons = epsilons_around(epsilon)
+    assert min(epsilons) < epsilon < max(epsilons)
+    assert epsilons == sorted(set(epsilons))
+
+
+def test_the_command_shows_each_hospital_and_both_trust_models(file: Path) -> None:
+    shown = run(file, "--patients", "240, 240,120")
+    assert shown.exit_code == 0, shown.output
+    rows = {line.split("│")[1].strip(): line for line in shown.output.splitlines() if line.startswith("│")}
+    assert list(rows) == [
+        "local, hospital 1",
+        "local, hospital 2",
+        "local, hospital 3",
+        "local, averaged",
+        "distributed, all",
+    ]
+    assert "24,890 parameters" in shown.output
+    assert "the noise of 2 of 3 hospitals is enough" in shown.output
+
+
+def test_the_command_gives_programs_the_same_numbers(file: Path) -> None:
+    answer = json.loads(run(file, "--patients", "240,120", "--dropouts", "1", "--colluders", "0", "--json").stdout)
+    made = answer["plan"]
+    assert [each["patients"] for each in made["local"]] == [240, 120]
+    assert all(0.97 * 8 < each["epsilon"] <= 8 for each in [*made["local"], made["distributed"]["all"]])
+    assert (made["distributed"]["dropouts"], made["distributed"]["colluders"]) == (1, 0)
+    assert made["distributed"]["share"] == pytest.approx(made["distributed"]["all"]["noise_multiplier"])
+
+
+def test_the_page_has_the_curve_and_asks_nothing_of_the_network(file: Path) -> None:
+    page = file.with_name("plan.html")
+    shown = run(file, "--patients", "240,120", "--out", page)
+    assert shown.exit_code == 0, shown.output
+    text = page.read_text(encoding="utf-8")
+    assert 'aria-label="Largest signal to noise over the study by epsilon' in text
+    assert "distributed trust" in text
+    assert "<script" not in text
+    assert "http://www.w3.org" not in text.replace('xmlns="http://www.w3.org/2000/svg"', "").replace(
+        'xmlns:xlink="http://www.w3.org/1999/xlink"', ""
+    )
+    assert [word for word in text.split() if word.startswith(("src=", "href=")) and "#" not in word] == []
+
+
+@pytest.mark.parametrize(
+    "patients", ["", "240,", "240,x", "-5", "0", "2.5", "²", "1e3", "99999999999", "5," * 100 + "5"]
+)
+def test_patients_that_are_no_numbers_are_a_usage_error_before_anything_is_read(tmp_path: Path, patients: str) -> None:
+    shown = run(tmp_path / "nothing.toml", f"--patients={patients}")
+    assert shown.exit_code == 2
+    assert "--patients" in shown.output
+
+
+def test_a_page_that_is_no_html_is_a_usage_error(file: Path) -> None:
+    assert run(file, "--patients", "240", "--out", file.with_suffix(".png")).exit_code == 2
+
+
+def test_a_study_that_cannot_be_read_is_one_of_our_errors(tmp_path: Path) -> None:
+    assert isinstance(run(tmp_path / "nothing.toml", "--patients", "240").exception, StudyError)

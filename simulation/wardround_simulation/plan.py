@@ -42,6 +42,8 @@ class Distributed:
     all: Spend
     dropouts: int
     colluders: int
+    counted_on: int
+    """The hospitals whose noise is enough together."""
     share: float
     """The noise multiplier of one hospital's share."""
     epsilon_if_all_answer: float
@@ -132,8 +134,8 @@ def _distributed(study: Study, patients: Sequence[int], parameters: int, dropout
     As many passes over the patients are made as under local trust, and every step is one secure sum.
     """
     hospitals, everybody = len(patients), sum(patients)
-    honest = hospitals - dropouts - colluders
-    if honest < 1:
+    counted_on = hospitals - dropouts - colluders
+    if counted_on < 1:
         raise PrivacyError(
             f"of {hospitals} hospitals, {dropouts} may drop out and {colluders} collude: no noise would be left",
             do="Plan with fewer drop-outs or colluders, or with more hospitals.",
@@ -141,8 +143,8 @@ def _distributed(study: Study, patients: Sequence[int], parameters: int, dropout
     batch = hospitals * study.training.batch_size
     together = study.model_copy(update={"training": study.training.model_copy(update={"batch_size": batch})})
     plan = _planned(together, everybody)
-    share = plan.noise_multiplier / math.sqrt(honest)
+    share = plan.noise_multiplier / math.sqrt(counted_on)
     in_sum = share * math.sqrt(hospitals)
     spend = _spend(study, plan, everybody, parameters, in_sum)
     whole = epsilon_of(SampledGaussian(in_sum, spend.sampling_rate, spend.steps), plan.delta)
-    return Distributed(spend, dropouts, colluders, share, whole)
+    return Distributed(spend, dropouts, colluders, counted_on, share, whole)

@@ -57,10 +57,9 @@ def notes(plan: StudyPlan) -> Iterator[str]:
         return
     yield "Averaged: the hospitals' updates weighted by patients, each with its own noise."
     d = plan.distributed
-    honest = len(plan.local) - d.dropouts - d.colluders
     yield (
-        f"Distributed: the noise of {honest} of {len(plan.local)} hospitals is enough ({d.dropouts} may drop out, "
-        f"{d.colluders} collude), a share of {d.share:.3g} each. If all answer and none colludes, epsilon is "
+        f"Distributed: the noise of {d.counted_on} of {len(plan.local)} hospitals is enough, a share of {d.share:.3g} "
+        f"each ({d.dropouts} may drop out, {d.colluders} collude). If all answer and none colludes, epsilon is "
         f"{d.epsilon_if_all_answer:.2f}; S/N counts all their noise. Every step is one secure sum. Rounding to "
         "integers is not in these numbers."
     )

@@ -9,7 +9,8 @@ is an upper bound and not an estimate. Losses of independent steps add up; the d
 Fourier transforms (Koskela, Jälkö and Honkela, AISTATS 2020). What the transform's finite window cuts off is bounded by
 Chernoff and added to delta.
 
-Not bounded: the rounding of double precision, about 10⁻¹³ of delta in all; ``SMALLEST_DELTA`` stays far above it.
+Not bounded: the rounding of double precision. It shows from 10⁵ steps at a delta of 10⁻¹⁰ on, and upwards, because what
+rounding makes negative is cut to nothing; smaller deltas are refused.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def cells(plan: StudyPlan) -> Iterator[tuple[str, ...]]:
         "",
         "",
         "",
-        f"{max(spend.epsilon for spend in plan.local):.2f}",
+        f"{max(spend.epsilon for spend in plan.local):.3g}",
         "",
         f"{plan.local_signal_to_noise_of_study:.3g}",
     )
@@ -38,7 +38,7 @@ def _row(name: str, spend: Spend) -> tuple[str, ...]:
         f"{spend.sampling_rate:.3g}",
         f"{spend.steps:,}",
         f"{spend.noise_multiplier:.3g}",
-        f"{spend.epsilon:.2f}",
+        f"{spend.epsilon:.3g}",
         f"{spend.signal_to_noise:.3g}",
         f"{spend.signal_to_noise_of_study:.3g}",
     )
@@ -60,7 +60,7 @@ def notes(plan: StudyPlan) -> Iterator[str]:
     yield (
         f"Distributed: the noise of {d.counted_on} of {len(plan.local)} hospitals is enough, a share of {d.share:.3g} "
         f"each ({d.dropouts} may drop out, {d.colluders} collude). If all answer and none colludes, epsilon is "
-        f"{d.epsilon_if_all_answer:.2f}; S/N counts all their noise. Every step is one secure sum. Rounding to "
+        f"{d.epsilon_if_all_answer:.3g}; S/N counts all their noise. Every step is one secure sum. Rounding to "
         "integers is not in these numbers."
     )
 

@@ -15,7 +15,7 @@ WITH_BENCH := .venv/.with-bench
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install demo lint test test-slow test-deployment pre-commit clean needs-data \
-	bench-simulation bench-secagg bench-deployment bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy
+	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ audit-privacy: $(INSTALLED) ## a canary audit: a lower bound on epsilon, for an 
 
 bench-deployment: $(INSTALLED) ## an empty exchange over TLS, and the bytes of a secure round of 11 million parameters
 	FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 PYTHONPATH=tests $(BIN)/python benchmarks/deployment.py
+
+bench-dp-step: $(INSTALLED) ## a private step over the plain step: ours, and Opacus' four engines
+	$(BIN)/python benchmarks/dp_step.py
 
 bench-brain-mri: needs-data $(INSTALLED) ## federated, pooled and alone on the brain MRI hospitals (DATA=DIR)
 	$(BIN)/python benchmarks/brain_mri.py "$(DATA)"

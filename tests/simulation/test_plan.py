@@ -13,9 +13,11 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from examples import DP, study
+from wardround_client import networks
 from wardround_client.accounting import SampledGaussian, epsilon_of
 from wardround_client.training import plan_privacy
 from wardround_common.errors import PrivacyError, StudyError
+from wardround_common.study import read_study
 from wardround_common.study_template import study_text
 from wardround_simulation.plan import curve, plan_study
 from wardround_simulation.plan_cli import plan
@@ -134,7 +136,8 @@ def test_the_command_shows_each_hospital_and_both_trust_models(file: Path) -> No
         "local, averaged",
         "distributed, all",
     ]
-    assert "24,890 parameters" in shown.output
+    network = networks.build(read_study(file))
+    assert f"{sum(each.numel() for each in network.parameters() if each.requires_grad):,} parameters" in shown.output
     assert "the noise of 2 of 3 hospitals is enough" in shown.output
 
 

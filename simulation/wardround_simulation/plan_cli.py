@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -102,9 +103,10 @@ def _show(study: Study, made: StudyPlan) -> None:
     from wardround_simulation.plan_page import HEAD, cells, notes
 
     console = Console()
-    table = Table(title=f"{study.study.name}: planned at delta {made.delta:g}, {made.parameters:,} parameters")
+    title = f"{study.study.name}: planned at delta {made.delta:g}, {made.parameters:,} parameters"
+    table = Table(title=title, box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))  # it fits 80 characters
     for word in HEAD:
-        table.add_column(word, justify="left" if word == HEAD[0] else "right")
+        table.add_column(word, no_wrap=True, justify="left" if word == HEAD[0] else "right")
     for row in cells(made):
         table.add_row(*row)
     console.print(table)

@@ -14,7 +14,7 @@ HEAD = ("", "patients", "rate", "steps", "noise", "epsilon", "S/N step", "S/N st
 def cells(plan: StudyPlan) -> Iterator[tuple[str, ...]]:
     """Give the table's rows: each hospital, the average of their models, and all under distributed trust."""
     for number, spend in enumerate(plan.local, start=1):
-        yield _row(f"local, hospital {number}", spend)
+        yield _row(f"local, no. {number}", spend)
     if plan.distributed is None:
         return
     everybody = sum(spend.patients for spend in plan.local)

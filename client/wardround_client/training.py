@@ -67,7 +67,7 @@ def plan_privacy(study: Study, patients: int) -> PrivacyPlan | None:
             do=f"Choose a delta well below {1 / patients:.0e} in [privacy].",
         )
     rate = min(1.0, study.training.batch_size / patients)
-    steps = max(1, round(study.training.local_epochs / rate))
+    steps = max(1, round(study.training.passes / rate))
     return PrivacyPlan(privacy.delta, noise_multiplier_for(privacy, rate, study.training.rounds * steps), rate, steps)
 
 
@@ -128,7 +128,7 @@ def _optimiser(training: Training, network: nn.Module, round_number: int) -> tor
 def _batches(training: Training, examples: int, round_number: int, stream: Stream) -> Iterator[NDArray[np.int64]]:
     """Walk through the images in a new order each epoch; a round goes on where the one before stopped."""
     an_epoch = math.ceil(examples / training.batch_size)
-    a_round = max(1, round(training.local_epochs * an_epoch))
+    a_round = max(1, round(training.passes * an_epoch))
     order, of_epoch = np.empty(0, np.int64), -1
     for step in range((round_number - 1) * a_round, round_number * a_round):
         epoch, place = divmod(step, an_epoch)

@@ -15,16 +15,20 @@ import tomllib
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    SerializerFunctionWrapHandler,
+    Tag,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -81,6 +85,18 @@ class Section(BaseModel):
     """One table of the study file: frozen, with no key beside those that it names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    LATER: ClassVar[tuple[str, ...]] = ()
+    """Keys that came after studies had digests: left out of the canonical form at their defaults."""
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        fields = type(self).model_fields
+        return {
+            key: value
+            for key, value in written.items()
+            if key not in self.LATER or getattr(self, key) != fields[key].default
+        }
 
 
 class About(Section):
@@ -128,10 +144,14 @@ class Training(Section):
 
     strategy: Strategy
     rounds: Annotated[int, Field(ge=1, le=100_000)]
-    local_epochs: Annotated[float, Field(gt=0, le=100)]
-    """Passes over a hospital's training images in a round; 0.5 is half of its batches, the next round goes on."""
+    local_epochs: Annotated[float, Field(gt=0, le=100)] | None = None
+    """Passes over a hospital's training images in a round; 0.5 is half of its batches, the next round goes on.
+
+    None under ``trust = "distributed"``, where a round is one step, and only there.
+    """
     batch_size: Annotated[int, Field(ge=1, le=65_536)]
-    """Images a step; under dp-sgd the expected number of *patients* a step."""
+    """Images a step; under dp-sgd the expected number of *patients* a step; under ``trust = "distributed"`` of all
+    hospitals together: the constant by which the sum of gradients is divided."""
     optimiser: Literal["sgd", "adamw"]
     learning_rate: Positive
     schedule: Literal["constant", "cosine"] = "constant"
@@ -155,6 +175,17 @@ class Training(Section):
     @classmethod
     def _augmentations_differ(cls, augmentations: tuple[str, ...]) -> tuple[str, ...]:
         return _each_once(augmentations)
+
+    @property
+    def passes(self) -> float:
+        """Passes over a hospital's training images in a round, of a study whose hospitals train on their own.
+
+        Raises:
+            StudyError: a round of the study is one step.
+        """
+        if self.local_epochs is None:
+            raise StudyError("a round of this study is one step, and no number of passes")
+        return self.local_epochs
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Training:
@@ -186,6 +217,26 @@ def _unfit_keys(training: Training) -> Iterator[str]:
         yield f"[training] momentum = {training.momentum!r}: optimiser 'adamw' does not use this key; remove it"
 
 
+def _not_of_local_work(training: Training) -> Iterator[str]:
+    if training.local_epochs is None:
+        yield f"[training] local_epochs: this key is missing, such as {example('training', 'local_epochs')}"
+
+
+def _not_of_a_step(training: Training) -> Iterator[str]:
+    """Name the keys of ``[training]`` that mean nothing where a round is one step and hospitals send gradients."""
+    why = "trust = 'distributed' makes a round one step, from the sum of the hospitals' gradients"
+    if training.local_epochs is not None:
+        yield f"[training] local_epochs = {training.local_epochs!r}: {why}; remove it, and set the number of rounds"
+    if training.optimiser != "sgd":
+        yield f"[training] optimiser = {training.optimiser!r}: {why}; write optimiser = 'sgd', or strategy = 'fedadam'"
+    if training.momentum:
+        yield f"[training] momentum = {training.momentum!r}: {why}; remove it, or write strategy = 'fedavgm'"
+    if training.weight_decay:
+        yield f"[training] weight_decay = {training.weight_decay!r}: {why}; remove it"
+    if training.strategy == "fedprox":
+        yield f"[training] strategy = 'fedprox': {why}, so that nothing strays from its start; write 'fedavg'"
+
+
 class NoPrivacy(Section):
     """``[privacy] mechanism = "none"``: no differential privacy; the model may remember patients."""
 
@@ -195,13 +246,53 @@ class NoPrivacy(Section):
 class DpSgd(Section):
     """``[privacy] mechanism = "dp-sgd"``: each hospital adds enough noise on its own; the unit is the patient."""
 
+    LATER: ClassVar[tuple[str, ...]] = ("trust",)
+
     mechanism: Literal["dp-sgd"]
+    trust: Literal["local", "distributed"] = "local"
+    """local: an update may be read by anybody. distributed: only the secure sum may (:class:`DistributedDpSgd`)."""
     epsilon: Positive
     delta: Fraction
     clip_norm: Positive
     """The most that one patient contributes to a step: the L2 norm to which a patient's gradient is clipped."""
     images_per_patient: Annotated[int, Field(ge=1, le=1000)] = 1
     """A sampled patient contributes the mean gradient over up to so many of their images."""
+
+
+class DistributedDpSgd(DpSgd):
+    """``trust = "distributed"``: each hospital adds its share of integer noise, and only the secure sum is ever read.
+
+    See ``docs/distributed-privacy.md``.
+    """
+
+    LATER = ()
+
+    trust: Literal["distributed"]
+    sampling_rate: Annotated[float, Field(gt=0, le=1)]
+    """The chance of a patient to be in a step, the same at every hospital, so that epsilon is too."""
+    dropouts: Annotated[int, Field(ge=0, le=98)]
+    """How many hospitals of a round may drop out; if more do, no hospital opens its sum."""
+    colluders: Annotated[int, Field(ge=0, le=98)]
+    """How many hospitals may tell the coordinator their noise; the noise of the others is enough."""
+
+
+def _mechanism(given: object) -> str | None:
+    """Name the model of ``[privacy]`` that fits a table, by its mechanism and its trust."""
+    if isinstance(given, Section):
+        return {NoPrivacy: "none", DistributedDpSgd: "distributed"}.get(type(given), "dp-sgd")
+    if not isinstance(given, dict) or "mechanism" not in given:
+        return None
+    if given["mechanism"] == "dp-sgd":
+        return "distributed" if given.get("trust") == "distributed" else "dp-sgd"
+    return "none" if given["mechanism"] == "none" else "unknown"
+
+
+Privacy = Annotated[
+    Annotated[NoPrivacy, Tag("none")]
+    | Annotated[DpSgd, Tag("dp-sgd")]
+    | Annotated[DistributedDpSgd, Tag("distributed")],
+    Discriminator(_mechanism),
+]
 
 
 class Aggregation(Section):
@@ -252,8 +343,33 @@ class Aggregation(Section):
         return self
 
 
+def _unfit_sums(privacy: DistributedDpSgd, aggregation: Aggregation) -> Iterator[str]:
+    """Name what ``[aggregation]`` lacks for noise that only a sum has enough of."""
+    if not aggregation.secure:
+        yield (
+            "[aggregation] secure = false: under trust = 'distributed' one hospital's noise is not enough by itself, "
+            "so that only a secure sum may be read; write secure = true, or trust = 'local'"
+        )
+        return
+    if privacy.colluders >= aggregation.min_hospitals:
+        yield (
+            f"[privacy] colluders = {privacy.colluders}: with min_hospitals = {aggregation.min_hospitals} a sum could "
+            "have no noise but that of colluders; it must be below min_hospitals"
+        )
+    if aggregation.bits != 32:
+        yield "[aggregation] ring_bits = 16: gradients with their noise need trust = 'local' or ring_bits = 32"
+    for key in ("update_clip", "largest_weight"):
+        if getattr(aggregation, key) is not None:
+            yield (
+                f"[aggregation] {key} = {getattr(aggregation, key)!r}: trust = 'distributed' does not use this key: "
+                "clip_norm bounds a patient, and no weight is sent; remove it"
+            )
+
+
 class Evaluation(Section):
     """``[evaluation]``: how patients are split, and at which operating point the model is judged."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("every",)
 
     validation: Fraction
     """Fraction of a hospital's patients that choose the operating point."""
@@ -261,6 +377,8 @@ class Evaluation(Section):
     """Fraction of a hospital's patients that are never trained on nor chosen by."""
     sensitivity: Fraction = 0.9
     """The operating point: the highest threshold that reaches this sensitivity on the validation patients."""
+    every: Annotated[int, Field(ge=1, le=100_000)] = 1
+    """The hospitals judge the model on their validation patients after every so many rounds, and after the last."""
 
     @model_validator(mode="after")
     def _leave_some_to_train(self) -> Evaluation:
@@ -279,7 +397,7 @@ class Study(Section):
     data: Data
     model: Model
     training: Training
-    privacy: Annotated[NoPrivacy | DpSgd, Field(discriminator="mechanism")]
+    privacy: Privacy
     aggregation: Aggregation
     evaluation: Evaluation
     roster: Annotated[tuple[Listed, ...], Field(max_length=1000, strict=False)] = ()
@@ -322,6 +440,24 @@ class Study(Section):
         if faults:
             raise ValueError(*faults)
         return ordered
+
+    @field_validator("privacy")
+    @classmethod
+    def _rounds_fit(cls, privacy: NoPrivacy | DpSgd, info: ValidationInfo) -> NoPrivacy | DpSgd:
+        training = info.data.get("training")
+        if isinstance(training, Training):
+            step = isinstance(privacy, DistributedDpSgd)
+            if faults := list(_not_of_a_step(training) if step else _not_of_local_work(training)):
+                raise ValueError(*faults)
+        return privacy
+
+    @field_validator("aggregation")
+    @classmethod
+    def _sums_fit(cls, aggregation: Aggregation, info: ValidationInfo) -> Aggregation:
+        privacy = info.data.get("privacy")
+        if isinstance(privacy, DistributedDpSgd) and (faults := list(_unfit_sums(privacy, aggregation))):
+            raise ValueError(*faults)
+        return aggregation
 
     def canonical(self) -> bytes:
         """Give the one byte form of this study: JSON, every key with its value, sorted, no spaces, UTF-8.

@@ -34,6 +34,9 @@ StudyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The study file.
 def new(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.", show_default=False)],
     dp: Annotated[bool, typer.Option("--dp/--no-dp", help="With differential privacy, or without.")] = True,
+    distributed: Annotated[
+        bool, typer.Option("--distributed", help="Each hospital adds its share of the noise, under secure sums.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Where to write it; NAME.toml when left out.", show_default=False),
@@ -45,10 +48,12 @@ def new(
             f"a study cannot be called {name!r}",
             do="Use lower-case letters, digits and hyphens, at most 64, beginning with a letter or digit.",
         )
+    if distributed and not dp:
+        raise typer.BadParameter("noise that is shared out is differential privacy: leave out --no-dp or --distributed")
     path = out or Path(f"{name}.toml")
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(study_text(name, dp=dp))
+            file.write(study_text(name, dp=dp, distributed=distributed))
     except FileExistsError:
         raise StorageError("there is such a file already", where=str(path), do="Choose another name.") from None
     except OSError as error:

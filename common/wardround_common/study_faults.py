@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -30,6 +30,7 @@ LESSONS: Mapping[tuple[str, str], str] = {
     ("roster", "name"): "as the people of the hospital gave it to 'wardround hospital identity NAME'",
     ("roster", "key"): "64 hexadecimal digits in small letters, as 'wardround hospital identity NAME' prints them",
     ("roster", "fingerprint"): "20 digits in groups of five, as 'wardround hospital identity NAME' prints them",
+    ("privacy", "sampling_rate"): "the chance of a patient to be in a step, such as 0.25; at 1.0 everybody is in each",
     ("evaluation", "sensitivity"): "a fraction, such as 0.9; at 1.0 every patient would be called ill",
 }
 """Why a key is as strict as it is; said after what is wrong with its value."""
@@ -139,8 +140,8 @@ def _known(fault: ErrorDetails, study: type[BaseModel]) -> Iterator[str]:
             if key
             else f"{place}: this section is missing; {_keys(section, study)}"
         )
-    elif kind in ("union_tag_not_found", "union_tag_invalid"):
-        tag = given.get("mechanism") if isinstance(given, dict) else given
+    elif kind in ("union_tag_not_found", "union_tag_invalid") and isinstance(given, dict):
+        tag = given.get("mechanism")
         if kind == "union_tag_not_found":
             yield f"[{section}] mechanism: this key is missing; 'dp-sgd' or 'none'"
         else:
@@ -194,6 +195,8 @@ def _unknown(
     table = tables.get(section)
     tag = table.get("mechanism") if isinstance(table, dict) else None
     if section == "privacy" and key in _all_keys(section, study):
+        if tag == "dp-sgd":
+            return "", f"{start}: trust = 'local' does not use this key; remove it, or write trust = 'distributed'"
         other = "dp-sgd" if tag == "none" else "none"
         return "", f"{start}: mechanism = '{tag}' does not use this key; remove it, or write mechanism = '{other}'"
     if homes:
@@ -207,7 +210,8 @@ def _unknown(
 def _all_keys(section: str, study: type[BaseModel]) -> list[str]:
     """Name the keys of a section, for ``[privacy]`` those of every mechanism."""
     annotation: Any = study.model_fields[section].annotation
-    models: list[type[BaseModel]] = [annotation] if isinstance(annotation, type) else list(get_args(annotation))
+    members = [annotation] if isinstance(annotation, type) else get_args(annotation)
+    models = [get_args(m)[0] if get_origin(m) is Annotated else m for m in members]
     models = [model for model in models if isinstance(model, type)]  # a list's type ends with an ellipsis
     return list(dict.fromkeys(name for model in models for name in model.model_fields))
 

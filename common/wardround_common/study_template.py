@@ -46,6 +46,32 @@ WITHOUT_DP: Mapping[str, Mapping[str, object]] = {
     "privacy": {"mechanism": "none"},
 }
 
+# The sections that ``study new --distributed`` writes in the place of the above.
+DISTRIBUTED: Mapping[str, Mapping[str, object]] = {
+    "training": {
+        "strategy": "fedavgm",
+        "server_learning_rate": 1.0,
+        "server_momentum": 0.9,
+        "rounds": 100,
+        "batch_size": 20,
+        "optimiser": "sgd",
+        "learning_rate": 0.5,
+        "schedule": "cosine",
+        "augmentations": [],
+    },
+    "privacy": {
+        "mechanism": "dp-sgd",
+        "trust": "distributed",
+        "epsilon": 8.0,
+        "delta": 1e-5,
+        "clip_norm": 1.0,
+        "images_per_patient": 1,
+        "sampling_rate": 0.25,
+        "dropouts": 0,
+        "colluders": 1,
+    },
+}
+
 # Keys that the default study leaves out; written as comments, ready to be uncommented.
 OPTIONAL: Mapping[str, Mapping[str, object]] = {
     "training": {
@@ -57,7 +83,9 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "beta_2": 0.99,
         "tau": 0.001,
     },
+    "privacy": {"trust": "distributed", "sampling_rate": 0.25, "dropouts": 0, "colluders": 1},
     "aggregation": {"threshold": 3, "ring_bits": 16, "update_clip": 0.05, "largest_weight": 2000},
+    "evaluation": {"every": 10},
 }
 
 SECTION_REASONS: Mapping[str, str] = {
@@ -95,8 +123,11 @@ REASONS: Mapping[tuple[str, str], str] = {
     (
         "training",
         "local_epochs",
-    ): "Passes over a hospital's images in a round; 0.5 is half of them, the next round goes on.",
-    ("training", "batch_size"): "Images a step; under dp-sgd the expected number of patients a step.",
+    ): "Passes over a hospital's images in a round; 0.5 is half, the next round goes on; left out if distributed.",
+    (
+        "training",
+        "batch_size",
+    ): "Images a step; under dp-sgd the expected number of patients, if distributed that of all hospitals together.",
     ("training", "optimiser"): "'sgd' or 'adamw'; starts afresh in each round.",
     ("training", "learning_rate"): "The size of a hospital's step.",
     (
@@ -115,11 +146,25 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("training", "beta_1"): "fedadam, fedyogi, fedadagrad only: the memory of the mean update.",
     ("training", "beta_2"): "fedadam, fedyogi only: the memory of its square.",
     ("training", "tau"): "fedadam, fedyogi, fedadagrad only: the degree of adaptivity; smaller adapts more.",
-    ("privacy", "mechanism"): "'dp-sgd': each hospital adds enough noise on its own; 'none': no differential privacy.",
+    ("privacy", "mechanism"): "'dp-sgd': patients' gradients are clipped and noised; 'none': no differential privacy.",
+    ("privacy", "trust"): (
+        "'local': each hospital adds enough noise on its own; 'distributed': its share, and only secure sums are read."
+    ),
     ("privacy", "epsilon"): "The whole study's cost to a patient: smaller is more private and less accurate.",
     ("privacy", "delta"): "How likely epsilon may fail; keep it well below one in the number of patients.",
     ("privacy", "clip_norm"): "The L2 norm to which a patient's gradient is clipped; the noise grows with it.",
     ("privacy", "images_per_patient"): "A sampled patient contributes the mean gradient over up to so many images.",
+    (
+        "privacy",
+        "sampling_rate",
+    ): "distributed only: the chance of a patient to be in a step, the same at each hospital.",
+    (
+        "privacy",
+        "dropouts",
+    ): "distributed only: so many may drop out of a round; if more do, no hospital opens the sum.",
+    ("privacy", "colluders"): (
+        "distributed only: so many may tell the coordinator their noise; 1 or more, since each knows its own."
+    ),
     ("aggregation", "min_hospitals"): "A round with fewer answers than this is not averaged.",
     ("aggregation", "secure"): "true: the coordinator reads sums over the hospitals only; false: it reads each answer.",
     (
@@ -137,6 +182,7 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("evaluation", "validation"): "Fraction of a hospital's patients that choose the operating point.",
     ("evaluation", "test"): "Fraction of a hospital's patients that nothing is trained on or chosen by.",
     ("evaluation", "sensitivity"): "The operating point: the highest threshold that still finds so many of the ill.",
+    ("evaluation", "every"): "The model is judged on the validation patients after every so many rounds; left out: 1.",
 }
 
 _HEADER = """\
@@ -157,11 +203,12 @@ _ROSTER = """\
 """
 
 
-def study_text(name: str, *, dp: bool = True) -> str:
+def study_text(name: str, *, dp: bool = True, distributed: bool = False) -> str:
     """Write the commented TOML of a new study with the default numbers."""
+    instead = DISTRIBUTED if distributed else {} if dp else WITHOUT_DP
     blocks = [_HEADER.format(name=name)]
     for section, usual in DEFAULTS.items():
-        values = dict(WITHOUT_DP[section] if not dp and section in WITHOUT_DP else usual)
+        values = dict(instead.get(section, usual))
         if section == "study":
             values["name"] = name
         lines = [f"# {SECTION_REASONS[section]}", f"[{section}]"]

@@ -9,9 +9,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wardround_common.study import DpSgd, Study
+from wardround_common.study import DistributedDpSgd, DpSgd, Study, Training
 
 NORMS = {"group": "group normalisation", "instance": "instance normalisation", "batch": "batch normalisation"}
+STEPS = {
+    "fedavg": "makes that step as it is",
+    "fedavgm": "adds momentum to the steps",
+    "fedadam": "feeds the steps to Adam (FedAdam)",
+    "fedyogi": "feeds the steps to Yogi (FedYogi)",
+    "fedadagrad": "feeds the steps to Adagrad (FedAdagrad)",
+}
 STRATEGIES = {
     "fedavg": "averages the hospitals' updates, weighted by their training images (FedAvg)",
     "fedavgm": "averages the updates by training images and adds momentum (FedAvgM)",
@@ -54,22 +61,23 @@ def _work(study: Study) -> Iterator[str]:
         f"{_listed(data.modalities)} images of {data.image_size} × {data.image_size} pixels, "
         f"{data.channels} channel{'s' if data.channels > 1 else ''}; {INTENSITIES[data.intensity]}."
     )
-    unit = "patients expected in a step" if isinstance(study.privacy, DpSgd) else "images a step"
-    momentum = f", momentum {training.momentum:g}" if training.optimiser == "sgd" and training.momentum else ""
-    decay = f", weight decay {training.weight_decay:g}" if training.weight_decay else ""
-    yield (
-        f"{training.rounds} round{'s' if training.rounds > 1 else ''}. In each, every hospital makes "
-        f"{_times(training.local_epochs)} over its training images with {training.optimiser} "
-        f"(learning rate {training.learning_rate:g}, {training.schedule}{momentum}{decay}), "
-        f"{training.batch_size} {unit}."
-    )
+    rounds = f"{training.rounds} round{'s' if training.rounds > 1 else ''}"
+    if isinstance(study.privacy, DistributedDpSgd):
+        yield (
+            f"{rounds} of one step. In each, every hospital draws each training patient with a chance of "
+            f"{study.privacy.sampling_rate:g} and adds up their gradients; the coordinator divides the sum over the "
+            f"hospitals by {training.batch_size}, a number that the study states, and makes a step of "
+            f"{training.learning_rate:g} ({training.schedule})."
+        )
+    else:
+        yield f"{rounds}. In each, every hospital makes {_local_work(training, study)}."
     if training.augmentations:
         yield f"Training images are varied: {_listed(training.augmentations)}."
     if training.class_weights is not None:
         pairs = zip(study.study.classes, training.class_weights, strict=True)
         yield f"The loss weighs {_listed([f'{word} {weight:g}' for word, weight in pairs])}."
     yield (
-        f"The coordinator {STRATEGIES[training.strategy]}; a round counts only when at least "
+        f"The coordinator {_strategy(study)}; a round counts only when at least "
         f"{study.aggregation.min_hospitals} hospital{'s' if study.aggregation.min_hospitals > 1 else ''} answered."
     )
     yield (
@@ -91,6 +99,22 @@ def _hospitals(study: Study) -> Iterator[str]:
         yield f"{listed.name}: {listed.fingerprint}"
 
 
+def _strategy(study: Study) -> str:
+    words = STEPS if isinstance(study.privacy, DistributedDpSgd) else STRATEGIES
+    return words[study.training.strategy]
+
+
+def _local_work(training: Training, study: Study) -> str:
+    unit = "patients expected in a step" if isinstance(study.privacy, DpSgd) else "images a step"
+    momentum = f", momentum {training.momentum:g}" if training.optimiser == "sgd" and training.momentum else ""
+    decay = f", weight decay {training.weight_decay:g}" if training.weight_decay else ""
+    return (
+        f"{_times(training.passes)} over its training images with {training.optimiser} "
+        f"(learning rate {training.learning_rate:g}, {training.schedule}{momentum}{decay}), "
+        f"{training.batch_size} {unit}"
+    )
+
+
 def _leaves(study: Study) -> Iterator[str]:
     private = isinstance(study.privacy, DpSgd)
     yield "Once: the names and shapes of the model's parameters and, from one hospital, their first values."
@@ -110,15 +134,29 @@ def _leaves(study: Study) -> Iterator[str]:
 
 def _leaves_masked(study: Study, *, private: bool) -> Iterator[str]:
     yield "Once: a public key for this run, signed by the hospital."
+    if isinstance(study.privacy, DistributedDpSgd):
+        yield (
+            "Each round of training, masked so that only a sum over hospitals can be read: the sum of the drawn "
+            "patients' clipped gradients with the hospital's share of the noise, and no number beside it: no count, no "
+            "loss, no epsilon."
+        )
+        yield from _leaves_beside(study)
+        return
     yield (
         f"Each round of training, masked so that only a sum over hospitals can be read: the update (how the parameters "
         f"moved{', clipped and noised' if private else ''}), the number of training images"
         f"{'' if private else ', the loss'}, and how many numbers of the update were cut off at "
         f"± {study.aggregation.clip:g}."
     )
+    yield from _leaves_beside(study)
+
+
+def _leaves_beside(study: Study) -> Iterator[str]:
+    every = study.evaluation.every
+    how_often = "" if every == 1 else f" (after every {every} rounds and the last)"
     yield (
-        "Each evaluation, masked in the same way: sums over the images of a split (counts, losses, and histograms of "
-        "the model's scores by class)."
+        f"Each evaluation{how_often}, masked in the same way: sums over the images of a split (counts, losses, and "
+        "histograms of the model's scores by class)."
     )
     yield "After each of them: a signature under the list of those who are summed, and the shares that open the sum."
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
@@ -147,16 +185,39 @@ def _cost(study: Study) -> Iterator[str]:
         f"that a patient took part; with a chance of up to {privacy.delta:g} even that does not hold. "
         "Delta should be well below one in the number of a hospital's patients."
     )
+    distributed = isinstance(privacy, DistributedDpSgd)
+    if distributed:
+        yield (
+            "That holds for whoever reads the secure sums and all models, but not for somebody who could read a "
+            "hospital's update by itself: it rests on the secure sums (docs/distributed-privacy.md)."
+        )
     patient = (
         "one image" if privacy.images_per_patient == 1 else f"the mean over up to {privacy.images_per_patient} images"
     )
     yield (
-        f"In a step a sampled patient contributes {patient}, clipped to an L2 norm of {privacy.clip_norm:g}; each "
-        "hospital adds enough noise on its own."
+        f"In a step a sampled patient contributes {patient}, clipped to an L2 norm of {privacy.clip_norm:g}; "
+        + (
+            _noise_shares(study, privacy)
+            if isinstance(privacy, DistributedDpSgd)
+            else "each hospital adds enough noise on its own."
+        )
     )
     yield (
         "Epsilon covers the training patients' part in the updates, and so the model. It does not cover the counts and "
         "the evaluation's sums, which are exact, nor this study's numbers if they were tried out on the same patients."
+    )
+
+
+def _noise_shares(study: Study, privacy: DistributedDpSgd) -> str:
+    def hospitals(count: int) -> str:
+        return f"{count} hospital{'' if count == 1 else 's'}"
+
+    least = study.aggregation.min_hospitals
+    return (
+        f"each hospital adds its share of integer noise. The shares are enough although {hospitals(privacy.dropouts)} "
+        f"drop{'s' if privacy.dropouts == 1 else ''} out of a round and {hospitals(privacy.colluders)} "
+        f"tell{'s' if privacy.colluders == 1 else ''} the coordinator the noise that was added; a hospital opens no "
+        f"sum over fewer than that, nor over fewer than {least}."
     )
 
 

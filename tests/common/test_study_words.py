@@ -38,8 +38,9 @@ def test_every_key_is_written_with_its_reason_just_above(dp: bool) -> None:
 
 
 def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others() -> None:
-    dp, plain = parse_study(study_text("a")), parse_study(study_text("a", dp=False))
-    keys = {(s, k) for study in (dp, plain) for s, table in study.model_dump().items() for k in table}
+    texts = (study_text("a"), study_text("a", dp=False), study_text("a", distributed=True))
+    parsed = [parse_study(text.replace("# every = ", "every = ")) for text in texts]
+    keys = {(s, k) for study in parsed for s, table in study.model_dump().items() for k in table}
     assert set(REASONS) == keys
     assert {(s, k) for tables in (DEFAULTS, OPTIONAL) for s, table in tables.items() for k in table} == keys
     assert set(LESSONS) <= keys | {("roster", key) for key in Listed.model_fields}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wardround_common.results import HospitalRecord, Results, SplitCounts
-from wardround_common.study import DpSgd
+from wardround_common.study import DistributedDpSgd, DpSgd
 from wardround_server.report.tables.table import Cell, Table, table
 from wardround_server.report.words import NOTHING, count, duration, listing, number, size, small
 
@@ -82,15 +82,21 @@ def settings(results: Results) -> Table:
     s = results.study
     t = s.training
     noise = (
-        f"DP-SGD, ε ≤ {s.privacy.epsilon:g} at δ = {small(s.privacy.delta)}, clipped at {s.privacy.clip_norm:g}"
+        f"DP-SGD, ε ≤ {s.privacy.epsilon:g} at δ = {small(s.privacy.delta)}, clipped at {s.privacy.clip_norm:g}, "
+        + ("noise shared out under secure sums" if s.privacy.trust == "distributed" else "noise at each hospital")
         if isinstance(s.privacy, DpSgd)
         else "none"
+    )
+    work = (
+        f"one step each, {s.privacy.sampling_rate:g} of all patients drawn, divided by {t.batch_size}"
+        if isinstance(s.privacy, DistributedDpSgd)
+        else f"{t.passes:g} local epochs, batches of {t.batch_size}"
     )
     rows = [
         ["Task", f"{s.study.task}: {listing(list(s.study.classes))}"],
         ["Images", f"{', '.join(s.data.modalities)}, {s.data.image_size} pixels, intensity by {s.data.intensity}"],
         ["Network", f"{s.model.network}, {s.model.norm} normalisation, seed {s.model.seed}"],
-        ["Training", f"{t.strategy}, {t.rounds} rounds, {t.local_epochs:g} local epochs, batches of {t.batch_size}"],
+        ["Training", f"{t.strategy}, {t.rounds} rounds, {work}"],
         ["Optimiser", f"{t.optimiser}, learning rate {t.learning_rate:g}, {t.schedule}"],
         ["Privacy", noise],
         ["Smallest cohort", count(s.aggregation.min_hospitals, "hospital")],

@@ -16,7 +16,7 @@ from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.exchange import Masked, Upload
 from wardround_common.secagg.identity import Identity, Roster
 from wardround_common.secagg.terms import Member, Terms, What, write_members
-from wardround_common.secagg.thresholds import threshold_of
+from wardround_common.secagg.thresholds import threshold_for
 from wardround_common.study import Study
 from wardround_server.secure_sum import Gathering, Total
 
@@ -74,7 +74,7 @@ class Group:
         return Desk(self.study, name, identity(name), self.roster, self.folder / name, random)
 
     def terms(self, what: What = "train", number: int = 1, question: bytes = QUESTION) -> Terms:
-        threshold = threshold_of(self.study.aggregation, len(self.names))
+        threshold = threshold_for(self.study, len(self.names))
         members = tuple(self.members)
         return Terms(self.study.digest(), RUN, what, number, question, self.roster.digest, members, threshold)
 
@@ -83,7 +83,7 @@ class Group:
     ) -> Upload:
         vector = self.vectors[name]
         cohort = write_members(self.members) if cohort is None else cohort
-        make = lambda encoding: Masked(vector.update.copy(), vector.counts.copy())  # noqa: E731
+        make = lambda encoding, threshold: Masked(vector.update.copy(), vector.counts.copy())  # noqa: E731
         return self.desk(name).upload(what, number, question, cohort, make)
 
     def gathering(self, number: int = 1, what: What = "train") -> Gathering:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from wardround_client import networks
 from wardround_client.dataset import Dataset
 from wardround_client.evaluation import score_sums
 from wardround_client.secure_desk import Desk
-from wardround_client.training import PrivacyPlan, plan_privacy, train
+from wardround_client.training import PrivacyPlan, gradient_sum, plan_privacy, train
 from wardround_common.errors import MessageError, PrivacyError
 from wardround_common.messages import (
     Evaluated,
@@ -25,13 +26,14 @@ from wardround_common.messages import (
     Update,
 )
 from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
+from wardround_common.noisy_sum import NoisySum
 from wardround_common.parameters import Layout, vector_digest
 from wardround_common.randomness import Stream
 from wardround_common.secagg.encoding import Encoding, encode_counts
 from wardround_common.secagg.exchange import Masked
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import evaluated_digest, question_digest
-from wardround_common.study import Study
+from wardround_common.study import DistributedDpSgd, Study
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +97,13 @@ class Hospital:
             return self._train(request)
         self._check_study(request.study)
         self._check_round(request.round)
-        number = request.round
+        number, privacy = request.round, self.study.privacy
 
-        def masked(encoding: Encoding) -> Masked:
+        def masked(encoding: Encoding, threshold: int) -> Masked:
+            if isinstance(privacy, DistributedDpSgd):
+                form = NoisySum.of(self.study, privacy, encoding.hospitals, threshold)
+                # Nothing beside the noisy sum: each count of patients or images would be a release without noise.
+                return Masked(self._noisy_sum(request, privacy, form), encode_counts(np.empty(0, np.int64)))
             update = self._train(request)
             weight = encoding.weight(update.examples)
             rounding = self.stream.child("rounding", number)
@@ -115,7 +121,7 @@ class Hospital:
         self._check_study(request.study)
         self._check_round(request.round)
 
-        def masked(encoding: Encoding) -> Masked:
+        def masked(encoding: Encoding, threshold: int) -> Masked:
             return Masked(np.empty(0, encoding.dtype), encode_counts(self._evaluate(request).sums))
 
         question, cohort, once = question_digest(request), _cohort(request), evaluated_digest(request)
@@ -132,12 +138,32 @@ class Hospital:
         shares = desk.open(request.what, request.round, request.confirmations, request.sealed)
         return Opened(request.study, request.round, shares)
 
-    def _train(self, request: TrainRequest) -> Update:
+    def _check_train(self, request: TrainRequest) -> None:
         self._check_study(request.study)
         self._check_round(request.round)
         if request.round == 1 and vector_digest(request.parameters) != self.built.first_parameters:
             # Parameters that were made up can turn an update into a copy of an image.
             raise MessageError("the first round does not start from the parameters that the study's seed gives")
+
+    def _noisy_sum(self, request: TrainRequest, privacy: DistributedDpSgd, form: NoisySum) -> NDArray[np.uint32]:
+        self._check_train(request)
+        if self.plan is None:
+            raise PrivacyError("this hospital has no privacy plan for the study")
+        return gradient_sum(
+            self.study,
+            privacy,
+            self.built.network,
+            self.built.layout,
+            request.parameters,
+            self.dataset.train,
+            self.plan,
+            form,
+            request.round,
+            self.stream,
+        )
+
+    def _train(self, request: TrainRequest) -> Update:
+        self._check_train(request)
         work = train(
             self.study,
             self.built.network,

@@ -10,6 +10,7 @@ import numpy as np
 
 from wardround_client.secure_sum import Confirmed, Participant, Uploaded, sign_survivors
 from wardround_common.errors import MessageError, PrivacyError, StorageError
+from wardround_common.noisy_sum import least_survivors
 from wardround_common.roster import keys_of
 from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.canonical import cut, joined
@@ -26,7 +27,7 @@ from wardround_common.secagg.exchange import (
 from wardround_common.secagg.identity import Identity, Roster
 from wardround_common.secagg.shamir import RandomBytes
 from wardround_common.secagg.terms import Member, Terms, What, read_members, write_members
-from wardround_common.secagg.thresholds import threshold_of
+from wardround_common.secagg.thresholds import threshold_for
 from wardround_common.storage import write_atomically
 from wardround_common.study import Study
 
@@ -87,12 +88,13 @@ class Desk:
         number: int,
         question: bytes,
         cohort: bytes,
-        make: Callable[[Encoding], Masked],
+        make: Callable[[Encoding, int], Masked],
         once: bytes = b"",
     ) -> Upload:
         """Give our part of a sum, masked; ``make`` does the work and is not called when it was done before.
 
-        ``once`` names what is asked in one round only; nothing, if it may be asked in every round.
+        ``make`` is told the sum's encoding and threshold. ``once`` names what is asked in one round only; nothing, if it
+        may be asked in every round.
 
         Raises:
             MessageError: the terms are not those of this study and roster, another question of this sum was answered,
@@ -101,7 +103,7 @@ class Desk:
         """
         run, key = self._run()
         members = read_members(cohort)
-        threshold = threshold_of(self.study.aggregation, len(members))
+        threshold = threshold_for(self.study, len(members))
         terms = Terms(self.study.digest(), run, what, number, question, self.roster.digest, members, threshold)
         terms.check_members(self.roster)
         if members[terms.place(self.name)].agreement != key.public:
@@ -114,7 +116,7 @@ class Desk:
                 raise MessageError(f"another question of round {number} was answered before")
             return self._kept_upload(last)
         answered = self._answered(what, number, once) if once else []
-        vector = make(Encoding.of(self.study.aggregation, len(members)))
+        vector = make(Encoding.of(self.study.aggregation, len(members)), threshold)
         upload = Participant(self.name, self.identity, key, self.roster).upload(terms, vector, self.random)
         if once:
             write_atomically(self.folder / f"{what}.answered", joined(*answered), private=True)
@@ -125,7 +127,8 @@ class Desk:
         """Sign a list of survivors, the only one that we shall open.
 
         Raises:
-            MessageError: it is no possible list, or we signed another one of this sum.
+            MessageError: it is no possible list, it is too short for the noise that was added, or we signed another
+                one of this sum.
         """
         terms = self._terms_of(what, number)
         heads = read_heads(survivors, len(terms.members))
@@ -134,7 +137,10 @@ class Desk:
             if before.statement != survivors_statement(terms, heads):
                 raise MessageError("another list of survivors was confirmed before")
             return sign_survivors(self.identity, before.statement)
-        confirmed, signature = Uploaded(terms).confirm(self._who(), heads, self.study.aggregation.min_hospitals)
+        least = self.study.aggregation.min_hospitals
+        if what == "train":  # fewer than these have too little noise between them (docs/distributed-privacy.md)
+            least = least_survivors(self.study, len(terms.members), terms.threshold)
+        confirmed, signature = Uploaded(terms).confirm(self._who(), heads, least)
         kept = joined(terms.digest, bytes(confirmed.survivors), confirmed.statement)
         write_atomically(self.folder / f"{what}.confirmed", kept, private=True)
         return signature

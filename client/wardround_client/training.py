@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,10 +21,13 @@ from wardround_client import networks
 from wardround_client.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
 from wardround_client.augmentation import augment
 from wardround_client.dataset import Examples
+from wardround_client.discrete_gaussian import discrete_gaussian
 from wardround_common.errors import ModelError, PrivacyError
+from wardround_common.noisy_sum import NoisySum
 from wardround_common.parameters import Layout, Vector
 from wardround_common.randomness import Stream
-from wardround_common.study import DpSgd, Study, Training
+from wardround_common.schedule import learning_rate
+from wardround_common.study import DistributedDpSgd, DpSgd, Study, Training
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class PrivacyPlan:
 
     delta: float
     noise_multiplier: float
+    """Over the clipping norm: of this hospital's noise, under ``trust = "distributed"`` of that of the whole sum."""
     sampling_rate: float
     steps_a_round: int
 
@@ -66,17 +71,12 @@ def plan_privacy(study: Study, patients: int) -> PrivacyPlan | None:
             f"delta = {privacy.delta} is no protection among {patients} training patients",
             do=f"Choose a delta well below {1 / patients:.0e} in [privacy].",
         )
+    if isinstance(privacy, DistributedDpSgd):  # the noise of the whole sum: no hospital's own data decide it
+        noise = noise_multiplier_for(privacy, privacy.sampling_rate, study.training.rounds)
+        return PrivacyPlan(privacy.delta, noise, privacy.sampling_rate, 1)
     rate = min(1.0, study.training.batch_size / patients)
     steps = max(1, round(study.training.passes / rate))
     return PrivacyPlan(privacy.delta, noise_multiplier_for(privacy, rate, study.training.rounds * steps), rate, steps)
-
-
-def learning_rate(training: Training, round_number: int) -> float:
-    """Give the learning rate of a round, counted from 1: constant, or a cosine down to a hundredth."""
-    if training.schedule == "constant" or training.rounds == 1:
-        return training.learning_rate
-    progress = (round_number - 1) / (training.rounds - 1)
-    return training.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 def train(
@@ -97,12 +97,7 @@ def train(
     Raises:
         ModelError: the training diverged.
     """
-    networks.write_vector(network, layout, parameters)
-    network.train()
-    device = next(network.parameters()).device
-    torch.manual_seed(stream.child("layers", round_number).below(2**63))  # for layers that drop at random
-    weights = study.training.class_weights
-    loss = nn.CrossEntropyLoss(None if weights is None else torch.tensor(weights, device=device), reduction="none")
+    loss = _begin(study, network, layout, parameters, round_number, stream)
     if isinstance(study.privacy, DpSgd) and plan is not None:
         _private_steps(study, study.privacy, network, examples, plan, round_number, stream, loss)
         steps, total = plan.steps_a_round, 0.0
@@ -115,6 +110,55 @@ def train(
             do="Lower the learning rate in [training], or clip_norm in [privacy].",
         )
     return LocalWork(update, steps, total / steps if plan is None else None)
+
+
+def gradient_sum(
+    study: Study,
+    privacy: DistributedDpSgd,
+    network: nn.Module,
+    layout: Layout,
+    parameters: Vector,
+    examples: Examples,
+    plan: PrivacyPlan,
+    form: NoisySum,
+    round_number: int,
+    stream: Stream,
+) -> NDArray[np.uint32]:
+    """Give the sum of the drawn patients' clipped gradients at ``parameters``, with this hospital's share of the noise.
+
+    The result (parameters,) are levels of ``form`` modulo 2^32. By itself it has too little noise to be read: it may
+    leave only masked, in a sum over at least ``form.survivors`` hospitals; and nobody may be able to repeat ``stream``.
+
+    Raises:
+        ModelError: the network has numbers that no gradient moves.
+        PrivacyError: the noise that the study needs does not fit the ring.
+    """
+    loss = _begin(study, network, layout, parameters, round_number, stream)
+    weights = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+    if set(weights) != set(layout.names):
+        raise ModelError("the network has numbers that no gradient moves, and noise would move them")
+    total = np.zeros(layout.size, np.int64)
+    with _per_image(network) as sampled:
+        means = _drawn_means(study, privacy, sampled, examples, plan.sampling_rate, round_number, 0, stream, loss)
+    if means:
+        named = dict(zip(weights, means, strict=True))
+        gradients = torch.cat([named[name].flatten(1) for name in layout.names], dim=1)  # (patients, parameters)
+        for gradient in gradients.cpu().numpy():
+            total += form.cut(gradient)
+    noise = discrete_gaussian(form.share(plan.noise_multiplier), layout.size, stream.child("noise", round_number))
+    return form.in_ring(total + noise)
+
+
+def _begin(
+    study: Study, network: nn.Module, layout: Layout, parameters: Vector, round_number: int, stream: Stream
+) -> nn.Module:
+    """Make the network ready for a round; give the study's loss of each image."""
+    networks.write_vector(network, layout, parameters)
+    network.train()
+    device = next(network.parameters()).device
+    torch.manual_seed(stream.child("layers", round_number).below(2**63))  # for layers that drop at random
+    weights = study.training.class_weights
+    return nn.CrossEntropyLoss(None if weights is None else torch.tensor(weights, device=device), reduction="none")
 
 
 def _optimiser(training: Training, network: nn.Module, round_number: int) -> torch.optim.Optimizer:
@@ -195,49 +239,84 @@ def _private_steps(
     divided by the *expected* number of patients, so that the number drawn stays unknown; a step that drew nobody is a
     step of noise alone.
     """
-    from opacus import GradSampleModule
-
     optimiser = _optimiser(study.training, network, round_number)
     weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
     anchors = [weight.detach().clone() for weight in weights] if study.training.proximal_mu else []
     device = weights[0].device
-    rows_of = examples.places_by_patient()
-    sampled = GradSampleModule(network, loss_reduction="sum")
-    try:
-        # torch remarks that images need no gradient, which is so.
-        warnings.filterwarnings("ignore", message="Full backward hook is firing")
+    scale, expected = plan.noise_multiplier * privacy.clip_norm, plan.sampling_rate * examples.patient_count
+    with _per_image(network) as sampled:
         for step in range(plan.steps_a_round):
-            draw = stream.child("patients", round_number, step)
-            drawn = [rows for rows in rows_of if draw.uniform(1)[0] < plan.sampling_rate]
-            chosen = [rows[draw.permutation(len(rows))[: privacy.images_per_patient]] for rows in drawn]
             optimiser.zero_grad()
-            sums = [torch.zeros_like(weight) for weight in weights]
-            if chosen:
-                rows = np.concatenate(chosen)
-                images, labels = _tensors(study, examples, rows, stream.child("views", round_number, step), device)
-                loss(sampled(images), labels).sum().backward()
-                sums = _clipped_sums(weights, [len(some) for some in chosen], privacy.clip_norm)
+            means = _drawn_means(
+                study, privacy, sampled, examples, plan.sampling_rate, round_number, step, stream, loss
+            )
+            sums = (
+                _clipped_sums(means, privacy.clip_norm) if means else [torch.zeros_like(weight) for weight in weights]
+            )
             noise = stream.child("noise", round_number, step)
-            scale, expected = plan.noise_multiplier * privacy.clip_norm, plan.sampling_rate * len(rows_of)
             for weight, clipped in zip(weights, sums, strict=True):
                 drawn_noise = torch.from_numpy(noise.normal(weight.numel()) * scale).to(device, weight.dtype)
                 weight.grad = (clipped + drawn_noise.view_as(weight)) / expected
             _pull_to_anchors(weights, anchors, study.training.proximal_mu)
             optimiser.step()
+
+
+@contextmanager
+def _per_image(network: nn.Module) -> Iterator[nn.Module]:
+    """Let a network's backward pass keep the gradient of each image, until the end."""
+    from opacus import GradSampleModule
+
+    sampled = GradSampleModule(network, loss_reduction="sum")
+    try:
+        # torch remarks that images need no gradient, which is so.
+        warnings.filterwarnings("ignore", message="Full backward hook is firing")
+        yield sampled
     finally:
         sampled.to_standard_module()
 
 
-def _clipped_sums(weights: list[nn.Parameter], images_of: list[int], clip_norm: float) -> list[torch.Tensor]:
-    """Average each patient's per-image gradients, clip each patient to ``clip_norm``, add the patients up."""
+def _drawn_means(
+    study: Study,
+    privacy: DpSgd,
+    sampled: nn.Module,
+    examples: Examples,
+    sampling_rate: float,
+    round_number: int,
+    step: int,
+    stream: Stream,
+    loss: nn.Module,
+) -> list[torch.Tensor]:
+    """Draw patients and give the mean gradient of each, not yet clipped: per weight (patients, *shape).
+
+    An empty list if nobody was drawn.
+    """
+    draw = stream.child("patients", round_number, step)
+    drawn = [rows for rows in examples.places_by_patient() if draw.uniform(1)[0] < sampling_rate]
+    chosen = [rows[draw.permutation(len(rows))[: privacy.images_per_patient]] for rows in drawn]
+    if not chosen:
+        return []
+    weights = [parameter for parameter in sampled.parameters() if parameter.requires_grad]
+    views = stream.child("views", round_number, step)
+    images, labels = _tensors(study, examples, np.concatenate(chosen), views, weights[0].device)
+    loss(sampled(images), labels).sum().backward()
+    return _patient_means(weights, [len(some) for some in chosen])
+
+
+def _patient_means(weights: list[nn.Parameter], images_of: list[int]) -> list[torch.Tensor]:
+    """Average each patient's per-image gradients: per weight (patients, *shape)."""
     counts = torch.tensor(images_of, device=weights[0].device)
     patient = torch.repeat_interleave(torch.arange(len(images_of), device=counts.device), counts)  # (images,)
-    means = []  # per weight: (patients, *shape)
+    means = []
     for weight in weights:
         per_image = weight.grad_sample  # type: ignore[attr-defined]  # Opacus adds it: (images, *shape)
         summed = per_image.new_zeros(len(images_of), *weight.shape).index_add_(0, patient, per_image)
         means.append(summed / counts.view(-1, *[1] * weight.dim()))
         weight.grad_sample = None  # type: ignore[attr-defined]
+    return means
+
+
+def _clipped_sums(means: list[torch.Tensor], clip_norm: float) -> list[torch.Tensor]:
+    """Clip each patient's gradient to ``clip_norm``, and add the patients up."""
     squares = torch.stack([mean.flatten(1).square().sum(1) for mean in means]).sum(0)  # (patients,)
     factors = (clip_norm / (squares.sqrt() + 1e-6)).clamp(max=1.0)
     return [torch.einsum("p,p...->...", factors, mean) for mean in means]

@@ -22,14 +22,14 @@ class Heard:
     """What the hospitals' local work of one round gave together."""
 
     mean: NDArray[np.float64] = field(repr=False)
-    """(parameters,) the mean update, weighted by examples."""
+    """(parameters,) the mean update, weighted by examples; of gradients: the step down their mean."""
     answered: tuple[str, ...]
     absent: tuple[Absence, ...]
     training_loss: float | None
     epsilons: dict[str, float]
     """By hospital; empty if the sum is secure, since it would say how many patients a hospital has."""
     clipped: float | None
-    """The fraction of the updates' numbers that were clipped; None if the sum is not secure."""
+    """The fraction of the updates' numbers that were clipped; None if the sum is not secure, or of gradients."""
 
 
 @dataclass(frozen=True)

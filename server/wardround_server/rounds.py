@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from wardround_common.errors import MessageError, RoundError
 from wardround_common.messages import Failure, Prepared, PrepareRequest
+from wardround_common.metrics import ScoreSums
 from wardround_common.parameters import Layout, Vector, vector_digest
-from wardround_common.results import RoundRecord
+from wardround_common.results import Absence, RoundRecord
 from wardround_common.secagg.terms import Member
 from wardround_common.study import Study
 from wardround_server import plain_rounds, secure_rounds
@@ -178,7 +179,10 @@ def _round(
         watch(RoundEnds(record, after))
         return after
     moments, parameters = next_model(study.training, state.moments, state.parameters, heard.mean)
-    sums, unheard = rounds.score(parameters, number)
+    sums = ScoreSums.empty(len(study.study.classes))
+    unheard: list[Absence] = []
+    if number % study.evaluation.every == 0 or number == study.training.rounds:
+        sums, unheard = rounds.score(parameters, number)
     known = {absent.hospital for absent in heard.absent}
     absences = [*heard.absent, *(absent for absent in unheard if absent.hospital not in known)]
     record = RoundRecord(

@@ -13,17 +13,19 @@ from wardround_common.errors import MessageError, RoundError, StorageError
 from wardround_common.messages import EvaluateRequest, Failure, Parts, Prepared, TrainRequest
 from wardround_common.metrics import ScoreSums
 from wardround_common.metrics.sums import UNIT, vector_length
+from wardround_common.noisy_sum import NoisySum, least_survivors
 from wardround_common.parameters import Vector
 from wardround_common.results import Absence
+from wardround_common.schedule import learning_rate
 from wardround_common.secagg.canonical import cut, joined
 from wardround_common.secagg.encoding import Encoding, decode_counts
 from wardround_common.secagg.identity import KEY_BYTES, Roster
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import question_digest
 from wardround_common.secagg.terms import Member, Terms, read_members, write_members
-from wardround_common.secagg.thresholds import threshold_of
+from wardround_common.secagg.thresholds import threshold_for
 from wardround_common.storage import write_atomically
-from wardround_common.study import DpSgd, Study
+from wardround_common.study import DistributedDpSgd, DpSgd, Study
 from wardround_server.exchange import Exchange
 from wardround_server.heard import GivenUp, Heard, absence, check_answers, enough
 from wardround_server.secure_sum import Confirming, Gathering, Opening, Total
@@ -100,6 +102,8 @@ class Rounds:
     def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard | GivenUp:
         """Sum the hospitals' weighted updates, weights and losses; ``tell`` is told each that was added, masked.
 
+        Under ``trust = "distributed"``: sum their gradients, and give the step down the mean as the mean update.
+
         Raises:
             RoundError: too few hospitals upload, confirm or open; nothing of the round was read.
         """
@@ -110,13 +114,19 @@ class Rounds:
         except RoundError:
             if not (begun and self.consortium.give_up):
                 raise
-            threshold_of(self.study.aggregation, len(self._there()))  # else the next round would be spent in vain
+            threshold_for(self.study, len(self._there()))  # else the next round would be spent in vain
             return GivenUp(tuple(absent))
 
     def _train(self, parameters: Vector, number: int, tell: Callable[[str], None], absent: list[Absence]) -> Heard:
         def ask(cohort: bytes) -> TrainRequest:
             return TrainRequest(self.study.digest(), number, parameters, cohort)
 
+        privacy = self.study.privacy
+        if isinstance(privacy, DistributedDpSgd):
+            total, hospitals, survivors = self._sum(ask, len(parameters), 0, tell, absent)
+            form = NoisySum.of(self.study, privacy, hospitals, threshold_for(self.study, hospitals))
+            step = -learning_rate(self.study.training, number) / self.study.training.batch_size
+            return Heard(form.decode(total.update) * step, tuple(survivors), tuple(absent), None, {}, None)
         total, hospitals, survivors = self._sum(ask, len(parameters), TRAINING_COUNTS, tell, absent)
         weight, loss, clipped = decode_counts(total.counts, len(survivors)).tolist()
         encoding = Encoding.of(self.study.aggregation, hospitals)
@@ -173,14 +183,17 @@ class Rounds:
             question_digest(request),
             self.consortium.roster.digest,
             members,
-            threshold_of(self.study.aggregation, len(members)),
+            threshold_for(self.study, len(members)),
         )
         if noted is None:
             self._write_note(what, number, members, ())
         here = [member.name for member in members if member.name in there]
         gathering = self._gather(terms, ask(write_members(members)).parts(), here, size, counts, tell, absent)
         survivors = gathering.names
-        enough(self.study, f"heard in round {number}", survivors, absent, terms.threshold)
+        least = (
+            terms.threshold if terms.what == "evaluate" else least_survivors(self.study, len(members), terms.threshold)
+        )
+        enough(self.study, f"heard in round {number}", survivors, absent, least)
         if noted and noted[1] and list(noted[1]) != survivors:
             raise RoundError(
                 f"round {number} was to be summed over {', '.join(noted[1])} and not all of them are there again",

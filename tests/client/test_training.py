@@ -10,9 +10,10 @@ from examples import DP, dataset, study
 from wardround_client import networks
 from wardround_client.dataset import Examples
 from wardround_client.hospital import build
-from wardround_client.training import LocalWork, PrivacyPlan, _clipped_sums, learning_rate, plan_privacy, train
+from wardround_client.training import LocalWork, PrivacyPlan, _clipped_sums, _patient_means, plan_privacy, train
 from wardround_common.errors import PrivacyError
 from wardround_common.randomness import insecure_stream
+from wardround_common.schedule import learning_rate
 from wardround_common.study import Study
 
 STREAM = insecure_stream(1, "hospital")
@@ -101,7 +102,7 @@ def clipped_sum(of: Study, data: Examples, places: list[np.ndarray], clip: float
     rows = np.concatenate(places)
     logits = network(torch.from_numpy(data.images(rows)))
     torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.labels[rows]), reduction="sum").backward()
-    sums = _clipped_sums(list(network.parameters()), [len(one) for one in places], clip)
+    sums = _clipped_sums(_patient_means(list(network.parameters()), [len(one) for one in places]), clip)
     return torch.cat([part.flatten() for part in sums])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wardround_common.errors import RoundError
-from wardround_common.study import Aggregation
+from wardround_common.study import Aggregation, DistributedDpSgd, Study
 
 LARGEST_COHORT = 100
 """Beyond this the shares outgrow the model, and sums of counts could wrap."""
@@ -26,6 +26,27 @@ def threshold_of(aggregation: Aggregation, hospitals: int) -> int:
         raise RoundError(
             f"a threshold of {threshold} is not possible with {hospitals} hospitals: it must be above half of them",
             do=f"Write a threshold above {hospitals // 2} and up to {hospitals} in [aggregation], or leave it out.",
+        )
+    return threshold
+
+
+def threshold_for(study: Study, hospitals: int) -> int:
+    """Give how many of so many hospitals must open a sum of the study, so that its colluders cannot open two lists.
+
+    Raises:
+        RoundError: the study does not allow a sum over so many hospitals.
+    """
+    threshold = threshold_of(study.aggregation, hospitals)
+    if not isinstance(study.privacy, DistributedDpSgd):
+        return threshold
+    least = (hospitals + study.privacy.colluders) // 2 + 1  # section 6: 2t > n + c
+    if study.aggregation.threshold is None:
+        threshold = max(threshold, least)
+    if not least <= threshold <= hospitals:
+        raise RoundError(
+            f"with {study.privacy.colluders} colluders among {hospitals} hospitals the threshold must be at least "
+            f"{least}",
+            do="State fewer colluders in [privacy] or a higher threshold in [aggregation], or ask more hospitals.",
         )
     return threshold
 

@@ -1,0 +1,88 @@
+"""What one patient adds is bounded on integers, and the shares of the noise add up to what the accountant counts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from wardround_common.errors import PrivacyError
+from wardround_common.noisy_sum import LEAST_VARIANCE, NoisySum
+
+
+def form(
+    hospitals: int = 5, survivors: int = 4, colluders: int = 1, batch_size: int = 20, clip: float = 1.0
+) -> NoisySum:
+    return NoisySum(hospitals, survivors, colluders, batch_size, clip)
+
+
+gradients = arrays(
+    np.float32,
+    st.integers(1, 300),
+    elements=st.floats(width=32, allow_nan=True, allow_infinity=True),
+)
+
+
+@given(gradients, st.floats(1e-6, 1e6), st.integers(1, 65_536))
+def test_no_gradient_whatever_its_numbers_adds_more_than_one_clip_norm(
+    gradient: np.ndarray, clip: float, batch_size: int
+) -> None:
+    of = form(clip=clip, batch_size=batch_size)
+    whole = of.cut(gradient)
+    assert sum(int(value) ** 2 for value in whole) <= of.levels**2
+    if not np.isfinite(gradient).all():
+        assert not whole.any()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 4000), st.floats(0.01, 100))
+def test_cutting_off_moves_a_clipped_gradient_by_less_than_a_level_and_never_outwards(
+    seed: int, size: int, length: float
+) -> None:
+    direction = np.random.default_rng(seed).normal(size=size)
+    gradient = (direction / np.linalg.norm(direction) * length).astype(np.float32)
+    of = form()
+    clipped = gradient.astype(np.float64) * min(1.0, 1.0 / np.linalg.norm(gradient.astype(np.float64)))
+    whole = of.cut(gradient) / of.levels
+    assert np.all(np.abs(whole) <= np.abs(clipped) * (1 + 1e-12))
+    assert np.abs(whole - clipped).max() <= 1 / of.levels * (1 + 1e-6) + 1e-9
+
+
+@given(st.integers(2, 100), st.data(), st.floats(0.5, 50), st.integers(1, 2000))
+def test_the_honest_survivors_have_together_the_noise_that_is_counted(
+    hospitals: int, data: st.DataObject, multiplier: float, batch_size: int
+) -> None:
+    survivors = data.draw(st.integers(2, hospitals))
+    colluders = data.draw(st.integers(0, survivors - 1))
+    of = form(hospitals, survivors, colluders, batch_size)
+    try:
+        share = of.share(multiplier)
+    except PrivacyError:
+        return  # the ring does not hold it; the next test says when
+    assert (survivors - colluders) * share >= (multiplier * of.levels) ** 2 + 9
+    assert (survivors - colluders) * (share - 1) < (multiplier * of.levels) ** 2 + 9 + 1e-3 * share
+
+
+def test_noise_that_does_not_fit_the_ring_and_noise_that_is_too_little_are_refused() -> None:
+    with pytest.raises(PrivacyError, match="does not hold the noise of 100 hospitals"):
+        form(hospitals=100, survivors=51, colluders=50).share(100.0)
+    with pytest.raises(PrivacyError, match="too little to be accounted"):
+        form().share(math.sqrt(LEAST_VARIANCE) / form().levels / 2)
+
+
+@pytest.mark.parametrize("batch_size", [1, 20, 512, 513, 65_536])
+def test_the_levels_leave_the_ring_the_stated_room(batch_size: int) -> None:
+    levels = form(batch_size=batch_size).levels
+    assert levels.bit_count() == 1
+    assert levels * (8 * batch_size + 4096) <= 2**31
+    assert levels == 2**18 or 2 * levels * (8 * batch_size + 4096) > 2**31
+
+
+def test_a_sum_in_the_ring_is_the_sum_with_its_sign() -> None:
+    of = form(clip=0.5)
+    parts = [np.array([-3, 5, -(2**18)]), np.array([1, -5, 7])]
+    total = of.in_ring(parts[0]) + of.in_ring(parts[1])
+    assert of.decode(total).tolist() == [value * 0.5 / 2**18 for value in (-2, 0, 7 - 2**18)]

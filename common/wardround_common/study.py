@@ -459,6 +459,10 @@ class Study(Section):
             raise ValueError(*faults)
         return aggregation
 
+    def judges(self, number: int) -> bool:
+        """Tell whether the hospitals judge the model after this round."""
+        return number % self.evaluation.every == 0 or number == self.training.rounds
+
     def canonical(self) -> bytes:
         """Give the one byte form of this study: JSON, every key with its value, sorted, no spaces, UTF-8.
 

@@ -181,7 +181,7 @@ def _round(
     moments, parameters = next_model(study.training, state.moments, state.parameters, heard.mean)
     sums = ScoreSums.empty(len(study.study.classes))
     unheard: list[Absence] = []
-    if number % study.evaluation.every == 0 or number == study.training.rounds:
+    if study.judges(number):
         sums, unheard = rounds.score(parameters, number)
     known = {absent.hospital for absent in heard.absent}
     absences = [*heard.absent, *(absent for absent in unheard if absent.hospital not in known)]

@@ -52,7 +52,10 @@ def nodes(names: Sequence[str]) -> dict[int, str]:
 
 
 def alone_study(study: Study) -> Study:
-    """Give the study that a hospital trains alone: the same in all but the aggregation, where there is none."""
+    """Give the study that a hospital trains alone: the same in all but the aggregation, where there is none.
+
+    Where hospitals would share the noise out, the one adds all of it: DP-SGD with the same rate, steps and budget.
+    """
     return study.model_copy(update={"aggregation": Aggregation(min_hospitals=1, secure=False)})
 
 

@@ -237,7 +237,12 @@ def _shows_epsilon(show: Show, described: dict[str, Description], study: Study) 
 
 
 def _with_epsilon(record: RoundRecord, described: dict[str, Description], study: Study) -> RoundRecord:
-    """Fill in what a coordinator of secure sums is not told: the epsilon of each hospital, which its plan gives."""
+    """Fill in what a coordinator of secure sums is not told: the epsilon of each hospital, which its plan gives.
+
+    Only for rounds after which the model was judged: an accountant takes half a second for each.
+    """
+    if not study.aggregation.secure or not study.judges(record.number):
+        return record
     plans = {name: described[name].privacy for name in record.answered}
     epsilons = {
         name: epsilon_of(
@@ -249,7 +254,7 @@ def _with_epsilon(record: RoundRecord, described: dict[str, Description], study:
         for name, plan in plans.items()
         if plan
     }
-    return record.model_copy(update={"epsilons": epsilons}) if study.aggregation.secure else record
+    return record.model_copy(update={"epsilons": epsilons})
 
 
 def _consortium(plan: Plan, federation: Federation) -> Consortium:
@@ -318,6 +323,12 @@ def _hospital_record(name: str, description: Description) -> HospitalRecord:
 
 def _notes(plan: Plan, described: dict[str, Description], final: State) -> Iterator[str]:
     if isinstance(plan.study.privacy, DpSgd):
+        if plan.study.privacy.trust == "distributed":
+            yield (
+                "Each hospital added its share of the noise. Epsilon holds for whoever reads the sums over hospitals "
+                "and the models; it rests on the secure sums, and does not hold for one hospital's sum by itself. The "
+                "sums by which the model was judged have no noise."
+            )
         yield (
             "This is a simulation: its noise was made from the seed, so that the run can be repeated. Epsilon says "
             "what the same study costs where hospitals draw secret noise; this model protects nobody's privacy."

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from wardround_client.wavelets import WaveletClassifier
 from wardround_common.parameters import Layout, Vector
 from wardround_common.study import Norm, Study
 
@@ -168,4 +169,5 @@ NETWORKS: dict[str, Callable[[int, int, Norm], nn.Module]] = {
     "resnet50": _resnet(50),
     "densenet121": _densenet121,
     "efficientnet-b0": _efficientnet_b0,
+    "wavelets": lambda channels, classes, norm: WaveletClassifier(channels, classes),  # some 300: for few patients
 }

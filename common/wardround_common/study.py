@@ -37,7 +37,7 @@ from wardround_common.roster import Listed, in_order
 from wardround_common.study_faults import bad_toml, endless_numbers, faults_of, unreadable
 from wardround_common.study_template import example
 
-Network = Literal["tiny-cnn", "small-cnn", "resnet18", "resnet50", "densenet121", "efficientnet-b0"]
+Network = Literal["tiny-cnn", "small-cnn", "resnet18", "resnet50", "densenet121", "efficientnet-b0", "wavelets"]
 Norm = Literal["group", "instance", "batch"]
 Strategy = Literal["fedavg", "fedavgm", "fedprox", "fedadam", "fedyogi", "fedadagrad"]
 Intensity = Literal["percentile", "window", "range"]

@@ -112,7 +112,7 @@ REASONS: Mapping[tuple[str, str], str] = {
     (
         "model",
         "network",
-    ): "'tiny-cnn' (for dp-sgd), 'small-cnn', 'resnet18', 'resnet50', 'densenet121' or 'efficientnet-b0'.",
+    ): "For dp-sgd 'wavelets' or 'tiny-cnn'; 'small-cnn', 'resnet18', 'resnet50', 'densenet121', 'efficientnet-b0'.",
     ("model", "norm"): "'group' or 'instance'; 'batch' mixes patients, so that it is refused under dp-sgd.",
     ("model", "seed"): "Of the first parameters; the same seed gives the same start everywhere.",
     (

@@ -55,9 +55,9 @@ def describe(study: Study) -> tuple[Passage, ...]:
 
 
 def _work(study: Study) -> Iterator[str]:
-    data, model, training, evaluation = study.data, study.model, study.training, study.evaluation
+    data, training, evaluation = study.data, study.training, study.evaluation
     yield (
-        f"Trains {model.network} ({NORMS[model.norm]}, seed {model.seed}) to tell {_either(study.study.classes)} in "
+        f"Trains {_network(study)} to tell {_either(study.study.classes)} in "
         f"{_listed(data.modalities)} images of {data.image_size} × {data.image_size} pixels, "
         f"{data.channels} channel{'s' if data.channels > 1 else ''}; {INTENSITIES[data.intensity]}."
     )
@@ -97,6 +97,13 @@ def _hospitals(study: Study) -> Iterator[str]:
     )
     for listed in study.roster:
         yield f"{listed.name}: {listed.fingerprint}"
+
+
+def _network(study: Study) -> str:
+    model = study.model
+    if model.network == "wavelets":
+        return "a linear classifier on fixed wavelet features, zero at first,"
+    return f"{model.network} ({NORMS[model.norm]}, seed {model.seed})"
 
 
 def _strategy(study: Study) -> str:

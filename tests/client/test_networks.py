@@ -27,7 +27,7 @@ def test_a_private_network_has_no_layer_that_mixes_patients(network: str, norm: 
     assert not {kind for kind in kinds if "BatchNorm" in kind}
 
 
-@pytest.mark.parametrize("network", ["small-cnn", pytest.param("resnet18", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("network", ["small-cnn", "wavelets", pytest.param("resnet18", marks=pytest.mark.slow)])
 def test_per_image_gradients_equal_one_backward_each(network: str) -> None:
     check_per_image_gradients(network)
 
@@ -82,3 +82,44 @@ def test_a_vector_put_into_a_network_comes_out_the_same() -> None:
     vector = np.random.default_rng(0).normal(size=layout.size).astype(np.float32)
     networks.write_vector(network, layout, vector)
     assert networks.read_vector(network).tobytes() == vector.tobytes()
+
+
+def test_wavelets_send_a_linear_classifier_and_nothing_that_is_fixed() -> None:
+    network = of("wavelets", "group")
+    layout = networks.layout_of(network)
+    assert layout.names == ("classify.weight", "classify.bias")
+    assert layout.shapes == ((2, 157), (2,))
+    assert not networks.read_vector(network).any()
+
+
+def test_features_of_an_image_depend_on_no_other_image() -> None:
+    features = of("wavelets", "group").features
+    images = torch.rand(3, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(features(images)[1], features(images[1:2])[0], atol=1e-5)
+
+
+def test_a_wavelet_answers_to_its_own_direction_and_not_to_a_flat_image() -> None:
+    from wardround_client.wavelets import ORIENTATIONS, _morlets
+
+    kernels = _morlets()
+    assert torch.allclose(kernels.sum((1, 2, 3)), torch.zeros(2 * ORIENTATIONS), atol=1e-5)
+    x = torch.arange(64.0)
+    stripes = torch.cos(2.3 * x).expand(1, 1, 64, 64)  # vertical: they change along x, the first wavelet's direction
+    parts = torch.nn.functional.conv2d(stripes, kernels)
+    strength = (parts[:, :ORIENTATIONS].square() + parts[:, ORIENTATIONS:].square()).mean((0, 2, 3))
+    assert int(strength.argmax()) == 0
+    assert float(strength[0]) > 20 * float(strength[ORIENTATIONS // 2])
+
+
+@pytest.mark.parametrize("size", [16, 17, 100])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_features_are_finite_for_every_size_and_a_black_image(size: int, channels: int) -> None:
+    from wardround_client.wavelets import WaveletFeatures
+
+    features = WaveletFeatures(channels)
+    images = torch.rand(2, channels, size, size, generator=torch.Generator().manual_seed(2))
+    images[1] = 0
+    found = features(images)
+    assert found.shape == (2, features.count)
+    assert torch.isfinite(found).all()
+    assert float(found.norm(dim=1).max()) <= (4 * channels) ** 0.5 + 1e-3

@@ -24,6 +24,13 @@ def test_a_new_study_begins_with_the_numbers_that_were_measured(name: str, dp: b
     assert (measured.model, measured.training, measured.privacy) == (new.model, new.training, new.privacy)
 
 
+def test_a_new_distributed_study_begins_with_the_numbers_that_were_measured_and_one_colluder_more() -> None:
+    measured = read_study(BENCHMARKS / "studies" / "brain-mri-distributed.toml")
+    new = parse_study(study_text("new", distributed=True))
+    assert (measured.model, measured.training) == (new.model, new.training)
+    assert measured.privacy.model_copy(update={"colluders": 1}) == new.privacy
+
+
 @pytest.mark.parametrize("file", sorted((BENCHMARKS / "results").glob("*.json")), ids=lambda file: file.stem)
 def test_results_are_flat_numbers(file: Path) -> None:
     figures = json.loads(file.read_text())

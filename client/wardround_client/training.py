@@ -142,9 +142,9 @@ def gradient_sum(
         means = _drawn_means(study, privacy, sampled, examples, plan.sampling_rate, round_number, 0, stream, loss)
     if means:
         named = dict(zip(weights, means, strict=True))
-        gradients = torch.cat([named[name].flatten(1) for name in layout.names], dim=1)  # (patients, parameters)
-        for gradient in gradients.cpu().numpy():
-            total += form.cut(gradient)
+        for patient in range(len(means[0])):  # one at a time: all of them in float64 would be the most of the memory
+            gradient = torch.cat([named[name][patient].flatten() for name in layout.names])
+            total += form.cut(gradient.cpu().numpy())
     noise = discrete_gaussian(form.share(plan.noise_multiplier), layout.size, stream.child("noise", round_number))
     return form.in_ring(total + noise)
 

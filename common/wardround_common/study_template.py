@@ -48,14 +48,13 @@ WITHOUT_DP: Mapping[str, Mapping[str, object]] = {
 
 # The sections that ``study new --distributed`` writes in the place of the above.
 DISTRIBUTED: Mapping[str, Mapping[str, object]] = {
+    "model": {"network": "wavelets", "norm": "group", "seed": 0},
     "training": {
-        "strategy": "fedavgm",
-        "server_learning_rate": 1.0,
-        "server_momentum": 0.9,
-        "rounds": 100,
-        "batch_size": 20,
+        "strategy": "fedavg",
+        "rounds": 60,
+        "batch_size": 29,
         "optimiser": "sgd",
-        "learning_rate": 0.5,
+        "learning_rate": 7.0,
         "schedule": "cosine",
         "augmentations": [],
     },
@@ -64,9 +63,9 @@ DISTRIBUTED: Mapping[str, Mapping[str, object]] = {
         "trust": "distributed",
         "epsilon": 8.0,
         "delta": 1e-5,
-        "clip_norm": 1.0,
-        "images_per_patient": 1,
-        "sampling_rate": 0.25,
+        "clip_norm": 0.05,
+        "images_per_patient": 8,
+        "sampling_rate": 0.5,
         "dropouts": 0,
         "colluders": 1,
     },

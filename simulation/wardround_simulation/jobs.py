@@ -95,7 +95,7 @@ def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vecto
     if checkpoint.exists():
         before = read_checkpoint(checkpoint, study.digest())
     try:
-        return run_study(study, _OneHospital(alone, name), keep, before).parameters
+        return run_study(study, InOneProcess(alone, [name]), keep, before).parameters
     except RoundError:
         return None
 
@@ -112,21 +112,22 @@ def score(federation: Federation, name: str, models: Sequence[Vector]) -> list[t
     return scores
 
 
-class _OneHospital:
-    """The exchange of a coordinator with one hospital in its own process."""
+class InOneProcess:
+    """The exchange of a coordinator with hospitals in its own process, one after the other."""
 
-    def __init__(self, federation: Federation, name: str) -> None:
+    def __init__(self, federation: Federation, names: Sequence[str]) -> None:
         self._federation = federation
-        self._name = name
+        self._names = names
 
     def hospitals(self) -> Sequence[str]:
-        return [self._name]
+        """Name the hospitals."""
+        return self._names
 
     def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
-        hospital = open_hospital(self._federation, self._name)
+        """Ask each hospital its question."""
         for name, question in questions.items():
             try:
-                yield name, hospital.answer(kind, question).parts()
+                yield name, open_hospital(self._federation, name).answer(kind, question).parts()
             except WardroundError as error:
                 yield name, Failure(error.kind)
 

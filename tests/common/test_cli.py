@@ -230,6 +230,16 @@ def test_new_leaves_a_file_that_exists_alone(study: Path) -> None:
     assert study.read_bytes() == before
 
 
+def test_new_writes_a_study_whose_noise_is_shared_out_and_refuses_one_without_noise(tmp_path: Path) -> None:
+    run = wardround("study", "new", "shared", "--distributed", cwd=tmp_path)
+    assert run.returncode == 0
+    assert read_study(tmp_path / "shared.toml").privacy.mechanism == "dp-sgd"
+    assert 'trust = "distributed"' in (tmp_path / "shared.toml").read_text()
+    run = wardround("study", "new", "other", "--distributed", "--no-dp", cwd=tmp_path)
+    assert run.returncode == 2
+    assert "leave out --no-dp or --distributed" in run.stderr
+
+
 @pytest.mark.parametrize("name", ["Lung", "../lung", "a b", "", "a" * 65, "ü"])
 def test_new_refuses_a_name_that_is_no_folder_name_and_writes_nothing(tmp_path: Path, name: str) -> None:
     run = wardround("study", "new", name, cwd=tmp_path)

@@ -27,7 +27,9 @@ SHARED = {
 
 def shared(**sections: dict[str, Any]) -> Study:
     training = {"rounds": 2, "local_epochs": None, "batch_size": 18} | sections.pop("training", {})
-    return phantom_study(privacy=SHARED, training=training, aggregation={"secure": True}, **sections)
+    return phantom_study(
+        privacy=SHARED, training=training, aggregation={"secure": True}, evaluation={"every": 2}, **sections
+    )
 
 
 def test_a_run_stays_within_its_epsilon_goes_on_after_a_stop_and_says_what_it_rests_on(
@@ -45,6 +47,7 @@ def test_a_run_stays_within_its_epsilon_goes_on_after_a_stop_and_says_what_it_re
     results = run(of, hospitals, state, tmp_path / "whole", baselines=True)
     assert model(tmp_path / "broken") == model(tmp_path / "whole")
     assert {FEDERATED, POOLED} < set(results.evaluation)
+    assert not results.rounds[0].epsilons  # the model was not judged then
     last = results.rounds[-1].epsilons
     assert len(last) == 3
     assert len(set(last.values())) == 1  # the same at each hospital: it tells nothing of how many patients there are

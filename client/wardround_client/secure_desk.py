@@ -93,8 +93,8 @@ class Desk:
     ) -> Upload:
         """Give our part of a sum, masked; ``make`` does the work and is not called when it was done before.
 
-        ``make`` is told the sum's encoding and threshold. ``once`` names what is asked in one round only; nothing, if it
-        may be asked in every round.
+        ``make`` is told the sum's encoding and threshold. ``once`` names what is asked in one round only; nothing, if
+        it may be asked in every round.
 
         Raises:
             MessageError: the terms are not those of this study and roster, another question of this sum was answered,

@@ -431,7 +431,13 @@ class Study(Section):
     @classmethod
     def _roster_fits(cls, roster: tuple[Listed, ...], info: ValidationInfo) -> tuple[Listed, ...]:
         faults, ordered, aggregation = [], roster, info.data.get("aggregation")
-        if roster and isinstance(aggregation, Aggregation) and (fault := _unfit_roster(aggregation, len(roster))):
+        privacy = info.data.get("privacy")
+        colluders = privacy.colluders if isinstance(privacy, DistributedDpSgd) else 0
+        if (
+            roster
+            and isinstance(aggregation, Aggregation)
+            and (fault := _unfit_roster(aggregation, colluders, len(roster)))
+        ):
             faults.append(fault)
         try:
             ordered = in_order(roster)
@@ -484,7 +490,7 @@ class Study(Section):
         return hashlib.sha256(DOMAIN + self.canonical()).hexdigest()
 
 
-def _unfit_roster(aggregation: Aggregation, hospitals: int) -> str | None:
+def _unfit_roster(aggregation: Aggregation, colluders: int, hospitals: int) -> str | None:
     """Say why the hospitals of a roster cannot make the sums that the study wants; None if they can."""
     from wardround_common.secagg.thresholds import LARGEST_COHORT, threshold_of  # it needs this module
 
@@ -498,7 +504,7 @@ def _unfit_roster(aggregation: Aggregation, hospitals: int) -> str | None:
     if hospitals > LARGEST_COHORT:
         return f"[[roster]]: {hospitals} hospitals are listed, and a secure sum is over at most {LARGEST_COHORT}"
     try:
-        threshold_of(aggregation, hospitals)
+        threshold_of(aggregation, hospitals, colluders)
     except RoundError as error:
         return f"[aggregation] threshold = {aggregation.threshold}: {error.what}"
     return None

@@ -211,8 +211,9 @@ def _all_keys(section: str, study: type[BaseModel]) -> list[str]:
     """Name the keys of a section, for ``[privacy]`` those of every mechanism."""
     annotation: Any = study.model_fields[section].annotation
     members = [annotation] if isinstance(annotation, type) else get_args(annotation)
-    models = [get_args(m)[0] if get_origin(m) is Annotated else m for m in members]
-    models = [model for model in models if isinstance(model, type)]  # a list's type ends with an ellipsis
+    bare: list[Any] = [get_args(m)[0] if get_origin(m) is Annotated else m for m in members]
+    # A list's type ends with an ellipsis, which is no model.
+    models: list[type[BaseModel]] = [model for model in bare if isinstance(model, type)]
     return list(dict.fromkeys(name for model in models for name in model.model_fields))
 
 

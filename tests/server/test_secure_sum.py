@@ -437,7 +437,9 @@ def test_a_hospital_whose_neighbours_drop_out_or_collude_stays_unreadable(tmp_pa
     desk = group.desk("a", lambda size: mine if size == 32 else os.urandom(size))
     cohort = write_members(group.members)
     vector = group.vectors["a"]
-    upload = desk.upload("train", 1, bytes(32), cohort, lambda _: Masked(vector.update.copy(), vector.counts.copy()))
+    upload = desk.upload(
+        "train", 1, bytes(32), cohort, lambda _, __: Masked(vector.update.copy(), vector.counts.copy())
+    )
     neighbours = [place for place in terms.graph.circle_of(0) if place]
     known = neighbours[:16]
     seeds = [

@@ -9,8 +9,10 @@ LARGEST_COHORT = 100
 """Beyond this the shares outgrow the model, and sums of counts could wrap."""
 
 
-def threshold_of(aggregation: Aggregation, hospitals: int) -> int:
+def threshold_of(aggregation: Aggregation, hospitals: int, colluders: int = 0) -> int:
     """Give how many of so many hospitals must open a sum: more than half, so that only one list can be opened.
+
+    With colluders that the study states: so many that these cannot help to open two.
 
     Raises:
         RoundError: the study does not allow a sum over so many hospitals.
@@ -21,34 +23,28 @@ def threshold_of(aggregation: Aggregation, hospitals: int) -> int:
             f"a secure sum of this study needs {least} to {LARGEST_COHORT} hospitals, and there are {hospitals}",
             do="Change min_hospitals or secure in [aggregation].",
         )
-    threshold = aggregation.threshold or default_threshold(hospitals)
+    threshold = aggregation.threshold or max(default_threshold(hospitals), (hospitals + colluders) // 2 + 1)
     if not hospitals < 2 * threshold <= 2 * hospitals:
         raise RoundError(
             f"a threshold of {threshold} is not possible with {hospitals} hospitals: it must be above half of them",
             do=f"Write a threshold above {hospitals // 2} and up to {hospitals} in [aggregation], or leave it out.",
         )
+    if not hospitals + colluders < 2 * threshold:
+        raise RoundError(
+            f"a threshold of {threshold} of {hospitals} hospitals lets {colluders} colluders open two lists",
+            do=f"Write a threshold of at least {(hospitals + colluders) // 2 + 1}, or leave it out.",
+        )
     return threshold
 
 
 def threshold_for(study: Study, hospitals: int) -> int:
-    """Give how many of so many hospitals must open a sum of the study, so that its colluders cannot open two lists.
+    """Give how many of so many hospitals must open a sum of the study, with the colluders that it states.
 
     Raises:
         RoundError: the study does not allow a sum over so many hospitals.
     """
-    threshold = threshold_of(study.aggregation, hospitals)
-    if not isinstance(study.privacy, DistributedDpSgd):
-        return threshold
-    least = (hospitals + study.privacy.colluders) // 2 + 1  # section 6: 2t > n + c
-    if study.aggregation.threshold is None:
-        threshold = max(threshold, least)
-    if not least <= threshold <= hospitals:
-        raise RoundError(
-            f"with {study.privacy.colluders} colluders among {hospitals} hospitals the threshold must be at least "
-            f"{least}",
-            do="State fewer colluders in [privacy] or a higher threshold in [aggregation], or ask more hospitals.",
-        )
-    return threshold
+    colluders = study.privacy.colluders if isinstance(study.privacy, DistributedDpSgd) else 0
+    return threshold_of(study.aggregation, hospitals, colluders)
 
 
 def default_threshold(hospitals: int) -> int:

@@ -31,7 +31,7 @@ SHARED = {
     "epsilon": 8.0,
     "delta": 1e-3,
     "clip_norm": 1.0,
-    "sampling_rate": 0.5,
+    "sampling_rate": 1.0,
     "dropouts": 1,
     "colluders": 0,
 }
@@ -196,7 +196,7 @@ def test_the_model_is_judged_every_so_many_rounds_and_after_the_last(tmp_path: P
 
 
 def test_a_resumed_run_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
-    of = shared(training={"strategy": "fedavgm", "server_learning_rate": 1.0, "server_momentum": 0.9})
+    of = shared({"sampling_rate": 0.5}, {"strategy": "fedavgm", "server_learning_rate": 1.0, "server_momentum": 0.9})
     states: list[State] = []
 
     def stop(event: Event) -> None:

@@ -19,7 +19,7 @@ SHARED = {
     "epsilon": 8.0,
     "delta": 1e-3,
     "clip_norm": 1.0,
-    "sampling_rate": 0.5,
+    "sampling_rate": 1.0,
     "dropouts": 0,
     "colluders": 1,
 }

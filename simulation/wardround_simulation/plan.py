@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from wardround_client.accounting import SampledGaussian, epsilon_of
 from wardround_client.training import PrivacyPlan, plan_privacy
 from wardround_common.errors import PrivacyError
-from wardround_common.study import DpSgd, Study
+from wardround_common.noisy_sum import NoisySum
+from wardround_common.secagg.thresholds import threshold_for
+from wardround_common.study import DistributedDpSgd, DpSgd, Study
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def plan_study(study: Study, patients: Sequence[int], parameters: int, dropouts:
     Raises:
         PrivacyError: the study has no differential privacy, its delta is too large for the hospitals, or more may
             drop out or collude than leave any noise.
+        RoundError: a distributed study allows no sum over so many hospitals.
     """
     privacy = study.privacy
     if not isinstance(privacy, DpSgd):
@@ -78,6 +81,9 @@ def plan_study(study: Study, patients: Sequence[int], parameters: int, dropouts:
             "the study has no differential privacy, so that there is nothing to plan",
             do="Write mechanism = 'dp-sgd' in [privacy]; 'wardround study new NAME' shows its keys.",
         )
+    if isinstance(privacy, DistributedDpSgd):
+        terms = {"dropouts": dropouts, "colluders": colluders}
+        study = study.model_copy(update={"privacy": privacy.model_copy(update=terms)})
     plans = [_planned(study, number) for number in patients]
     local = tuple(_spend(study, plan, number, parameters) for plan, number in zip(plans, patients, strict=True))
     return StudyPlan(
@@ -131,18 +137,26 @@ def _of_average(local: Sequence[Spend], parameters: int) -> float:
 def _distributed(study: Study, patients: Sequence[int], parameters: int, dropouts: int, colluders: int) -> Distributed:
     """Plan one sum over all hospitals: as if one hospital had everybody's patients and expected all batches together.
 
-    As many passes over the patients are made as under local trust, and every step is one secure sum.
+    Every step is one secure sum. Of a study with local trust as many passes over the patients are made as there.
     """
     hospitals, everybody = len(patients), sum(patients)
-    counted_on = hospitals - dropouts - colluders
+    if isinstance(study.privacy, DistributedDpSgd):
+        form = NoisySum.of(study, study.privacy, hospitals, threshold_for(study, hospitals))
+        counted_on = form.survivors - colluders
+    else:
+        form, counted_on = None, hospitals - dropouts - colluders
     if counted_on < 1:
         raise PrivacyError(
             f"of {hospitals} hospitals, {dropouts} may drop out and {colluders} collude: no noise would be left",
             do="Plan with fewer drop-outs or colluders, or with more hospitals.",
         )
-    batch = hospitals * study.training.batch_size
-    together = study.model_copy(update={"training": study.training.model_copy(update={"batch_size": batch})})
-    plan = _planned(together, everybody)
+    if form is not None:
+        plan = _planned(study, everybody)
+        form.share(plan.noise_multiplier)  # refuses noise that its ring does not hold
+    else:
+        batch = hospitals * study.training.batch_size
+        together = study.model_copy(update={"training": study.training.model_copy(update={"batch_size": batch})})
+        plan = _planned(together, everybody)
     share = plan.noise_multiplier / math.sqrt(counted_on)
     in_sum = share * math.sqrt(hospitals)
     spend = _spend(study, plan, everybody, parameters, in_sum)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from wardround_common.study import Study, read_study
+from wardround_common.study import DistributedDpSgd, Study, read_study
 
 if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in the study file, come without it
     from wardround_simulation.plan import StudyPlan
@@ -29,11 +29,13 @@ def plan(
         typer.Option(metavar="N1,N2,...", help="The training patients of each hospital.", show_default=False),
     ],
     dropouts: Annotated[
-        int, typer.Option(min=0, help="Distributed trust: so many hospitals may drop out of a step.")
-    ] = 0,
+        int | None,
+        typer.Option(min=0, help="Hospitals that may drop out of a step; the study's, or 0.", show_default=False),
+    ] = None,
     colluders: Annotated[
-        int, typer.Option(min=0, help="Distributed trust: so many may tell others their share of the noise.")
-    ] = 1,
+        int | None,
+        typer.Option(min=0, help="Hospitals that may tell others their noise; the study's, or 1.", show_default=False),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE.html", help="Also write a page with the curve over epsilon.", show_default=False),
@@ -52,7 +54,9 @@ def plan(
     from wardround_simulation.plan import plan_study
 
     parameters = sum(each.numel() for each in networks.build(study).parameters() if each.requires_grad)
-    made = plan_study(study, numbers, parameters, dropouts, colluders)
+    usual = (study.privacy.dropouts, study.privacy.colluders) if isinstance(study.privacy, DistributedDpSgd) else (0, 1)
+    terms = (usual[0] if dropouts is None else dropouts, usual[1] if colluders is None else colluders)
+    made = plan_study(study, numbers, parameters, *terms)
     if out is not None:
         _write(study, made, numbers, out)
     if as_json:

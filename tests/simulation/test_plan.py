@@ -89,6 +89,29 @@ def test_more_drop_outs_cost_each_hospital_a_larger_share() -> None:
     assert shares[0] < shares[-1]
 
 
+@pytest.mark.parametrize(("dropouts", "counted_on"), [(0, 8), (2, 6), (5, 6)])
+def test_a_distributed_study_is_planned_with_its_own_terms(tmp_path: Path, dropouts: int, counted_on: int) -> None:
+    """Of nine hospitals seven must open a sum, so that more drop-outs than two change nothing."""
+    path = tmp_path / "shared.toml"
+    path.write_text(study_text("shared", distributed=True), encoding="utf-8")
+    answer = json.loads(run(path, "--patients", ",".join(["60"] * 9), "--dropouts", dropouts, "--json").stdout)
+    made = answer["plan"]["distributed"]
+    privacy, rounds = read_study(path).privacy, read_study(path).training.rounds
+    assert (made["all"]["sampling_rate"], made["all"]["steps"]) == (privacy.sampling_rate, rounds)  # type: ignore[union-attr]
+    assert made["colluders"] == 1
+    assert made["counted_on"] == counted_on
+    assert made["share"] * math.sqrt(counted_on) == pytest.approx(made["all"]["noise_multiplier"])
+    assert made["all"]["epsilon"] <= 8 < 1.05 * made["all"]["epsilon"]
+    local = answer["plan"]["local"][0]
+    assert (local["steps"], local["noise_multiplier"]) == (rounds, made["all"]["noise_multiplier"])
+
+
+def test_a_distributed_study_over_too_few_hospitals_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "shared.toml"
+    path.write_text(study_text("shared", distributed=True), encoding="utf-8")
+    assert "needs 3 to 100 hospitals, and there are 2" in str(run(path, "--patients", "60,60").exception)
+
+
 def test_one_hospital_has_no_sum_to_share_noise_in() -> None:
     assert plan_study(study(privacy=DP), [40], 1000, 0, 1).distributed is None
 

@@ -188,6 +188,168 @@ def renew(
         typer.echo(f"\nThese hospitals need their new invitation; send each its own:\n{lines}")
 
 
+@app.command()
+def roster(
+    folder: Folder,
+    hospitals: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME…", help="All that are enrolled when left out.")
+    ] = None,
+) -> None:
+    """Print the [[roster]] entries of a study file for these hospitals."""
+    from wardround_common.errors import MessageError
+    from wardround_common.roster import Listed
+    from wardround_server.coordinator_folder import CoordinatorFolder
+
+    enrolled = {one.name: one.request.public for one in CoordinatorFolder(folder).enrolled()}
+    for name in hospitals or sorted(enrolled):
+        if name not in enrolled:
+            known = ", ".join(sorted(enrolled)) or "nobody"
+            raise MessageError(f"no hospital is enrolled as {name!r}", do=f"Enrolled: {known}.")
+    typer.echo("\n".join(Listed.of(name, enrolled[name]).toml() for name in hospitals or sorted(enrolled)), nl=False)
+
+
+@app.command()
+def serve(
+    folder: Folder,
+    bind: Annotated[str, typer.Option(metavar="ADDRESS", help="The address of this machine to listen on.")] = "0.0.0.0",  # noqa: S104
+) -> None:
+    """Serve hospitals on one port until Ctrl-C or SIGTERM; runs that were under way go on."""
+    import signal
+    import threading
+
+    from wardround_server.coordinator_folder import CoordinatorFolder
+    from wardround_server.service import Service
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    Service(CoordinatorFolder(folder), _log).serve(stop, bind)
+    _log("stopped; what was complete is kept")
+
+
+def _log(text: str) -> None:
+    typer.echo(f"{_now():%Y-%m-%d %H:%M:%S} {text}")
+
+
+Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's name: that of its study.", show_default=False)]
+
+
+@app.command()
+def run(
+    folder: Folder,
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study file, with its [[roster]].")],
+    detach: Annotated[bool, typer.Option("--detach", help="Begin it and do not wait.")] = False,
+) -> None:
+    """Begin a run: propose the study to its hospitals, wait for their approvals, train.
+
+    Exit code 0: every hospital was in every round. 6: it failed, was stopped, or a hospital was missing.
+    """
+    from wardround_common.study import read_study
+    from wardround_server.admin import command
+
+    name = read_study(study).study.name
+    command(folder, "run", study=study.read_text(encoding="utf-8-sig"), where=str(study))
+    if detach:
+        typer.echo(f"Began {name}. See: wardround coordinator status {folder}")
+    else:
+        _follow(folder, name)
+
+
+@app.command()
+def resume(
+    folder: Folder, run: Run, detach: Annotated[bool, typer.Option("--detach", help="Do not wait.")] = False
+) -> None:
+    """Go on with a run that failed or was stopped, from its last complete round."""
+    from wardround_server.admin import command
+
+    command(folder, "resume", run=run)
+    if not detach:
+        _follow(folder, run)
+
+
+@app.command()
+def stop(folder: Folder, run: Run) -> None:
+    """Stop a run after the round that it is in; what is complete is kept."""
+    from wardround_server.admin import command
+
+    command(folder, "stop", run=run)
+    typer.echo(f"{run} stops after the round that it is in. Go on with: wardround coordinator resume {folder} {run}")
+
+
+@app.command()
+def status(
+    folder: Folder,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it anew every second, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say which hospitals are connected, how each run stands, and for whom it waits since when."""
+    import time
+
+    from rich.console import Console
+    from rich.live import Live
+
+    from wardround_server.admin import command
+    from wardround_server.status_screen import screen
+
+    found = command(folder, "status")
+    if as_json:
+        _echo_json(found)
+    elif not watch:
+        Console(highlight=False, markup=False).print(screen(found))
+    else:
+        with Live(screen(found), refresh_per_second=2) as live:
+            while True:
+                time.sleep(1)
+                live.update(screen(command(folder, "status")))
+
+
+@app.command()
+def export(
+    folder: Folder,
+    run: Run,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to; ./RUN when left out.", show_default=False)
+    ] = None,
+) -> None:
+    """Copy a finished run's model, study and report out of the coordinator's folder."""
+    import shutil
+
+    from wardround_common.errors import StorageError
+    from wardround_common.storage import no_room_is_said
+
+    source, target = folder / "runs" / run, out or Path(run)
+    if not (source / "model.safetensors").exists():
+        raise StorageError(
+            "this run has no model yet", where=str(source), do=f"See: wardround coordinator status {folder}"
+        )
+    with no_room_is_said(target):
+        target.mkdir(parents=True, exist_ok=True)
+        for name in ("model.safetensors", "report.html", "results.json"):
+            shutil.copyfile(source / name, target / name)
+    typer.echo(f"Copied model.safetensors, report.html and results.json to {target}")
+
+
+def _follow(folder: Path, name: str) -> None:
+    """Say what changes in a run until it is over; Ctrl-C stops the saying, not the run."""
+    import time
+
+    from wardround_common.errors import RoundError
+    from wardround_server.admin import command
+    from wardround_server.service import is_over
+    from wardround_server.status_screen import line
+
+    said = ""
+    while True:
+        (standing,) = (one for one in command(folder, "status")["runs"] if one["name"] == name)
+        if (now := line(standing)) != said:
+            _log(said := now)
+        if is_over(standing):
+            break
+        time.sleep(0.5)
+    if standing["stage"] != "done":
+        raise RoundError(f"the run is {standing['stage']}: {standing['said']}")
+
+
 def _show(place: CoordinatorFolder, as_json: bool, what: str, invitations: Sequence[tuple[str, str]] = ()) -> None:
     from wardround_common.certificates import expiry_warning
     from wardround_common.secagg.identity import fingerprint

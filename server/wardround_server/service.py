@@ -1,0 +1,150 @@
+"""A coordinator that serves: the public port, the runs, and the commands of its own people."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from wardround_common.certificates import expiry_warning
+from wardround_common.errors import MessageError
+from wardround_common.folder_lock import only_one
+from wardround_common.messages import Failure, Parts
+from wardround_common.storage import write_atomically
+from wardround_common.study import parse_study
+from wardround_server.admin import Admin
+from wardround_server.app import GridExchange
+from wardround_server.coordinator_folder import CoordinatorFolder
+from wardround_server.runs import OVER, Runs, Standings
+from wardround_server.superlink import LinkGrid, SuperLink
+
+LOOK_S = 2.0  # between two looks for hospitals that were enrolled or revoked, and for a renewed certificate
+Say = Callable[[str], None]
+
+
+class LinkExchange:
+    """The exchange of one run over the links; a hospital that is enrolled later is there from then on."""
+
+    def __init__(self, link: SuperLink, grid: LinkGrid) -> None:
+        self._link = link
+        self._grid = grid
+
+    def hospitals(self) -> Sequence[str]:
+        """Name the hospitals that are connected now."""
+        return GridExchange(self._grid, self._link.nodes()).hospitals()
+
+    def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
+        """Ask each its question; one that is not enrolled any more has failed."""
+        nodes = self._link.nodes()
+        there = {name: parts for name, parts in questions.items() if name in nodes.values()}
+        yield from ((name, Failure("revoked")) for name in questions if name not in there)
+        yield from GridExchange(self._grid, nodes).ask(kind, there)
+
+
+class Service:
+    """One coordinator at work in its folder. ``say`` is told, in words for the log, what happens."""
+
+    def __init__(self, folder: CoordinatorFolder, say: Say) -> None:
+        self._folder = folder
+        self._say = say
+        self._link = SuperLink(folder.path / "link")
+        self._runs = Runs(folder.path / "runs", self._exchange, self._watch)
+        self._told: dict[str, tuple[str, int]] = {}
+        self._keys: dict[str, bytes] = {}
+        self._certificate = b""
+
+    def serve(self, stop: threading.Event, host: str = "0.0.0.0") -> None:  # noqa: S104  # hospitals must reach it
+        """Serve until ``stop`` is set. Runs that were under way go on.
+
+        Raises:
+            StorageError: another process serves from the folder, or the port or certificate cannot be used.
+        """
+        settings = self._folder.settings
+        with only_one(self._folder.path, "another coordinator"):
+            self._follow()
+            self._certificate = self._folder.server_certificate.read_bytes()
+            port = self._link.serve(host, settings.port, self._folder.server_certificate, self._folder.server_key)
+            admin = Admin(self._folder.path, self._command)
+            try:
+                self._say(f"serving hospitals at {settings.address}; {len(self._keys)} enrolled")
+                if warning := expiry_warning(self._folder.certificate(), datetime.now(UTC)):
+                    self._say(warning)
+                self._runs.go_on()
+                while not stop.wait(LOOK_S):
+                    self._follow()
+                    content = self._folder.server_certificate.read_bytes()
+                    if content != self._certificate:
+                        self._certificate = content
+                        port.renew(self._folder.server_certificate, self._folder.server_key)
+                        self._say("the renewed certificate is in use")
+            finally:
+                admin.close()
+                self._link.stop()
+
+    def _follow(self) -> None:
+        """Let in whom the folder lists now, and nobody else."""
+        listed = {one.name: one.request.node_key.encode() for one in self._folder.enrolled()}
+        for name in sorted(set(self._link.nodes().values()) - set(listed)):
+            self._link.revoke(name)
+            self._keys.pop(name, None)
+            self._say(f"{name} was revoked; its connections are closed")
+        for name, key in listed.items():
+            if self._keys.get(name) != key:
+                try:
+                    self._link.enrol(name, key)
+                except MessageError as error:
+                    self._say(str(error))
+                self._keys[name] = key
+
+    def _exchange(self, run: str) -> LinkExchange:
+        number = self._folder.path / "runs" / run / "link"
+        if not number.exists():
+            write_atomically(number, str(self._link.new_run()).encode())
+        return LinkExchange(self._link, self._link.grid(int(number.read_bytes())))
+
+    def _watch(self, standing: Standings) -> None:
+        if standing.stage in ("done", "incomplete"):
+            self._link.end_run(int((self._folder.path / "runs" / standing.name / "link").read_bytes()))
+        stage = (standing.stage, standing.round)
+        if self._told.get(standing.name) != stage:
+            self._told[standing.name] = stage
+            where = (
+                f" · round {standing.round} of {standing.rounds} is complete" if standing.stage == "training" else ""
+            )
+            self._say(f"{standing.name}: {standing.stage}{where}{'. ' + standing.said if standing.said else ''}")
+
+    def _command(self, asked: Mapping[str, Any]) -> Any:
+        match asked.get("what"):
+            case "run":
+                study = parse_study(str(asked.get("study")), where=str(asked.get("where")))
+                return self._runs.begin(study).model_dump(mode="json")
+            case "resume":
+                return self._runs.resume(str(asked.get("run"))).model_dump(mode="json")
+            case "stop":
+                return self._runs.stop(str(asked.get("run"))).model_dump(mode="json")
+            case "status":
+                return self._status()
+            case other:
+                raise MessageError(f"there is no command {other!r}")
+
+    def _status(self) -> dict[str, Any]:
+        seen, here = self._link.last_seen(), set(self._link.here())
+        hospitals = [
+            {
+                "name": name,
+                "connected": node in here,
+                "last_heard": datetime.fromtimestamp(seen[name], UTC).isoformat(timespec="seconds")
+                if name in seen
+                else None,
+            }
+            for node, name in sorted(self._link.nodes().items(), key=lambda item: item[1])
+        ]
+        runs = [standing.model_dump(mode="json") for standing in self._runs.standings()]
+        return {"time": time.time(), "hospitals": hospitals, "runs": runs}
+
+
+def is_over(standing: Mapping[str, Any]) -> bool:
+    """Say whether a run is over, from how it stands."""
+    return standing["stage"] in OVER

@@ -1,0 +1,54 @@
+"""How a coordinator's hospitals and runs stand, as a screen and as one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+WORDS = {
+    "approval": "waits for approvals",
+    "preparing": "hospitals prepare their data",
+    "training": "trains",
+    "done": "done: every hospital was in every round",
+    "incomplete": "complete, but not every hospital was in every round",
+    "failed": "failed",
+    "stopped": "stopped",
+}
+
+
+def screen(status: Mapping[str, Any]) -> Group:
+    """Draw the answer to the command ``status``."""
+    hospitals = Table("hospital", "link", "last heard", box=None, pad_edge=False)
+    for one in status["hospitals"]:
+        heard = _ago(one["last_heard"], status["time"]) if one["last_heard"] else "not since this start"
+        hospitals.add_row(one["name"], "connected" if one["connected"] else "away", heard)
+    parts: list[Table | Text] = [hospitals if status["hospitals"] else Text("No hospital is enrolled yet.")]
+    for run in status["runs"]:
+        parts += [Text(), Text(f"{run['name']} · {run['digest'][:12]}", style="bold"), Text(line(run))]
+        parts.append(Text(f"since {_ago(run['since'], status['time'])}"))
+    return Group(*parts)
+
+
+def line(run: Mapping[str, Any]) -> str:
+    """Say in one line how a run stands, and for whom it waits."""
+    said = WORDS[run["stage"]]
+    if run["stage"] == "training":
+        said += (
+            f", round {run['round'] + 1} of {run['rounds']}" if run["round"] < run["rounds"] else ", last round done"
+        )
+    if run["stage"] in ("approval", "training") and run["hospitals"]:
+        said += ": " + ", ".join(f"{name} {how}" for name, how in run["hospitals"].items())
+    return f"{said}. {run['said']}" if run["said"] else said
+
+
+def _ago(moment: str, now: float) -> str:
+    seconds = max(0, int(now - datetime.fromisoformat(moment).astimezone(UTC).timestamp()))
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"

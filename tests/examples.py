@@ -54,7 +54,9 @@ def dataset(seed: int = 0, patients: int = 20, images_per_patient: int = 1, size
         rows = np.flatnonzero(part == number)
         return Examples(images, rows, labels[rows], patient_of[rows])
 
-    return Dataset(examples(0), examples(1), examples(2), Intake({}, {}, (), 0, ()), f"made from seed {seed}")
+    names = tuple(f"patient {number}" for number in range(patients))
+    intake = Intake({}, {}, (), 0, ())
+    return Dataset(examples(0), examples(1), examples(2), intake, f"made from seed {seed}", names)
 
 
 def hear_interrupts() -> None:

@@ -80,6 +80,12 @@ class Dataset:
     intake: Intake
     fingerprint: str
     """Digest of which images, labels and split these are; it changes when one of them does."""
+    identifiers: tuple[str, ...] = field(repr=False)
+    """By the codes of ``Examples.patients``: what the hospital's files call the patient. For the ledger only."""
+
+    def trained(self) -> list[str]:
+        """Name the patients that are trained on, as the hospital's files call them."""
+        return [self.identifiers[code] for code in np.unique(self.train.patients)]
 
     def split(self, name: Split) -> Examples:
         """Give the split of that name."""
@@ -178,6 +184,7 @@ def prepare(
             duplicates_across_splits=len(near_duplicates(used, [int(part) for part in parts])),
             allowed=index.allowed,
         ),
+        identifiers=tuple(names),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from wardround_client import networks
+from wardround_client.account import Account
 from wardround_client.dataset import Dataset
 from wardround_client.evaluation import score_sums
 from wardround_client.secure_desk import Desk
@@ -59,6 +62,8 @@ class Hospital:
     stream: Stream = field(repr=False)
     desk: Desk | None
     """Its half of secure sums; None if the study's are not secure."""
+    account: Account | None
+    """What its patients spend in this study; None for a baseline, which no hospital takes part in."""
 
     def answer(self, kind: str, parts: Parts) -> Reply | MaskedAnswer | Confirmation | Opened:
         """Answer one question of the coordinator.
@@ -149,31 +154,42 @@ class Hospital:
         self._check_train(request)
         if self.plan is None:
             raise PrivacyError("this hospital has no privacy plan for the study")
-        return gradient_sum(
-            self.study,
-            privacy,
-            self.built.network,
-            self.built.layout,
-            request.parameters,
-            self.dataset.train,
-            self.plan,
-            form,
-            request.round,
-            self.stream,
-        )
+        with self._charged(request):
+            return gradient_sum(
+                self.study,
+                privacy,
+                self.built.network,
+                self.built.layout,
+                request.parameters,
+                self.dataset.train,
+                self.plan,
+                form,
+                request.round,
+                self.stream,
+            )
+
+    @contextmanager
+    def _charged(self, request: TrainRequest) -> Iterator[None]:
+        """Charge a round to its patients before its work, and note afterwards that the work was done."""
+        if self.account:
+            self.account.charge(request.round, vector_digest(request.parameters), self.stream)
+        yield
+        if self.account:
+            self.account.confirm(request.round)
 
     def _train(self, request: TrainRequest) -> Update:
         self._check_train(request)
-        work = train(
-            self.study,
-            self.built.network,
-            self.built.layout,
-            request.parameters,
-            self.dataset.train,
-            self.plan,
-            request.round,
-            self.stream,
-        )
+        with self._charged(request):
+            work = train(
+                self.study,
+                self.built.network,
+                self.built.layout,
+                request.parameters,
+                self.dataset.train,
+                self.plan,
+                request.round,
+                self.stream,
+            )
         return Update(
             study=request.study,
             round=request.round,
@@ -212,16 +228,28 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def join(study: Study, dataset: Dataset, stream: Stream, built: Built, desk: Desk | None = None) -> Hospital:
+def join(
+    study: Study,
+    dataset: Dataset,
+    stream: Stream,
+    built: Built,
+    desk: Desk | None = None,
+    account: Account | None = None,
+) -> Hospital:
     """Let a hospital take part in a study with its prepared data; ``desk`` is its half of secure sums.
 
+    With an ``account``, a question that comes again is answered from the same ``stream`` as before, or not at all: a
+    hospital keeps the stream's key as long as the study lasts.
+
     Raises:
-        PrivacyError: the study's privacy cannot be kept with so many patients, or its sums are secure and the hospital
-            has no desk.
+        PrivacyError: the study's privacy cannot be kept with so many patients, its sums are secure and the hospital
+            has no desk, or the account's study was not approved as it is now.
     """
+    if account:
+        account.check_approved()
     if study.aggregation.secure != (desk is not None):
         raise PrivacyError("the study's sums are secure, and this hospital has no key to take part in them")
-    return Hospital(study, dataset, built, plan_privacy(study, dataset.train.patient_count), stream, desk)
+    return Hospital(study, dataset, built, plan_privacy(study, dataset.train.patient_count), stream, desk, account)
 
 
 def _cohort(request: TrainRequest | EvaluateRequest) -> bytes:

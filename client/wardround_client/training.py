@@ -50,11 +50,13 @@ class PrivacyPlan:
     sampling_rate: float
     steps_a_round: int
 
+    def event(self, rounds: int) -> SampledGaussian:
+        """Give what so many rounds are to the accountant."""
+        return SampledGaussian(self.noise_multiplier, self.sampling_rate, rounds * self.steps_a_round)
+
     def epsilon_after(self, rounds: int) -> float:
         """Give the epsilon spent after so many rounds, an upper bound."""
-        return epsilon_of(
-            SampledGaussian(self.noise_multiplier, self.sampling_rate, rounds * self.steps_a_round), self.delta
-        )
+        return epsilon_of(self.event(rounds), self.delta)
 
 
 def plan_privacy(study: Study, patients: int) -> PrivacyPlan | None:

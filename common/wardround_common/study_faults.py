@@ -163,6 +163,7 @@ def _requirement(fault: ErrorDetails) -> str:
         "int_type": "it must be a whole number, without a point or quotes",
         "float_type": "it must be a number, without quotes",
         "string_type": "it must be text in quotes",
+        "bool_type": "it must be true or false",
         "tuple_type": "it must be a list in [ ]",
         "finite_number": "it must be a finite number",
         "greater_than": "it must be greater than {gt:g}",

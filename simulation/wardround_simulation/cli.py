@@ -15,6 +15,7 @@ from wardround_common.errors import DataError
 from wardround_common.study import Study, read_study
 
 if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in the study file, come without it
+    from wardround_client.policy import Policy
     from wardround_simulation.federation import Site
     from wardround_simulation.workers import Workers
 
@@ -75,6 +76,10 @@ def simulate(
         Path | None,
         typer.Option(metavar="DIR", help="Where indexes and prepared images are kept.", show_default=False),
     ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The policy of every hospital (wardround hospital policy new)."),
+    ] = None,
 ) -> None:
     """Run a study's federation on this machine, with the code that hospitals and coordinator run.
 
@@ -101,7 +106,22 @@ def simulate(
 
             sites = cut(places.source(pool or Path()), parsed, partition, split)
         folder = out or Path("runs") / parsed.study.name
-        _run(parsed, sites, folder, crew, resume=resume, baselines=baselines, engine=engine, give_up=give_up)
+        rules = None
+        if policy is not None:
+            from wardround_client.policy import read_policy
+
+            rules = read_policy(policy)
+        _run(
+            parsed,
+            sites,
+            folder,
+            crew,
+            resume=resume,
+            baselines=baselines,
+            engine=engine,
+            give_up=give_up,
+            policy=rules,
+        )
 
 
 def demo(
@@ -121,7 +141,7 @@ def demo(
         hospitals = make_demo_hospitals(out / "hospitals", console)
         sites = sites_in(hospitals, Places(None, None, frozenset(), out / "state"))
         begun = (out / "run.json").exists()
-        _run(demo_study(), sites, out, crew, resume=begun, baselines=True, engine="in-process")
+        _run(demo_study(), sites, out, crew, resume=begun, baselines=True, engine="in-process", policy=None)
 
 
 @contextmanager
@@ -145,6 +165,7 @@ def _run(
     resume: bool,
     baselines: bool,
     engine: Engine,
+    policy: Policy | None,
     give_up: bool = False,
 ) -> None:
     from wardround_server.report import summary
@@ -153,7 +174,9 @@ def _run(
 
     try:
         with Display(console) as show:
-            results = run.simulate(run.Plan(study, sites, folder, resume, baselines, engine, give_up), crew, show)
+            results = run.simulate(
+                run.Plan(study, sites, folder, resume, baselines, engine, give_up, policy), crew, show
+            )
     except KeyboardInterrupt:
         console.print(f"Interrupted. What was completed is in {folder}; the same command with --resume goes on.")
         raise typer.Exit(130) from None

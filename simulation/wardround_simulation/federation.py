@@ -13,9 +13,12 @@ import numpy as np
 import torch
 from flwr.app import Context
 
+from wardround_client.account import Account, approve, ask
 from wardround_client.dataset import Dataset, Examples, Intake, Source, prepare, take_in
 from wardround_client.hospital import Built, Hospital, build, join
 from wardround_client.instance import Index
+from wardround_client.ledger.store import open_ledger
+from wardround_client.policy import Policy
 from wardround_client.secure_desk import Desk
 from wardround_common.errors import RoundError, WardroundError
 from wardround_common.randomness import insecure_stream
@@ -40,6 +43,10 @@ class Federation:
     sites: tuple[Site, ...]
     desks: Path | None = None
     """Where the hospitals keep what they must remember of secure sums, each in a folder of its own."""
+    ledgers: Path | None = None
+    """Where the hospitals keep their ledgers, each in a folder of its own; None for a baseline, which has none."""
+    policy: Policy | None = None
+    """The policy of every hospital, if there is one."""
 
     def site(self, name: str) -> Site:
         """Give the site of that name."""
@@ -85,7 +92,28 @@ def open_hospital(federation: Federation, name: str) -> Hospital:
     study = federation.study
     stream = insecure_stream(study.model.seed, "hospital", name)
     form = alone_study(study)  # how many hospitals take part changes neither data nor network
-    return join(study, _dataset(site, form), stream, _built(form), _desk(federation, name))
+    dataset = _dataset(site, form)
+    account = _account(federation, name, dataset)
+    return join(study, dataset, stream, _built(form), _desk(federation, name), account)
+
+
+def _account(federation: Federation, name: str, dataset: Dataset) -> Account | None:
+    """Open a hospital's account, and approve the study there: in a simulation nobody else is there to do it."""
+    if federation.ledgers is None:
+        return None
+    identity = insecure_identity(federation.study, name)
+    try:
+        ledger = open_ledger(federation.ledgers / _folder_name(name), identity, durable=False)
+        asked = ask(federation.study, dataset, ledger)
+        approve(asked, ledger, federation.policy)
+    except WardroundError as error:
+        error.where = f"hospital {name}, {error.where}" if error.where else f"hospital {name}"
+        raise
+    return Account(ledger, federation.policy, asked)
+
+
+def _folder_name(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:16]  # a hospital's name may be no name of a folder
 
 
 def _desk(federation: Federation, name: str) -> Desk | None:
@@ -93,7 +121,7 @@ def _desk(federation: Federation, name: str) -> Desk | None:
         return None
     if federation.desks is None:
         raise RoundError("the study's sums are secure, and the simulation names no folder for the hospitals' keys")
-    folder = federation.desks / hashlib.sha256(name.encode()).hexdigest()[:16]  # a name may be no name of a folder
+    folder = federation.desks / _folder_name(name)
     identity = insecure_identity(federation.study, name)
     return Desk(federation.study, name, identity, insecure_roster(federation), folder, os.urandom)
 
@@ -138,6 +166,7 @@ def pool(datasets: Sequence[Dataset]) -> Dataset:
         test=_join([dataset.test for dataset in datasets]),
         intake=Intake({}, {}, (), sum(dataset.intake.duplicates_across_splits for dataset in datasets), ()),
         fingerprint="",
+        identifiers=(),  # of several hospitals, whose ledgers know nothing of a baseline
     )
 
 

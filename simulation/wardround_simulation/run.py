@@ -16,6 +16,7 @@ import tomli_w
 from flwr.app import Context, RecordDict
 
 from wardround_client.accounting import SampledGaussian, epsilon_of
+from wardround_client.policy import Policy
 from wardround_common.errors import RoundError, StorageError, WardroundError
 from wardround_common.messages import RUN_BYTES
 from wardround_common.metrics import Scores, operating_threshold
@@ -78,6 +79,8 @@ class Plan:
     engine: Engine = "in-process"
     give_up: bool = False
     """Whether a round of secure sums that was begun and cannot be summed again is left out."""
+    policy: Policy | None = None
+    """Of every hospital, if there is one."""
 
 
 def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
@@ -90,7 +93,8 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     """
     started = datetime.now(UTC)
     _claim_folder(plan)
-    federation = Federation(draft_of(plan.study), plan.sites, (plan.folder / "secure" / "hospitals").resolve())
+    desks, ledgers = plan.folder / "secure" / "hospitals", plan.folder / "ledgers"
+    federation = Federation(draft_of(plan.study), plan.sites, desks.resolve(), ledgers.resolve(), plan.policy)
     names = [site.name for site in plan.sites]
     described = dict(_all(workers, "preparing", names, _describe(federation), show))
     _check_fingerprints(plan, {name: description.fingerprint for name, description in described.items()})
@@ -171,9 +175,20 @@ def _claim_folder(plan: Plan) -> None:
             do="Run without --resume, or name its folder with --out.",
         )
     if begun:
+        _check_study(plan)
         return
     text = tomli_w.dumps(plan.study.tables(nulls=False))
     write_atomically(plan.folder / "study.toml", text.encode())
+
+
+def _check_study(plan: Plan) -> None:
+    path = plan.folder / "run.json"
+    if path.exists() and json.loads(path.read_text()).get("study") != plan.study.digest():
+        raise StorageError(
+            "the run in this folder is of another study or seed: the study digest differs",
+            where=str(plan.folder),
+            do="Give the study file and the seed that the run began with, or another folder with --out.",
+        )
 
 
 def _check_fingerprints(plan: Plan, fingerprints: dict[str, str]) -> None:
@@ -183,12 +198,6 @@ def _check_fingerprints(plan: Plan, fingerprints: dict[str, str]) -> None:
         write_atomically(path, json.dumps(now, indent=1).encode())
         return
     before = json.loads(path.read_text())
-    if before.get("study") != now["study"]:
-        raise StorageError(
-            "the run in this folder is of another study or seed: the study digest differs",
-            where=str(plan.folder),
-            do="Give the study file and the seed that the run began with, or another folder with --out.",
-        )
     if before.get("hospitals") != fingerprints:
         changed = sorted(
             n for n in {*before["hospitals"], *fingerprints} if before["hospitals"].get(n) != fingerprints.get(n)

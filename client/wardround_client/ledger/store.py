@@ -1,0 +1,339 @@
+"""The ledger on the disk: SQLite in WAL mode. Whatever cannot be read or trusted is an error, never nothing spent.
+
+Each change is one transaction, on the disk before the call returns. Between calls no file is open: several processes
+may use one ledger, one at a time. Each looks at what the others added before it adds.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wardround_client.ledger.books import Books
+from wardround_client.ledger.chain import FIRST_LINK, Head, Row, broken, check_end, check_head, follow
+from wardround_client.ledger.entries import Approved, Charged, Closed, Confirmed, Entry, Event, Opened, write_entry
+from wardround_client.ledger.patients import KEY_NAME, Cohort, PatientKey, keep_patient_key
+from wardround_client.private_file import write_private
+from wardround_common.errors import PrivacyError, StorageError
+from wardround_common.secagg.identity import Identity
+from wardround_common.storage import no_room_is_said, write_atomically
+
+LEDGER_NAME = "ledger.sqlite"
+HEAD_NAME = "ledger.head"
+WAIT_S = 30.0
+"""How long to wait for another process that is writing."""
+
+_RESTORE = "No study is trained with it: restore it from your newest backup, and find out what happened to it."
+
+_SCHEMA = (
+    "CREATE TABLE entries"
+    " (number INTEGER PRIMARY KEY, body BLOB NOT NULL, previous BLOB NOT NULL, signature BLOB NOT NULL)",
+    "CREATE TABLE cohorts (digest TEXT PRIMARY KEY, tags BLOB NOT NULL) WITHOUT ROWID",
+    # Against accidents only: whoever can write the file can also remove a trigger.
+    *(
+        f"CREATE TRIGGER {table}_{verb.lower()} BEFORE {verb} ON {table}"
+        f" BEGIN SELECT RAISE(ABORT, 'the ledger is only added to'); END"
+        for table in ("entries", "cohorts")
+        for verb in ("UPDATE", "DELETE")
+    ),
+)
+
+
+@dataclass(eq=False)
+class Ledger:
+    """One hospital's ledger, open for writing; :func:`open_ledger` makes it."""
+
+    folder: Path
+    identity: Identity = field(repr=False)
+    key: PatientKey = field(repr=False)
+    durable: bool
+    """False in a simulation: a crash of the process loses nothing, a power cut may."""
+    books: Books = field(default_factory=Books)
+    head: Head | None = None
+    cohorts: dict[str, Cohort] = field(default_factory=dict)
+    """By digest, those that were looked at."""
+    _number: int = 0
+    _link: bytes = FIRST_LINK
+
+    def approve(self, study: str, name: str, rounds: int, event: Event, cohort: Cohort, data: str) -> None:
+        """Take part in a study: so many rounds of ``event``, for these patients with this data.
+
+        An approval that says the same as the study's last one adds nothing.
+        """
+        with self._writing() as database:
+            said = (study, name, rounds, event, cohort.digest, data)
+            last = self.books.approved.get(study)
+            if last and study not in self.books.closed and said == _said(last):
+                return
+            if not database.execute("SELECT 1 FROM cohorts WHERE digest = ?", (cohort.digest,)).fetchone():
+                database.execute("INSERT INTO cohorts VALUES (?, ?)", (cohort.digest, cohort.tags))
+            self._append(
+                database,
+                Approved(study=study, name=name, rounds=rounds, event=event, cohort=said[4], data=data, at=_now()),
+            )
+
+    def charge(
+        self, study: str, number: int, cohort: str, event: Event, draw: str, check: Callable[[Books], None]
+    ) -> None:
+        """Charge a round to the patients of a cohort, before any work on it begins; once, however often it is asked.
+
+        ``check`` looks at the books as they are before the charge, and raises if there is to be none.
+
+        Raises:
+            PrivacyError: the round was charged for another question, other patients, or another event.
+            StorageError: it cannot be written; then nothing may be trained.
+        """
+        with self._writing() as database:
+            before = self.books.charged.get((study, number))
+            if before:
+                if (before.cohort, before.event, before.draw) != (cohort, event, draw):
+                    raise PrivacyError(
+                        f"round {number} of this study was answered before, for another question or other data: a "
+                        "second answer would spend what was charged for one",
+                        do="Go on from the round that was reached; a study begun anew needs another name or seed.",
+                    )
+                return
+            check(self.books)
+            if not database.execute("SELECT 1 FROM cohorts WHERE digest = ?", (cohort,)).fetchone():
+                raise StorageError("the ledger does not know the patients that it is to charge")
+            entry = Charged(study=study, round=number, cohort=cohort, event=event, draw=draw, at=_now())
+            self._append(database, entry)
+
+    def confirm(self, study: str, number: int) -> None:
+        """Note that the work of a charged round was done."""
+        with self._writing() as database:
+            if (study, number) not in self.books.charged:
+                raise StorageError(f"round {number} was not charged and cannot be confirmed")
+            if (study, number) not in self.books.confirmed:
+                self._append(database, Confirmed(study=study, round=number, at=_now()))
+
+    def close(self, study: str) -> None:
+        """Take part in a study no longer.
+
+        Raises:
+            PrivacyError: this hospital takes part in no such study.
+        """
+        with self._writing() as database:
+            if study not in self.books.approved or study in self.books.closed:
+                raise PrivacyError("this hospital takes part in no such study")
+            self._append(database, Closed(study=study, at=_now()))
+
+    def refresh(self) -> None:
+        """Take in what other processes added."""
+        with self._writing():
+            pass
+
+    def cohort(self, digest: str) -> Cohort:
+        """Give the patients of a cohort.
+
+        Raises:
+            StorageError: it is not there, or was changed.
+        """
+        if digest not in self.cohorts:
+            with _opened(self.folder, durable=self.durable) as database:
+                found = database.execute("SELECT tags FROM cohorts WHERE digest = ?", (digest,)).fetchone()
+            tags = found[0] if found else None
+            if not isinstance(tags, bytes) or Cohort(tags).digest != digest:
+                raise StorageError(
+                    f"the patients of cohort {digest[:12]} are gone from the ledger, or were changed",
+                    where=str(self.folder / LEDGER_NAME),
+                    do=_RESTORE,
+                )
+            self.cohorts[digest] = Cohort(tags)
+        return self.cohorts[digest]
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Hold the ledger for one change; what others added since is read first."""
+        try:
+            with _opened(self.folder, durable=self.durable) as database:
+                database.execute("BEGIN IMMEDIATE")
+                if self._number == 0:
+                    self._read_all(database)
+                else:
+                    self._read_on(database)
+                yield database
+                database.execute("COMMIT")
+        except BaseException:
+            self._forget()  # what is in memory may be ahead of the disk: the next call reads it anew
+            raise
+        if self.head is None or self.head.number != self._number:
+            self._write_head()
+
+    def _read_all(self, database: sqlite3.Connection) -> None:
+        """Follow the whole chain, and check that it goes through the head that is kept beside it."""
+        self.head = read_head(self.folder)
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'entries'").fetchone():
+            self._begin(database)
+            return
+        rows = [_row(each) for each in database.execute("SELECT * FROM entries ORDER BY number")]
+        if self.head is None or not rows:
+            raise self._cut_short()
+        self._take_in(rows)
+        check_head(self.head, self.identity.public, {row.number: row.link for row in rows})
+        if self.books.opened is None or self.books.opened.patients != self.key.mark:
+            raise StorageError(
+                "the key of the ledger's patients is not the one that the ledger was begun with",
+                where=str(self.folder / KEY_NAME),
+                do="Restore that key from your backup: with another one the same patient would look like two.",
+            )
+
+    def _begin(self, database: sqlite3.Connection) -> None:
+        if self.head is not None and self.head.number > 1:
+            raise self._cut_short()
+        for statement in _SCHEMA:
+            database.execute(statement)
+        opened = Opened(key=self.identity.public.hex(), patients=self.key.mark, at=_now())
+        self._append(database, opened)
+        self._write_head()  # before the first entry is there: from then on a ledger without a head was tampered with
+
+    def _read_on(self, database: sqlite3.Connection) -> None:
+        number = self._number
+        last = database.execute("SELECT * FROM entries WHERE number = ?", (number,)).fetchone()
+        if last is None or _row(last).link != self._link:
+            raise broken(number, "was changed or removed while this ledger was in use")
+        if found := database.execute("SELECT * FROM entries WHERE number > ? ORDER BY number", (number,)).fetchall():
+            self._take_in([_row(each) for each in found])
+
+    def _take_in(self, rows: list[Row]) -> None:
+        for row, entry in follow(rows, self._number, self._link):
+            self._add(row, entry)
+        check_end(rows[-1], self.identity.public)
+
+    def _add(self, row: Row, entry: Entry) -> None:
+        try:
+            self.books.add(entry)
+        except StorageError as error:
+            raise broken(row.number, f"cannot be: {error.what}") from None
+        self._number, self._link = row.number, row.link
+
+    def _append(self, database: sqlite3.Connection, entry: Entry) -> None:
+        row = Row.signed(self.identity, self._number + 1, write_entry(entry), self._link)
+        database.execute("INSERT INTO entries VALUES (?, ?, ?, ?)", (row.number, row.body, row.previous, row.signature))
+        self._add(row, entry)
+
+    def _write_head(self) -> None:
+        self.head = Head.signed(self.identity, self._number, self._link)
+        content = (self.head.text() + "\n").encode()
+        if self.durable:
+            write_atomically(self.folder / HEAD_NAME, content, private=True)
+        else:
+            write_private(self.folder / HEAD_NAME, content)
+
+    def _forget(self) -> None:
+        self.books, self.head, self._number, self._link = Books(), None, 0, FIRST_LINK
+
+    def _cut_short(self) -> StorageError:
+        return StorageError(
+            "the ledger was emptied, or its head was removed",
+            where=str(self.folder / LEDGER_NAME),
+            do="No study is trained with it: restore it and its head from your newest backup.",
+        )
+
+
+def open_ledger(folder: Path, identity: Identity, *, durable: bool = True) -> Ledger:
+    """Open the hospital's ledger in its state folder, or begin it; the whole chain is followed.
+
+    Raises:
+        StorageError: it cannot be read, was changed, was cut short, is another hospital's, or another process holds it.
+    """
+    path = folder / LEDGER_NAME
+    with no_room_is_said(path):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = keep_patient_key(folder, may_make=not path.exists() and not (folder / HEAD_NAME).exists())
+    with no_room_is_said(path):
+        # SQLite makes its side files with the access rights of the file itself.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    ledger = Ledger(folder, identity, key, durable)
+    ledger.refresh()
+    return ledger
+
+
+def read_head(folder: Path) -> Head | None:
+    """Read the head that is kept beside the ledger; None if there is none.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    path = folder / HEAD_NAME
+    try:
+        return Head.parse(path.read_text("ascii"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, StorageError):
+        raise StorageError(
+            "the head of the ledger cannot be read",
+            where=str(path),
+            do="Restore the ledger and its head from your newest backup.",
+        ) from None
+
+
+def read_rows(folder: Path) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """Read all entries and all cohorts as they stand, sound or not, for somebody who checks them.
+
+    Raises:
+        StorageError: there is no ledger, or SQLite cannot read it.
+    """
+    path = folder / LEDGER_NAME
+    if not path.exists():
+        raise StorageError("this hospital has no ledger yet", where=str(path), do="It begins with the first study.")
+    with _opened(folder, durable=True) as database:
+        database.execute("BEGIN")
+        problem = database.execute("PRAGMA quick_check(1)").fetchone()
+        if problem != ("ok",):
+            raise StorageError("the file of the ledger is damaged", where=str(path), do=_RESTORE)
+        entries = database.execute("SELECT * FROM entries ORDER BY number").fetchall()
+        return entries, database.execute("SELECT * FROM cohorts ORDER BY digest").fetchall()
+
+
+@contextmanager
+def _opened(folder: Path, *, durable: bool) -> Iterator[sqlite3.Connection]:
+    """Open the database; what was begun and not committed is undone, and SQLite's errors become ours."""
+    path = folder / LEDGER_NAME
+    try:
+        database = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+            yield database
+        finally:
+            database.close()
+    except sqlite3.Error as error:
+        raise _said_by_sqlite(error, path) from None
+
+
+def _said_by_sqlite(error: sqlite3.Error, path: Path) -> StorageError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return StorageError("the disk is full: the ledger cannot be written", where=str(path), do="Make room first.")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StorageError(
+            f"another process has held the ledger for {WAIT_S:.0f} seconds",
+            where=str(path),
+            do="End that process, or wait for it; nothing was charged.",
+        )
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
+        return StorageError(
+            f"the ledger cannot be written ({error})", where=str(path), do="Check the folder, its rights and the disk."
+        )
+    return StorageError(f"the ledger cannot be read ({error})", where=str(path), do=_RESTORE)
+
+
+def _row(columns: tuple[object, ...]) -> Row:
+    match columns:
+        case (int(number), bytes(body), bytes(previous), bytes(signature)):
+            return Row(number, body, previous, signature)
+    raise broken(columns[0] if columns and isinstance(columns[0], int) else 0, "has something else in it than bytes")
+
+
+def _said(approval: Approved) -> tuple[str, str, int, Event, str, str]:
+    return approval.study, approval.name, approval.rounds, approval.event, approval.cohort, approval.data
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

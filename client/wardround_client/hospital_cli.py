@@ -109,3 +109,154 @@ def init(
         f"Wrote {written}: send it to the coordinator, and read it this fingerprint by telephone.\n"
         "When the invitation has come back: wardround hospital serve INVITATION"
     )
+
+
+policy_app = typer.Typer(no_args_is_help=True, add_completion=False, suggest_commands=False, rich_markup_mode=None)
+app.add_typer(policy_app, name="policy", help="What this hospital takes part in, and what a patient may spend.")
+ledger_app = typer.Typer(no_args_is_help=True, add_completion=False, suggest_commands=False, rich_markup_mode=None)
+app.add_typer(ledger_app, name="ledger", help="What was spent, entry by entry: is it whole, and how far has it come.")
+
+
+@policy_app.callback()
+def policy() -> None:
+    """Keep the sub-commands below this one, also while there is only one."""
+
+
+@policy_app.command()
+def new(
+    state: State = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: policy.toml in the state folder.", show_default=False)
+    ] = None,
+) -> None:
+    """Write a strict policy that says what each of its keys means."""
+    from wardround_client.policy import POLICY_NAME, policy_text
+    from wardround_client.state_folder import hospital_state
+    from wardround_common.errors import StorageError
+    from wardround_common.storage import write_atomically
+
+    path = out or (state or hospital_state()) / POLICY_NAME
+    if path.exists():
+        raise StorageError("there is such a file already", where=str(path), do="Edit it, or name another with --out.")
+    write_atomically(path, policy_text().encode(), private=True)
+    typer.echo(f"Wrote {path}; read it, and change what does not suit this hospital.")
+
+
+@app.command()
+def budget(
+    state: State = None,
+    as_json: AsJson = False,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Also draw it, as one HTML file.", show_default=False)
+    ] = None,
+    delta: Annotated[
+        float | None,
+        typer.Option(help="Count epsilon at this delta. Default: the policy's, else 1e-5.", show_default=False),
+    ] = None,
+) -> None:
+    """Say what patients have spent, in which study, and what open studies may still take. It names no patient."""
+    from rich.console import Console
+
+    from wardround_client.budget import state_budget
+    from wardround_client.budget_screen import page, screen
+    from wardround_client.identity_file import read_identity
+    from wardround_client.ledger.store import existing_ledger
+    from wardround_client.policy import DEFAULT_DELTA, POLICY_NAME, read_policy
+    from wardround_client.private_file import write_private
+    from wardround_client.state_folder import hospital_state
+    from wardround_common.errors import PrivacyError
+
+    if delta is not None and not 1e-10 <= delta <= 1e-2:
+        raise PrivacyError(f"epsilon cannot be counted at delta {delta:g}", do="Choose one from 1e-10 to 0.01.")
+    folder = state or hospital_state()
+    ledger = existing_ledger(folder, read_identity(folder))
+    rules = read_policy(folder / POLICY_NAME) if (folder / POLICY_NAME).exists() else None
+    if delta is None:
+        delta = rules.budget.delta if rules else DEFAULT_DELTA
+    statement = state_budget(ledger, delta, rules)
+    if picture is not None:
+        write_private(picture, page(statement).encode())
+    if as_json:
+        typer.echo(json.dumps(statement.model_dump(mode="json"), indent=2, ensure_ascii=False))
+        return
+    Console().print(screen(statement))
+    if picture is not None:
+        typer.echo(f"Picture: {picture}")
+
+
+@app.command()
+def close(
+    study: Annotated[str, typer.Argument(help="The study digest, or how it begins.", show_default=False)],
+    state: State = None,
+) -> None:
+    """Take part in a study no longer: what it has not spent is free for others; what it spent stays spent."""
+    from wardround_client.identity_file import read_identity
+    from wardround_client.ledger.store import existing_ledger
+    from wardround_client.state_folder import hospital_state
+    from wardround_common.errors import PrivacyError
+
+    folder = state or hospital_state()
+    ledger = existing_ledger(folder, read_identity(folder))
+    meant = [digest for digest in ledger.books.approved if study and digest.startswith(study)]
+    if len(meant) != 1:
+        raise PrivacyError(
+            f"{len(meant) or 'no'} studies of this hospital have a digest that begins with '{study}'",
+            do="'wardround hospital budget --json' lists them.",
+        )
+    ledger.close(meant[0])
+    typer.echo(f"Closed {ledger.books.approved[meant[0]].name} {meant[0][:12]}.")
+
+
+@ledger_app.command("verify")
+def verify_ledger(
+    state: State = None,
+    head: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HEAD", help="A head that was given out earlier; may be repeated.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every entry: its signature, its place, and the patients that it speaks of.
+
+    It finds what was edited, removed, moved, put in or cut off. A state folder that was set back as a whole to an older
+    copy looks whole: only a head that was given out before shows that.
+    """
+    from wardround_client.identity_file import read_identity
+    from wardround_client.ledger.chain import Head
+    from wardround_client.ledger.store import read_head, read_rows
+    from wardround_client.ledger.verify import verify
+    from wardround_client.state_folder import hospital_state
+    from wardround_common.errors import StorageError
+
+    folder = state or hospital_state()
+    public = read_identity(folder).public
+    given = [Head.parse(text) for text in head or ()]
+    kept = read_head(folder)
+    entries, cohorts = read_rows(folder)
+    found = verify(entries, cohorts, public, [*given, *([kept] if kept else [])])
+    faults = found.faults if kept else (*found.faults, "the head beside the ledger was removed")
+    if as_json:
+        answer = {"entries": found.entries, "cohorts": found.cohorts, "whole": not faults, "faults": faults}
+        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    if faults:
+        raise StorageError(
+            "the ledger cannot be trusted:\n" + "\n".join(f"  · {fault}" for fault in faults),
+            where=str(folder),
+            do="No study is trained with it: restore it from your newest backup, and find out who could write here.",
+        )
+    if not as_json:
+        typer.echo(
+            f"The ledger is whole: {found.entries:,} entries, {found.cohorts:,} cohorts, signed by this hospital."
+        )
+
+
+@ledger_app.command("head")
+def show_head(state: State = None) -> None:
+    """Show how far the ledger has come, signed: give it to somebody, or write it down, so that none can set it back."""
+    from wardround_client.identity_file import read_identity
+    from wardround_client.ledger.store import existing_ledger
+    from wardround_client.state_folder import hospital_state
+
+    folder = state or hospital_state()
+    ledger = existing_ledger(folder, read_identity(folder))
+    typer.echo(ledger.head.text() if ledger.head else "")

@@ -17,6 +17,8 @@ from wardround_common.study import Network
 from wardround_common.study_faults import bad_toml, endless_numbers, faults_of
 
 POLICY_NAME = "policy.toml"
+DEFAULT_DELTA = 1e-5
+"""Where there is no policy to say it."""
 LARGEST_FILE_BYTES = 64 * 1024
 
 Task = Literal["classification"]

@@ -53,12 +53,20 @@ class Ledger:
     key: PatientKey = field(repr=False)
     durable: bool
     """False in a simulation: a crash of the process loses nothing, a power cut may."""
-    books: Books = field(default_factory=Books)
     head: Head | None = None
-    cohorts: dict[str, Cohort] = field(default_factory=dict)
+    _cohorts: dict[str, Cohort] = field(default_factory=dict)
     """By digest, those that were looked at."""
+    _books: Books = field(default_factory=Books)
     _number: int = 0
+    """0: the disk is to be read before anything is said."""
     _link: bytes = FIRST_LINK
+
+    @property
+    def books(self) -> Books:
+        """What the entries say together, as of the last look at the disk."""
+        if self._number == 0:
+            self.refresh()
+        return self._books
 
     def approve(self, study: str, name: str, rounds: int, event: Event, cohort: Cohort, data: str) -> None:
         """Take part in a study: so many rounds of ``event``, for these patients with this data.
@@ -134,7 +142,7 @@ class Ledger:
         Raises:
             StorageError: it is not there, or was changed.
         """
-        if digest not in self.cohorts:
+        if digest not in self._cohorts:
             with _opened(self.folder, durable=self.durable) as database:
                 found = database.execute("SELECT tags FROM cohorts WHERE digest = ?", (digest,)).fetchone()
             tags = found[0] if found else None
@@ -144,8 +152,8 @@ class Ledger:
                     where=str(self.folder / LEDGER_NAME),
                     do=_RESTORE,
                 )
-            self.cohorts[digest] = Cohort(tags)
-        return self.cohorts[digest]
+            self._cohorts[digest] = Cohort(tags)
+        return self._cohorts[digest]
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -176,7 +184,7 @@ class Ledger:
             raise self._cut_short()
         self._take_in(rows)
         check_head(self.head, self.identity.public, {row.number: row.link for row in rows})
-        if self.books.opened is None or self.books.opened.patients != self.key.mark:
+        if self._books.opened is None or self._books.opened.patients != self.key.mark:
             raise StorageError(
                 "the key of the ledger's patients is not the one that the ledger was begun with",
                 where=str(self.folder / KEY_NAME),
@@ -207,7 +215,7 @@ class Ledger:
 
     def _add(self, row: Row, entry: Entry) -> None:
         try:
-            self.books.add(entry)
+            self._books.add(entry)
         except StorageError as error:
             raise broken(row.number, f"cannot be: {error.what}") from None
         self._number, self._link = row.number, row.link
@@ -226,7 +234,7 @@ class Ledger:
             write_private(self.folder / HEAD_NAME, content)
 
     def _forget(self) -> None:
-        self.books, self.head, self._number, self._link = Books(), None, 0, FIRST_LINK
+        self._books, self.head, self._number, self._link = Books(), None, 0, FIRST_LINK
 
     def _cut_short(self) -> StorageError:
         return StorageError(
@@ -252,6 +260,25 @@ def open_ledger(folder: Path, identity: Identity, *, durable: bool = True) -> Le
     ledger = Ledger(folder, identity, key, durable)
     ledger.refresh()
     return ledger
+
+
+def existing_ledger(folder: Path, identity: Identity) -> Ledger:
+    """Open a ledger that is there.
+
+    Raises:
+        StorageError: there is none, or it cannot be trusted.
+    """
+    if not (folder / LEDGER_NAME).exists() and not (folder / HEAD_NAME).exists():
+        raise _no_ledger(folder)
+    return open_ledger(folder, identity)
+
+
+def _no_ledger(folder: Path) -> StorageError:
+    return StorageError(
+        "this hospital has no ledger yet",
+        where=str(folder / LEDGER_NAME),
+        do="It begins with the first study that this hospital approves.",
+    )
 
 
 def read_head(folder: Path) -> Head | None:
@@ -281,7 +308,7 @@ def read_rows(folder: Path) -> tuple[list[tuple[object, ...]], list[tuple[object
     """
     path = folder / LEDGER_NAME
     if not path.exists():
-        raise StorageError("this hospital has no ledger yet", where=str(path), do="It begins with the first study.")
+        raise _no_ledger(folder)
     with _opened(folder, durable=True) as database:
         database.execute("BEGIN")
         problem = database.execute("PRAGMA quick_check(1)").fetchone()

@@ -1,0 +1,162 @@
+"""What the ledger says of a hospital's patients, in numbers that name nobody: what the command and its picture show."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from wardround_client.ledger.books import Spent, together
+from wardround_client.ledger.spending import Histories, cost, histories_of
+from wardround_client.ledger.store import Ledger
+from wardround_client.policy import Policy
+
+LEVELS = 8
+
+
+class _Shown(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class StudySpending(_Shown):
+    """One study's part."""
+
+    study: str
+    """The study digest."""
+    name: str
+    open: bool
+    patients: int
+    """Who train in it, as it was last approved."""
+    rounds: int
+    charged: int
+    unconfirmed: int
+    """Rounds that were charged and not completed here, such as for a crash: they count as spent."""
+    epsilon_spent: float | None
+    """Of the patient who spent most in it; None where nothing bounds it: a study without differential privacy."""
+    epsilon_planned: float | None
+    """The same when all its rounds are done."""
+
+
+class SpendingLevel(_Shown):
+    """Patients whose epsilon over all studies lies above ``above`` and at most at ``up_to``."""
+
+    above: float
+    up_to: float | None
+    """None: without bound."""
+    patients: int
+    patients_planned: int
+    """How many will be there when all open studies have taken what they may."""
+
+
+class BudgetStatement(_Shown):
+    """What this hospital's patients have spent, and what open studies may still take."""
+
+    delta: float
+    patient_cap: float | None
+    """The policy's; None without a policy."""
+    study_cap: float | None
+    patients: int
+    highest_spent: float | None
+    highest_planned: float | None
+    """Epsilon of the patient who spent, will have spent, most; None where nothing bounds it."""
+    composed: bool
+    """Whether all of it is composed; else some of it is the Rényi bound, which is looser."""
+    levels: tuple[SpendingLevel, ...]
+    studies: tuple[StudySpending, ...]
+
+
+@dataclass(frozen=True)
+class _Costs:
+    histories: Histories
+    delta: float
+
+    def of(self, spent: Spent) -> tuple[np.ndarray, bool]:
+        found = cost(self.histories, spent, self.delta)
+        return found.epsilon, bool(found.composed.all())
+
+
+def state_budget(ledger: Ledger, delta: float, policy: Policy | None) -> BudgetStatement:
+    """Add up the ledger at ``delta``.
+
+    Raises:
+        StorageError: a cohort cannot be read.
+    """
+    books = ledger.books
+    spent, planned = books.spent(), books.planned()
+    cohorts = {digest for part in (spent, planned) for digest in part}
+    costs = _Costs(histories_of({digest: ledger.cohort(digest).numbers for digest in cohorts}), delta)
+    now, now_composed = costs.of(spent)
+    then, then_composed = costs.of(together(spent, planned))
+    studies = []
+    for digest, approval in books.approved.items():
+        own = books.spent(digest)
+        rounds = books.rounds_of(digest)
+        studies.append(
+            StudySpending(
+                study=digest,
+                name=approval.name,
+                open=digest not in books.closed and len(rounds) < approval.rounds,
+                patients=ledger.cohort(approval.cohort).size,
+                rounds=approval.rounds,
+                charged=len(rounds),
+                unconfirmed=sum((digest, number) not in books.confirmed for number in rounds),
+                epsilon_spent=_most(costs.of(own)[0]),
+                epsilon_planned=_most(costs.of(together(own, books.left(digest)))[0]),
+            )
+        )
+    return BudgetStatement(
+        delta=delta,
+        patient_cap=policy.budget.patient_epsilon if policy else None,
+        study_cap=policy.budget.study_epsilon if policy else None,
+        patients=int(costs.histories.patients.sum()),
+        highest_spent=_most(now),
+        highest_planned=_most(then),
+        composed=now_composed and then_composed,
+        levels=_levels(costs.histories, now, then, policy),
+        studies=tuple(studies),
+    )
+
+
+def _most(epsilon: np.ndarray) -> float | None:
+    most = float(epsilon.max(initial=0.0))
+    return most if math.isfinite(most) else None
+
+
+def _levels(
+    histories: Histories, now: np.ndarray, then: np.ndarray, policy: Policy | None
+) -> tuple[SpendingLevel, ...]:
+    """Cut the range into equal levels, up to the cap or to what is spent beyond it; 0 is a level of its own."""
+    finite = [float(value) for values in (now, then) for value in values if math.isfinite(value)]
+    top = max([*finite, policy.budget.patient_epsilon if policy else 0.0])
+    if top == 0.0 and not len(now):
+        return ()
+    step = _round_step(top / LEVELS) if top else 1.0
+    edges = [0.0]
+    while edges[-1] < top:
+        edges.append(round(edges[-1] + step, 6))
+    counts_now, counts_then = (_count(edges, values, histories.patients) for values in (now, then))
+    levels = []
+    for place in range(len(edges) + 1):
+        up_to = edges[place] if place < len(edges) else None
+        here, later = counts_now[place], counts_then[place]
+        if up_to is None and not here and not later:
+            continue
+        above = edges[place - 1] if place else 0.0
+        levels.append(SpendingLevel(above=above, up_to=up_to, patients=here, patients_planned=later))
+    return tuple(levels)
+
+
+def _round_step(least: float) -> float:
+    """Give the next larger of 1, 2, 2.5 and 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if factor * power >= least * (1 - 1e-9))
+
+
+def _count(edges: list[float], epsilon: np.ndarray, patients: np.ndarray) -> Counter[int]:
+    counts: Counter[int] = Counter()
+    for place, count in zip(np.searchsorted(edges, epsilon, side="left").tolist(), patients.tolist(), strict=True):
+        counts[place] += count
+    return counts

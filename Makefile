@@ -16,7 +16,7 @@ WITH_BENCH := .venv/.with-bench
 .DELETE_ON_ERROR:
 .PHONY: help install demo lint test test-slow test-deployment pre-commit clean needs-data bench-simulation \
 	bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
-	bench-privacy
+	bench-privacy bench-ledger
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-deployment: $(INSTALLED) ## an empty exchange over TLS, and the bytes of a
 
 bench-dp-step: $(INSTALLED) ## a private step over the plain step: ours, and Opacus' four engines
 	$(BIN)/python benchmarks/dp_step.py
+
+bench-ledger: $(INSTALLED) ## the hospital's ledger: a charge, and what 100,000 patients spent in 50 studies
+	$(BIN)/python benchmarks/ledger.py
 
 bench-brain-mri: needs-data $(INSTALLED) ## federated, pooled and alone on the brain MRI hospitals (DATA=DIR)
 	$(BIN)/python benchmarks/brain_mri.py "$(DATA)"

@@ -160,6 +160,8 @@ smallest_cohort = 20
 
 # What kind of study.
 [accept]
+# What is asked of an image; 'classification' is the only task so far.
 tasks = ["classification"]
+# Networks that may be trained here; only networks that are installed can be named.
 networks = {networks}
 """

@@ -147,7 +147,7 @@ class _Weigh:
         bound = "" if after.composed[over].all() else ", by an upper bound"
         needed = [f"a cap of {math.ceil(worst * 100) / 100:.2f}"]
         if rounds > 1 and (most := self._most_rounds(cap, spent_after, rounds)):
-            needed.append(f"at most {most} rounds with this noise instead of {rounds}")
+            needed.append(f"at most {most} round{'s' if most > 1 else ''} with this noise instead of {rounds}")
         needed += ["to leave these patients out", "a study with more noise"]
         asks = "the next round" if rounds == 1 else "this study"
         raise PrivacyError(

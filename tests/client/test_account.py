@@ -1,0 +1,355 @@
+"""A hospital's account in a study: charged before training, only as approved, within the policy."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from consortium import RUN, roster, secure_study
+from consortium import identity as identity_of
+from examples import DP, dataset, study
+from ledgers import opened, policy, tamper
+from wardround_client import hospital as hospital_module
+from wardround_client import networks
+from wardround_client.account import Account, approve, ask
+from wardround_client.dataset import Dataset
+from wardround_client.hospital import Built, Hospital, build, join
+from wardround_client.ledger.entries import Event
+from wardround_client.policy import Policy
+from wardround_client.secure_desk import Desk
+from wardround_common.errors import MessageError, PrivacyError, StorageError
+from wardround_common.messages import Parts, TrainRequest, Update
+from wardround_common.randomness import Stream, insecure_stream
+from wardround_common.secagg.messages import MaskedAnswer
+from wardround_common.secagg.terms import write_members
+from wardround_common.study import Study
+
+STUDY = study(privacy=DP)
+STREAM = insecure_stream(1, "hospital")
+
+
+@pytest.fixture(scope="module")
+def built() -> Built:
+    return build(STUDY)
+
+
+def start(of: Study = STUDY) -> np.ndarray:
+    return networks.read_vector(networks.build(of))
+
+
+def hospital(
+    folder: Path,
+    built: Built,
+    of: Study = STUDY,
+    data: Dataset | None = None,
+    stream: Stream = STREAM,
+    rules: Policy | None = None,
+    desk: Desk | None = None,
+    *,
+    approved: bool = True,
+) -> Hospital:
+    """Open a hospital as a process does that has just started."""
+    data = data or dataset()
+    ledger = opened(folder)
+    asked = ask(of, data, ledger)
+    if approved:
+        approve(asked, ledger, rules)
+    return join(of, data, stream, built, desk, Account(ledger, rules, asked))
+
+
+def question(number: int, parameters: np.ndarray, of: Study = STUDY) -> Parts:
+    return TrainRequest(of.digest(), number, parameters).parts()
+
+
+def charges(folder: Path) -> list[tuple[int, Event]]:
+    books = opened(folder).books
+    return [(number, charge.event) for (_, number), charge in sorted(books.charged.items())]
+
+
+def test_the_charge_is_on_the_disk_before_training_begins_and_confirmed_after(
+    tmp_path: Path, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    real = hospital_module.train
+
+    def watching(*arguments: Any) -> Any:
+        books = opened(tmp_path).books
+        seen.append(len(books.charged))
+        assert not books.confirmed
+        return real(*arguments)
+
+    monkeypatch.setattr(hospital_module, "train", watching)
+    hospital(tmp_path, built).answer("train", question(1, start()))
+    assert seen == [1]
+    assert opened(tmp_path).books.confirmed == {(STUDY.digest(), 1)}
+
+
+def test_training_that_fails_stays_charged(tmp_path: Path, built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fall_over(*arguments: Any) -> Any:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hospital_module, "train", fall_over)
+        with pytest.raises(MemoryError):
+            hospital(tmp_path, built).answer("train", question(1, start()))
+    assert len(charges(tmp_path)) == 1
+    hospital(tmp_path, built).answer("train", question(1, start()))
+    assert len(charges(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("spoilt", ["entries", "cohorts", "head", "nothing readable"])
+def test_a_ledger_that_cannot_be_trusted_is_never_trained_with(
+    tmp_path: Path, built: Built, monkeypatch: pytest.MonkeyPatch, spoilt: str
+) -> None:
+    there = hospital(tmp_path, built)
+    there.answer("train", question(1, start()))
+    match spoilt:
+        case "entries":
+            tamper(tmp_path, ("DELETE FROM entries WHERE number = 4", ()))
+        case "cohorts":
+            tamper(tmp_path, ("DELETE FROM cohorts", ()))
+        case "head":
+            (tmp_path / "ledger.head").unlink()
+        case _:
+            (tmp_path / "ledger.sqlite").write_bytes(os.urandom(4096))
+    monkeypatch.setattr(hospital_module, "train", lambda *arguments: pytest.fail("it trained"))
+    if spoilt not in ("head",):  # an open ledger looks at what follows its last entry
+        with pytest.raises(StorageError):
+            there.answer("train", question(2, start()))
+    with pytest.raises(StorageError):
+        hospital(tmp_path, built, approved=spoilt != "cohorts").answer("train", question(2, start()))
+
+
+def test_a_question_that_comes_again_gets_the_same_answer_and_no_second_charge(tmp_path: Path, built: Built) -> None:
+    first = hospital(tmp_path, built).answer("train", question(1, start()))
+    again = hospital(tmp_path, built).answer("train", question(1, start()))
+    assert isinstance(first, Update)
+    assert isinstance(again, Update)
+    assert first.vector.tobytes() == again.vector.tobytes()
+    assert len(charges(tmp_path)) == 1
+
+
+def test_other_parameters_for_a_charged_round_would_share_its_noise_and_are_refused(
+    tmp_path: Path, built: Built
+) -> None:
+    there = hospital(tmp_path, built)
+    there.answer("train", question(2, start()))
+    with pytest.raises(PrivacyError, match="answered before"):
+        there.answer("train", question(2, start() + 1))
+    assert len(charges(tmp_path)) == 1
+
+
+def test_fresh_noise_for_a_charged_round_would_be_a_second_release_and_is_refused(tmp_path: Path, built: Built) -> None:
+    hospital(tmp_path, built).answer("train", question(1, start()))
+    with pytest.raises(PrivacyError, match="answered before"):
+        hospital(tmp_path, built, stream=insecure_stream(2, "hospital")).answer("train", question(1, start()))
+
+
+def test_nothing_in_a_message_changes_noise_rounds_or_clipping(tmp_path: Path, built: Built) -> None:
+    plain = hospital(tmp_path / "plain", built).answer("train", question(1, start()))
+    asked = question(1, start())
+    wishes: dict[str, Any] = {
+        "noise_multiplier": 0.0,
+        "epsilon": 1000.0,
+        "clip_norm": 1e6,
+        "rounds": 1000,
+        "steps": 1,
+        "local_epochs": 50.0,
+        "images_per_patient": 100,
+        "privacy": "none",
+        "fingerprint": "other data",
+        "cohort": "everybody",
+    }
+    wishing = Parts(dict(asked.fields) | wishes, asked.arrays)
+    wished = hospital(tmp_path / "wished", built).answer("train", wishing)
+    assert isinstance(plain, Update)
+    assert isinstance(wished, Update)
+    assert plain.vector.tobytes() == wished.vector.tobytes()
+    assert charges(tmp_path / "plain") == charges(tmp_path / "wished")
+
+
+@pytest.mark.parametrize("number", [0, -1, 4, 1000])
+def test_more_rounds_than_approved_are_refused_and_not_charged(tmp_path: Path, built: Built, number: int) -> None:
+    asked = question(1, start())
+    fields = dict(asked.fields) | {"round": number}
+    with pytest.raises(MessageError):
+        hospital(tmp_path, built).answer("train", Parts(fields, asked.arrays))
+    assert charges(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"privacy": DP | {"epsilon": 80.0}},
+        {"privacy": DP | {"clip_norm": 100.0}},
+        {"privacy": {"mechanism": "none"}},
+        {"training": {"rounds": 30}},
+    ],
+)
+def test_a_study_with_other_noise_clip_or_rounds_has_another_digest_and_is_refused(
+    tmp_path: Path, built: Built, wish: dict[str, Any]
+) -> None:
+    other = study(**({"privacy": DP} | wish))
+    with pytest.raises(MessageError, match="another study"):
+        hospital(tmp_path, built).answer("train", question(1, start(), other))
+    with pytest.raises(PrivacyError, match="has not approved"):
+        hospital(tmp_path, built, other, approved=False)
+    assert charges(tmp_path) == []
+
+
+@pytest.mark.parametrize("change", ["fingerprint", "patients"])
+def test_other_data_than_approved_need_a_new_approval(tmp_path: Path, built: Built, change: str) -> None:
+    hospital(tmp_path, built).answer("train", question(1, start()))
+    data = dataset()
+    if change == "fingerprint":
+        other = replace(data, fingerprint="other images")
+    else:
+        other = replace(data, identifiers=tuple(f"somebody else {number}" for number in range(20)))
+    with pytest.raises(PrivacyError, match="not those for which this hospital approved"):
+        hospital(tmp_path, built, data=other, approved=False)
+    renewed = hospital(tmp_path, built, data=other)
+    renewed.answer("train", question(2, start()))
+    assert len(charges(tmp_path)) == 2
+
+
+def test_a_hospital_that_runs_sees_that_its_study_was_closed(tmp_path: Path, built: Built) -> None:
+    there = hospital(tmp_path, built)
+    there.answer("train", question(1, start()))
+    opened(tmp_path).close(STUDY.digest())
+    with pytest.raises(PrivacyError, match="has not approved"):
+        there.answer("train", question(2, start()))
+    assert len(charges(tmp_path)) == 1
+
+
+def test_a_study_without_dp_is_charged_as_one_that_nothing_bounds(tmp_path: Path) -> None:
+    of = study()
+    hospital(tmp_path, build(of), of).answer("train", question(1, start(of), of))
+    assert [event.noise_multiplier for _, event in charges(tmp_path)] == [0.0]
+
+
+def test_a_kept_upload_of_a_secure_sum_is_sent_again_without_the_ledger(
+    tmp_path: Path, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = secure_study().model_copy(update={"privacy": STUDY.privacy})
+    names = "abc"
+    desks = {
+        name: Desk(of, name, identity_of(name), roster(names), tmp_path / f"desk {name}", os.urandom) for name in names
+    }
+    members = [desks[name].join(RUN) for name in names]
+    asked = TrainRequest(of.digest(), 1, start(of), write_members(members)).parts()
+    there = hospital(tmp_path, build(of), of, desk=desks["a"])
+    first = there.answer("train", asked)
+    assert len(charges(tmp_path)) == 1
+    monkeypatch.setattr(Account, "charge", lambda *arguments: pytest.fail("it was charged again"))
+    again = there.answer("train", asked)
+    assert isinstance(first, MaskedAnswer)
+    assert isinstance(again, MaskedAnswer)
+    assert first.upload.masked.update.tobytes() == again.upload.masked.update.tobytes()
+
+
+# The policy
+
+
+def needs(tmp_path: Path, of: Study = STUDY, data: Dataset | None = None, **changes: Any) -> str:
+    ledger = opened(tmp_path)
+    with pytest.raises(PrivacyError) as refusal:
+        approve(ask(of, data or dataset(), ledger), ledger, policy(**changes))
+    assert opened(tmp_path).books.approved == {}
+    return str(refusal.value)
+
+
+def test_a_study_within_the_policy_is_approved_and_its_spending_said_in_advance(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    levels = approve(ask(STUDY, dataset(), ledger), ledger, policy(delta=1e-3))
+    (level,) = levels
+    assert (level.patients, level.before, level.composed) == (dataset().train.patient_count, 0.0, True)
+    assert 7.5 < level.after <= 8.0
+
+
+def test_a_study_beyond_the_cap_is_refused_with_what_would_be_needed(tmp_path: Path) -> None:
+    said = needs(tmp_path, delta=1e-3, patient_epsilon=5.0)
+    assert "this study would bring 12 patients to epsilon 7.9" in said
+    assert "where the policy's cap over all studies is 5" in said
+    assert "a cap of 7.9" in said
+    assert "at most 1 round with this noise instead of 3" in said
+
+
+def test_the_policys_delta_counts_and_not_the_studys(tmp_path: Path) -> None:
+    # epsilon 8 at delta 1e-3 is more than 8 at 1e-5.
+    assert "cap over one study is 8" in needs(tmp_path, delta=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("of", "changes", "says"),
+    [
+        (study(), {}, "needed: [privacy] mechanism = 'dp-sgd'"),
+        (STUDY, {"require_secure": True}, "needed: [aggregation] secure = true"),
+        (STUDY, {"smallest_cohort": 13}, "it would train on 12 patients; needed: 13"),
+        (STUDY, {"networks": ["resnet18"]}, "its network is small-cnn; needed: one of resnet18"),
+    ],
+)
+def test_what_the_policy_requires_is_named(tmp_path: Path, of: Study, changes: dict[str, Any], says: str) -> None:
+    assert says in needs(tmp_path, of, delta=1e-3, **changes)
+
+
+def test_what_open_studies_may_still_take_is_reserved(tmp_path: Path) -> None:
+    ledger, rules = opened(tmp_path), policy(delta=1e-3, patient_epsilon=9.0)
+    approve(ask(STUDY, dataset(), ledger), ledger, rules)
+    second = study(privacy=DP, study={"name": "second"})
+    with pytest.raises(PrivacyError, match="cap over all studies is 9"):
+        approve(ask(second, dataset(), ledger), ledger, rules)
+    others = replace(dataset(), identifiers=tuple(f"somebody else {number}" for number in range(20)))
+    approve(ask(second, others, ledger), ledger, rules)
+    ledger.close(STUDY.digest())
+    approve(ask(second, dataset(), ledger), ledger, rules)
+
+
+def test_only_the_patients_of_the_study_count_for_its_caps(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    everybody = dataset()
+    approve(ask(study(), everybody, ledger), ledger, policy(require_dp=False))
+    ledger.charge(study().digest(), 1, ledger.key.cohort(everybody.trained()).digest, *unprotected())
+    others = replace(everybody, identifiers=tuple(f"somebody else {number}" for number in range(20)))
+    approve(ask(STUDY, others, ledger), ledger, policy(delta=1e-3))
+    with pytest.raises(PrivacyError, match="12 patients took part in a study without differential privacy"):
+        approve(ask(STUDY, everybody, ledger), ledger, policy(delta=1e-3))
+    approve(ask(STUDY, everybody, ledger), ledger, policy(delta=1e-3, require_dp=False))
+
+
+def unprotected() -> tuple[Event, str, Any]:
+    return Event(noise_multiplier=0.0, sampling_rate=1.0, steps=1), "d" * 64, lambda books: None
+
+
+def test_the_next_round_that_would_exceed_a_lowered_cap_is_refused_before_training(
+    tmp_path: Path, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hospital(tmp_path, built, rules=policy(delta=1e-3)).answer("train", question(1, start()))
+    spent_after = [float(STUDY_PLAN.epsilon_after(number)) for number in (1, 2, 3)]
+    lowered = policy(delta=1e-3, patient_epsilon=(spent_after[1] + spent_after[2]) / 2)
+    there = hospital(tmp_path, built, rules=lowered, approved=False)
+    there.answer("train", question(2, start()))
+    monkeypatch.setattr(hospital_module, "train", lambda *arguments: pytest.fail("it trained"))
+    with pytest.raises(PrivacyError, match="the next round would bring 12 patients to epsilon"):
+        there.answer("train", question(3, start()))
+    assert len(charges(tmp_path)) == 2
+
+
+def test_a_round_of_an_approved_study_is_charged_without_composing_anything(
+    tmp_path: Path, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wardround_client import policy_check
+
+    there = hospital(tmp_path, built, rules=policy(delta=1e-3))
+    there.answer("train", question(1, start()))
+    monkeypatch.setattr(policy_check, "cost", lambda *arguments, **named: pytest.fail("it composed"))
+    there.answer("train", question(2, start()))
+    assert len(charges(tmp_path)) == 2
+
+
+STUDY_PLAN = hospital_module.plan_privacy(STUDY, dataset().train.patient_count)
+assert STUDY_PLAN is not None

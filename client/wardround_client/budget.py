@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -68,16 +67,6 @@ class BudgetStatement(_Shown):
     studies: tuple[StudySpending, ...]
 
 
-@dataclass(frozen=True)
-class _Costs:
-    histories: Histories
-    delta: float
-
-    def of(self, spent: Spent) -> tuple[np.ndarray, bool]:
-        found = cost(self.histories, spent, self.delta)
-        return found.epsilon, bool(found.composed.all())
-
-
 def state_budget(ledger: Ledger, delta: float, policy: Policy | None) -> BudgetStatement:
     """Add up the ledger at ``delta``.
 
@@ -86,13 +75,13 @@ def state_budget(ledger: Ledger, delta: float, policy: Policy | None) -> BudgetS
     """
     books = ledger.books
     spent, planned = books.spent(), books.planned()
-    cohorts = {digest for part in (spent, planned) for digest in part}
-    costs = _Costs(histories_of({digest: ledger.cohort(digest).numbers for digest in cohorts}), delta)
-    now, now_composed = costs.of(spent)
-    then, then_composed = costs.of(together(spent, planned))
+    histories = _histories(ledger, spent, planned)
+    now, now_composed = cost(histories, spent, delta)
+    then, then_composed = cost(histories, together(spent, planned), delta)
     studies = []
     for digest, approval in books.approved.items():
-        own = books.spent(digest)
+        own, left = books.spent(digest), books.left(digest)
+        alone = _histories(ledger, own, left)
         rounds = books.rounds_of(digest)
         studies.append(
             StudySpending(
@@ -103,21 +92,25 @@ def state_budget(ledger: Ledger, delta: float, policy: Policy | None) -> BudgetS
                 rounds=approval.rounds,
                 charged=len(rounds),
                 unconfirmed=sum((digest, number) not in books.confirmed for number in rounds),
-                epsilon_spent=_most(costs.of(own)[0]),
-                epsilon_planned=_most(costs.of(together(own, books.left(digest)))[0]),
+                epsilon_spent=_most(cost(alone, own, delta).epsilon),
+                epsilon_planned=_most(cost(alone, together(own, left), delta).epsilon),
             )
         )
     return BudgetStatement(
         delta=delta,
         patient_cap=policy.budget.patient_epsilon if policy else None,
         study_cap=policy.budget.study_epsilon if policy else None,
-        patients=int(costs.histories.patients.sum()),
+        patients=int(histories.patients.sum()),
         highest_spent=_most(now),
         highest_planned=_most(then),
-        composed=now_composed and then_composed,
-        levels=_levels(costs.histories, now, then, policy),
+        composed=bool(now_composed.all() and then_composed.all()),
+        levels=_levels(histories, now, then, policy),
         studies=tuple(studies),
     )
+
+
+def _histories(ledger: Ledger, *parts: Spent) -> Histories:
+    return histories_of({digest: ledger.cohort(digest).numbers for part in parts for digest in part})
 
 
 def _most(epsilon: np.ndarray) -> float | None:

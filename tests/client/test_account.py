@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,8 @@ from wardround_common.study import Study
 
 STUDY = study(privacy=DP)
 STREAM = insecure_stream(1, "hospital")
+STUDY_PLAN = hospital_module.plan_privacy(STUDY, dataset().train.patient_count)
+assert STUDY_PLAN is not None
 
 
 @pytest.fixture(scope="module")
@@ -272,11 +275,13 @@ def test_a_study_within_the_policy_is_approved_and_its_spending_said_in_advance(
 
 
 def test_a_study_beyond_the_cap_is_refused_with_what_would_be_needed(tmp_path: Path) -> None:
-    said = needs(tmp_path, delta=1e-3, patient_epsilon=5.0)
-    assert "this study would bring 12 patients to epsilon 7.9" in said
-    assert "where the policy's cap over all studies is 5" in said
-    assert "a cap of 7.9" in said
-    assert "at most 1 round with this noise instead of 3" in said
+    two, three = (float(STUDY_PLAN.epsilon_after(number)) for number in (2, 3))
+    said = needs(tmp_path, delta=1e-3, patient_epsilon=(two + three) / 2)
+    assert f"this study would bring 12 patients to epsilon {three:.2f} (at delta 0.001)" in said
+    assert f"where the policy's cap over all studies is {(two + three) / 2:g}" in said
+    assert (
+        f"Needed: a cap of {math.ceil(three * 100) / 100:.2f}, or at most 2 rounds with this noise instead of 3" in said
+    )
 
 
 def test_the_policys_delta_counts_and_not_the_studys(tmp_path: Path) -> None:
@@ -349,7 +354,3 @@ def test_a_round_of_an_approved_study_is_charged_without_composing_anything(
     monkeypatch.setattr(policy_check, "cost", lambda *arguments, **named: pytest.fail("it composed"))
     there.answer("train", question(2, start()))
     assert len(charges(tmp_path)) == 2
-
-
-STUDY_PLAN = hospital_module.plan_privacy(STUDY, dataset().train.patient_count)
-assert STUDY_PLAN is not None

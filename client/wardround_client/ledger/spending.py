@@ -21,6 +21,9 @@ from wardround_client.ledger.renyi import Numbers, upper_bounds
 EXACT_WORK = 60
 """So many different mechanisms are composed exactly for one question, over all histories: a second or two."""
 
+FEW_HISTORIES = 4096
+"""Up to so many histories it is looked whether some come to the same; of more, most keep the quick bound anyway."""
+
 
 @dataclass(frozen=True, eq=False)
 class Histories:
@@ -67,8 +70,10 @@ def cost(histories: Histories, spent: Spent, delta: float, *, enough: float | No
     With ``enough``, histories whose quick bound stays below it keep that bound: it answers the question.
     """
     groups, steps = _steps(histories, spent)
-    rows, inverse = np.unique(steps, axis=0, return_inverse=True)
-    inverse = inverse.reshape(-1)
+    rows, inverse = steps, np.arange(len(steps))
+    if len(steps) <= FEW_HISTORIES:
+        rows, inverse = np.unique(steps, axis=0, return_inverse=True)
+        inverse = inverse.reshape(-1)
     weight = np.bincount(inverse, histories.patients, len(rows)) if len(rows) else np.zeros(0)
     noiseless = np.array([noise == 0.0 for noise, _ in groups], np.bool_)
     unbounded = (rows[:, noiseless] > 0).any(axis=1) if len(groups) else np.zeros(len(rows), np.bool_)

@@ -18,7 +18,6 @@ from wardround_client.ledger.books import Books
 from wardround_client.ledger.chain import FIRST_LINK, Head, Row, broken, check_end, check_head, follow
 from wardround_client.ledger.entries import Approved, Charged, Closed, Confirmed, Entry, Event, Opened, write_entry
 from wardround_client.ledger.patients import KEY_NAME, Cohort, PatientKey, keep_patient_key
-from wardround_client.private_file import write_private
 from wardround_common.errors import PrivacyError, StorageError
 from wardround_common.secagg.identity import Identity
 from wardround_common.storage import no_room_is_said, write_atomically
@@ -230,8 +229,14 @@ class Ledger:
         content = (self.head.text() + "\n").encode()
         if self.durable:
             write_atomically(self.folder / HEAD_NAME, content, private=True)
-        else:
-            write_private(self.folder / HEAD_NAME, content)
+            return
+        # One write, which no crash of this process cuts in two; renaming over a file waits for some disks.
+        with no_room_is_said(self.folder / HEAD_NAME):
+            file = os.open(self.folder / HEAD_NAME, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.pwrite(file, content, 0)
+            finally:
+                os.close(file)
 
     def _forget(self) -> None:
         self._books, self.head, self._number, self._link = Books(), None, 0, FIRST_LINK

@@ -17,7 +17,7 @@ from wardround_client.ledger.spending import Cost, Histories, cost, histories_of
 from wardround_client.ledger.store import Ledger
 from wardround_client.policy import Policy
 from wardround_common.errors import PrivacyError
-from wardround_common.study import Study
+from wardround_common.study import DistributedDpSgd, Study
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,8 @@ def check_kind(policy: Policy, study: Study, patients: int) -> None:
         reasons.append(f"its network is {study.model.network}; needed: one of {', '.join(accept.networks)}")
     if protection.require_dp and not private:
         reasons.append("it has no differential privacy; needed: [privacy] mechanism = 'dp-sgd'")
-    # Studies that leave the trust model out are of the only one there was: each hospital's noise is enough.
-    trust = getattr(study.privacy, "trust", "local")
-    if protection.require_local and private and trust != "local":
-        reasons.append(f"it relies on other hospitals' noise (trust = '{trust}'); needed: trust = 'local'")
+    if protection.require_local and isinstance(study.privacy, DistributedDpSgd):
+        reasons.append("it relies on other hospitals' noise (trust = 'distributed'); needed: trust = 'local'")
     if protection.require_secure and not study.aggregation.secure:
         reasons.append("the coordinator would read this hospital's updates; needed: [aggregation] secure = true")
     if patients < protection.smallest_cohort:

@@ -257,6 +257,12 @@ def test_a_kept_upload_of_a_secure_sum_is_sent_again_without_the_ledger(
 
 # The policy
 
+SHARED = study(
+    privacy=DP | {"trust": "distributed", "sampling_rate": 1.0, "dropouts": 0, "colluders": 0},
+    training={"local_epochs": None, "batch_size": 24},
+    aggregation={"secure": True},
+)
+
 
 def needs(tmp_path: Path, of: Study = STUDY, data: Dataset | None = None, **changes: Any) -> str:
     ledger = opened(tmp_path)
@@ -296,6 +302,7 @@ def test_the_policys_delta_counts_and_not_the_studys(tmp_path: Path) -> None:
         (STUDY, {"require_secure": True}, "needed: [aggregation] secure = true"),
         (STUDY, {"smallest_cohort": 13}, "it would train on 12 patients; needed: 13"),
         (STUDY, {"networks": ["resnet18"]}, "its network is small-cnn; needed: one of resnet18"),
+        (SHARED, {"require_local": True}, "it relies on other hospitals' noise (trust = 'distributed')"),
     ],
 )
 def test_what_the_policy_requires_is_named(tmp_path: Path, of: Study, changes: dict[str, Any], says: str) -> None:

@@ -70,6 +70,7 @@ def test_a_model_that_remembers_tells_its_patients(federation_of: Callable[[Stud
     assert found.auroc.low > 0.5
 
 
+@pytest.mark.slow
 def test_a_model_with_much_noise_does_not(federation_of: Callable[[Study], Federation]) -> None:
     dp = {"mechanism": "dp-sgd", "epsilon": 0.5, "delta": 1e-3, "clip_norm": 1.0}
     found = attacked(federation_of(alone(privacy=dp)))

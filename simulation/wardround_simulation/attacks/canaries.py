@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 Watch = Callable[[int, int], None]
 
 CONFIDENCE = 0.95
-STRENGTH = 1e4  # a canary's gradient is so many clip norms long before it is clipped
+STRENGTH = 1e4  # a canary's value in clip norms: its gradient is 7,000 clip norms long before it is clipped
 PILOTS = 4
 FRACTIONS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 """Of the canaries, on which the auditor may guess; the pilots choose one."""

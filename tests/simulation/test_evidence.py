@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
+from test_distributed_run import shared
 from test_run import phantom_study
 from test_run import run as simulate
 from typer.testing import CliRunner
@@ -124,6 +125,17 @@ def test_without_epsilon_and_images_the_pack_says_what_it_lacks(hospitals: Path,
     assert evidence.attacks.membership is None
     assert [words.split(":")[0] for words in evidence.attacks.not_done] == ["Canary audit", "Membership inference"]
     assert not any("noise" in found.seen for found in evidence.attacks.inversions)
+
+
+def test_a_run_whose_noise_is_shared_out_says_which_attacks_it_cannot_have(
+    hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    simulate(shared(), hospitals, state, tmp_path / "run")
+    evidence = made(tmp_path / "run", sites_in(hospitals, Places(None, None, frozenset(), state)))
+    assert [words.split(":")[0] for words in evidence.attacks.not_done] == ["Canary audit", "Membership inference"]
+    assert evidence.hospitals[0].planned is not None
+    assert not any("noise" in found.seen for found in evidence.attacks.inversions)
+    assert verify(tmp_path / "run").evidence == evidence
 
 
 def test_hospitals_that_are_not_the_runs_are_refused(

@@ -88,15 +88,19 @@ def init(
 
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.joining import begin, replace_keys
+    from wardround_client.policy import POLICY_NAME, policy_text
     from wardround_client.state_folder import hospital_state
     from wardround_common.enrolment import file_stem
     from wardround_common.given_out import give_out
+    from wardround_common.storage import write_atomically
 
     folder = HospitalFolder(state or hospital_state())
     now = datetime.now(UTC)
     if new_node_key or new_keys:
         replace_keys(folder, now, identity=new_keys)
     request, new = begin(folder, name, data, labels, now)
+    if not (folder.path / POLICY_NAME).exists():
+        write_atomically(folder.path / POLICY_NAME, policy_text().encode(), private=True)
     written = out or Path(f"{file_stem(request.hospital)}.request")
     give_out(written, request)
     if as_json:
@@ -107,8 +111,134 @@ def init(
         f"{'Set up' if new else 'This is'} {request.hospital}; its private keys stay in {folder.path}.\n\n"
         f"fingerprint  {request.fingerprint}\n\n"
         f"Wrote {written}: send it to the coordinator, and read it this fingerprint by telephone.\n"
+        f"Read {folder.path / POLICY_NAME}, and change what does not suit this hospital.\n"
         "When the invitation has come back: wardround hospital serve INVITATION"
     )
+
+
+@app.command()
+def serve(
+    invitation: Annotated[
+        Path | None,
+        typer.Argument(metavar="[INVITATION]", help="What the coordinator sent; needed once.", show_default=False),
+    ] = None,
+    state: State = None,
+    yes: Annotated[bool, typer.Option("--yes", help="The fingerprint was compared already; do not ask.")] = False,
+) -> None:
+    """Take part until Ctrl-C or SIGTERM: outbound connections only, and nothing runs that was not approved."""
+    import signal
+    import threading
+    from datetime import UTC, datetime
+
+    from wardround_client.hospital_folder import HospitalFolder
+    from wardround_client.hospital_service import HospitalService
+    from wardround_client.joining import accept, examine
+    from wardround_client.state_folder import hospital_state
+
+    folder = HospitalFolder(state or hospital_state())
+    if invitation is not None:
+        found = examine(folder, invitation)
+        if found.new and not yes:
+            typer.echo(f"The coordinator at {found.invitation.address}\nfingerprint  {found.invitation.fingerprint}")
+            typer.confirm("Does the coordinator read this very fingerprint to you by telephone?", abort=True)
+        accept(folder, invitation)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def say(text: str) -> None:
+        typer.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}")
+
+    HospitalService(folder, say).serve(stop)
+    say("stopped; what is approved stays so")
+
+
+@app.command()
+def studies(state: State = None, as_json: AsJson = False) -> None:
+    """List the studies that were proposed to this hospital, and what was decided."""
+    from wardround_client.approvals import Approvals
+    from wardround_client.state_folder import hospital_state
+
+    found = Approvals((state or hospital_state()) / "studies").all()
+    if as_json:
+        rows = [
+            {"name": p.study.study.name, "digest": p.study.digest(), "decision": p.decision, "since": str(p.since)}
+            for p in found
+        ]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for p in found:
+        typer.echo(f"{p.study.digest()[:12]}  {p.decision:<8}  {p.since:%Y-%m-%d %H:%M}  {p.study.study.name}")
+    if not found:
+        typer.echo("No study was proposed to this hospital yet.")
+
+
+StudyWord = Annotated[str, typer.Argument(metavar="STUDY", help="Its name, or how its digest begins.")]
+
+
+@app.command()
+def approve(
+    study: StudyWord,
+    state: State = None,
+    yes: Annotated[bool, typer.Option("--yes", help="It was read already; do not ask.")] = False,
+) -> None:
+    """Say in plain words what a study does, who takes part and what it costs; then approve exactly that."""
+    from rich.console import Console
+
+    from wardround_client.account import approve as enter
+    from wardround_client.approvals import Approvals
+    from wardround_client.hospital_folder import HospitalFolder
+    from wardround_client.state_folder import hospital_state
+    from wardround_client.ward import planned
+    from wardround_common.study_words import describe
+
+    folder = HospitalFolder(state or hospital_state())
+    approvals = Approvals(folder.path / "studies")
+    proposed = approvals.find(study).study
+    console = Console(highlight=False, markup=False)
+    console.print(f"{proposed.study.name}\ndigest {proposed.digest()}", soft_wrap=True)
+    for passage in describe(proposed):
+        console.print(f"\n{passage.heading}")
+        for sentence in passage.sentences:
+            console.print(f"  · {sentence}")
+    with console.status("reading this hospital's images"):
+        asked, ledger, policy = planned(folder, proposed)
+    console.print(f"\nHere it would train on {asked.cohort.size} patients.")
+    if not yes:
+        typer.confirm("Approve exactly this?", abort=True)
+    for level in enter(asked, ledger, policy):
+        console.print(
+            f"{level.patients} patients: epsilon {level.before:.2f} before, {level.after:.2f} after all rounds."
+        )
+    approvals.decide(proposed, "approved")
+    console.print("Approved. The service tells the coordinator when it is next asked.")
+
+
+@app.command()
+def refuse(study: StudyWord, state: State = None) -> None:
+    """Refuse a study, or take an approval back: from the next question on it gets no answer."""
+    from wardround_client.approvals import Approvals
+    from wardround_client.state_folder import hospital_state
+
+    approvals = Approvals((state or hospital_state()) / "studies")
+    meant = approvals.find(study).study
+    approvals.decide(meant, "refused")
+    typer.echo(f"Refused {meant.study.name} {meant.digest()[:12]}. What it has spent stays spent.")
+
+
+@app.command()
+def status(state: State = None, as_json: AsJson = False) -> None:
+    """Say what this hospital's service is doing."""
+    from wardround_client.hospital_service import read_status
+    from wardround_client.state_folder import hospital_state
+
+    facts = read_status(state or hospital_state())
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    typer.echo(f"{facts['state']} since {facts['since']}" + (f"\n{facts['doing']}" if facts["doing"] else ""))
+    if facts["fault"]:
+        typer.echo(facts["fault"])
 
 
 policy_app = typer.Typer(no_args_is_help=True, add_completion=False, suggest_commands=False, rich_markup_mode=None)

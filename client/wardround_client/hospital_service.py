@@ -1,0 +1,89 @@
+"""A hospital's service: its link to the coordinator, and a small record of what it is doing for its own people."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wardround_client.app import client_app
+from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.supernode import Link, Status, Supernode
+from wardround_client.ward import Ward, hospital_policy
+from wardround_common.errors import StorageError
+from wardround_common.folder_lock import only_one
+from wardround_common.storage import write_atomically
+
+STATUS = "status.json"
+
+
+class HospitalService:
+    """One hospital at work; ``say`` is told, in words for the log, what happens."""
+
+    def __init__(self, folder: HospitalFolder, say: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._say = say
+        self._doing = ""
+        self._status: Status | None = None
+        self._since = datetime.now(UTC)
+
+    def serve(self, stop: threading.Event) -> None:
+        """Serve until ``stop`` is set; an answer that is being made is finished first.
+
+        Raises:
+            StorageError: another process serves from the folder, or a key or the invitation cannot be used.
+            PrivacyError: there is no policy.
+        """
+        folder = self._folder
+        with only_one(folder.path, "this hospital"):
+            hospital_policy(folder)
+            invitation = folder.invitation()
+            link = Link(invitation.address, folder.ca_certificate, folder.node_key.read_bytes())
+            ward = Ward(folder, self._do)
+            node = Supernode(link, client_app(lambda context: ward), folder.path / "link", self._report)
+            self._say(f"{folder.settings().name} follows the coordinator at {invitation.address}")
+            try:
+                node.run(stop)
+            finally:
+                self._note("stopped")
+
+    def _do(self, words: str) -> None:
+        self._doing = words
+        if words:
+            self._say(words)
+        self._note()
+
+    def _report(self, status: Status) -> None:
+        before, self._status = self._status, status
+        fault = str(status.fault) if status.fault else ""
+        if fault or before is None or before.fault or str(before.state) in ("connecting", "registered"):
+            self._say(f"{status.state}{': ' + fault if fault else ''}")
+        self._note()
+
+    def _note(self, state: str = "") -> None:
+        status = self._status
+        now = state or (str(status.state) if status else "starting")
+        facts = {
+            "state": now,
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            "doing": self._doing,
+            "fault": str(status.fault) if status and status.fault else "",
+        }
+        write_atomically(self._folder.path / STATUS, json.dumps(facts).encode(), private=True)
+
+
+def read_status(folder: Path) -> dict[str, str]:
+    """Read what the service noted last.
+
+    Raises:
+        StorageError: it never served from here.
+    """
+    try:
+        facts = json.loads((folder / STATUS).read_bytes())
+    except (OSError, ValueError):
+        raise StorageError(
+            "this hospital has not served from here yet", where=str(folder), do="Start it: wardround hospital serve"
+        ) from None
+    return {str(key): str(value) for key, value in facts.items()}

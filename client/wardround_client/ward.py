@@ -1,0 +1,133 @@
+"""A hospital that serves: it answers for every study that its people approved, and for no other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wardround_client.account import Account, Ask, ask
+from wardround_client.app import Reply
+from wardround_client.approvals import Approvals
+from wardround_client.dataset import Dataset, Source, prepare, take_in
+from wardround_client.hospital import Hospital, build, join
+from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.ledger.store import Ledger, open_ledger
+from wardround_client.policy import POLICY_NAME, Policy, read_policy
+from wardround_client.secure_desk import open_desk
+from wardround_client.state_folder import default_state
+from wardround_common.errors import PrivacyError, StorageError
+from wardround_common.messages import Parts, study_digest
+from wardround_common.proposal import ProposeRequest
+from wardround_common.randomness import Stream
+from wardround_common.secagg.identity import Identity
+from wardround_common.storage import write_atomically
+from wardround_common.study import Study
+
+STREAM_BYTES = 32
+Doing = Callable[[str], None]
+
+
+@dataclass(eq=False)
+class Ward:
+    """A hospital's studies, opened when they are first asked about; ``doing`` is told in words what is worked on."""
+
+    folder: HospitalFolder
+    doing: Doing = field(default=lambda words: None)
+    _open: dict[str, Hospital] = field(default_factory=dict)
+
+    @property
+    def approvals(self) -> Approvals:
+        """What was proposed and decided."""
+        return Approvals(self.folder.path / "studies")
+
+    def answer(self, kind: str, parts: Parts) -> Reply:
+        """Answer one question of the coordinator.
+
+        Raises:
+            ApprovalError: it is of a study that was not approved here.
+            WardroundError: what the hospital raises in that study.
+        """
+        if kind == ProposeRequest.kind:
+            study = ProposeRequest.parse(parts).study
+            return self.approvals.answer(study, self.folder.settings().name, self.folder.identity())
+        digest = study_digest(parts)
+        study = self.approvals.approved(digest)  # asked each time: an approval can be taken back
+        with self._at_work(study, kind):
+            if digest not in self._open:
+                self._open[digest] = self._take_part(study)
+            return self._open[digest].answer(kind, parts)
+
+    @contextmanager
+    def _at_work(self, study: Study, kind: str) -> Iterator[None]:
+        self.doing(f"{study.study.name}: {kind}")
+        try:
+            yield
+        finally:
+            self.doing("")
+
+    def _take_part(self, study: Study) -> Hospital:
+        name, identity = self.folder.settings().name, self.folder.identity()
+        check_listed(study, name, identity)
+        place = self.folder.path / "studies" / study.digest()
+        dataset = read_data(self.folder, study)
+        ledger = open_ledger(self.folder.path, identity)
+        account = Account(ledger, hospital_policy(self.folder), ask(study, dataset, ledger))
+        secure = study.aggregation.secure
+        desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
+        return join(study, dataset, _own_stream(place / "stream.key"), build(study), desk, account)
+
+
+def planned(folder: HospitalFolder, study: Study) -> tuple[Ask, Ledger, Policy]:
+    """Read the data that a study would take, and say what it would ask of its patients, before anybody approves it.
+
+    Raises:
+        DataError: the data cannot be used for it.
+        PrivacyError: there is no policy, the study does not list this hospital, or its privacy cannot be kept here.
+    """
+    check_listed(study, folder.settings().name, folder.identity())
+    policy = hospital_policy(folder)
+    ledger = open_ledger(folder.path, folder.identity())
+    return ask(study, read_data(folder, study), ledger), ledger, policy
+
+
+def read_data(folder: HospitalFolder, study: Study) -> Dataset:
+    """Scan what changed in the hospital's images, and prepare those that the study takes."""
+    settings = folder.settings()
+    source = Source(settings.data, default_state(settings.data), settings.labels)
+    return prepare(source, study, *take_in(source, study))
+
+
+def hospital_policy(folder: HospitalFolder) -> Policy:
+    """Read the hospital's policy: without one it takes part in nothing."""
+    return read_policy(folder.path / POLICY_NAME)
+
+
+def check_listed(study: Study, name: str, identity: Identity) -> None:
+    """Check that the study lists this hospital with its own key.
+
+    Raises:
+        PrivacyError: it does not.
+    """
+    listed = {one.name: one.public for one in study.roster}
+    if listed.get(name) != identity.public:
+        raise PrivacyError(
+            f"the study does not list {name} with this hospital's key",
+            do="Ask the coordinator for a study whose roster does: 'wardround hospital identity' prints the entry.",
+        )
+
+
+def _own_stream(path: Path) -> Stream:
+    """Give the hospital's own randomness in a study, secret and the same until the study is over.
+
+    It is kept, so that a question that comes again gets the answer that it got: two answers with two noises would cost
+    twice.
+    """
+    if not path.exists():
+        write_atomically(path, os.urandom(STREAM_BYTES), private=True)
+    key = path.read_bytes()
+    if len(key) != STREAM_BYTES:
+        raise StorageError("this hospital's secret of a study is damaged", where=str(path), do="Restore it, or refuse.")
+    return Stream(key)

@@ -45,6 +45,7 @@ from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_conte
 from google.protobuf.message import DecodeError
 
 from wardround_client.mailbox import Mailbox
+from wardround_common.certificates import refused
 from wardround_common.errors import LinkError, MessageError, StorageError, WardroundError
 
 log = logging.getLogger(__name__)
@@ -390,19 +391,8 @@ def _bounded(response: httpx.Response) -> bytes:
 
 def _unreachable(address: str, error: Exception) -> LinkError:
     text = str(error)
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        if "expired" in text or "not yet valid" in text:
-            what, do = (
-                "the coordinator's certificate has expired, or is not valid yet",
-                ("Compare this machine's clock; if it is right, the coordinator needs a new certificate."),
-            )
-        elif "ostname mismatch" in text or "IP address mismatch" in text:
-            what = "the coordinator's certificate is for another name than the one of the invitation"
-            do = "Ask the coordinator for an invitation with its present address."
-        else:
-            what = "what answers is not the coordinator of the invitation: its certificate is from another authority"
-            do = "Ask the coordinator whether it was set up anew. A proxy that opens TLS must let this address pass."
-        return LinkError(what, where=address, do=do)
+    if said := refused(error, address.rpartition(":")[0].strip("[]"), datetime.now(UTC)):
+        return LinkError(said.what, where=address, do=said.do)
     if isinstance(error, httpx.ProxyError):
         return LinkError(f"the proxy does not let this hospital out ({text})", where=address, do="Check HTTPS_PROXY.")
     return LinkError(

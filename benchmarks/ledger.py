@@ -77,7 +77,7 @@ def fill(folder: Path, identity: Identity, how: str) -> Ledger:
         cohort = cohort_of(everybody[chosen])
         event = Event(noise_multiplier=2.0 + 0.05 * number, sampling_rate=0.002 + 0.0001 * number, steps=2)
         study = f"{number:064x}"
-        ledger.approve(study, f"study-{number}", ROUNDS, event, cohort, "data")
+        ledger.approve(study, f"study-{number}", ROUNDS, event, cohort, "data", lambda books: None)
         with ledger._writing() as database:
             for part in range(1, ROUNDS - LEFT + 1):
                 facts = {"study": study, "round": part, "at": MOMENT}
@@ -93,7 +93,7 @@ def rounds_ms(folder: Path, identity: Identity, *, durable: bool) -> float:
     ledger = open_ledger(folder, identity, durable=durable)
     cohort = cohort_of(tags(rng, PATIENTS))
     event, study = Event(noise_multiplier=1.0, sampling_rate=0.01, steps=10), "a" * 64
-    ledger.approve(study, "study", 200, event, cohort, "data")
+    ledger.approve(study, "study", 200, event, cohort, "data", lambda books: None)
 
     def one(number: int) -> None:
         ledger.charge(study, number, cohort.digest, event, "d" * 64, lambda books: None)
@@ -149,7 +149,8 @@ def main() -> None:
         fresh = cohort_of(tags(np.random.default_rng(5), 66_667))
         durable = open_ledger(folder / "random", identity)
         figures["approve_ms"] = 1000 * timed(
-            lambda: durable.approve("e" * 64, "one more", 10, event, fresh, "data"), time.perf_counter
+            lambda: durable.approve("e" * 64, "one more", 10, event, fresh, "data", lambda books: None),
+            time.perf_counter,
         )
     finally:
         shutil.rmtree(folder)

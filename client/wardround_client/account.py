@@ -61,14 +61,16 @@ def approve(asked: Ask, ledger: Ledger, policy: Policy | None) -> tuple[Level, .
         PrivacyError: the policy does not allow it; the message says what would be needed.
         StorageError: the ledger cannot be read or written.
     """
-    levels: tuple[Level, ...] = ()
+    levels: list[Level] = []
     digest, rounds = asked.study.digest(), asked.study.training.rounds
-    if policy is not None:
-        ledger.refresh()
-        check_kind(policy, asked.study, asked.cohort.size)
-        levels = check_spending(policy, ledger, digest, rounds, asked.event, asked.cohort)
-    ledger.approve(digest, asked.study.study.name, rounds, asked.event, asked.cohort, asked.data)
-    return levels
+
+    def check(books: Books) -> None:
+        if policy is not None:
+            check_kind(policy, asked.study, asked.cohort.size)
+            levels.extend(check_spending(policy, ledger, digest, rounds, asked.event, asked.cohort))
+
+    ledger.approve(digest, asked.study.study.name, rounds, asked.event, asked.cohort, asked.data, check)
+    return tuple(levels)
 
 
 @dataclass(eq=False)

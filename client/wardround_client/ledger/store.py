@@ -67,12 +67,23 @@ class Ledger:
             self.refresh()
         return self._books
 
-    def approve(self, study: str, name: str, rounds: int, event: Event, cohort: Cohort, data: str) -> None:
+    def approve(
+        self,
+        study: str,
+        name: str,
+        rounds: int,
+        event: Event,
+        cohort: Cohort,
+        data: str,
+        check: Callable[[Books], None],
+    ) -> None:
         """Take part in a study: so many rounds of ``event``, for these patients with this data.
 
-        An approval that says the same as the study's last one adds nothing.
+        ``check`` looks at the books as they are, while nobody else can add to them, and raises if there is to be no
+        approval. One that says the same as the study's last one adds nothing.
         """
         with self._writing() as database:
+            check(self.books)
             said = (study, name, rounds, event, cohort.digest, data)
             last = self.books.approved.get(study)
             if last and study not in self.books.closed and said == _said(last):

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from test_distributed_run import shared
 from test_run import model, phantom_study, run
 from test_simulate_command import typed, write
 
@@ -13,6 +14,7 @@ from examples import DP
 from wardround_client.account import Account
 from wardround_client.ledger.store import Ledger, open_ledger
 from wardround_client.policy import policy_text
+from wardround_client.training import plan_privacy
 from wardround_common.errors import PrivacyError
 from wardround_common.randomness import Stream
 from wardround_common.study import Study
@@ -63,6 +65,21 @@ def test_secure_sums_are_charged_once_a_round_and_baselines_not_at_all(
     of = phantom_study(privacy=DP, aggregation={"secure": True})
     run(of, hospitals, state, tmp_path / "run", baselines=True)
     assert rounds_charged(of, tmp_path / "run") == everywhere(1, 2, 3)
+
+
+def test_under_shared_noise_a_round_is_charged_with_the_noise_of_the_whole_sum(
+    hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    of = shared()
+    run(of, hospitals, state, tmp_path / "run")
+    rounds = list(range(1, of.training.rounds + 1))
+    for ledger in ledgers(of, tmp_path / "run").values():
+        assert ledger.books.rounds_of(of.digest()) == rounds
+        (spent,) = ledger.books.spent().values()
+        ((event, times),) = spent.items()
+        plan = plan_privacy(of, patients=10)
+        assert plan is not None
+        assert (event.times(times), len(ledger.books.confirmed)) == (plan.event(times), times)
 
 
 def test_of_a_refused_round_the_coordinator_hears_one_word(

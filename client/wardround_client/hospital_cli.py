@@ -185,11 +185,10 @@ def approve(
     """Say in plain words what a study does, who takes part and what it costs; then approve exactly that."""
     from rich.console import Console
 
-    from wardround_client.account import approve as enter
     from wardround_client.approvals import Approvals
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.state_folder import hospital_state
-    from wardround_client.ward import planned
+    from wardround_client.ward import plan
     from wardround_common.study_words import describe
 
     folder = HospitalFolder(state or hospital_state())
@@ -202,14 +201,14 @@ def approve(
         for sentence in passage.sentences:
             console.print(f"  · {sentence}")
     with console.status("reading this hospital's images"):
-        asked, ledger, policy = planned(folder, proposed)
-    console.print(f"\nHere it would train on {asked.cohort.size} patients.")
+        planned = plan(folder, proposed)
+    console.print(f"\nHere it would train on {planned.asked.cohort.size} patients.")
+    for level in planned.levels:
+        spent = f"epsilon {level.before:.2f} so far, {level.after:.2f} after all rounds"
+        console.print(f"{level.patients} patients: {spent}.")
     if not yes:
         typer.confirm("Approve exactly this?", abort=True)
-    for level in enter(asked, ledger, policy):
-        console.print(
-            f"{level.patients} patients: epsilon {level.before:.2f} before, {level.after:.2f} after all rounds."
-        )
+    planned.approve()
     approvals.decide(proposed, "approved")
     console.print("Approved. The service tells the coordinator when it is next asked.")
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wardround_client.account import Account, Ask, ask
+from wardround_client.account import Account, Ask, approve, ask
 from wardround_client.app import Reply
 from wardround_client.approvals import Approvals
 from wardround_client.dataset import Dataset, Source, prepare, take_in
@@ -16,6 +16,7 @@ from wardround_client.hospital import Hospital, build, join
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.ledger.store import Ledger, open_ledger
 from wardround_client.policy import POLICY_NAME, Policy, read_policy
+from wardround_client.policy_check import Level, check_kind, check_spending
 from wardround_client.secure_desk import open_desk
 from wardround_client.state_folder import default_state
 from wardround_common.errors import PrivacyError, StorageError
@@ -80,17 +81,39 @@ class Ward:
         return join(study, dataset, _own_stream(place / "stream.key"), build(study), desk, account)
 
 
-def planned(folder: HospitalFolder, study: Study) -> tuple[Ask, Ledger, Policy]:
-    """Read the data that a study would take, and say what it would ask of its patients, before anybody approves it.
+@dataclass(frozen=True)
+class Planned:
+    """What a study would ask of this hospital's patients, before anybody approves it."""
+
+    asked: Ask
+    ledger: Ledger
+    policy: Policy
+    levels: tuple[Level, ...]
+    """What its patients spent before, and will have spent after all rounds."""
+
+    def approve(self) -> None:
+        """Take part, as it was planned.
+
+        Raises:
+            PrivacyError: the policy does not allow it any more.
+        """
+        approve(self.asked, self.ledger, self.policy)
+
+
+def plan(folder: HospitalFolder, study: Study) -> Planned:
+    """Read the data that a study would take, and weigh what it would spend against the policy.
 
     Raises:
         DataError: the data cannot be used for it.
-        PrivacyError: there is no policy, the study does not list this hospital, or its privacy cannot be kept here.
+        PrivacyError: there is no policy, it does not allow the study, or the study does not list this hospital.
     """
     check_listed(study, folder.settings().name, folder.identity())
     policy = hospital_policy(folder)
     ledger = open_ledger(folder.path, folder.identity())
-    return ask(study, read_data(folder, study), ledger), ledger, policy
+    asked = ask(study, read_data(folder, study), ledger)
+    check_kind(policy, study, asked.cohort.size)
+    spent = check_spending(policy, ledger, study.digest(), study.training.rounds, asked.event, asked.cohort)
+    return Planned(asked, ledger, policy, spent)
 
 
 def read_data(folder: HospitalFolder, study: Study) -> Dataset:

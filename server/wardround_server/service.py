@@ -104,9 +104,16 @@ class Service:
             write_atomically(number, str(self._link.new_run()).encode())
         return LinkExchange(self._link, self._link.grid(int(number.read_bytes())))
 
+    def _end(self, run: str) -> None:
+        """Forget what is out: a run that is gone on with asks anew, and is not given what it was answered before."""
+        number = self._folder.path / "runs" / run / "link"
+        if number.exists():
+            self._link.end_run(int(number.read_bytes()))
+            number.unlink()
+
     def _watch(self, standing: Standings) -> None:
-        if standing.stage in ("done", "incomplete"):
-            self._link.end_run(int((self._folder.path / "runs" / standing.name / "link").read_bytes()))
+        if standing.stage in OVER:
+            self._end(standing.name)
         stage = (standing.stage, standing.round)
         if self._told.get(standing.name) != stage:
             self._told[standing.name] = stage

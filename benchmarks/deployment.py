@@ -37,6 +37,7 @@ from wardround_common.secagg.exchange import Masked
 from wardround_common.secagg.identity import Identity, Roster
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import question_digest
+from wardround_common.study import Study
 from wardround_server.app import GridExchange
 from wardround_server.secure_rounds import Consortium, FolderJournal, Rounds
 from wardround_server.superlink import SuperLink
@@ -44,15 +45,25 @@ from wardround_server.superlink import SuperLink
 PARAMETERS = 11_000_000
 EXCHANGES = 30
 RUN = bytes(16)
-STUDY = example_study(aggregation={"secure": True, "min_hospitals": 3})
+RINGS = {
+    32: {},
+    16: {"ring_bits": 16, "update_clip": 0.05, "largest_weight": 2000},
+}
 MEANINGS = {
     "empty_exchange_s": "a question without content to 2 hospitals and both answers back, median of 30",
     "empty_exchange_worst_s": "the slowest of the 30",
     "empty_exchange_after_pause_s": "the same after half a minute without any, median of 2",
     "secure_round_s": "question, masked upload, confirm, open: 3 hospitals, 11 million parameters, no training",
     "bytes_over_float32": "all bytes of that round's bodies, both ways, over model down and update up as float32",
+    "bytes_over_float32_ring16": "the same with ring_bits = 16",
     "upload_over_float32": "bytes from the hospitals in that round over their updates as float32",
+    "upload_over_float32_ring16": "the same with ring_bits = 16",
 }
+
+
+def study_of(bits: int) -> Study:
+    """Give the study of that ring."""
+    return example_study(aggregation={"secure": True, "min_hospitals": 3} | RINGS[bits])
 
 
 def identity(name: str) -> Identity:
@@ -68,14 +79,15 @@ def roster(names: list[str]) -> Roster:
 class Answering:
     """A hospital of a secure round that has an update without having trained."""
 
-    def __init__(self, folder: Path, name: str, names: list[str]) -> None:
-        self._desk = Desk(STUDY, name, identity(name), roster(names), folder, os.urandom)
+    def __init__(self, study: Study, folder: Path, name: str, names: list[str]) -> None:
+        self._study = study
+        self._desk = Desk(study, name, identity(name), roster(names), folder, os.urandom)
         self._stream = insecure_stream(0, name)
         self._desk.join(RUN)
 
     def answer(self, kind: str, parts: Parts) -> MaskedAnswer | Confirmation | Opened:
         """Answer as the product's hospital does."""
-        digest = STUDY.digest()
+        digest = self._study.digest()
         if kind == "train":
             request = TrainRequest.parse(parts, PARAMETERS)
 
@@ -115,7 +127,7 @@ def attend(role: str, folder: Path, address: str, name: str, names: list[str]) -
     if role == "empty":
         app = empty_app()
     else:
-        hospital = Answering(folder / name / "desk", name, names)
+        hospital = Answering(study_of(int(role)), folder / name / "desk", name, names)
         app = client_app(lambda context: hospital)  # type: ignore[arg-type,return-value]  # it answers as one
     Supernode(link, app, folder / name).run(stop)
 
@@ -168,28 +180,41 @@ def empty_exchanges() -> dict[str, float]:
     }
 
 
-def secure_round() -> dict[str, float]:
-    """Count the bytes of one secure round of training."""
-    names = ["a", "b", "c"]
-    with federation("round", names) as (link, folder):
-        assert link.port is not None  # noqa: S101  # it serves
+def secure_round(bits: int) -> tuple[float, float, float]:
+    """Do one secure round of training; give its seconds, its bytes over float32, and those of the uploads."""
+    names, study = ["a", "b", "c"], study_of(bits)
+    with federation(str(bits), names) as (link, folder):
+        port = link.port
+        if port is None:
+            raise SystemExit("the coordinator does not serve")
         consortium = Consortium(RUN, roster(names), FolderJournal(folder / "journal"))
-        desks = {
-            name: Desk(STUDY, name, identity(name), roster(names), folder / name / "desk", os.urandom) for name in names
-        }
-        members = {name: desk.join(RUN) for name, desk in desks.items()}
-        rounds = Rounds(STUDY, GridExchange(link.grid(link.new_run()), link.nodes()), consortium, members)
-        before_in, before_out, began = link.port.bytes_in, link.port.bytes_out, time.perf_counter()
-        heard = rounds.train(np.zeros(PARAMETERS, np.float32), 1, lambda name: None)
+        members = {}
+        for name in names:
+            desk = Desk(study, name, identity(name), roster(names), folder / name / "desk", os.urandom)
+            members[name] = desk.join(RUN)
+        rounds = Rounds(study, GridExchange(link.grid(link.new_run()), link.nodes()), consortium, members)
+        # Equal chunks would travel once only.
+        parameters = insecure_stream(0, "parameters").uniform(PARAMETERS).astype(np.float32)
+        up, down, began = port.bytes_in, port.bytes_out, time.perf_counter()
+        heard = rounds.train(parameters, 1, lambda name: None)
         seconds = time.perf_counter() - began
-        up, down = link.port.bytes_in - before_in, link.port.bytes_out - before_out
+        up, down = port.bytes_in - up, port.bytes_out - down
     if len(heard.answered) != 3:
         raise SystemExit("a hospital is missing in the sum")
     float32 = 3 * 4 * PARAMETERS
+    return seconds, (up + down) / (2 * float32), up / float32
+
+
+def secure_rounds() -> dict[str, float]:
+    """Measure a round in either ring."""
+    seconds, both, up = secure_round(32)
+    _, both16, up16 = secure_round(16)
     return {
         "secure_round_s": seconds,
-        "bytes_over_float32": (up + down) / (2 * float32),
-        "upload_over_float32": up / float32,
+        "bytes_over_float32": both,
+        "bytes_over_float32_ring16": both16,
+        "upload_over_float32": up,
+        "upload_over_float32_ring16": up16,
     }
 
 
@@ -197,4 +222,4 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         attend(sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5:])
     else:
-        report("deployment", empty_exchanges() | secure_round(), MEANINGS)
+        report("deployment", empty_exchanges() | secure_rounds(), MEANINGS)

@@ -161,6 +161,9 @@ class SuperLink:
             try:
                 if before is None:
                     number = self.state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, pem, 0, name=name)
+                    # Flower keeps no question for a node that was never active.
+                    self.state.activate_node(number, HEARTBEAT_DEFAULT_INTERVAL)
+                    self.state.deactivate_node(number)
                 else:
                     number = before.number
                     self._taken(pem)

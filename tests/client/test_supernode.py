@@ -6,6 +6,7 @@ import datetime
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -135,6 +136,24 @@ def test_the_states_of_an_exchange_are_told_apart(place: Place) -> None:
     assert told == [*("connecting", "registered", "waiting", "working", "sending", "waiting")]
 
 
+def test_a_hospital_that_works_for_long_is_still_heard(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supernode, "HEARTBEAT_S", 0.05)
+    let_go = threading.Event()
+    with place.coordinator("mercy") as link:
+        app = echo(before=lambda message: (let_go.wait(20), None)[1])
+        with place.hospital("mercy", app) as hospital:
+            until(link.here)
+            grid = link.grid(link.new_run(), patience_s=2.0)
+            [asked] = grid.push_messages([question(link.here()[0])])
+            until(lambda: hospital.status.state == State.WORKING)
+            for _ in range(3):
+                heard = link.last_seen()["mercy"]
+                until(lambda heard=heard: link.last_seen()["mercy"] > heard)
+            assert grid.pull_messages([asked]) == []
+            let_go.set()
+            until(lambda: grid.pull_messages([asked]))
+
+
 def test_a_bug_in_an_answer_leaves_as_an_error_without_its_text(place: Place) -> None:
     def fail(message: Message) -> None:
         raise ValueError("/home/mercy/patient-4711.dcm")
@@ -217,11 +236,30 @@ def test_a_clock_a_minute_off_is_good_enough(place: Place, monkeypatch: pytest.M
 
 
 def test_a_redirect_is_not_followed(place: Place) -> None:
-    assert place.coordinator
-    with place.coordinator("mercy"):
-        wire = place.wire("mercy")
-        assert wire._http.follow_redirects is False
+    listener = socket.create_server(("127.0.0.1", 0))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*place.authority.server)
+    heads: list[bytes] = []
+
+    def redirect() -> None:
+        client, _ = listener.accept()
+        with context.wrap_socket(client, server_side=True) as connection:
+            heads.append(connection.recv(65536))
+            elsewhere = f"https://{address}/elsewhere".encode()
+            connection.sendall(b"HTTP/1.1 307 Elsewhere\r\nlocation: " + elsewhere + b"\r\ncontent-length: 0\r\n\r\n")
+            heads.append(connection.recv(65536))
+
+    address = f"127.0.0.1:{listener.getsockname()[1]}"
+    thread = threading.Thread(target=redirect, daemon=True)
+    thread.start()
+    with listener:
+        wire = _Wire(Link(address, place.authority.certificate, private_pem(place.keys["mercy"])))
+        with pytest.raises(LinkError, match="HTTP 307"):
+            wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
         wire.close()
+        thread.join(10)
+    assert heads[0].startswith(b"POST /v1/fleet/pull-messages")
+    assert heads[1] == b""
 
 
 def test_no_connection_is_made_but_to_the_coordinator(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

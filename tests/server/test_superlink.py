@@ -144,6 +144,16 @@ def test_a_hospital_answers_and_its_numbers_come_back(place: Place) -> None:
         assert link.here() == []  # they said that they go
 
 
+def test_a_question_can_be_put_before_the_hospital_has_ever_connected(place: Place) -> None:
+    with place.coordinator("mercy") as link:
+        grid = link.grid(link.new_run())
+        [asked] = grid.push_messages([question(next(iter(link.nodes())))])
+        with place.hospital("mercy"):
+            came: list[Message] = []
+            until(lambda: came.extend(grid.pull_messages([asked])) or came)
+        assert not came[0].has_error()
+
+
 def test_two_runs_at_once_do_not_meet(place: Place) -> None:
     with place.coordinator("mercy") as link, place.hospital("mercy"):
         until(link.here)

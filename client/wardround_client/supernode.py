@@ -47,6 +47,7 @@ from google.protobuf.message import DecodeError
 from wardround_client.mailbox import Mailbox
 from wardround_common.certificates import refused
 from wardround_common.errors import LinkError, MessageError, StorageError, WardroundError
+from wardround_common.storage import alone_in
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +116,7 @@ class Supernode:
         report: Callable[[Status], None] = lambda status: None,
     ) -> None:
         self._app = app
+        self._folder = folder
         self._inbox = Mailbox(folder / "inbox")
         self._outbox = Mailbox(folder / "outbox")
         self._report = report
@@ -134,11 +136,14 @@ class Supernode:
 
         An answer that is being made when ``stop`` is set is finished first, and kept. A wait for questions ends within
         the few seconds for which the coordinator holds it.
+
+        Raises:
+            StorageError: another process serves from this folder: two could give two answers.
         """
         self._stop = stop
         heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         delay = BACK_OFF_S[0]
-        with closing(self._wire):
+        with alone_in(self._folder), closing(self._wire):
             self._report(self._status)
             heart.start()
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -54,3 +55,25 @@ def write_atomically(path: Path, content: bytes, *, private: bool = False) -> No
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep every other process out of a folder; the operating system lets go when this process ends, however it ends.
+
+    Raises:
+        StorageError: another process is in it, or it cannot be written.
+    """
+    with no_room_is_said(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StorageError(
+                "another process works with this folder", where=str(folder), do="End it, or wait until it has ended."
+            ) from None
+        yield
+    finally:
+        os.close(lock)

@@ -17,7 +17,7 @@ import time
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -65,7 +65,7 @@ from flwr.superlink.federation import NoOpFederationManager
 from google.protobuf.message import DecodeError
 
 from wardround_common.errors import MessageError, RoundError
-from wardround_common.storage import write_atomically
+from wardround_common.storage import alone_in, write_atomically
 from wardround_server.port import Limits, Port, Refused
 
 log = logging.getLogger(__name__)
@@ -95,12 +95,16 @@ class _Node:
 class SuperLink:
     """The coordinator's end of all links: which hospitals may connect, and the runs that they take part in.
 
-    ``folder`` keeps the database (``superlink.db``) and, for each run, which questions are out. One process at a time.
+    ``folder`` keeps the database (``superlink.db``) and, for each run, which questions are out.
     ``hold_s``: how long a hospital's question for new messages is held open when there is none.
+
+    Raises:
+        StorageError: another process works with the folder.
     """
 
     def __init__(self, folder: Path, hold_s: float = 4.0) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        self._alone = ExitStack()
+        self._alone.enter_context(alone_in(folder))
         logging.getLogger("flwr").setLevel(logging.WARNING)  # it tells of each request
         self.folder = folder
         database = str(folder / "superlink.db")
@@ -139,6 +143,7 @@ class SuperLink:
             engine = part._engine
             if engine is not None:
                 engine.dispose()
+        self._alone.close()
 
     def enrol(self, name: str, key: bytes) -> int:
         """Let the hospital of this key connect, from now on and under this name; give its node.

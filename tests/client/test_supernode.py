@@ -27,6 +27,7 @@ from link import Authority, Place, echo, new_key, private_pem, question, until, 
 from wardround_client.mailbox import Mailbox
 from wardround_client.supernode import Link, State, Status, Supernode, _Wire
 from wardround_common.errors import LinkError, MessageError, StorageError
+from wardround_server.superlink import SuperLink
 
 VECTOR = np.arange(5.0)
 
@@ -345,6 +346,15 @@ def test_a_damaged_message_is_set_aside_and_not_answered(tmp_path: Path) -> None
     path.write_bytes(path.read_bytes()[:-1] + b"3")
     assert box.get("abc") is None
     assert box.names() == []
+
+
+def test_two_processes_do_not_serve_from_one_folder(place: Place) -> None:
+    with place.coordinator("mercy") as link, place.hospital("mercy"):
+        until(link.here)
+        with pytest.raises(StorageError, match="another process"):
+            Supernode(place.link("mercy"), echo(), place.folder / "mercy").run(threading.Event())
+        with pytest.raises(StorageError, match="another process"):
+            SuperLink(place.folder / "coordinator")
 
 
 def test_a_full_disk_loses_no_question(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

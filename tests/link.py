@@ -160,6 +160,19 @@ class Place:
             assert not thread.is_alive(), "the hospital's link did not end when it was told to"
 
 
+@dataclass
+class StandingPlace(Place):
+    """A place whose coordinator was started beforehand, and goes on."""
+
+    running: SuperLink | None = None
+
+    @contextmanager
+    def coordinator(self, *names: str) -> Iterator[SuperLink]:
+        assert self.running is not None
+        assert set(names) <= set(self.running.nodes().values())
+        yield self.running
+
+
 def echo(seen: list[Message] | None = None, before: Callable[[Message], None] = lambda message: None) -> ClientApp:
     """Give an app that answers with the vector that it was asked about, doubled."""
     app = ClientApp()

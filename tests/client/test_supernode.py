@@ -23,7 +23,7 @@ from flwr.app import Message
 from flwr.proto import fleet_pb2
 
 import wardround_client.supernode as supernode
-from link import Authority, Place, echo, new_key, private_pem, question, until, vector_of
+from link import Authority, Place, StandingPlace, echo, new_key, private_pem, question, until, vector_of
 from wardround_client.mailbox import Mailbox
 from wardround_client.supernode import Link, State, Status, Supernode, _Wire
 from wardround_common.errors import LinkError, MessageError, StorageError
@@ -35,6 +35,14 @@ VECTOR = np.arange(5.0)
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Give a place whose coordinator runs already, for several tests one after the other."""
+    place = StandingPlace(tmp_path_factory.mktemp("standing"))
+    with Place.coordinator(place, "mercy") as place.running:
+        yield place
 
 
 class Killed(BaseException):
@@ -75,8 +83,16 @@ STAGES = [
 ]
 
 
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [("put outbox", True), ("push-messages", True)],
+        pytest.param([(where, after) for where in STAGES for after in (False, True)], marks=pytest.mark.slow),
+    ],
+    ids=["two", "all"],
+)
 def test_a_hospital_killed_at_any_stage_sends_one_answer_and_the_same_bytes(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch, stages: list[tuple[str, bool]]
 ) -> None:
     sent: list[bytes] = []
     ask = _Wire.ask
@@ -91,7 +107,7 @@ def test_a_hospital_killed_at_any_stage_sends_one_answer_and_the_same_bytes(
         with place.hospital("mercy"):
             until(link.here)
         grid = link.grid(link.new_run())
-        for number, (where, after) in enumerate((where, after) for where in STAGES for after in (False, True)):
+        for number, (where, after) in enumerate(stages):
             sent.clear()
             seen: list[Message] = []
             [asked] = grid.push_messages([question(next(iter(link.nodes())), VECTOR + number)])
@@ -126,9 +142,9 @@ def test_a_hospital_goes_on_when_the_coordinator_was_away(place: Place, monkeypa
     assert told.index(State.CONNECTING) < told.index(State.REGISTERED) < told.index(State.WAITING)
 
 
-def test_the_states_of_an_exchange_are_told_apart(place: Place) -> None:
+def test_the_states_of_an_exchange_are_told_apart(standing: Place) -> None:
     statuses: list[Status] = []
-    with place.coordinator("mercy") as link, place.hospital("mercy", report=statuses.append) as hospital:
+    with standing.coordinator("mercy") as link, standing.hospital("mercy", report=statuses.append) as hospital:
         until(link.here)
         grid = link.grid(link.new_run())
         grid.send_and_receive([question(link.here()[0])], timeout=20)
@@ -137,12 +153,12 @@ def test_the_states_of_an_exchange_are_told_apart(place: Place) -> None:
     assert told == [*("connecting", "registered", "waiting", "working", "sending", "waiting")]
 
 
-def test_a_hospital_that_works_for_long_is_still_heard(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hospital_that_works_for_long_is_still_heard(standing: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supernode, "HEARTBEAT_S", 0.05)
     let_go = threading.Event()
-    with place.coordinator("mercy") as link:
+    with standing.coordinator("mercy") as link:
         app = echo(before=lambda message: (let_go.wait(20), None)[1])
-        with place.hospital("mercy", app) as hospital:
+        with standing.hospital("mercy", app) as hospital:
             until(link.here)
             grid = link.grid(link.new_run(), patience_s=2.0)
             [asked] = grid.push_messages([question(link.here()[0])])
@@ -155,11 +171,11 @@ def test_a_hospital_that_works_for_long_is_still_heard(place: Place, monkeypatch
             until(lambda: grid.pull_messages([asked]))
 
 
-def test_a_bug_in_an_answer_leaves_as_an_error_without_its_text(place: Place) -> None:
+def test_a_bug_in_an_answer_leaves_as_an_error_without_its_text(standing: Place) -> None:
     def fail(message: Message) -> None:
         raise ValueError("/home/mercy/patient-4711.dcm")
 
-    with place.coordinator("mercy") as link, place.hospital("mercy", echo(before=fail)) as hospital:
+    with standing.coordinator("mercy") as link, standing.hospital("mercy", echo(before=fail)) as hospital:
         until(link.here)
         grid = link.grid(link.new_run())
         [came] = grid.send_and_receive([question(link.here()[0])], timeout=20)
@@ -168,11 +184,11 @@ def test_a_bug_in_an_answer_leaves_as_an_error_without_its_text(place: Place) ->
         until(lambda: hospital.status.state == State.WAITING)  # and it goes on
 
 
-def test_an_answer_that_is_not_wanted_any_more_is_forgotten(place: Place) -> None:
+def test_an_answer_that_is_not_wanted_any_more_is_forgotten(standing: Place) -> None:
     let_go = threading.Event()
-    with place.coordinator("mercy") as link:
+    with standing.coordinator("mercy") as link:
         app = echo(before=lambda message: (let_go.wait(20), None)[1])
-        with place.hospital("mercy", app) as hospital:
+        with standing.hospital("mercy", app) as hospital:
             until(link.here)
             run = link.new_run()
             link.grid(run).push_messages([question(link.here()[0])])
@@ -180,13 +196,13 @@ def test_an_answer_that_is_not_wanted_any_more_is_forgotten(place: Place) -> Non
             link.end_run(run)
             let_go.set()
             until(lambda: hospital.status.state == State.WAITING)
-        assert Mailbox(place.folder / "mercy" / "outbox").names() == []
+        assert Mailbox(standing.folder / "mercy" / "outbox").names() == []
 
 
-def test_a_foreign_coordinator_is_refused_and_said_so(place: Place, tmp_path: Path) -> None:
+def test_a_foreign_coordinator_is_refused_and_said_so(standing: Place, tmp_path: Path) -> None:
     foreign = Authority(tmp_path / "foreign")
-    with place.coordinator("mercy"):
-        wire = _Wire(Link(place.address, foreign.certificate, private_pem(place.keys["mercy"])))
+    with standing.coordinator("mercy"):
+        wire = _Wire(Link(standing.address, foreign.certificate, private_pem(standing.keys["mercy"])))
         with pytest.raises(LinkError, match="not from the authority in the invitation"):
             wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
 
@@ -202,7 +218,7 @@ def test_an_expired_certificate_and_a_false_name_are_told_apart(tmp_path: Path) 
 
 @pytest.mark.parametrize(("seconds", "words"), [(900, "900 s ahead of"), (-900, "900 s behind")])
 def test_a_wrong_clock_is_measured_and_said_so(
-    place: Place, monkeypatch: pytest.MonkeyPatch, seconds: int, words: str
+    standing: Place, monkeypatch: pytest.MonkeyPatch, seconds: int, words: str
 ) -> None:
     class Skewed(datetime.datetime):
         @classmethod
@@ -211,8 +227,8 @@ def test_a_wrong_clock_is_measured_and_said_so(
 
     monkeypatch.setattr(supernode, "datetime", Skewed)
     real = time.time
-    with place.coordinator("mercy"):
-        wire = place.wire("mercy")
+    with standing.coordinator("mercy"):
+        wire = standing.wire("mercy")
         monkeypatch.setattr(supernode.time, "time", lambda: real() + (seconds if _in_supernode() else 0))
         with pytest.raises(LinkError) as caught:
             wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
@@ -225,21 +241,21 @@ def _in_supernode() -> bool:
     return sys._getframe(2).f_code.co_filename.endswith("supernode.py")
 
 
-def test_a_clock_a_minute_off_is_good_enough(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_a_minute_off_is_good_enough(standing: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     class Skewed(datetime.datetime):
         @classmethod
         def now(cls, tz: datetime.tzinfo | None = None) -> Any:
             return super().now(tz) + datetime.timedelta(seconds=60)
 
     monkeypatch.setattr(supernode, "datetime", Skewed)
-    with place.coordinator("mercy") as link, place.hospital("mercy"):
+    with standing.coordinator("mercy") as link, standing.hospital("mercy"):
         until(link.here)
 
 
-def test_a_redirect_is_not_followed(place: Place) -> None:
+def test_a_redirect_is_not_followed(standing: Place) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*place.authority.server)
+    context.load_cert_chain(*standing.authority.server)
     heads: list[bytes] = []
 
     def redirect() -> None:
@@ -254,7 +270,7 @@ def test_a_redirect_is_not_followed(place: Place) -> None:
     thread = threading.Thread(target=redirect, daemon=True)
     thread.start()
     with listener:
-        wire = _Wire(Link(address, place.authority.certificate, private_pem(place.keys["mercy"])))
+        wire = _Wire(Link(address, standing.authority.certificate, private_pem(standing.keys["mercy"])))
         with pytest.raises(LinkError, match="HTTP 307"):
             wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
         wire.close()
@@ -263,7 +279,7 @@ def test_a_redirect_is_not_followed(place: Place) -> None:
     assert heads[1] == b""
 
 
-def test_no_connection_is_made_but_to_the_coordinator(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_connection_is_made_but_to_the_coordinator(standing: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     connected: set[Any] = set()
     connect = socket.socket.connect
 
@@ -272,22 +288,22 @@ def test_no_connection_is_made_but_to_the_coordinator(place: Place, monkeypatch:
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", recording)
-    with place.coordinator("mercy") as link, place.hospital("mercy"):
+    with standing.coordinator("mercy") as link, standing.hospital("mercy"):
         until(link.here)
         link.grid(link.new_run()).send_and_receive([question(link.here()[0])], timeout=20)
-    assert connected == {("127.0.0.1", place.port)}
+    assert connected == {("127.0.0.1", standing.port)}
 
 
-def test_the_proxy_of_the_environment_is_used(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_proxy_of_the_environment_is_used(standing: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bytes] = []
-    with place.coordinator("mercy") as link, _proxy(asked) as port:
+    with standing.coordinator("mercy") as link, _proxy(asked) as port:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
-        with place.hospital("mercy"):
+        with standing.hospital("mercy"):
             until(link.here)
         assert asked
-        assert all(head.startswith(f"CONNECT 127.0.0.1:{place.port} ".encode()) for head in asked)
+        assert all(head.startswith(f"CONNECT 127.0.0.1:{standing.port} ".encode()) for head in asked)
 
 
 @contextmanager
@@ -357,27 +373,27 @@ def test_two_processes_do_not_serve_from_one_folder(place: Place) -> None:
             SuperLink(place.folder / "coordinator")
 
 
-def test_a_full_disk_loses_no_question(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_loses_no_question(standing: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Mailbox, name: str, parts: list[bytes]) -> None:
         raise StorageError("the disk is full")
 
-    with place.coordinator("mercy") as link:
+    with standing.coordinator("mercy") as link:
         with monkeypatch.context() as patch:
             patch.setattr(Mailbox, "put", full)
-            with place.hospital("mercy") as hospital:
+            with standing.hospital("mercy") as hospital:
                 until(link.here)
                 grid = link.grid(link.new_run())
                 [asked] = grid.push_messages([question(link.here()[0])])
                 until(lambda: "disk is full" in str(hospital.status.fault))
-        with place.hospital("mercy"):
+        with standing.hospital("mercy"):
             until(lambda: grid.pull_messages([asked]))
 
 
-def test_a_key_that_is_none_is_said_so(place: Place) -> None:
+def test_a_key_that_is_none_is_said_so(standing: Place) -> None:
     with pytest.raises(MessageError, match="NIST"):
-        _Wire(Link("127.0.0.1:1", place.authority.certificate, b"no key"))
+        _Wire(Link("127.0.0.1:1", standing.authority.certificate, b"no key"))
     with pytest.raises(StorageError, match="authority"):
-        _Wire(Link("127.0.0.1:1", place.folder / "none.pem", private_pem(new_key())))
+        _Wire(Link("127.0.0.1:1", standing.folder / "none.pem", private_pem(new_key())))
 
 
 SERVE = """
@@ -393,11 +409,11 @@ print("ended")
 """
 
 
-def test_sigterm_ends_a_hospital_cleanly(place: Place) -> None:
-    key = place.folder / "mercy.key"
-    key.write_bytes(private_pem(place.keys["mercy"]))
-    with place.coordinator("mercy") as link:
-        arguments = [place.address, str(place.authority.certificate), str(key), str(place.folder / "mercy")]
+def test_sigterm_ends_a_hospital_cleanly(standing: Place) -> None:
+    key = standing.folder / "mercy.key"
+    key.write_bytes(private_pem(standing.keys["mercy"]))
+    with standing.coordinator("mercy") as link:
+        arguments = [standing.address, str(standing.authority.certificate), str(key), str(standing.folder / "mercy")]
         process = subprocess.Popen(
             [sys.executable, "-c", SERVE, *arguments],
             stdout=subprocess.PIPE,

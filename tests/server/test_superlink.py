@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from wardround_common.errors import LinkError, MessageError, RoundError, Storage
 from wardround_common.messages import Failure
 from wardround_server.app import _answer
 from wardround_server.port import Limits
-from wardround_server.superlink import FLEET, LinkGrid
+from wardround_server.superlink import FLEET, LinkGrid, SuperLink
 
 VECTOR = np.arange(5.0)
 
@@ -48,15 +49,32 @@ def pull(wire: _Wire, node: Any) -> Any:
     return wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(node=node), fleet_pb2.PullMessagesResponse)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """A coordinator that several tests use, one after the other."""
+
+    place: Place
+    link: SuperLink
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    place = Place(tmp_path_factory.mktemp("standing"))
+    with place.coordinator("mercy", "north") as link:
+        yield Standing(place, link)
+
+
 @contextmanager
-def two_asked(place: Place) -> Iterator[tuple[LinkGrid, dict[str, tuple[_Wire, Any]], dict[str, str]]]:
+def two_asked(standing: Standing) -> Iterator[tuple[LinkGrid, dict[str, tuple[_Wire, Any]], dict[str, str]]]:
     """Ask mercy and north one question each; both are at the test's own hands."""
-    with place.coordinator("mercy", "north") as link, ExitStack() as open_wires:
-        wires = {name: open_wires.enter_context(closing(place.wire(name))) for name in ("mercy", "north")}
+    with ExitStack() as open_wires:
+        wires = {name: open_wires.enter_context(closing(standing.place.wire(name))) for name in ("mercy", "north")}
         ends = {name: (wire, activate(wire)) for name, wire in wires.items()}
-        grid = link.grid(link.new_run())
+        run = standing.link.new_run()
+        grid = standing.link.grid(run)
         ids = grid.push_messages([question(node.node_id) for _, node in ends.values()])
         yield grid, ends, dict(zip(ends, ids, strict=True))
+        standing.link.end_run(run)
 
 
 def reply(node: int, run: int, to: str, source: int | None = None) -> Message:
@@ -114,8 +132,9 @@ def test_the_private_parts_of_flower_have_the_form_that_is_used(place: Place) ->
         assert link.state.query("PRAGMA journal_mode")[0]["journal_mode"] == "wal"
 
 
-def test_every_other_path_is_404_and_flowers_other_interfaces_do_not_exist(place: Place) -> None:
-    with place.coordinator("mercy") as link, closing(place.wire("mercy")) as wire:
+def test_every_other_path_is_404_and_flowers_other_interfaces_do_not_exist(standing: Standing) -> None:
+    link, place = standing.link, standing.place
+    with closing(place.wire("mercy")) as wire:
         assert link._fleet.paths < {path for _, path in PROTOBUF_REQUEST_TYPES if path.startswith(FLEET)}
         others = {path for _, path in PROTOBUF_REQUEST_TYPES} - link._fleet.paths
         assert {
@@ -166,21 +185,21 @@ def test_two_runs_at_once_do_not_meet(place: Place) -> None:
             np.testing.assert_array_equal(vector_of(came[0]), 2 * (VECTOR + place_))
 
 
-def test_an_unknown_key_is_refused(place: Place) -> None:
+def test_an_unknown_key_is_refused(standing: Standing) -> None:
     refused = pytest.raises(LinkError, match="does not know this hospital's key")
-    with place.coordinator("mercy"), closing(place.wire("south")) as wire, refused:
+    with closing(standing.place.wire("south")) as wire, refused:
         activate(wire)
 
 
-def test_a_key_of_another_cannot_be_used_without_its_private_half(place: Place) -> None:
-    with place.coordinator("mercy", "north"), closing(place.wire("north")) as wire:
-        wire.public_key = public_pem(place.keys["mercy"])
+def test_a_key_of_another_cannot_be_used_without_its_private_half(standing: Standing) -> None:
+    with closing(standing.place.wire("north")) as wire:
+        wire.public_key = public_pem(standing.place.keys["mercy"])
         with pytest.raises(LinkError, match="signature"):
             activate(wire)
 
 
-def test_a_forged_sender_is_refused(place: Place) -> None:
-    with two_asked(place) as (grid, ends, ids):
+def test_a_forged_sender_is_refused(standing: Standing) -> None:
+    with two_asked(standing) as (grid, ends, ids):
         wire, node = ends["mercy"]
         victim = ends["north"][1]
         forged = reply(victim.node_id, grid._run_id, ids["north"])
@@ -191,8 +210,8 @@ def test_a_forged_sender_is_refused(place: Place) -> None:
         assert grid.pull_messages(ids.values()) == []
 
 
-def test_a_question_to_another_hospital_cannot_be_answered_read_or_confirmed(place: Place) -> None:
-    with two_asked(place) as (grid, ends, ids):
+def test_a_question_to_another_hospital_cannot_be_answered_read_or_confirmed(standing: Standing) -> None:
+    with two_asked(standing) as (grid, ends, ids):
         wire, node = ends["mercy"]
         stolen = reply(node.node_id, grid._run_id, ids["north"])
         with pytest.raises(NotWantedError, match="question"):
@@ -207,8 +226,8 @@ def test_a_question_to_another_hospital_cannot_be_answered_read_or_confirmed(pla
         assert pull(*ends["north"]).message_object_trees[0].object_id == ids["north"]  # it is still there
 
 
-def test_a_letter_that_names_another_sender_than_its_envelope_is_no_answer(place: Place) -> None:
-    with two_asked(place) as (grid, ends, ids):
+def test_a_letter_that_names_another_sender_than_its_envelope_is_no_answer(standing: Standing) -> None:
+    with two_asked(standing) as (grid, ends, ids):
         wire, node = ends["mercy"]
         letter = reply(node.node_id, grid._run_id, ids["mercy"], source=ends["north"][1].node_id)
         parts = _envelope(node, letter)
@@ -231,8 +250,8 @@ def test_a_letter_that_names_another_sender_than_its_envelope_is_no_answer(place
         assert came.metadata.src_node_id == node.node_id
 
 
-def test_another_hospitals_upload_cannot_be_joined(place: Place) -> None:
-    with two_asked(place) as (grid, ends, ids):
+def test_another_hospitals_upload_cannot_be_joined(standing: Standing) -> None:
+    with two_asked(standing) as (grid, ends, ids):
         wire, node = ends["mercy"]
         parts = _envelope(node, reply(node.node_id, grid._run_id, ids["mercy"]))
         session = wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse).session_id
@@ -249,8 +268,8 @@ def test_another_hospitals_upload_cannot_be_joined(place: Place) -> None:
                 other.ask("push-object", pushed, message_pb2.PushObjectResponse)
 
 
-def test_an_answer_that_is_half_here_is_not_given_out(place: Place) -> None:
-    with two_asked(place) as (grid, ends, ids):
+def test_an_answer_that_is_half_here_is_not_given_out(standing: Standing) -> None:
+    with two_asked(standing) as (grid, ends, ids):
         wire, node = ends["mercy"]
         parts = _envelope(node, reply(node.node_id, grid._run_id, ids["mercy"]))
         wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
@@ -267,9 +286,8 @@ def test_a_revoked_hospital_is_refused_at_once_and_its_key_stays_revoked(place: 
             until(lambda: grid.pull_messages([asked]))
             link.revoke("mercy")
             began = time.monotonic()
-            until(lambda: statuses[-1].fault)
+            until(lambda: "does not know this hospital's key" in str(statuses[-1].fault))
             assert time.monotonic() - began < 3
-            assert "does not know this hospital's key" in str(statuses[-1].fault)
         assert link.nodes() == {}
         with pytest.raises(MessageError, match="revoked"):
             link.enrol("mercy", public_pem(place.keys["mercy"]))
@@ -301,15 +319,15 @@ def test_one_key_is_one_hospitals(place: Place) -> None:
             link.enrol("north", b"ssh-ed25519 AAAA")
 
 
-def test_a_hospital_is_back_at_once_after_its_process_was_killed(place: Place) -> None:
-    with place.coordinator("mercy"), closing(place.wire("mercy")) as killed:
+def test_a_hospital_is_back_at_once_after_its_process_was_killed(standing: Standing) -> None:
+    with closing(standing.place.wire("mercy")) as killed:
         first = activate(killed)
-        with closing(place.wire("mercy")) as again:  # nothing said goodbye
+        with closing(standing.place.wire("mercy")) as again:  # nothing said goodbye
             assert activate(again) == first
 
 
-def test_a_question_that_was_lost_on_its_way_is_given_again_until_it_is_confirmed(place: Place) -> None:
-    with two_asked(place) as (grid, ends, ids):
+def test_a_question_that_was_lost_on_its_way_is_given_again_until_it_is_confirmed(standing: Standing) -> None:
+    with two_asked(standing) as (grid, ends, ids):
         for _ in range(3):
             assert pull(*ends["mercy"]).message_object_trees[0].object_id == ids["mercy"]
         wire, node = ends["mercy"]
@@ -371,8 +389,9 @@ def test_a_silent_hospital_is_given_up_after_the_patience_that_was_stated(place:
         assert absence.metadata.reply_to_message_id == asked
 
 
-def test_an_oversize_body_is_refused_before_it_is_read(place: Place) -> None:
-    with place.coordinator("mercy"), closing(place.wire("mercy")) as wire:
+def test_an_oversize_body_is_refused_before_it_is_read(standing: Standing) -> None:
+    place = standing.place
+    with closing(place.wire("mercy")) as wire:
         node = activate(wire)
         request = fleet_pb2.PullMessagesRequest(node=node).SerializeToString()
         head = b"POST /v1/fleet/pull-messages HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n"
@@ -452,8 +471,8 @@ def test_a_new_certificate_is_used_without_a_new_start(place: Place, tmp_path: P
             activate(wire)
 
 
-def test_every_answer_of_the_port_is_to_the_node_that_signed(place: Place) -> None:
-    with two_asked(place) as (_, ends, ids):
+def test_every_answer_of_the_port_is_to_the_node_that_signed(standing: Standing) -> None:
+    with two_asked(standing) as (_, ends, ids):
         wire, _ = ends["mercy"]
         other = ends["north"][1]
         for path, request in {
@@ -462,7 +481,7 @@ def test_every_answer_of_the_port_is_to_the_node_that_signed(place: Place) -> No
             "confirm-message-received": message_pb2.ConfirmMessageReceivedRequest(node=other),
             "push-object": message_pb2.PushObjectRequest(node=other),
             "deactivate-node": fleet_pb2.DeactivateNodeRequest(node_id=other.node_id),
-            "activate-node": fleet_pb2.ActivateNodeRequest(public_key=public_pem(place.keys["north"])),
+            "activate-node": fleet_pb2.ActivateNodeRequest(public_key=public_pem(standing.place.keys["north"])),
         }.items():
             with pytest.raises(NotWantedError, match="node"):
                 wire.ask(path, request, fleet_pb2.PullMessagesResponse)

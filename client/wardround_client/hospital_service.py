@@ -13,8 +13,7 @@ from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.supernode import Link, Status, Supernode
 from wardround_client.ward import Ward, hospital_policy
 from wardround_common.errors import StorageError
-from wardround_common.folder_lock import only_one
-from wardround_common.storage import write_atomically
+from wardround_common.storage import alone_in, write_atomically
 
 STATUS = "status.json"
 
@@ -37,7 +36,7 @@ class HospitalService:
             PrivacyError: there is no policy.
         """
         folder = self._folder
-        with only_one(folder.path, "this hospital"):
+        with alone_in(folder.path):
             hospital_policy(folder)
             invitation = folder.invitation()
             link = Link(invitation.address, folder.ca_certificate, folder.node_key.read_bytes())

@@ -10,7 +10,6 @@ from typing import Any
 
 from wardround_common.certificates import expiry_warning
 from wardround_common.errors import MessageError
-from wardround_common.folder_lock import only_one
 from wardround_common.messages import Failure, Parts
 from wardround_common.storage import write_atomically
 from wardround_common.study import parse_study
@@ -44,7 +43,11 @@ class LinkExchange:
 
 
 class Service:
-    """One coordinator at work in its folder. ``say`` is told, in words for the log, what happens."""
+    """One coordinator at work in its folder. ``say`` is told, in words for the log, what happens.
+
+    Raises:
+        StorageError: another process serves from the folder.
+    """
 
     def __init__(self, folder: CoordinatorFolder, say: Say) -> None:
         self._folder = folder
@@ -59,29 +62,28 @@ class Service:
         """Serve until ``stop`` is set. Runs that were under way go on.
 
         Raises:
-            StorageError: another process serves from the folder, or the port or certificate cannot be used.
+            StorageError: the port or certificate cannot be used.
         """
         settings = self._folder.settings
-        with only_one(self._folder.path, "another coordinator"):
-            self._follow()
-            self._certificate = self._folder.server_certificate.read_bytes()
-            port = self._link.serve(host, settings.port, self._folder.server_certificate, self._folder.server_key)
-            admin = Admin(self._folder.path, self._command)
-            try:
-                self._say(f"serving hospitals at {settings.address}; {len(self._keys)} enrolled")
-                if warning := expiry_warning(self._folder.certificate(), datetime.now(UTC)):
-                    self._say(warning)
-                self._runs.go_on()
-                while not stop.wait(LOOK_S):
-                    self._follow()
-                    content = self._folder.server_certificate.read_bytes()
-                    if content != self._certificate:
-                        self._certificate = content
-                        port.renew(self._folder.server_certificate, self._folder.server_key)
-                        self._say("the renewed certificate is in use")
-            finally:
-                admin.close()
-                self._link.stop()
+        self._follow()
+        self._certificate = self._folder.server_certificate.read_bytes()
+        port = self._link.serve(host, settings.port, self._folder.server_certificate, self._folder.server_key)
+        admin = Admin(self._folder.path, self._command)
+        try:
+            self._say(f"serving hospitals at {settings.address}; {len(self._keys)} enrolled")
+            if warning := expiry_warning(self._folder.certificate(), datetime.now(UTC)):
+                self._say(warning)
+            self._runs.go_on()
+            while not stop.wait(LOOK_S):
+                self._follow()
+                content = self._folder.server_certificate.read_bytes()
+                if content != self._certificate:
+                    self._certificate = content
+                    port.renew(self._folder.server_certificate, self._folder.server_key)
+                    self._say("the renewed certificate is in use")
+        finally:
+            admin.close()
+            self._link.stop()
 
     def _follow(self) -> None:
         """Let in whom the folder lists now, and nobody else."""

@@ -170,5 +170,5 @@ def test_a_revoked_hospital_is_out_without_a_restart_and_a_second_service_is_ref
     until(lambda: connected() == set(NAMES), WAIT_S)
     site.run("coordinator", "revoke", "C", "hospital-c")
     until(lambda: connected() == {"hospital-a", "hospital-b"}, WAIT_S)
-    assert "serves from this folder already" in site.run("coordinator", "serve", "C", code=7)
-    assert "serves from this folder already" in site.run("hospital", "serve", "--state", "hospital-a", code=7)
+    assert "another process works with this folder" in site.run("coordinator", "serve", "C", code=7)
+    assert "another process works with this folder" in site.run("hospital", "serve", "--state", "hospital-a", code=7)

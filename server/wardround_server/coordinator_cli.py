@@ -238,6 +238,10 @@ Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's name: that of
 def run(
     folder: Folder,
     study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study file, with its [[roster]].")],
+    least: Annotated[
+        int | None,
+        typer.Option(min=1, help="Begin when so many approved; all of the roster when left out.", show_default=False),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Begin it and do not wait.")] = False,
 ) -> None:
     """Begin a run: propose the study to its hospitals, wait for their approvals, train.
@@ -248,7 +252,7 @@ def run(
     from wardround_server.admin import command
 
     name = read_study(study).study.name
-    command(folder, "run", study=study.read_text(encoding="utf-8-sig"), where=str(study))
+    command(folder, "run", study=study.read_text(encoding="utf-8-sig"), where=str(study), least=least)
     if detach:
         typer.echo(f"Began {name}. See: wardround coordinator status {folder}")
     else:

@@ -57,6 +57,8 @@ class Standings(BaseModel):
     said: str = ""
     """What ended the run, or who was missing when."""
     began: datetime
+    least: int | None = None
+    """How many approvals it begins with; None: those of the whole roster."""
 
 
 @dataclass(eq=False)
@@ -100,17 +102,22 @@ class Runs:
             if run.standing.stage not in OVER:
                 self._drive(run)
 
-    def begin(self, study: Study) -> Standings:
-        """Begin a run of a study, which gets the study's name.
+    def begin(self, study: Study, least: int | None = None) -> Standings:
+        """Begin a run of a study, which gets the study's name, as soon as ``least`` hospitals approved it; None: all.
 
         Raises:
-            StudyError: the study lists no hospitals.
+            StudyError: the study lists no hospitals, or fewer than ``least``.
             StorageError: there is a run of that name, or the folder cannot be written.
         """
         if not study.roster:
             raise StudyError(
                 "the study is a draft: it does not list the hospitals that may take part",
                 do="Add a [[roster]] entry for each; 'wardround coordinator hospitals' prints them.",
+            )
+        if least is not None and not study.aggregation.min_hospitals <= least <= len(study.roster):
+            raise StudyError(
+                f"the run cannot begin with {least} hospitals: the study needs {study.aggregation.min_hospitals} and "
+                f"lists {len(study.roster)}"
             )
         name = study.study.name
         folder = self._folder / name
@@ -124,7 +131,7 @@ class Runs:
             now = datetime.now(UTC)
             rounds = study.training.rounds
             standing = Standings(
-                name=name, digest=study.digest(), stage="approval", since=now, rounds=rounds, began=now
+                name=name, digest=study.digest(), stage="approval", since=now, rounds=rounds, began=now, least=least
             )
             run = Run(folder, study, standing)
             self._runs[name] = run
@@ -200,7 +207,7 @@ class Runs:
         def told(standing: Mapping[str, Standing]) -> None:
             self._stage(run, "approval", hospitals=dict(standing))
 
-        approved = wait_for_approvals(study, exchange, roster.keys, told, run.stop)
+        approved = wait_for_approvals(study, exchange, roster.keys, told, run.stop, run.standing.least)
         self._stage(run, "preparing")
         secure = run.folder / "secure"
         consortium = Consortium(_run_name(secure), roster, FolderJournal(secure)) if study.aggregation.secure else None

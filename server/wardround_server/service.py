@@ -128,7 +128,8 @@ class Service:
         match asked.get("what"):
             case "run":
                 study = parse_study(str(asked.get("study")), where=str(asked.get("where")))
-                return self._runs.begin(study).model_dump(mode="json")
+                least = asked.get("least")
+                return self._runs.begin(study, None if least is None else int(least)).model_dump(mode="json")
             case "resume":
                 return self._runs.resume(str(asked.get("run"))).model_dump(mode="json")
             case "stop":

@@ -202,6 +202,20 @@ def test_a_bug_in_a_run_is_seen_as_one_and_leaves_the_other_runs_alone(tmp_path:
     assert "a bug in Wardround" in runs.standings()[0].said
 
 
+def test_a_run_begins_with_so_many_as_it_was_told_and_never_with_fewer_than_the_study_needs(tmp_path: Path) -> None:
+    wards = Wards(tmp_path / "wards")
+    wards.fail = lambda name, kind: name == "c"
+    runs = begin(tmp_path, wards)
+    runs.begin(rostered(rounds=1), least=2)
+    runs.wait()
+    (standing,) = runs.standings()
+    assert standing.stage == "done"
+    assert set(standing.hospitals) == {"a", "b"}
+    for least in (1, 4):
+        with pytest.raises(StudyError, match=f"cannot begin with {least} hospitals"):
+            runs.begin(rostered("other"), least=least)
+
+
 def test_a_draft_and_a_name_that_is_taken_are_refused(tmp_path: Path) -> None:
     runs = begin(tmp_path)
     draft = rostered().model_copy(update={"roster": ()})

@@ -91,7 +91,7 @@ class Answering:
         if kind == "train":
             request = TrainRequest.parse(parts, PARAMETERS)
 
-            def masked(encoding: Encoding) -> Masked:
+            def masked(encoding: Encoding, threshold: int) -> Masked:
                 update = (0.01 * self._stream.uniform(PARAMETERS)).astype(np.float32)
                 weight = encoding.weight(100)
                 counts = encode_counts(np.array([weight, 0, 0], np.int64))

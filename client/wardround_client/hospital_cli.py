@@ -314,6 +314,49 @@ def budget(
 
 
 @app.command()
+def statement(
+    study: Annotated[str, typer.Argument(help="Its name, or how its digest begins.", show_default=False)],
+    state: State = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write it; NAME-DIGEST.statement otherwise.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """State what a study has cost this hospital's patients at most, by its ledger, signed. It names no patient.
+
+    Epsilon is counted at the study's own delta; where it has none, at the policy's, else at 1e-5.
+    """
+    from datetime import UTC, datetime
+
+    from wardround_client.hospital_folder import HospitalFolder
+    from wardround_client.ledger.store import existing_ledger
+    from wardround_client.state_folder import hospital_state
+    from wardround_client.statement import delta_for, find_study, state_epsilon
+    from wardround_common.enrolment import file_stem
+    from wardround_common.given_out import give_out
+
+    folder = HospitalFolder(state or hospital_state())
+    ledger = existing_ledger(folder.path, folder.identity())
+    digest = find_study(ledger.books, study)
+    delta = delta_for(folder, digest)
+    made = state_epsilon(ledger, folder.settings().name, digest, delta, datetime.now(UTC))
+    written = out or Path(f"{file_stem(made.hospital)}-{digest[:12]}.statement")
+    give_out(written, made)
+    if as_json:
+        answer = made.model_dump(mode="json") | {"fingerprint": made.fingerprint, "statement": str(written)}
+        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        return
+    spent = "without bound" if made.epsilon is None else f"at most epsilon {made.epsilon:.3f} (delta {made.delta:g})"
+    typer.echo(
+        f"{made.hospital} states for {ledger.books.approved[digest].name} {digest[:12]}: {spent}, "
+        f"{made.rounds_charged} rounds charged, {made.rounds_confirmed} confirmed.\n\n"
+        f"fingerprint  {made.fingerprint}\n\n"
+        f"Wrote {written}: whoever gets it compares this fingerprint with the roster's, or by telephone."
+    )
+
+
+@app.command()
 def close(
     study: Annotated[str, typer.Argument(help="The study digest, or how it begins.", show_default=False)],
     state: State = None,

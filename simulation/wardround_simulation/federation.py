@@ -103,13 +103,18 @@ def _account(federation: Federation, name: str, dataset: Dataset) -> Account | N
         return None
     identity = insecure_identity(federation.study, name)
     try:
-        ledger = open_ledger(federation.ledgers / _folder_name(name), identity, durable=False)
+        ledger = open_ledger(ledger_folder(federation.ledgers, name), identity, durable=False)
         asked = ask(federation.study, dataset, ledger)
         approve(asked, ledger, federation.policy)
     except WardroundError as error:
         error.where = f"hospital {name}, {error.where}" if error.where else f"hospital {name}"
         raise
     return Account(ledger, federation.policy, asked)
+
+
+def ledger_folder(ledgers: Path, name: str) -> Path:
+    """Give the folder of a hospital's ledger below the run's folder of ledgers."""
+    return ledgers / _folder_name(name)
 
 
 def _folder_name(name: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
+import unicodedata
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.numpy import load_file
@@ -14,17 +18,25 @@ from test_run import run as simulate
 from typer.testing import CliRunner
 
 from examples import DP
-from wardround_common.errors import DataError, ModelError, StorageError, WardroundError
+from wardround_client.accounting import epsilon_of
+from wardround_client.ledger.store import open_ledger
+from wardround_common.epsilon_statement import EpsilonStatement, Spent
+from wardround_common.errors import DataError, MessageError, ModelError, StorageError, WardroundError
 from wardround_common.parameters import Layout
 from wardround_common.results import Results
+from wardround_common.roster import Listed
+from wardround_common.secagg.identity import Identity
+from wardround_common.signed_document import canonical
 from wardround_common.study import Study
 from wardround_server.model_file import write_model
 from wardround_simulation.evidence.cli import app
 from wardround_simulation.evidence.finished_run import digest_of, read_run
 from wardround_simulation.evidence.make import Wanted, make_evidence
+from wardround_simulation.evidence.page import render
 from wardround_simulation.evidence.record import Evidence
+from wardround_simulation.evidence.statements import make_statements
 from wardround_simulation.evidence.verify import verify
-from wardround_simulation.federation import Site
+from wardround_simulation.federation import Site, insecure_identity, ledger_folder
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.workers import InThisProcess
 
@@ -136,6 +148,9 @@ def test_a_run_whose_noise_is_shared_out_says_which_attacks_it_cannot_have(
     assert evidence.hospitals[0].planned is not None
     assert not any("noise" in found.seen for found in evidence.attacks.inversions)
     assert verify(tmp_path / "run").evidence == evidence
+    statements = make_statements(read_run(tmp_path / "run"), datetime.now(UTC))
+    for hospital in evidence.hospitals:
+        assert statements[hospital.name].epsilon == pytest.approx(hospital.planned.epsilon)
 
 
 def test_hospitals_that_are_not_the_runs_are_refused(
@@ -149,6 +164,150 @@ def test_hospitals_that_are_not_the_runs_are_refused(
     sites = sites_in(changed, Places(None, None, frozenset(), tmp_path / "state"))
     with pytest.raises(DataError, match="images or labels of hospital-b have changed"):
         made(copied, sites)
+
+
+def test_each_hospital_states_what_the_accountant_says_of_its_charged_rounds(finished: Places_) -> None:
+    folder, _ = finished
+    checked = verify(folder)
+    assert checked.statements == 3
+    study = checked.evidence.study
+    page = (folder / "evidence" / "evidence.html").read_text()
+    for hospital, one in zip(checked.evidence.hospitals, checked.evidence.roster, strict=True):
+        assert hospital.statement is not None
+        assert hospital.planned is not None
+        statement = EpsilonStatement.read(folder / "evidence" / hospital.statement)
+        identity = insecure_identity(study, hospital.name)
+        books = open_ledger(ledger_folder(folder / "ledgers", hospital.name), identity, durable=False).books
+        (charge,) = books.charged.values()
+        assert statement.epsilon == epsilon_of(charge.event.times(1), study.tables()["privacy"]["delta"])
+        assert statement.epsilon == pytest.approx(hospital.planned.epsilon)  # all rounds were done
+        assert (statement.rounds_charged, statement.rounds_confirmed) == (1, 1)
+        assert one == Listed.of(hospital.name, identity.public)
+        assert one.fingerprint in page
+        assert statement.ledger_link in page
+    assert "anybody could have signed these statements" in page
+    assert "states more than was planned" not in page
+    said = CliRunner().invoke(app, ["verify", str(folder)]).output
+    assert "3 statements of hospitals are of this study" in said
+    assert checked.evidence.roster[0].fingerprint in said
+
+
+def test_a_hospital_that_states_more_than_was_planned_is_named_on_the_page(finished: Places_) -> None:
+    folder, evidence = finished[0] / "evidence", verify(finished[0]).evidence
+    attacks = evidence.attacks
+    names = [attacks.original, *(found.picture for found in attacks.inversions)]
+    pictures = {name: (folder / name).read_bytes() for name in names}
+    statements = make_statements(read_run(finished[0]), datetime.now(UTC))
+    assert "states more than" not in render(evidence, pictures, statements)
+    honest = statements["hospital-b"]
+    fields = {f.name: getattr(honest, f.name) for f in dataclasses.fields(Spent)}
+    identity = insecure_identity(evidence.study, "hospital-b")
+    assert honest.epsilon is not None
+    for epsilon in (honest.epsilon + 0.01, None):
+        more = EpsilonStatement.make("hospital-b", Spent(**fields | {"epsilon": epsilon}), identity, honest.made)
+        page = render(evidence, pictures, statements | {"hospital-b": more})
+        assert "hospital-b states more than was planned" in page
+
+
+def repacked(run: Path, **changes: Any) -> Path:
+    """Change the pack's record, and bring its digests up to date, as somebody does who does not want to be found."""
+    path = run / "evidence" / "evidence.json"
+    pack = json.loads(path.read_text()) | changes
+    for file in pack["files"]:
+        named = path.parent / file["path"]
+        file.update(bytes=named.stat().st_size, sha256=digest_of(named))
+    path.write_text(json.dumps(pack))
+    return path
+
+
+def test_statements_that_were_swapped_are_found_whatever_the_digests_say(copied: Path) -> None:
+    a, b = (copied / "evidence" / "statements" / f"hospital-{place}.statement" for place in (1, 2))
+    first, second = a.read_bytes(), b.read_bytes()
+    a.write_bytes(second)
+    b.write_bytes(first)
+    with pytest.raises(StorageError, match="SHA-256 differs"):
+        verify(copied)
+    repacked(copied)
+    with pytest.raises(MessageError, match="the statement of hospital-b, not of hospital-a"):
+        verify(copied)
+
+
+def test_a_statement_that_was_changed_or_signed_anew_or_is_of_another_study_is_found(copied: Path) -> None:
+    path = copied / "evidence" / "statements" / "hospital-1.statement"
+    fields = json.loads(path.read_text())
+    path.write_bytes(canonical(fields | {"epsilon": 0.1}))
+    repacked(copied)
+    with pytest.raises(MessageError, match="signature of this epsilon statement does not hold"):
+        verify(copied)
+
+    def signed(identity: Identity, **changes: Any) -> bytes:
+        said = {k: v for k, v in fields.items() if k != "signature"} | changes | {"identity": identity.public.hex()}
+        return canonical(said | {"signature": identity.sign(b"epsilon statement", canonical(said)).hex()})
+
+    path.write_bytes(signed(Identity(b"o" * 32), epsilon=0.1))
+    repacked(copied)
+    with pytest.raises(MessageError, match="another key than that of hospital-a"):
+        verify(copied)
+    own = insecure_identity(read_run(copied).results.study, "hospital-a")
+    path.write_bytes(signed(own, study="a" * 64))
+    repacked(copied)
+    with pytest.raises(MessageError, match="of the study aaaa"):
+        verify(copied)
+    path.write_bytes(signed(own))
+    repacked(copied)
+    assert verify(copied).statements == 3
+
+
+def test_a_pack_whose_roster_or_statements_do_not_fit_is_found(copied: Path) -> None:
+    pack = json.loads((copied / "evidence" / "evidence.json").read_text())
+    repacked(copied, roster=pack["roster"][:2])
+    with pytest.raises(StorageError, match="roster does not list the hospitals"):
+        verify(copied)
+    without = [pack["hospitals"][0] | {"statement": None}, *pack["hospitals"][1:]]
+    repacked(copied, roster=pack["roster"][1:], hospitals=without)
+    with pytest.raises(StorageError, match="statements of some hospitals and not of others"):
+        verify(copied)
+    files = [file for file in pack["files"] if not file["path"].endswith("hospital-1.statement")]
+    repacked(copied, roster=pack["roster"], hospitals=pack["hospitals"], files=files)
+    with pytest.raises(StorageError, match="not among its files"):
+        verify(copied)
+
+
+def test_a_run_without_ledgers_says_so_and_one_whose_ledger_was_touched_has_no_pack(copied: Path) -> None:
+    run, now = read_run(copied), datetime.now(UTC)
+    assert set(make_statements(run, now)) == {"hospital-a", "hospital-b", "hospital-c"}
+    ledger = ledger_folder(copied / "ledgers", "hospital-b")
+    (ledger / "ledger.head").write_text("nonsense")
+    with pytest.raises(StorageError, match="head of the ledger cannot be read") as found:
+        make_statements(run, now)
+    assert found.value.where.startswith("hospital hospital-b")
+    (ledger / "ledger.sqlite").unlink()
+    with pytest.raises(StorageError, match="the ledger of hospital-b is gone"):
+        make_statements(run, now)
+    shutil.rmtree(copied / "ledgers")
+    assert make_statements(run, now) == {}
+    evidence = made(copied, None)
+    assert evidence.roster == ()
+    assert verify(copied).statements == 0
+    assert "This run has no ledgers" in (copied / "evidence" / "evidence.html").read_text()
+    assert "no statements of hospitals" in CliRunner().invoke(app, ["verify", str(copied)]).output
+
+
+def test_a_study_with_a_roster_and_a_name_with_loose_accents_is_stated_too(
+    hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    loose = unicodedata.normalize("NFD", "hôpital-d")
+    shutil.copytree(hospitals / "hospital-a", tmp_path / "hospitals" / loose)
+    shutil.copytree(hospitals / "hospital-b", tmp_path / "hospitals" / "hospital-b")
+    listed = [Listed.of(f"real-{letter}", Identity(letter.encode() * 32).public).model_dump() for letter in "de"]
+    with_roster = Study.model_validate(tiny().tables() | {"roster": listed})
+    simulate(with_roster, tmp_path / "hospitals", state, tmp_path / "run")
+    made(tmp_path / "run", None)
+    checked = verify(tmp_path / "run")
+    assert [one.name for one in checked.evidence.roster] == ["hospital-b", "hôpital-d"]
+    statements = make_statements(read_run(tmp_path / "run"), datetime.now(UTC))
+    assert {one.study for one in statements.values()} == {tiny().digest()} != {with_roster.digest()}
+    assert {one.epsilon for one in statements.values()} == {None}  # no noise: nothing bounds it
 
 
 def refusal(*arguments: str | Path) -> WardroundError:

@@ -99,15 +99,26 @@ def verify(
         Path, typer.Argument(metavar="FOLDER|FILE", help="An evidence pack or its evidence.json.", show_default=False)
     ],
 ) -> None:
-    """Compute the digests of an evidence pack again; it is not signed."""
+    """Check an evidence pack: the digest of each file, and each hospital's signed statement."""
     from wardround_simulation.evidence.verify import verify as check
 
     found = check(place)
-    Console().print(
+    out = Console(highlight=False, markup=False)
+    out.print(
         f"{found.files} files are those that the evidence of “{found.evidence.run}” speaks of; study digest "
         f"{found.evidence.study_digest}. The pack is not signed.",
         soft_wrap=True,
     )
+    if not found.statements:
+        out.print("It has no statements of hospitals: the run had no ledgers.")
+        return
+    out.print(
+        f"{found.statements} statements of hospitals are of this study and signed with these keys. They are a "
+        "simulation’s: anybody could have signed.",
+        soft_wrap=True,
+    )
+    for one in found.evidence.roster:
+        out.print(f"  {one.fingerprint}  {one.name}", soft_wrap=True)
 
 
 class _Display:

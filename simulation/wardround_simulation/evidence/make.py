@@ -1,4 +1,4 @@
-"""Making an evidence pack: attack the finished run, write down what came out, and hash every file that is named."""
+"""Making an evidence pack: let hospitals state what they spent, attack the finished run, hash every file named."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from wardround_simulation.evidence.record import (
     MembershipFinding,
     Words,
 )
+from wardround_simulation.evidence.statements import make_statements, roster_of
 from wardround_simulation.federation import Federation, Site
 from wardround_simulation.workers import Workers
 
@@ -62,8 +63,10 @@ def make_evidence(run: FinishedRun, wanted: Wanted, workers: Workers, show: Show
 
     Raises:
         DataError: the hospitals are not those of the run, or their images have changed.
-        StorageError: the folder cannot be written.
+        StorageError: the folder cannot be written, or a hospital's ledger cannot be trusted.
     """
+    made = datetime.now(UTC)
+    statements = make_statements(run, made)
     folder = run.folder / FOLDER
     results, not_done = run.results, list[str]()
     if wanted.sites is not None:
@@ -74,18 +77,21 @@ def make_evidence(run: FinishedRun, wanted: Wanted, workers: Workers, show: Show
     with no_room_is_said(folder):
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "pictures").mkdir(parents=True)
-    for name, content in pictures.items():
+    stated = {name: f"statements/hospital-{place}.statement" for place, name in enumerate(statements, start=1)}
+    contents = pictures | {stated[name]: statement.content() for name, statement in statements.items()}
+    for name, content in contents.items():
         write_atomically(folder / name, content)
-    named = [f"../{name}" for name in FILES] + list(pictures)
+    named = [f"../{name}" for name in FILES] + list(contents)
     evidence = Evidence(
         run=results.run,
-        made=datetime.now(UTC),
+        made=made,
         study=results.study,
         study_digest=results.study_digest,
         words=tuple(Words(heading=p.heading, sentences=p.sentences) for p in describe(results.study)),
         versions=results.versions,
         files=tuple(_digest(folder, name) for name in named),
-        hospitals=tuple(_hospital(hospital, run.fingerprints[hospital.name]) for hospital in results.hospitals),
+        hospitals=tuple(_hospital(h, run.fingerprints[h.name], stated.get(h.name)) for h in results.hospitals),
+        roster=roster_of(statements),
         rounds=len(results.rounds),
         metrics={
             site: {name: metrics.metrics[name] for name in METRICS}
@@ -100,7 +106,7 @@ def make_evidence(run: FinishedRun, wanted: Wanted, workers: Workers, show: Show
         ),
         notes=results.notes,
     )
-    write_atomically(folder / "evidence.html", render(evidence, pictures).encode())
+    write_atomically(folder / "evidence.html", render(evidence, pictures, statements).encode())
     write_atomically(folder / "evidence.json", evidence.to_json().encode())
     return evidence
 
@@ -242,7 +248,7 @@ def _digest(folder: Path, name: str) -> FileDigest:
     return FileDigest(path=name, bytes=path.stat().st_size, sha256=digest_of(path))
 
 
-def _hospital(hospital: HospitalRecord, fingerprint: str) -> Hospital:
+def _hospital(hospital: HospitalRecord, fingerprint: str, statement: str | None) -> Hospital:
     train = hospital.train
     return Hospital(
         name=hospital.name,
@@ -250,4 +256,5 @@ def _hospital(hospital: HospitalRecord, fingerprint: str) -> Hospital:
         images=train.images if train else 0,
         data=fingerprint,
         planned=hospital.privacy,
+        statement=statement,
     )

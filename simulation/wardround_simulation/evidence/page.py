@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.ticker import NullFormatter
 
+from wardround_common.epsilon_statement import EpsilonStatement
 from wardround_common.metrics import Estimate
 from wardround_common.results import ALL
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, in_style, panel, picture
@@ -36,8 +37,11 @@ class Shown:
     detail: str
 
 
-def render(evidence: Evidence, pictures: Mapping[str, bytes]) -> str:
-    """Give the page as one HTML document; ``pictures`` are the PNG files by the names that the pack gives them."""
+def render(evidence: Evidence, pictures: Mapping[str, bytes], statements: Mapping[str, EpsilonStatement]) -> str:
+    """Give the page as one HTML document.
+
+    ``pictures`` are the PNG files by the names that the pack gives them; ``statements`` are by hospital.
+    """
     environment = Environment(
         loader=PackageLoader("wardround_simulation.evidence", "."),
         autoescape=True,
@@ -57,6 +61,9 @@ def render(evidence: Evidence, pictures: Mapping[str, bytes]) -> str:
         roc=_roc(members) if members else None,
         shown=_shown(evidence, pictures),
         costs=_costs(evidence),
+        stated=_stated(evidence, statements) if statements else None,
+        roster=_roster(statements) if statements else None,
+        above=[h.name for h in evidence.hospitals if h.planned and _above(statements.get(h.name), h.planned.epsilon)],
         quality=_quality(evidence),
         files=_files(evidence),
     )
@@ -207,6 +214,39 @@ def _costs(evidence: Evidence) -> Table:
     return table(
         "By hospital. Data: the first 12 digits of the fingerprint of images, labels and split.", head, rows, "numbers"
     )
+
+
+def _stated(evidence: Evidence, statements: Mapping[str, EpsilonStatement]) -> Table:
+    rows: list[Sequence[str]] = []
+    for hospital in evidence.hospitals:
+        statement, planned = statements[hospital.name], hospital.planned
+        rows.append(
+            (
+                hospital.name,
+                "no limit" if planned is None else f"{planned.epsilon:.3f}",
+                "no limit" if statement.epsilon is None else f"{statement.epsilon:.3f}",
+                small(statement.delta),
+                f"{statement.rounds_charged:,}",
+                f"{statement.rounds_confirmed:,}",
+                statement.accountant,
+            )
+        )
+    head = ("", "planned ε", "stated ε, at most", "at δ", "rounds charged", "rounds confirmed", "accountant")
+    return table("Stated and signed by each hospital, from its ledger", head, rows, "numbers")
+
+
+def _roster(statements: Mapping[str, EpsilonStatement]) -> Table:
+    rows = [
+        (name, statement.fingerprint, f"{statement.ledger_entries:,}", statement.ledger_link)
+        for name, statement in sorted(statements.items())
+    ]
+    head = ("", "fingerprint of the key", "ledger entries", "link of the last")
+    return table("Roster, and the heads of the ledgers", head, rows, "files")
+
+
+def _above(statement: EpsilonStatement | None, planned: float) -> bool:
+    """Tell whether a hospital states that it spent more than was planned; 1e-9 is for the order of sums."""
+    return statement is not None and (statement.epsilon is None or statement.epsilon > planned * (1 + 1e-9))
 
 
 def _quality(evidence: Evidence) -> Table | None:

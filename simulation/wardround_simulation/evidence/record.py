@@ -10,6 +10,7 @@ from wardround_common.errors import StorageError
 from wardround_common.metrics import Estimate
 from wardround_common.results import Curve, PrivacySpent
 from wardround_common.results.site import Amount, Count, Name, Rate, Record
+from wardround_common.roster import Listed
 from wardround_common.study import Study
 
 FORMAT: Final = "wardround evidence 1"
@@ -42,6 +43,8 @@ class Hospital(Record):
     data: Name
     """Fingerprint of its images, labels and split."""
     planned: PrivacySpent | None
+    statement: Name | None = None
+    """The file of its epsilon statement, from the folder of ``evidence.json``; None if there was no ledger."""
 
 
 class CanaryFinding(Record):
@@ -111,6 +114,8 @@ class Evidence(Record):
     """Of Wardround and what it stands on, at the training."""
     files: tuple[FileDigest, ...]
     hospitals: tuple[Hospital, ...]
+    roster: tuple[Listed, ...] = ()
+    """The hospitals' keys, which their statements are signed with; empty in a pack without statements."""
     rounds: Count
     metrics: dict[Name, dict[Name, Estimate]]
     """How the model does on test patients: site → metric."""

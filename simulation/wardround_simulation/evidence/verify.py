@@ -1,4 +1,4 @@
-"""Checking an evidence pack: every file that it names is there and is what it was, and the model is of its study."""
+"""Checking an evidence pack: every file that it names is there and is what it was, and every statement is signed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from wardround_common.errors import StorageError
 from wardround_simulation.evidence.finished_run import digest_of
 from wardround_simulation.evidence.record import Evidence
+from wardround_simulation.evidence.statements import check_statements
 
 NAME = "evidence.json"
 
@@ -18,15 +19,19 @@ class Verified:
 
     evidence: Evidence
     files: int
+    statements: int
+    """Of hospitals, each signed with its key in the pack's roster; 0 for a run without ledgers."""
 
 
 def verify(place: Path) -> Verified:
     """Check a pack, named by its folder, its run's folder or its ``evidence.json``.
 
-    It is not signed: this finds a file that was changed or mixed up, not a pack that was made up.
+    The pack is not signed: this finds a file that was changed or mixed up, not a pack that was made up. The hospitals'
+    statements are signed; whether the roster's keys are the hospitals' own is for people to compare.
 
     Raises:
         StorageError: there is no pack, a file is missing, or one has changed.
+        MessageError: a statement's signature does not hold, or it is of another hospital or study.
     """
     path = _find(place)
     try:
@@ -50,7 +55,7 @@ def verify(place: Path) -> Verified:
                 where=str(named),
                 do="Put back the file of that time, or make the pack anew with 'wardround evidence'.",
             )
-    return Verified(evidence, len(evidence.files))
+    return Verified(evidence, len(evidence.files), check_statements(evidence, path.parent))
 
 
 def _find(place: Path) -> Path:

@@ -1,0 +1,95 @@
+"""The hospitals' epsilon statements in an evidence pack: made from the run's ledgers, and checked against the roster.
+
+**In a simulation anybody with the study can make the hospitals' keys**: a signature then shows that the machinery works
+and that nothing was mixed up, not that a hospital stands behind it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from wardround_client.ledger.store import LEDGER_NAME, existing_ledger
+from wardround_client.policy import DEFAULT_DELTA
+from wardround_client.statement import state_epsilon
+from wardround_common.epsilon_statement import EpsilonStatement
+from wardround_common.errors import StorageError, WardroundError
+from wardround_common.roster import Listed, check_name
+from wardround_common.study import DpSgd, Study
+from wardround_simulation.evidence.finished_run import FinishedRun
+from wardround_simulation.evidence.record import Evidence
+from wardround_simulation.federation import draft_of, insecure_identity, ledger_folder
+
+LEDGERS = "ledgers"
+
+
+def make_statements(run: FinishedRun, now: datetime) -> dict[str, EpsilonStatement]:
+    """Let each hospital of a run state from its ledger what it spent; give statements by hospital.
+
+    A run of a version that kept no ledgers has none.
+
+    Raises:
+        StorageError: a hospital's ledger is gone, or cannot be trusted.
+        PrivacyError: a ledger is of another study.
+        StudyError: a hospital has a name that none can sign with.
+    """
+    if not (run.folder / LEDGERS).is_dir():
+        return {}
+    study = run.results.study
+    delta = study.privacy.delta if isinstance(study.privacy, DpSgd) else DEFAULT_DELTA
+    made = {}
+    for name in (hospital.name for hospital in run.results.hospitals):
+        folder = ledger_folder(run.folder / LEDGERS, name)
+        if not (folder / LEDGER_NAME).is_file():
+            raise StorageError(
+                f"the ledger of {name} is gone",
+                where=str(folder),
+                do="Put the folder back as the run wrote it, or run the study again.",
+            )
+        check_name(name)
+        try:
+            ledger = existing_ledger(folder, insecure_identity(study, name))
+            made[name] = state_epsilon(ledger, _signing(name), stated_study(study), delta, now)
+        except WardroundError as error:
+            error.where = f"hospital {name}, {error.where}" if error.where else f"hospital {name}"
+            raise
+    return made
+
+
+def roster_of(statements: Mapping[str, EpsilonStatement]) -> tuple[Listed, ...]:
+    """List the hospitals that signed."""
+    return tuple(Listed.of(name, statement.public) for name, statement in sorted(statements.items()))
+
+
+def stated_study(study: Study) -> str:
+    """Give the digest that simulated hospitals know a study by: without its roster, of whose keys they have none."""
+    return draft_of(study).digest()
+
+
+def check_statements(evidence: Evidence, folder: Path) -> int:
+    """Check each statement of a pack: signed, with the roster's key, by that hospital, of this study. Count them.
+
+    Raises:
+        MessageError: one does not hold, or is of another hospital or study.
+        StorageError: one cannot be read, or pack, roster and statements do not fit each other.
+    """
+    keys = {one.name: one.public for one in evidence.roster}
+    stating = {_signing(hospital.name): hospital.statement for hospital in evidence.hospitals if hospital.statement}
+    where = str(folder)
+    if len(keys) != len(evidence.roster) or set(keys) != set(stating):
+        raise StorageError("the pack's roster does not list the hospitals whose statements it has", where=where)
+    if stating and len(stating) != len(evidence.hospitals):
+        raise StorageError("the pack has statements of some hospitals and not of others", where=where)
+    if not set(stating.values()) <= {file.path for file in evidence.files}:
+        raise StorageError("the pack names a statement that is not among its files", where=where)
+    study = stated_study(evidence.study)
+    for name, file in stating.items():
+        EpsilonStatement.read(folder / file).check(keys[name], hospital=name, study=study, where=str(folder / file))
+    return len(stating)
+
+
+def _signing(name: str) -> str:
+    """Give the name that a hospital signs with: a folder's name may have its accents typed in another way."""
+    return unicodedata.normalize("NFC", name)

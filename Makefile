@@ -16,10 +16,10 @@ WITH_BENCH := .venv/.with-bench
 .DELETE_ON_ERROR:
 .PHONY: help install demo lint test test-slow test-deployment pre-commit clean needs-data bench-simulation \
 	bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
-	bench-privacy bench-ledger
+	bench-privacy bench-private-recipe bench-ledger
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "make: there is no '$(PYTHON)'; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -86,6 +86,9 @@ bench-brain-mri: needs-data $(INSTALLED) ## federated, pooled and alone on the b
 
 bench-privacy: needs-data $(INSTALLED) ## what privacy costs at epsilon 1, 3 and 8 on the brain MRI hospitals; can be gone on with (DATA=DIR)
 	$(BIN)/python benchmarks/privacy.py "$(DATA)"
+
+bench-private-recipe: needs-data $(INSTALLED) ## what helps at epsilon 8: averaging, views, rates and steps, momentum, one at a time (DATA=DIR)
+	$(BIN)/python benchmarks/private_recipe.py "$(DATA)"
 
 bench-chest-xray: needs-data $(INSTALLED) ## the same on the chest X-ray hospitals (DATA=DIR)
 	$(BIN)/python benchmarks/chest_xray.py "$(DATA)"

@@ -7,9 +7,10 @@ so that the network is one linear layer, and a loop over arrays trains it in a t
 splits, accountant, and what is drawn are the project's own; on the first seed the loop must end at the model that the
 project's training ends at, or the benchmark stops.
 
-Each variation is trained at half, the same and twice the learning rate, with ``--draws`` draws of patients and noise a
-seed. A draw is the same for all of them as far as they have the same rounds, so that gains are paired. Since the best
-of many looks better than it is, those that seem to help are measured again on other seeds, at the rate that was chosen.
+Each variation is trained at half to eight times the learning rate, with ``--draws`` draws of patients and noise a seed.
+A draw is the same for all of them as far as they have the same rounds, so that gains are paired. Since the best of many
+looks better than it is, those that seem to help are measured again on other seeds, at the rate that was chosen, and
+there at epsilon 3 and 1 as well.
 """
 
 from __future__ import annotations
@@ -49,13 +50,14 @@ from wardround_simulation.places import Places, sites_in
 Floats = NDArray[np.float64]
 Reading = Literal["last", "half", "moving"]
 
-SEEDS, OTHER_SEEDS = (10, 11, 12, 13), tuple(range(14, 24))
-EPSILON = 8
+SEEDS, OTHER_SEEDS = (10, 11, 12, 13), tuple(range(14, 22))
+EPSILON, EPSILONS = 8, (8, 3, 1)
+"""What a variation is chosen at; and where those that seem to help are measured again."""
 KEPT_VIEWS = 16
 """Random views that are made of each image; a step draws among them, since each needs the front end once."""
 DECAY = 0.9
 """Of the moving average: over ten rounds of sixty."""
-RATES = {"half": 0.5, "same": 1.0, "double": 2.0}
+RATES = {"x05": 0.5, "x1": 1.0, "x2": 2.0, "x4": 4.0, "x8": 8.0}
 ALL: tuple[Augmentation, ...] = ("flip", "shift", "rotate", "scale", "intensity")
 MILD: tuple[Augmentation, ...] = ("flip", "shift")
 DEFAULT = "default"
@@ -73,12 +75,12 @@ class Variation:
     reading: Reading = "last"
     """Which model is given out: the last, the mean of the last half of the rounds, or a moving average."""
 
-    def study(self, seed: int, factor: float) -> Study:
+    def study(self, seed: int, factor: float, epsilon: int = EPSILON) -> Study:
         """Give the study that it trains by, at so many times the learning rate.
 
         With other rounds or with momentum the rate is scaled so that the steps are together as long as the recipe's.
         """
-        study = Training("central", EPSILON, seed).study()
+        study = Training("central", epsilon, seed).study()
         training = study.training.model_copy(update=dict(self.training))
         noise = study.privacy.model_copy(update=dict(self.privacy))
         scale = factor * study.training.rounds / training.rounds * (1 - (training.server_momentum or 0.0))
@@ -87,7 +89,7 @@ class Variation:
 
 
 def _rates_and_steps() -> Iterator[tuple[str, Variation]]:
-    for rate, numbers in ((0.25, (60, 120, 240)), (0.5, (30, 120)), (1.0, (15, 30, 60))):
+    for rate, numbers in ((0.25, (60, 120, 240)), (0.5, (30, 120)), (1.0, (30, 60))):
         for rounds in numbers:
             one = Variation(f"rate {rate:g}, {rounds} steps", {"rounds": rounds}, {"sampling_rate": rate})
             yield f"rate{100 * rate:.0f}_steps{rounds}", one
@@ -105,7 +107,6 @@ VARIATIONS = {
     "views2": Variation("2 views", {"augmentations": ALL}, views=2),
     "views8": Variation("8 views", {"augmentations": ALL}, views=8),
     "mild_views8": Variation("8 views, flip and shift only", {"augmentations": MILD}, views=8),
-    "images1": Variation("1 image a patient", {}, {"images_per_patient": 1}),
     "images1000": Variation("all images of a patient", {}, {"images_per_patient": 1000}),
     **dict(_rates_and_steps()),
 }
@@ -255,10 +256,10 @@ def judged(model: Floats, data: Data) -> float:
     return statistics.mean(found)
 
 
-def measured(name: str, factor: float, seed: int, data: Data, draws: int) -> list[float]:
+def measured(name: str, factor: float, seed: int, data: Data, draws: int, epsilon: int = EPSILON) -> list[float]:
     """Train and judge one variation on one seed, with each draw of patients and noise."""
     variation = VARIATIONS[name]
-    study = variation.study(seed, factor)
+    study = variation.study(seed, factor, epsilon)
     streams = [data.stream, *(data.stream.child("again", draw) for draw in range(1, draws))]
     return [judged(read(variation.reading, models(variation, study, data, stream)), data) for stream in streams]
 
@@ -301,35 +302,36 @@ def main() -> None:
                 first[name, rate].append(measured(name, RATES[rate], seed, data, typed.draws))
 
         best = {name: max(RATES, key=lambda rate: np.mean(first[name, rate])) for name in VARIATIONS}
-        gains = {name: gain(first[name, best[name]], first[DEFAULT, "same"]) for name in VARIATIONS}
+        gains = {name: gain(first[name, best[name]], first[DEFAULT, "x1"]) for name in VARIATIONS}
         helped = [name for name, (mean, error) in gains.items() if mean > 2 * error]
-        again: dict[str, list[list[float]]] = {name: [] for name in (*helped, "as it is")}
+        compared = [(name, RATES[best[name]]) for name in helped] + [(DEFAULT, 1.0)] * bool(helped)
+        again: dict[tuple[str, float, int], list[list[float]]] = {
+            (*one, epsilon): [] for epsilon in EPSILONS for one in compared
+        }
         for seed in track(OTHER_SEEDS if helped else (), "other seeds", console=screen):
             data = open_data(seed, sites, front_end)
-            for name in helped:
-                again[name].append(measured(name, RATES[best[name]], seed, data, typed.draws))
-            again["as it is"].append(measured(DEFAULT, 1.0, seed, data, typed.draws))
+            for (name, factor, epsilon), values in again.items():
+                values.append(measured(name, factor, seed, data, typed.draws, epsilon))
 
     figures: dict[str, float] = {}
-    table = Table(title=f"test AUROC at epsilon {EPSILON}, by learning rate")
-    for title in ("variation", *RATES, "sd", "gain", "on other seeds"):
+    table = Table(title=f"test AUROC at epsilon {EPSILON} by learning rate; gains, also on other seeds")
+    for title in ("variation", *RATES, "sd", "gain", *(f"other, {epsilon}" for epsilon in EPSILONS)):
         table.add_column(title, justify="left" if title == "variation" else "right")
     for name, variation in VARIATIONS.items():
         means = {rate: float(np.mean(first[name, rate])) for rate in RATES}
         spread = float(np.std(first[name, best[name]], ddof=1))
         figures |= {f"auroc_{name}_{rate}": mean for rate, mean in means.items()}
         figures |= {f"auroc_{name}_sd": spread, f"gain_{name}": gains[name][0], f"gain_{name}_se": gains[name][1]}
-        shown = ""
-        if name in helped:
-            mean, error = gain(again[name], again["as it is"])
-            figures |= {f"other_gain_{name}": mean, f"other_gain_{name}_se": error}
-            shown = f"{mean:+.4f} ± {error:.4f}"
-        by_rate = [f"{mean:.4f}" for mean in means.values()]
-        table.add_row(variation.meaning, *by_rate, f"{spread:.4f}", "{:+.4f} ± {:.4f}".format(*gains[name]), shown)
+        shown = ["{:+.4f} ± {:.4f}".format(*gains[name])]
+        for epsilon in EPSILONS if name in helped else ():
+            mean, error = gain(again[name, RATES[best[name]], epsilon], again[DEFAULT, 1.0, epsilon])
+            figures |= {f"other_gain_{name}_eps{epsilon}": mean, f"other_gain_{name}_eps{epsilon}_se": error}
+            shown.append(f"{mean:+.4f} ± {error:.4f}")
+        table.add_row(variation.meaning, *(f"{mean:.4f}" for mean in means.values()), f"{spread:.4f}", *shown)
     if helped:
-        figures["other_auroc_default_same"] = float(np.mean(again["as it is"]))
-    Console(width=140).print(table)
-    report("private_recipe", figures, {"gain_default": "of the best of three learning rates over the recipe's own"})
+        figures |= {f"other_auroc_as_it_is_eps{e}": float(np.mean(again[DEFAULT, 1.0, e])) for e in EPSILONS}
+    Console(width=180).print(table)
+    report("private_recipe", figures, {"gain_default": "of the best learning rate over the recipe's own"})
 
 
 if __name__ == "__main__":

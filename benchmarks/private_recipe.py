@@ -10,7 +10,7 @@ project's training ends at, or the benchmark stops.
 Each variation is trained at half to eight times the learning rate, with ``--draws`` draws of patients and noise a seed.
 A draw is the same for all of them as far as they have the same rounds, so that gains are paired. Since the best of many
 looks better than it is, those that seem to help are measured again on other seeds, at the rate that was chosen, and
-there at epsilon 3 and 1 as well.
+there at epsilon 3 and 1 as well. So are those that could become the default, at the recipe's own rate.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from measure import report
+from measure import known, report
 from privacy import Training, trained
 from wardround_client.augmentation import augment
 from wardround_client.dataset import Examples
@@ -110,6 +110,13 @@ VARIATIONS = {
     "images1000": Variation("all images of a patient", {}, {"images_per_patient": 1000}),
     **dict(_rates_and_steps()),
 }
+
+CANDIDATES = {
+    "constant": VARIATIONS["constant"],
+    "images1000": VARIATIONS["images1000"],
+    "constant_images1000": Variation("both", {"schedule": "constant"}, {"images_per_patient": 1000}),
+}
+"""What could become the default as it is: at the recipe's own learning rate, on the other seeds."""
 
 
 class FrontEnd:
@@ -258,7 +265,7 @@ def judged(model: Floats, data: Data) -> float:
 
 def measured(name: str, factor: float, seed: int, data: Data, draws: int, epsilon: int = EPSILON) -> list[float]:
     """Train and judge one variation on one seed, with each draw of patients and noise."""
-    variation = VARIATIONS[name]
+    variation = (CANDIDATES | VARIATIONS)[name]
     study = variation.study(seed, factor, epsilon)
     streams = [data.stream, *(data.stream.child("again", draw) for draw in range(1, draws))]
     return [judged(read(variation.reading, models(variation, study, data, stream)), data) for stream in streams]
@@ -281,17 +288,39 @@ def gain(values: Sequence[Sequence[float]], against: Sequence[Sequence[float]]) 
     return statistics.mean(each), statistics.stdev(each) / math.sqrt(len(each))
 
 
+def at_its_rate(sites: tuple[Site, ...], front_end: FrontEnd, draws: int, screen: Console) -> dict[str, float]:
+    """Give what the candidates gain on the other seeds without another learning rate, at each epsilon."""
+    found: dict[tuple[str, int], list[list[float]]] = {
+        (name, epsilon): [] for name in (DEFAULT, *CANDIDATES) for epsilon in EPSILONS
+    }
+    for seed in track(OTHER_SEEDS, "candidates", console=screen):
+        data = open_data(seed, sites, front_end)
+        for (name, epsilon), values in found.items():
+            values.append(measured(name, 1.0, seed, data, draws, epsilon))
+    figures: dict[str, float] = {}
+    for name in CANDIDATES:
+        for epsilon in EPSILONS:
+            mean, error = gain(found[name, epsilon], found[DEFAULT, epsilon])
+            key = f"own_rate_gain_{name}_eps{epsilon}"
+            figures |= {key: mean, f"{key}_se": error}
+    return figures
+
+
 def main() -> None:
     """Measure every variation, again on other seeds those that seem to help, and report."""
     parser = argparse.ArgumentParser(description="Variations of the private recipe, at the same epsilon.")
     parser.add_argument("data", type=Path, help="a folder with one sub-folder a hospital")
     parser.add_argument("--draws", type=int, default=5, help="draws of patients and noise a seed")
     parser.add_argument("--state", type=Path, default=None, help="where prepared images are kept between calls")
+    parser.add_argument("--candidates-only", action="store_true", help="keep the other figures as they are")
     typed = parser.parse_args()
     screen = Console(stderr=True)
     with tempfile.TemporaryDirectory() as scratch:
         sites = sites_in(typed.data, Places(None, None, frozenset(), typed.state or Path(scratch) / "state"))
         front_end = FrontEnd(VARIATIONS[DEFAULT].study(SEEDS[0], 1.0).data.channels)
+        if typed.candidates_only:
+            report("private_recipe", known("private_recipe") | at_its_rate(sites, front_end, typed.draws, screen), {})
+            return
 
         first: dict[tuple[str, str], list[list[float]]] = {(name, rate): [] for name in VARIATIONS for rate in RATES}
         for seed in SEEDS:
@@ -312,8 +341,8 @@ def main() -> None:
             data = open_data(seed, sites, front_end)
             for (name, factor, epsilon), values in again.items():
                 values.append(measured(name, factor, seed, data, typed.draws, epsilon))
+        figures = at_its_rate(sites, front_end, typed.draws, screen)
 
-    figures: dict[str, float] = {}
     table = Table(title=f"test AUROC at epsilon {EPSILON} by learning rate; gains, also on other seeds")
     for title in ("variation", *RATES, "sd", "gain", *(f"other, {epsilon}" for epsilon in EPSILONS)):
         table.add_column(title, justify="left" if title == "variation" else "right")

@@ -226,18 +226,27 @@ def refuse(study: StudyWord, state: State = None) -> None:
 
 
 @app.command()
-def status(state: State = None, as_json: AsJson = False) -> None:
+def status(
+    state: State = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit code 8 unless the coordinator knows this hospital now.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Say what this hospital's service is doing."""
     from wardround_client.hospital_service import read_status
     from wardround_client.state_folder import hospital_state
+    from wardround_common.errors import LinkError
 
     facts = read_status(state or hospital_state())
     if as_json:
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
-        return
-    typer.echo(f"{facts['state']} since {facts['since']}" + (f"\n{facts['doing']}" if facts["doing"] else ""))
-    if facts["fault"]:
-        typer.echo(facts["fault"])
+    else:
+        typer.echo(f"{facts['state']} since {facts['since']}" + (f"\n{facts['doing']}" if facts["doing"] else ""))
+        if facts["fault"]:
+            typer.echo(facts["fault"])
+    if check and facts["state"] in ("starting", "connecting", "stopped"):
+        raise LinkError(f"this hospital is {facts['state']}, and not connected")
 
 
 policy_app = typer.Typer(no_args_is_help=True, add_completion=False, suggest_commands=False, rich_markup_mode=None)

@@ -1,0 +1,91 @@
+"""A hospital that serves: nothing is answered of a study that was not approved, and its status says what is so."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from consortium import secure_study
+from examples import STUDY
+from wardround_client.hospital_cli import app
+from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.hospital_service import STATUS, HospitalService
+from wardround_client.joining import begin
+from wardround_client.ward import Ward, check_listed, hospital_policy
+from wardround_common.errors import ApprovalError, LinkError, PrivacyError, StorageError
+from wardround_common.messages import Parts, PrepareRequest
+from wardround_common.proposal import ProposeRequest
+from wardround_common.roster import Listed
+from wardround_common.secagg.identity import Identity
+from wardround_common.study import Study
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> HospitalFolder:
+    (tmp_path / "images").mkdir()
+    made = HospitalFolder(tmp_path / "state")
+    begin(made, "a", tmp_path / "images", None, datetime.now(UTC))
+    return made
+
+
+def listing(name: str, public: bytes) -> Study:
+    other = Listed.of("other", Identity(bytes(32)).public)
+    tables = dict(STUDY) | {"roster": [Listed.of(name, public).model_dump(), other.model_dump()]}
+    return Study.model_validate(tables)
+
+
+def test_a_study_that_was_proposed_waits_and_gets_no_answer_until_it_is_approved(folder: HospitalFolder) -> None:
+    study, ward = secure_study(), Ward(folder)
+    question = PrepareRequest(study.digest(), False, bytes(16)).parts()
+    with pytest.raises(ApprovalError, match="no such study was proposed"):
+        ward.answer("prepare", question)
+    assert ward.answer("propose", ProposeRequest(study).parts()).parts().fields["decision"] == "waiting"
+    with pytest.raises(ApprovalError, match="did not approve"):
+        ward.answer("prepare", question)
+
+
+def test_an_approval_that_is_taken_back_ends_the_answers(folder: HospitalFolder) -> None:
+    study, ward = listing("a", folder.identity().public), Ward(folder)
+    ward.answer("propose", ProposeRequest(study).parts())
+    ward.approvals.decide(study, "approved")
+    ward.approvals.decide(study, "refused")
+    with pytest.raises(ApprovalError):
+        ward.answer("prepare", Parts({"study": study.digest(), "send_parameters": 0}))
+    assert ward.answer("propose", ProposeRequest(study).parts()).parts().fields["decision"] == "refused"
+
+
+def test_a_study_that_lists_another_key_under_our_name_is_refused(folder: HospitalFolder) -> None:
+    ours = folder.identity()
+    check_listed(listing("a", ours.public), "a", ours)
+    for study in (listing("a", Identity(b"k" * 32).public), listing("b", ours.public), Study.model_validate(STUDY)):
+        with pytest.raises(PrivacyError, match="does not list a with this hospital's key"):
+            check_listed(study, "a", ours)
+
+
+def test_without_a_policy_nothing_is_served(folder: HospitalFolder) -> None:
+    with pytest.raises(PrivacyError, match="no such policy"):
+        hospital_policy(folder)
+
+
+def test_before_an_invitation_the_service_says_what_is_missing(folder: HospitalFolder) -> None:
+    import threading
+
+    from wardround_client.policy import POLICY_NAME, policy_text
+
+    (folder.path / POLICY_NAME).write_text(policy_text())
+    with pytest.raises(StorageError, match="accepted no invitation"):
+        HospitalService(folder, lambda text: None).serve(threading.Event())
+
+
+@pytest.mark.parametrize(("state", "well"), [("waiting", True), ("working", True), ("connecting", False)])
+def test_a_hospital_that_the_coordinator_does_not_know_is_not_healthy(tmp_path: Path, state: str, well: bool) -> None:
+    facts = {"state": state, "since": "2026-01-01T00:00:00+00:00", "doing": "", "fault": ""}
+    (tmp_path / STATUS).write_text(json.dumps(facts))
+    done = CliRunner().invoke(app, ["status", "--state", str(tmp_path), "--check"])
+    assert state in done.stdout
+    assert (done.exit_code == 0) is well
+    assert well or isinstance(done.exception, LinkError)

@@ -55,7 +55,7 @@ DISTRIBUTED: Mapping[str, Mapping[str, object]] = {
         "batch_size": 29,
         "optimiser": "sgd",
         "learning_rate": 7.0,
-        "schedule": "cosine",
+        "schedule": "constant",
         "augmentations": [],
     },
     "privacy": {
@@ -64,7 +64,7 @@ DISTRIBUTED: Mapping[str, Mapping[str, object]] = {
         "epsilon": 8.0,
         "delta": 1e-5,
         "clip_norm": 0.05,
-        "images_per_patient": 8,
+        "images_per_patient": 1000,
         "sampling_rate": 0.5,
         "dropouts": 0,
         "colluders": 1,

@@ -140,8 +140,11 @@ def gradient_sum(
     if set(weights) != set(layout.names):
         raise ModelError("the network has numbers that no gradient moves, and noise would move them")
     total = np.zeros(layout.size, np.int64)
+    rows_of = examples.places_by_patient()
     with _per_image(network) as sampled:
-        means = _drawn_means(study, privacy, sampled, examples, plan.sampling_rate, round_number, 0, stream, loss)
+        means = _drawn_means(
+            study, privacy, sampled, examples, rows_of, plan.sampling_rate, round_number, 0, stream, loss
+        )
     if means:
         named = dict(zip(weights, means, strict=True))
         for patient in range(len(means[0])):  # one at a time: all of them in float64 would be the most of the memory
@@ -245,12 +248,13 @@ def _private_steps(
     weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
     anchors = [weight.detach().clone() for weight in weights] if study.training.proximal_mu else []
     device = weights[0].device
-    scale, expected = plan.noise_multiplier * privacy.clip_norm, plan.sampling_rate * examples.patient_count
+    rows_of = examples.places_by_patient()
+    scale, expected = plan.noise_multiplier * privacy.clip_norm, plan.sampling_rate * len(rows_of)
     with _per_image(network) as sampled:
         for step in range(plan.steps_a_round):
             optimiser.zero_grad()
             means = _drawn_means(
-                study, privacy, sampled, examples, plan.sampling_rate, round_number, step, stream, loss
+                study, privacy, sampled, examples, rows_of, plan.sampling_rate, round_number, step, stream, loss
             )
             sums = (
                 _clipped_sums(means, privacy.clip_norm) if means else [torch.zeros_like(weight) for weight in weights]
@@ -282,6 +286,7 @@ def _drawn_means(
     privacy: DpSgd,
     sampled: nn.Module,
     examples: Examples,
+    rows_of: list[NDArray[np.int64]],
     sampling_rate: float,
     round_number: int,
     step: int,
@@ -290,10 +295,10 @@ def _drawn_means(
 ) -> list[torch.Tensor]:
     """Draw patients and give the mean gradient of each, not yet clipped: per weight (patients, *shape).
 
-    An empty list if nobody was drawn.
+    ``rows_of``: each patient's places in ``examples``. An empty list if nobody was drawn.
     """
     draw = stream.child("patients", round_number, step)
-    drawn = [rows for rows in examples.places_by_patient() if draw.uniform(1)[0] < sampling_rate]
+    drawn = [rows for rows in rows_of if draw.uniform(1)[0] < sampling_rate]
     chosen = [rows[draw.permutation(len(rows))[: privacy.images_per_patient]] for rows in drawn]
     if not chosen:
         return []

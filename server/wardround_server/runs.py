@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wardround_common.errors import RoundError, StorageError, StudyError, WardroundError
-from wardround_common.messages import RUN_BYTES
 from wardround_common.results import HospitalRecord, Results
 from wardround_common.roster import keys_of
 from wardround_common.storage import write_atomically
@@ -30,7 +28,7 @@ from wardround_server.exchange import Exchange
 from wardround_server.model_file import write_model
 from wardround_server.report import write_report
 from wardround_server.rounds import Answered, Event, RoundBegins, RoundEnds, State, run_study
-from wardround_server.secure_rounds import Consortium, FolderJournal
+from wardround_server.secure_rounds import open_consortium
 
 log = logging.getLogger(__name__)
 
@@ -209,8 +207,7 @@ class Runs:
 
         approved = wait_for_approvals(study, exchange, roster.keys, told, run.stop, run.standing.least)
         self._stage(run, "preparing")
-        secure = run.folder / "secure"
-        consortium = Consortium(_run_name(secure), roster, FolderJournal(secure)) if study.aggregation.secure else None
+        consortium = open_consortium(run.folder / "secure", roster) if study.aggregation.secure else None
         checkpoint = run.folder / "checkpoint"
         before = read_checkpoint(checkpoint, study.digest()) if checkpoint.exists() else None
         final = before
@@ -258,13 +255,6 @@ def _read(folder: Path) -> Run:
             do="Restore it from your backup, or move the folder away; the other runs are not touched.",
         ) from None
     return Run(folder, study, standing)
-
-
-def _run_name(folder: Path) -> bytes:
-    path = folder / "run"
-    if not path.exists():
-        write_atomically(path, os.urandom(RUN_BYTES))
-    return path.read_bytes()
 
 
 def _missing(final: State) -> str:

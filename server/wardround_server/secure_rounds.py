@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from wardround_common.errors import MessageError, RoundError, StorageError
-from wardround_common.messages import EvaluateRequest, Failure, Parts, Prepared, TrainRequest
+from wardround_common.messages import RUN_BYTES, EvaluateRequest, Failure, Parts, Prepared, TrainRequest
 from wardround_common.metrics import ScoreSums
 from wardround_common.metrics.sums import UNIT, vector_length
 from wardround_common.noisy_sum import NoisySum, least_survivors
@@ -88,6 +89,18 @@ class Consortium:
         member = Member(name, prepared.agreement[:KEY_BYTES], prepared.agreement[KEY_BYTES:])
         member.check(self.roster, study.digest(), self.run)
         return member
+
+
+def open_consortium(folder: Path, roster: Roster, *, give_up: bool = False) -> Consortium:
+    """Open what the coordinator keeps of a run's secure sums; a run that begins gets its name here.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    name = folder / "run"
+    if not name.exists():
+        write_atomically(name, os.urandom(RUN_BYTES))
+    return Consortium(name.read_bytes(), roster, FolderJournal(folder), give_up)
 
 
 @dataclass(frozen=True, eq=False)

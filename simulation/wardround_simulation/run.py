@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +17,6 @@ from flwr.app import Context, RecordDict
 from wardround_client.accounting import SampledGaussian, epsilon_of
 from wardround_client.policy import Policy
 from wardround_common.errors import RoundError, StorageError, WardroundError
-from wardround_common.messages import RUN_BYTES
 from wardround_common.metrics import Scores, operating_threshold
 from wardround_common.parameters import Vector
 from wardround_common.results import (
@@ -40,7 +38,7 @@ from wardround_server.exchange import Exchange
 from wardround_server.model_file import write_model
 from wardround_server.report import write_report
 from wardround_server.rounds import Event, RoundEnds, State, run_study
-from wardround_server.secure_rounds import Consortium, FolderJournal
+from wardround_server.secure_rounds import open_consortium
 from wardround_simulation import jobs
 from wardround_simulation.federation import Federation, Site, alone_study, draft_of, insecure_roster, nodes
 from wardround_simulation.grid import InProcessGrid
@@ -222,7 +220,10 @@ def _train_federation(plan: Plan, federation: Federation, workers: Workers, show
             show(Progress("training", event.record.number, rounds, event.record))
 
     outcome: list[State] = []
-    consortium = _consortium(plan, federation) if plan.study.aggregation.secure else None
+    consortium = None
+    if plan.study.aggregation.secure:
+        kept = plan.folder / "secure" / "coordinator"
+        consortium = open_consortium(kept, insecure_roster(federation), give_up=plan.give_up)
 
     def drive(exchange: Exchange) -> None:
         outcome.append(run_study(federation.study, exchange, watch, before, consortium))
@@ -264,14 +265,6 @@ def _with_epsilon(record: RoundRecord, described: dict[str, Description], study:
         if plan
     }
     return record.model_copy(update={"epsilons": epsilons})
-
-
-def _consortium(plan: Plan, federation: Federation) -> Consortium:
-    folder = plan.folder / "secure" / "coordinator"
-    name = folder / "run"
-    if not name.exists():
-        write_atomically(name, os.urandom(RUN_BYTES))
-    return Consortium(name.read_bytes(), insecure_roster(federation), FolderJournal(folder), plan.give_up)
 
 
 def _train_baselines(

@@ -26,7 +26,6 @@ class HospitalService:
         self._say = say
         self._doing = ""
         self._status: Status | None = None
-        self._since = datetime.now(UTC)
 
     def serve(self, stop: threading.Event) -> None:
         """Serve until ``stop`` is set; an answer that is being made is finished first.

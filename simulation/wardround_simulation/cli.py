@@ -24,6 +24,15 @@ console = Console(stderr=True)
 Engine = Literal["in-process", "flower"]
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.", show_default=False)]
+Labels = Annotated[
+    str, typer.Option(metavar="FILE", help="Name of the label file in each hospital's folder.", show_default=False)
+]
+LabelAttribute = Annotated[
+    str, typer.Option(metavar="KEYWORD", help="DICOM attribute that holds the label.", show_default=False)
+]
+WorkerCount = Annotated[
+    int | None, typer.Option(min=1, help="Processes that train; one a core when left out.", show_default=False)
+]
 
 
 def simulate(
@@ -53,18 +62,12 @@ def simulate(
         bool,
         typer.Option("--give-up", help="With --resume: leave a round out that cannot be summed again; it stays spent."),
     ] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that train; one a core when left out.", show_default=False)
-    ] = None,
+    workers: WorkerCount = None,
     baselines: Annotated[
         bool, typer.Option("--baselines/--no-baselines", help="Also train each hospital alone, and all pooled.")
     ] = True,
-    labels: Annotated[
-        str, typer.Option(metavar="FILE", help="Name of the label file in each hospital's folder.", show_default=False)
-    ] = "",
-    label_attribute: Annotated[
-        str, typer.Option(metavar="KEYWORD", help="DICOM attribute that holds the label.", show_default=False)
-    ] = "",
+    labels: Labels = "",
+    label_attribute: LabelAttribute = "",
     allow: Annotated[
         list[str] | None,
         typer.Option(help="Take files although the identity check found this; may be repeated.", show_default=False),
@@ -126,9 +129,7 @@ def simulate(
 
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where hospitals and run are made.")] = Path("runs/demo"),
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that train; one a core when left out.", show_default=False)
-    ] = None,
+    workers: WorkerCount = None,
 ) -> None:
     """Make four synthetic hospitals, train their federation with differential privacy, and write its report.
 

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from typer.core import TyperGroup
 
+from wardround_simulation.cli import LabelAttribute, Labels, WorkerCount
+
 console = Console(stderr=True)
 
 
@@ -47,12 +49,8 @@ def make(
         Path | None,
         typer.Option(metavar="DIR", help="Where the run kept prepared images.", show_default=False),
     ] = None,
-    labels: Annotated[
-        str, typer.Option(metavar="FILE", help="Name of the label file in each hospital's folder.", show_default=False)
-    ] = "",
-    label_attribute: Annotated[
-        str, typer.Option(metavar="KEYWORD", help="DICOM attribute that holds the label.", show_default=False)
-    ] = "",
+    labels: Labels = "",
+    label_attribute: LabelAttribute = "",
     allow: Annotated[
         list[str] | None,
         typer.Option(help="As for the run: take files although the identity check found this.", show_default=False),
@@ -61,9 +59,7 @@ def make(
         int, typer.Option(min=0, max=1000, help="Shadow federations for membership inference, each as long as the run.")
     ] = 8,
     canaries: Annotated[int, typer.Option(min=20, max=20_000, help="Canaries of the audit.")] = 2000,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that train; one a core when left out.", show_default=False)
-    ] = None,
+    workers: WorkerCount = None,
 ) -> None:
     """Attack a finished run and write its evidence pack: RUN/evidence/evidence.json and evidence.html."""
     from wardround_simulation.evidence.finished_run import read_run

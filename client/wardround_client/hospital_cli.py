@@ -300,9 +300,9 @@ def budget(
     from wardround_client.identity_file import read_identity
     from wardround_client.ledger.store import existing_ledger
     from wardround_client.policy import DEFAULT_DELTA, POLICY_NAME, read_policy
-    from wardround_client.private_file import write_private
     from wardround_client.state_folder import hospital_state
     from wardround_common.errors import PrivacyError
+    from wardround_common.storage import write_atomically
 
     if delta is not None and not 1e-10 <= delta <= 1e-2:
         raise PrivacyError(f"epsilon cannot be counted at delta {delta:g}", do="Choose one from 1e-10 to 0.01.")
@@ -313,7 +313,7 @@ def budget(
         delta = rules.budget.delta if rules else DEFAULT_DELTA
     statement = state_budget(ledger, delta, rules)
     if picture is not None:
-        write_private(picture, page(statement).encode())
+        write_atomically(picture, page(statement).encode(), private=True)
     if as_json:
         typer.echo(json.dumps(statement.model_dump(mode="json"), indent=2, ensure_ascii=False))
         return

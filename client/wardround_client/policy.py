@@ -10,11 +10,11 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from wardround_common.errors import PrivacyError, StudyError
 from wardround_common.study import Network
-from wardround_common.study_faults import bad_toml, endless_numbers, faults_of
+from wardround_common.study_faults import bad_toml, validated
 
 POLICY_NAME = "policy.toml"
 DEFAULT_DELTA = 1e-5
@@ -112,17 +112,15 @@ def parse_policy(text: str, *, where: str = POLICY_NAME) -> Policy:
     except (ValueError, RecursionError) as error:
         fault: StudyError = bad_toml(text, error, where=where)
         raise PrivacyError(fault.what, where=where, do=fault.do) from None
-    faults = endless_numbers(tables)
-    if not faults:
-        try:
-            return Policy.model_validate(tables)
-        except ValidationError as error:
-            faults = faults_of(error, tables, Policy)
-    raise PrivacyError(
-        "the policy cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
-        where=where,
-        do="Mend the file. 'wardround hospital policy new --out FILE' writes one that says what each key means.",
-    )
+
+    def refusal(faults: list[str]) -> PrivacyError:
+        return PrivacyError(
+            "the policy cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
+            where=where,
+            do="Mend the file. 'wardround hospital policy new --out FILE' writes one that says what each key means.",
+        )
+
+    return validated(tables, Policy, refusal)
 
 
 def policy_text() -> str:

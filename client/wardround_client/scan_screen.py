@@ -14,11 +14,11 @@ from rich.text import Text
 from wardround_client import index as index_of_folder
 from wardround_client.instance import Index
 from wardround_client.labels import LABELS_FILE, Labels, find_labels
-from wardround_client.private_file import write_private
 from wardround_client.scan_report import render, shown
 from wardround_client.scan_summary import MEANINGS, Summary, summarise
 from wardround_client.state_folder import default_state
 from wardround_common.errors import DataError, LabelError
+from wardround_common.storage import write_atomically
 
 _LISTED = 5
 """Words that the screen shows of each count; the report has all of them."""
@@ -50,7 +50,9 @@ def scan_and_show(
     found, fault = _labels(folder, index, words, labels, label_attribute)
     summary = summarise(index, found)
     page = report or place / "scan-report.html"
-    write_private(page, render(folder, index, found, summary, made=datetime.now().astimezone()).encode())
+    write_atomically(
+        page, render(folder, index, found, summary, made=datetime.now().astimezone()).encode(), private=True
+    )
     console.print(_screen(summary))
     console.print(Text("Report, to stay at the hospital: ").append(shown(str(page)), style="bold"), soft_wrap=True)
     if not index.accepted:

@@ -32,14 +32,14 @@ def no_room_is_said(where: Path) -> Iterator[None]:
 def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file so that at any moment it is the old one or the new one, on the disk before this returns.
 
-    A private one may be read by its owner only.
+    A private one, and a folder that is made for it, may be read by their owner only.
 
     Raises:
         StorageError: the disk is full or the folder may not be written; the old file is untouched.
     """
     making = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with no_room_is_said(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
         try:
             mode = 0o600 if private else 0o666  # the umask takes from the latter what others may not do
             with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:

@@ -25,7 +25,6 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     Tag,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_serializer,
@@ -34,7 +33,7 @@ from pydantic import (
 
 from wardround_common.errors import RoundError, StudyError
 from wardround_common.roster import Listed, in_order
-from wardround_common.study_faults import bad_toml, endless_numbers, faults_of, unreadable
+from wardround_common.study_faults import bad_toml, unreadable, validated
 from wardround_common.study_template import example
 
 Network = Literal["tiny-cnn", "small-cnn", "resnet18", "resnet50", "densenet121", "efficientnet-b0", "wavelets"]
@@ -571,15 +570,12 @@ def parse_canonical(data: bytes, *, where: str = "study") -> Study:
 
 
 def _study(tables: dict[str, object], *, where: str) -> Study:
-    faults = endless_numbers(tables)
-    if not faults:
-        try:
-            return Study.model_validate(tables)
-        except ValidationError as error:
-            faults = faults_of(error, tables, Study)
-    raise StudyError(
-        "the study cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
-        where=where,
-        do="Mend the file, then run 'wardround study check' on it.",
-        faults=faults,
-    )
+    def error(faults: list[str]) -> StudyError:
+        return StudyError(
+            "the study cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
+            where=where,
+            do="Mend the file, then run 'wardround study check' on it.",
+            faults=faults,
+        )
+
+    return validated(tables, Study, error)

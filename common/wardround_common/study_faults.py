@@ -5,17 +5,18 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from wardround_common.errors import StudyError
+from wardround_common.errors import StudyError, WardroundError
 from wardround_common.study_template import example, toml_value
 
 LONGEST_VALUE = 60
+Model = TypeVar("Model", bound=BaseModel)
 
 LESSONS: Mapping[tuple[str, str], str] = {
     ("study", "name"): "lower-case letters, digits and hyphens only, at most 64, since it names a folder",
@@ -66,7 +67,18 @@ def bad_toml(text: str, error: ValueError | RecursionError, *, where: str) -> St
     return StudyError(what, where=where, do=do)
 
 
-def endless_numbers(tables: Mapping[str, object]) -> list[str]:
+def validated(tables: Mapping[str, Any], model: type[Model], error: Callable[[list[str]], WardroundError]) -> Model:
+    """Give the model of a file's tables; else raise the error made of all that is wrong, one line each."""
+    faults = _endless_numbers(tables)
+    if not faults:
+        try:
+            return model.model_validate(tables)
+        except ValidationError as invalid:
+            faults = _faults_of(invalid, tables, model)
+    raise error(faults)
+
+
+def _endless_numbers(tables: Mapping[str, object]) -> list[str]:
     """Name the sections with a whole number beyond 64 bits, TOML's bound; Python cannot write out the longest ones."""
 
     def beyond(value: object) -> bool:
@@ -81,7 +93,7 @@ def endless_numbers(tables: Mapping[str, object]) -> list[str]:
     return [f"[{_name(section)}]: a number has too many digits" for section, table in tables.items() if beyond(table)]
 
 
-def faults_of(error: ValidationError, tables: Mapping[str, Any], study: type[BaseModel]) -> list[str]:
+def _faults_of(error: ValidationError, tables: Mapping[str, Any], study: type[BaseModel]) -> list[str]:
     """List every fault that pydantic found, one line each; ``tables`` is the file, ``study`` the model of it."""
     details = error.errors(include_url=False)
     faults: list[str] = []

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.ticker import NullFormatter
 
@@ -42,14 +42,14 @@ def render(evidence: Evidence, pictures: Mapping[str, bytes], statements: Mappin
 
     ``pictures`` are the PNG files by the names that the pack gives them; ``statements`` are by hospital.
     """
+    report = PackageLoader("wardround_server.report", ".")
     environment = Environment(
-        loader=PackageLoader("wardround_simulation.evidence", "."),
+        loader=ChoiceLoader([PackageLoader("wardround_simulation.evidence", "."), report]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    styles = Environment(loader=PackageLoader("wardround_server.report", "."), autoescape=True)
-    css = styles.loader.get_source(styles, "page.css")[0] if styles.loader else ""
+    css = report.get_source(environment, "page.css")[0]
     members = evidence.attacks.membership
     return environment.get_template("page.html").render(
         evidence=evidence,

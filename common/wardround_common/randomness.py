@@ -15,6 +15,10 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from numpy.typing import NDArray
 
+CHUNK_BYTES = 2**16
+CHUNK_NUMBERS = 2**13
+"""Of what is worked on at a time, so that it stays in the cache; the numbers do not depend on them."""
+
 
 class Stream:
     """An endless stream of random numbers: ChaCha20's keystream (RFC 8439) under a 32-byte key.
@@ -39,11 +43,15 @@ class Stream:
 
     def words(self, count: int) -> NDArray[np.uint64]:
         """Draw ``count`` 64-bit words."""
-        return np.frombuffer(self._keystream.update(bytes(8 * count)), dtype="<u8").astype(np.uint64)
+        drawn = np.zeros(8 * count, np.uint8)
+        for start in range(0, len(drawn), CHUNK_BYTES):  # ciphers work in place, and a chunk stays in the cache
+            part = drawn.data[start : start + CHUNK_BYTES]
+            self._keystream.update_into(part, part)
+        return drawn.view("<u8").astype(np.uint64, copy=False)
 
     def uniform(self, count: int) -> NDArray[np.float64]:
         """Draw ``count`` numbers from [0, 1), multiples of 2^-53."""
-        return (self.words(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return _fractions(self.words(count))
 
     def below(self, limit: int) -> int:
         """Draw one integer from 0 to ``limit`` - 1; the bias is below ``limit`` / 2^64."""
@@ -61,12 +69,19 @@ class Stream:
         ESORICS 2021; Opacus does the same in its secure mode). That makes the attack impractical; it is no proof:
         exact guarantees need integer noise.
         """
-        pairs = 2 * count
-        radius = np.sqrt(-2.0 * np.log1p(-self.uniform(pairs)))
-        angle = (2.0 * np.pi) * self.uniform(pairs)
-        cosines, sines = (radius * np.cos(angle)).reshape(2, count), (radius * np.sin(angle)).reshape(2, count)
-        total: NDArray[np.float64] = 0.5 * (cosines[0] + cosines[1] + sines[0] + sines[1])
+        lengths, angles = self.words(2 * count).reshape(2, count), self.words(2 * count).reshape(2, count)
+        total = np.empty(count)
+        for start in range(0, count, CHUNK_NUMBERS):
+            part = slice(start, start + CHUNK_NUMBERS)
+            radius = np.sqrt(-2.0 * np.log1p(-_fractions(lengths[:, part])))
+            angle = (2.0 * np.pi) * _fractions(angles[:, part])
+            cosines, sines = radius * np.cos(angle), radius * np.sin(angle)
+            total[part] = 0.5 * (cosines[0] + cosines[1] + sines[0] + sines[1])
         return total
+
+
+def _fractions(words: NDArray[np.uint64]) -> NDArray[np.float64]:
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def system_stream() -> Stream:

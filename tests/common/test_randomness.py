@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy import stats
 
+from wardround_common import randomness
 from wardround_common.randomness import Stream, insecure_stream, system_stream
 
 
@@ -17,6 +19,13 @@ def test_normal_numbers_are_standard_normal() -> None:
     draws = insecure_stream(3).normal(100_000)
     assert stats.kstest(draws, "norm").pvalue > 0.01
     assert abs(np.corrcoef(draws[:-1], draws[1:])[0, 1]) < 0.015
+
+
+def test_normal_numbers_do_not_depend_on_how_many_are_worked_on_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = insecure_stream(3).normal(20_001)
+    monkeypatch.setattr(randomness, "CHUNK_NUMBERS", 777)
+    monkeypatch.setattr(randomness, "CHUNK_BYTES", 24)
+    np.testing.assert_array_equal(insecure_stream(3).normal(20_001), at_once)
 
 
 def test_uniform_numbers_are_uniform_below_one() -> None:

@@ -316,14 +316,17 @@ def _patient_means(weights: list[nn.Parameter], images_of: list[int]) -> list[to
     means = []
     for weight in weights:
         per_image = weight.grad_sample  # type: ignore[attr-defined]  # Opacus adds it: (images, *shape)
-        summed = per_image.new_zeros(len(images_of), *weight.shape).index_add_(0, patient, per_image)
-        means.append(summed / counts.view(-1, *[1] * weight.dim()))
         weight.grad_sample = None  # type: ignore[attr-defined]
+        if max(images_of) > 1:
+            summed = per_image.new_zeros(len(images_of), *weight.shape).index_add_(0, patient, per_image)
+            means.append(summed.div_(counts.view(-1, *[1] * weight.dim())))
+        else:  # one image each: it is the mean, and large
+            means.append(per_image)
     return means
 
 
 def _clipped_sums(means: list[torch.Tensor], clip_norm: float) -> list[torch.Tensor]:
     """Clip each patient's gradient to ``clip_norm``, and add the patients up."""
-    squares = torch.stack([mean.flatten(1).square().sum(1) for mean in means]).sum(0)  # (patients,)
-    factors = (clip_norm / (squares.sqrt() + 1e-6)).clamp(max=1.0)
+    norms = torch.stack([torch.linalg.vector_norm(mean.flatten(1), dim=1) for mean in means])  # (weights, patients)
+    factors = (clip_norm / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(max=1.0)
     return [torch.einsum("p,p...->...", factors, mean) for mean in means]

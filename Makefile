@@ -14,7 +14,7 @@ WITH_BENCH := .venv/.with-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test test-slow test-deployment containers pre-commit clean needs-data bench-simulation \
+.PHONY: help install demo lint test test-slow test-deployment images sbom containers pre-commit clean needs-data bench-simulation \
 	bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
 	bench-privacy bench-private-recipe bench-ledger
 
@@ -55,7 +55,13 @@ test-slow: $(WITH_RAY) ## the tests that take longer: real engines, whole runs
 test-deployment: $(INSTALLED) ## coordinator and hospitals as processes, TLS, secure sums: the simulator's model, also after kill -9
 	$(BIN)/pytest -m slow tests/simulation/test_deployment.py $(PYTEST_ARGS)
 
-containers: $(INSTALLED) ## build both images, run a coordinator and three hospitals on networks of their own, train a study
+images: ## build both images; RELEASE=1 wants PYTHON_IMAGE=python:3.11-slim@sha256:… and a clean working tree
+	bash docker/build.sh
+
+sbom: ## write what both images are made of to dist/sbom, as CycloneDX
+	bash docker/sbom.sh
+
+containers: $(INSTALLED) ## build both images, wall off a coordinator and three hospitals, train a study while they are killed
 	bash docker/try.sh
 
 pre-commit: $(INSTALLED) ## check every commit from now on, with the tools of .venv

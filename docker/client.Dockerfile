@@ -1,21 +1,45 @@
-# A hospital: no inbound port. Build from the project's root:
-#   docker build -f docker/client.Dockerfile -t wardround-client .
-# With CUDA: name an index that has CUDA builds of torch,
-#   docker build -f docker/client.Dockerfile --build-arg TORCH_PIP_ARGS="--index-url URL" -t wardround-client .
+# A hospital: no inbound port. Build from the project's root, best by docker/build.sh.
+# For a release name the base by its digest: --build-arg PYTHON_IMAGE=python:3.11-slim@sha256:…
+# With CUDA: name an index that has CUDA builds of torch, --build-arg TORCH_PIP_ARGS="--index-url URL", and run it with
+# docker/compose.cuda.yaml. The same code trains on the first CUDA device that it finds, and on the CPU otherwise.
 ARG PYTHON_IMAGE=python:3.11-slim
 FROM ${PYTHON_IMAGE} AS build
 ARG TORCH_PIP_ARGS=
 RUN python -m venv /opt/venv
-COPY constraints.txt /src/constraints.txt
+COPY constraints.txt /src/
 RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check ${TORCH_PIP_ARGS} "$(grep '^torch==' /src/constraints.txt)"
-COPY . /src
-RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --constraint /src/constraints.txt "/src[client]"
+COPY pyproject.toml README.md LICENSE /src/
+COPY common /src/common
+COPY client /src/client
+# Where the source lay says nothing in the image; and nothing is installed there later.
+RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --constraint /src/constraints.txt "/src[client]" \
+ && rm /opt/venv/lib/python3*/site-packages/wardround-*.dist-info/direct_url.json \
+ && /opt/venv/bin/pip uninstall --yes --quiet pip
+
+# What is in it, as CycloneDX; the tool stays out of the image.
+FROM build AS sbom
+RUN python -m venv /opt/sbom \
+ && /opt/sbom/bin/pip install --no-cache-dir --disable-pip-version-check --constraint /src/constraints.txt cyclonedx-bom \
+ && /opt/sbom/bin/cyclonedx-py environment --output-reproducible --validate --pyproject /src/pyproject.toml \
+    --output-file /opt/sbom.cdx.json /opt/venv/bin/python
 
 FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Wardround hospital" \
+      org.opencontainers.image.description="Federated learning across hospitals: what runs in a hospital" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
 COPY --from=build /opt/venv /opt/venv
-RUN mkdir -p /state /images && chown 10001:10001 /state
+COPY --from=sbom /opt/sbom.cdx.json /usr/share/wardround/sbom.cdx.json
+COPY LICENSE /usr/share/wardround/LICENSE
+RUN mkdir -p /state /images && chown 10001:10001 /state && chmod 0700 /state
 # Prepared images are kept beside the state: both are the hospital's own.
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp XDG_CACHE_HOME=/state/cache
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp XDG_CACHE_HOME=/state/cache \
+    FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1
 USER 10001:10001
 VOLUME /state
 HEALTHCHECK --interval=10s --timeout=20s --start-period=60s CMD ["wardround", "hospital", "status", "--state", "/state", "--check"]

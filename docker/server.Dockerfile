@@ -1,15 +1,39 @@
-# The coordinator: one port, no image reader, no torch. Build from the project's root:
-#   docker build -f docker/server.Dockerfile -t wardround-server .
+# The coordinator: one port, no image reader, no torch. Build from the project's root, best by docker/build.sh.
+# For a release name the base by its digest: --build-arg PYTHON_IMAGE=python:3.11-slim@sha256:…
 ARG PYTHON_IMAGE=python:3.11-slim
 FROM ${PYTHON_IMAGE} AS build
 RUN python -m venv /opt/venv
-COPY . /src
-RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --constraint /src/constraints.txt "/src[server]"
+COPY pyproject.toml README.md LICENSE constraints.txt /src/
+COPY common /src/common
+COPY server /src/server
+# Where the source lay says nothing in the image; and nothing is installed there later.
+RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --constraint /src/constraints.txt "/src[server]" \
+ && rm /opt/venv/lib/python3*/site-packages/wardround-*.dist-info/direct_url.json \
+ && /opt/venv/bin/pip uninstall --yes --quiet pip
+
+# What is in it, as CycloneDX; the tool stays out of the image.
+FROM build AS sbom
+RUN python -m venv /opt/sbom \
+ && /opt/sbom/bin/pip install --no-cache-dir --disable-pip-version-check --constraint /src/constraints.txt cyclonedx-bom \
+ && /opt/sbom/bin/cyclonedx-py environment --output-reproducible --validate --pyproject /src/pyproject.toml \
+    --output-file /opt/sbom.cdx.json /opt/venv/bin/python
 
 FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Wardround coordinator" \
+      org.opencontainers.image.description="Federated learning across hospitals: the coordinator" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
 COPY --from=build /opt/venv /opt/venv
-RUN mkdir -p /data && chown 10001:10001 /data
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp MPLCONFIGDIR=/tmp
+COPY --from=sbom /opt/sbom.cdx.json /usr/share/wardround/sbom.cdx.json
+COPY LICENSE /usr/share/wardround/LICENSE
+RUN mkdir -p /data && chown 10001:10001 /data && chmod 0700 /data
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp MPLCONFIGDIR=/tmp \
+    FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1
 USER 10001:10001
 VOLUME /data
 EXPOSE 9093

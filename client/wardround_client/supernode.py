@@ -27,7 +27,7 @@ from typing import Any, TypeVar, cast
 import httpx
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
 from flwr.app.message import remove_content_from_message
 from flwr.clientapp import ClientApp
 from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, TIMESTAMP_HEADER, ErrorCode
@@ -45,6 +45,7 @@ from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_conte
 from google.protobuf.message import DecodeError
 
 from wardround_client.mailbox import Mailbox
+from wardround_common.audit.passage import COORDINATOR, Passage, Way, passage_of
 from wardround_common.certificates import refused
 from wardround_common.errors import LinkError, MessageError, StorageError, WardroundError
 from wardround_common.storage import alone_in
@@ -105,7 +106,8 @@ class Supernode:
     """A hospital's link: connects, asks, works, answers, until it is told to stop.
 
     ``folder`` keeps what was asked and not answered yet, and what was answered and not sent yet. ``report`` is called
-    with each change of state, from the thread of :meth:`run`.
+    with each change of state, from the thread of :meth:`run`; ``passed`` with each message, before it leaves or is
+    acknowledged: if it raises StorageError, that does not happen, and is tried again.
     """
 
     def __init__(
@@ -114,12 +116,14 @@ class Supernode:
         app: ClientApp,
         folder: Path,
         report: Callable[[Status], None] = lambda status: None,
+        passed: Callable[[Passage], None] = lambda passage: None,
     ) -> None:
         self._app = app
         self._folder = folder
         self._inbox = Mailbox(folder / "inbox")
         self._outbox = Mailbox(folder / "outbox")
         self._report = report
+        self._passed = passed
         self._status = Status(State.CONNECTING, time.time())
         self._wire = _Wire(link)
         self._node = node_pb2.Node()
@@ -208,8 +212,9 @@ class Supernode:
         try:
             if name not in self._inbox.names() and name not in self._outbox.names():
                 ids = list(dict.fromkeys(part.object_id for part in iterate_object_tree(tree)))
-                contents = self._wire.each(lambda part: self._pull_object(run, part), ids)
-                self._inbox.put(name, [str(run).encode(), *_pairs(dict(zip(ids, contents, strict=True)))])
+                contents = dict(zip(ids, self._wire.each(lambda part: self._pull_object(run, part), ids), strict=True))
+                self._tell("in", answer.messages_list[0].metadata.message_type, name, contents)
+                self._inbox.put(name, [str(run).encode(), *_pairs(contents)])
             confirmation = message_pb2.ConfirmMessageReceivedRequest(
                 node=self._node, run_id=run, message_object_id=name
             )
@@ -262,6 +267,8 @@ class Supernode:
         request = fleet_pb2.PushMessagesRequest()
         request.ParseFromString(parts[0])
         run, contents = request.messages_list[0].metadata.run_id, _unpaired(parts[1:])
+        of = request.messages_list[0].metadata.message_type, request.message_object_trees[0].object_id, contents
+        self._tell("out", *of)
         try:
             answer = self._wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
             wanted = [part for part in contents if part in set(answer.objects_to_push)]
@@ -277,12 +284,18 @@ class Supernode:
                 self._wire.ask("push-object", pushed, message_pb2.PushObjectResponse)
 
             self._wire.each(push, wanted)
+            self._tell("delivered", *of)
         except NotWantedError as error:
             if str(error) == "session":  # the coordinator started again meanwhile: it wants the answer from its start
                 self._check(POLL_S[1])
                 return
             log.info("the answer to %s is not wanted any more", name[:8])
+            self._tell("unwanted", *of)
         self._outbox.remove(name)
+
+    def _tell(self, way: Way, message_type: str, root: str, contents: dict[str, bytes]) -> None:
+        sizes = {part: len(content) for part, content in contents.items()}
+        self._passed(passage_of(way, COORDINATOR, message_type, root, sizes, contents, _fields))
 
     def _check(self, wait_s: float = 0.0) -> None:
         if self._stop.wait(wait_s):
@@ -445,6 +458,10 @@ def _envelope(node: Any, answer: Message) -> list[bytes]:
         )
         contents = {name: part.deflate() for name, part in get_all_nested_objects(answer).items()}
     return [request.SerializeToString(deterministic=True), *_pairs(contents)]
+
+
+def _fields(record: bytes) -> dict[str, object]:
+    return dict(ConfigRecord.inflate(record))
 
 
 def _pairs(contents: dict[str, bytes]) -> list[bytes]:

@@ -26,7 +26,7 @@ from typing import Any, TypeVar, cast
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from flwr.app import Error, Message, Metadata, RecordDict
+from flwr.app import ConfigRecord, Error, Message, Metadata, RecordDict
 from flwr.app.message import make_message, remove_content_from_message
 from flwr.common.constant import (
     HEARTBEAT_DEFAULT_INTERVAL,
@@ -64,7 +64,8 @@ from flwr.supercore.utils import uint64_to_int64
 from flwr.superlink.federation import NoOpFederationManager
 from google.protobuf.message import DecodeError
 
-from wardround_common.errors import MessageError, RoundError
+from wardround_common.audit.passage import Passage, Way, passage_of
+from wardround_common.errors import MessageError, RoundError, StorageError
 from wardround_common.storage import alone_in, write_atomically
 from wardround_server.port import Limits, Port, Refused
 
@@ -96,13 +97,16 @@ class SuperLink:
     """The coordinator's end of all links: which hospitals may connect, and the runs that they take part in.
 
     ``folder`` keeps the database (``superlink.db``) and, for each run, which questions are out.
-    ``hold_s``: how long a hospital's question for new messages is held open when there is none.
+    ``hold_s``: how long a hospital's question for new messages is held open when there is none. ``passed`` is told of
+    each message before it can be fetched or is acknowledged: if it raises StorageError, neither happens.
 
     Raises:
         StorageError: another process works with the folder.
     """
 
-    def __init__(self, folder: Path, hold_s: float = 4.0) -> None:
+    def __init__(
+        self, folder: Path, hold_s: float = 4.0, passed: Callable[[Passage], None] = lambda passage: None
+    ) -> None:
         self._alone = ExitStack()
         self._alone.enter_context(alone_in(folder))
         logging.getLogger("flwr").setLevel(logging.WARNING)  # it tells of each request
@@ -116,6 +120,7 @@ class SuperLink:
         self.started = time.time()
         self.port: Port | None = None
         self._lock = threading.RLock()
+        self._passed = passed
         self._seen: dict[int, float] = {}
         self._nodes: dict[bytes, _Node] = {}
         for info in self.state.get_node_info():
@@ -269,6 +274,16 @@ class SuperLink:
         """Say whether a run goes on."""
         return self._status(run) == Status.RUNNING
 
+    def tell(self, way: Way, node: int, message_type: str, root: str) -> None:
+        """Tell of a message that passes; its objects are in the database."""
+        with self.transaction():
+            names = [part.object_id for part in iterate_object_tree(self.objects.get_object_tree(root))]
+            among = {"names": json.dumps(names)}
+            sizes = {row["object_id"]: int(row["size"]) for row in self.state.query(_SIZES, among)}
+            heads = {root: self.objects.get(root) or b""}
+            heads |= {row["object_id"]: bytes(row["content"]) for row in self.state.query(_RECORD, among)}
+        self._passed(passage_of(way, self.nodes().get(node, "?"), message_type, root, sizes, heads, _fields))
+
     def _status(self, run: int) -> str | None:
         with self.transaction():
             status = self.state.get_run_status({run}).get(run)
@@ -311,6 +326,7 @@ class _Fleet:
         self._waiting: dict[int, asyncio.Event] = {}
         self._pulled: dict[int, frozenset[str]] = {}
         self._sessions: dict[str, int] = {}
+        self._coming: dict[str, tuple[int, str, str]] = {}
 
     def admit(self, path: str, headers: Mapping[str, str]) -> int:
         """Say which node asks: its key is enrolled, and signed a time that is about now."""
@@ -366,6 +382,9 @@ class _Fleet:
             return bytes(self._answers[path](node, body).SerializeToString())
         except DecodeError:
             raise Refused(400, "message") from None
+        except StorageError as error:
+            log.error("%s", error)
+            raise Refused(503, "storage") from None
 
     def _activate(self, node: int, body: bytes) -> Any:
         request = _parse(fleet_pb2.ActivateNodeRequest, body)
@@ -419,10 +438,13 @@ class _Fleet:
         request = _parse(message_pb2.ConfirmMessageReceivedRequest, body)
         _same(request.node.node_id, node)
         with self._link.transaction():
-            if self._link.state.query(
-                "SELECT 1 FROM message_ins WHERE message_id = :id AND dst_node_id = :node",
+            rows = self._link.state.query(
+                "SELECT message_type FROM message_ins WHERE message_id = :id AND dst_node_id = :node "
+                "AND EXISTS (SELECT 1 FROM objects WHERE object_id = message_id)",
                 {"id": request.message_object_id, "node": uint64_to_int64(node)},
-            ):
+            )
+            if rows:
+                self._link.tell("delivered", node, rows[0]["message_type"], request.message_object_id)
                 self._link.objects.delete(request.message_object_id)
         return message_pb2.ConfirmMessageReceivedResponse()
 
@@ -445,11 +467,14 @@ class _Fleet:
             with self._link.transaction():
                 session = self._link.state.start_session(metadata.run_id)
                 stored, missing = self._link.state.store_message_and_object_tree(message, tree, session)
+                if stored and not missing:
+                    self._link.tell("in", node, metadata.message_type, tree.object_id)
         except (ValueError, KeyError, TypeError):
             raise Refused(400, "message") from None
         if not stored:
             raise Refused(410, "question")  # not asked of this node, answered already, or not wanted any more
         self._sessions[session] = node
+        self._coming[session] = node, metadata.message_type, tree.object_id
         return fleet_pb2.PushMessagesResponse(objects_to_push=missing, session_id=session)
 
     def _push_object(self, node: int, body: bytes) -> Any:
@@ -461,8 +486,13 @@ class _Fleet:
             stored = self._link.state.store_object(
                 request.run_id, request.session_id, request.object_id, request.object_content
             )
+            whole = stored and not self._link.state.query(_UNFINISHED, {"session": request.session_id})
+            if whole:
+                self._link.tell("in", *self._coming[request.session_id])
         if not stored:
             raise Refused(410, "session")
+        if whole:
+            del self._coming[request.session_id]
         return message_pb2.PushObjectResponse(stored=True)
 
     def _has_mail(self, node: int) -> bool:
@@ -484,6 +514,18 @@ _COMPLETE = (
     "SELECT message_id, reply_to_message_id FROM message_res WHERE run_id = :run AND NOT EXISTS ("
     "SELECT 1 FROM object_push_session_roots JOIN object_push_session_pending USING (session_id) "
     "WHERE root_object_id = message_res.message_id)"
+)
+
+
+# A session of Flower's ends when all objects of a message are here.
+_UNFINISHED = "SELECT 1 FROM object_push_sessions WHERE session_id = :session"
+# What an audit log needs of a message: each object's size, and the record of its fields, which is small.
+_SIZES = (
+    "SELECT object_id, LENGTH(content) AS size FROM objects WHERE object_id IN (SELECT value FROM json_each(:names))"
+)
+_RECORD = (
+    "SELECT object_id, content FROM objects WHERE object_id IN (SELECT value FROM json_each(:names)) "
+    "AND LENGTH(content) < 65536 AND SUBSTR(content, 1, 13) = CAST('ConfigRecord ' AS BLOB) LIMIT 1"
 )
 
 
@@ -615,6 +657,7 @@ class LinkGrid(Grid):
             for name in missing:
                 if not state.store_object(self._run_id, session, name, parts[name].deflate()):
                     raise RoundError("Flower did not keep a question", where=str(self._link.folder))
+            self._link.tell("out", message.metadata.dst_node_id, message.metadata.message_type, question)
 
     def _reply(self, question: str, node: int, answer: str) -> Message:
         try:
@@ -650,6 +693,10 @@ class LinkGrid(Grid):
                 for name in [question, *(row["message_id"] for row in rows)]:
                     self._link.objects.delete(name)
             self._link.state.delete_messages(dropped)
+
+
+def _fields(record: bytes) -> dict[str, object]:
+    return dict(ConfigRecord.inflate(record))
 
 
 def _out(folder: Path, run: int) -> Path:

@@ -1,0 +1,134 @@
+"""What both ends tell of each message: the same name, size and fields, before it passes; or it does not pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+
+import wardround_server.superlink as superlink
+from link import Place, echo, question, until
+from wardround_client.supernode import Supernode
+from wardround_common.audit.passage import Passage
+from wardround_common.errors import StorageError
+
+STUDY = "5" * 64
+
+
+class Told(list[Passage]):
+    """Keeps what it is told; the disk is full as long as ``full`` is set."""
+
+    full = False
+
+    def __call__(self, passage: Passage) -> None:
+        if self.full:
+            raise StorageError("the disk is full")
+        self.append(passage)
+
+    def ways(self) -> list[str]:
+        return [passage.way for passage in self]
+
+
+@contextmanager
+def told(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[superlink.SuperLink, Told, Told]]:
+    """Run a coordinator and a hospital, both of which tell."""
+    at_server, at_client = Told(), Told()
+    make_node = Supernode.__init__
+
+    def node_that_tells(node: Supernode, *arguments: Any, **options: Any) -> None:
+        make_node(node, *arguments, **options, passed=at_client)
+
+    monkeypatch.setattr(Supernode, "__init__", node_that_tells)
+    with place.coordinator("mercy") as link:
+        link._passed = at_server
+        yield link, at_server, at_client
+
+
+def asked(node: int) -> Message:
+    fields = ConfigRecord({"study": STUDY, "round": 3})
+    record = RecordDict({"fields": fields, "arrays": ArrayRecord({"vector": Array(np.arange(1000.0))})})
+    return Message(record, dst_node_id=node, message_type="query.echo")
+
+
+def test_both_ends_tell_the_same_of_each_message_and_of_its_receipt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path)
+    with told(place, monkeypatch) as (link, server, client), place.hospital("mercy"):
+        until(link.here)
+        grid = link.grid(link.new_run())
+        [reply] = grid.send_and_receive([asked(next(iter(link.nodes())))])
+        until(lambda: len(client) == 3)
+    assert sorted(server.ways()) == ["delivered", "in", "out"]
+    assert client.ways() == ["in", "out", "delivered"]
+    out, delivered, came = (next(p for p in server if p.way == way) for way in ("out", "delivered", "in"))
+    assert (out.peer, out.kind, out.study, out.round) == ("mercy", "echo", STUDY, 3)
+    assert out.bytes > 8000
+    assert (client[0].content, client[0].bytes, client[0].study) == (out.content, out.bytes, STUDY)
+    assert delivered.content == out.content
+    assert (client[1].content, client[1].bytes) == (came.content, came.bytes)
+    assert came.content == reply.content.object_id
+    assert client[2].content == came.content
+
+
+def test_an_answer_that_is_an_error_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(message: Message) -> None:
+        raise ValueError
+
+    place = Place(tmp_path)
+    with told(place, monkeypatch) as (link, server, client), place.hospital("mercy", echo(before=fails)):
+        until(link.here)
+        grid = link.grid(link.new_run())
+        grid.send_and_receive([question(next(iter(link.nodes())))])
+        until(lambda: len(client) == 3)
+    [came] = [passage for passage in server if passage.way == "in"]
+    assert (came.failure, came.bytes) == ("crashed", 0)
+    assert client[1].content == came.content
+
+
+def test_nothing_passes_that_cannot_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(tmp_path)
+    with told(place, monkeypatch) as (link, server, client):
+        node = next(iter(link.nodes()))
+        grid = link.grid(link.new_run())
+        server.full = True
+        with pytest.raises(StorageError, match="full"):
+            grid.push_messages([question(node)])
+        assert not link.state.query("SELECT 1 FROM message_ins")
+        server.full, client.full = False, True
+        [sent] = grid.push_messages([question(node)])
+        seen: list[Message] = []
+        with place.hospital("mercy", echo(seen)) as hospital:
+            until(lambda: hospital.status.fault)
+            assert "full" in str(hospital.status.fault)
+            assert server.ways() == ["out"]
+            assert not seen
+            client.full = False
+            until(lambda: grid.pull_messages([sent]))
+        assert "in" in server.ways()
+
+
+def test_an_answer_that_the_coordinator_cannot_log_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path)
+    with told(place, monkeypatch) as (link, server, client):
+        node = next(iter(link.nodes()))
+        grid = link.grid(link.new_run())
+        [sent] = grid.push_messages([question(node)])
+
+        def full(message: Message) -> None:
+            server.full = True
+
+        with place.hospital("mercy", echo(before=full)) as hospital:
+            until(lambda: hospital.status.fault)
+            assert not grid.pull_messages([sent])
+            server.full = False
+            until(lambda: grid.pull_messages([sent]))
+            until(lambda: "delivered" in client.ways())
+        assert server.ways().count("in") == 1

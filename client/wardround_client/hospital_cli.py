@@ -116,6 +116,33 @@ def init(
     )
 
 
+def _accept(state: Path | None, invitation: Path, yes: bool) -> str:
+    """Check an invitation, let its fingerprint be compared if it is new, store it; give the coordinator's address."""
+    from wardround_client.hospital_folder import HospitalFolder
+    from wardround_client.joining import accept, examine
+    from wardround_client.state_folder import hospital_state
+
+    folder = HospitalFolder(state or hospital_state())
+    found = examine(folder, invitation)
+    if found.new and not yes:
+        typer.echo(f"The coordinator at {found.invitation.address}\nfingerprint  {found.invitation.fingerprint}")
+        typer.confirm("Does the coordinator read this very fingerprint to you by telephone?", abort=True)
+    return accept(folder, invitation).invitation.address
+
+
+@app.command("accept")
+def accept_invitation(
+    invitation: Annotated[
+        Path, typer.Argument(metavar="INVITATION", help="What the coordinator sent.", show_default=False)
+    ],
+    state: State = None,
+    yes: Annotated[bool, typer.Option("--yes", help="The fingerprint was compared already; do not ask.")] = False,
+) -> None:
+    """Accept a coordinator's invitation, without serving yet: from here on this hospital follows that coordinator."""
+    address = _accept(state, invitation, yes)
+    typer.echo(f"Accepted: this hospital follows the coordinator at {address}. Begin with: wardround hospital serve")
+
+
 @app.command()
 def serve(
     invitation: Annotated[
@@ -132,16 +159,11 @@ def serve(
 
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.hospital_service import HospitalService
-    from wardround_client.joining import accept, examine
     from wardround_client.state_folder import hospital_state
 
     folder = HospitalFolder(state or hospital_state())
     if invitation is not None:
-        found = examine(folder, invitation)
-        if found.new and not yes:
-            typer.echo(f"The coordinator at {found.invitation.address}\nfingerprint  {found.invitation.fingerprint}")
-            typer.confirm("Does the coordinator read this very fingerprint to you by telephone?", abort=True)
-        accept(folder, invitation)
+        _accept(state, invitation, yes)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, EllipticCurve, generate_private_key
+from typer.testing import CliRunner
 
+from wardround_client.hospital_cli import app
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.joining import accept, begin, examine, replace_keys
 from wardround_common.certificates import make_authority, pem
@@ -264,3 +266,16 @@ def test_settings_must_name_whole_paths(hospital: HospitalFolder) -> None:
     hospital.settings_file.write_text('name = "St Mary"\ndata = "images"\n')
     with pytest.raises(StorageError, match="a path in quotes that begins at the root"):
         hospital.settings()
+
+
+def test_the_command_accept_stores_nothing_until_the_fingerprint_was_compared(hospital: HospitalFolder) -> None:
+    path = invited(hospital, now=datetime.now(UTC))
+    command = ["accept", str(path), "--state", str(hospital.path)]
+    refused = CliRunner().invoke(app, command, input="n\n")
+    assert Invitation.read(path).fingerprint in refused.stdout
+    assert refused.exit_code == 1
+    assert not hospital.invitation_file.exists()
+    done = CliRunner().invoke(app, command, input="y\n")
+    assert done.exit_code == 0
+    assert hospital.invitation() == Invitation.read(path)
+    assert CliRunner().invoke(app, [*command, "--yes"]).exit_code == 0

@@ -1,95 +1,30 @@
-"""How entries hold together: each is signed with the link of the one before it, so that none can change, go or move.
-
-The link of an entry is the SHA-256 of its number, its bytes, the link before it and its signature. The head is the
-last link, signed once more by itself: whoever keeps a head can tell a ledger that was cut short or set back.
-"""
+"""The ledger as a signed chain (``wardround_common.signed_chain``): what follows what, and how far it has come."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from typing import ClassVar
 
 from wardround_client.ledger.entries import Entry, Opened, read_entry
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.secagg.canonical import joined
-from wardround_common.secagg.identity import Identity, check_signature
+from wardround_common.signed_chain import FIRST_LINK, SignedHead, SignedRow
 
-FIRST_LINK = bytes(32)
-_LINK = b"wardround ledger link 1"
-_ENTRY = b"ledger entry"
-_HEAD = b"ledger head"
+__all__ = ["FIRST_LINK", "Head", "Row", "broken", "check_end", "check_head", "follow"]
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(SignedRow):
     """One entry as it is kept."""
 
-    number: int
-    body: bytes
-    previous: bytes
-    """The link of the entry before it."""
-    signature: bytes = field(repr=False)
-
-    @classmethod
-    def signed(cls, identity: Identity, number: int, body: bytes, previous: bytes) -> Row:
-        """Make the entry of that number."""
-        return cls(number, body, previous, identity.sign(_ENTRY, number.to_bytes(8, "big"), body, previous))
-
-    @property
-    def link(self) -> bytes:
-        """The link that the next entry is signed with, 32 bytes."""
-        number = self.number.to_bytes(8, "big")
-        return hashlib.sha256(joined(_LINK, number, self.body, self.previous, self.signature)).digest()
-
-    def check_signature(self, public: bytes) -> None:
-        """Check that the holder of ``public`` made this entry.
-
-        Raises:
-            MessageError: they did not.
-        """
-        check_signature(public, self.signature, _ENTRY, self.number.to_bytes(8, "big"), self.body, self.previous)
+    LINK: ClassVar[bytes] = b"wardround ledger link 1"
+    ROLE: ClassVar[bytes] = b"ledger entry"
 
 
-@dataclass(frozen=True)
-class Head:
-    """How far a ledger had come: its last entry's number and link, signed by the hospital."""
+class Head(SignedHead):
+    """How far a ledger had come, signed by the hospital."""
 
-    number: int
-    link: bytes
-    signature: bytes = field(repr=False)
-
-    @classmethod
-    def signed(cls, identity: Identity, number: int, link: bytes) -> Head:
-        """Sign how far the ledger has come."""
-        return cls(number, link, identity.sign(_HEAD, number.to_bytes(8, "big"), link))
-
-    def check(self, public: bytes) -> None:
-        """Check that the hospital signed it.
-
-        Raises:
-            MessageError: it did not.
-        """
-        check_signature(public, self.signature, _HEAD, self.number.to_bytes(8, "big"), self.link)
-
-    def text(self) -> str:
-        """Write the head on one line, to be given out."""
-        return f"{self.number}:{self.link.hex()}:{self.signature.hex()}"
-
-    @classmethod
-    def parse(cls, text: str) -> Head:
-        """Read a head from its line.
-
-        Raises:
-            StorageError: this is none.
-        """
-        found = re.fullmatch(r"([1-9]\d{0,14}):([0-9a-f]{64}):([0-9a-f]{128})", text.strip())
-        if not found:
-            raise StorageError(
-                "this is no head of a ledger", do="It is one line, as 'wardround hospital ledger head' prints it."
-            )
-        return cls(int(found[1]), bytes.fromhex(found[2]), bytes.fromhex(found[3]))
+    ROLE: ClassVar[bytes] = b"ledger head"
+    WHAT: ClassVar[str] = "a ledger"
+    COMMAND: ClassVar[str] = "wardround hospital ledger head"
 
 
 def follow(rows: Iterable[Row], number: int, link: bytes) -> Iterator[tuple[Row, Entry]]:

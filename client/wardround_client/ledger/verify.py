@@ -15,6 +15,7 @@ from wardround_client.ledger.chain import FIRST_LINK, Head, Row
 from wardround_client.ledger.entries import Approved, Charged, Entry, Opened, read_entry
 from wardround_client.ledger.patients import Cohort
 from wardround_common.errors import MessageError, StorageError
+from wardround_common.signed_chain import gap, head_faults
 
 Columns = tuple[object, ...]
 
@@ -46,7 +47,7 @@ def verify(entries: Iterable[Columns], cohorts: Iterable[Columns], public: bytes
         if row is None:
             faults.append(f"entry {columns[0]!r} has something else in it than bytes: it was edited")
             continue
-        faults += _order(row.number, number)
+        faults += gap(row.number, number)
         try:
             row.check_signature(public)
         except MessageError:
@@ -57,7 +58,7 @@ def verify(entries: Iterable[Columns], cohorts: Iterable[Columns], public: bytes
             faults += _fits(row, books, used)
         number, link = row.number, row.link
         links[number] = link
-    faults += _check_heads(heads, public, links)
+    faults += head_faults(heads, public, links, "ledger", "this hospital")
     kept = 0
     for digest, tags in cohorts:
         kept += 1
@@ -77,17 +78,6 @@ def _row_of(columns: Columns) -> Row | None:
     return None
 
 
-def _order(number: int, before: int) -> Iterator[str]:
-    if number == before + 1:
-        return
-    if number > before + 2:
-        yield f"entries {before + 1} to {number - 1} were removed"
-    elif number == before + 2:
-        yield f"entry {before + 1} was removed"
-    else:
-        yield f"entry {number} stands where there can be none: it was put in"
-
-
 def _fits(row: Row, books: Books, used: set[str]) -> Iterator[str]:
     """Read a signed entry and see whether it can follow those before it."""
     try:
@@ -100,21 +90,3 @@ def _fits(row: Row, books: Books, used: set[str]) -> Iterator[str]:
         return
     if isinstance(entry, Approved | Charged):
         used.add(entry.cohort)
-
-
-def _check_heads(heads: Iterable[Head], public: bytes, links: dict[int, bytes]) -> Iterator[str]:
-    for head in heads:
-        last = max(links, default=0)
-        try:
-            head.check(public)
-        except MessageError:
-            yield f"a head at entry {head.number} is not signed by this hospital"
-            continue
-        if head.number > last:
-            yield (
-                f"the ledger ends with entry {last}, and a head says that there were {head.number}: "
-                f"{'entry' if head.number == last + 1 else 'entries'} {last + 1}"
-                f"{'' if head.number == last + 1 else f' to {head.number}'} were cut off, or the ledger was set back"
-            )
-        elif links.get(head.number) != head.link:
-            yield f"entry {head.number} is another one than when its head was signed: the ledger was written anew"

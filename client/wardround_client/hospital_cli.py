@@ -151,14 +151,14 @@ def serve(
     ] = None,
     state: State = None,
     yes: Annotated[bool, typer.Option("--yes", help="The fingerprint was compared already; do not ask.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log one JSON object a line.")] = False,
 ) -> None:
     """Take part until Ctrl-C or SIGTERM: outbound connections only, and nothing runs that was not approved."""
     import signal
     import threading
-    from datetime import UTC, datetime
 
     from wardround_client.hospital_folder import HospitalFolder
-    from wardround_client.hospital_service import HospitalService
+    from wardround_client.hospital_service import HospitalService, open_log
     from wardround_client.state_folder import hospital_state
 
     folder = HospitalFolder(state or hospital_state())
@@ -168,11 +168,10 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
 
-    def say(text: str) -> None:
-        typer.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}")
-
-    HospitalService(folder, say).serve(stop)
-    say("stopped; what is approved stays so")
+    log = open_log(folder, as_json=log_json)
+    with log.hearing():
+        HospitalService(folder, log.say).serve(stop)
+        log.say("stopped; what is approved stays so", event="stopped")
 
 
 @app.command()
@@ -267,6 +266,8 @@ def status(
         typer.echo(f"{facts['state']} since {facts['since']}" + (f"\n{facts['doing']}" if facts["doing"] else ""))
         if facts["fault"]:
             typer.echo(facts["fault"])
+        if facts["failure"]:
+            typer.echo(f"The last answer that failed: {facts['failure']}")
     if check and facts["state"] in ("starting", "connecting", "stopped"):
         raise LinkError(f"this hospital is {facts['state']}, and not connected")
 

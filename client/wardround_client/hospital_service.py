@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from wardround_client.app import client_app
+from wardround_client.attendance import Attendance, last_failure
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.supernode import Link, Status, Supernode
-from wardround_client.ward import Ward, hospital_policy
+from wardround_client.ward import Ward, Work, hospital_policy
 from wardround_common.errors import StorageError
+from wardround_common.service_log import Say, ServiceLog
 from wardround_common.storage import alone_in, write_atomically
 
 STATUS = "status.json"
@@ -21,7 +23,7 @@ STATUS = "status.json"
 class HospitalService:
     """One hospital at work; ``say`` is told, in words for the log, what happens."""
 
-    def __init__(self, folder: HospitalFolder, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: HospitalFolder, say: Say) -> None:
         self._folder = folder
         self._say = say
         self._doing = ""
@@ -40,24 +42,26 @@ class HospitalService:
             invitation = folder.invitation()
             link = Link(invitation.address, folder.ca_certificate, folder.node_key.read_bytes())
             ward = Ward(folder, self._do)
-            node = Supernode(link, client_app(lambda context: ward), folder.path / "link", self._report)
-            self._say(f"{folder.settings().name} follows the coordinator at {invitation.address}")
+            attendance = Attendance(ward, folder.path)
+            node = Supernode(link, client_app(lambda context: attendance), folder.path / "link", self._report)
+            self._say(f"{folder.settings().name} follows the coordinator at {invitation.address}", event="serving")
             try:
                 node.run(stop)
             finally:
                 self._note("stopped")
 
-    def _do(self, words: str) -> None:
-        self._doing = words
-        if words:
-            self._say(words)
+    def _do(self, work: Work | None) -> None:
+        self._doing = str(work) if work else ""
+        if work:
+            self._say(str(work), event=work.kind, study=work.study, round=work.round)
         self._note()
 
     def _report(self, status: Status) -> None:
         before, self._status = self._status, status
         fault = str(status.fault) if status.fault else ""
         if fault or before is None or before.fault or str(before.state) in ("connecting", "registered"):
-            self._say(f"{status.state}{': ' + fault if fault else ''}")
+            level = "warning" if fault else "info"
+            self._say(f"{status.state}{': ' + fault if fault else ''}", event=str(status.state), level=level)
         self._note()
 
     def _note(self, state: str = "") -> None:
@@ -72,6 +76,13 @@ class HospitalService:
         write_atomically(self._folder.path / STATUS, json.dumps(facts).encode(), private=True)
 
 
+def open_log(folder: HospitalFolder, *, as_json: bool = False, stream: TextIO | None = None) -> ServiceLog:
+    """Give this hospital's log, which names no image, no patient and none of its folders."""
+    settings = folder.settings()
+    hidden = [settings.data, folder.path, *([settings.labels] if settings.labels else [])]
+    return ServiceLog(as_json=as_json, hospital=settings.name, discreet=True, hidden=hidden, stream=stream)
+
+
 def read_status(folder: Path) -> dict[str, str]:
     """Read what the service noted last.
 
@@ -84,4 +95,4 @@ def read_status(folder: Path) -> dict[str, str]:
         raise StorageError(
             "this hospital has not served from here yet", where=str(folder), do="Start it: wardround hospital serve"
         ) from None
-    return {str(key): str(value) for key, value in facts.items()}
+    return {str(key): str(value) for key, value in facts.items()} | {"failure": last_failure(folder)}

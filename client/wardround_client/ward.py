@@ -28,15 +28,31 @@ from wardround_common.storage import write_atomically
 from wardround_common.study import Study
 
 STREAM_BYTES = 32
-Doing = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a hospital is working on."""
+
+    study: str
+    """Its name."""
+    kind: str
+    """Of the question."""
+    round: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.study}: {self.kind}"
+
+
+Doing = Callable[[Work | None], None]
 
 
 @dataclass(eq=False)
 class Ward:
-    """A hospital's studies, opened when they are first asked about; ``doing`` is told in words what is worked on."""
+    """A hospital's studies, opened when they are first asked about; ``doing`` is told what is worked on."""
 
     folder: HospitalFolder
-    doing: Doing = field(default=lambda words: None)
+    doing: Doing = field(default=lambda work: None)
     _open: dict[str, Hospital] = field(default_factory=dict)
 
     @property
@@ -56,18 +72,19 @@ class Ward:
             return self.approvals.answer(study, self.folder.settings().name, self.folder.identity())
         digest = study_digest(parts)
         study = self.approvals.approved(digest)  # asked each time: an approval can be taken back
-        with self._at_work(study, kind):
+        with self._at_work(study, kind, parts):
             if digest not in self._open:
                 self._open[digest] = self._take_part(study)
             return self._open[digest].answer(kind, parts)
 
     @contextmanager
-    def _at_work(self, study: Study, kind: str) -> Iterator[None]:
-        self.doing(f"{study.study.name}: {kind}")
+    def _at_work(self, study: Study, kind: str, parts: Parts) -> Iterator[None]:
+        number = parts.fields.get("round")
+        self.doing(Work(study.study.name, kind, number if isinstance(number, int) else None))
         try:
             yield
         finally:
-            self.doing("")
+            self.doing(None)
 
     def _take_part(self, study: Study) -> Hospital:
         name, identity = self.folder.settings().name, self.folder.identity()

@@ -212,19 +212,23 @@ def roster(
 def serve(
     folder: Folder,
     bind: Annotated[str, typer.Option(metavar="ADDRESS", help="The address of this machine to listen on.")] = "0.0.0.0",  # noqa: S104
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log one JSON object a line.")] = False,
 ) -> None:
     """Serve hospitals on one port until Ctrl-C or SIGTERM; runs that were under way go on."""
     import signal
     import threading
 
+    from wardround_common.service_log import ServiceLog
     from wardround_server.coordinator_folder import CoordinatorFolder
     from wardround_server.service import Service
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Service(CoordinatorFolder(folder), _log).serve(stop, bind)
-    _log("stopped; what was complete is kept")
+    log = ServiceLog(as_json=log_json)
+    with log.hearing():
+        Service(CoordinatorFolder(folder), log.say).serve(stop, bind)
+        log.say("stopped; what was complete is kept", event="stopped")
 
 
 def _log(text: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from wardround_common.certificates import expiry_warning
 from wardround_common.errors import MessageError
 from wardround_common.messages import Failure, Parts
+from wardround_common.service_log import Say
 from wardround_common.storage import write_atomically
 from wardround_common.study import parse_study
 from wardround_server.admin import Admin
@@ -20,7 +21,6 @@ from wardround_server.runs import OVER, Runs, Standings
 from wardround_server.superlink import LinkGrid, SuperLink
 
 LOOK_S = 2.0  # between two looks for hospitals that were enrolled or revoked, and for a renewed certificate
-Say = Callable[[str], None]
 
 
 class LinkExchange:
@@ -70,9 +70,9 @@ class Service:
         port = self._link.serve(host, settings.port, self._folder.server_certificate, self._folder.server_key)
         admin = Admin(self._folder.path, self._command)
         try:
-            self._say(f"serving hospitals at {settings.address}; {len(self._keys)} enrolled")
+            self._say(f"serving hospitals at {settings.address}; {len(self._keys)} enrolled", event="serving")
             if warning := expiry_warning(self._folder.certificate(), datetime.now(UTC)):
-                self._say(warning)
+                self._say(warning, event="certificate", level="warning")
             self._runs.go_on()
             while not stop.wait(LOOK_S):
                 self._follow()
@@ -80,7 +80,7 @@ class Service:
                 if content != self._certificate:
                     self._certificate = content
                     port.renew(self._folder.server_certificate, self._folder.server_key)
-                    self._say("the renewed certificate is in use")
+                    self._say("the renewed certificate is in use", event="certificate")
         finally:
             admin.close()
             self._link.stop()
@@ -91,13 +91,13 @@ class Service:
         for name in sorted(set(self._link.nodes().values()) - set(listed)):
             self._link.revoke(name)
             self._keys.pop(name, None)
-            self._say(f"{name} was revoked; its connections are closed")
+            self._say(f"{name} was revoked; its connections are closed", event="revoked", hospital=name)
         for name, key in listed.items():
             if self._keys.get(name) != key:
                 try:
                     self._link.enrol(name, key)
                 except MessageError as error:
-                    self._say(str(error))
+                    self._say(str(error), event="not-enrolled", level="warning", hospital=name)
                 self._keys[name] = key
 
     def _exchange(self, run: str) -> LinkExchange:
@@ -122,7 +122,13 @@ class Service:
             where = (
                 f" · round {standing.round} of {standing.rounds} is complete" if standing.stage == "training" else ""
             )
-            self._say(f"{standing.name}: {standing.stage}{where}{'. ' + standing.said if standing.said else ''}")
+            self._say(
+                f"{standing.name}: {standing.stage}{where}{'. ' + standing.said if standing.said else ''}",
+                event=standing.stage,
+                level="warning" if standing.stage in ("failed", "incomplete") else "info",
+                study=standing.name,
+                round=standing.round,
+            )
 
     def _command(self, asked: Mapping[str, Any]) -> Any:
         match asked.get("what"):

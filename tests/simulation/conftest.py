@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from services import Federation
 from wardround_simulation.phantoms import make_hospitals
 
 
@@ -21,3 +23,13 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the folder where indexes and prepared images of the session are kept."""
     return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="session")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """Give services of a coordinator and two hospitals that have run a study to its end, and go on serving."""
+    with Federation(tmp_path_factory.mktemp("f")) as made:
+        made.start()
+        standing = made.run(made.study())
+        assert standing["stage"] == "done", {who: log.getvalue() for who, log in made.logs.items()}
+        yield made

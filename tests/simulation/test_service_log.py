@@ -1,0 +1,121 @@
+"""What services say while they serve: one form for everything, and nothing that is private."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from pathlib import Path
+
+import pytest
+
+from link import until
+from services import NAMES, Federation
+from wardround_client.approvals import Approvals
+from wardround_client.attendance import last_failure
+from wardround_common.errors import LabelError
+from wardround_common.service_log import FIELDS, ServiceLog
+
+MARK = "MRN-4711"
+
+
+def test_no_log_names_a_folder_a_patient_or_a_key(federation: Federation) -> None:
+    private = {"radiology-archive", str(federation.folder), "state of", "BEGIN", "PRIVATE"} | federation.patients()
+    for own in federation.hospitals.values():
+        private |= {own.identity().secret.hex(), *own.node_key.read_text().split("\n")[1:3]}
+    assert len(private) > 50
+    for who, log in federation.logs.items():
+        assert log.getvalue().count("\n") > 3
+        assert [word for word in private if word in log.getvalue()] == [], who
+
+
+def test_each_line_of_json_has_the_same_fields_and_the_rounds_are_there(federation: Federation) -> None:
+    assert "lung: training · round 2 of 2 is complete" in federation.logs["C", "text"].getvalue()
+    for who in ("C", *NAMES):
+        lines = [json.loads(line) for line in federation.logs[who, "json"].getvalue().splitlines()]
+        assert all(tuple(line) == FIELDS for line in lines)
+        trained = {(line["study"], line["round"]) for line in lines if line["event"] in ("train", "training")}
+        assert {("lung", 1), ("lung", 2)} <= trained
+        assert {line["hospital"] for line in lines} == ({None} if who == "C" else {who})
+
+
+def heard() -> None:
+    """Let Python's logging tell of what quotes a patient, in each way that it can."""
+    ours, other = logging.getLogger("wardround_client.app"), logging.getLogger("decoder")
+    ours.error("%s", LabelError(f"patient {MARK} has two labels", where=f"/archive/{MARK}.dcm"))
+    other.warning("Invalid value for VR LO: %s", MARK)
+    try:
+        raise ValueError(f"no pixel data in {MARK}")
+    except ValueError:
+        ours.exception("the answer to %s failed", "train")
+        other.exception("decoding failed for %s", MARK)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn(f"value {MARK} is odd", UserWarning, stacklevel=1)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_hospitals_log_tells_of_errors_and_warnings_and_quotes_none(as_json: bool) -> None:
+    stream = io.StringIO()
+    log = ServiceLog(as_json=as_json, hospital="mercy", discreet=True, stream=stream)
+    with log.hearing():
+        heard()
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 5
+    assert MARK not in stream.getvalue()
+    for line, word in zip(
+        lines, ["data", "decoder: warning at", "ValueError at", "decoder: error at", "UserWarning"], strict=True
+    ):
+        assert word in line
+    logging.getLogger("wardround_client.app").error("nobody listens any more, %s", MARK)
+    assert len(stream.getvalue().splitlines()) == 5
+
+
+def test_what_other_packages_print_comes_by_the_log_alone_while_it_hears(capfd: pytest.CaptureFixture[str]) -> None:
+    own, stream = logging.getLogger("talkative"), io.StringIO()
+    printer = logging.StreamHandler()
+    own.addHandler(printer)
+    own.propagate = False
+    with ServiceLog(discreet=True, stream=stream).hearing():
+        own.error("patient %s", MARK)
+    assert MARK not in capfd.readouterr().err
+    assert "talkative: error at" in stream.getvalue()
+    own.error("patient %s", MARK)
+    assert MARK in capfd.readouterr().err
+    own.removeHandler(printer)
+
+
+def test_a_coordinators_log_gives_the_text_so_that_this_test_can_fail() -> None:
+    stream = io.StringIO()
+    log = ServiceLog(stream=stream)
+    with log.hearing():
+        heard()
+    assert stream.getvalue().count(MARK) >= 5
+    assert "Traceback" in stream.getvalue()
+
+
+def test_a_hidden_path_is_not_written_nor_what_lies_below_it(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    ServiceLog(hidden=[tmp_path], stream=stream).say(f"{tmp_path}/{MARK}/1.dcm: the disk is full; {tmp_path} is")
+    assert stream.getvalue().endswith("[path]: the disk is full; [path] is\n")
+    assert ServiceLog(stream=stream).say("nothing is hidden") is None
+    assert "nothing is hidden" in stream.getvalue()
+
+
+def test_what_failed_is_said_in_full_to_the_hospitals_own_people_and_not_in_its_log(federation: Federation) -> None:
+    own = federation.hospitals["hospital-b"]
+    before = own.settings_file.read_text()
+    own.settings_file.write_text(before.replace("radiology-archive", "radiology-elsewhere"))
+    study = federation.study(study={"name": "second"})
+    federation.service._runs.begin(study)
+    for place in federation.hospitals.values():
+        until(lambda place=place: len(Approvals(place.path / "studies").all()) == 2)  # type: ignore[misc]
+        Approvals(place.path / "studies").decide(study, "approved")
+    federation.service._runs.wait(60)
+    own.settings_file.write_text(before)
+    assert "radiology-elsewhere" in last_failure(own.path)
+    assert (own.path / "failure.txt").stat().st_mode & 0o077 == 0
+    log = federation.logs["hospital-b", "text"].getvalue()
+    assert "radiology-elsewhere" not in log
+    assert "wardround hospital status" in log

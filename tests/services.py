@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
 import threading
+import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -81,12 +83,12 @@ class Federation:
         self._open.callback(end)
         say = self._log("C", lambda as_json, stream: ServiceLog(as_json=as_json, stream=stream))
         self.service = Service(self.place, say)
-        threads.append(threading.Thread(target=self.service.serve, args=(stop, "127.0.0.1"), daemon=True))
+        threads.append(threading.Thread(target=self.service.serve, args=(stop, "127.0.0.1", 0), daemon=True))
         for name, own in self.hospitals.items():
             log = partial(open_log, own)
             say = self._log(name, lambda as_json, stream, log=log: log(as_json=as_json, stream=stream))
             self.services[name] = HospitalService(own, say)
-            threads.append(threading.Thread(target=self.services[name].serve, args=(stop,), daemon=True))
+            threads.append(threading.Thread(target=self.services[name].serve, args=(stop, 0), daemon=True))
         for thread in threads:
             thread.start()
         until(lambda: (self.place.path / "admin.sock").exists(), WITHIN_S)
@@ -116,6 +118,12 @@ class Federation:
             tables[section] = tables.get(section, {}) | changes
         tables["roster"] = [Listed.of(name, own.identity().public).model_dump() for name, own in self.hospitals.items()]
         return Study.model_validate(tables)
+
+    def metrics(self, who: str) -> str:
+        """Read what a service says at its metrics' port, as Prometheus does."""
+        (address,) = re.findall(r"figures for Prometheus at (\S+)", self.logs[who, "text"].getvalue())
+        with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310  # an address of ours
+            return str(answer.read().decode())
 
     def patients(self) -> set[str]:
         """Name the patients, as their folders and their DICOM attributes do."""

@@ -143,6 +143,18 @@ def accept_invitation(
     typer.echo(f"Accepted: this hospital follows the coordinator at {address}. Begin with: wardround hospital serve")
 
 
+Metrics = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=65535,
+        metavar="PORT",
+        help="Serve figures for Prometheus at http://127.0.0.1:PORT/metrics, on this machine only.",
+        show_default=False,
+    ),
+]
+
+
 @app.command()
 def serve(
     invitation: Annotated[
@@ -152,6 +164,7 @@ def serve(
     state: State = None,
     yes: Annotated[bool, typer.Option("--yes", help="The fingerprint was compared already; do not ask.")] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log one JSON object a line.")] = False,
+    metrics: Metrics = None,
 ) -> None:
     """Take part until Ctrl-C or SIGTERM: outbound connections only, and nothing runs that was not approved."""
     import signal
@@ -170,7 +183,7 @@ def serve(
 
     log = open_log(folder, as_json=log_json)
     with log.hearing():
-        HospitalService(folder, log.say).serve(stop)
+        HospitalService(folder, log.say).serve(stop, metrics)
         log.say("stopped; what is approved stays so", event="stopped")
 
 

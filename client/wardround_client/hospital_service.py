@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -29,8 +31,10 @@ class HospitalService:
         self._doing = ""
         self._status: Status | None = None
 
-    def serve(self, stop: threading.Event) -> None:
+    def serve(self, stop: threading.Event, metrics: int | None = None) -> None:
         """Serve until ``stop`` is set; an answer that is being made is finished first.
+
+        ``metrics``: the port on this machine's loopback where figures are served; 0 takes a free one.
 
         Raises:
             StorageError: another process serves from the folder, or a key or the invitation cannot be used.
@@ -45,10 +49,26 @@ class HospitalService:
             attendance = Attendance(ward, folder.path)
             node = Supernode(link, client_app(lambda context: attendance), folder.path / "link", self._report)
             self._say(f"{folder.settings().name} follows the coordinator at {invitation.address}", event="serving")
-            try:
-                node.run(stop)
-            finally:
-                self._note("stopped")
+            with self._figures(metrics, node, attendance):
+                try:
+                    node.run(stop)
+                finally:
+                    self._note("stopped")
+
+    @contextmanager
+    def _figures(self, port: int | None, node: Supernode, attendance: Attendance) -> Iterator[None]:
+        if port is None:
+            yield
+            return
+        from wardround_client.metrics import HospitalMetrics  # the library is needed only where figures are served
+        from wardround_common.metrics_port import MetricsPort
+
+        figures = MetricsPort(port, HospitalMetrics(self._folder, node, attendance))
+        self._say(f"figures for Prometheus at {figures.address}", event="metrics")
+        try:
+            yield
+        finally:
+            figures.close()
 
     def _do(self, work: Work | None) -> None:
         self._doing = str(work) if work else ""

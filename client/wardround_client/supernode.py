@@ -135,6 +135,11 @@ class Supernode:
         """What the link is doing now."""
         return self._status
 
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """Bytes of answers that came and of requests that went, without their heads, since this process started."""
+        return self._wire.bytes_in, self._wire.bytes_out
+
     def run(self, stop: threading.Event) -> None:
         """Serve until ``stop`` is set; whatever happens to the link, this tries again.
 
@@ -352,6 +357,8 @@ class _Wire:
         limits = httpx.Limits(max_connections=8, max_keepalive_connections=8, keepalive_expiry=60.0)
         self._http = httpx.Client(verify=tls, timeout=TIMEOUT_S, follow_redirects=False, limits=limits)
         self._transfers = ThreadPoolExecutor(TRANSFERS, "transfer")
+        self.bytes_in = self.bytes_out = 0
+        self._counting = threading.Lock()
 
     def close(self) -> None:
         """End the connections."""
@@ -388,6 +395,9 @@ class _Wire:
                 content = _bounded(response)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise _unreachable(self._address, error) from error
+        with self._counting:
+            self.bytes_in += len(content)
+            self.bytes_out += len(body)
         if response.status_code == httpx.codes.OK and response.headers.get("content-type") == PROTOBUF:
             answer: Any = kind()
             try:

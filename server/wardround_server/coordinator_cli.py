@@ -208,11 +208,24 @@ def roster(
     typer.echo("\n".join(Listed.of(name, enrolled[name]).toml() for name in hospitals or sorted(enrolled)), nl=False)
 
 
+Metrics = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=65535,
+        metavar="PORT",
+        help="Serve figures for Prometheus at http://127.0.0.1:PORT/metrics, on this machine only.",
+        show_default=False,
+    ),
+]
+
+
 @app.command()
 def serve(
     folder: Folder,
     bind: Annotated[str, typer.Option(metavar="ADDRESS", help="The address of this machine to listen on.")] = "0.0.0.0",  # noqa: S104
     log_json: Annotated[bool, typer.Option("--log-json", help="Log one JSON object a line.")] = False,
+    metrics: Metrics = None,
 ) -> None:
     """Serve hospitals on one port until Ctrl-C or SIGTERM; runs that were under way go on."""
     import signal
@@ -227,7 +240,7 @@ def serve(
         signal.signal(number, lambda *_: stop.set())
     log = ServiceLog(as_json=log_json)
     with log.hearing():
-        Service(CoordinatorFolder(folder), log.say).serve(stop, bind)
+        Service(CoordinatorFolder(folder), log.say).serve(stop, bind, metrics)
         log.say("stopped; what was complete is kept", event="stopped")
 
 

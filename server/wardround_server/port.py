@@ -28,6 +28,7 @@ from wardround_common.errors import StorageError
 log = logging.getLogger(__name__)
 
 HEALTH = "/health"
+FIRST_REFUSAL = 400  # a health check is answered in the same way, with 200
 THREADS = 8  # answers made at a time; the database lets one write at a time anyway
 OPEN_FILES = 16_384
 CLOSE = (b"connection", b"close")
@@ -135,6 +136,8 @@ class Port:
         self.limits = limits or Limits()
         self.bytes_in = self.bytes_out = 0
         """Bodies of requests that were admitted, and of answers."""
+        self.refused: Counter[int] = Counter()
+        """Requests that were refused, by status."""
         self._desk = desk
         self._strangers: OrderedDict[tuple[str, int], _Connection] = OrderedDict()
         self._known: dict[tuple[str, int], tuple[_Connection, int]] = {}
@@ -285,6 +288,8 @@ class Port:
             status, headers = 200, [(b"content-type", b"application/protobuf")]
         except Refused as refused:
             status, content, headers = refused.status, refused.why.encode(), [CLOSE]
+            if status >= FIRST_REFUSAL:
+                self.refused[status] += 1
         self.bytes_out += len(content)
         headers.append((b"content-length", str(len(content)).encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -29,6 +29,7 @@ from wardround_server.model_file import write_model
 from wardround_server.report import write_report
 from wardround_server.rounds import Answered, Event, RoundBegins, RoundEnds, State, run_study
 from wardround_server.secure_rounds import open_consortium
+from wardround_server.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Runs:
         self._folder = folder
         self._open_exchange = open_exchange
         self._watch = watch
+        self.tally = Tally()
         self._lock = threading.Lock()
         self._runs: dict[str, Run] = {}
 
@@ -229,6 +231,7 @@ class Runs:
                 case RoundEnds(record=record, state=state):
                     write_checkpoint(run.folder / "checkpoint", run.study.digest(), state)
                     self._stage(run, "training", round=record.number)
+                    self.tally.add(run.standing.name, record)
                     if run.stop.is_set() and record.number < run.study.training.rounds:
                         raise RoundError(f"the run was stopped after round {record.number}")
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wardround_common.certificates import expiry_warning
 from wardround_common.errors import MessageError
@@ -19,6 +19,9 @@ from wardround_server.app import GridExchange
 from wardround_server.coordinator_folder import CoordinatorFolder
 from wardround_server.runs import OVER, Runs, Standings
 from wardround_server.superlink import LinkGrid, SuperLink
+
+if TYPE_CHECKING:  # the library is needed only where figures are served
+    from wardround_common.metrics_port import MetricsPort
 
 LOOK_S = 2.0  # between two looks for hospitals that were enrolled or revoked, and for a renewed certificate
 
@@ -58,8 +61,15 @@ class Service:
         self._keys: dict[str, bytes] = {}
         self._certificate = b""
 
-    def serve(self, stop: threading.Event, host: str = "0.0.0.0") -> None:  # noqa: S104  # hospitals must reach it
+    def serve(
+        self,
+        stop: threading.Event,
+        host: str = "0.0.0.0",  # noqa: S104  # hospitals must reach it
+        metrics: int | None = None,
+    ) -> None:
         """Serve until ``stop`` is set. Runs that were under way go on.
+
+        ``metrics``: the port on this machine's loopback where figures are served; 0 takes a free one.
 
         Raises:
             StorageError: the port or certificate cannot be used.
@@ -69,7 +79,9 @@ class Service:
         self._certificate = self._folder.server_certificate.read_bytes()
         port = self._link.serve(host, settings.port, self._folder.server_certificate, self._folder.server_key)
         admin = Admin(self._folder.path, self._command)
+        figures = None
         try:
+            figures = self._open_metrics(metrics)
             self._say(f"serving hospitals at {settings.address}; {len(self._keys)} enrolled", event="serving")
             if warning := expiry_warning(self._folder.certificate(), datetime.now(UTC)):
                 self._say(warning, event="certificate", level="warning")
@@ -82,8 +94,20 @@ class Service:
                     port.renew(self._folder.server_certificate, self._folder.server_key)
                     self._say("the renewed certificate is in use", event="certificate")
         finally:
+            if figures:
+                figures.close()
             admin.close()
             self._link.stop()
+
+    def _open_metrics(self, port: int | None) -> MetricsPort | None:
+        if port is None:
+            return None
+        from wardround_common.metrics_port import MetricsPort
+        from wardround_server.metrics import CoordinatorMetrics
+
+        figures = MetricsPort(port, CoordinatorMetrics(self._folder, self._link, self._runs))
+        self._say(f"figures for Prometheus at {figures.address}", event="metrics")
+        return figures
 
     def _follow(self) -> None:
         """Let in whom the folder lists now, and nobody else."""

@@ -1,0 +1,163 @@
+"""A hospital's figures for its own Prometheus, read at the moment when they are asked for.
+
+They are the hospital's own: it serves them on its loopback, and sends none of them to the coordinator. Neither the
+number of patients nor anything of one patient is among them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from typing import Protocol, get_args
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+
+from wardround_client.approvals import Approvals
+from wardround_client.attendance import Attendance
+from wardround_client.budget import BudgetStatement, state_budget
+from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.ledger.store import existing_ledger, read_head
+from wardround_client.supernode import State, Status
+from wardround_client.ward import hospital_policy
+from wardround_common.errors import WardroundError
+from wardround_common.proposal import Decision
+
+log = logging.getLogger(__name__)
+
+PREFIX = "wardround_hospital_"
+BUDGET_EACH_S = 60.0  # at most so often is the ledger added up: the training needs the processor more
+
+
+class Linked(Protocol):
+    """What is read of the hospital's link."""
+
+    @property
+    def status(self) -> Status:
+        """What it is doing."""
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """Bytes that came and went."""
+
+
+class HospitalMetrics:
+    """Collects from the parts of a hospital that serves."""
+
+    def __init__(self, folder: HospitalFolder, link: Linked, attendance: Attendance) -> None:
+        self._folder = folder
+        self._link = link
+        self._attendance = attendance
+        self._budget = LatestBudget(folder)
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the figures as they are now."""
+        yield InfoMetricFamily(PREFIX.rstrip("_"), "The version that serves.", {"version": version("wardround")})
+        yield from self._of_link()
+        yield from self._answers()
+        yield from self._studies()
+        head = read_head(self._folder.path)
+        yield _one("ledger_entries", "Entries of the ledger.", head.number if head else 0)
+        yield from _spent(self._budget.now(head.number if head else 0))
+        free = shutil.disk_usage(self._folder.path).free
+        yield _one("free_disk_bytes", "Room where the hospital's state folder lies.", free)
+
+    def _of_link(self) -> Iterator[Metric]:
+        status, (came, went) = self._link.status, self._link.traffic
+        states = _gauge("state", "1 for the state in which the hospital's link is, 0 for every other.", "state")
+        for state in State:
+            states.add_metric([str(state)], float(state == status.state))
+        yield states
+        yield _one("state_since_timestamp_seconds", "Since when the link is in its state.", status.since)
+        yield _one(
+            "fault",
+            "1 while something keeps the link or this disk from working; the status says what.",
+            float(status.fault is not None),
+        )
+        received = _counter("received_bytes", "Bodies of the coordinator's answers.")
+        received.add_metric([], came)
+        sent = _counter("sent_bytes", "Bodies of requests to the coordinator.")
+        sent.add_metric([], went)
+        yield from (received, sent)
+
+    def _answers(self) -> Iterator[Metric]:
+        answers = _counter("answers", "Answers, by the kind of the question and the outcome.", "kind", "outcome")
+        for (kind, outcome), count in sorted(self._attendance.answers().items()):
+            answers.add_metric([kind, outcome], count)
+        seconds = _counter("answer_seconds", "Time that answers took; of kind train: training.", "kind")
+        for kind, time_s in sorted(self._attendance.seconds().items()):
+            seconds.add_metric([kind], time_s)
+        yield from (answers, seconds)
+
+    def _studies(self) -> Iterator[Metric]:
+        decisions = [proposal.decision for proposal in Approvals(self._folder.path / "studies").all()]
+        studies = _gauge("studies", "Studies that were proposed, by what was decided.", "decision")
+        for decision in get_args(Decision):
+            studies.add_metric([decision], decisions.count(decision))
+        yield studies
+
+
+class LatestBudget:
+    """What was spent, added up beside the work when the ledger has grown, and not more often than once a minute."""
+
+    def __init__(self, folder: HospitalFolder, clock: Callable[[], float] = time.monotonic) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._of = -1
+        self._began = -math.inf
+        self._latest: BudgetStatement | None = None
+        self._adding: threading.Thread | None = None
+
+    def now(self, entries: int) -> BudgetStatement | None:
+        """Give the latest sum, and begin another if the ledger has more ``entries`` than it was made of."""
+        busy = self._adding is not None and self._adding.is_alive()
+        if entries and entries != self._of and not busy and self._clock() - self._began >= BUDGET_EACH_S:
+            self._of, self._began = entries, self._clock()
+            self._adding = threading.Thread(target=self._add_up, name="budget", daemon=True)
+            self._adding.start()
+        return self._latest
+
+    def _add_up(self) -> None:
+        try:
+            policy = hospital_policy(self._folder)
+            ledger = existing_ledger(self._folder.path, self._folder.identity())
+            self._latest = state_budget(ledger, policy.budget.delta, policy)
+        except WardroundError as error:
+            log.warning("what was spent cannot be added up for the metrics: %s", error)
+
+
+def _spent(budget: BudgetStatement | None) -> Iterator[Metric]:
+    if budget is None:
+        return
+    spent = _gauge(
+        "epsilon_spent", "Epsilon of the patient who spent most in a study, at the policy's delta.", "study", "digest"
+    )
+    for study in budget.studies:
+        spent.add_metric([study.name, study.study[:12]], _or_endless(study.epsilon_spent))
+    caps = _gauge("epsilon_cap", "The policy's most for a patient: in one study, and in all together.", "of")
+    caps.add_metric(["study"], _or_endless(budget.study_cap))
+    caps.add_metric(["patient"], _or_endless(budget.patient_cap))
+    yield from (spent, caps)
+    yield _one(
+        "epsilon_highest", "Epsilon of the patient who spent most in all studies.", _or_endless(budget.highest_spent)
+    )
+
+
+def _or_endless(epsilon: float | None) -> float:
+    return math.inf if epsilon is None else epsilon
+
+
+def _gauge(name: str, words: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, words, labels=labels)
+
+
+def _counter(name: str, words: str, *labels: str) -> CounterMetricFamily:
+    return CounterMetricFamily(PREFIX + name, words, labels=labels)
+
+
+def _one(name: str, words: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, words, value=value)

@@ -11,6 +11,7 @@ from flwr.clientapp import ClientApp
 
 from wardround_common.errors import WardroundError
 from wardround_common.messages import EvaluateRequest, Parts, PrepareRequest, TrainRequest
+from wardround_common.object_trees import numbers
 from wardround_common.proposal import ProposeRequest
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
 
@@ -75,7 +76,7 @@ def client_app(find_hospital: Callable[[Context], Answering]) -> ClientApp:
 
 def _parts(content: RecordDict) -> Parts:
     fields = dict(content.config_records.get("fields", ConfigRecord()))
-    arrays = {name: array.numpy() for name, array in content.array_records.get("arrays", ArrayRecord()).items()}
+    arrays = {name: numbers(array) for name, array in content.array_records.get("arrays", ArrayRecord()).items()}
     return Parts(fields, arrays)  # type: ignore[arg-type]  # the parsers check each field's type
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wardround_common.errors import MessageError
-from wardround_common.secagg.canonical import cut, joined
+from wardround_common.secagg.canonical import cut, pieces
 from wardround_common.storage import write_atomically
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,8 @@ class Mailbox:
     """A folder of messages, each under a name of letters and digits."""
 
     folder: Path
+    _at_hand: dict[str, list[bytes]] = field(default_factory=dict, repr=False, compare=False)
+    """The last message that was put, until it is read: a large one is not read again from the disk a moment later."""
 
     def names(self) -> list[str]:
         """Name the messages that are here."""
@@ -32,11 +34,18 @@ class Mailbox:
         Raises:
             StorageError: the disk is full or the folder cannot be written.
         """
-        content = joined(*parts)
-        write_atomically(self.folder / name, hashlib.sha256(content).digest() + content, private=True)
+        content = pieces(*parts)
+        checksum = hashlib.sha256()
+        for piece in content:
+            checksum.update(piece)
+        write_atomically(self.folder / name, [checksum.digest(), *content], private=True)
+        self._at_hand.clear()
+        self._at_hand[name] = parts
 
     def get(self, name: str) -> list[bytes] | None:
         """Give a message; one that is damaged is set aside, as NAME.damaged, and not given."""
+        if name in self._at_hand:
+            return self._at_hand.pop(name)
         content = (self.folder / name).read_bytes()
         digest, content = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
         try:
@@ -50,4 +59,5 @@ class Mailbox:
 
     def remove(self, name: str) -> None:
         """Forget a message; one that is not here is no error."""
+        self._at_hand.pop(name, None)
         (self.folder / name).unlink(missing_ok=True)

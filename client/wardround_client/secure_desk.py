@@ -13,7 +13,7 @@ from wardround_common.errors import MessageError, PrivacyError, StorageError
 from wardround_common.noisy_sum import least_survivors
 from wardround_common.roster import keys_of
 from wardround_common.secagg.agreement import AgreementKey
-from wardround_common.secagg.canonical import cut, joined
+from wardround_common.secagg.canonical import cut, joined, pieces
 from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.exchange import (
     Masked,
@@ -185,8 +185,8 @@ class Desk:
 
     def _keep_upload(self, terms: Terms, upload: Upload) -> None:
         masked = upload.masked
-        arrays = (masked.update.tobytes(), masked.counts.tobytes())
-        content = joined(terms.digest, masked.update.dtype.str.encode(), *arrays, upload.envelope())
+        arrays = (np.ascontiguousarray(array).view(np.uint8).data for array in (masked.update, masked.counts))
+        content = pieces(terms.digest, masked.update.dtype.str.encode(), *arrays, upload.envelope())
         write_atomically(self.folder / f"{terms.what}.upload", content, private=True)
         # Written last: until it is there, the upload was not made, and did not leave.
         numbers = (terms.round.to_bytes(4, "big"), terms.threshold.to_bytes(4, "big"))

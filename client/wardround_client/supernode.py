@@ -41,13 +41,14 @@ from flwr.supercore.inflatable.inflatable_object import (
     iterate_object_tree,
     no_object_id_recompute,
 )
-from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 from google.protobuf.message import DecodeError
 
 from wardround_client.mailbox import Mailbox
 from wardround_common.audit.passage import COORDINATOR, Passage, Way, passage_of
 from wardround_common.certificates import refused
 from wardround_common.errors import LinkError, MessageError, StorageError, WardroundError
+from wardround_common.object_trees import inflate
 from wardround_common.storage import alone_in
 
 log = logging.getLogger(__name__)
@@ -247,7 +248,7 @@ class Supernode:
     def _answer(self, name: str, parts: list[bytes]) -> Message | None:
         run, contents = int(parts[0]), _unpaired(parts[1:])
         try:
-            question = inflate_object_from_contents(name, contents)
+            question = inflate(name, contents, inflatable_class_registry)
         except Exception:  # a coordinator's bytes: whatever is wrong is wrong with them
             log.exception("the question %s cannot be read", name[:8])
             return None
@@ -276,7 +277,8 @@ class Supernode:
         self._tell("out", *of)
         try:
             answer = self._wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
-            wanted = [part for part in contents if part in set(answer.objects_to_push)]
+            missing = set(answer.objects_to_push)
+            wanted = [part for part in contents if part in missing]
 
             def push(part: str) -> None:
                 pushed = message_pb2.PushObjectRequest(

@@ -60,4 +60,4 @@ class Layout:
 
 def vector_digest(vector: Vector) -> str:
     """SHA-256 of a vector's little-endian bytes."""
-    return hashlib.sha256(np.ascontiguousarray(vector, "<f4").tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(vector, "<f4").data).hexdigest()

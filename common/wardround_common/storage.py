@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,10 +29,11 @@ def no_room_is_said(where: Path) -> Iterator[None]:
         ) from error
 
 
-def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
+def write_atomically(path: Path, content: bytes | Sequence[bytes | memoryview], *, private: bool = False) -> None:
     """Write a file so that at any moment it is the old one or the new one, on the disk before this returns.
 
-    A private one, and a folder that is made for it, may be read by their owner only.
+    ``content`` may come in pieces, which are written one after the other. A private file, and a folder that is made for
+    it, may be read by their owner only.
 
     Raises:
         StorageError: the disk is full or the folder may not be written; the old file is untouched.
@@ -43,7 +44,7 @@ def write_atomically(path: Path, content: bytes, *, private: bool = False) -> No
         try:
             mode = 0o600 if private else 0o666  # the umask takes from the latter what others may not do
             with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-                file.write(content)
+                file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
                 os.fsync(file.fileno())
             making.replace(path)

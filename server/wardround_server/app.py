@@ -9,6 +9,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from flwr.serverapp import Grid, ServerApp
 
 from wardround_common.messages import EvaluateRequest, Failure, Parts, PrepareRequest, TrainRequest
+from wardround_common.object_trees import numbers
 from wardround_common.proposal import ProposeRequest
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
 from wardround_server.exchange import Exchange
@@ -80,7 +81,7 @@ def _answer(reply: Message) -> Parts | Failure:
     try:
         fields = dict(reply.content.config_records.get("fields", ConfigRecord()))
         records = reply.content.array_records.get("arrays", ArrayRecord())
-        arrays = {name: array.numpy() for name, array in records.items()}
+        arrays = {name: numbers(array) for name, array in records.items()}
     except Exception:  # noqa: BLE001  # a hospital's bytes: whatever is wrong is wrong with them, and ends no run
         return Failure("message")
     if "failure" in fields:

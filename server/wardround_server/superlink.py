@@ -55,7 +55,7 @@ from flwr.supercore.inflatable.inflatable_object import (
     iterate_object_tree,
     no_object_id_recompute,
 )
-from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 from flwr.supercore.object_store import NoObjectInStoreError
 from flwr.supercore.object_store.sql_object_store import SqlObjectStore
 from flwr.supercore.run import Run
@@ -66,6 +66,7 @@ from google.protobuf.message import DecodeError
 
 from wardround_common.audit.passage import Passage, Way, passage_of
 from wardround_common.errors import MessageError, RoundError, StorageError
+from wardround_common.object_trees import inflate
 from wardround_common.storage import alone_in, write_atomically
 from wardround_server.port import Limits, Port, Refused
 
@@ -665,7 +666,7 @@ class LinkGrid(Grid):
                 tree = self._link.objects.get_object_tree(answer)
                 names = {part.object_id for part in iterate_object_tree(tree)}
                 contents = {name: self._link.objects.get(name) or b"" for name in names}
-            reply = inflate_object_from_contents(answer, contents)
+            reply = inflate(answer, contents, inflatable_class_registry)
         except Exception as error:  # noqa: BLE001  # it was made by somebody else: whatever is wrong is wrong with it
             return self._absence(question, node, f"the answer cannot be read ({type(error).__name__})")
         # What the port checked is the envelope. The letter could name another sender.

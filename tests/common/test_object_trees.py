@@ -1,0 +1,77 @@
+"""Flower's objects are read as Flower reads them, and what is none is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry, inflate_object_from_contents
+
+from wardround_common.object_trees import inflate, numbers
+
+VECTORS = {
+    "long": np.arange(3_000_000, dtype=np.float32),  # three chunks
+    "zeros": np.zeros(3_000_000, np.float32),  # of which two are one object
+    "columns": np.asfortranarray(np.arange(6).reshape(2, 3)),
+    "empty": np.empty((0, 3), np.float64),
+    "one": np.array(7, "<u8"),
+}
+
+
+def contents_of(record: RecordDict) -> dict[str, bytes]:
+    return {name: part.deflate() for name, part in get_all_nested_objects(record).items()}
+
+
+@pytest.fixture(scope="module")
+def record() -> RecordDict:
+    arrays = ArrayRecord({name: Array(vector) for name, vector in VECTORS.items()})
+    return RecordDict({"fields": ConfigRecord({"round": 3}), "arrays": arrays})
+
+
+def test_an_object_is_read_as_flower_reads_it(record: RecordDict) -> None:
+    contents = contents_of(record)
+    ours = inflate(record.object_id, contents, inflatable_class_registry)
+    theirs = inflate_object_from_contents(record.object_id, contents, keep_object_contents=True)
+    assert dict(ours["fields"]) == dict(theirs["fields"])
+    for name, vector in VECTORS.items():
+        read = numbers(ours["arrays"][name])
+        assert (read.dtype, read.shape) == (vector.dtype, vector.shape)
+        np.testing.assert_array_equal(read, theirs["arrays"][name].numpy())
+        assert read.flags.writeable
+    assert ours.object_id == record.object_id
+
+
+def test_an_array_that_flower_made_is_read_too() -> None:
+    np.testing.assert_array_equal(numbers(Array(VECTORS["columns"])), VECTORS["columns"])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"no array",
+        Array(np.arange(3.0)).data[:-1],
+        Array(np.arange(3.0)).data + b"\0",
+        Array(np.arange(3.0)).data.replace(b"(3,)", b"(-3)"),
+        Array(np.arange(3.0)).data.replace(b"'<f8'", b"'|O8'"),
+        Array(np.arange(3.0)).data.replace(b"NUMPY\x01", b"NUMPY\x09"),
+    ],
+)
+def test_data_that_are_no_plain_numbers_are_refused(data: bytes) -> None:
+    array = Array("float64", (3,), "numpy.ndarray", b"")
+    array.data = bytearray(data)  # type: ignore[assignment]
+    with pytest.raises((ValueError, TypeError)):
+        numbers(array)
+
+
+def test_a_tree_with_a_part_that_is_missing_cut_short_or_of_another_kind_is_refused(record: RecordDict) -> None:
+    contents = contents_of(record)
+    chunk = next(name for name, content in contents.items() if content.startswith(b"ArrayChunk"))
+    other = next(content for content in contents.values() if content.startswith(b"ConfigRecord"))
+    for changed in (
+        {name: content for name, content in contents.items() if name != chunk},
+        contents | {chunk: contents[chunk][:-1]},
+        contents | {chunk: other},
+    ):
+        with pytest.raises((KeyError, ValueError)):
+            inflate(record.object_id, changed, inflatable_class_registry)

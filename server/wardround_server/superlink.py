@@ -57,7 +57,6 @@ from flwr.supercore.inflatable.inflatable_object import (
 )
 from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 from flwr.supercore.object_store import NoObjectInStoreError
-from flwr.supercore.object_store.sql_object_store import SqlObjectStore
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.utils import uint64_to_int64
@@ -68,6 +67,7 @@ from wardround_common.audit.passage import Passage, Way, passage_of
 from wardround_common.errors import MessageError, RoundError, StorageError
 from wardround_common.object_trees import inflate
 from wardround_common.storage import alone_in, write_atomically
+from wardround_server.object_files import ObjectFiles, Written
 from wardround_server.port import Limits, Port, Refused
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ FLEET = "/v1/fleet/"
 CLOCK_S = 300.0  # by how much a hospital's clock may differ
 HERE_S = 30.0  # a hospital that was heard within this time is there; it says so every ten seconds
 TTL_S = 90 * 86_400.0  # questions of a study do not expire; the study has its own deadlines
+SMALL = 65_536  # bytes of an object that is read for what it says of its message
 MOST_OBJECTS = 20_000  # of one answer: 100 GiB in chunks of 5 MiB
 Proto = TypeVar("Proto")
 
@@ -97,9 +98,10 @@ class _Node:
 class SuperLink:
     """The coordinator's end of all links: which hospitals may connect, and the runs that they take part in.
 
-    ``folder`` keeps the database (``superlink.db``) and, for each run, which questions are out.
-    ``hold_s``: how long a hospital's question for new messages is held open when there is none. ``passed`` is told of
-    each message before it can be fetched or is acknowledged: if it raises StorageError, neither happens.
+    ``folder`` keeps the database (``superlink.db``), the contents of messages (``objects``) and, for each run, which
+    questions are out. ``hold_s``: how long a hospital's question for new messages is held open when there is none.
+    ``passed`` is told of each message before it can be fetched or is acknowledged: if it raises StorageError, neither
+    happens.
 
     Raises:
         StorageError: another process works with the folder.
@@ -113,7 +115,7 @@ class SuperLink:
         logging.getLogger("flwr").setLevel(logging.WARNING)  # it tells of each request
         self.folder = folder
         database = str(folder / "superlink.db")
-        objects = SqlObjectStore(database)
+        objects = ObjectFiles(database, folder / "objects")
         objects.initialize()
         self.state = _LinkState(database, NoOpFederationManager(), objects)
         self.state.initialize()
@@ -121,6 +123,7 @@ class SuperLink:
         self.started = time.time()
         self.port: Port | None = None
         self._lock = threading.RLock()
+        self._depth = 0  # of transactions in transactions
         self._passed = passed
         self._seen: dict[int, float] = {}
         self._nodes: dict[bytes, _Node] = {}
@@ -247,8 +250,21 @@ class SuperLink:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Do several things to the database as one, alone: two that write at a time would refuse each other."""
-        with self._lock, self.state.session():
-            yield
+        with self._lock:
+            self._depth += 1
+            try:
+                with self.state.session():
+                    yield
+                    if self._depth == 1:
+                        self.objects.settle()
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    self.objects.sweep()
+
+    def store(self, run: int, session: str, content: Written) -> bool:
+        """Make what was written the object that an upload waits for; False if it waits for none."""
+        return bool(self.state.store_object(run, session, content.name, cast(bytes, content)))
 
     def silence_s(self, node: int) -> float:
         """Say for how long a node was not heard, or how long this process has run if it never was."""
@@ -276,13 +292,17 @@ class SuperLink:
         return self._status(run) == Status.RUNNING
 
     def tell(self, way: Way, node: int, message_type: str, root: str) -> None:
-        """Tell of a message that passes; its objects are in the database."""
+        """Tell of a message that passes; its objects are here."""
         with self.transaction():
             names = [part.object_id for part in iterate_object_tree(self.objects.get_object_tree(root))]
-            among = {"names": json.dumps(names)}
-            sizes = {row["object_id"]: int(row["size"]) for row in self.state.query(_SIZES, among)}
-            heads = {root: self.objects.get(root) or b""}
-            heads |= {row["object_id"]: bytes(row["content"]) for row in self.state.query(_RECORD, among)}
+        sizes = {name: self.objects.size(name) for name in names}
+        # What an audit log needs beside the sizes: the record of the fields, which is small.
+        small = {name: self.objects.get(name) or b"" for name in names if sizes[name] < SMALL}
+        heads = {root: small.get(root, b"")}
+        for name, content in small.items():
+            if content.startswith(b"ConfigRecord "):
+                heads[name] = content
+                break
         self._passed(passage_of(way, self.nodes().get(node, "?"), message_type, root, sizes, heads, _fields))
 
     def _status(self, run: int) -> str | None:
@@ -429,8 +449,7 @@ class _Fleet:
         _same(request.node.node_id, node)
         if request.object_id not in self._pulled.get(node, ()):
             raise Refused(410, "object")  # of no question to this node, or of one before this process started
-        with self._link.transaction():
-            content = self._link.objects.get(request.object_id)
+        content = self._link.objects.read(request.object_id) or self._link.objects.get(request.object_id)
         if not content:
             raise Refused(410, "object")
         return message_pb2.PullObjectResponse(object_found=True, object_available=True, object_content=content)
@@ -483,13 +502,18 @@ class _Fleet:
         _same(request.node.node_id, node)
         if self._sessions.get(request.session_id) != node:
             raise Refused(410, "session")
-        with self._link.transaction():
-            stored = self._link.state.store_object(
-                request.run_id, request.session_id, request.object_id, request.object_content
-            )
-            whole = stored and not self._link.state.query(_UNFINISHED, {"session": request.session_id})
-            if whole:
-                self._link.tell("in", *self._coming[request.session_id])
+        whole = False
+        try:
+            with (
+                self._link.objects.written(request.object_id, request.object_content) as content,
+                self._link.transaction(),
+            ):
+                stored = self._link.store(request.run_id, request.session_id, content)
+                whole = stored and not self._link.state.query(_UNFINISHED, {"session": request.session_id})
+                if whole:
+                    self._link.tell("in", *self._coming[request.session_id])
+        except MessageError:
+            stored = False  # damaged on its way: it is sent again
         if not stored:
             raise Refused(410, "session")
         if whole:
@@ -520,14 +544,6 @@ _COMPLETE = (
 
 # A session of Flower's ends when all objects of a message are here.
 _UNFINISHED = "SELECT 1 FROM object_push_sessions WHERE session_id = :session"
-# What an audit log needs of a message: each object's size, and the record of its fields, which is small.
-_SIZES = (
-    "SELECT object_id, LENGTH(content) AS size FROM objects WHERE object_id IN (SELECT value FROM json_each(:names))"
-)
-_RECORD = (
-    "SELECT object_id, content FROM objects WHERE object_id IN (SELECT value FROM json_each(:names)) "
-    "AND LENGTH(content) < 65536 AND SUBSTR(content, 1, 13) = CAST('ConfigRecord ' AS BLOB) LIMIT 1"
-)
 
 
 class LinkGrid(Grid):
@@ -646,17 +662,25 @@ class LinkGrid(Grid):
         return bool(found)
 
     def _store(self, message: Message) -> None:
-        question, state = message.metadata.message_id, self._link.state
-        with self._link.transaction():  # so that nobody is given a question of which a part is missing
+        question, state, objects = message.metadata.message_id, self._link.state, self._link.objects
+        tree, parts = get_object_tree(message), get_all_nested_objects(message)
+        with ExitStack() as open_things:
+            written = {  # what is there already was written for another hospital
+                name: open_things.enter_context(objects.written(name, part.deflate()))
+                for name, part in parts.items()
+                if not objects.has(name)
+            }
+            open_things.enter_context(self._link.transaction())
+            # So that nobody is given a question of which a part is missing.
             session = state.start_session(self._run_id)
-            tree = get_object_tree(message)
             stored, missing = state.store_message_and_object_tree(remove_content_from_message(message), tree, session)
             if not stored:
                 self._undeliverable.add(question)
                 return
-            parts = get_all_nested_objects(message)
             for name in missing:
-                if not state.store_object(self._run_id, session, name, parts[name].deflate()):
+                if name not in written:  # removed in this moment
+                    written[name] = open_things.enter_context(objects.written(name, parts[name].deflate()))
+                if not self._link.store(self._run_id, session, written[name]):
                     raise RoundError("Flower did not keep a question", where=str(self._link.folder))
             self._link.tell("out", message.metadata.dst_node_id, message.metadata.message_type, question)
 
@@ -665,7 +689,7 @@ class LinkGrid(Grid):
             with self._link.transaction():
                 tree = self._link.objects.get_object_tree(answer)
                 names = {part.object_id for part in iterate_object_tree(tree)}
-                contents = {name: self._link.objects.get(name) or b"" for name in names}
+            contents = {name: self._link.objects.read(name) or self._link.objects.get(name) or b"" for name in names}
             reply = inflate(answer, contents, inflatable_class_registry)
         except Exception as error:  # noqa: BLE001  # it was made by somebody else: whatever is wrong is wrong with it
             return self._absence(question, node, f"the answer cannot be read ({type(error).__name__})")

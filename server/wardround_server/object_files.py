@@ -1,0 +1,155 @@
+"""Flower's object store with the contents in files: the database says which objects there are, and whose.
+
+A content is written once, whoever sends or asks for it, without the database's lock, and is on the disk before the
+database says that it is here. Its name is its SHA-256, which is checked when it comes. Private parts of
+``flwr==1.41.0``, as in ``superlink``.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flwr.supercore.inflatable.inflatable_object import UnexpectedObjectContentError, get_object_id
+from flwr.supercore.inflatable.inflatable_utils import validate_object_content
+from flwr.supercore.object_store.sql_object_store import SqlObjectStore
+
+from wardround_common.errors import MessageError
+from wardround_common.storage import no_room_is_said
+
+AT_ONCE = 500  # names in one statement of SQL
+
+
+@dataclass(frozen=True)
+class Written:
+    """A content that is on the disk, and is not an object yet."""
+
+    name: str
+    path: Path
+
+
+class ObjectFiles(SqlObjectStore):
+    """Objects as files in a folder; :meth:`settle` and :meth:`sweep` end each transaction of the database."""
+
+    def __init__(self, database: str, folder: Path) -> None:
+        super().__init__(database, verify=False)  # ``written`` verifies
+        self._folder = folder
+        self._moved = False
+        self._doubtful: set[str] = set()  # names of files that the database may not know any more
+
+    def initialize(self, log_queries: bool = False, **engine: Any) -> list[str]:
+        """Open the database, and make the files agree with it as far as a crash left them apart.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        tables: list[str] = super().initialize(log_queries, **engine)
+        with no_room_is_said(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            here = {path.name for path in self._folder.iterdir()}
+            known = {row["object_id"] for row in self.query("SELECT object_id FROM objects")}
+            for name in here - known:
+                (self._folder / name).unlink()
+        said = {row["object_id"] for row in self.query(_SAID_TO_BE_HERE)}
+        for name in said - here:  # so that its sender is asked for it
+            self.query("UPDATE objects SET is_available = 0 WHERE object_id = :name", {"name": name})
+        return tables
+
+    @contextmanager
+    def written(self, name: str, content: bytes) -> Iterator[Written]:
+        """Write a content to the disk, for :meth:`put`; it is removed in the end if that did not take it.
+
+        Raises:
+            MessageError: it is not the content of that name, or has not the form of Flower's objects.
+            StorageError: the disk is full.
+        """
+        try:
+            validate_object_content(content)
+            if get_object_id(content) != name:
+                raise MessageError("a content is not the one that its name says")
+        except (UnexpectedObjectContentError, ValueError):
+            raise MessageError("a content has not the form of Flower's objects") from None
+        path = self._folder / f".{name}.{secrets.token_hex(4)}"
+        try:
+            with (
+                no_room_is_said(path),
+                os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
+            ):
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            yield Written(name, path)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def put(self, object_id: str, object_content: bytes | Written) -> None:
+        """Make what was written an object; in a transaction."""
+        if isinstance(object_content, bytes):
+            with self.written(object_id, object_content) as written:
+                self.put(object_id, written)
+            return
+        if object_content.name != object_id:
+            raise ValueError(f"{object_id} is not what was written")
+        super().put(object_id, b"")
+        object_content.path.replace(self._folder / object_id)
+        self._moved = True
+        self._doubtful.add(object_id)  # the transaction may fail
+
+    def get(self, object_id: str) -> bytes | None:
+        """Give a content; None if there is no such object, nothing if it has not come yet."""
+        content: bytes | None = super().get(object_id)
+        if content == b"":
+            return self.read(object_id) or b""
+        return content  # of an object that an earlier version kept in the database
+
+    def read(self, name: str) -> bytes | None:
+        """Give the content of an object that is here, without asking the database; None if there is none."""
+        try:
+            return (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def size(self, name: str) -> int:
+        """Give the length of the content of an object that is here; 0 if there is none."""
+        try:
+            return (self._folder / name).stat().st_size
+        except FileNotFoundError:
+            return len(super().get(name) or b"")
+
+    def has(self, name: str) -> bool:
+        """Say whether there is a file for this object, without asking the database."""
+        return (self._folder / name).exists()
+
+    def delete(self, object_id: str) -> None:
+        """Delete an object and those of its parts that belong to nothing else; in a transaction."""
+        super().delete(object_id)
+        self._doubtful.add(object_id)
+
+    def settle(self) -> None:
+        """Before a transaction is complete: see that the files that it speaks of are found after a power cut."""
+        if self._moved:
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+            self._moved = False
+
+    def sweep(self) -> None:
+        """After a transaction: remove the files of which the database knows nothing any more."""
+        names = sorted(self._doubtful)
+        for start in range(0, len(names), AT_ONCE):
+            some = {str(place): name for place, name in enumerate(names[start : start + AT_ONCE])}
+            listed = ", ".join(f":{place}" for place in some)
+            rows = self.query(f"SELECT object_id FROM objects WHERE object_id IN ({listed})", some)  # noqa: S608
+            for name in set(some.values()) - {row["object_id"] for row in rows}:
+                (self._folder / name).unlink(missing_ok=True)
+        self._doubtful.clear()
+
+
+_SAID_TO_BE_HERE = "SELECT object_id FROM objects WHERE is_available = 1 AND length(content) = 0"

@@ -231,10 +231,10 @@ class Supernode:
 
     def _pull_object(self, run: int, name: str) -> bytes:
         request = message_pb2.PullObjectRequest(node=self._node, run_id=run, object_id=name)
-        content = self._wire.ask("pull-object", request, message_pb2.PullObjectResponse).object_content
+        content: bytes = self._wire.ask("pull-object", request, message_pb2.PullObjectResponse).object_content
         if get_object_id(content) != name:
             raise LinkError("a part of a question came damaged")
-        return bytes(content)
+        return content
 
     def _work(self, name: str) -> None:
         """Answer one question with the ClientApp; the answer is on the disk before the question is forgotten."""
@@ -411,12 +411,13 @@ class _Wire:
 
 
 def _bounded(response: httpx.Response) -> bytes:
-    content = bytearray()
+    parts, size = [], 0
     for part in response.iter_raw():
-        content += part
-        if len(content) > LARGEST_ANSWER:
+        parts.append(part)
+        size += len(part)
+        if size > LARGEST_ANSWER:
             raise httpx.RemoteProtocolError("the answer is too long")
-    return bytes(content)
+    return b"".join(parts)
 
 
 def _unreachable(address: str, error: Exception) -> LinkError:

@@ -507,3 +507,80 @@ def test_an_array_that_is_none_is_a_failure_of_its_hospital_and_ends_no_run() ->
     bad = RecordDict({"arrays": ArrayRecord({"update": Array("float32", (3,), "numpy.ndarray", b"no array")})})
     TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
     assert _answer(Message(bad, dst_node_id=1, message_type="query")) == Failure("message")
+
+
+def kept(link: SuperLink) -> dict[str, int]:
+    """Count what the coordinator keeps of messages: files, and rows of the database."""
+    tables = ("objects", "object_children", "run_objects", "message_ins", "message_res", "object_push_sessions")
+    rows = {table: link.state.query(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"] for table in tables}  # noqa: S608
+    return rows | {"files": len(list((link.folder / "objects").iterdir()))}
+
+
+@pytest.mark.parametrize("rounds", [6, pytest.param(100, marks=pytest.mark.slow)])
+def test_what_is_kept_does_not_grow_with_the_rounds_and_is_gone_when_the_run_ends(place: Place, rounds: int) -> None:
+    with place.coordinator("mercy", "north") as link, place.hospital("mercy"), place.hospital("north"):
+        until(lambda: len(link.here()) == 2)
+        before = kept(link)
+        run = link.new_run()
+        grid = link.grid(run)
+        counts = []
+        for number in range(rounds):
+            replies = grid.send_and_receive([question(node, VECTOR + number) for node in link.here()], timeout=20)
+            assert not any(reply.has_error() for reply in replies)
+            counts.append(kept(link))
+        assert len({tuple(each.values()) for each in counts}) == 1, counts
+        link.end_run(run)
+        assert kept(link) == before
+
+
+def push(ends: tuple[_Wire, Any], parts: list[bytes], first: int = 0) -> str:
+    """Send an answer, from its object number ``first`` on; give the upload's session."""
+    wire, node = ends
+    answer = wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
+    run = fleet_pb2.PushMessagesRequest.FromString(parts[0]).messages_list[0].metadata.run_id
+    for name, content in list(zip(parts[1::2], parts[2::2], strict=True))[first:]:
+        if name.decode() in answer.objects_to_push:
+            pushed = message_pb2.PushObjectRequest(
+                node=node, run_id=run, session_id=answer.session_id, object_id=name.decode(), object_content=content
+            )
+            wire.ask("push-object", pushed, message_pb2.PushObjectResponse)
+    return str(answer.session_id)
+
+
+def test_a_part_that_came_damaged_is_not_kept_and_the_sender_is_told_to_begin_again(standing: Standing) -> None:
+    with two_asked(standing) as (grid, ends, ids):
+        _, node = ends["mercy"]
+        parts = _envelope(node, reply(node.node_id, grid._run_id, ids["mercy"]))
+        files = kept(standing.link)["files"]
+        name, content = parts[3:5]  # the first is in the question too, and here already
+        for damaged in (content[:-1], content + b"\0", b"", b"\0" * len(content)):
+            with pytest.raises(NotWantedError, match="session"):
+                push(ends["mercy"], [parts[0], name, damaged])
+        assert kept(standing.link)["files"] == files
+        push(ends["mercy"], parts)
+        assert [each.metadata.src_node_id for each in grid.pull_messages(ids.values())] == [node.node_id]
+
+
+def test_a_coordinator_that_lost_a_file_of_half_an_answer_asks_for_it_and_removes_what_belongs_to_nothing(
+    place: Place,
+) -> None:
+    objects = place.folder / "coordinator" / "objects"
+    with place.coordinator("mercy") as link, closing(place.wire("mercy")) as wire:
+        node = activate(wire)
+        run = link.new_run()
+        [asked] = link.grid(run).push_messages([question(node.node_id)])
+        parts = _envelope(node, reply(node.node_id, run, asked))
+        push((wire, node), parts, first=2)  # all but one: the first is in the question too
+    kept_back, lost = (name.decode() for name in (parts[3], parts[5]))
+    (objects / lost).unlink()
+    (objects / ".half.written").touch()
+    (objects / ("0" * 64)).touch()
+    with place.coordinator() as link, closing(place.wire("mercy")) as wire:
+        assert not {".half.written", "0" * 64} & {path.name for path in objects.iterdir()}
+        answer = wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
+        assert set(answer.objects_to_push) == {lost, kept_back}
+        push((wire, node), parts)
+        grid = link.grid(run)
+        [again] = grid.push_messages([question(node.node_id)])
+        assert again == asked
+        np.testing.assert_array_equal(vector_of(grid.pull_messages([asked])[0]), VECTOR)

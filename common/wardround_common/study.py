@@ -295,7 +295,9 @@ Privacy = Annotated[
 
 
 class Aggregation(Section):
-    """``[aggregation]``: how many hospitals must answer before a sum is used."""
+    """``[aggregation]``: how many hospitals must answer before a sum is used, and how long they are waited for."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("deadline_minutes", "patience_minutes")
 
     min_hospitals: Annotated[int, Field(ge=1, le=1000)]
     secure: bool
@@ -308,6 +310,11 @@ class Aggregation(Section):
     """secure only: the largest size of one number of an update; left out: 4."""
     largest_weight: Annotated[int, Field(ge=1, le=2**24)] | None = None
     """secure only: the training images with which one hospital weighs at most; left out: 65,536."""
+    deadline_minutes: Annotated[float, Field(gt=0, le=43_200)] = 1440.0
+    """From when a round was asked: a hospital that works is waited for so long, and what comes later is dropped."""
+    patience_minutes: Annotated[float, Field(ge=0.5, le=43_200)] = 10.0
+    """A hospital that is not heard is waited for so long, if enough others answered; it says every ten seconds that
+    it is there, also while it trains."""
 
     @property
     def bits(self) -> int:

@@ -32,6 +32,14 @@ LESSONS: Mapping[tuple[str, str], str] = {
     ("roster", "key"): "64 hexadecimal digits in small letters, as 'wardround hospital identity NAME' prints them",
     ("roster", "fingerprint"): "20 digits in groups of five, as 'wardround hospital identity NAME' prints them",
     ("privacy", "sampling_rate"): "the chance of a patient to be in a step, such as 0.25; at 1.0 everybody is in each",
+    ("aggregation", "deadline_minutes"): (
+        "well above what the slowest hospital needs to train a round: its work is dropped after that, and its privacy "
+        "stays spent"
+    ),
+    ("aggregation", "patience_minutes"): (
+        "a hospital says every ten seconds that it is there; with less than half a minute one lost message would count "
+        "as a lost hospital"
+    ),
     ("evaluation", "sensitivity"): "a fraction, such as 0.9; at 1.0 every patient would be called ill",
 }
 """Why a key is as strict as it is; said after what is wrong with its value."""

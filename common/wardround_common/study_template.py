@@ -83,7 +83,14 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "tau": 0.001,
     },
     "privacy": {"trust": "distributed", "sampling_rate": 0.25, "dropouts": 0, "colluders": 1},
-    "aggregation": {"threshold": 3, "ring_bits": 16, "update_clip": 0.05, "largest_weight": 2000},
+    "aggregation": {
+        "threshold": 3,
+        "ring_bits": 16,
+        "update_clip": 0.05,
+        "largest_weight": 2000,
+        "deadline_minutes": 240.0,
+        "patience_minutes": 30.0,
+    },
     "evaluation": {"every": 10},
 }
 
@@ -93,7 +100,7 @@ SECTION_REASONS: Mapping[str, str] = {
     "model": "The network; a hospital runs only networks that it installed.",
     "training": "How long, with which local work, and how the hospitals' updates become the next model.",
     "privacy": "What one patient can lose by taking part; the unit is the patient, not the image.",
-    "aggregation": "How many hospitals must answer before a round counts, and who may read what one of them sent.",
+    "aggregation": "How many hospitals must answer, how long they are waited for, and who may read what one sent.",
     "evaluation": "How patients are split, and where the model is judged; patients are split, never images.",
     "roster": "Who may take part; without it the study is a draft, which only a simulation can run.",
 }
@@ -177,6 +184,12 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("aggregation", "update_clip"): "secure only: numbers of an update beyond ± this are clipped; left out: 4.0.",
     ("aggregation", "largest_weight"): (
         "secure only: a hospital with more training images than this weighs as if it had so many; left out: 65536."
+    ),
+    ("aggregation", "deadline_minutes"): (
+        "A round waits so long for a hospital that works; later answers are dropped; left out: 1440.0, a day."
+    ),
+    ("aggregation", "patience_minutes"): (
+        "A round that has enough answers waits so long for a hospital that is not heard; left out: 10.0."
     ),
     ("evaluation", "validation"): "Fraction of a hospital's patients that choose the operating point.",
     ("evaluation", "test"): "Fraction of a hospital's patients that nothing is trained on or chosen by.",

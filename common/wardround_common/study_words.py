@@ -80,9 +80,21 @@ def _work(study: Study) -> Iterator[str]:
         f"The coordinator {_strategy(study)}; a round counts only when at least "
         f"{study.aggregation.min_hospitals} hospital{'s' if study.aggregation.min_hospitals > 1 else ''} answered."
     )
+    yield from _waits(study)
     yield (
         f"Each hospital keeps {evaluation.validation:.0%} of its patients to choose the operating point (sensitivity "
         f"{evaluation.sensitivity:g}) and {evaluation.test:.0%} to test; a patient is in one part only."
+    )
+
+
+def _waits(study: Study) -> Iterator[str]:
+    aggregation = study.aggregation
+    spent = " What it cost in privacy stays spent." if isinstance(study.privacy, DpSgd) else ""
+    yield (
+        f"A hospital that is still at work {_time(aggregation.deadline_minutes)} after a round was asked is late: the "
+        f"round goes on without it, and its answer is dropped.{spent} One that is not heard for "
+        f"{_time(aggregation.patience_minutes)} is not waited for any longer once enough have answered. Both take part "
+        "again in the next round for which they are there."
     )
 
 
@@ -258,6 +270,14 @@ def _factor(epsilon: float) -> str:
         return "almost without bound"
     factor = math.exp(epsilon)
     return f"{factor:.2g} times" if factor < 10 else f"{factor:,.0f} times"
+
+
+def _time(minutes: float) -> str:
+    for unit, length in (("day", 1440), ("hour", 60)):
+        if minutes >= length:
+            count = minutes / length
+            return f"{count:g} {unit}{'' if count == 1 else 's'}"
+    return f"{minutes:g} minute{'' if minutes == 1 else 's'}"
 
 
 def _times(passes: float) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid, ServerApp
 
 from wardround_common.messages import EvaluateRequest, Failure, Parts, PrepareRequest, TrainRequest
@@ -27,11 +28,21 @@ POLL_S = 0.05  # between two looks for replies, when none came
 
 
 class GridExchange:
-    """Reaches hospitals through Flower's Grid; ``names`` says which node is which hospital."""
+    """Reaches hospitals through Flower's Grid; ``names`` says which node is which hospital.
 
-    def __init__(self, grid: Grid, names: Mapping[int, str]) -> None:
+    ``give_up`` is told which questions wait for which hospital, and how many answers came that are no failure; it
+    gives those that are waited for no more, with the reason.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        names: Mapping[int, str],
+        give_up: Callable[[Mapping[str, str], int], Mapping[str, str]] = lambda waiting, answered: {},
+    ) -> None:
         self._grid = grid
         self._names = dict(names)
+        self._give_up = give_up
 
     def hospitals(self) -> Sequence[str]:
         """Name the hospitals whose nodes are there now, in the order of the names."""
@@ -54,14 +65,19 @@ class GridExchange:
                     group_id=kind,
                 )
             )
-        waiting = set(self._grid.push_messages(messages))
+        waiting = dict(zip(self._grid.push_messages(messages), questions, strict=True))
+        answered = 0
         while waiting:
             replies = list(self._grid.pull_messages(waiting))
             for reply in replies:
-                waiting.discard(reply.metadata.reply_to_message_id)
-                yield self._names[reply.metadata.src_node_id], _answer(reply)
+                waiting.pop(reply.metadata.reply_to_message_id, None)
+                answer = _answer(reply)
+                answered += not isinstance(answer, Failure)
+                yield self._names[reply.metadata.src_node_id], answer
             if waiting and not replies:
-                time.sleep(POLL_S)
+                for question, why in self._give_up(waiting, answered).items():
+                    yield waiting.pop(question), Failure(why)
+                time.sleep(POLL_S if waiting else 0)
 
 
 def server_app(drive: Callable[[Exchange], None], names: Callable[[Grid], Mapping[int, str]]) -> ServerApp:
@@ -77,7 +93,9 @@ def server_app(drive: Callable[[Exchange], None], names: Callable[[Grid], Mappin
 
 def _answer(reply: Message) -> Parts | Failure:
     if reply.has_error():
-        return Failure("crashed")
+        # What the link says of a hospital that it does not reach is a fixed word; what a hospital says is text.
+        unreachable = reply.error.code == ErrorCode.NODE_UNAVAILABLE
+        return Failure((unreachable and reply.error.reason) or "crashed")
     try:
         fields = dict(reply.content.config_records.get("fields", ConfigRecord()))
         records = reply.content.array_records.get("arrays", ArrayRecord())

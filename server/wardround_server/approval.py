@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from typing import Literal
 
-from wardround_common.errors import MessageError, RoundError
+from wardround_common.errors import MessageError, RoundError, StorageError
 from wardround_common.messages import Failure, Parts
 from wardround_common.proposal import Proposed, ProposeRequest
+from wardround_common.storage import write_atomically
 from wardround_common.study import Study
 from wardround_server.exchange import Exchange
 
-Standing = Literal["away", "waiting", "approved", "refused", "failed"]
-"""away: not connected · waiting: its people have not decided · failed: its answer is none."""
+Standing = Literal["away", "busy", "waiting", "approved", "refused", "failed"]
+"""away: not connected · busy: at work on another study · waiting: its people have not decided · failed: its answer is
+none."""
 ASK_AGAIN_S = 2.0
+
+
+@dataclass(frozen=True)
+class ApprovalBook:
+    """The signed approvals of a run, in a file: a run that goes on needs not wait for them again."""
+
+    path: Path
+
+    def signatures(self) -> dict[str, bytes]:
+        """Give each hospital's signature under its approval.
+
+        Raises:
+            StorageError: the file is damaged.
+        """
+        try:
+            kept = json.loads(self.path.read_bytes())
+            return {str(name): bytes.fromhex(signature) for name, signature in kept.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, AttributeError):
+            raise StorageError(
+                "the approvals that were kept of a run are damaged",
+                where=str(self.path),
+                do="Delete the file: the hospitals are asked again, and say what they said.",
+            ) from None
+
+    def add(self, name: str, signature: bytes) -> None:
+        """Keep one approval.
+
+        Raises:
+            StorageError: the disk is full or the folder may not be written.
+        """
+        kept = {one: given.hex() for one, given in (self.signatures() | {name: signature}).items()}
+        write_atomically(self.path, json.dumps(dict(sorted(kept.items())), indent=1).encode())
 
 
 @dataclass(frozen=True)
@@ -41,16 +79,21 @@ def wait_for_approvals(
     tell: Callable[[Mapping[str, Standing]], None],
     stop: Event,
     least: int | None = None,
+    book: ApprovalBook | None = None,
 ) -> Approved:
     """Propose the study to the hospitals of ``keys`` (name: public identity key) until ``least`` of them approved.
 
-    ``least``: left out, all of them. ``tell`` is told how each stands whenever that changed.
+    ``least``: left out, all of them. ``tell`` is told how each stands whenever that changed. ``book``: approvals that
+    were given before count, whether or not the hospital is there now; it asks its own approval at each question.
 
     Raises:
         RoundError: so many refused that the study cannot be done, or ``stop`` was set.
     """
     needed = max(study.aggregation.min_hospitals, len(keys) if least is None else least)
     standing: dict[str, Standing] = dict.fromkeys(sorted(keys), "away")
+    for name, signature in (book.signatures() if book else {}).items():
+        if name in keys and _standing(study, name, keys[name], _approval(study, signature)) == "approved":
+            standing[name] = "approved"
     told: dict[str, Standing] = {}
     question = ProposeRequest(study).parts()
     while True:
@@ -61,6 +104,8 @@ def wait_for_approvals(
         asked = [name for name in there if standing[name] != "approved"]
         for name, answer in exchange.ask(ProposeRequest.kind, dict.fromkeys(asked, question)):
             standing[name] = _standing(study, name, keys[name], answer)
+            if book and standing[name] == "approved" and not isinstance(answer, Failure):
+                book.add(name, Proposed.parse(answer).signature)
         if standing != told:
             told = dict(standing)
             tell(told)
@@ -77,9 +122,13 @@ def wait_for_approvals(
             raise RoundError("the run was stopped while it waited for approvals", do="Start it again when you like.")
 
 
+def _approval(study: Study, signature: bytes) -> Parts:
+    return Proposed(study.digest(), "approved", signature).parts()
+
+
 def _standing(study: Study, name: str, public: bytes, answer: Parts | Failure) -> Standing:
     if isinstance(answer, Failure):
-        return "failed"
+        return {"late": "busy", "silent": "away"}.get(answer.reason, "failed")  # type: ignore[return-value]
     try:
         proposed = Proposed.parse(answer)
         if proposed.decision == "approved":

@@ -278,12 +278,21 @@ def run(
 
 @app.command()
 def resume(
-    folder: Folder, run: Run, detach: Annotated[bool, typer.Option("--detach", help="Do not wait.")] = False
+    folder: Folder,
+    run: Run,
+    give_up: Annotated[
+        bool,
+        typer.Option(
+            "--give-up",
+            help="Leave out a round of secure sums that was begun and whose hospitals are not all there again.",
+        ),
+    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not wait.")] = False,
 ) -> None:
     """Go on with a run that failed or was stopped, from its last complete round."""
     from wardround_server.admin import command
 
-    command(folder, "resume", run=run)
+    command(folder, "resume", run=run, give_up=give_up)
     if not detach:
         _follow(folder, run)
 

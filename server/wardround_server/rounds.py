@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wardround_common.errors import MessageError, RoundError
-from wardround_common.messages import Failure, Prepared, PrepareRequest
+from wardround_common.messages import Failure, Parts, Prepared, PrepareRequest
 from wardround_common.metrics import ScoreSums
 from wardround_common.parameters import Layout, Vector, vector_digest
 from wardround_common.results import Absence, RoundRecord
@@ -70,10 +70,14 @@ def run_study(
     watch: Watch,
     before: State | None = None,
     consortium: Consortium | None = None,
+    expected: Collection[str] = (),
 ) -> State:
     """Drive a study to its last round, from its first or from the ``before`` of an interrupted run.
 
-    ``consortium``: needed if the study's sums are secure, and only then.
+    A hospital that comes, or comes back, while rounds go on is prepared and takes part from the next one.
+
+    ``consortium``: needed if the study's sums are secure, and only then. ``expected``: who should be in every round;
+    one of them that is not even there to be asked is noted as away.
 
     Raises:
         RoundError: fewer hospitals than the study's ``min_hospitals`` are ready or answer; or they do not agree on the
@@ -81,17 +85,59 @@ def run_study(
     """
     if study.aggregation.secure != (consortium is not None):
         raise RoundError("the study's sums are secure, and the coordinator has no roster and no name for the run")
-    state, members = _prepare(study, exchange, watch, before, consortium)
+    state, roll = _prepare(study, exchange, watch, before, consortium)
     for number in range(len(state.history) + 1, study.training.rounds + 1):
-        state = _round(study, exchange, watch, state, number, consortium, members)
+        state = _round(study, exchange, watch, state, number, consortium, roll, expected)
     if not any(record.answered for record in state.history):
         raise RoundError("every round was given up: nothing was trained", do="Begin a new run with the hospitals left.")
     return state
 
 
+@dataclass(frozen=True)
+class _Roll:
+    """Who is ready for the study, and who is not, and why."""
+
+    exchange: Exchange
+    first_parameters: str
+    """Digest of those that the study's seed gives."""
+    members: dict[str, Member]
+    """The keys of secure sums."""
+    ready: set[str]
+    failed: dict[str, str]
+    """Since the last round; they are asked again before the next one."""
+
+    def hospitals(self) -> Sequence[str]:
+        """Name those that are ready and there."""
+        return [name for name in self.exchange.hospitals() if name in self.ready]
+
+    def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
+        """Ask them."""
+        return self.exchange.ask(kind, questions)
+
+    def welcome(self, study: Study, layout: Layout, watch: Watch, consortium: Consortium | None) -> None:
+        """Prepare those who are there and are neither ready nor known not to be."""
+        new = [name for name in self.exchange.hospitals() if name not in self.ready and name not in self.failed]
+        if not new:
+            return
+        question = PrepareRequest(study.digest(), False, consortium.run if consortium else None).parts()
+        for name, answer in self.exchange.ask(PrepareRequest.kind, dict.fromkeys(new, question)):
+            try:
+                prepared = _read(answer)
+                check_answers(study, prepared.study, 0, 0)
+                if (prepared.layout.digest, prepared.parameters_digest) != (layout.digest, self.first_parameters):
+                    raise MessageError("model")
+                if consortium:
+                    self.members[name] = consortium.member(name, study, prepared)
+            except MessageError as error:
+                self.failed[name] = error.what
+            else:
+                self.ready.add(name)
+                watch(Ready(name))
+
+
 def _prepare(
     study: Study, exchange: Exchange, watch: Watch, before: State | None, consortium: Consortium | None
-) -> tuple[State, dict[str, Member]]:
+) -> tuple[State, _Roll]:
     names = exchange.hospitals()
     digest = study.digest()
     ready: dict[str, Prepared] = {}
@@ -107,9 +153,7 @@ def _prepare(
         questions = {name: PrepareRequest(digest, name == sender, run).parts() for name in asked}
         for name, answer in exchange.ask(PrepareRequest.kind, questions):
             try:
-                if isinstance(answer, Failure):
-                    raise MessageError(answer.reason)
-                ready[name] = Prepared.parse(answer)
+                ready[name] = _read(answer)
                 check_answers(study, ready[name].study, 0, 0)
                 if consortium:
                     members[name] = consortium.member(name, study, ready[name])
@@ -118,7 +162,7 @@ def _prepare(
             except MessageError as error:
                 ready.pop(name, None)
                 members.pop(name, None)
-                failed[name] = str(error)
+                failed[name] = error.what
         have_parameters = any(prepared.parameters is not None for prepared in ready.values())
         asked = [] if before or have_parameters else [name for name in ready if name not in senders][:1]
     enough(study, "ready for the study", list(ready), [absence(name, why) for name, why in failed.items()])
@@ -128,19 +172,27 @@ def _prepare(
             "the hospitals do not build the same model from the study: " + ", ".join(sorted(ready)),
             do="Install the same version of Wardround, torch and MONAI everywhere.",
         )
+    ((_, first_parameters),) = models
+    roll = _Roll(exchange, first_parameters, members, set(ready), failed)
     if before:
         if before.layout.digest != next(iter(ready.values())).layout.digest:
             raise RoundError(
                 "the hospitals build another model than the one that this run began with",
                 do="Go on with the versions of torch and MONAI that it began with.",
             )
-        return before, members
+        return before, roll
     for prepared in ready.values():
         vector = prepared.parameters
         if vector is not None and vector_digest(vector) == prepared.parameters_digest:
             first = State(prepared.layout, vector, first_moments(study.training, prepared.layout.size), ())
-            return first, members
+            return first, roll
     raise RoundError("no hospital sent the first parameters that all of them built", do="Start again.")
+
+
+def _read(answer: Parts | Failure) -> Prepared:
+    if isinstance(answer, Failure):
+        raise MessageError(answer.reason)
+    return Prepared.parse(answer)
 
 
 def _round(
@@ -150,14 +202,16 @@ def _round(
     state: State,
     number: int,
     consortium: Consortium | None,
-    members: Mapping[str, Member],
+    roll: _Roll,
+    expected: Collection[str],
 ) -> State:
-    began = time.monotonic()
     watch(RoundBegins(number))
-    counted = Counted(exchange)
+    began = time.monotonic()
+    roll.welcome(study, state.layout, watch, consortium)
+    counted = Counted(roll)
     rounds: Rounds = plain_rounds.Rounds(study, counted)
     if consortium:
-        rounds = secure_rounds.Rounds(study, counted, consortium, members)
+        rounds = secure_rounds.Rounds(study, counted, consortium, roll.members)
 
     def tell(name: str) -> None:
         watch(Answered(number, name))
@@ -173,7 +227,7 @@ def _round(
             validation_loss=None,
             validation_auroc=None,
             answered=(),
-            absent=tuple(sorted(heard.absent, key=lambda absent: absent.hospital)),
+            absent=_all_absent(heard.absent, roll, expected, expected),
         )
         after = State(state.layout, state.parameters, state.moments, (*state.history, record))
         watch(RoundEnds(record, after))
@@ -194,10 +248,21 @@ def _round(
         validation_loss=sums.mean_loss(),
         validation_auroc=sums.auroc(),
         answered=heard.answered,
-        absent=tuple(sorted(absences, key=lambda absent: absent.hospital)),
+        absent=_all_absent(absences, roll, heard.answered, expected),
         epsilons=heard.epsilons,
         clipped=heard.clipped,
     )
     after = State(state.layout, parameters, moments, (*state.history, record))
     watch(RoundEnds(record, after))
     return after
+
+
+def _all_absent(
+    absences: Sequence[Absence], roll: _Roll, answered: Collection[str], expected: Collection[str]
+) -> tuple[Absence, ...]:
+    """Name also who was not ready, and who was expected and not there; each hospital once."""
+    named = {absent.hospital: absent for absent in reversed(absences)}
+    others = dict.fromkeys(expected, "away") | roll.failed
+    roll.failed.clear()
+    more = {name: absence(name, kind) for name, kind in others.items() if name not in answered and name not in named}
+    return tuple(absent for _, absent in sorted((named | more).items()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,10 +22,12 @@ from wardround_common.results import HospitalRecord, Results
 from wardround_common.roster import keys_of
 from wardround_common.storage import write_atomically
 from wardround_common.study import Study, parse_canonical
-from wardround_server.approval import Standing, wait_for_approvals
+from wardround_server.approval import ApprovalBook, Approved, Standing, wait_for_approvals
+from wardround_server.attendance import missing
 from wardround_server.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.exchange import Exchange
 from wardround_server.model_file import write_model
+from wardround_server.muster import muster
 from wardround_server.report import write_report
 from wardround_server.rounds import Answered, Event, RoundBegins, RoundEnds, State, run_study
 from wardround_server.secure_rounds import open_consortium
@@ -58,6 +60,8 @@ class Standings(BaseModel):
     began: datetime
     least: int | None = None
     """How many approvals it begins with; None: those of the whole roster."""
+    give_up: bool = False
+    """Whether a round of secure sums that was begun and cannot be summed again is left out."""
 
 
 @dataclass(eq=False)
@@ -74,13 +78,13 @@ class Run:
 class Runs:
     """All runs of a coordinator.
 
-    ``open_exchange`` gives the exchange with the hospitals for the run of that name; ``watch`` is told of each change.
+    ``open_exchange`` gives the exchange with the hospitals for a run; ``watch`` is told of each change.
     """
 
     def __init__(
         self,
         folder: Path,
-        open_exchange: Callable[[str], Exchange],
+        open_exchange: Callable[[Run], Exchange],
         watch: Callable[[Standings], None] = lambda standing: None,
     ) -> None:
         self._folder = folder
@@ -139,8 +143,11 @@ class Runs:
             self._drive(run)
         return run.standing
 
-    def resume(self, name: str) -> Standings:
+    def resume(self, name: str, *, give_up: bool = False) -> Standings:
         """Go on with a run that failed or was stopped, from its last complete round.
+
+        ``give_up``: a round of secure sums that was begun, and that cannot be summed again because one of its hospitals
+        is gone, is left out. What its training cost in privacy stays spent.
 
         Raises:
             StorageError: there is none of that name.
@@ -153,7 +160,7 @@ class Runs:
             if run.thread:
                 run.thread.join()
             run.stop.clear()
-            self._stage(run, "approval", said="")
+            self._stage(run, "approval", said="", give_up=give_up)
             self._drive(run)
         return run.standing
 
@@ -201,36 +208,59 @@ class Runs:
             self._stage(run, "failed", said="a bug in Wardround ended the run; the coordinator's log has it")
 
     def _whole(self, run: Run) -> None:
-        study, exchange = run.study, self._open_exchange(run.standing.name)
+        study, exchange = run.study, self._open_exchange(run)
         roster = keys_of(study.roster)
 
         def told(standing: Mapping[str, Standing]) -> None:
             self._stage(run, "approval", hospitals=dict(standing))
 
-        approved = wait_for_approvals(study, exchange, roster.keys, told, run.stop, run.standing.least)
-        self._stage(run, "preparing")
-        consortium = open_consortium(run.folder / "secure", roster) if study.aggregation.secure else None
+        book = ApprovalBook(run.folder / "approvals")
+        approved = wait_for_approvals(study, exchange, roster.keys, told, run.stop, run.standing.least, book)
+        consortium = None
+        if study.aggregation.secure:
+            consortium = open_consortium(run.folder / "secure", roster, give_up=run.standing.give_up)
         checkpoint = run.folder / "checkpoint"
         before = read_checkpoint(checkpoint, study.digest()) if checkpoint.exists() else None
         final = before
         if before is None or len(before.history) < study.training.rounds:
-            final = run_study(study, approved, self._watcher(run, approved.names), before, consortium)
+            watch = self._watcher(run, approved, before)
+            self._muster(run, approved, "preparing", before)
+            final = run_study(study, approved, watch, before, consortium, approved.names)
         assert final is not None  # noqa: S101  # a run has at least one round
         write_model(run.folder / "model.safetensors", study, final.layout, final.parameters)
         write_report(_results(run, final, approved.names), run.folder)
-        missing = _missing(final)
-        self._stage(run, "incomplete" if missing else "done", said=missing)
+        absent = missing(final.history)
+        self._stage(run, "incomplete" if absent else "done", said=absent)
 
-    def _watcher(self, run: Run, names: frozenset[str]) -> Callable[[Event], None]:
+    def _muster(self, run: Run, approved: Approved, stage: Stage, after: State | None) -> None:
+        """Wait for the hospitals that are away; those that were missing in the last round too are not waited for."""
+        missed = {absent.hospital for absent in after.history[-1].absent} if after and after.history else set()
+
+        def told(away: Sequence[str]) -> None:
+            self._stage(run, stage, hospitals={n: "away" if n in away else "here" for n in sorted(approved.names)})
+
+        self._stage(run, stage)
+        muster(run.study, approved, approved.names, missed, told, run.stop)
+
+    def _watcher(self, run: Run, approved: Approved, before: State | None) -> Callable[[Event], None]:
+        last = before
+
         def watch(event: Event) -> None:
+            nonlocal last
             match event:
                 case RoundBegins():
-                    self._stage(run, "training", hospitals=dict.fromkeys(sorted(names), "asked"))
+                    self._muster(run, approved, "training", last)
+                    here = set(approved.hospitals())
+                    asked = {name: "asked" if name in here else "away" for name in sorted(approved.names)}
+                    self._stage(run, "training", hospitals=asked)
                 case Answered(hospital=hospital):
                     self._stage(run, "training", hospitals=run.standing.hospitals | {hospital: "answered"})
                 case RoundEnds(record=record, state=state):
+                    last = state
                     write_checkpoint(run.folder / "checkpoint", run.study.digest(), state)
-                    self._stage(run, "training", round=record.number)
+                    # A round that was to be given up is behind us; the next one is not given up unasked.
+                    said = missing(state.history)
+                    self._stage(run, "training", round=record.number, said=said, give_up=False)
                     self.tally.add(run.standing.name, record)
                     if run.stop.is_set() and record.number < run.study.training.rounds:
                         raise RoundError(f"the run was stopped after round {record.number}")
@@ -260,20 +290,7 @@ def _read(folder: Path) -> Run:
     return Run(folder, study, standing)
 
 
-def _missing(final: State) -> str:
-    """Say which hospitals were missing in which rounds, or nothing."""
-    rounds: dict[str, list[int]] = {}
-    for record in final.history:
-        for absent in record.absent:
-            rounds.setdefault(absent.hospital, []).append(record.number)
-    return "; ".join(
-        f"{name} was missing in {len(numbers)} of {len(final.history)} rounds (first in round {numbers[0]})"
-        for name, numbers in sorted(rounds.items())
-    )
-
-
 def _results(run: Run, final: State, names: frozenset[str]) -> Results:
-    missing = _missing(final)
     return Results(
         run=run.standing.name,
         study=run.study,
@@ -286,5 +303,12 @@ def _results(run: Run, final: State, names: frozenset[str]) -> Results:
         finished=datetime.now(UTC),
         hospitals=tuple(HospitalRecord(name=name) for name in sorted(names)),
         rounds=final.history,
-        notes=((f"Not every hospital was in every round: {missing}.",) if missing else ()),
+        notes=tuple(_notes(run, final, names)),
     )
+
+
+def _notes(run: Run, final: State, names: frozenset[str]) -> Iterator[str]:
+    if absent := missing(final.history):
+        yield f"Not every hospital was in every round: {absent}."
+    if without := sorted({one.name for one in run.study.roster} - names):
+        yield f"Of the hospitals that the study lists, these had not approved it: {', '.join(without)}."

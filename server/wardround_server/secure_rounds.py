@@ -241,9 +241,10 @@ class Rounds:
         awaited = (noted[1] if noted else ()) or here  # after a crash: those that were to be summed
         gathering = Gathering(terms, self.consortium.roster, Total(np.zeros(size, dtype), np.zeros(counts, "<u8")))
         absent += [absence(member.name, "silent") for member in terms.members if member.name not in here]
-        for name, answer in self.exchange.ask(terms.what, dict.fromkeys(here, question)):
-            if name not in awaited:
-                continue
+        # A late upload is not even asked for: the list was closed without it.
+        absent += [absence(name, "dropped") for name in here if name not in awaited]
+        asked = [name for name in here if name in awaited]
+        for name, answer in self.exchange.ask(terms.what, dict.fromkeys(asked, question)):
             try:
                 upload = MaskedAnswer.parse(_parts(answer), size, counts, dtype, terms.graph.circle)
                 check_answers(self.study, upload.study, terms.round, upload.round)

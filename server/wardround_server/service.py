@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wardround_common.certificates import expiry_warning
 from wardround_common.errors import MessageError
-from wardround_common.messages import Failure, Parts
 from wardround_common.service_log import Say
 from wardround_common.storage import write_atomically
 from wardround_common.study import parse_study
 from wardround_server.admin import Admin
-from wardround_server.app import GridExchange
 from wardround_server.coordinator_folder import CoordinatorFolder
-from wardround_server.runs import OVER, Runs, Standings
-from wardround_server.superlink import LinkGrid, SuperLink
+from wardround_server.limits import Clock
+from wardround_server.link_exchange import LinkExchange
+from wardround_server.runs import OVER, Run, Runs, Standings
+from wardround_server.superlink import SuperLink
 
 if TYPE_CHECKING:  # the library is needed only where figures are served
     from wardround_common.metrics_port import MetricsPort
 
 LOOK_S = 2.0  # between two looks for hospitals that were enrolled or revoked, and for a renewed certificate
-
-
-class LinkExchange:
-    """The exchange of one run over the links; a hospital that is enrolled later is there from then on."""
-
-    def __init__(self, link: SuperLink, grid: LinkGrid) -> None:
-        self._link = link
-        self._grid = grid
-
-    def hospitals(self) -> Sequence[str]:
-        """Name the hospitals that are connected now."""
-        return GridExchange(self._grid, self._link.nodes()).hospitals()
-
-    def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
-        """Ask each its question; one that is not enrolled any more has failed."""
-        nodes = self._link.nodes()
-        there = {name: parts for name, parts in questions.items() if name in nodes.values()}
-        yield from ((name, Failure("revoked")) for name in questions if name not in there)
-        yield from GridExchange(self._grid, nodes).ask(kind, there)
 
 
 class Service:
@@ -124,11 +106,12 @@ class Service:
                     self._say(str(error), event="not-enrolled", level="warning", hospital=name)
                 self._keys[name] = key
 
-    def _exchange(self, run: str) -> LinkExchange:
-        number = self._folder.path / "runs" / run / "link"
+    def _exchange(self, run: Run) -> LinkExchange:
+        number = run.folder / "link"
         if not number.exists():
             write_atomically(number, str(self._link.new_run()).encode())
-        return LinkExchange(self._link, self._link.grid(int(number.read_bytes())))
+        grid = self._link.grid(int(number.read_bytes()), math.inf)  # how long is waited, the exchange decides
+        return LinkExchange(run.study, self._link, grid, Clock(run.folder / "asked"), run.stop)
 
     def _end(self, run: str) -> None:
         """Forget what is out: a run that is gone on with asks anew, and is not given what it was answered before."""
@@ -136,6 +119,7 @@ class Service:
         if number.exists():
             self._link.end_run(int(number.read_bytes()))
             number.unlink()
+            Clock(number.with_name("asked")).forget()
 
     def _watch(self, standing: Standings) -> None:
         if standing.stage in OVER:
@@ -161,7 +145,8 @@ class Service:
                 least = asked.get("least")
                 return self._runs.begin(study, None if least is None else int(least)).model_dump(mode="json")
             case "resume":
-                return self._runs.resume(str(asked.get("run"))).model_dump(mode="json")
+                give_up = asked.get("give_up") is True
+                return self._runs.resume(str(asked.get("run")), give_up=give_up).model_dump(mode="json")
             case "stop":
                 return self._runs.stop(str(asked.get("run"))).model_dump(mode="json")
             case "status":

@@ -112,7 +112,7 @@ class SuperLink:
     ) -> None:
         self._alone = ExitStack()
         self._alone.enter_context(alone_in(folder))
-        logging.getLogger("flwr").setLevel(logging.WARNING)  # it tells of each request
+        logging.getLogger("flwr").setLevel(logging.CRITICAL)  # it calls each answer that is dropped an error
         self.folder = folder
         database = str(folder / "superlink.db")
         objects = ObjectFiles(database, folder / "objects")
@@ -120,12 +120,13 @@ class SuperLink:
         self.state = _LinkState(database, NoOpFederationManager(), objects)
         self.state.initialize()
         self.objects = objects
-        self.started = time.time()
+        self.started = time.monotonic()
         self.port: Port | None = None
         self._lock = threading.RLock()
         self._depth = 0  # of transactions in transactions
         self._passed = passed
-        self._seen: dict[int, float] = {}
+        self._seen: dict[int, float] = {}  # monotonic: a clock that is set moves nobody away
+        self._gone: set[int] = set()
         self._nodes: dict[bytes, _Node] = {}
         for info in self.state.get_node_info():
             if info.status != NodeStatus.UNREGISTERED:
@@ -213,7 +214,8 @@ class SuperLink:
 
     def last_seen(self) -> dict[str, float]:
         """Say when each hospital was last heard, in seconds since 1970; only those heard since this process started."""
-        return {name: self._seen[node] for node, name in self.nodes().items() if node in self._seen}
+        began = time.time() - time.monotonic()
+        return {name: began + self._seen[node] for node, name in self.nodes().items() if node in self._seen}
 
     def new_run(self) -> int:
         """Begin a run and give its number, which goes on being valid when this process starts again."""
@@ -268,12 +270,14 @@ class SuperLink:
 
     def silence_s(self, node: int) -> float:
         """Say for how long a node was not heard, or how long this process has run if it never was."""
-        return time.time() - max(self._seen.get(node, 0.0), self.started)
+        return time.monotonic() - max(self._seen.get(node, 0.0), self.started)
 
     def here(self) -> list[int]:
-        """Name the nodes that were heard a moment ago."""
-        moment = time.time() - HERE_S
-        return sorted(node for node in self.nodes() if self._seen.get(node, 0.0) > moment)
+        """Name the nodes that were heard a moment ago and did not say that they go."""
+        moment = time.monotonic() - HERE_S
+        return sorted(
+            node for node in self.nodes() if node not in self._gone and self._seen.get(node, -HERE_S) > moment
+        )
 
     def mail(self, node: int) -> None:
         """Let a node that waits for questions ask again."""
@@ -281,7 +285,12 @@ class SuperLink:
 
     def hear(self, node: int) -> None:
         """Note that a node was heard."""
-        self._seen[node] = time.time()
+        self._seen[node] = time.monotonic()
+        self._gone.discard(node)
+
+    def go(self, node: int) -> None:
+        """Note that a node said that it goes: it is not there, and may be back in a moment."""
+        self._gone.add(node)
 
     def enrolled(self, key: bytes) -> _Node | None:
         """Give the node of a key, as PEM."""
@@ -422,7 +431,7 @@ class _Fleet:
     def _deactivate(self, node: int, body: bytes) -> Any:
         request = _parse(fleet_pb2.DeactivateNodeRequest, body)
         _same(request.node_id, node)
-        self._link._seen.pop(node, None)
+        self._link.go(node)
         return fleet_pb2.DeactivateNodeResponse()
 
     def _heartbeat(self, node: int, body: bytes) -> Any:
@@ -631,11 +640,20 @@ class LinkGrid(Grid):
             if question in complete:
                 replies.append(self._reply(question, node, complete[question]))
             elif question in self._undeliverable or node not in self._link.nodes():
-                replies.append(self._absence(question, node, "the hospital is not enrolled"))
+                replies.append(self._absence(question, node, "revoked"))
             elif self._link.silence_s(node) > self._patience_s:
                 self._drop([question])
-                replies.append(self._absence(question, node, "the hospital was not heard"))
+                replies.append(self._absence(question, node, "silent"))
         return replies
+
+    def take_back(self, questions: Mapping[str, str]) -> None:
+        """Take back questions, each with its reason: an answer that comes now is refused, and what came of one is
+        deleted unread.
+        """
+        for question, why in questions.items():
+            node = self._node_of[question]
+            log.warning("no answer from %s: %s", self._link.nodes().get(node, node), why)
+        self._drop(questions)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Put questions and wait for all answers, or for so many seconds."""
@@ -692,17 +710,18 @@ class LinkGrid(Grid):
             contents = {name: self._link.objects.read(name) or self._link.objects.get(name) or b"" for name in names}
             reply = inflate(answer, contents, inflatable_class_registry)
         except Exception as error:  # noqa: BLE001  # it was made by somebody else: whatever is wrong is wrong with it
-            return self._absence(question, node, f"the answer cannot be read ({type(error).__name__})")
+            return self._absence(question, node, "unreadable", type(error).__name__)
         # What the port checked is the envelope. The letter could name another sender.
         if not isinstance(reply, Message) or (
             (reply.metadata.src_node_id, reply.metadata.reply_to_message_id) != (node, question)
         ):
-            return self._absence(question, node, "the answer names another sender or question than it came from")
+            return self._absence(question, node, "unreadable", "it names another sender or question than it came from")
         reply.metadata.__dict__["_message_id"] = answer
         return reply
 
-    def _absence(self, question: str, node: int, why: str) -> Message:
-        log.warning("no answer from %s: %s", self._link.nodes().get(node, node), why)
+    def _absence(self, question: str, node: int, why: str, more: str = "") -> Message:
+        """Give an error with a fixed word in the place of an answer."""
+        log.warning("no answer from %s: %s %s", self._link.nodes().get(node, node), why, more)
         metadata = Metadata(self._run_id, "", node, SUPERLINK_NODE_ID, question, "", time.time(), TTL_S, "query")
         return make_message(metadata, error=Error(ErrorCode.NODE_UNAVAILABLE, why))
 

@@ -82,7 +82,7 @@ def test_a_misspelt_key_is_one_fault_that_names_the_nearest_key() -> None:
 def test_a_key_like_no_other_gets_the_list_of_keys() -> None:
     fault = one_fault(("[aggregation]", "[aggregation]\nxyzzy = 1"))
     assert fault.startswith("[aggregation] xyzzy = 1: there is no such key; the keys of [aggregation] are ")
-    assert fault.endswith("min_hospitals, secure, threshold, ring_bits, update_clip, largest_weight")
+    assert fault.endswith("update_clip, largest_weight, deadline_minutes, patience_minutes")
 
 
 def test_a_misspelt_section_is_one_fault_that_names_the_nearest_section() -> None:

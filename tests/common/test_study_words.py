@@ -1,9 +1,11 @@
 """What `study new` writes is a study, and what `study show` says is what the study does."""
 
+import re
 import tomllib
 
 import pytest
 
+from wardround_common.errors import StudyError
 from wardround_common.roster import Listed
 from wardround_common.study import STRATEGY_KEYS, Study, parse_study
 from wardround_common.study_faults import LESSONS
@@ -39,7 +41,8 @@ def test_every_key_is_written_with_its_reason_just_above(dp: bool) -> None:
 
 def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others() -> None:
     texts = (study_text("a"), study_text("a", dp=False), study_text("a", distributed=True))
-    parsed = [parse_study(text.replace("# every = ", "every = ")) for text in texts]
+    later = re.compile("^# (?=(every|deadline_minutes|patience_minutes) = )", re.MULTILINE)  # else not in the dump
+    parsed = [parse_study(later.sub("", text)) for text in texts]
     keys = {(s, k) for study in parsed for s, table in study.model_dump().items() for k in table}
     assert set(REASONS) == keys
     assert {(s, k) for tables in (DEFAULTS, OPTIONAL) for s, table in tables.items() for k in table} == keys
@@ -107,3 +110,23 @@ def test_show_without_dp_says_that_images_may_be_reconstructed_and_never_speaks_
 def test_show_names_all_classes_of_a_study_with_many() -> None:
     study = changed('["no-finding", "finding"]', '["a", "b", "c"]')
     assert "to tell apart 'a', 'b' and 'c' in" in said(study)
+
+
+def test_show_says_how_long_is_waited_and_that_what_is_late_stays_spent() -> None:
+    usual = said(parse_study(study_text("a")))
+    assert "still at work 1 day after a round was asked is late" in usual
+    assert "its answer is dropped. What it cost in privacy stays spent." in usual
+    assert "not heard for 10 minutes is not waited for any longer once enough have answered" in usual
+    other = said(changed("# deadline_minutes = 240.0", "deadline_minutes = 90.0", dp=False))
+    assert "still at work 1.5 hours after" in other
+    assert "stays spent" not in other
+
+
+def test_waiting_as_long_as_usual_is_the_same_study_and_longer_is_another() -> None:
+    usual = parse_study(study_text("a"))
+    assert changed("# deadline_minutes = 240.0", "deadline_minutes = 1440.0").digest() == usual.digest()
+    for key, value in (("deadline", 240.0), ("patience", 30.0)):
+        line = f"{key}_minutes = {value}"
+        assert changed(f"# {line}", line).digest() != usual.digest()
+    with pytest.raises(StudyError, match="one lost message would count as a lost hospital"):
+        changed("# patience_minutes = 30.0", "patience_minutes = 0.1")

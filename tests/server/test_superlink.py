@@ -383,7 +383,7 @@ def test_a_silent_hospital_is_given_up_after_the_patience_that_was_stated(place:
         grid = link.grid(link.new_run(), patience_s=0.5)
         [asked] = grid.push_messages([question(node)])
         assert grid.pull_messages([asked]) == []
-        link._seen[node] = link.started = time.time() - 1
+        link._seen[node] = link.started = time.monotonic() - 1
         [absence] = grid.pull_messages([asked])
         assert absence.has_error()
         assert absence.metadata.reply_to_message_id == asked

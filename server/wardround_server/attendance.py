@@ -1,0 +1,53 @@
+"""Who was missing in a run, when and why, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from wardround_common.results import Absence, RoundRecord
+
+WHY = {
+    "away": "away",
+    "late": "late",
+    "silent": "not heard",
+    "paused": "paused",
+    "approval": "refused",
+    "revoked": "revoked",
+    "dropped": "left out of the sum before an interruption",
+}
+"""What absences mean that are no failures of the hospital's; any other is."""
+
+
+def why(kind: str) -> str:
+    """Say in a word or two why a hospital was missing."""
+    return WHY.get(kind, f"failed: {kind}")
+
+
+def missing(history: Sequence[RoundRecord]) -> str:
+    """Say which hospitals were missing in which rounds and why, and which rounds were given up; nothing if none."""
+    absences: dict[str, list[tuple[int, Absence]]] = {}
+    for record in history:
+        for absent in record.absent:
+            absences.setdefault(absent.hospital, []).append((record.number, absent))
+    said = [
+        f"{name} was missing in {len(rounds)} of {len(history)} rounds: {_when(rounds)}"
+        for name, rounds in sorted(absences.items())
+    ]
+    if given_up := [record.number for record in history if not record.answered]:
+        said.append(f"given up: round{'s' if len(given_up) > 1 else ''} {', '.join(_ranges(given_up))}")
+    return "; ".join(said)
+
+
+def _when(rounds: Sequence[tuple[int, Absence]]) -> str:
+    kinds = dict.fromkeys(absent.kind for _, absent in rounds)
+    return "; ".join(
+        f"{', '.join(_ranges([number for number, absent in rounds if absent.kind == kind]))} ({why(kind)})"
+        for kind in kinds
+    )
+
+
+def _ranges(numbers: Sequence[int]) -> list[str]:
+    """Write rising numbers with the runs among them shortened: 1-3, 7."""
+    runs = [list(run) for _, run in groupby(enumerate(numbers), key=lambda item: item[1] - item[0])]
+    return [str(run[0][1]) if len(run) == 1 else f"{run[0][1]}-{run[-1][1]}" for run in runs]

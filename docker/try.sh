@@ -30,11 +30,7 @@ for name in "${hospitals[@]}"; do
   once --entrypoint cat "$name" /state/hospital.request > "$place/$name.request"
   once -v "$place:/exchange:ro" coordinator coordinator enrol /data "/exchange/$name.request" --yes --out "/data/$name.invitation"
   once --entrypoint cat coordinator "/data/$name.invitation" > "$place/$name.invitation"
-  once -v "$place:/exchange:ro" --entrypoint python "$name" -c "
-from pathlib import Path
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.joining import accept
-accept(HospitalFolder(Path('/state')), Path('/exchange/$name.invitation'))"
+  once -v "$place:/exchange:ro" "$name" hospital accept "/exchange/$name.invitation" --state /state --yes
 done
 
 echo "== serve"

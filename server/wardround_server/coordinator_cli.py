@@ -359,6 +359,20 @@ def export(
     typer.echo(f"Copied model.safetensors, report.html and results.json to {target}")
 
 
+@app.command()
+def backup(
+    folder: Folder,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make, on another disk.")],
+) -> None:
+    """Copy this folder, also while it serves. The copy has all private keys and models: keep it as secret."""
+    from wardround_server.backup import back_up
+    from wardround_server.coordinator_folder import CoordinatorFolder
+
+    _ = CoordinatorFolder(folder).settings
+    count = back_up(folder, out)
+    typer.echo(f"Copied {count} files to {out}. It can be this coordinator: keep it as secret as {folder}.")
+
+
 def _follow(folder: Path, name: str) -> None:
     """Say what changes in a run until it is over; Ctrl-C stops the saying, not the run."""
     import time

@@ -1,0 +1,77 @@
+"""A copy of a coordinator that serves has all that was acknowledged, and nothing of the process."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from link import Place, question
+from wardround_common.errors import StorageError
+from wardround_server.backup import back_up
+from wardround_server.coordinator_cli import app
+from wardround_server.superlink import SuperLink
+
+
+def test_a_copy_of_a_serving_coordinator_has_the_question_that_was_just_put(tmp_path: Path) -> None:
+    place = Place(tmp_path / "place")
+    with place.coordinator("mercy") as link:
+        run = link.new_run()
+        [asked] = link.grid(run).push_messages([question(next(iter(link.nodes())))])
+        assert back_up(place.folder / "coordinator", tmp_path / "copy") == 1
+        # What a plain copy of the database's file is without its write-ahead log.
+        (tmp_path / "plain").mkdir()
+        shutil.copy(place.folder / "coordinator" / "superlink.db", tmp_path / "plain")
+        (tmp_path / "plain" / "lock").touch()
+    copied, plain = SuperLink(tmp_path / "copy"), SuperLink(tmp_path / "plain")
+    try:
+        assert copied.running(run)
+        assert copied.grid(run)._is_out(asked)
+        assert copied.grid(run)._out == {}  # and is asked again: its answer went to the coordinator that went on
+        assert list(copied.nodes().values()) == ["mercy"]
+        assert not plain.running(run)
+    finally:
+        copied.stop()
+        plain.stop()
+
+
+def test_a_copy_is_private_whole_and_without_the_marks_of_a_process(tmp_path: Path) -> None:
+    folder, copy = tmp_path / "desk", tmp_path / "copy"
+    assert CliRunner().invoke(app, ["init", str(folder), "--host", "fl.example.org"]).exit_code == 0
+    (folder / "lock").touch()
+    (folder / "runs" / "lung").mkdir(parents=True)
+    (folder / "runs" / "lung" / "study").write_bytes(b"whole")
+    (folder / "runs" / "lung" / ".study.1a2b3c4d").write_bytes(b"half")
+    said = CliRunner().invoke(app, ["backup", str(folder), str(copy)])
+    assert said.exit_code == 0, said.output
+    there = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
+    assert there == {
+        "authority.key",
+        "authority.pem",
+        "coordinator.toml",
+        "identity.pem",
+        "runs/lung/study",
+        "server.pem",
+    }
+    assert copy.stat().st_mode & 0o077 == 0
+    for name in there:
+        assert (copy / name).read_bytes() == (folder / name).read_bytes()
+        assert (copy / name).stat().st_mode == (folder / name).stat().st_mode
+
+
+def test_a_copy_goes_over_nothing_and_not_into_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "desk"
+    assert CliRunner().invoke(app, ["init", str(folder), "--host", "fl.example.org"]).exit_code == 0
+    with pytest.raises(StorageError, match="already"):
+        back_up(folder, tmp_path)
+    with pytest.raises(StorageError, match="would lie in the folder"):
+        back_up(folder, folder / "copy")
+    assert not (folder / "copy").exists()
+
+
+def test_what_is_no_coordinators_folder_is_not_copied(tmp_path: Path) -> None:
+    said = CliRunner().invoke(app, ["backup", str(tmp_path), str(tmp_path.parent / "copy")])
+    assert isinstance(said.exception, StorageError)
+    assert "no coordinator's folder" in str(said.exception)

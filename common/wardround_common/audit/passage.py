@@ -29,6 +29,8 @@ class Passage:
     """The SHA-256 that stands for its content, the same at both ends: Flower's name of the tree of its objects."""
     bytes: int
     """Of its content's objects."""
+    message: str
+    """The same of the message as a whole, its time and sender with it: no two messages share it."""
     study: str = ""
     """The study digest that it names, if it does."""
     round: int | None = None
@@ -66,6 +68,7 @@ def passage_of(
         kind=message_type.rpartition(".")[2],
         content=letters[0] if letters else root,
         bytes=sum(size for name, size in sizes.items() if name != root),
+        message=root,
         study=study if isinstance(study, str) and re.fullmatch("[0-9a-f]{64}", study) else "",
         round=number if isinstance(number, int) and 0 <= number <= _LARGEST_ROUND else None,
         failure=failure if isinstance(failure, str) and re.fullmatch("[a-z][a-z-]{0,30}", failure) else "",

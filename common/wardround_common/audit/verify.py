@@ -1,0 +1,78 @@
+"""Goes through an audit log and names every entry that was edited, removed, moved or put in.
+
+What it cannot find: that whoever has both the key and the disk wrote everything anew since the last head that was given
+out, or since what the other side's log has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from wardround_common.audit.entries import OPENED, AuditHead, Entry, key_of, read_line
+from wardround_common.errors import MessageError
+from wardround_common.signed_chain import FIRST_LINK, gap, head_faults
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found."""
+
+    entries: tuple[Entry, ...]
+    """Those that are whole, in the order of the file."""
+    faults: tuple[str, ...]
+    """None if the log is whole."""
+
+    @property
+    def first(self) -> Entry | None:
+        """The entry that says whose log it is."""
+        return self.entries[0] if self.entries else None
+
+
+def verify(lines: Iterable[bytes], public: bytes, heads: Iterable[AuditHead], who: str) -> Verified:
+    """Check every line of the log of ``who``, whose key is ``public``, and that it goes through ``heads``."""
+    found = _Reading(public, who)
+    entries = tuple(found.entries(lines))
+    faults = [*found.faults, *head_faults(heads, public, found.links, "log", who)]
+    if not entries and not faults:
+        faults.append("the log is empty")
+    return Verified(entries, tuple(faults))
+
+
+class _Reading:
+    def __init__(self, public: bytes, who: str) -> None:
+        self.faults: list[str] = []
+        self.links: dict[int, bytes] = {}
+        self._public = public
+        self._who = who
+
+    def entries(self, lines: Iterable[bytes]) -> Iterator[Entry]:
+        number, link = 0, FIRST_LINK
+        for place, line in enumerate(lines, start=1):
+            try:
+                entry = read_line(line)
+            except MessageError:
+                self.faults.append(f"line {place}, after entry {number}, is no entry: it was edited, put in, or cut")
+                continue
+            row = entry.row
+            self.faults += gap(row.number, number)
+            try:
+                row.check_signature(self._public)
+            except MessageError:
+                self.faults.append(
+                    f"entry {row.number} is not what {self._who} signed: it was edited, moved, put in, or is another's"
+                )
+            else:
+                if row.previous != link:
+                    self.faults.append(f"entry {row.number} follows another entry than the one that stands before it")
+                self.faults += _first(entry, self._public)
+                self.links[row.number] = row.link
+                yield entry
+            number, link = row.number, row.link
+
+
+def _first(entry: Entry, public: bytes) -> Iterator[str]:
+    if (entry.what == OPENED) != (entry.number == 1):
+        yield f"entry {entry.number} stands where it cannot"
+    elif entry.number == 1 and key_of(entry) != public:
+        yield "the log says that it is of another key"

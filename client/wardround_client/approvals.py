@@ -52,12 +52,16 @@ class Approvals:
             StorageError: it cannot be written.
         """
         digest = study.digest()
-        if not self._record(digest).exists():
+        if not self.knows(digest):
             if sum(proposal.decision == "waiting" for proposal in self.all()) >= MOST_WAITING:
                 raise MessageError("too many proposed studies wait for this hospital's decision")
             write_atomically(self._study(digest), study.canonical(), private=True)
             self._write(digest, "waiting")
         return self.get(digest)
+
+    def knows(self, digest: str) -> bool:
+        """Say whether the study of this digest was proposed before."""
+        return self._record(digest).exists()
 
     def get(self, digest: str) -> Proposal:
         """Give the proposal of a study's digest.

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wardround_client.app import Answering, Reply
-from wardround_common.errors import StorageError, WardroundError
+from wardround_common.errors import PausedError, StorageError, WardroundError
 from wardround_common.messages import Parts
 from wardround_common.storage import write_atomically
 
@@ -42,7 +42,8 @@ class Attendance:
             return reply
         except WardroundError as error:
             outcome = error.kind
-            self._keep(kind, error)
+            if not isinstance(error, PausedError):  # its people want it so
+                self._keep(kind, error)
             raise
         finally:
             with self._lock:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from wardround_client import audit_cli
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -118,6 +120,7 @@ def init(
 
 def _accept(state: Path | None, invitation: Path, yes: bool) -> str:
     """Check an invitation, let its fingerprint be compared if it is new, store it; give the coordinator's address."""
+    from wardround_client.hospital_audit import note_invitation
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.joining import accept, examine
     from wardround_client.state_folder import hospital_state
@@ -127,6 +130,8 @@ def _accept(state: Path | None, invitation: Path, yes: bool) -> str:
     if found.new and not yes:
         typer.echo(f"The coordinator at {found.invitation.address}\nfingerprint  {found.invitation.fingerprint}")
         typer.confirm("Does the coordinator read this very fingerprint to you by telephone?", abort=True)
+    if found.new:
+        note_invitation(folder, found.invitation)
     return accept(folder, invitation).invitation.address
 
 
@@ -220,6 +225,7 @@ def approve(
     from rich.console import Console
 
     from wardround_client.approvals import Approvals
+    from wardround_client.hospital_audit import note_approval
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.state_folder import hospital_state
     from wardround_client.ward import plan
@@ -243,6 +249,7 @@ def approve(
     if not yes:
         typer.confirm("Approve exactly this?", abort=True)
     planned.approve()
+    note_approval(folder, proposed)
     approvals.decide(proposed, "approved")
     console.print("Approved. The service tells the coordinator when it is next asked.")
 
@@ -251,12 +258,50 @@ def approve(
 def refuse(study: StudyWord, state: State = None) -> None:
     """Refuse a study, or take an approval back: from the next question on it gets no answer."""
     from wardround_client.approvals import Approvals
+    from wardround_client.hospital_audit import note_refusal
+    from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.state_folder import hospital_state
 
-    approvals = Approvals((state or hospital_state()) / "studies")
-    meant = approvals.find(study).study
+    folder = HospitalFolder(state or hospital_state())
+    approvals = Approvals(folder.path / "studies")
+    proposal = approvals.find(study)
+    meant = proposal.study
+    note_refusal(folder, meant, proposal.decision == "approved")
     approvals.decide(meant, "refused")
     typer.echo(f"Refused {meant.study.name} {meant.digest()[:12]}. What it has spent stays spent.")
+
+
+@app.command()
+def pause(state: State = None) -> None:
+    """Begin nothing new until 'go-on': the service stays connected, and finishes what it is working on.
+
+    It is so at once, of a service that runs or is started later. Rounds go on without this hospital.
+    """
+    from wardround_client import pause as pausing
+    from wardround_client.hospital_audit import hospital_log
+    from wardround_client.hospital_folder import HospitalFolder
+    from wardround_client.state_folder import hospital_state
+
+    folder = HospitalFolder(state or hospital_state())
+    log = hospital_log(folder)
+    if pausing.pause(folder.path):
+        log.note("paused")
+    typer.echo("Paused: from the next question on nothing new is begun. Lift it with: wardround hospital go-on")
+
+
+@app.command("go-on")
+def go_on(state: State = None) -> None:
+    """Work again after 'pause'."""
+    from wardround_client import pause as pausing
+    from wardround_client.hospital_audit import hospital_log
+    from wardround_client.hospital_folder import HospitalFolder
+    from wardround_client.state_folder import hospital_state
+
+    folder = HospitalFolder(state or hospital_state())
+    if pausing.paused_since(folder.path):
+        hospital_log(folder).note("gone on")
+        pausing.go_on(folder.path)
+    typer.echo("This hospital works.")
 
 
 @app.command()
@@ -277,6 +322,8 @@ def status(
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         typer.echo(f"{facts['state']} since {facts['since']}" + (f"\n{facts['doing']}" if facts["doing"] else ""))
+        if facts["paused"] and facts["state"] != "paused":
+            typer.echo(f"paused since {facts['paused']}: it begins nothing new")
         if facts["fault"]:
             typer.echo(facts["fault"])
         if facts["failure"]:
@@ -289,6 +336,9 @@ policy_app = typer.Typer(no_args_is_help=True, add_completion=False, suggest_com
 app.add_typer(policy_app, name="policy", help="What this hospital takes part in, and what a patient may spend.")
 ledger_app = typer.Typer(no_args_is_help=True, add_completion=False, suggest_commands=False, rich_markup_mode=None)
 app.add_typer(ledger_app, name="ledger", help="What was spent, entry by entry: is it whole, and how far has it come.")
+
+
+app.add_typer(audit_cli.app, name="audit", help="What came in, what went out, who approved it, what it cost; signed.")
 
 
 @policy_app.callback()

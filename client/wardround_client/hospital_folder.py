@@ -84,6 +84,11 @@ class HospitalFolder:
         return self.path / "authority.pem"
 
     @property
+    def audit(self) -> Path:
+        """The folder of the audit log."""
+        return self.path / "audit"
+
+    @property
     def replaced(self) -> Path:
         """Keys and requests that no longer count, by when they were set aside."""
         return self.path / "replaced"

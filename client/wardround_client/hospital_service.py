@@ -7,14 +7,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
 
 from wardround_client.app import client_app
 from wardround_client.attendance import Attendance, last_failure
+from wardround_client.hospital_audit import hospital_log
 from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.pause import paused_since
 from wardround_client.supernode import Link, Status, Supernode
 from wardround_client.ward import Ward, Work, hospital_policy
+from wardround_common.audit.recorder import Recorder
 from wardround_common.errors import StorageError
 from wardround_common.service_log import Say, ServiceLog
 from wardround_common.storage import alone_in, write_atomically
@@ -37,7 +41,8 @@ class HospitalService:
         ``metrics``: the port on this machine's loopback where figures are served; 0 takes a free one.
 
         Raises:
-            StorageError: another process serves from the folder, or a key or the invitation cannot be used.
+            StorageError: another process serves from the folder, a key or the invitation cannot be used, or the audit
+                log cannot be written or trusted.
             PrivacyError: there is no policy.
         """
         folder = self._folder
@@ -45,15 +50,19 @@ class HospitalService:
             hospital_policy(folder)
             invitation = folder.invitation()
             link = Link(invitation.address, folder.ca_certificate, folder.node_key.read_bytes())
-            ward = Ward(folder, self._do)
+            log = hospital_log(folder)
+            ward = Ward(folder, self._do, log.note)
             attendance = Attendance(ward, folder.path)
-            node = Supernode(link, client_app(lambda context: attendance), folder.path / "link", self._report)
+            app = client_app(lambda context: attendance)
+            node = Supernode(link, app, folder.path / "link", self._report, Recorder(log))
+            log.note("service began", {"version": version("wardround")})
             self._say(f"{folder.settings().name} follows the coordinator at {invitation.address}", event="serving")
             with self._figures(metrics, node, attendance):
                 try:
                     node.run(stop)
                 finally:
                     self._note("stopped")
+                    log.note("service ended")
 
     @contextmanager
     def _figures(self, port: int | None, node: Supernode, attendance: Attendance) -> Iterator[None]:
@@ -104,7 +113,7 @@ def open_log(folder: HospitalFolder, *, as_json: bool = False, stream: TextIO | 
 
 
 def read_status(folder: Path) -> dict[str, str]:
-    """Read what the service noted last.
+    """Read what the service noted last; a hospital that has paused and is asked nothing is "paused".
 
     Raises:
         StorageError: it never served from here.
@@ -115,4 +124,8 @@ def read_status(folder: Path) -> dict[str, str]:
         raise StorageError(
             "this hospital has not served from here yet", where=str(folder), do="Start it: wardround hospital serve"
         ) from None
-    return {str(key): str(value) for key, value in facts.items()} | {"failure": last_failure(folder)}
+    paused = paused_since(folder)
+    if paused and facts.get("state") in ("registered", "waiting"):
+        facts |= {"state": "paused", "since": paused}
+    more = {"failure": last_failure(folder), "paused": paused}
+    return {str(key): str(value) for key, value in facts.items()} | more

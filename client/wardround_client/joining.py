@@ -61,12 +61,13 @@ def begin(folder: HospitalFolder, name: str, data: Path, labels: Path | None, no
 def replace_keys(folder: HospitalFolder, now: datetime, *, identity: bool) -> None:
     """Set the node key aside, and the identity too if so asked; :func:`begin` then makes others.
 
-    Another identity is another hospital to every study. The coordinator that this hospital follows stays the same.
+    Another identity is another hospital to every study, and begins another audit log; the old one is set aside whole.
+    The coordinator that this hospital follows stays the same.
 
     Raises:
         StorageError: the files cannot be moved.
     """
-    paths = [folder.node_key, folder.request_file, *([folder.identity_key] if identity else [])]
+    paths = [folder.node_key, folder.request_file, *([folder.identity_key, folder.audit] if identity else [])]
     set_aside(paths, folder.replaced / f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}")
 
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from wardround_client.account import Account, Ask, approve, ask
 from wardround_client.app import Reply
 from wardround_client.approvals import Approvals
+from wardround_client.charge_note import Charged
 from wardround_client.dataset import Dataset, Source, prepare, take_in
 from wardround_client.hospital import Hospital, build, join
+from wardround_client.hospital_audit import Note, about
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.ledger.store import Ledger, open_ledger
+from wardround_client.pause import FINISHING, paused_since
 from wardround_client.policy import POLICY_NAME, Policy, read_policy
 from wardround_client.policy_check import Level, check_kind, check_spending
 from wardround_client.secure_desk import open_desk
 from wardround_client.state_folder import default_state
-from wardround_common.errors import PrivacyError, StorageError
-from wardround_common.messages import Parts, study_digest
+from wardround_common.audit.entries import Fact
+from wardround_common.audit.recorder import SHORT
+from wardround_common.errors import MessageError, PausedError, PrivacyError, StorageError, WardroundError
+from wardround_common.messages import Parts, round_number, study_digest
 from wardround_common.proposal import ProposeRequest
 from wardround_common.randomness import Stream
 from wardround_common.secagg.identity import Identity
@@ -49,10 +54,14 @@ Doing = Callable[[Work | None], None]
 
 @dataclass(eq=False)
 class Ward:
-    """A hospital's studies, opened when they are first asked about; ``doing`` is told what is worked on."""
+    """A hospital's studies, opened when they are first asked about.
+
+    ``doing`` is told what is worked on, and ``note`` what the audit log must tell of.
+    """
 
     folder: HospitalFolder
     doing: Doing = field(default=lambda work: None)
+    note: Note = field(default=lambda what, facts: None)
     _open: dict[str, Hospital] = field(default_factory=dict)
 
     @property
@@ -64,11 +73,24 @@ class Ward:
         """Answer one question of the coordinator.
 
         Raises:
+            PausedError: the hospital has paused, and this would begin something.
             ApprovalError: it is of a study that was not approved here.
             WardroundError: what the hospital raises in that study.
         """
+        try:
+            return self._answer(kind, parts)
+        except WardroundError as error:
+            if kind != ProposeRequest.kind:  # it is asked every few seconds; that it came is noted anyway
+                self.note("question refused", {"kind": kind, "why": error.kind} | _asked_about(parts))
+            raise
+
+    def _answer(self, kind: str, parts: Parts) -> Reply:
+        if kind not in FINISHING and paused_since(self.folder.path):
+            raise PausedError("this hospital has paused", do="wardround hospital go-on")
         if kind == ProposeRequest.kind:
             study = ProposeRequest.parse(parts).study
+            if not self.approvals.knows(study.digest()):
+                self.note("study proposed", about(study))
             return self.approvals.answer(study, self.folder.settings().name, self.folder.identity())
         digest = study_digest(parts)
         study = self.approvals.approved(digest)  # asked each time: an approval can be taken back
@@ -92,10 +114,22 @@ class Ward:
         place = self.folder.path / "studies" / study.digest()
         dataset = read_data(self.folder, study)
         ledger = open_ledger(self.folder.path, identity)
-        account = Account(ledger, hospital_policy(self.folder), ask(study, dataset, ledger))
+        account = Account(ledger, hospital_policy(self.folder), ask(study, dataset, ledger), self._charged)
         secure = study.aggregation.secure
         desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
         return join(study, dataset, _own_stream(place / "stream.key"), build(study), desk, account)
+
+    def _charged(self, charged: Charged) -> None:
+        self.note("round charged", charged.facts())
+
+
+def _asked_about(parts: Parts) -> dict[str, Fact]:
+    """Say which study and round a question names; what it says is checked by whoever answers it, so maybe nothing."""
+    facts: dict[str, Fact] = {}
+    with suppress(MessageError):
+        facts["study"] = study_digest(parts)[:SHORT]
+        facts["round"] = round_number(parts)
+    return facts
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@
     │   └── LabelError    the labels are missing, unknown or contradictory
     ├── PrivacyError      what is asked for would break a privacy promise   exit 5
     ├── ApprovalError     the hospital did not approve what is asked for    exit 5
+    ├── PausedError       the hospital has paused                           exit 5
     ├── MessageError      a message does not follow the protocol            exit 6
     ├── RoundError        a round cannot be completed                       exit 6
     ├── ModelError        a model or its parameters do not fit              exit 6
@@ -89,6 +90,13 @@ class ApprovalError(WardroundError):
 
     exit_code = 5
     kind = "unapproved"
+
+
+class PausedError(WardroundError):
+    """The hospital has paused: it begins nothing until it goes on."""
+
+    exit_code = 5
+    kind = "paused"
 
 
 class MessageError(WardroundError):

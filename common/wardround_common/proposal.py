@@ -9,6 +9,7 @@ propose will you take part in this study?  waiting, refused, or approved with th
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -57,6 +58,11 @@ class Proposed:
     study: str
     decision: Decision
     signature: bytes = field(default=b"", repr=False)
+
+    @property
+    def signature_digest(self) -> str:
+        """What audit logs name a signed approval by: SHA-256, in hexadecimal digits."""
+        return hashlib.sha256(self.signature).hexdigest()
 
     def parts(self) -> Parts:
         """Give the wire form."""

@@ -1,0 +1,69 @@
+"""A hospital's audit log: where it is, what is noted in it, and by whose keys it and the coordinator's are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from wardround_client.hospital_folder import HospitalFolder
+from wardround_common.audit.commands import Owner
+from wardround_common.audit.entries import Fact
+from wardround_common.audit.log import AuditLog
+from wardround_common.audit.passage import COORDINATOR
+from wardround_common.audit.recorder import SHORT
+from wardround_common.enrolment import Invitation
+from wardround_common.errors import StorageError
+from wardround_common.proposal import sign_approval
+from wardround_common.study import Study
+
+Note = Callable[[str, Mapping[str, Fact]], None]
+"""Adds an entry; what it tells of must wait until this returns."""
+
+
+def hospital_log(folder: HospitalFolder) -> AuditLog:
+    """Give the hospital's log.
+
+    Raises:
+        StorageError: this hospital has not been set up here.
+    """
+    return AuditLog(folder.audit, folder.identity(), "hospital", folder.settings().name)
+
+
+def about(study: Study) -> dict[str, Fact]:
+    """Say which study an entry is about."""
+    return {"study": study.digest()[:SHORT], "name": study.study.name}
+
+
+def note_approval(folder: HospitalFolder, study: Study) -> None:
+    """Note that the hospital's people approved a study, with the digest of the signature that says so."""
+    approval = sign_approval(folder.identity(), study, folder.settings().name)
+    hospital_log(folder).note("study approved", about(study) | {"approval": approval.signature_digest})
+
+
+def note_refusal(folder: HospitalFolder, study: Study, approved: bool) -> None:
+    """Note that they refused it, or took an approval back."""
+    hospital_log(folder).note("study withdrawn" if approved else "study refused", about(study))
+
+
+def note_invitation(folder: HospitalFolder, invitation: Invitation) -> None:
+    """Note whom this hospital is about to follow."""
+    facts = {"address": invitation.address, "fingerprint": invitation.fingerprint, "invitation": invitation.digest()}
+    hospital_log(folder).note("invitation accepted", facts)
+
+
+def ourselves(state: Path) -> Owner:
+    """Say whose the log in a state folder is."""
+    folder = HospitalFolder(state)
+    return Owner(folder.settings().name, folder.identity().public, COORDINATOR)
+
+
+def the_coordinator(state: Path) -> Owner:
+    """Say by which key the coordinator's log is checked: that of the invitation.
+
+    Raises:
+        StorageError: there is none.
+    """
+    folder = HospitalFolder(state)
+    if not folder.invitation_file.exists():
+        raise StorageError("this hospital has accepted no invitation", where=str(folder.invitation_file))
+    return Owner("the coordinator", Invitation.read(folder.invitation_file).public, folder.settings().name)

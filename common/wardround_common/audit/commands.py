@@ -1,0 +1,147 @@
+"""What ``wardround hospital audit`` and ``wardround coordinator audit`` do alike."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from wardround_common.audit.compare import Compared, Side, compare
+from wardround_common.audit.entries import AuditHead, Entry, read_line
+from wardround_common.audit.log import lines, read_head, segments
+from wardround_common.audit.verify import Verified, verify
+from wardround_common.errors import MessageError, StorageError
+
+LOOK_S = 0.5
+Echo = Callable[[str], None]
+
+
+class Owner(NamedTuple):
+    """Whose a log is: in words, by which key it is checked, and how its owner calls the other end."""
+
+    who: str
+    public: bytes
+    peer: str
+
+
+def show(folder: Path, last: int, follow: bool, as_json: bool, echo: Echo) -> None:
+    """Print the last entries; with ``follow`` go on with each new one until somebody stops it.
+
+    Raises:
+        StorageError: there is no log.
+    """
+    ends = {path: path.stat().st_size for path in segments(folder)}
+    for line in deque(lines(folder), maxlen=last):
+        echo(_shown(line, as_json))
+    while follow:
+        for line in _added(folder, ends):
+            echo(_shown(line, as_json))
+        time.sleep(LOOK_S)
+
+
+def report(own: Owner, folder: Path, heads: Sequence[str], as_json: bool, echo: Echo) -> Verified:
+    """Check a log from its folder and say what was found.
+
+    Raises:
+        StorageError: it cannot be trusted; every fault is named.
+    """
+    kept = read_head(folder)
+    found = verify(lines(folder), own.public, [*map(AuditHead.parse, heads), *([kept] if kept else [])], own.who)
+    faults = found.faults if kept else (*found.faults, "the head beside the log was removed")
+    if as_json:
+        echo(json.dumps({"entries": len(found.entries), "whole": not faults, "faults": faults}, ensure_ascii=False))
+    if faults:
+        raise _untrusted(f"the audit log of {own.who}", faults, str(folder))
+    if not as_json:
+        echo(f"The audit log is whole: {len(found.entries):,} entries, signed by {own.who}.")
+    return found
+
+
+def report_against(own: Owner, ours: Verified, other: Owner, file: Path, heads: Sequence[str], echo: Echo) -> None:
+    """Check the log that the other end exported, then hold both against each other, and say what was found.
+
+    Raises:
+        StorageError: it is not whole, or a message is missing in one of the two.
+    """
+    theirs = verify(lines(file), other.public, map(AuditHead.parse, heads), other.who)
+    if theirs.faults:
+        raise _untrusted(f"the log of {other.who}", theirs.faults, str(file))
+    found = compare(Side(own.who, own.peer, ours.entries), Side(other.who, other.peer, theirs.entries))
+    if found.faults:
+        raise _untrusted("the two logs do not agree, so that one of them", found.faults, str(file))
+    echo(_agreed(other.who, theirs, found))
+
+
+def first_of(file: Path) -> Entry:
+    """Read the entry in which a log says whose it is; nothing of it is checked.
+
+    Raises:
+        StorageError: this is no audit log.
+    """
+    try:
+        return read_line(next(lines(file), b""))
+    except MessageError:
+        raise StorageError(
+            "this is no audit log", where=str(file), do="The other end makes one with: audit export FILE"
+        ) from None
+
+
+def _agreed(who: str, theirs: Verified, found: Compared) -> str:
+    text = (
+        f"The log of {who} is whole: {len(theirs.entries):,} entries, the last of "
+        f"{theirs.entries[-1].time:%Y-%m-%d %H:%M} UTC. {found.matched:,} messages are in both logs, with the same "
+        "digest and size; none that must be is missing."
+    )
+    if found.undecided:
+        text += (
+            f" {found.undecided:,} are in one log only, within five minutes of where the other begins or ends: "
+            "a later export decides."
+        )
+    return text
+
+
+def _untrusted(what: str, faults: Sequence[str], where: str) -> StorageError:
+    return StorageError(
+        f"{what} cannot be trusted:\n" + "\n".join(f"  · {fault}" for fault in faults),
+        where=where,
+        do="Keep a copy as it is now, and find out who could write there.",
+    )
+
+
+def _added(folder: Path, ends: dict[Path, int]) -> Iterator[bytes]:
+    """Give the whole lines that were added since; ``ends`` remembers how far each segment was read."""
+    for path in segments(folder):
+        with path.open("rb") as file:
+            file.seek(ends.get(path, 0))
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                ends[path] = ends.get(path, 0) + len(line)
+                yield line.removesuffix(b"\n")
+
+
+def _shown(line: bytes, as_json: bool) -> str:
+    try:
+        entry = read_line(line)
+    except MessageError:
+        return json.dumps({"fault": "no entry"}) if as_json else "        this line is no entry: run 'audit verify'"
+    if as_json:
+        return json.dumps(entry.as_json(), ensure_ascii=False)
+    return f"{entry.number:>7}  {entry.time:%Y-%m-%d %H:%M:%S}  {entry.what:<18}  {_words(entry)}".rstrip()
+
+
+def _words(entry: Entry) -> str:
+    if not entry.what.startswith("message "):
+        return ", ".join(f"{name} {_number(value)}" for name, value in entry.facts.items())
+    said = [entry.text("kind") + (f" round {entry.text('round')}" if entry.text("round") else "")]
+    said += [f"study {entry.text('study')}"] if entry.text("study") else []
+    said += [f"failure {entry.text('failure')}"] if entry.text("failure") else []
+    said += [f"{int(entry.text('bytes') or 0):,} bytes", f"content {entry.text('content')[:12]}"]
+    return f"{', '.join(said)}, {'from' if entry.what == 'message in' else 'to'} {entry.text('with')}"
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(add_completion=False, suggest_commands=False, rich_markup_mode=None)
+from wardround_common.default_command import ShowByDefault
+
+app = typer.Typer(cls=ShowByDefault, add_completion=False, suggest_commands=False, rich_markup_mode=None)
 
 State = Annotated[
     Path | None,
@@ -17,21 +19,19 @@ State = Annotated[
 ]
 
 
-@app.callback(invoke_without_command=True)
-def audit(
-    context: typer.Context,
+@app.command("show")
+def show_last(
     state: State = None,
     last: Annotated[int, typer.Option(min=1, metavar="N", help="So many entries.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with each new one, until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Show the last entries of this hospital's audit log."""
+    """Show the last entries of this hospital's audit log: what 'audit' alone does."""
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.state_folder import hospital_state
     from wardround_common.audit.commands import show
 
-    if context.invoked_subcommand is None:
-        show(HospitalFolder(state or hospital_state()).audit, last, follow, as_json, typer.echo)
+    show(HospitalFolder(state or hospital_state()).audit, last, follow, as_json, typer.echo)
 
 
 @app.command()
@@ -85,7 +85,7 @@ def export(
     from wardround_client.state_folder import hospital_state
 
     hospital_log(HospitalFolder(state or hospital_state())).export(file)
-    typer.echo(f"Wrote {file}. The coordinator checks it with: wardround coordinator audit DIR verify --against FILE")
+    typer.echo(f"Wrote {file}. The coordinator checks it with: wardround coordinator audit verify DIR --against FILE")
 
 
 @app.command("head")

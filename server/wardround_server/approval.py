@@ -9,17 +9,18 @@ from pathlib import Path
 from threading import Event
 from typing import Literal
 
-from wardround_common.errors import MessageError, RoundError, StorageError
+from wardround_common.errors import MessageError, PausedError, RoundError, StorageError
 from wardround_common.messages import Failure, Parts
 from wardround_common.proposal import Proposed, ProposeRequest
 from wardround_common.storage import write_atomically
 from wardround_common.study import Study
 from wardround_server.exchange import Exchange
 
-Standing = Literal["away", "busy", "waiting", "approved", "refused", "failed"]
-"""away: not connected · busy: at work on another study · waiting: its people have not decided · failed: its answer is
-none."""
+Standing = Literal["away", "busy", "paused", "waiting", "approved", "refused", "failed"]
+"""away: not connected · busy: at work on another study · paused: it begins nothing until its people say so · waiting:
+its people have not decided · failed: its answer is none."""
 ASK_AGAIN_S = 2.0
+_STANDING_OF: Mapping[str, Standing] = {"late": "busy", "silent": "away", PausedError.kind: "paused"}
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _approval(study: Study, signature: bytes) -> Parts:
 
 def _standing(study: Study, name: str, public: bytes, answer: Parts | Failure) -> Standing:
     if isinstance(answer, Failure):
-        return {"late": "busy", "silent": "away"}.get(answer.reason, "failed")  # type: ignore[return-value]
+        return _STANDING_OF.get(answer.reason, "failed")
     try:
         proposed = Proposed.parse(answer)
         if proposed.decision == "approved":

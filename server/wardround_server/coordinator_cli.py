@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from wardround_common.enrolment import Invitation, Request
     from wardround_server.coordinator_folder import CoordinatorFolder
 
+from wardround_server import audit_cli
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -33,6 +35,9 @@ Hosts = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value.")]
+
+
+app.add_typer(audit_cli.app, name="audit", help="What came in, what went out, who approved it; signed.")
 
 
 @app.command()
@@ -346,12 +351,15 @@ def export(
 
     from wardround_common.errors import StorageError
     from wardround_common.storage import no_room_is_said
+    from wardround_server.coordinator_audit import note_export
+    from wardround_server.coordinator_folder import CoordinatorFolder
 
     source, target = folder / "runs" / run, out or Path(run)
     if not (source / "model.safetensors").exists():
         raise StorageError(
             "this run has no model yet", where=str(source), do=f"See: wardround coordinator status {folder}"
         )
+    note_export(CoordinatorFolder(folder), run, source / "model.safetensors")
     with no_room_is_said(target):
         target.mkdir(parents=True, exist_ok=True)
         for name in ("model.safetensors", "report.html", "results.json"):

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wardround_common.addresses import check_host
+from wardround_common.audit.entries import Fact
 from wardround_common.certificates import (
     ServerCertificate,
     check_valid,
@@ -24,6 +25,7 @@ from wardround_common.errors import MessageError, StorageError
 from wardround_common.key_files import private_folder, private_pem, read_p256_key, set_aside, write_key
 from wardround_common.settings_file import settings_text
 from wardround_common.storage import no_room_is_said, write_atomically
+from wardround_server.coordinator_audit import coordinator_log
 from wardround_server.coordinator_folder import AUTHORITY_KEY, CoordinatorFolder, CoordinatorSettings, Enrolled, Revoked
 
 
@@ -77,7 +79,10 @@ def renew(
         aside = folder.replaced / f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
         set_aside([folder.ca_key, folder.ca_certificate], aside)
         _make_authority(folder, now)
-    _write_server(folder, issue_server(folder.authority(), settings.hosts, now))
+    made = issue_server(folder.authority(), settings.hosts, now)
+    until, authority = made.certificate.not_valid_after_utc, "another" if new_authority else "the same"
+    coordinator_log(folder).note("certificate renewed", {"until": f"{until:%Y-%m-%d}", "authority": authority})
+    _write_server(folder, made)
     if settings != before:
         _write_settings(folder, settings)
     hospitals = folder.enrolled()
@@ -154,6 +159,9 @@ def enrol(folder: CoordinatorFolder, request: Request, now: datetime) -> Invitat
             return given
     since = now if before is None else before.since
     invitation = Invitation.make(request, settings.address, authority, identity, now, since)
+    who: dict[str, Fact] = {"hospital": request.hospital, "fingerprint": request.fingerprint}
+    what = "hospital enrolled" if before is None else "hospital invited again"
+    coordinator_log(folder).note(what, who | {"request": request.digest()})
     write_atomically(place, invitation.content(), private=True)
     write_atomically(folder.request_of(request.hospital), request.content(), private=True)
     return invitation
@@ -180,6 +188,7 @@ def revoke(folder: CoordinatorFolder, hospital: str, now: datetime) -> Revoked:
             "revoked": f"{now:%Y-%m-%dT%H:%M:%SZ}",
         }
     )
+    coordinator_log(folder).note("hospital revoked", {"hospital": gone.hospital, "fingerprint": gone.fingerprint})
     # The record first: from here on the hospital is out, whatever becomes of the two other files.
     name = hashlib.sha256(f"{gone.identity} {gone.node_key}".encode()).hexdigest()[:16]
     write_atomically(folder.revoked / f"{name}.json", gone.model_dump_json(indent=1).encode() + b"\n", private=True)

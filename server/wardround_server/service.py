@@ -7,15 +7,18 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from wardround_common.certificates import expiry_warning
-from wardround_common.errors import MessageError
+from wardround_common.errors import MessageError, StorageError
 from wardround_common.service_log import Say
 from wardround_common.storage import write_atomically
 from wardround_common.study import parse_study
 from wardround_server.admin import Admin
+from wardround_server.coordinator_audit import NotedExchange, Passages, about, coordinator_log
 from wardround_server.coordinator_folder import CoordinatorFolder
+from wardround_server.exchange import Exchange
 from wardround_server.limits import Clock
 from wardround_server.link_exchange import LinkExchange
 from wardround_server.runs import OVER, Run, Runs, Standings
@@ -37,7 +40,9 @@ class Service:
     def __init__(self, folder: CoordinatorFolder, say: Say) -> None:
         self._folder = folder
         self._say = say
-        self._link = SuperLink(folder.path / "link")
+        self._log = coordinator_log(folder)
+        self._passages = Passages(self._log)
+        self._link = SuperLink(folder.path / "link", passed=self._passages)
         self._runs = Runs(folder.path / "runs", self._exchange, self._watch)
         self._told: dict[str, tuple[str, int]] = {}
         self._keys: dict[str, bytes] = {}
@@ -54,8 +59,9 @@ class Service:
         ``metrics``: the port on this machine's loopback where figures are served; 0 takes a free one.
 
         Raises:
-            StorageError: the port or certificate cannot be used.
+            StorageError: the port or certificate cannot be used, or the audit log cannot be written or trusted.
         """
+        self._log.note("service began", {"version": version("wardround")})
         settings = self._folder.settings
         self._follow()
         self._certificate = self._folder.server_certificate.read_bytes()
@@ -80,6 +86,7 @@ class Service:
                 figures.close()
             admin.close()
             self._link.stop()
+            self._log.note("service ended")
 
     def _open_metrics(self, port: int | None) -> MetricsPort | None:
         if port is None:
@@ -106,12 +113,13 @@ class Service:
                     self._say(str(error), event="not-enrolled", level="warning", hospital=name)
                 self._keys[name] = key
 
-    def _exchange(self, run: Run) -> LinkExchange:
+    def _exchange(self, run: Run) -> Exchange:
         number = run.folder / "link"
         if not number.exists():
             write_atomically(number, str(self._link.new_run()).encode())
         grid = self._link.grid(int(number.read_bytes()), math.inf)  # how long is waited, the exchange decides
-        return LinkExchange(run.study, self._link, grid, Clock(run.folder / "asked"), run.stop)
+        exchange = LinkExchange(run.study, self._link, grid, Clock(run.folder / "asked"), run.stop)
+        return NotedExchange(exchange, self._log.note)
 
     def _end(self, run: str) -> None:
         """Forget what is out: a run that is gone on with asks anew, and is not given what it was answered before."""
@@ -124,6 +132,10 @@ class Service:
     def _watch(self, standing: Standings) -> None:
         if standing.stage in OVER:
             self._end(standing.name)
+            try:
+                self._log.note("run over", about(standing) | {"stage": standing.stage, "round": standing.round})
+            except StorageError as error:
+                self._say(str(error), event="audit", level="warning")
         stage = (standing.stage, standing.round)
         if self._told.get(standing.name) != stage:
             self._told[standing.name] = stage
@@ -143,16 +155,20 @@ class Service:
             case "run":
                 study = parse_study(str(asked.get("study")), where=str(asked.get("where")))
                 least = asked.get("least")
-                return self._runs.begin(study, None if least is None else int(least)).model_dump(mode="json")
+                return self._noted("run begun", self._runs.begin(study, None if least is None else int(least)))
             case "resume":
-                give_up = asked.get("give_up") is True
-                return self._runs.resume(str(asked.get("run")), give_up=give_up).model_dump(mode="json")
+                again = self._runs.resume(str(asked.get("run")), give_up=asked.get("give_up") is True)
+                return self._noted("run resumed", again)
             case "stop":
-                return self._runs.stop(str(asked.get("run"))).model_dump(mode="json")
+                return self._noted("run stopped", self._runs.stop(str(asked.get("run"))))
             case "status":
                 return self._status()
             case other:
                 raise MessageError(f"there is no command {other!r}")
+
+    def _noted(self, what: str, standing: Standings) -> dict[str, Any]:
+        self._log.note(what, about(standing) | ({"least": standing.least} if what == "run begun" else {}))
+        return standing.model_dump(mode="json")
 
     def _status(self) -> dict[str, Any]:
         seen, here = self._link.last_seen(), set(self._link.here())
@@ -160,6 +176,7 @@ class Service:
             {
                 "name": name,
                 "connected": node in here,
+                "paused": name in self._passages.paused,
                 "last_heard": datetime.fromtimestamp(seen[name], UTC).isoformat(timespec="seconds")
                 if name in seen
                 else None,

@@ -26,7 +26,8 @@ def screen(status: Mapping[str, Any]) -> Group:
     hospitals = Table("hospital", "link", "last heard", box=None, pad_edge=False)
     for one in status["hospitals"]:
         heard = _ago(one["last_heard"], status["time"]) if one["last_heard"] else "not since this start"
-        hospitals.add_row(one["name"], "connected" if one["connected"] else "away", heard)
+        link = "paused" if one["paused"] else "connected"
+        hospitals.add_row(one["name"], link if one["connected"] else "away", heard)
     parts: list[Table | Text] = [hospitals if status["hospitals"] else Text("No hospital is enrolled yet.")]
     for run in status["runs"]:
         parts += [Text(), Text(f"{run['name']} · {run['digest'][:12]}", style="bold"), Text(line(run))]

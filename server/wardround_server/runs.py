@@ -102,7 +102,10 @@ class Runs:
         """
         for path in sorted(self._folder.glob("*/run.json")):
             run = _read(path.parent)
-            self._runs[run.standing.name] = run
+            with self._lock:
+                if run.standing.name in self._runs:  # somebody began it a moment ago
+                    continue
+                self._runs[run.standing.name] = run
             if run.standing.stage not in OVER:
                 self._drive(run)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wardround_common.audit.compare import Compared, Side, compare
-from wardround_common.audit.entries import AuditHead, Entry, read_line
+from wardround_common.audit.entries import KINDS, AuditHead, Entry, read_line
 from wardround_common.audit.log import lines, read_head, segments
 from wardround_common.audit.verify import Verified, verify
 from wardround_common.errors import MessageError, StorageError
@@ -135,7 +135,9 @@ def _shown(line: bytes, as_json: bool) -> str:
 
 def _words(entry: Entry) -> str:
     if not entry.what.startswith("message "):
-        return ", ".join(f"{name} {_number(value)}" for name, value in entry.facts.items())
+        order = KINDS.get(entry.what, ())
+        names = sorted(entry.facts, key=lambda name: order.index(name) if name in order else len(order))
+        return ", ".join(f"{name} {_number(entry.facts[name])}" for name in names)
     said = [entry.text("kind") + (f" round {entry.text('round')}" if entry.text("round") else "")]
     said += [f"study {entry.text('study')}"] if entry.text("study") else []
     said += [f"failure {entry.text('failure')}"] if entry.text("failure") else []

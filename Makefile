@@ -81,7 +81,7 @@ bench-secagg: $(WITH_BENCH) ## secure aggregation: masks beside Flower's and Ten
 audit-privacy: $(INSTALLED) ## a canary audit: a lower bound on epsilon, for an honest claim and a false one
 	$(BIN)/python benchmarks/audit_privacy.py
 
-bench-deployment: $(INSTALLED) ## an empty exchange over TLS, and the bytes of a secure round of 11 million parameters
+bench-deployment: $(INSTALLED) ## an empty exchange over TLS; a secure round of 11 million parameters, beside Flower's own deployment
 	FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 PYTHONPATH=tests $(BIN)/python benchmarks/deployment.py
 
 bench-dp-step: $(INSTALLED) ## a private step over the plain step: ours, and Opacus' four engines

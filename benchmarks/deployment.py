@@ -27,6 +27,7 @@ from flwr.clientapp import ClientApp
 from examples import study as example_study
 from link import Authority, new_key, private_pem, public_pem, until
 from measure import report
+from stock_deployment import stock_rounds
 from wardround_client.app import client_app
 from wardround_client.secure_desk import Desk
 from wardround_client.supernode import Link, Supernode
@@ -44,6 +45,7 @@ from wardround_server.superlink import SuperLink
 
 PARAMETERS = 11_000_000
 EXCHANGES = 30
+STOCK_ROUNDS = 3
 ROUNDS = 6  # the first is not counted: processes that have just started are slower
 RUN = bytes(16)
 RINGS = {
@@ -55,6 +57,8 @@ MEANINGS = {
     "empty_exchange_worst_s": "the slowest of the 30",
     "empty_exchange_after_pause_s": "the same after half a minute without any, median of 2",
     "secure_round_s": "secure round without training of 3 hospitals and 11 million parameters, median of 5",
+    "stock_round_s": "the same by Flower's SecAgg+ in Flower's own deployment, median of 2",
+    "stock_over_ours_round_overhead": "stock_round_s over secure_round_s, one after the other",
     "bytes_over_float32": "all bytes of that round's bodies, both ways, over model down and update up as float32",
     "bytes_over_float32_ring16": "the same with ring_bits = 16",
     "upload_over_float32": "bytes from the hospitals in that round over their updates as float32",
@@ -209,11 +213,15 @@ def secure_round(bits: int) -> tuple[float, float, float]:
 
 
 def secure_rounds() -> dict[str, float]:
-    """Measure a round in either ring."""
+    """Measure a round in either ring, and Flower's own."""
     seconds, both, up = secure_round(32)
     _, both16, up16 = secure_round(16)
+    with tempfile.TemporaryDirectory() as folder:
+        stock = statistics.median(stock_rounds(Path(folder), 3, PARAMETERS, STOCK_ROUNDS)[1:])
     return {
         "secure_round_s": seconds,
+        "stock_round_s": stock,
+        "stock_over_ours_round_overhead": stock / seconds,
         "bytes_over_float32": both,
         "bytes_over_float32_ring16": both16,
         "upload_over_float32": up,

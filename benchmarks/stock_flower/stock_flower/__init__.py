@@ -1,0 +1,1 @@
+"""A federation of Flower's own parts that does not train."""

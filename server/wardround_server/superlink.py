@@ -447,11 +447,18 @@ class _Fleet:
             messages = state.get_message_ins(node, 1)
             try:
                 trees = [self._link.objects.get_object_tree(message.metadata.message_id) for message in messages]
+                self._check_whole(trees)
             except NoObjectInStoreError:
                 state.delete_messages({message.metadata.message_id for message in messages})
                 return fleet_pb2.PullMessagesResponse()
         self._pulled[node] = frozenset(part.object_id for tree in trees for part in iterate_object_tree(tree))
         return fleet_pb2.PullMessagesResponse(messages_list=map(message_to_proto, messages), message_object_trees=trees)
+
+    def _check_whole(self, trees: list[Any]) -> None:
+        """See that all parts of a question are here; not so if the folder is an older copy, or a disk lost a file."""
+        for part in (part for tree in trees for part in iterate_object_tree(tree)):
+            if not self._link.objects.size(part.object_id):
+                raise NoObjectInStoreError(f"{part.object_id} is not here")
 
     def _pull_object(self, node: int, body: bytes) -> Any:
         request = _parse(message_pb2.PullObjectRequest, body)

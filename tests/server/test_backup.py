@@ -20,7 +20,8 @@ def test_a_copy_of_a_serving_coordinator_has_the_question_that_was_just_put(tmp_
     with place.coordinator("mercy") as link:
         run = link.new_run()
         [asked] = link.grid(run).push_messages([question(next(iter(link.nodes())))])
-        assert back_up(place.folder / "coordinator", tmp_path / "copy") == 1
+        contents = [path.name for path in (link.folder / "objects").iterdir()]
+        assert back_up(place.folder / "coordinator", tmp_path / "copy") == 1 + len(contents)
         # What a plain copy of the database's file is without its write-ahead log.
         (tmp_path / "plain").mkdir()
         shutil.copy(place.folder / "coordinator" / "superlink.db", tmp_path / "plain")
@@ -29,6 +30,8 @@ def test_a_copy_of_a_serving_coordinator_has_the_question_that_was_just_put(tmp_
     try:
         assert copied.running(run)
         assert copied.grid(run)._is_out(asked)
+        assert asked in contents
+        assert all(copied.objects.size(name) for name in contents)
         assert copied.grid(run)._out == {}  # and is asked again: its answer went to the coordinator that went on
         assert list(copied.nodes().values()) == ["mercy"]
         assert not plain.running(run)

@@ -561,6 +561,17 @@ def test_a_part_that_came_damaged_is_not_kept_and_the_sender_is_told_to_begin_ag
         assert [each.metadata.src_node_id for each in grid.pull_messages(ids.values())] == [node.node_id]
 
 
+def test_a_question_of_which_a_part_is_lost_does_not_stand_in_the_way_of_the_next(place: Place) -> None:
+    with place.coordinator("mercy") as link:
+        run, node = link.new_run(), next(iter(link.nodes()))
+        [lost] = link.grid(run).push_messages([question(node)])
+        (link.folder / "objects" / lost).unlink()
+        with place.hospital("mercy"):
+            grid = link.grid(link.new_run())
+            [asked] = grid.push_messages([question(node, VECTOR)])
+            until(lambda: grid.pull_messages([asked]))
+
+
 def test_a_coordinator_that_lost_a_file_of_half_an_answer_asks_for_it_and_removes_what_belongs_to_nothing(
     place: Place,
 ) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from wardround_common.errors import StorageError, StudyError
-from wardround_common.study import Study, read_study
+from wardround_common.study import Study, parse_study, read_study
 from wardround_common.study_template import study_text
 from wardround_common.study_words import describe
 
@@ -37,6 +37,15 @@ def new(
     distributed: Annotated[
         bool, typer.Option("--distributed", help="Each hospital adds its share of the noise, under secure sums.")
     ] = False,
+    classes: Annotated[
+        str | None, typer.Option(metavar="A,B", help="What is told apart, in this order.", show_default=False)
+    ] = None,
+    modalities: Annotated[
+        str | None, typer.Option(metavar="CR,DX", help="Which images, by DICOM's words.", show_default=False)
+    ] = None,
+    hospitals: Annotated[
+        int | None, typer.Option(metavar="N", help="The least number of hospitals in a round.", show_default=False)
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Where to write it; NAME.toml when left out.", show_default=False),
@@ -51,15 +60,26 @@ def new(
     if distributed and not dp:
         raise typer.BadParameter("noise that is shared out is differential privacy: leave out --no-dp or --distributed")
     path = out or Path(f"{name}.toml")
+    own: dict[str, dict[str, object]] = {}
+    for section, key, value in (
+        ("study", "classes", classes and classes.split(",")),
+        ("data", "modalities", modalities and modalities.split(",")),
+        ("aggregation", "min_hospitals", hospitals),
+    ):
+        if value is not None:
+            own.setdefault(section, {})[key] = value
+    text = study_text(name, dp=dp, distributed=distributed, own=own)
+    parse_study(text, where=str(path))
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(study_text(name, dp=dp, distributed=distributed))
+            file.write(text)
     except FileExistsError:
         raise StorageError("there is such a file already", where=str(path), do="Choose another name.") from None
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
         raise StorageError(f"the study file cannot be written: {reason}", where=str(path)) from None
-    typer.echo(f"Wrote {path}\nSet its classes and modalities, then run: wardround study show {path}")
+    unset = " and ".join(key for key, value in (("classes", classes), ("modalities", modalities)) if value is None)
+    typer.echo(f"Wrote {path}\n{f'Set its {unset}, then run' if unset else 'Run'}: wardround study show {path}")
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 
 # The numbers, all of them: ``study new`` writes these, error messages quote them, and nothing else holds a copy.
 DEFAULTS: Mapping[str, Mapping[str, object]] = {
@@ -215,14 +216,21 @@ _ROSTER = """\
 """
 
 
-def study_text(name: str, *, dp: bool = True, distributed: bool = False) -> str:
-    """Write the commented TOML of a new study with the default numbers."""
+def study_text(
+    name: str,
+    *,
+    dp: bool = True,
+    distributed: bool = False,
+    own: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
+) -> str:
+    """Write the commented TOML of a new study with the default numbers; ``own`` has others, by section and key."""
     instead = DISTRIBUTED if distributed else {} if dp else WITHOUT_DP
     blocks = [_HEADER.format(name=name)]
     for section, usual in DEFAULTS.items():
         values = dict(instead.get(section, usual))
         if section == "study":
             values["name"] = name
+        values |= own.get(section, {})
         lines = [f"# {SECTION_REASONS[section]}", f"[{section}]"]
         for key, value in values.items():
             lines += [f"# {REASONS[section, key]}", f"{key} = {toml_value(value)}"]

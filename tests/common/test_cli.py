@@ -240,6 +240,29 @@ def test_new_writes_a_study_whose_noise_is_shared_out_and_refuses_one_without_no
     assert "leave out --no-dp or --distributed" in run.stderr
 
 
+def test_new_takes_classes_modalities_and_hospitals_so_that_no_editor_is_needed(tmp_path: Path) -> None:
+    options = ["--classes", "normal,finding", "--modalities", "MG,CR", "--hospitals", "2"]
+    run = wardround("study", "new", "lung", *options, cwd=tmp_path)
+    assert run.stdout == "Wrote lung.toml\nRun: wardround study show lung.toml\n"
+    made = read_study(tmp_path / "lung.toml")
+    assert made.study.classes == ("normal", "finding")
+    assert sorted(made.data.modalities) == ["CR", "MG"]
+    assert made.aggregation.min_hospitals == 2
+    run = wardround("study", "new", "half", "--classes", "normal,finding", cwd=tmp_path)
+    assert "Set its modalities, then run" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--classes", "one", "classes"), ("--modalities", "a b", "modalities"), ("--hospitals", "0", "0")],
+)
+def test_new_refuses_what_is_no_study_and_writes_nothing(tmp_path: Path, option: str, value: str, said: str) -> None:
+    run = wardround("study", "new", "lung", option, value, cwd=tmp_path)
+    assert run.returncode == 3
+    assert said in run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["Lung", "../lung", "a b", "", "a" * 65, "ü"])
 def test_new_refuses_a_name_that_is_no_folder_name_and_writes_nothing(tmp_path: Path, name: str) -> None:
     run = wardround("study", "new", name, cwd=tmp_path)

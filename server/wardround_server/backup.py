@@ -1,8 +1,9 @@
 """A copy of a coordinator's folder, also while it serves: databases by SQLite's own way, every other file whole.
 
 Runs are copied before the database of questions and answers: one that is ahead of it would name what the database does
-not know. Which questions were out is left out: they were answered to the coordinator that went on, and hospitals do not
-send an answer twice unless they are asked again.
+not know. The audit log's head is copied before its lines: lines beyond a head are what a crash leaves, a head beyond
+the lines is a log that was cut off. Which questions were out is left out: they were answered to the coordinator that
+went on, and hospitals do not send an answer twice unless they are asked again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from wardround_common.storage import no_room_is_said
 DATABASE = b"SQLite format 3\x00"
 BESIDE_A_DATABASE = ("-wal", "-shm", "-journal")
 OF_THE_PROCESS = ("lock", "admin.sock")
+FIRST = Path("audit", "head")
 LAST = "link"
 OUT = "run-[0-9]*.json"  # which questions are out
 
@@ -37,14 +39,17 @@ def back_up(folder: Path, target: Path) -> int:
     if target.resolve().is_relative_to(folder.resolve()):
         raise StorageError("the copy would lie in the folder that is copied", where=str(target), do="Name another.")
     private_folder(target)
-    files = sorted(_files(folder), key=lambda path: (path.relative_to(folder).parts[0] == LAST, path))
     copied = 0
-    for path in files:
+    for path in sorted(_files(folder), key=lambda path: _turn(path.relative_to(folder))):
         copy = target / path.relative_to(folder)
         with no_room_is_said(copy):
             copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             copied += _copy(path, copy)
     return copied
+
+
+def _turn(path: Path) -> tuple[bool, bool, Path]:
+    return path.parts[0] == LAST, path != FIRST, path
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -10,8 +10,11 @@ from typer.testing import CliRunner
 
 from link import Place, question
 from wardround_common.errors import StorageError
+from wardround_server import backup
 from wardround_server.backup import back_up
+from wardround_server.coordinator_audit import coordinator_log
 from wardround_server.coordinator_cli import app
+from wardround_server.coordinator_folder import CoordinatorFolder
 from wardround_server.superlink import SuperLink
 
 
@@ -62,6 +65,25 @@ def test_a_copy_is_private_whole_and_without_the_marks_of_a_process(tmp_path: Pa
     for name in there:
         assert (copy / name).read_bytes() == (folder / name).read_bytes()
         assert (copy / name).stat().st_mode == (folder / name).stat().st_mode
+
+
+def test_an_audit_log_that_is_being_written_is_whole_in_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "desk"
+    assert CliRunner().invoke(app, ["init", str(folder), "--host", "fl.example.org"]).exit_code == 0
+    log, copy = coordinator_log(CoordinatorFolder(folder)), backup._copy
+    log.note("service began")
+
+    def copy_slowly(*paths: Path) -> bool:
+        log.note("service began")  # between each two files
+        return copy(*paths)
+
+    monkeypatch.setattr(backup, "_copy", copy_slowly)
+    back_up(folder, tmp_path / "copy")
+    head = coordinator_log(CoordinatorFolder(tmp_path / "copy")).settle()
+    assert head is not None
+    assert head.number > 2
 
 
 def test_a_copy_goes_over_nothing_and_not_into_itself(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-EXTRAS := simulation,dev
+EXTRAS := simulation,tracking,dev
 WITH_RAY := .venv/.with-ray
 WITH_BENCH := .venv/.with-bench
 

@@ -49,6 +49,7 @@ class Federation:
     _open: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Federation:
+        self._open.callback(setattr, approval, "ASK_AGAIN_S", approval.ASK_AGAIN_S)
         approval.ASK_AGAIN_S = 0.05
         self.data = self.folder / "radiology-archive"
         make_hospitals(self.data, seed=1, hospitals=2, patients=36)

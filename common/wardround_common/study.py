@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +26,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PlainValidator,
     SerializerFunctionWrapHandler,
     Tag,
     ValidationInfo,
@@ -52,6 +56,8 @@ STRATEGY_KEYS: dict[str, tuple[str, ...]] = {
     "fedadagrad": ("server_learning_rate", "beta_1", "tau"),
 }
 """The keys of ``[training]`` that a strategy needs; any other strategy's key is refused."""
+
+LONGEST_ADDRESS = 500
 
 LARGEST_FILE_BYTES = 64 * 1024
 """A study file is a few kilobytes; anything beyond this is refused before it is read."""
@@ -396,8 +402,42 @@ class Evaluation(Section):
         return self
 
 
+def _a_place(value: object) -> bool | str:
+    """Take true, false, or an address that names a server and nothing secret."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        with suppress(ValueError):  # what urllib refuses is no address
+            parts = urlsplit(value)
+            named = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+            bare = not (parts.username or parts.password or parts.query or parts.fragment)
+            if named and bare and len(value) <= LONGEST_ADDRESS and re.fullmatch(r"[!-~]+", value):
+                return value
+    raise ValueError(
+        "it must be true, which keeps the figures in the run's folder, false, or the address of a server such as "
+        "'https://mlflow.example.org', without a name, a password or a key in it: those go into the coordinator's "
+        "environment (MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)"
+    )
+
+
+class Tracking(Section):
+    """``[tracking]``: where the coordinator keeps each round's pooled figures besides its own report."""
+
+    mlflow: Annotated[bool | str, PlainValidator(_a_place)] = False
+    """true: in the run's folder. An address: also sent to the MLflow server there."""
+    tensorboard: bool = False
+    """As TensorBoard's events in the run's folder."""
+
+    @property
+    def server(self) -> str | None:
+        """The address of the MLflow server that figures are sent to, if there is one."""
+        return self.mlflow if isinstance(self.mlflow, str) else None
+
+
 class Study(Section):
     """A whole study; an instance is valid."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("tracking",)
 
     study: About
     data: Data
@@ -406,6 +446,7 @@ class Study(Section):
     privacy: Privacy
     aggregation: Aggregation
     evaluation: Evaluation
+    tracking: Tracking = Tracking()
     roster: Annotated[tuple[Listed, ...], Field(max_length=1000, strict=False)] = ()
     """``[[roster]]``: the hospitals that may take part, by name. Without one the study is a draft."""
 

@@ -26,6 +26,7 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
     "privacy": {"mechanism": "dp-sgd", "epsilon": 8.0, "delta": 1e-5, "clip_norm": 1.0, "images_per_patient": 1},
     "aggregation": {"min_hospitals": 3, "secure": True},
     "evaluation": {"validation": 0.15, "test": 0.25, "sensitivity": 0.9},
+    "tracking": {},
 }
 
 # The sections that ``study new --no-dp`` writes in the place of the above.
@@ -93,6 +94,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "patience_minutes": 30.0,
     },
     "evaluation": {"every": 10},
+    "tracking": {"mlflow": True, "tensorboard": True},
 }
 
 SECTION_REASONS: Mapping[str, str] = {
@@ -103,6 +105,7 @@ SECTION_REASONS: Mapping[str, str] = {
     "privacy": "What one patient can lose by taking part; the unit is the patient, not the image.",
     "aggregation": "How many hospitals must answer, how long they are waited for, and who may read what one sent.",
     "evaluation": "How patients are split, and where the model is judged; patients are split, never images.",
+    "tracking": "Where the coordinator also keeps each round's pooled figures; never one hospital's own.",
     "roster": "Who may take part; without it the study is a draft, which only a simulation can run.",
 }
 
@@ -196,6 +199,8 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("evaluation", "test"): "Fraction of a hospital's patients that nothing is trained on or chosen by.",
     ("evaluation", "sensitivity"): "The operating point: the highest threshold that still finds so many of the ill.",
     ("evaluation", "every"): "The model is judged on the validation patients after every so many rounds; left out: 1.",
+    ("tracking", "mlflow"): "true: in the run's folder; 'https://…': sent to that MLflow server; left out: false.",
+    ("tracking", "tensorboard"): "true: TensorBoard's events in the run's folder; left out: false.",
 }
 
 _HEADER = """\

@@ -50,7 +50,7 @@ def describe(study: Study) -> tuple[Passage, ...]:
         Passage("What leaves a hospital", tuple(_leaves(study))),
         Passage("What does not leave a hospital", tuple(_stays())),
         Passage("What it costs in privacy", tuple(_cost(study))),
-        Passage("What the coordinator can see in this version", tuple(_seen(study))),
+        Passage("What the coordinator can see in this version", (*_seen(study), *_tracked(study))),
     )
 
 
@@ -263,6 +263,22 @@ def _seen(study: Study) -> Iterator[str]:
     else:
         yield "Without noise, take part only if you would trust the coordinator with the training images themselves."
     yield "The coordinator learns how large each hospital's data are, and how well the model does there."
+
+
+def _tracked(study: Study) -> Iterator[str]:
+    """Say where the rounds' pooled figures go besides the coordinator's own report; nothing if they do not."""
+    tracking = study.tracking
+    if not (tracking.mlflow or tracking.tensorboard):
+        return
+    readers = [name for name, on in (("MLflow", tracking.mlflow), ("TensorBoard", tracking.tensorboard)) if on]
+    alone = study.aggregation.min_hospitals == 1
+    yield (
+        f"For {_listed(readers)} it keeps each round's figures over all hospitals together: losses, AUROC, how many "
+        f"hospitals answered and were missing, seconds and bytes. No hospital's own number is among them"
+        f"{', unless a round is of one hospital only' if alone else ''}."
+    )
+    if tracking.server:
+        yield f"It sends them, with the study's name and digest, to the MLflow server at {tracking.server}."
 
 
 def _factor(epsilon: float) -> str:

@@ -32,6 +32,7 @@ from wardround_server.report import write_report
 from wardround_server.rounds import Answered, Event, RoundBegins, RoundEnds, State, run_study
 from wardround_server.secure_rounds import open_consortium
 from wardround_server.tally import Tally
+from wardround_server.tracking import Tracking, check_tracking, open_tracking
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ class Run:
     standing: Standings
     stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
+    tracking: Tracking | None = None
+    """What follows its rounds while they are driven."""
 
 
 class Runs:
@@ -113,7 +116,7 @@ class Runs:
         """Begin a run of a study, which gets the study's name, as soon as ``least`` hospitals approved it; None: all.
 
         Raises:
-            StudyError: the study lists no hospitals, or fewer than ``least``.
+            StudyError: the study lists no hospitals or fewer than ``least``, or its tracking is not installed.
             StorageError: there is a run of that name, or the folder cannot be written.
         """
         if not study.roster:
@@ -126,6 +129,7 @@ class Runs:
                 f"the run cannot begin with {least} hospitals: the study needs {study.aggregation.min_hospitals} and "
                 f"lists {len(study.roster)}"
             )
+        check_tracking(study)
         name = study.study.name
         folder = self._folder / name
         with self._lock:
@@ -225,10 +229,12 @@ class Runs:
         checkpoint = run.folder / "checkpoint"
         before = read_checkpoint(checkpoint, study.digest()) if checkpoint.exists() else None
         final = before
-        if before is None or len(before.history) < study.training.rounds:
-            watch = self._watcher(run, approved, before)
-            self._muster(run, approved, "preparing", before)
-            final = run_study(study, approved, watch, before, consortium, approved.names)
+        with open_tracking(study, run.folder, run.stop.is_set) as run.tracking:
+            run.tracking.follow(before.history if before else ())
+            if before is None or len(before.history) < study.training.rounds:
+                watch = self._watcher(run, approved, before)
+                self._muster(run, approved, "preparing", before)
+                final = run_study(study, approved, watch, before, consortium, approved.names)
         assert final is not None  # noqa: S101  # a run has at least one round
         write_model(run.folder / "model.safetensors", study, final.layout, final.parameters)
         write_report(_results(run, final, approved.names), run.folder)
@@ -265,6 +271,8 @@ class Runs:
                     said = missing(state.history)
                     self._stage(run, "training", round=record.number, said=said, give_up=False)
                     self.tally.add(run.standing.name, record)
+                    if run.tracking:
+                        run.tracking.follow(state.history)
                     if run.stop.is_set() and record.number < run.study.training.rounds:
                         raise RoundError(f"the run was stopped after round {record.number}")
 

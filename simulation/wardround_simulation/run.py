@@ -39,6 +39,7 @@ from wardround_server.model_file import write_model
 from wardround_server.report import write_report
 from wardround_server.rounds import Event, RoundEnds, State, run_study
 from wardround_server.secure_rounds import open_consortium
+from wardround_server.tracking import check_tracking, open_tracking
 from wardround_simulation import jobs
 from wardround_simulation.federation import Federation, Site, alone_study, draft_of, insecure_roster, nodes
 from wardround_simulation.grid import InProcessGrid
@@ -88,8 +89,10 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
         DataError: a hospital's data cannot be used.
         RoundError: too few hospitals answered in a round.
         StorageError: the folder already has a run, or cannot be written; completed rounds are kept.
+        StudyError: the study's tracking needs what is not installed.
     """
     started = datetime.now(UTC)
+    check_tracking(plan.study)
     _claim_folder(plan)
     desks, ledgers = plan.folder / "secure" / "hospitals", plan.folder / "ledgers"
     federation = Federation(draft_of(plan.study), plan.sites, desks.resolve(), ledgers.resolve(), plan.policy)
@@ -217,6 +220,7 @@ def _train_federation(plan: Plan, federation: Federation, workers: Workers, show
     def watch(event: Event) -> None:
         if isinstance(event, RoundEnds):
             write_checkpoint(checkpoint, plan.study.digest(), event.state)
+            tracking.follow(event.state.history)
             show(Progress("training", event.record.number, rounds, event.record))
 
     outcome: list[State] = []
@@ -228,13 +232,15 @@ def _train_federation(plan: Plan, federation: Federation, workers: Workers, show
     def drive(exchange: Exchange) -> None:
         outcome.append(run_study(federation.study, exchange, watch, before, consortium))
 
-    if plan.engine == "flower":
-        from wardround_simulation.flower_engine import run_with_flower
+    with open_tracking(plan.study, plan.folder) as tracking:
+        tracking.follow(before.history if before else ())
+        if plan.engine == "flower":
+            from wardround_simulation.flower_engine import run_with_flower
 
-        run_with_flower(federation, drive, workers.count)
-    else:
-        app = server_app(drive, lambda grid: names)
-        app(InProcessGrid(federation, names, workers), Context(1, 1, {}, RecordDict(), {}))
+            run_with_flower(federation, drive, workers.count)
+        else:
+            app = server_app(drive, lambda grid: names)
+            app(InProcessGrid(federation, names, workers), Context(1, 1, {}, RecordDict(), {}))
     return outcome[0]
 
 

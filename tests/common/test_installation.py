@@ -29,7 +29,7 @@ def test_every_dependency_is_pinned_once_and_names_no_place() -> None:
     assert len(set(pinned)) == len(pinned)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["client"], *extras["server"], *extras["dev"]]
+    wanted = [*project["dependencies"], *extras["client"], *extras["server"], *extras["tracking"], *extras["dev"]]
     wanted += ["tomli-w", "ray", "tenseal", "cyclonedx-bom"]
     assert {canonical(re.split(r"[<>=\[;]", name)[0].strip()) for name in wanted} - set(pinned) == set()
 

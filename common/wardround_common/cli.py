@@ -30,20 +30,32 @@ GROUP = "wardround.commands"
 EXTRAS = {"wardround_client": "client", "wardround_server": "server", "wardround_simulation": "simulation"}
 """The extra that each package's commands need; other packages, such as somebody's own, need none of ours."""
 
+NO_TELEMETRY = {
+    "DO_NOT_TRACK": "1",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""What libraries read before they report their use, or look for updates."""
+
 STOPPED = 130
 PIPE_CLOSED = 141
 
 
 def main() -> NoReturn:
     """Run the command line; one of our errors becomes a message and its exit code, a bug stays a traceback."""
-    # Flower reports its use and looks for updates unless told otherwise before it is imported.
-    os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
-    os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quieten()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without the sign × shows a question mark, not a traceback
     sys.exit(_run())
+
+
+def quieten() -> None:
+    """Turn off what dependencies tell their makers, before one of them is imported; what a person set stays."""
+    for name, value in NO_TELEMETRY.items():
+        os.environ.setdefault(name, value)
 
 
 def _run() -> int:

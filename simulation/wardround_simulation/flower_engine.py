@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -34,6 +35,8 @@ def run_with_flower(federation: Federation, drive: Callable[[Exchange], None], a
     """
     if importlib.util.find_spec("ray") is None:
         raise RoundError("Flower's engine needs Ray, which is not installed", do="Install 'wardround[ray]'.")
+    # Ray takes this machine's outside address else, and serves there without asking who it is that calls.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     from flwr.simulation import run_simulation
 
     errors: list[WardroundError] = []

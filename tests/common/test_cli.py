@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from examples import hear_interrupts
+from wardround_common.cli import NO_TELEMETRY, quieten
 from wardround_common.study import read_study
 
 COMMAND = [sys.executable, "-c", "from wardround_common.cli import main; main()"]
@@ -301,3 +302,9 @@ def test_show_of_a_missing_file_is_no_traceback(tmp_path: Path) -> None:
     run = wardround("study", "show", "nothing.toml", cwd=tmp_path)
     assert run.returncode == 3
     assert run.stderr.startswith("Error: nothing.toml: there is no such file\n")
+
+
+def test_what_dependencies_would_report_is_off_and_what_a_person_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"RAY_USAGE_STATS_ENABLED": "1"})
+    quieten()
+    assert os.environ == NO_TELEMETRY | {"RAY_USAGE_STATS_ENABLED": "1"}

@@ -121,10 +121,13 @@ class Hospital:
         return MaskedAnswer(request.study, number, self.desk.upload("train", number, question, cohort, masked))
 
     def _answer_evaluate(self, request: EvaluateRequest) -> Evaluated | MaskedAnswer:
+        self._check_study(request.study)
+        if request.split == "validation":
+            self._check_round(request.round)
+        elif request.round != self.study.test_round:
+            raise MessageError("the test patients judge the model once, after the last round")
         if self.desk is None:
             return self._evaluate(request)
-        self._check_study(request.study)
-        self._check_round(request.round)
 
         def masked(encoding: Encoding, threshold: int) -> Masked:
             return Masked(np.empty(0, encoding.dtype), encode_counts(self._evaluate(request).sums))

@@ -516,6 +516,11 @@ class Study(Section):
         """Tell whether the hospitals judge the model after this round."""
         return number % self.evaluation.every == 0 or number == self.training.rounds
 
+    @property
+    def test_round(self) -> int:
+        """The number under which the hospitals are asked to judge the model on their test patients: after the last."""
+        return self.training.rounds + 1
+
     def canonical(self) -> bytes:
         """Give the one byte form of this study: JSON, every key with its value, sorted, no spaces, UTF-8.
 

@@ -145,8 +145,9 @@ def _leaves(study: Study) -> Iterator[str]:
         f"the number of training images and of steps, and {'the epsilon so far' if private else 'the mean loss'}."
     )
     yield (
-        "Each evaluation: sums over the images of a split (counts, losses, and histograms of the model's scores by "
-        "class), never an image's own score. In a small split a histogram's bar may stand for one patient."
+        "Each evaluation, and once at the end over the test patients: sums over the images of a split (counts, losses, "
+        "and histograms of the model's scores by class), never an image's own score. In a small split a histogram's "
+        "bar may stand for one patient."
     )
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
 
@@ -174,8 +175,8 @@ def _leaves_beside(study: Study) -> Iterator[str]:
     every = study.evaluation.every
     how_often = "" if every == 1 else f" (after every {every} rounds and the last)"
     yield (
-        f"Each evaluation{how_often}, masked in the same way: sums over the images of a split (counts, losses, and "
-        "histograms of the model's scores by class)."
+        f"Each evaluation{how_often}, and once at the end over the test patients, masked in the same way: sums over "
+        "the images of a split (counts, losses, and histograms of the model's scores by class)."
     )
     yield "After each of them: a signature under the list of those who are summed, and the shares that open the sum."
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."

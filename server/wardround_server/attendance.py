@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from wardround_common.results import Absence, RoundRecord
+from wardround_server.rounds import Judged
 
 WHY = {
     "away": "away",
@@ -37,6 +38,14 @@ def missing(history: Sequence[RoundRecord]) -> str:
     if given_up := [record.number for record in history if not record.answered]:
         said.append(f"given up: round{'s' if len(given_up) > 1 else ''} {', '.join(_ranges(given_up))}")
     return "; ".join(said)
+
+
+def untested(judged: Judged) -> str:
+    """Say whose test patients did not judge the model, and why; nothing if all did."""
+    who = ", ".join(f"{absent.hospital} ({why(absent.kind)})" for absent in judged.absent)
+    if not judged.test.examples:
+        return f"the model was not judged on test patients{f'; missing: {who}' if who else ''}"
+    return f"the test patients of these hospitals did not judge the model: {who}" if who else ""
 
 
 def _when(rounds: Sequence[tuple[int, Absence]]) -> str:

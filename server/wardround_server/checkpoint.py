@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from wardround_common.errors import StorageError
+from wardround_common.errors import MessageError, StorageError
+from wardround_common.metrics import ScoreSums, vector_length
 from wardround_common.parameters import Layout
 from wardround_common.results import RoundRecord
 from wardround_common.storage import write_atomically
@@ -31,6 +32,8 @@ def write_checkpoint(path: Path, study: str, state: State) -> None:
     arrays: dict[str, np.ndarray] = {"parameters": state.parameters}
     if state.moments:
         arrays |= {"first": state.moments.first, "second": state.moments.second}
+    if state.validation:
+        arrays["validation"] = state.validation.to_vector()
     about = {
         "format": FORMAT,
         "study": study,
@@ -72,7 +75,8 @@ def read_checkpoint(path: Path, study: str) -> State:
         history = _HISTORY.validate_json(about["history"])
         moments = Moments(arrays["first"], arrays["second"]) if "first" in arrays else None
         parameters = arrays["parameters"]
-    except (SafetensorError, ValueError, KeyError, ValidationError):
+        validation = _score_sums(arrays["validation"]) if "validation" in arrays else None
+    except (MessageError, SafetensorError, ValueError, KeyError, ValidationError):
         raise damaged from None
     if about["study"] != study:
         raise StorageError(
@@ -80,4 +84,12 @@ def read_checkpoint(path: Path, study: str) -> State:
             where=str(path),
             do="Give the study file and the seed that the run began with, or another --out folder.",
         )
-    return State(layout, parameters, moments, history)
+    return State(layout, parameters, moments, history, validation)
+
+
+def _score_sums(vector: np.ndarray) -> ScoreSums:
+    """Read score sums, whose length says of how many classes they are."""
+    classes = 2
+    while vector_length(classes) < len(vector):
+        classes += 1
+    return ScoreSums.from_vector(vector, classes)

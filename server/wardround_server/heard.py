@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError, RoundError
+from wardround_common.messages import Split
 from wardround_common.metrics import ScoreSums
 from wardround_common.parameters import Vector
 from wardround_common.results import Absence
@@ -49,8 +50,8 @@ class Rounds(Protocol):
             RoundError: too few hospitals took part.
         """
 
-    def score(self, parameters: Vector, number: int) -> tuple[ScoreSums, list[Absence]]:
-        """Sum how good the parameters are on the hospitals' validation patients, and name who is missing.
+    def score(self, parameters: Vector, number: int, split: Split = "validation") -> tuple[ScoreSums, list[Absence]]:
+        """Sum how good the parameters are on the hospitals' patients of a split, and name who is missing.
 
         If too few hospitals take part the sums are empty: the round is complete without them.
         """

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wardround_common.errors import MessageError
-from wardround_common.messages import Evaluated, EvaluateRequest, Failure, TrainRequest, Update
+from wardround_common.messages import Evaluated, EvaluateRequest, Failure, Split, TrainRequest, Update
 from wardround_common.metrics import ScoreSums
 from wardround_common.parameters import Vector
 from wardround_common.results import Absence
@@ -63,9 +63,9 @@ class Rounds:
             clipped=None,
         )
 
-    def score(self, parameters: Vector, number: int) -> tuple[ScoreSums, list[Absence]]:
-        """Ask every hospital how good the parameters are on its validation patients, and add up."""
-        question = EvaluateRequest(self.study.digest(), number, "validation", parameters).parts()
+    def score(self, parameters: Vector, number: int, split: Split = "validation") -> tuple[ScoreSums, list[Absence]]:
+        """Ask every hospital how good the parameters are on its patients of a split, and add up."""
+        question = EvaluateRequest(self.study.digest(), number, split, parameters).parts()
         total, absent = ScoreSums.empty(len(self.study.study.classes)), []
         for name, answer in self.exchange.ask(EvaluateRequest.kind, dict.fromkeys(self.exchange.hospitals(), question)):
             if isinstance(answer, Failure):

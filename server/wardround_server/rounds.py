@@ -28,6 +28,9 @@ class State:
     parameters: Vector = field(repr=False)
     moments: Moments | None
     history: tuple[RoundRecord, ...]
+    validation: ScoreSums | None = field(default=None, repr=False)
+    """What the hospitals' validation patients said of these parameters, if they were asked: they give the operating
+    point."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,38 @@ def run_study(
     if not any(record.answered for record in state.history):
         raise RoundError("every round was given up: nothing was trained", do="Begin a new run with the hospitals left.")
     return state
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What the hospitals' test patients say of the last model, all of them together."""
+
+    test: ScoreSums
+    absent: tuple[Absence, ...]
+    """Whose test patients are not among them."""
+
+
+def judge_study(
+    study: Study,
+    exchange: Exchange,
+    state: State,
+    consortium: Consortium | None = None,
+    expected: Collection[str] = (),
+) -> Judged:
+    """Let the hospitals judge the last model on their test patients, once; sums are as secure as those of rounds.
+
+    Too few hospitals give empty sums and no error: the model is there.
+
+    Raises:
+        RoundError: fewer hospitals than the study's ``min_hospitals`` are ready.
+    """
+    _, roll = _prepare(study, exchange, lambda event: None, state, consortium)
+    rounds: Rounds = plain_rounds.Rounds(study, roll)
+    if consortium:
+        rounds = secure_rounds.Rounds(study, roll, consortium, roll.members)
+    there = roll.hospitals()
+    test, unheard = rounds.score(state.parameters, study.test_round, "test")
+    return Judged(test, _all_absent(unheard, roll, there, expected))
 
 
 @dataclass(frozen=True)
@@ -229,13 +264,14 @@ def _round(
             answered=(),
             absent=_all_absent(heard.absent, roll, expected, expected),
         )
-        after = State(state.layout, state.parameters, state.moments, (*state.history, record))
+        after = State(state.layout, state.parameters, state.moments, (*state.history, record), state.validation)
         watch(RoundEnds(record, after))
         return after
     moments, parameters = next_model(study.training, state.moments, state.parameters, heard.mean)
     sums = ScoreSums.empty(len(study.study.classes))
     unheard: list[Absence] = []
-    if study.judges(number):
+    judged = study.judges(number)
+    if judged:
         sums, unheard = rounds.score(parameters, number)
     known = {absent.hospital for absent in heard.absent}
     absences = [*heard.absent, *(absent for absent in unheard if absent.hospital not in known)]
@@ -252,7 +288,7 @@ def _round(
         epsilons=heard.epsilons,
         clipped=heard.clipped,
     )
-    after = State(state.layout, parameters, moments, (*state.history, record))
+    after = State(state.layout, parameters, moments, (*state.history, record), sums if judged else None)
     watch(RoundEnds(record, after))
     return after
 

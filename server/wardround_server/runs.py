@@ -18,25 +18,27 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wardround_common.errors import RoundError, StorageError, StudyError, WardroundError
-from wardround_common.results import HospitalRecord, Results
+from wardround_common.metrics import ScoreSums
+from wardround_common.results import ALL, FEDERATED, HospitalRecord, Results, evaluate_sums
 from wardround_common.roster import keys_of
 from wardround_common.storage import write_atomically
 from wardround_common.study import Study, parse_canonical
 from wardround_server.approval import ApprovalBook, Approved, Standing, wait_for_approvals
-from wardround_server.attendance import missing
+from wardround_server.attendance import missing, untested
 from wardround_server.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.exchange import Exchange
+from wardround_server.heard import absence
 from wardround_server.model_file import write_model
 from wardround_server.muster import muster
 from wardround_server.report import write_report
-from wardround_server.rounds import Answered, Event, RoundBegins, RoundEnds, State, run_study
-from wardround_server.secure_rounds import open_consortium
+from wardround_server.rounds import Answered, Event, Judged, RoundBegins, RoundEnds, State, judge_study, run_study
+from wardround_server.secure_rounds import Consortium, open_consortium
 from wardround_server.tally import Tally
 from wardround_server.tracking import Tracking, check_tracking, open_tracking
 
 log = logging.getLogger(__name__)
 
-Stage = Literal["approval", "preparing", "training", "done", "incomplete", "failed", "stopped"]
+Stage = Literal["approval", "preparing", "training", "testing", "done", "incomplete", "failed", "stopped"]
 """done: every hospital that approved was in every round · incomplete: all rounds are done, and not so."""
 OVER: tuple[Stage, ...] = ("done", "incomplete", "failed", "stopped")
 
@@ -237,9 +239,20 @@ class Runs:
                 final = run_study(study, approved, watch, before, consortium, approved.names)
         assert final is not None  # noqa: S101  # a run has at least one round
         write_model(run.folder / "model.safetensors", study, final.layout, final.parameters)
-        write_report(_results(run, final, approved.names), run.folder)
-        absent = missing(final.history)
+        judged = self._judge(run, approved, final, consortium)
+        write_report(_results(run, final, judged, approved.names), run.folder)
+        absent = "; ".join(said for said in (missing(final.history), untested(judged)) if said)
         self._stage(run, "incomplete" if absent else "done", said=absent)
+
+    def _judge(self, run: Run, approved: Approved, final: State, consortium: Consortium | None) -> Judged:
+        """Let the test patients judge the model; with too few hospitals it stays unjudged, and the report says so."""
+        try:
+            self._muster(run, approved, "testing", final)
+            return judge_study(run.study, approved, final, consortium, approved.names)
+        except RoundError as error:
+            log.warning("%s: the model was not judged on test patients: %s", run.standing.name, error)
+            nobody = tuple(absence(name, "away") for name in sorted(approved.names))
+            return Judged(ScoreSums.empty(len(run.study.study.classes)), nobody)
 
     def _muster(self, run: Run, approved: Approved, stage: Stage, after: State | None) -> None:
         """Wait for the hospitals that are away; those that were missing in the last round too are not waited for."""
@@ -301,12 +314,18 @@ def _read(folder: Path) -> Run:
     return Run(folder, study, standing)
 
 
-def _results(run: Run, final: State, names: frozenset[str]) -> Results:
+def _results(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Results:
+    study = run.study
+    evaluation = {}
+    if judged.test.examples:
+        sensitivity, validation = study.evaluation.sensitivity, final.validation
+        threshold = validation.operating_threshold(sensitivity) if validation else None
+        evaluation = {FEDERATED: {ALL: evaluate_sums(judged.test, threshold)}}
     return Results(
         run=run.standing.name,
-        study=run.study,
-        study_digest=run.study.digest(),
-        seed=run.study.model.seed,
+        study=study,
+        study_digest=study.digest(),
+        seed=study.model.seed,
         versions={package: importlib.metadata.version(package) for package in ("wardround", "flwr", "numpy")},
         devices=(),
         engine="deployment",
@@ -314,12 +333,15 @@ def _results(run: Run, final: State, names: frozenset[str]) -> Results:
         finished=datetime.now(UTC),
         hospitals=tuple(HospitalRecord(name=name) for name in sorted(names)),
         rounds=final.history,
-        notes=tuple(_notes(run, final, names)),
+        evaluation=evaluation,
+        notes=tuple(_notes(run, final, judged, names)),
     )
 
 
-def _notes(run: Run, final: State, names: frozenset[str]) -> Iterator[str]:
+def _notes(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Iterator[str]:
     if absent := missing(final.history):
         yield f"Not every hospital was in every round: {absent}."
+    if lacking := untested(judged):
+        yield f"{lacking[0].upper()}{lacking[1:]}."
     if without := sorted({one.name for one in run.study.roster} - names):
         yield f"Of the hospitals that the study lists, these had not approved it: {', '.join(without)}."

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from wardround_common.errors import MessageError, RoundError, StorageError
-from wardround_common.messages import RUN_BYTES, EvaluateRequest, Failure, Parts, Prepared, TrainRequest
+from wardround_common.messages import RUN_BYTES, EvaluateRequest, Failure, Parts, Prepared, Split, TrainRequest
 from wardround_common.metrics import ScoreSums
 from wardround_common.metrics.sums import UNIT, vector_length
 from wardround_common.noisy_sum import NoisySum, least_survivors
@@ -154,14 +154,14 @@ class Rounds:
             clipped=clipped / (len(survivors) * len(parameters)),
         )
 
-    def score(self, parameters: Vector, number: int) -> tuple[ScoreSums, list[Absence]]:
-        """Sum how good the parameters are on the hospitals' validation patients.
+    def score(self, parameters: Vector, number: int, split: Split = "validation") -> tuple[ScoreSums, list[Absence]]:
+        """Sum how good the parameters are on the hospitals' patients of a split.
 
         If too few hospitals take part the sums are empty: the round is complete without them.
         """
 
         def ask(cohort: bytes) -> EvaluateRequest:
-            return EvaluateRequest(self.study.digest(), number, "validation", parameters, cohort)
+            return EvaluateRequest(self.study.digest(), number, split, parameters, cohort)
 
         classes = len(self.study.study.classes)
         absent: list[Absence] = []

@@ -14,6 +14,7 @@ WORDS = {
     "approval": "waits for approvals",
     "preparing": "hospitals prepare their data",
     "training": "trains",
+    "testing": "the test patients judge the model",
     "done": "done: every hospital was in every round",
     "incomplete": "complete, but not every hospital was in every round",
     "failed": "failed",

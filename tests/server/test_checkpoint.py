@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from wardround_common import storage
 from wardround_common.errors import StorageError
+from wardround_common.metrics import ScoreSums
 from wardround_common.parameters import Layout
 from wardround_common.results import RoundRecord
 from wardround_server.averaging import Moments
@@ -35,6 +37,17 @@ def state(moments: bool = True) -> State:
     layout = Layout(("w", "b"), ((2, 3), (2,)))
     kept = Moments(np.arange(8.0), np.ones(8)) if moments else None
     return State(layout, np.arange(8, dtype=np.float32), kept, (RECORD,))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_what_the_validation_patients_said_comes_back(tmp_path: Path, classes: int) -> None:
+    probabilities = np.full((classes, classes), 1 / classes, np.float32)
+    sums = ScoreSums.of(np.arange(classes), probabilities, np.ones(classes))
+    write_checkpoint(tmp_path / "c", STUDY, replace(state(), validation=sums))
+    found = read_checkpoint(tmp_path / "c", STUDY).validation
+    assert found is not None
+    assert found.to_vector().tolist() == sums.to_vector().tolist()
+    assert found.classes == classes
 
 
 @pytest.mark.parametrize("moments", [True, False])

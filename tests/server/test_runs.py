@@ -93,7 +93,7 @@ def test_a_run_goes_from_approval_to_model_and_report(tmp_path: Path) -> None:
     (standing,) = runs.standings()
     assert (standing.stage, standing.round, standing.said) == ("done", 2, "")
     stages = list(dict.fromkeys(one.stage for one in told))
-    assert stages == ["approval", "preparing", "training", "done"]
+    assert stages == ["approval", "preparing", "training", "testing", "done"]
     assert {"model.safetensors", "report.html", "results.json"} <= {p.name for p in (tmp_path / "runs/test").iterdir()}
 
 
@@ -170,7 +170,7 @@ def test_a_run_on_a_silent_subset_is_no_success_and_says_who_was_missing_when(tm
     runs.wait()
     (standing,) = runs.standings()
     assert standing.stage == "incomplete"
-    assert standing.said == "b was missing in 2 of 2 rounds: 1-2 (failed: crashed)"
+    assert standing.said.split("; ")[0] == "b was missing in 2 of 2 rounds: 1-2 (failed: crashed)"
 
 
 def test_a_run_with_too_few_hospitals_fails_with_the_reason_and_can_be_resumed(tmp_path: Path) -> None:

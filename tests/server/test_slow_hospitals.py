@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -287,7 +288,8 @@ def test_a_hospital_that_was_away_for_some_rounds_takes_part_again_and_the_run_i
             runs.wait(30)
     (standing,) = runs.standings()
     assert (standing.stage, standing.round) == ("incomplete", 5)
-    assert standing.said == "c was missing in 2 of 5 rounds: 3-4 (away)"
+    # Whether it was back in time for round 4 is up to the machine.
+    assert re.fullmatch(r"c was missing in (1 of 5 rounds: 3|2 of 5 rounds: 3-4) \(away\)", standing.said)
 
 
 def test_a_hospital_that_comes_when_the_rounds_have_begun_is_prepared_and_takes_part(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.metrics.ranking import Floats, divide
-from wardround_common.metrics.scores import Scores
+from wardround_common.metrics.scores import Scores, findings
 
 DECISION_METRICS = ("sensitivity", "specificity", "ppv", "npv", "f1", "balanced_accuracy", "accuracy")
 
@@ -58,10 +58,20 @@ def weighted_decisions(scores: Scores, threshold: float | None, weights: Floats)
     said = decide(scores, threshold)[:, None] == classes
     true, decided = weights @ so, weights @ said  # (resamples, classes)
     hits = weights @ (so & said)
-    every = weights.sum(axis=1, keepdims=True)
+    return _decisions(true, decided, hits, weights.sum(axis=1, keepdims=True), list(scores.findings))
+
+
+def decisions_of(confusion: NDArray[np.int64]) -> dict[str, float]:
+    """Give each of ``DECISION_METRICS`` from a confusion matrix (classes, classes); NaN where undefined."""
+    true, decided = confusion.sum(axis=1, dtype=np.float64)[None], confusion.sum(axis=0, dtype=np.float64)[None]
+    hits, every = confusion.diagonal().astype(np.float64)[None], true.sum(axis=1, keepdims=True)
+    found = _decisions(true, decided, hits, every, list(findings(len(confusion))))
+    return {name: float(values[0]) for name, values in found.items()}
+
+
+def _decisions(true: Floats, decided: Floats, hits: Floats, every: Floats, columns: list[int]) -> dict[str, Floats]:
     rejects = every - true - decided + hits
     recalls = divide(hits, true)
-    columns = list(scores.findings)
     return {
         "sensitivity": _mean(recalls[:, columns]),
         "specificity": _mean(divide(rejects, every - true)[:, columns]),

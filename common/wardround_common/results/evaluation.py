@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from wardround_common.metrics import Scores, confusion, measure, reliability
 from wardround_common.metrics.ranking import Floats, count_by_score, precision_recall_points, roc_points
@@ -33,7 +36,7 @@ def evaluate(
         roc=lines[0] if lines else None,
         precision_recall=lines[1] if lines else None,
         reliability=ReliabilityBins(
-            predicted=_numbers(bins.predicted), observed=_numbers(bins.observed), counts=tuple(map(int, bins.counts))
+            predicted=numbers(bins.predicted), observed=numbers(bins.observed), counts=tuple(map(int, bins.counts))
         )
         if drawn
         else None,
@@ -41,14 +44,22 @@ def evaluate(
 
 
 def _curves(scores: Scores) -> tuple[Curve, Curve] | None:
-    """Give ROC and precision-recall; of several classes, means at equally spaced x (Fawcett 2006, section 9)."""
-    rocs, recalls = [], []
+    counted = []
     for finding in scores.findings:
         weights = np.ones((1, len(scores.labels)))
         rest, found = count_by_score(scores.probabilities[:, finding], scores.labels == finding, weights)
         if rest.sum() and found.sum():
-            rocs.append(roc_points(rest[0], found[0]))
-            recalls.append(precision_recall_points(rest[0], found[0]))
+            counted.append((rest[0], found[0]))
+    return curves_of(counted)
+
+
+def curves_of(counted: Sequence[tuple[NDArray[np.number], NDArray[np.number]]]) -> tuple[Curve, Curve] | None:
+    """Give ROC and precision-recall of (rest, found) by score, as ``ranking`` has them; None of none.
+
+    Of several findings, means at equally spaced x (Fawcett 2006, section 9).
+    """
+    rocs = [roc_points(rest, found) for rest, found in counted]
+    recalls = [precision_recall_points(rest, found) for rest, found in counted]
     if not rocs:
         return None
     if len(rocs) == 1:
@@ -70,5 +81,6 @@ def _thinned(x: Floats, y: Floats) -> Curve:
     return Curve(x=tuple(np.round(x, DIGITS).tolist()), y=tuple(np.round(y, DIGITS).tolist()))
 
 
-def _numbers(values: Floats) -> tuple[float | None, ...]:
+def numbers(values: Floats) -> tuple[float | None, ...]:
+    """Round numbers for a record; NaN becomes None."""
     return tuple(None if np.isnan(v) else round(float(v), DIGITS) for v in values)

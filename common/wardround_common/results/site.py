@@ -61,7 +61,8 @@ class SiteMetrics(Record):
     None.
     """
 
-    patients: Count
+    patients: Count | None
+    """None where only sums over images are known."""
     images: Count
     threshold: float | None
     metrics: dict[str, Estimate]

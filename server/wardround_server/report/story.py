@@ -30,11 +30,11 @@ def key_numbers(results: Results) -> list[KeyNumber]:
     auroc = mean_over_hospitals(results, FEDERATED)
     whole = results.evaluation.get(FEDERATED, {}).get(ALL)
     if auroc is not None:
-        around = interval(whole.metrics["auroc"]) if whole else ""
         numbers.append(KeyNumber("Federated AUROC", number(auroc), "mean over hospitals"))
-        if whole and whole.value("auroc") is not None:
-            detail = f"95 % interval {around}" if around else "no interval"
-            numbers.append(KeyNumber("All test patients", number(whole.value("auroc")), detail))
+    if whole and whole.value("auroc") is not None:
+        around = interval(whole.metrics["auroc"])
+        detail = f"95 % interval {around}" if around else "AUROC, no interval"
+        numbers.append(KeyNumber("All test patients", number(whole.value("auroc")), detail))
     best = best_alone(results)
     if best:
         numbers.append(KeyNumber("Best hospital alone", number(best[1]), f"{best[0]}, mean over hospitals"))
@@ -99,6 +99,13 @@ def _what(results: Results) -> str:
 
 def _how_good(results: Results) -> list[str]:
     federated = mean_over_hospitals(results, FEDERATED)
+    whole = results.evaluation.get(FEDERATED, {}).get(ALL)
+    together = whole.value("auroc") if whole else None
+    if federated is None and together is not None:
+        return [
+            f"On the hospitals’ test patients together, which it never saw, its AUROC is {together:.3f} (1 is perfect, "
+            "0.5 is chance)."
+        ]
     if federated is None:
         return ["The model was not judged on test patients, so that nothing can be said of how good it is."]
     said = [

@@ -96,7 +96,7 @@ def by_hospital(results: Results) -> Table | None:
     sites = results.evaluation.get(FEDERATED, {})
     rows = [
         [
-            Cell(name if name != ALL else "All patients", quiet=f"{m.patients:,} patients", strong=name == ALL),
+            Cell(name if name != ALL else "All patients", quiet=_of_whom(m), strong=name == ALL),
             *(_estimate(m, metric) for metric in SHOWN),
         ]
         for name, m in ordered_sites(results, sites)
@@ -104,6 +104,10 @@ def by_hospital(results: Results) -> Table | None:
     head = ["Test patients of", *(NAMES[metric] for metric in SHOWN)]
     caption = f"The federated model at each hospital, with 95 % intervals.{_missing(rows)}"
     return table(caption, head, rows, "numbers") if rows else None
+
+
+def _of_whom(site: SiteMetrics) -> str:
+    return f"{site.images:,} images" if site.patients is None else f"{site.patients:,} patients"
 
 
 def confusions(results: Results) -> list[Table]:

@@ -1,0 +1,139 @@
+"""A deployed run ends as a simulated one does: with how good the model is on test patients, in the results."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from examples import dataset
+from test_runs import NAMES, Wards, at_once, begin, rostered
+from wardround_client import networks
+from wardround_client.evaluation import score_sums
+from wardround_client.hospital import build, join
+from wardround_common.errors import MessageError
+from wardround_common.messages import EvaluateRequest
+from wardround_common.metrics import ScoreSums
+from wardround_common.randomness import insecure_stream
+from wardround_common.results import ALL, FEDERATED, Results, evaluate_sums
+from wardround_common.study import Study
+from wardround_server import muster
+from wardround_server.limits import Limits
+
+__all__ = ["at_once"]  # the fixture that is used in every test of this file
+
+
+def results(tmp_path: Path) -> Results:
+    return Results.from_json((tmp_path / "runs/test/results.json").read_text())
+
+
+def directly(tmp_path: Path, of: Study, names: str = NAMES) -> dict[str, ScoreSums]:
+    """Sum up the scores of the model that was written, on each hospital's patients of both splits together."""
+    arrays = load_file(tmp_path / "runs/test/model.safetensors")
+    built = build(of)
+    vector = np.concatenate([arrays[name].ravel() for name in built.layout.names]).astype(np.float32)
+    networks.write_vector(built.network, built.layout, vector)
+    total = {split: ScoreSums.empty(2) for split in ("validation", "test")}
+    for name in names:
+        data = dataset(ord(name))
+        total["validation"] += score_sums(built.network, data.validation)
+        total["test"] += score_sums(built.network, data.test)
+    return total
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_f10_the_results_of_a_run_are_filled_with_what_the_test_patients_say(tmp_path: Path, secure: bool) -> None:
+    of = rostered(secure=secure)
+    runs = begin(tmp_path)
+    runs.begin(of)
+    runs.wait()
+    assert runs.standings()[0].stage == "done"
+    found, expected = results(tmp_path), directly(tmp_path, of)
+    assert set(found.evaluation) == {FEDERATED}
+    assert set(found.evaluation[FEDERATED]) == {ALL}  # one hospital's own scores are nobody else's
+    threshold = expected["validation"].operating_threshold(0.9)
+    assert found.evaluation[FEDERATED][ALL] == evaluate_sums(expected["test"], threshold)
+    assert found.evaluation[FEDERATED][ALL].images == sum(len(dataset(ord(name)).test.labels) for name in NAMES)
+    page = (tmp_path / "runs/test/report.html").read_text()
+    assert "On the hospitals’ test patients together, which it never saw, its AUROC is" in page
+    assert "not judged on test patients" not in page
+
+
+def test_a_run_that_was_cut_off_before_the_test_patients_were_asked_is_judged_when_it_goes_on(tmp_path: Path) -> None:
+    whole = begin(tmp_path / "whole")
+    whole.begin(rostered())
+    whole.wait()
+    wards = Wards(tmp_path / "cut" / "wards")
+    runs = begin(tmp_path / "cut", wards)
+
+    class PowerCut(BaseException):
+        pass
+
+    def cut(name: str, kind: str) -> bool:
+        if runs.standings()[0].stage == "testing" and name == "c":
+            raise PowerCut
+        return False
+
+    wards.fail = cut
+    threading.excepthook, before = (lambda args: None), threading.excepthook
+    try:
+        runs.begin(rostered())
+        runs.wait()
+    finally:
+        threading.excepthook = before
+    restarted = Wards(tmp_path / "cut" / "wards")
+    restarted._studies = wards._studies
+    again = begin(tmp_path / "cut", restarted)
+    again.go_on()
+    again.wait()
+    assert again.standings()[0].stage == "done"
+    assert results(tmp_path / "cut").evaluation == results(tmp_path / "whole").evaluation
+
+
+def test_a_run_without_the_test_patients_of_a_hospital_is_no_success_and_says_so(tmp_path: Path) -> None:
+    wards = Wards(tmp_path / "wards")
+    runs = begin(tmp_path, wards)
+    wards.fail = lambda name, kind: name == "b" and runs.standings()[0].stage == "testing" and kind == "evaluate"
+    of = rostered()
+    runs.begin(of)
+    runs.wait()
+    (standing,) = runs.standings()
+    assert standing.stage == "incomplete"
+    assert standing.said == "the test patients of these hospitals did not judge the model: b (failed: crashed)"
+    assert results(tmp_path).evaluation[FEDERATED][ALL].confusion == (
+        evaluate_sums(
+            directly(tmp_path, of, "ac")["test"], directly(tmp_path, of)["validation"].operating_threshold(0.9)
+        ).confusion
+    )
+    assert any("did not judge the model: b" in note for note in results(tmp_path).notes)
+
+
+def test_a_model_that_too_few_could_judge_is_there_and_called_unjudged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(muster, "LOOK_S", 0.01)
+    monkeypatch.setattr(Limits, "of", classmethod(lambda cls, study: Limits(0.1, 0.05)))
+    wards = Wards(tmp_path / "wards")
+    runs = begin(tmp_path, wards)
+    wards.hospitals = lambda: list(NAMES) if runs.standings()[0].stage != "testing" else ["a"]  # type: ignore[method-assign]
+    runs.begin(rostered())
+    runs.wait()
+    (standing,) = runs.standings()
+    assert standing.stage == "incomplete"
+    assert standing.said.startswith("the model was not judged on test patients; missing: a (away)")
+    assert results(tmp_path).evaluation == {}
+    assert (tmp_path / "runs/test/model.safetensors").exists()
+
+
+def test_test_patients_judge_no_model_but_the_last_and_validation_patients_never_that_late() -> None:
+    of = rostered(secure=False)
+    hospital = join(of, dataset(), insecure_stream(0, "a"), build(of))
+    vector = networks.read_vector(networks.build(of))
+    for number, split in ((1, "test"), (of.training.rounds, "test"), (of.test_round, "validation")):
+        question = EvaluateRequest(of.digest(), number, split, vector)  # type: ignore[arg-type]
+        with pytest.raises(MessageError, match="after the last round|is not one of the 2 rounds"):
+            hospital.answer("evaluate", question.parts())
+    hospital.answer("evaluate", EvaluateRequest(of.digest(), of.test_round, "test", vector).parts())

@@ -312,14 +312,17 @@ def status(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what this hospital's service is doing."""
+    """Say what this hospital's service is doing, and where each study stands."""
     from wardround_client.hospital_service import read_status
+    from wardround_client.stages import study_stages
     from wardround_client.state_folder import hospital_state
     from wardround_common.errors import LinkError
 
-    facts = read_status(state or hospital_state())
+    folder = state or hospital_state()
+    facts, studies = read_status(folder), list(study_stages(folder))
     if as_json:
-        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        every = facts | {"studies": [study.facts() for study in studies]}
+        typer.echo(json.dumps(every, indent=2, ensure_ascii=False))
     else:
         typer.echo(f"{facts['state']} since {facts['since']}" + (f"\n{facts['doing']}" if facts["doing"] else ""))
         if facts["paused"] and facts["state"] != "paused":
@@ -328,6 +331,9 @@ def status(
             typer.echo(facts["fault"])
         if facts["failure"]:
             typer.echo(f"The last answer that failed: {facts['failure']}")
+        for said in (*map(str, studies), facts["warning"]):
+            if said:
+                typer.echo(said)
     if check and facts["state"] in ("starting", "connecting", "stopped"):
         raise LinkError(f"this hospital is {facts['state']}, and not connected")
 

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
@@ -16,12 +16,14 @@ from wardround_client.attendance import Attendance, last_failure
 from wardround_client.hospital_audit import hospital_log
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.pause import paused_since
-from wardround_client.supernode import Link, Status, Supernode
+from wardround_client.stages import Stages
+from wardround_client.supernode import Link, State, Status, Supernode
 from wardround_client.ward import Ward, Work, hospital_policy
 from wardround_common.audit.recorder import Recorder
+from wardround_common.certificates import WARN_DAYS
 from wardround_common.errors import StorageError
 from wardround_common.service_log import Say, ServiceLog
-from wardround_common.storage import alone_in, write_atomically
+from wardround_common.storage import alone_in, somebody_in, write_atomically
 
 STATUS = "status.json"
 
@@ -34,6 +36,9 @@ class HospitalService:
         self._say = say
         self._doing = ""
         self._status: Status | None = None
+        self._stages = Stages(folder.path)
+        self._node: Supernode | None = None
+        self._warned = ""
 
     def serve(self, stop: threading.Event, metrics: int | None = None) -> None:
         """Serve until ``stop`` is set; an answer that is being made is finished first.
@@ -55,6 +60,8 @@ class HospitalService:
             attendance = Attendance(ward, folder.path)
             app = client_app(lambda context: attendance)
             node = Supernode(link, app, folder.path / "link", self._report, Recorder(log))
+            self._node = node
+            self._stages.begin()
             log.note("service began", {"version": version("wardround")})
             self._say(f"{folder.settings().name} follows the coordinator at {invitation.address}", event="serving")
             with self._figures(metrics, node, attendance):
@@ -81,6 +88,7 @@ class HospitalService:
 
     def _do(self, work: Work | None) -> None:
         self._doing = str(work) if work else ""
+        self._stages.work(work)
         if work:
             self._say(str(work), event=work.kind, study=work.study, round=work.round)
         self._note()
@@ -91,18 +99,40 @@ class HospitalService:
         if fault or before is None or before.fault or str(before.state) in ("connecting", "registered"):
             level = "warning" if fault else "info"
             self._say(f"{status.state}{': ' + fault if fault else ''}", event=str(status.state), level=level)
+        if status.state == State.WAITING:
+            self._stages.sent()
+        if (warning := certificate_warning(self._certificate_until())) and warning != self._warned:
+            self._warned = warning
+            self._say(warning, event="certificate", level="warning")
         self._note()
+
+    def _certificate_until(self) -> datetime | None:
+        return self._node.certificate_until if self._node else None
 
     def _note(self, state: str = "") -> None:
         status = self._status
         now = state or (str(status.state) if status else "starting")
         facts = {
             "state": now,
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            "since": (
+                datetime.fromtimestamp(status.since, UTC) if status and not state else datetime.now(UTC)
+            ).isoformat(timespec="seconds"),
             "doing": self._doing,
+            "certificate_until": until.isoformat(timespec="seconds") if (until := self._certificate_until()) else "",
             "fault": str(status.fault) if status and status.fault else "",
         }
         write_atomically(self._folder.path / STATUS, json.dumps(facts).encode(), private=True)
+
+
+def certificate_warning(until: datetime | None) -> str:
+    """Warn a month before the coordinator's certificate expires, which only the coordinator can renew."""
+    if until is None or (left := until - datetime.now(UTC)) > timedelta(days=WARN_DAYS):
+        return ""
+    ends = "expires" if left > timedelta() else "expired"
+    return (
+        f"The coordinator's certificate {ends} on {until:%Y-%m-%d %H:%M} UTC: "
+        "ask the coordinator to renew it ('wardround coordinator renew'); then nothing has to be done here."
+    )
 
 
 def open_log(folder: HospitalFolder, *, as_json: bool = False, stream: TextIO | None = None) -> ServiceLog:
@@ -115,6 +145,8 @@ def open_log(folder: HospitalFolder, *, as_json: bool = False, stream: TextIO | 
 def read_status(folder: Path) -> dict[str, str]:
     """Read what the service noted last; a hospital that has paused and is asked nothing is "paused".
 
+    If no process serves from the folder the state is "stopped", whatever a process that was killed noted last.
+
     Raises:
         StorageError: it never served from here.
     """
@@ -124,8 +156,12 @@ def read_status(folder: Path) -> dict[str, str]:
         raise StorageError(
             "this hospital has not served from here yet", where=str(folder), do="Start it: wardround hospital serve"
         ) from None
+    if not somebody_in(folder) and facts.get("state") != "stopped":
+        facts |= {"state": "stopped", "doing": ""}
     paused = paused_since(folder)
     if paused and facts.get("state") in ("registered", "waiting"):
         facts |= {"state": "paused", "since": paused}
-    more = {"failure": last_failure(folder), "paused": paused}
+    until = facts.get("certificate_until")
+    warning = certificate_warning(datetime.fromisoformat(until) if until else None)
+    more = {"failure": last_failure(folder), "paused": paused, "warning": warning}
     return {str(key): str(value) for key, value in facts.items()} | more

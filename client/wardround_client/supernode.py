@@ -132,6 +132,11 @@ class Supernode:
         self._well = False  # something went well since the last fault
 
     @property
+    def certificate_until(self) -> datetime | None:
+        """Until when the coordinator's certificate is valid; None before it was reached."""
+        return self._wire.certificate_until
+
+    @property
     def status(self) -> Status:
         """What the link is doing now."""
         return self._status
@@ -360,6 +365,7 @@ class _Wire:
         self._http = httpx.Client(verify=tls, timeout=TIMEOUT_S, follow_redirects=False, limits=limits)
         self._transfers = ThreadPoolExecutor(TRANSFERS, "transfer")
         self.bytes_in = self.bytes_out = 0
+        self.certificate_until: datetime | None = None
         self._counting = threading.Lock()
 
     def close(self) -> None:
@@ -395,6 +401,8 @@ class _Wire:
         try:
             with self._http.stream("POST", url, content=body, headers=headers) as response:
                 content = _bounded(response)
+                if path == "send-node-heartbeat" or self.certificate_until is None:
+                    self.certificate_until = _expiry(response)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise _unreachable(self._address, error) from error
         with self._counting:
@@ -408,6 +416,14 @@ class _Wire:
                 raise LinkError("what answers is no coordinator of this version", where=self._address) from None
             return cast(Proto, answer)
         raise _refusal(self._address, response, content[:100].decode(errors="replace"))
+
+
+def _expiry(response: httpx.Response) -> datetime | None:
+    """Say until when the certificate is valid that the coordinator showed."""
+    stream = response.extensions.get("network_stream")
+    tls = stream.get_extra_info("ssl_object") if stream else None
+    end = tls.getpeercert().get("notAfter") if tls else None
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(end), UTC) if end else None
 
 
 def _bounded(response: httpx.Response) -> bytes:

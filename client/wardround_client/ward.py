@@ -44,6 +44,8 @@ class Work:
     kind: str
     """Of the question."""
     round: int | None = None
+    digest: str = ""
+    """The study's."""
 
     def __str__(self) -> str:
         return f"{self.study}: {self.kind}"
@@ -102,7 +104,7 @@ class Ward:
     @contextmanager
     def _at_work(self, study: Study, kind: str, parts: Parts) -> Iterator[None]:
         number = parts.fields.get("round")
-        self.doing(Work(study.study.name, kind, number if isinstance(number, int) else None))
+        self.doing(Work(study.study.name, kind, number if isinstance(number, int) else None, study.digest()))
         try:
             yield
         finally:

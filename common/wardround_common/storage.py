@@ -6,11 +6,14 @@ import errno
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from wardround_common.errors import StorageError
+
+LOOKERS = 5  # attempts to take a lock
 
 
 @contextmanager
@@ -69,12 +72,39 @@ def alone_in(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _locked(lock):
             raise StorageError(
                 "another process works with this folder", where=str(folder), do="End it, or wait until it has ended."
-            ) from None
+            )
         yield
     finally:
         os.close(lock)
+
+
+def somebody_in(folder: Path) -> bool:
+    """Tell whether a process is in a folder by ``alone_in``; one that was killed is not."""
+    try:
+        lock = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(lock)
+
+
+def _locked(lock: int) -> bool:
+    """Take a lock; it may be held for a moment by a process that only looks (``somebody_in``)."""
+    for attempt in range(LOOKERS):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if attempt + 1 < LOOKERS:
+                time.sleep(0.02)
+        else:
+            return True
+    return False

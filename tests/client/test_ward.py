@@ -21,6 +21,7 @@ from wardround_common.messages import Parts, PrepareRequest
 from wardround_common.proposal import ProposeRequest
 from wardround_common.roster import Listed
 from wardround_common.secagg.identity import Identity
+from wardround_common.storage import alone_in
 from wardround_common.study import Study
 
 
@@ -85,7 +86,12 @@ def test_before_an_invitation_the_service_says_what_is_missing(folder: HospitalF
 def test_a_hospital_that_the_coordinator_does_not_know_is_not_healthy(tmp_path: Path, state: str, well: bool) -> None:
     facts = {"state": state, "since": "2026-01-01T00:00:00+00:00", "doing": "", "fault": ""}
     (tmp_path / STATUS).write_text(json.dumps(facts))
-    done = CliRunner().invoke(app, ["status", "--state", str(tmp_path), "--check"])
+    asked = ["status", "--state", str(tmp_path), "--check"]
+    with alone_in(tmp_path):  # as the service is
+        done = CliRunner().invoke(app, asked)
     assert state in done.stdout
     assert (done.exit_code == 0) is well
     assert well or isinstance(done.exception, LinkError)
+    dead = CliRunner().invoke(app, asked)  # F3: what a process that was killed left behind is not health
+    assert dead.exit_code != 0
+    assert dead.stdout.startswith("stopped")

@@ -1,0 +1,107 @@
+"""A hospital says what it does in each study since when, and does not call itself well when it is not."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from consortium import secure_study
+from examples import study
+from link import Place, until
+from wardround_client.approvals import Approvals
+from wardround_client.hospital_cli import app
+from wardround_client.hospital_service import STATUS, certificate_warning
+from wardround_client.stages import STAGES, Stages, study_stages
+from wardround_client.ward import Work
+from wardround_common.errors import StorageError
+from wardround_common.storage import alone_in, somebody_in
+
+
+def words(folder: Path) -> list[tuple[str, int | None]]:
+    return [(one.stage, one.round) for one in study_stages(folder)]
+
+
+def test_a_study_goes_from_proposed_over_approved_scanning_training_and_sending_to_waiting(tmp_path: Path) -> None:
+    of, approvals, stages = secure_study(), Approvals(tmp_path / "studies"), Stages(tmp_path)
+    stages.begin()
+    approvals.propose(of)
+    assert words(tmp_path) == [("proposed", None)]
+    approvals.decide(of, "approved")
+    assert words(tmp_path) == [("approved", None)]
+    seen = []
+    for kind, number in (("prepare", None), ("train", 3), ("confirm", 3), ("evaluate", 3)):
+        stages.work(Work(of.study.name, kind, number, of.digest()))
+        seen += words(tmp_path)
+        stages.work(None)
+        seen += words(tmp_path)
+        stages.sent()
+        seen += words(tmp_path)
+    assert [stage for stage, _ in seen][:6] == ["scanning", "sending", "waiting", "training", "sending", "waiting"]
+    assert seen[3:6] == [("training", 3), ("sending", 3), ("waiting", 3)]
+    assert {stage for stage, _ in seen} == {"scanning", "training", "evaluating", "opening a sum", "sending", "waiting"}
+    approvals.decide(of, "refused")
+    assert [stage for stage, _ in words(tmp_path)] == ["refused"]
+
+
+def test_two_studies_stand_apart_and_what_a_killed_process_did_is_over(tmp_path: Path) -> None:
+    one, two = secure_study(), study(study={"name": "two"})
+    approvals, stages = Approvals(tmp_path / "studies"), Stages(tmp_path)
+    for of in (one, two):
+        approvals.propose(of)
+        approvals.decide(of, "approved")
+    stages.work(Work(one.study.name, "train", 1, one.digest()))
+    assert sorted(words(tmp_path), key=str) == [("approved", None), ("training", 1)]
+    again = Stages(tmp_path)
+    again.begin()
+    assert sorted(words(tmp_path), key=str) == [("approved", None), ("waiting", 1)]
+    (tmp_path / STAGES).write_text("{")
+    assert words(tmp_path) == [("approved", None), ("approved", None)]
+
+
+def test_status_names_the_stage_of_each_study_for_people_and_for_programs(tmp_path: Path) -> None:
+    of, stages = secure_study(), Stages(tmp_path)
+    Approvals(tmp_path / "studies").propose(of)
+    Approvals(tmp_path / "studies").decide(of, "approved")
+    stages.work(Work(of.study.name, "train", 2, of.digest()))
+    soon = (datetime.now(UTC) + timedelta(days=20)).isoformat()
+    facts = {"state": "working", "since": "2026-01-01T00:00:00+00:00", "doing": "", "fault": ""}
+    (tmp_path / STATUS).write_text(json.dumps(facts | {"certificate_until": soon}))
+    with alone_in(tmp_path):
+        said = CliRunner().invoke(app, ["status", "--state", str(tmp_path)]).stdout
+        read = json.loads(CliRunner().invoke(app, ["status", "--state", str(tmp_path), "--json"]).stdout)
+    assert f"test {of.digest()[:12]}: training, round 2 since" in said
+    assert "The coordinator's certificate expires on" in said
+    assert [(one["stage"], one["round"]) for one in read["studies"]] == [("training", 2)]
+    assert read["state"] == "working"
+
+
+def test_the_coordinators_certificate_is_warned_of_a_month_ahead_and_not_before() -> None:
+    now = datetime.now(UTC)
+    assert certificate_warning(None) == certificate_warning(now + timedelta(days=32)) == ""
+    assert "expires on" in certificate_warning(now + timedelta(days=29))
+    assert "expired on" in certificate_warning(now - timedelta(days=1))
+    assert "coordinator renew" in certificate_warning(now)
+
+
+def test_the_link_knows_until_when_the_certificate_is_valid_that_it_was_shown(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    with place.coordinator("mercy") as link, place.hospital("mercy") as hospital:
+        until(lambda: link.here() and hospital.certificate_until)
+        shown = hospital.certificate_until
+    assert shown is not None
+    assert timedelta(hours=23) < shown - datetime.now(UTC) < timedelta(hours=25)  # the test's is for a day
+
+
+def test_a_folder_is_known_to_be_worked_in_without_keeping_anybody_out(tmp_path: Path) -> None:
+    assert not somebody_in(tmp_path / "never")
+    with alone_in(tmp_path):
+        assert somebody_in(tmp_path)
+        with pytest.raises(StorageError, match="another process"), alone_in(tmp_path):
+            pass
+    assert not somebody_in(tmp_path)
+    with alone_in(tmp_path):
+        pass

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from wardround_common.audit.passage import Passage
 from wardround_common.certificates import expiry_warning
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.service_log import Say
@@ -23,6 +24,7 @@ from wardround_server.limits import Clock
 from wardround_server.link_exchange import LinkExchange
 from wardround_server.runs import OVER, Run, Runs, Standings
 from wardround_server.superlink import SuperLink
+from wardround_server.whereabouts import LastHeard, Whereabouts, link_state
 
 if TYPE_CHECKING:  # the library is needed only where figures are served
     from wardround_common.metrics_port import MetricsPort
@@ -42,7 +44,9 @@ class Service:
         self._say = say
         self._log = coordinator_log(folder)
         self._passages = Passages(self._log)
-        self._link = SuperLink(folder.path / "link", passed=self._passages)
+        self._whereabouts = Whereabouts()
+        self._heard = LastHeard(folder.path / "link" / "heard.json")
+        self._link = SuperLink(folder.path / "link", passed=self._passed)
         self._runs = Runs(folder.path / "runs", self._exchange, self._watch)
         self._told: dict[str, tuple[str, int]] = {}
         self._keys: dict[str, bytes] = {}
@@ -76,6 +80,7 @@ class Service:
             self._runs.go_on()
             while not stop.wait(LOOK_S):
                 self._follow()
+                self._heard.keep(self._link.last_seen())
                 content = self._folder.server_certificate.read_bytes()
                 if content != self._certificate:
                     self._certificate = content
@@ -85,6 +90,7 @@ class Service:
             if figures:
                 figures.close()
             admin.close()
+            self._heard.keep(self._link.last_seen(), now=True)
             self._link.stop()
             self._log.note("service ended")
 
@@ -97,6 +103,10 @@ class Service:
         figures = MetricsPort(port, CoordinatorMetrics(self._folder, self._link, self._runs))
         self._say(f"figures for Prometheus at {figures.address}", event="metrics")
         return figures
+
+    def _passed(self, passage: Passage) -> None:
+        self._passages(passage)
+        self._whereabouts(passage)
 
     def _follow(self) -> None:
         """Let in whom the folder lists now, and nobody else."""
@@ -172,19 +182,26 @@ class Service:
 
     def _status(self) -> dict[str, Any]:
         seen, here = self._link.last_seen(), set(self._link.here())
-        hospitals = [
-            {
-                "name": name,
-                "connected": node in here,
-                "paused": name in self._passages.paused,
-                "last_heard": datetime.fromtimestamp(seen[name], UTC).isoformat(timespec="seconds")
-                if name in seen
-                else None,
-            }
-            for node, name in sorted(self._link.nodes().items(), key=lambda item: item[1])
-        ]
-        runs = [standing.model_dump(mode="json") for standing in self._runs.standings()]
+        hospitals: list[dict[str, Any]] = []
+        for node, name in sorted(self._link.nodes().items(), key=lambda item: item[1]):
+            connected, paused, heard = node in here, name in self._passages.paused, self._heard.of(name, seen)
+            state = link_state(connected=connected, paused=paused, last_heard=heard)
+            facts = {"name": name, "state": state, "connected": connected, "paused": paused, "last_heard": heard}
+            hospitals.append(facts)
+        away = {str(one["name"]): one for one in hospitals if not one["connected"]}
+        runs = [self._run_status(standing, away) for standing in self._runs.standings()]
         return {"time": time.time(), "hospitals": hospitals, "runs": runs}
+
+    def _run_status(self, standing: Standings, away: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Say how a run stands, and what each of its hospitals does in it as far as the link knows."""
+        facts, doing = standing.model_dump(mode="json"), {}
+        node_of = {name: node for node, name in self._link.nodes().items()}
+        for name in standing.hospitals if standing.stage not in OVER else ():
+            if name in away:
+                doing[name] = {"state": away[name]["state"], "since": away[name]["last_heard"], "round": None}
+            elif seen := self._whereabouts.of(name, standing.digest, self._link.sending.get(node_of.get(name, -1))):
+                doing[name] = seen.facts()
+        return facts | {"doing": doing}
 
 
 def is_over(standing: Mapping[str, Any]) -> bool:

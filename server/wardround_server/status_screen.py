@@ -26,14 +26,23 @@ def screen(status: Mapping[str, Any]) -> Group:
     """Draw the answer to the command ``status``."""
     hospitals = Table("hospital", "link", "last heard", box=None, pad_edge=False)
     for one in status["hospitals"]:
-        heard = _ago(one["last_heard"], status["time"]) if one["last_heard"] else "not since this start"
-        link = "paused" if one["paused"] else "connected"
-        hospitals.add_row(one["name"], link if one["connected"] else "away", heard)
+        heard = f"{_ago(one['last_heard'], status['time'])} ago" if one["last_heard"] else "never"
+        hospitals.add_row(one["name"], one["state"], heard)
     parts: list[Table | Text] = [hospitals if status["hospitals"] else Text("No hospital is enrolled yet.")]
     for run in status["runs"]:
         parts += [Text(), Text(f"{run['name']} · {run['digest'][:12]}", style="bold"), Text(line(run))]
-        parts.append(Text(f"since {_ago(run['since'], status['time'])}"))
+        parts.append(Text(f"for {_ago(run['since'], status['time'])}"))
+        if run["doing"]:
+            parts.append(_doing(run, status["time"]))
     return Group(*parts)
+
+
+def _doing(run: Mapping[str, Any], now: float) -> Table:
+    table = Table("  hospital", "does", "round", "for", box=None, pad_edge=False, header_style="dim")
+    for name, one in run["doing"].items():
+        since = _ago(one["since"], now) if one["since"] else ""
+        table.add_row(f"  {name}", one["state"], str(one["round"] or ""), since)
+    return table
 
 
 def line(run: Mapping[str, Any]) -> str:

@@ -127,6 +127,7 @@ class SuperLink:
         self._passed = passed
         self._seen: dict[int, float] = {}  # monotonic: a clock that is set moves nobody away
         self._gone: set[int] = set()
+        self.sending: dict[int, float] = {}  # nodes of whose answers a part is here, since when
         self._nodes: dict[bytes, _Node] = {}
         for info in self.state.get_node_info():
             if info.status != NodeStatus.UNREGISTERED:
@@ -510,6 +511,8 @@ class _Fleet:
         if not stored:
             raise Refused(410, "question")  # not asked of this node, answered already, or not wanted any more
         self._sessions[session] = node
+        if missing:
+            self._link.sending[node] = time.time()
         self._coming[session] = node, metadata.message_type, tree.object_id
         return fleet_pb2.PushMessagesResponse(objects_to_push=missing, session_id=session)
 
@@ -533,6 +536,7 @@ class _Fleet:
         if not stored:
             raise Refused(410, "session")
         if whole:
+            self._link.sending.pop(node, None)
             del self._coming[request.session_id]
         return message_pb2.PushObjectResponse(stored=True)
 

@@ -26,29 +26,32 @@ def compose() -> Compose:
     return found
 
 
+def own_faults(name: str, service: Compose) -> list[str]:
+    """Say what of one service is not hardened."""
+    mounts = [mount.split(":") for mount in service["volumes"]]
+    wanted = {
+        "root read-only": service.get("read_only") is True,
+        "not root": service.get("user") == "10001:10001",
+        "no capability": service.get("cap_drop") == ["ALL"] and not service.get("cap_add"),
+        "no new privileges": "no-new-privileges:true" in service.get("security_opt", []),
+        "not privileged": not service.get("privileged"),
+        "bounded memory": bool(service.get("mem_limit")),
+        "bounded processes": 0 < service.get("pids_limit", 0) <= 1024,
+        "bounded files": 0 < service.get("ulimits", {}).get("nofile", 0) <= 20_000,
+        "bounded logs": "max-size" in service.get("logging", {}).get("options", {}),
+        "an init": service.get("init") is True,
+        "nothing that is written is run": all("noexec" in place and "size=" in place for place in service["tmpfs"]),
+        "an image that a digest can pin": re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[a-z-]+\}", service["image"]),
+        "no port on the host": "ports" not in service and "network_mode" not in service,
+        "no socket of the engine": not any("docker.sock" in mount[0] for mount in mounts),
+        "comes back": service.get("restart") == "unless-stopped",
+    }
+    return [f"{name}: {claim}" for claim, holds in wanted.items() if not holds]
+
+
 def faults(found: Compose) -> list[str]:
     """Say which service is not hardened, and which could be reached."""
-    said = []
-    for name, service in found["services"].items():
-        mounts = [mount.split(":") for mount in service["volumes"]]
-        wanted = {
-            "root read-only": service.get("read_only") is True,
-            "not root": service.get("user") == "10001:10001",
-            "no capability": service.get("cap_drop") == ["ALL"] and not service.get("cap_add"),
-            "no new privileges": "no-new-privileges:true" in service.get("security_opt", []),
-            "not privileged": not service.get("privileged"),
-            "bounded memory": bool(service.get("mem_limit")),
-            "bounded processes": 0 < service.get("pids_limit", 0) <= 1024,
-            "bounded files": 0 < service.get("ulimits", {}).get("nofile", 0) <= 20_000,
-            "bounded logs": "max-size" in service.get("logging", {}).get("options", {}),
-            "an init": service.get("init") is True,
-            "nothing that is written is run": all("noexec" in place and "size=" in place for place in service["tmpfs"]),
-            "an image that a digest can pin": re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[a-z-]+\}", service["image"]),
-            "no port on the host": "ports" not in service and "network_mode" not in service,
-            "no socket of the engine": not any("docker.sock" in mount[0] for mount in mounts),
-            "comes back": service.get("restart") == "unless-stopped",
-        }
-        said += [f"{name}: {claim}" for claim, holds in wanted.items() if not holds]
+    said = [fault for name, service in found["services"].items() for fault in own_faults(name, service)]
     for name in HOSPITALS:
         service = found["services"][name]
         (network,) = service["networks"]
@@ -67,6 +70,23 @@ def test_every_container_is_hardened_and_a_hospital_is_alone_with_the_coordinato
     found = compose()
     assert set(found["services"]) == {"coordinator", *HOSPITALS}
     assert faults(found) == []
+
+
+def test_one_site_alone_is_hardened_as_the_federation_is_and_only_the_coordinator_has_a_port() -> None:
+    def service(role: str) -> Compose:
+        whole = yaml.safe_load((DOCKER / f"compose.{role}.yaml").read_text(encoding="utf-8"))
+        assert set(whole["services"]) == {role}
+        return dict(whole["services"][role])
+
+    hospital, coordinator = service("hospital"), service("coordinator")
+    assert own_faults("hospital", hospital) == []
+    assert [mount for mount in hospital["volumes"] if mount.endswith(":/images:ro")]
+    assert own_faults("coordinator", coordinator) == ["coordinator: no port on the host"]
+    assert coordinator["ports"] == ["9093:9093"]
+    for name, alone in (("hospital-a", hospital), ("coordinator", coordinator)):
+        beside = compose()["services"][name]
+        same = set(beside) & set(alone) - {"volumes"}
+        assert {key: alone[key] for key in same} == {key: beside[key] for key in same}
 
 
 CHANGES: dict[str, Callable[[Compose], object]] = {
@@ -274,3 +294,11 @@ def test_what_the_kernel_says_counts_and_not_only_the_engines_settings(old: str,
     status = STATUS.replace(old, new, 1)
     assert status != STATUS
     assert check_hardening.faults("hospital-a", inspected(), status, HEAD) == [f"it is not so that it {said}"]
+
+
+def test_the_override_for_a_graphics_card_gives_the_card_and_takes_nothing_away() -> None:
+    services = yaml.safe_load((DOCKER / "compose.cuda.yaml").read_text(encoding="utf-8"))["services"]
+    assert set(services) == {"hospital"}
+    assert set(services["hospital"]) == {"image", "deploy"}
+    resources = services["hospital"]["deploy"]["resources"]
+    assert resources == {"reservations": {"devices": [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]}}

@@ -2,7 +2,7 @@
 # Builds both images and says what they were made from. Names and base can be given:
 #   PYTHON_IMAGE=python:3.11-slim@sha256:… SERVER_IMAGE=… CLIENT_IMAGE=… docker/build.sh
 # RELEASE=1 refuses a base that is not named by its digest, and a working tree with changes that are not committed.
-# TORCH_PIP_ARGS goes to pip when it installs torch.
+# TORCH_PIP_ARGS goes to pip when it installs torch; SERVER_EXTRAS=server,tracking for studies with [tracking].
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -27,7 +27,7 @@ if test -n "${RELEASE:-}"; then
 fi
 
 common=(--build-arg "PYTHON_IMAGE=$PYTHON_IMAGE" --build-arg "VERSION=$version" --build-arg "REVISION=$revision")
-docker build --quiet "${common[@]}" -f docker/server.Dockerfile -t "$SERVER_IMAGE" . >/dev/null
+docker build --quiet "${common[@]}" --build-arg "EXTRAS=${SERVER_EXTRAS:-server}" -f docker/server.Dockerfile -t "$SERVER_IMAGE" . >/dev/null
 docker build --quiet "${common[@]}" --build-arg "TORCH_PIP_ARGS=${TORCH_PIP_ARGS:-}" -f docker/client.Dockerfile -t "$CLIENT_IMAGE" . >/dev/null
 
 digest_of() { docker image inspect -f '{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}} (not from a registry: an image identifier){{end}}' "$1"; }

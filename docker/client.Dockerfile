@@ -39,7 +39,7 @@ COPY LICENSE /usr/share/wardround/LICENSE
 RUN mkdir -p /state /images && chown 10001:10001 /state && chmod 0700 /state
 # Prepared images are kept beside the state: both are the hospital's own.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp XDG_CACHE_HOME=/state/cache \
-    FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1
+    FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 DO_NOT_TRACK=1
 USER 10001:10001
 VOLUME /state
 HEALTHCHECK --interval=10s --timeout=20s --start-period=60s CMD ["wardround", "hospital", "status", "--state", "/state", "--check"]

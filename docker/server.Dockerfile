@@ -1,13 +1,15 @@
 # The coordinator: one port, no image reader, no torch. Build from the project's root, best by docker/build.sh.
 # For a release name the base by its digest: --build-arg PYTHON_IMAGE=python:3.11-slim@sha256:…
+# For studies with [tracking]: --build-arg EXTRAS=server,tracking
 ARG PYTHON_IMAGE=python:3.11-slim
 FROM ${PYTHON_IMAGE} AS build
+ARG EXTRAS=server
 RUN python -m venv /opt/venv
 COPY pyproject.toml README.md LICENSE constraints.txt /src/
 COPY common /src/common
 COPY server /src/server
 # Where the source lay says nothing in the image; and nothing is installed there later.
-RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --constraint /src/constraints.txt "/src[server]" \
+RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --constraint /src/constraints.txt "/src[${EXTRAS}]" \
  && rm /opt/venv/lib/python3*/site-packages/wardround-*.dist-info/direct_url.json \
  && /opt/venv/bin/pip uninstall --yes --quiet pip
 
@@ -33,7 +35,7 @@ COPY --from=sbom /opt/sbom.cdx.json /usr/share/wardround/sbom.cdx.json
 COPY LICENSE /usr/share/wardround/LICENSE
 RUN mkdir -p /data && chown 10001:10001 /data && chmod 0700 /data
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp MPLCONFIGDIR=/tmp \
-    FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1
+    FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 DO_NOT_TRACK=1
 USER 10001:10001
 VOLUME /data
 EXPOSE 9093

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 PLACE = Path(__file__).parents[2] / "docker" / "kubernetes"
-VERSIONS = ("1.30", "1.32", "1.34")
+VERSIONS = ("1.30", "1.34", "1.37")
 ROLES = ("coordinator", "hospital")
 Manifest = dict[str, Any]
 

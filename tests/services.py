@@ -36,7 +36,7 @@ from wardround_server.service import Service
 from wardround_simulation.phantoms import CLASSES, SCANNERS, make_hospitals
 
 NAMES = ("hospital-a", "hospital-b")
-WITHIN_S = 60.0
+WITHIN_S = 180.0  # on a busy machine
 
 
 @dataclass

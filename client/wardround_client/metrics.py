@@ -12,6 +12,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from importlib.metadata import version
 from typing import Protocol, get_args
 
@@ -22,6 +23,7 @@ from wardround_client.attendance import Attendance
 from wardround_client.budget import BudgetStatement, state_budget
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.ledger.store import existing_ledger, read_head
+from wardround_client.pause import paused_since
 from wardround_client.supernode import State, Status
 from wardround_client.ward import hospital_policy
 from wardround_common.errors import WardroundError
@@ -39,6 +41,10 @@ class Linked(Protocol):
     @property
     def status(self) -> Status:
         """What it is doing."""
+
+    @property
+    def certificate_until(self) -> datetime | None:
+        """Until when the coordinator's certificate is valid, once it was seen."""
 
     @property
     def traffic(self) -> tuple[int, int]:
@@ -78,6 +84,11 @@ class HospitalMetrics:
             "1 while something keeps the link or this disk from working; the status says what.",
             float(status.fault is not None),
         )
+        paused = bool(paused_since(self._folder.path))
+        yield _one("paused", "1 while the hospital's people have paused it.", float(paused))
+        if until := self._link.certificate_until:
+            words = "When the certificate of the coordinator expires."
+            yield _one("coordinator_certificate_expiry_timestamp_seconds", words, until.timestamp())
         received = _counter("received_bytes", "Bodies of the coordinator's answers.")
         received.add_metric([], came)
         sent = _counter("sent_bytes", "Bodies of requests to the coordinator.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import datetime
 from importlib.metadata import version
 from typing import get_args
 
@@ -18,6 +19,7 @@ from prometheus_client.metrics_core import (
 from wardround_server.coordinator_folder import CoordinatorFolder
 from wardround_server.runs import Runs, Stage
 from wardround_server.superlink import SuperLink
+from wardround_server.whereabouts import LastHeard
 
 PREFIX = "wardround_coordinator_"
 
@@ -25,10 +27,11 @@ PREFIX = "wardround_coordinator_"
 class CoordinatorMetrics:
     """Collects from the parts of a coordinator that serves."""
 
-    def __init__(self, folder: CoordinatorFolder, link: SuperLink, runs: Runs) -> None:
+    def __init__(self, folder: CoordinatorFolder, link: SuperLink, runs: Runs, heard: LastHeard) -> None:
         self._folder = folder
         self._link = link
         self._runs = runs
+        self._heard = heard
 
     def collect(self) -> Iterator[Metric]:
         """Give the figures as they are now."""
@@ -48,9 +51,11 @@ class CoordinatorMetrics:
         nodes = self._link.nodes()
         yield _one("hospitals_enrolled", "Hospitals that may connect.", len(nodes))
         yield _one("hospitals_connected", "Hospitals that were heard a moment ago.", len(self._link.here()))
-        heard = _gauge("hospital_last_heard_timestamp_seconds", "When a hospital was last heard.", "hospital")
-        for name, moment in sorted(self._link.last_seen().items()):
-            heard.add_metric([name], moment)
+        heard = _gauge("hospital_last_heard_timestamp_seconds", "When an enrolled hospital was last heard.", "hospital")
+        seen = self._link.last_seen()
+        for name in sorted(nodes.values()):
+            if moment := self._heard.of(name, seen):
+                heard.add_metric([name], datetime.fromisoformat(moment).timestamp())
         yield heard
 
     def _of_runs(self) -> Iterator[Metric]:

@@ -100,7 +100,7 @@ class Service:
         from wardround_common.metrics_port import MetricsPort
         from wardround_server.metrics import CoordinatorMetrics
 
-        figures = MetricsPort(port, CoordinatorMetrics(self._folder, self._link, self._runs))
+        figures = MetricsPort(port, CoordinatorMetrics(self._folder, self._link, self._runs, self._heard))
         self._say(f"figures for Prometheus at {figures.address}", event="metrics")
         return figures
 

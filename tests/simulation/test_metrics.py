@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import socket
 import ssl
+import subprocess
+import sys
 import threading
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -84,6 +88,9 @@ def test_the_hospitals_figures_are_its_own_and_say_what_its_patients_spent(feder
         (spent,) = [number for (sample, _), number in found.items() if sample == own + "epsilon_spent"]
         assert 0 < spent == value(found, own + "epsilon_highest") < 8.01
         assert value(found, own + "epsilon_cap", of="patient") > 0
+        assert value(found, own + "paused") == value(found, own + "fault") == 0
+        expiry = federation.place.certificate().not_valid_after_utc.timestamp()
+        assert value(found, own + "coordinator_certificate_expiry_timestamp_seconds") == expiry
         assert value(found, own + "received_bytes_total") > 1000 < value(found, own + "sent_bytes_total")
 
 
@@ -158,3 +165,38 @@ def test_a_collector_that_fails_ends_neither_the_port_nor_the_service() -> None:
         assert threading.active_count() > 1
     finally:
         port.close()
+
+
+@pytest.mark.slow
+def test_both_commands_serve_figures_and_log_json_until_they_are_told_to_stop(tmp_path: Path) -> None:
+    made = Federation(tmp_path)
+    with made:
+        state = made.hospitals["hospital-a"].path
+        commands = {"C": ["coordinator", "serve", "C"], "hospital-a": ["hospital", "serve", "--state", str(state)]}
+        ports, running = {}, {}
+        for who, command in commands.items():
+            with socket.create_server(("127.0.0.1", 0)) as taken:
+                ports[who] = taken.getsockname()[1]
+            words = [sys.executable, "-c", "from wardround_common.cli import main; main()", *command, "--log-json"]
+            with (tmp_path / f"{who}.log").open("wb") as log:
+                running[who] = subprocess.Popen(
+                    [*words, "--metrics", str(ports[who])], cwd=tmp_path, stdout=log, stderr=log
+                )
+
+    def figures(who: str) -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{ports[who]}/metrics", timeout=10) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            return ""
+
+    try:
+        until(lambda: 'wardround_hospital_state{state="waiting"} 1.0' in figures("hospital-a"), 180)
+        assert "wardround_coordinator_hospitals_connected 1.0" in figures("C")
+    finally:
+        for process in running.values():
+            process.terminate()
+            process.wait(60)
+    for who in commands:
+        lines = [json.loads(line) for line in (tmp_path / f"{who}.log").read_text().splitlines()]
+        assert {"serving", "metrics", "stopped"} <= {line["event"] for line in lines}, lines

@@ -22,7 +22,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -94,7 +94,7 @@ class ServiceLog:
             line = json.dumps(dict(zip(FIELDS, values, strict=True)), ensure_ascii=False)
         else:
             line = f"{now:%Y-%m-%d %H:%M:%S} {'' if level == 'info' else level + ': '}{text}"
-        with self._lock:
+        with self._lock, suppress(OSError, ValueError):  # nobody reads any more, or the disk is full: go on serving
             print(line, file=self._stream or sys.stdout, flush=True)
 
     @contextmanager

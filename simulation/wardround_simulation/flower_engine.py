@@ -35,8 +35,9 @@ def run_with_flower(federation: Federation, drive: Callable[[Exchange], None], a
     """
     if importlib.util.find_spec("ray") is None:
         raise RoundError("Flower's engine needs Ray, which is not installed", do="Install 'wardround[ray]'.")
-    # Ray takes this machine's outside address else, and serves there without asking who it is that calls.
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if "RAY_ADDRESS" not in os.environ:  # nobody named a cluster of several machines
+        # Ray takes this machine's outside address else, and serves there without asking who it is that calls.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     from flwr.simulation import run_simulation
 
     errors: list[WardroundError] = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import socket
+import ssl
 import warnings
 from pathlib import Path
 
@@ -38,6 +40,31 @@ def test_each_line_of_json_has_the_same_fields_and_the_rounds_are_there(federati
         trained = {(line["study"], line["round"]) for line in lines if line["event"] in ("train", "training")}
         assert {("lung", 1), ("lung", 2)} <= trained
         assert {line["hospital"] for line in lines} == ({None} if who == "C" else {who})
+
+
+def test_what_uvicorn_says_of_garbage_is_a_line_of_the_log_like_any_other(federation: Federation) -> None:
+    port = federation.service._link.port
+    assert port is not None
+    context = ssl.create_default_context(cafile=federation.place.ca_certificate)
+    line = socket.create_connection(("127.0.0.1", port.number))
+    with context.wrap_socket(line, server_hostname="127.0.0.1") as talk:
+        talk.sendall(b"\x00 no HTTP \r\n\r\n")
+        talk.recv(100)
+    until(lambda: "uvicorn" in federation.logs["C", "json"].getvalue())
+    (said,) = (each for each in federation.logs["C", "json"].getvalue().splitlines() if "uvicorn" in each)
+    facts = json.loads(said)
+    assert (facts["level"], facts["event"]) == ("warning", "log")
+    assert "Invalid HTTP request received" in facts["text"]
+
+
+class FullDisk(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_log_that_cannot_be_written_ends_no_service() -> None:
+    with ServiceLog(stream=FullDisk()).hearing():
+        heard()
 
 
 def heard() -> None:

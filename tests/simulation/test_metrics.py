@@ -21,6 +21,8 @@ from typer.testing import CliRunner
 from link import until
 from services import NAMES, Federation
 from wardround_client.hospital_cli import app as hospital_app
+from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.metrics import LatestBudget
 from wardround_common.errors import StorageError
 from wardround_common.metrics_port import MetricsPort
 from wardround_server.coordinator_cli import app as coordinator_app
@@ -165,6 +167,24 @@ def test_a_collector_that_fails_ends_neither_the_port_nor_the_service() -> None:
         assert threading.active_count() > 1
     finally:
         port.close()
+
+
+def test_what_was_spent_is_added_up_at_most_once_a_minute_and_only_when_the_ledger_grew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
+    budget = LatestBudget(HospitalFolder(tmp_path), clock=lambda: now[0])
+
+    def tries(entries: int) -> int:
+        """Count how often it was tried so far: there is no policy here, so that each try is a warning."""
+        assert budget.now(entries) is None
+        if budget._adding:
+            budget._adding.join()
+        return len([each for each in caplog.records if "cannot be added up" in each.message])
+
+    assert [tries(0), tries(3), tries(3), tries(4)] == [0, 1, 1, 1]
+    now[0] = 61.0
+    assert [tries(3), tries(4), tries(5)] == [1, 2, 2]
 
 
 @pytest.mark.slow

@@ -115,6 +115,20 @@ if sys.argv[1:]: subprocess.run([sys.executable, "-c", sys.argv[1].replace("203.
         assert {"connect 203.0.113.1", "connect 203.0.113.2", "getaddrinfo telemetry.invalid"} <= seen
 
 
+def test_the_port_of_the_metrics_asks_nobody_for_this_machines_name(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    serve = """
+import urllib.request
+from wardround_common.metrics_port import MetricsPort
+port = MetricsPort(0)
+print(urllib.request.urlopen(port.address).status)
+port.close()
+"""
+    assert watch.run(sys.executable, "-c", serve).strip() == "200"
+    assert {line.split(" ", 1)[1] for line in watch.attempts()} == {"127.0.0.1"}
+    assert not [line for line in watch.attempts() if "gethostby" in line]
+
+
 @pytest.mark.slow
 def test_importing_everything_reaches_nobody(tmp_path: Path) -> None:
     watch = Watch(tmp_path)

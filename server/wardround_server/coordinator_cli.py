@@ -345,14 +345,20 @@ def export(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to; ./RUN when left out.", show_default=False)
     ] = None,
+    statement: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A hospital's epsilon statement for this study; repeat it. It is checked, kept and exported.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Copy a finished run's model, study and report out of the coordinator's folder."""
-    import shutil
-
+    """Copy a finished run's model, report, study, approvals and epsilon statements out of the coordinator's folder."""
     from wardround_common.errors import StorageError
-    from wardround_common.storage import no_room_is_said
     from wardround_server.coordinator_audit import note_export
     from wardround_server.coordinator_folder import CoordinatorFolder
+    from wardround_server.export import export_run
 
     source, target = folder / "runs" / run, out or Path(run)
     if not (source / "model.safetensors").exists():
@@ -360,11 +366,8 @@ def export(
             "this run has no model yet", where=str(source), do=f"See: wardround coordinator status {folder}"
         )
     note_export(CoordinatorFolder(folder), run, source / "model.safetensors")
-    with no_room_is_said(target):
-        target.mkdir(parents=True, exist_ok=True)
-        for name in ("model.safetensors", "report.html", "results.json"):
-            shutil.copyfile(source / name, target / name)
-    typer.echo(f"Copied model.safetensors, report.html and results.json to {target}")
+    copied = export_run(source, target, statement or ())
+    typer.echo(f"Copied {', '.join(copied[:-1])} and {copied[-1]} to {target}")
 
 
 @app.command()

@@ -1,0 +1,97 @@
+"""What leaves a coordinator of a finished run is whole, signed by the hospitals, and of this study."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from test_runs import at_once, begin, rostered
+
+from consortium import identity
+from wardround_common.epsilon_statement import COMPOSED, EpsilonStatement, Spent
+from wardround_common.errors import MessageError, StorageError
+from wardround_common.release import APPROVALS, Approval, read_approvals, study_toml, write_approvals
+from wardround_common.study import Study, parse_study, read_study
+from wardround_common.study_template import study_text
+from wardround_server.export import export_run
+
+__all__ = ["at_once"]  # the fixture that is used in every test of this file
+
+
+def stated(folder: Path, of: Study, hospital: str, signer: str = "", study: str = "") -> Path:
+    spent = Spent(study or of.digest(), 1e-5, 2, 2, 0.5, COMPOSED, f"7:{'a' * 64}:{'b' * 128}")
+    file = folder / f"{hospital}{signer}{study[:1]}.statement"
+    file.write_bytes(EpsilonStatement.make(hospital, spent, identity(signer or hospital), datetime.now(UTC)).content())
+    return file
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export")
+    runs = begin(folder)
+    runs.begin(rostered(rounds=1))
+    runs.wait()
+    assert runs.standings()[0].stage == "done"
+    return folder / "runs" / "test"
+
+
+def test_an_export_has_the_study_that_was_approved_the_approvals_and_the_statements(
+    finished: Path, tmp_path: Path
+) -> None:
+    of, out = rostered(rounds=1), tmp_path / "out"
+    files = export_run(finished, out, [stated(tmp_path, of, "b")])
+    assert sorted(files) == sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    assert read_study(out / "study.toml").digest() == of.digest()
+    assert [approval.hospital for approval in read_approvals(out / APPROVALS, of)] == ["a", "b", "c"]
+    assert json.loads((out / "run.json").read_text())["study"] == of.digest()
+    assert EpsilonStatement.read(out / "statements" / "hospital-2.statement").hospital == "b"
+    export_run(finished, tmp_path / "later", [stated(tmp_path, of, "c")])
+    names = {path.name for path in (tmp_path / "later" / "statements").iterdir()}
+    assert names == {"hospital-2.statement", "hospital-3.statement"}  # what came before is kept
+
+
+def test_a_statement_that_is_not_the_hospitals_or_not_of_this_study_is_neither_kept_nor_exported(
+    finished: Path, tmp_path: Path
+) -> None:
+    of = rostered(rounds=1)
+    for file, said in (
+        (stated(tmp_path, of, "a", signer="b"), "signed with another key"),
+        (stated(tmp_path, of, "z"), "does not list z"),
+        (stated(tmp_path, of, "a", study="c" * 64), "of the study cccc"),
+    ):
+        with pytest.raises(MessageError, match=said):
+            export_run(finished, tmp_path / "out", [file])
+    assert not (finished / "statements" / "hospital-1.statement").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_approval_that_was_changed_is_found(tmp_path: Path) -> None:
+    of, other = rostered(rounds=1), rostered(rounds=2)
+    file = tmp_path / APPROVALS
+    file.write_bytes(write_approvals(of, [Approval(hospital="a", signature="0" * 128)]))
+    with pytest.raises(MessageError, match="the approval of a is not signed with its key"):
+        read_approvals(file, of)
+    with pytest.raises(MessageError, match="of another study"):
+        read_approvals(file, other)
+    file.write_bytes(write_approvals(of, [Approval(hospital="z", signature="0" * 128)]))
+    with pytest.raises(MessageError, match="does not list z"):
+        read_approvals(file, of)
+    for broken in ("{", '{"study": 1}', '{"study": "", "approvals": [{"hospital": "a"}]}'):
+        file.write_text(broken)
+        with pytest.raises(StorageError, match="no file of approvals"):
+            read_approvals(file, of)
+
+
+def test_a_run_that_has_no_model_is_not_exported(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no model yet"):
+        export_run(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("dp", [True, False])
+def test_a_study_written_from_what_was_approved_reads_back_as_the_same(dp: bool) -> None:
+    for study in (parse_study(study_text("a", dp=dp)), parse_study(study_text("a", distributed=True)), rostered()):
+        assert parse_study(study_toml(study)).digest() == study.digest()
+    longer = parse_study(study_text("a").replace("# deadline_minutes = 240.0", "deadline_minutes = 240.0"))
+    assert parse_study(study_toml(longer)).digest() == longer.digest()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from test_runs import at_once, begin, rostered
+from test_runs import at_once, begin
 
 from consortium import identity
 from wardround_common.epsilon_statement import COMPOSED, EpsilonStatement, Spent
@@ -16,6 +16,7 @@ from wardround_common.release import APPROVALS, Approval, read_approvals, study_
 from wardround_common.study import Study, parse_study, read_study
 from wardround_common.study_template import study_text
 from wardround_server.export import export_run
+from wards import rostered
 
 __all__ = ["at_once"]  # the fixture that is used in every test of this file
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from test_runs import NAMES, Wards, at_once, begin, rostered
+from test_runs import at_once, begin
 
 from examples import dataset
 from wardround_client import networks
@@ -22,6 +22,7 @@ from wardround_common.results import ALL, FEDERATED, Results, evaluate_sums
 from wardround_common.study import Study
 from wardround_server import muster
 from wardround_server.limits import Limits
+from wards import NAMES, Wards, rostered
 
 __all__ = ["at_once"]  # the fixture that is used in every test of this file
 

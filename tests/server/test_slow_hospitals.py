@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from flwr.proto import fleet_pb2, message_pb2
-from test_runs import ONE_BY_ONE, Wards, rostered
 from test_superlink import activate, reply
 
 from examples import study
@@ -27,6 +26,7 @@ from wardround_server.limits import Clock, Limits
 from wardround_server.link_exchange import LinkExchange
 from wardround_server.runs import Runs
 from wardround_server.superlink import SuperLink
+from wards import ONE_BY_ONE, Wards, rostered
 
 DIGEST = "0" * 64
 

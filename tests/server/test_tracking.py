@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_runs import NAMES, Wards, rostered
 
 from examples import study as example
 from tensorboard_events import events
@@ -22,6 +21,7 @@ from wardround_common.study import Study
 from wardround_server import approval, tracking
 from wardround_server.runs import Runs
 from wardround_server.tracking import NOTES, Outcome, Sink, Tracking, figures_of, open_tracking
+from wards import NAMES, Wards, rostered
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow, under SQLAlchemy 2.1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import click
 import typer
@@ -13,6 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from typer.core import TyperGroup
 
 from wardround_simulation.cli import LabelAttribute, Labels, WorkerCount
+
+if TYPE_CHECKING:
+    from wardround_simulation.evidence.verify import Verified
 
 console = Console(stderr=True)
 
@@ -105,12 +108,25 @@ def verify(
         f"{found.evidence.study_digest}. The pack is not signed.",
         soft_wrap=True,
     )
+    if found.evidence.deployed:
+        _say_deployed(out, found)
+        return
     if not found.statements:
         out.print("It has no statements of hospitals: the run had no ledgers.")
         return
     out.print(
         f"{found.statements} statements of hospitals are of this study and signed with these keys. They are a "
         "simulation’s: anybody could have signed.",
+        soft_wrap=True,
+    )
+    for one in found.evidence.roster:
+        out.print(f"  {one.fingerprint}  {one.name}", soft_wrap=True)
+
+
+def _say_deployed(out: Console, found: Verified) -> None:
+    out.print(
+        f"{found.approvals} hospitals approved the study, and {found.statements} state what it cost, each signed with "
+        "its key in the study’s roster. Compare the fingerprints with the hospitals’ own, by telephone:",
         soft_wrap=True,
     )
     for one in found.evidence.roster:

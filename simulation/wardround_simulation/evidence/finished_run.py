@@ -14,11 +14,13 @@ from safetensors.numpy import load
 from wardround_client import networks
 from wardround_common.errors import ModelError, StorageError
 from wardround_common.parameters import Layout, Vector
+from wardround_common.release import APPROVALS, Approval, read_approvals
 from wardround_common.results import Results
 from wardround_common.study import read_study
 from wardround_server.checkpoint import read_checkpoint
 
 MODEL = "model.safetensors"
+DEPLOYED = "deployment"
 FILES = (MODEL, "study.toml", "results.json", "run.json", "report.html")
 
 
@@ -29,15 +31,28 @@ class FinishedRun:
     folder: Path
     results: Results
     fingerprints: dict[str, str]
-    """By hospital, of its data."""
+    """By hospital, of its data; empty words of a deployed run, whose coordinator knows none."""
     model: Vector = field(repr=False)
+    approvals: tuple[Approval, ...] = ()
+    """Of a deployed run: each hospital's signature under its approval, checked."""
+
+    @property
+    def deployed(self) -> bool:
+        """Whether hospitals made the model, and not a simulation."""
+        return self.results.engine == DEPLOYED
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that a pack speaks of."""
+        return (*FILES, APPROVALS) if self.deployed else FILES
 
 
 def read_run(folder: Path) -> FinishedRun:
-    """Read a run's folder.
+    """Read a run's folder, or what 'wardround coordinator export' made of a deployed run.
 
     Raises:
         StorageError: there is no run, it is not finished, or its files are of different runs.
+        MessageError: an approval of a deployed run is not signed by the hospital.
         ModelError: the model is not the one that the run made.
     """
     if not (folder / "run.json").is_file():
@@ -66,7 +81,12 @@ def read_run(folder: Path) -> FinishedRun:
             )
     if set(run[1]) != {hospital.name for hospital in results.hospitals}:
         raise StorageError("results.json has other hospitals than run.json", where=str(folder))
-    return FinishedRun(folder, results, run[1], _read_model(folder, results))
+    approvals: tuple[Approval, ...] = ()
+    if results.engine == DEPLOYED:
+        approvals = read_approvals(folder / APPROVALS, results.study)
+        if not {hospital.name for hospital in results.hospitals} <= {one.hospital for one in approvals}:
+            raise StorageError("a hospital took part whose approval is not here", where=str(folder / APPROVALS))
+    return FinishedRun(folder, results, run[1], _read_model(folder, results), approvals)
 
 
 def digest_of(path: Path) -> str:

@@ -19,11 +19,11 @@ from wardround_common.metrics.ranking import count_by_score, roc_points
 from wardround_common.randomness import insecure_stream
 from wardround_common.results import FEDERATED, Curve, HospitalRecord, PrivacySpent
 from wardround_common.storage import no_room_is_said, write_atomically
-from wardround_common.study import Aggregation, NoPrivacy
+from wardround_common.study import Aggregation, DpSgd, NoPrivacy
 from wardround_common.study_words import describe
 from wardround_simulation import jobs
 from wardround_simulation.attacks import canaries, inversion, membership
-from wardround_simulation.evidence.finished_run import FILES, FinishedRun, digest_of
+from wardround_simulation.evidence.finished_run import FinishedRun, digest_of
 from wardround_simulation.evidence.page import render
 from wardround_simulation.evidence.record import (
     METRICS,
@@ -69,11 +69,13 @@ def make_evidence(run: FinishedRun, wanted: Wanted, workers: Workers, show: Show
     statements = make_statements(run, made)
     folder = run.folder / FOLDER
     results, not_done = run.results, list[str]()
+    if run.deployed and wanted.sites is not None:
+        raise DataError("the run was a deployed one: its hospitals' images are at the hospitals, and not here")
     if wanted.sites is not None:
         check_sites(run, wanted.sites)
     canary = _canaries(run, wanted, show, not_done)
     members = _membership(run, wanted, workers, show, not_done)
-    original, inversions, pictures = _inversions(run, wanted, show)
+    original, inversions, pictures = _inversions(run, wanted, show, not_done)
     with no_room_is_said(folder):
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "pictures").mkdir(parents=True)
@@ -81,7 +83,7 @@ def make_evidence(run: FinishedRun, wanted: Wanted, workers: Workers, show: Show
     contents = pictures | {stated[name]: statement.content() for name, statement in statements.items()}
     for name, content in contents.items():
         write_atomically(folder / name, content)
-    named = [f"../{name}" for name in FILES] + list(contents)
+    named = [f"../{name}" for name in run.files] + list(contents)
     evidence = Evidence(
         run=results.run,
         made=made,
@@ -90,8 +92,9 @@ def make_evidence(run: FinishedRun, wanted: Wanted, workers: Workers, show: Show
         words=tuple(Words(heading=p.heading, sentences=p.sentences) for p in describe(results.study)),
         versions=results.versions,
         files=tuple(_digest(folder, name) for name in named),
-        hospitals=tuple(_hospital(h, run.fingerprints[h.name], stated.get(h.name)) for h in results.hospitals),
-        roster=roster_of(statements),
+        hospitals=tuple(_hospital(h, run.fingerprints[h.name] or None, stated.get(h.name)) for h in results.hospitals),
+        roster=results.study.roster if run.deployed else roster_of(statements),
+        deployed=run.deployed,
         rounds=len(results.rounds),
         metrics={
             site: {name: metrics.metrics[name] for name in METRICS}
@@ -136,6 +139,9 @@ def check_sites(run: FinishedRun, sites: tuple[Site, ...]) -> None:
 
 def _canaries(run: FinishedRun, wanted: Wanted, show: Show, not_done: list[str]) -> CanaryFinding | None:
     spent = [(h.privacy.epsilon, h.name, h.privacy) for h in run.results.hospitals if h.privacy is not None]
+    if run.deployed:
+        not_done.append("Canary audit: the coordinator of a deployed run is not told the hospitals' settings of noise.")
+        return None
     if not spent:
         not_done.append("Canary audit: the study has no differential privacy, so there is no epsilon to audit.")
         return None
@@ -177,7 +183,8 @@ def _membership(
     run: FinishedRun, wanted: Wanted, workers: Workers, show: Show, not_done: list[str]
 ) -> MembershipFinding | None:
     if wanted.sites is None:
-        not_done.append("Membership inference: the hospitals' images were not given.")
+        where = "are at the hospitals" if run.deployed else "were not given"
+        not_done.append(f"Membership inference: the hospitals' images {where}.")
         return None
     if wanted.shadows == 0:
         not_done.append("Membership inference: no shadow models were asked for.")
@@ -218,9 +225,11 @@ def _roc(found: membership.Membership) -> Curve:
 
 
 def _inversions(
-    run: FinishedRun, wanted: Wanted, show: Show
+    run: FinishedRun, wanted: Wanted, show: Show, not_done: list[str]
 ) -> tuple[str, tuple[InversionFinding, ...], dict[str, bytes]]:
     privacy = next((h.privacy for h in run.results.hospitals if h.privacy is not None), None)
+    if run.deployed and isinstance(run.results.study.privacy, DpSgd):
+        not_done.append("Gradient inversion of a noised update: the hospitals' settings of noise are not known here.")
     report = inversion.attack(
         run.results.study,
         None if privacy is None else _plan(privacy),
@@ -248,12 +257,12 @@ def _digest(folder: Path, name: str) -> FileDigest:
     return FileDigest(path=name, bytes=path.stat().st_size, sha256=digest_of(path))
 
 
-def _hospital(hospital: HospitalRecord, fingerprint: str, statement: str | None) -> Hospital:
+def _hospital(hospital: HospitalRecord, fingerprint: str | None, statement: str | None) -> Hospital:
     train = hospital.train
     return Hospital(
         name=hospital.name,
-        patients=train.patients if train else 0,
-        images=train.images if train else 0,
+        patients=train.patients if train else None,
+        images=train.images if train else None,
         data=fingerprint,
         planned=hospital.privacy,
         statement=statement,

@@ -12,7 +12,8 @@ from matplotlib.ticker import NullFormatter
 
 from wardround_common.epsilon_statement import EpsilonStatement
 from wardround_common.metrics import Estimate
-from wardround_common.results import ALL
+from wardround_common.results import ALL, PrivacySpent
+from wardround_common.study import DpSgd
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, in_style, panel, picture
 from wardround_server.report.tables.table import Table, table
 from wardround_server.report.words import NAMES, count, interval, number, size, small
@@ -61,6 +62,7 @@ def render(evidence: Evidence, pictures: Mapping[str, bytes], statements: Mappin
         roc=_roc(members) if members else None,
         shown=_shown(evidence, pictures),
         costs=_costs(evidence),
+        approved=_approved(evidence),
         stated=_stated(evidence, statements) if statements else None,
         roster=_roster(statements) if statements else None,
         above=[h.name for h in evidence.hospitals if h.planned and _above(statements.get(h.name), h.planned.epsilon)],
@@ -70,11 +72,17 @@ def render(evidence: Evidence, pictures: Mapping[str, bytes], statements: Mappin
 
 
 def _summary(evidence: Evidence) -> list[str]:
-    patients = sum(hospital.patients for hospital in evidence.hospitals)
-    said = [
+    patients = sum(hospital.patients or 0 for hospital in evidence.hospitals)
+    trained = (
         f"This is what goes with the model of the run “{evidence.run}”: {count(len(evidence.hospitals), 'hospital')} "
-        f"trained it in {count(evidence.rounds, 'round')} on {count(patients, 'patient')}. It says what was planned to "
-        "be spent of the patients’ privacy, and how attacks on the code, on the model and on an update went."
+        f"trained it in {count(evidence.rounds, 'round')}"
+    )
+    said = [
+        f"{trained}. It says which hospitals approved the study, signed, what they state that it cost their patients’ "
+        "privacy, signed, and how good the model is on their test patients."
+        if evidence.deployed
+        else f"{trained} on {count(patients, 'patient')}. It says what was planned to be spent of the patients’ "
+        "privacy, and how attacks on the code, on the model and on an update went."
     ]
     canary, members = evidence.attacks.canaries, evidence.attacks.membership
     if canary:
@@ -100,7 +108,10 @@ def _summary(evidence: Evidence) -> list[str]:
 def _key_numbers(evidence: Evidence) -> list[KeyNumber]:
     attacks, made = evidence.attacks, list[KeyNumber]()
     planned = [h.planned for h in evidence.hospitals if h.planned is not None]
-    if planned:
+    if evidence.deployed and isinstance(evidence.study.privacy, DpSgd):
+        privacy = evidence.study.privacy
+        made.append(KeyNumber("ε of the study, at most", number(privacy.epsilon, 2), f"at δ = {small(privacy.delta)}"))
+    elif planned:
         most = max(planned, key=lambda p: p.epsilon)
         made.append(KeyNumber("Planned ε, at most", number(most.epsilon, 2), f"at δ = {small(most.delta)}"))
     else:
@@ -194,20 +205,22 @@ def _data(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _costs(evidence: Evidence) -> Table:
+def _costs(evidence: Evidence) -> Table | None:
+    if evidence.deployed:
+        return None
     rows: list[Sequence[str]] = []
     for hospital in evidence.hospitals:
         planned = hospital.planned
         rows.append(
             (
                 hospital.name,
-                f"{hospital.patients:,}",
-                f"{hospital.images:,}",
+                f"{hospital.patients or 0:,}",
+                f"{hospital.images or 0:,}",
                 "no limit" if planned is None else f"{planned.epsilon:.3f}",
                 "–" if planned is None else f"{planned.noise_multiplier:.3f}",
                 "–" if planned is None else f"{planned.sampling_rate:.3f}",
                 "–" if planned is None else f"{planned.steps:,}",
-                hospital.data[:12],
+                (hospital.data or "")[:12],
             )
         )
     head = ("", "training patients", "images", "planned ε", "noise multiplier", "sampling rate", "steps", "data")
@@ -219,11 +232,14 @@ def _costs(evidence: Evidence) -> Table:
 def _stated(evidence: Evidence, statements: Mapping[str, EpsilonStatement]) -> Table:
     rows: list[Sequence[str]] = []
     for hospital in evidence.hospitals:
-        statement, planned = statements[hospital.name], hospital.planned
+        statement, planned = statements.get(hospital.name), hospital.planned
+        if statement is None:
+            rows.append((hospital.name, *("–",) * 6))
+            continue
         rows.append(
             (
                 hospital.name,
-                "no limit" if planned is None else f"{planned.epsilon:.3f}",
+                _limit(evidence, planned),
                 "no limit" if statement.epsilon is None else f"{statement.epsilon:.3f}",
                 small(statement.delta),
                 f"{statement.rounds_charged:,}",
@@ -233,6 +249,21 @@ def _stated(evidence: Evidence, statements: Mapping[str, EpsilonStatement]) -> T
         )
     head = ("", "planned ε", "stated ε, at most", "at δ", "rounds charged", "rounds confirmed", "accountant")
     return table("Stated and signed by each hospital, from its ledger", head, rows, "numbers")
+
+
+def _limit(evidence: Evidence, planned: PrivacySpent | None) -> str:
+    if evidence.deployed and isinstance(evidence.study.privacy, DpSgd):
+        return f"{evidence.study.privacy.epsilon:.3f}"
+    return "no limit" if planned is None else f"{planned.epsilon:.3f}"
+
+
+def _approved(evidence: Evidence) -> Table | None:
+    if not evidence.deployed:
+        return None
+    took_part = {hospital.name for hospital in evidence.hospitals}
+    rows = [(one.name, one.fingerprint, "yes" if one.name in took_part else "no") for one in evidence.roster]
+    head = ("", "fingerprint of the key", "approved and took part")
+    return table("The study’s roster. The signatures are in approvals.json.", head, rows, "files")
 
 
 def _roster(statements: Mapping[str, EpsilonStatement]) -> Table:

@@ -38,9 +38,10 @@ class Hospital(Record):
     """A hospital's part: how much it trained on, which data those were, what the study was planned to cost there."""
 
     name: Name
-    patients: Count
-    images: Count
-    data: Name
+    patients: Count | None
+    """As are images and data, None of a deployed run: the coordinator was not told."""
+    images: Count | None
+    data: Name | None
     """Fingerprint of its images, labels and split."""
     planned: PrivacySpent | None
     statement: Name | None = None
@@ -116,6 +117,8 @@ class Evidence(Record):
     hospitals: tuple[Hospital, ...]
     roster: tuple[Listed, ...] = ()
     """The hospitals' keys, which their statements are signed with; empty in a pack without statements."""
+    deployed: bool = False
+    """Whether hospitals made the model, and not a simulation: then their keys are those of the study's roster."""
     rounds: Count
     metrics: dict[Name, dict[Name, Estimate]]
     """How the model does on test patients: site → metric."""

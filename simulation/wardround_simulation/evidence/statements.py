@@ -15,7 +15,8 @@ from wardround_client.ledger.store import LEDGER_NAME, existing_ledger
 from wardround_client.policy import DEFAULT_DELTA
 from wardround_client.statement import state_epsilon
 from wardround_common.epsilon_statement import EpsilonStatement
-from wardround_common.errors import StorageError, WardroundError
+from wardround_common.errors import MessageError, StorageError, WardroundError
+from wardround_common.release import STATEMENTS
 from wardround_common.roster import Listed, check_name
 from wardround_common.study import DpSgd, Study
 from wardround_simulation.evidence.finished_run import FinishedRun
@@ -28,13 +29,15 @@ LEDGERS = "ledgers"
 def make_statements(run: FinishedRun, now: datetime) -> dict[str, EpsilonStatement]:
     """Let each hospital of a run state from its ledger what it spent; give statements by hospital.
 
-    A run of a version that kept no ledgers has none.
+    A run of a version that kept no ledgers has none. Of a deployed run those that the hospitals sent are read.
 
     Raises:
         StorageError: a hospital's ledger is gone, or cannot be trusted.
         PrivacyError: a ledger is of another study.
         StudyError: a hospital has a name that none can sign with.
     """
+    if run.deployed:
+        return read_statements(run.folder / STATEMENTS, run.results.study)
     if not (run.folder / LEDGERS).is_dir():
         return {}
     study = run.results.study
@@ -58,6 +61,24 @@ def make_statements(run: FinishedRun, now: datetime) -> dict[str, EpsilonStateme
     return made
 
 
+def read_statements(folder: Path, study: Study) -> dict[str, EpsilonStatement]:
+    """Read the statements that hospitals sent of a study, each checked with the key that the study lists.
+
+    Raises:
+        StorageError: one cannot be read.
+        MessageError: one does not hold, or is of another hospital or study.
+    """
+    keys = {one.name: one.public for one in study.roster}
+    found = {}
+    for path in sorted(folder.glob("*.statement")):
+        statement = EpsilonStatement.read(path)
+        if statement.hospital not in keys:
+            raise MessageError(f"the study does not list {statement.hospital}", where=str(path))
+        statement.check(keys[statement.hospital], hospital=statement.hospital, study=study.digest(), where=str(path))
+        found[statement.hospital] = statement
+    return dict(sorted(found.items()))
+
+
 def roster_of(statements: Mapping[str, EpsilonStatement]) -> tuple[Listed, ...]:
     """List the hospitals that signed."""
     return tuple(Listed.of(name, statement.public) for name, statement in sorted(statements.items()))
@@ -71,6 +92,8 @@ def stated_study(study: Study) -> str:
 def check_statements(evidence: Evidence, folder: Path) -> int:
     """Check each statement of a pack: signed, with the roster's key, by that hospital, of this study. Count them.
 
+    Of a deployed run the roster is the study's, which the digest covers, and some hospitals may have sent none.
+
     Raises:
         MessageError: one does not hold, or is of another hospital or study.
         StorageError: one cannot be read, or pack, roster and statements do not fit each other.
@@ -78,13 +101,18 @@ def check_statements(evidence: Evidence, folder: Path) -> int:
     keys = {one.name: one.public for one in evidence.roster}
     stating = {_signing(hospital.name): hospital.statement for hospital in evidence.hospitals if hospital.statement}
     where = str(folder)
-    if len(keys) != len(evidence.roster) or set(keys) != set(stating):
+    if evidence.deployed:
+        if evidence.roster != evidence.study.roster:
+            raise StorageError("the pack's roster is not that of the study", where=where)
+    elif len(keys) != len(evidence.roster) or set(keys) != set(stating):
         raise StorageError("the pack's roster does not list the hospitals whose statements it has", where=where)
-    if stating and len(stating) != len(evidence.hospitals):
+    elif stating and len(stating) != len(evidence.hospitals):
         raise StorageError("the pack has statements of some hospitals and not of others", where=where)
     if not set(stating.values()) <= {file.path for file in evidence.files}:
         raise StorageError("the pack names a statement that is not among its files", where=where)
-    study = stated_study(evidence.study)
+    study = evidence.study_digest if evidence.deployed else stated_study(evidence.study)
+    if not set(stating) <= set(keys):
+        raise StorageError("the pack has the statement of a hospital that its roster does not list", where=where)
     for name, file in stating.items():
         EpsilonStatement.read(folder / file).check(keys[name], hospital=name, study=study, where=str(folder / file))
     return len(stating)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardround_common.errors import StorageError
+from wardround_common.release import APPROVALS, read_approvals
 from wardround_simulation.evidence.finished_run import digest_of
 from wardround_simulation.evidence.record import Evidence
 from wardround_simulation.evidence.statements import check_statements
@@ -21,6 +22,8 @@ class Verified:
     files: int
     statements: int
     """Of hospitals, each signed with its key in the pack's roster; 0 for a run without ledgers."""
+    approvals: int = 0
+    """Of a deployed run: signatures under the study, each with the hospital's key in the study's roster."""
 
 
 def verify(place: Path) -> Verified:
@@ -55,7 +58,13 @@ def verify(place: Path) -> Verified:
                 where=str(named),
                 do="Put back the file of that time, or make the pack anew with 'wardround evidence'.",
             )
-    return Verified(evidence, len(evidence.files), check_statements(evidence, path.parent))
+    approvals = 0
+    if evidence.deployed:
+        approved = read_approvals(path.parent.parent / APPROVALS, evidence.study)
+        if not {hospital.name for hospital in evidence.hospitals} <= {one.hospital for one in approved}:
+            raise StorageError("a hospital took part whose approval is not here", where=str(path.parent.parent))
+        approvals = len(approved)
+    return Verified(evidence, len(evidence.files), check_statements(evidence, path.parent), approvals)
 
 
 def _find(place: Path) -> Path:

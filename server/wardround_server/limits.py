@@ -83,15 +83,16 @@ class Limits:
         return "silent" if silence_s > self.patience_s else None
 
 
-def needed_of(study: Study, kind: str, hospitals: int) -> int:
-    """Say how many of so many hospitals must answer a question for the round to go on."""
+def needed_of(study: Study, kind: str, hospitals: int, cohort: int) -> int:
+    """Say how many of so many hospitals must answer a question for the round to go on.
+
+    ``cohort``: how many a secure sum was begun with.
+    """
     if kind == PrepareRequest.kind:
         return min(hospitals, study.aggregation.min_hospitals)
     least = study.aggregation.min_hospitals
     if study.aggregation.secure:
-        # The cohort is not larger than the roster, and neither is its threshold.
         with suppress(RoundError):
-            cohort = max(hospitals, len(study.roster))
             threshold = threshold_for(study, cohort)
             least = threshold if kind != TrainRequest.kind else least_survivors(study, cohort, threshold)
     return min(hospitals, max(least, study.aggregation.min_hospitals))

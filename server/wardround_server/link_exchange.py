@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Event
 
-from wardround_common.messages import Failure, Parts
+from wardround_common.messages import Failure, Parts, optional_bytes
+from wardround_common.secagg.terms import read_members
 from wardround_common.study import Study
 from wardround_server.app import GridExchange
 from wardround_server.limits import TIMED, Clock, Limits, Reason, needed_of
@@ -29,6 +30,7 @@ class LinkExchange:
         self._clock = clock
         self._stop = stop
         self._limits = Limits.of(study)
+        self._cohorts: dict[str, int] = {}
 
     def hospitals(self) -> Sequence[str]:
         """Name the hospitals that are connected now."""
@@ -42,7 +44,8 @@ class LinkExchange:
         yield from ((name, Failure("revoked")) for name in questions if name not in there)
         if not there:
             return
-        asked, needed = self._asked(kind, there), needed_of(self._study, kind, len(questions))
+        asked = self._asked(kind, there)
+        needed = needed_of(self._study, kind, len(questions), self._cohort_of(kind, there))
 
         def give_up(waiting: Mapping[str, str], answered: int) -> Mapping[str, str]:
             elapsed = time.monotonic() - asked
@@ -56,6 +59,14 @@ class LinkExchange:
             return over
 
         yield from GridExchange(self._grid, nodes, give_up).ask(kind, there)
+
+    def _cohort_of(self, kind: str, questions: Mapping[str, Parts]) -> int:
+        """Say with how many hospitals the secure sum was begun that a question is about."""
+        question = next(iter(questions.values()))
+        cohort = optional_bytes(question, "cohort")
+        if cohort is not None:
+            self._cohorts[kind] = len(read_members(cohort))
+        return self._cohorts.get(str(question.fields.get("what", kind)), len(questions))
 
     def _asked(self, kind: str, questions: Mapping[str, Parts]) -> float:
         """Say since when the question is out, also if it was asked by a process before this one."""

@@ -57,14 +57,16 @@ def test_a_hospital_that_is_at_work_on_another_study_does_not_hold_up_a_proposal
 
 def test_so_many_answers_are_needed_as_open_a_sum_and_have_noise_enough() -> None:
     plain = study(aggregation={"min_hospitals": 2})
-    assert [needed_of(plain, kind, 4) for kind in ("train", "evaluate")] == [2, 2]
-    assert [needed_of(secure_study(), kind, 5) for kind in ("train", "confirm", "open")] == [4, 4, 4]
+    assert [needed_of(plain, kind, 4, 4) for kind in ("train", "evaluate")] == [2, 2]
+    assert [needed_of(secure_study(), kind, 5, 5) for kind in ("train", "confirm", "open")] == [4, 4, 4]
+    assert needed_of(secure_study(), "confirm", 4, 5) == 4  # of the cohort, not of those that uploaded
+    assert needed_of(secure_study(), "train", 3, 5) == 3  # after a crash only the survivors are asked
     privacy = DP | {"trust": "distributed", "sampling_rate": 0.5, "dropouts": 0, "colluders": 1}
     training = {"strategy": "fedavg", "rounds": 2, "batch_size": 8, "optimiser": "sgd", "learning_rate": 0.1}
     sections = {"training": training | {"local_epochs": None}, "privacy": privacy}
     shared = study(aggregation={"secure": True}, **sections)
-    assert needed_of(shared, "train", 5) == 5  # nobody may drop out
-    assert needed_of(shared, "evaluate", 5) == 4
+    assert needed_of(shared, "train", 5, 5) == 5  # nobody may drop out
+    assert needed_of(shared, "evaluate", 5, 5) == 4
 
 
 def test_a_deadline_goes_on_counting_when_the_coordinator_starts_again(tmp_path: Path) -> None:

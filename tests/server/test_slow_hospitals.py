@@ -14,13 +14,15 @@ import pytest
 from flwr.proto import fleet_pb2, message_pb2
 from test_superlink import activate, reply
 
+from consortium import secure_study
 from examples import study
 from link import Place, new_key, until
-from wardround_client import supernode
 from wardround_client.app import client_app
 from wardround_client.supernode import NotWantedError, _envelope
 from wardround_common.errors import ApprovalError
-from wardround_common.messages import Failure, Parts
+from wardround_common.messages import Failure, Parts, as_array
+from wardround_common.secagg.terms import Member, write_members
+from wardround_common.study import Study
 from wardround_server import approval, limits, muster
 from wardround_server.limits import Clock, Limits
 from wardround_server.link_exchange import LinkExchange
@@ -29,6 +31,7 @@ from wardround_server.superlink import SuperLink
 from wards import ONE_BY_ONE, Wards, rostered
 
 DIGEST = "0" * 64
+NO_TIME = Limits(0.0, 60.0)
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,29 @@ def room(tmp_path: Path, *desks: Desk) -> Iterator[Room]:
         yield Room(place, link, link.new_run(), tmp_path)
 
 
-def ask(exchange: LinkExchange, number: int, names: Sequence[str] = ("mercy", "north", "south")) -> dict[str, object]:
+def ask(
+    exchange: LinkExchange,
+    number: int,
+    names: Sequence[str] = ("mercy", "north", "south"),
+    heard: dict[str, object] | None = None,
+) -> dict[str, object]:
+    """Ask a round and give the answers, each also as it comes in ``heard``."""
+    heard = {} if heard is None else heard
     question = Parts({"study": DIGEST, "round": number})
-    answers = exchange.ask("train", dict.fromkeys(names, question))
-    return {name: answer.reason if isinstance(answer, Failure) else answer.fields["round"] for name, answer in answers}
+    for name, answer in exchange.ask("train", dict.fromkeys(names, question)):
+        heard[name] = answer.reason if isinstance(answer, Failure) else answer.fields["round"]
+    return heard
+
+
+def ask_until_two_answered(here: Room, exchange: LinkExchange, then: Limits) -> dict[str, object]:
+    """Ask round 1, and let no time be left as soon as two answers are here, however slow this machine is."""
+    heard: dict[str, object] = {}
+    asking = threading.Thread(target=lambda: ask(exchange, 1, heard=heard))
+    asking.start()
+    until(lambda: len(heard) == 2)
+    exchange._limits = then
+    asking.join(20)
+    return heard
 
 
 def answers_here(link: SuperLink) -> int:
@@ -108,8 +130,8 @@ def test_f5_a_slow_hospitals_answer_is_dropped_and_neither_ends_the_run_nor_is_t
     let_go = threading.Event()
     slow = Desk("south", lambda number: number == 1 and let_go.wait(20))
     with room(tmp_path, Desk("mercy"), Desk("north"), slow) as here:
-        exchange = here.exchange(deadline_s=0.6)
-        assert ask(exchange, 1) == {"mercy": 1, "north": 1, "south": "late"}
+        exchange = here.exchange(deadline_s=60.0)
+        assert ask_until_two_answered(here, exchange, NO_TIME) == {"mercy": 1, "north": 1, "south": "late"}
         second: dict[str, object] = {}
         other = here.exchange(deadline_s=20.0)  # the next round has time
         asking = threading.Thread(target=lambda: second.update(ask(other, 2)))
@@ -124,9 +146,9 @@ def test_f5_a_slow_hospitals_answer_is_dropped_and_neither_ends_the_run_nor_is_t
 def test_nothing_of_an_answer_that_was_half_here_at_the_deadline_is_kept_or_read(tmp_path: Path) -> None:
     with room(tmp_path, Desk("mercy"), Desk("north")) as here, closing(here.place.wire("south")) as wire:
         node = activate(wire)
-        exchange = here.exchange(deadline_s=0.8)
+        exchange = here.exchange(deadline_s=60.0)
         heard: dict[str, object] = {}
-        asking = threading.Thread(target=lambda: heard.update(ask(exchange, 1)))
+        asking = threading.Thread(target=lambda: ask(exchange, 1, heard=heard))
         asking.start()
         pulled = fleet_pb2.PullMessagesResponse()
 
@@ -150,6 +172,8 @@ def test_nothing_of_an_answer_that_was_half_here_at_the_deadline_is_kept_or_read
             if name.decode() in accepted.objects_to_push
         ]
         wire.ask("push-object", pushes[0], message_pb2.PushObjectResponse)
+        until(lambda: len(heard) == 2)
+        exchange._limits = NO_TIME
         asking.join(20)
         assert heard == {"mercy": 1, "north": 1, "south": "late"}
         with pytest.raises(NotWantedError, match="session"):
@@ -201,9 +225,38 @@ def test_a_hospital_that_is_silent_is_given_up_after_the_patience_and_a_revoked_
     with room(tmp_path, Desk("mercy"), Desk("north")) as here:
         with closing(here.place.wire("south")) as wire:
             activate(wire)
-        assert ask(here.exchange(60.0, patience_s=0.5), 1) == {"mercy": 1, "north": 1, "south": "silent"}
+        exchange = here.exchange(60.0)
+        heard = ask_until_two_answered(here, exchange, Limits(60.0, 0.0))
+        assert heard == {"mercy": 1, "north": 1, "south": "silent"}
         here.link.revoke("south")
         assert ask(here.exchange(60.0), 2) == {"mercy": 2, "north": 2, "south": "revoked"}
+
+
+def test_how_many_must_open_a_sum_follows_from_the_cohort_that_began_it(tmp_path: Path) -> None:
+    """Of a roster of five, four are there: three of them open a sum, and the fourth is not waited for until the end."""
+    group = [Member(name, bytes(32), bytes(64)) for name in ("a", "b", "mercy", "north")]
+    exchange = LinkExchange(
+        secure_study(),
+        None,  # type: ignore[arg-type]  # nobody is asked
+        None,  # type: ignore[arg-type]
+        Clock(tmp_path / "asked"),
+        threading.Event(),
+    )
+    train = Parts({"study": DIGEST, "round": 1}, {"cohort": as_array(write_members(group))})
+    assert exchange._cohort_of("train", {"mercy": train}) == 4
+    confirm = Parts({"study": DIGEST, "round": 1, "what": "train"})
+    assert exchange._cohort_of("confirm", {"mercy": confirm, "north": confirm}) == 4
+    assert limits.needed_of(secure_study(), "confirm", 4, 4) == 3
+    other = Parts({"study": DIGEST, "round": 1, "what": "evaluate"})
+    assert exchange._cohort_of("confirm", {"mercy": other, "north": other}) == 2
+
+
+class Brief(Limits):
+    """Little patience."""
+
+    @classmethod
+    def of(cls, study: Study) -> Limits:
+        return Limits(60.0, 0.3)
 
 
 class Federation:
@@ -212,8 +265,8 @@ class Federation:
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(approval, "ASK_AGAIN_S", 0.01)
         monkeypatch.setattr(muster, "LOOK_S", 0.02)
-        monkeypatch.setattr(supernode, "HEARTBEAT_S", 0.5)
-        monkeypatch.setattr(Limits, "of", classmethod(lambda cls, study: Limits(30.0, 2.0)))
+        monkeypatch.setattr(Limits, "of", classmethod(lambda cls, study: Limits(60.0, 60.0)))
+        monkeypatch.setattr(muster, "Limits", Brief)  # who has gone is not waited for when a round begins
         self.place = Place(tmp_path)
         self.place.keys = {name: new_key() for name in "abc"}
         self.folder = tmp_path / "wards"

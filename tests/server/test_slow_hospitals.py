@@ -321,6 +321,7 @@ _NEVER_WAITS = threading.Event()
 _NEVER_WAITS.set()
 
 
+@pytest.mark.slow
 def test_a_hospital_that_was_away_for_some_rounds_takes_part_again_and_the_run_is_no_success(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,7 +52,7 @@ def line(run: Mapping[str, Any]) -> str:
         said += (
             f", round {run['round'] + 1} of {run['rounds']}" if run["round"] < run["rounds"] else ", last round done"
         )
-    if run["stage"] in ("approval", "training") and run["hospitals"]:
+    if run["stage"] in ("approval", "preparing", "training", "testing") and run["hospitals"]:
         said += ": " + ", ".join(f"{name} {how}" for name, how in run["hospitals"].items())
     return f"{said}. {run['said']}" if run["said"] else said
 

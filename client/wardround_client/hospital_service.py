@@ -13,6 +13,7 @@ from typing import TextIO
 
 from wardround_client.app import client_app
 from wardround_client.attendance import Attendance, last_failure
+from wardround_client.heart import heart_of
 from wardround_client.hospital_audit import hospital_log
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.pause import paused_since
@@ -59,7 +60,8 @@ class HospitalService:
             ward = Ward(folder, self._do, log.note)
             attendance = Attendance(ward, folder.path)
             app = client_app(lambda context: attendance)
-            node = Supernode(link, app, folder.path / "link", self._report, Recorder(log))
+            heart = heart_of(folder, log, invitation.public)
+            node = Supernode(link, app, folder.path / "link", self._report, Recorder(log), heart)
             self._node = node
             self._stages.begin()
             log.note("service began", {"version": version("wardround")})

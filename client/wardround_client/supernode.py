@@ -14,7 +14,7 @@ import ssl
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -103,12 +103,21 @@ class _Stopped(Exception):  # noqa: N818  # nothing failed
     pass
 
 
+@dataclass(frozen=True)
+class Heart:
+    """What travels beside a sign of life, as headers: what this end says, and who hears what the other end says."""
+
+    says: Callable[[], Mapping[str, str]] = dict
+    hears: Callable[[Mapping[str, str]], None] = lambda headers: None
+
+
 class Supernode:
     """A hospital's link: connects, asks, works, answers, until it is told to stop.
 
     ``folder`` keeps what was asked and not answered yet, and what was answered and not sent yet. ``report`` is called
     with each change of state, from the thread of :meth:`run`; ``passed`` with each message, before it leaves or is
-    acknowledged: if it raises StorageError, that does not happen, and is tried again.
+    acknowledged: if it raises StorageError, that does not happen, and is tried again. ``heart`` says what a sign of
+    life carries besides, and hears what its answer does.
     """
 
     def __init__(
@@ -118,6 +127,7 @@ class Supernode:
         folder: Path,
         report: Callable[[Status], None] = lambda status: None,
         passed: Callable[[Passage], None] = lambda passage: None,
+        heart: Heart | None = None,
     ) -> None:
         self._app = app
         self._folder = folder
@@ -125,6 +135,7 @@ class Supernode:
         self._outbox = Mailbox(folder / "outbox")
         self._report = report
         self._passed = passed
+        self._heart = heart or Heart()
         self._status = Status(State.CONNECTING, time.time())
         self._wire = _Wire(link)
         self._node = node_pb2.Node()
@@ -320,7 +331,7 @@ class Supernode:
                 node=self._node, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL
             )
             try:
-                self._wire.ask("send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse)
+                self._wire.ask("send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse, self._heart)
             except (LinkError, NotWantedError, RuntimeError):  # the latter: the wire was closed
                 continue  # the loop meets the same fault and says so
 
@@ -381,7 +392,7 @@ class _Wire:
         """
         return list(self._transfers.map(transfer, names))
 
-    def ask(self, path: str, request: Any, kind: type[Proto]) -> Proto:
+    def ask(self, path: str, request: Any, kind: type[Proto], heart: Heart | None = None) -> Proto:
         """Send one request and give the answer.
 
         Raises:
@@ -396,6 +407,7 @@ class _Wire:
             FLEET_HTTP_PUBLIC_KEY_HEADER: b64encode(self.public_key).decode(),
             FLEET_HTTP_SIGNATURE_HEADER: b64encode(signature).decode(),
             TIMESTAMP_HEADER: stamp,
+            **(heart.says() if heart else {}),
         }
         url = f"https://{self._address}{FLEET}{path}"
         try:
@@ -414,6 +426,8 @@ class _Wire:
                 answer.ParseFromString(content)
             except DecodeError:
                 raise LinkError("what answers is no coordinator of this version", where=self._address) from None
+            if heart:
+                heart.hears(response.headers)
             return cast(Proto, answer)
         raise _refusal(self._address, response, content[:100].decode(errors="replace"))
 

@@ -79,6 +79,9 @@ class Desk(Protocol):
             Refused: the request is not one that this node may make.
         """
 
+    def said(self, path: str, node: int) -> Mapping[str, str]:
+        """Give the headers of that answer besides; quick, called in the event loop."""
+
 
 class _Connection(H11Protocol):
     """uvicorn's connection, with a time for each head to be complete."""
@@ -284,8 +287,8 @@ class Port:
 
     async def _serve(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Any]) -> None:
         try:
-            content = await self._answer(scope, receive)
-            status, headers = 200, [(b"content-type", b"application/protobuf")]
+            content, more = await self._answer(scope, receive)
+            status, headers = 200, [(b"content-type", b"application/protobuf"), *more]
         except Refused as refused:
             status, content, headers = refused.status, refused.why.encode(), [CLOSE]
             if status >= FIRST_REFUSAL:
@@ -295,7 +298,9 @@ class Port:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    async def _answer(self, scope: Any, receive: Callable[[], Awaitable[Any]]) -> bytes:
+    async def _answer(
+        self, scope: Any, receive: Callable[[], Awaitable[Any]]
+    ) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         path = scope["path"]
         if path == HEALTH and scope["method"] in ("GET", "HEAD"):
             raise Refused(200, "ok")  # and the connection is closed: a health check keeps none
@@ -316,7 +321,8 @@ class Port:
         self.bytes_in += len(body)
         await self._desk.hold(path, node)
         try:
-            return await self._loop.run_in_executor(self._answers, self._desk.answer, path, node, body)
+            content = await self._loop.run_in_executor(self._answers, self._desk.answer, path, node, body)
+            return content, [(name.encode(), value.encode()) for name, value in self._desk.said(path, node).items()]
         except Refused:
             raise
         except Exception:

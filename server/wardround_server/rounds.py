@@ -74,13 +74,14 @@ def run_study(
     before: State | None = None,
     consortium: Consortium | None = None,
     expected: Collection[str] = (),
+    why_away: Callable[[str], str] = lambda name: "away",
 ) -> State:
     """Drive a study to its last round, from its first or from the ``before`` of an interrupted run.
 
     A hospital that comes, or comes back, while rounds go on is prepared and takes part from the next one.
 
     ``consortium``: needed if the study's sums are secure, and only then. ``expected``: who should be in every round;
-    one of them that is not even there to be asked is noted as away.
+    one of them that is not even there to be asked is noted with the word that ``why_away`` has for it.
 
     Raises:
         RoundError: fewer hospitals than the study's ``min_hospitals`` are ready or answer; or they do not agree on the
@@ -90,7 +91,7 @@ def run_study(
         raise RoundError("the study's sums are secure, and the coordinator has no roster and no name for the run")
     state, roll = _prepare(study, exchange, watch, before, consortium)
     for number in range(len(state.history) + 1, study.training.rounds + 1):
-        state = _round(study, exchange, watch, state, number, consortium, roll, expected)
+        state = _round(study, exchange, watch, state, number, consortium, roll, expected, why_away)
     if not any(record.answered for record in state.history):
         raise RoundError("every round was given up: nothing was trained", do="Begin a new run with the hospitals left.")
     return state
@@ -111,6 +112,7 @@ def judge_study(
     state: State,
     consortium: Consortium | None = None,
     expected: Collection[str] = (),
+    why_away: Callable[[str], str] = lambda name: "away",
 ) -> Judged:
     """Let the hospitals judge the last model on their test patients, once; sums are as secure as those of rounds.
 
@@ -125,7 +127,7 @@ def judge_study(
         rounds = secure_rounds.Rounds(study, roll, consortium, roll.members)
     there = roll.hospitals()
     test, unheard = rounds.score(state.parameters, study.test_round, "test")
-    return Judged(test, _all_absent(unheard, roll, there, expected))
+    return Judged(test, _all_absent(unheard, roll, there, expected, why_away))
 
 
 @dataclass(frozen=True)
@@ -239,6 +241,7 @@ def _round(
     consortium: Consortium | None,
     roll: _Roll,
     expected: Collection[str],
+    why_away: Callable[[str], str],
 ) -> State:
     watch(RoundBegins(number))
     began = time.monotonic()
@@ -262,7 +265,7 @@ def _round(
             validation_loss=None,
             validation_auroc=None,
             answered=(),
-            absent=_all_absent(heard.absent, roll, expected, expected),
+            absent=_all_absent(heard.absent, roll, expected, expected, why_away),
         )
         after = State(state.layout, state.parameters, state.moments, (*state.history, record), state.validation)
         watch(RoundEnds(record, after))
@@ -284,7 +287,7 @@ def _round(
         validation_loss=sums.mean_loss(),
         validation_auroc=sums.auroc(),
         answered=heard.answered,
-        absent=_all_absent(absences, roll, heard.answered, expected),
+        absent=_all_absent(absences, roll, heard.answered, expected, why_away),
         epsilons=heard.epsilons,
         clipped=heard.clipped,
     )
@@ -294,11 +297,15 @@ def _round(
 
 
 def _all_absent(
-    absences: Sequence[Absence], roll: _Roll, answered: Collection[str], expected: Collection[str]
+    absences: Sequence[Absence],
+    roll: _Roll,
+    answered: Collection[str],
+    expected: Collection[str],
+    why_away: Callable[[str], str],
 ) -> tuple[Absence, ...]:
     """Name also who was not ready, and who was expected and not there; each hospital once."""
     named = {absent.hospital: absent for absent in reversed(absences)}
-    others = dict.fromkeys(expected, "away") | roll.failed
+    others = {name: why_away(name) for name in expected} | roll.failed
     roll.failed.clear()
     more = {name: absence(name, kind) for name, kind in others.items() if name not in answered and name not in named}
     return tuple(absent for _, absent in sorted((named | more).items()))

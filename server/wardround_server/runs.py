@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -83,7 +83,8 @@ class Run:
 class Runs:
     """All runs of a coordinator.
 
-    ``open_exchange`` gives the exchange with the hospitals for a run; ``watch`` is told of each change.
+    ``open_exchange`` gives the exchange with the hospitals for a run; ``watch`` is told of each change; ``paused``
+    names the hospitals that have paused: they are asked nothing, and waited for only if a round needs them.
     """
 
     def __init__(
@@ -91,10 +92,12 @@ class Runs:
         folder: Path,
         open_exchange: Callable[[Run], Exchange],
         watch: Callable[[Standings], None] = lambda standing: None,
+        paused: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._folder = folder
         self._open_exchange = open_exchange
         self._watch = watch
+        self._paused = paused
         self.tally = Tally()
         self._lock = threading.Lock()
         self._runs: dict[str, Run] = {}
@@ -225,6 +228,7 @@ class Runs:
 
         book = ApprovalBook(run.folder / "approvals")
         approved = wait_for_approvals(study, exchange, roster.keys, told, run.stop, run.standing.least, book)
+        approved = replace(approved, paused=self._paused)
         consortium = None
         if study.aggregation.secure:
             consortium = open_consortium(run.folder / "secure", roster, give_up=run.standing.give_up)
@@ -236,7 +240,7 @@ class Runs:
             if before is None or len(before.history) < study.training.rounds:
                 watch = self._watcher(run, approved, before)
                 self._muster(run, approved, "preparing", before)
-                final = run_study(study, approved, watch, before, consortium, approved.names)
+                final = run_study(study, approved, watch, before, consortium, approved.names, approved.why_away)
         assert final is not None  # noqa: S101  # a run has at least one round
         write_model(run.folder / "model.safetensors", study, final.layout, final.parameters)
         judged = self._judge(run, approved, final, consortium)
@@ -248,10 +252,10 @@ class Runs:
         """Let the test patients judge the model; with too few hospitals it stays unjudged, and the report says so."""
         try:
             self._muster(run, approved, "testing", final)
-            return judge_study(run.study, approved, final, consortium, approved.names)
+            return judge_study(run.study, approved, final, consortium, approved.names, approved.why_away)
         except RoundError as error:
             log.warning("%s: the model was not judged on test patients: %s", run.standing.name, error)
-            nobody = tuple(absence(name, "away") for name in sorted(approved.names))
+            nobody = tuple(absence(name, approved.why_away(name)) for name in sorted(approved.names))
             return Judged(ScoreSums.empty(len(run.study.study.classes)), nobody)
 
     def _muster(self, run: Run, approved: Approved, stage: Stage, after: State | None) -> None:
@@ -259,10 +263,11 @@ class Runs:
         missed = {absent.hospital for absent in after.history[-1].absent} if after and after.history else set()
 
         def told(away: Sequence[str]) -> None:
-            self._stage(run, stage, hospitals={n: "away" if n in away else "here" for n in sorted(approved.names)})
+            of = {name: approved.why_away(name) if name in away else "here" for name in sorted(approved.names)}
+            self._stage(run, stage, hospitals=of)
 
         self._stage(run, stage)
-        muster(run.study, approved, approved.names, missed, told, run.stop)
+        muster(run.study, approved, approved.names, missed | set(approved.paused()), told, run.stop)
 
     def _watcher(self, run: Run, approved: Approved, before: State | None) -> Callable[[Event], None]:
         last = before
@@ -273,7 +278,8 @@ class Runs:
                 case RoundBegins():
                     self._muster(run, approved, "training", last)
                     here = set(approved.hospitals())
-                    asked = {name: "asked" if name in here else "away" for name in sorted(approved.names)}
+                    names = sorted(approved.names)
+                    asked = {name: "asked" if name in here else approved.why_away(name) for name in names}
                     self._stage(run, "training", hospitals=asked)
                 case Answered(hospital=hospital):
                     self._stage(run, "training", hospitals=run.standing.hospitals | {hospital: "answered"})

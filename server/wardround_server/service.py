@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from wardround_common.audit.passage import Passage
+from wardround_common.audit.witness import PAUSED, STANDING_HEADER, Witness
 from wardround_common.certificates import expiry_warning
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.service_log import Say
@@ -46,8 +47,10 @@ class Service:
         self._passages = Passages(self._log)
         self._whereabouts = Whereabouts()
         self._heard = LastHeard(folder.path / "link" / "heard.json")
-        self._link = SuperLink(folder.path / "link", passed=self._passed)
-        self._runs = Runs(folder.path / "runs", self._exchange, self._watch)
+        self._witness = Witness(self._log)
+        self._identities: dict[str, bytes] = {}
+        self._link = SuperLink(folder.path / "link", passed=self._passed, heart=self._hear)
+        self._runs = Runs(folder.path / "runs", self._exchange, self._watch, lambda: frozenset(self._passages.paused))
         self._told: dict[str, tuple[str, int]] = {}
         self._keys: dict[str, bytes] = {}
         self._certificate = b""
@@ -110,7 +113,9 @@ class Service:
 
     def _follow(self) -> None:
         """Let in whom the folder lists now, and nobody else."""
-        listed = {one.name: one.request.node_key.encode() for one in self._folder.enrolled()}
+        enrolled = self._folder.enrolled()
+        self._identities = {one.name: one.request.public for one in enrolled}
+        listed = {one.name: one.request.node_key.encode() for one in enrolled}
         for name in sorted(set(self._link.nodes().values()) - set(listed)):
             self._link.revoke(name)
             self._keys.pop(name, None)
@@ -122,6 +127,16 @@ class Service:
                 except MessageError as error:
                     self._say(str(error), event="not-enrolled", level="warning", hospital=name)
                 self._keys[name] = key
+
+    def _hear(self, name: str, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Take what a hospital's sign of life carries, and give what the answer does."""
+        if headers.get(STANDING_HEADER) == PAUSED:
+            self._passages.paused.add(name)
+        else:
+            self._passages.paused.discard(name)
+        if name in self._identities:
+            self._witness.hears(name, self._identities[name], headers)
+        return self._witness.says()
 
     def _exchange(self, run: Run) -> Exchange:
         number = run.folder / "link"

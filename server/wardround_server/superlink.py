@@ -73,6 +73,7 @@ from wardround_server.port import Limits, Port, Refused
 log = logging.getLogger(__name__)
 
 FLEET = "/v1/fleet/"
+HEARTBEAT = FLEET + "send-node-heartbeat"
 CLOCK_S = 300.0  # by how much a hospital's clock may differ
 HERE_S = 30.0  # a hospital that was heard within this time is there; it says so every ten seconds
 TTL_S = 90 * 86_400.0  # questions of a study do not expire; the study has its own deadlines
@@ -101,14 +102,18 @@ class SuperLink:
     ``folder`` keeps the database (``superlink.db``), the contents of messages (``objects``) and, for each run, which
     questions are out. ``hold_s``: how long a hospital's question for new messages is held open when there is none.
     ``passed`` is told of each message before it can be fetched or is acknowledged: if it raises StorageError, neither
-    happens.
+    happens. ``heart`` is told of each hospital's sign of life with its headers, and gives those of its answer.
 
     Raises:
         StorageError: another process works with the folder.
     """
 
     def __init__(
-        self, folder: Path, hold_s: float = 4.0, passed: Callable[[Passage], None] = lambda passage: None
+        self,
+        folder: Path,
+        hold_s: float = 4.0,
+        passed: Callable[[Passage], None] = lambda passage: None,
+        heart: Callable[[str, Mapping[str, str]], Mapping[str, str]] = lambda name, headers: {},
     ) -> None:
         self._alone = ExitStack()
         self._alone.enter_context(alone_in(folder))
@@ -125,6 +130,7 @@ class SuperLink:
         self._lock = threading.RLock()
         self._depth = 0  # of transactions in transactions
         self._passed = passed
+        self.heart = heart
         self._seen: dict[int, float] = {}  # monotonic: a clock that is set moves nobody away
         self._gone: set[int] = set()
         self.sending: dict[int, float] = {}  # nodes of whose answers a part is here, since when
@@ -306,11 +312,10 @@ class SuperLink:
         with self.transaction():
             names = [part.object_id for part in iterate_object_tree(self.objects.get_object_tree(root))]
         sizes = {name: self.objects.size(name) for name in names}
+        heads = {root: self.objects.get(root) or b""}
         # What an audit log needs beside the sizes: the record of the fields, which is small.
-        small = {name: self.objects.get(name) or b"" for name in names if sizes[name] < SMALL}
-        heads = {root: small.get(root, b"")}
-        for name, content in small.items():
-            if content.startswith(b"ConfigRecord "):
+        for name in names:
+            if sizes[name] < SMALL and (content := self.objects.get(name) or b"").startswith(b"ConfigRecord "):
                 heads[name] = content
                 break
         self._passed(passage_of(way, self.nodes().get(node, "?"), message_type, root, sizes, heads, _fields))
@@ -346,7 +351,7 @@ class _Fleet:
         self._answers: dict[str, Callable[[int, bytes], Any]] = {
             FLEET + "activate-node": self._activate,
             FLEET + "deactivate-node": self._deactivate,
-            FLEET + "send-node-heartbeat": self._heartbeat,
+            HEARTBEAT: self._heartbeat,
             FLEET + "pull-messages": self._pull,
             FLEET + "pull-object": self._pull_object,
             FLEET + "confirm-message-received": self._confirm,
@@ -358,6 +363,7 @@ class _Fleet:
         self._pulled: dict[int, frozenset[str]] = {}
         self._sessions: dict[str, int] = {}
         self._coming: dict[str, tuple[int, str, str]] = {}
+        self._beats: dict[int, tuple[Mapping[str, str], Mapping[str, str]]] = {}
 
     def admit(self, path: str, headers: Mapping[str, str]) -> int:
         """Say which node asks: its key is enrolled, and signed a time that is about now."""
@@ -378,7 +384,13 @@ class _Fleet:
         if abs(age) > CLOCK_S:
             raise Refused(401, "clock")
         self._link.hear(node.number)
+        if path == HEARTBEAT:
+            self._beats[node.number] = headers, {}
         return node.number
+
+    def said(self, path: str, node: int) -> Mapping[str, str]:
+        """Give what the answer to a sign of life carries."""
+        return self._beats.get(node, ({}, {}))[1] if path == HEARTBEAT else {}
 
     async def hold(self, path: str, node: int) -> None:
         """Keep a question for new messages open until there are any, for a few seconds at most."""
@@ -437,6 +449,8 @@ class _Fleet:
 
     def _heartbeat(self, node: int, body: bytes) -> Any:
         _same(_parse(heartbeat_pb2.SendNodeHeartbeatRequest, body).node.node_id, node)
+        heard, _ = self._beats[node]
+        self._beats[node] = heard, self._link.heart(self._link.nodes()[node], heard)
         return heartbeat_pb2.SendNodeHeartbeatResponse(success=True)
 
     def _pull(self, node: int, body: bytes) -> Any:

@@ -33,6 +33,7 @@ from wardround_common.messages import PrepareRequest
 from wardround_common.proposal import ProposeRequest
 from wardround_common.randomness import insecure_stream
 from wardround_common.secagg.identity import Identity
+from wardround_common.storage import alone_in
 
 NOW = datetime.now(UTC)
 COORDINATOR = Identity(b"c" * 32)
@@ -213,12 +214,13 @@ def test_a_hospital_that_pauses_begins_nothing_finishes_sums_and_says_so(folder:
 def test_pausing_twice_is_one_pause_and_the_status_shows_it(folder: HospitalFolder) -> None:
     facts = {"state": "waiting", "since": "2026-01-01T00:00:00+00:00", "doing": "", "fault": ""}
     (folder.path / STATUS).write_text(json.dumps(facts))
-    for _ in range(2):
-        assert run(folder, "pause").exit_code == 0
-    assert read_status(folder.path)["state"] == "paused"
-    assert run(folder, "status", "--check").stdout.startswith("paused since")
-    (folder.path / STATUS).write_text(json.dumps(facts | {"state": "working"}))
-    assert "it begins nothing new" in run(folder, "status").stdout
-    assert run(folder, "go-on").exit_code == 0
-    assert read_status(folder.path)["state"] == "working"
+    with alone_in(folder.path):  # as the service is
+        for _ in range(2):
+            assert run(folder, "pause").exit_code == 0
+        assert read_status(folder.path)["state"] == "paused"
+        assert run(folder, "status", "--check").stdout.startswith("paused since")
+        (folder.path / STATUS).write_text(json.dumps(facts | {"state": "working"}))
+        assert "it begins nothing new" in run(folder, "status").stdout
+        assert run(folder, "go-on").exit_code == 0
+        assert read_status(folder.path)["state"] == "working"
     assert whats(folder) == ["paused", "gone on"]

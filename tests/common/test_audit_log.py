@@ -17,6 +17,7 @@ from wardround_common.audit.log import SLOT_BYTES, AuditLog, lines, read_head, s
 from wardround_common.audit.passage import Passage
 from wardround_common.audit.recorder import Recorder
 from wardround_common.audit.verify import verify
+from wardround_common.audit.witness import EVERY_S, HEAD_HEADER, Witness
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.secagg.identity import Identity
 from wardround_common.signed_chain import FIRST_LINK
@@ -270,3 +271,29 @@ def test_a_message_that_is_tried_again_and_a_proposal_that_is_asked_again_are_no
     noted = [read_line(line) for line in lines(tmp_path / "audit")][1:]
     assert [entry.facts["kind"] for entry in noted] == ["train", "train", "propose"]
     assert noted[0].facts["study"] == "5" * 12
+
+
+def test_the_head_of_the_other_end_is_noted_at_first_each_hour_and_when_it_goes_back(tmp_path: Path) -> None:
+    theirs, clock = log_in(tmp_path / "theirs", OTHER), [0.0]
+    witness = Witness(log_in(tmp_path / "ours"), lambda: clock[0])
+
+    def hears(number: int, identity: Identity = OTHER) -> None:
+        witness.hears("north", OTHER.public, {HEAD_HEADER: AuditHead.signed(identity, number, bytes(32)).text()})
+
+    assert Witness(theirs).says() == {}
+    theirs.note("paused")
+    assert Witness(theirs).says() == {HEAD_HEADER: theirs.settle().text()}  # type: ignore[union-attr]
+    for number in (5, 6, 6):
+        hears(number)
+    hears(99, OURS)  # somebody else signed it
+    witness.hears("north", OTHER.public, {HEAD_HEADER: "nonsense"})
+    clock[0] += EVERY_S
+    hears(7)
+    hears(4)
+    hears(4)
+    noted = [read_line(line) for line in lines(tmp_path / "ours")][1:]
+    assert [(entry.what, entry.text("head").split(":")[0]) for entry in noted] == [
+        ("head received", "5"),
+        ("head received", "7"),
+        ("head went back", "4"),
+    ]

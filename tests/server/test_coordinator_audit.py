@@ -140,6 +140,12 @@ def test_a_hospital_that_paused_is_shown_so_and_not_as_failed(tmp_path: Path) ->
     assert passages.paused == set()
 
 
+def head_of(log: AuditLog) -> str:
+    head = log.settle()
+    assert head
+    return head.text()
+
+
 def message(way: Way, peer: str, number: int, size: int = 100, failure: str = "") -> Passage:
     return Passage(way, peer, "train", f"{number:064x}", size, f"{number:064x}", "5" * 64, number, failure)
 
@@ -157,6 +163,8 @@ class Ends:
 
     def rounds(self, *left_out: tuple[str, Way, int], sizes: Mapping[int, int] | None = None) -> None:
         for number in range(1, 11):
+            if number == 7:
+                self.ours.note("head received", {"with": "mercy", "head": head_of(self.theirs)})
             for side, way, which in (
                 ("ours", "out", number),
                 ("theirs", "in", number),
@@ -222,12 +230,40 @@ def test_a_message_of_the_last_minutes_is_left_to_a_later_export(ends: Ends, mon
     ends.rounds(("theirs", "in", 10), ("theirs", "out", 110), ("theirs", "delivered", 110), ("ours", "in", 110))
     done = ends.compared(monkeypatch)
     assert done.exit_code == 0, done.exception
-    assert "1 are in one log only, within five minutes" in done.stdout
+    assert "1 are in one log only: before the other begins, or" in done.stdout
 
 
 def test_a_message_that_was_sent_and_never_arrived_is_no_fault(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     ends.rounds(("theirs", "in", 5), ("ours", "delivered", 5))
     assert ends.compared(monkeypatch).exit_code == 0
+
+
+def test_a_log_that_was_written_anew_is_found_by_the_head_that_the_other_end_was_told(
+    ends: Ends, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends.rounds()
+    anew = Ends(tmp_path / "anew", ends.folder)  # whoever has the key of mercy leaves a message out, at the same times
+    anew.rounds(("theirs", "out", 105))
+    ends.file = anew.file
+    said = str(ends.compared(monkeypatch).exception)
+    assert "the log of mercy was written anew since the coordinator was told of entry" in said
+
+
+def test_a_log_that_began_again_or_was_cut_is_found_by_the_heads_that_were_told(
+    ends: Ends, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends.rounds()
+    ends.ours.note("head went back", {"with": "mercy", "head": head_of(ends.theirs)})
+    later = AuditLog(tmp_path / "later", MERCY, "hospital", "mercy", clock=Clock(NOW + timedelta(hours=1)))
+    later.export(ends.file)
+    said = str(ends.compared(monkeypatch).exception)
+    assert "the log of mercy is not the first: the coordinator was told of entry 19 of it" in said
+    assert "the log of mercy had gone back when the coordinator was told" in said
+    cut = AuditLog(tmp_path / "cut", MERCY, "hospital", "mercy", clock=Clock())
+    cut.note("paused")
+    cut._clock = Clock(NOW + timedelta(hours=1))
+    cut.export(ends.file)
+    assert "the log of mercy was cut off since the coordinator was told" in str(ends.compared(monkeypatch).exception)
 
 
 def test_a_log_of_a_hospital_that_was_never_enrolled_is_refused(empty: CoordinatorFolder, tmp_path: Path) -> None:

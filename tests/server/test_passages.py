@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
+import wardround_client.supernode as supernode
 import wardround_server.superlink as superlink
 from link import Place, echo, question, until
-from wardround_client.supernode import Supernode
+from wardround_client.supernode import Heart, Supernode
 from wardround_common.audit.passage import Passage
 from wardround_common.errors import StorageError
 
@@ -132,3 +134,27 @@ def test_an_answer_that_the_coordinator_cannot_log_is_not_taken(
             until(lambda: grid.pull_messages([sent]))
             until(lambda: "delivered" in client.ways())
         assert server.ways().count("in") == 1
+
+
+def test_a_sign_of_life_carries_what_each_end_says_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supernode, "HEARTBEAT_S", 0.05)
+    heard_by_server: list[tuple[str, str | None]] = []
+    heard_by_client: list[str | None] = []
+
+    def heart(name: str, headers: Mapping[str, str]) -> dict[str, str]:
+        heard_by_server.append((name, headers.get("x-test")))
+        return {"x-test": "from the coordinator"}
+
+    place = Place(tmp_path)
+    with place.coordinator("mercy") as link:
+        link.heart = heart
+        own = Heart(lambda: {"x-test": "from mercy"}, lambda headers: heard_by_client.append(headers.get("x-test")))
+        node = Supernode(place.link("mercy"), echo(), tmp_path / "mercy", heart=own)
+        stop = threading.Event()
+        thread = threading.Thread(target=node.run, args=(stop,), daemon=True)
+        thread.start()
+        until(lambda: heard_by_client)
+        stop.set()
+        thread.join(10)
+    assert heard_by_server[0] == ("mercy", "from mercy")
+    assert set(heard_by_client) == {"from the coordinator"}

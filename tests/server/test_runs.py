@@ -177,3 +177,36 @@ def test_a_damaged_run_is_named_and_nothing_is_guessed(tmp_path: Path) -> None:
     (tmp_path / "runs/test/run.json").write_text("{")
     with pytest.raises(StorageError, match="what was kept of a run is damaged"):
         begin(tmp_path).go_on()
+
+
+def test_a_hospital_that_pauses_is_left_out_at_once_and_takes_part_again_when_it_goes_on(tmp_path: Path) -> None:
+    wards, paused, told = Wards(tmp_path / "wards"), set[str](), list[Standings]()
+    asked: list[tuple[str, str, int]] = []
+
+    def note(name: str, kind: str) -> bool:
+        asked.append((name, kind, told[-1].round))
+        return False
+
+    def watch(standing: Standings) -> None:
+        told.append(standing)
+        if standing.stage == "training":
+            (paused.add if standing.round == 1 else paused.discard)("c")
+
+    wards.fail = note
+    runs = Runs(tmp_path / "runs", lambda name: wards, watch, lambda: paused)
+    runs.begin(rostered(rounds=3, secure=False, min_hospitals=2))
+    runs.wait()
+    (standing,) = runs.standings()
+    assert (standing.stage, standing.said) == ("incomplete", "c was missing in 1 of 3 rounds: 2 (paused)")
+    assert [after for name, kind, after in asked if (name, kind) == ("c", "train")] == [0, 2]
+    assert [after for name, kind, after in asked if (name, kind) == ("a", "train")] == [0, 1, 2]
+    assert {"a": "asked", "b": "asked", "c": "paused"} in [one.hospitals for one in told]
+
+
+def test_a_run_that_is_begun_while_the_service_starts_is_driven_once(tmp_path: Path) -> None:
+    told: list[Standings] = []
+    runs = begin(tmp_path, told=told)
+    runs.begin(rostered())
+    runs.go_on()
+    runs.wait()
+    assert [one.stage for one in told].count("done") == 1

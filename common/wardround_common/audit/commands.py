@@ -69,7 +69,7 @@ def report_against(own: Owner, ours: Verified, other: Owner, file: Path, heads: 
     theirs = verify(lines(file), other.public, map(AuditHead.parse, heads), other.who)
     if theirs.faults:
         raise _untrusted(f"the log of {other.who}", theirs.faults, str(file))
-    found = compare(Side(own.who, own.peer, ours.entries), Side(other.who, other.peer, theirs.entries))
+    found = compare(Side(*own, ours), Side(*other, theirs))
     if found.faults:
         raise _untrusted("the two logs do not agree, so that one of them", found.faults, str(file))
     echo(_agreed(other.who, theirs, found))
@@ -97,8 +97,8 @@ def _agreed(who: str, theirs: Verified, found: Compared) -> str:
     )
     if found.undecided:
         text += (
-            f" {found.undecided:,} are in one log only, within five minutes of where the other begins or ends: "
-            "a later export decides."
+            f" {found.undecided:,} are in one log only: before the other begins, or at most five minutes before it "
+            "ends; a later export decides of the latter."
         )
     return text
 
@@ -137,7 +137,7 @@ def _words(entry: Entry) -> str:
     if not entry.what.startswith("message "):
         order = KINDS.get(entry.what, ())
         names = sorted(entry.facts, key=lambda name: order.index(name) if name in order else len(order))
-        return ", ".join(f"{name} {_number(entry.facts[name])}" for name in names)
+        return ", ".join(f"{name} {_short(name, entry.facts[name])}" for name in names)
     said = [entry.text("kind") + (f" round {entry.text('round')}" if entry.text("round") else "")]
     said += [f"study {entry.text('study')}"] if entry.text("study") else []
     said += [f"failure {entry.text('failure')}"] if entry.text("failure") else []
@@ -145,5 +145,6 @@ def _words(entry: Entry) -> str:
     return f"{', '.join(said)}, {'from' if entry.what == 'message in' else 'to'} {entry.text('with')}"
 
 
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _short(name: str, value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text[:24] + "…" if name == "head" else text

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from wardround_common.audit.entries import Entry
+from wardround_common.audit.entries import AuditHead, Entry
+from wardround_common.audit.verify import Verified
+from wardround_common.errors import MessageError, StorageError
 
 CLOCKS = timedelta(seconds=300)
 """By how much two clocks may differ before the link is refused. So near to the beginning or end of a log it cannot be
@@ -15,11 +18,26 @@ told whether a message is missing, or only not yet, or no more, in it."""
 
 @dataclass(frozen=True)
 class Side:
-    """One end: whose log it is, in words; how it calls the other end; its entries."""
+    """One end: whose log it is, in words, and by which key; how it calls the other end; what is in it."""
 
     who: str
+    public: bytes
     peer: str
-    entries: tuple[Entry, ...] = field(repr=False)
+    log: Verified = field(repr=False)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Its entries."""
+        return self.log.entries
+
+    def heads(self, of: Side) -> Iterator[tuple[Entry, AuditHead]]:
+        """Give the heads that it was told of the other end's log, as far as that key signed them."""
+        for entry in self.entries:
+            if entry.what in ("head received", "head went back") and entry.text("with") == self.peer:
+                with suppress(StorageError, MessageError):
+                    head = AuditHead.parse(entry.text("head"))
+                    head.check(of.public)
+                    yield entry, head
 
     def messages(self, what: str) -> dict[str, Entry]:
         """Give its messages with the other end of one kind of entry, by the digest of their content."""
@@ -37,12 +55,14 @@ class Compared:
     matched: int
     """So many messages are in both logs, as sent and as received, with the same digest and size."""
     undecided: int
-    """So many are in one log only, too near to where the other begins or ends to say that one is missing."""
+    """So many are in one log only, before the other begins, after it ends, or too near to say that one is missing."""
     faults: tuple[str, ...]
 
 
 def compare(one: Side, other: Side) -> Compared:
-    """Check, both ways, that what one received the other sent, and that what one confirmed to have is in its log."""
+    """Check, both ways: what one received the other sent, what one confirmed to have is in its log, and each log goes
+    through the heads of it that the other end was told.
+    """
     begin = max(side.entries[0].time for side in (one, other)) + CLOCKS
     end = min(side.entries[-1].time for side in (one, other)) - CLOCKS
     matched, undecided, faults = 0, 0, list[tuple[datetime, str]]()
@@ -57,7 +77,23 @@ def compare(one: Side, other: Side) -> Compared:
             if sent[content].text("bytes") != received[content].text("bytes"):
                 fault = f"{_named(sent[content])} has another size in the log of {receiver.who}"
                 faults.append((sent[content].time, fault))
+        faults += _other_way(sender, receiver)
     return Compared(matched, undecided, tuple(fault for _, fault in sorted(faults)))
+
+
+def _other_way(side: Side, witness: Side) -> Iterator[tuple[datetime, str]]:
+    """Say which heads that the witness was told the log does not go through."""
+    begin, end = side.entries[0].time - CLOCKS, side.entries[-1].time - CLOCKS
+    for entry, head in witness.heads(side):
+        told = f"{witness.who} was told of entry {head.number} of it ({entry.time:%Y-%m-%d %H:%M:%S} UTC)"
+        if entry.what == "head went back":
+            yield entry.time, f"the log of {side.who} had gone back when {told}"
+        elif entry.time < begin:
+            yield entry.time, f"the log of {side.who} is not the first: {told} before it begins"
+        elif head.number in side.log.links and side.log.links[head.number] != head.link:
+            yield entry.time, f"the log of {side.who} was written anew since {told}"
+        elif head.number not in side.log.links and entry.time <= end:
+            yield entry.time, f"the log of {side.who} was cut off since {told}"
 
 
 def _not_sent(

@@ -31,6 +31,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "message out": _MESSAGE,
     "message delivered": _MESSAGE,
     "message unwanted": _MESSAGE,
+    "head received": ("with", "head"),
+    "head went back": ("with", "head"),
     # at a hospital
     "invitation accepted": ("address", "fingerprint", "invitation"),
     "study proposed": _STUDY,

@@ -73,6 +73,11 @@ class AuditLog:
             self._catch_up()
             self._append(what, facts or {})
 
+    def head(self) -> AuditHead | None:
+        """Say how far the log had come when this process last wrote; None before it did."""
+        with self._lock:
+            return AuditHead.signed(self._identity, self._number, self._link) if self._number else None
+
     def settle(self) -> AuditHead | None:
         """Set a half-written line aside if a power cut left one; say how far the log has come, None if it is empty.
 

@@ -6,8 +6,8 @@ out, or since what the other side's log has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from wardround_common.audit.entries import OPENED, AuditHead, Entry, key_of, read_line
 from wardround_common.errors import MessageError
@@ -22,11 +22,8 @@ class Verified:
     """Those that are whole, in the order of the file."""
     faults: tuple[str, ...]
     """None if the log is whole."""
-
-    @property
-    def first(self) -> Entry | None:
-        """The entry that says whose log it is."""
-        return self.entries[0] if self.entries else None
+    links: Mapping[int, bytes] = field(repr=False)
+    """By number."""
 
 
 def verify(lines: Iterable[bytes], public: bytes, heads: Iterable[AuditHead], who: str) -> Verified:
@@ -36,7 +33,7 @@ def verify(lines: Iterable[bytes], public: bytes, heads: Iterable[AuditHead], wh
     faults = [*found.faults, *head_faults(heads, public, found.links, "log", who)]
     if not entries and not faults:
         faults.append("the log is empty")
-    return Verified(entries, tuple(faults))
+    return Verified(entries, tuple(faults), found.links)
 
 
 class _Reading:

@@ -1,0 +1,31 @@
+"""What a hospital's signs of life carry besides: that it has paused, and how far its audit log has come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.pause import paused_since
+from wardround_client.supernode import Heart
+from wardround_common.audit.log import AuditLog
+from wardround_common.audit.passage import COORDINATOR
+from wardround_common.audit.witness import PAUSED, STANDING_HEADER, Witness
+from wardround_common.errors import StorageError
+
+
+def heart_of(folder: HospitalFolder, log: AuditLog, coordinator: bytes) -> Heart:
+    """Make it, for the hospital of that folder; ``coordinator`` is the public key of the coordinator's identity."""
+    witness = Witness(log)
+
+    def says() -> Mapping[str, str]:
+        said = witness.says()
+        with suppress(StorageError):  # a sign of life is given all the same
+            if paused_since(folder.path):
+                said[STANDING_HEADER] = PAUSED
+        return said
+
+    def hears(headers: Mapping[str, str]) -> None:
+        witness.hears(COORDINATOR, coordinator, headers)
+
+    return Heart(says, hears)

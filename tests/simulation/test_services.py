@@ -115,6 +115,23 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             process.wait()
 
 
+def check_audit(site: Site, hospital: str) -> None:
+    """Hold both ends' logs against each other, by the commands of both; no charge is in the hospital's twice."""
+    site.run("coordinator", "audit", "export", "C", "C.audit")
+    site.run("hospital", "audit", "export", "h.audit", "--state", hospital)
+    for said in (
+        site.run("coordinator", "audit", "verify", "C", "--against", "h.audit"),
+        site.run("hospital", "audit", "verify", "--state", hospital, "--against", "C.audit"),
+    ):
+        assert "none that must be is missing" in said
+    lines = site.run("hospital", "audit", "--state", hospital, "--last", "10000", "--json").splitlines()
+    entries = [json.loads(line) for line in lines]
+    charged = [entry["facts"]["round"] for entry in entries if entry["what"] == "round charged"]
+    assert charged == sorted(set(charged))
+    assert len(charged) > 1
+    assert {"invitation accepted", "study approved", "head received"} <= {entry["what"] for entry in entries}
+
+
 def test_from_enrolment_to_model_with_secure_sums_and_privacy_by_commands_alone(site: Site) -> None:
     site.study("first")
     site.run("coordinator", "run", "C", "first.toml", "--detach")
@@ -129,6 +146,7 @@ def test_from_enrolment_to_model_with_secure_sums_and_privacy_by_commands_alone(
         assert '"state": "waiting"' in site.run("hospital", "status", "--state", name, "--json")
     logs = site.logs()
     assert str(site.folder / "data") not in (site.folder / "C.log").read_text(), logs  # no path of a hospital leaves
+    check_audit(site, "hospital-a")
 
 
 def test_kill_9_of_the_coordinator_and_of_a_hospital_loses_no_round_and_charges_none_twice(site: Site) -> None:
@@ -142,6 +160,7 @@ def test_kill_9_of_the_coordinator_and_of_a_hospital_loses_no_round_and_charges_
     site.start("hospital-b")
     standing = site.until_over("second")
     assert (standing["stage"], standing["round"]) == ("done", 5), site.logs()
+    check_audit(site, "hospital-b")
     for name in NAMES:
         (study,) = json.loads(site.run("hospital", "budget", "--state", name, "--json"))["studies"]
         assert study["charged"] == 5
@@ -162,12 +181,22 @@ def test_a_refusal_and_a_policy_stop_a_study_and_say_so(site: Site) -> None:
     assert "these refused it: hospital-a" in standing["said"]
 
 
-def test_a_revoked_hospital_is_out_without_a_restart_and_a_second_service_is_refused(site: Site) -> None:
+def test_pausing_and_revoking_show_at_once_without_a_restart_and_a_second_service_is_refused(site: Site) -> None:
     def connected() -> set[str]:
         hospitals = json.loads(site.run("coordinator", "status", "C", "--json"))["hospitals"]
         return {one["name"] for one in hospitals if one["connected"]}
 
+    def paused() -> set[str]:
+        hospitals = json.loads(site.run("coordinator", "status", "C", "--json"))["hospitals"]
+        return {one["name"] for one in hospitals if one["paused"]}
+
     until(lambda: connected() == set(NAMES), WAIT_S)
+    site.run("hospital", "pause", "--state", "hospital-a")
+    until(lambda: paused() == {"hospital-a"}, WAIT_S)
+    assert connected() == set(NAMES)
+    assert '"state": "paused"' in site.run("hospital", "status", "--state", "hospital-a", "--json")
+    site.run("hospital", "go-on", "--state", "hospital-a")
+    until(lambda: paused() == set(), WAIT_S)
     site.run("coordinator", "revoke", "C", "hospital-c")
     until(lambda: connected() == {"hospital-a", "hospital-b"}, WAIT_S)
     assert "another process works with this folder" in site.run("coordinator", "serve", "C", code=7)

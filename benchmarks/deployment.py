@@ -31,6 +31,8 @@ from stock_deployment import stock_rounds
 from wardround_client.app import client_app
 from wardround_client.secure_desk import Desk
 from wardround_client.supernode import Link, Supernode
+from wardround_common.audit.log import AuditLog
+from wardround_common.audit.recorder import Recorder
 from wardround_common.messages import Parts, TrainRequest
 from wardround_common.randomness import insecure_stream
 from wardround_common.secagg.encoding import Encoding, encode_counts
@@ -124,6 +126,11 @@ def empty_app() -> ClientApp:
     return app
 
 
+def audited(folder: Path) -> Recorder:
+    """Note each message in an audit log, as the services do."""
+    return Recorder(AuditLog(folder, Identity(os.urandom(32)), "hospital", "a benchmark"))
+
+
 def attend(role: str, folder: Path, address: str, name: str, names: list[str]) -> None:
     """Be a hospital until SIGTERM."""
     stop = threading.Event()
@@ -134,7 +141,7 @@ def attend(role: str, folder: Path, address: str, name: str, names: list[str]) -
     else:
         hospital = Answering(study_of(int(role)), folder / name / "desk", name, names)
         app = client_app(lambda context: hospital)  # type: ignore[arg-type,return-value]  # it answers as one
-    Supernode(link, app, folder / name).run(stop)
+    Supernode(link, app, folder / name, passed=audited(folder / f"{name}-audit")).run(stop)
 
 
 @contextmanager
@@ -143,7 +150,7 @@ def federation(role: str, names: list[str]) -> Iterator[tuple[SuperLink, Path]]:
     with tempfile.TemporaryDirectory() as place, ExitStack() as open_things:
         folder = Path(place)
         authority = Authority(folder / "authority")
-        link = SuperLink(folder / "coordinator")
+        link = SuperLink(folder / "coordinator", passed=audited(folder / "coordinator-audit"))
         open_things.callback(link.stop)
         for name in names:
             key = new_key()

@@ -255,6 +255,7 @@ def test_a_log_that_began_again_or_was_cut_is_found_by_the_heads_that_were_told(
     ends.rounds()
     ends.ours.note("head went back", {"with": "mercy", "head": head_of(ends.theirs)})
     later = AuditLog(tmp_path / "later", MERCY, "hospital", "mercy", clock=Clock(NOW + timedelta(hours=1)))
+    ends.file = tmp_path / "later.log"
     later.export(ends.file)
     said = str(ends.compared(monkeypatch).exception)
     assert "the log of mercy is not the first: the coordinator was told of entry 19 of it" in said
@@ -262,6 +263,7 @@ def test_a_log_that_began_again_or_was_cut_is_found_by_the_heads_that_were_told(
     cut = AuditLog(tmp_path / "cut", MERCY, "hospital", "mercy", clock=Clock())
     cut.note("paused")
     cut._clock = Clock(NOW + timedelta(hours=1))
+    ends.file = tmp_path / "cut.log"
     cut.export(ends.file)
     assert "the log of mercy was cut off since the coordinator was told" in str(ends.compared(monkeypatch).exception)
 

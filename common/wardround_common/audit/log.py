@@ -92,8 +92,10 @@ class AuditLog:
         """Write the whole log to one file, which the other side can check; its last entry says that and when.
 
         Raises:
-            StorageError: as :meth:`note`, or the file cannot be written.
+            StorageError: as :meth:`note`, or there is a file already, or it cannot be written.
         """
+        if path.exists() or path.is_symlink():
+            raise StorageError("there is a file of this name already", where=str(path), do="Name another.")
         self.note("log exported")
         with self._alone():
             content = b"".join(segment.read_bytes() for segment in segments(self.folder))

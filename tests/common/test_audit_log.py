@@ -14,7 +14,7 @@ import pytest
 
 from wardround_common.audit.entries import AuditHead, AuditRow, line_of, read_line
 from wardround_common.audit.log import SLOT_BYTES, AuditLog, lines, read_head, segments
-from wardround_common.audit.passage import Passage
+from wardround_common.audit.passage import Passage, passage_of
 from wardround_common.audit.recorder import Recorder
 from wardround_common.audit.verify import verify
 from wardround_common.audit.witness import EVERY_S, HEAD_HEADER, Witness
@@ -288,6 +288,7 @@ def test_the_head_of_the_other_end_is_noted_at_first_each_hour_and_when_it_goes_
     for number in (5, 6, 6):
         hears(number)
     hears(99, OURS)  # somebody else signed it
+    witness.hears("north", OURS.public, {HEAD_HEADER: AuditHead.signed(OURS, 1, bytes(32)).text()})  # new keys, new log
     witness.hears("north", OTHER.public, {HEAD_HEADER: "nonsense"})
     clock[0] += EVERY_S
     hears(7)
@@ -296,6 +297,27 @@ def test_the_head_of_the_other_end_is_noted_at_first_each_hour_and_when_it_goes_
     noted = [read_line(line) for line in lines(tmp_path / "ours")][1:]
     assert [(entry.what, entry.text("head").split(":")[0]) for entry in noted] == [
         ("head received", "5"),
+        ("head received", "1"),
         ("head received", "7"),
         ("head went back", "4"),
     ]
+
+
+def test_what_a_message_claims_of_itself_cannot_steer_a_terminal_or_fill_the_log() -> None:
+    def told(message_type: str, fields: dict[str, object]) -> Passage:
+        heads = {"root": b"Message one,two 5\0hello", "fields": b"ConfigRecord  3\0abc"}
+        return passage_of("in", "mercy", message_type, "root", {"root": 5, "one": 7}, heads, lambda record: fields)
+
+    odd = told(
+        "train.\x1b[2J" + "x" * 9999, {"study": "\x1b" * 64, "round": True, "failure": "\x07", "path": "/images"}
+    )
+    assert (odd.kind, odd.study, odd.round, odd.failure, odd.content, odd.bytes) == ("?", "", None, "", "one", 7)
+    well = told("train.train", {"study": "5" * 64, "round": 3, "failure": "data"})
+    assert (well.kind, well.study, well.round, well.failure) == ("train", "5" * 64, 3, "data")
+    assert told("train.train", {"round": 10**9}).round is None
+
+
+def test_a_line_without_an_end_is_read_in_pieces(tmp_path: Path) -> None:
+    (tmp_path / "huge.log").write_bytes(b"x" * 100_000)
+    assert all(len(line) <= 20_000 for line in lines(tmp_path / "huge.log"))
+    assert len(faults(tmp_path / "huge.log")) == 7

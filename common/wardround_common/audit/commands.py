@@ -16,6 +16,8 @@ from wardround_common.audit.verify import Verified, verify
 from wardround_common.errors import MessageError, StorageError
 
 LOOK_S = 0.5
+MOST_NAMED = 200
+"""So many faults are named on the screen; ``--json`` names all."""
 Echo = Callable[[str], None]
 
 
@@ -104,8 +106,9 @@ def _agreed(who: str, theirs: Verified, found: Compared) -> str:
 
 
 def _untrusted(what: str, faults: Sequence[str], where: str) -> StorageError:
+    more = [f"and {len(faults) - MOST_NAMED:,} more"] if len(faults) > MOST_NAMED else []
     return StorageError(
-        f"{what} cannot be trusted:\n" + "\n".join(f"  · {fault}" for fault in faults),
+        f"{what} cannot be trusted:\n" + "\n".join(f"  · {fault}" for fault in [*faults[:MOST_NAMED], *more]),
         where=where,
         do="Keep a copy as it is now, and find out who could write there.",
     )

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from wardround_common.audit.entries import OPENED, AuditHead, AuditRow, Fact, body_of, line_of, read_line
+from wardround_common.audit.entries import LARGEST_LINE, OPENED, AuditHead, AuditRow, Fact, body_of, line_of, read_line
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.key_files import private_folder
 from wardround_common.secagg.identity import Identity
@@ -259,7 +259,7 @@ def lines(place: Path) -> Iterator[bytes]:
     for path in paths:
         try:
             with path.open("rb") as file:
-                for line in file:
+                while line := file.readline(LARGEST_LINE + 1):  # what is longer is no entry, in pieces either
                     yield line.removesuffix(b"\n")
         except OSError as error:
             raise StorageError(f"the audit log cannot be read ({error.strerror})", where=str(path)) from None

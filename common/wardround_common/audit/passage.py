@@ -50,8 +50,8 @@ def passage_of(
     """Describe a message that Flower cut into objects (``root`` is the name of its envelope).
 
     ``sizes``: of each object, in bytes. ``heads``: the envelope, and the record of fields whole; other objects may be
-    whole, cut or left out. ``read_fields`` reads that record. Nothing that the message claims is trusted: a field that
-    is not as it must be is left out.
+    whole, cut or left out. ``read_fields`` reads that record. Nothing that the message claims is trusted: what is
+    not as it must be is left out.
     """
     letters = _children(heads[root])
     record = next((head for head in heads.values() if head.startswith(b"ConfigRecord ")), b"")
@@ -59,18 +59,19 @@ def passage_of(
         fields = read_fields(record) if record else {}
     except Exception:  # noqa: BLE001  # the other side's bytes: whatever is wrong is wrong with them
         fields = {}
+    kind = message_type.rpartition(".")[2]
     study, number, failure = fields.get("study"), fields.get("round"), fields.get("failure", "")
     if not letters:
         failure = "crashed"
     return Passage(
         way=way,
         peer=peer,
-        kind=message_type.rpartition(".")[2],
+        kind=kind if re.fullmatch("[a-z]{1,20}", kind) else "?",
         content=letters[0] if letters else root,
         bytes=sum(size for name, size in sizes.items() if name != root),
         message=root,
         study=study if isinstance(study, str) and re.fullmatch("[0-9a-f]{64}", study) else "",
-        round=number if isinstance(number, int) and 0 <= number <= _LARGEST_ROUND else None,
+        round=number if type(number) is int and 0 <= number <= _LARGEST_ROUND else None,
         failure=failure if isinstance(failure, str) and re.fullmatch("[a-z][a-z-]{0,30}", failure) else "",
     )
 

@@ -32,7 +32,7 @@ class Witness:
         self._own = own
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._last: dict[str, tuple[int, float]] = {}
+        self._last: dict[tuple[str, bytes], tuple[int, float]] = {}
 
     def says(self) -> dict[str, str]:
         """Give the header for the other end."""
@@ -47,10 +47,10 @@ class Witness:
         except (StorageError, MessageError):
             return
         with self._lock:
-            number, noted = self._last.get(peer, (0, float("-inf")))
+            number, noted = self._last.get((peer, public), (0, float("-inf")))
             back, now = head.number < number, self._monotonic()
             due = back or now - noted >= EVERY_S
-            self._last[peer] = head.number, now if due else noted
+            self._last[peer, public] = head.number, now if due else noted
             if not due:
                 return
             try:

@@ -49,7 +49,7 @@ def verify(
         list[str] | None,
         typer.Option(metavar="HEAD", help="A head that the coordinator gave out earlier.", show_default=False),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each log.")] = False,
 ) -> None:
     """Check every entry of the log; with --against also that the coordinator's log tells of the same messages.
 
@@ -71,7 +71,7 @@ def verify(
         log.settle()
     found = report(own, log.folder, head or [], as_json, typer.echo)
     if against is not None:
-        report_against(own, found, the_coordinator(place), against, their_head or [], typer.echo)
+        report_against(own, found, the_coordinator(place), against, their_head or [], as_json, typer.echo)
 
 
 @app.command()

@@ -43,7 +43,7 @@ def verify(
         list[str] | None,
         typer.Option(metavar="HEAD", help="A head that this hospital gave out earlier.", show_default=False),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each log.")] = False,
 ) -> None:
     """Check every entry of the log; with --against also that a hospital's log tells of the same messages.
 
@@ -64,7 +64,9 @@ def verify(
     found = report(ourselves(place), log.folder, head or [], as_json, typer.echo)
     if against is not None:
         other = hospital_of(place, against)
-        report_against(ourselves(place)._replace(peer=other.who), found, other, against, their_head or [], typer.echo)
+        report_against(
+            ourselves(place)._replace(peer=other.who), found, other, against, their_head or [], as_json, typer.echo
+        )
 
 
 @app.command()

@@ -180,11 +180,11 @@ class Ends:
         self.ours.note("service ended")
         self.theirs.export(self.file)
 
-    def compared(self, monkeypatch: pytest.MonkeyPatch) -> Result:
+    def compared(self, monkeypatch: pytest.MonkeyPatch, *options: str) -> Result:
         from wardround_server import coordinator_audit
 
         monkeypatch.setattr(coordinator_audit, "coordinator_log", lambda folder: self.ours)
-        return run(self.folder, "verify", "DIR", "--against", self.file)
+        return run(self.folder, "verify", "DIR", "--against", self.file, *options)
 
 
 @pytest.fixture
@@ -219,6 +219,8 @@ def test_a_message_that_one_side_left_out_of_its_log_is_named(
     assert isinstance(done.exception, StorageError)
     assert said in str(done.exception)
     assert f"train of round {left_out[2]}" in str(done.exception)
+    own, other = map(json.loads, ends.compared(monkeypatch, "--json").stdout.splitlines())
+    assert (own["whole"], other["whole"], other["of"], len(other["disagreements"])) == (True, True, "mercy", 1)
 
 
 def test_a_message_of_another_size_is_named(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:

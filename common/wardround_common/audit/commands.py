@@ -54,7 +54,8 @@ def report(own: Owner, folder: Path, heads: Sequence[str], as_json: bool, echo: 
     found = verify(lines(folder), own.public, [*map(AuditHead.parse, heads), *([kept] if kept else [])], own.who)
     faults = found.faults if kept else (*found.faults, "the head beside the log was removed")
     if as_json:
-        echo(json.dumps({"entries": len(found.entries), "whole": not faults, "faults": faults}, ensure_ascii=False))
+        facts = {"of": own.who, "entries": len(found.entries), "whole": not faults, "faults": faults}
+        echo(json.dumps(facts, ensure_ascii=False))
     if faults:
         raise _untrusted(f"the audit log of {own.who}", faults, str(folder))
     if not as_json:
@@ -62,19 +63,26 @@ def report(own: Owner, folder: Path, heads: Sequence[str], as_json: bool, echo: 
     return found
 
 
-def report_against(own: Owner, ours: Verified, other: Owner, file: Path, heads: Sequence[str], echo: Echo) -> None:
+def report_against(
+    own: Owner, ours: Verified, other: Owner, file: Path, heads: Sequence[str], as_json: bool, echo: Echo
+) -> None:
     """Check the log that the other end exported, then hold both against each other, and say what was found.
 
     Raises:
         StorageError: it is not whole, or a message is missing in one of the two.
     """
     theirs = verify(lines(file), other.public, map(AuditHead.parse, heads), other.who)
-    if theirs.faults:
+    found = None if theirs.faults else compare(Side(*own, ours), Side(*other, theirs))
+    if as_json:
+        facts = {"of": other.who, "entries": len(theirs.entries), "whole": not theirs.faults, "faults": theirs.faults}
+        both = found and {"matched": found.matched, "undecided": found.undecided, "disagreements": found.faults}
+        echo(json.dumps(facts | (both or {}), ensure_ascii=False))
+    if found is None:
         raise _untrusted(f"the log of {other.who}", theirs.faults, str(file))
-    found = compare(Side(*own, ours), Side(*other, theirs))
     if found.faults:
         raise _untrusted("the two logs do not agree, so that one of them", found.faults, str(file))
-    echo(_agreed(other.who, theirs, found))
+    if not as_json:
+        echo(_agreed(other.who, theirs, found))
 
 
 def first_of(file: Path) -> Entry:

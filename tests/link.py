@@ -23,6 +23,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from flwr.clientapp import ClientApp
 
 from wardround_client.supernode import Link, Status, Supernode, _Wire
+from wardround_common.audit.passage import Passage
 from wardround_server.port import Limits
 from wardround_server.superlink import SuperLink
 
@@ -145,10 +146,14 @@ class Place:
 
     @contextmanager
     def hospital(
-        self, name: str, app: ClientApp | None = None, report: Callable[[Status], None] = lambda status: None
+        self,
+        name: str,
+        app: ClientApp | None = None,
+        report: Callable[[Status], None] = lambda status: None,
+        passed: Callable[[Passage], None] = lambda passage: None,
     ) -> Iterator[Supernode]:
         """Run a hospital's link in a thread."""
-        node = Supernode(self.link(name), app or echo(), self.folder / name, report)
+        node = Supernode(self.link(name), app or echo(), self.folder / name, report, passed)
         stop = threading.Event()
         thread = threading.Thread(target=node.run, args=(stop,), daemon=True)
         thread.start()

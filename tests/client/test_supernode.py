@@ -26,7 +26,12 @@ import wardround_client.supernode as supernode
 from link import Authority, Place, StandingPlace, echo, new_key, private_pem, question, until, vector_of
 from wardround_client.mailbox import Mailbox
 from wardround_client.supernode import Link, State, Status, Supernode, _Wire
+from wardround_common.audit import compare
+from wardround_common.audit.log import AuditLog, lines
+from wardround_common.audit.recorder import Recorder
+from wardround_common.audit.verify import verify
 from wardround_common.errors import LinkError, MessageError, StorageError
+from wardround_common.secagg.identity import Identity
 from wardround_server.superlink import SuperLink
 
 VECTOR = np.arange(5.0)
@@ -123,6 +128,46 @@ def test_a_hospital_killed_at_any_stage_sends_one_answer_and_the_same_bytes(
                 assert len(seen) == 1, (where, after)
             for box in ("inbox", "outbox"):
                 assert Mailbox(place.folder / "mercy" / box).names() == []
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [("put inbox", False), ("push-object", True)],
+        pytest.param([(where, after) for where in STAGES[1:] for after in (False, True)], marks=pytest.mark.slow),
+    ],
+    ids=["two", "all"],
+)
+def test_both_audit_logs_agree_wherever_a_hospital_was_killed(
+    place: Place, monkeypatch: pytest.MonkeyPatch, stages: list[tuple[str, bool]]
+) -> None:
+    monkeypatch.setattr(compare, "CLOCKS", datetime.timedelta())
+    keys = Identity(b"c" * 32), Identity(b"m" * 32)
+    ours = AuditLog(place.folder / "coordinator's", keys[0], "coordinator", "here")
+    theirs = AuditLog(place.folder / "mercy's", keys[1], "hospital", "mercy")
+    for log in (ours, theirs):
+        log.note("service began")
+    with place.coordinator("mercy") as link:
+        link._passed = Recorder(ours)
+        with place.hospital("mercy"):
+            until(link.here)
+        grid = link.grid(link.new_run())
+        for number, (where, after) in enumerate(stages):
+            [asked] = grid.push_messages([question(next(iter(link.nodes())), VECTOR + number)])
+            mercy = Supernode(place.link("mercy"), echo(), place.folder / "mercy", passed=Recorder(theirs))
+            with killed_at(where, after, monkeypatch), pytest.raises(Killed):
+                mercy.run(threading.Event())
+            with place.hospital("mercy", passed=Recorder(theirs)) as hospital:
+                until(lambda asked=asked: grid.pull_messages([asked]))
+                until(lambda hospital=hospital: hospital.status.state == State.WAITING)
+    sides = []
+    for who, log, key, peer in (("we", ours, keys[0], "mercy"), ("mercy", theirs, keys[1], "coordinator")):
+        log.note("service ended")
+        found = verify(lines(log.folder), key.public, [], who)
+        assert found.faults == ()
+        sides.append(compare.Side(who, key.public, peer, found))
+    compared = compare.compare(*sides)
+    assert compared == compare.Compared(2 * len(stages), 0, ())
 
 
 def test_a_hospital_goes_on_when_the_coordinator_was_away(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,18 +6,17 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 import wardround_client.supernode as supernode
-import wardround_server.superlink as superlink
 from link import Place, echo, question, until
 from wardround_client.supernode import Heart, Supernode
 from wardround_common.audit.passage import Passage
 from wardround_common.errors import StorageError
+from wardround_server.superlink import SuperLink
 
 STUDY = "5" * 64
 
@@ -37,18 +36,12 @@ class Told(list[Passage]):
 
 
 @contextmanager
-def told(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[superlink.SuperLink, Told, Told]]:
-    """Run a coordinator and a hospital, both of which tell."""
-    at_server, at_client = Told(), Told()
-    make_node = Supernode.__init__
-
-    def node_that_tells(node: Supernode, *arguments: Any, **options: Any) -> None:
-        make_node(node, *arguments, **options, passed=at_client)
-
-    monkeypatch.setattr(Supernode, "__init__", node_that_tells)
+def told(place: Place) -> Iterator[tuple[SuperLink, Told, Told]]:
+    """Run a coordinator that tells; give it, what it tells, and whom a hospital may tell."""
+    at_server = Told()
     with place.coordinator("mercy") as link:
         link._passed = at_server
-        yield link, at_server, at_client
+        yield link, at_server, Told()
 
 
 def asked(node: int) -> Message:
@@ -57,11 +50,9 @@ def asked(node: int) -> Message:
     return Message(record, dst_node_id=node, message_type="query.echo")
 
 
-def test_both_ends_tell_the_same_of_each_message_and_of_its_receipt(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_both_ends_tell_the_same_of_each_message_and_of_its_receipt(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    with told(place, monkeypatch) as (link, server, client), place.hospital("mercy"):
+    with told(place) as (link, server, client), place.hospital("mercy", passed=client):
         until(link.here)
         grid = link.grid(link.new_run())
         [reply] = grid.send_and_receive([asked(next(iter(link.nodes())))])
@@ -78,12 +69,12 @@ def test_both_ends_tell_the_same_of_each_message_and_of_its_receipt(
     assert client[2].content == came.content
 
 
-def test_an_answer_that_is_an_error_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_an_error_is_told_as_one(tmp_path: Path) -> None:
     def fails(message: Message) -> None:
         raise ValueError
 
     place = Place(tmp_path)
-    with told(place, monkeypatch) as (link, server, client), place.hospital("mercy", echo(before=fails)):
+    with told(place) as (link, server, client), place.hospital("mercy", echo(before=fails), passed=client):
         until(link.here)
         grid = link.grid(link.new_run())
         grid.send_and_receive([question(next(iter(link.nodes())))])
@@ -93,9 +84,9 @@ def test_an_answer_that_is_an_error_is_told_as_one(tmp_path: Path, monkeypatch: 
     assert client[1].content == came.content
 
 
-def test_nothing_passes_that_cannot_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_passes_that_cannot_be_told(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    with told(place, monkeypatch) as (link, server, client):
+    with told(place) as (link, server, client):
         node = next(iter(link.nodes()))
         grid = link.grid(link.new_run())
         server.full = True
@@ -105,7 +96,7 @@ def test_nothing_passes_that_cannot_be_told(tmp_path: Path, monkeypatch: pytest.
         server.full, client.full = False, True
         [sent] = grid.push_messages([question(node)])
         seen: list[Message] = []
-        with place.hospital("mercy", echo(seen)) as hospital:
+        with place.hospital("mercy", echo(seen), passed=client) as hospital:
             until(lambda: hospital.status.fault)
             assert "full" in str(hospital.status.fault)
             assert server.ways() == ["out"]
@@ -115,11 +106,9 @@ def test_nothing_passes_that_cannot_be_told(tmp_path: Path, monkeypatch: pytest.
         assert "in" in server.ways()
 
 
-def test_an_answer_that_the_coordinator_cannot_log_is_not_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_that_the_coordinator_cannot_log_is_not_taken(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    with told(place, monkeypatch) as (link, server, client):
+    with told(place) as (link, server, client):
         node = next(iter(link.nodes()))
         grid = link.grid(link.new_run())
         [sent] = grid.push_messages([question(node)])
@@ -127,7 +116,7 @@ def test_an_answer_that_the_coordinator_cannot_log_is_not_taken(
         def full(message: Message) -> None:
             server.full = True
 
-        with place.hospital("mercy", echo(before=full)) as hospital:
+        with place.hospital("mercy", echo(before=full), passed=client) as hospital:
             until(lambda: hospital.status.fault)
             assert not grid.pull_messages([sent])
             server.full = False

@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wardround_client.charge_note import Charged, Spending
+from wardround_client.charge_note import Charge, Spending
 from wardround_client.dataset import Dataset
 from wardround_client.ledger.books import Books
 from wardround_client.ledger.entries import Event
@@ -82,15 +82,12 @@ class Account:
     ledger: Ledger
     policy: Policy | None
     asked: Ask
-    charged: Callable[[Charged], None] | None = None
-    """Told of each new charge, after it is in the ledger and before anything is trained."""
+    charging: Callable[[Charge], None] | None = None
+    """Told of each new charge just before it is in the ledger; a crash between the two lets it be told again."""
     _study: str = ""
     _cohort: str = ""
     _cleared: int = -1
     """The ledger's count of terms for which all that is planned was found to stay within the caps."""
-
-    _new: bool = False
-    """Whether the charge that is being made is a new one."""
 
     def __post_init__(self) -> None:
         self._spending = Spending(self.ledger, self.asked.cohort, self.policy)
@@ -117,17 +114,19 @@ class Account:
         """
         which = stream.child("which stream this is").words(4).tobytes()
         draw = hashlib.sha256(joined(b"wardround ledger draw 1", parameters.encode(), which)).hexdigest()
-        self._new = False
-        self.ledger.charge(self._study, number, self._cohort, self.asked.event, draw, self._check_round)
-        if self._new and self.charged:
-            self.charged(self._spending.charged(self._study, number))
+
+        def check(books: Books) -> None:
+            self._check_round(books)
+            if self.charging:
+                self.charging(self._spending.charging(books, self._study, number, self.asked.event))
+
+        self.ledger.charge(self._study, number, self._cohort, self.asked.event, draw, check)
 
     def confirm(self, number: int) -> None:
         """Note that a charged round's work was done."""
         self.ledger.confirm(self._study, number)
 
     def _check_round(self, books: Books) -> None:
-        self._new = True
         self._check_approved(books)
         if self.policy is None or self._cleared == books.terms:
             return

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from wardround_client.ledger import entries
-from wardround_client.ledger.books import Spent
+from wardround_client.ledger.books import Books, Spent, together
+from wardround_client.ledger.entries import Event
 from wardround_client.ledger.patients import Cohort
 from wardround_client.ledger.spending import Histories, cost, histories_of
 from wardround_client.ledger.store import Ledger
@@ -17,8 +18,8 @@ from wardround_common.audit.recorder import SHORT
 
 
 @dataclass(frozen=True)
-class Charged:
-    """A round that was charged; epsilon of the patient of the study who has spent most, over all studies.
+class Charge:
+    """A round that is charged; epsilon of the patient of the study who has spent most, over all studies.
 
     None: nothing bounds it.
     """
@@ -40,6 +41,14 @@ class Charged:
         }
 
 
+class _Found(NamedTuple):
+    """With this round and so many charges in the ledger, epsilon is this."""
+
+    round: tuple[str, int]
+    charges: int
+    epsilon: float | None
+
+
 @dataclass(eq=False)
 class Spending:
     """Counts what the patients of one study have spent, at the policy's delta; what it found last, it remembers."""
@@ -47,19 +56,17 @@ class Spending:
     ledger: Ledger
     cohort: Cohort
     policy: Policy | None
-    _last: tuple[int, float | None] = field(default=(-1, None))
-    """So many charges were in the ledger, and epsilon was this."""
+    _last: _Found | None = None
 
-    def charged(self, study: str, number: int) -> Charged:
-        """Say what the charge of a round did, which is in the ledger already."""
+    def charging(self, books: Books, study: str, number: int, event: Event) -> Charge:
+        """Say what the charge of a round will do to the books as they are."""
         delta = self.policy.budget.delta if self.policy else DEFAULT_DELTA
-        books = self.ledger.books
         spent, count = books.spent(), len(books.charged)
-        charge = books.charged[study, number]
-        before = self._last[1] if self._last[0] == count - 1 else self._most(_without(spent, charge), delta)
-        after = self._most(spent, delta)
-        self._last = count, after
-        return Charged(study, number, before, after, delta)
+        known = self._last and self._last.round in books.charged and self._last.charges == count
+        before = self._last.epsilon if self._last and known else self._most(spent, delta)
+        after = self._most(together(spent, {self.cohort.digest: Counter({event: 1})}), delta)
+        self._last = _Found((study, number), count + 1, after)
+        return Charge(study, number, before, after, delta)
 
     def _most(self, spent: Spent, delta: float) -> float | None:
         numbers = {digest: self.ledger.cohort(digest).numbers for digest in spent}
@@ -68,10 +75,6 @@ class Spending:
         histories = Histories(all_of_them.cohorts, all_of_them.member[ours], all_of_them.patients[ours])
         most = float(cost(histories, spent, delta).epsilon.max(initial=0.0))
         return most if math.isfinite(most) else None
-
-
-def _without(spent: Spent, charge: entries.Charged) -> Spent:
-    return spent | {charge.cohort: spent[charge.cohort] - Counter({charge.event: 1})}
 
 
 def _said(epsilon: float | None) -> Fact:

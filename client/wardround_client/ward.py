@@ -11,7 +11,7 @@ from pathlib import Path
 from wardround_client.account import Account, Ask, approve, ask
 from wardround_client.app import Reply
 from wardround_client.approvals import Approvals
-from wardround_client.charge_note import Charged
+from wardround_client.charge_note import Charge
 from wardround_client.dataset import Dataset, Source, prepare, take_in
 from wardround_client.hospital import Hospital, build, join
 from wardround_client.hospital_audit import Note, about
@@ -116,13 +116,13 @@ class Ward:
         place = self.folder.path / "studies" / study.digest()
         dataset = read_data(self.folder, study)
         ledger = open_ledger(self.folder.path, identity)
-        account = Account(ledger, hospital_policy(self.folder), ask(study, dataset, ledger), self._charged)
+        account = Account(ledger, hospital_policy(self.folder), ask(study, dataset, ledger), self._charging)
         secure = study.aggregation.secure
         desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
         return join(study, dataset, _own_stream(place / "stream.key"), build(study), desk, account)
 
-    def _charged(self, charged: Charged) -> None:
-        self.note("round charged", charged.facts())
+    def _charging(self, charge: Charge) -> None:
+        self.note("round charged", charge.facts())
 
 
 def _asked_about(parts: Parts) -> dict[str, Fact]:

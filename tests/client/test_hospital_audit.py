@@ -15,7 +15,7 @@ from consortium import secure_study
 from ledgers import EVENT, approve, opened, policy
 from wardround_client.account import Account, Ask
 from wardround_client.accounting import epsilon_of
-from wardround_client.charge_note import Charged
+from wardround_client.charge_note import Charge
 from wardround_client.hospital_audit import hospital_log, note_approval
 from wardround_client.hospital_cli import app
 from wardround_client.hospital_folder import HospitalFolder
@@ -109,9 +109,9 @@ def test_a_charge_is_noted_with_what_it_did_to_the_patient_who_spent_most(folder
     cohort = ledger.key.cohort(["p", "q"])
     rounds = study.training.rounds
     ledger.approve(study.digest(), "a", rounds, EVENT, cohort, "data", lambda books: None)
-    told: list[Charged] = []
+    told: list[Charge] = []
     account = Account(ledger, policy(patient_epsilon=100, study_epsilon=100), Ask(study, EVENT, cohort, "data"))
-    account.charged = told.append
+    account.charging = told.append
     stream = insecure_stream(1, "a test")
     for number in (1, 1, 2):  # the same question again is not charged again
         account.charge(number, "p" * 64, stream)
@@ -121,6 +121,30 @@ def test_a_charge_is_noted_with_what_it_did_to_the_patient_who_spent_most(folder
     assert [one.after for one in told] == pytest.approx(spent[1:])
     hospital_log(folder).note("round charged", told[0].facts())
     assert noted(folder)[0].facts["epsilon after"] == pytest.approx(spent[1], abs=1e-5)
+
+
+def test_a_charge_that_cannot_be_noted_is_not_made_and_one_that_a_crash_cut_off_is_noted_again(
+    folder: HospitalFolder,
+) -> None:
+    ledger, study = opened(folder.path), secure_study()
+    cohort = ledger.key.cohort(["p", "q"])
+    ledger.approve(study.digest(), "a", study.training.rounds, EVENT, cohort, "data", lambda books: None)
+    account = Account(ledger, policy(patient_epsilon=100, study_epsilon=100), Ask(study, EVENT, cohort, "data"))
+    told: list[Charge] = []
+
+    def full(charge: Charge) -> None:
+        told.append(charge)
+        raise StorageError("the disk is full")
+
+    account.charging = full
+    with pytest.raises(StorageError, match="full"):
+        account.charge(1, "p" * 64, insecure_stream(1, "a test"))
+    assert opened(folder.path).books.rounds_of(study.digest()) == []
+    account.charging = told.append
+    account.charge(1, "p" * 64, insecure_stream(1, "a test"))
+    assert opened(folder.path).books.rounds_of(study.digest()) == [1]
+    assert (told[0].before, told[1].before) == (0.0, 0.0)
+    assert told[1].after == pytest.approx(epsilon_of(EVENT.times(1), 1e-5))
 
 
 def test_the_log_is_shown_as_a_table_and_as_json_lines(folder: HospitalFolder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 
 from wardround_common.audit.entries import Fact
@@ -22,6 +23,7 @@ class Recorder:
 
     def __init__(self, log: AuditLog) -> None:
         self._log = log
+        self._lock = threading.Lock()
         self._noted: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
     def __call__(self, passage: Passage) -> None:
@@ -32,12 +34,13 @@ class Recorder:
         """
         name = passage.content if passage.kind == ProposeRequest.kind else passage.message
         which = passage.way, passage.peer, name
-        if which in self._noted:
-            return
-        self._log.note(f"message {passage.way}", _facts(passage))
-        self._noted[which] = None
-        if len(self._noted) > REMEMBERED:
-            self._noted.popitem(last=False)
+        with self._lock:
+            if which in self._noted:
+                return
+            self._log.note(f"message {passage.way}", _facts(passage))
+            self._noted[which] = None
+            if len(self._noted) > REMEMBERED:
+                self._noted.popitem(last=False)
 
 
 def _facts(passage: Passage) -> dict[str, Fact]:

@@ -260,6 +260,26 @@ def test_a_line_in_another_form_than_its_own_is_refused() -> None:
             read_line(other)
 
 
+def test_what_a_message_claims_of_itself_cannot_steer_a_terminal_or_fill_the_log() -> None:
+    def told(message_type: str, fields: dict[str, object]) -> Passage:
+        heads = {"root": b"Message one,two 5\0hello", "fields": b"ConfigRecord  3\0abc"}
+        return passage_of("in", "mercy", message_type, "root", {"root": 5, "one": 7}, heads, lambda record: fields)
+
+    odd = told(
+        "train.\x1b[2J" + "x" * 9999, {"study": "\x1b" * 64, "round": True, "failure": "\x07", "path": "/images"}
+    )
+    assert (odd.kind, odd.study, odd.round, odd.failure, odd.content, odd.bytes) == ("?", "", None, "", "one", 7)
+    well = told("train.train", {"study": "5" * 64, "round": 3, "failure": "data"})
+    assert (well.kind, well.study, well.round, well.failure) == ("train", "5" * 64, 3, "data")
+    assert told("train.train", {"round": 10**9}).round is None
+
+
+def test_a_line_without_an_end_is_read_in_pieces(tmp_path: Path) -> None:
+    (tmp_path / "huge.log").write_bytes(b"x" * 100_000)
+    assert all(len(line) <= 20_000 for line in lines(tmp_path / "huge.log"))
+    assert len(faults(tmp_path / "huge.log")) == 7
+
+
 def passage(kind: str = "train", content: str = "c", message: str = "m") -> Passage:
     return Passage("in", "coordinator", kind, content, 5, message, study="5" * 64, round=1)
 
@@ -301,23 +321,3 @@ def test_the_head_of_the_other_end_is_noted_at_first_each_hour_and_when_it_goes_
         ("head received", "7"),
         ("head went back", "4"),
     ]
-
-
-def test_what_a_message_claims_of_itself_cannot_steer_a_terminal_or_fill_the_log() -> None:
-    def told(message_type: str, fields: dict[str, object]) -> Passage:
-        heads = {"root": b"Message one,two 5\0hello", "fields": b"ConfigRecord  3\0abc"}
-        return passage_of("in", "mercy", message_type, "root", {"root": 5, "one": 7}, heads, lambda record: fields)
-
-    odd = told(
-        "train.\x1b[2J" + "x" * 9999, {"study": "\x1b" * 64, "round": True, "failure": "\x07", "path": "/images"}
-    )
-    assert (odd.kind, odd.study, odd.round, odd.failure, odd.content, odd.bytes) == ("?", "", None, "", "one", 7)
-    well = told("train.train", {"study": "5" * 64, "round": 3, "failure": "data"})
-    assert (well.kind, well.study, well.round, well.failure) == ("train", "5" * 64, 3, "data")
-    assert told("train.train", {"round": 10**9}).round is None
-
-
-def test_a_line_without_an_end_is_read_in_pieces(tmp_path: Path) -> None:
-    (tmp_path / "huge.log").write_bytes(b"x" * 100_000)
-    assert all(len(line) <= 20_000 for line in lines(tmp_path / "huge.log"))
-    assert len(faults(tmp_path / "huge.log")) == 7

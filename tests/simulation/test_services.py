@@ -3,116 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import tomli_w
 
-from examples import DP, STUDY
 from link import until
-from wardround_simulation.phantoms import CLASSES, SCANNERS, make_hospitals
+from processes import NAMES, WAIT_S, Site, services
 
 pytestmark = pytest.mark.slow
-COMMAND = [sys.executable, "-c", "from wardround_common.cli import main; main()"]
-NAMES = ("hospital-a", "hospital-b", "hospital-c")
-WAIT_S = 180.0
-
-
-class Site:
-    """A coordinator and three hospitals in one folder, driven by the command line and nothing else."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.running: dict[str, subprocess.Popen[bytes]] = {}
-        make_hospitals(folder / "data", seed=1, hospitals=3, patients=40)
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = str(taken.getsockname()[1])
-        self.run("coordinator", "init", "C", "--host", "127.0.0.1", "--port", port)
-        for name in NAMES:
-            self.run("hospital", "init", name, "--data", f"data/{name}", "--state", name)
-            self.run("coordinator", "enrol", "C", f"{name}.request", "--yes")
-        self.start("C")
-        for name in NAMES:
-            self.start(name)
-
-    def run(self, *arguments: str, code: int = 0) -> str:
-        done = self.call(*arguments)
-        assert done.returncode == code, done.stdout + done.stderr + self.logs()
-        return done.stdout + done.stderr
-
-    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.environment(),
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
-
-    def environment(self) -> dict[str, str]:
-        return os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(self.folder / "cache"), "COLUMNS": "200"}
-
-    def start(self, who: str) -> None:
-        of_hospital = ["hospital", "serve", f"{who}.invitation", "--state", who, "--yes"]
-        arguments = ["coordinator", "serve", "C", "--bind", "127.0.0.1"] if who == "C" else of_hospital
-        with (self.folder / f"{who}.log").open("ab") as log:
-            self.running[who] = subprocess.Popen(
-                [*COMMAND, *arguments], cwd=self.folder, env=self.environment(), stdout=log, stderr=log
-            )
-
-        if who == "C":
-            until(lambda: self.call("coordinator", "status", "C").returncode == 0, WAIT_S)
-
-    def kill(self, who: str) -> None:
-        self.running[who].kill()
-        self.running[who].wait()
-
-    def study(self, name: str, **sections: dict[str, Any]) -> None:
-        tables: dict[str, Any] = {key: dict(table) for key, table in STUDY.items()}
-        tables["study"] |= {"name": name, "classes": list(CLASSES)}
-        tables["data"] |= {"modalities": sorted({scanner.modality for scanner in SCANNERS}), "image_size": 24}
-        tables["model"] |= {"network": "tiny-cnn"}
-        tables["privacy"] = DP | {"delta": 1e-5}
-        tables["aggregation"] = {"secure": True, "min_hospitals": 3}
-        for section, changes in sections.items():
-            tables[section] = tables[section] | changes
-        roster = self.run("coordinator", "roster", "C")
-        (self.folder / f"{name}.toml").write_text(tomli_w.dumps(tables) + roster, encoding="utf-8")
-
-    def approve(self, name: str) -> None:
-        for hospital in NAMES:
-            proposed = ["hospital", "studies", "--state", hospital, "--json"]
-            until(lambda proposed=proposed: name in self.run(*proposed), WAIT_S)  # type: ignore[misc]
-            assert "Approved." in self.run("hospital", "approve", name, "--state", hospital, "--yes")
-
-    def status(self, name: str) -> dict[str, Any]:
-        runs = json.loads(self.run("coordinator", "status", "C", "--json"))["runs"]
-        return next((run for run in runs if run["name"] == name), {"stage": "", "round": 0, "said": ""})
-
-    def until_over(self, name: str) -> dict[str, Any]:
-        until(lambda: self.status(name)["stage"] in ("done", "incomplete", "failed", "stopped"), WAIT_S)
-        return self.status(name)
-
-    def logs(self) -> str:
-        return "".join(f"\n--- {path.name}\n{path.read_text()[-1500:]}" for path in self.folder.glob("*.log"))
 
 
 @pytest.fixture
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("s"))
-    try:
+    with services(tmp_path_factory.mktemp("s")) as made:
         yield made
-    finally:
-        for process in made.running.values():
-            process.kill()
-            process.wait()
 
 
 def check_audit(site: Site, hospital: str) -> None:
@@ -168,9 +72,6 @@ def test_kill_9_of_the_coordinator_and_of_a_hospital_loses_no_round_and_charges_
 
 def test_a_refusal_and_a_policy_stop_a_study_and_say_so(site: Site) -> None:
     site.study("bare", privacy={"mechanism": "none"})
-    text = (site.folder / "bare.toml").read_text().split("[privacy]")
-    rest = text[1].split("[aggregation]")[1]
-    (site.folder / "bare.toml").write_text(f'{text[0]}[privacy]\nmechanism = "none"\n\n[aggregation]{rest}')
     site.run("coordinator", "run", "C", "bare.toml", "--detach")
     until(lambda: "bare" in site.run("hospital", "studies", "--state", NAMES[0]), WAIT_S)
     said = site.run("hospital", "approve", "bare", "--state", NAMES[0], "--yes", code=5)

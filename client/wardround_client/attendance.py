@@ -45,6 +45,9 @@ class Attendance:
             if not isinstance(error, PausedError):  # its people want it so
                 self._keep(kind, error)
             raise
+        except Exception as error:  # a bug, or a graphics card that is gone: its people can read why, nobody else
+            self._keep(kind, error)
+            raise
         finally:
             with self._lock:
                 self._answers[kind, outcome] += 1
@@ -63,8 +66,8 @@ class Attendance:
         with self._lock:
             return dict(self._seconds)
 
-    def _keep(self, kind: str, error: WardroundError) -> None:
-        said = f"{kind}: {error}"
+    def _keep(self, kind: str, error: Exception) -> None:
+        said = f"{kind}: {error}" if isinstance(error, WardroundError) else f"{kind}: {type(error).__name__}: {error}"
         if said == self._said:
             return
         self._said = said

@@ -40,6 +40,7 @@ class HospitalService:
         self._stages = Stages(folder.path)
         self._node: Supernode | None = None
         self._warned = ""
+        self._unwritten = False
 
     def serve(self, stop: threading.Event, metrics: int | None = None) -> None:
         """Serve until ``stop`` is set; an answer that is being made is finished first.
@@ -63,7 +64,8 @@ class HospitalService:
             heart = heart_of(folder, log, invitation.public)
             node = Supernode(link, app, folder.path / "link", self._report, Recorder(log), heart)
             self._node = node
-            self._stages.begin()
+            with self._for_people():
+                self._stages.begin()
             log.note("service began", {"version": version("wardround")})
             self._say(f"{folder.settings().name} follows the coordinator at {invitation.address}", event="serving")
             with self._figures(metrics, node, attendance):
@@ -90,7 +92,8 @@ class HospitalService:
 
     def _do(self, work: Work | None) -> None:
         self._doing = str(work) if work else ""
-        self._stages.work(work)
+        with self._for_people():
+            self._stages.work(work)
         if work:
             self._say(str(work), event=work.kind, study=work.study, round=work.round)
         self._note()
@@ -102,7 +105,8 @@ class HospitalService:
             level = "warning" if fault else "info"
             self._say(f"{status.state}{': ' + fault if fault else ''}", event=str(status.state), level=level)
         if status.state == State.WAITING:
-            self._stages.sent()
+            with self._for_people():
+                self._stages.sent()
         if (warning := certificate_warning(self._certificate_until())) and warning != self._warned:
             self._warned = warning
             self._say(warning, event="certificate", level="warning")
@@ -123,7 +127,19 @@ class HospitalService:
             "certificate_until": until.isoformat(timespec="seconds") if (until := self._certificate_until()) else "",
             "fault": str(status.fault) if status and status.fault else "",
         }
-        write_atomically(self._folder.path / STATUS, json.dumps(facts).encode(), private=True)
+        with self._for_people():
+            write_atomically(self._folder.path / STATUS, json.dumps(facts).encode(), private=True)
+            self._unwritten = False
+
+    @contextmanager
+    def _for_people(self) -> Iterator[None]:
+        """Write what is only for people: a disk that is too full for it is said once, and does not end the service."""
+        try:
+            yield
+        except StorageError as error:
+            if not self._unwritten:
+                self._unwritten = True
+                self._say(str(error), event="status", level="error")
 
 
 def certificate_warning(until: datetime | None) -> str:

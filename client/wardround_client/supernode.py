@@ -476,6 +476,8 @@ def _refusal(address: str, response: httpx.Response, why: str) -> Exception:
         httpx.codes.REQUEST_ENTITY_TOO_LARGE,
     ):
         return NotWantedError(why)
+    if status == httpx.codes.INSUFFICIENT_STORAGE:
+        return LinkError("the coordinator's disk is full", where=address, do="Nothing is lost; this goes on trying.")
     return LinkError(f"what answers is no coordinator, or is not well (HTTP {status})", where=address)
 
 

@@ -99,7 +99,15 @@ class Ward:
         with self._at_work(study, kind, parts):
             if digest not in self._open:
                 self._open[digest] = self._take_part(study)
-            return self._open[digest].answer(kind, parts)
+            try:
+                return self._open[digest].answer(kind, parts)
+            except WardroundError:
+                raise
+            except Exception:
+                # A graphics card that vanished, or a bug: what is in memory may be broken; all that counts is on the
+                # disk, from which the next question opens it anew.
+                del self._open[digest]
+                raise
 
     @contextmanager
     def _at_work(self, study: Study, kind: str, parts: Parts) -> Iterator[None]:

@@ -325,6 +325,9 @@ class Port:
             return content, [(name.encode(), value.encode()) for name, value in self._desk.said(path, node).items()]
         except Refused:
             raise
+        except StorageError as error:
+            log.error("%s", error)
+            raise Refused(507, "full") from None
         except Exception:
             log.exception("the answer to %s of node %d failed", path, node)
             raise Refused(500, "bug") from None

@@ -213,11 +213,20 @@ class Runs:
         try:
             self._whole(run)
         except WardroundError as error:
-            self._stage(run, "stopped" if run.stop.is_set() else "failed", said=str(error))
+            self._ended(run, "stopped" if run.stop.is_set() else "failed", str(error))
         except Exception:
             # A bug. It must not look like a run that takes long, nor end the other runs.
             log.exception("the run %s was ended by a bug", run.standing.name)
-            self._stage(run, "failed", said="a bug in Wardround ended the run; the coordinator's log has it")
+            self._ended(run, "failed", "a bug in Wardround ended the run; the coordinator's log has it")
+
+    def _ended(self, run: Run, stage: Stage, said: str) -> None:
+        """Note that a run ended before its time; on a full disk that is said all the same, and known until a restart,
+        which goes on with the run.
+        """
+        try:
+            self._stage(run, stage, said=said)
+        except StorageError as error:
+            log.error("the run %s ended (%s), and that cannot be written: %s", run.standing.name, said, error)
 
     def _whole(self, run: Run) -> None:
         study, exchange = run.study, self._open_exchange(run)
@@ -234,6 +243,8 @@ class Runs:
             consortium = open_consortium(run.folder / "secure", roster, give_up=run.standing.give_up)
         checkpoint = run.folder / "checkpoint"
         before = read_checkpoint(checkpoint, study.digest()) if checkpoint.exists() else None
+        if before is not None:  # a crash may fall between a checkpoint and the note of it
+            self._stage(run, run.standing.stage, round=len(before.history))
         final = before
         with open_tracking(study, run.folder, run.stop.is_set) as run.tracking:
             run.tracking.follow(before.history if before else ())

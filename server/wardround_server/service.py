@@ -80,7 +80,7 @@ class Service:
             self._say(f"serving hospitals at {settings.address}; {len(self._keys)} enrolled", event="serving")
             if warning := expiry_warning(self._folder.certificate(), datetime.now(UTC)):
                 self._say(warning, event="certificate", level="warning")
-            self._runs.go_on()
+            self._take_up()
             while not stop.wait(LOOK_S):
                 self._follow()
                 self._heard.keep(self._link.last_seen())
@@ -110,6 +110,16 @@ class Service:
     def _passed(self, passage: Passage) -> None:
         self._passages(passage)
         self._whereabouts(passage)
+
+    def _take_up(self) -> None:
+        """Go on with the runs that were not over, and clear away what a crash left of those that were."""
+        for number in (self._folder.path / "runs").glob("*/link"):
+            if not self._link.running(int(number.read_bytes())):
+                number.unlink()  # it ended a moment before the crash, or a power cut took what was not flushed of it
+        self._runs.go_on()
+        for standing in self._runs.standings():
+            if standing.stage in OVER:
+                self._end(standing.name)
 
     def _follow(self) -> None:
         """Let in whom the folder lists now, and nobody else."""

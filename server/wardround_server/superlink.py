@@ -62,6 +62,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.utils import uint64_to_int64
 from flwr.superlink.federation import NoOpFederationManager
 from google.protobuf.message import DecodeError
+from sqlalchemy.exc import OperationalError
 
 from wardround_common.audit.passage import Passage, Way, passage_of
 from wardround_common.errors import MessageError, RoundError, StorageError
@@ -259,7 +260,7 @@ class SuperLink:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Do several things to the database as one, alone: two that write at a time would refuse each other."""
-        with self._lock:
+        with self._lock, _full_disk_is_said(self.folder):
             self._depth += 1
             try:
                 with self.state.session():
@@ -340,6 +341,18 @@ class SuperLink:
         self._seen.pop(node.number, None)
         if self.port is not None:
             self.port.expel(node.number)
+
+
+@contextmanager
+def _full_disk_is_said(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if "full" not in str(error.orig):
+            raise
+        raise StorageError(
+            "the disk is full", where=str(folder), do="Make room and go on with the run; what was complete is kept."
+        ) from error
 
 
 class _Fleet:

@@ -595,3 +595,16 @@ def test_a_coordinator_that_lost_a_file_of_half_an_answer_asks_for_it_and_remove
         [again] = grid.push_messages([question(node.node_id)])
         assert again == asked
         np.testing.assert_array_equal(vector_of(grid.pull_messages([asked])[0]), VECTOR)
+
+
+def test_a_full_disk_under_the_database_is_said_and_is_no_bug(standing: Standing) -> None:
+    def grow() -> None:
+        with standing.link.transaction():
+            standing.link.state.query("PRAGMA max_page_count = 1")  # SQLite's own limit, below what is there
+            try:
+                standing.link.state.query("CREATE TABLE large AS SELECT randomblob(1000000) AS content")
+            finally:
+                standing.link.state.query("PRAGMA max_page_count = 1073741823")
+
+    with pytest.raises(StorageError, match="the disk is full"):
+        grow()

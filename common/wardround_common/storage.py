@@ -43,7 +43,7 @@ def write_atomically(path: Path, content: bytes | Sequence[bytes | memoryview], 
     """
     making = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with no_room_is_said(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
+        _make_folder(path.parent, 0o700 if private else 0o777)
         try:
             mode = 0o600 if private else 0o666  # the umask takes from the latter what others may not do
             with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
@@ -54,11 +54,24 @@ def write_atomically(path: Path, content: bytes | Sequence[bytes | memoryview], 
         except BaseException:
             making.unlink(missing_ok=True)
             raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _flush_names(path.parent)
+
+
+def _make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder and those above it, so that a power cut takes none of them away again."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True, mode=mode)
+    _flush_names(folder.parent)
+
+
+def _flush_names(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 @contextmanager

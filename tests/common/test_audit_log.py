@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -321,3 +322,22 @@ def test_the_head_of_the_other_end_is_noted_at_first_each_hour_and_when_it_goes_
         ("head received", "7"),
         ("head went back", "4"),
     ]
+
+
+def test_a_log_that_has_begun_has_a_head_that_was_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: dict[int, bytes] = {}
+    fsync = os.fsync
+
+    def note(file: int) -> None:
+        fsync(file)
+        if stat.S_ISREG(os.fstat(file).st_mode):
+            flushed[os.fstat(file).st_ino] = Path(f"/proc/self/fd/{file}").read_bytes()
+
+    monkeypatch.setattr(os, "fsync", note)
+    log = log_in(tmp_path / "audit")
+    for _ in range(3):
+        log.note("paused")
+    head = tmp_path / "audit" / "head"
+    head.write_bytes(flushed[head.stat().st_ino])  # as a power cut would leave it
+    log_in(tmp_path / "audit").note("paused")
+    assert faults(tmp_path / "audit") == ()

@@ -280,12 +280,14 @@ def read_head(folder: Path) -> AuditHead | None:
 
 def _write_head(folder: Path, head: AuditHead) -> None:
     path = folder / "head"
-    if not path.exists():
-        write_atomically(path, b"\n".rjust(SLOT_BYTES) * 2, private=True)
+    slot = head.text().ljust(SLOT_BYTES - 1).encode() + b"\n"
+    if not path.exists():  # flushed this once: a power cut must not leave a log that has begun and has no head
+        write_atomically(path, slot * 2, private=True)
+        return
     file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         # Not flushed: after a power cut the head may be behind the log, never ahead of it.
-        os.pwrite(file, head.text().ljust(SLOT_BYTES - 1).encode() + b"\n", head.number % 2 * SLOT_BYTES)
+        os.pwrite(file, slot, head.number % 2 * SLOT_BYTES)
     finally:
         os.close(file)
 

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -473,3 +473,32 @@ def test_sigterm_ends_a_hospital_cleanly(standing: Place) -> None:
         finally:
             process.kill()
             process.wait()
+
+
+class NamedPlace(Place):
+    """A place that hospitals know by a name."""
+
+    @property
+    def address(self) -> str:
+        return f"localhost:{self.port}"
+
+
+def test_a_name_that_leads_to_another_machine_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, leads_to, resolve = NamedPlace(tmp_path), ["127.0.0.1"], socket.getaddrinfo
+
+    def resolved(host: Any, *more: Any, **named: Any) -> Any:
+        return resolve(leads_to[0] if host == "localhost" else host, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    with ExitStack() as first:
+        link = first.enter_context(place.coordinator("mercy"))
+        with place.hospital("mercy"):
+            until(link.here)
+            first.close()
+            leads_to[0] = "127.0.0.2"
+            moved = SuperLink(place.folder / "coordinator", hold_s=0.25)
+            try:
+                moved.serve("127.0.0.2", place.port, *place.authority.server)
+                until(moved.here)
+            finally:
+                moved.stop()

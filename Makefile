@@ -14,8 +14,8 @@ WITH_BENCH := .venv/.with-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test test-slow test-deployment images sbom containers pre-commit clean needs-data bench-simulation \
-	bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
+.PHONY: help install demo lint test test-slow test-deployment test-faults soak images sbom containers pre-commit clean needs-data \
+	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
 	bench-privacy bench-private-recipe bench-ledger
 
 help: ## list these targets
@@ -60,6 +60,12 @@ images: ## build both images; RELEASE=1 wants PYTHON_IMAGE=python:3.11-slim@sha2
 
 sbom: ## write what both images are made of to dist/sbom, as CycloneDX
 	bash docker/sbom.sh
+
+test-faults: $(INSTALLED) ## what hospitals do to a federation: kill -9 at each stage of a round, full disks, cut links, wrong clocks
+	$(BIN)/pytest -m slow tests/faults $(PYTEST_ARGS)
+
+soak: $(INSTALLED) ## 50 hospitals over TLS, 100 secure rounds, one in ten dropping out: no wrong sum, no growth; minutes
+	FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 PYTHONPATH=tests $(BIN)/python benchmarks/soak.py
 
 containers: $(INSTALLED) ## build both images, wall off a coordinator and three hospitals, train a study while they are killed
 	bash docker/try.sh

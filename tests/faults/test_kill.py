@@ -1,0 +1,209 @@
+"""``kill -9`` of coordinator and hospital at each stage of a run: it goes on, and no byte of the model differs.
+
+The hospitals' streams are planted, so that what a study gives is known, noise and all: a hospital that made a second,
+other answer for a round would show in the model. Masks are the system's own, as always; they cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import zip_longest
+
+import pytest
+
+from faults.mortal import Fault
+from link import until
+from processes import NAMES, WAIT_S, Site
+from wardround_common.errors import StorageError
+from wardround_common.study import Study
+
+pytestmark = pytest.mark.slow
+ROUNDS = 2
+A = NAMES[0]
+DP = {"mechanism": "dp-sgd", "epsilon": 6.0, "delta": 1e-5, "clip_norm": 1.0}
+
+HOSPITAL = {
+    "a proposal is on its way to the disk": Fault("wardround_client.approvals:Approvals.propose", "before"),
+    "a proposal is on the disk": Fault("wardround_client.approvals:Approvals.propose"),
+    "prepare is asked and nothing was read": Fault("wardround_client.ward:read_data", "before"),
+    "images are scanned and prepared": Fault("wardround_client.ward:read_data"),
+    "its own stream was read": Fault("wardround_client.ward:_own_stream"),
+    "its key for the run is on the disk": Fault("wardround_client.secure_desk:Desk.join"),
+    "a question was received": Fault("wardround_client.mailbox:Mailbox.put", "before", "train.train"),
+    "a question is on the disk": Fault("wardround_client.mailbox:Mailbox.put", "after", "train.train"),
+    "the model of round 2 was received": Fault("wardround_client.mailbox:Mailbox.put", "after", "train.train", 3),
+    "evaluation begins": Fault("wardround_client.hospital:score_sums", "before"),
+    "evaluation is masked": Fault("wardround_client.secure_desk:write_atomically", "after", "evaluate.upload"),
+    "evaluated models are noted": Fault("wardround_client.secure_desk:write_atomically", "after", "evaluate.answered"),
+}
+HOSPITAL_WITH_DP = {
+    "nothing is charged": Fault("wardround_client.account:Account.charge", "before"),
+    "a charge is in the ledger and not in its head": Fault(
+        "wardround_client.ledger.store:write_atomically", "before", "ledger.head"
+    ),
+    "a round is charged": Fault("wardround_client.account:Account.charge"),
+    "a round is being trained": Fault("wardround_client.training:_drawn_means", "before", "", 2),
+    "a round is trained": Fault("wardround_client.hospital:train"),
+    "the ledger knows that it is": Fault("wardround_client.ledger.store:Ledger.confirm"),
+    "a masked upload is on the disk without its terms": Fault(
+        "wardround_client.secure_desk:write_atomically", "before", "train.terms"
+    ),
+    "a masked upload is on the disk": Fault("wardround_client.secure_desk:write_atomically", "after", "train.terms"),
+    "an answer is on its way to the disk": Fault(
+        "wardround_client.mailbox:Mailbox.put", "before", "outbox train.train"
+    ),
+    "an answer is on the disk": Fault("wardround_client.mailbox:Mailbox.put", "after", "outbox train.train"),
+    "an upload begins": Fault("wardround_client.supernode:_Wire.ask", "after", "push-messages", 3),
+    "half of an upload is sent": Fault("wardround_client.supernode:_Wire.ask", "after", "push-object", 9),
+    "an upload is sent and not forgotten": Fault("wardround_client.mailbox:Mailbox.remove", "before", "outbox", 3),
+    "the survivors are about to be confirmed": Fault(
+        "wardround_client.secure_desk:write_atomically", "before", "train.confirmed"
+    ),
+    "the survivors are confirmed": Fault("wardround_client.secure_desk:write_atomically", "after", "train.confirmed"),
+    "its shares are given": Fault("wardround_client.secure_desk:Desk.open"),
+}
+COORDINATOR = {
+    "a run is about to be noted": Fault("wardround_server.runs:Runs._note", "before"),
+    "a run is noted": Fault("wardround_server.runs:Runs._note"),
+    "a run has its number": Fault("wardround_server.superlink:SuperLink.new_run"),
+    "a proposal is about to be sent": Fault(
+        "wardround_server.superlink:LinkGrid.push_messages", "before", "query.propose"
+    ),
+    "a proposal is out": Fault("wardround_server.superlink:LinkGrid.push_messages", "after", "query.propose"),
+    "the run of secure sums has its name": Fault("wardround_server.runs:open_consortium"),
+    "the hospitals are asked to prepare": Fault(
+        "wardround_server.superlink:LinkGrid.push_messages", "after", "query.prepare"
+    ),
+    "the cohort of a round is noted": Fault("wardround_server.secure_rounds:Rounds._write_note"),
+    "one of three has its question": Fault("wardround_server.superlink:LinkGrid._store", "after", "train.train"),
+    "a round is asked": Fault("wardround_server.superlink:LinkGrid.push_messages", "after", "train.train"),
+    "a question is given out": Fault("wardround_server.superlink:_Fleet._pull", "after", "", 12),
+    "a receipt arrives": Fault("wardround_server.superlink:_Fleet._confirm", "before", "", 7),
+    "an upload is announced": Fault("wardround_server.superlink:_Fleet._push", "after", "", 7),
+    "half of an upload is here": Fault("wardround_server.superlink:_Fleet._push_object", "after", "", 40),
+    "an upload is read": Fault("wardround_server.superlink:LinkGrid._reply", "after", "", 7),
+    "the survivors are noted": Fault("wardround_server.secure_rounds:Rounds._write_note", "after", "", 2),
+    "confirmations are asked": Fault("wardround_server.superlink:LinkGrid.push_messages", "after", "query.confirm"),
+    "confirmations are here": Fault("wardround_server.secure_sum:Confirming.close"),
+    "shares are asked": Fault("wardround_server.superlink:LinkGrid.push_messages", "after", "query.open"),
+    "a round is summed": Fault("wardround_server.secure_sum:Opening.total"),
+    "the evaluation is asked": Fault("wardround_server.superlink:LinkGrid.push_messages", "after", "evaluate"),
+    "the evaluation is summed": Fault("wardround_server.secure_sum:Opening.total", "after", "", 2),
+    "a checkpoint is about to be written": Fault("wardround_server.runs:write_checkpoint", "before"),
+    "a checkpoint is written": Fault("wardround_server.runs:write_checkpoint"),
+    "the last checkpoint is written": Fault("wardround_server.runs:write_checkpoint", "after", "", 2),
+    "the model is written": Fault("wardround_server.runs:write_model"),
+    "the report is about to be written": Fault("wardround_server.runs:write_report", "before"),
+    "the report is written": Fault("wardround_server.runs:write_report"),
+    "the run is noted as done and its mail is not forgotten": Fault("wardround_server.service:Service._end", "before"),
+    "the run is done": Fault("wardround_server.runs:Runs._note", "after", "stage='done'"),
+    "the run's mail is forgotten": Fault("wardround_server.superlink:SuperLink.end_run"),
+}
+
+
+def planted(site: Site, name: str, private: bool) -> Study:
+    """Write a study, let all approve it, and give each hospital a stream that is the same in each of these studies."""
+    privacy = DP if private else {"mechanism": "none"}
+    study = site.study(name, training={"rounds": ROUNDS}, privacy=privacy)
+    for number, hospital in enumerate(NAMES):
+        key = site.folder / hospital / "studies" / study.digest() / "stream.key"
+        key.parent.mkdir(parents=True)
+        key.write_bytes(bytes([number]) * 32)
+    return study
+
+
+@pytest.fixture(scope="module")
+def undisturbed(site: Site) -> Callable[[bool], bytes]:
+    """Give the model of a run to which nothing happens, with privacy or without."""
+    models = {}
+    for private in (False, True):
+        study = planted(site, f"undisturbed-{private}".lower(), private)
+        site.approve_here(study)
+        site.begin(study)
+        models[private] = finished(site, study)
+    assert models[True] != models[False]
+    return models.__getitem__
+
+
+def finished(site: Site, study: Study) -> bytes:
+    """Wait for a run, check all that must hold after it, and give its model."""
+    name = study.study.name
+    standing = site.until_over(name)
+    assert (standing["stage"], standing["round"]) == ("done", ROUNDS), f"{standing}\n{site.logs()}"
+    assert site.each_charged(study, ROUNDS)
+    state = site.state(study)
+    assert [record.answered for record in state.history] == [NAMES] * ROUNDS
+    folder = site.folder / "C" / "runs" / name
+    assert (folder / "results.json").stat().st_size > 500
+    assert (folder / "model.safetensors").stat().st_size > 500
+    assert state.history[-1].validation_loss is not None, "the evaluation was lost"
+    until(lambda: not any(site.mail(each) for each in NAMES), WAIT_S)
+    until(lambda: not (folder / "link").exists())
+    return state.parameters.tobytes()
+
+
+class Victims:
+    """Services that are to die at a stage, and are started again as soon as they have."""
+
+    def __init__(self, site: Site, faults: dict[str, Fault]) -> None:
+        self.site = site
+        self.waiting = dict(faults)
+        for who, fault in faults.items():
+            fault.write(site.folder, who)
+
+    def fell(self) -> bool:
+        """Start again who fell since the last look, and say whether all did."""
+        for who in list(self.waiting):
+            if self.site.running[who].poll() is not None:
+                assert self.site.running[who].wait() == -9, self.site.logs()
+                (self.site.folder / f"{who}.met").unlink()
+                del self.waiting[who]
+                self.site.start(who)
+        return not self.waiting
+
+    def until_all_fell(self, within_s: float = WAIT_S) -> None:
+        """Wait until each came to its stage."""
+        try:
+            until(self.fell, within_s)
+        except AssertionError:
+            for who in self.waiting:
+                (self.site.folder / f"{who}.fault").unlink(missing_ok=True)
+            raise AssertionError(f"never came to its stage: {self.waiting}{self.site.logs()}") from None
+
+
+def slug(stage: object) -> str:
+    return "-".join(str(stage).replace("'", "").split())
+
+
+# Each run loses a hospital at one stage and the coordinator at another; every stage has its run.
+HOSPITALS_STAGES = {**HOSPITAL, **HOSPITAL_WITH_DP}
+PAIRS = list(zip_longest(HOSPITALS_STAGES, COORDINATOR, fillvalue=None))
+
+
+@pytest.mark.parametrize(("hospital", "coordinator"), PAIRS, ids=slug)
+def test_kill_9_of_a_hospital_and_of_the_coordinator_loses_nothing_when(
+    site: Site, undisturbed: Callable[[bool], bytes], hospital: str | None, coordinator: str | None
+) -> None:
+    private = hospital in HOSPITAL_WITH_DP
+    study = planted(site, f"run-{PAIRS.index((hospital, coordinator))}", private)
+    early = hospital is not None and "proposal" in hospital
+    if not early:
+        site.approve_here(study)
+    faults = {A: HOSPITALS_STAGES[hospital]} if hospital else {}
+    if coordinator:
+        faults["C"] = COORDINATOR[coordinator]
+    victims = Victims(site, faults)
+    try:
+        site.begin(study)
+    except StorageError:  # the coordinator died before it answered; its people see that, and look
+        assert coordinator is not None
+        assert "noted" in coordinator
+        until(lambda: victims.fell() or "C" not in victims.waiting)
+        if not site.status(study.study.name)["stage"]:
+            assert coordinator == "a run is about to be noted"
+            site.begin(study)
+    if early:
+        until(lambda: victims.fell() or A not in victims.waiting)
+        site.approve_here(study)
+    victims.until_all_fell()
+    assert finished(site, study) == undisturbed(private)

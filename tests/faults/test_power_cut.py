@@ -1,0 +1,83 @@
+"""A power cut at either end: what was not flushed is gone, and the run goes on to the same model all the same."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from faults.flushed import lose_the_tail
+from faults.mortal import WATCH
+from faults.test_kill import COORDINATOR, HOSPITAL, HOSPITAL_WITH_DP, finished, planted, slug
+from link import until
+from processes import NAMES, WAIT_S, Site
+
+pytestmark = pytest.mark.slow
+A = NAMES[0]
+HOSPITALS = {**HOSPITAL, **HOSPITAL_WITH_DP}
+STAGES = (
+    *((A, stage) for stage in HOSPITALS if stage in {
+        "images are scanned and prepared",
+        "its key for the run is on the disk",
+        "a round is charged",
+        "a masked upload is on the disk",
+        "an answer is on the disk",
+        "the survivors are confirmed",
+    }),
+    *(("C", stage) for stage in COORDINATOR if stage in {
+        "a run has its number",
+        "the cohort of a round is noted",
+        "a round is asked",
+        "an upload is read",
+        "the survivors are noted",
+        "a checkpoint is written",
+        "the report is written",
+    }),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def watched(site: Site) -> Iterator[Site]:
+    """Let the first hospital and the coordinator be watched by what notes the flushes."""
+    for extra in ({WATCH: "yes"}, {}):
+        for who in (A, "C"):
+            site.terminate(who)
+            site.extra = extra
+            site.start(who)
+            site.extra = {}
+        if extra:
+            yield site
+
+
+@pytest.fixture(scope="module")
+def expected(watched: Site) -> bytes:
+    study = planted(watched, "no-cut", True)
+    watched.approve_here(study)
+    watched.begin(study)
+    return finished(watched, study)
+
+
+@pytest.mark.parametrize(("who", "stage"), STAGES, ids=slug)
+def test_a_power_cut_leaves_what_is_needed_to_go_on_when(watched: Site, expected: bytes, who: str, stage: str) -> None:
+    site = watched
+    study = planted(site, f"cut-{STAGES.index((who, stage))}", True)
+    site.approve_here(study)
+    fault = replace({**HOSPITALS, **COORDINATOR}[stage], does="power-cut")
+    fault.write(site.folder, who)
+    site.begin(study)
+    until(lambda: site.running[who].poll() is not None, WAIT_S)
+    assert site.running[who].wait() == -9, site.logs()
+    assert (site.folder / f"{who}.cut").exists()
+    if who == "C":
+        database = site.folder / "C" / "link" / "superlink.db"
+        lost = lose_the_tail(database)
+        assert lost > 0, "nothing was lost: this shows nothing"
+        with closing(sqlite3.connect(database)) as opened:
+            assert opened.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    site.extra = {WATCH: "yes"}
+    site.start(who)
+    site.extra = {}
+    assert finished(site, study) == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from wardround_client.approvals import Approvals
 from wardround_client.ward import Work
+from wardround_common.errors import StorageError
 from wardround_common.storage import write_atomically
 
 STAGES = "stages.json"
@@ -78,7 +80,8 @@ class Stages:
                 self._write()
 
     def _write(self) -> None:
-        write_atomically(self.folder / STAGES, _STAGES.dump_json(self._now), private=True)
+        with suppress(StorageError):  # it is only for people: a full disk fails no answer for this
+            write_atomically(self.folder / STAGES, _STAGES.dump_json(self._now), private=True)
 
 
 def read_stages(folder: Path) -> dict[str, Stage]:

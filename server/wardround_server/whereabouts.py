@@ -11,12 +11,14 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from wardround_common.audit.passage import Passage
+from wardround_common.errors import StorageError
 from wardround_common.messages import EvaluateRequest, PrepareRequest, TrainRequest
 from wardround_common.proposal import ProposeRequest
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
@@ -99,13 +101,13 @@ class LastHeard:
     def keep(self, seen: Mapping[str, float], *, now: bool = False) -> None:
         """Keep the newest moments, at most every half a minute unless it must be now.
 
-        Raises:
-            StorageError: the disk is full or the folder may not be written.
+        A disk that is full ends no service for this: it is only for people, and is tried again.
         """
         newer = {name: at for name, at in seen.items() if at - self._kept.get(name, 0.0) > (0 if now else KEEP_S)}
         if newer:
-            self._kept |= newer
-            write_atomically(self.path, json.dumps(self._kept).encode())
+            with suppress(StorageError):
+                write_atomically(self.path, json.dumps(self._kept | newer).encode())
+                self._kept |= newer
 
     def of(self, name: str, seen: Mapping[str, float]) -> str | None:
         """Say when a hospital was last heard, as ISO 8601; None if it never was."""

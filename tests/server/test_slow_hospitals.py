@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flwr.proto import fleet_pb2, message_pb2
 from test_superlink import activate, reply
+from typer.testing import CliRunner
 
 from consortium import secure_study
 from examples import study
@@ -24,6 +26,8 @@ from wardround_common.messages import Failure, Parts, as_array
 from wardround_common.secagg.terms import Member, write_members
 from wardround_common.study import Study
 from wardround_server import approval, limits, muster
+from wardround_server.admin import Admin
+from wardround_server.coordinator_cli import app
 from wardround_server.limits import Clock, Limits
 from wardround_server.link_exchange import LinkExchange
 from wardround_server.runs import Runs
@@ -450,3 +454,15 @@ def test_an_approval_that_was_kept_and_altered_is_none(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="stopped while it waited"):
         approval.wait_for_approvals(rostered(), nobody, keys, told.append, stop, None, book)
     assert told == [dict.fromkeys("abc", "away")]
+
+
+def test_giving_up_is_said_on_the_command_line_and_reaches_the_service(tmp_path: Path) -> None:
+    asked: list[Mapping[str, Any]] = []
+    admin = Admin(tmp_path, lambda given: asked.append(given))
+    try:
+        for extra in ([], ["--give-up"]):
+            done = CliRunner().invoke(app, ["resume", str(tmp_path), "lung", "--detach", *extra])
+            assert done.exit_code == 0, done.output
+    finally:
+        admin.close()
+    assert asked == [{"what": "resume", "run": "lung", "give_up": given} for given in (False, True)]

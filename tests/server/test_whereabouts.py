@@ -82,6 +82,7 @@ def test_f3_and_f9_a_hospital_that_was_never_heard_is_never_called_anything_else
     assert link_state(connected=True, paused=True, last_heard="x") == "paused"
     assert link_state(connected=True, paused=False, last_heard="x") == "registered"
     heard.keep({"mercy": 1_000_010.0}, now=True)
+    LastHeard(tmp_path / "heard.json" / "no-folder").keep({"mercy": 1.0}, now=True)  # cannot be kept, and ends nothing
     (tmp_path / "heard.json").write_text("[")
     assert LastHeard(tmp_path / "heard.json").of("mercy", {}) is None
 

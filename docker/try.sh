@@ -34,7 +34,7 @@ for name in "${hospitals[@]}"; do
 done
 
 echo "== serve"
-docker compose up --detach --wait --wait-timeout 180
+docker compose up --detach --wait --wait-timeout 600
 
 echo "== hardened, as the engine and the kernel see it"
 for service in coordinator "${hospitals[@]}"; do
@@ -86,18 +86,18 @@ stands() { docker compose exec -T coordinator wardround coordinator status /data
 wait_for() { for _ in $(seq "$2"); do stands "$1" && return; sleep 1; done; docker compose logs --tail 20; fail "waited $2 s for $1"; }
 restarts() { docker inspect -f '{{.RestartCount}}' "$(docker compose ps -q "$1")"; }
 
-wait_for '"round": [1-9]' 180
+wait_for '"round": [1-9]' 600
 echo "kill -9 of all of hospital-b's processes: the engine starts it again"
 docker compose exec -T hospital-b sh -c 'kill -9 -1' || true
 for _ in $(seq 30); do test "$(restarts hospital-b)" != 0 && break; sleep 1; done
 test "$(restarts hospital-b)" != 0 || fail "hospital-b was not started again"
-wait_for '"round": [3-9]' 180
+wait_for '"round": [3-9]' 600
 grep -q '"stage": "training"' "$place/status.json" || fail "the run was over before the coordinator was killed"
 echo "docker kill of the coordinator, and start"
 docker kill "$(docker compose ps -q coordinator)" >/dev/null
 sleep 3
 docker compose start coordinator
-wait_for '"stage": "(done|incomplete|failed|stopped)"' 300
+wait_for '"stage": "(done|incomplete|failed|stopped)"' 600
 docker compose exec -T coordinator wardround coordinator status /data
 stands '"stage": "done"' || { docker compose logs --tail 20; fail "the run is not done"; }
 for name in "${hospitals[@]}"; do

@@ -12,11 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wardround_client.app import Answering, Reply
 from wardround_common.errors import PausedError, StorageError, WardroundError
 from wardround_common.messages import Parts
 from wardround_common.storage import write_atomically
+
+if TYPE_CHECKING:  # of Flower, which a look at the status does not need
+    from wardround_client.app import Answering, Reply
 
 FAILURE = "failure.txt"
 ANSWERED, CRASHED = "answered", "crashed"

@@ -313,9 +313,9 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say what this hospital's service is doing, and where each study stands."""
-    from wardround_client.hospital_service import read_status
     from wardround_client.stages import study_stages
     from wardround_client.state_folder import hospital_state
+    from wardround_client.status_file import read_status
     from wardround_common.errors import LinkError
 
     folder = state or hospital_state()

@@ -6,27 +6,22 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import TextIO
 
 from wardround_client.app import client_app
-from wardround_client.attendance import Attendance, last_failure
+from wardround_client.attendance import Attendance
 from wardround_client.heart import heart_of
 from wardround_client.hospital_audit import hospital_log
 from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.pause import paused_since
 from wardround_client.stages import Stages
+from wardround_client.status_file import STATUS, certificate_warning
 from wardround_client.supernode import Link, State, Status, Supernode
 from wardround_client.ward import Ward, Work, hospital_policy
 from wardround_common.audit.recorder import Recorder
-from wardround_common.certificates import WARN_DAYS
-from wardround_common.errors import StorageError
 from wardround_common.service_log import Say, ServiceLog
-from wardround_common.storage import alone_in, somebody_in, write_atomically
-
-STATUS = "status.json"
+from wardround_common.storage import alone_in, write_atomically
 
 
 class HospitalService:
@@ -142,44 +137,8 @@ class HospitalService:
                 self._say(str(error), event="status", level="error")
 
 
-def certificate_warning(until: datetime | None) -> str:
-    """Warn a month before the coordinator's certificate expires, which only the coordinator can renew."""
-    if until is None or (left := until - datetime.now(UTC)) > timedelta(days=WARN_DAYS):
-        return ""
-    ends = "expires" if left > timedelta() else "expired"
-    return (
-        f"The coordinator's certificate {ends} on {until:%Y-%m-%d %H:%M} UTC: "
-        "ask the coordinator to renew it ('wardround coordinator renew'); then nothing has to be done here."
-    )
-
-
 def open_log(folder: HospitalFolder, *, as_json: bool = False, stream: TextIO | None = None) -> ServiceLog:
     """Give this hospital's log, which names no image, no patient and none of its folders."""
     settings = folder.settings()
     hidden = [settings.data, folder.path, *([settings.labels] if settings.labels else [])]
     return ServiceLog(as_json=as_json, hospital=settings.name, discreet=True, hidden=hidden, stream=stream)
-
-
-def read_status(folder: Path) -> dict[str, str]:
-    """Read what the service noted last; a hospital that has paused and is asked nothing is "paused".
-
-    If no process serves from the folder the state is "stopped", whatever a process that was killed noted last.
-
-    Raises:
-        StorageError: it never served from here.
-    """
-    try:
-        facts = json.loads((folder / STATUS).read_bytes())
-    except (OSError, ValueError):
-        raise StorageError(
-            "this hospital has not served from here yet", where=str(folder), do="Start it: wardround hospital serve"
-        ) from None
-    if not somebody_in(folder) and facts.get("state") != "stopped":
-        facts |= {"state": "stopped", "doing": ""}
-    paused = paused_since(folder)
-    if paused and facts.get("state") in ("registered", "waiting"):
-        facts |= {"state": "paused", "since": paused}
-    until = facts.get("certificate_until")
-    warning = certificate_warning(datetime.fromisoformat(until) if until else None)
-    more = {"failure": last_failure(folder), "paused": paused, "warning": warning}
-    return {str(key): str(value) for key, value in facts.items()} | more

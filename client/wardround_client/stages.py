@@ -9,13 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from wardround_client.approvals import Approvals
-from wardround_client.ward import Work
 from wardround_common.errors import StorageError
 from wardround_common.storage import write_atomically
+
+if TYPE_CHECKING:  # of torch, which a look at the status does not need
+    from wardround_client.ward import Work
 
 STAGES = "stages.json"
 WORDS = {

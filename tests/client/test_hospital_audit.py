@@ -19,8 +19,8 @@ from wardround_client.charge_note import Charge
 from wardround_client.hospital_audit import hospital_log, note_approval
 from wardround_client.hospital_cli import app
 from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.hospital_service import STATUS, read_status
 from wardround_client.joining import begin, replace_keys
+from wardround_client.status_file import STATUS, read_status
 from wardround_client.ward import Ward
 from wardround_common.audit.entries import Entry, read_line
 from wardround_common.audit.log import AuditLog, lines

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -105,3 +107,12 @@ def test_a_folder_is_known_to_be_worked_in_without_keeping_anybody_out(tmp_path:
     assert not somebody_in(tmp_path)
     with alone_in(tmp_path):
         pass
+
+
+def test_a_look_at_the_status_imports_neither_torch_nor_flower() -> None:
+    script = (
+        "import sys, wardround_client.stages, wardround_client.status_file, wardround_client.hospital_cli\n"
+        "sys.exit(', '.join({'torch', 'flwr', 'monai', 'opacus'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -74,6 +74,15 @@ def client_app(find_hospital: Callable[[Context], Answering]) -> ClientApp:
     return app
 
 
+def beside(may: Callable[[str, Parts], bool]) -> Callable[[str, RecordDict], bool]:
+    """Say of Flower's messages what ``may`` says of our questions: whether one can be answered beside another."""
+
+    def may_be(message_type: str, content: RecordDict) -> bool:
+        return may(message_type.partition(".")[2], _parts(content))
+
+    return may_be
+
+
 def _parts(content: RecordDict) -> Parts:
     fields = dict(content.config_records.get("fields", ConfigRecord()))
     arrays = {name: numbers(array) for name, array in content.array_records.get("arrays", ArrayRecord()).items()}

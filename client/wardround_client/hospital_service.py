@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TextIO
 
-from wardround_client.app import client_app
+from wardround_client.app import beside, client_app
 from wardround_client.attendance import Attendance
 from wardround_client.heart import heart_of
 from wardround_client.hospital_audit import hospital_log
@@ -30,7 +30,7 @@ class HospitalService:
     def __init__(self, folder: HospitalFolder, say: Say) -> None:
         self._folder = folder
         self._say = say
-        self._doing = ""
+        self._doing: dict[int, str] = {}  # by thread
         self._status: Status | None = None
         self._stages = Stages(folder.path)
         self._node: Supernode | None = None
@@ -57,7 +57,8 @@ class HospitalService:
             attendance = Attendance(ward, folder.path)
             app = client_app(lambda context: attendance)
             heart = heart_of(folder, log, invitation.public)
-            node = Supernode(link, app, folder.path / "link", self._report, Recorder(log), heart)
+            goes_beside = beside(ward.beside)
+            node = Supernode(link, app, folder.path / "link", self._report, Recorder(log), heart, goes_beside)
             self._node = node
             with self._for_people():
                 self._stages.begin()
@@ -86,7 +87,10 @@ class HospitalService:
             figures.close()
 
     def _do(self, work: Work | None) -> None:
-        self._doing = str(work) if work else ""
+        if work:
+            self._doing[threading.get_ident()] = str(work)
+        else:
+            self._doing.pop(threading.get_ident(), None)
         with self._for_people():
             self._stages.work(work)
         if work:
@@ -118,7 +122,7 @@ class HospitalService:
             "since": (
                 datetime.fromtimestamp(status.since, UTC) if status and not state else datetime.now(UTC)
             ).isoformat(timespec="seconds"),
-            "doing": self._doing,
+            "doing": "; ".join(sorted(self._doing.copy().values())),
             "certificate_until": until.isoformat(timespec="seconds") if (until := self._certificate_until()) else "",
             "fault": str(status.fault) if status and status.fault else "",
         }

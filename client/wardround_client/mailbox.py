@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from wardround_common.storage import write_atomically
 log = logging.getLogger(__name__)
 
 DIGEST_BYTES = 32
+MOST_FIRST_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,13 @@ class Mailbox:
     """The last message that was put, until it is read: a large one is not read again from the disk a moment later."""
 
     def names(self) -> list[str]:
-        """Name the messages that are here."""
-        return sorted(path.name for path in self.folder.glob("*") if path.name.isalnum())
+        """Name the messages that are here, the oldest first."""
+        times = {}
+        for path in self.folder.glob("*"):
+            if path.name.isalnum():
+                with suppress(FileNotFoundError):  # removed in this moment
+                    times[path.name] = path.stat().st_mtime_ns
+        return sorted(times, key=lambda name: (times[name], name))
 
     def put(self, name: str, parts: list[bytes]) -> None:
         """Keep a message; it is on the disk when this returns.
@@ -43,10 +50,14 @@ class Mailbox:
         self._at_hand[name] = parts
 
     def get(self, name: str) -> list[bytes] | None:
-        """Give a message; one that is damaged is set aside, as NAME.damaged, and not given."""
-        if name in self._at_hand:
-            return self._at_hand.pop(name)
-        content = (self.folder / name).read_bytes()
+        """Give a message, if it is here; one that is damaged is set aside, as NAME.damaged, and not given."""
+        at_hand = self._at_hand.pop(name, None)
+        if at_hand is not None:
+            return at_hand
+        try:
+            content = (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
         digest, content = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
         try:
             if hashlib.sha256(content).digest() != digest:
@@ -55,6 +66,15 @@ class Mailbox:
         except MessageError:
             log.error("the message %s was damaged on the disk; it is set aside", self.folder / name)
             (self.folder / name).replace(self.folder / f"{name}.damaged")
+            return None
+
+    def first(self, name: str) -> bytes | None:
+        """Give the first part of a message, if it is here, unchecked and without reading the others."""
+        try:
+            with (self.folder / name).open("rb") as file:
+                file.seek(DIGEST_BYTES)
+                return file.read(min(int.from_bytes(file.read(8), "big"), MOST_FIRST_BYTES))
+        except FileNotFoundError:
             return None
 
     def remove(self, name: str) -> None:

@@ -51,7 +51,7 @@ class Stages:
 
     folder: Path
     _now: dict[str, Stage] = field(default_factory=dict)
-    _at: str = ""
+    _at: dict[int, str] = field(default_factory=dict)  # what each thread works on
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self) -> None:
@@ -67,11 +67,10 @@ class Stages:
         """Note what is worked on; None: it is done, and the answer is to be sent."""
         with self._lock:
             if work:
-                self._at = work.digest
+                self._at[threading.get_ident()] = work.digest
                 self._now[work.digest] = _stage(WORDS.get(work.kind, work.kind), work.round)
-            elif self._at:
-                self._now[self._at] = _stage(SENDING, self._now[self._at].round)
-                self._at = ""
+            elif done := self._at.pop(threading.get_ident(), ""):
+                self._now[done] = _stage(SENDING, self._now[done].round)
             self._write()
 
     def sent(self) -> None:

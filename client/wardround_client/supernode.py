@@ -14,9 +14,9 @@ import ssl
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -60,6 +60,9 @@ HEARTBEAT_S = 10.0
 BACK_OFF_S = (0.1, 30.0)
 TIMEOUT_S = 30.0
 LARGEST_ANSWER = 64 * 2**20  # bytes of one HTTP response
+# Questions that are answered at once, also while a long one is worked on. The others are a queue.
+SHORT = frozenset({"query.propose", "query.confirm", "query.open"})
+LOOK_S = 1.0  # between two looks of the queue for work, when nobody calls it
 TRANSFERS = 4  # objects in flight at a time
 Proto = TypeVar("Proto")
 
@@ -115,9 +118,13 @@ class Supernode:
     """A hospital's link: connects, asks, works, answers, until it is told to stop.
 
     ``folder`` keeps what was asked and not answered yet, and what was answered and not sent yet. ``report`` is called
-    with each change of state, from the thread of :meth:`run`; ``passed`` with each message, before it leaves or is
-    acknowledged: if it raises StorageError, that does not happen, and is tried again. ``heart`` says what a sign of
-    life carries besides, and hears what its answer does.
+    with each change of state; ``passed`` with each message, before it leaves or is acknowledged: if it raises
+    StorageError, that does not happen, and is tried again. ``heart`` says what a sign of life carries besides, and
+    hears what its answer does. ``report`` and ``passed`` may be called from two threads, one after the other:
+
+    - the thread of :meth:`run` asks for questions and answers short ones (``SHORT``) of which ``beside`` says, told
+      the message's type and content, that they can be answered beside a long one;
+    - a thread of its own works on the long ones, one at a time, the oldest first: studies share one GPU.
     """
 
     def __init__(
@@ -128,8 +135,10 @@ class Supernode:
         report: Callable[[Status], None] = lambda status: None,
         passed: Callable[[Passage], None] = lambda passage: None,
         heart: Heart | None = None,
+        beside: Callable[[str, RecordDict], bool] = lambda message_type, content: True,
     ) -> None:
         self._app = app
+        self._beside = beside
         self._folder = folder
         self._inbox = Mailbox(folder / "inbox")
         self._outbox = Mailbox(folder / "outbox")
@@ -141,6 +150,14 @@ class Supernode:
         self._node = node_pb2.Node()
         self._stop = threading.Event()
         self._well = False  # something went well since the last fault
+        self._lock = threading.RLock()
+        self._claimed: set[str] = set()  # questions and answers that a thread is at
+        self._link_status = self._status
+        self._long_status: Status | None = None  # of the queue, if it is at something
+        self._registered = threading.Event()
+        self._over = threading.Event()
+        self._call = threading.Event()  # there may be something to do for the queue
+        self._failure: BaseException | None = None  # of the queue's thread; nothing that the link could mend
 
     @property
     def certificate_until(self) -> datetime | None:
@@ -168,10 +185,12 @@ class Supernode:
         """
         self._stop = stop
         heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        queue = threading.Thread(target=self._queue, name="queue", daemon=True)
         delay = BACK_OFF_S[0]
         with alone_in(self._folder), closing(self._wire):
             self._report(self._status)
             heart.start()
+            queue.start()
             try:
                 while True:
                     self._well = False
@@ -183,7 +202,16 @@ class Supernode:
                     delay = BACK_OFF_S[0] if self._well else min(2 * delay, BACK_OFF_S[1])
                     self._check(delay * random.uniform(0.5, 1.0))
             except _Stopped:
+                self._end(queue)
                 self._leave()
+            finally:
+                self._end(queue)
+
+    def _end(self, queue: threading.Thread) -> None:
+        """Let the queue finish what it is at, and no more."""
+        self._over.set()
+        self._call.set()
+        queue.join()
 
     def _register(self) -> None:
         request = fleet_pb2.ActivateNodeRequest(
@@ -195,27 +223,100 @@ class Supernode:
             raise LinkError(f"the coordinator does not register this hospital ({error})", do=_ENROL) from None
         self._node = node_pb2.Node(node_id=answer.node_id)
         self._say(State.REGISTERED)
+        self._registered.set()
 
     def _serve(self) -> None:
-        """Do what there is to do, oldest first: send, then work, then ask."""
+        """Do what there is to do, oldest first: send, then work on short questions, then ask."""
         pause = POLL_S[0]
         while True:
             self._check()
             for name in self._outbox.names():
-                self._say(State.SENDING)
-                self._send(name)
-            for name in self._inbox.names():
-                self._say(State.WORKING)
-                self._work(name)
-                break
-            else:
-                self._say(State.WAITING)
-                asked = time.monotonic()
-                if self._receive():
-                    pause = POLL_S[0]
-                elif time.monotonic() - asked < pause:
-                    self._check(pause)
-                    pause = min(POLL_S[1], 2 * pause)
+                with self._claim(name) as ours:
+                    self._check()
+                    if ours:
+                        self._say(State.SENDING)
+                        self._send(name)
+            short = self._next(long=False)
+            if short:
+                with self._claim(short) as ours:
+                    if ours:
+                        self._say(State.WORKING)
+                        self._work(short)
+                continue
+            self._call.set()
+            self._say(State.WAITING)
+            asked = time.monotonic()
+            if self._receive():
+                pause = POLL_S[0]
+            elif time.monotonic() - asked < pause:
+                self._check(pause)
+                pause = min(POLL_S[1], 2 * pause)
+
+    def _queue(self) -> None:
+        """Work on long questions, one at a time, and send the answers; runs in a thread of its own."""
+        delay = BACK_OFF_S[0]
+        try:
+            while not (self._over.is_set() or self._stop.is_set()):
+                name = self._next(long=True) if self._registered.is_set() else None
+                if name is None:
+                    self._say_of_queue(None)
+                    self._call.wait(LOOK_S)
+                    self._call.clear()
+                    continue
+                with self._claim(name) as ours:
+                    if not ours:
+                        continue
+                    try:
+                        self._at_queue(name)
+                        delay = BACK_OFF_S[0]
+                        continue
+                    except LinkError:
+                        continue  # the answer is on the disk, and the link's own loop says what is the matter
+                    except StorageError as fault:
+                        self._say_of_queue(State.WORKING, fault)
+                    except _Stopped:
+                        return
+                    except BaseException as failure:  # noqa: BLE001  # it ends the link, not this thread only
+                        self._failure = failure  # before the other thread takes what this one was at
+                        return
+                delay = min(2 * delay, BACK_OFF_S[1])
+                self._over.wait(delay)
+        except BaseException as failure:  # noqa: BLE001  # as above
+            self._failure = failure
+
+    def _at_queue(self, name: str) -> None:
+        self._say_of_queue(State.WORKING)
+        self._work(name)
+        if not (self._over.is_set() or self._stop.is_set()):
+            self._say_of_queue(State.SENDING)
+            self._send(name)
+
+    def _next(self, *, long: bool) -> str | None:
+        """Name the oldest question of that kind that no thread is at."""
+        for name in self._inbox.names():
+            if name not in self._claimed and self._is_long(name) == long:
+                return name
+        return None
+
+    def _is_long(self, name: str) -> bool:
+        """Say whether a question belongs into the queue: it is no short one, or cannot be answered beside others."""
+        if (self._inbox.first(name) or b"").decode(errors="replace").partition(" ")[2] not in SHORT:
+            return True
+        question = self._question(name, self._inbox.get(name))
+        return question is None or not self._beside(question.metadata.message_type, question.content)
+
+    @contextmanager
+    def _claim(self, name: str) -> Iterator[bool]:
+        """Take a question or an answer for this thread; says whether it is ours now."""
+        with self._lock:
+            ours = name not in self._claimed
+            self._claimed.add(name)
+        try:
+            yield ours
+        finally:
+            if ours:
+                with self._lock:
+                    self._claimed.discard(name)
 
     def _receive(self) -> bool:
         """Take one question if there is one; its receipt is confirmed when it is on the disk, and not before."""
@@ -236,7 +337,8 @@ class Supernode:
                 ids = list(dict.fromkeys(part.object_id for part in iterate_object_tree(tree)))
                 contents = dict(zip(ids, self._wire.each(lambda part: self._pull_object(run, part), ids), strict=True))
                 self._tell("in", answer.messages_list[0].metadata.message_type, name, contents)
-                self._inbox.put(name, [str(run).encode(), *_pairs(contents)])
+                what = f"{run} {answer.messages_list[0].metadata.message_type}"
+                self._inbox.put(name, [what.encode(), *_pairs(contents)])
             confirmation = message_pb2.ConfirmMessageReceivedRequest(
                 node=self._node, run_id=run, message_object_id=name
             )
@@ -261,10 +363,11 @@ class Supernode:
                 self._outbox.put(name, _envelope(self._node, answer))
         self._inbox.remove(name)
 
-    def _answer(self, name: str, parts: list[bytes]) -> Message | None:
-        run, contents = int(parts[0]), _unpaired(parts[1:])
+    def _question(self, name: str, parts: list[bytes] | None) -> Message | None:
+        if parts is None:
+            return None
         try:
-            question = inflate(name, contents, inflatable_class_registry)
+            question = inflate(name, _unpaired(parts[1:]), inflatable_class_registry)
         except Exception:  # a coordinator's bytes: whatever is wrong is wrong with them
             log.exception("the question %s cannot be read", name[:8])
             return None
@@ -272,6 +375,13 @@ class Supernode:
             log.error("the question %s is to another hospital", name[:8])
             return None
         question.metadata.__dict__["_message_id"] = name
+        return question
+
+    def _answer(self, name: str, parts: list[bytes]) -> Message | None:
+        question = self._question(name, parts)
+        if question is None:
+            return None
+        run = int(parts[0].split()[0])
         context = Context(run, self._node.node_id, {}, RecordDict(), {})
         try:
             answer: Message = self._app(question, context)
@@ -323,6 +433,8 @@ class Supernode:
     def _check(self, wait_s: float = 0.0) -> None:
         if self._stop.wait(wait_s):
             raise _Stopped
+        if self._failure is not None:
+            raise self._failure
 
     def _beat(self) -> None:
         """Say every few seconds that this hospital is there, also while it works."""
@@ -344,9 +456,22 @@ class Supernode:
             return
 
     def _say(self, state: State, fault: WardroundError | None = None) -> None:
-        if (state, str(fault)) != (self._status.state, str(self._status.fault)):
-            self._status = Status(state, time.time(), fault)
-            self._report(self._status)
+        with self._lock:
+            self._link_status = Status(state, time.time(), fault)
+            self._show()
+
+    def _say_of_queue(self, state: State | None, fault: WardroundError | None = None) -> None:
+        with self._lock:
+            self._long_status = None if state is None else Status(state, time.time(), fault)
+            self._show()
+
+    def _show(self) -> None:
+        """Report what the link does: what keeps it from connecting, else the long work, else the short."""
+        connecting = self._link_status.state == State.CONNECTING
+        shown = self._link_status if connecting or self._long_status is None else self._long_status
+        if (shown.state, str(shown.fault)) != (self._status.state, str(self._status.fault)):
+            self._status = shown
+            self._report(shown)
 
 
 _ENROL = "Ask the coordinator whether this hospital's key is enrolled, or was revoked; make a new request if it was."

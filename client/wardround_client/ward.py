@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -29,10 +30,12 @@ from wardround_common.messages import Parts, round_number, study_digest
 from wardround_common.proposal import ProposeRequest
 from wardround_common.randomness import Stream
 from wardround_common.secagg.identity import Identity
+from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
 from wardround_common.storage import write_atomically
 from wardround_common.study import Study
 
 STREAM_BYTES = 32
+BESIDE = (ConfirmRequest.kind, OpenRequest.kind)
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,16 @@ Doing = Callable[[Work | None], None]
 class Ward:
     """A hospital's studies, opened when they are first asked about.
 
-    ``doing`` is told what is worked on, and ``note`` what the audit log must tell of.
+    ``doing`` is told what is worked on, and ``note`` what the audit log must tell of; both by two threads, if
+    questions are answered :meth:`beside` one another.
     """
 
     folder: HospitalFolder
     doing: Doing = field(default=lambda work: None)
     note: Note = field(default=lambda what, facts: None)
     _open: dict[str, Hospital] = field(default_factory=dict)
+    _at_work: dict[str, threading.Lock] = field(default_factory=dict)
+    """By study: its questions are answered one after the other, whoever asks."""
 
     @property
     def approvals(self) -> Approvals:
@@ -86,6 +92,20 @@ class Ward:
                 self.note("question refused", {"kind": kind, "why": error.kind} | _asked_about(parts))
             raise
 
+    def beside(self, kind: str, parts: Parts) -> bool:
+        """Say whether a question can be answered while another one is worked on, in another thread.
+
+        A proposal can; so can what opens the sum of a study that is open here and not at work. To open one reads its
+        data and builds its network, which would disturb the training of another.
+        """
+        if kind == ProposeRequest.kind:
+            return True
+        with suppress(MessageError):
+            digest = study_digest(parts)
+            if kind in BESIDE and digest in self._open:
+                return not self._at_work[digest].locked()
+        return False
+
     def _answer(self, kind: str, parts: Parts) -> Reply:
         if kind not in FINISHING and paused_since(self.folder.path):
             raise PausedError("this hospital has paused", do="wardround hospital go-on")
@@ -96,7 +116,7 @@ class Ward:
             return self.approvals.answer(study, self.folder.settings().name, self.folder.identity())
         digest = study_digest(parts)
         study = self.approvals.approved(digest)  # asked each time: an approval can be taken back
-        with self._at_work(study, kind, parts):
+        with self._at_work.setdefault(digest, threading.Lock()), self._telling(study, kind, parts):
             if digest not in self._open:
                 self._open[digest] = self._take_part(study)
             try:
@@ -110,7 +130,7 @@ class Ward:
                 raise
 
     @contextmanager
-    def _at_work(self, study: Study, kind: str, parts: Parts) -> Iterator[None]:
+    def _telling(self, study: Study, kind: str, parts: Parts) -> Iterator[None]:
         number = parts.fields.get("round")
         self.doing(Work(study.study.name, kind, number if isinstance(number, int) else None, study.digest()))
         try:

@@ -300,10 +300,13 @@ class Supernode:
 
     def _is_long(self, name: str) -> bool:
         """Say whether a question belongs into the queue: it is no short one, or cannot be answered beside others."""
-        if (self._inbox.first(name) or b"").decode(errors="replace").partition(" ")[2] not in SHORT:
+        if self._type(name) not in SHORT:
             return True
         question = self._question(name, self._inbox.get(name))
         return question is None or not self._beside(question.metadata.message_type, question.content)
+
+    def _type(self, name: str) -> str:
+        return (self._inbox.first(name) or b"").decode(errors="replace").partition(" ")[2]
 
     @contextmanager
     def _claim(self, name: str) -> Iterator[bool]:
@@ -320,7 +323,9 @@ class Supernode:
 
     def _receive(self) -> bool:
         """Take one question if there is one; its receipt is confirmed when it is on the disk, and not before."""
-        request = fleet_pb2.PullMessagesRequest(node=self._node)
+        # A long question that would wait here stays at the coordinator, who may take it back before it costs anything.
+        busy = any(self._type(name) not in SHORT for name in self._inbox.names())
+        request = fleet_pb2.PullMessagesRequest(node=self._node, message_ids=sorted(SHORT) if busy else [])
         try:
             answer = self._wire.ask("pull-messages", request, fleet_pb2.PullMessagesResponse)
         except NotWantedError as error:

@@ -467,12 +467,17 @@ class _Fleet:
         return heartbeat_pb2.SendNodeHeartbeatResponse(success=True)
 
     def _pull(self, node: int, body: bytes) -> Any:
-        _same(_parse(fleet_pb2.PullMessagesRequest, body).node.node_id, node)
-        state = self._link.state
+        request = _parse(fleet_pb2.PullMessagesRequest, body)
+        _same(request.node.node_id, node)
+        state, here = self._link.state, {"node": uint64_to_int64(node)}
         with self._link.transaction():
             # A question whose receipt was not confirmed was lost on its way, and is given again.
-            state.query(_GIVE_AGAIN, {"node": uint64_to_int64(node)})
+            state.query(_GIVE_AGAIN, here)
+            if request.message_ids:  # a hospital that is at something names the types that it takes now
+                state.query(_SET_ASIDE, here | {"types": json.dumps(list(request.message_ids))})
             messages = state.get_message_ins(node, 1)
+            if request.message_ids:
+                state.query(_TAKE_BACK, here)
             try:
                 trees = [self._link.objects.get_object_tree(message.metadata.message_id) for message in messages]
                 self._check_whole(trees)
@@ -580,6 +585,13 @@ _UNCONFIRMED = (
 )
 _GIVE_AGAIN = f"UPDATE message_ins SET delivered_at = '' WHERE {_UNCONFIRMED}"  # noqa: S608  # no value is put in
 _HAS_MAIL = f"SELECT 1 FROM message_ins WHERE dst_node_id = :node AND delivered_at = '' OR {_UNCONFIRMED}"  # noqa: S608
+
+# Within one transaction: questions of other types than those that are asked for.
+_SET_ASIDE = (
+    "UPDATE message_ins SET delivered_at = 'aside' WHERE dst_node_id = :node AND delivered_at = '' "
+    "AND message_type NOT IN (SELECT value FROM json_each(:types))"
+)
+_TAKE_BACK = "UPDATE message_ins SET delivered_at = '' WHERE dst_node_id = :node AND delivered_at = 'aside'"
 
 # Answers that are here whole: nothing of them is still to be pushed.
 _COMPLETE = (

@@ -118,9 +118,11 @@ def test_the_private_parts_of_flower_have_the_form_that_is_used(place: Place) ->
         assert found[: len(expected)] == expected, f"flwr changed SqlLinkState.{name}: {found}"
     assert issubclass(SqlLinkState, LinkState)
     columns = {
-        "message_ins": {"message_id", "run_id", "dst_node_id", "delivered_at"},
+        "message_ins": {"message_id", "run_id", "dst_node_id", "message_type", "delivered_at"},
         "message_res": {"message_id", "run_id", "reply_to_message_id"},
-        "objects": {"object_id"},
+        "objects": {"object_id", "content", "is_available", "ref_count"},
+        "object_children": {"parent_id", "child_id"},
+        "run_objects": {"run_id", "object_id"},
         "object_push_session_roots": {"session_id", "root_object_id"},
         "object_push_session_pending": {"session_id", "object_id"},
         "node": {"node_id", "public_key"},

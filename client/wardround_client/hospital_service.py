@@ -20,6 +20,7 @@ from wardround_client.status_file import STATUS, certificate_warning
 from wardround_client.supernode import Link, State, Status, Supernode
 from wardround_client.ward import Ward, Work, hospital_policy
 from wardround_common.audit.recorder import Recorder
+from wardround_common.errors import StorageError
 from wardround_common.service_log import Say, ServiceLog
 from wardround_common.storage import alone_in, write_atomically
 
@@ -60,8 +61,7 @@ class HospitalService:
             goes_beside = beside(ward.beside)
             node = Supernode(link, app, folder.path / "link", self._report, Recorder(log), heart, goes_beside)
             self._node = node
-            with self._for_people():
-                self._stages.begin()
+            self._stages.begin()
             log.note("service began", {"version": version("wardround")})
             self._say(f"{folder.settings().name} follows the coordinator at {invitation.address}", event="serving")
             with self._figures(metrics, node, attendance):
@@ -91,8 +91,7 @@ class HospitalService:
             self._doing[threading.get_ident()] = str(work)
         else:
             self._doing.pop(threading.get_ident(), None)
-        with self._for_people():
-            self._stages.work(work)
+        self._stages.work(work)
         if work:
             self._say(str(work), event=work.kind, study=work.study, round=work.round)
         self._note()
@@ -104,8 +103,7 @@ class HospitalService:
             level = "warning" if fault else "info"
             self._say(f"{status.state}{': ' + fault if fault else ''}", event=str(status.state), level=level)
         if status.state == State.WAITING:
-            with self._for_people():
-                self._stages.sent()
+            self._stages.sent()
         if (warning := certificate_warning(self._certificate_until())) and warning != self._warned:
             self._warned = warning
             self._say(warning, event="certificate", level="warning")
@@ -126,16 +124,10 @@ class HospitalService:
             "certificate_until": until.isoformat(timespec="seconds") if (until := self._certificate_until()) else "",
             "fault": str(status.fault) if status and status.fault else "",
         }
-        with self._for_people():
+        try:
             write_atomically(self._folder.path / STATUS, json.dumps(facts).encode(), private=True)
             self._unwritten = False
-
-    @contextmanager
-    def _for_people(self) -> Iterator[None]:
-        """Write what is only for people: a disk that is too full for it is said once, and does not end the service."""
-        try:
-            yield
-        except StorageError as error:
+        except StorageError as error:  # it is only for people: said once, and it does not end the service
             if not self._unwritten:
                 self._unwritten = True
                 self._say(str(error), event="status", level="error")

@@ -21,12 +21,13 @@ if TYPE_CHECKING:  # of torch, which a look at the status does not need
     from wardround_client.ward import Work
 
 STAGES = "stages.json"
+OPENING = "opening a sum"
 WORDS = {
     "prepare": "scanning",
     "train": "training",
     "evaluate": "evaluating",
-    "confirm": "opening a sum",
-    "open": "opening a sum",
+    "confirm": OPENING,
+    "open": OPENING,
 }
 SENDING, WAITING = "sending", "waiting"
 DECIDED = {"waiting": "proposed", "approved": "approved", "refused": "refused"}
@@ -70,7 +71,9 @@ class Stages:
                 self._at[threading.get_ident()] = work.digest
                 self._now[work.digest] = _stage(WORDS.get(work.kind, work.kind), work.round)
             elif done := self._at.pop(threading.get_ident(), ""):
-                self._now[done] = _stage(SENDING, self._now[done].round)
+                # Shares are sent in no time, perhaps beside another study's training, which the link then tells of.
+                stage = self._now[done]
+                self._now[done] = _stage(WAITING if stage.stage == OPENING else SENDING, stage.round)
             self._write()
 
     def sent(self) -> None:

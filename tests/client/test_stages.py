@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -116,3 +117,23 @@ def test_a_look_at_the_status_imports_neither_torch_nor_flower() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_study_whose_sum_was_opened_beside_anothers_training_is_not_sending_for_hours(tmp_path: Path) -> None:
+    one, two = secure_study(), study(study={"name": "two"})
+    approvals, stages = Approvals(tmp_path / "studies"), Stages(tmp_path)
+    for of in (one, two):
+        approvals.propose(of)
+        approvals.decide(of, "approved")
+    stages.work(Work(one.study.name, "train", 4, one.digest()))
+
+    def open_beside() -> None:
+        stages.work(Work(two.study.name, "open", 2, two.digest()))
+        stages.work(None)
+
+    other = threading.Thread(target=open_beside)
+    other.start()
+    other.join()
+    assert sorted(words(tmp_path), key=str) == [("training", 4), ("waiting", 2)]
+    stages.work(None)
+    assert sorted(words(tmp_path), key=str) == [("sending", 4), ("waiting", 2)]

@@ -243,7 +243,10 @@ def scalar(parts: Parts, name: str, kind: type[T]) -> T:
     """
     value = parts.fields.get(name)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:
+            raise MessageError(f"the field {name!r} is no float") from None
     if not isinstance(value, kind) or isinstance(value, bool):
         raise MessageError(f"the field {name!r} is missing or is no {kind.__name__}")
     return value

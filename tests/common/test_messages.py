@@ -58,6 +58,7 @@ def changed(parts: Parts, name: str, value: Any) -> Parts:
         ("steps", -1),
         ("mean_loss", float("inf")),
         ("mean_loss", "low"),
+        ("mean_loss", 10**400),
         ("epsilon", float("nan")),
         ("epsilon", -0.1),
     ],

@@ -5,25 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from test_services import NAMES, WAIT_S, Site
 
 from link import until
+from processes import NAMES, WAIT_S, Site, services
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    try:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with services(tmp_path_factory.mktemp("s")) as made:
         yield made
-    finally:
-        for process in made.running.values():
-            process.kill()
-            process.wait()
 
 
 def set_back(site: Site, name: str, *, secure: bool) -> dict[str, object]:

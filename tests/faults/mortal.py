@@ -25,7 +25,7 @@ from faults.flushed import Flushed
 
 Does = Literal["die", "fill-disk", "no-gpu", "power-cut", "slow"]
 WATCH = "WATCH_WHAT_IS_FLUSHED"  # in the environment: this process may suffer a power cut
-SLOW_S = 15.0  # longer than a heartbeat
+SLOW_S = 11.0  # longer than a heartbeat
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def test_F6_a_link_that_is_away_for_long_loses_no_round(site: Site, stage: str) 
         site.until((site.folder / f"{A}.met").exists)
         said = len(log.read_text())
         cable.cut()
-        time.sleep(25)  # what is away for hours is away for more tries of 30 s: nothing else differs
+        time.sleep(15)  # what is away for hours is away for more tries of 30 s: nothing else differs
         assert site.status(name)["stage"] in ("preparing", "training")
         assert site.status(name)["round"] < 2
         site.until(lambda: "cannot be reached" in log.read_text()[said:])

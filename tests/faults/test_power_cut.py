@@ -30,11 +30,6 @@ STAGES = (
     *(("C", stage) for stage in COORDINATOR if stage in {
         "a run has its number",
         "the cohort of a round is noted",
-        "a round is asked",
-        "an upload is read",
-        "the survivors are noted",
-        "a checkpoint is written",
-        "the report is written",
     }),
 )  # fmt: skip
 

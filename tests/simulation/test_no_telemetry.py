@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 import tomli_w
-from test_services import COMMAND, NAMES, Site
 
 from examples import STUDY
+from processes import COMMAND, NAMES, Site
 from wardround_common.cli import NO_TELEMETRY
 from wardround_simulation.phantoms import CLASSES, SCANNERS
 
@@ -157,6 +157,7 @@ def test_a_whole_federation_by_commands_reaches_the_coordinator_and_nobody_else(
     (tmp_path / "s").mkdir()
     site = OfThisTest(tmp_path / "s")
     try:
+        site.start_all()
         site.study("watched")
         with (site.folder / "watched.toml").open("a") as file:
             file.write("\n[tracking]\nmlflow = true\ntensorboard = true\n")
@@ -165,9 +166,7 @@ def test_a_whole_federation_by_commands_reaches_the_coordinator_and_nobody_else(
         assert site.until_over("watched")["stage"] == "done", site.logs()
         assert (site.folder / "C" / "runs" / "watched" / "mlflow.db").exists(), site.logs()
     finally:
-        for process in site.running.values():
-            process.kill()
-            process.wait()
+        site.end()
     attempts = site.watch.attempts()
     assert attempts.count("socket.connect 127.0.0.1") >= len(NAMES)
     assert site.watch.abroad() == set()

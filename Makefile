@@ -43,17 +43,17 @@ lint: $(INSTALLED) ## ruff, mypy and the import contracts
 	$(BIN)/lint-imports
 
 test: lint ## what CI runs first: lint, then the fast tests
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses auto $(PYTEST_ARGS)
 
 $(WITH_RAY): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[ray]"
 	@touch $@
 
 test-slow: $(WITH_RAY) ## the tests that take longer: real engines, whole runs
-	$(BIN)/pytest -m slow $(PYTEST_ARGS)
+	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 test-deployment: $(INSTALLED) ## coordinator and hospitals as processes, TLS, secure sums: the simulator's model, also after kill -9
-	$(BIN)/pytest -m slow tests/simulation/test_deployment.py $(PYTEST_ARGS)
+	$(BIN)/pytest -m slow --numprocesses 2 tests/simulation/test_deployment.py $(PYTEST_ARGS)
 
 images: ## build both images; RELEASE=1 wants PYTHON_IMAGE=python:3.11-slim@sha256:… and a clean working tree
 	bash docker/build.sh
@@ -62,7 +62,7 @@ sbom: ## write what both images are made of to dist/sbom, as CycloneDX
 	bash docker/sbom.sh
 
 test-faults: $(INSTALLED) ## what hospitals do to a federation: kill -9 at each stage of a round, full disks, cut links, wrong clocks
-	$(BIN)/pytest -m slow tests/faults $(PYTEST_ARGS)
+	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile tests/faults $(PYTEST_ARGS)
 
 soak: $(INSTALLED) ## 50 hospitals over TLS, 100 secure rounds, one in ten dropping out: no wrong sum, no growth; minutes
 	FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 PYTHONPATH=tests $(BIN)/python benchmarks/soak.py

@@ -374,8 +374,7 @@ class _Fleet:
         self.paths = frozenset(self._answers)
         self._waiting: dict[int, asyncio.Event] = {}
         self._pulled: dict[int, frozenset[str]] = {}
-        self._sessions: dict[str, int] = {}
-        self._coming: dict[str, tuple[int, str, str]] = {}
+        self._coming: dict[str, tuple[int, str, str]] = {}  # uploads, by their session: node, type and name of each
         self._beats: dict[int, tuple[Mapping[str, str], Mapping[str, str]]] = {}
 
     def admit(self, path: str, headers: Mapping[str, str]) -> int:
@@ -542,16 +541,19 @@ class _Fleet:
             raise Refused(400, "message") from None
         if not stored:
             raise Refused(410, "question")  # not asked of this node, answered already, or not wanted any more
-        self._sessions[session] = node
         if missing:
             self._link.sending[node] = time.time()
-        self._coming[session] = node, metadata.message_type, tree.object_id
+            coming = node, metadata.message_type, tree.object_id
+            for before in [name for name, other in self._coming.copy().items() if other == coming]:
+                self._coming.pop(before, None)  # it was broken off
+            self._coming[session] = coming
         return fleet_pb2.PushMessagesResponse(objects_to_push=missing, session_id=session)
 
     def _push_object(self, node: int, body: bytes) -> Any:
         request = _parse(message_pb2.PushObjectRequest, body)
         _same(request.node.node_id, node)
-        if self._sessions.get(request.session_id) != node:
+        coming = self._coming.get(request.session_id)
+        if coming is None or coming[0] != node:
             raise Refused(410, "session")
         whole = False
         try:
@@ -562,14 +564,15 @@ class _Fleet:
                 stored = self._link.store(request.run_id, request.session_id, content)
                 whole = stored and not self._link.state.query(_UNFINISHED, {"session": request.session_id})
                 if whole:
-                    self._link.tell("in", *self._coming[request.session_id])
+                    self._link.tell("in", *coming)
         except MessageError:
             stored = False  # damaged on its way: it is sent again
+        if whole or not stored:
+            self._coming.pop(request.session_id, None)
         if not stored:
             raise Refused(410, "session")
         if whole:
             self._link.sending.pop(node, None)
-            del self._coming[request.session_id]
         return message_pb2.PushObjectResponse(stored=True)
 
     def _has_mail(self, node: int) -> bool:
@@ -661,6 +664,7 @@ class LinkGrid(Grid):
                 else:
                     if before:
                         old.append(before[1])
+                        self._forget(before[1])
                     self._stamp(message)
                     taken_over = message.object_id
                     message.metadata.__dict__["_message_id"] = taken_over
@@ -716,6 +720,11 @@ class LinkGrid(Grid):
             if waiting and not came:
                 time.sleep(0.02)
         return replies
+
+    def _forget(self, question: str) -> None:
+        self._fresh.discard(question)
+        self._node_of.pop(question, None)
+        self._undeliverable.discard(question)
 
     def _stamp(self, message: Message) -> None:
         metadata = message.metadata.__dict__

@@ -98,9 +98,9 @@ def test_a_bundle_that_belongs_to_a_run_is_never_asked_for(tmp_path: Path, monke
     paths: set[str] = set()
     ask = supernode._Wire.ask
 
-    def recording(self: Any, path: str, request: Any, kind: Any) -> Any:
+    def recording(self: Any, path: str, *rest: Any) -> Any:
         paths.add(FLEET + path)
-        return ask(self, path, request, kind)
+        return ask(self, path, *rest)
 
     monkeypatch.setattr(supernode._Wire, "ask", recording)
     place = Place(tmp_path)

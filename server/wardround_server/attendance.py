@@ -15,6 +15,7 @@ WHY = {
     "paused": "paused",
     "approval": "refused",
     "revoked": "revoked",
+    "lost": "the coordinator's disk lost its question",
     "dropped": "left out of the sum before an interruption",
 }
 """What absences mean that are no failures of the hospital's; any other is."""

@@ -68,7 +68,7 @@ from wardround_common.audit.passage import Passage, Way, passage_of
 from wardround_common.errors import MessageError, RoundError, StorageError
 from wardround_common.object_trees import inflate
 from wardround_common.storage import alone_in, write_atomically
-from wardround_server.object_files import ObjectFiles, Written
+from wardround_server.object_files import ObjectFiles, Written, flush_each_commit
 from wardround_server.port import Limits, Port, Refused
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,12 @@ Proto = TypeVar("Proto")
 
 class _LinkState(SqlLinkState):
     """Flower's link state; a run does not fail because no separate process sends signs of life."""
+
+    def initialize(self, log_queries: bool = False, **engine: Any) -> list[str]:
+        """Open the database, so that what was committed outlives a power cut."""
+        tables: list[str] = super().initialize(log_queries, **engine)
+        flush_each_commit(self)
+        return tables
 
     def _cleanup_expired_task_tokens(self) -> None:
         """Do nothing: the run is driven by this process, and goes on when it starts again."""
@@ -472,6 +478,7 @@ class _Fleet:
         with self._link.transaction():
             # A question whose receipt was not confirmed was lost on its way, and is given again.
             state.query(_GIVE_AGAIN, here)
+            state.query(_ANSWERED, here)
             if request.message_ids:  # a hospital that is at something names the types that it takes now
                 state.query(_SET_ASIDE, here | {"types": json.dumps(list(request.message_ids))})
             messages = state.get_message_ins(node, 1)
@@ -587,7 +594,16 @@ _UNCONFIRMED = (
     "AND NOT EXISTS (SELECT 1 FROM message_res WHERE message_res.reply_to_message_id = message_ins.message_id))"
 )
 _GIVE_AGAIN = f"UPDATE message_ins SET delivered_at = '' WHERE {_UNCONFIRMED}"  # noqa: S608  # no value is put in
-_HAS_MAIL = f"SELECT 1 FROM message_ins WHERE dst_node_id = :node AND delivered_at = '' OR {_UNCONFIRMED}"  # noqa: S608
+# Questions that were given out again, and were answered by a hospital that had them: they are not given once more.
+_ANSWERED = (
+    "UPDATE message_ins SET delivered_at = 'answered' WHERE dst_node_id = :node AND delivered_at = '' "
+    "AND EXISTS (SELECT 1 FROM message_res WHERE message_res.reply_to_message_id = message_ins.message_id)"
+)
+_HAS_MAIL = (
+    "SELECT 1 FROM message_ins WHERE dst_node_id = :node AND delivered_at = '' AND NOT EXISTS ("  # noqa: S608
+    "SELECT 1 FROM message_res WHERE message_res.reply_to_message_id = message_ins.message_id) "
+    f"OR {_UNCONFIRMED}"
+)
 
 # Within one transaction: questions of other types than those that are asked for.
 _SET_ASIDE = (
@@ -604,6 +620,14 @@ _COMPLETE = (
 )
 
 
+# Questions of a run, answered or not; and one that has no answer, nor a part of one.
+_ASKED = "SELECT message_id FROM message_ins WHERE run_id = :run"
+_UNANSWERED = (
+    "SELECT 1 FROM message_ins WHERE message_id = :id AND NOT EXISTS ("
+    "SELECT 1 FROM message_res WHERE reply_to_message_id = :id)"
+)
+
+
 # A session of Flower's ends when all objects of a message are here.
 _UNFINISHED = "SELECT 1 FROM object_push_sessions WHERE session_id = :session"
 
@@ -612,15 +636,18 @@ class LinkGrid(Grid):
     """Flower's Grid over the link state of this process.
 
     ``push_messages`` remembers on disk what is out. After a restart, a question with the same content to the same node
-    is not put again: the one that is out counts, and so does its answer. A process that asks the same twice gets two
-    answers.
+    is no new one: if its answer is here, or it waits here whole, that counts. If not, it is put again under its own
+    name: a hospital that has it or its answer on its disk only confirms it, and one that has neither, whose answer a
+    database that was set back does not know, works on it again. A process that asks the same twice gets two answers.
     """
 
     def __init__(self, link: SuperLink, run: int, patience_s: float) -> None:
         self._link = link
         self._run_id = run
+        self._here = {"run": uint64_to_int64(run)}
         self._patience_s = patience_s
-        self._out: dict[str, list[str]] = {}  # node and type of message: digest of the content, id of the message
+        # Node and type of message: digest of the content, id of the message, when it was made.
+        self._out: dict[str, list[str]] = {}
         path = _out(link.folder, run)
         if path.exists():
             self._out = json.loads(path.read_text())
@@ -653,23 +680,29 @@ class LinkGrid(Grid):
         ids: list[str] = []
         new: list[Message] = []
         old: list[str] = []
+        again: set[str] = set()
         out = dict(self._out)
         with no_object_id_recompute():
             for message in messages:
                 node, what = message.metadata.dst_node_id, message.metadata.message_type
                 content, slot = message.content.object_id, f"{node} {what}"
-                before = out.get(slot)
-                if before and before[0] == content and before[1] not in self._fresh and self._is_out(before[1]):
-                    taken_over = before[1]
+                digest, name, *made = out.get(slot, ["", ""])
+                same = digest == content and name not in self._fresh
+                if same and self._is_out(name):
+                    taken_over = name
                 else:
-                    if before:
-                        old.append(before[1])
-                        self._forget(before[1])
+                    if same and made:  # an earlier version did not note it
+                        message.metadata.__dict__["_created_at"] = float(made[0])
                     self._stamp(message)
                     taken_over = message.object_id
+                    if taken_over == name:
+                        again.add(name)
+                    elif name:
+                        old.append(name)
+                        self._forget(name)
                     message.metadata.__dict__["_message_id"] = taken_over
                     new.append(message)
-                out[slot] = [content, taken_over]
+                    out[slot] = [content, taken_over, repr(message.metadata.created_at)]
                 self._fresh.add(taken_over)
                 self._node_of[taken_over] = node
                 ids.append(taken_over)
@@ -677,7 +710,7 @@ class LinkGrid(Grid):
             self._out = out
             self._drop(old)
             for message in new:
-                self._store(message)
+                self._store(message, message.metadata.message_id in again)
         for node in {self._node_of[each] for each in ids}:
             self._link.mail(node)
         return ids
@@ -686,7 +719,8 @@ class LinkGrid(Grid):
         """Give the answers that are here; for a hospital that was silent for too long, an error in its place."""
         wanted = set(message_ids)
         with self._link.transaction():
-            rows = self._link.state.query(_COMPLETE, {"run": uint64_to_int64(self._run_id)})
+            rows = self._link.state.query(_COMPLETE, self._here)
+            known = {row["message_id"] for row in self._link.state.query(_ASKED, self._here)}
         complete = {row["reply_to_message_id"]: row["message_id"] for row in rows}
         replies = []
         for question in wanted:
@@ -695,6 +729,8 @@ class LinkGrid(Grid):
                 replies.append(self._reply(question, node, complete[question]))
             elif question in self._undeliverable or node not in self._link.nodes():
                 replies.append(self._absence(question, node, "revoked"))
+            elif question not in known:  # a disk lost a part of it: nobody can be given it any more
+                replies.append(self._absence(question, node, "lost"))
             elif self._link.silence_s(node) > self._patience_s:
                 self._drop([question])
                 replies.append(self._absence(question, node, "silent"))
@@ -734,11 +770,21 @@ class LinkGrid(Grid):
         metadata["_ttl"] = TTL_S
 
     def _is_out(self, question: str) -> bool:
+        """Say whether a question needs nothing more: its answer is here, or it waits here whole to be given."""
+        state, objects = self._link.state, self._link.objects
         with self._link.transaction():
-            found = self._link.state.query("SELECT 1 FROM message_ins WHERE message_id = :id", {"id": question})
-        return bool(found)
+            if state.query(f"{_COMPLETE} AND reply_to_message_id = :id", self._here | {"id": question}):
+                return True
+            if not state.query(_UNANSWERED, {"id": question}):
+                return False
+            try:
+                tree = objects.get_object_tree(question)
+            except NoObjectInStoreError:
+                return False  # its receipt was confirmed
+            return all(objects.size(part.object_id) for part in iterate_object_tree(tree))
 
-    def _store(self, message: Message) -> None:
+    def _store(self, message: Message, again: bool) -> None:
+        """Keep a question; ``again``: in the place of what is left of it, and of a part of its answer."""
         question, state, objects = message.metadata.message_id, self._link.state, self._link.objects
         tree, parts = get_object_tree(message), get_all_nested_objects(message)
         with ExitStack() as open_things:
@@ -748,6 +794,11 @@ class LinkGrid(Grid):
                 if not objects.has(name)
             }
             open_things.enter_context(self._link.transaction())
+            told = again and state.query("SELECT 1 FROM message_ins WHERE message_id = :id", {"id": question})
+            if again:
+                if self._is_out(question):
+                    return  # its answer came in this moment
+                self._drop([question])
             # So that nobody is given a question of which a part is missing.
             session = state.start_session(self._run_id)
             stored, missing = state.store_message_and_object_tree(remove_content_from_message(message), tree, session)
@@ -759,7 +810,8 @@ class LinkGrid(Grid):
                     written[name] = open_things.enter_context(objects.written(name, parts[name].deflate()))
                 if not self._link.store(self._run_id, session, written[name]):
                     raise RoundError("Flower did not keep a question", where=str(self._link.folder))
-            self._link.tell("out", message.metadata.dst_node_id, message.metadata.message_type, question)
+            if not told:
+                self._link.tell("out", message.metadata.dst_node_id, message.metadata.message_type, question)
 
     def _reply(self, question: str, node: int, answer: str) -> Message:
         try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import socket
+import sqlite3
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -574,6 +576,100 @@ def test_a_question_of_which_a_part_is_lost_does_not_stand_in_the_way_of_the_nex
             grid = link.grid(link.new_run())
             [asked] = grid.push_messages([question(node, VECTOR)])
             until(lambda: grid.pull_messages([asked]))
+
+
+def test_what_a_coordinator_has_committed_is_flushed(standing: Standing) -> None:
+    for part in (standing.link.state, standing.link.objects):
+        assert part.query("PRAGMA synchronous")[0]["synchronous"] == 2  # FULL: also without a copy into the database
+
+
+def confirm(ends: tuple[_Wire, Any], run: int, asked: str) -> None:
+    wire, node = ends
+    confirmation = message_pb2.ConfirmMessageReceivedRequest(node=node, run_id=run, message_object_id=asked)
+    wire.ask("confirm-message-received", confirmation, message_pb2.ConfirmMessageReceivedResponse)
+
+
+def set_back(place: Place, database: bytes) -> None:
+    """Let the coordinator find an older database beside its newer files, as after a disk that lied about a flush."""
+    folder = place.folder / "coordinator"
+    for beside in folder.glob("superlink.db-*"):
+        beside.unlink()
+    (folder / "superlink.db").write_bytes(database)
+
+
+@pytest.mark.parametrize("gone", ["question", "receipt", "half an answer", "answer"])
+def test_a_hospital_gets_its_question_again_when_the_database_was_set_back_to_before_the(
+    place: Place, gone: str
+) -> None:
+    """Nobody is stuck, whatever the database forgot of a question whose files or answer went further."""
+    database = place.folder / "coordinator" / "superlink.db"
+
+    def now() -> bytes:
+        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(":memory:")) as copy:
+            source.backup(copy)
+            return bytes(copy.serialize())
+
+    kept_of: dict[str, bytes] = {}
+    with place.coordinator("mercy") as link, closing(place.wire("mercy")) as wire:
+        node = activate(wire)
+        run = link.new_run()
+        kept_of["question"] = now()
+        [asked] = link.grid(run).push_messages([question(node.node_id, VECTOR)])
+        kept_of["receipt"] = now()
+        assert pull(wire, node).messages_list
+        confirm((wire, node), run, asked)
+        kept_of["half an answer"] = now()
+        parts = _envelope(node, reply(node.node_id, run, asked))
+        wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
+        kept_of["answer"] = now()
+        push((wire, node), parts)
+    set_back(place, kept_of[gone])
+    seen: list[Message] = []
+    with place.coordinator() as link:
+        grid = link.grid(run)
+        assert grid.push_messages([question(node.node_id, VECTOR)]) == [asked]  # under its own name
+        with place.hospital("mercy", echo(seen)):
+            came: list[Message] = []
+            until(lambda: came.extend(grid.pull_messages([asked])) or came)
+            assert not came[0].has_error()
+            assert len(seen) == 1
+            link.end_run(run)
+        assert kept(link)["objects"] == kept(link)["files"] == 0
+
+
+def test_a_question_that_is_put_again_is_not_worked_on_twice_by_a_hospital_that_has_it(place: Place) -> None:
+    seen: list[Message] = []
+    go_on = threading.Event()
+    with ExitStack() as hospital:
+        with place.coordinator("mercy") as link:
+            hospital.enter_context(place.hospital("mercy", echo(seen, lambda message: go_on.wait(20) and None)))
+            until(link.here)
+            run, [node] = link.new_run(), link.nodes()
+            [asked] = link.grid(run).push_messages([question(node, VECTOR)])
+            until(lambda: seen)
+        with place.coordinator() as link:
+            grid = link.grid(run)
+            assert grid.push_messages([question(node, VECTOR)]) == [asked]
+            until(link.here)
+            go_on.set()
+            until(lambda: grid.pull_messages([asked]))
+            [other] = grid.push_messages([question(node, VECTOR + 1)])
+            until(lambda: grid.pull_messages([other]))
+            assert len(seen) == 2
+            hospital.close()
+
+
+def test_a_hospital_whose_question_is_lost_under_a_running_coordinator_is_said_to_be_missing(place: Place) -> None:
+    with place.coordinator("mercy") as link:
+        run, node = link.new_run(), next(iter(link.nodes()))
+        grid = link.grid(run)
+        [lost] = grid.push_messages([question(node)])
+        (link.folder / "objects" / lost).unlink()
+        assert not grid.pull_messages([lost])
+        with closing(place.wire("mercy")) as wire:
+            assert not pull(wire, activate(wire)).messages_list
+        [absence] = grid.pull_messages([lost])
+        assert _answer(absence) == Failure("lost")
 
 
 def test_a_coordinator_that_lost_a_file_of_half_an_answer_asks_for_it_and_removes_what_belongs_to_nothing(

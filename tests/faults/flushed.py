@@ -121,7 +121,8 @@ def lose_the_tail(database: Path) -> int:
     """Cut off what may not have been flushed of a database's write-ahead log; give how many frames that were.
 
     With ``synchronous = NORMAL`` SQLite flushes the log only before it copies frames into the database. Those that it
-    copied stay; the others may all be lost.
+    copied stay; the others may all be lost. With ``FULL``, as the coordinator has it, none is: then this is a disk that
+    said of the log's flushes that they were done, and they were not.
     """
     log, index = database.with_name(database.name + "-wal"), database.with_name(database.name + "-shm")
     if not log.exists() or log.stat().st_size < WAL_HEADER:

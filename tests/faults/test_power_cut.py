@@ -1,4 +1,8 @@
-"""A power cut at either end: what was not flushed is gone, and the run goes on to the same model all the same."""
+"""A power cut at either end: what was not flushed is gone, and the run goes on to the same model all the same.
+
+At the coordinator more is gone than may be: its database is set back to the last copy of its log, as by a disk that
+lied about a flush, while the hospitals and its other files know what came after.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +34,11 @@ STAGES = (
     *(("C", stage) for stage in COORDINATOR if stage in {
         "a run has its number",
         "the cohort of a round is noted",
+        "a round is asked",
+        "an upload is read",
+        "the survivors are noted",
+        "a checkpoint is written",
+        "the report is written",
     }),
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ MONAI builds the larger networks and is imported only when one of them is asked 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -18,18 +19,21 @@ from wardround_client.wavelets import WaveletClassifier
 from wardround_common.parameters import Layout, Vector
 from wardround_common.study import Norm, Study
 
+_SEEDING = threading.Lock()  # torch has one generator for all threads
+
 
 def build(study: Study) -> nn.Module:
     """Build the study's network; the study's seed alone decides its first parameters.
 
     Input: (images, channels, image_size, image_size) float32 from 0 to 1. Output: (images, classes) logits.
     """
-    rng_state = torch.get_rng_state()
-    try:
-        torch.manual_seed(study.model.seed)
-        network = NETWORKS[study.model.network](study.data.channels, len(study.study.classes), study.model.norm)
-    finally:
-        torch.set_rng_state(rng_state)
+    with _SEEDING:
+        rng_state = torch.get_rng_state()
+        try:
+            torch.manual_seed(study.model.seed)
+            network = NETWORKS[study.model.network](study.data.channels, len(study.study.classes), study.model.norm)
+        finally:
+            torch.set_rng_state(rng_state)
     for name, module in list(network.named_modules()):
         if hasattr(module, "inplace"):
             module.inplace = False  # per-patient gradients need each layer's input as it was

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -74,6 +75,12 @@ def test_the_seed_alone_decides_the_first_parameters() -> None:
     two = networks.read_vector(of("small-cnn", "group"))
     assert one.tobytes() == two.tobytes()
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_threads_that_build_at_a_time_get_the_same_first_parameters() -> None:
+    with ThreadPoolExecutor(4) as threads:
+        built = list(threads.map(lambda _: networks.read_vector(of("small-cnn", "group")).tobytes(), range(16)))
+    assert len(set(built)) == 1
 
 
 def test_a_vector_put_into_a_network_comes_out_the_same() -> None:

@@ -43,7 +43,7 @@ lint: $(INSTALLED) ## ruff, mypy and the import contracts
 	$(BIN)/lint-imports
 
 test: lint ## what CI runs first: lint, then the fast tests
-	$(BIN)/pytest --numprocesses auto $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 $(WITH_RAY): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[ray]"
@@ -62,7 +62,7 @@ sbom: ## write what both images are made of to dist/sbom, as CycloneDX
 	bash docker/sbom.sh
 
 test-faults: $(INSTALLED) ## what hospitals do to a federation: kill -9 at each stage of a round, full disks, cut links, wrong clocks
-	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile tests/faults $(PYTEST_ARGS)
+	$(BIN)/pytest -m "slow or faults" --numprocesses 2 --dist loadfile tests/faults $(PYTEST_ARGS)
 
 soak: $(INSTALLED) ## 50 hospitals over TLS, 100 secure rounds, one in ten dropping out: no wrong sum, no growth; minutes
 	FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 PYTHONPATH=tests $(BIN)/python benchmarks/soak.py

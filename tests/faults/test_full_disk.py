@@ -9,7 +9,7 @@ import pytest
 from faults.mortal import Fault
 from processes import NAMES, Site
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.faults
 A = NAMES[0]
 DP = {"mechanism": "dp-sgd", "epsilon": 6.0, "delta": 1e-5, "clip_norm": 1.0}
 

@@ -17,7 +17,7 @@ from processes import NAMES, WAIT_S, Site
 from wardround_common.errors import StorageError
 from wardround_common.study import Study
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.faults
 ROUNDS = 2
 A = NAMES[0]
 DP = {"mechanism": "dp-sgd", "epsilon": 6.0, "delta": 1e-5, "clip_norm": 1.0}

@@ -13,7 +13,7 @@ import pytest
 from faults.mortal import Fault
 from processes import NAMES, Site
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.faults
 A = NAMES[0]
 TRAIN = "wardround_client.hospital:train"
 

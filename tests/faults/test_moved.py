@@ -14,7 +14,7 @@ from faults.conftest import loosen
 from faults.mortal import Fault
 from processes import NAMES, Site, free_port, services
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.faults
 A, B, C = NAMES
 TRAIN = "wardround_client.hospital:train"
 

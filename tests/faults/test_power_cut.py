@@ -19,7 +19,7 @@ from faults.test_kill import COORDINATOR, HOSPITAL, HOSPITAL_WITH_DP, finished, 
 from link import until
 from processes import NAMES, WAIT_S, Site
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.faults
 A = NAMES[0]
 HOSPITALS = {**HOSPITAL, **HOSPITAL_WITH_DP}
 STAGES = (

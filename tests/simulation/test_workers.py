@@ -55,6 +55,7 @@ def test_an_error_crosses_the_process_border_whole(processes: Processes, crew: A
 
 
 def test_a_worker_that_dies_costs_its_own_job_and_is_replaced(processes: Processes) -> None:
+    results(processes, [Job(double, (1,), "a")])  # they start with the first job
     before = processes.process_ids()
     jobs = [Job(double, (1,), "a"), Job(end_process, (), "b"), Job(double, (2,), "c"), Job(double, (3,), "d")]
     assert results(processes, jobs) == [2, Died(), 4, 6]

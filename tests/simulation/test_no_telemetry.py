@@ -172,8 +172,13 @@ def test_a_whole_federation_by_commands_reaches_the_coordinator_and_nobody_else(
     assert site.watch.abroad() == set()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("engine", ["in-process", "flower"])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param("in-process", marks=pytest.mark.slow),
+        pytest.param("flower", marks=pytest.mark.quiet),  # watched, Ray may not start within its own limits
+    ],
+)
 def test_a_simulation_reaches_nobody(engine: str, hospitals: Path, tmp_path: Path) -> None:
     if engine == "flower":
         pytest.importorskip("ray")

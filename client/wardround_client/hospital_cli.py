@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from wardround_client import audit_cli
+from wardround_common.command_options import Heads, LogJson, MetricsPort
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -148,18 +149,6 @@ def accept_invitation(
     typer.echo(f"Accepted: this hospital follows the coordinator at {address}. Begin with: wardround hospital serve")
 
 
-Metrics = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        max=65535,
-        metavar="PORT",
-        help="Serve figures for Prometheus at http://127.0.0.1:PORT/metrics, on this machine only.",
-        show_default=False,
-    ),
-]
-
-
 @app.command()
 def serve(
     invitation: Annotated[
@@ -168,8 +157,8 @@ def serve(
     ] = None,
     state: State = None,
     yes: Annotated[bool, typer.Option("--yes", help="The fingerprint was compared already; do not ask.")] = False,
-    log_json: Annotated[bool, typer.Option("--log-json", help="Log one JSON object a line.")] = False,
-    metrics: Metrics = None,
+    log_json: LogJson = False,
+    metrics: MetricsPort = None,
 ) -> None:
     """Take part until Ctrl-C or SIGTERM: outbound connections only, and nothing runs that was not approved."""
     import signal
@@ -483,10 +472,7 @@ def close(
 @ledger_app.command("verify")
 def verify_ledger(
     state: State = None,
-    head: Annotated[
-        list[str] | None,
-        typer.Option(metavar="HEAD", help="A head that was given out earlier; may be repeated.", show_default=False),
-    ] = None,
+    head: Heads = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every entry: its signature, its place, and the patients that it speaks of.

@@ -16,7 +16,7 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Protocol, get_args
 
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.metrics_core import InfoMetricFamily, Metric
 
 from wardround_client.approvals import Approvals
 from wardround_client.attendance import Attendance
@@ -27,11 +27,14 @@ from wardround_client.pause import paused_since
 from wardround_client.supernode import State, Status
 from wardround_client.ward import hospital_policy
 from wardround_common.errors import WardroundError
+from wardround_common.metrics_port import Families
 from wardround_common.proposal import Decision
 
 log = logging.getLogger(__name__)
 
 PREFIX = "wardround_hospital_"
+_ours = Families(PREFIX)
+_gauge, _counter, _one = _ours.gauge, _ours.counter, _ours.one
 BUDGET_EACH_S = 60.0  # at most so often is the ledger added up: the training needs the processor more
 
 
@@ -160,15 +163,3 @@ def _spent(budget: BudgetStatement | None) -> Iterator[Metric]:
 
 def _or_endless(epsilon: float | None) -> float:
     return math.inf if epsilon is None else epsilon
-
-
-def _gauge(name: str, words: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(PREFIX + name, words, labels=labels)
-
-
-def _counter(name: str, words: str, *labels: str) -> CounterMetricFamily:
-    return CounterMetricFamily(PREFIX + name, words, labels=labels)
-
-
-def _one(name: str, words: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(PREFIX + name, words, value=value)

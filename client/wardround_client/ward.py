@@ -29,6 +29,7 @@ from wardround_common.errors import MessageError, PausedError, PrivacyError, Sto
 from wardround_common.messages import Parts, round_number, study_digest
 from wardround_common.proposal import ProposeRequest
 from wardround_common.randomness import Stream
+from wardround_common.roster import keys_of
 from wardround_common.secagg.identity import Identity
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
 from wardround_common.storage import write_atomically
@@ -215,7 +216,7 @@ def check_listed(study: Study, name: str, identity: Identity) -> None:
     Raises:
         PrivacyError: it does not.
     """
-    listed = {one.name: one.public for one in study.roster}
+    listed = keys_of(study.roster).keys
     if listed.get(name) != identity.public:
         raise PrivacyError(
             f"the study does not list {name} with this hospital's key",

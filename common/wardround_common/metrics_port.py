@@ -11,12 +11,13 @@ import logging
 import socketserver
 import threading
 from collections.abc import Iterable
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from wardround_common.errors import StorageError
 
@@ -106,3 +107,22 @@ class _Answer(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+
+@dataclass(frozen=True)
+class Families:
+    """Makes the metrics of one service, whose names all begin alike."""
+
+    prefix: str
+
+    def gauge(self, name: str, words: str, *labels: str) -> GaugeMetricFamily:
+        """Make a gauge to which values are added by label."""
+        return GaugeMetricFamily(self.prefix + name, words, labels=labels)
+
+    def counter(self, name: str, words: str, *labels: str) -> CounterMetricFamily:
+        """Make a counter to which values are added by label."""
+        return CounterMetricFamily(self.prefix + name, words, labels=labels)
+
+    def one(self, name: str, words: str, value: float) -> GaugeMetricFamily:
+        """Make a gauge of one value."""
+        return GaugeMetricFamily(self.prefix + name, words, value=value)

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from wardround_common.epsilon_statement import EpsilonStatement
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.proposal import Proposed
-from wardround_common.roster import HospitalName, Listed
+from wardround_common.roster import HospitalName, Listed, keys_of
 from wardround_common.study import Study
 from wardround_common.study_template import toml_value
 
@@ -64,10 +65,25 @@ def read_approvals(path: Path, study: Study) -> tuple[Approval, ...]:
         raise StorageError("this is no file of approvals", where=str(path)) from None
     if digest != study.digest():
         raise MessageError("these approvals are of another study", where=str(path))
-    keys = {one.name: one.public for one in study.roster}
+    keys = keys_of(study.roster).keys
     for approval in approvals:
         approval.check(study, keys, where=str(path))
     return approvals
+
+
+def read_statement(study: Study, path: Path) -> EpsilonStatement:
+    """Read a hospital's epsilon statement of a study, checked with the key that the study lists.
+
+    Raises:
+        StorageError: it cannot be read.
+        MessageError: it is none, does not hold, or is of another hospital or study.
+    """
+    statement = EpsilonStatement.read(path)
+    keys = keys_of(study.roster).keys
+    if statement.hospital not in keys:
+        raise MessageError(f"the study does not list {statement.hospital}", where=str(path))
+    statement.check(keys[statement.hospital], hospital=statement.hospital, study=study.digest(), where=str(path))
+    return statement
 
 
 def study_toml(study: Study) -> str:

@@ -54,7 +54,7 @@ def write_atomically(path: Path, content: bytes | Sequence[bytes | memoryview], 
         except BaseException:
             making.unlink(missing_ok=True)
             raise
-        _flush_names(path.parent)
+        flush_names(path.parent)
 
 
 def _make_folder(folder: Path, mode: int = 0o777) -> None:
@@ -63,10 +63,11 @@ def _make_folder(folder: Path, mode: int = 0o777) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True, mode=mode)
-    _flush_names(folder.parent)
+    flush_names(folder.parent)
 
 
-def _flush_names(folder: Path) -> None:
+def flush_names(folder: Path) -> None:
+    """Let the names in a folder outlive a power cut."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)

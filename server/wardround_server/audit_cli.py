@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wardround_common.command_options import Follow, Heads, Last, LinesAsJson, LogsAsJson
 from wardround_common.default_command import ShowByDefault
 
 app = typer.Typer(cls=ShowByDefault, add_completion=False, suggest_commands=False, rich_markup_mode=None)
@@ -17,9 +18,9 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The coordinator's d
 @app.command("show")
 def show_last(
     folder: Folder,
-    last: Annotated[int, typer.Option(min=1, metavar="N", help="So many entries.")] = 20,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with each new one, until Ctrl-C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    last: Last = 20,
+    follow: Follow = False,
+    as_json: LinesAsJson = False,
 ) -> None:
     """Show the last entries of the coordinator's audit log: what 'audit DIR' alone does."""
     from wardround_common.audit.commands import show
@@ -31,10 +32,7 @@ def show_last(
 @app.command()
 def verify(
     folder: Folder,
-    head: Annotated[
-        list[str] | None,
-        typer.Option(metavar="HEAD", help="A head that was given out earlier; may be repeated.", show_default=False),
-    ] = None,
+    head: Heads = None,
     against: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A hospital's log, as it exported it.", show_default=False),
@@ -43,7 +41,7 @@ def verify(
         list[str] | None,
         typer.Option(metavar="HEAD", help="A head that this hospital gave out earlier.", show_default=False),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each log.")] = False,
+    as_json: LogsAsJson = False,
 ) -> None:
     """Check every entry of the log; with --against also that a hospital's log tells of the same messages.
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wardround_common.command_options import LogJson, MetricsPort
+
 if TYPE_CHECKING:
     from wardround_common.enrolment import Invitation, Request
     from wardround_server.coordinator_folder import CoordinatorFolder
@@ -213,24 +215,12 @@ def roster(
     typer.echo("\n".join(Listed.of(name, enrolled[name]).toml() for name in hospitals or sorted(enrolled)), nl=False)
 
 
-Metrics = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        max=65535,
-        metavar="PORT",
-        help="Serve figures for Prometheus at http://127.0.0.1:PORT/metrics, on this machine only.",
-        show_default=False,
-    ),
-]
-
-
 @app.command()
 def serve(
     folder: Folder,
     bind: Annotated[str, typer.Option(metavar="ADDRESS", help="The address of this machine to listen on.")] = "0.0.0.0",  # noqa: S104
-    log_json: Annotated[bool, typer.Option("--log-json", help="Log one JSON object a line.")] = False,
-    metrics: Metrics = None,
+    log_json: LogJson = False,
+    metrics: MetricsPort = None,
 ) -> None:
     """Serve hospitals on one port until Ctrl-C or SIGTERM; runs that were under way go on."""
     import signal

@@ -12,8 +12,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wardround_common.epsilon_statement import EpsilonStatement
-from wardround_common.errors import MessageError, StorageError
-from wardround_common.release import APPROVALS, RUN, STATEMENTS, STUDY, Approval, study_toml, write_approvals
+from wardround_common.errors import StorageError
+from wardround_common.release import (
+    APPROVALS,
+    RUN,
+    STATEMENTS,
+    STUDY,
+    Approval,
+    read_statement,
+    study_toml,
+    write_approvals,
+)
+from wardround_common.roster import keys_of
 from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_common.study import Study, parse_canonical
 from wardround_server.approval import ApprovalBook
@@ -30,11 +40,7 @@ def keep_statement(run: Path, file: Path) -> EpsilonStatement:
         StorageError: it cannot be read or kept.
     """
     study = _study(run)
-    statement = EpsilonStatement.read(file)
-    keys = {one.name: one.public for one in study.roster}
-    if statement.hospital not in keys:
-        raise MessageError(f"the study does not list {statement.hospital}", where=str(file))
-    statement.check(keys[statement.hospital], hospital=statement.hospital, study=study.digest(), where=str(file))
+    statement = read_statement(study, file)
     place = [one.name for one in study.roster].index(statement.hospital) + 1
     write_atomically(run / STATEMENTS / f"hospital-{place}.statement", statement.content())
     return statement
@@ -54,7 +60,7 @@ def export_run(run: Path, out: Path, statements: Iterable[Path] = ()) -> list[st
         keep_statement(run, file)
     kept = sorted((run / STATEMENTS).glob("*.statement"))
     book = ApprovalBook(run / "approvals").signatures()
-    keys = {one.name: one.public for one in study.roster}
+    keys = keys_of(study.roster).keys
     approvals = [Approval(hospital=name, signature=signature.hex()) for name, signature in sorted(book.items())]
     for approval in approvals:
         approval.check(study, keys)

@@ -9,19 +9,20 @@ from importlib.metadata import version
 from typing import get_args
 
 from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
     HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
 )
 
+from wardround_common.metrics_port import Families
 from wardround_server.coordinator_folder import CoordinatorFolder
 from wardround_server.runs import Runs, Stage
 from wardround_server.superlink import SuperLink
 from wardround_server.whereabouts import LastHeard
 
 PREFIX = "wardround_coordinator_"
+_ours = Families(PREFIX)
+_gauge, _counter, _one = _ours.gauge, _ours.counter, _ours.one
 
 
 class CoordinatorMetrics:
@@ -100,15 +101,3 @@ class CoordinatorMetrics:
         for status, count in sorted(port.refused.copy().items()):
             refused.add_metric([str(status)], count)
         yield from (received, sent, refused)
-
-
-def _gauge(name: str, words: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(PREFIX + name, words, labels=labels)
-
-
-def _counter(name: str, words: str, *labels: str) -> CounterMetricFamily:
-    return CounterMetricFamily(PREFIX + name, words, labels=labels)
-
-
-def _one(name: str, words: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(PREFIX + name, words, value=value)

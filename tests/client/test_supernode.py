@@ -102,10 +102,10 @@ def test_a_hospital_killed_at_any_stage_sends_one_answer_and_the_same_bytes(
     sent: list[bytes] = []
     ask = _Wire.ask
 
-    def recording(wire: _Wire, path: str, request: Any, kind: type[Any]) -> Any:
+    def recording(wire: _Wire, path: str, request: Any, *rest: Any) -> Any:
         if path == "push-messages":
             sent.append(request)
-        return ask(wire, path, request, kind)
+        return ask(wire, path, request, *rest)
 
     monkeypatch.setattr(_Wire, "ask", recording)
     with place.coordinator("mercy") as link:

@@ -24,7 +24,7 @@ from wardround_common.errors import MessageError, StorageError
 from wardround_common.key_files import private_folder
 from wardround_common.secagg.identity import Identity
 from wardround_common.signed_chain import FIRST_LINK
-from wardround_common.storage import no_room_is_said, write_atomically
+from wardround_common.storage import flush_names, no_room_is_said, write_atomically
 
 NAME = "audit"
 SEGMENT_BYTES = 8 * 2**20
@@ -228,7 +228,7 @@ class AuditLog:
         finally:
             os.close(file)
         if new:
-            _sync_folder(self.folder)
+            flush_names(self.folder)
         self._segment, self._offset = path, size + len(line)
         self._number, self._link = row.number, row.link
         _write_head(self.folder, AuditHead.signed(self._identity, row.number, row.link))
@@ -296,11 +296,3 @@ def _write_whole(file: int, content: bytes) -> None:
     left = memoryview(content)
     while left:
         left = left[os.write(file, left) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -15,8 +15,8 @@ from wardround_client.ledger.store import LEDGER_NAME, existing_ledger
 from wardround_client.policy import DEFAULT_DELTA
 from wardround_client.statement import state_epsilon
 from wardround_common.epsilon_statement import EpsilonStatement
-from wardround_common.errors import MessageError, StorageError, WardroundError
-from wardround_common.release import STATEMENTS
+from wardround_common.errors import StorageError, WardroundError
+from wardround_common.release import STATEMENTS, read_statement
 from wardround_common.roster import Listed, check_name
 from wardround_common.study import DpSgd, Study
 from wardround_simulation.evidence.finished_run import FinishedRun
@@ -68,15 +68,8 @@ def read_statements(folder: Path, study: Study) -> dict[str, EpsilonStatement]:
         StorageError: one cannot be read.
         MessageError: one does not hold, or is of another hospital or study.
     """
-    keys = {one.name: one.public for one in study.roster}
-    found = {}
-    for path in sorted(folder.glob("*.statement")):
-        statement = EpsilonStatement.read(path)
-        if statement.hospital not in keys:
-            raise MessageError(f"the study does not list {statement.hospital}", where=str(path))
-        statement.check(keys[statement.hospital], hospital=statement.hospital, study=study.digest(), where=str(path))
-        found[statement.hospital] = statement
-    return dict(sorted(found.items()))
+    found = [read_statement(study, path) for path in sorted(folder.glob("*.statement"))]
+    return {statement.hospital: statement for statement in sorted(found, key=lambda one: one.hospital)}
 
 
 def roster_of(statements: Mapping[str, EpsilonStatement]) -> tuple[Listed, ...]:

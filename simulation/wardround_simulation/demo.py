@@ -1,4 +1,9 @@
-"""The demo: four synthetic hospitals, small enough for a laptop, hard enough that none does well alone."""
+"""The demo: four synthetic hospitals, small enough for a laptop, hard enough to be better solved together than alone.
+
+Differential privacy makes small trainings uneven. With 600 patients a hospital and half the usual step, federations of
+three seeds reached 0.94 to 0.99 and hospitals alone 0.79 to 0.87 on average (AUROC, all test patients); with 400 and
+the usual step, a federation could end below the best hospital.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +18,18 @@ from wardround_common.study_template import DEFAULTS
 from wardround_simulation.phantoms import CLASSES, SCANNERS, make_hospitals
 
 SEED = 0
+PATIENTS = 600  # of each hospital
 
 
 def demo_study() -> Study:
-    """Give the demo's study: what ``wardround study new`` writes, with differential privacy, for these hospitals.
+    """Give the demo's study: what ``wardround study new`` writes, with half the step, for these hospitals.
 
     Sums are not secure: together with differential privacy that is not examined enough (docs/secagg.md, section 11).
     """
     tables = {section: dict(values) for section, values in DEFAULTS.items()}
     tables["study"] |= {"name": "demo", "classes": list(CLASSES)}
     tables["data"] |= {"modalities": sorted({scanner.modality for scanner in SCANNERS}), "image_size": 48}
+    tables["training"] |= {"learning_rate": 0.5}
     tables["aggregation"] |= {"min_hospitals": len(SCANNERS), "secure": False}
     return Study.model_validate(tables)
 
@@ -35,6 +42,6 @@ def make_demo_hospitals(folder: Path, console: Console) -> Path:
     with no_room_is_said(folder), console.status("Making four synthetic hospitals as DICOM"):
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)
-        make_hospitals(making, seed=SEED)
+        make_hospitals(making, seed=SEED, patients=PATIENTS)
         making.rename(folder)
     return folder

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from faults import mortal
-from processes import NAMES, Site, services
+from processes import NAMES, OVER, Site, services
 from wardround_client.policy import POLICY_NAME
+from wardround_server.admin import command
 
 LOOSE = {"patient_epsilon = 10.0": "patient_epsilon = 1000.0", "require_dp = true": "require_dp = false"}
 
@@ -31,3 +32,23 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("f")
     with services(folder, (sys.executable, str(Path(mortal.__file__)), str(folder)), prepare=loosen) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def whole(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After a test that failed half-way, put right what it left: the next one shall fail for its own reasons only."""
+    yield
+    if "site" in request.fixturenames:
+        put_right(request.getfixturevalue("site"))
+
+
+def put_right(site: Site) -> None:
+    for kind in ("fault", "met", "full"):
+        for left in site.folder.glob(f"*.{kind}"):
+            left.unlink()
+    for who in ("C", *NAMES):
+        if who not in site.running or site.running[who].poll() is not None:
+            site.start(who)
+    for run in command(site.folder / "C", "status")["runs"]:
+        if run["stage"] not in OVER:
+            command(site.folder / "C", "stop", run=run["name"])

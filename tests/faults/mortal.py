@@ -127,7 +127,10 @@ def wrap(call: str, path: Path) -> None:
         ):
             return None
         seen[text] = seen.get(text, 0) + 1
-        return fault if seen[text] == fault.count else None
+        if seen[text] < fault.count:
+            return None
+        del seen[text]  # the same fault may be asked of this process again
+        return fault
 
     @functools.wraps(real)
     def mortal(*arguments: Any, **named: Any) -> Any:

@@ -10,7 +10,7 @@ from wardround_common.audit.log import AuditLog
 from wardround_common.audit.passage import Passage
 from wardround_common.proposal import ProposeRequest
 
-REMEMBERED = 10_000
+REMEMBERED = 2_000  # messages: some rounds of a hundred hospitals
 SHORT = 12  # digits of a study digest
 
 

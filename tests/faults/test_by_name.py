@@ -15,7 +15,7 @@ from processes import NAMES, WAIT_S, Site
 from wardround_common.study import Study
 from wardround_server.admin import command
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
 A, B, C = NAMES
 TRAIN = "wardround_client.hospital:train"
 SHARED = "/dev/shm"  # noqa: S108  # nothing is put there

@@ -178,9 +178,11 @@ def slug(stage: object) -> str:
 # Each run loses a hospital at one stage and the coordinator at another; every stage has its run.
 HOSPITALS_STAGES = {**HOSPITAL, **HOSPITAL_WITH_DP}
 PAIRS = list(zip_longest(HOSPITALS_STAGES, COORDINATOR, fillvalue=None))
+IN_CI = range(4, len(PAIRS), 8)  # one in eight; the whole list takes minutes
+RUNS = [pytest.param(*pair, marks=[pytest.mark.slow] * (place in IN_CI)) for place, pair in enumerate(PAIRS)]
 
 
-@pytest.mark.parametrize(("hospital", "coordinator"), PAIRS, ids=slug)
+@pytest.mark.parametrize(("hospital", "coordinator"), RUNS, ids=slug)
 def test_kill_9_of_a_hospital_and_of_the_coordinator_loses_nothing_when(
     site: Site, undisturbed: Callable[[bool], bytes], hospital: str | None, coordinator: str | None
 ) -> None:

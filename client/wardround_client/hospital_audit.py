@@ -11,7 +11,8 @@ from wardround_common.audit.entries import Fact
 from wardround_common.audit.log import AuditLog
 from wardround_common.audit.passage import COORDINATOR
 from wardround_common.audit.recorder import SHORT
-from wardround_common.enrolment import Invitation
+from wardround_common.enrolment import Invitation, Request
+from wardround_common.epsilon_statement import EpsilonStatement
 from wardround_common.errors import StorageError
 from wardround_common.proposal import sign_approval
 from wardround_common.study import Study
@@ -43,6 +44,23 @@ def note_approval(folder: HospitalFolder, study: Study) -> None:
 def note_refusal(folder: HospitalFolder, study: Study, approved: bool) -> None:
     """Note that they refused it, or took an approval back."""
     hospital_log(folder).note("study withdrawn" if approved else "study refused", about(study))
+
+
+def note_closing(folder: HospitalFolder, study: str, name: str) -> None:
+    """Note that they took part in a study for the last time; the ledger of a simulation has no log beside it."""
+    if folder.settings_file.exists():
+        hospital_log(folder).note("study closed", {"study": study[:SHORT], "name": name})
+
+
+def note_statement(folder: HospitalFolder, statement: EpsilonStatement) -> None:
+    """Note which statement is about to be given out."""
+    facts: dict[str, Fact] = {"study": statement.study[:SHORT], "statement": statement.digest()}
+    hospital_log(folder).note("statement given", facts)
+
+
+def note_request(folder: HospitalFolder, request: Request) -> None:
+    """Note with which keys this hospital is about to ask to be enrolled."""
+    hospital_log(folder).note("request made", {"fingerprint": request.fingerprint, "request": request.digest()})
 
 
 def note_invitation(folder: HospitalFolder, invitation: Invitation) -> None:

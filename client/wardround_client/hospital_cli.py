@@ -89,6 +89,7 @@ def init(
     """Set this hospital up: make its keys, which stay here, and write the request for the coordinator."""
     from datetime import UTC, datetime
 
+    from wardround_client.hospital_audit import note_request
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.joining import begin, replace_keys
     from wardround_client.policy import POLICY_NAME, policy_text
@@ -105,6 +106,8 @@ def init(
     if not (folder.path / POLICY_NAME).exists():
         write_atomically(folder.path / POLICY_NAME, policy_text().encode(), private=True)
     written = out or Path(f"{file_stem(request.hospital)}.request")
+    if new:
+        note_request(folder, request)
     give_out(written, request)
     if as_json:
         answer = {"hospital": request.hospital, "fingerprint": request.fingerprint, "request": str(written), "new": new}
@@ -419,6 +422,7 @@ def statement(
     """
     from datetime import UTC, datetime
 
+    from wardround_client.hospital_audit import note_statement
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.ledger.store import existing_ledger
     from wardround_client.state_folder import hospital_state
@@ -432,6 +436,7 @@ def statement(
     delta = delta_for(folder, digest)
     made = state_epsilon(ledger, folder.settings().name, digest, delta, datetime.now(UTC))
     written = out or Path(f"{file_stem(made.hospital)}-{digest[:12]}.statement")
+    note_statement(folder, made)
     give_out(written, made)
     if as_json:
         answer = made.model_dump(mode="json") | {"fingerprint": made.fingerprint, "statement": str(written)}
@@ -452,21 +457,24 @@ def close(
     state: State = None,
 ) -> None:
     """Take part in a study no longer: what it has not spent is free for others; what it spent stays spent."""
-    from wardround_client.identity_file import read_identity
+    from wardround_client.hospital_audit import note_closing
+    from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.ledger.store import existing_ledger
     from wardround_client.state_folder import hospital_state
     from wardround_common.errors import PrivacyError
 
-    folder = state or hospital_state()
-    ledger = existing_ledger(folder, read_identity(folder))
+    folder = HospitalFolder(state or hospital_state())
+    ledger = existing_ledger(folder.path, folder.identity())
     meant = [digest for digest in ledger.books.approved if study and digest.startswith(study)]
     if len(meant) != 1:
         raise PrivacyError(
             f"{len(meant) or 'no'} studies of this hospital have a digest that begins with '{study}'",
             do="'wardround hospital budget --json' lists them.",
         )
+    name = ledger.books.approved[meant[0]].name
+    note_closing(folder, meant[0], name)
     ledger.close(meant[0])
-    typer.echo(f"Closed {ledger.books.approved[meant[0]].name} {meant[0][:12]}.")
+    typer.echo(f"Closed {name} {meant[0][:12]}.")
 
 
 @ledger_app.command("verify")

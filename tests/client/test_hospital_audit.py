@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from typer.testing import CliRunner
 
 from consortium import secure_study
-from ledgers import EVENT, approve, opened, policy
+from ledgers import EVENT, approve, charge, opened, policy
 from wardround_client.account import Account, Ask
 from wardround_client.accounting import epsilon_of
 from wardround_client.charge_note import Charge
@@ -73,6 +74,29 @@ def test_accepting_an_invitation_is_noted_once_with_the_fingerprint(folder: Hosp
     [entry] = noted(folder)
     assert entry.what == "invitation accepted"
     assert entry.facts["fingerprint"] == Invitation.read(path).fingerprint
+
+
+def test_what_people_give_out_by_hand_is_noted_and_so_is_a_study_that_they_close(
+    folder: HospitalFolder, tmp_path: Path
+) -> None:
+    images, request = str(tmp_path / "images"), str(tmp_path / "asked")
+    again = ["init", "mercy", "--data", images, "--out", request]
+    assert run(folder, *again).exit_code == 0  # the request that there is: nothing new is asked
+    assert run(folder, *again, "--new-node-key").exit_code == 0
+    ledger = opened(folder.path, folder.identity())
+    charge(ledger, "a", 1, approve(ledger, "a"))
+    statement = tmp_path / "stated"
+    assert run(folder, "statement", "study-a", "--out", str(statement)).exit_code == 0
+    assert run(folder, "close", "aaa").exit_code == 0
+    asked, stated, closed = noted(folder)
+    assert (asked.what, stated.what, closed.what) == ("request made", "statement given", "study closed")
+    assert asked.facts == {"fingerprint": folder.request().fingerprint, "request": sha256_of(Path(request))}
+    assert stated.facts == {"study": "a" * 12, "statement": sha256_of(statement)}
+    assert closed.facts == {"study": "a" * 12, "name": "study-a"}
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_a_proposal_a_refusal_and_a_question_that_is_refused_are_noted(folder: HospitalFolder) -> None:

@@ -228,8 +228,10 @@ def serve(
 
     from wardround_common.service_log import ServiceLog
     from wardround_server.coordinator_folder import CoordinatorFolder
+    from wardround_server.memory import give_large_buffers_back
     from wardround_server.service import Service
 
+    give_large_buffers_back()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -34,8 +34,6 @@ from sqlalchemy import event
 from wardround_common.errors import MessageError
 from wardround_common.storage import no_room_is_said
 
-AT_ONCE = 500  # names in one statement of SQL
-
 
 def flush_each_commit(store: SqlMixin) -> None:
     """Let what a database committed outlive a power cut; by Flower's own setting, the last commits may be lost.
@@ -241,17 +239,17 @@ class ObjectFiles(SqlObjectStore):
 
     def sweep(self) -> None:
         """After a transaction: remove the files of which the database knows nothing any more."""
-        names = sorted(self._doubtful)
-        for start in range(0, len(names), AT_ONCE):
-            some = {str(place): name for place, name in enumerate(names[start : start + AT_ONCE])}
-            listed = ", ".join(f":{place}" for place in some)
-            rows = self.query(f"SELECT object_id FROM objects WHERE object_id IN ({listed})", some)  # noqa: S608
-            for name in set(some.values()) - {row["object_id"] for row in rows}:
-                (self._folder / name).unlink(missing_ok=True)
+        if not self._doubtful:
+            return
+        # One statement whatever their number: of each that it has not seen before SQLAlchemy keeps what it made of it.
+        known = {row["object_id"] for row in self.query(_STILL_KNOWN, {"names": json.dumps(sorted(self._doubtful))})}
+        for name in self._doubtful - known:
+            (self._folder / name).unlink(missing_ok=True)
         self._doubtful.clear()
 
 
 _KNOWN = "SELECT object_id, is_available FROM objects WHERE object_id IN (SELECT value FROM json_each(?))"
+_STILL_KNOWN = "SELECT object_id FROM objects WHERE object_id IN (SELECT value FROM json_each(:names))"
 _CHILDREN = "SELECT parent_id, child_id FROM object_children WHERE parent_id IN (SELECT value FROM json_each(?))"
 _PARTS = (
     "WITH RECURSIVE part (name) AS "

@@ -42,6 +42,7 @@ from wardround_common.secagg.messages import Confirmation, ConfirmRequest, Maske
 from wardround_common.secagg.question import question_digest
 from wardround_common.study import Study
 from wardround_server.app import GridExchange
+from wardround_server.memory import give_large_buffers_back
 from wardround_server.secure_rounds import Consortium, FolderJournal, Rounds
 from wardround_server.superlink import SuperLink
 
@@ -240,4 +241,5 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         attend(sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5:])
     else:
+        give_large_buffers_back()  # as the command that serves does
         report("deployment", empty_exchanges() | secure_rounds(), MEANINGS)

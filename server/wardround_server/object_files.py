@@ -241,15 +241,14 @@ class ObjectFiles(SqlObjectStore):
         """After a transaction: remove the files of which the database knows nothing any more."""
         if not self._doubtful:
             return
-        # One statement whatever their number: of each that it has not seen before SQLAlchemy keeps what it made of it.
-        known = {row["object_id"] for row in self.query(_STILL_KNOWN, {"names": json.dumps(sorted(self._doubtful))})}
+        with self._rows() as rows:
+            known = {name for name, _ in rows.execute(_KNOWN, (json.dumps(sorted(self._doubtful)),))}
         for name in self._doubtful - known:
             (self._folder / name).unlink(missing_ok=True)
         self._doubtful.clear()
 
 
 _KNOWN = "SELECT object_id, is_available FROM objects WHERE object_id IN (SELECT value FROM json_each(?))"
-_STILL_KNOWN = "SELECT object_id FROM objects WHERE object_id IN (SELECT value FROM json_each(:names))"
 _CHILDREN = "SELECT parent_id, child_id FROM object_children WHERE parent_id IN (SELECT value FROM json_each(?))"
 _PARTS = (
     "WITH RECURSIVE part (name) AS "

@@ -198,6 +198,7 @@ def test_kill_9_of_a_hospital_and_of_the_coordinator_loses_nothing_when(
     try:
         site.begin(study)
     except StorageError:  # the coordinator died before it answered; its people see that, and look
+        assert coordinator is not None
         until(lambda: victims.fell() or "C" not in victims.waiting)
         if not site.status(study.study.name)["stage"]:
             assert coordinator == "a run is about to be noted"

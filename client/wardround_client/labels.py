@@ -1,6 +1,7 @@
 """The labels of a hospital's images: from a CSV, from a DICOM attribute, or from the names of folders.
 
-Messages name the file and the line, never what is written there about a patient.
+Words, paths and folder names are compared in one Unicode form. Messages name the file and the line, never what is
+written there about a patient.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import csv as csv_module
 import difflib
 import io
+import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -19,9 +21,11 @@ from pydicom.datadict import tag_for_keyword
 from wardround_client.images.dicom import refusing
 from wardround_client.instance import Index, Instance
 from wardround_common.errors import ImageRefused, LabelError
+from wardround_common.one_form import one_form
 
 LABELS_FILE = "labels.csv"
 LARGEST_CSV_BYTES = 256 << 20
+TABLE_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xls", ".xlsx", ".ods"})
 KEYS = ("file", "uid", "patient")
 PLAIN = ("PNG", "JPEG", "TIFF", "NIFTI")
 """What stands for the transfer syntax of a file that is not DICOM: it has no PatientID."""
@@ -54,7 +58,7 @@ def find_labels(
     csv: Path | None = None,
     attribute: str | None = None,
 ) -> Labels:
-    """Find the label word of each accepted file; without ``classes`` any word is one.
+    """Find the label word of each accepted file, as ``classes`` spells it; without ``classes`` any word is one.
 
     Raises:
         LabelError: there are no labels, they contradict each other, or a word is not one of the classes.
@@ -70,53 +74,104 @@ def find_labels(
     return _from_folders(folder, index, classes)
 
 
+def other_tables(index: Index) -> list[str]:
+    """List the files that are called like a table of labels and are not read as one: in a sub-folder, or misspelt."""
+    paths = [PurePosixPath(refusal.file) for refusal in index.refused]
+    return [
+        str(p)
+        for p in paths
+        if p.name.partition(".")[0].casefold() == "labels" and p.suffix.casefold() in TABLE_ENDINGS
+    ]
+
+
 def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path: Path) -> Labels:
     where = str(path)
-    reader = csv_module.reader(io.StringIO(text := _read_text(path)), delimiter=_delimiter(text), strict=True)
-    try:
-        header = [name.strip().casefold() for name in next(reader, [])]
-        key, of_key, of_label = _columns(header, where)
-        lines: dict[str, tuple[str, int]] = {}
-        of_patient = header.index("patient") if key == "file" and "patient" in header else None
-        patients: dict[str, str] = {}
-        for row in reader:
-            line = reader.line_num
-            if not any(cell.strip() for cell in row):
-                continue
-            if len(row) < len(header):
-                raise LabelError(
-                    f"line {line} has {len(row)} of {len(header)} columns", where=where, do="Complete the line."
-                )
-            name, word = row[of_key].strip(), row[of_label].strip()
-            if not name:
-                raise LabelError(
-                    f"line {line} has no {key}", where=where, do=f"Fill the column '{key}', or remove the line."
-                )
-            if key == "file":
-                name = _relative(name, folder)
-            if not word:
-                continue
-            _check_word(word, classes, f"line {line}", where)
-            if of_patient is not None and row[of_patient].strip():
-                patients[name] = row[of_patient].strip()
-            before = lines.setdefault(name, (word, line))
-            if before[0] != word:
-                raise LabelError(
-                    f"lines {before[1]} and {line} give the same {key} different labels",
-                    where=where,
-                    do="Decide for one of them.",
-                )
-    except csv_module.Error as error:
-        raise LabelError(f"line {reader.line_num} is not CSV ({error})", where=where, do="Mend its quotes.") from None
+    text = _read_text(path)
+    delimiter = _delimiter(text)
+    rows = _rows(text, delimiter, where)
+    header = [name.strip().casefold() for name in next(rows, (1, []))[1]]
+    key, of_key, of_label = _columns(header, where)
+    lines: dict[str, tuple[str, int]] = {}
+    of_patient = header.index("patient") if key == "file" and "patient" in header else None
+    patients: dict[str, str] = {}
+    for line, row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(header):
+            raise _not_as_long(line, row, len(header), delimiter, where)
+        name, word = one_form(row[of_key].strip()), one_form(row[of_label].strip())
+        if any("\n" in cell or "\r" in cell for cell in (name, word)):
+            raise LabelError(f"line {line}: a cell goes on in the next line", where=where, do="Close its quotes.")
+        if not name:
+            raise LabelError(
+                f"line {line} has no {key}", where=where, do=f"Fill the column '{key}', or remove the line."
+            )
+        if key == "file":
+            name = _relative(name, folder)
+        if not word:
+            continue
+        word = _as_class(word, classes, f"line {line}", where)
+        patient = one_form(row[of_patient].strip()) if of_patient is not None else ""
+        if patient and patients.setdefault(name, patient) != patient:
+            raise LabelError(
+                f"line {line} gives a file another patient than an earlier line",
+                where=where,
+                do="Decide for one of them.",
+            )
+        before = lines.setdefault(name, (word, line))
+        if before[0] != word:
+            raise LabelError(
+                f"lines {before[1]} and {line} give the same {key} different labels",
+                where=where,
+                do="Decide for one of them.",
+            )
     if not lines:
         raise LabelError("there is no label in this file", where=where, do=f"Write one line for each {key}.")
     found = _match(index, key, lines, where)
-    return replace(found, patients={i.file: patients[i.file] for i in index.accepted if _is_plain(i, patients)})
+    named = {i.file: one_form(i.file) for i in index.accepted if i.transfer_syntax in PLAIN}
+    return replace(found, patients={file: patients[name] for file, name in named.items() if name in patients})
+
+
+def _rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:
+    """Read the table row by row, each with the number of the line where it begins."""
+    reader = csv_module.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv_module.Error as error:
+            raise LabelError(f"line {line} is not CSV ({error})", where=where, do="Mend its quotes.") from None
+        if row is None:
+            return
+        yield line, row
+
+
+def _not_as_long(line: int, row: list[str], columns: int, delimiter: str, where: str) -> LabelError:
+    """Say that a line has more or fewer cells than the first one, and what mostly is behind it: no cell is quoted."""
+    if len(row) < columns:
+        short = f"line {line} has {len(row)} of {columns} columns"
+        return LabelError(short, where=where, do="Complete the line; an empty cell keeps its separator.")
+    numbers = any(one.strip().isdigit() and other.strip().isdigit() for one, other in itertools.pairwise(row))
+    if delimiter == "," and numbers:
+        likely = "Most likely a number has a decimal comma without quotes"
+    else:
+        likely = f"Most likely a cell has a {_SEPARATORS[delimiter]} in it without quotes"
+    return LabelError(
+        f"line {line} has {len(row)} cells, and the first line names {columns} columns",
+        where=where,
+        do=f'{likely}: what follows it is read in the wrong column. Put such a cell in "quotes", or save the table '
+        "with another separator.",
+    )
+
+
+_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 
 def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str) -> Labels:
     words: dict[str, str] = {}
     used: set[str] = set()
+    if key == "file":
+        _check_names(index, lines, where)
     for instance in index.accepted:
         names = [name for name in _names(instance, key) if name in lines]
         labels = {lines[name][0] for name in names}
@@ -129,7 +184,7 @@ def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str
         if labels:
             words[instance.file] = labels.pop()
     left = lines.keys() - used
-    refused = {refusal.file for refusal in index.refused} & left if key == "file" else set()
+    refused = {one_form(refusal.file) for refusal in index.refused} & left if key == "file" else set()
     if not words:
         if refused:
             raise LabelError(
@@ -145,6 +200,30 @@ def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str
     return Labels(words, listed_but_refused=len(refused), listed_but_missing=len(left) - len(refused))
 
 
+def _check_names(index: Index, lines: dict[str, tuple[str, int]], where: str) -> None:
+    """Check that a path means one file and is written as that file is.
+
+    Raises:
+        LabelError: two files have one name in two Unicode forms, or capital and small letters differ.
+    """
+    files = [instance.file for instance in index.accepted] + [refusal.file for refusal in index.refused]
+    forms = Counter(map(one_form, files))
+    by_case = {form.casefold() for form in forms}
+    for name, (_, line) in lines.items():
+        if forms[name] > 1:
+            raise LabelError(
+                f"line {line} names two files, whose names differ in their Unicode form only",
+                where=where,
+                do="Rename one of them.",
+            )
+        if name not in forms and name.casefold() in by_case:
+            raise LabelError(
+                f"line {line} names a file whose capital and small letters differ",
+                where=where,
+                do="Write its path as it is in the folder.",
+            )
+
+
 _MEANING = {
     "file": "paths relative to the folder of images",
     "uid": "SOP instance, series or study UIDs",
@@ -154,9 +233,9 @@ _MEANING = {
 
 def _names(instance: Instance, key: str) -> tuple[str, ...]:
     if key == "file":
-        return (instance.file,)
+        return (one_form(instance.file),)
     if key == "patient":
-        return (instance.patient,)
+        return (one_form(instance.patient),)
     return tuple(uid for uid in (instance.sop_uid, instance.series_uid, instance.study_uid) if uid)
 
 
@@ -197,15 +276,22 @@ def _read_text(path: Path) -> str:
 
 
 def _delimiter(text: str) -> str:
+    """Find what stands between cells: what makes the first line name the columns, else what is there most often."""
     header = text.lstrip().partition("\n")[0]
-    return max(",;\t", key=header.count)  # spreadsheets of half of Europe write semicolons
+    likely = sorted(",;\t", key=header.count, reverse=True)  # spreadsheets of half of Europe write semicolons
+    for delimiter in likely:
+        names = {name.strip().casefold() for name in next(csv_module.reader([header], delimiter=delimiter), [])}
+        if "label" in names and names & set(KEYS):
+            return delimiter
+    return likely[0]
 
 
 def _relative(name: str, folder: Path) -> str:
     path = PurePosixPath(name.replace("\\", "/"))
     for base in (folder, folder.resolve()) if path.is_absolute() else ():
-        if path.is_relative_to(base.as_posix()):
-            return str(path.relative_to(base.as_posix()))
+        above = one_form(base.as_posix())
+        if path.is_relative_to(above):
+            return str(path.relative_to(above))
     return str(path)
 
 
@@ -228,8 +314,7 @@ def _from_attribute(folder: Path, index: Index, classes: tuple[str, ...] | None,
         except ImageRefused as refused:
             raise LabelError(f"{refused.what} any more", where=where, do="Scan the folder again.") from None
         if word:
-            _check_word(word, classes, f"the attribute {keyword}", where, quote=False)
-            words[instance.file] = word
+            words[instance.file] = _as_class(one_form(word), classes, f"the attribute {keyword}", where, quote=False)
     if not words:
         raise LabelError(
             f"no accepted image has the attribute {keyword}", where=str(folder), do="Give a CSV with --labels."
@@ -240,38 +325,61 @@ def _from_attribute(folder: Path, index: Index, classes: tuple[str, ...] | None,
 def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -> Labels:
     words: dict[str, str] = {}
     patients: dict[str, str] = {}
+    class_of = {one_form(name): name for name in classes or ()}
+    by_case = {form.casefold().strip(): name for form, name in class_of.items()}
     for instance in index.accepted:
-        found = set(PurePosixPath(instance.file).parts[:-1]) & set(classes or ())
+        parts = [one_form(part) for part in PurePosixPath(instance.file).parts[:-1]]
+        found = {class_of[part] for part in parts if part in class_of}
+        nearly = [by_case[part.casefold().strip()] for part in parts if part.casefold().strip() in by_case]
         if len(found) > 1:
             raise LabelError(
                 f"its path holds {len(found)} class names",
                 where=str(folder / instance.file),
                 do="Give a CSV with --labels.",
             )
+        if nearly and not found:
+            raise LabelError(
+                f"a folder in its path is nearly called like the class {nearly[0]!r}",
+                where=str(folder / instance.file),
+                do="Capital and small letters and spaces count: rename the folder, or give a CSV with --labels.",
+            )
         if found:
             words[instance.file] = found.pop()
-            if instance.transfer_syntax in PLAIN and instance.patient in (classes or ()):
+            if instance.transfer_syntax in PLAIN and one_form(instance.patient) in class_of:
                 patients[instance.file] = instance.file
     if not words:
         raise LabelError(
             "there are no labels",
             where=str(folder),
-            do=f"Put a '{LABELS_FILE}' with the columns file,label there, give one with --labels, name an attribute "
+            do=_elsewhere(index)
+            + f"Put a '{LABELS_FILE}' with the columns file,label there, give one with --labels, name an attribute "
             f"with --label-attribute, or name sub-folders after the classes{_list(classes)}.",
         )
     return Labels(words, patients=patients)
 
 
-def _is_plain(instance: Instance, named: dict[str, str]) -> bool:
-    return instance.transfer_syntax in PLAIN and instance.file in named
+def _elsewhere(index: Index) -> str:
+    """Name a table of labels that lies deeper down, where there is one."""
+    tables = other_tables(index)
+    if not tables:
+        return ""
+    more = f" and {len(tables) - 1} more" if len(tables) > 1 else ""
+    return (
+        f"{tables[0]!r}{more} in this folder may hold them: name it with --labels, its paths then begin here; or name "
+        "the folder that it is in instead of this one. Else: "
+    )
 
 
-def _check_word(word: str, classes: tuple[str, ...] | None, what: str, where: str, *, quote: bool = True) -> None:
-    if classes is None or word in classes:
-        return
+def _as_class(word: str, classes: tuple[str, ...] | None, what: str, where: str, *, quote: bool = True) -> str:
+    """Return the class that a word in the one form means, as ``classes`` spells it."""
+    if classes is None:
+        return word
+    class_of = {one_form(name): name for name in classes}
+    if word in class_of:
+        return class_of[word]
     # The word is repeated only where it is nearly a class: a wrong column may hold anything, a name among it.
-    near = difflib.get_close_matches(word.casefold(), [name.casefold() for name in classes], n=1, cutoff=0.75)
-    meant = next((name for name in classes if near and name.casefold() == near[0]), None)
+    near = difflib.get_close_matches(word.casefold(), [name.casefold() for name in class_of], n=1, cutoff=0.75)
+    meant = next((name for name in classes if near and one_form(name).casefold() == near[0]), None)
     if meant and quote:
         raise LabelError(f"{what}: the label {word!r} is not a class", where=where, do=f"Did you mean {meant!r}?")
     raise LabelError(

@@ -53,7 +53,7 @@ def scan_and_show(
     write_atomically(
         page, render(folder, index, found, summary, made=datetime.now().astimezone()).encode(), private=True
     )
-    console.print(_screen(summary))
+    console.print(_screen(summary, fault))
     console.print(Text("Report, to stay at the hospital: ").append(shown(str(page)), style="bold"), soft_wrap=True)
     if not index.accepted:
         reason = next(iter(summary.refused))
@@ -92,7 +92,7 @@ def _labels(
         return None, error
 
 
-def _screen(summary: Summary) -> Table:
+def _screen(summary: Summary, fault: LabelError | None) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -109,8 +109,7 @@ def _screen(summary: Summary) -> Table:
         row("", Text(f"{count:>7,}  ").append(reason, style="yellow").append(f"  {MEANINGS[reason][0]}"))
     if summary.allowed:
         row("Allowed", Text(", ".join(summary.allowed) + " (the de-identification check was relaxed)", style="yellow"))
-    if summary.labels is not None:
-        row("Labels", _listed(summary.labels) + _label_faults(summary))
+    row("Labels", _labels_said(summary, fault))
     if summary.accepted:
         row("Scanners", _listed(summary.scanners))
         row("Modalities", _listed(summary.modalities))
@@ -130,6 +129,26 @@ def _studies(summary: Summary) -> str:
 def _listed(counts: dict[str, int]) -> str:
     first = [f"{shown(word)} {count:,}" for word, count in list(counts.items())[:_LISTED]]
     return " · ".join(first) + (f" · {len(counts) - _LISTED} more" if len(counts) > _LISTED else "")
+
+
+def _labels_said(summary: Summary, fault: LabelError | None) -> str | Text:
+    """Say which labels were read; that there are none is said too, and where a table of them may lie."""
+    if summary.labels is not None:
+        said = _listed(summary.labels) + _label_faults(summary)
+        return Text(f"{said}; one class only", style="yellow") if len(summary.labels) == 1 else said
+    if fault:
+        return Text("none could be used; the reason stands below", style="yellow")
+    said = "none were read"
+    if summary.other_tables:
+        first, more = summary.other_tables[0], len(summary.other_tables) - 1
+        said += (
+            f": {shown(first)}{f' and {more:,} more' if more else ''} may hold them; name it with --labels, or scan "
+        )
+        said += "the folder that it is in"
+    else:
+        said += f": no {LABELS_FILE} lies here; name a table with --labels, an attribute with --label-attribute, or "
+        said += "classes that folders are called like with --classes"
+    return Text(said, style="yellow")
 
 
 def _label_faults(summary: Summary) -> str:

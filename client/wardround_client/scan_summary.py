@@ -10,7 +10,7 @@ from pydicom.uid import UID
 
 from wardround_client.duplicates import near_duplicates
 from wardround_client.instance import Index, Instance
-from wardround_client.labels import Labels
+from wardround_client.labels import Labels, other_tables
 
 MEANINGS: dict[str, tuple[str, str]] = {
     "identifies-patient": ("attributes still say who a person is", "de-identify them, or --allow identity"),
@@ -60,6 +60,8 @@ class Summary:
     without_label: int
     listed_but_refused: int
     listed_but_missing: int
+    other_tables: list[str]
+    """Files that are called like a table of labels and were not read as one."""
     scanners: dict[str, int]
     modalities: dict[str, int]
     sizes: dict[str, int]
@@ -105,6 +107,7 @@ def summarise(index: Index, labels: Labels | None) -> Summary:
         without_label=sum(instance.file not in words for instance in accepted) if labels else 0,
         listed_but_refused=labels.listed_but_refused if labels else 0,
         listed_but_missing=labels.listed_but_missing if labels else 0,
+        other_tables=other_tables(index),
         scanners=_counted(scanner_of(instance) for instance in accepted),
         modalities=_counted(instance.modality or "not stated" for instance in accepted),
         sizes=_counted(f"{instance.rows} × {instance.columns}" for instance in accepted),

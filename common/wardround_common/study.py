@@ -13,7 +13,6 @@ import hashlib
 import json
 import re
 import tomllib
-import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +35,7 @@ from pydantic import (
 )
 
 from wardround_common.errors import RoundError, StudyError
+from wardround_common.one_form import one_form
 from wardround_common.roster import Listed, in_order
 from wardround_common.study_faults import bad_toml, unreadable, validated
 from wardround_common.study_template import example
@@ -72,7 +72,7 @@ def _positive_zero(value: float) -> float:
 
 def _word(value: str) -> str:
     """Give a label word in its composed form (NFC): an accent typed in two ways is one word with one digest."""
-    word = unicodedata.normalize("NFC", value)
+    word = one_form(value)
     if not word or word != word.strip() or not word.isprintable():
         raise ValueError("a class is a visible word with no space at either end, such as 'finding'")
     return word

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -194,3 +195,117 @@ def test_pictures_in_a_folder_named_like_a_class_are_not_one_patient(tmp_path: P
     found = find_labels(tmp_path / "images", index, CLASSES)
     assert set(found.patients) == {"none/1.png", "none/2.png", "finding/1.png"}  # case-7 is a patient by its folder
     assert len(set(found.patients.values())) == 3
+
+
+DECOMPOSED, COMPOSED = (unicodedata.normalize(form, "Läsion") for form in ("NFD", "NFC"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file,age,label\n0.dcm,65,none\n1.dcm,6,5,none\n", "line 3 has 4 cells, and the first line names 3 columns"),
+        ("file,label,age\n0.dcm,none,6,5\n", "decimal comma without quotes"),
+        ("file,label,note\n0.dcm,none,seen, twice\n", "a comma in it without quotes"),
+        ("file;label;note\n0.dcm;none;a;b\n", "a semicolon in it without quotes"),
+        ("file,label\n0.dcm,none,\n", "line 2 has 3 cells"),
+        ("file;label\n0.dcm,none\n", "line 2 has 1 of 2 columns"),
+        ('file,note,label\n"0.dcm,x,none\n1.dcm",x,none\n', "line 2: a cell goes on in the next line"),
+        ('file,note,label\n0.dcm,"two\nlines",none\n1.dcm,"x,none\n', "line 4 is not CSV"),
+        ("file,Label,label \n0.dcm,none,none\n", "the column 'label' is there twice"),
+        ("file,label\n0.DCM,none\n1.dcm,none\n", "line 2 names a file whose capital and small letters differ"),
+        ("file,label\n0.dcm,None\n", "Did you mean 'none'?"),
+        ("file,label\n0.dcm,none\u200b\n", "Did you mean 'none'?"),
+        ("file,patient,label\n0.dcm,a,none\n./0.dcm,b,none\n", "line 3 gives a file another patient"),
+    ],
+)
+def test_what_would_shift_or_lose_a_label_in_silence_is_an_error(
+    folder: Path, index: Index, text: str, said: str
+) -> None:
+    write(folder, text)
+    with pytest.raises(LabelError) as error:
+        read_labels(folder, index, CLASSES)
+    assert said in str(error.value)
+
+
+def test_a_decimal_comma_makes_no_labels_without_classes_either(folder: Path, index: Index) -> None:
+    write(folder, "file,age,label\n" + "".join(f"{n}.dcm,6{n},1,{n % 2}\n" for n in range(3)))
+    with pytest.raises(LabelError, match="line 2 has 4 cells"):
+        find_labels(folder, index, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'file,age,label\n0.dcm,"6,5",none\n',
+        "file;age;label\n0.dcm;6,5;none\n",
+        'file;"age, in years, at the visit";label\n0.dcm;65;none\n',
+        'file,note,label\n0.dcm,"two\nlines",none\n',
+        "file,label\n 0.dcm , none\u00a0\n",
+        'file,label\n"0.dcm","none"\n',
+    ],
+    ids=["quoted", "semicolons", "commas in the header", "a note of two lines", "spaces", "all quoted"],
+)
+def test_tables_as_spreadsheets_write_them_are_read(folder: Path, index: Index, text: str) -> None:
+    write(folder, text)
+    assert find_labels(folder, index, CLASSES).words == {"0.dcm": "none"}
+
+
+@pytest.mark.parametrize(("in_table", "class_word"), [(DECOMPOSED, COMPOSED), (COMPOSED, DECOMPOSED)])
+def test_a_label_word_is_its_class_in_whichever_unicode_form(
+    folder: Path, index: Index, in_table: str, class_word: str
+) -> None:
+    write(folder, f"file,label\n0.dcm,{in_table}\n1.dcm,normal\n")
+    assert find_labels(folder, index, ("normal", class_word)).words == {"0.dcm": class_word, "1.dcm": "normal"}
+    assert find_labels(folder, index, None).words["0.dcm"] == COMPOSED
+
+
+def test_a_folder_of_a_mac_is_the_class_of_that_name(tmp_path: Path) -> None:
+    for name in (DECOMPOSED, "normal"):
+        save(tiny(), tmp_path / "images" / name / "1.dcm")
+        picture(tmp_path / "images" / name / "1.png", 1)
+    found = find_labels(
+        tmp_path / "images", scan(tmp_path / "images", state=tmp_path / "state"), classes=("normal", COMPOSED)
+    )
+    assert found.counts() == {COMPOSED: 2, "normal": 2}
+    assert set(found.patients) == {f"{DECOMPOSED}/1.png", "normal/1.png"}  # a class groups no patient
+
+
+def test_a_path_in_the_table_is_the_file_in_whichever_unicode_form(tmp_path: Path) -> None:
+    station, written = (unicodedata.normalize(form, "Müller") for form in ("NFD", "NFC"))
+    images = tmp_path / station
+    save(tiny(PatientID=station, PatientName=station, SpecificCharacterSet="ISO_IR 192"), images / station / "1.dcm")
+    picture(images / station / "1.png", 1)
+    index = scan(images, state=tmp_path / "state")
+    write(images, f"file,patient,label\n{written}/1.dcm,,none\n{tmp_path / written / written}/1.png,{station},none\n")
+    found = find_labels(images, index, CLASSES)
+    assert found.counts() == {"none": 2}
+    assert found.patients == {f"{station}/1.png": written}
+    write(images, f"patient,label\n{written},finding\n")
+    assert find_labels(images, index, CLASSES).counts()["finding"] >= 1
+
+
+def test_two_files_whose_names_differ_in_their_form_only_are_not_one(tmp_path: Path) -> None:
+    for name in (DECOMPOSED, COMPOSED):
+        save(tiny(), tmp_path / "images" / f"{name}.dcm")
+    write(tmp_path / "images", f"file,label\n{COMPOSED}.dcm,none\n")
+    with pytest.raises(LabelError, match="two files"):
+        find_labels(tmp_path / "images", scan(tmp_path / "images", state=tmp_path / "state"), CLASSES)
+
+
+@pytest.mark.parametrize("name", ["Finding", "finding ", "FINDING"])
+def test_a_folder_that_is_nearly_called_like_a_class_is_said(tmp_path: Path, name: str) -> None:
+    for folder in (name, "none"):
+        save(tiny(), tmp_path / "images" / folder / "1.dcm")
+    with pytest.raises(LabelError, match="nearly called like the class 'finding'"):
+        find_labels(tmp_path / "images", scan(tmp_path / "images", state=tmp_path / "state"), CLASSES)
+
+
+@pytest.mark.parametrize("name", ["site/labels.csv", "site/a/labels.csv", "Labels.CSV", "labels.xlsx"])
+def test_a_table_of_labels_that_is_not_read_is_named(tmp_path: Path, name: str) -> None:
+    images = tmp_path / "images"
+    save(tiny(), images / "site" / "1.dcm")
+    (images / name).parent.mkdir(parents=True, exist_ok=True)
+    (images / name).write_text("file,label\n1.dcm,none\n")
+    with pytest.raises(LabelError) as error:
+        find_labels(images, scan(images, state=tmp_path / "state"), CLASSES)
+    assert f"'{name}' in this folder may hold them" in str(error.value)

@@ -134,3 +134,24 @@ def test_a_folder_name_in_another_encoding_does_not_stop_the_report(tmp_path: Pa
         [*command, "--state", tmp_path / "state"], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_without_labels_says_so_in_every_scan(folder: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        done = run(folder, "--state", tmp_path / "state", "--workers", 1)
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"Labels +none were read: no labels.csv lies here", done.stdout)
+    assert "No labels were read" in (tmp_path / "state" / "scan-report.html").read_text()
+
+
+def test_a_table_of_labels_one_level_down_is_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "site").mkdir()
+    (folder / "site" / "labels.csv").write_text("file,label\n0.dcm,none\n")
+    done = run(folder, "--state", tmp_path / "state", "--workers", 1)
+    assert re.search(r"Labels +none were read: site/labels.csv may hold them", done.stdout)
+    assert "<code>site/labels.csv</code>" in (tmp_path / "state" / "scan-report.html").read_text()
+
+
+def test_labels_of_one_class_only_are_said(folder: Path, tmp_path: Path) -> None:
+    (folder / "labels.csv").write_text("file,label\n0.dcm,none\n1.dcm,none\n")
+    assert "none 2 (2 images without); one class only" in run(folder, "--state", tmp_path / "state").stdout

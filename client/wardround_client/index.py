@@ -23,7 +23,7 @@ from wardround_client.instance import Index, Instance, Refusal
 from wardround_client.labels import LABELS_FILE
 from wardround_client.readers import read_in_processes
 from wardround_client.record import READER, CodecNeededError, Record, from_json, read_record, to_json
-from wardround_common.errors import DataError, StorageError
+from wardround_common.errors import DataError, FullDiskError, StorageError
 
 INDEX_FILE = "index.sqlite"
 _COMMIT_EVERY_S = 1.0
@@ -260,10 +260,15 @@ class _storage_errors:  # noqa: N801  # reads as a phrase where it is used
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, (sqlite3.Error, OSError)):
-            full = "full" in str(error)
-            why = "the disk is full" if full else getattr(error, "strerror", None) or str(error)
+            where = str(self._state / INDEX_FILE)
+            if "full" in str(error):
+                raise FullDiskError(
+                    "the index of the images cannot be written (the disk is full)",
+                    where=where,
+                    do="Make room and scan again; what was read is kept.",
+                ) from error
             raise StorageError(
-                f"the index of the images cannot be written ({why})",
-                where=str(self._state / INDEX_FILE),
-                do="Make room and scan again; what was read is kept." if full else "Choose another place with --state.",
+                f"the index of the images cannot be written ({getattr(error, 'strerror', None) or str(error)})",
+                where=where,
+                do="Choose another place with --state.",
             ) from error

@@ -12,8 +12,10 @@
     ├── PausedError       the hospital has paused                           exit 5
     ├── MessageError      a message does not follow the protocol            exit 6
     ├── RoundError        a round cannot be completed                       exit 6
+    │   └── RoundStorageError  since hospitals could not write their files  exit 7
     ├── ModelError        a model or its parameters do not fit              exit 6
     ├── StorageError      a file cannot be written, read or trusted         exit 7
+    │   └── FullDiskError  there is no room on the disk
     └── LinkError         hospital and coordinator do not reach each other  exit 8
 
 Only the shells (``cli.py``, ``app.py``) catch these, and only this tree: anything else is a bug and crashes loudly.
@@ -125,6 +127,19 @@ class StorageError(WardroundError):
 
     exit_code = 7
     kind = "storage"
+
+
+class FullDiskError(StorageError):
+    """There is no room on the disk."""
+
+    kind = "disk-full"
+
+
+class RoundStorageError(RoundError):
+    """A round cannot be completed since hospitals could not write or read their files."""
+
+    exit_code = StorageError.exit_code
+    kind = StorageError.kind
 
 
 class LinkError(WardroundError):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from wardround_common.errors import StorageError
+from wardround_common.errors import FullDiskError, StorageError
 
 LOOKERS = 5  # attempts to take a lock
 
@@ -22,13 +22,14 @@ def no_room_is_said(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise FullDiskError(
+                "the disk is full", where=str(where), do="Make room and run it again; what was complete is kept."
+            ) from error
         raise StorageError(
-            "the disk is full" if full else f"the file cannot be written ({error.strerror or type(error).__name__})",
+            f"the file cannot be written ({error.strerror or type(error).__name__})",
             where=str(where),
-            do="Make room and run it again; what was complete is kept."
-            if full
-            else "Check that the folder exists and may be written.",
+            do="Check that the folder exists and may be written.",
         ) from error
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround_common.errors import MessageError, RoundError
+from wardround_common.errors import FullDiskError, MessageError, RoundError, RoundStorageError, StorageError
 from wardround_common.messages import Split
 from wardround_common.metrics import ScoreSums
 from wardround_common.parameters import Vector
@@ -72,15 +72,28 @@ def enough(study: Study, what: str, here: Sequence[str], absent: Sequence[Absenc
 
     Raises:
         RoundError: they are fewer; it names who is missing and why.
+        RoundStorageError: they are fewer since hospitals could not write or read their files.
     """
     least = max(study.aggregation.min_hospitals, threshold)
-    if len(here) < least:
-        missing = ", ".join(f"{absence.hospital} ({absence.kind})" for absence in absent) or "none was there to ask"
-        raise RoundError(
-            f"{len(here)} hospitals are {what} where the study needs {least}; missing: {missing}",
-            do="Mend what the missing hospitals report ('model' means that training diverged: lower the learning "
-            "rate), or lower min_hospitals in [aggregation].",
+    if len(here) >= least:
+        return
+    missing = ", ".join(f"{absence.hospital} ({absence.kind})" for absence in absent) or "none was there to ask"
+    what = f"{len(here)} hospitals are {what} where the study needs {least}; missing: {missing}"
+    full = [absence.hospital for absence in absent if absence.kind == FullDiskError.kind]
+    unwritten = [absence.hospital for absence in absent if absence.kind == StorageError.kind]
+    if (full or unwritten) and len(here) + len(full) + len(unwritten) >= least:
+        said = [f"the disk is full at {', '.join(full)}"] if full else []
+        said += [f"files cannot be written or read at {', '.join(unwritten)}"] if unwritten else []
+        raise RoundStorageError(
+            f"{'; '.join(said)}: {what}",
+            do="Have it mended there (each hospital's own log says which file and why), then resume the run: what was "
+            "complete is kept.",
         )
+    raise RoundError(
+        what,
+        do="Mend what the missing hospitals report ('model' means that training diverged: lower the learning "
+        "rate), or lower min_hospitals in [aggregation].",
+    )
 
 
 def absence(hospital: str, reason: str) -> Absence:

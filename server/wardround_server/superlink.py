@@ -65,7 +65,7 @@ from google.protobuf.message import DecodeError
 from sqlalchemy.exc import OperationalError
 
 from wardround_common.audit.passage import Passage, Way, passage_of
-from wardround_common.errors import MessageError, RoundError, StorageError
+from wardround_common.errors import FullDiskError, MessageError, RoundError, StorageError
 from wardround_common.object_trees import inflate
 from wardround_common.storage import alone_in, write_atomically
 from wardround_server.object_files import ObjectFiles, Written, flush_each_commit
@@ -356,7 +356,7 @@ def _full_disk_is_said(folder: Path) -> Iterator[None]:
     except OperationalError as error:
         if "full" not in str(error.orig):
             raise
-        raise StorageError(
+        raise FullDiskError(
             "the disk is full", where=str(folder), do="Make room and go on with the run; what was complete is kept."
         ) from error
 

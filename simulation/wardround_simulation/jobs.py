@@ -14,7 +14,7 @@ from wardround_client.app import client_app
 from wardround_client.dataset import Examples, Intake
 from wardround_client.evaluation import predict
 from wardround_client.hospital import device
-from wardround_common.errors import RoundError, WardroundError
+from wardround_common.errors import ModelError, RoundError
 from wardround_common.messages import Failure, Parts
 from wardround_common.metrics import Scores
 from wardround_common.parameters import Layout, Vector
@@ -96,7 +96,7 @@ def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vecto
         before = read_checkpoint(checkpoint, study.digest())
     try:
         return run_study(study, InOneProcess(alone, [name]), keep, before).parameters
-    except RoundError:
+    except RoundError:  # the only failure that the exchange below gives a round: training diverged
         return None
 
 
@@ -124,11 +124,11 @@ class InOneProcess:
         return self._names
 
     def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
-        """Ask each hospital its question."""
+        """Ask each hospital its question; training that diverges is its answer, any other error is raised as it is."""
         for name, question in questions.items():
             try:
                 yield name, open_hospital(self._federation, name).answer(kind, question).parts()
-            except WardroundError as error:
+            except ModelError as error:
                 yield name, Failure(error.kind)
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import subprocess
 import sys
 from collections import Counter
 from contextlib import closing
@@ -26,7 +27,7 @@ from wardround_client.ledger.chain import Head
 from wardround_client.ledger.entries import Event
 from wardround_client.ledger.spending import cost, histories_of
 from wardround_client.ledger.store import HEAD_NAME, LEDGER_NAME, Ledger
-from wardround_common.errors import PrivacyError, StorageError
+from wardround_common.errors import FullDiskError, PrivacyError, StorageError
 from wardround_common.secagg.identity import Identity
 
 
@@ -68,6 +69,32 @@ def test_a_second_answer_to_a_charged_round_is_refused(tmp_path: Path, change: s
     with pytest.raises(PrivacyError, match="round 1 of this study was answered before"):
         charge(ledger, "a", 1, **({"cohort": cohort} | changed[change]))
     assert ledger.books.spent() == {cohort: {EVENT: 1}}
+
+
+@pytest.mark.parametrize("left", [4_096, 40_960])  # not enough for the log's index; enough for it and nothing else
+def test_a_ledger_on_a_full_disk_says_that_the_disk_is_full_and_keeps_what_it_had(tmp_path: Path, left: int) -> None:
+    size = 1_048_576
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", tmp_path], check=False)
+    if mounted.returncode:
+        pytest.skip("a small disk can be mounted by root only")
+    try:
+        cohort = approve(opened(tmp_path), "a")
+        (tmp_path / "filler").write_bytes(bytes(shutil.disk_usage(tmp_path).free - left))
+        charged: list[int] = []
+
+        def charge_on() -> None:
+            for number in range(1, 200):
+                charge(opened(tmp_path), "a", number, cohort)
+                charged.append(number)
+
+        with pytest.raises(FullDiskError, match="the disk is full"):
+            charge_on()
+        (tmp_path / "filler").unlink()
+        assert verified(tmp_path).faults == ()
+        # The round at which it filled up may be charged: it is asked again, and then not charged twice.
+        assert opened(tmp_path).books.rounds_of(a_study("a")) in (charged, [*charged, len(charged) + 1])
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_two_processes_add_to_one_ledger_in_turn(tmp_path: Path) -> None:

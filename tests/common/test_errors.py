@@ -27,7 +27,7 @@ def test_no_error_has_the_exit_code_of_a_bug_or_of_a_wrong_command_line() -> Non
 
 
 def test_the_word_for_the_coordinator_is_fixed_and_short() -> None:
-    assert all(re.fullmatch(r"[a-z]{1,16}", error.kind) for error in tree())
+    assert all(re.fullmatch(r"[a-z][a-z-]{1,15}", error.kind) for error in tree())
 
 
 def test_a_message_says_where_then_what_then_what_to_do() -> None:

@@ -51,7 +51,7 @@ def test_a_disk_that_fills_in_a_hospitals_round_neither_loses_nor_doubles_a_char
     full(site, A).unlink()
     standing = site.until_over(study.study.name)
     if standing["stage"] == "failed":
-        assert f"{A} (storage)" in standing["said"]
+        assert f"{A} (disk-full)" in standing["said"]
         site.run("coordinator", "resume", "C", study.study.name, "--detach")
         standing = site.until_over(study.study.name)
     assert (standing["stage"], standing["round"]) == ("done", 2), standing

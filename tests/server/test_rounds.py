@@ -47,8 +47,12 @@ def quiet(event: Event) -> None:
     """Watch nothing."""
 
 
+def failing(reasons: Mapping[str, str], kind: str) -> Alter:
+    return lambda who, what, answer: Failure(reasons[who]) if what == kind and who in reasons else answer
+
+
 def silent(name: str, kind: str) -> Alter:
-    return lambda who, what, answer: Failure("crashed") if (who, what) == (name, kind) else answer
+    return failing({name: "crashed"}, kind)
 
 
 def test_a_federation_learns_what_no_round_has_told_it() -> None:
@@ -107,6 +111,24 @@ def test_a_round_with_too_few_hospitals_is_abandoned_and_says_who_is_missing() -
     of = study(aggregation={"min_hospitals": 3})
     with pytest.raises(RoundError, match=r"2 hospitals are heard in round 1 .* needs 3; missing: b \(crashed\)"):
         run_study(of, Memory(of, alter=silent("b", "train")), quiet)
+
+
+def test_what_hospitals_report_as_storage_is_storage_and_not_training_that_diverged() -> None:
+    of = study(aggregation={"min_hospitals": 3})
+    alter = failing({"a": "disk-full", "c": "storage"}, "train")
+    with pytest.raises(RoundError) as failed:
+        run_study(of, Memory(of, alter=alter), quiet)
+    assert failed.value.exit_code == 7
+    assert "the disk is full at a; files cannot be written or read at c: 1 hospitals" in failed.value.what
+    assert "learning rate" not in failed.value.do
+
+
+def test_a_full_disk_that_is_not_why_a_round_failed_is_not_named_as_its_cause() -> None:
+    of = study(aggregation={"min_hospitals": 3})
+    alter = failing({"a": "disk-full", "b": "model", "c": "model"}, "train")
+    with pytest.raises(RoundError, match="0 hospitals are heard") as failed:
+        run_study(of, Memory(of, alter=alter), quiet)
+    assert failed.value.exit_code == 6
 
 
 def test_a_study_does_not_begin_with_too_few_hospitals() -> None:

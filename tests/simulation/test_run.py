@@ -20,7 +20,8 @@ from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone
 from wardround_common.roster import Listed
 from wardround_common.secagg.identity import Identity
 from wardround_common.study import Study, read_study
-from wardround_simulation import grid
+from wardround_simulation import grid, jobs
+from wardround_simulation.federation import Federation
 from wardround_simulation.phantoms import CLASSES, SCANNERS
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Engine, Plan, Progress, simulate
@@ -312,3 +313,12 @@ def test_a_study_with_a_roster_simulates_to_the_same_numbers_with_keys_that_prot
     (note,) = set(results.notes) - set(as_draft.notes)
     assert "The study's roster was not used" in note
     assert "protect nobody" in note
+
+
+def test_a_baseline_that_fails_for_another_reason_is_not_said_to_have_diverged(hospitals: Path, tmp_path: Path) -> None:
+    lost = tmp_path / "lost"
+    shutil.copytree(hospitals, lost)
+    sites = sites_in(lost, Places(None, None, frozenset(), tmp_path / "state"))
+    shutil.rmtree(lost / sites[0].name)
+    with pytest.raises(DataError, match="no such folder"):
+        jobs.train_baseline(Federation(phantom_study(), tuple(sites)), sites[0].name, tmp_path / "checkpoint")

@@ -7,9 +7,10 @@ may use one ledger, one at a time. Each looks at what the others added before it
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from wardround_client.ledger.books import Books
 from wardround_client.ledger.chain import FIRST_LINK, Head, Row, broken, check_end, check_head, follow
 from wardround_client.ledger.entries import Approved, Charged, Closed, Confirmed, Entry, Event, Opened, write_entry
 from wardround_client.ledger.patients import KEY_NAME, Cohort, PatientKey, keep_patient_key
-from wardround_common.errors import PrivacyError, StorageError
+from wardround_common.errors import FullDiskError, PrivacyError, StorageError
 from wardround_common.secagg.identity import Identity
 from wardround_common.storage import no_room_is_said, write_atomically
 
@@ -26,6 +27,8 @@ LEDGER_NAME = "ledger.sqlite"
 HEAD_NAME = "ledger.head"
 WAIT_S = 30.0
 """How long to wait for another process that is writing."""
+ROOM_BYTES = 65_536
+"""With less than this the disk is full: a write-ahead log's index alone takes 32 KiB."""
 
 _RESTORE = "No study is trained with it: restore it from your newest backup, and find out what happened to it."
 
@@ -350,10 +353,17 @@ def _opened(folder: Path, *, durable: bool) -> Iterator[sqlite3.Connection]:
         raise _said_by_sqlite(error, path) from None
 
 
+def _is_full(folder: Path) -> bool:
+    with suppress(OSError):
+        return shutil.disk_usage(folder).free < ROOM_BYTES
+    return False
+
+
 def _said_by_sqlite(error: sqlite3.Error, path: Path) -> StorageError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return StorageError("the disk is full: the ledger cannot be written", where=str(path), do="Make room first.")
+    # Where there is no room for the shared memory beside the ledger, SQLite says only that input or output failed.
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
+        return FullDiskError("the disk is full: the ledger cannot be written", where=str(path), do="Make room first.")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StorageError(
             f"another process has held the ledger for {WAIT_S:.0f} seconds",

@@ -82,6 +82,8 @@ class Dataset:
     """Digest of which images, labels and split these are; it changes when one of them does."""
     identifiers: tuple[str, ...] = field(repr=False)
     """By the codes of ``Examples.patients``: what the hospital's files call the patient. For the ledger only."""
+    labelled: str = ""
+    """Digest of which pixels have which label word, the same in every study that takes them."""
 
     def trained(self) -> list[str]:
         """Name the patients that are trained on, as the hospital's files call them."""
@@ -185,7 +187,13 @@ def prepare(
             allowed=index.allowed,
         ),
         identifiers=tuple(names),
+        labelled=_labelled(used, [study.study.classes[number] for number in classes.tolist()]),
     )
+
+
+def _labelled(used: list[Instance], words: list[str]) -> str:
+    pairs = sorted(f"{instance.pixel_digest} {word}" for instance, word in zip(used, words, strict=True))
+    return hashlib.sha256("\n".join(pairs).encode()).hexdigest()
 
 
 def split_patients(patients: NDArray[np.int64], classes: NDArray[np.int64], study: Study) -> NDArray[np.int8] | None:

@@ -118,7 +118,20 @@ def init(
         f"fingerprint  {request.fingerprint}\n\n"
         f"Wrote {written}: send it to the coordinator, and read it this fingerprint by telephone.\n"
         f"Read {folder.path / POLICY_NAME}, and change what does not suit this hospital.\n"
+        f"{_labels_missing(data, labels)}"
         "When the invitation has come back: wardround hospital serve INVITATION"
+    )
+
+
+def _labels_missing(data: Path, labels: Path | None) -> str:
+    """Say where labels may come from, if no table of them was named and none lies where one is looked for."""
+    from wardround_client.labels import LABELS_FILE
+
+    if labels is not None or (data / LABELS_FILE).is_file():
+        return ""
+    return (
+        f"There is no {LABELS_FILE} in {data}: put one there or name a table in hospital.toml (labels = ...), unless "
+        "sub-folders are called like a study's classes.\n"
     )
 
 
@@ -234,7 +247,12 @@ def approve(
             console.print(f"  · {sentence}")
     with console.status("reading this hospital's images"):
         planned = plan(folder, proposed)
-    console.print(f"\nHere it would train on {planned.asked.cohort.size} patients.")
+    console.print()
+    for sentence in planned.brings.sentences():
+        console.print(sentence)
+    for warning in planned.warnings():
+        console.print(f"Warning: {warning}", style="yellow")
+    console.print(f"Here it would train on {planned.asked.cohort.size} patients.")
     for level in planned.levels:
         spent = f"epsilon {level.before:.2f} so far, {level.after:.2f} after all rounds"
         console.print(f"{level.patients} patients: {spent}.")

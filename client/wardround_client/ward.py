@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from wardround_client.account import Account, Ask, approve, ask
 from wardround_client.app import Reply
 from wardround_client.approvals import Approvals
 from wardround_client.charge_note import Charge
+from wardround_client.contribution import Contribution, Earlier, contribution, earlier_contribution, keep_contribution
 from wardround_client.dataset import Dataset, Source, prepare, take_in
 from wardround_client.hospital import Hospital, build, join
 from wardround_client.hospital_audit import Note, about
@@ -172,14 +174,25 @@ class Planned:
     policy: Policy
     levels: tuple[Level, ...]
     """What its patients spent before, and will have spent after all rounds."""
+    folder: Path
+    brings: Contribution
+    """What the study takes of this hospital's images and labels."""
+    earlier: Earlier | None
+    """What was brought the time before."""
+
+    def warnings(self) -> list[str]:
+        """Say what the hospital's people should look at before they approve."""
+        return [*self.brings.warnings(), *(self.earlier.changes(self.brings) if self.earlier else ())]
 
     def approve(self) -> None:
         """Take part, as it was planned.
 
         Raises:
             PrivacyError: the policy does not allow it any more.
+            StorageError: ledger or state folder cannot be written.
         """
         approve(self.asked, self.ledger, self.policy)
+        keep_contribution(self.folder, self.asked.study, self.brings, datetime.now(UTC))
 
 
 def plan(folder: HospitalFolder, study: Study) -> Planned:
@@ -192,10 +205,12 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     check_listed(study, folder.settings().name, folder.identity())
     policy = hospital_policy(folder)
     ledger = open_ledger(folder.path, folder.identity())
-    asked = ask(study, read_data(folder, study), ledger)
+    dataset = read_data(folder, study)
+    asked = ask(study, dataset, ledger)
     check_kind(policy, study, asked.cohort.size)
     spent = check_spending(policy, ledger, study.digest(), study.training.rounds, asked.event, asked.cohort)
-    return Planned(asked, ledger, policy, spent)
+    brings, earlier = contribution(dataset, study), earlier_contribution(folder.path, study)
+    return Planned(asked, ledger, policy, spent, folder.path, brings, earlier)
 
 
 def read_data(folder: HospitalFolder, study: Study) -> Dataset:

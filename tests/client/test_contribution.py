@@ -1,0 +1,136 @@
+"""Before it approves a hospital reads what it brings: images, patients, labels of each class, and what changed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from examples import STUDY
+from tiny_dicom import save, tiny
+from wardround_client.approvals import Approvals
+from wardround_client.contribution import FILE
+from wardround_client.hospital_cli import app
+from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.joining import begin
+from wardround_client.policy import POLICY_NAME, policy_text
+from wardround_client.ward import Ward
+from wardround_common.proposal import ProposeRequest
+from wardround_common.roster import Listed
+from wardround_common.secagg.identity import Identity
+from wardround_common.study import Study
+
+CLASSES = ("none", "finding")
+PATIENTS = 30
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HospitalFolder:
+    """Set up a hospital of 30 patients with one image each, and one more of the first; every third has a finding."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    images = tmp_path / "images"
+    rng = np.random.default_rng(0)
+    for number in range(PATIENTS + 1):
+        made = tiny(rng.integers(0, 4000, (20, 24), dtype=np.uint16), PatientID=f"Secret{number % PATIENTS}")
+        made.PatientName = made.PatientID
+        save(made, images / f"{number}.dcm")
+    label(images, lambda number: "finding" if number % 3 == 0 else "none")
+    made_folder = HospitalFolder(tmp_path / "state")
+    begin(made_folder, "a", images, None, datetime.now(UTC))
+    rules = policy_text().replace("= true", "= false").replace("smallest_cohort = 20", "smallest_cohort = 5")
+    (made_folder.path / POLICY_NAME).write_text(rules)
+    return made_folder
+
+
+def label(images: Path, word_of: object) -> None:
+    rows = [f"{number}.dcm,{word_of(number)}" for number in range(PATIENTS + 1)]  # type: ignore[operator]
+    (images / "labels.csv").write_text("\n".join(["file,label", *rows]) + "\n")
+
+
+def propose(folder: HospitalFolder, name: str) -> Study:
+    tables = {key: dict(table) for key, table in STUDY.items()}
+    tables["study"] |= {"name": name, "classes": list(CLASSES)}
+    tables["data"] |= {"modalities": ["MR"], "image_size": 16}
+    other = Listed.of("other", Identity(bytes(32)).public)
+    tables["roster"] = [Listed.of("a", folder.identity().public).model_dump(), other.model_dump()]  # type: ignore[assignment]
+    study = Study.model_validate(tables)
+    Approvals(folder.path / "studies").propose(study)
+    return study
+
+
+def approve(folder: HospitalFolder, name: str) -> str:
+    done = CliRunner().invoke(app, ["approve", name, "--state", str(folder.path), "--yes"], catch_exceptions=False)
+    return " ".join(done.output.split())
+
+
+def test_approve_says_how_many_images_patients_and_labels_of_each_class_are_brought(folder: HospitalFolder) -> None:
+    propose(folder, "first")
+    said = approve(folder, "first")
+    assert "This hospital brings 31 images of 30 patients: none 20 images of 20 patients" in said
+    assert "finding 11 images of 10 patients" in said
+    assert "Warning" not in said
+    assert "Secret" not in said
+
+
+def test_one_class_only_is_warned_of_before_approval(folder: HospitalFolder) -> None:
+    label(folder.settings().data, lambda number: "none")
+    propose(folder, "first")
+    assert "Warning: every label is 'none'" in approve(folder, "first")
+
+
+def test_a_change_of_labels_since_the_time_before_is_said_with_both_numbers(folder: HospitalFolder) -> None:
+    propose(folder, "first")
+    approve(folder, "first")
+    label(folder.settings().data, lambda number: "finding" if number % 2 else "none")
+    said = approve(folder, "first")
+    assert "Warning: changed since first was approved on" in said
+    assert "'finding' now 15 images of 15 patients, before 11 images of 10 patients" in said
+    assert "changed since" not in approve(folder, "first")
+
+
+def test_labels_that_are_exchanged_are_a_change_although_the_numbers_are_the_same(folder: HospitalFolder) -> None:
+    propose(folder, "first")
+    approve(folder, "first")
+    exchanged = {3: "none", 4: "finding"}
+    label(folder.settings().data, lambda number: exchanged.get(number, "none" if number % 3 else "finding"))
+    assert "the numbers are the same, but images or their labels are others" in approve(folder, "first")
+
+
+def test_another_study_with_these_classes_is_compared_with_the_last_one(folder: HospitalFolder) -> None:
+    propose(folder, "first")
+    approve(folder, "first")
+    propose(folder, "second")
+    assert "changed since" not in approve(folder, "second")
+    (folder.settings().data / "7.dcm").unlink()
+    propose(folder, "third")
+    assert "all now 30 images of 29 patients, before 31 images of 30 patients" in approve(folder, "third")
+
+
+def test_nothing_of_what_is_brought_leaves_the_hospital(folder: HospitalFolder) -> None:
+    study = propose(folder, "first")
+    approve(folder, "first")
+    answer = Ward(folder).answer("propose", ProposeRequest(study).parts()).parts()
+    assert set(answer.fields) <= {"kind", "study", "decision", "signature"}
+    assert (folder.path / FILE).stat().st_mode & 0o777 == 0o600
+    noted = "".join(path.read_text() for path in folder.audit.glob("*.jsonl"))
+    assert "labelled" not in noted
+    assert "finding" not in noted
+
+
+def test_a_damaged_record_of_earlier_studies_is_said_and_never_taken_for_none(folder: HospitalFolder) -> None:
+    propose(folder, "first")
+    (folder.path / FILE).write_text("{")
+    done = CliRunner().invoke(app, ["approve", "first", "--state", str(folder.path), "--yes"])
+    assert "brought to earlier studies cannot be read" in str(done.exception)
+
+
+def test_init_says_that_no_table_of_labels_lies_where_one_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    arguments = ["init", "a", "--data", str(tmp_path / "images"), "--state", str(tmp_path / "state")]
+    arguments += ["--out", str(tmp_path / "a.request")]
+    assert "There is no labels.csv in" in CliRunner().invoke(app, arguments, catch_exceptions=False).output
+    (tmp_path / "images" / "labels.csv").write_text("file,label\n")
+    assert "labels.csv" not in CliRunner().invoke(app, arguments, catch_exceptions=False).output

@@ -7,16 +7,14 @@ from typing import Annotated
 
 import typer
 
-from wardround_common.command_options import Follow, Heads, Last, LinesAsJson, LogsAsJson
-from wardround_common.default_command import ShowByDefault
+from wardround_common.command_options import Follow, Heads, Last, LinesAsJson, LogsAsJson, TheirHeads
+from wardround_common.commands import Commands, ShowByDefault
 
-app = typer.Typer(cls=ShowByDefault, add_completion=False, suggest_commands=False, rich_markup_mode=None)
+app = Commands("Show, check or export the signed audit log of what came in and what went out.", ShowByDefault)
 
 State = Annotated[
     Path | None,
-    typer.Option(
-        help="The hospital's own folder. Default: this user's data folder.", metavar="DIR", show_default=False
-    ),
+    typer.Option(metavar="DIR", help="The hospital's own folder; by default in this user's data.", show_default=False),
 ]
 
 
@@ -27,7 +25,7 @@ def show_last(
     follow: Follow = False,
     as_json: LinesAsJson = False,
 ) -> None:
-    """Show the last entries of this hospital's audit log: what 'audit' alone does."""
+    """Show the last entries of the audit log; 'audit' alone does the same."""
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.state_folder import hospital_state
     from wardround_common.audit.commands import show
@@ -41,18 +39,15 @@ def verify(
     head: Heads = None,
     against: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The coordinator's log, as it exported it.", show_default=False),
+        typer.Option(metavar="FILE", help="Compare with the coordinator's log, as exported there.", show_default=False),
     ] = None,
-    their_head: Annotated[
-        list[str] | None,
-        typer.Option(metavar="HEAD", help="A head that the coordinator gave out earlier.", show_default=False),
-    ] = None,
+    their_head: TheirHeads = None,
     as_json: LogsAsJson = False,
 ) -> None:
-    """Check every entry of the log; with --against also that the coordinator's log tells of the same messages.
+    """Check every entry of the audit log; with --against also that both logs record the same messages.
 
-    It finds what was edited, removed, moved, put in or cut off. What somebody with this hospital's key wrote anew shows
-    only against a head that was given out before, or against the coordinator's log.
+    Finds entries that were edited, removed, moved, inserted or cut off. A log rewritten with this hospital's key
+    passes, except against a head that was given out earlier or against the coordinator's log.
     """
     from contextlib import suppress
 
@@ -74,10 +69,10 @@ def verify(
 
 @app.command()
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.", show_default=False)],
     state: State = None,
 ) -> None:
-    """Write the whole log to one file, for the coordinator to check: it names studies and epsilon, and no patient."""
+    """Export the whole audit log to a file that the coordinator can check. It names studies and epsilon, no patient."""
     from wardround_client.hospital_audit import hospital_log
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.state_folder import hospital_state
@@ -88,7 +83,7 @@ def export(
 
 @app.command("head")
 def show_head(state: State = None) -> None:
-    """Show how far the log has come, signed: give it to somebody, or write it down, so that none can set it back."""
+    """Print the signed head of the audit log. Keep it elsewhere: it reveals a log that was set back."""
     from wardround_client.hospital_audit import hospital_log
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.state_folder import hospital_state

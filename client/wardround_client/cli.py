@@ -9,27 +9,48 @@ import typer
 
 
 def scan(
-    folder: Annotated[Path, typer.Argument(help="The hospital's folder of images; nothing is written there.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images; nothing is written there.")],
     labels: Annotated[
-        Path | None, typer.Option(help="A CSV with the column label and one of file, uid, patient.", metavar="CSV")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="CSV table with the column label and one of file, uid, patient.", show_default=False
+        ),
     ] = None,
     label_attribute: Annotated[
-        str | None, typer.Option(help="The keyword of the DICOM attribute that holds the label.", metavar="KEYWORD")
+        str | None,
+        typer.Option(
+            metavar="KEYWORD", help="DICOM attribute that holds the label, by its keyword.", show_default=False
+        ),
     ] = None,
-    classes: Annotated[str | None, typer.Option(help="The label words, with commas: another word is an error.")] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Labels that may occur; any other is an error.", show_default=False),
+    ] = None,
     state: Annotated[
-        Path | None, typer.Option(help="Where the index is kept. Default: this user's cache.", metavar="DIR")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the index; by default in this user's cache.", show_default=False),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that read. Default: up to 4.", min=1, max=64)] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, metavar="N", help="Processes that read; by default up to 4.", show_default=False),
+    ] = None,
     allow: Annotated[
         list[str] | None,
-        typer.Option(help="Accept a finding of the de-identification check: identity, private-tags or burnt-in."),
+        typer.Option(
+            metavar="FINDING",
+            help="Accept files with this finding of the de-identification check: identity, private-tags or burnt-in; "
+            "repeat it for several.",
+            show_default=False,
+        ),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Where the local HTML report goes. Default: beside the index.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the local HTML report here instead of beside the index.", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Index a hospital's folder of images: what is accepted, what is refused and why."""
+    """Scan a hospital's folder of images: what is accepted, what is refused and why."""
     from wardround_client.scan_screen import scan_and_show
 
     scan_and_show(

@@ -9,84 +9,41 @@ from typing import Annotated
 import typer
 
 from wardround_client import audit_cli
-from wardround_common.command_options import Heads, LogJson, MetricsPort
+from wardround_client.audit_cli import State
+from wardround_common.command_options import AsJson, Compared, Heads, LogJson, MetricsPort
+from wardround_common.commands import Commands
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    suggest_commands=False,  # click says it already
-    rich_markup_mode=None,
-    help="This hospital's identity, and what it takes part in and spends.",
-)
-
-State = Annotated[
-    Path | None,
-    typer.Option(
-        help="The hospital's own folder: keys and accounts. Default: this user's data folder.",
-        metavar="DIR",
-        show_default=False,
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
-
-
-@app.callback()
-def hospital() -> None:
-    """Keep the sub-commands below this one, also while there is only one."""
-
-
-@app.command()
-def identity(
-    name: Annotated[str, typer.Argument(help="The hospital's name in rosters.", show_default=False)],
-    state: State = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make this hospital's key, or show the public half of the one that it has."""
-    from wardround_client.identity_file import make_identity
-    from wardround_client.state_folder import hospital_state
-    from wardround_common.roster import Listed, check_name
-
-    check_name(name)
-    folder = state or hospital_state()
-    made, new = make_identity(folder)
-    listed = Listed.of(name, made.public)
-    if as_json:
-        typer.echo(json.dumps(listed.model_dump(mode="json"), indent=2, ensure_ascii=False))
-        return
-    typer.echo(
-        f"{'Made' if new else 'This is'} the identity of {name}; the private half stays in {folder}.\n\n"
-        f"fingerprint  {listed.fingerprint}\n\n"
-        "Give these lines to the coordinator for the study file, and compare the fingerprint by telephone:\n\n"
-        f"{listed.toml()}"
-    )
+app = Commands("Run a hospital: connect to a coordinator, decide on studies, account for privacy.")
 
 
 @app.command()
 def init(
-    name: Annotated[str, typer.Argument(help="The hospital's name, as others will read it.", show_default=False)],
-    data: Annotated[Path, typer.Option(metavar="DIR", help="The folder of images.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the hospital, as others will read it.", show_default=False)
+    ],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of images.", show_default=False)],
     labels: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The table of labels; labels.csv in the folder of images otherwise.",
+            help="Table of labels; by default labels.csv in the folder of images.",
             show_default=False,
         ),
     ] = None,
     state: State = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where to write the request; NAME.request otherwise.", show_default=False),
+        typer.Option(metavar="FILE", help="Write the request here instead of NAME.request.", show_default=False),
     ] = None,
     new_node_key: Annotated[
         bool, typer.Option("--new-node-key", help="Replace the key of the connection; the identity stays.")
     ] = False,
     new_keys: Annotated[
-        bool, typer.Option("--new-keys", help="Replace both keys: to every study this is another hospital then.")
+        bool, typer.Option("--new-keys", help="Replace both keys: every study will take this for another hospital.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Set this hospital up: make its keys, which stay here, and write the request for the coordinator."""
+    """Set up this hospital: make its keys, which stay here, and write the request for the coordinator."""
     from datetime import UTC, datetime
 
     from wardround_client.hospital_audit import note_request
@@ -135,8 +92,28 @@ def _labels_missing(data: Path, labels: Path | None) -> str:
     )
 
 
+@app.command()
+def identity(state: State = None, as_json: AsJson = False) -> None:
+    """Show this hospital's name and fingerprint, and its entry in a study's roster."""
+    from wardround_client.hospital_folder import HospitalFolder
+    from wardround_client.state_folder import hospital_state
+    from wardround_common.roster import Listed
+
+    folder = HospitalFolder(state or hospital_state())
+    listed = Listed.of(folder.settings().name, folder.identity().public)
+    if as_json:
+        typer.echo(json.dumps(listed.model_dump(mode="json"), indent=2, ensure_ascii=False))
+        return
+    typer.echo(
+        f"{listed.name}; its private keys stay in {folder.path}.\n\n"
+        f"fingerprint  {listed.fingerprint}\n\n"
+        "The coordinator prints this entry for the study file once the hospital is enrolled:\n\n"
+        f"{listed.toml()}"
+    )
+
+
 def _accept(state: Path | None, invitation: Path, yes: bool) -> str:
-    """Check an invitation, let its fingerprint be compared if it is new, store it; give the coordinator's address."""
+    """Check an invitation, let its fingerprint be compared if it is new, store it; return the coordinator's address."""
     from wardround_client.hospital_audit import note_invitation
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.joining import accept, examine
@@ -155,12 +132,12 @@ def _accept(state: Path | None, invitation: Path, yes: bool) -> str:
 @app.command("accept")
 def accept_invitation(
     invitation: Annotated[
-        Path, typer.Argument(metavar="INVITATION", help="What the coordinator sent.", show_default=False)
+        Path, typer.Argument(metavar="INVITATION", help="File that the coordinator sent.", show_default=False)
     ],
     state: State = None,
-    yes: Annotated[bool, typer.Option("--yes", help="The fingerprint was compared already; do not ask.")] = False,
+    yes: Compared = False,
 ) -> None:
-    """Accept a coordinator's invitation, without serving yet: from here on this hospital follows that coordinator."""
+    """Accept a coordinator's invitation without serving yet; from now on this hospital follows that coordinator."""
     address = _accept(state, invitation, yes)
     typer.echo(f"Accepted: this hospital follows the coordinator at {address}. Begin with: wardround hospital serve")
 
@@ -169,14 +146,14 @@ def accept_invitation(
 def serve(
     invitation: Annotated[
         Path | None,
-        typer.Argument(metavar="[INVITATION]", help="What the coordinator sent; needed once.", show_default=False),
+        typer.Argument(metavar="[INVITATION]", help="File that the coordinator sent; needed once.", show_default=False),
     ] = None,
     state: State = None,
-    yes: Annotated[bool, typer.Option("--yes", help="The fingerprint was compared already; do not ask.")] = False,
+    yes: Compared = False,
     log_json: LogJson = False,
     metrics: MetricsPort = None,
 ) -> None:
-    """Take part until Ctrl-C or SIGTERM: outbound connections only, and nothing runs that was not approved."""
+    """Serve until Ctrl-C or SIGTERM: outbound connections only, and nothing runs that was not approved."""
     import signal
     import threading
 
@@ -194,12 +171,12 @@ def serve(
     log = open_log(folder, as_json=log_json)
     with log.hearing():
         HospitalService(folder, log.say).serve(stop, metrics)
-        log.say("stopped; what is approved stays so", event="stopped")
+        log.say("stopped; approvals are kept", event="stopped")
 
 
 @app.command()
 def studies(state: State = None, as_json: AsJson = False) -> None:
-    """List the studies that were proposed to this hospital, and what was decided."""
+    """List the studies proposed to this hospital, and what was decided."""
     from wardround_client.approvals import Approvals
     from wardround_client.state_folder import hospital_state
 
@@ -217,16 +194,18 @@ def studies(state: State = None, as_json: AsJson = False) -> None:
         typer.echo("No study was proposed to this hospital yet.")
 
 
-StudyWord = Annotated[str, typer.Argument(metavar="STUDY", help="Its name, or how its digest begins.")]
+StudyWord = Annotated[
+    str, typer.Argument(metavar="STUDY", help="Study name, or the first digits of its digest.", show_default=False)
+]
 
 
 @app.command()
 def approve(
     study: StudyWord,
     state: State = None,
-    yes: Annotated[bool, typer.Option("--yes", help="It was read already; do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the study has been read already.")] = False,
 ) -> None:
-    """Say in plain words what a study does, who takes part and what it costs; then approve exactly that."""
+    """Approve a study, after reading in plain words what it does, who takes part and what it costs."""
     from rich.console import Console
 
     from wardround_client.approvals import Approvals
@@ -266,7 +245,7 @@ def approve(
 
 @app.command()
 def refuse(study: StudyWord, state: State = None) -> None:
-    """Refuse a study, or take an approval back: from the next question on it gets no answer."""
+    """Refuse a study, or withdraw an approval: the study gets no further answers and releases its unspent budget."""
     from wardround_client.approvals import Approvals
     from wardround_client.hospital_audit import note_refusal
     from wardround_client.hospital_folder import HospitalFolder
@@ -283,9 +262,9 @@ def refuse(study: StudyWord, state: State = None) -> None:
 
 @app.command()
 def pause(state: State = None) -> None:
-    """Begin nothing new until 'go-on': the service stays connected, and finishes what it is working on.
+    """Start no new work until 'resume'; the service stays connected and finishes what it is doing.
 
-    It is so at once, of a service that runs or is started later. Rounds go on without this hospital.
+    Takes effect immediately, for a running service and after any restart. Rounds continue without this hospital.
     """
     from wardround_client import pause as pausing
     from wardround_client.hospital_audit import hospital_log
@@ -296,12 +275,12 @@ def pause(state: State = None) -> None:
     log = hospital_log(folder)
     if pausing.pause(folder.path):
         log.note("paused")
-    typer.echo("Paused: from the next question on nothing new is begun. Lift it with: wardround hospital go-on")
+    typer.echo("Paused: no new work is started. Resume with: wardround hospital resume")
 
 
-@app.command("go-on")
-def go_on(state: State = None) -> None:
-    """Work again after 'pause'."""
+@app.command()
+def resume(state: State = None) -> None:
+    """Resume work after 'pause'."""
     from wardround_client import pause as pausing
     from wardround_client.hospital_audit import hospital_log
     from wardround_client.hospital_folder import HospitalFolder
@@ -309,20 +288,18 @@ def go_on(state: State = None) -> None:
 
     folder = HospitalFolder(state or hospital_state())
     if pausing.paused_since(folder.path):
-        hospital_log(folder).note("gone on")
-        pausing.go_on(folder.path)
-    typer.echo("This hospital works.")
+        hospital_log(folder).note("resumed")
+        pausing.resume(folder.path)
+    typer.echo("This hospital is active again.")
 
 
 @app.command()
 def status(
     state: State = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Exit code 8 unless the coordinator knows this hospital now.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with code 8 unless the hospital is connected.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what this hospital's service is doing, and where each study stands."""
+    """Show what this hospital's service is doing, and how each study stands."""
     from wardround_client.stages import study_stages
     from wardround_client.state_folder import hospital_state
     from wardround_client.status_file import read_status
@@ -336,7 +313,7 @@ def status(
     else:
         typer.echo(f"{facts['state']} since {facts['since']}" + (f"\n{facts['doing']}" if facts["doing"] else ""))
         if facts["paused"] and facts["state"] != "paused":
-            typer.echo(f"paused since {facts['paused']}: it begins nothing new")
+            typer.echo(f"paused since {facts['paused']}: no new work is started")
         if facts["fault"]:
             typer.echo(facts["fault"])
         if facts["failure"]:
@@ -348,13 +325,11 @@ def status(
         raise LinkError(f"this hospital is {facts['state']}, and not connected")
 
 
-policy_app = typer.Typer(no_args_is_help=True, add_completion=False, suggest_commands=False, rich_markup_mode=None)
-app.add_typer(policy_app, name="policy", help="What this hospital takes part in, and what a patient may spend.")
-ledger_app = typer.Typer(no_args_is_help=True, add_completion=False, suggest_commands=False, rich_markup_mode=None)
-app.add_typer(ledger_app, name="ledger", help="What was spent, entry by entry: is it whole, and how far has it come.")
-
-
-app.add_typer(audit_cli.app, name="audit", help="What came in, what went out, who approved it, what it cost; signed.")
+policy_app = Commands("Write the policy: what this hospital takes part in, and what a patient may spend.")
+app.add_typer(policy_app, name="policy")
+ledger_app = Commands("Check the privacy ledger, or print its head.")
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(audit_cli.app, name="audit")
 
 
 @policy_app.callback()
@@ -366,10 +341,15 @@ def policy() -> None:
 def new(
     state: State = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Default: policy.toml in the state folder.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write it here instead of policy.toml in --state.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
-    """Write a strict policy that says what each of its keys means."""
+    """Write a strict policy that explains each of its keys."""
     from wardround_client.policy import POLICY_NAME, policy_text
     from wardround_client.state_folder import hospital_state
     from wardround_common.errors import StorageError
@@ -377,7 +357,7 @@ def new(
 
     path = out or (state or hospital_state()) / POLICY_NAME
     if path.exists():
-        raise StorageError("there is such a file already", where=str(path), do="Edit it, or name another with --out.")
+        raise StorageError("this file already exists", where=str(path), do="Edit it, or name another with --out.")
     write_atomically(path, policy_text().encode(), private=True)
     typer.echo(f"Wrote {path}; read it, and change what does not suit this hospital.")
 
@@ -387,14 +367,17 @@ def budget(
     state: State = None,
     as_json: AsJson = False,
     picture: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Also draw it, as one HTML file.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Also write the budget as an HTML page.", show_default=False),
     ] = None,
     delta: Annotated[
         float | None,
-        typer.Option(help="Count epsilon at this delta. Default: the policy's, else 1e-5.", show_default=False),
+        typer.Option(
+            metavar="DELTA", help="Count epsilon at this delta; by default the policy's, else 1e-5.", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Say what patients have spent, in which study, and what open studies may still take. It names no patient."""
+    """Show what patients have spent, by study, and what open studies reserve. It names no patient."""
     from rich.console import Console
 
     from wardround_client.budget import state_budget
@@ -407,7 +390,7 @@ def budget(
     from wardround_common.storage import write_atomically
 
     if delta is not None and not 1e-10 <= delta <= 1e-2:
-        raise PrivacyError(f"epsilon cannot be counted at delta {delta:g}", do="Choose one from 1e-10 to 0.01.")
+        raise PrivacyError(f"invalid delta {delta:g}: it must be from 1e-10 to 0.01")
     folder = state or hospital_state()
     ledger = existing_ledger(folder, read_identity(folder))
     rules = read_policy(folder / POLICY_NAME) if (folder / POLICY_NAME).exists() else None
@@ -426,17 +409,19 @@ def budget(
 
 @app.command()
 def statement(
-    study: Annotated[str, typer.Argument(help="Its name, or how its digest begins.", show_default=False)],
+    study: StudyWord,
     state: State = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where to write it; NAME-DIGEST.statement otherwise.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="Write the statement here instead of NAME-DIGEST.statement.", show_default=False
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """State what a study has cost this hospital's patients at most, by its ledger, signed. It names no patient.
+    """Write a signed statement of the epsilon that a study has cost this hospital's patients. It names no patient.
 
-    Epsilon is counted at the study's own delta; where it has none, at the policy's, else at 1e-5.
+    Epsilon is counted at the study's own delta; if it has none, at the policy's, else at 1e-5.
     """
     from datetime import UTC, datetime
 
@@ -471,10 +456,10 @@ def statement(
 
 @app.command()
 def close(
-    study: Annotated[str, typer.Argument(help="The study digest, or how it begins.", show_default=False)],
+    study: StudyWord,
     state: State = None,
 ) -> None:
-    """Take part in a study no longer: what it has not spent is free for others; what it spent stays spent."""
+    """Leave a study and release its unspent budget."""
     from wardround_client.hospital_audit import note_closing
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.ledger.store import existing_ledger
@@ -501,10 +486,10 @@ def verify_ledger(
     head: Heads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check every entry: its signature, its place, and the patients that it speaks of.
+    """Check every entry of the ledger: its signature, its place, and the patients that it names by pseudonym.
 
-    It finds what was edited, removed, moved, put in or cut off. A state folder that was set back as a whole to an older
-    copy looks whole: only a head that was given out before shows that.
+    Finds entries that were edited, removed, moved, inserted or cut off. A folder restored as a whole from an older copy
+    passes: only a head that was given out earlier reveals that.
     """
     from wardround_client.identity_file import read_identity
     from wardround_client.ledger.chain import Head
@@ -537,7 +522,7 @@ def verify_ledger(
 
 @ledger_app.command("head")
 def show_head(state: State = None) -> None:
-    """Show how far the ledger has come, signed: give it to somebody, or write it down, so that none can set it back."""
+    """Print the signed head of the ledger. Keep it elsewhere: it reveals a ledger that was set back."""
     from wardround_client.identity_file import read_identity
     from wardround_client.ledger.store import existing_ledger
     from wardround_client.state_folder import hospital_state

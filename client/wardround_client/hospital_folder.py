@@ -17,7 +17,7 @@ from wardround_common.roster import HospitalName
 from wardround_common.secagg.identity import Identity
 from wardround_common.settings_file import read_settings
 
-INIT = "Make it with: wardround hospital init NAME --data DIR"
+INIT = "Set it up with: wardround hospital init NAME --data DIR; or name its folder with --state."
 _NODE_KEY = Words(
     key="this hospital's node key",
     absent="this hospital has no node key",

@@ -37,6 +37,6 @@ def read_identity(state: Path) -> Identity:
 _WORDS = Words(
     key="this hospital's private key",
     absent="this hospital has no identity yet",
-    make="Make it with: wardround hospital identity NAME",
+    make="Set this hospital up with: wardround hospital init NAME --data DIR; or name its folder with --state.",
     restore="Restore it from your backup. A new one is another hospital to every study: enrol again.",
 )

@@ -1,4 +1,4 @@
-"""A hospital that pauses: it stays connected, and begins nothing new until it goes on."""
+"""A hospital that pauses: it stays connected, and starts no new work until it resumes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def pause(folder: Path) -> bool:
     return True
 
 
-def go_on(folder: Path) -> None:
-    """Go on.
+def resume(folder: Path) -> None:
+    """End the pause.
 
     Raises:
         StorageError: the folder cannot be written.

@@ -59,7 +59,7 @@ class Desk:
         if self.name not in self.roster.keys:
             raise PrivacyError(
                 f"the study's roster does not list {self.name!r}",
-                do="Give the coordinator what 'wardround hospital identity' prints, and approve the new study.",
+                do="Ask the coordinator for a study whose roster does. The entry here: wardround hospital identity",
             )
         if self.roster.keys[self.name] != self.identity.public:
             raise PrivacyError(

@@ -111,7 +111,7 @@ class Ward:
 
     def _answer(self, kind: str, parts: Parts) -> Reply:
         if kind not in FINISHING and paused_since(self.folder.path):
-            raise PausedError("this hospital has paused", do="wardround hospital go-on")
+            raise PausedError("this hospital has paused", do="Resume with: wardround hospital resume")
         if kind == ProposeRequest.kind:
             study = ProposeRequest.parse(parts).study
             if not self.approvals.knows(study.digest()):
@@ -235,7 +235,7 @@ def check_listed(study: Study, name: str, identity: Identity) -> None:
     if listed.get(name) != identity.public:
         raise PrivacyError(
             f"the study does not list {name} with this hospital's key",
-            do="Ask the coordinator for a study whose roster does: 'wardround hospital identity' prints the entry.",
+            do="Ask the coordinator for a study whose roster does. The entry here: wardround hospital identity",
         )
 
 

@@ -11,6 +11,7 @@ Ctrl-C · 141 nobody reads the output any more.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import io
 import os
 import re
@@ -23,6 +24,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from wardround_common.commands import Commands, summary
 from wardround_common.errors import WardroundError
 
 NAME = "wardround"
@@ -104,7 +106,7 @@ class InstalledCommands(click.Group):
         return sorted({point.name for point in entry_points(group=GROUP) if _lacking(point) is None})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one sub-command, or give nothing when this machine has not what it needs."""
+        """Import one sub-command, or return nothing when this machine has not what it needs."""
         for point in entry_points(group=GROUP, name=cmd_name):
             if _lacking(point) is None:
                 return _with_additions(_sub_command(point.load(), cmd_name))
@@ -128,12 +130,11 @@ class InstalledCommands(click.Group):
         """List the sub-commands; one that cannot be imported says so, and calling it shows the traceback."""
         rows = []
         for name in self.list_commands(ctx):
+            (point, *_) = (each for each in entry_points(group=GROUP, name=name) if _lacking(each) is None)
             try:
-                command = self.get_command(ctx, name)
+                rows.append((name, _summary(point.load())))
             except ImportError as error:
                 rows.append((name, f"BROKEN, cannot be imported: {error}"))
-            else:
-                rows.append((name, command.get_short_help_str(limit=200) if command else ""))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -200,17 +201,23 @@ def _sub_command(target: object, name: str) -> click.Command:
         command = typer.main.get_command(target)
         command.name = name
         return command
-    single = typer.Typer(add_completion=False)
-    single.command(name=name)(target)  # type: ignore[type-var]  # an entry point names a plain function
+    single = Commands(help="")
+    single.command(name)(target)  # type: ignore[type-var]  # an entry point names a plain function
     return typer.main.get_command(single)
+
+
+def _summary(target: object) -> str:
+    """Return the first sentence of a sub-command's help without building its options, which takes a while."""
+    text = target.info.help if isinstance(target, typer.Typer) else inspect.getdoc(target)
+    return summary(click.Command(None, help=text or ""))
 
 
 @click.command(
     cls=InstalledCommands,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Hospitals train one medical-image model together; no image leaves.",
+    help="Train one medical-image model among hospitals; no image leaves.",
 )
 @click.version_option(version("wardround"), prog_name=NAME)
 def wardround() -> None:
-    """Hospitals train one medical-image model together; no image leaves."""
+    """Train one medical-image model among hospitals; no image leaves."""

@@ -6,52 +6,53 @@ import json
 import re
 import textwrap
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
+from wardround_common.command_options import AsJson, StudyFile
+from wardround_common.commands import Commands
 from wardround_common.errors import StorageError, StudyError
-from wardround_common.study import Study, parse_study, read_study
-from wardround_common.study_template import study_text
-from wardround_common.study_words import describe
+
+if TYPE_CHECKING:  # what a command needs is imported when it runs: help comes at once
+    from wardround_common.study import Study
 
 WIDEST = 110
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    suggest_commands=False,  # click says it already
-    rich_markup_mode=None,
-    help="Write a study file, check it, and say in plain words what it will do.",
-)
-
-StudyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The study file.", show_default=False)]
+app = Commands("Write a study file, check it, and say in plain words what it will do.")
 
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.", show_default=False)],
-    dp: Annotated[bool, typer.Option("--dp/--no-dp", help="With differential privacy, or without.")] = True,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="Name of the study: lower-case letters, digits and hyphens.", show_default=False
+        ),
+    ],
+    dp: Annotated[bool, typer.Option("--dp/--no-dp", help="Train with differential privacy, or without.")] = True,
     distributed: Annotated[
-        bool, typer.Option("--distributed", help="Each hospital adds its share of the noise, under secure sums.")
+        bool, typer.Option("--distributed", help="Share the noise out among the hospitals, under secure sums.")
     ] = False,
     classes: Annotated[
-        str | None, typer.Option(metavar="A,B", help="What is told apart, in this order.", show_default=False)
+        str | None, typer.Option(metavar="A,B", help="Classes to tell apart, in this order.", show_default=False)
     ] = None,
     modalities: Annotated[
-        str | None, typer.Option(metavar="CR,DX", help="Which images, by DICOM's words.", show_default=False)
+        str | None,
+        typer.Option(metavar="CR,DX", help="Modalities to train on, as DICOM names them.", show_default=False),
     ] = None,
     hospitals: Annotated[
-        int | None, typer.Option(metavar="N", help="The least number of hospitals in a round.", show_default=False)
+        int | None, typer.Option(metavar="N", help="Smallest number of hospitals in a round.", show_default=False)
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where to write it; NAME.toml when left out.", show_default=False),
+        typer.Option(metavar="FILE", help="Write the study here instead of NAME.toml.", show_default=False),
     ] = None,
 ) -> None:
-    """Write a commented study file with the usual numbers."""
+    """Write a commented study file with the usual settings."""
+    from wardround_common.study import parse_study
+    from wardround_common.study_template import study_text
+
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
         raise StudyError(
             f"a study cannot be called {name!r}",
@@ -74,7 +75,7 @@ def new(
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise StorageError("there is such a file already", where=str(path), do="Choose another name.") from None
+        raise StorageError("this file already exists", where=str(path), do="Choose another name.") from None
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
         raise StorageError(f"the study file cannot be written: {reason}", where=str(path)) from None
@@ -85,9 +86,11 @@ def new(
 @app.command()
 def check(
     file: StudyFile,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: valid, digest, faults.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Name every fault of a study file, or its digest."""
+    """Check a study file: print its digest, or name every fault."""
+    from wardround_common.study import read_study
+
     try:
         study = read_study(file)
     except StudyError as error:
@@ -104,9 +107,12 @@ def check(
 @app.command()
 def show(
     file: StudyFile,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: digest, study, words.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say what a study does, what leaves, and what it costs."""
+    """Say in plain words what a study does, what leaves a hospital, and what it costs."""
+    from wardround_common.study import read_study
+    from wardround_common.study_words import describe
+
     study = read_study(file)
     if as_json:
         words = {passage.heading: list(passage.sentences) for passage in describe(study)}
@@ -116,6 +122,11 @@ def show(
 
 
 def _print_words(study: Study) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from wardround_common.study_words import describe
+
     console = Console(highlight=False, markup=False)
     width = min(console.width, WIDEST)
     console.print(Text(study.study.name, style="bold"))

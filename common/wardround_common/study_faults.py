@@ -28,9 +28,9 @@ LESSONS: Mapping[tuple[str, str], str] = {
     ),
     ("privacy", "delta"): "the chance that epsilon fails; well below one in the number of a hospital's patients",
     ("privacy", "clip_norm"): "without a bound on what one patient contributes, no noise is enough; 1.0 is usual",
-    ("roster", "name"): "as the people of the hospital gave it to 'wardround hospital identity NAME'",
-    ("roster", "key"): "64 hexadecimal digits in small letters, as 'wardround hospital identity NAME' prints them",
-    ("roster", "fingerprint"): "20 digits in groups of five, as 'wardround hospital identity NAME' prints them",
+    ("roster", "name"): "as 'wardround coordinator roster DIR' prints it",
+    ("roster", "key"): "64 hexadecimal digits in small letters, as 'wardround coordinator roster DIR' prints them",
+    ("roster", "fingerprint"): "20 digits in groups of five, as 'wardround coordinator roster DIR' prints them",
     ("privacy", "sampling_rate"): "the chance of a patient to be in a step, such as 0.25; at 1.0 everybody is in each",
     ("aggregation", "deadline_minutes"): (
         "well above what the slowest hospital needs to train a round: its work is dropped after that, and its privacy "

@@ -213,7 +213,7 @@ _HEADER = """\
 
 _ROSTER = """\
 # {reason}
-# Each hospital prints its own entry: wardround hospital identity NAME
+# The coordinator prints the entries of all that are enrolled: wardround coordinator roster DIR
 # [[roster]]
 # name = "Hospital A"
 # key = "64 hexadecimal digits"

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from wardround_common.command_options import Follow, Heads, Last, LinesAsJson, LogsAsJson
-from wardround_common.default_command import ShowByDefault
+from wardround_common.command_options import Follow, Heads, Last, LinesAsJson, LogsAsJson, TheirHeads
+from wardround_common.commands import Commands, ShowByDefault
 
-app = typer.Typer(cls=ShowByDefault, add_completion=False, suggest_commands=False, rich_markup_mode=None)
+app = Commands("Show, check or export the signed audit log of what came in and what went out.", ShowByDefault)
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The coordinator's data folder.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The coordinator's own folder.", show_default=False)]
 
 
 @app.command("show")
@@ -22,7 +22,7 @@ def show_last(
     follow: Follow = False,
     as_json: LinesAsJson = False,
 ) -> None:
-    """Show the last entries of the coordinator's audit log: what 'audit DIR' alone does."""
+    """Show the last entries of the audit log; 'audit DIR' alone does the same."""
     from wardround_common.audit.commands import show
     from wardround_common.audit.log import NAME
 
@@ -35,18 +35,15 @@ def verify(
     head: Heads = None,
     against: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A hospital's log, as it exported it.", show_default=False),
+        typer.Option(metavar="FILE", help="Compare with a hospital's log, as exported there.", show_default=False),
     ] = None,
-    their_head: Annotated[
-        list[str] | None,
-        typer.Option(metavar="HEAD", help="A head that this hospital gave out earlier.", show_default=False),
-    ] = None,
+    their_head: TheirHeads = None,
     as_json: LogsAsJson = False,
 ) -> None:
-    """Check every entry of the log; with --against also that a hospital's log tells of the same messages.
+    """Check every entry of the audit log; with --against also that both logs record the same messages.
 
-    It finds what was edited, removed, moved, put in or cut off. What somebody with the coordinator's key wrote anew
-    shows only against a head that was given out before, or against a hospital's log.
+    Finds entries that were edited, removed, moved, inserted or cut off. A log rewritten with the coordinator's key
+    passes, except against a head that was given out earlier or against a hospital's log.
     """
     from contextlib import suppress
 
@@ -70,9 +67,9 @@ def verify(
 @app.command()
 def export(
     folder: Folder,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.", show_default=False)],
 ) -> None:
-    """Write the whole log to one file, for a hospital to check: it names all hospitals, studies and runs."""
+    """Export the whole audit log to a file that a hospital can check. It names all hospitals, studies and runs."""
     from wardround_server.coordinator_audit import coordinator_log
     from wardround_server.coordinator_folder import CoordinatorFolder
 
@@ -82,7 +79,7 @@ def export(
 
 @app.command("head")
 def show_head(folder: Folder) -> None:
-    """Show how far the log has come, signed: give it to somebody, or write it down, so that none can set it back."""
+    """Print the signed head of the audit log. Keep it elsewhere: it reveals a log that was set back."""
     from wardround_server.coordinator_audit import coordinator_log
     from wardround_server.coordinator_folder import CoordinatorFolder
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wardround_common.command_options import LogJson, MetricsPort
+from wardround_common.command_options import AsJson, Compared, LogJson, MetricsPort, StudyFile
+from wardround_common.commands import Commands
 
 if TYPE_CHECKING:
     from wardround_common.enrolment import Invitation, Request
@@ -18,38 +19,29 @@ if TYPE_CHECKING:
 
 from wardround_server import audit_cli
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    suggest_commands=False,  # click says it already
-    rich_markup_mode=None,
-    help="A coordinator's keys and certificates, and the hospitals that it lets in.",
-)
+app = Commands("Run a coordinator: enrol hospitals, propose studies to them, lead the rounds.")
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The coordinator's data folder.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The coordinator's own folder.", show_default=False)]
 Hosts = Annotated[
     list[str] | None,
     typer.Option(
         "--host",
         metavar="NAME_OR_IP",
-        help="A name or address by which hospitals reach this machine; repeat it. Invitations name the first.",
+        help="Name or address of this machine for hospitals; repeat it for several. Invitations name the first.",
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON value.")]
-
-
-app.add_typer(audit_cli.app, name="audit", help="What came in, what went out, who approved it; signed.")
+app.add_typer(audit_cli.app, name="audit")
 
 
 @app.command()
 def init(
     folder: Folder,
     host: Hosts = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The one port that hospitals connect to.")] = 9093,
+    port: Annotated[int, typer.Option(min=1, max=65535, metavar="PORT", help="Port that hospitals connect to.")] = 9093,
     as_json: AsJson = False,
 ) -> None:
-    """Make the data folder: an authority of its own, the server's certificate, the coordinator's identity."""
+    """Set up a coordinator: make its folder, its certificate authority, the server's certificate and its identity."""
     from wardround_server.coordinator_folder import CoordinatorFolder
     from wardround_server.enrolment_desk import begin
 
@@ -68,15 +60,15 @@ def init(
 @app.command()
 def enrol(
     folder: Folder,
-    request: Annotated[Path, typer.Argument(metavar="REQUEST", help="The file that a hospital sent.")],
-    yes: Annotated[bool, typer.Option("--yes", help="The fingerprint was compared already; do not ask.")] = False,
+    request: Annotated[Path, typer.Argument(metavar="REQUEST", help="File that a hospital sent.", show_default=False)],
+    yes: Compared = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where to write it; NAME.invitation when left out.", show_default=False),
+        typer.Option(metavar="FILE", help="Write the invitation here instead of NAME.invitation.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a hospital's request, compare its fingerprint by telephone, and write its invitation."""
+    """Enrol a hospital: check its request, compare its fingerprint by telephone, and write its invitation."""
     from wardround_common.enrolment import Request, file_stem
     from wardround_common.given_out import give_out
     from wardround_server.coordinator_folder import CoordinatorFolder
@@ -124,7 +116,7 @@ def _say_enrolled(asked: Request, invitation: Invitation, written: Path, as_json
 
 @app.command()
 def hospitals(folder: Folder, as_json: AsJson = False) -> None:
-    """List the hospitals that may connect, and those that may no more."""
+    """List the hospitals that may connect, and those that were revoked."""
     from rich.console import Console
     from rich.table import Table
 
@@ -150,10 +142,10 @@ def hospitals(folder: Folder, as_json: AsJson = False) -> None:
 @app.command()
 def revoke(
     folder: Folder,
-    hospital: Annotated[str, typer.Argument(metavar="NAME", help="The hospital's name.", show_default=False)],
+    hospital: Annotated[str, typer.Argument(metavar="NAME", help="Name of the hospital.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Let a hospital in no more; its keys are never enrolled again."""
+    """Permanently revoke a hospital's access; its keys are never enrolled again."""
     from wardround_server.coordinator_folder import CoordinatorFolder
     from wardround_server.enrolment_desk import revoke as let_out
 
@@ -172,16 +164,17 @@ def renew(
     folder: Folder,
     host: Hosts = None,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Another port for the server.", show_default=False)
+        int | None,
+        typer.Option(min=1, max=65535, metavar="PORT", help="Move the server to this port.", show_default=False),
     ] = None,
     new_authority: Annotated[
         bool, typer.Option("--new-authority", help="Replace the authority too; every hospital needs a new invitation.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a new certificate for the server, signed by the same authority; hospitals need nothing new.
+    """Renew the server's certificate, signed by the same authority; hospitals need nothing new.
 
-    With --host or --port the server has moved, and hospitals get new invitations, as with --new-authority.
+    With --host or --port the server has moved: hospitals need new invitations, as with --new-authority.
     """
     from wardround_server.coordinator_folder import CoordinatorFolder
     from wardround_server.enrolment_desk import renew as make_new
@@ -199,7 +192,8 @@ def renew(
 def roster(
     folder: Folder,
     hospitals: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME…", help="All that are enrolled when left out.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Hospitals to list; by default all that are enrolled."),
     ] = None,
 ) -> None:
     """Print the [[roster]] entries of a study file for these hospitals."""
@@ -218,11 +212,11 @@ def roster(
 @app.command()
 def serve(
     folder: Folder,
-    bind: Annotated[str, typer.Option(metavar="ADDRESS", help="The address of this machine to listen on.")] = "0.0.0.0",  # noqa: S104
+    bind: Annotated[str, typer.Option(metavar="ADDRESS", help="Address of this machine to listen on.")] = "0.0.0.0",  # noqa: S104
     log_json: LogJson = False,
     metrics: MetricsPort = None,
 ) -> None:
-    """Serve hospitals on one port until Ctrl-C or SIGTERM; runs that were under way go on."""
+    """Serve until Ctrl-C or SIGTERM, on one port; interrupted runs continue."""
     import signal
     import threading
 
@@ -238,29 +232,37 @@ def serve(
     log = ServiceLog(as_json=log_json)
     with log.hearing():
         Service(CoordinatorFolder(folder), log.say).serve(stop, bind, metrics)
-        log.say("stopped; what was complete is kept", event="stopped")
+        log.say("stopped; completed rounds are kept", event="stopped")
 
 
 def _log(text: str) -> None:
     typer.echo(f"{_now():%Y-%m-%d %H:%M:%S} {text}")
 
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's name: that of its study.", show_default=False)]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="Name of the run, which is that of its study.", show_default=False)
+]
 
 
 @app.command()
 def run(
     folder: Folder,
-    study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study file, with its [[roster]].")],
+    study: StudyFile,
     least: Annotated[
         int | None,
-        typer.Option(min=1, help="Begin when so many approved; all of the roster when left out.", show_default=False),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Number of approvals to start with; by default those of the whole roster.",
+            show_default=False,
+        ),
     ] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Begin it and do not wait.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Return at once; the run continues in the service.")] = False,
 ) -> None:
-    """Begin a run: propose the study to its hospitals, wait for their approvals, train.
+    """Run a study: propose it to its hospitals, wait for their approvals, train.
 
-    Exit code 0: every hospital was in every round. 6: it failed, was stopped, or a hospital was missing.
+    Exits with 0 if every hospital was in every round, and with 6 if the run failed, was stopped, or a hospital was
+    missing.
     """
     from wardround_common.study import read_study
     from wardround_server.admin import command
@@ -268,7 +270,7 @@ def run(
     name = read_study(study).study.name
     command(folder, "run", study=study.read_text(encoding="utf-8-sig"), where=str(study), least=least)
     if detach:
-        typer.echo(f"Began {name}. See: wardround coordinator status {folder}")
+        typer.echo(f"Started {name}. See: wardround coordinator status {folder}")
     else:
         _follow(folder, name)
 
@@ -281,12 +283,12 @@ def resume(
         bool,
         typer.Option(
             "--give-up",
-            help="Leave out a round of secure sums that was begun and whose hospitals are not all there again.",
+            help="Skip a round of secure sums that can no longer be summed; its privacy cost still counts.",
         ),
     ] = False,
-    detach: Annotated[bool, typer.Option("--detach", help="Do not wait.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Return at once; the run continues in the service.")] = False,
 ) -> None:
-    """Go on with a run that failed or was stopped, from its last complete round."""
+    """Resume a run that failed or was stopped, from its last completed round."""
     from wardround_server.admin import command
 
     command(folder, "resume", run=run, give_up=give_up)
@@ -296,20 +298,20 @@ def resume(
 
 @app.command()
 def stop(folder: Folder, run: Run) -> None:
-    """Stop a run after the round that it is in; what is complete is kept."""
+    """Stop a run after its current round; completed rounds are kept."""
     from wardround_server.admin import command
 
     command(folder, "stop", run=run)
-    typer.echo(f"{run} stops after the round that it is in. Go on with: wardround coordinator resume {folder} {run}")
+    typer.echo(f"{run} stops after its current round. Resume with: wardround coordinator resume {folder} {run}")
 
 
 @app.command()
 def status(
     folder: Folder,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it anew every second, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every second until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say which hospitals are connected, how each run stands, and for whom it waits since when."""
+    """Show which hospitals are connected, how each run stands, and whom it waits for."""
     import time
 
     from rich.console import Console
@@ -335,18 +337,18 @@ def export(
     folder: Folder,
     run: Run,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to; ./RUN when left out.", show_default=False)
+        Path | None, typer.Option(metavar="DIR", help="Folder to write; by default ./RUN.", show_default=False)
     ] = None,
     statement: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="A hospital's epsilon statement for this study; repeat it. It is checked, kept and exported.",
+            help="Epsilon statement of a hospital to check, keep and export; repeat it for several.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Copy a finished run's model, report, study, approvals and epsilon statements out of the coordinator's folder."""
+    """Export a finished run: model, report, study, approvals and epsilon statements."""
     from wardround_common.errors import StorageError
     from wardround_server.coordinator_audit import note_export
     from wardround_server.coordinator_folder import CoordinatorFolder
@@ -365,9 +367,9 @@ def export(
 @app.command()
 def backup(
     folder: Folder,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make, on another disk.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make, on another disk.", show_default=False)],
 ) -> None:
-    """Copy this folder, also while it serves. The copy has all private keys and models: keep it as secret."""
+    """Back up the coordinator's folder, also while it serves. Keep the copy as secret: it has all private keys."""
     from wardround_server.backup import back_up
     from wardround_server.coordinator_folder import CoordinatorFolder
 

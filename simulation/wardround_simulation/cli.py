@@ -9,87 +9,96 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
+from wardround_common.command_options import StudyFile
 from wardround_common.errors import DataError
-from wardround_common.study import Study, read_study
 
 if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in the study file, come without it
     from wardround_client.policy import Policy
+    from wardround_common.study import Study
     from wardround_simulation.federation import Site
     from wardround_simulation.workers import Workers
 
-console = Console(stderr=True)
-
 Engine = Literal["in-process", "flower"]
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.", show_default=False)]
 Labels = Annotated[
-    str, typer.Option(metavar="FILE", help="Name of the label file in each hospital's folder.", show_default=False)
+    str, typer.Option(metavar="FILE", help="Name of the label table in each hospital's folder.", show_default=False)
 ]
 LabelAttribute = Annotated[
-    str, typer.Option(metavar="KEYWORD", help="DICOM attribute that holds the label.", show_default=False)
+    str,
+    typer.Option(metavar="KEYWORD", help="DICOM attribute that holds the label, by its keyword.", show_default=False),
 ]
 WorkerCount = Annotated[
-    int | None, typer.Option(min=1, help="Processes that train; one a core when left out.", show_default=False)
+    int | None,
+    typer.Option(min=1, metavar="N", help="Processes that train; by default one per core.", show_default=False),
 ]
 
 
 def simulate(
     study: StudyFile,
     hospitals: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder with one sub-folder a hospital.", show_default=False)
+        Path | None, typer.Option(metavar="DIR", help="Folder with one sub-folder per hospital.", show_default=False)
     ] = None,
     pool: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="One folder to cut into hospitals, by patient.", show_default=False),
     ] = None,
     split: Annotated[
-        int | None, typer.Option(metavar="N", help="With --pool: how many hospitals.", show_default=False)
+        int | None, typer.Option(metavar="N", help="Number of hospitals to cut --pool into.", show_default=False)
     ] = None,
     partition: Annotated[
-        str, typer.Option(metavar="HOW", help="With --pool: iid, dirichlet:ALPHA or by:KEYWORD.")
+        str, typer.Option(metavar="HOW", help="Way to cut --pool: iid, dirichlet:ALPHA or by:KEYWORD.")
     ] = "iid",
     seed: Annotated[
-        int | None, typer.Option(min=0, max=2**32 - 1, help="Instead of the study's own seed.", show_default=False)
+        int | None,
+        typer.Option(min=0, max=2**32 - 1, metavar="N", help="Seed to use instead of the study's.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where the run is kept; runs/NAME when left out.", show_default=False),
+        typer.Option(metavar="DIR", help="Folder of the run; by default runs/NAME.", show_default=False),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last completed round.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last completed round.")] = False,
     give_up: Annotated[
         bool,
-        typer.Option("--give-up", help="With --resume: leave a round out that cannot be summed again; it stays spent."),
+        typer.Option(
+            "--give-up", help="With --resume: skip a round that can no longer be summed; its cost still counts."
+        ),
     ] = False,
     workers: WorkerCount = None,
     baselines: Annotated[
-        bool, typer.Option("--baselines/--no-baselines", help="Also train each hospital alone, and all pooled.")
+        bool,
+        typer.Option("--baselines/--no-baselines", help="Also train each hospital alone, and all data pooled."),
     ] = True,
     labels: Labels = "",
     label_attribute: LabelAttribute = "",
     allow: Annotated[
         list[str] | None,
-        typer.Option(help="Take files although the identity check found this; may be repeated.", show_default=False),
+        typer.Option(
+            metavar="FINDING",
+            help="Accept files with this finding of the de-identification check; repeat it for several.",
+            show_default=False,
+        ),
     ] = None,
     engine: Annotated[
-        Engine, typer.Option(help="flower is Flower's own engine, on Ray, for what outgrows one machine.")
+        Engine, typer.Option(help="Engine to run on; flower is Flower's own, on Ray, for what outgrows one machine.")
     ] = "in-process",
     state: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where indexes and prepared images are kept.", show_default=False),
+        typer.Option(metavar="DIR", help="Folder for indexes and prepared images.", show_default=False),
     ] = None,
     policy: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The policy of every hospital (wardround hospital policy new)."),
+        typer.Option(metavar="FILE", help="Policy of every hospital, as 'wardround hospital policy new' writes it."),
     ] = None,
 ) -> None:
-    """Run a study's federation on this machine, with the code that hospitals and coordinator run.
+    """Simulate a federation on this machine, with the code that hospitals and coordinator run.
 
-    A run can be interrupted at any moment and gone on with by the same command and --resume.
+    You can interrupt a run at any time; run the same command with --resume to continue.
     """
+    from wardround_common.study import read_study
+
     if give_up and not resume:
-        raise typer.BadParameter("a run that begins has no round to give up: add --resume", param_hint="--give-up")
+        raise typer.BadParameter("a new run has no round to give up: add --resume", param_hint="--give-up")
     parsed = read_study(study)
     if seed is not None:
         parsed = parsed.model_copy(update={"model": parsed.model.model_copy(update={"seed": seed})})
@@ -128,18 +137,20 @@ def simulate(
 
 
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where hospitals and run are made.")] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the hospitals and the run.")] = Path("runs/demo"),
     workers: WorkerCount = None,
 ) -> None:
     """Make four synthetic hospitals, train their federation with differential privacy, and write its report.
 
-    Run again after an interruption, it goes on where it was.
+    Run the same command again after an interruption to continue.
     """
+    from rich.console import Console
+
     with _crew(workers) as crew:
         from wardround_simulation.demo import demo_study, make_demo_hospitals
         from wardround_simulation.places import Places, sites_in
 
-        hospitals = make_demo_hospitals(out / "hospitals", console)
+        hospitals = make_demo_hospitals(out / "hospitals", Console(stderr=True))
         sites = sites_in(hospitals, Places(None, None, frozenset(), out / "state"))
         begun = (out / "run.json").exists()
         _run(demo_study(), sites, out, crew, resume=begun, baselines=True, engine="in-process", policy=None)
@@ -169,17 +180,22 @@ def _run(
     policy: Policy | None,
     give_up: bool = False,
 ) -> None:
+    from rich.console import Console
+
     from wardround_server.report import summary
     from wardround_simulation import run
     from wardround_simulation.display import Display
 
+    console = Console(stderr=True)
     try:
         with Display(console) as show:
             results = run.simulate(
                 run.Plan(study, sites, folder, resume, baselines, engine, give_up, policy), crew, show
             )
     except KeyboardInterrupt:
-        console.print(f"Interrupted. What was completed is in {folder}; the same command with --resume goes on.")
+        console.print(
+            f"Interrupted. What was completed is in {folder}; run the same command with --resume to continue."
+        )
         raise typer.Exit(130) from None
     Console().print(summary(results))
     Console().print(f"Report: {folder / 'report.html'}\nModel:  {folder / 'model.safetensors'}", soft_wrap=True)

@@ -8,44 +8,54 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
-from wardround_common.study import DistributedDpSgd, Study, read_study
+from wardround_common.command_options import AsJson, StudyFile
 
 if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in the study file, come without it
+    from wardround_common.study import Study
     from wardround_simulation.plan import StudyPlan
 
 MOST_HOSPITALS = 100
-StudyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The study file.", show_default=False)]
 
 
 def plan(
     file: StudyFile,
     patients: Annotated[
         str,
-        typer.Option(metavar="N1,N2,...", help="The training patients of each hospital.", show_default=False),
+        typer.Option(metavar="N1,N2,...", help="Number of training patients of each hospital.", show_default=False),
     ],
     dropouts: Annotated[
         int | None,
-        typer.Option(min=0, help="Hospitals that may drop out of a step; the study's, or 0.", show_default=False),
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Hospitals that may drop out of a step; by default as many as the study says, else 0.",
+            show_default=False,
+        ),
     ] = None,
     colluders: Annotated[
         int | None,
-        typer.Option(min=0, help="Hospitals that may tell others their noise; the study's, or 1.", show_default=False),
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Hospitals that may reveal their noise; by default as many as the study says, else 1.",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.html", help="Also write a page with the curve over epsilon.", show_default=False),
+        typer.Option(
+            metavar="FILE.html", help="Also write an HTML page with the curve over epsilon.", show_default=False
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: digest, study, plan.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say what a study costs in privacy and what noise it takes, before anybody trains.
+    """Plan a study: what it costs in privacy and how much noise it needs, before anybody trains.
 
-    For each hospital under local trust, and for all together under distributed trust.
+    Plans each hospital under local trust, and all of them together under distributed trust.
     """
+    from wardround_common.study import DistributedDpSgd, read_study
+
     numbers = _numbers(patients)
     if out is not None and out.suffix not in (".html", ".htm"):
         raise typer.BadParameter("the page is HTML: give its file a name in .html", param_hint="--out")
@@ -73,7 +83,7 @@ def _numbers(patients: str) -> list[int]:
     for part in parts:
         if not (part.isascii() and part.isdigit() and 0 < int(part) <= 10**9):
             raise typer.BadParameter(
-                f"'{part}' is no number of patients: give one whole number a hospital, such as 240,180,60",
+                f"'{part}' is not a number of patients: name one whole number per hospital, such as 240,180,60",
                 param_hint="--patients",
             )
     if len(parts) > MOST_HOSPITALS:
@@ -84,6 +94,9 @@ def _numbers(patients: str) -> list[int]:
 
 
 def _write(study: Study, made: StudyPlan, patients: list[int], out: Path) -> None:
+    from rich.console import Console
+    from rich.progress import track
+
     from wardround_common.storage import write_atomically
     from wardround_simulation.plan import curve
     from wardround_simulation.plan_page import epsilons_around, render
@@ -104,6 +117,10 @@ def _write(study: Study, made: StudyPlan, patients: list[int], out: Path) -> Non
 
 
 def _show(study: Study, made: StudyPlan) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
     from wardround_simulation.plan_page import HEAD, cells, notes
 
     console = Console()

@@ -157,7 +157,7 @@ def test_a_new_policy_is_valid_strict_and_not_written_over(
     assert rules.protection.require_secure
     assert rules == parse_policy(policy_text())
     assert typed(monkeypatch, "policy", "new", "--state", tmp_path) == 7
-    assert "such a file already" in capsys.readouterr().err
+    assert "this file already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_following_shows_what_is_added(folder: HospitalFolder, monkeypatch: pyte
 
     log, said = hospital_log(folder), list[str]()
     log.note("paused")
-    work = iter([lambda: log.note("gone on"), lambda: log.note("service began", {"version": "1"})])
+    work = iter([lambda: log.note("resumed"), lambda: log.note("service began", {"version": "1"})])
 
     def sleep(seconds: float) -> None:
         next(work, _stop)()
@@ -198,7 +198,7 @@ def test_following_shows_what_is_added(folder: HospitalFolder, monkeypatch: pyte
     monkeypatch.setattr(commands.time, "sleep", sleep)
     with pytest.raises(KeyboardInterrupt):
         commands.show(folder.audit, 1, True, False, said.append)
-    assert [line.split("  ")[-1] if "began" not in line else "began" for line in said] == ["paused", "gone on", "began"]
+    assert [line.split("  ")[-1] if "began" not in line else "began" for line in said] == ["paused", "resumed", "began"]
 
 
 def _stop() -> None:
@@ -208,11 +208,11 @@ def _stop() -> None:
 def test_verify_names_the_faults_and_takes_heads_that_were_given_out(folder: HospitalFolder) -> None:
     log = hospital_log(folder)
     log.note("paused")
-    log.note("gone on")
+    log.note("resumed")
     head = run(folder, "audit", "head").stdout.strip()
     assert "is whole: 3 entries, signed by mercy" in run(folder, "audit", "verify", "--head", head).stdout
     path = folder.audit / "000000000001.jsonl"
-    path.write_bytes(path.read_bytes().replace(b"gone on", b"gone of"))
+    path.write_bytes(path.read_bytes().replace(b"resumed", b"resumes"))
     done = run(folder, "audit", "verify")
     assert isinstance(done.exception, StorageError)
     assert done.exit_code != 0
@@ -235,8 +235,8 @@ def test_another_identity_begins_another_log_and_the_old_one_is_kept(folder: Hos
     hospital_log(folder).note("paused")
     replace_keys(folder, NOW, identity=True)
     begin(folder, "mercy", folder.path.parent / "images", None, NOW)
-    hospital_log(folder).note("gone on")
-    assert whats(folder) == ["gone on"]
+    hospital_log(folder).note("resumed")
+    assert whats(folder) == ["resumed"]
     [old] = folder.replaced.glob("*/audit/*.jsonl")
     assert b"paused" in old.read_bytes()
 
@@ -254,9 +254,9 @@ def test_a_hospital_that_pauses_begins_nothing_finishes_sums_and_says_so(folder:
             ward.answer(kind, question)
     with pytest.raises(PausedError):  # it survives a restart
         Ward(folder).answer("propose", ProposeRequest(study).parts())
-    assert run(folder, "go-on").exit_code == 0
+    assert run(folder, "resume").exit_code == 0
     assert ward.answer("propose", ProposeRequest(study).parts()).parts().fields["decision"] == "waiting"
-    assert [what for what in whats(folder) if what in ("paused", "gone on")] == ["paused", "gone on"]
+    assert [what for what in whats(folder) if what in ("paused", "resumed")] == ["paused", "resumed"]
 
 
 def test_pausing_twice_is_one_pause_and_the_status_shows_it(folder: HospitalFolder) -> None:
@@ -268,7 +268,7 @@ def test_pausing_twice_is_one_pause_and_the_status_shows_it(folder: HospitalFold
         assert read_status(folder.path)["state"] == "paused"
         assert run(folder, "status", "--check").stdout.startswith("paused since")
         (folder.path / STATUS).write_text(json.dumps(facts | {"state": "working"}))
-        assert "it begins nothing new" in run(folder, "status").stdout
-        assert run(folder, "go-on").exit_code == 0
+        assert "no new work is started" in run(folder, "status").stdout
+        assert run(folder, "resume").exit_code == 0
         assert read_status(folder.path)["state"] == "working"
-    assert whats(folder) == ["paused", "gone on"]
+    assert whats(folder) == ["paused", "resumed"]

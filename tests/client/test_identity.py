@@ -102,33 +102,46 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_hospital_without_an_identity_is_told_how_to_make_it(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"no identity yet\n.*wardround hospital identity NAME"):
+    with pytest.raises(StorageError, match=r"no identity yet\n.*wardround hospital init NAME --data DIR"):
         read_identity(tmp_path)
 
 
+def set_up(folder: Path, name: str) -> Path:
+    images = folder / "images"
+    images.mkdir(parents=True)
+    state = folder / "state"
+    hospital("init", name, "--data", str(images), "--state", str(state), "--out", str(folder / "request"))
+    return state
+
+
 def test_the_command_prints_the_same_entry_twice_and_no_secret(tmp_path: Path) -> None:
-    first = hospital("identity", "Klinik Süd", "--state", str(tmp_path))
-    again = hospital("identity", "Klinik Süd", "--state", str(tmp_path))
-    made = read_identity(tmp_path)
+    state = set_up(tmp_path, "Klinik Süd")
+    first, again = (hospital("identity", "--state", str(state)) for _ in range(2))
+    made = read_identity(state)
     entry = Listed.of("Klinik Süd", made.public).toml()
-    assert first.startswith("Made the identity of Klinik Süd")
-    assert again.startswith("This is the identity of Klinik Süd")
+    assert first == again
     assert entry in first
-    assert entry in again
     assert made.secret.hex() not in first
-    pem = (tmp_path / NAME).read_text()
+    pem = (state / NAME).read_text()
     assert pem.splitlines()[1] not in first
 
 
 def test_the_command_gives_programs_the_entry_of_a_roster(tmp_path: Path) -> None:
-    printed = json.loads(hospital("identity", "Nord", "--state", str(tmp_path), "--json"))
-    assert Listed.model_validate(printed) == Listed.of("Nord", read_identity(tmp_path).public)
+    state = set_up(tmp_path, "Nord")
+    printed = json.loads(hospital("identity", "--state", str(state), "--json"))
+    assert Listed.model_validate(printed) == Listed.of("Nord", read_identity(state).public)
+
+
+def test_to_look_at_an_identity_makes_no_other_hospital(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"not been set up here\n.*wardround hospital init NAME --data DIR"):
+        hospital("identity", "--state", str(tmp_path / "state"))
+    assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.parametrize("name", ["", " Nord", "a\nb", "a\x1b[2J", "x" * 101])
 def test_a_name_that_no_roster_takes_makes_no_key(tmp_path: Path, name: str) -> None:
     with pytest.raises(StudyError, match="a hospital cannot be called"):
-        hospital("identity", name, "--state", str(tmp_path / "state"))
+        set_up(tmp_path, name)
     assert not (tmp_path / "state").exists()
 
 

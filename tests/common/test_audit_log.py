@@ -196,12 +196,12 @@ def test_a_full_disk_leaves_the_log_whole_and_is_said(folder: Path, monkeypatch:
     log.note("paused")
     monkeypatch.setattr(os, "write", half)
     with pytest.raises(StorageError, match=r"the disk is full.*what it cannot tell of does not happen"):
-        log.note("gone on")
+        log.note("resumed")
     monkeypatch.undo()
     assert faults(folder) == ()
-    log.note("gone on")
+    log.note("resumed")
     assert faults(folder) == ()
-    assert [read_line(line).what for line in lines(folder)][-2:] == ["paused", "gone on"]
+    assert [read_line(line).what for line in lines(folder)][-2:] == ["paused", "resumed"]
 
 
 def test_the_chain_goes_over_segments_and_one_that_is_missing_is_found(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_the_chain_goes_over_segments_and_one_that_is_missing_is_found(tmp_path:
     for _ in range(10):
         log.note("paused")
     assert len(segments(tmp_path / "audit")) >= 3
-    log_in(tmp_path / "audit", segment_bytes=1000).note("gone on")
+    log_in(tmp_path / "audit", segment_bytes=1000).note("resumed")
     assert faults(tmp_path / "audit") == ()
     log.export(tmp_path / "all.log")
     assert faults(tmp_path / "all.log") == ()

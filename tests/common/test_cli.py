@@ -227,7 +227,7 @@ def test_new_leaves_a_file_that_exists_alone(study: Path) -> None:
     before = study.read_bytes()
     run = wardround("study", "new", "lung", "--no-dp", cwd=study.parent)
     assert run.returncode == 7
-    assert "lung.toml: there is such a file already" in run.stderr
+    assert "lung.toml: this file already exists" in run.stderr
     assert study.read_bytes() == before
 
 

@@ -96,7 +96,7 @@ def test_pausing_and_revoking_show_at_once_without_a_restart_and_a_second_servic
     until(lambda: paused() == {"hospital-a"}, WAIT_S)
     assert connected() == set(NAMES)
     assert '"state": "paused"' in site.run("hospital", "status", "--state", "hospital-a", "--json")
-    site.run("hospital", "go-on", "--state", "hospital-a")
+    site.run("hospital", "resume", "--state", "hospital-a")
     until(lambda: paused() == set(), WAIT_S)
     site.run("coordinator", "revoke", "C", "hospital-c")
     until(lambda: connected() == {"hospital-a", "hospital-b"}, WAIT_S)

@@ -45,7 +45,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "question refused": ("kind", "study", "round", "why"),
     "round charged": ("study", "round", "epsilon before", "epsilon after", "delta"),
     "paused": (),
-    "gone on": (),
+    "resumed": (),
     # at the coordinator
     "hospital enrolled": _HOSPITAL,
     "hospital invited again": _HOSPITAL,

@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import click
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from typer.core import TyperGroup
 
+from wardround_common.commands import Commands, Group
 from wardround_simulation.cli import LabelAttribute, Labels, WorkerCount
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # help comes without what a command needs
+    from rich.console import Console
+
     from wardround_simulation.evidence.verify import Verified
 
-console = Console(stderr=True)
 
-
-class _MakesByDefault(TyperGroup):
+class _MakesByDefault(Group):
     """``wardround evidence RUN`` is short for ``wardround evidence make RUN``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -29,42 +27,49 @@ class _MakesByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(
-    cls=_MakesByDefault,
-    add_completion=False,
-    no_args_is_help=True,
-    help="The evidence pack of a released model: 'wardround evidence RUN' makes it, 'verify' checks it.",
-)
+app = Commands("Make the evidence pack of a finished run, or verify one.", cls=_MakesByDefault)
 
 
 @app.command()
 def make(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.", show_default=False)],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
     hospitals: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="The run's folder of hospitals, for membership inference; RUN/hospitals when left out and there.",
+            help="Folder of the run's hospitals, for membership inference; by default RUN/hospitals if it exists.",
             show_default=False,
         ),
     ] = None,
     state: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where the run kept prepared images.", show_default=False),
+        typer.Option(metavar="DIR", help="Folder in which the run kept prepared images.", show_default=False),
     ] = None,
     labels: Labels = "",
     label_attribute: LabelAttribute = "",
     allow: Annotated[
         list[str] | None,
-        typer.Option(help="As for the run: take files although the identity check found this.", show_default=False),
+        typer.Option(
+            metavar="FINDING",
+            help="Accept files with this finding of the de-identification check, as the run did.",
+            show_default=False,
+        ),
     ] = None,
     shadows: Annotated[
-        int, typer.Option(min=0, max=1000, help="Shadow federations for membership inference, each as long as the run.")
+        int,
+        typer.Option(
+            min=0, max=1000, metavar="N", help="Shadow federations for membership inference, each as long as the run."
+        ),
     ] = 8,
-    canaries: Annotated[int, typer.Option(min=20, max=20_000, help="Canaries of the audit.")] = 2000,
+    canaries: Annotated[
+        int, typer.Option(min=20, max=20_000, metavar="N", help="Canaries of the canary audit.")
+    ] = 2000,
     workers: WorkerCount = None,
 ) -> None:
     """Attack a finished run and write its evidence pack: RUN/evidence/evidence.json and evidence.html."""
+    from rich.console import Console
+
+    from wardround_simulation.evidence.attack_display import AttackDisplay
     from wardround_simulation.evidence.finished_run import read_run
     from wardround_simulation.evidence.make import FOLDER, Wanted, make_evidence
     from wardround_simulation.places import Places, sites_in
@@ -77,7 +82,7 @@ def make(
     wanted = Wanted(None if hospitals is None else sites_in(hospitals, places), shadows, canaries)
     crew = start_workers(workers or len(os.sched_getaffinity(0)))
     try:
-        with _Display() as show:
+        with AttackDisplay() as show:
             evidence = make_evidence(finished, wanted, crew, show)
     finally:
         crew.close()
@@ -95,10 +100,12 @@ def make(
 @app.command()
 def verify(
     place: Annotated[
-        Path, typer.Argument(metavar="FOLDER|FILE", help="An evidence pack or its evidence.json.", show_default=False)
+        Path, typer.Argument(metavar="FOLDER|FILE", help="Evidence pack, or its evidence.json.", show_default=False)
     ],
 ) -> None:
     """Check an evidence pack: the digest of each file, and each hospital's signed statement."""
+    from rich.console import Console
+
     from wardround_simulation.evidence.verify import verify as check
 
     found = check(place)
@@ -131,32 +138,3 @@ def _say_deployed(out: Console, found: Verified) -> None:
     )
     for one in found.evidence.roster:
         out.print(f"  {one.fingerprint}  {one.name}", soft_wrap=True)
-
-
-class _Display:
-    """Shows how far the attacks are: bars on a terminal, else one line an attack."""
-
-    def __init__(self) -> None:
-        self._tasks: dict[str, TaskID] = {}
-        self._bars = Progress(
-            TextColumn("{task.description:<20}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-
-    def __enter__(self) -> _Display:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def __call__(self, attack: str, done: int, total: int) -> None:
-        if attack not in self._tasks:
-            self._tasks[attack] = self._bars.add_task(attack, total=total)
-            if not console.is_terminal:
-                console.print(f"{attack}, {total} steps")
-        self._bars.update(self._tasks[attack], completed=done)

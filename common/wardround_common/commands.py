@@ -1,0 +1,103 @@
+"""Commands as people meet them: help in one style, with each argument explained and no summary cut short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import click
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup
+from typer.models import CommandFunctionType
+from typer.utils import get_params_from_function
+
+
+class Command(TyperCommand):
+    """One command. Its help is click's plain text, the same with and without a terminal."""
+
+    def __init__(self, name: str | None, **settings: Any) -> None:
+        super().__init__(name, **settings)
+        _restore_help(self)
+
+    def format_arguments(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each argument is."""
+        given = [each for each in self.get_params(ctx) if isinstance(each, click.Argument)]
+        _write("Arguments", formatter, (click.Argument.get_help_record(each, ctx) for each in given))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each option is."""
+        _write_options(self, ctx, formatter)
+
+
+class Group(TyperGroup):
+    """Commands below one name."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each option is, and what the commands are."""
+        _write_options(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, each with the whole first sentence of its help."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(name, summary(command)) for name, command in found if command and not command.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class ShowByDefault(Group):
+    """``audit --follow`` is ``audit show --follow``."""
+
+    DEFAULT: ClassVar[str] = "show"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the command in that was left out."""
+        named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if named else [self.DEFAULT, *args])
+
+
+class Commands(typer.Typer):
+    """A group to which functions are added as commands of this style."""
+
+    def __init__(self, help: str, cls: type[TyperGroup] = Group) -> None:
+        super().__init__(
+            cls=cls,
+            help=help,
+            no_args_is_help=not issubclass(cls, ShowByDefault),
+            add_completion=False,
+            suggest_commands=False,  # click says it already
+            rich_markup_mode=None,
+        )
+
+    def command(
+        self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **settings: Any
+    ) -> Callable[[CommandFunctionType], CommandFunctionType]:
+        """Add a function as a command."""
+        return super().command(name, cls=cls or Command, **settings)
+
+
+def summary(command: click.Command) -> str:
+    """Return the first sentence of a command's help."""
+    return command.get_short_help_str(limit=10_000)
+
+
+def _write_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    # As click says it: typer's own record escapes its brackets for rich, which plain text shows as "\[required]".
+    options = [each for each in command.get_params(ctx) if isinstance(each, click.Option)]
+    _write("Options", formatter, (click.Option.get_help_record(each, ctx) for each in options))
+
+
+def _write(heading: str, formatter: click.HelpFormatter, records: Iterable[tuple[str, str] | None]) -> None:
+    if rows := [record for record in records if record]:
+        with formatter.section(heading):
+            formatter.write_dl(rows)
+
+
+def _restore_help(command: click.Command) -> None:
+    """Restore the arguments' help: typer 0.20 sets it, then click's constructor, which has one since 8.5, clears it."""
+    if command.callback is None:
+        return
+    stated = get_params_from_function(command.callback)
+    for parameter in command.params:
+        if isinstance(parameter, TyperArgument) and parameter.name in stated:
+            parameter.help = stated[parameter.name].default.help

@@ -112,7 +112,7 @@ class Hospital:
             update = self._train(request)
             weight = encoding.weight(update.examples)
             rounding = self.stream.child("rounding", number)
-            loss = round(min(update.mean_loss or 0.0, LOSS_LIMIT) * weight / UNIT)
+            loss = round((update.mean_loss or 0.0) * weight / UNIT)
             clipped = int((np.abs(update.vector) > encoding.clip).sum())
             counts = np.array([weight, loss, clipped], np.int64)
             return Masked(encoding.encode(update.vector, weight, rounding), encode_counts(counts))
@@ -199,7 +199,7 @@ class Hospital:
             vector=work.update,
             examples=len(self.dataset.train.labels),
             steps=work.steps,
-            mean_loss=work.mean_loss,
+            mean_loss=None if work.mean_loss is None else min(work.mean_loss, LOSS_LIMIT),
             epsilon=None if self.plan is None else self.plan.epsilon_after(request.round),
         )
 

@@ -19,7 +19,7 @@ A hospital that cannot answer says so with a :class:`Failure`: a fixed word and 
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -28,9 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError
+from wardround_common.metrics.sums import LOSS_LIMIT
 from wardround_common.parameters import Layout, Vector
 
-MOST_EXAMPLES = 2**32  # training images of one hospital
+MOST_EXAMPLES = 2**32  # images of one hospital, in training or in a split
 
 Scalar = int | float | str
 Split = Literal["validation", "test"]
@@ -147,7 +148,7 @@ class Update:
     """Training images of the hospital: the weight of its update."""
     steps: int
     mean_loss: float | None
-    """Over the round's steps; None under dp-sgd, since no noise was added to it."""
+    """Over the round's steps, at most 65,536 nats; None under dp-sgd, since no noise was added to it."""
     epsilon: float | None
     """Spent so far by this study at this hospital; None without differential privacy."""
 
@@ -163,7 +164,8 @@ class Update:
         examples, steps = scalar(parts, "examples", int), scalar(parts, "steps", int)
         loss = scalar(parts, "mean_loss", float) if "mean_loss" in parts.fields else None
         epsilon = scalar(parts, "epsilon", float) if "epsilon" in parts.fields else None
-        possible = all(value is None or (math.isfinite(value) and value >= 0) for value in (loss, epsilon))
+        limits = ((loss, LOSS_LIMIT), (epsilon, sys.float_info.max))
+        possible = all(value is None or 0 <= value <= most for value, most in limits)  # NaN is neither
         if not 1 <= examples <= MOST_EXAMPLES or steps < 0 or not possible:
             raise MessageError("an update's counts, loss or epsilon are not possible numbers")
         return cls(

@@ -51,6 +51,26 @@ class NoisySum:
         """L, the integer that stands for one clip norm: the largest power of two that leaves the ring room enough."""
         return min(MOST_LEVELS, 1 << ((1 << (RING_BITS - 1)) // (8 * self.batch_size + 4096)).bit_length() - 1)
 
+    @property
+    def most_patients(self) -> int:
+        """How many clipped gradients the ring has room for in one number, and so the most that a sum is taken for."""
+        return 4 * self.batch_size + 16
+
+    def most(self, noise_multiplier: float, survivors: int, size: int) -> float:
+        """Return the largest L2 norm of a sum over so many hospitals, of ``size`` numbers, in levels.
+
+        Gradients have at most :attr:`most_patients` levels-long norms between them. The square of the noise's norm is a
+        chi-square variable's with ``size`` degrees of freedom, beyond this bound with a chance below e^-50 (Laurent and
+        Massart, *Adaptive estimation of a quadratic functional by model selection*, Annals of Statistics 28(5), 2000,
+        lemma 1).
+
+        Raises:
+            PrivacyError: as :meth:`share`.
+        """
+        square = size + 2 * math.sqrt(50 * size) + 100
+        noise = math.sqrt(self.share(noise_multiplier) * survivors * square)
+        return self.most_patients * self.levels + noise
+
     def share(self, noise_multiplier: float) -> int:
         """Give the variance of the integer noise that each hospital adds to each number.
 
@@ -67,7 +87,7 @@ class NoisySum:
                 f"integer noise of variance {variance} is too little to be accounted as Gaussian noise",
                 do="Ask for a smaller epsilon or a smaller batch_size.",
             )
-        most = (4 * self.batch_size + 16) * self.levels + 12 * math.sqrt(variance * self.hospitals)
+        most = self.most_patients * self.levels + 12 * math.sqrt(variance * self.hospitals)
         if most >= 1 << (RING_BITS - 1):
             raise PrivacyError(
                 f"a ring of {RING_BITS} bits does not hold the noise of {self.hospitals} hospitals for this study",

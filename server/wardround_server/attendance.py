@@ -41,9 +41,21 @@ def missing(history: Sequence[RoundRecord]) -> str:
     return "; ".join(said)
 
 
+def gaps(history: Sequence[RoundRecord]) -> str:
+    """Say what keeps a run from being whole: who was missing when, and what was refused; nothing if all went well."""
+    return "; ".join(said for said in (missing(history), *refusals(history)) if said)
+
+
+def refusals(history: Sequence[RoundRecord]) -> list[str]:
+    """Say which rounds' sums and evaluations were refused and why, each in a sentence."""
+    return [why for record in history for why in (record.refused, record.scores_refused) if why]
+
+
 def untested(judged: Judged) -> str:
     """Say whose test patients did not judge the model, and why; nothing if all did."""
     who = ", ".join(f"{absent.hospital} ({why(absent.kind)})" for absent in judged.absent)
+    if judged.refused:
+        return f"the model was not judged on test patients: {judged.refused}"
     if not judged.test.examples:
         return f"the model was not judged on test patients{f'; missing: {who}' if who else ''}"
     return f"the test patients of these hospitals did not judge the model: {who}" if who else ""

@@ -35,9 +35,27 @@ class Heard:
 
 @dataclass(frozen=True)
 class GivenUp:
-    """A round that was begun before an interruption and could not be summed again; nothing of it was used."""
+    """A round of which nothing is used: the model stays as it was, and the next round is asked.
+
+    It was begun before an interruption and could not be summed again; or it was summed and ``refused``.
+    """
 
     absent: tuple[Absence, ...]
+    answered: tuple[str, ...] = ()
+    """Who was summed."""
+    refused: str = ""
+    """Why the sum is not used, in one sentence; empty if there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What the hospitals' patients of a split say of a model, all of them together."""
+
+    sums: ScoreSums
+    """Empty if too few hospitals took part, or if the sums were refused."""
+    absent: tuple[Absence, ...]
+    refused: str = ""
+    """Why the sums are not used, in one sentence; empty if they are, or if there are none."""
 
 
 class Rounds(Protocol):
@@ -50,10 +68,11 @@ class Rounds(Protocol):
             RoundError: too few hospitals took part.
         """
 
-    def score(self, parameters: Vector, number: int, split: Split = "validation") -> tuple[ScoreSums, list[Absence]]:
+    def score(self, parameters: Vector, number: int, split: Split = "validation") -> Scored:
         """Sum how good the parameters are on the hospitals' patients of a split, and name who is missing.
 
-        If too few hospitals take part the sums are empty: the round is complete without them.
+        If too few hospitals take part, or one of them sends what is impossible, the sums are empty: the round is
+        complete without them.
         """
 
 

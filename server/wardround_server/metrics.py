@@ -83,11 +83,14 @@ class CoordinatorMetrics:
         absences = _counter("absences", "Rounds in which a hospital was missing.", "hospital")
         for hospital, count in sorted(tally.absences().items()):
             absences.add_metric([hospital], count)
+        refused = _counter("refused_rounds", "Rounds of a run whose sum was refused.", "run")
+        for run, count in sorted(tally.refused().items()):
+            refused.add_metric([run], count)
         counts, seconds = tally.durations()
         buckets = [("+Inf" if bound == float("inf") else str(bound), float(count)) for bound, count in counts]
         durations = HistogramMetricFamily(PREFIX + "round_duration_seconds", "How long complete rounds took.")
         durations.add_metric([], buckets, seconds)
-        yield from (ended, missing, absences, durations)
+        yield from (ended, missing, absences, refused, durations)
 
     def _traffic(self) -> Iterator[Metric]:
         port = self._link.port

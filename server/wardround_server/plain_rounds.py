@@ -6,14 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wardround_common.errors import MessageError
-from wardround_common.messages import Evaluated, EvaluateRequest, Failure, Split, TrainRequest, Update
+from wardround_common.messages import (
+    MOST_EXAMPLES,
+    Evaluated,
+    EvaluateRequest,
+    Failure,
+    Split,
+    TrainRequest,
+    Update,
+)
 from wardround_common.metrics import ScoreSums
 from wardround_common.parameters import Vector
 from wardround_common.results import Absence
 from wardround_common.study import Study
 from wardround_server.averaging import WeightedSum
 from wardround_server.exchange import Exchange
-from wardround_server.heard import Heard, absence, check_answers, enough
+from wardround_server.heard import Heard, Scored, absence, check_answers, enough
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +71,11 @@ class Rounds:
             clipped=None,
         )
 
-    def score(self, parameters: Vector, number: int, split: Split = "validation") -> tuple[ScoreSums, list[Absence]]:
-        """Ask every hospital how good the parameters are on its patients of a split, and add up."""
+    def score(self, parameters: Vector, number: int, split: Split = "validation") -> Scored:
+        """Ask every hospital how good the parameters are on its patients of a split, and add up.
+
+        Sums that are impossible are left out, and their hospital is named as missing.
+        """
         question = EvaluateRequest(self.study.digest(), number, split, parameters).parts()
         total, absent = ScoreSums.empty(len(self.study.study.classes)), []
         for name, answer in self.exchange.ask(EvaluateRequest.kind, dict.fromkeys(self.exchange.hospitals(), question)):
@@ -74,7 +85,10 @@ class Rounds:
             try:
                 evaluated = Evaluated.parse(answer)
                 check_answers(self.study, evaluated.study, number, evaluated.round)
-                total = total + ScoreSums.from_vector(evaluated.sums, len(self.study.study.classes))
+                sums = ScoreSums.from_vector(evaluated.sums, len(self.study.study.classes))
+                if sums.examples > MOST_EXAMPLES:
+                    raise MessageError("more images are said to be scored than any hospital has")
+                total = total + sums
             except MessageError as error:
                 absent.append(absence(name, error.kind))
-        return total, absent
+        return Scored(total, tuple(absent))

@@ -16,7 +16,7 @@ from wardround_common.study import Study
 from wardround_server import plain_rounds, secure_rounds
 from wardround_server.averaging import Moments, first_moments, next_model
 from wardround_server.exchange import Counted, Exchange
-from wardround_server.heard import GivenUp, Rounds, absence, check_answers, enough
+from wardround_server.heard import GivenUp, Rounds, Scored, absence, check_answers, enough
 from wardround_server.secure_rounds import Consortium
 
 
@@ -63,6 +63,9 @@ class RoundEnds:
     state: State
 
 
+MOST_REFUSED = 3
+"""How many rounds may be refused one after the other before the run stops: who spoils one spoils the next."""
+
 Event = Ready | RoundBegins | Answered | RoundEnds
 Watch = Callable[[Event], None]
 
@@ -85,16 +88,34 @@ def run_study(
 
     Raises:
         RoundError: fewer hospitals than the study's ``min_hospitals`` are ready or answer; or they do not agree on the
-            model. What ``watch`` was told as ``RoundEnds`` stays true, so the run can go on from there.
+            model; or :data:`MOST_REFUSED` rounds were refused one after the other. What ``watch`` was told as
+            ``RoundEnds`` stays true, so the run can go on from there.
     """
     if study.aggregation.secure != (consortium is not None):
         raise RoundError("the study's sums are secure, and the coordinator has no roster and no name for the run")
     state, roll = _prepare(study, exchange, watch, before, consortium)
     for number in range(len(state.history) + 1, study.training.rounds + 1):
         state = _round(study, exchange, watch, state, number, consortium, roll, expected, why_away)
-    if not any(record.answered for record in state.history):
+        if number < study.training.rounds:
+            _check_refusals(state.history)
+    if not any(record.counted for record in state.history):
         raise RoundError("every round was given up: nothing was trained", do="Begin a new run with the hospitals left.")
     return state
+
+
+def _check_refusals(history: Sequence[RoundRecord]) -> None:
+    """Check that the last rounds were not refused, one after the other."""
+    last = history[-MOST_REFUSED:]
+    if len(last) < MOST_REFUSED or not all(record.refused for record in last):
+        return
+    counted = max((record.number for record in history if record.counted), default=0)
+    model = f"that of round {counted}" if counted else "the one that the study's seed gives"
+    raise RoundError(
+        f"rounds {last[0].number} to {last[-1].number} were refused, one after the other; the model is {model}. The "
+        f"last: {last[-1].refused}",
+        do="Find out with the hospitals which of them did not follow the study, and revoke or mend it. Then go on with "
+        "the run: it takes up the next round.",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +125,8 @@ class Judged:
     test: ScoreSums
     absent: tuple[Absence, ...]
     """Whose test patients are not among them."""
+    refused: str = ""
+    """Why the sums are not used, in one sentence; empty if they are."""
 
 
 def judge_study(
@@ -126,8 +149,8 @@ def judge_study(
     if consortium:
         rounds = secure_rounds.Rounds(study, roll, consortium, roll.members)
     there = roll.hospitals()
-    test, unheard = rounds.score(state.parameters, study.test_round, "test")
-    return Judged(test, _all_absent(unheard, roll, there, expected, why_away))
+    scored = rounds.score(state.parameters, study.test_round, "test")
+    return Judged(scored.sums, _all_absent(scored.absent, roll, there, expected, why_away), scored.refused)
 
 
 @dataclass(frozen=True)
@@ -256,6 +279,7 @@ def _round(
 
     heard = rounds.train(state.parameters, number, tell)
     if isinstance(heard, GivenUp):
+        there = heard.answered or expected
         record = RoundRecord(
             number=number,
             seconds=time.monotonic() - began,
@@ -264,34 +288,33 @@ def _round(
             training_loss=None,
             validation_loss=None,
             validation_auroc=None,
-            answered=(),
-            absent=_all_absent(heard.absent, roll, expected, expected, why_away),
+            answered=heard.answered,
+            absent=_all_absent(heard.absent, roll, there, expected, why_away),
+            refused=heard.refused,
         )
         after = State(state.layout, state.parameters, state.moments, (*state.history, record), state.validation)
         watch(RoundEnds(record, after))
         return after
     moments, parameters = next_model(study.training, state.moments, state.parameters, heard.mean)
-    sums = ScoreSums.empty(len(study.study.classes))
-    unheard: list[Absence] = []
     judged = study.judges(number)
-    if judged:
-        sums, unheard = rounds.score(parameters, number)
+    scored = rounds.score(parameters, number) if judged else Scored(ScoreSums.empty(len(study.study.classes)), ())
     known = {absent.hospital for absent in heard.absent}
-    absences = [*heard.absent, *(absent for absent in unheard if absent.hospital not in known)]
+    absences = [*heard.absent, *(absent for absent in scored.absent if absent.hospital not in known)]
     record = RoundRecord(
         number=number,
         seconds=time.monotonic() - began,
         bytes_to_hospitals=counted.sent,
         bytes_from_hospitals=counted.received,
         training_loss=heard.training_loss,
-        validation_loss=sums.mean_loss(),
-        validation_auroc=sums.auroc(),
+        validation_loss=scored.sums.mean_loss(),
+        validation_auroc=scored.sums.auroc(),
         answered=heard.answered,
         absent=_all_absent(absences, roll, heard.answered, expected, why_away),
         epsilons=heard.epsilons,
         clipped=heard.clipped,
+        scores_refused=scored.refused,
     )
-    after = State(state.layout, parameters, moments, (*state.history, record), sums if judged else None)
+    after = State(state.layout, parameters, moments, (*state.history, record), scored.sums if judged else None)
     watch(RoundEnds(record, after))
     return after
 

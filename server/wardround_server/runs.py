@@ -24,7 +24,7 @@ from wardround_common.roster import keys_of
 from wardround_common.storage import write_atomically
 from wardround_common.study import Study, parse_canonical
 from wardround_server.approval import ApprovalBook, Approved, Standing, wait_for_approvals
-from wardround_server.attendance import missing, untested
+from wardround_server.attendance import gaps, missing, refusals, untested
 from wardround_server.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.exchange import Exchange
 from wardround_server.heard import absence
@@ -39,7 +39,8 @@ from wardround_server.tracking import Tracking, check_tracking, open_tracking
 log = logging.getLogger(__name__)
 
 Stage = Literal["approval", "preparing", "training", "testing", "done", "incomplete", "failed", "stopped"]
-"""done: every hospital that approved was in every round · incomplete: all rounds are done, and not so."""
+"""done: every hospital that approved was in every round, and every round counted · incomplete: all rounds are done, and
+not so."""
 OVER: tuple[Stage, ...] = ("done", "incomplete", "failed", "stopped")
 
 
@@ -256,7 +257,7 @@ class Runs:
         write_model(run.folder / "model.safetensors", study, final.layout, final.parameters)
         judged = self._judge(run, approved, final, consortium)
         write_report(_results(run, final, judged, approved.names), run.folder)
-        absent = "; ".join(said for said in (missing(final.history), untested(judged)) if said)
+        absent = "; ".join(said for said in (gaps(final.history), untested(judged)) if said)
         self._stage(run, "incomplete" if absent else "done", said=absent)
 
     def _judge(self, run: Run, approved: Approved, final: State, consortium: Consortium | None) -> Judged:
@@ -298,7 +299,7 @@ class Runs:
                     last = state
                     write_checkpoint(run.folder / "checkpoint", run.study.digest(), state)
                     # A round that was to be given up is behind us; the next one is not given up unasked.
-                    said = missing(state.history)
+                    said = gaps(state.history)
                     self._stage(run, "training", round=record.number, said=said, give_up=False)
                     self.tally.add(run.standing.name, record)
                     if run.tracking:
@@ -358,6 +359,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str]) -> R
 def _notes(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Iterator[str]:
     if absent := missing(final.history):
         yield f"Not every hospital was in every round: {absent}."
+    yield from (f"{why[0].upper()}{why[1:]}." for why in refusals(final.history))
     if lacking := untested(judged):
         yield f"{lacking[0].upper()}{lacking[1:]}."
     if without := sorted({one.name for one in run.study.roster} - names):

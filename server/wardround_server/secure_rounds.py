@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from wardround_common.accounting import noise_multiplier_for
 from wardround_common.errors import MessageError, RoundError, StorageError
 from wardround_common.messages import RUN_BYTES, EvaluateRequest, Failure, Parts, Prepared, Split, TrainRequest
 from wardround_common.metrics import ScoreSums
@@ -19,7 +20,7 @@ from wardround_common.parameters import Vector
 from wardround_common.results import Absence
 from wardround_common.schedule import learning_rate
 from wardround_common.secagg.canonical import cut, joined
-from wardround_common.secagg.encoding import Encoding, decode_counts
+from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.identity import KEY_BYTES, Roster
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import question_digest
@@ -27,8 +28,9 @@ from wardround_common.secagg.terms import Member, Terms, read_members, write_mem
 from wardround_common.secagg.thresholds import threshold_for
 from wardround_common.storage import write_atomically
 from wardround_common.study import DistributedDpSgd, DpSgd, Study
+from wardround_server.bounds import mean_excess, noisy_excess, readable_scores, refusal
 from wardround_server.exchange import Exchange
-from wardround_server.heard import GivenUp, Heard, absence, check_answers, enough
+from wardround_server.heard import GivenUp, Heard, Scored, absence, check_answers, enough
 from wardround_server.secure_sum import Confirming, Gathering, Opening, Total
 
 TRAINING_COUNTS = 3  # weight, loss, clipped numbers
@@ -115,7 +117,8 @@ class Rounds:
     def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard | GivenUp:
         """Sum the hospitals' weighted updates, weights and losses; ``tell`` is told each that was added, masked.
 
-        Under ``trust = "distributed"``: sum their gradients, and give the step down the mean as the mean update.
+        Under ``trust = "distributed"``: sum their gradients, and give the step down the mean as the mean update. A sum
+        that is beyond what the study allows is refused: the round is given up.
 
         Raises:
             RoundError: too few hospitals upload, confirm or open; nothing of the round was read.
@@ -130,34 +133,40 @@ class Rounds:
             threshold_for(self.study, len(self._there()))  # else the next round would be spent in vain
             return GivenUp(tuple(absent))
 
-    def _train(self, parameters: Vector, number: int, tell: Callable[[str], None], absent: list[Absence]) -> Heard:
+    def _train(
+        self, parameters: Vector, number: int, tell: Callable[[str], None], absent: list[Absence]
+    ) -> Heard | GivenUp:
         def ask(cohort: bytes) -> TrainRequest:
             return TrainRequest(self.study.digest(), number, parameters, cohort)
 
         privacy = self.study.privacy
+        noisy = isinstance(privacy, DistributedDpSgd)
+        counts = 0 if noisy else TRAINING_COUNTS
+        total, hospitals, survivors = self._sum(ask, len(parameters), counts, tell, absent)
         if isinstance(privacy, DistributedDpSgd):
-            total, hospitals, survivors = self._sum(ask, len(parameters), 0, tell, absent)
             form = NoisySum.of(self.study, privacy, hospitals, threshold_for(self.study, hospitals))
+            noise = noise_multiplier_for(privacy, privacy.sampling_rate, self.study.training.rounds)
+            if excess := noisy_excess(form, noise, total, len(survivors)):
+                return _refused(number, excess, survivors, absent)
             step = -learning_rate(self.study.training, number) / self.study.training.batch_size
             return Heard(form.decode(total.update) * step, tuple(survivors), tuple(absent), None, {}, None)
-        total, hospitals, survivors = self._sum(ask, len(parameters), TRAINING_COUNTS, tell, absent)
-        weight, loss, clipped = decode_counts(total.counts, len(survivors)).tolist()
-        encoding = Encoding.of(self.study.aggregation, hospitals)
-        if not len(survivors) <= weight <= len(survivors) * encoding.largest_weight:
-            raise RoundError(f"the weights of round {number} have an impossible sum: a hospital sent garbage")
+        encoding, private = Encoding.of(self.study.aggregation, hospitals), isinstance(privacy, DpSgd)
+        if excess := mean_excess(encoding, total, len(survivors), private=private):
+            return _refused(number, excess, survivors, absent)
+        weight, loss, clipped = total.counts.tolist()
         return Heard(
             mean=encoding.decode(total.update) / weight,
             answered=tuple(survivors),
             absent=tuple(absent),
-            training_loss=None if isinstance(self.study.privacy, DpSgd) else loss * UNIT / weight,
+            training_loss=None if private else loss * UNIT / weight,
             epsilons={},
             clipped=clipped / (len(survivors) * len(parameters)),
         )
 
-    def score(self, parameters: Vector, number: int, split: Split = "validation") -> tuple[ScoreSums, list[Absence]]:
+    def score(self, parameters: Vector, number: int, split: Split = "validation") -> Scored:
         """Sum how good the parameters are on the hospitals' patients of a split.
 
-        If too few hospitals take part the sums are empty: the round is complete without them.
+        If too few hospitals take part, or the sums are impossible, they are empty: the round is complete without them.
         """
 
         def ask(cohort: bytes) -> EvaluateRequest:
@@ -167,9 +176,11 @@ class Rounds:
         absent: list[Absence] = []
         try:
             total, _, survivors = self._sum(ask, 0, vector_length(classes), lambda name: None, absent)
-            return ScoreSums.from_vector(decode_counts(total.counts, len(survivors)), classes), absent
-        except (RoundError, MessageError):
-            return ScoreSums.empty(classes), absent
+        except RoundError:
+            return Scored(ScoreSums.empty(classes), tuple(absent))
+        sums, excess = readable_scores(total, len(survivors), classes)
+        what = "the test patients' judgement" if split == "test" else f"the evaluation of round {number}"
+        return Scored(sums, tuple(absent), refusal(what, excess, survivors) if excess else "")
 
     def _sum(
         self,
@@ -300,6 +311,10 @@ class Rounds:
     def _write_note(self, what: str, number: int, members: tuple[Member, ...], survivors: tuple[str, ...]) -> None:
         names = [name.encode() for name in survivors]
         self.consortium.journal.write(what, joined(str(number).encode(), write_members(members), *names))
+
+
+def _refused(number: int, excess: str, survivors: list[str], absent: list[Absence]) -> GivenUp:
+    return GivenUp(tuple(absent), tuple(survivors), refusal(f"the sum of round {number}", excess, survivors))
 
 
 def _parts(answer: Parts | Failure) -> Parts:

@@ -16,7 +16,7 @@ WORDS = {
     "training": "trains",
     "testing": "the test patients judge the model",
     "done": "done: every hospital was in every round",
-    "incomplete": "complete, but not every hospital was in every round",
+    "incomplete": "complete, but not every hospital was in every round, or not every round counted",
     "failed": "failed",
     "stopped": "stopped",
 }

@@ -20,6 +20,7 @@ class Tally:
     _within: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
     _seconds: float = 0.0
     _absences: Counter[str] = field(default_factory=Counter)
+    _refused: Counter[str] = field(default_factory=Counter)
     _last: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def add(self, run: str, record: RoundRecord) -> None:
@@ -28,6 +29,7 @@ class Tally:
             self._within[sum(record.seconds > bucket for bucket in BUCKETS_S)] += 1
             self._seconds += record.seconds
             self._absences.update(absence.hospital for absence in record.absent)
+            self._refused[run] += bool(record.refused)
             self._last[run] = (time.time(), len(record.absent))
 
     def durations(self) -> tuple[list[tuple[float, int]], float]:
@@ -44,6 +46,11 @@ class Tally:
         """Count the rounds in which each hospital was missing."""
         with self._lock:
             return dict(self._absences)
+
+    def refused(self) -> dict[str, int]:
+        """Count the rounds of each run that were refused."""
+        with self._lock:
+            return dict(self._refused)
 
     def last_rounds(self) -> dict[str, tuple[float, int]]:
         """Say of each run when its last round ended, in seconds since 1970, and how many hospitals were missing."""

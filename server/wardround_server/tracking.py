@@ -55,6 +55,7 @@ def figures_of(record: RoundRecord) -> dict[str, float]:
         "seconds": record.seconds,
         "bytes_to_hospitals": record.bytes_to_hospitals,
         "bytes_from_hospitals": record.bytes_from_hospitals,
+        "refused": 1 if record.refused else None,
     }
     return {name: float(value) for name, value in figures.items() if value is not None}
 

@@ -67,6 +67,8 @@ class Display:
 def describe(record: RoundRecord) -> str:
     """Say what a round gave, in a line."""
     parts = [f"{len(record.answered)} hospitals"]
+    if record.refused:
+        parts.append("refused")
     if record.absent:
         parts.append(f"{len(record.absent)} absent")
     loss = record.validation_loss if record.validation_loss is not None else record.training_loss

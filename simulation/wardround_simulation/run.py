@@ -33,6 +33,7 @@ from wardround_common.results import (
 from wardround_common.storage import write_atomically
 from wardround_common.study import DpSgd, Study
 from wardround_server.app import server_app
+from wardround_server.attendance import refusals
 from wardround_server.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.exchange import Exchange
 from wardround_server.model_file import write_model
@@ -373,6 +374,7 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
                 f"Round {record.number} was given up: it could not be summed again after an interruption. The model "
                 "stayed as it was, and what the round cost in privacy is spent."
             )
+    yield from (f"{why[0].upper()}{why[1:]}." for why in refusals(final.history))
     absent = {absence.hospital for record in final.history for absence in record.absent}
     for name in sorted(absent):
         rounds = [record.number for record in final.history if any(a.hospital == name for a in record.absent)]

@@ -124,7 +124,19 @@ class ScoreSums:
         of_class = sums.confusion.sum(axis=1)[list(findings(classes))]
         if np.any(sums.histograms.sum(axis=2) != np.stack([sums.examples - of_class, of_class], axis=1)):
             raise MessageError("the sums contradict one another: histograms and confusion matrix count other images")
+        sums._check_sizes()
         return sums
+
+    def _check_sizes(self) -> None:
+        """Check that so many images can have these losses and errors, each rounded to half a unit."""
+        error_limit = 1.0 if self.classes == 2 else 2.0  # of one image (``squared_errors``)
+        for name, found, limit in (("loss", self.loss, LOSS_LIMIT), ("squared error", self.squared_error, error_limit)):
+            most = self.examples * int(limit / UNIT) + self.examples
+            if found > most:
+                raise MessageError(
+                    f"the {name} of {self.examples} images adds up to {found * UNIT:.6g} where it can be at most "
+                    f"{self.examples * limit:.6g}"
+                )
 
     @property
     def classes(self) -> int:

@@ -78,12 +78,22 @@ class RoundRecord(Record):
     validation_auroc: Rate | None
     """Pooled, from sums over the hospitals (``ScoreSums``)."""
     answered: tuple[Name, ...]
-    """Empty if the round was given up: the model stayed that of the round before."""
+    """Empty if the round was given up: the model stayed that of the round before. Of a refused one: who was
+    summed."""
     absent: tuple[Absence, ...] = ()
     epsilons: dict[Name, Amount] = Field(default_factory=dict)
     """Spent so far, by hospital; empty without differential privacy, and if sums are secure."""
     clipped: Rate | None = None
     """The fraction of the updates' numbers beyond ``update_clip``; None if sums are not secure."""
+    refused: str = ""
+    """Why what the hospitals sent was not used, in one sentence: the model stayed that of the round before."""
+    scores_refused: str = ""
+    """Why the hospitals' sums on their validation patients were not used, in one sentence."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether the model is another one after this round: it was neither given up nor refused."""
+        return bool(self.answered) and not self.refused
 
     @property
     def epsilon(self) -> float | None:

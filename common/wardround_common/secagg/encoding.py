@@ -50,6 +50,24 @@ class Encoding:
         """The ring's type."""
         return np.dtype("<u2" if self.bits == 16 else "<u4")
 
+    @property
+    def level(self) -> float:
+        """What one of the ring's integers stands for: a weighted number of an update."""
+        return self.clip * self.largest_weight / self.levels
+
+    def most(self, weight: int, hospitals: int) -> int:
+        """Return the largest size of an integer of a sum over so many hospitals that weigh ``weight`` together.
+
+        Each hospital's is at most L · its weight / largest_weight, and off by less than a level from rounding; a second
+        level is room for what floating point does before.
+        """
+        return self.levels * weight // self.largest_weight + 2 * hospitals
+
+    def largest(self, total: NDArray[Any]) -> int:
+        """Return the size of the largest integer of a sum in the ring."""
+        signed = self._signed(total)
+        return max(int(signed.max(initial=0)), -int(signed.min(initial=0)))
+
     def weight(self, examples: int) -> int:
         """Give the weight of a hospital with so many training images."""
         return min(examples, self.largest_weight)
@@ -73,9 +91,11 @@ class Encoding:
 
     def decode(self, total: NDArray[Any]) -> NDArray[np.float64]:
         """Give the sum of weighted updates from the sum in the ring."""
-        signed = total.view("<i2" if self.bits == 16 else "<i4").astype(np.float64)
-        decoded: NDArray[np.float64] = signed * (self.clip * self.largest_weight / self.levels)
+        decoded: NDArray[np.float64] = self._signed(total).astype(np.float64) * self.level
         return decoded
+
+    def _signed(self, total: NDArray[Any]) -> NDArray[Any]:
+        return total.view("<i2" if self.bits == 16 else "<i4")
 
 
 def encode_counts(counts: NDArray[np.int64]) -> NDArray[np.uint64]:

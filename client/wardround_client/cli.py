@@ -43,6 +43,13 @@ def scan(
             show_default=False,
         ),
     ] = None,
+    confirm_patients: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Confirm how patients are guessed where files name none: subject, study, folder or file.",
+            metavar="GUESS",
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -61,5 +68,6 @@ def scan(
         state=state,
         workers=workers,
         allow=frozenset(allow or ()),
+        confirmed=frozenset(confirm_patients or ()),
         report=report,
     )

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from wardround_client import preprocessing
 from wardround_client.duplicates import near_duplicates
+from wardround_client.identification import identify
 from wardround_client.images import read_image
 from wardround_client.index import scan
-from wardround_client.instance import Index, Instance
+from wardround_client.instance import Basis, Doubts, Index, Instance
 from wardround_client.labels import find_labels
+from wardround_client.patients import check_guesses, count_by_basis, said_of_patients
 from wardround_common.errors import DataError, ImageRefused
 from wardround_common.messages import Split
 from wardround_common.randomness import insecure_stream
@@ -68,6 +70,12 @@ class Intake:
     scanners: tuple[str, ...]
     duplicates_across_splits: int
     allowed: tuple[str, ...]
+    patients: dict[Basis, int] = field(default_factory=dict)
+    """Patients of the images that are used, by how they were identified."""
+    doubts: Doubts = field(default_factory=Doubts)
+    """What contradicts itself about who is a patient, in the whole folder."""
+    confirmed: frozenset[str] = frozenset()
+    """The guesses of who is a patient that the hospital confirmed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +92,15 @@ class Dataset:
     """By the codes of ``Examples.patients``: what the hospital's files call the patient. For the ledger only."""
     labelled: str = ""
     """Digest of which pixels have which label word, the same in every study that takes them."""
+    accounts: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
+    """By the same codes: under which names the ledger charges the patient; empty where that is the identifier."""
 
     def trained(self) -> list[str]:
-        """Name the patients that are trained on, as the hospital's files call them."""
-        return [self.identifiers[code] for code in np.unique(self.train.patients)]
+        """Name the patients that are trained on as the ledger charges them: some have two names, some share one."""
+        codes = np.unique(self.train.patients)
+        if not self.accounts:
+            return [self.identifiers[code] for code in codes]
+        return [name for code in codes for name in self.accounts[code]]
 
     def split(self, name: Split) -> Examples:
         """Give the split of that name."""
@@ -104,12 +117,14 @@ class Source:
     labels: Path | None = field(default=None, repr=False)
     label_attribute: str | None = None
     allow: frozenset[str] = frozenset()
+    confirmed: frozenset[str] = frozenset()
+    """The guesses of who is a patient that the hospital confirms (``confirm_patients``)."""
     patients: frozenset[str] | None = field(default=None, repr=False)
     """Only these, where one folder is cut into several hospitals; None for all."""
 
 
 def take_in(source: Source, study: Study) -> tuple[Index, dict[str, int]]:
-    """Scan what changed in the hospital's folder, and read its labels: file → class number.
+    """Scan what changed in the hospital's folder, read its labels, file → class number, and decide who is a patient.
 
     Raises:
         DataError: the folder cannot be read, or the labels do not fit.
@@ -117,9 +132,9 @@ def take_in(source: Source, study: Study) -> tuple[Index, dict[str, int]]:
     index = scan(source.folder, state=source.state, allow=source.allow)
     classes = study.study.classes
     found = find_labels(source.folder, index, classes, csv=source.labels, attribute=source.label_attribute)
-    named = [replace(i, patient=found.patients.get(i.file, i.patient)) for i in index.accepted]
+    index = identify(index, found.patients, found.words, groups=classes, confirmed=source.confirmed)
     numbers = {word: number for number, word in enumerate(classes)}
-    return replace(index, accepted=tuple(named)), {file: numbers[word] for file, word in found.words.items()}
+    return index, {file: numbers[word] for file, word in found.words.items()}
 
 
 def prepare(
@@ -132,6 +147,7 @@ def prepare(
 
     Raises:
         DataError: nothing can be used, or there are too few patients to split.
+        PrivacyError: the study has differential privacy, and who is a patient is guessed without the hospital's word.
     """
     left_out: Counter[str] = Counter()
     wanted: list[Instance] = []
@@ -155,7 +171,11 @@ def prepare(
             do=f"The study takes {', '.join(study.data.modalities)} with the labels {', '.join(study.study.classes)}; "
             "'wardround scan' says what the folder holds.",
         )
-    names = sorted({instance.patient for instance in used})
+    by_basis = count_by_basis(used)
+    if study.privacy.mechanism != "none":
+        check_guesses(by_basis, source.confirmed)
+    accounts = {instance.patient: instance.accounts or (instance.patient,) for instance in used}
+    names = sorted(accounts)
     code_of = {name: code for code, name in enumerate(names)}
     patients = np.array([code_of[instance.patient] for instance in used], np.int64)
     classes = np.array([labels[instance.file] for instance in used], np.int64)
@@ -163,9 +183,10 @@ def prepare(
     if part_of is None:
         raise DataError(
             f"{len(names)} {'patient is' if len(names) == 1 else 'patients are'} too few: each needs to be in one of "
-            "training, validation and test",
+            f"training, validation and test (identified: {said_of_patients(by_basis)})",
             where=str(source.folder),
-            do=f"A hospital takes part with {LEAST_PATIENTS} patients or more.",
+            do=f"A hospital takes part with {LEAST_PATIENTS} patients or more. If there are more, name the patient of "
+            "each file in the column 'patient' of labels.csv.",
         )
     parts = part_of[patients]  # (images,)
     rows = np.array([kept.row_of[instance.file] for instance in used], np.int64)
@@ -185,9 +206,13 @@ def prepare(
             scanners=tuple(sorted({f"{i.manufacturer} {i.scanner}".strip() or "unknown" for i in used})),
             duplicates_across_splits=len(near_duplicates(used, [int(part) for part in parts])),
             allowed=index.allowed,
+            patients=by_basis,
+            doubts=index.doubts,
+            confirmed=source.confirmed,
         ),
         identifiers=tuple(names),
         labelled=_labelled(used, [study.study.classes[number] for number in classes.tolist()]),
+        accounts=tuple(accounts[name] for name in names),
     )
 
 

@@ -6,6 +6,10 @@ Everything here stays in the hospital.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+Basis = Literal["patient-id", "same-study", "table", "subject", "study", "folder", "file"]
+"""How a patient was identified (:mod:`wardround_client.patients`); the last four are guesses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,8 @@ class Instance:
     file: str
     """Path relative to the hospital's folder, with ``/``."""
     patient: str = field(repr=False)
-    """PatientID; for files without one, the name of the folder that holds the file, or else the file's own name."""
+    """Whose image it is: equal for all images of a patient. A scan decides for each file by itself,
+    :func:`wardround_client.identification.identify` for the whole folder."""
     study_uid: str = field(repr=False)
     series_uid: str = field(repr=False)
     sop_uid: str = field(repr=False)
@@ -37,6 +42,14 @@ class Instance:
     """SHA-256 of the decoded pixel array before any rescale or window."""
     likeness: int = field(repr=False)
     """256-bit difference hash: near-duplicates differ in few bits; 0 for an image of one value."""
+    patient_id: str = field(default="", repr=False)
+    """PatientID as the file states it, without padding; empty in files that have none."""
+    issuer: str = field(default="", repr=False)
+    """IssuerOfPatientID, or the empty string."""
+    identified_by: Basis = "patient-id"
+    """How ``patient`` was decided."""
+    accounts: tuple[str, ...] = field(default=(), repr=False)
+    """The names under which the ledger charges the patient; empty where it is ``patient`` itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,32 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubts:
+    """Contradictions about who is a patient, counted; what was taken is said beside each."""
+
+    shared_studies: int = 0
+    """StudyInstanceUIDs under several patients, who are taken for one."""
+    shared_images: int = 0
+    """SOPInstanceUIDs under several patients, who are taken for one."""
+    kept_apart: bool = False
+    """Whether these patients are kept apart instead, as the hospital confirmed."""
+    copies: int = 0
+    """Files left out, since another one has their SOPInstanceUID."""
+    other_pixels: int = 0
+    """Of these, those whose pixels differ from those of the file that was kept."""
+    joined_by_table: int = 0
+    """Names of the table that stand with several PatientIDs, which are taken for one patient."""
+    split_by_table: int = 0
+    """PatientIDs that the table gives several names; they stay one patient."""
+    unclear_issuers: int = 0
+    """Numbers of several issuers that also stand without an issuer; those are taken for another patient."""
+    alike: int = 0
+    """PatientIDs that are others but for capital letters, signs or leading zeros; they stay different patients."""
+    crowded: int = 0
+    """PatientIDs with unusually many studies."""
+
+
+@dataclass(frozen=True, slots=True)
 class Index:
     """All that is known of a hospital's folder after a scan, sorted by file."""
 
@@ -59,3 +98,5 @@ class Index:
     """How many files were read in this scan; the others had not changed."""
     allowed: tuple[str, ...]
     """De-identification findings that the hospital allowed with its own switch."""
+    doubts: Doubts = Doubts()
+    """What contradicts itself about who is a patient; known once the whole folder was looked at."""

@@ -20,6 +20,7 @@ from pydicom.datadict import tag_for_keyword
 
 from wardround_client.images.dicom import refusing
 from wardround_client.instance import Index, Instance
+from wardround_client.patients import may_be_named
 from wardround_common.errors import ImageRefused, LabelError
 from wardround_common.one_form import one_form
 
@@ -42,8 +43,8 @@ class Labels:
     listed_but_missing: int = 0
     """Lines of the CSV that belong to no file in the folder."""
     patients: dict[str, str] = field(default_factory=dict, repr=False)
-    """File to patient for pictures and NIfTI, which have no PatientID: what the CSV's ``patient`` column says beside
-    ``file``; in a folder named like a class, which groups by label and not by patient, each file by itself."""
+    """File to patient, wherever the CSV's column ``patient`` names one; what that counts for beside a PatientID,
+    :func:`wardround_client.identification.identify` decides."""
 
     def counts(self) -> dict[str, int]:
         """Count the images of each label, most frequent first."""
@@ -92,7 +93,7 @@ def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path:
     header = [name.strip().casefold() for name in next(rows, (1, []))[1]]
     key, of_key, of_label = _columns(header, where)
     lines: dict[str, tuple[str, int]] = {}
-    of_patient = header.index("patient") if key == "file" and "patient" in header else None
+    of_patient = header.index("patient") if "patient" in header else None
     patients: dict[str, str] = {}
     for line, row in rows:
         if not any(cell.strip() for cell in row):
@@ -108,16 +109,16 @@ def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path:
             )
         if key == "file":
             name = _relative(name, folder)
-        if not word:
-            continue
-        word = _as_class(word, classes, f"line {line}", where)
         patient = one_form(row[of_patient].strip()) if of_patient is not None else ""
         if patient and patients.setdefault(name, patient) != patient:
             raise LabelError(
-                f"line {line} gives a file another patient than an earlier line",
+                f"line {line} gives a {key} another patient than an earlier line",
                 where=where,
                 do="Decide for one of them.",
             )
+        if not word:
+            continue
+        word = _as_class(word, classes, f"line {line}", where)
         before = lines.setdefault(name, (word, line))
         if before[0] != word:
             raise LabelError(
@@ -128,8 +129,8 @@ def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path:
     if not lines:
         raise LabelError("there is no label in this file", where=where, do=f"Write one line for each {key}.")
     found = _match(index, key, lines, where)
-    named = {i.file: one_form(i.file) for i in index.accepted if i.transfer_syntax in PLAIN}
-    return replace(found, patients={file: patients[name] for file, name in named.items() if name in patients})
+    named = {i.file: next((patients[n] for n in _names(i, key) if n in patients), "") for i in index.accepted}
+    return replace(found, patients={file: patient for file, patient in named.items() if patient})
 
 
 def _rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:
@@ -174,6 +175,8 @@ def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str
         _check_names(index, lines, where)
     for instance in index.accepted:
         names = [name for name in _names(instance, key) if name in lines]
+        if key == "patient":
+            names = names[:1]
         labels = {lines[name][0] for name in names}
         if len(labels) > 1:
             first, second = sorted(lines[name][1] for name in names)[:2]
@@ -235,7 +238,7 @@ def _names(instance: Instance, key: str) -> tuple[str, ...]:
     if key == "file":
         return (one_form(instance.file),)
     if key == "patient":
-        return (one_form(instance.patient),)
+        return tuple(map(one_form, may_be_named(instance)))
     return tuple(uid for uid in (instance.sop_uid, instance.series_uid, instance.study_uid) if uid)
 
 
@@ -324,7 +327,6 @@ def _from_attribute(folder: Path, index: Index, classes: tuple[str, ...] | None,
 
 def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -> Labels:
     words: dict[str, str] = {}
-    patients: dict[str, str] = {}
     class_of = {one_form(name): name for name in classes or ()}
     by_case = {form.casefold().strip(): name for form, name in class_of.items()}
     for instance in index.accepted:
@@ -345,8 +347,6 @@ def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -
             )
         if found:
             words[instance.file] = found.pop()
-            if instance.transfer_syntax in PLAIN and one_form(instance.patient) in class_of:
-                patients[instance.file] = instance.file
     if not words:
         raise LabelError(
             "there are no labels",
@@ -355,7 +355,7 @@ def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -
             + f"Put a '{LABELS_FILE}' with the columns file,label there, give one with --labels, name an attribute "
             f"with --label-attribute, or name sub-folders after the classes{_list(classes)}.",
         )
-    return Labels(words, patients=patients)
+    return Labels(words)
 
 
 def _elsewhere(index: Index) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from pydicom import FileDataset
@@ -32,9 +32,10 @@ from wardround_client.images.nifti import nifti_volume
 from wardround_client.images.picture import is_one_bit_png, picture_pixels
 from wardround_client.images.source import kind_of, read_bytes
 from wardround_client.instance import Instance, Refusal
+from wardround_client.patients import by_itself
 from wardround_common.errors import ImageRefused
 
-READER = f"1 pydicom {pydicom_version}"
+READER = f"2 pydicom {pydicom_version}"
 """The version of all that decides a record; an index made by another one is read again."""
 
 
@@ -103,6 +104,9 @@ _PLAIN_MARKS = tuple(
 )
 
 
+_ISSUER, _ISSUER_QUALIFIERS, _ISSUER_ENTITY = (
+    tag(word) for word in ("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "UniversalEntityID")
+)
 _PATIENT_ID, _MODALITY, _MANUFACTURER = tag("PatientID"), tag("Modality"), tag("Manufacturer")
 _SCANNER = tag("ManufacturerModelName")
 _STUDY_UID, _SERIES_UID, _SOP_UID = tag("StudyInstanceUID"), tag("SeriesInstanceUID"), tag("SOPInstanceUID")
@@ -110,10 +114,12 @@ _STUDY_UID, _SERIES_UID, _SOP_UID = tag("StudyInstanceUID"), tag("SeriesInstance
 
 def _dicom_instance(file: str, dataset: FileDataset, stored: Stored, size_bytes: int) -> Instance:
     bits = integer(dataset, BITS_ALLOCATED)
+    patient_id, study_uid = text(dataset, _PATIENT_ID), text(dataset, _STUDY_UID)
+    patient, identified_by = by_itself(patient_id, study_uid, file)
     return Instance(
         file=file,
-        patient=text(dataset, _PATIENT_ID) or _patient_by_place(file),
-        study_uid=text(dataset, _STUDY_UID),
+        patient=patient,
+        study_uid=study_uid,
         series_uid=text(dataset, _SERIES_UID),
         sop_uid=text(dataset, _SOP_UID),
         modality=text(dataset, _MODALITY),
@@ -129,7 +135,18 @@ def _dicom_instance(file: str, dataset: FileDataset, stored: Stored, size_bytes:
         size_bytes=size_bytes,
         pixel_digest=_digest(stored),
         likeness=likeness(stored),
+        patient_id=patient_id,
+        issuer=_issuer(dataset),
+        identified_by=identified_by,
     )
+
+
+def _issuer(dataset: FileDataset) -> str:
+    """Give who issued the PatientID: in words, else as the universal identifier of the qualifiers."""
+    if (issuer := text(dataset, _ISSUER)) or _ISSUER_QUALIFIERS not in dataset:
+        return issuer
+    items = dataset[_ISSUER_QUALIFIERS].value
+    return text(items[0], _ISSUER_ENTITY) if items else ""
 
 
 def _plain_instance(
@@ -137,9 +154,10 @@ def _plain_instance(
 ) -> Instance:
     rows, columns = stored.shape[1:3] if frames > 1 else stored.shape[:2]
     bits = stored.dtype.itemsize * 8
+    patient, identified_by = by_itself("", "", file)
     return Instance(
         file=file,
-        patient=_patient_by_place(file),
+        patient=patient,
         study_uid="",
         series_uid="",
         sop_uid="",
@@ -156,12 +174,8 @@ def _plain_instance(
         size_bytes=size_bytes,
         pixel_digest=_digest(stored),
         likeness=likeness(stored),
+        identified_by=identified_by,
     )
-
-
-def _patient_by_place(file: str) -> str:
-    path = PurePosixPath(file)
-    return path.parent.name or path.name
 
 
 def _digest(stored: Stored) -> str:
@@ -186,9 +200,11 @@ def from_json(text: str) -> Record:
         if kind == "refusal":
             return Record(Refusal(*values), findings)
         values[_SPACING] = None if values[_SPACING] is None else tuple(values[_SPACING])
+        values[_ACCOUNTS] = tuple(values[_ACCOUNTS])
         return Record(Instance(*values), findings)
     except (TypeError, IndexError, KeyError) as error:
         raise ValueError("not a record") from error
 
 
 _SPACING = Instance.__slots__.index("spacing_mm")
+_ACCOUNTS = Instance.__slots__.index("accounts")

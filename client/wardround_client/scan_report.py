@@ -22,6 +22,7 @@ from wardround_client.images import read_image
 from wardround_client.images.intensity import Values
 from wardround_client.instance import Index, Instance
 from wardround_client.labels import Labels
+from wardround_client.patients import guessed, said_of_doubts, said_of_patients
 from wardround_client.scan_summary import MEANINGS, Summary, scanner_of
 from wardround_common.errors import ImageRefused
 
@@ -75,6 +76,9 @@ def render(folder: Path, index: Index, labels: Labels | None, summary: Summary, 
         scanners=_scanners(folder, index, labels),
         more_scanners=max(0, len(summary.scanners) - MOST_SCANNERS),
         pairs=_pairs(summary),
+        patients_said=said_of_patients(summary.patients_by, summary.confirmed),
+        guesses_open=bool(guessed(summary.patients_by).keys() - set(summary.confirmed)),
+        doubts=said_of_doubts(summary.doubts),
     )
 
 

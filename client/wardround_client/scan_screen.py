@@ -14,8 +14,9 @@ from rich.text import Text
 from wardround_client import index as index_of_folder
 from wardround_client.instance import Index
 from wardround_client.labels import LABELS_FILE, Labels, find_labels
+from wardround_client.patients import check_confirmed, guessed, said_of_doubts, said_of_patients
 from wardround_client.scan_report import render, shown
-from wardround_client.scan_summary import MEANINGS, Summary, summarise
+from wardround_client.scan_summary import MEANINGS, Summary, identified, summarise
 from wardround_client.state_folder import default_state
 from wardround_common.errors import DataError, LabelError
 from wardround_common.storage import write_atomically
@@ -33,6 +34,7 @@ def scan_and_show(
     state: Path | None,
     workers: int | None,
     allow: frozenset[str],
+    confirmed: frozenset[str],
     report: Path | None,
 ) -> None:
     """Scan a folder, say on the screen what was found, and write the local report.
@@ -41,6 +43,7 @@ def scan_and_show(
         DataError: the folder cannot be read or holds nothing that is accepted, or its labels do not fit. All that was
             found has been said before.
     """
+    check_confirmed(confirmed)
     console = Console()
     place = state or default_state(folder)
     index = _scan_with_progress(folder, place, allow, workers or min(4, os.cpu_count() or 1))
@@ -48,7 +51,8 @@ def scan_and_show(
         raise DataError("the folder holds no files", where=str(folder), do="Name the folder that holds the images.")
     words = tuple(word.strip() for word in classes.split(",") if word.strip()) if classes else None
     found, fault = _labels(folder, index, words, labels, label_attribute)
-    summary = summarise(index, found)
+    index, found = identified(index, found, words or (), confirmed)
+    summary = summarise(index, found, confirmed)
     page = report or place / "scan-report.html"
     write_atomically(
         page, render(folder, index, found, summary, made=datetime.now().astimezone()).encode(), private=True
@@ -102,6 +106,8 @@ def _screen(summary: Summary, fault: LabelError | None) -> Table:
 
     images = _plural(summary.accepted, "image", "images")
     row("Accepted", f"{images} of {_plural(summary.patients, 'patient', 'patients')}, {_studies(summary)}")
+    if summary.accepted:
+        row("Patients", _patients(summary))
     row("Read", f"{_plural(summary.reread, 'file', 'files')} in this scan; the others had not changed")
     refused = sum(summary.refused.values())
     row("Refused", f"{refused:,}")
@@ -120,6 +126,18 @@ def _screen(summary: Summary, fault: LabelError | None) -> Table:
         pairs, between = len(summary.duplicates), len(summary.duplicates_between_patients)
         row("Duplicates", f"{_plural(pairs, 'suspected pair', 'suspected pairs')}, {between:,} between patients")
     return table
+
+
+def _patients(summary: Summary) -> Text:
+    """Say how patients were identified, and what contradicts itself about it."""
+    said = said_of_patients(summary.patients_by, summary.confirmed)
+    unsure = guessed(summary.patients_by).keys() - set(summary.confirmed)
+    text = Text(f"identified: {said}" if not unsure else said, style="yellow" if unsure else "")
+    if unsure:
+        text.append("; with differential privacy a guess is refused unless it is confirmed")
+    for doubt in said_of_doubts(summary.doubts):
+        text.append(f"\n{doubt}", style="yellow")
+    return text
 
 
 def _studies(summary: Summary) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydicom.uid import UID
 
 from wardround_client.duplicates import near_duplicates
-from wardround_client.instance import Index, Instance
+from wardround_client.identification import identify
+from wardround_client.instance import Basis, Doubts, Index, Instance
 from wardround_client.labels import Labels, other_tables
+from wardround_client.patients import count_by_basis
 
 MEANINGS: dict[str, tuple[str, str]] = {
     "identifies-patient": ("attributes still say who a person is", "de-identify them, or --allow identity"),
@@ -26,6 +28,8 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "codec": ("the pixels cannot be decoded", "convert them to an uncompressed transfer syntax"),
     "colour-space": ("a photometric interpretation that is not read", "convert them to RGB or MONOCHROME2"),
     "shape": ("other than one grey volume in a file", "split them"),
+    "same-instance": ("second copies: their SOPInstanceUID is that of another file", "nothing; remove one of the two"),
+    "labels-disagree": ("files of one SOPInstanceUID with different labels", "decide for one of the labels"),
     "unreadable": ("attributes that cannot be parsed", "export them again"),
     "empty": ("files of no bytes", "copy or export them again"),
     "too-large": ("larger than is read", "export frames or series as several files"),
@@ -49,6 +53,11 @@ class Summary:
     accepted: int
     refused: dict[str, int]
     patients: int
+    patients_by: dict[Basis, int]
+    """Patients by how they were identified."""
+    confirmed: tuple[str, ...]
+    """The guesses of who is a patient that the hospital confirmed."""
+    doubts: Doubts
     studies: int
     series: int
     size_bytes: int
@@ -86,7 +95,20 @@ def scanner_of(instance: Instance) -> str:
     return f"{instance.manufacturer} {instance.scanner}".strip() or "not stated"
 
 
-def summarise(index: Index, labels: Labels | None) -> Summary:
+def identified(
+    index: Index, labels: Labels | None, classes: tuple[str, ...], confirmed: frozenset[str]
+) -> tuple[Index, Labels | None]:
+    """Decide who is a patient, as a study would; second copies of an image lose their label too."""
+    found = labels or Labels({})
+    groups = frozenset(classes).union(found.words.values())
+    decided = identify(index, found.patients, found.words, groups=groups, confirmed=confirmed)
+    if labels is None:
+        return decided, None
+    words = {one.file: labels.words[one.file] for one in decided.accepted if one.file in labels.words}
+    return decided, replace(labels, words=words)
+
+
+def summarise(index: Index, labels: Labels | None, confirmed: frozenset[str] = frozenset()) -> Summary:
     """Count what a scan found."""
     accepted = index.accepted
     words = labels.words if labels else {}
@@ -95,6 +117,9 @@ def summarise(index: Index, labels: Labels | None) -> Summary:
         accepted=len(accepted),
         refused=_counted(refusal.reason for refusal in index.refused),
         patients=len({instance.patient for instance in accepted}),
+        patients_by=count_by_basis(accepted),
+        confirmed=tuple(sorted(confirmed)),
+        doubts=index.doubts,
         studies=len({instance.study_uid for instance in accepted if instance.study_uid}),
         series=len({instance.series_uid for instance in accepted if instance.series_uid}),
         size_bytes=sum(instance.size_bytes for instance in accepted),

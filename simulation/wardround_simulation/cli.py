@@ -79,6 +79,14 @@ def simulate(
             show_default=False,
         ),
     ] = None,
+    confirm_patients: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GUESS",
+            help="Confirm how patients are guessed where files name none: subject, study, folder or file; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     engine: Annotated[
         Engine, typer.Option(help="Engine to run on; flower is Flower's own, on Ray, for what outgrows one machine.")
     ] = "in-process",
@@ -110,7 +118,9 @@ def simulate(
     with _crew(workers) as crew:
         from wardround_simulation.places import Places, sites_in
 
-        places = Places(labels or None, label_attribute or None, frozenset(allow or ()), state)
+        places = Places(
+            labels or None, label_attribute or None, frozenset(allow or ()), state, frozenset(confirm_patients or ())
+        )
         if hospitals is not None:
             sites = sites_in(hospitals, places)
         else:

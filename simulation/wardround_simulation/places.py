@@ -23,6 +23,8 @@ class Places:
     label_attribute: str | None
     allow: frozenset[str]
     state: Path | None
+    confirmed: frozenset[str] = frozenset()
+    """The guesses of who is a patient that are confirmed for all hospitals."""
 
     def source(self, folder: Path) -> Source:
         """Describe one folder."""
@@ -33,6 +35,7 @@ class Places:
             labels=folder / self.labels if self.labels else None,
             label_attribute=self.label_attribute,
             allow=self.allow,
+            confirmed=self.confirmed,
         )
 
 

@@ -15,6 +15,7 @@ import tomli_w
 from flwr.app import Context, RecordDict
 
 from wardround_client.accounting import SampledGaussian, epsilon_of
+from wardround_client.patients import guessed, said_of_doubts, said_of_patients
 from wardround_client.policy import Policy
 from wardround_common.errors import RoundError, StorageError, WardroundError
 from wardround_common.metrics import Scores, operating_threshold
@@ -357,6 +358,11 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
         if intake.left_out:
             counts = ", ".join(f"{count} {reason}" for reason, count in sorted(intake.left_out.items()))
             yield f"{name}: {sum(intake.left_out.values())} images were left out ({counts})."
+        if guessed(intake.patients):
+            how = said_of_patients(intake.patients, intake.confirmed)
+            yield f"{name}: some patients are guessed, since their files name none ({how})."
+        for doubt in said_of_doubts(intake.doubts):
+            yield f"{name}: {doubt}."
         if intake.allowed:
             yield f"{name}: the identity check was told to allow {', '.join(sorted(intake.allowed))}."
         if intake.duplicates_across_splits:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tiny_dicom import RAMP, save, tiny
+from wardround_client.identification import identify
 from wardround_client.index import scan
 from wardround_client.instance import Index, Instance
 from wardround_client.labels import find_labels
@@ -22,6 +23,11 @@ CLASSES = ("none", "finding")
 def read_labels(folder: Path, index: Index, classes: tuple[str, ...], **where: object) -> dict[str, int]:
     found = find_labels(folder, index, classes, **where)  # type: ignore[arg-type]
     return {file: classes.index(word) for file, word in found.words.items()}
+
+
+def patients_of(folder: Path, index: Index, classes: tuple[str, ...] = CLASSES) -> dict[str, str]:
+    found = find_labels(folder, index, classes)
+    return {one.file: one.patient for one in identify(index, found.patients, found.words, groups=classes).accepted}
 
 
 @pytest.fixture
@@ -185,16 +191,17 @@ def test_pictures_are_grouped_by_the_patient_that_the_csv_names_beside_the_file(
 
 def test_a_patient_in_the_csv_does_not_replace_that_of_dicom(folder: Path, index: Index) -> None:
     write(folder, "file,patient,label\n0.dcm,other,none\n1.dcm,other,none\n")
-    assert find_labels(folder, index, CLASSES).patients == {}
+    assert patients_of(folder, index) == {"0.dcm": "Secret1", "1.dcm": "Secret1", "2.dcm": "Secret2"}
 
 
 def test_pictures_in_a_folder_named_like_a_class_are_not_one_patient(tmp_path: Path) -> None:
     for name in ("none/1.png", "none/2.png", "finding/1.png", "finding/case-7/1.png", "finding/case-7/2.png"):
         picture(tmp_path / "images" / name, len(name))
     index = scan(tmp_path / "images", state=tmp_path / "state")
-    found = find_labels(tmp_path / "images", index, CLASSES)
-    assert set(found.patients) == {"none/1.png", "none/2.png", "finding/1.png"}  # case-7 is a patient by its folder
-    assert len(set(found.patients.values())) == 3
+    found = patients_of(tmp_path / "images", index)
+    case_7 = {file for file, patient in found.items() if patient == found["finding/case-7/1.png"]}
+    assert case_7 == {"finding/case-7/1.png", "finding/case-7/2.png"}  # a patient by its folder
+    assert len(set(found.values())) == 4
 
 
 DECOMPOSED, COMPOSED = (unicodedata.normalize(form, "Läsion") for form in ("NFD", "NFC"))
@@ -263,11 +270,12 @@ def test_a_folder_of_a_mac_is_the_class_of_that_name(tmp_path: Path) -> None:
     for name in (DECOMPOSED, "normal"):
         save(tiny(), tmp_path / "images" / name / "1.dcm")
         picture(tmp_path / "images" / name / "1.png", 1)
-    found = find_labels(
-        tmp_path / "images", scan(tmp_path / "images", state=tmp_path / "state"), classes=("normal", COMPOSED)
-    )
+    index, classes = scan(tmp_path / "images", state=tmp_path / "state"), ("normal", COMPOSED)
+    found = find_labels(tmp_path / "images", index, classes=classes)
     assert found.counts() == {COMPOSED: 2, "normal": 2}
-    assert set(found.patients) == {f"{DECOMPOSED}/1.png", "normal/1.png"}  # a class groups no patient
+    whose = patients_of(tmp_path / "images", index, classes)  # a class groups no patient
+    assert whose[f"{DECOMPOSED}/1.png"] != whose["normal/1.png"]
+    assert {one.identified_by for one in identify(index, {}, {}, groups=classes).accepted} == {"patient-id", "file"}
 
 
 def test_a_path_in_the_table_is_the_file_in_whichever_unicode_form(tmp_path: Path) -> None:

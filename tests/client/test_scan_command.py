@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -118,6 +119,48 @@ def test_wrong_labels_are_said_after_the_rest_of_the_scan(folder: Path, tmp_path
     assert done.returncode == 4
     assert "4 images" in done.stdout
     assert "Did you mean 'none'?" in done.stderr
+
+
+@pytest.fixture
+def nameless(tmp_path: Path) -> Path:
+    """Hold images whose patient nobody states, one study under two patients, and one image twice."""
+    images = tmp_path / "nameless"
+    for number in range(2):
+        save(tiny(RAMP + number, PatientID="", PatientName=""), images / f"s{number}.dcm")
+        save(
+            tiny(RAMP * 2 + number, PatientID=f"P{number}", PatientName="", StudyInstanceUID="1.2"),
+            images / f"p{number}.dcm",
+        )
+    shutil.copy(images / "p0.dcm", images / "q0.dcm")
+    return images
+
+
+def test_screen_and_report_say_how_many_patients_are_guessed_and_what_contradicts_itself(
+    nameless: Path, tmp_path: Path
+) -> None:
+    done = run(nameless, "--state", tmp_path / "state", "--workers", 1)
+    page = (tmp_path / "state" / "scan-report.html").read_text()
+    screen = " ".join(done.stdout.split())
+    for said in (
+        "1 by PatientID; guessed: 2 by StudyInstanceUID",
+        "one StudyInstanceUID stands under several patients: these patients are taken for one",
+        "one file is a second copy of an image: same SOPInstanceUID: left out",
+    ):
+        assert said in screen
+        assert said in page
+    assert "a guess is refused unless it is confirmed" in screen
+    assert "Some patients are guessed" in page
+    assert "same-instance" in screen
+
+
+def test_a_guess_that_the_hospital_confirms_is_said_without_a_warning(nameless: Path, tmp_path: Path) -> None:
+    done = run(nameless, "--state", tmp_path / "state", "--workers", 1, "--confirm-patients", "study")
+    assert "guessed and confirmed here: 2 by StudyInstanceUID" in " ".join(done.stdout.split())
+    assert "refused unless" not in done.stdout
+    assert "Some patients are guessed" not in (tmp_path / "state" / "scan-report.html").read_text()
+    unknown = run(nameless, "--state", tmp_path / "state", "--confirm-patients", "all")
+    assert unknown.returncode == 4
+    assert "subject, study, folder, file, shared-study" in unknown.stderr
 
 
 def test_an_unknown_finding_to_allow_is_said(folder: Path, tmp_path: Path) -> None:

@@ -83,19 +83,25 @@ class Approvals:
             raise self._damaged(digest)
         return Proposal(study, decided.decision, decided.since)
 
-    def find(self, word: str) -> Proposal:
+    def find(self, word: str, meant: tuple[Decision, ...] = ()) -> Proposal:
         """Find a proposal by the study's name or by the first digits of its digest.
+
+        ``meant``: where several have the name, the one that stands so is meant: a study that was put right and
+        proposed again has the name of the one before.
 
         Raises:
             ApprovalError: none is meant, or several are.
         """
         found = [p for p in self.all() if p.study.study.name == word or p.study.digest().startswith(word)]
-        if len(found) == 1:
-            return found[0]
-        many = f"{len(found)} proposed studies are meant by '{word}'"
+        for few in (found, [p for p in found if p.decision in meant]):
+            if len(few) == 1:
+                return few[0]
+        if not found:
+            raise ApprovalError(f"no proposed study is called '{word}'", do="See: wardround hospital studies")
+        those = "; ".join(f"{p.study.digest()[:12]} ({p.decision} since {p.since:%Y-%m-%d %H:%M})" for p in found)
         raise ApprovalError(
-            many if found else f"no proposed study is called '{word}'",
-            do="Name one by more digits of its digest; 'wardround hospital studies' lists them.",
+            f"{len(found)} proposed studies are meant by '{word}': {those}",
+            do="Name one by the first digits of its digest.",
         )
 
     def all(self) -> list[Proposal]:
@@ -119,7 +125,10 @@ class Approvals:
         """
         proposal = self.get(digest)
         if proposal.decision != "approved":
-            raise ApprovalError("this hospital did not approve the study", do="See: wardround hospital approve")
+            raise ApprovalError(
+                "this hospital did not approve the study",
+                do=f"Approve it with: wardround hospital approve {proposal.study.study.name}",
+            )
         return proposal.study
 
     def answer(self, study: Study, name: str, identity: Identity) -> Proposed:

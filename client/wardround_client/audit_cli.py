@@ -10,7 +10,11 @@ import typer
 from wardround_common.command_options import Follow, Heads, Last, LinesAsJson, LogsAsJson, TheirHeads
 from wardround_common.commands import Commands, ShowByDefault
 
-app = Commands("Show, check or export the signed audit log of what came in and what went out.", ShowByDefault)
+app = Commands(
+    "Show, check or export the signed audit log of what came in and what went out.",
+    ShowByDefault,
+    no_args_is_help=False,
+)
 
 State = Annotated[
     Path | None,

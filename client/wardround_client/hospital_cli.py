@@ -11,7 +11,7 @@ import typer
 from wardround_client import audit_cli
 from wardround_client.audit_cli import State
 from wardround_common.command_options import AsJson, Compared, Heads, LogJson, MetricsPort
-from wardround_common.commands import Commands
+from wardround_common.commands import Commands, confirm
 
 app = Commands("Run a hospital: connect to a coordinator, decide on studies, account for privacy.")
 
@@ -123,7 +123,11 @@ def _accept(state: Path | None, invitation: Path, yes: bool) -> str:
     found = examine(folder, invitation)
     if found.new and not yes:
         typer.echo(f"The coordinator at {found.invitation.address}\nfingerprint  {found.invitation.fingerprint}")
-        typer.confirm("Does the coordinator read this very fingerprint to you by telephone?", abort=True)
+        confirm(
+            "Does the coordinator read this very fingerprint to you by telephone?",
+            "Not accepted: nothing was changed. If the fingerprints differ, somebody may stand between you and the "
+            "coordinator: tell its people.",
+        )
     if found.new:
         note_invitation(folder, found.invitation)
     return accept(folder, invitation).invitation.address
@@ -217,7 +221,7 @@ def approve(
 
     folder = HospitalFolder(state or hospital_state())
     approvals = Approvals(folder.path / "studies")
-    proposed = approvals.find(study).study
+    proposed = approvals.find(study, ("waiting",)).study
     console = Console(highlight=False, markup=False)
     console.print(f"{proposed.study.name}\ndigest {proposed.digest()}", soft_wrap=True)
     for passage in describe(proposed):
@@ -236,7 +240,7 @@ def approve(
         spent = f"epsilon {level.before:.2f} so far, {level.after:.2f} after all rounds"
         console.print(f"{level.patients} patients: {spent}.")
     if not yes:
-        typer.confirm("Approve exactly this?", abort=True)
+        confirm("Approve exactly this?", "Not approved: nothing was changed, and the study still waits.")
     planned.approve()
     note_approval(folder, proposed)
     approvals.decide(proposed, "approved")
@@ -253,7 +257,7 @@ def refuse(study: StudyWord, state: State = None) -> None:
 
     folder = HospitalFolder(state or hospital_state())
     approvals = Approvals(folder.path / "studies")
-    proposal = approvals.find(study)
+    proposal = approvals.find(study, ("waiting", "approved"))
     meant = proposal.study
     note_refusal(folder, meant, proposal.decision == "approved")
     approvals.decide(meant, "refused")

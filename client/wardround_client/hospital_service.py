@@ -29,7 +29,7 @@ class HospitalService:
     """One hospital at work; ``say`` is told, in words for the log, what happens."""
 
     def __init__(self, folder: HospitalFolder, say: Say) -> None:
-        self._folder = folder
+        self._folder = HospitalFolder(folder.path.absolute())  # what it says of a file names the whole path
         self._say = say
         self._doing: dict[int, str] = {}  # by thread
         self._status: Status | None = None

@@ -193,7 +193,7 @@ def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str
             raise LabelError(
                 f"all {len(refused)} labelled files were refused",
                 where=where,
-                do="'wardround scan' says why they were.",
+                do="'wardround scan FOLDER' says why they were.",
             )
         raise LabelError(
             f"none of its {len(lines)} lines belongs to an accepted image",

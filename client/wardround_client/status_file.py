@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from wardround_client.attendance import last_failure
+from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.pause import paused_since
 from wardround_common.certificates import WARN_DAYS
 from wardround_common.errors import StorageError
@@ -22,7 +23,7 @@ def certificate_warning(until: datetime | None) -> str:
     ends = "expires" if left > timedelta() else "expired"
     return (
         f"The coordinator's certificate {ends} on {until:%Y-%m-%d %H:%M} UTC: "
-        "ask the coordinator to renew it ('wardround coordinator renew'); then nothing has to be done here."
+        "ask the coordinator to renew it ('wardround coordinator renew DIR'); then nothing has to be done here."
     )
 
 
@@ -32,11 +33,12 @@ def read_status(folder: Path) -> dict[str, str]:
     If no process serves from the folder the state is "stopped", whatever a process that was killed noted last.
 
     Raises:
-        StorageError: it never served from here.
+        StorageError: this is no hospital's folder, or it never served from here.
     """
     try:
         facts = json.loads((folder / STATUS).read_bytes())
     except (OSError, ValueError):
+        _ = HospitalFolder(folder).settings()  # raises, if nobody could serve from here
         raise StorageError(
             "this hospital has not served from here yet", where=str(folder), do="Start it: wardround hospital serve"
         ) from None

@@ -23,6 +23,8 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from cryptography.hazmat.primitives import hashes, serialization
@@ -546,7 +548,7 @@ class _Wire:
                 if path == "send-node-heartbeat" or self.certificate_until is None:
                     self.certificate_until = _expiry(response)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise _unreachable(self._address, error) from error
+            raise _unreachable(self._address, error, _proxy_to(self._address)) from error
         with self._counting:
             self.bytes_in += len(content)
             self.bytes_out += len(body)
@@ -580,17 +582,38 @@ def _bounded(response: httpx.Response) -> bytes:
     return b"".join(parts)
 
 
-def _unreachable(address: str, error: Exception) -> LinkError:
+def _unreachable(address: str, error: Exception, proxy: str = "") -> LinkError:
     text = str(error)
     if said := refused(error, address.rpartition(":")[0].strip("[]"), datetime.now(UTC)):
         return LinkError(said.what, where=address, do=said.do)
     if isinstance(error, httpx.ProxyError):
         return LinkError(f"the proxy does not let this hospital out ({text})", where=address, do="Check HTTPS_PROXY.")
+    if proxy and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and not _spoke_tls(error):
+        return LinkError(
+            f"the proxy {proxy} cannot be reached ({text or type(error).__name__})",
+            where=address,
+            do="Nothing is lost; this goes on trying. Check HTTPS_PROXY and the proxy; the coordinator was not asked.",
+        )
     return LinkError(
         f"the coordinator cannot be reached ({text or type(error).__name__})",
         where=address,
         do="Nothing is lost; this goes on trying. Check that outbound connections to this address are allowed.",
     )
+
+
+def _proxy_to(address: str) -> str:
+    """Return ``host:port`` of the proxy through which requests to an address go; nothing if they go straight."""
+    host = address.rpartition(":")[0].strip("[]")
+    proxy = "" if proxy_bypass(host) else getproxies().get("https") or getproxies().get("all") or ""
+    return urlsplit(proxy).netloc.rpartition("@")[2]  # without its user and password
+
+
+def _spoke_tls(error: BaseException) -> bool:
+    """Say whether a connection was there already when it failed: to reach the coordinator a proxy must have let us."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
 
 
 def _refusal(address: str, response: httpx.Response, why: str) -> Exception:

@@ -4,8 +4,8 @@ A command is absent where its package, or the extra that the package needs, is n
 its import is a bug, and crashes with a traceback rather than looking like a command that does not exist. A package adds
 to another's command, such as ``wardround study``, by an entry point in the group ``wardround.commands.study``.
 
-Exit codes: 0 done · 1 a bug, with a traceback · 2 the command line is wrong · 3 to 8 see ``errors`` · 130 stopped with
-Ctrl-C · 141 nobody reads the output any more.
+Exit codes: 0 done · 1 a bug, with a traceback · 2 the command line is wrong · 3 to 8 see ``errors`` · 9 a question was
+answered no · 130 stopped with Ctrl-C · 141 nobody reads the output any more.
 """
 
 from __future__ import annotations

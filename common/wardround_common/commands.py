@@ -51,19 +51,19 @@ class ShowByDefault(Group):
     DEFAULT: ClassVar[str] = "show"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the command in that was left out."""
-        named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        """Put the command in that was left out; nothing at all asks for help, in a group that shows it then."""
+        named = args[0] in self.commands or args[0] in ctx.help_option_names if args else self.no_args_is_help
         return super().parse_args(ctx, args if named else [self.DEFAULT, *args])
 
 
 class Commands(typer.Typer):
     """A group to which functions are added as commands of this style."""
 
-    def __init__(self, help: str, cls: type[TyperGroup] = Group) -> None:
+    def __init__(self, help: str, cls: type[TyperGroup] = Group, *, no_args_is_help: bool = True) -> None:
         super().__init__(
             cls=cls,
             help=help,
-            no_args_is_help=not issubclass(cls, ShowByDefault),
+            no_args_is_help=no_args_is_help,
             add_completion=False,
             suggest_commands=False,  # click says it already
             rich_markup_mode=None,
@@ -74,6 +74,20 @@ class Commands(typer.Typer):
     ) -> Callable[[CommandFunctionType], CommandFunctionType]:
         """Add a function as a command."""
         return super().command(name, cls=cls or Command, **settings)
+
+
+DECLINED = 9
+"""The exit code of a command that asked and was answered no."""
+
+
+def confirm(question: str, otherwise: str, *, err: bool = False) -> None:
+    """Ask a person; the answer no ends the command, which says what follows from it.
+
+    ``err``: ask on standard error, where standard output is for a program.
+    """
+    if not click.confirm(question, err=err):
+        click.echo(otherwise, err=True)
+        raise typer.Exit(DECLINED)
 
 
 def summary(command: click.Command) -> str:

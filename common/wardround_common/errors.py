@@ -113,6 +113,8 @@ class RoundError(WardroundError):
 
     exit_code = 6
     kind = "round"
+    give_up = False
+    """Whether the run may have to go on without the round: it was begun, and perhaps can never be summed again."""
 
 
 class ModelError(WardroundError):

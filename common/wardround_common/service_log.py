@@ -55,7 +55,8 @@ class ServiceLog:
     """One service's log.
 
     ``hospital``: who speaks, if a hospital does. ``discreet``: say of errors and of other packages' warnings no text.
-    ``hidden``: paths that no line may name, neither they themselves nor what lies below them.
+    ``hidden``: paths that no line may name, neither they themselves nor what lies below them; as whole paths, since
+    a folder called ``A`` is in many words.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class ServiceLog:
         self._discreet = discreet
         self._stream = stream
         self._lock = threading.Lock()
-        paths = sorted({str(form) for path in hidden for form in (path, path.absolute(), path.resolve())}, key=len)
+        paths = sorted({str(form) for path in hidden for form in (path.absolute(), path.resolve())}, key=len)
         self._hidden = re.compile("|".join(rf"{re.escape(p)}(?:/[^\s'\":,;)]*)?" for p in reversed(paths)) or r"(?!)")
 
     def say(

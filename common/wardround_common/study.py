@@ -627,7 +627,7 @@ def _study(tables: dict[str, object], *, where: str) -> Study:
         return StudyError(
             "the study cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
             where=where,
-            do="Mend the file, then run 'wardround study check' on it.",
+            do="Mend the file, then run: wardround study check FILE",
             faults=faults,
         )
 

@@ -70,7 +70,10 @@ def new(
         if value is not None:
             own.setdefault(section, {})[key] = value
     text = study_text(name, dp=dp, distributed=distributed, own=own)
-    parse_study(text, where=str(path))
+    try:
+        parse_study(text)
+    except StudyError as error:
+        raise StudyError(error.what, do="Nothing was written: give other values.", faults=error.faults) from None
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

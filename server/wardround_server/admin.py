@@ -18,6 +18,7 @@ from typing import Any
 
 from wardround_common import errors
 from wardround_common.errors import StorageError, WardroundError
+from wardround_server.coordinator_folder import CoordinatorFolder
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def command(folder: Path, what: str, **facts: Any) -> Any:
     """Give a command to the coordinator that serves from this folder, and return its answer.
 
     Raises:
-        StorageError: none serves there, or the socket is not ours to open.
+        StorageError: this is no coordinator's folder, none serves there, or the socket is not ours to open.
         WardroundError: what it answered, of the kind that it was there.
     """
     path = _path(folder)
@@ -69,6 +70,7 @@ def command(folder: Path, what: str, **facts: Any) -> Any:
             "this coordinator is another user's", where=str(path), do="Give the command as the user that serves."
         ) from None
     except (OSError, ValueError):
+        _ = CoordinatorFolder(folder).settings  # raises, if nobody could serve from here
         raise StorageError(
             "no coordinator serves from this folder",
             where=str(folder),

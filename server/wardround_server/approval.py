@@ -127,7 +127,7 @@ def wait_for_approvals(
                 do="Talk to them, or propose a study with another roster.",
             )
         if stop.wait(ASK_AGAIN_S):
-            raise RoundError("the run was stopped while it waited for approvals", do="Start it again when you like.")
+            raise RoundError("the run was stopped while it waited for approvals", do="Nobody has trained yet.")
 
 
 def _approval(study: Study, signature: bytes) -> Parts:

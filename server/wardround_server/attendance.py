@@ -6,24 +6,8 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from wardround_common.results import Absence, RoundRecord
+from wardround_server.absences import why
 from wardround_server.rounds import Judged
-
-WHY = {
-    "away": "away",
-    "late": "late",
-    "silent": "not heard",
-    "paused": "paused",
-    "approval": "refused",
-    "revoked": "revoked",
-    "lost": "the coordinator's disk lost its question",
-    "dropped": "left out of the sum before an interruption",
-}
-"""What absences mean that are no failures of the hospital's; any other is."""
-
-
-def why(kind: str) -> str:
-    """Say in a word or two why a hospital was missing."""
-    return WHY.get(kind, f"failed: {kind}")
 
 
 def missing(history: Sequence[RoundRecord]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wardround_common.command_options import AsJson, Compared, LogJson, MetricsPort, StudyFile
-from wardround_common.commands import Commands
+from wardround_common.commands import Commands, confirm
 
 if TYPE_CHECKING:
     from wardround_common.enrolment import Invitation, Request
@@ -89,7 +89,11 @@ def enrol(
     )
     typer.echo(about, err=as_json)
     if found is not Standing.SAME and not yes:
-        typer.confirm("Does the hospital read this very fingerprint to you by telephone?", abort=True, err=as_json)
+        confirm(
+            "Does the hospital read this very fingerprint to you by telephone?",
+            "Not enrolled: nothing was changed. If the fingerprints differ, this request is not the hospital's.",
+            err=as_json,
+        )
     invitation = let_in(place, asked, _now())
     written = out or Path(f"{file_stem(asked.hospital)}.invitation")
     give_out(written, invitation)

@@ -21,7 +21,7 @@ from wardround_common.secagg.identity import Identity, fingerprint
 from wardround_common.settings_file import read_settings
 from wardround_common.signed_document import Key, Moment
 
-INIT = "Make it with: wardround coordinator init DIR --host NAME"
+INIT = "Name the folder that was set up with: wardround coordinator init DIR --host NAME"
 RESTORE = "Restore it from your backup."
 _IDENTITY = Words("the coordinator's identity", "the coordinator has no identity", INIT, RESTORE)
 AUTHORITY_KEY = Words(

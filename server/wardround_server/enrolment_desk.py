@@ -215,5 +215,5 @@ def _write_server(folder: CoordinatorFolder, made: ServerCertificate) -> None:
 
 
 def _write_settings(folder: CoordinatorFolder, settings: CoordinatorSettings) -> None:
-    heading = "Where hospitals reach this coordinator; changed by: wardround coordinator renew"
+    heading = "Where hospitals reach this coordinator; changed by: wardround coordinator renew DIR"
     write_atomically(folder.settings_file, settings_text(heading, settings.model_dump()))

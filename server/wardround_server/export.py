@@ -54,7 +54,9 @@ def export_run(run: Path, out: Path, statements: Iterable[Path] = ()) -> list[st
         MessageError: a statement or an approval does not hold.
     """
     if not (run / COPIED[0]).exists():
-        raise StorageError("this run has no model yet", where=str(run), do="See: wardround coordinator status")
+        raise StorageError(
+            "this run has no model yet", where=str(run), do=f"See: wardround coordinator status {run.parents[1]}"
+        )
     study = _study(run)
     for file in statements:
         keep_statement(run, file)
@@ -86,4 +88,6 @@ def _study(run: Path) -> Study:
     try:
         return parse_canonical((run / "study").read_bytes())
     except OSError:
-        raise StorageError("there is no such run", where=str(run), do="See: wardround coordinator status") from None
+        raise StorageError(
+            "there is no such run", where=str(run), do=f"See: wardround coordinator status {run.parents[1]}"
+        ) from None

@@ -16,6 +16,7 @@ from wardround_common.metrics import ScoreSums
 from wardround_common.parameters import Vector
 from wardround_common.results import Absence
 from wardround_common.study import Study
+from wardround_server.absences import remedies
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,14 +106,10 @@ def enough(study: Study, what: str, here: Sequence[str], absent: Sequence[Absenc
         said += [f"files cannot be written or read at {', '.join(unwritten)}"] if unwritten else []
         raise RoundStorageError(
             f"{'; '.join(said)}: {what}",
-            do="Have it mended there (each hospital's own log says which file and why), then resume the run: what was "
-            "complete is kept.",
+            do="Have it mended there: its people read which file and why with 'wardround hospital status'. Completed "
+            "rounds are kept.",
         )
-    raise RoundError(
-        what,
-        do="Mend what the missing hospitals report ('model' means that training diverged: lower the learning "
-        "rate), or lower min_hospitals in [aggregation].",
-    )
+    raise RoundError(what, do=remedies(absent) or "Wait until hospitals are connected.")
 
 
 def absence(hospital: str, reason: str) -> Absence:

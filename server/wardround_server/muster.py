@@ -41,7 +41,7 @@ def muster(
         if waited > limits.deadline_s:
             raise RoundError(
                 f"{len(expected) - len(away)} hospitals are there, too few for a round; away: {', '.join(away)}",
-                do="Find out why they are not connected; then go on with the run.",
+                do="Ask their people whether the service runs and reaches this coordinator.",
             )
         if away != told:
             told = away

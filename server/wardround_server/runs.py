@@ -31,6 +31,7 @@ from wardround_server.heard import absence
 from wardround_server.model_file import write_model
 from wardround_server.muster import muster
 from wardround_server.report import write_report
+from wardround_server.resuming import resuming
 from wardround_server.rounds import Answered, Event, Judged, RoundBegins, RoundEnds, State, judge_study, run_study
 from wardround_server.secure_rounds import Consortium, open_consortium
 from wardround_server.tally import Tally
@@ -128,7 +129,7 @@ class Runs:
         if not study.roster:
             raise StudyError(
                 "the study is a draft: it does not list the hospitals that may take part",
-                do="Add a [[roster]] entry for each; 'wardround coordinator hospitals' prints them.",
+                do=f"Add them: wardround coordinator roster {self._folder.parent} >> STUDY.toml",
             )
         if least is not None and not study.aggregation.min_hospitals <= least <= len(study.roster):
             raise StudyError(
@@ -142,7 +143,7 @@ class Runs:
             if (folder / "run.json").exists():
                 raise StorageError(
                     f"there is a run called {name!r} already",
-                    do=f"Go on with it: wardround coordinator resume {name}. Or give the study another name.",
+                    do=f"Resume it: wardround coordinator resume {self._folder.parent} {name}; or rename the study.",
                 )
             write_atomically(folder / "study", study.canonical())
             now = datetime.now(UTC)
@@ -214,7 +215,10 @@ class Runs:
         try:
             self._whole(run)
         except WardroundError as error:
-            self._ended(run, "stopped" if run.stop.is_set() else "failed", str(error))
+            hint = resuming(error, f"wardround coordinator resume {self._folder.parent} {run.standing.name}")
+            self._ended(
+                run, "stopped" if run.stop.is_set() else "failed", "\n  → ".join(filter(None, (str(error), hint)))
+            )
         except Exception:
             # A bug. It must not look like a run that takes long, nor end the other runs.
             log.exception("the run %s was ended by a bug", run.standing.name)

@@ -127,8 +127,9 @@ class Rounds:
         absent: list[Absence] = []
         try:
             return self._train(parameters, number, tell, absent)
-        except RoundError:
+        except RoundError as error:
             if not (begun and self.consortium.give_up):
+                error.give_up = True
                 raise
             threshold_for(self.study, len(self._there()))  # else the next round would be spent in vain
             return GivenUp(tuple(absent))
@@ -221,8 +222,7 @@ class Rounds:
         if noted and noted[1] and list(noted[1]) != survivors:
             raise RoundError(
                 f"round {number} was to be summed over {', '.join(noted[1])} and not all of them are there again",
-                do="Go on with --resume when they are; the hospitals open this sum over no others. If one is gone for "
-                "good, --resume --give-up leaves this round out and goes on with the next.",
+                do="Wait until they are: the hospitals open this sum over no others.",
             )
         self._write_note(what, number, members, tuple(survivors))
         silent: dict[str, str] = {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from wardround_common.command_options import StudyFile
-from wardround_common.errors import DataError
+from wardround_common.errors import DataError, RoundError
 
 if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in the study file, come without it
     from wardround_client.policy import Policy
@@ -193,6 +193,7 @@ def _run(
     from rich.console import Console
 
     from wardround_server.report import summary
+    from wardround_server.resuming import resuming
     from wardround_simulation import run
     from wardround_simulation.display import Display
 
@@ -202,6 +203,10 @@ def _run(
             results = run.simulate(
                 run.Plan(study, sites, folder, resume, baselines, engine, give_up, policy), crew, show
             )
+    except RoundError as error:
+        hint = "" if "--resume" in error.do else resuming(error, "the same command with --resume")
+        error.do = "\n  → ".join(filter(None, (error.do, hint)))
+        raise
     except KeyboardInterrupt:
         console.print(
             f"Interrupted. What was completed is in {folder}; run the same command with --resume to continue."

@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from wardround_client.hospital_cli import app
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.hospital_service import STATUS, HospitalService
 from wardround_client.supernode import State, Status
 from wardround_common import storage
+from wardround_common.errors import StorageError
 
 
 def test_a_disk_too_full_for_the_status_does_not_end_the_service(
@@ -29,3 +32,10 @@ def test_a_disk_too_full_for_the_status_does_not_end_the_service(
     monkeypatch.undo()
     service._report(Status(State.SENDING, 0.0))
     assert json.loads((tmp_path / STATUS).read_text())["state"] == "sending"
+
+
+def test_a_folder_that_is_no_hospitals_is_not_told_to_be_started(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["status", "--state", str(tmp_path)])
+    assert isinstance(done.exception, StorageError)
+    assert "this hospital has not been set up here" in str(done.exception)
+    assert "serve" not in str(done.exception)

@@ -351,6 +351,22 @@ def test_the_proxy_of_the_environment_is_used(standing: Place, monkeypatch: pyte
         assert all(head.startswith(f"CONNECT 127.0.0.1:{standing.port} ".encode()) for head in asked)
 
 
+def test_a_proxy_that_is_dead_is_not_taken_for_the_coordinator(
+    standing: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:word@127.0.0.1:{port}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    faults: list[str] = []
+    with standing.hospital("mercy", report=lambda status: faults.append(str(status.fault or ""))):
+        until(lambda: any(faults))
+    fault = next(filter(None, faults))
+    assert f"the proxy 127.0.0.1:{port} cannot be reached" in fault
+    assert "word" not in fault
+
+
 @contextmanager
 def _proxy(asked: list[bytes]) -> Iterator[int]:
     """Run a proxy that opens tunnels."""

@@ -223,6 +223,14 @@ def test_new_writes_a_file_that_check_accepts(study: Path) -> None:
     assert f"digest {read_study(study).digest()}" in run.stdout
 
 
+def test_new_with_values_that_no_study_takes_writes_nothing_and_does_not_say_to_mend_a_file(tmp_path: Path) -> None:
+    run = wardround("study", "new", "lung", "--classes", "only", cwd=tmp_path)
+    assert run.returncode == 3
+    assert "Nothing was written: give other values." in run.stderr
+    assert "Mend" not in run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_new_leaves_a_file_that_exists_alone(study: Path) -> None:
     before = study.read_bytes()
     run = wardround("study", "new", "lung", "--no-dp", cwd=study.parent)

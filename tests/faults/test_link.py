@@ -150,7 +150,7 @@ def test_sigterm_of_a_hospital_that_trains_keeps_its_answer_and_sends_it_later(s
     site.begin(study)
     site.until((site.folder / f"{A}.met").exists)
     assert site.terminate(A) == 0
-    assert "stopped; what is approved stays so" in (site.folder / f"{A}.log").read_text()
+    assert "stopped; approvals are kept" in (site.folder / f"{A}.log").read_text()
     assert site.hospital_noted(A)["state"] == "stopped"
     assert len(site.mail(A)) == 1  # the answer, which was finished and not sent
     site.start(A)
@@ -165,7 +165,7 @@ def test_sigterm_of_the_coordinator_in_a_round_keeps_the_run(site: Site) -> None
     site.begin(study)
     site.until((site.folder / f"{A}.met").exists)
     assert site.terminate("C") == 0
-    assert "stopped; what was complete is kept" in (site.folder / "C.log").read_text()
+    assert "stopped; completed rounds are kept" in (site.folder / "C.log").read_text()
     site.start("C")
     assert site.until_over("term-coordinator")["stage"] == "done"
     assert site.each_charged(study, 2)

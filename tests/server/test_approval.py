@@ -166,3 +166,16 @@ def test_a_study_is_found_by_its_name_or_the_first_digits_of_its_digest(tmp_path
         approvals.find(study.study.name)
     with pytest.raises(ApprovalError, match="no proposed study is called 'x'"):
         approvals.find("x")
+
+
+def test_a_study_that_was_put_right_is_meant_by_the_name_of_the_one_before(tmp_path: Path) -> None:
+    approvals, wrong, right = Approvals(tmp_path), secure_study(), secure_study(min_hospitals=3)
+    approvals.propose(wrong)
+    approvals.decide(wrong, "refused")
+    approvals.propose(right)
+    name = right.study.name
+    assert approvals.find(name, ("waiting",)).study == right
+    with pytest.raises(ApprovalError) as several:
+        approvals.find(name)
+    for study, decision in ((wrong, "refused"), (right, "waiting")):
+        assert f"{study.digest()[:12]} ({decision} since " in str(several.value)

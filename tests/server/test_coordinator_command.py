@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 from wardround_client.hospital_cli import app as hospital_app
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.joining import accept
+from wardround_common.commands import DECLINED
 from wardround_common.errors import MessageError, StorageError
+from wardround_common.study_template import study_text
 from wardround_server.coordinator_cli import app as coordinator_app
 from wardround_server.coordinator_folder import CoordinatorFolder
 
@@ -50,9 +52,11 @@ def test_init_enrol_and_accept_are_all_that_it_takes(desk: Path) -> None:
     assert one.name == "St Mary's"
 
 
-@pytest.mark.parametrize("answer", ["n\n", "\n", ""])
-def test_a_fingerprint_that_was_not_compared_enrols_nobody(desk: Path, answer: str) -> None:
-    assert coordinator("enrol", desk, "st-mary-s.request", answer=answer).exit_code == 1  # the shell makes it 130
+@pytest.mark.parametrize(("answer", "code"), [("n\n", DECLINED), ("\n", DECLINED), ("", 1)])
+def test_a_fingerprint_that_was_not_compared_enrols_nobody(desk: Path, answer: str, code: int) -> None:
+    done = coordinator("enrol", desk, "st-mary-s.request", answer=answer)
+    assert done.exit_code == code  # of no answer at all the shell makes 130
+    assert ("Not enrolled: nothing was changed." in done.stderr) == (code == DECLINED)
     assert CoordinatorFolder(desk).enrolled() == []
     assert not Path("st-mary-s.invitation").exists()
 
@@ -135,3 +139,19 @@ def test_what_is_no_coordinators_folder_is_said(tmp_path: Path, desk: Path, comm
     result = coordinator(command[0], tmp_path / "nothing", *command[1:])
     assert isinstance(result.exception, StorageError)
     assert result.exception.what == "this is no coordinator's folder"
+
+
+@pytest.mark.parametrize("command", [["status"], ["run"], ["stop"], ["resume"]])
+def test_a_folder_that_is_no_coordinators_is_not_told_to_be_started(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "nope").mkdir()
+    (tmp_path / "s.toml").write_text(study_text("s", own={"study": {"classes": ["a", "b"]}}))
+    rest = {"run": [str(tmp_path / "s.toml")], "stop": ["s"], "resume": ["s"]}.get(command[0], [])
+    done = coordinator(*command, tmp_path / "nope", *rest)
+    assert isinstance(done.exception, StorageError)
+    assert "this is no coordinator's folder" in str(done.exception)
+    assert "serve" not in str(done.exception)
+
+
+def test_a_coordinator_that_does_not_serve_is_told_how_to_start(desk: Path) -> None:
+    done = coordinator("status", desk)
+    assert f"wardround coordinator serve {desk}" in str(done.exception)

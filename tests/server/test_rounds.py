@@ -113,6 +113,24 @@ def test_a_round_with_too_few_hospitals_is_abandoned_and_says_who_is_missing() -
         run_study(of, Memory(of, alter=silent("b", "train")), quiet)
 
 
+def test_a_hospital_that_is_missing_is_no_reason_to_lower_the_learning_rate() -> None:
+    of = study(aggregation={"min_hospitals": 3})
+    for word, remedy in {
+        "away": "it is not connected",
+        "privacy": "its policy or its ledger does not allow the round",
+        "data": "its images or labels cannot be used",
+        "crashed": "its process was ended",
+        "some-other-word": "its people read why with 'wardround hospital status'",
+    }.items():
+        with pytest.raises(RoundError) as failed:
+            run_study(of, Memory(of, alter=failing({"b": word}, "train")), quiet)
+        assert f"b ({word}): {remedy}" in failed.value.do
+        assert "learning rate" not in failed.value.do
+    with pytest.raises(RoundError) as failed:
+        run_study(of, Memory(of, alter=failing({"b": "model"}, "train")), quiet)
+    assert "lower the learning rate" in failed.value.do
+
+
 def test_what_hospitals_report_as_storage_is_storage_and_not_training_that_diverged() -> None:
     of = study(aggregation={"min_hospitals": 3})
     alter = failing({"a": "disk-full", "c": "storage"}, "train")

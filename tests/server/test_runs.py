@@ -100,6 +100,19 @@ def test_a_run_that_was_stopped_keeps_its_rounds_and_is_gone_on_with(tmp_path: P
         runs.stop("test")
 
 
+def test_a_name_that_is_taken_and_a_run_that_failed_say_the_whole_command_that_resumes_it(tmp_path: Path) -> None:
+    wards = Wards(tmp_path / "wards")
+    wards.fail = lambda name, kind: kind == "train"
+    runs = begin(tmp_path, wards)
+    runs.begin(rostered())
+    runs.wait()
+    (standing,) = runs.standings()
+    assert standing.stage == "failed"
+    assert f"Resume with: wardround coordinator resume {tmp_path} test" in standing.said
+    with pytest.raises(StorageError, match=f"wardround coordinator resume {tmp_path} test"):
+        runs.begin(rostered())
+
+
 def test_a_run_on_a_silent_subset_is_no_success_and_says_who_was_missing_when(tmp_path: Path) -> None:
     wards = Wards(tmp_path / "wards")
     wards.fail = lambda name, kind: name == "b" and kind in ("train", "evaluate")

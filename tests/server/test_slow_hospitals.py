@@ -410,6 +410,7 @@ def test_a_round_that_lost_a_hospital_for_good_is_given_up_when_the_coordinators
     runs.wait()
     assert runs.standings()[0].stage == "failed"
     assert "not all of them are there again" in runs.standings()[0].said
+    assert f"skip the round: wardround coordinator resume {tmp_path} test --give-up" in runs.standings()[0].said
     runs.resume("test", give_up=True)
     runs.wait()
     (standing,) = runs.standings()

@@ -52,4 +52,4 @@ def test_without_secure_sums_a_run_that_was_set_back_completes_and_nobody_is_cha
 def test_under_secure_sums_a_run_that_was_set_back_fails_and_says_so(site: Site) -> None:
     standing = set_back(site, "masked", secure=True)
     assert standing["stage"] == "failed", (standing, site.logs())
-    assert standing["said"]
+    assert "wardround coordinator resume C masked --give-up" in str(standing["said"])

@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,11 @@ from link import until
 from services import NAMES, Federation
 from wardround_client.approvals import Approvals
 from wardround_client.attendance import last_failure
-from wardround_common.errors import LabelError
+from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.hospital_service import HospitalService, open_log
+from wardround_client.joining import begin
+from wardround_client.supernode import State, Status
+from wardround_common.errors import LabelError, StorageError
 from wardround_common.service_log import FIELDS, ServiceLog
 
 MARK = "MRN-4711"
@@ -55,6 +60,29 @@ def test_what_uvicorn_says_of_garbage_is_a_line_of_the_log_like_any_other(federa
     facts = json.loads(said)
     assert (facts["level"], facts["event"]) == ("warning", "log")
     assert "Invalid HTTP request received" in facts["text"]
+
+
+def test_a_folder_with_a_short_name_is_hidden_and_its_letter_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stream = io.StringIO()
+    log = ServiceLog(hidden=[Path("A")], stream=stream)
+    log.say(f"AUROC at hospital A: {Path('A').absolute() / 'link' / 'x.json'} cannot be written")
+    assert stream.getvalue().endswith("AUROC at hospital A: [path] cannot be written\n")
+
+
+def test_what_a_service_says_of_its_files_is_hidden_also_if_its_folder_was_named_shortly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("images").mkdir()
+    folder = HospitalFolder(Path("A"))
+    begin(folder, "A", Path("images"), None, datetime.now(UTC))
+    stream = io.StringIO()
+    service = HospitalService(folder, open_log(folder, stream=stream).say)
+    service._report(Status(State.CONNECTING, 0.0, StorageError("it is damaged", where=str(service._folder.node_key))))
+    assert "connecting: [path]: it is damaged" in stream.getvalue()
 
 
 class FullDisk(io.StringIO):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import click
 import typer
 
-from wardround_common.commands import Commands, Group
+from wardround_common.commands import Commands, ShowByDefault
 from wardround_simulation.cli import LabelAttribute, Labels, WorkerCount
 
 if TYPE_CHECKING:  # help comes without what a command needs
@@ -18,16 +17,13 @@ if TYPE_CHECKING:  # help comes without what a command needs
     from wardround_simulation.evidence.verify import Verified
 
 
-class _MakesByDefault(Group):
+class MakesByDefault(ShowByDefault):
     """``wardround evidence RUN`` is short for ``wardround evidence make RUN``."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in (*self.commands, *ctx.help_option_names):
-            args = ["make", *args]
-        return super().parse_args(ctx, args)
+    DEFAULT: ClassVar[str] = "make"
 
 
-app = Commands("Make the evidence pack of a finished run, or verify one.", cls=_MakesByDefault)
+app = Commands("Make the evidence pack of a finished run, or verify one.", cls=MakesByDefault)
 
 
 @app.command()

@@ -57,14 +57,16 @@ def read_run(folder: Path) -> FinishedRun:
     """
     if not (folder / "run.json").is_file():
         raise StorageError(
-            "there is no run here", where=str(folder), do="Name the folder that 'wardround simulate' wrote."
+            "there is no run here",
+            where=str(folder),
+            do="Name the folder of a run: 'wardround simulate STUDY.toml' writes one.",
         )
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise StorageError(
             f"the run is not finished: there is no {missing[0]}",
             where=str(folder),
-            do="Finish it with 'wardround simulate … --resume'.",
+            do="Finish it: the command that began it, with --resume.",
         )
     results = Results.from_json(_text(folder / "results.json"), where=str(folder / "results.json"))
     run = _facts(folder / "run.json")
@@ -144,5 +146,5 @@ def _check_against_checkpoint(folder: Path, results: Results, layout: Layout, mo
         raise ModelError(
             "the model is not the one that the last round of the run made",
             where=str(folder / MODEL),
-            do="Put back the model that the run wrote, or finish the run with 'wardround simulate … --resume'.",
+            do="Put back the model that the run wrote, or finish the run: the command that began it, with --resume.",
         )

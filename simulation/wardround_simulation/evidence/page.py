@@ -292,4 +292,4 @@ def _quality(evidence: Evidence) -> Table | None:
 
 def _files(evidence: Evidence) -> Table:
     rows = [(file.path, size(file.bytes), file.sha256) for file in evidence.files]
-    return table("'wardround evidence verify' computes these again.", ("", "size", "SHA-256"), rows, "files")
+    return table("'wardround evidence verify FOLDER' computes these again.", ("", "size", "SHA-256"), rows, "files")

@@ -56,7 +56,7 @@ def verify(place: Path) -> Verified:
             raise StorageError(
                 "the file is not the one that the pack speaks of: its SHA-256 differs",
                 where=str(named),
-                do="Put back the file of that time, or make the pack anew with 'wardround evidence'.",
+                do="Put back the file of that time, or make the pack anew with 'wardround evidence RUN'.",
             )
     approvals = 0
     if evidence.deployed:

@@ -1,0 +1,21 @@
+"""How a run that an error ended is resumed, in the words of whoever drives it."""
+
+from __future__ import annotations
+
+from wardround_common.errors import RoundError, StorageError, WardroundError
+
+
+def resuming(error: WardroundError, command: str) -> str:
+    """Say which command resumes a run after this error; nothing if resuming would meet the same error again.
+
+    ``command``: the one that resumes it; with ``--give-up`` it also skips a round that can no longer be summed.
+    """
+    if not isinstance(error, RoundError | StorageError):
+        return ""
+    said = f"Resume with: {command}"
+    if isinstance(error, RoundError) and error.give_up:
+        said += (
+            f"; if that can never succeed, since a hospital is gone for good or this coordinator was restored from an "
+            f"older copy, skip the round: {command} --give-up"
+        )
+    return said

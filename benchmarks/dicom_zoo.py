@@ -19,10 +19,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from wardround_client.deidentification import FINDINGS
 from wardround_client.images import decode, read_image
 from wardround_client.index import scan
+from wardround_client.record import ALLOWABLE
 from wardround_common.errors import ImageRefused
+
+NO_IMAGES = ("segmentation", "dose", "mask")
+"""What the scan refuses although it can be decoded: it has pixels and is no image."""
 
 
 def main(folder: Path) -> None:
@@ -33,13 +36,17 @@ def main(folder: Path) -> None:
     for row in rows:
         decoded[check(folder / row["file"], row)] += 1
     with tempfile.TemporaryDirectory() as state:
-        found = scan(folder, state=Path(state), allow=frozenset(FINDINGS), workers=2)
+        found = scan(folder, state=Path(state), allow=frozenset(ALLOWABLE), workers=2)
     images = {instance.file for instance in found.accepted}
+    others = {refusal.file: refusal.reason for refusal in found.refused if refusal.reason in NO_IMAGES}
     for row in rows:
-        if (row["decodes"] == "yes") != (row["file"] in images):
+        kept = row["file"] in images or (row["decodes"] == "yes" and row["file"] in others)
+        if (row["decodes"] == "yes") != kept:
             differs(row, "the scan and the decoder disagree")
+    scanned = Counter(f"refused by the scan, no image: {reason}" for reason in others.values())
+    scanned["accepted by the scan, all findings allowed"] = len(images)
     table = Table("outcome", "files")
-    for outcome, count in [*decoded.most_common(), ("accepted by the scan, all findings allowed", len(images))]:
+    for outcome, count in [*decoded.most_common(), *scanned.most_common()]:
         table.add_row(outcome, str(count))
     Console().print(table)
 

@@ -37,9 +37,10 @@ def scan(
     allow: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FINDING",
-            help="Accept files with this finding of the de-identification check: identity, private-tags or burnt-in; "
-            "repeat it for several.",
+            metavar="WORD",
+            help="Accept files with this finding of the de-identification check (identity, private-tags, burnt-in) or "
+            "of this kind (localizers, screens, derived, captures, for-processing, parametric-maps); repeat it for "
+            "several.",
             show_default=False,
         ),
     ] = None,

@@ -18,11 +18,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wardround_client.deidentification import FINDINGS
+from wardround_client.image_kinds import kinds_by_study
 from wardround_client.instance import Index, Instance, Refusal
 from wardround_client.labels import LABELS_FILE
 from wardround_client.readers import read_in_processes
-from wardround_client.record import READER, CodecNeededError, Record, from_json, read_record, to_json
+from wardround_client.record import ALLOWABLE, READER, CodecNeededError, Record, from_json, read_record, to_json
 from wardround_common.errors import DataError, FullDiskError, StorageError
 
 INDEX_FILE = "index.sqlite"
@@ -59,7 +59,8 @@ def scan(
     Args:
         folder: the hospital's images; nothing is ever written there.
         state: where the index is kept, made if need be with access for its owner only.
-        allow: findings of the de-identification check that the hospital accepts: words of ``FINDINGS``.
+        allow: what the hospital accepts although the de-identification check found it, or although it is not an image
+            that its study was made for: words of ``ALLOWABLE``.
         workers: how many processes read.
         progress: called with how many of the changed files have been read, and how many there are.
 
@@ -67,9 +68,9 @@ def scan(
         DataError: the folder is not there or may not be read, or ``allow`` holds an unknown word.
         StorageError: the index cannot be written.
     """
-    unknown = sorted(allow - FINDINGS.keys())
+    unknown = sorted(allow - ALLOWABLE.keys())
     if unknown:
-        raise DataError(f"there is no finding {unknown[0]!r} to allow", do=f"Known: {', '.join(FINDINGS)}.")
+        raise DataError(f"there is no finding {unknown[0]!r} to allow", do=f"Known: {', '.join(ALLOWABLE)}.")
     folder = _checked_folder(folder)
     found = _walk(folder, leave_out=state.resolve())
     with _storage_errors(state), closing(_open(state, folder)) as database:
@@ -84,7 +85,8 @@ def scan(
         ]
         _read_changed(database, folder, found, changed, workers, progress)
         records = _load(database)
-    verdicts = [record.verdict(allow) for record in records]
+    beside = kinds_by_study(record.read for record in records if isinstance(record.read, Instance))
+    verdicts = [record.verdict(allow, beside.get(record.read.file)) for record in records]
     verdicts += [seen.refused for seen in found.values() if seen.refused]
     verdicts.sort(key=lambda verdict: verdict.file)
     return Index(

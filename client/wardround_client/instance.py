@@ -50,6 +50,10 @@ class Instance:
     """How ``patient`` was decided."""
     accounts: tuple[str, ...] = field(default=(), repr=False)
     """The names under which the ledger charges the patient; empty where it is ``patient`` itself."""
+    sop_class: str = ""
+    """SOPClassUID; empty for PNG, JPEG, TIFF and NIfTI."""
+    image_type: str = ""
+    r"""ImageType, such as ``ORIGINAL\PRIMARY\AXIAL``; empty where it is not stated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,6 @@ class Index:
     reread: int
     """How many files were read in this scan; the others had not changed."""
     allowed: tuple[str, ...]
-    """De-identification findings that the hospital allowed with its own switch."""
+    """What the hospital takes in by its own switch: words of ``record.ALLOWABLE``."""
     doubts: Doubts = Doubts()
     """What contradicts itself about who is a patient; known once the whole folder was looked at."""

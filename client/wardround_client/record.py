@@ -14,7 +14,7 @@ import numpy as np
 from pydicom import FileDataset
 from pydicom import __version__ as pydicom_version
 
-from wardround_client import deidentification
+from wardround_client import deidentification, image_kinds
 from wardround_client.duplicates import likeness
 from wardround_client.images.attributes import (
     BITS_ALLOCATED,
@@ -30,13 +30,18 @@ from wardround_client.images.dicom import READ_BY_PYTHON, Stored, frames_of, par
 from wardround_client.images.frames import spacing_of
 from wardround_client.images.nifti import nifti_volume
 from wardround_client.images.picture import is_one_bit_png, picture_pixels
+from wardround_client.images.sop_class import other_object, sop_class_of
 from wardround_client.images.source import kind_of, read_bytes
 from wardround_client.instance import Instance, Refusal
 from wardround_client.patients import by_itself
 from wardround_common.errors import ImageRefused
 
-READER = f"2 pydicom {pydicom_version}"
+READER = f"3 pydicom {pydicom_version}"
 """The version of all that decides a record; an index made by another one is read again."""
+
+
+ALLOWABLE: dict[str, str] = {**deidentification.FINDINGS, **image_kinds.KINDS}
+"""What a hospital can take in with ``--allow``, and the reason under which a scan counts what it does not."""
 
 
 class CodecNeededError(Exception):
@@ -49,15 +54,15 @@ class Record:
 
     read: Instance | Refusal
     findings: dict[str, str] = field(default_factory=dict)
-    """What of :data:`deidentification.FINDINGS` was found, and in which attributes."""
+    """What of :data:`ALLOWABLE` was found, and in which attributes."""
 
-    def verdict(self, allow: frozenset[str]) -> Instance | Refusal:
-        """Accept the file or refuse it, given what the hospital allows."""
+    def verdict(self, allow: frozenset[str], by_study: tuple[str, str] | None = None) -> Instance | Refusal:
+        """Accept the file or refuse it, given what the hospital allows and what its study says of it."""
         if isinstance(self.read, Refusal):
             return self.read
-        for finding, detail in self.findings.items():
+        for finding, detail in (*self.findings.items(), *([by_study] if by_study else [])):
             if finding not in allow:
-                return Refusal(self.read.file, deidentification.FINDINGS[finding], detail)
+                return Refusal(self.read.file, ALLOWABLE[finding], detail)
         return self.read
 
 
@@ -80,9 +85,14 @@ def _read(folder: Path, file: str, *, codecs: bool) -> Record:
         if not codecs and not any(uid in data[132:1024] for uid in _PLAIN_MARKS):
             raise CodecNeededError
         dataset = parse(data, where=file)
+        with refusing("unreadable", "the attributes cannot be read", where=file):
+            if other := other_object(dataset):
+                raise ImageRefused(*other, where=file)
+        if integer(dataset, BITS_ALLOCATED) == 1:
+            raise ImageRefused("mask", "one bit a pixel is an outline or a mask, not an image", where=file)
         stored, _ = stored_pixels(dataset, where=file)
         with refusing("unreadable", "the attributes cannot be read", where=file):
-            findings = deidentification.check(dataset)
+            findings = {**deidentification.check(dataset), **image_kinds.kinds_of(dataset)}
             return Record(_dicom_instance(file, dataset, stored, len(data)), findings)
     if is_one_bit_png(data):
         raise ImageRefused("mask", "one bit a pixel is an outline or a mask, not an image", where=file)
@@ -138,6 +148,8 @@ def _dicom_instance(file: str, dataset: FileDataset, stored: Stored, size_bytes:
         patient_id=patient_id,
         issuer=_issuer(dataset),
         identified_by=identified_by,
+        sop_class=sop_class_of(dataset),
+        image_type=image_kinds.image_type_of(dataset),
     )
 
 

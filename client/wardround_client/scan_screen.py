@@ -109,12 +109,20 @@ def _screen(summary: Summary, fault: LabelError | None) -> Table:
     if summary.accepted:
         row("Patients", _patients(summary))
     row("Read", f"{_plural(summary.reread, 'file', 'files')} in this scan; the others had not changed")
-    refused = sum(summary.refused.values())
-    row("Refused", f"{refused:,}")
-    for reason, count in summary.refused.items():
+    left_out = summary.left_out
+    if left_out:
+        row("Left out", f"{sum(left_out.values()):,} that are not the images of their studies")
+    for reason, count in left_out.items():
+        means, do = MEANINGS[reason]
+        row("", Text(f"{count:>7,}  ").append(reason, style="yellow").append(f"  {means} ({do})"))
+    refused = {reason: count for reason, count in summary.refused.items() if reason not in left_out}
+    row("Refused", f"{sum(refused.values()):,}")
+    for reason, count in refused.items():
         row("", Text(f"{count:>7,}  ").append(reason, style="yellow").append(f"  {MEANINGS[reason][0]}"))
-    if summary.allowed:
-        row("Allowed", Text(", ".join(summary.allowed) + " (the de-identification check was relaxed)", style="yellow"))
+    if summary.relaxed:
+        row("Allowed", Text(", ".join(summary.relaxed) + " (the de-identification check was relaxed)", style="yellow"))
+    if summary.taken_in:
+        row("Taken in", Text(", ".join(summary.taken_in) + " (by the hospital's switch)", style="yellow"))
     row("Labels", _labels_said(summary, fault))
     if summary.accepted:
         row("Scanners", _listed(summary.scanners))

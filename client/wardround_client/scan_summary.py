@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from pydicom.uid import UID
 
+from wardround_client.deidentification import FINDINGS
 from wardround_client.duplicates import near_duplicates
 from wardround_client.identification import identify
+from wardround_client.image_kinds import KINDS
 from wardround_client.instance import Basis, Doubts, Index, Instance
 from wardround_client.labels import Labels, other_tables
 from wardround_client.patients import count_by_basis
@@ -18,9 +20,26 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "identifies-patient": ("attributes still say who a person is", "de-identify them, or --allow identity"),
     "private-tags": ("private attributes, which may say anything", "remove them, or --allow private-tags"),
     "burnt-in-text": ("the file says that text is burnt into its pixels", "mask the text, or --allow burnt-in"),
+    "localizer": ("overviews that planned a scan", "nothing, or --allow localizers"),
+    "screen": ("pictures of a screen or a text, such as dose reports", "nothing, or --allow screens"),
+    "derived": ("computed from images: reformats, projections, maps", "nothing, or --allow derived"),
+    "capture": ("secondary captures beside the images of their study", "nothing, or --allow captures"),
+    "for-processing": ("the raw half of radiographs that are also there for presentation", "--allow for-processing"),
+    "parametric-map": ("parametric maps", "nothing, or --allow parametric-maps"),
+    "segmentation": ("segmentations and label maps", "nothing"),
+    "dose": ("dose distributions of radiotherapy", "nothing"),
+    "contours": ("structure sets of radiotherapy", "nothing"),
+    "report": ("structured reports", "nothing"),
+    "key-objects": ("selections of key objects", "nothing"),
+    "presentation-state": ("presentation states", "nothing"),
+    "document": ("encapsulated documents", "nothing"),
+    "waveform": ("waveforms", "nothing"),
+    "registration": ("registrations and fiducials", "nothing"),
+    "raw-data": ("raw data", "nothing"),
+    "directory": ("the directory of a medium (DICOMDIR)", "nothing"),
     "not-an-image": ("neither DICOM, PNG, JPEG, TIFF nor NIfTI", "nothing, if they are other documents"),
     "no-preamble": ("DICOM without the preamble of a Part 10 file", "rewrite them as DICOM files"),
-    "no-image": ("DICOM objects without pixels, such as reports", "nothing"),
+    "no-image": ("other DICOM objects without pixels", "nothing"),
     "no-transfer-syntax": ("the file does not say how its pixels are encoded", "export them again"),
     "mask": ("one bit a pixel: outlines or masks", "nothing"),
     "encrypted": ("encrypted files", "decrypt them"),
@@ -83,6 +102,21 @@ class Summary:
     without_spacing: int
     duplicates: list[tuple[Instance, Instance]] = field(repr=False)
     """Pairs of images that are the same or nearly so, of one patient or of two."""
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Of what is refused, the kinds of images that a hospital may take in all the same, by reason."""
+        return {reason: count for reason, count in self.refused.items() if reason in KINDS.values()}
+
+    @property
+    def relaxed(self) -> tuple[str, ...]:
+        """Which findings of the de-identification check the hospital allowed."""
+        return tuple(word for word in self.allowed if word in FINDINGS)
+
+    @property
+    def taken_in(self) -> tuple[str, ...]:
+        """Which kinds of images the hospital takes in although they are not its studies' own."""
+        return tuple(word for word in self.allowed if word in KINDS)
 
     @property
     def duplicates_between_patients(self) -> list[tuple[Instance, Instance]]:

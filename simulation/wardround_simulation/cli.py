@@ -74,8 +74,8 @@ def simulate(
     allow: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FINDING",
-            help="Accept files with this finding of the de-identification check; repeat it for several.",
+            metavar="WORD",
+            help="Accept files that 'scan' refuses for this finding or kind; repeat it for several.",
             show_default=False,
         ),
     ] = None,

@@ -364,7 +364,7 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
         for doubt in said_of_doubts(intake.doubts):
             yield f"{name}: {doubt}."
         if intake.allowed:
-            yield f"{name}: the identity check was told to allow {', '.join(sorted(intake.allowed))}."
+            yield f"{name}: the scan was told to allow {', '.join(sorted(intake.allowed))}."
         if intake.duplicates_across_splits:
             yield (
                 f"{name}: {intake.duplicates_across_splits} pairs of near-identical images stand on two sides of the "

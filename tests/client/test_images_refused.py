@@ -71,7 +71,7 @@ def test_an_object_without_pixels(tmp_path: Path) -> None:
     made = tiny(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11")  # Basic Text SR
     for word in ("PixelData", "Rows", "Columns"):
         delattr(made, word)
-    assert reason_of(save(made, tmp_path / "a")) == "no-image"
+    assert reason_of(save(made, tmp_path / "a")) == "report"
 
 
 def test_encrypted_attributes_without_pixels(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ from wardround_client.images.attributes import (
     tag,
     text,
 )
+from wardround_client.images.sop_class import other_object
 from wardround_client.images.source import LARGEST_FILE_BYTES, PREAMBLE, check_pixel_count
 from wardround_common.errors import ImageRefused
 
@@ -75,6 +76,8 @@ def parse(data: bytes, *, where: str) -> FileDataset:
         if not any(tag in tags for tag in PIXEL_TAGS):
             if _ENCRYPTED_ATTRIBUTES in tags:
                 raise ImageRefused("encrypted", "the attributes are encrypted", where=where, do="Decrypt it first.")
+            if other := other_object(dataset):
+                raise ImageRefused(*other, where=where)
             what = "the file ends before its pixels" if _is_cut_off(dataset) else "this DICOM object holds no pixels"
             raise ImageRefused("truncated" if _is_cut_off(dataset) else "no-image", what, where=where)
         if "TransferSyntaxUID" not in dataset.file_meta:

@@ -46,8 +46,8 @@ def make(
     allow: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FINDING",
-            help="Accept files with this finding of the de-identification check, as the run did.",
+            metavar="WORD",
+            help="Accept files that 'scan' refuses for this finding or kind, as the run did.",
             show_default=False,
         ),
     ] = None,

@@ -16,7 +16,7 @@ WITH_BENCH := .venv/.with-bench
 .DELETE_ON_ERROR:
 .PHONY: help install demo lint test test-slow test-deployment test-faults soak images sbom containers pre-commit clean needs-data \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
-	bench-privacy bench-private-recipe bench-ledger
+	bench-privacy bench-private-recipe bench-ledger bench-near-copies
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -110,6 +110,9 @@ bench-chest-xray: needs-data $(INSTALLED) ## the same on the chest X-ray hospita
 
 bench-scan: needs-data $(INSTALLED) ## speed of a scan against a bare pydicom loop (DATA=DIR)
 	$(BIN)/python benchmarks/scan.py "$(DATA)"
+
+bench-near-copies: $(INSTALLED) ## which near-copies of made ultrasound a scan finds, and what it takes for one (DATA=DIR: also of a folder)
+	PYTHONPATH=tests $(BIN)/python benchmarks/near_copies.py $(DATA)
 
 dicom-zoo: needs-data $(INSTALLED) ## every odd DICOM file gives the stated pixels or the stated refusal (DATA=DIR)
 	$(BIN)/python benchmarks/dicom_zoo.py "$(DATA)"

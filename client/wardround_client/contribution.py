@@ -46,6 +46,10 @@ class Contribution(_Kept):
     """In the study's order."""
     left_out: dict[str, int]
     """Accepted images that the study does not take, by reason."""
+    labels_disagree: int = 0
+    """Pairs of near-copies with different labels."""
+    split_copies: int = 0
+    """Pairs of near-copies on two sides of the split."""
     labelled: str
     """Digest of which pixels have which label: it tells a change that the counts do not show."""
 
@@ -60,7 +64,17 @@ class Contribution(_Kept):
             yield f"The study leaves out: {counts}."
 
     def warnings(self) -> Iterator[str]:
-        """Say which classes are missing."""
+        """Say which classes are missing, and what is wrong with copies."""
+        if self.labels_disagree:
+            yield (
+                f"labels disagree in {_of(self.labels_disagree, 'pair')} of near-identical images; the report of "
+                "'wardround scan' shows them side by side."
+            )
+        if self.split_copies:
+            yield (
+                f"{_of(self.split_copies, 'pair')} of near-identical images stand on two sides of the split of "
+                "patients, since too many patients share them: test numbers may be too good."
+            )
         there = [count.word for count in self.classes if count.images]
         if len(there) == 1:
             yield (
@@ -116,6 +130,8 @@ def contribution(dataset: Dataset, study: Study) -> Contribution:
             for number, word in enumerate(study.study.classes)
         ),
         left_out=dataset.intake.left_out,
+        labels_disagree=dataset.intake.labels_disagree,
+        split_copies=dataset.intake.duplicates_across_splits,
         labelled=dataset.labelled,
     )
 

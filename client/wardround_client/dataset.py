@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_client import preprocessing
-from wardround_client.duplicates import near_duplicates
+from wardround_client.duplicates import joined_patients, near_pairs
 from wardround_client.identification import identify
 from wardround_client.images import read_image
 from wardround_client.index import scan
@@ -76,6 +76,10 @@ class Intake:
     """What contradicts itself about who is a patient, in the whole folder."""
     confirmed: frozenset[str] = frozenset()
     """The guesses of who is a patient that the hospital confirmed."""
+    joined_patients: int = 0
+    """Patients kept in one split with another one, since they share near-copies of an image."""
+    labels_disagree: int = 0
+    """Pairs of near-copies with different labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +141,24 @@ def take_in(source: Source, study: Study) -> tuple[Index, dict[str, int]]:
     return index, {file: numbers[word] for file, word in found.words.items()}
 
 
+def wanted_images(
+    source: Source, study: Study, index: Index, labels: dict[str, int]
+) -> tuple[list[Instance], Counter[str]]:
+    """Choose the accepted images that a study asks for, and count the others by why they are left out."""
+    left_out: Counter[str] = Counter()
+    wanted: list[Instance] = []
+    for instance in index.accepted:
+        if source.patients is not None and instance.patient not in source.patients:
+            continue
+        if instance.modality not in study.data.modalities:
+            left_out["other-modality"] += 1
+        elif instance.file not in labels:
+            left_out["no-label"] += 1
+        else:
+            wanted.append(instance)
+    return wanted, left_out
+
+
 def prepare(
     source: Source,
     study: Study,
@@ -149,17 +171,7 @@ def prepare(
         DataError: nothing can be used, or there are too few patients to split.
         PrivacyError: the study has differential privacy, and who is a patient is guessed without the hospital's word.
     """
-    left_out: Counter[str] = Counter()
-    wanted: list[Instance] = []
-    for instance in index.accepted:
-        if source.patients is not None and instance.patient not in source.patients:
-            continue
-        if instance.modality not in study.data.modalities:
-            left_out["other-modality"] += 1
-        elif instance.file not in labels:
-            left_out["no-label"] += 1
-        else:
-            wanted.append(instance)
+    wanted, left_out = wanted_images(source, study, index, labels)
     kept = _keep_images(source, study, wanted)
     used = [instance for instance in wanted if kept.refused.get(instance.file) is None]
     left_out.update(kept.refused.values())
@@ -179,7 +191,10 @@ def prepare(
     code_of = {name: code for code, name in enumerate(names)}
     patients = np.array([code_of[instance.patient] for instance in used], np.int64)
     classes = np.array([labels[instance.file] for instance in used], np.int64)
-    part_of = split_patients(patients, classes, study)  # (patients,)
+    pairs = near_pairs(used, range(len(used)))
+    joined = joined_patients(used, pairs)
+    units = np.array([code_of[joined[name]] for name in names], np.int64)  # (patients,)
+    part_of = split_patients(patients, classes, study, units)  # (patients,)
     if part_of is None:
         raise DataError(
             f"{len(names)} {'patient is' if len(names) == 1 else 'patients are'} too few: each needs to be in one of "
@@ -204,11 +219,13 @@ def prepare(
             refused=dict(Counter(refusal.reason for refusal in index.refused)),
             left_out=dict(left_out),
             scanners=tuple(sorted({f"{i.manufacturer} {i.scanner}".strip() or "unknown" for i in used})),
-            duplicates_across_splits=len(near_duplicates(used, [int(part) for part in parts])),
+            duplicates_across_splits=sum(bool(parts[one] != parts[other]) for one, other in pairs),
             allowed=index.allowed,
             patients=by_basis,
             doubts=index.doubts,
             confirmed=source.confirmed,
+            joined_patients=sum(_sizes_kept_together(units, part_of)),
+            labels_disagree=sum(bool(classes[one] != classes[other]) for one, other in pairs),
         ),
         identifiers=tuple(names),
         labelled=_labelled(used, [study.study.classes[number] for number in classes.tolist()]),
@@ -216,37 +233,62 @@ def prepare(
     )
 
 
+def _sizes_kept_together(units: NDArray[np.int64], part_of: NDArray[np.int8]) -> list[int]:
+    """Return how many patients each unit of several has, of those that stand in one split."""
+    parts = [part_of[units == unit] for unit in np.flatnonzero(np.bincount(units) > 1)]
+    return [len(part) for part in parts if (part == part[0]).all()]
+
+
 def _labelled(used: list[Instance], words: list[str]) -> str:
     pairs = sorted(f"{instance.pixel_digest} {word}" for instance, word in zip(used, words, strict=True))
     return hashlib.sha256("\n".join(pairs).encode()).hexdigest()
 
 
-def split_patients(patients: NDArray[np.int64], classes: NDArray[np.int64], study: Study) -> NDArray[np.int8] | None:
+def split_patients(
+    patients: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    study: Study,
+    joined: NDArray[np.int64] | None = None,
+) -> NDArray[np.int8] | None:
     """Put each patient into training (0), validation (1) or test (2): (patients,) int8, None if there are too few.
 
     ``patients`` and ``classes`` are by image. Patients with the same highest class are dealt out together, so that each
     split has its part of the rare ones. The study's seed decides, so a patient never changes sides between rounds.
+
+    Patients with the same number in ``joined`` (patients,), who share near-copies, come into one split; they count as
+    many, and go into training if validation or test has no room for them. Where so many are joined that the others do
+    not fill validation and test, each is dealt out alone. Without joined patients the split is what it is without this.
     """
     count = int(patients.max()) + 1
     if count < LEAST_PATIENTS:
         return None
-    highest = np.zeros(count, np.int64)
-    np.maximum.at(highest, patients, classes)
-    shuffled = insecure_stream(study.model.seed, "split").permutation(count)
-    dealt = shuffled[np.argsort(highest[shuffled], kind="stable")]  # by class, in random order within one
-    part_of = np.zeros(count, np.int8)
     targets = {2: study.evaluation.test, 1: study.evaluation.validation}
+    whole = {part: round(fraction * count) for part, fraction in targets.items()}
+    unit_of = np.arange(count)
+    if joined is not None:
+        _, together = np.unique(joined, return_inverse=True)
+        if count - np.bincount(together).max() >= max(LEAST_PATIENTS - 1, sum(whole.values())):
+            unit_of = together
+    sizes = np.bincount(unit_of)  # (units,)
+    highest = np.zeros(len(sizes), np.int64)
+    np.maximum.at(highest, unit_of[patients], classes)
+    shuffled = insecure_stream(study.model.seed, "split").permutation(len(sizes))
+    dealt = shuffled[np.argsort(highest[shuffled], kind="stable")]  # by class, in random order within one
+    part_of = np.zeros(len(sizes), np.int8)
     given = {2: 0, 1: 0}
-    for place, patient in enumerate(dealt, start=1):
+    place = 0
+    for unit in dealt:
+        size = int(sizes[unit])
+        place += size
         for part, fraction in targets.items():
-            if given[part] < round(fraction * place):
-                part_of[patient] = part
-                given[part] += 1
+            if given[part] < round(fraction * place) and (size == 1 or given[part] + size <= whole[part]):
+                part_of[unit] = part
+                given[part] += size
                 break
     for part in (1, 2):  # so few patients that one split got nobody
         if not (part_of == part).any():
             part_of[np.flatnonzero(part_of == 0)[0]] = part
-    return part_of
+    return part_of[unit_of]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,14 +1,22 @@
 """Images that are the same, or nearly: a copy on both sides of a split makes a test worthless.
 
-The likeness of an image is a difference hash: the image is averaged into a small grid, and each bit says whether a
-cell is clearly darker than its right neighbour. It survives another scale of grey values, recompression and mostly
-another size; it does not survive cropping, turning, mirroring or inversion.
+The likeness of an image is what a small thumbnail of it shows beside its surroundings: the image is averaged into
+16 × 16 cells, each cell is compared with the mean of the 3 × 3 cells around it, and differences beyond their root mean
+square are cut off there, so that an edge that all images of a machine share (the sector of an ultrasound probe, a ruler
+or a letter) does not outweigh the anatomy. Two images are near-copies if their likenesses correlate at 0.95 or more,
+with either sign.
+
+That survives another scale of grey values, inversion, noise, recompression and mostly another size; it does not survive
+cropping, turning or mirroring. Why this measure, and what it finds: ``docs/adr/0021-near-copies.md``.
 """
 
 from __future__ import annotations
 
+import base64
+import math
 from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -17,21 +25,21 @@ from numpy.typing import NDArray
 from wardround_client.instance import Instance
 
 GRID = 16
-LIKENESS_BITS = GRID * GRID
-NEAR_BITS = 6
-"""Images whose likenesses differ in so many bits or fewer count as near-duplicates. Measured on chest X-rays and brain
-MRI: copies in JPEG quality 80 differ in 1 to 3 bits (median), copies at half the size in 6 to 8, pairs of different
-patients in more than 6, but for a few slices that show next to nothing."""
-STEP = 1 / 64
-"""Of the range of the cells: smaller steps between neighbours do not count."""
+CELLS = GRID * GRID
+LARGEST = 127
+"""A cell of a likeness is an integer from minus this to this: it fits a byte."""
+NEAR_PERCENT = 95
+"""Images whose likenesses correlate at this many hundredths or more count as near-copies."""
 MOST_PAIRS = 100_000
 """The search stops there: a folder with more needs no longer list."""
 _BLOCK = 512
 _FINEST = 16 * GRID
+_ROUNDING = 1e-3  # far more than what float32 may lose of a correlation
+_STEPS = 2**20
 
 
-def likeness(stored: NDArray[Any]) -> int:
-    """Hash a decoded array ((frames,) rows, columns (, 3)) into 256 bits; an image of one value gives 0.
+def likeness(stored: NDArray[Any]) -> str:
+    """Describe a decoded array ((frames,) rows, columns (, 3)) by 256 small numbers; "" for an image of one value.
 
     Of several frames the middle one is taken, of colours the green one.
     """
@@ -41,48 +49,113 @@ def likeness(stored: NDArray[Any]) -> int:
     rows, columns = plane.shape
     small = plane[:: max(1, rows // _FINEST), :: max(1, columns // _FINEST)]
     row_cuts, heights = _cuts(small.shape[0], GRID)
-    column_cuts, widths = _cuts(small.shape[1], GRID + 1)
-    down = np.add.reduceat(small, row_cuts, axis=0, dtype=np.float64)  # exact for integers
-    cells = np.add.reduceat(down, column_cuts, axis=1) / (heights[:, None] * widths)
-    # Steps that do not matter are not counted, or the noise in a black background would decide half of the bits.
-    darker = np.diff(cells, axis=1) > STEP * (cells.max() - cells.min())
-    return int.from_bytes(np.packbits(darker).tobytes(), "big")
+    column_cuts, widths = _cuts(small.shape[1], GRID)
+    with np.errstate(all="ignore"):  # of floats that are not finite
+        down = np.add.reduceat(small, row_cuts, axis=0, dtype=np.float64)  # exact for integers
+        cells = np.add.reduceat(down, column_cuts, axis=1) / (heights[:, None] * widths)  # (GRID, GRID)
+        low, high = float(cells.min()), float(cells.max())
+        if not low < high < math.inf or low == -math.inf:
+            return ""
+        beside = _beside_surroundings((cells - low) / (high - low))
+    # Integers, whose sum is exact whatever adds them: a split of patients depends on it.
+    steps = np.rint(beside * _STEPS).ravel()
+    spread = math.sqrt(float(steps @ steps) / CELLS)
+    if not spread > 0:
+        return ""
+    numbers = np.rint(np.minimum(np.maximum(steps, -spread), spread) * (LARGEST / spread))
+    return base64.b64encode(numbers.astype(np.int8).tobytes()).decode("ascii")
+
+
+def _beside_surroundings(cells: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take from each cell the mean of the 3 × 3 cells around it; the border is repeated."""
+    wide = cells[_BORDERED]
+    down = wide[:-2] + wide[1:-1] + wide[2:]
+    around: NDArray[np.float64] = down[:, :-2] + down[:, 1:-1] + down[:, 2:]
+    return cells - around / 9
+
+
+_BORDERED = np.ix_(*[np.clip(np.arange(-1, GRID + 1), 0, GRID - 1)] * 2)
 
 
 def near_duplicates(instances: Sequence[Instance], groups: Sequence[Hashable]) -> list[tuple[Instance, Instance]]:
-    """Find the pairs of images in different groups that are the same or nearly so, in the order given.
+    """Find the pairs of images in different groups that are near-copies, in the order given: see :func:`near_pairs`."""
+    return [(instances[one], instances[other]) for one, other in near_pairs(instances, groups)]
 
-    ``groups`` says for each image which side of a split (or which patient) it belongs to. Images of one value
-    resemble each other without being copies and are left out. All pairs are compared, in blocks: 10,000 images take
-    less than a second.
+
+def near_pairs(instances: Sequence[Instance], groups: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Find the places of the images in different groups that are the same or nearly so, in the order given.
+
+    ``groups`` says for each image which patient or hospital it belongs to. Within one series neighbours resemble each
+    other without being copies: there only images with the very same pixels count. Images of one value resemble each
+    other too, and are left out. All pairs are compared, in blocks: 10,000 images take less than a second.
     """
-    number_of: dict[Hashable, int] = {}
-    number = np.array([number_of.setdefault(group, len(number_of)) for group in groups], np.int64)
     kept = [place for place, instance in enumerate(instances) if instance.likeness]
-    words = np.frombuffer(
-        b"".join(instances[place].likeness.to_bytes(LIKENESS_BITS // 8, "big") for place in kept), np.uint64
-    ).reshape(len(kept), LIKENESS_BITS // 64)
-    return [
-        (instances[kept[first]], instances[kept[second]])
-        for first, second in _near_pairs(words, number[kept] if kept else number[:0])
-    ]
+    if not kept:
+        return []
+    joined = b"".join(base64.b64decode(instances[place].likeness) for place in kept)
+    numbers = np.frombuffer(joined, np.int8).reshape(len(kept), CELLS)
+    group = _numbered([groups[place] for place in kept])
+    series = _numbered([_series(instances[place]) for place in kept])
+    found: list[tuple[int, int]] = []
+    for left, right in _correlated(numbers):
+        wanted = group[left] != group[right]
+        for one, other in zip(left[wanted].tolist(), right[wanted].tolist(), strict=True):
+            first, second = kept[one], kept[other]
+            if series[one] == series[other] and instances[first].pixel_digest != instances[second].pixel_digest:
+                continue
+            found.append((first, second))
+            if len(found) >= MOST_PAIRS:
+                return found
+    return found
 
 
-def _near_pairs(words: NDArray[np.uint64], groups: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    found = 0
-    for start in range(0, len(words), _BLOCK):
-        block, rest = words[start : start + _BLOCK], words[start:]
-        # Most pairs differ in the first word already, so the others are compared for those that are left only.
-        first = np.bitwise_count(block[:, None, 0] ^ rest[None, :, 0])  # (block, rest)
-        left, right = np.nonzero((first <= NEAR_BITS) & (groups[start : start + _BLOCK, None] != groups[None, start:]))
+def joined_patients(instances: Sequence[Instance], pairs: Sequence[tuple[int, int]]) -> dict[str, str]:
+    """Join patients who share near-copies: patient to the first, by name, of those that are joined with them.
+
+    ``pairs`` are those of :func:`near_pairs` of these instances.
+
+    A patient who shares none is joined with nobody. For dealing patients out only: two patients with one picture may
+    be one person under two names, or a mistake, and nobody's account is merged for it.
+    """
+    first = {instance.patient: instance.patient for instance in instances}
+
+    def find(name: str) -> str:
+        while first[name] != name:
+            first[name] = first[first[name]]
+            name = first[name]
+        return name
+
+    for one, other in pairs:
+        low, high = sorted((find(instances[one].patient), find(instances[other].patient)))
+        first[high] = low
+    return {name: find(name) for name in first}
+
+
+def _series(instance: Instance) -> Hashable:
+    """Name the series of an image; pictures have none, and those of one patient in one folder are taken for one."""
+    return instance.series_uid or (instance.patient, str(PurePosixPath(instance.file).parent))
+
+
+def _numbered(names: Sequence[Hashable]) -> NDArray[np.int64]:
+    number_of: dict[Hashable, int] = {}
+    return np.array([number_of.setdefault(name, len(number_of)) for name in names], np.int64)
+
+
+def _correlated(numbers: NDArray[np.int8]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Find the pairs of rows of ``numbers`` (images, cells) that correlate, block by block, left before right."""
+    whole = numbers.astype(np.int64)
+    squares = (whole * whole).sum(axis=1)  # (images,)
+    unit = (numbers / np.sqrt(squares)[:, None]).astype(np.float32)  # (images, cells)
+    least = np.float32(NEAR_PERCENT / 100 - _ROUNDING)
+    for start in range(0, len(unit), _BLOCK):
+        close = np.abs(unit[start : start + _BLOCK] @ unit[start:].T) >= least  # (block, rest)
+        left, right = np.nonzero(close)
         ahead = right > left
-        left, right = left[ahead], right[ahead]
-        near = np.bitwise_count(block[left] ^ rest[right]).sum(axis=1) <= NEAR_BITS
-        for one, other in zip(left[near].tolist(), right[near].tolist(), strict=True):
-            yield start + one, start + other
-            found += 1
-            if found >= MOST_PAIRS:
-                return
+        left, right = left[ahead] + start, right[ahead] + start
+        # Decided in integers: whether two images are copies must not depend on how a processor adds.
+        products = np.einsum("ij,ij->i", whole[left], whole[right])
+        near = 10_000 * products**2 >= NEAR_PERCENT**2 * squares[left] * squares[right]
+        yield left[near], right[near]
 
 
 @lru_cache

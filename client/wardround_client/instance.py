@@ -40,8 +40,8 @@ class Instance:
     size_bytes: int
     pixel_digest: str = field(repr=False)
     """SHA-256 of the decoded pixel array before any rescale or window."""
-    likeness: int = field(repr=False)
-    """256-bit difference hash: near-duplicates differ in few bits; 0 for an image of one value."""
+    likeness: str = field(repr=False)
+    """What near-copies are found by, 256 small numbers in Base64; the empty string for an image of one value."""
     patient_id: str = field(default="", repr=False)
     """PatientID as the file states it, without padding; empty in files that have none."""
     issuer: str = field(default="", repr=False)

@@ -32,6 +32,7 @@ THUMBNAIL_PIXELS = 144
 EXAMPLES = 5
 """Files that are named for each reason of a refusal."""
 LISTED_PAIRS = 20
+LISTED_CONTRADICTIONS = 12
 LISTED_ROWS = 12
 LARGEST_THUMBNAIL_BYTES = 64 << 20
 """Larger files are not read a second time for the sake of a thumbnail."""
@@ -79,6 +80,7 @@ def render(folder: Path, index: Index, labels: Labels | None, summary: Summary, 
         patients_said=said_of_patients(summary.patients_by, summary.confirmed),
         guesses_open=bool(guessed(summary.patients_by).keys() - set(summary.confirmed)),
         doubts=said_of_doubts(summary.doubts),
+        contradictions=_contradictions(folder, summary, labels),
     )
 
 
@@ -91,6 +93,19 @@ def _pairs(summary: Summary) -> list[tuple[str, str, bool]]:
     between = summary.duplicates_between_patients
     within = [pair for pair in summary.duplicates if pair[0].patient == pair[1].patient]
     return [(a.file, b.file, a.patient != b.patient) for a, b in (between + within)[:LISTED_PAIRS]]
+
+
+def _contradictions(folder: Path, summary: Summary, labels: Labels | None) -> list[tuple[str, list[Thumbnail]]]:
+    """Return each pair whose labels disagree as (patients, [both thumbnails]); pairs between patients first."""
+    words = labels.words if labels else {}
+    first = sorted(summary.contradictions, key=lambda pair: pair[0].patient == pair[1].patient)[:LISTED_CONTRADICTIONS]
+    return [
+        (
+            "one patient" if pair[0].patient == pair[1].patient else "two patients",
+            [_thumbnail(folder, i, words) or Thumbnail("", words[i.file], shown(i.file), False) for i in pair],
+        )
+        for pair in first
+    ]
 
 
 def _tables(summary: Summary) -> list[tuple[str, list[tuple[str, int, float]], int]]:
@@ -151,17 +166,21 @@ def _spacing(instances: list[Instance]) -> str:
 
 
 def _thumbnails(folder: Path, instances: list[Instance], words: dict[str, str]) -> list[Thumbnail]:
-    made: list[Thumbnail] = []
-    for instance in _spread(instances, words):
-        try:
-            png = _png(read_image(folder / instance.file, voi=True).pixels)
-        except ImageRefused:
-            continue  # it changed since the scan read it, which the next scan will say
-        caption = words.get(instance.file, "")
-        if instance.frames > 1:
-            caption = f"{caption} · {instance.frames} frames".strip(" ·")
-        made.append(Thumbnail(png, caption, shown(instance.file), instance.photometric == "MONOCHROME1"))
-    return made
+    made = (_thumbnail(folder, instance, words) for instance in _spread(instances, words))
+    return [thumbnail for thumbnail in made if thumbnail]
+
+
+def _thumbnail(folder: Path, instance: Instance, words: dict[str, str]) -> Thumbnail | None:
+    if instance.size_bytes > LARGEST_THUMBNAIL_BYTES:
+        return None
+    try:
+        png = _png(read_image(folder / instance.file, voi=True).pixels)
+    except ImageRefused:
+        return None  # it changed since the scan read it, which the next scan will say
+    caption = words.get(instance.file, "")
+    if instance.frames > 1:
+        caption = f"{caption} · {instance.frames} frames".strip(" ·")
+    return Thumbnail(png, caption, shown(instance.file), instance.photometric == "MONOCHROME1")
 
 
 def _spread(instances: list[Instance], words: dict[str, str]) -> list[Instance]:

@@ -132,7 +132,10 @@ def _screen(summary: Summary, fault: LabelError | None) -> Table:
         row("Transfer", _listed(summary.transfer_syntaxes))
         row("Spacing", _spacing(summary))
         pairs, between = len(summary.duplicates), len(summary.duplicates_between_patients)
-        row("Duplicates", f"{_plural(pairs, 'suspected pair', 'suspected pairs')}, {between:,} between patients")
+        said = f"{_plural(pairs, 'suspected pair', 'suspected pairs')}, {between:,} between patients"
+        row("Duplicates", said)
+        if summary.contradictions:
+            row("", Text(f"labels disagree in {len(summary.contradictions):,} of them; see the report", style="yellow"))
     return table
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pydicom.uid import UID
@@ -101,7 +101,9 @@ class Summary:
     """The smallest and the largest distance between rows."""
     without_spacing: int
     duplicates: list[tuple[Instance, Instance]] = field(repr=False)
-    """Pairs of images that are the same or nearly so, of one patient or of two."""
+    """Pairs of images that are the same or nearly so, of one patient or of two; not neighbours in one series."""
+    contradictions: list[tuple[Instance, Instance]] = field(repr=False)
+    """Those of them that have different labels."""
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -146,6 +148,7 @@ def summarise(index: Index, labels: Labels | None, confirmed: frozenset[str] = f
     """Count what a scan found."""
     accepted = index.accepted
     words = labels.words if labels else {}
+    duplicates = near_duplicates(accepted, range(len(accepted)))
     spacings = [instance.spacing_mm[-2] for instance in accepted if instance.spacing_mm]
     return Summary(
         accepted=len(accepted),
@@ -176,8 +179,15 @@ def summarise(index: Index, labels: Labels | None, confirmed: frozenset[str] = f
         transfer_syntaxes=_counted(_syntax(instance.transfer_syntax) for instance in accepted),
         spacing_mm=(min(spacings), max(spacings)) if spacings else None,
         without_spacing=len(accepted) - len(spacings),
-        duplicates=near_duplicates(accepted, range(len(accepted))),
+        duplicates=duplicates,
+        contradictions=[pair for pair in duplicates if labels_disagree(pair, words)],
     )
+
+
+def labels_disagree(pair: tuple[Instance, Instance], words: Mapping[str, str]) -> bool:
+    """Tell whether both images of a pair have a label and the labels differ."""
+    one, other = (words.get(instance.file) for instance in pair)
+    return one is not None and other is not None and one != other
 
 
 def _counted(words: Iterable[str]) -> dict[str, int]:

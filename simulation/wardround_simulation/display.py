@@ -14,6 +14,7 @@ from wardround_simulation.run import Progress
 
 TITLES = {
     "preparing": "Preparing hospitals",
+    "comparing": "Comparing hospitals",
     "training": "Federated rounds",
     "baselines": "Alone and pooled",
     "scoring": "Scoring models",

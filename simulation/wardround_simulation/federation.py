@@ -14,9 +14,9 @@ import torch
 from flwr.app import Context
 
 from wardround_client.account import Account, approve, ask
-from wardround_client.dataset import Dataset, Examples, Intake, Source, prepare, take_in
+from wardround_client.dataset import Dataset, Examples, Intake, Source, prepare, take_in, wanted_images
 from wardround_client.hospital import Built, Hospital, build, join
-from wardround_client.instance import Index
+from wardround_client.instance import Index, Instance
 from wardround_client.ledger.store import open_ledger
 from wardround_client.policy import Policy
 from wardround_client.secure_desk import Desk
@@ -159,6 +159,22 @@ def _dataset(site: Site, study: Study) -> Dataset:
     except WardroundError as error:
         error.where = f"hospital {site.name}, {error.where}" if error.where else f"hospital {site.name}"
         raise
+
+
+def images_of(federation: Federation, name: str) -> tuple[list[Instance], list[int]]:
+    """List the images that a hospital has for the study, and their class numbers; nothing is decoded.
+
+    Raises:
+        DataError: the folder cannot be read, or the labels do not fit.
+    """
+    found: list[Instance] = []
+    numbers: list[int] = []
+    for source in federation.site(name).sources:
+        index, labels = _taken_in(replace(source, patients=None), federation.study)
+        wanted, _ = wanted_images(source, federation.study, index, labels)
+        found += wanted
+        numbers += [labels[instance.file] for instance in wanted]
+    return found, numbers
 
 
 def pool(datasets: Sequence[Dataset]) -> Dataset:

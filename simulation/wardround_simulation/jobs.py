@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flwr.app import Context, Message, RecordDict
@@ -12,8 +12,10 @@ from flwr.supercore.task_identity import TaskIdentity
 from wardround_client import networks
 from wardround_client.app import client_app
 from wardround_client.dataset import Examples, Intake
+from wardround_client.duplicates import near_pairs
 from wardround_client.evaluation import predict
 from wardround_client.hospital import device
+from wardround_client.instance import Instance
 from wardround_common.errors import ModelError, RoundError
 from wardround_common.messages import Failure, Parts
 from wardround_common.metrics import Scores
@@ -21,7 +23,14 @@ from wardround_common.parameters import Layout, Vector
 from wardround_common.results import PrivacySpent, SplitCounts
 from wardround_server.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds import Event, RoundEnds, State, run_study
-from wardround_simulation.federation import Federation, alone_study, find_hospital, open_hospital, use_one_thread
+from wardround_simulation.federation import (
+    Federation,
+    alone_study,
+    find_hospital,
+    images_of,
+    open_hospital,
+    use_one_thread,
+)
 
 BASELINE_CHECKPOINT_ROUNDS = 10
 
@@ -39,6 +48,14 @@ class Description:
     """What all rounds of the study will have cost."""
     device: str
     layout: Layout
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Near-copies that two hospitals have of one another's images."""
+
+    pairs: int
+    labels_disagree: int
 
 
 def answer(federation: Federation, name: str, message: Message) -> Message:
@@ -77,6 +94,28 @@ def describe(federation: Federation, name: str) -> Description:
         device(),
         hospital.built.layout,
     )
+
+
+def shared_images(federation: Federation, names: Sequence[str]) -> dict[tuple[str, str], Shared]:
+    """Compare the images of all hospitals with one another, as only a simulation can: who shares near-copies with whom.
+
+    Raises:
+        DataError: a folder cannot be read, or its labels do not fit.
+    """
+    images: list[Instance] = []
+    numbers: list[int] = []
+    hospital_of: list[str] = []
+    for name in names:
+        found, classes = images_of(federation, name)
+        # A series that lies in two hospitals is a copy, and its images are not excused as neighbours.
+        images += [replace(instance, series_uid=name) for instance in found]
+        numbers += classes
+        hospital_of += [name] * len(found)
+    pairs: dict[tuple[str, str], list[bool]] = {}
+    for one, other in near_pairs(images, hospital_of):
+        which = (hospital_of[one], hospital_of[other])
+        pairs.setdefault(which, []).append(numbers[one] != numbers[other])
+    return {which: Shared(len(differ), sum(differ)) for which, differ in pairs.items()}
 
 
 def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vector | None:

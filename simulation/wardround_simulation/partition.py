@@ -10,7 +10,8 @@ import numpy as np
 import pydicom
 from pydicom.datadict import tag_for_keyword
 
-from wardround_client.dataset import LEAST_PATIENTS, Source, take_in
+from wardround_client.dataset import LEAST_PATIENTS, Source, take_in, wanted_images
+from wardround_client.duplicates import joined_patients, near_pairs
 from wardround_client.instance import Instance
 from wardround_common.errors import DataError
 from wardround_common.randomness import insecure_stream
@@ -23,6 +24,9 @@ DRAWS = 100
 def cut(pool: Source, study: Study, partition: str, hospitals: int | None) -> tuple[Site, ...]:
     """Cut the pool's patients into hospitals; the study's seed decides, and no patient is in two.
 
+    Patients who share near-copies of an image come into one hospital, where they stay in one split; ``by:KEYWORD``
+    follows the attribute alone, and so do the others where too few groups would be left.
+
     ``partition``: ``iid`` deals patients out at random; ``dirichlet:ALPHA`` gives each hospital its own share of each
     class, the smaller ALPHA the more different (Hsu, Qi and Brown 2019, section 3); ``by:KEYWORD`` makes one hospital
     of each value of a DICOM attribute, such as ``by:ManufacturerModelName``, which needs no number of hospitals.
@@ -31,20 +35,20 @@ def cut(pool: Source, study: Study, partition: str, hospitals: int | None) -> tu
         DataError: there is no such partition, or it leaves a hospital with too few patients.
     """
     index, labels = take_in(pool, study)
-    used = [i for i in index.accepted if i.file in labels and i.modality in study.data.modalities]
+    used, _ = wanted_images(pool, study, index, labels)
     highest: dict[str, int] = defaultdict(int)
     for instance in used:
         highest[instance.patient] = max(highest[instance.patient], labels[instance.file])
     patients = sorted(highest)
+    together = _together(used, patients, (hospitals or 0) * LEAST_PATIENTS)
     kind, _, value = partition.partition(":")
     if kind == "by" and value:
         groups = _by_attribute(pool, used, value)
     elif kind == "iid" and not value:
-        groups = _iid(patients, _count(hospitals), study.model.seed)
+        groups = _spread(_iid(sorted(together), _count(hospitals), study.model.seed), together)
     elif kind == "dirichlet" and re.fullmatch(r"\d*\.?\d+", value) and float(value) > 0:
-        groups = _dirichlet(
-            [(name, highest[name]) for name in patients], _count(hospitals), float(value), study.model.seed
-        )
+        of_class = [(name, max(highest[one] for one in joined)) for name, joined in sorted(together.items())]
+        groups = _spread(_dirichlet(of_class, _count(hospitals), float(value), study.model.seed), together)
     else:
         raise DataError(
             f"there is no partition {partition!r}", do="Use iid, dirichlet:ALPHA (such as dirichlet:0.5) or by:KEYWORD."
@@ -61,6 +65,19 @@ def cut(pool: Source, study: Study, partition: str, hospitals: int | None) -> tu
         Site(f"hospital-{number:0{width}}", (replace(pool, patients=frozenset(group)),))
         for number, group in enumerate(groups, start=1)
     )
+
+
+def _together(used: list[Instance], patients: list[str], least: int) -> dict[str, list[str]]:
+    """Group the patients who share near-copies, by the first of their names; each alone if fewer groups are left."""
+    joined = joined_patients(used, near_pairs(used, [instance.patient for instance in used]))
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in patients:
+        groups[joined[name]].append(name)
+    return groups if len(groups) >= least else {name: [name] for name in patients}
+
+
+def _spread(groups: list[list[str]], together: dict[str, list[str]]) -> list[list[str]]:
+    return [[patient for name in group for patient in together[name]] for group in groups]
 
 
 def _count(hospitals: int | None) -> int:

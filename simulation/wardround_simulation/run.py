@@ -64,6 +64,8 @@ class Progress:
     round: RoundRecord | None = None
 
 
+LISTED_PAIRS = 10
+"""Pairs of hospitals with near-identical images that are named, those with most first."""
 Show = Callable[[Progress], None]
 Engine = Literal["in-process", "flower"]
 
@@ -101,6 +103,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     names = [site.name for site in plan.sites]
     described = dict(_all(workers, "preparing", names, _describe(federation), show))
     _check_fingerprints(plan, {name: description.fingerprint for name, description in described.items()})
+    shared = _compare(federation, names, workers, show)
     final = _train_federation(plan, federation, workers, _shows_epsilon(show, described, plan.study))
     write_model(plan.folder / "model.safetensors", plan.study, final.layout, final.parameters)
     models: dict[str, Vector] = {FEDERATED: final.parameters}
@@ -126,6 +129,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
         evaluation=_judge(plan.study, list(models), names, scored),
         notes=(
             *_notes(plan, described, final),
+            *_said_of_shared(shared),
             *(f"{name} has no numbers: its training diverged, or could not be done." for name in diverged),
         ),
     )
@@ -135,6 +139,17 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
 
 def _describe(federation: Federation) -> Callable[[str], Job]:
     return lambda name: Job(jobs.describe, (federation, name), affinity=name)
+
+
+def _compare(
+    federation: Federation, names: Sequence[str], workers: Workers, show: Show
+) -> dict[tuple[str, str], jobs.Shared]:
+    """Compare the images of all hospitals with one another, by one worker."""
+    if len(names) < 2:
+        return {}
+    job = Job(jobs.shared_images, (federation, names), names[0])
+    ((_, shared),) = _all(workers, "comparing", ["all hospitals"], lambda _: job, show)
+    return dict(shared)
 
 
 def _all(
@@ -370,6 +385,16 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
                 f"{name}: {intake.duplicates_across_splits} pairs of near-identical images stand on two sides of the "
                 "split of patients; its test numbers may be too good."
             )
+        if intake.joined_patients:
+            yield (
+                f"{name}: {intake.joined_patients} patients share near-identical images with another patient; they "
+                "were kept on one side of the split."
+            )
+        if intake.labels_disagree:
+            yield (
+                f"{name}: labels disagree in {intake.labels_disagree} pairs of near-identical images; 'wardround scan' "
+                "shows them."
+            )
         for split in ("train", "validation", "test"):
             present = [count for count in getattr(description, split).per_class if count]
             if len(present) < 2:
@@ -385,6 +410,18 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
     for name in sorted(absent):
         rounds = [record.number for record in final.history if any(a.hospital == name for a in record.absent)]
         yield f"{name} did not answer in {len(rounds)} of {len(final.history)} rounds (first in round {rounds[0]})."
+
+
+def _said_of_shared(shared: dict[tuple[str, str], jobs.Shared]) -> Iterator[str]:
+    most_first = sorted(shared.items(), key=lambda item: -item[1].pairs)
+    for (one, other), found in most_first[:LISTED_PAIRS]:
+        disagree = f"; labels disagree in {found.labels_disagree} of them" if found.labels_disagree else ""
+        yield (
+            f"{one} and {other} share {found.pairs} pairs of near-identical images{disagree}. Each hospital splits its "
+            "own patients, so one half may be trained on and the other tested on: test numbers may be too good."
+        )
+    if len(most_first) > LISTED_PAIRS:
+        yield f"{len(most_first) - LISTED_PAIRS} more pairs of hospitals share near-identical images."
 
 
 def _versions(engine: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from typer.testing import CliRunner
 
@@ -79,6 +80,19 @@ def test_one_class_only_is_warned_of_before_approval(folder: HospitalFolder) -> 
     label(folder.settings().data, lambda number: "none")
     propose(folder, "first")
     assert "Warning: every label is 'none'" in approve(folder, "first")
+
+
+def test_one_picture_under_two_labels_is_warned_of_before_approval(folder: HospitalFolder) -> None:
+    images = folder.settings().data
+    again = pydicom.dcmread(images / "1.dcm")
+    again.PatientID = again.PatientName = "Secret99"
+    again.StudyInstanceUID, again.SeriesInstanceUID = pydicom.uid.generate_uid(), pydicom.uid.generate_uid()
+    again.SOPInstanceUID = again.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    again.save_as(images / "again.dcm")
+    with (images / "labels.csv").open("a") as table:
+        table.write("again.dcm,finding\n")
+    propose(folder, "first")
+    assert "Warning: labels disagree in 1 pair of near-identical images" in approve(folder, "first")
 
 
 def test_a_change_of_labels_since_the_time_before_is_said_with_both_numbers(folder: HospitalFolder) -> None:

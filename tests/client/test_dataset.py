@@ -195,3 +195,66 @@ def test_a_volume_is_refused_for_a_network_of_single_images() -> None:
     with pytest.raises(ImageRefused) as caught:
         to_network_form(image(np.zeros((1, 4, 20, 20))), study(data=MR).data)
     assert caught.value.reason == "volume"
+
+
+def pictures(folder: Path, patients: int, copies: dict[int, int]) -> None:
+    """Give each patient one image; patient ``copies[n]`` has that of patient n, with noise."""
+    rng = np.random.default_rng(5)
+    made = [rng.integers(0, 4000, (32, 32)) for _ in range(patients)]
+    for one, other in copies.items():
+        made[other] = made[one] + rng.integers(-40, 40, (32, 32))
+    lines = ["file,label"]
+    for number, pixels in enumerate(made):
+        save(
+            tiny(pixels.clip(0).astype(np.uint16), PatientID=f"P{number:02}", PatientName=""), folder / f"{number}.dcm"
+        )
+        lines.append(f"{number}.dcm,{'finding' if number % 2 else 'none'}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+
+
+def side_of(data: Dataset) -> dict[str, int]:
+    return {
+        data.identifiers[c]: n for n, part in enumerate((data.train, data.validation, data.test)) for c in part.patients
+    }
+
+
+def test_patients_who_share_near_copies_stand_on_one_side_of_the_split_and_stay_two_in_the_ledger(
+    tmp_path: Path,
+) -> None:
+    copies = {number: number + 1 for number in range(0, 24, 4)}
+    pictures(tmp_path / "images", 30, copies)
+    for seed in range(5):
+        data = open_data(tmp_path / "images", study(data=MR, model={"seed": seed}))
+        side = side_of(data)
+        assert all(side[f"P{one:02}"] == side[f"P{other:02}"] for one, other in copies.items())
+        assert (data.intake.joined_patients, data.intake.duplicates_across_splits) == (12, 0)
+        assert data.intake.labels_disagree == 6  # the copies have the other label
+        assert len(data.identifiers) == 30
+        assert set(side.values()) == {0, 1, 2}
+        assert set(data.trained()) == {name for name, part in side.items() if part == 0}
+
+
+def test_where_most_patients_are_joined_each_is_dealt_out_alone_and_the_pairs_are_counted(tmp_path: Path) -> None:
+    pictures(tmp_path / "images", 8, dict.fromkeys([0], 1) | {1: 2, 2: 3, 3: 4, 4: 5, 5: 6, 6: 7})
+    data = open_data(tmp_path / "images", study(data=MR))
+    assert set(side_of(data).values()) == {0, 1, 2}
+    assert data.intake.duplicates_across_splits > 0
+
+
+@given(st.lists(st.integers(0, 2), min_size=3, max_size=80), st.integers(0, 2**32 - 1), st.data())
+def test_joined_patients_never_part_and_each_split_has_somebody(
+    classes: list[int], seed: int, draw: st.DataObject
+) -> None:
+    of, count = study(model={"seed": seed}), len(classes)
+    joined = np.array([draw.draw(st.integers(0, number)) if number % 3 == 0 else number for number in range(count)])
+    part_of = split_patients(np.arange(count), np.array(classes), of, joined)
+    alone = split_patients(np.arange(count), np.array(classes), of)
+    assert part_of is not None
+    assert alone is not None
+    assert set(part_of) == {0, 1, 2}
+    largest = np.bincount(joined).max()
+    most = round(of.evaluation.test * count) + round(of.evaluation.validation * count)
+    if count - largest >= max(2, most):
+        assert all(len({int(part) for part in part_of[joined == unit]}) == 1 for unit in set(joined.tolist()))
+    if largest == 1:
+        assert part_of.tolist() == alone.tolist()

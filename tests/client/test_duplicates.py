@@ -1,22 +1,39 @@
-"""Copies are found across groups, whatever was done to their grey values; images of one value are none."""
+"""Copies are found across groups, whatever was done to their grey values; neighbours in a series are none."""
 
 from __future__ import annotations
 
+import base64
 import itertools
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from wardround_client.duplicates import LIKENESS_BITS, NEAR_BITS, likeness, near_duplicates
+from made_ultrasound import COPIES, ultrasound
+from wardround_client.duplicates import CELLS, joined_patients, likeness, near_duplicates, near_pairs
 from wardround_client.instance import Instance
 
+NEAR = 0.95
 
-def instance(file: str, hashed: int) -> Instance:
-    return Instance(file, "p", "", "", "", "MR", "", "", "", "", "8/8", 1, 1, 1, None, 1, "", hashed)
+
+def instance(file: str, hashed: str, *, patient: str = "p", series: str = "", pixels: str = "") -> Instance:
+    return Instance(
+        file, patient, "", series, "", "MR", "", "", "", "", "8/8", 1, 1, 1, None, 1, pixels or file, hashed
+    )
+
+
+def numbers(hashed: str) -> NDArray[np.int64]:
+    return np.frombuffer(base64.b64decode(hashed), np.int8).astype(np.int64)
+
+
+def alike(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Correlate two images' likenesses, slowly."""
+    a, b = numbers(likeness(one)), numbers(likeness(other))
+    return abs(int(a @ b)) / float(np.sqrt(float(a @ a) * float(b @ b)))
 
 
 def smooth(seed: int, size: int = 100) -> NDArray[np.float64]:
@@ -27,35 +44,61 @@ def smooth(seed: int, size: int = 100) -> NDArray[np.float64]:
     return noise
 
 
-def bits_apart(one: NDArray[Any], other: NDArray[Any]) -> int:
-    return (likeness(one) ^ likeness(other)).bit_count()
-
-
 def test_a_rescaled_noisy_copy_is_near_and_another_image_is_far() -> None:
     image = smooth(1)
     noisy = image * 3 + 7 + np.random.default_rng(2).normal(size=image.shape) * 0.1
-    assert bits_apart(image, noisy) <= NEAR_BITS
-    assert bits_apart(image, smooth(3)) > 8 * NEAR_BITS
+    assert alike(image, noisy) >= NEAR
+    assert alike(image, -noisy) >= NEAR  # as a negative
+    assert alike(image, smooth(3)) < 0.4
 
 
 def test_a_copy_at_half_the_size_is_nearer_than_any_other_image() -> None:
     image = smooth(1, 256)
-    half = image.reshape(128, 2, 128, 2).mean(axis=(1, 3))
-    assert bits_apart(image, half) <= 3 * NEAR_BITS
+    assert alike(image, image.reshape(128, 2, 128, 2).mean(axis=(1, 3))) >= NEAR
+
+
+@pytest.fixture(scope="module")
+def made() -> list[NDArray[np.uint8]]:
+    return [ultrasound(patient, patient % 3) for patient in range(45)]
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_near_copies_of_ultrasound_are_found(made: list[NDArray[np.uint8]], kind: str) -> None:
+    for image in made[:12]:
+        copy = COPIES[kind](image)
+        if copy.shape == image.shape and kind not in ("half the size", "inverted"):
+            assert np.corrcoef(image.ravel(), copy.ravel())[0, 1] > 0.97  # so it is a copy
+        assert alike(image, copy) >= NEAR
+
+
+def test_ultrasound_of_different_patients_does_not_match_although_sector_ruler_and_letters_do(
+    made: list[NDArray[np.uint8]],
+) -> None:
+    instances = [instance(str(number), likeness(one), patient=str(number)) for number, one in enumerate(made)]
+    assert near_duplicates(instances, range(len(made))) == []
 
 
 @given(
     arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40))), st.integers(1, 100), st.integers(-1000, 1000)
 )
 def test_likeness_does_not_depend_on_scale_or_offset(image: NDArray[np.uint8], scale: int, offset: int) -> None:
-    # Integers keep float32 sums exact, so that ties stay ties.
     stretched = image.astype(np.int32) * scale + offset
-    assert bits_apart(image.astype(np.int32), stretched) <= NEAR_BITS
+    if not likeness(image.astype(np.int32)):
+        assert not likeness(stretched)
+    else:
+        assert alike(image.astype(np.int32), stretched) > 0.999
 
 
 @given(st.integers(0, 255), st.integers(1, 50), st.integers(1, 50))
 def test_an_image_of_one_value_has_no_likeness(value: int, rows: int, columns: int) -> None:
-    assert likeness(np.full((rows, columns), value, np.uint8)) == 0
+    assert likeness(np.full((rows, columns), value, np.uint8)) == ""
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e308])
+def test_floats_that_are_not_finite_have_no_likeness_or_an_honest_one(value: float) -> None:
+    image = smooth(1)
+    image[5, 5] = value
+    assert likeness(image) == "" or numbers(likeness(image)).any()
 
 
 def test_frames_and_colours_have_the_likeness_of_one_plane() -> None:
@@ -64,28 +107,62 @@ def test_frames_and_colours_have_the_likeness_of_one_plane() -> None:
     assert likeness(np.stack([image] * 3, axis=-1)) == likeness(image)
 
 
+def hashed_of(cells: NDArray[np.int64]) -> str:
+    return base64.b64encode(cells.clip(-127, 127).astype(np.int8).tobytes()).decode()
+
+
 @given(
-    st.lists(
-        st.tuples(st.integers(0, 3), st.sets(st.integers(0, 9), max_size=4), st.integers(0, 2)), min_size=0, max_size=30
-    )
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 90), st.integers(0, 2)), min_size=0, max_size=30),
+    st.integers(0, 9),
 )
-def test_the_pairs_are_those_of_a_comparison_of_all_with_all(made: list[tuple[int, set[int], int]]) -> None:
-    bases = [0, *(int(np.random.default_rng(seed).integers(1, 2**62)) << 190 for seed in range(3))]
+def test_the_pairs_are_those_of_a_comparison_of_all_with_all(made: list[tuple[int, int, int]], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    bases = [np.zeros(CELLS, np.int64), *(rng.integers(-100, 101, (3, CELLS)))]
     instances = [
-        instance(str(number), bases[base] ^ sum(1 << bit for bit in flips))
-        for number, (base, flips, _) in enumerate(made)
+        instance(str(n), hashed_of(bases[base] + rng.integers(-spread, spread + 1, CELLS)) if base else "")
+        for n, (base, spread, _) in enumerate(made)
     ]
+    # A series each, so that groups alone decide.
+    instances = [instance(i.file, i.likeness, series=i.file) for i in instances]
     groups = [group for _, _, group in made]
-    expected = {
-        (a.file, b.file)
-        for (a, ga), (b, gb) in itertools.combinations(zip(instances, groups, strict=True), 2)
-        if ga != gb and a.likeness and b.likeness and (a.likeness ^ b.likeness).bit_count() <= NEAR_BITS
-    }
+    expected = set()
+    for (a, ga), (b, gb) in itertools.combinations(zip(instances, groups, strict=True), 2):
+        if ga != gb and a.likeness and b.likeness:
+            x, y = numbers(a.likeness), numbers(b.likeness)
+            if int(x @ y) ** 2 * 10_000 >= 95**2 * int(x @ x) * int(y @ y):
+                expected.add((a.file, b.file))
     assert {(a.file, b.file) for a, b in near_duplicates(instances, groups)} == expected
+
+
+def test_neighbours_in_one_series_are_no_copies_and_the_same_pixels_are() -> None:
+    slices = [likeness(smooth(1) + number * 0.1 * smooth(2)) for number in range(3)]
+    inside = [instance(str(n), one, series="1.2") for n, one in enumerate(slices)]
+    assert near_pairs(inside, range(3)) == []
+    again = instance("again", slices[1], series="1.2", pixels="1")
+    assert near_pairs([*inside, again], range(4)) == [(1, 3)]
+    elsewhere = instance("elsewhere", slices[1], series="1.3")
+    assert near_pairs([*inside, elsewhere], range(4)) == [(0, 3), (1, 3), (2, 3)]
+
+
+def test_pictures_of_one_patient_in_one_folder_are_taken_for_a_series() -> None:
+    hashed = likeness(smooth(1))
+    film = [instance(f"a/{n}.png", hashed, patient="one") for n in range(2)]
+    assert near_pairs(film, range(2)) == []
+    other = [instance("b/1.png", hashed, patient="one"), instance("a/2.png", hashed, patient="two")]
+    assert near_pairs([film[0], *other], range(3)) == [(0, 1), (0, 2), (1, 2)]
+
+
+def test_patients_who_share_near_copies_are_joined_through_one_another_and_others_with_nobody() -> None:
+    a, b, c = (likeness(smooth(seed)) for seed in (1, 2, 3))
+    shown = [("one", a), ("two", a), ("two", b), ("three", b), ("four", c)]
+    images = [instance(str(n), hashed, patient=name) for n, (name, hashed) in enumerate(shown)]
+    joined = joined_patients(images, near_pairs(images, range(len(images))))
+    assert joined == {"one": "one", "two": "one", "three": "one", "four": "four"}
 
 
 def test_two_thousand_images_are_compared_at_once() -> None:
     rng = np.random.default_rng(0)
-    hashes = [int.from_bytes(rng.bytes(LIKENESS_BITS // 8), "big") for _ in range(2000)]
-    instances = [instance(str(number), hashed) for number, hashed in enumerate([*hashes, hashes[7] ^ 0b101])]
+    hashes = [hashed_of(rng.integers(-127, 128, CELLS)) for _ in range(2000)]
+    near = hashed_of(numbers(hashes[7]) + rng.integers(-5, 6, CELLS))
+    instances = [instance(str(number), hashed, series=str(number)) for number, hashed in enumerate([*hashes, near])]
     assert [(a.file, b.file) for a, b in near_duplicates(instances, range(2001))] == [("7", "2000")]

@@ -65,7 +65,8 @@ def test_a_scan_ends_with_one_screen_and_a_report_of_its_own(folder: Path, tmp_p
     page = report.read_text()
     assert stat.S_IMODE(report.stat().st_mode) == 0o600
     assert "This report stays at the hospital" in page
-    assert page.count('src="data:image/png;base64,') == 4 - 1  # the image of one value is not shown beside others
+    thumbnails = page.partition("<h2>Scanners</h2>")[2].count('src="data:image/png;base64,')
+    assert thumbnails == 4 - 1  # the image of one value is not shown beside others
 
 
 def test_neither_screen_nor_report_names_a_patient(folder: Path, tmp_path: Path) -> None:
@@ -198,3 +199,32 @@ def test_a_table_of_labels_one_level_down_is_named(folder: Path, tmp_path: Path)
 def test_labels_of_one_class_only_are_said(folder: Path, tmp_path: Path) -> None:
     (folder / "labels.csv").write_text("file,label\n0.dcm,none\n1.dcm,none\n")
     assert "none 2 (2 images without); one class only" in run(folder, "--state", tmp_path / "state").stdout
+
+
+def test_one_picture_under_two_patients_with_opposite_labels_is_shown_with_both_thumbnails(tmp_path: Path) -> None:
+    images, rng = tmp_path / "images", np.random.default_rng(0)
+    for number in range(4):
+        pixels = rng.integers(0, 4000, (32, 32), dtype=np.uint16)
+        save(tiny(pixels, PatientID=f"Secret{number}", PatientName=""), images / f"{number}.dcm")
+    again = (pixels * 0.9 + rng.normal(0, 20, pixels.shape)).clip(0).astype(np.uint16)
+    save(tiny(again, PatientID="Secret9", PatientName=""), images / "again.dcm")
+    (images / "labels.csv").write_text("file,label\n0.dcm,none\n1.dcm,finding\n3.dcm,none\nagain.dcm,finding\n")
+    done = run(images, "--state", tmp_path / "state", "--workers", 1)
+    assert "1 suspected pair, 1 between patients" in done.stdout
+    assert "labels disagree in 1 of them" in done.stdout
+    page = (tmp_path / "state" / "scan-report.html").read_text()
+    shown = page.partition("<h2>Labels disagree</h2>")[2].partition("</section>")[0]
+    assert shown.count('src="data:image/png;base64,') == 2
+    assert "Of two patients" in shown
+    assert "<strong>none</strong> 3.dcm" in shown
+    assert "<strong>finding</strong> again.dcm" in shown
+    assert "Secret" not in page
+
+
+def test_neighbouring_slices_of_a_series_are_no_suspected_pairs(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    body = rng.integers(0, 4000, (32, 32)).astype(float)
+    for number in range(12):
+        slice_ = (body + number * rng.normal(0, 20, body.shape)).clip(0).astype(np.uint16)
+        save(tiny(slice_, SeriesInstanceUID="1.2.3", StudyInstanceUID="1.2"), tmp_path / "images" / f"{number}.dcm")
+    assert "0 suspected pairs" in run(tmp_path / "images", "--state", tmp_path / "state", "--workers", 1).stdout

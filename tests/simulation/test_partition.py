@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
-from test_run import phantom_study
+from test_run import copied, phantom_study
 
 from wardround_common.errors import DataError
 from wardround_simulation.partition import cut
@@ -72,3 +73,23 @@ def test_by_attribute_keeps_scanners_apart(pool: Path, tmp_path: Path) -> None:
 def test_a_cut_that_cannot_be_made_says_why(pool: Path, tmp_path: Path, how: str, count: int | None, says: str) -> None:
     with pytest.raises(DataError, match=says):
         groups(pool, tmp_path, how, count)
+
+
+def test_patients_who_share_near_copies_come_into_one_hospital(pool: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "pool"
+    shutil.copytree(pool, mine)
+    lines = mine.joinpath("labels.csv").read_text().splitlines()
+    of_patient = {line.split(",")[1]: line for line in lines[1:]}
+    names = sorted(of_patient)
+    pairs = list(zip(names[:12:2], names[47:41:-1], strict=True))
+    for number, (one, other) in enumerate(pairs):  # the other patient's only image is a copy of the one's
+        file, _, label = of_patient[one].split(",")
+        copied(mine / file, other, mine / f"copy{number}.dcm")
+        lines.append(f"copy{number}.dcm,{other},{label}")
+    (mine / "labels.csv").write_text("\n".join(lines) + "\n")
+    for how in ("iid", "dirichlet:1.0"):
+        cuts = groups(mine, tmp_path / how, how, 4)
+        assert sum(map(len, cuts)) == len(frozenset().union(*cuts)) == 48
+        assert all(any({one, other} <= group for group in cuts) for one, other in pairs)
+    alone = groups(pool, tmp_path / "alone", "iid", 4)
+    assert any(len({one, other} & group) == 1 for group in alone for one, other in pairs)

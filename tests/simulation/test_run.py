@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from flwr.app import Message
 from safetensors.numpy import load_file
@@ -322,3 +323,35 @@ def test_a_baseline_that_fails_for_another_reason_is_not_said_to_have_diverged(h
     shutil.rmtree(lost / sites[0].name)
     with pytest.raises(DataError, match="no such folder"):
         jobs.train_baseline(Federation(phantom_study(), tuple(sites)), sites[0].name, tmp_path / "checkpoint")
+
+
+def copied(image: Path, patient: str, to: Path) -> None:
+    """Write an image again as another patient's, with a little noise and another scale of grey values."""
+    made = pydicom.dcmread(image)
+    pixels = made.pixel_array.astype(float)
+    noise = np.random.default_rng(0).normal(0, 0.01 * np.ptp(pixels), pixels.shape)
+    changed = (0.9 * pixels + noise).clip(np.iinfo(made.pixel_array.dtype).min, pixels.max())
+    made.set_pixel_data(changed.astype(made.pixel_array.dtype), made.PhotometricInterpretation, made.BitsStored)
+    made.PatientID = made.PatientName = patient
+    made.StudyInstanceUID, made.SeriesInstanceUID = pydicom.uid.generate_uid(), pydicom.uid.generate_uid()
+    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    made.save_as(to)
+
+
+def test_near_copies_in_two_hospitals_are_said_in_the_report_and_with_labels_that_disagree(
+    hospitals: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "hospitals"
+    shutil.copytree(hospitals, mine)
+    first, labels = mine / "hospital-a", mine / "hospital-b" / "labels.csv"
+    header, line = first.joinpath("labels.csv").read_text().splitlines()[:2]
+    row = dict(zip(header.split(","), line.split(","), strict=True))
+    copied(first / row["file"], "Z1", mine / "hospital-b" / "again.dcm")
+    other = next(word for word in CLASSES if word != row["label"])
+    again = row | {"file": "again.dcm", "label": other, "patient": "Z1"}
+    labels.write_text(labels.read_text() + ",".join(again[name] for name in header.split(",")) + "\n")
+    results = run(phantom_study(training={"rounds": 1}), mine, tmp_path / "state", tmp_path / "run")
+    (note,) = [note for note in results.notes if "near-identical" in note]
+    assert note.startswith("hospital-a and hospital-b share 1 pairs of near-identical images; labels disagree in 1")
+    honest = run(phantom_study(training={"rounds": 1}), hospitals, tmp_path / "state", tmp_path / "other")
+    assert not [note for note in honest.notes if "near-identical" in note]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -33,6 +33,7 @@ NEAR_PERCENT = 95
 MOST_PAIRS = 100_000
 """The search stops there: a folder with more needs no longer list."""
 _BLOCK = 512
+_PART = 1 << 14  # pairs whose products are formed at a time: 2 × 32 MiB
 _FINEST = 16 * GRID
 _ROUNDING = 1e-3  # far more than what float32 may lose of a correlation
 _STEPS = 2**20
@@ -96,16 +97,18 @@ def near_pairs(instances: Sequence[Instance], groups: Sequence[Hashable]) -> lis
     numbers = np.frombuffer(joined, np.int8).reshape(len(kept), CELLS)
     group = _numbered([groups[place] for place in kept])
     series = _numbered([_series(instances[place]) for place in kept])
+    pixels = _numbered([instances[place].pixel_digest for place in kept])
+
+    def eligible(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
+        beside = (series[left] == series[right]) & (pixels[left] != pixels[right])
+        allowed: NDArray[np.bool_] = (group[left] != group[right]) & ~beside
+        return allowed
+
     found: list[tuple[int, int]] = []
-    for left, right in _correlated(numbers):
-        wanted = group[left] != group[right]
-        for one, other in zip(left[wanted].tolist(), right[wanted].tolist(), strict=True):
-            first, second = kept[one], kept[other]
-            if series[one] == series[other] and instances[first].pixel_digest != instances[second].pixel_digest:
-                continue
-            found.append((first, second))
-            if len(found) >= MOST_PAIRS:
-                return found
+    for left, right in _correlated(numbers, eligible):
+        found += [(kept[one], kept[other]) for one, other in zip(left.tolist(), right.tolist(), strict=True)]
+        if len(found) >= MOST_PAIRS:
+            return found[:MOST_PAIRS]
     return found
 
 
@@ -141,21 +144,26 @@ def _numbered(names: Sequence[Hashable]) -> NDArray[np.int64]:
     return np.array([number_of.setdefault(name, len(number_of)) for name in names], np.int64)
 
 
-def _correlated(numbers: NDArray[np.int8]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Find the pairs of rows of ``numbers`` (images, cells) that correlate, block by block, left before right."""
+def _correlated(
+    numbers: NDArray[np.int8], eligible: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Find the eligible pairs of rows of ``numbers`` (images, cells) that correlate, part by part."""
     whole = numbers.astype(np.int64)
     squares = (whole * whole).sum(axis=1)  # (images,)
     unit = (numbers / np.sqrt(squares)[:, None]).astype(np.float32)  # (images, cells)
     least = np.float32(NEAR_PERCENT / 100 - _ROUNDING)
     for start in range(0, len(unit), _BLOCK):
         close = np.abs(unit[start : start + _BLOCK] @ unit[start:].T) >= least  # (block, rest)
-        left, right = np.nonzero(close)
-        ahead = right > left
-        left, right = left[ahead] + start, right[ahead] + start
-        # Decided in integers: whether two images are copies must not depend on how a processor adds.
-        products = np.einsum("ij,ij->i", whole[left], whole[right])
-        near = 10_000 * products**2 >= NEAR_PERCENT**2 * squares[left] * squares[right]
-        yield left[near], right[near]
+        lefts, rights = np.nonzero(np.triu(close, 1))
+        lefts, rights = lefts + start, rights + start
+        wanted = eligible(lefts, rights)
+        lefts, rights = lefts[wanted], rights[wanted]
+        for part in range(0, len(lefts), _PART):
+            left, right = lefts[part : part + _PART], rights[part : part + _PART]
+            # Decided in integers: whether two images are copies must not depend on how a processor adds.
+            products = np.einsum("ij,ij->i", whole[left], whole[right])
+            near = 10_000 * products**2 >= NEAR_PERCENT**2 * squares[left] * squares[right]
+            yield left[near], right[near]
 
 
 @lru_cache

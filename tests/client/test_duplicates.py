@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from made_ultrasound import COPIES, ultrasound
-from wardround_client.duplicates import CELLS, joined_patients, likeness, near_duplicates, near_pairs
+from wardround_client.duplicates import CELLS, MOST_PAIRS, joined_patients, likeness, near_duplicates, near_pairs
 from wardround_client.instance import Instance
 
 NEAR = 0.95
@@ -166,3 +167,15 @@ def test_two_thousand_images_are_compared_at_once() -> None:
     near = hashed_of(numbers(hashes[7]) + rng.integers(-5, 6, CELLS))
     instances = [instance(str(number), hashed, series=str(number)) for number, hashed in enumerate([*hashes, near])]
     assert [(a.file, b.file) for a, b in near_duplicates(instances, range(2001))] == [("7", "2000")]
+
+
+def test_a_long_series_and_a_folder_of_equal_images_are_compared_in_little_time_and_memory() -> None:
+    hashed = likeness(smooth(1))
+    film = [instance(str(n), hashed, series="1.2") for n in range(1500)]  # as of a dynamic study
+    tracemalloc.start()
+    assert near_pairs(film, range(len(film))) == []
+    equal = [instance(str(n), hashed, series=str(n), patient=str(n)) for n in range(1500)]
+    assert len(near_pairs(equal, range(len(equal)))) == MOST_PAIRS
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 250 << 20

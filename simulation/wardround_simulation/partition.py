@@ -14,6 +14,7 @@ from wardround_client.dataset import LEAST_PATIENTS, Source, take_in, wanted_ima
 from wardround_client.duplicates import joined_patients, near_pairs
 from wardround_client.instance import Instance
 from wardround_common.errors import DataError
+from wardround_common.one_form import one_form
 from wardround_common.randomness import insecure_stream
 from wardround_common.study import Study
 from wardround_simulation.federation import Site
@@ -114,7 +115,7 @@ def _by_attribute(pool: Source, used: list[Instance], keyword: str) -> list[list
     for instance in used:
         if instance.patient not in value_of and instance.modality != "OTHER":
             header = pydicom.dcmread(pool.folder / instance.file, stop_before_pixels=True, specific_tags=[keyword])
-            value_of[instance.patient] = str(header.get(keyword, ""))
+            value_of[instance.patient] = one_form(str(header.get(keyword, "")))
     groups: dict[str, list[str]] = defaultdict(list)
     for patient, value in sorted(value_of.items()):
         groups[value].append(patient)

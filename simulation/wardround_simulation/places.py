@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 from wardround_client.dataset import Source
 from wardround_client.state_folder import default_state
 from wardround_common.errors import DataError
+from wardround_common.one_form import one_form
 from wardround_common.results import ALL, FEDERATED, POOLED
 from wardround_simulation.federation import Site
 
@@ -40,28 +42,37 @@ class Places:
 
 
 def sites_in(folder: Path, places: Places) -> tuple[Site, ...]:
-    """Take each sub-folder as a hospital, by its name.
+    """Take each sub-folder as a hospital, by its name in one Unicode form.
 
     Raises:
         DataError: there is no such folder, it cannot be read, or it has no sub-folder.
     """
     try:
-        names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        entries = [entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     except OSError as error:
         raise DataError(
             f"the hospitals' folder cannot be read ({error.strerror})", where=str(folder), do="Check --hospitals."
         ) from None
+    # A name decides a simulated hospital's keys and randomness: the same folder on a Mac is the same hospital.
+    names = sorted((one_form(entry), entry) for entry in entries)
     if not names:
         raise DataError(
             "there is no hospital here: no sub-folder",
             where=str(folder),
             do="Put each hospital's images into a sub-folder of its own, or cut this folder with --pool and --split.",
         )
-    for name in names:
+    for (before, _), (name, _) in itertools.pairwise(names):
+        if name == before:
+            raise DataError(
+                f"two hospitals are called {name[:200]!r}, in two Unicode forms",
+                where=str(folder),
+                do="Rename one of the sub-folders.",
+            )
+    for name, _ in names:
         if name in RESERVED or len(name) > 200 or not name.isprintable():
             raise DataError(
                 f"a hospital cannot be called {name[:200]!r}",
                 where=str(folder),
                 do="Rename its sub-folder: the report needs that word, or cannot print it.",
             )
-    return tuple(Site(name, (places.source(folder / name),)) for name in names)
+    return tuple(Site(name, (places.source(folder / entry),)) for name, entry in names)

@@ -24,10 +24,22 @@ from flwr.clientapp import ClientApp
 
 from wardround_client.supernode import Link, Status, Supernode, _Wire
 from wardround_common.audit.passage import Passage
-from wardround_server.port import Limits
+from wardround_common.link_limits import LinkLimits
+from wardround_server.port import Doorway
 from wardround_server.superlink import SuperLink
 
 PEM = serialization.Encoding.PEM
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -54,8 +66,9 @@ class Authority:
         self.folder.mkdir(parents=True, exist_ok=True)
         key, name = new_key(), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
         own = _certificate(name, name, key.public_key()).add_extension(
-            x509.BasicConstraints(ca=True, path_length=None), critical=True
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
         )
+        own = own.add_extension(_SIGNS_CERTIFICATES, critical=True)
         (self.folder / "ca.key").write_bytes(private_pem(key))
         self.give("server", key, name)
         self.certificate.write_bytes(own.sign(key, hashes.SHA256()).public_bytes(PEM))
@@ -107,7 +120,8 @@ class Place:
     """Where a test's coordinator and hospitals keep what is theirs."""
 
     folder: Path
-    limits: Limits = field(default_factory=Limits)
+    doorway: Doorway = field(default_factory=Doorway)
+    limits: LinkLimits = field(default_factory=LinkLimits)
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -124,11 +138,11 @@ class Place:
     @contextmanager
     def coordinator(self, *names: str) -> Iterator[SuperLink]:
         """Start the coordinator, with these hospitals enrolled; at its last address if it ran before."""
-        link = SuperLink(self.folder / "coordinator", hold_s=0.25)
+        link = SuperLink(self.folder / "coordinator", hold_s=0.25, limits=self.limits)
         for name in names:
             link.enrol(name, public_pem(self.keys[name]))
         try:
-            self.port = link.serve("127.0.0.1", self.port, *self.authority.server, self.limits).number
+            self.port = link.serve("127.0.0.1", self.port, *self.authority.server, self.doorway).number
             yield link
         finally:
             link.stop()
@@ -153,7 +167,7 @@ class Place:
         passed: Callable[[Passage], None] = lambda passage: None,
     ) -> Iterator[Supernode]:
         """Run a hospital's link in a thread."""
-        node = Supernode(self.link(name), app or echo(), self.folder / name, report, passed)
+        node = Supernode(self.link(name), app or echo(), self.folder / name, report, passed, limits=self.limits)
         stop = threading.Event()
         thread = threading.Thread(target=node.run, args=(stop,), daemon=True)
         thread.start()

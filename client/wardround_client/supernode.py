@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import ssl
 import threading
 import time
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -48,8 +50,9 @@ from google.protobuf.message import DecodeError
 
 from wardround_client.mailbox import Mailbox
 from wardround_common.audit.passage import COORDINATOR, Passage, Way, passage_of
-from wardround_common.certificates import refused
+from wardround_common.certificates import client_context, refused
 from wardround_common.errors import LinkError, MessageError, StorageError, WardroundError
+from wardround_common.link_limits import SHORT, LinkLimits
 from wardround_common.object_trees import inflate
 from wardround_common.storage import alone_in
 
@@ -61,9 +64,6 @@ POLL_S = (0.05, 0.5)  # between two questions for messages, of a coordinator tha
 HEARTBEAT_S = 10.0
 BACK_OFF_S = (0.1, 30.0)
 TIMEOUT_S = 30.0
-LARGEST_ANSWER = 64 * 2**20  # bytes of one HTTP response
-# Questions that are answered at once, also while a long one is worked on. The others are a queue.
-SHORT = frozenset({"query.propose", "query.confirm", "query.open"})
 LOOK_S = 1.0  # between two looks of the queue for work, when nobody calls it
 TRANSFERS = 4  # objects in flight at a time
 Proto = TypeVar("Proto")
@@ -122,7 +122,8 @@ class Supernode:
     ``folder`` keeps what was asked and not answered yet, and what was answered and not sent yet. ``report`` is called
     with each change of state; ``passed`` with each message, before it leaves or is acknowledged: if it raises
     StorageError, that does not happen, and is tried again. ``heart`` says what a sign of life carries besides, and
-    hears what its answer does. ``report`` and ``passed`` may be called from two threads, one after the other:
+    hears what its answer does. ``limits``: what is taken from the coordinator at most; more of a question is not kept,
+    and the status says so. ``report`` and ``passed`` may be called from two threads, one after the other:
 
     - the thread of :meth:`run` asks for questions and answers short ones (``SHORT``) of which ``beside`` says, told
       the message's type and content, that they can be answered beside a long one;
@@ -138,7 +139,9 @@ class Supernode:
         passed: Callable[[Passage], None] = lambda passage: None,
         heart: Heart | None = None,
         beside: Callable[[str, RecordDict], bool] = lambda message_type, content: True,
+        limits: LinkLimits | None = None,
     ) -> None:
+        self._limits = limits or LinkLimits()
         self._app = app
         self._beside = beside
         self._folder = folder
@@ -148,7 +151,7 @@ class Supernode:
         self._passed = passed
         self._heart = heart or Heart()
         self._status = Status(State.CONNECTING, time.time())
-        self._wire = _Wire(link)
+        self._wire = _Wire(link, self._limits)
         self._node = node_pb2.Node()
         self._stop = threading.Event()
         self._well = False  # something went well since the last fault
@@ -305,7 +308,10 @@ class Supernode:
         if self._type(name) not in SHORT:
             return True
         question = self._question(name, self._inbox.get(name))
-        return question is None or not self._beside(question.metadata.message_type, question.content)
+        try:
+            return question is None or not self._beside(question.metadata.message_type, question.content)
+        except Exception:  # noqa: BLE001  # a coordinator's bytes, as above; its answer says that they cannot be read
+            return True
 
     def _type(self, name: str) -> str:
         return (self._inbox.first(name) or b"").decode(errors="replace").partition(" ")[2]
@@ -324,42 +330,63 @@ class Supernode:
                     self._claimed.discard(name)
 
     def _receive(self) -> bool:
-        """Take one question if there is one; its receipt is confirmed when it is on the disk, and not before."""
+        """Take one question if there is a new one; its receipt is confirmed when it is on the disk, and not before."""
+        waiting = self._inbox.names()
+        if len(waiting) >= self._limits.waiting:
+            return False  # these first
         # A long question that would wait here stays at the coordinator, who may take it back before it costs anything.
-        busy = any(self._type(name) not in SHORT for name in self._inbox.names())
+        busy = any(self._type(name) not in SHORT for name in waiting)
         request = fleet_pb2.PullMessagesRequest(node=self._node, message_ids=sorted(SHORT) if busy else [])
         try:
             answer = self._wire.ask("pull-messages", request, fleet_pb2.PullMessagesResponse)
         except NotWantedError as error:
             raise LinkError(f"the coordinator does not register this hospital ({error})", do=_ENROL) from None
-        self._well = True
         if not answer.messages_list:
+            self._well = True
             return False
-        tree = answer.message_object_trees[0]
-        run, name = answer.messages_list[0].metadata.run_id, tree.object_id
-        if not name.isalnum():
-            raise LinkError("the coordinator's message has an impossible name")
+        metadata, tree = _offered(answer)
+        run, name, message_type = metadata.run_id, tree.object_id, metadata.message_type
+        new = name not in waiting and name not in self._outbox.names()
         try:
-            if name not in self._inbox.names() and name not in self._outbox.names():
-                ids = list(dict.fromkeys(part.object_id for part in iterate_object_tree(tree)))
-                contents = dict(zip(ids, self._wire.each(lambda part: self._pull_object(run, part), ids), strict=True))
-                self._tell("in", answer.messages_list[0].metadata.message_type, name, contents)
-                what = f"{run} {answer.messages_list[0].metadata.message_type}"
-                self._inbox.put(name, [what.encode(), *_pairs(contents)])
+            if new:
+                if busy and message_type not in SHORT:
+                    raise LinkError("the coordinator sent a long question while this hospital works on one")
+                contents = self._pull(run, message_type, tree)
+                self._tell("in", message_type, name, contents)
+                self._inbox.put(name, [f"{run} {message_type}".encode(), *_pairs(contents)])
             confirmation = message_pb2.ConfirmMessageReceivedRequest(
                 node=self._node, run_id=run, message_object_id=name
             )
             self._wire.ask("confirm-message-received", confirmation, message_pb2.ConfirmMessageReceivedResponse)
         except NotWantedError:
             log.info("the coordinator took the question %s back", name[:8])
-        return True
+            self._check(POLL_S[1])  # it does not give it again, or not at once
+            return False
+        self._well = True
+        return new
 
-    def _pull_object(self, run: int, name: str) -> bytes:
-        request = message_pb2.PullObjectRequest(node=self._node, run_id=run, object_id=name)
-        content: bytes = self._wire.ask("pull-object", request, message_pb2.PullObjectResponse).object_content
-        if get_object_id(content) != name:
-            raise LinkError("a part of a question came damaged")
-        return content
+    def _pull(self, run: int, message_type: str, tree: Any) -> dict[str, bytes]:
+        """Fetch all parts of a question, by their names, and none beyond what a hospital takes."""
+        most = self._limits.message_bytes(message_type)
+        ids = [part.object_id for part in islice(iterate_object_tree(tree), self._limits.parts + 1)]
+        if len(ids) > self._limits.parts:
+            raise LinkError(f"a question of the coordinator has more than {self._limits.parts} parts", do=_VERSIONS)
+        came, counting = 0, threading.Lock()
+
+        def pull(name: str) -> bytes:
+            nonlocal came
+            request = message_pb2.PullObjectRequest(node=self._node, run_id=run, object_id=name)
+            content: bytes = self._wire.ask("pull-object", request, message_pb2.PullObjectResponse).object_content
+            if get_object_id(content) != name:
+                raise LinkError("a part of a question came damaged")
+            with counting:
+                came += len(content)
+                if came > most:
+                    raise LinkError(f"a question of the coordinator has more than {most} bytes", do=_VERSIONS)
+            return content
+
+        names = list(dict.fromkeys(ids))
+        return dict(zip(names, self._wire.each(pull, names), strict=True))
 
     def _work(self, name: str) -> None:
         """Answer one question with the ClientApp; the answer is on the disk before the question is forgotten."""
@@ -481,31 +508,51 @@ class Supernode:
             self._report(shown)
 
 
+def _offered(answer: Any) -> tuple[Any, Any]:
+    """Return the metadata of the one question that a coordinator offers, and the tree of its parts.
+
+    Raises:
+        LinkError: it offers anything else.
+    """
+    try:
+        ((message,), (tree,)) = answer.messages_list, answer.message_object_trees
+    except ValueError:
+        raise LinkError("the coordinator's message comes without its one tree of parts", do=_VERSIONS) from None
+    if not _NAME.fullmatch(tree.object_id):
+        raise LinkError("the coordinator's message has an impossible name", do=_VERSIONS)
+    if not _TYPE.fullmatch(message.metadata.message_type):
+        raise LinkError("the coordinator's message has an impossible type", do=_VERSIONS)
+    return message.metadata, tree
+
+
+_NAME = re.compile("[0-9a-f]{64}")
+_TYPE = re.compile(r"[a-z_]{1,20}(\.[a-z_]{1,20})?")
+_VERSIONS = "Nothing of it was kept. Compare the coordinator's version of Wardround with yours."
 _ENROL = "Ask the coordinator whether this hospital's key is enrolled, or was revoked; make a new request if it was."
 
 
 class _Wire:
     """HTTPS to one coordinator, through the proxy that ``HTTPS_PROXY`` names if it does; each head is signed."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, limits: LinkLimits | None = None) -> None:
         self._address = link.address
+        self._limits = limits or LinkLimits()
         self._key = _read_key(link.key)
         self.public_key: bytes = self._key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         try:
-            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            tls.minimum_version = ssl.TLSVersion.TLSv1_2
-            tls.load_verify_locations(link.authority)
-        except (OSError, ssl.SSLError) as error:
+            tls = client_context(link.authority.read_bytes())
+        except (OSError, MessageError) as error:
+            why = error.what if isinstance(error, MessageError) else error.strerror or "no reason given"
             raise StorageError(
-                f"the coordinator's certificate authority cannot be read ({error})",
+                f"the coordinator's certificate authority cannot be used ({why})",
                 where=str(link.authority),
                 do="Take it from the invitation again.",
             ) from error
         # A redirect could send an answer elsewhere.
-        limits = httpx.Limits(max_connections=8, max_keepalive_connections=8, keepalive_expiry=60.0)
-        self._http = httpx.Client(verify=tls, timeout=TIMEOUT_S, follow_redirects=False, limits=limits)
+        pool = httpx.Limits(max_connections=8, max_keepalive_connections=8, keepalive_expiry=60.0)
+        self._http = httpx.Client(verify=tls, timeout=TIMEOUT_S, follow_redirects=False, limits=pool)
         self._transfers = ThreadPoolExecutor(TRANSFERS, "transfer")
         self.bytes_in = self.bytes_out = 0
         self.certificate_until: datetime | None = None
@@ -544,7 +591,7 @@ class _Wire:
         url = f"https://{self._address}{FLEET}{path}"
         try:
             with self._http.stream("POST", url, content=body, headers=headers) as response:
-                content = _bounded(response)
+                content = self._body(response)
                 if path == "send-node-heartbeat" or self.certificate_until is None:
                     self.certificate_until = _expiry(response)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
@@ -563,6 +610,19 @@ class _Wire:
             return cast(Proto, answer)
         raise _refusal(self._address, response, content[:100].decode(errors="replace"))
 
+    def _body(self, response: httpx.Response) -> bytes:
+        """Read an answer's body, which has neither more bytes nor more time than the limits say."""
+        parts, size, until = [], 0, time.monotonic() + self._limits.body_s
+        for part in response.iter_raw():
+            parts.append(part)
+            size += len(part)
+            if size > self._limits.body_bytes:
+                most = self._limits.body_bytes
+                raise LinkError(f"the coordinator's answer has more than {most} bytes", where=self._address)
+            if time.monotonic() > until:
+                raise httpx.ReadTimeout("the answer comes too slowly")
+        return b"".join(parts)
+
 
 def _expiry(response: httpx.Response) -> datetime | None:
     """Say until when the certificate is valid that the coordinator showed."""
@@ -570,16 +630,6 @@ def _expiry(response: httpx.Response) -> datetime | None:
     tls = stream.get_extra_info("ssl_object") if stream else None
     end = tls.getpeercert().get("notAfter") if tls else None
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(end), UTC) if end else None
-
-
-def _bounded(response: httpx.Response) -> bytes:
-    parts, size = [], 0
-    for part in response.iter_raw():
-        parts.append(part)
-        size += len(part)
-        if size > LARGEST_ANSWER:
-            raise httpx.RemoteProtocolError("the answer is too long")
-    return b"".join(parts)
 
 
 def _unreachable(address: str, error: Exception, proxy: str = "") -> LinkError:
@@ -594,6 +644,9 @@ def _unreachable(address: str, error: Exception, proxy: str = "") -> LinkError:
             where=address,
             do="Nothing is lost; this goes on trying. Check HTTPS_PROXY and the proxy; the coordinator was not asked.",
         )
+    if ("PROTOCOL" in text and "VERSION" in text) or "UNSUPPORTED_PROTOCOL" in text:  # OpenSSL's words, of both sides
+        what = "what answers at this address does not speak TLS 1.3"
+        return LinkError(what, where=address, do="A proxy that reads TLS stands between: let this address pass unread.")
     return LinkError(
         f"the coordinator cannot be reached ({text or type(error).__name__})",
         where=address,
@@ -629,6 +682,9 @@ def _refusal(address: str, response: httpx.Response, why: str) -> Exception:
         httpx.codes.REQUEST_ENTITY_TOO_LARGE,
     ):
         return NotWantedError(why)
+    if httpx.codes.is_redirect(status):
+        what = f"what answers at this address points elsewhere (HTTP {status}), where no answer is sent"
+        return LinkError(what, where=address, do="A proxy or a portal stands between: let this address pass unchanged.")
     if status == httpx.codes.INSUFFICIENT_STORAGE:
         return LinkError("the coordinator's disk is full", where=address, do="Nothing is lost; this goes on trying.")
     return LinkError(f"what answers is no coordinator, or is not well (HTTP {status})", where=address)

@@ -24,6 +24,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from wardround_common.errors import StorageError
+from wardround_common.link_limits import LinkLimits
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +36,11 @@ CLOSE = (b"connection", b"close")
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What one connection, and all strangers together, may take."""
+class Doorway:
+    """What one connection, and all strangers together, may tie up before anything is taken from them."""
 
-    body_bytes: int = 16 * 2**20  # arrays travel in chunks of 5 MiB
-    head_bytes: int = 16 * 2**10
     handshake_s: float = 10.0
     head_s: float = 10.0
-    body_s: float = 120.0  # for one body: 16 MiB in this time is a line of 1.1 Mbit/s
     idle_s: int = 75
     strangers: int = 256
     connections_each: int = 16  # of one hospital
@@ -110,7 +108,7 @@ class _Connection(H11Protocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _expect_head(self) -> None:
-        self._head_timer = self.loop.call_later(self.port.limits.head_s, self.transport.abort)
+        self._head_timer = self.loop.call_later(self.port.doorway.head_s, self.transport.abort)
 
     def _head_came(self) -> None:
         if self._head_timer is not None:
@@ -134,9 +132,17 @@ class Port:
     """
 
     def __init__(
-        self, desk: Desk, host: str, port: int, certificate: Path, key: Path, limits: Limits | None = None
+        self,
+        desk: Desk,
+        host: str,
+        port: int,
+        certificate: Path,
+        key: Path,
+        limits: LinkLimits | None = None,
+        doorway: Doorway | None = None,
     ) -> None:
-        self.limits = limits or Limits()
+        self.limits = limits or LinkLimits()
+        self.doorway = doorway or Doorway()
         self.bytes_in = self.bytes_out = 0
         """Bodies of requests that were admitted, and of answers."""
         self.refused: Counter[int] = Counter()
@@ -168,7 +174,7 @@ class Port:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=self.limits.idle_s,
+            timeout_keep_alive=self.doorway.idle_s,
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=self.limits.head_bytes,
         )
@@ -176,7 +182,7 @@ class Port:
         config.ssl = self._tls
         self._server = uvicorn.Server(config)
         self._loop = _Loop()
-        self._loop.handshake_s = self.limits.handshake_s
+        self._loop.handshake_s = self.doorway.handshake_s
         self._answers = ThreadPoolExecutor(THREADS, "answer")
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="port", daemon=True)
@@ -229,7 +235,7 @@ class Port:
             connection.transport.abort()
             return
         self._strangers[connection.client] = connection
-        if len(self._strangers) > self.limits.strangers:
+        if len(self._strangers) > self.doorway.strangers:
             _, oldest = self._strangers.popitem(last=False)
             oldest.transport.abort()
 
@@ -250,7 +256,7 @@ class Port:
             if client not in self._known or self._known[client][1] != node:
                 raise Refused(401, "connection")  # one connection is one node's
             return
-        if self._connections_of[node] >= self.limits.connections_each:
+        if self._connections_of[node] >= self.doorway.connections_each:
             self._strangers[client] = connection
             raise Refused(429, "connections")
         self._known[client] = (connection, node)

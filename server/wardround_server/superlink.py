@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -66,10 +67,11 @@ from sqlalchemy.exc import OperationalError
 
 from wardround_common.audit.passage import Passage, Way, passage_of
 from wardround_common.errors import FullDiskError, MessageError, RoundError, StorageError
+from wardround_common.link_limits import LinkLimits
 from wardround_common.object_trees import inflate
 from wardround_common.storage import alone_in, write_atomically
 from wardround_server.object_files import ObjectFiles, Written, flush_each_commit
-from wardround_server.port import Limits, Port, Refused
+from wardround_server.port import Doorway, Port, Refused
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +81,6 @@ CLOCK_S = 300.0  # by how much a hospital's clock may differ
 HERE_S = 30.0  # a hospital that was heard within this time is there; it says so every ten seconds
 TTL_S = 90 * 86_400.0  # questions of a study do not expire; the study has its own deadlines
 SMALL = 65_536  # bytes of an object that is read for what it says of its message
-MOST_OBJECTS = 20_000  # of one answer: 100 GiB in chunks of 5 MiB
 Proto = TypeVar("Proto")
 
 
@@ -96,6 +97,21 @@ class _LinkState(SqlLinkState):
         """Do nothing: the run is driven by this process, and goes on when it starts again."""
 
 
+@dataclass
+class _Upload:
+    """An answer of which a part is here."""
+
+    node: int
+    message_type: str
+    root: str
+    came: int
+    """Bytes that are here."""
+
+    @property
+    def what(self) -> tuple[int, str, str]:
+        return self.node, self.message_type, self.root
+
+
 @dataclass(frozen=True)
 class _Node:
     number: int
@@ -110,6 +126,7 @@ class SuperLink:
     questions are out. ``hold_s``: how long a hospital's question for new messages is held open when there is none.
     ``passed`` is told of each message before it can be fetched or is acknowledged: if it raises StorageError, neither
     happens. ``heart`` is told of each hospital's sign of life with its headers, and gives those of its answer.
+    ``limits``: what is taken from a hospital at most.
 
     Raises:
         StorageError: another process works with the folder.
@@ -121,7 +138,9 @@ class SuperLink:
         hold_s: float = 4.0,
         passed: Callable[[Passage], None] = lambda passage: None,
         heart: Callable[[str, Mapping[str, str]], Mapping[str, str]] = lambda name, headers: {},
+        limits: LinkLimits | None = None,
     ) -> None:
+        self.limits = limits or LinkLimits()
         self._alone = ExitStack()
         self._alone.enter_context(alone_in(folder))
         logging.getLogger("flwr").setLevel(logging.CRITICAL)  # it calls each answer that is dropped an error
@@ -147,13 +166,13 @@ class SuperLink:
                 self._nodes[info.public_key] = _Node(info.node_id, info.name, _key(info.public_key))
         self._fleet = _Fleet(self, hold_s)
 
-    def serve(self, host: str, port: int, certificate: Path, key: Path, limits: Limits | None = None) -> Port:
+    def serve(self, host: str, port: int, certificate: Path, key: Path, doorway: Doorway | None = None) -> Port:
         """Open the public port; ``port`` 0 takes a free one, which ``Port.number`` names.
 
         Raises:
             StorageError: the port is taken, or the certificate or its key cannot be used.
         """
-        self.port = Port(self._fleet, host, port, certificate, key, limits)
+        self.port = Port(self._fleet, host, port, certificate, key, self.limits, doorway)
         self.port.start()
         return self.port
 
@@ -380,7 +399,7 @@ class _Fleet:
         self.paths = frozenset(self._answers)
         self._waiting: dict[int, asyncio.Event] = {}
         self._pulled: dict[int, frozenset[str]] = {}
-        self._coming: dict[str, tuple[int, str, str]] = {}  # uploads, by their session: node, type and name of each
+        self._coming: dict[str, _Upload] = {}  # by their session
         self._beats: dict[int, tuple[Mapping[str, str], Mapping[str, str]]] = {}
 
     def admit(self, path: str, headers: Mapping[str, str]) -> int:
@@ -533,10 +552,17 @@ class _Fleet:
             raise Refused(403, "sender")
         if not metadata.reply_to_message_id or metadata.message_id != tree.object_id:
             raise Refused(400, "message")
-        if sum(1 for _ in iterate_object_tree(tree)) > MOST_OBJECTS:
+        limits = self._link.limits
+        names = [part.object_id for part in islice(iterate_object_tree(tree), limits.parts + 1)]
+        if len(names) > limits.parts:
             raise Refused(413, "size")
         if not self._link.running(metadata.run_id):
             raise Refused(410, "run")
+        asked = self._type_of(metadata.reply_to_message_id)
+        if asked is None:
+            raise Refused(410, "question")
+        if asked != metadata.message_type:
+            raise Refused(400, "message")
         try:
             message = message_from_proto(request.messages_list[0])
             with self._link.transaction():
@@ -550,8 +576,9 @@ class _Fleet:
             raise Refused(410, "question")  # not asked of this node, answered already, or not wanted any more
         if missing:
             self._link.sending[node] = time.time()
-            coming = node, metadata.message_type, tree.object_id
-            for before in [name for name, other in self._coming.copy().items() if other == coming]:
+            came = sum(self._link.objects.size(name) for name in set(names).difference(missing))
+            coming = _Upload(node, metadata.message_type, tree.object_id, came)
+            for before in [name for name, other in self._coming.copy().items() if other.what == coming.what]:
                 self._coming.pop(before, None)  # it was broken off
             self._coming[session] = coming
         return fleet_pb2.PushMessagesResponse(objects_to_push=missing, session_id=session)
@@ -560,8 +587,11 @@ class _Fleet:
         request = _parse(message_pb2.PushObjectRequest, body)
         _same(request.node.node_id, node)
         coming = self._coming.get(request.session_id)
-        if coming is None or coming[0] != node:
+        if coming is None or coming.node != node:
             raise Refused(410, "session")
+        if coming.came + len(request.object_content) > self._link.limits.message_bytes(coming.message_type):
+            self._coming.pop(request.session_id, None)
+            raise Refused(413, "size")
         whole = False
         try:
             with (
@@ -571,9 +601,11 @@ class _Fleet:
                 stored = self._link.store(request.run_id, request.session_id, content)
                 whole = stored and not self._link.state.query(_UNFINISHED, {"session": request.session_id})
                 if whole:
-                    self._link.tell("in", *coming)
+                    self._link.tell("in", *coming.what)
         except MessageError:
             stored = False  # damaged on its way: it is sent again
+        if stored:
+            coming.came += len(request.object_content)
         if whole or not stored:
             self._coming.pop(request.session_id, None)
         if not stored:
@@ -581,6 +613,12 @@ class _Fleet:
         if whole:
             self._link.sending.pop(node, None)
         return message_pb2.PushObjectResponse(stored=True)
+
+    def _type_of(self, question: str) -> str | None:
+        with self._link.transaction():
+            query = "SELECT message_type FROM message_ins WHERE message_id = :id"
+            rows = self._link.state.query(query, {"id": question})
+        return str(rows[0]["message_type"]) if rows else None
 
     def _has_mail(self, node: int) -> bool:
         with self._link.transaction():

@@ -29,9 +29,10 @@ from flwr.supercore.task_identity import TaskIdentity
 from link import Authority, Place, echo, new_key, private_pem, public_pem, question, record, until, vector_of
 from wardround_client.supernode import Link, NotWantedError, State, _envelope, _Wire
 from wardround_common.errors import LinkError, MessageError, RoundError, StorageError
+from wardround_common.link_limits import LinkLimits
 from wardround_common.messages import Failure
 from wardround_server.app import _answer
-from wardround_server.port import Limits
+from wardround_server.port import Doorway
 from wardround_server.superlink import FLEET, LinkGrid, SuperLink
 
 VECTOR = np.arange(5.0)
@@ -272,6 +273,57 @@ def test_another_hospitals_upload_cannot_be_joined(standing: Standing) -> None:
                 other.ask("push-object", pushed, message_pb2.PushObjectResponse)
 
 
+def test_an_answer_that_is_larger_than_its_question_allows_is_refused(tmp_path: Path) -> None:
+    place = Place(tmp_path, limits=LinkLimits(long_bytes=300_000, short_bytes=20_000, parts=30))
+    with place.coordinator("mercy") as link, closing(place.wire("mercy")) as wire:
+        node, run = activate(wire), link.new_run()
+        grid = link.grid(run)
+        for kind, arrays, why in (
+            ("train.train", [np.zeros(100_000, np.float32)], "size"),
+            ("train.train", [np.full(1, number, np.float32) for number in range(20)], "size"),
+            ("query.open", [np.zeros(10_000, np.float32)], "size"),
+            ("query.other", [np.zeros(10_000, np.float32)], ""),
+        ):
+            content = RecordDict({"arrays": ArrayRecord({str(at): Array(array) for at, array in enumerate(arrays)})})
+            asked = Message(record(VECTOR), dst_node_id=node.node_id, message_type=kind)
+            [asked.metadata.__dict__["_message_id"]] = grid.push_messages([asked])
+            answer = Message(content, reply_to=asked)
+            answer.metadata.__dict__["_src_node_id"] = node.node_id
+            parts = _envelope(node, answer)
+
+            def push(parts: list[bytes] = parts) -> None:
+                begun = wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
+                for name, part in zip(parts[1::2], parts[2::2], strict=True):
+                    if name.decode() in begun.objects_to_push:
+                        pushed = message_pb2.PushObjectRequest(
+                            node=node,
+                            run_id=run,
+                            session_id=begun.session_id,
+                            object_id=name.decode(),
+                            object_content=part,
+                        )
+                        wire.ask("push-object", pushed, message_pb2.PushObjectResponse)
+
+            if not why:
+                push()
+                continue
+            with pytest.raises(NotWantedError, match=why):
+                push()
+            with pytest.raises(NotWantedError, match=why):  # no more of it fits when it begins again
+                push()
+            assert grid.pull_messages([asked.metadata.message_id]) == []
+
+
+def test_an_answer_says_what_kind_of_question_it_answers(standing: Standing) -> None:
+    with two_asked(standing) as (grid, ends, ids):
+        wire, node = ends["mercy"]
+        parts = _envelope(node, reply(node.node_id, grid._run_id, ids["mercy"]))
+        envelope = fleet_pb2.PushMessagesRequest.FromString(parts[0])
+        envelope.messages_list[0].metadata.message_type = "train.train"
+        with pytest.raises(NotWantedError, match="message"):
+            wire.ask("push-messages", envelope, fleet_pb2.PushMessagesResponse)
+
+
 def test_an_answer_that_is_half_here_is_not_given_out(standing: Standing) -> None:
     with two_asked(standing) as (grid, ends, ids):
         wire, node = ends["mercy"]
@@ -408,7 +460,7 @@ def test_an_oversize_body_is_refused_before_it_is_read(standing: Standing) -> No
 
 
 def test_a_slow_loris_and_a_silent_connection_are_closed_and_garbage_is_answered_with_400(tmp_path: Path) -> None:
-    place = Place(tmp_path, Limits(head_s=0.5, handshake_s=0.5))
+    place = Place(tmp_path, Doorway(head_s=0.5, handshake_s=0.5))
     with place.coordinator("mercy"):
         for content in (b"", b"POST /v1/fleet/pull-messages HTTP/1.1\r\nhost: "):
             began = time.monotonic()
@@ -432,7 +484,7 @@ def test_a_head_that_is_too_large_is_refused_before_its_time_is_over(place: Plac
         with suppress(ConnectionError, ssl.SSLError):  # cut off while it was still writing
             said = raw(place, b"GET / HTTP/1.1\r\n" + b"x: " + b"y" * 100_000)
         assert said[:12] in (b"", b"HTTP/1.1 400")
-        assert time.monotonic() - began < Limits().head_s / 2
+        assert time.monotonic() - began < Doorway().head_s / 2
 
 
 def _rest(connection: socket.socket) -> bytes:
@@ -444,7 +496,7 @@ def _rest(connection: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
 def test_idle_connections_do_not_stop_a_hospital(tmp_path: Path, count: int) -> None:
-    place = Place(tmp_path, Limits(strangers=64))
+    place = Place(tmp_path, Doorway(strangers=64))
     with place.coordinator("mercy") as link, ExitStack() as idle:
         context = ssl.create_default_context(cafile=place.authority.certificate)
         for number in range(count):

@@ -7,23 +7,30 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from wardround_common.errors import ApprovalError, MessageError, StorageError, StudyError
 from wardround_common.proposal import Decision, Proposed, sign_approval
 from wardround_common.secagg.identity import Identity
-from wardround_common.storage import write_atomically
+from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_common.study import Study, parse_canonical
 
 MOST_WAITING = 50
 """Proposals that may wait at once: a coordinator cannot fill the hospital's disk with them."""
+
+SHORTEST_DIGITS = 4
+"""Of a digest, for a proposal that is damaged to be meant by them."""
+
+
+class DamagedError(StorageError):
+    """What was kept of a proposal is not what was written."""
 
 
 class _Decided(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     decision: Decision
-    since: datetime
+    since: AwareDatetime
 
 
 @dataclass(frozen=True)
@@ -52,12 +59,26 @@ class Approvals:
             StorageError: it cannot be written.
         """
         digest = study.digest()
-        if not self.knows(digest):
+        if self.knows(digest):
+            self._mend(study)
+        else:
             if sum(proposal.decision == "waiting" for proposal in self.all()) >= MOST_WAITING:
                 raise MessageError("too many proposed studies wait for this hospital's decision")
             write_atomically(self._study(digest), study.canonical(), private=True)
             self._write(digest, "waiting")
         return self.get(digest)
+
+    def _mend(self, study: Study) -> None:
+        """Set aside what is damaged of a proposal that comes again: a decision that is lost has to be taken anew."""
+        digest = study.digest()
+        try:
+            self.get(digest)
+        except (DamagedError, ApprovalError):
+            if self._decided(digest) is None:
+                with no_room_is_said(self._record(digest)):
+                    self._record(digest).replace(self._record(digest).with_suffix(".json.damaged"))
+                self._write(digest, "waiting")
+            write_atomically(self._study(digest), study.canonical(), private=True)
 
     def knows(self, digest: str) -> bool:
         """Say whether the study of this digest was proposed before."""
@@ -71,17 +92,31 @@ class Approvals:
             StorageError: what was kept is damaged.
         """
         try:
-            study = parse_canonical(self._study(digest).read_bytes())
-            decided = _Decided.model_validate_json(self._record(digest).read_bytes())
+            content = self._study(digest).read_bytes()
+            decided = self._decided(digest)
         except FileNotFoundError:
             raise ApprovalError(
                 "no such study was proposed to this hospital", do="See: wardround hospital studies"
             ) from None
-        except (OSError, StudyError, ValidationError):
+        except OSError as error:
+            raise StorageError(
+                f"what this hospital keeps of a proposed study cannot be read ({error.strerror})",
+                where=str(self._record(digest)),
+            ) from None
+        try:
+            study = parse_canonical(content)
+        except StudyError:
             raise self._damaged(digest) from None
-        if study.digest() != digest:
+        if decided is None or study.digest() != digest:
             raise self._damaged(digest)
         return Proposal(study, decided.decision, decided.since)
+
+    def _decided(self, digest: str) -> _Decided | None:
+        """Read the record of a decision; None if it is damaged."""
+        try:
+            return _Decided.model_validate_json(self._record(digest).read_bytes())
+        except ValidationError:
+            return None
 
     def find(self, word: str, meant: tuple[Decision, ...] = ()) -> Proposal:
         """Find a proposal by the study's name or by the first digits of its digest.
@@ -91,7 +126,11 @@ class Approvals:
 
         Raises:
             ApprovalError: none is meant, or several are.
+            StorageError: what was kept of the one that is meant is damaged.
         """
+        for digest, error in self.damaged().items():
+            if len(word) >= SHORTEST_DIGITS and digest.startswith(word):
+                raise error
         found = [p for p in self.all() if p.study.study.name == word or p.study.digest().startswith(word)]
         for few in (found, [p for p in found if p.decision in meant]):
             if len(few) == 1:
@@ -105,9 +144,24 @@ class Approvals:
         )
 
     def all(self) -> list[Proposal]:
-        """Give all proposals, the oldest first."""
-        digests = [path.stem for path in self.folder.glob("*.json")] if self.folder.is_dir() else []
-        return sorted((self.get(digest) for digest in digests), key=lambda proposal: proposal.since)
+        """Give the proposals that can be read, the oldest first; :meth:`damaged` names the others."""
+        return sorted(self._read()[0], key=lambda proposal: proposal.since)
+
+    def damaged(self) -> dict[str, StorageError]:
+        """Say what is the matter with the proposals that cannot be read, by the studies' digests."""
+        return self._read()[1]
+
+    def _read(self) -> tuple[list[Proposal], dict[str, StorageError]]:
+        found: list[Proposal] = []
+        damaged: dict[str, StorageError] = {}
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                found.append(self.get(path.stem))
+            except StorageError as error:
+                damaged[path.stem] = error
+            except ApprovalError:  # its study is not there: a crash came between the two files, or it was removed
+                damaged[path.stem] = self._damaged(path.stem)
+        return found, damaged
 
     def decide(self, study: Study, decision: Decision) -> None:
         """Keep what the hospital's people decided: the last word counts.
@@ -148,9 +202,10 @@ class Approvals:
     def _record(self, digest: str) -> Path:
         return self.folder / f"{digest}.json"
 
-    def _damaged(self, digest: str) -> StorageError:
-        return StorageError(
-            "what this hospital keeps of a proposed study is damaged",
+    def _damaged(self, digest: str) -> DamagedError:
+        return DamagedError(
+            f"what this hospital keeps of the proposed study {digest[:12]} is damaged",
             where=str(self._record(digest)),
-            do="Remove the files of this digest; the study will be proposed again and needs a new approval.",
+            do="Restore it from your backup. Without one, it is mended when the study is proposed again; "
+            "it needs a new approval if the decision is what was lost.",
         )

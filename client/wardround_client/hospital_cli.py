@@ -184,7 +184,10 @@ def studies(state: State = None, as_json: AsJson = False) -> None:
     from wardround_client.approvals import Approvals
     from wardround_client.state_folder import hospital_state
 
-    found = Approvals((state or hospital_state()) / "studies").all()
+    approvals = Approvals((state or hospital_state()) / "studies")
+    found = approvals.all()
+    for error in approvals.damaged().values():
+        typer.echo(f"Warning: {error}", err=True)
     if as_json:
         rows = [
             {"name": p.study.study.name, "digest": p.study.digest(), "decision": p.decision, "since": str(p.since)}
@@ -304,6 +307,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show what this hospital's service is doing, and how each study stands."""
+    from wardround_client.approvals import Approvals
     from wardround_client.stages import study_stages
     from wardround_client.state_folder import hospital_state
     from wardround_client.status_file import read_status
@@ -311,8 +315,9 @@ def status(
 
     folder = state or hospital_state()
     facts, studies = read_status(folder), list(study_stages(folder))
+    damaged = [str(error) for error in Approvals(folder / "studies").damaged().values()]
     if as_json:
-        every = facts | {"studies": [study.facts() for study in studies]}
+        every = facts | {"studies": [study.facts() for study in studies], "damaged": damaged}
         typer.echo(json.dumps(every, indent=2, ensure_ascii=False))
     else:
         typer.echo(f"{facts['state']} since {facts['since']}" + (f"\n{facts['doing']}" if facts["doing"] else ""))
@@ -322,7 +327,7 @@ def status(
             typer.echo(facts["fault"])
         if facts["failure"]:
             typer.echo(f"The last answer that failed: {facts['failure']}")
-        for said in (*map(str, studies), facts["warning"]):
+        for said in (*map(str, studies), *damaged, facts["warning"]):
             if said:
                 typer.echo(said)
     if check and facts["state"] in ("starting", "connecting", "stopped"):

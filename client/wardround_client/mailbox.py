@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wardround_common.errors import MessageError
+from wardround_common.errors import MessageError, StorageError
 from wardround_common.secagg.canonical import cut, pieces
 from wardround_common.storage import write_atomically
 
@@ -27,12 +28,17 @@ class Mailbox:
     """The last message that was put, until it is read: a large one is not read again from the disk a moment later."""
 
     def names(self) -> list[str]:
-        """Name the messages that are here, the oldest first."""
+        """Name the messages that are here, the oldest first.
+
+        Raises:
+            StorageError: the disk does not let it be read; so do all that follow.
+        """
         times = {}
-        for path in self.folder.glob("*"):
-            if path.name.isalnum():
-                with suppress(FileNotFoundError):  # removed in this moment
-                    times[path.name] = path.stat().st_mtime_ns
+        with _trouble_is_said(self.folder):
+            for path in self.folder.glob("*"):
+                if path.name.isalnum():
+                    with suppress(FileNotFoundError):  # removed in this moment
+                        times[path.name] = path.stat().st_mtime_ns
         return sorted(times, key=lambda name: (times[name], name))
 
     def put(self, name: str, parts: list[bytes]) -> None:
@@ -55,7 +61,8 @@ class Mailbox:
         if at_hand is not None:
             return at_hand
         try:
-            content = (self.folder / name).read_bytes()
+            with _trouble_is_said(self.folder / name):
+                content = (self.folder / name).read_bytes()
         except FileNotFoundError:
             return None
         digest, content = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
@@ -65,13 +72,14 @@ class Mailbox:
             return cut(content)
         except MessageError:
             log.error("the message %s was damaged on the disk; it is set aside", self.folder / name)
-            (self.folder / name).replace(self.folder / f"{name}.damaged")
+            with _trouble_is_said(self.folder / name):
+                (self.folder / name).replace(self.folder / f"{name}.damaged")
             return None
 
     def first(self, name: str) -> bytes | None:
         """Give the first part of a message, if it is here, unchecked and without reading the others."""
         try:
-            with (self.folder / name).open("rb") as file:
+            with _trouble_is_said(self.folder / name), (self.folder / name).open("rb") as file:
                 file.seek(DIGEST_BYTES)
                 return file.read(min(int.from_bytes(file.read(8), "big"), MOST_FIRST_BYTES))
         except FileNotFoundError:
@@ -80,4 +88,20 @@ class Mailbox:
     def remove(self, name: str) -> None:
         """Forget a message; one that is not here is no error."""
         self._at_hand.pop(name, None)
-        (self.folder / name).unlink(missing_ok=True)
+        with _trouble_is_said(self.folder / name):
+            (self.folder / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _trouble_is_said(path: Path) -> Iterator[None]:
+    """Turn what the operating system says of a file that is there into a :class:`StorageError`: it may pass."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"a message on the disk cannot be used ({error.strerror or type(error).__name__})",
+            where=str(path),
+            do="Check that the disk is there and may be written; this goes on by itself then.",
+        ) from error

@@ -123,11 +123,7 @@ class StudyStage:
 
 
 def study_stages(folder: Path) -> Iterator[StudyStage]:
-    """Say where each study stands: what was decided, and if it was approved what is worked on.
-
-    Raises:
-        StorageError: what was kept of a proposal is damaged.
-    """
+    """Say where each study stands that can be read: what was decided, and if it was approved what is worked on."""
     noted = read_stages(folder)
     for proposal in Approvals(folder / "studies").all():
         about, digest = proposal.study.study, proposal.study.digest()

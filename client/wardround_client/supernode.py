@@ -262,39 +262,43 @@ class Supernode:
         delay = BACK_OFF_S[0]
         try:
             while not (self._over.is_set() or self._stop.is_set()):
-                name = self._next(long=True) if self._registered.is_set() else None
-                if name is None:
-                    self._say_of_queue(None)
-                    self._call.wait(LOOK_S)
-                    self._call.clear()
+                try:
+                    name = self._next(long=True) if self._registered.is_set() else None
+                    if name is None:
+                        self._say_of_queue(None)
+                        self._call.wait(LOOK_S)
+                        self._call.clear()
+                        continue
+                    with self._claim(name) as ours:
+                        if ours and not self._at_queue(name):
+                            return
+                    delay = BACK_OFF_S[0]
                     continue
-                with self._claim(name) as ours:
-                    if not ours:
-                        continue
-                    try:
-                        self._at_queue(name)
-                        delay = BACK_OFF_S[0]
-                        continue
-                    except LinkError:
-                        continue  # the answer is on the disk, and the link's own loop says what is the matter
-                    except StorageError as fault:
-                        self._say_of_queue(State.WORKING, fault)
-                    except _Stopped:
-                        return
-                    except BaseException as failure:  # noqa: BLE001  # it ends the link, not this thread only
-                        self._failure = failure  # before the other thread takes what this one was at
-                        return
+                except LinkError:
+                    continue  # the answer is on the disk, and the link's own loop says what is the matter
+                except StorageError as fault:
+                    self._say_of_queue(State.WORKING, fault)
+                except _Stopped:
+                    return
                 delay = min(2 * delay, BACK_OFF_S[1])
                 self._over.wait(delay)
-        except BaseException as failure:  # noqa: BLE001  # as above
+        except BaseException as failure:  # noqa: BLE001  # it ends the link, not this thread only
             self._failure = failure
 
-    def _at_queue(self, name: str) -> None:
-        self._say_of_queue(State.WORKING)
-        self._work(name)
-        if not (self._over.is_set() or self._stop.is_set()):
-            self._say_of_queue(State.SENDING)
-            self._send(name)
+    def _at_queue(self, name: str) -> bool:
+        """Answer a long question and send the answer; False if that failed in a way that ends the link."""
+        try:
+            self._say_of_queue(State.WORKING)
+            self._work(name)
+            if not (self._over.is_set() or self._stop.is_set()):
+                self._say_of_queue(State.SENDING)
+                self._send(name)
+        except (LinkError, StorageError, _Stopped):
+            raise
+        except BaseException as failure:  # noqa: BLE001  # it ends the link, not this thread only
+            self._failure = failure  # before the other thread takes what this one was at
+            return False
+        return True
 
     def _next(self, *, long: bool) -> str | None:
         """Name the oldest question of that kind that no thread is at."""

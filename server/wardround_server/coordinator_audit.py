@@ -117,7 +117,7 @@ def hospital_of(folder: CoordinatorFolder, file: Path) -> Owner:
     """
     first = first_of(file)
     name, key = first.text("name"), first.text("key")
-    known = [(one.name, one.request.identity) for one in folder.enrolled()]
+    known = [(one.name, one.request.identity) for one in folder.survey().enrolled]
     known += [(gone.hospital, gone.identity) for gone in folder.revocations()]
     if (name, key) not in known:
         mark = f" with the fingerprint {fingerprint(bytes.fromhex(key))}" if _is_key(key) else ""

@@ -15,7 +15,7 @@ from wardround_common.commands import Commands, confirm
 
 if TYPE_CHECKING:
     from wardround_common.enrolment import Invitation, Request
-    from wardround_server.coordinator_folder import CoordinatorFolder
+    from wardround_server.coordinator_folder import CoordinatorFolder, Survey
 
 from wardround_server import audit_cli
 
@@ -127,9 +127,11 @@ def hospitals(folder: Folder, as_json: AsJson = False) -> None:
     from wardround_server.coordinator_folder import CoordinatorFolder
 
     place = CoordinatorFolder(folder)
+    found = place.survey()
     rows: list[tuple[str, str, datetime, datetime | None]] = []
-    rows += [(one.name, one.request.fingerprint, one.since, None) for one in place.enrolled()]
-    rows += [(gone.hospital, gone.fingerprint, gone.enrolled, gone.revoked) for gone in place.revocations()]
+    rows += [(one.name, one.request.fingerprint, one.since, None) for one in found.enrolled]
+    rows += [(gone.hospital, gone.fingerprint, gone.enrolled, gone.revoked) for gone in found.revoked]
+    _warn_of(found)
     if as_json:
         keys = ("hospital", "fingerprint", "enrolled", "revoked")
         _echo_json([dict(zip(keys, (n, f, e.isoformat(), r and r.isoformat()), strict=True)) for n, f, e, r in rows])
@@ -185,6 +187,7 @@ def renew(
 
     place = CoordinatorFolder(folder)
     invited = make_new(place, host or [], port, _now(), new_authority=new_authority)
+    _warn_of(place.survey())
     new = [(one.name, str(place.invitation_of(one.name))) for one in invited]
     _show(place, as_json, "Made a new certificate for the server, with a new key.", new)
     if new and not as_json:
@@ -205,7 +208,9 @@ def roster(
     from wardround_common.roster import Listed
     from wardround_server.coordinator_folder import CoordinatorFolder
 
-    enrolled = {one.name: one.request.public for one in CoordinatorFolder(folder).enrolled()}
+    found = CoordinatorFolder(folder).survey()
+    _warn_of(found)
+    enrolled = {one.name: one.request.public for one in found.enrolled}
     for name in hospitals or sorted(enrolled):
         if name not in enrolled:
             known = ", ".join(sorted(enrolled)) or "nobody"
@@ -434,6 +439,12 @@ def _show(place: CoordinatorFolder, as_json: bool, what: str, invitations: Seque
     )
     if warning:
         typer.echo(f"\n{warning}", err=True)
+
+
+def _warn_of(found: Survey) -> None:
+    """Name the files that cannot be used: their hospitals are not among those that a command speaks of."""
+    for error in found.damaged.values():
+        typer.echo(f"Warning: {error}", err=True)
 
 
 def _now() -> datetime:

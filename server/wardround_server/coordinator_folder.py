@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from wardround_common.addresses import address, check_host
 from wardround_common.certificates import Authority, check_authority, read_certificate
 from wardround_common.enrolment import Invitation, NodeKey, Request, file_stem
-from wardround_common.errors import MessageError, StorageError
+from wardround_common.errors import MessageError, StorageError, WardroundError
 from wardround_common.key_files import LARGEST_FILE_BYTES, Words, read_identity_key, read_p256_key
 from wardround_common.roster import HospitalName
 from wardround_common.secagg.identity import Identity, fingerprint
@@ -23,6 +24,10 @@ from wardround_common.signed_document import Key, Moment
 
 INIT = "Name the folder that was set up with: wardround coordinator init DIR --host NAME"
 RESTORE = "Restore it from your backup."
+_SET_RIGHT = (
+    "Restore it from your backup. Without one: move it away, which closes that hospital's connections, and let the "
+    "hospital send its request again."
+)
 _IDENTITY = Words("the coordinator's identity", "the coordinator has no identity", INIT, RESTORE)
 AUTHORITY_KEY = Words(
     "the authority's private key",
@@ -70,6 +75,20 @@ class Enrolled:
     def name(self) -> str:
         """The hospital's name."""
         return self.request.hospital
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Who may connect, as far as the files of a folder can be read."""
+
+    enrolled: tuple[Enrolled, ...]
+    """By name."""
+    revoked: tuple[Revoked, ...]
+    """In the order in which they were."""
+    damaged: Mapping[Path, WardroundError]
+    """What is the matter with each file that cannot be used: a request, an invitation or the record of a revocation."""
+    sure: bool
+    """Whether every record of a revocation could be read. If not, one of ``enrolled`` may have been revoked."""
 
 
 class Revoked(BaseModel):
@@ -200,15 +219,30 @@ class CoordinatorFolder:
         Raises:
             StorageError, MessageError: one's file is damaged: nobody is left out silently.
         """
+        found = self.survey()
+        for error in found.damaged.values():
+            raise error
+        return list(found.enrolled)
+
+    def survey(self) -> Survey:
+        """List the hospitals that may connect, and name the files that are damaged instead of failing by one of them.
+
+        Raises:
+            StorageError: this is no coordinator's folder.
+        """
         _ = self.settings  # a folder that is no coordinator's has no hospitals, and says so
-        gone = {revoked.identity for revoked in self.revocations()}
-        requests = [Request.read(path) for path in sorted(self.hospitals.glob("*.request"))]
-        listed = [
-            Enrolled(request, Invitation.read(self.invitation_of(request.hospital)).since)
-            for request in requests
-            if request.identity not in gone
-        ]
-        return sorted(listed, key=lambda one: one.name)
+        damaged: dict[Path, WardroundError] = {}
+        revoked = self._revocations(damaged)
+        sure, gone = not damaged, {one.identity for one in revoked}
+        listed = []
+        for path in sorted(self.hospitals.glob("*.request")):
+            try:
+                request = Request.read(path)
+                if request.identity not in gone:
+                    listed.append(Enrolled(request, Invitation.read(self.invitation_of(request.hospital)).since))
+            except (StorageError, MessageError) as error:
+                damaged[path] = type(error)(error.what, where=error.where, do=_SET_RIGHT)
+        return Survey(tuple(sorted(listed, key=lambda one: one.name)), tuple(revoked), damaged, sure)
 
     def revocations(self) -> list[Revoked]:
         """List the hospitals that may not connect any more, in the order in which they were revoked.
@@ -216,6 +250,13 @@ class CoordinatorFolder:
         Raises:
             StorageError: one's file is damaged.
         """
+        damaged: dict[Path, WardroundError] = {}
+        listed = self._revocations(damaged)
+        for error in damaged.values():
+            raise error
+        return listed
+
+    def _revocations(self, damaged: dict[Path, WardroundError]) -> list[Revoked]:
         reader = TypeAdapter(Revoked)
         listed = []
         for path in sorted(self.revoked.glob("*.json")):
@@ -223,7 +264,11 @@ class CoordinatorFolder:
                 with path.open("rb") as file:
                     listed.append(reader.validate_json(file.read(LARGEST_FILE_BYTES)))
             except (OSError, ValidationError):
-                raise StorageError("the record of a revoked hospital is damaged", where=str(path), do=RESTORE) from None
+                damaged[path] = StorageError(
+                    "the record of a revoked hospital is damaged; nobody is let in until it can be read",
+                    where=str(path),
+                    do=RESTORE,
+                )
         return sorted(listed, key=lambda one: (one.revoked, one.hospital))
 
     def request_of(self, hospital: str) -> Path:

@@ -65,7 +65,8 @@ def renew(
 ) -> list[Enrolled]:
     """Make a new key and certificate for the server; give the hospitals that need their new invitation for it.
 
-    As long as address and authority stay, these are none. ``hosts`` come to those that there are, the first of them in
+    As long as address and authority stay, these are none; those whose files are damaged (``CoordinatorFolder.survey``)
+    are left out. ``hosts`` come to those that there are, the first of them in
     front; ``port`` replaces it, unless None. With a new authority, certificates of the old one, stolen or not, are
     worth nothing to each hospital that has accepted its new invitation.
 
@@ -85,7 +86,7 @@ def renew(
     _write_server(folder, made)
     if settings != before:
         _write_settings(folder, settings)
-    hospitals = folder.enrolled()
+    hospitals = folder.survey().enrolled
     given = {one.name: Invitation.read(folder.invitation_of(one.name)) for one in hospitals}
     return [one for one in hospitals if enrol(folder, one.request, now) != given[one.name]]
 
@@ -95,7 +96,8 @@ def standing(folder: CoordinatorFolder, request: Request, now: datetime) -> Stan
 
     Raises:
         MessageError: a key of it was revoked or is another hospital's; another key has its name; it is older than the
-            one that was granted; it comes from the future.
+            one that was granted; it comes from the future; what was kept of this hospital is damaged.
+        StorageError: the record of a revocation is damaged: the request could be that of a revoked hospital.
     """
     check_request_clock(request, now)
     for gone in folder.revocations():
@@ -106,7 +108,10 @@ def standing(folder: CoordinatorFolder, request: Request, now: datetime) -> Stan
                 do="The hospital makes other keys: wardround hospital init NAME --data DIR --new-keys",
             )
     found = Standing.NEW
-    for one in folder.enrolled():
+    survey = folder.survey()
+    if damage := survey.damaged.get(folder.request_of(request.hospital)):
+        raise damage
+    for one in survey.enrolled:
         if one.name == request.hospital:
             found = _next_to(one, request)
         elif request.identity == one.request.identity or request.node_key == one.request.node_key:
@@ -151,7 +156,7 @@ def enrol(folder: CoordinatorFolder, request: Request, now: datetime) -> Invitat
     authority = pem(certificate)
     identity = folder.identity()
     place = folder.invitation_of(request.hospital)
-    before = next((one for one in folder.enrolled() if one.name == request.hospital), None)
+    before = next((one for one in folder.survey().enrolled if one.name == request.hospital), None)
     if before is not None and before.request == request:
         given = Invitation.read(place)
         now_said = (settings.address, authority, request.digest(), identity.public)
@@ -174,8 +179,11 @@ def revoke(folder: CoordinatorFolder, hospital: str, now: datetime) -> Revoked:
         MessageError: no such hospital is enrolled.
         StorageError: the folder cannot be written.
     """
-    listed = folder.enrolled()
+    survey = folder.survey()
+    listed = survey.enrolled
     found = next((one for one in listed if one.name == hospital), None)
+    if damage := survey.damaged.get(folder.request_of(hospital)):
+        raise damage
     if found is None:
         names = ", ".join(one.name for one in listed) or "none"
         raise MessageError(f"no hospital is enrolled as {hospital!r}", do=f"Those that are: {names}")

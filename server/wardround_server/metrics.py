@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
 from typing import get_args
@@ -14,6 +15,7 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
+from wardround_common.errors import StorageError
 from wardround_common.metrics_port import Families
 from wardround_server.coordinator_folder import CoordinatorFolder
 from wardround_server.runs import Runs, Stage
@@ -42,8 +44,9 @@ class CoordinatorMetrics:
         yield from self._rounds()
         yield from self._traffic()
         expiry = _gauge("certificate_expiry_timestamp_seconds", "When a certificate expires.", "certificate")
-        expiry.add_metric(["server"], self._folder.certificate().not_valid_after_utc.timestamp())
-        expiry.add_metric(["authority"], self._folder.authority_certificate().not_valid_after_utc.timestamp())
+        for whose, read in (("server", self._folder.certificate), ("authority", self._folder.authority_certificate)):
+            with suppress(StorageError):  # the service says that it is away; the other figures stay
+                expiry.add_metric([whose], read().not_valid_after_utc.timestamp())
         yield expiry
         free = shutil.disk_usage(self._folder.path).free
         yield _one("free_disk_bytes", "Room where the coordinator's folder lies.", free)

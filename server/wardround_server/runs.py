@@ -103,15 +103,16 @@ class Runs:
         self.tally = Tally()
         self._lock = threading.Lock()
         self._runs: dict[str, Run] = {}
+        self._damaged: dict[str, StorageError] = {}
 
     def go_on(self) -> None:
-        """Take up all runs of the folder; those that were not over go on.
-
-        Raises:
-            StorageError: what was kept of one is damaged.
-        """
+        """Take up the runs of the folder; those that were not over go on. :meth:`damaged` names what cannot be read."""
         for path in sorted(self._folder.glob("*/run.json")):
-            run = _read(path.parent)
+            try:
+                run = _read(path.parent)
+            except StorageError as error:
+                self._damaged[path.parent.name] = error
+                continue
             with self._lock:
                 if run.standing.name in self._runs:  # somebody began it a moment ago
                     continue
@@ -140,6 +141,8 @@ class Runs:
         name = study.study.name
         folder = self._folder / name
         with self._lock:
+            if name in self._damaged:
+                raise self._damaged[name]
             if (folder / "run.json").exists():
                 raise StorageError(
                     f"there is a run called {name!r} already",
@@ -195,6 +198,10 @@ class Runs:
         """Say how all runs stand, the oldest first."""
         return sorted((run.standing for run in self._runs.values()), key=lambda standing: standing.began)
 
+    def damaged(self) -> dict[str, StorageError]:
+        """Say what is the matter with the runs that cannot be read, by the names of their folders."""
+        return dict(self._damaged)
+
     def wait(self, timeout: float | None = None) -> None:
         """Wait until no run is being driven."""
         for run in list(self._runs.values()):
@@ -202,6 +209,8 @@ class Runs:
                 run.thread.join(timeout)
 
     def _of(self, name: str) -> Run:
+        if name in self._damaged:
+            raise self._damaged[name]
         if name not in self._runs:
             known = ", ".join(sorted(self._runs)) or "there are none yet"
             raise StorageError(f"there is no run {name!r}", do=f"The runs are: {known}.")
@@ -331,7 +340,7 @@ def _read(folder: Path) -> Run:
         raise StorageError(
             "what was kept of a run is damaged",
             where=str(folder),
-            do="Restore it from your backup, or move the folder away; the other runs are not touched.",
+            do="Restore it from your backup or move the folder away; then start the coordinator again. Others go on.",
         ) from None
     return Run(folder, study, standing)
 

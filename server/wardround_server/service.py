@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wardround_common.audit.passage import Passage
 from wardround_common.audit.witness import PAUSED, STANDING_HEADER, Witness
 from wardround_common.certificates import expiry_warning
-from wardround_common.errors import MessageError, StorageError
+from wardround_common.errors import MessageError, StorageError, WardroundError
 from wardround_common.service_log import Say
 from wardround_common.storage import write_atomically
 from wardround_common.study import parse_study
@@ -54,6 +55,8 @@ class Service:
         self._told: dict[str, tuple[str, int]] = {}
         self._keys: dict[str, bytes] = {}
         self._certificate = b""
+        self._troubles: dict[str, str] = {}  # what was said of each
+        self._damage: set[Path] = set()  # files of hospitals that cannot be used now
 
     def serve(
         self,
@@ -71,8 +74,9 @@ class Service:
         self._log.note("service began", {"version": version("wardround")})
         settings = self._folder.settings
         self._follow()
+        _ = self._folder.certificate()  # says what is the matter, where a TLS library would not
         self._certificate = self._folder.server_certificate.read_bytes()
-        port = self._link.serve(host, settings.port, self._folder.server_certificate, self._folder.server_key)
+        self._link.serve(host, settings.port, self._folder.server_certificate, self._folder.server_key)
         admin = Admin(self._folder.path, self._command)
         figures = None
         try:
@@ -82,13 +86,9 @@ class Service:
                 self._say(warning, event="certificate", level="warning")
             self._take_up()
             while not stop.wait(LOOK_S):
-                self._follow()
+                self._look(self._follow)
                 self._heard.keep(self._link.last_seen())
-                content = self._folder.server_certificate.read_bytes()
-                if content != self._certificate:
-                    self._certificate = content
-                    port.renew(self._folder.server_certificate, self._folder.server_key)
-                    self._say("the renewed certificate is in use", event="certificate")
+                self._look(self._renew)
         finally:
             if figures:
                 figures.close()
@@ -96,6 +96,29 @@ class Service:
             self._heard.keep(self._link.last_seen(), now=True)
             self._link.stop()
             self._log.note("service ended")
+
+    def _look(self, look: Callable[[], None]) -> None:
+        """Look for a change in the folder; one that cannot be read now is said once, and what was known stays so."""
+        try:
+            look()
+            self._troubles.pop(look.__name__, None)
+        except (StorageError, MessageError) as error:
+            self._trouble(look.__name__, error)
+
+    def _trouble(self, what: str, error: WardroundError) -> None:
+        if self._troubles.get(what) != str(error):
+            self._troubles[what] = str(error)
+            self._say(str(error), event="damaged", level="error")
+
+    def _renew(self) -> None:
+        """Use the server's certificate that is there now."""
+        port = self._link.port
+        _ = self._folder.certificate()
+        content = self._folder.server_certificate.read_bytes()
+        if port and content != self._certificate:
+            port.renew(self._folder.server_certificate, self._folder.server_key)
+            self._certificate = content
+            self._say("the renewed certificate is in use", event="certificate")
 
     def _open_metrics(self, port: int | None) -> MetricsPort | None:
         if port is None:
@@ -113,25 +136,50 @@ class Service:
 
     def _take_up(self) -> None:
         """Go on with the runs that were not over, and clear away what a crash left of those that were."""
-        for number in (self._folder.path / "runs").glob("*/link"):
-            if not self._link.running(int(number.read_bytes())):
-                number.unlink()  # it ended a moment before the crash, or a power cut took what was not flushed of it
+        for file in (self._folder.path / "runs").glob("*/link"):
+            number = self._number(file)
+            if number is None or not self._link.running(number):
+                file.unlink()  # it ended a moment before the crash, or a power cut took what was not flushed of it
         self._runs.go_on()
+        for name, error in self._runs.damaged().items():
+            self._trouble(f"run {name}", error)
         for standing in self._runs.standings():
             if standing.stage in OVER:
                 self._end(standing.name)
 
+    def _number(self, file: Path) -> int | None:
+        """Read by which number the link knows a run; None, and said, if that is damaged: the run then asks anew."""
+        try:
+            return int(file.read_bytes())
+        except (OSError, ValueError):
+            what = "by which number the link knows a run cannot be read; its questions are asked anew"
+            self._say(what, event="damaged", level="warning", study=file.parent.name)
+            return None
+
     def _follow(self) -> None:
-        """Let in whom the folder lists now, and nobody else."""
-        enrolled = self._folder.enrolled()
-        self._identities = {one.name: one.request.public for one in enrolled}
-        listed = {one.name: one.request.node_key.encode() for one in enrolled}
-        for name in sorted(set(self._link.nodes().values()) - set(listed)):
+        """Let in whom the folder lists now, and nobody else.
+
+        A hospital whose own files are damaged stays what it was, and so does everybody as long as it cannot be read
+        who was revoked: nobody is let in by damage, and nobody is sent away by it.
+        """
+        survey = self._folder.survey()
+        for path in self._damage - set(survey.damaged):
+            self._troubles.pop(str(path), None)
+        self._damage = set(survey.damaged)
+        for path, error in survey.damaged.items():
+            self._trouble(str(path), error)
+        self._identities |= {one.name: one.request.public for one in survey.enrolled}
+        listed = {one.name: one.request.node_key.encode() for one in survey.enrolled}
+        known = set(self._link.nodes().values())
+        for name in sorted(known - set(listed)):
+            if self._folder.request_of(name) in survey.damaged:
+                continue
             self._link.revoke(name)
             self._keys.pop(name, None)
+            self._identities.pop(name, None)
             self._say(f"{name} was revoked; its connections are closed", event="revoked", hospital=name)
         for name, key in listed.items():
-            if self._keys.get(name) != key:
+            if self._keys.get(name) != key and (survey.sure or name in known):
                 try:
                     self._link.enrol(name, key)
                 except MessageError as error:
@@ -149,20 +197,24 @@ class Service:
         return self._witness.says()
 
     def _exchange(self, run: Run) -> Exchange:
-        number = run.folder / "link"
-        if not number.exists():
-            write_atomically(number, str(self._link.new_run()).encode())
-        grid = self._link.grid(int(number.read_bytes()), math.inf)  # how long is waited, the exchange decides
+        file = run.folder / "link"
+        number = self._number(file) if file.exists() else None
+        if number is None:
+            number = self._link.new_run()
+            write_atomically(file, str(number).encode())
+        grid = self._link.grid(number, math.inf)  # how long is waited, the exchange decides
         exchange = LinkExchange(run.study, self._link, grid, Clock(run.folder / "asked"), run.stop)
         return NotedExchange(exchange, self._log.note)
 
     def _end(self, run: str) -> None:
         """Forget what is out: a run that is gone on with asks anew, and is not given what it was answered before."""
-        number = self._folder.path / "runs" / run / "link"
-        if number.exists():
-            self._link.end_run(int(number.read_bytes()))
-            number.unlink()
-            Clock(number.with_name("asked")).forget()
+        file = self._folder.path / "runs" / run / "link"
+        if file.exists():
+            number = self._number(file)
+            if number is not None:
+                self._link.end_run(number)
+            file.unlink()
+            Clock(file.with_name("asked")).forget()
 
     def _watch(self, standing: Standings) -> None:
         if standing.stage in OVER:
@@ -215,7 +267,7 @@ class Service:
             hospitals.append(facts)
         away = {str(one["name"]): one for one in hospitals if not one["connected"]}
         runs = [self._run_status(standing, away) for standing in self._runs.standings()]
-        return {"time": time.time(), "hospitals": hospitals, "runs": runs}
+        return {"time": time.time(), "hospitals": hospitals, "runs": runs, "damaged": list(self._troubles.values())}
 
     def _run_status(self, standing: Standings, away: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Say how a run stands, and what each of its hospitals does in it as far as the link knows."""

@@ -34,6 +34,8 @@ def screen(status: Mapping[str, Any]) -> Group:
         parts.append(Text(f"for {_ago(run['since'], status['time'])}"))
         if run["doing"]:
             parts.append(_doing(run, status["time"]))
+    for said in status["damaged"]:
+        parts += [Text(), Text(said, style="red")]
     return Group(*parts)
 
 

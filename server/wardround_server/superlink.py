@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sqlite3
 import threading
 import time
 from base64 import b64decode
@@ -63,7 +64,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.utils import uint64_to_int64
 from flwr.superlink.federation import NoOpFederationManager
 from google.protobuf.message import DecodeError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from wardround_common.audit.passage import Passage, Way, passage_of
 from wardround_common.errors import FullDiskError, MessageError, RoundError, StorageError
@@ -75,6 +76,7 @@ from wardround_server.port import Doorway, Port, Refused
 
 log = logging.getLogger(__name__)
 
+DATABASE = "superlink.db"
 FLEET = "/v1/fleet/"
 HEARTBEAT = FLEET + "send-node-heartbeat"
 CLOCK_S = 300.0  # by how much a hospital's clock may differ
@@ -129,7 +131,7 @@ class SuperLink:
     ``limits``: what is taken from a hospital at most.
 
     Raises:
-        StorageError: another process works with the folder.
+        StorageError: another process works with the folder, or its database is damaged or cannot be used.
     """
 
     def __init__(
@@ -145,12 +147,12 @@ class SuperLink:
         self._alone.enter_context(alone_in(folder))
         logging.getLogger("flwr").setLevel(logging.CRITICAL)  # it calls each answer that is dropped an error
         self.folder = folder
-        database = str(folder / "superlink.db")
-        objects = ObjectFiles(database, folder / "objects")
-        objects.initialize()
-        self.state = _LinkState(database, NoOpFederationManager(), objects)
-        self.state.initialize()
-        self.objects = objects
+        try:
+            with _trouble_is_said(folder):
+                self._open(folder)
+        except BaseException:
+            self._alone.close()
+            raise
         self.started = time.monotonic()
         self.port: Port | None = None
         self._lock = threading.RLock()
@@ -160,11 +162,18 @@ class SuperLink:
         self._seen: dict[int, float] = {}  # monotonic: a clock that is set moves nobody away
         self._gone: set[int] = set()
         self.sending: dict[int, float] = {}  # nodes of whose answers a part is here, since when
+        self._fleet = _Fleet(self, hold_s)
+
+    def _open(self, folder: Path) -> None:
+        database = str(folder / DATABASE)
+        self.objects = ObjectFiles(database, folder / "objects")
+        self.objects.initialize()
+        self.state = _LinkState(database, NoOpFederationManager(), self.objects)
+        self.state.initialize()
         self._nodes: dict[bytes, _Node] = {}
         for info in self.state.get_node_info():
             if info.status != NodeStatus.UNREGISTERED:
                 self._nodes[info.public_key] = _Node(info.node_id, info.name, _key(info.public_key))
-        self._fleet = _Fleet(self, hold_s)
 
     def serve(self, host: str, port: int, certificate: Path, key: Path, doorway: Doorway | None = None) -> Port:
         """Open the public port; ``port`` 0 takes a free one, which ``Port.number`` names.
@@ -285,7 +294,7 @@ class SuperLink:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Do several things to the database as one, alone: two that write at a time would refuse each other."""
-        with self._lock, _full_disk_is_said(self.folder):
+        with self._lock, _trouble_is_said(self.folder):
             self._depth += 1
             try:
                 with self.state.session():
@@ -369,15 +378,35 @@ class SuperLink:
 
 
 @contextmanager
-def _full_disk_is_said(folder: Path) -> Iterator[None]:
+def _trouble_is_said(folder: Path) -> Iterator[None]:
+    """Turn what SQLite says of the disk, or of its own file, into a :class:`StorageError` for a person."""
     try:
         yield
-    except OperationalError as error:
-        if "full" not in str(error.orig):
-            raise
-        raise FullDiskError(
-            "the disk is full", where=str(folder), do="Make room and go on with the run; what was complete is kept."
-        ) from error
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        cause = error.orig if isinstance(error, DatabaseError) else error
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise FullDiskError(
+                "the disk is full", where=str(folder), do="Make room and go on with the run; what was complete is kept."
+            ) from error
+        if code in _DAMAGED:
+            raise StorageError(
+                "the database of questions and answers is damaged",
+                where=str(folder / DATABASE),
+                do=f"Restore the folder from your backup. Without one: move {DATABASE} and the files that begin with "
+                "its name away; runs go on from their last complete round, and ask anew.",
+            ) from error
+        if code in _WITHHELD:
+            raise StorageError(
+                f"the database of questions and answers cannot be used ({cause})",
+                where=str(folder / DATABASE),
+                do="Check that the disk is there, and that this user may write the folder and what is in it.",
+            ) from error
+        raise
+
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_WITHHELD = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY)
 
 
 class _Fleet:
@@ -687,8 +716,13 @@ class LinkGrid(Grid):
         # Node and type of message: digest of the content, id of the message, when it was made.
         self._out: dict[str, list[str]] = {}
         path = _out(link.folder, run)
-        if path.exists():
-            self._out = json.loads(path.read_text())
+        try:
+            noted = json.loads(path.read_bytes())
+            self._out = {str(slot): [str(part) for part in parts] for slot, parts in noted.items()}
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, TypeError, AttributeError):  # as after a restored backup, all is asked anew
+            log.warning("which questions of run %d are out cannot be read (%s); they are asked anew", run, path)
         self._fresh: set[str] = set()  # ids that this process has pushed or taken over
         self._node_of: dict[str, int] = {}
         self._undeliverable: set[str] = set()

@@ -450,6 +450,36 @@ def test_a_full_disk_loses_no_question(standing: Place, monkeypatch: pytest.Monk
             until(lambda: grid.pull_messages([asked]))
 
 
+@pytest.mark.parametrize("act", ["unlink", "open"])
+def test_a_disk_that_fails_for_a_while_ends_no_service(
+    standing: Place, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    real = getattr(Path, act)
+    failing = threading.Event()
+
+    def maybe(path: Path, *rest: Any, **more: Any) -> Any:
+        if failing.is_set() and path.parent.name in ("inbox", "outbox") and path.parent.parent.name == "mercy":
+            raise OSError(5, "Input/output error")
+        return real(path, *rest, **more)
+
+    monkeypatch.setattr(Path, act, maybe)
+    let_go = threading.Event()
+    app = echo(before=lambda message: (let_go.wait(20), None)[1])
+    with standing.coordinator("mercy") as link, standing.hospital("mercy", app) as hospital:
+        until(link.here)
+        grid = link.grid(link.new_run())
+        [asked] = grid.push_messages([question(link.here()[0])])
+        until(lambda: hospital.status.state == State.WORKING)
+        failing.set()
+        if act == "unlink":
+            let_go.set()
+        until(lambda: "Input/output error" in str(hospital.status.fault))
+        failing.clear()
+        let_go.set()
+        until(lambda: grid.pull_messages([asked]))
+        until(lambda: hospital.status.state == State.WAITING)
+
+
 def test_a_key_that_is_none_is_said_so(standing: Place) -> None:
     with pytest.raises(MessageError, match="NIST"):
         _Wire(Link("127.0.0.1:1", standing.authority.certificate, b"no key"))

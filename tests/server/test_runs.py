@@ -183,13 +183,24 @@ def test_a_draft_and_a_name_that_is_taken_are_refused(tmp_path: Path) -> None:
     runs.wait()
 
 
-def test_a_damaged_run_is_named_and_nothing_is_guessed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["run.json", "study"])
+def test_a_damaged_run_is_named_and_the_others_go_on(tmp_path: Path, file: str) -> None:
     runs = begin(tmp_path)
-    runs.begin(rostered())
+    for name in ("one", "two"):
+        runs.begin(rostered(name))
     runs.wait()
-    (tmp_path / "runs/test/run.json").write_text("{")
-    with pytest.raises(StorageError, match="what was kept of a run is damaged"):
-        begin(tmp_path).go_on()
+    (tmp_path / "runs" / "one" / file).write_text("{")
+    again = begin(tmp_path)
+    again.go_on()
+    assert [standing.name for standing in again.standings()] == ["two"]
+    [(name, error)] = again.damaged().items()
+    assert (name, error.what) == ("one", "what was kept of a run is damaged")
+    for act in (again.stop, again.resume, lambda name: again.begin(rostered(name))):
+        with pytest.raises(StorageError, match="what was kept of a run is damaged"):  # nothing is guessed or lost
+            act("one")
+    again.begin(rostered("three"))
+    again.wait()
+    assert {standing.name: standing.stage for standing in again.standings()} == {"two": "done", "three": "done"}
 
 
 def test_a_hospital_that_pauses_is_left_out_at_once_and_takes_part_again_when_it_goes_on(tmp_path: Path) -> None:

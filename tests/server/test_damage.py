@@ -1,0 +1,235 @@
+"""A coordinator whose files are damaged: what is damaged is named and left alone, and the rest goes on."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from typer.testing import CliRunner
+
+import wardround_server.service as service
+from link import _empty_database, question, until
+from wardround_common.enrolment import Request
+from wardround_common.errors import MessageError, StorageError
+from wardround_common.secagg.identity import Identity
+from wardround_common.service_log import ServiceLog
+from wardround_server.admin import command
+from wardround_server.coordinator_cli import app
+from wardround_server.coordinator_folder import CoordinatorFolder
+from wardround_server.enrolment_desk import begin, enrol, renew, revoke
+from wardround_server.service import Service
+from wardround_server.superlink import SuperLink
+
+NOW = datetime.now(UTC)
+NODES = {name: generate_private_key(SECP256R1()) for name in ("mercy", "north", "south")}
+
+
+def request(name: str) -> Request:
+    return Request.make(name, Identity(name.encode().ljust(32)), NODES[name], NOW)
+
+
+@dataclass
+class Coordinator:
+    """A coordinator's folder with two hospitals, and the service in it."""
+
+    folder: CoordinatorFolder
+    log: io.StringIO = field(default_factory=io.StringIO)
+
+    @contextmanager
+    def serving(self) -> Iterator[SuperLink]:
+        made = Service(self.folder, ServiceLog(stream=self.log).say)
+        stop = threading.Event()
+        thread = threading.Thread(target=made.serve, args=(stop, "127.0.0.1"), daemon=True)
+        thread.start()
+        try:
+            until(lambda: (self.folder.path / "admin.sock").exists())
+            until(lambda: "serving hospitals" in self.log.getvalue())
+            yield made._link
+            assert thread.is_alive(), "the service ended"
+        finally:
+            stop.set()
+            thread.join(20)
+
+    def status(self) -> Any:
+        return command(self.folder.path, "status")
+
+    def damage(self) -> str:
+        return "\n".join(self.status()["damaged"])
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Coordinator:
+    monkeypatch.setattr(service, "LOOK_S", 0.02)
+    folder = CoordinatorFolder(tmp_path / "C")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        begin(folder, ["127.0.0.1"], taken.getsockname()[1], NOW)
+    (folder.path / "link").mkdir()
+    shutil.copy(_empty_database(), folder.path / "link" / "superlink.db")
+    for name in ("mercy", "north"):
+        enrol(folder, request(name), NOW)
+    return Coordinator(folder)
+
+
+@pytest.mark.parametrize("which", ["request", "invitation"])
+def test_one_hospitals_damaged_file_stops_no_coordinator_and_sends_nobody_away(here: Coordinator, which: str) -> None:
+    path = here.folder.request_of("mercy") if which == "request" else here.folder.invitation_of("mercy")
+    whole = path.read_bytes()
+    with here.serving() as link:
+        until(lambda: set(link.nodes().values()) == {"mercy", "north"})
+        path.write_bytes(whole[:-9])
+        until(lambda: path.name in here.damage())
+        enrol(here.folder, request("south"), NOW)
+        until(lambda: set(link.nodes().values()) == {"mercy", "north", "south"})
+        assert here.log.getvalue().count(path.name) == 1  # said once, not every two seconds
+    with here.serving() as link:  # started with the damage
+        until(lambda: path.name in here.damage())
+        assert set(link.nodes().values()) == {"mercy", "north", "south"}
+        path.write_bytes(whole)
+        until(lambda: not here.damage())
+        revoke(here.folder, "mercy", NOW)
+        until(lambda: set(link.nodes().values()) == {"north", "south"})
+
+
+def test_a_damaged_request_without_a_copy_is_moved_away_and_its_hospital_is_out(here: Coordinator) -> None:
+    path = here.folder.request_of("mercy")
+    with here.serving() as link:
+        until(lambda: len(link.nodes()) == 2)
+        path.write_bytes(b"{")
+        until(lambda: path.name in here.damage())
+        with pytest.raises(MessageError, match="this is no enrolment request") as caught:
+            revoke(here.folder, "mercy", NOW)
+        assert "move it away" in caught.value.do
+        path.unlink()
+        until(lambda: set(link.nodes().values()) == {"north"})
+
+
+def test_a_damaged_record_of_a_revocation_lets_nobody_in_and_sends_nobody_away(here: Coordinator) -> None:
+    enrol(here.folder, request("south"), NOW)
+    with here.serving() as link:
+        until(lambda: len(link.nodes()) == 3)
+        revoke(here.folder, "south", NOW)
+        until(lambda: len(link.nodes()) == 2)
+        [record] = here.folder.revoked.iterdir()
+        kept = record.read_bytes()
+        record.write_text("{")
+        until(lambda: record.name in here.damage())
+        for path, content in ((here.folder.request_of("south"), request("south").content()),):
+            path.write_bytes(content)  # as a crash in the middle of the revocation leaves it
+        with pytest.raises(StorageError, match="nobody is let in until it can be read"):
+            enrol(here.folder, request("south"), NOW)
+        assert set(link.nodes().values()) == {"mercy", "north"}
+        record.write_bytes(kept)
+        until(lambda: "revoked hospital" not in here.damage())
+        assert set(link.nodes().values()) == {"mercy", "north"}
+
+
+def test_the_commands_speak_of_the_other_hospitals_and_name_the_damage(here: Coordinator) -> None:
+    path = here.folder.request_of("mercy")
+    path.write_bytes(b"{")
+    for arguments in (["hospitals"], ["roster"]):
+        said = CliRunner().invoke(app, [arguments[0], str(here.folder.path)])
+        assert said.exit_code == 0, said.output
+        assert "north" in said.stdout
+        assert "mercy" not in said.stdout
+        assert path.name in said.stderr
+    with pytest.raises(MessageError, match="this is no enrolment request"):
+        enrol(here.folder, request("mercy"), NOW)
+    enrol(here.folder, request("south"), NOW)
+    assert [one.name for one in renew(here.folder, [], 9094, NOW)] == ["north", "south"]
+
+
+def test_a_damaged_run_is_shown_and_the_coordinator_serves(here: Coordinator) -> None:
+    run = here.folder.path / "runs" / "first"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text("{")
+    (run / "link").write_text("no number")
+    with here.serving():
+        until(lambda: "what was kept of a run is damaged" in here.damage())
+        assert [one["name"] for one in here.status()["hospitals"]] == ["mercy", "north"]
+        assert not (run / "link").exists()
+    with here.serving():
+        until(lambda: str(run) in here.damage())
+
+
+def test_what_was_out_in_a_run_is_asked_anew_when_it_cannot_be_read(tmp_path: Path) -> None:
+    shutil.copy(_empty_database(), tmp_path / "superlink.db")
+    link = SuperLink(tmp_path)
+    try:
+        node = link.enrol("mercy", request("mercy").node_key.encode())
+        run = link.new_run()
+        [first] = link.grid(run).push_messages([question(node)])
+        [path] = tmp_path.glob("run-*.json")
+        for content in ("{", "[]", '{"a": 1}', "\udcff".encode("utf-8", "surrogateescape")):
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            [again] = link.grid(run).push_messages([question(node)])
+            assert again != first
+    finally:
+        link.stop()
+
+
+def test_a_certificate_that_is_away_or_damaged_is_said_and_the_one_in_use_stays(here: Coordinator) -> None:
+    path = here.folder.server_certificate
+    with here.serving():
+        kept = path.read_bytes()
+        for wrong in (None, b"no certificate"):
+            if wrong is None:
+                path.unlink()
+            else:
+                path.write_bytes(wrong)
+            until(lambda: "certificate" in here.damage())
+            path.write_bytes(kept)
+            until(lambda: not here.damage())
+        renew(here.folder, [], None, NOW)
+        until(lambda: "the renewed certificate is in use" in here.log.getvalue())
+    path.unlink()
+    with pytest.raises(StorageError, match="the certificate is not here"):
+        Service(here.folder, ServiceLog(stream=here.log).say).serve(threading.Event(), "127.0.0.1")
+
+
+def test_a_broken_database_is_said_with_what_to_do_and_that_works(here: Coordinator) -> None:
+    database = here.folder.path / "link" / "superlink.db"
+    with here.serving() as link:
+        until(lambda: len(link.nodes()) == 2)
+    whole = database.read_bytes()
+    for broken in (b"no database at all" * 100, whole[:5000], whole[:4096] + b"\xff" * (len(whole) - 4096)):
+        for path in database.parent.glob("superlink.db*"):
+            path.unlink()
+        database.write_bytes(broken)
+        with pytest.raises(StorageError, match="the database of questions and answers is damaged") as caught:
+            Service(here.folder, ServiceLog(stream=here.log).say)
+        assert "move superlink.db" in caught.value.do
+    for path in database.parent.glob("superlink.db*"):
+        path.rename(path.with_name(f"old-{path.name}"))
+    with here.serving() as link:
+        until(lambda: set(link.nodes().values()) == {"mercy", "north"})
+
+
+def test_a_database_that_breaks_under_a_coordinator_that_serves_is_a_storage_error(tmp_path: Path) -> None:
+    shutil.copy(_empty_database(), tmp_path / "superlink.db")
+    link = SuperLink(tmp_path)
+    try:
+        with pytest.raises(StorageError, match="is damaged"), link.transaction():
+            raise _said_by_sqlite(tmp_path)
+    finally:
+        link.stop()
+
+
+def _said_by_sqlite(folder: Path) -> Exception:
+    broken = folder / "broken.db"
+    broken.write_bytes(b"no database" * 1000)
+    try:
+        sqlite3.connect(broken).execute("SELECT * FROM sqlite_master")
+    except sqlite3.DatabaseError as error:
+        return error
+    raise AssertionError("SQLite reads anything")

@@ -162,7 +162,8 @@ def test_nothing_of_an_answer_that_was_half_here_at_the_deadline_is_kept_or_read
             return bool(pulled.messages_list)
 
         until(pull)
-        parts = _envelope(node, reply(node.node_id, here.run, pulled.message_object_trees[0].object_id))
+        root = pulled.message_object_trees[0].object_id
+        parts = _envelope(node, reply(node.node_id, here.run, root, kind="train.train"))
         accepted = wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
         pushes = [
             message_pb2.PushObjectRequest(

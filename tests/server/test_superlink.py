@@ -80,9 +80,9 @@ def two_asked(standing: Standing) -> Iterator[tuple[LinkGrid, dict[str, tuple[_W
         standing.link.end_run(run)
 
 
-def reply(node: int, run: int, to: str, source: int | None = None) -> Message:
+def reply(node: int, run: int, to: str, source: int | None = None, kind: str = "query.echo") -> Message:
     asked = question(node)
-    asked.metadata.__dict__.update(_run_id=run, _message_id=to, _src_node_id=SUPERLINK_NODE_ID)
+    asked.metadata.__dict__.update(_run_id=run, _message_id=to, _src_node_id=SUPERLINK_NODE_ID, _message_type=kind)
     made = Message(record(VECTOR), reply_to=asked)
     made.metadata.__dict__["_src_node_id"] = node if source is None else source
     return made

@@ -146,7 +146,7 @@ def test_over_the_link_a_question_is_asked_worked_on_sent_and_answered(tmp_path:
         taken = message_pb2.ConfirmMessageReceivedRequest(node=node, run_id=here.run, message_object_id=root)
         wire.ask("confirm-message-received", taken, message_pb2.ConfirmMessageReceivedResponse)
         assert word("north") == "training"
-        parts = _envelope(node, reply(node.node_id, here.run, root))
+        parts = _envelope(node, reply(node.node_id, here.run, root, kind="train.train"))
         accepted = wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
         assert word("north") == "sending"
         for name, content in zip(parts[1::2], parts[2::2], strict=True):

@@ -34,7 +34,7 @@ def screen(status: Mapping[str, Any]) -> Group:
         parts.append(Text(f"for {_ago(run['since'], status['time'])}"))
         if run["doing"]:
             parts.append(_doing(run, status["time"]))
-    for said in status["damaged"]:
+    for said in status.get("damaged", ()):
         parts += [Text(), Text(said, style="red")]
     return Group(*parts)
 

@@ -1,8 +1,8 @@
-"""What a hospital's signs of life carry besides: that it has paused, and how far its audit log has come."""
+"""What a hospital's signs of life carry besides: that it has paused or misses its images, and its audit log's head."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from wardround_client.hospital_folder import HospitalFolder
@@ -10,11 +10,13 @@ from wardround_client.pause import paused_since
 from wardround_client.supernode import Heart
 from wardround_common.audit.log import AuditLog
 from wardround_common.audit.passage import COORDINATOR
-from wardround_common.audit.witness import PAUSED, STANDING_HEADER, Witness
+from wardround_common.audit.witness import IMAGES_AWAY, PAUSED, STANDING_HEADER, Witness
 from wardround_common.errors import StorageError
 
 
-def heart_of(folder: HospitalFolder, log: AuditLog, coordinator: bytes) -> Heart:
+def heart_of(
+    folder: HospitalFolder, log: AuditLog, coordinator: bytes, images_are_away: Callable[[], bool] = lambda: False
+) -> Heart:
     """Make it, for the hospital of that folder; ``coordinator`` is the public key of the coordinator's identity."""
     witness = Witness(log)
 
@@ -23,6 +25,8 @@ def heart_of(folder: HospitalFolder, log: AuditLog, coordinator: bytes) -> Heart
         with suppress(StorageError):  # a sign of life is given all the same
             if paused_since(folder.path):
                 said[STANDING_HEADER] = PAUSED
+            elif images_are_away():
+                said[STANDING_HEADER] = IMAGES_AWAY
         return said
 
     def hears(headers: Mapping[str, str]) -> None:

@@ -311,7 +311,7 @@ def status(
     from wardround_client.stages import study_stages
     from wardround_client.state_folder import hospital_state
     from wardround_client.status_file import read_status
-    from wardround_common.errors import LinkError
+    from wardround_common.errors import ImagesAwayError, LinkError
 
     folder = state or hospital_state()
     facts, studies = read_status(folder), list(study_stages(folder))
@@ -325,6 +325,8 @@ def status(
             typer.echo(f"paused since {facts['paused']}: no new work is started")
         if facts["fault"]:
             typer.echo(facts["fault"])
+        if facts["images_away"]:
+            typer.echo(facts["images_away"])
         if facts["failure"]:
             typer.echo(f"The last answer that failed: {facts['failure']}")
         for said in (*map(str, studies), *damaged, facts["warning"]):
@@ -332,6 +334,8 @@ def status(
                 typer.echo(said)
     if check and facts["state"] in ("starting", "connecting", "stopped"):
         raise LinkError(f"this hospital is {facts['state']}, and not connected")
+    if check and facts["images_away"]:
+        raise ImagesAwayError("this hospital's images are away", do=facts["images_away"])
 
 
 policy_app = Commands("Write the policy: what this hospital takes part in, and what a patient may spend.")

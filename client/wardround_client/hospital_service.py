@@ -57,7 +57,7 @@ class HospitalService:
             ward = Ward(folder, self._do, log.note)
             attendance = Attendance(ward, folder.path)
             app = client_app(lambda context: attendance)
-            heart = heart_of(folder, log, invitation.public)
+            heart = heart_of(folder, log, invitation.public, ward.images_are_away)
             goes_beside = beside(ward.beside)
             node = Supernode(link, app, folder.path / "link", self._report, Recorder(log), heart, goes_beside)
             self._node = node

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from wardround_client.attendance import last_failure
-from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.hospital_folder import HospitalFolder, check_images_there
 from wardround_client.pause import paused_since
 from wardround_common.certificates import WARN_DAYS
-from wardround_common.errors import StorageError
+from wardround_common.errors import ImagesAwayError, StorageError
 from wardround_common.storage import somebody_in
 
 STATUS = "status.json"
@@ -31,6 +31,7 @@ def read_status(folder: Path) -> dict[str, str]:
     """Read what the service noted last; a hospital that has paused and is asked nothing is "paused".
 
     If no process serves from the folder the state is "stopped", whatever a process that was killed noted last.
+    ``images_away`` says what is the matter with the images, if they are not there now.
 
     Raises:
         StorageError: this is no hospital's folder, or it never served from here.
@@ -49,5 +50,11 @@ def read_status(folder: Path) -> dict[str, str]:
         facts |= {"state": "paused", "since": paused}
     until = facts.get("certificate_until")
     warning = certificate_warning(datetime.fromisoformat(until) if until else None)
-    more = {"failure": last_failure(folder), "paused": paused, "warning": warning}
+    images = ""
+    if HospitalFolder(folder).settings_file.exists():
+        try:
+            check_images_there(HospitalFolder(folder).settings())
+        except ImagesAwayError as error:
+            images = str(error)
+    more = {"images_away": images, "failure": last_failure(folder), "paused": paused, "warning": warning}
     return {str(key): str(value) for key, value in facts.items()} | more

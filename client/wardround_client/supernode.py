@@ -52,7 +52,7 @@ from wardround_client.mailbox import Mailbox
 from wardround_common.audit.passage import COORDINATOR, Passage, Way, passage_of
 from wardround_common.certificates import client_context, refused
 from wardround_common.errors import LinkError, MessageError, StorageError, WardroundError
-from wardround_common.link_limits import SHORT, LinkLimits
+from wardround_common.link_limits import HOLDS_DIGITS, HOLDS_HEADER, SHORT, LinkLimits
 from wardround_common.object_trees import inflate
 from wardround_common.storage import alone_in
 
@@ -481,9 +481,15 @@ class Supernode:
                 node=self._node, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL
             )
             try:
-                self._wire.ask("send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse, self._heart)
-            except (LinkError, NotWantedError, RuntimeError):  # the latter: the wire was closed
+                heart = Heart(lambda: {**self._heart.says(), HOLDS_HEADER: self._holds()}, self._heart.hears)
+                self._wire.ask("send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse, heart)
+            except (LinkError, NotWantedError, StorageError, RuntimeError):  # the latter: the wire was closed
                 continue  # the loop meets the same fault and says so
+
+    def _holds(self) -> str:
+        """Name the questions that are here, answered or not: the coordinator learns which of them were lost."""
+        names = {*self._inbox.names(), *self._outbox.names()}
+        return ",".join(sorted(name[:HOLDS_DIGITS] for name in names)[: 2 * self._limits.waiting])
 
     def _leave(self) -> None:
         """Tell the coordinator that this hospital goes; it learns by itself if this does not arrive."""

@@ -18,7 +18,7 @@ from wardround_client.contribution import Contribution, Earlier, contribution, e
 from wardround_client.dataset import Dataset, Source, prepare, take_in
 from wardround_client.hospital import Hospital, build, join
 from wardround_client.hospital_audit import Note, about
-from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.hospital_folder import HospitalFolder, check_images_there
 from wardround_client.ledger.store import Ledger, open_ledger
 from wardround_client.pause import FINISHING, paused_since
 from wardround_client.policy import POLICY_NAME, Policy, read_policy
@@ -27,7 +27,14 @@ from wardround_client.secure_desk import open_desk
 from wardround_client.state_folder import default_state
 from wardround_common.audit.entries import Fact
 from wardround_common.audit.recorder import SHORT
-from wardround_common.errors import MessageError, PausedError, PrivacyError, StorageError, WardroundError
+from wardround_common.errors import (
+    ImagesAwayError,
+    MessageError,
+    PausedError,
+    PrivacyError,
+    StorageError,
+    WardroundError,
+)
 from wardround_common.messages import Parts, round_number, study_digest
 from wardround_common.proposal import ProposeRequest
 from wardround_common.randomness import Stream
@@ -72,6 +79,7 @@ class Ward:
     doing: Doing = field(default=lambda work: None)
     note: Note = field(default=lambda what, facts: None)
     _open: dict[str, Hospital] = field(default_factory=dict)
+    _images_missed: bool = False
     _at_work: dict[str, threading.Lock] = field(default_factory=dict)
     """By study: its questions are answered one after the other, whoever asks."""
 
@@ -85,15 +93,26 @@ class Ward:
 
         Raises:
             PausedError: the hospital has paused, and this would begin something.
+            ImagesAwayError: the images are needed, and are not there.
             ApprovalError: it is of a study that was not approved here.
             WardroundError: what the hospital raises in that study.
         """
         try:
             return self._answer(kind, parts)
         except WardroundError as error:
+            if isinstance(error, ImagesAwayError):
+                self._images_missed = True
             if kind != ProposeRequest.kind:  # it is asked every few seconds; that it came is noted anyway
                 self.note("question refused", {"kind": kind, "why": error.kind} | _asked_about(parts))
             raise
+
+    def images_are_away(self) -> bool:
+        """Say whether the images were not there when they were last needed, and still are not."""
+        if self._images_missed:
+            with suppress(ImagesAwayError):
+                check_images_there(self.folder.settings())
+                self._images_missed = False
+        return self._images_missed
 
     def beside(self, kind: str, parts: Parts) -> bool:
         """Say whether a question can be answered while another one is worked on, in another thread.
@@ -216,6 +235,7 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
 def read_data(folder: HospitalFolder, study: Study) -> Dataset:
     """Scan what changed in the hospital's images, and prepare those that the study takes."""
     settings = folder.settings()
+    check_images_there(settings)
     source = Source(settings.data, default_state(settings.data), settings.labels)
     return prepare(source, study, *take_in(source, study))
 

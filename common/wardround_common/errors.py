@@ -5,6 +5,7 @@
     WardroundError
     ├── StudyError        the study file is wrong                           exit 3
     ├── DataError         a hospital's images or labels cannot be used      exit 4
+    │   ├── ImagesAwayError  the images are not there now                   exit 4
     │   ├── ImageRefused  one image file is refused, with a reason
     │   └── LabelError    the labels are missing, unknown or contradictory
     ├── PrivacyError      what is asked for would break a privacy promise   exit 5
@@ -66,6 +67,12 @@ class DataError(WardroundError):
 
     exit_code = 4
     kind = "data"
+
+
+class ImagesAwayError(DataError):
+    """A hospital's images are not there now, perhaps because a disk is not mounted: they can come back."""
+
+    kind = "images-away"
 
 
 class ImageRefused(DataError):  # noqa: N818  # a refusal is an outcome that scans count, not a failure

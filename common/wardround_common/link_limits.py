@@ -1,4 +1,4 @@
-"""What either end of the link between hospital and coordinator takes from the other."""
+"""What either end of the link between hospital and coordinator takes from the other, and says that it has."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 MIB = 2**20
 SHORT = frozenset({"query.propose", "query.confirm", "query.open"})
 """Types of messages without a network's parameters: such a question is answered at once, also beside a long one."""
+
+HOLDS_HEADER = "x-wardround-holds"
+"""In a hospital's sign of life: the questions that it has, answered or not, by the first digits of their names."""
+HOLDS_DIGITS = 16
 
 
 @dataclass(frozen=True)

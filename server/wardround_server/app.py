@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.common.constant import ErrorCode
@@ -27,11 +28,45 @@ MESSAGE_TYPES = {
 POLL_S = 0.05  # between two looks for replies, when none came
 
 
+class Postponed(Protocol):
+    """Hospitals whose failure passes: they are asked the same again when it has passed, before the others are done."""
+
+    def takes(self, hospital: str, failure: Failure) -> bool:
+        """Take a failure for one that passes, and keep it instead of giving it as the answer."""
+
+    def waiting(self) -> bool:
+        """Say whether a failure is kept."""
+
+    def due(self, answered: int, asked: int) -> tuple[list[str], list[tuple[str, Failure]]]:
+        """Give up those that are to be asked again now, and those that are waited for no more.
+
+        Args:
+            answered: how many gave an answer that is no failure.
+            asked: how many others have not answered.
+        """
+
+
+class NothingPostponed:
+    """Every failure is an answer."""
+
+    def takes(self, hospital: str, failure: Failure) -> bool:
+        """Keep none."""
+        return False
+
+    def waiting(self) -> bool:
+        """None is kept."""
+        return False
+
+    def due(self, answered: int, asked: int) -> tuple[list[str], list[tuple[str, Failure]]]:
+        """Give none."""
+        return [], []
+
+
 class GridExchange:
     """Reaches hospitals through Flower's Grid; ``names`` says which node is which hospital.
 
     ``give_up`` is told which questions wait for which hospital, and how many answers came that are no failure; it
-    gives those that are waited for no more, with the reason.
+    gives those that are waited for no more, with the reason. ``postponed`` keeps those whose failure passes.
     """
 
     def __init__(
@@ -39,7 +74,9 @@ class GridExchange:
         grid: Grid,
         names: Mapping[int, str],
         give_up: Callable[[Mapping[str, str], int], Mapping[str, str]] = lambda waiting, answered: {},
+        postponed: Postponed | None = None,
     ) -> None:
+        self._postponed = NothingPostponed() if postponed is None else postponed
         self._grid = grid
         self._names = dict(names)
         self._give_up = give_up
@@ -51,8 +88,30 @@ class GridExchange:
 
     def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
         """Push all questions, then give the answers as they come; a crash at the hospital is a Failure."""
-        node_of = {name: node for node, name in self._names.items()}
         contents: dict[int, RecordDict] = {}  # one record for each different question: a model is copied once
+        waiting = self._push(kind, questions, contents)
+        postponed, answered = self._postponed, 0
+        while waiting or postponed.waiting():
+            replies = list(self._grid.pull_messages(waiting)) if waiting else []
+            for reply in replies:
+                name = waiting.pop(reply.metadata.reply_to_message_id, self._names[reply.metadata.src_node_id])
+                answer = _answer(reply)
+                if isinstance(answer, Failure) and postponed.takes(name, answer):
+                    continue
+                answered += not isinstance(answer, Failure)
+                yield name, answer
+            if replies:
+                continue
+            for question, why in self._give_up(waiting, answered).items():
+                yield waiting.pop(question), Failure(why)
+            again, over = postponed.due(answered, len(waiting))
+            yield from over
+            waiting |= self._push(kind, {name: questions[name] for name in again}, contents)
+            time.sleep(POLL_S if waiting or postponed.waiting() else 0)
+
+    def _push(self, kind: str, questions: Mapping[str, Parts], contents: dict[int, RecordDict]) -> dict[str, str]:
+        """Push questions; give the hospital of each by the name of its message."""
+        node_of = {name: node for node, name in self._names.items()}
         messages = []
         for name, parts in questions.items():
             if id(parts) not in contents:
@@ -65,19 +124,7 @@ class GridExchange:
                     group_id=kind,
                 )
             )
-        waiting = dict(zip(self._grid.push_messages(messages), questions, strict=True))
-        answered = 0
-        while waiting:
-            replies = list(self._grid.pull_messages(waiting))
-            for reply in replies:
-                waiting.pop(reply.metadata.reply_to_message_id, None)
-                answer = _answer(reply)
-                answered += not isinstance(answer, Failure)
-                yield self._names[reply.metadata.src_node_id], answer
-            if waiting and not replies:
-                for question, why in self._give_up(waiting, answered).items():
-                    yield waiting.pop(question), Failure(why)
-                time.sleep(POLL_S if waiting else 0)
+        return dict(zip(self._grid.push_messages(messages), questions, strict=True)) if messages else {}
 
 
 def server_app(drive: Callable[[Exchange], None], names: Callable[[Grid], Mapping[int, str]]) -> ServerApp:

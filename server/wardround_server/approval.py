@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -63,17 +63,17 @@ class Approved:
 
     exchange: Exchange
     names: frozenset[str]
-    paused: Callable[[], Collection[str]] = tuple
-    """Names the hospitals that have paused now."""
+    held: Callable[[], Mapping[str, str]] = dict
+    """Names the hospitals that begin nothing now, each with the word of an absence that says why."""
 
     def hospitals(self) -> Sequence[str]:
-        """Name those of them that are there now and have not paused."""
-        paused = self.paused()
-        return [name for name in self.exchange.hospitals() if name in self.names and name not in paused]
+        """Name those of them that are there now, and begin something if they are asked."""
+        held = self.held()
+        return [name for name in self.exchange.hospitals() if name in self.names and name not in held]
 
     def why_away(self, name: str) -> str:
         """Say why a hospital is not there: a word of an absence."""
-        return PausedError.kind if name in self.paused() else "away"
+        return self.held().get(name, "away")
 
     def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
         """Ask them."""

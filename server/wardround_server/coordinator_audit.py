@@ -13,6 +13,7 @@ from wardround_common.audit.entries import Fact
 from wardround_common.audit.log import NAME, AuditLog
 from wardround_common.audit.passage import COORDINATOR, Passage
 from wardround_common.audit.recorder import SHORT, Recorder
+from wardround_common.audit.witness import IMAGES_AWAY, PAUSED
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.messages import Failure, Parts
 from wardround_common.proposal import Proposed, ProposeRequest
@@ -24,6 +25,8 @@ from wardround_server.exchange import Exchange
 if TYPE_CHECKING:  # it draws reports
     from wardround_server.runs import Standings
 
+HELD = (PAUSED, IMAGES_AWAY)
+"""What keeps a hospital that is connected from beginning anything; it passes."""
 Note = Callable[[str, Mapping[str, Fact]], None]
 """Adds an entry; what it tells of must wait until this returns."""
 
@@ -43,19 +46,28 @@ def about(standing: Standings) -> dict[str, Fact]:
 
 
 class Passages:
-    """Notes each message, and remembers which hospitals said last that they have paused."""
+    """Notes each message, and remembers which hospitals said last that they begin nothing, and why."""
 
     def __init__(self, log: AuditLog) -> None:
         self._record = Recorder(log)
-        self.paused: set[str] = set()
+        self.held: dict[str, str] = {}
+        """Why a hospital begins nothing now: a word of :data:`HELD`."""
 
     def __call__(self, passage: Passage) -> None:
         """Note a message; it is on the disk when this returns."""
         self._record(passage)
-        if passage.way == "in" and passage.failure == "paused":
-            self.paused.add(passage.peer)
-        elif passage.way == "in":
-            self.paused.discard(passage.peer)
+        if passage.way != "in":
+            return
+        # Who misses its images answers proposals all the same.
+        if passage.kind != ProposeRequest.kind or PAUSED in (passage.failure, self.held.get(passage.peer)):
+            self.hold(passage.peer, passage.failure)
+
+    def hold(self, hospital: str, why: str) -> None:
+        """Remember why a hospital begins nothing now; a word that is none of :data:`HELD` says that it does."""
+        if why in HELD:
+            self.held[hospital] = why
+        else:
+            self.held.pop(hospital, None)
 
 
 class NotedExchange:

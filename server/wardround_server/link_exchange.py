@@ -3,15 +3,61 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from threading import Event
 
+from wardround_common.audit.witness import IMAGES_AWAY, PAUSED
 from wardround_common.messages import Failure, Parts, optional_bytes
+from wardround_common.proposal import ProposeRequest
 from wardround_common.secagg.terms import read_members
 from wardround_common.study import Study
 from wardround_server.app import GridExchange
 from wardround_server.limits import TIMED, Clock, Limits, Reason, needed_of
-from wardround_server.superlink import LinkGrid, SuperLink
+from wardround_server.superlink import FORGOTTEN, LinkGrid, SuperLink
+
+PASSING = (PAUSED, IMAGES_AWAY, FORGOTTEN)
+"""Reasons of failures that pass: before anything was begun, or of a question that the hospital has lost."""
+ASK_AGAIN_S = 2.0
+MOST_FORGOTTEN = 3  # times that a hospital is asked again what it lost
+
+
+@dataclass
+class _Postponed:
+    """Who is asked again when its reason has passed, as long as the round would be lost without it."""
+
+    held: Callable[[], Mapping[str, str]]
+    lost_without: Callable[[int, int], bool]
+    _forgot: Counter[str] = field(default_factory=Counter)
+    _kept: dict[str, tuple[Failure, float]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def takes(self, hospital: str, failure: Failure) -> bool:
+        self._forgot[hospital] += failure.reason == FORGOTTEN
+        if failure.reason not in PASSING or self._forgot[hospital] > MOST_FORGOTTEN:
+            return False
+        self._kept[hospital] = failure, time.monotonic() + ASK_AGAIN_S
+        return True
+
+    def waiting(self) -> bool:
+        return bool(self._kept)
+
+    def due(self, answered: int, asked: int) -> tuple[list[str], list[tuple[str, Failure]]]:
+        if not self._kept:
+            return [], []
+        over: list[tuple[str, Failure]] = []
+        again: list[str] = []
+        if not self.lost_without(answered, asked + len(self._kept)):
+            over = [(name, failure) for name, (failure, _) in self._kept.items()]
+        else:
+            held, now = self.held(), time.monotonic()
+            again = [name for name, (_, after) in self._kept.items() if name not in held and now > after]
+        for name in [*again, *(name for name, _ in over)]:
+            del self._kept[name]
+        return again, over
 
 
 class LinkExchange:
@@ -20,10 +66,23 @@ class LinkExchange:
     An answer that comes after its question was given up is dropped: the port refuses it, and what of it is here is
     deleted. Nothing of a masked upload that came late is ever read.
 
-    ``stop``: when it is set, nobody who is silent is waited for in the hope of enough answers.
+    A hospital that has paused, or whose images are away, answers so before it begins anything. As long as the round
+    would be lost without it, it is waited for like one that is silent, until the deadline, and asked again when
+    ``held`` does not name it any more. So is one that lost its question, at once.
+
+    ``stop``: when it is set, nobody who is silent or postponed is waited for in the hope of enough answers.
     """
 
-    def __init__(self, study: Study, link: SuperLink, grid: LinkGrid, clock: Clock, stop: Event) -> None:
+    def __init__(
+        self,
+        study: Study,
+        link: SuperLink,
+        grid: LinkGrid,
+        clock: Clock,
+        stop: Event,
+        held: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        self._held = held
         self._study = study
         self._link = link
         self._grid = grid
@@ -47,9 +106,15 @@ class LinkExchange:
         asked = self._asked(kind, there)
         needed = needed_of(self._study, kind, len(questions), self._cohort_of(kind, there))
 
+        def lost_without(answered: int, waiting: int) -> bool:
+            in_time = time.monotonic() - asked <= self._limits.deadline_s
+            return in_time and not self._stop.is_set() and answered < needed <= answered + waiting
+
+        postponed = None if kind == ProposeRequest.kind else _Postponed(self._held, lost_without)
+
         def give_up(waiting: Mapping[str, str], answered: int) -> Mapping[str, str]:
             elapsed = time.monotonic() - asked
-            still = 0 if self._stop.is_set() else len(waiting)
+            still = 0 if self._stop.is_set() else len(waiting) + len(postponed or ())
             over: dict[str, Reason] = {}
             for question, name in waiting.items():
                 silence = self._link.silence_s(node_of[name])
@@ -58,7 +123,7 @@ class LinkExchange:
             self._grid.take_back(over)
             return over
 
-        yield from GridExchange(self._grid, nodes, give_up).ask(kind, there)
+        yield from GridExchange(self._grid, nodes, give_up, postponed).ask(kind, there)
 
     def _cohort_of(self, kind: str, questions: Mapping[str, Parts]) -> int:
         """Say with how many hospitals the secure sum was begun that a question is about."""

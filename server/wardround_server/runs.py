@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from wardround_common.errors import RoundError, StorageError, StudyError, WardroundError
+from wardround_common.errors import PausedError, RoundError, StorageError, StudyError, WardroundError
 from wardround_common.metrics import ScoreSums
 from wardround_common.results import ALL, FEDERATED, HospitalRecord, Results, evaluate_sums
 from wardround_common.roster import keys_of
@@ -85,8 +85,9 @@ class Run:
 class Runs:
     """All runs of a coordinator.
 
-    ``open_exchange`` gives the exchange with the hospitals for a run; ``watch`` is told of each change; ``paused``
-    names the hospitals that have paused: they are asked nothing, and waited for only if a round needs them.
+    ``open_exchange`` gives the exchange with the hospitals for a run; ``watch`` is told of each change; ``held``
+    names the hospitals that begin nothing now, and why: they are asked nothing meanwhile, and those that have paused
+    are waited for only if a round needs them.
     """
 
     def __init__(
@@ -94,12 +95,12 @@ class Runs:
         folder: Path,
         open_exchange: Callable[[Run], Exchange],
         watch: Callable[[Standings], None] = lambda standing: None,
-        paused: Callable[[], Collection[str]] = tuple,
+        held: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._folder = folder
         self._open_exchange = open_exchange
         self._watch = watch
-        self._paused = paused
+        self._held = held
         self.tally = Tally()
         self._lock = threading.Lock()
         self._runs: dict[str, Run] = {}
@@ -251,7 +252,7 @@ class Runs:
 
         book = ApprovalBook(run.folder / "approvals")
         approved = wait_for_approvals(study, exchange, roster.keys, told, run.stop, run.standing.least, book)
-        approved = replace(approved, paused=self._paused)
+        approved = replace(approved, held=self._held)
         consortium = None
         if study.aggregation.secure:
             consortium = open_consortium(run.folder / "secure", roster, give_up=run.standing.give_up)
@@ -292,7 +293,8 @@ class Runs:
             self._stage(run, stage, hospitals=of)
 
         self._stage(run, stage)
-        muster(run.study, approved, approved.names, missed | set(approved.paused()), told, run.stop)
+        paused = {name for name, why in approved.held().items() if why == PausedError.kind}
+        muster(run.study, approved, approved.names, missed | paused, told, run.stop)
 
     def _watcher(self, run: Run, approved: Approved, before: State | None) -> Callable[[Event], None]:
         last = before

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wardround_common.audit.passage import Passage
-from wardround_common.audit.witness import PAUSED, STANDING_HEADER, Witness
+from wardround_common.audit.witness import IMAGES_AWAY, PAUSED, STANDING_HEADER, Witness
 from wardround_common.certificates import expiry_warning
 from wardround_common.errors import MessageError, StorageError, WardroundError
 from wardround_common.service_log import Say
 from wardround_common.storage import write_atomically
 from wardround_common.study import parse_study
+from wardround_server.acquainted import Acquainted
 from wardround_server.admin import Admin
 from wardround_server.coordinator_audit import NotedExchange, Passages, about, coordinator_log
 from wardround_server.coordinator_folder import CoordinatorFolder
@@ -49,9 +50,9 @@ class Service:
         self._whereabouts = Whereabouts()
         self._heard = LastHeard(folder.path / "link" / "heard.json")
         self._witness = Witness(self._log)
-        self._identities: dict[str, bytes] = {}
+        self._acquainted = Acquainted(folder.path / "link" / "acquainted.json")
         self._link = SuperLink(folder.path / "link", passed=self._passed, heart=self._hear)
-        self._runs = Runs(folder.path / "runs", self._exchange, self._watch, lambda: frozenset(self._passages.paused))
+        self._runs = Runs(folder.path / "runs", self._exchange, self._watch, self._passages.held.copy)
         self._told: dict[str, tuple[str, int]] = {}
         self._keys: dict[str, bytes] = {}
         self._certificate = b""
@@ -168,16 +169,14 @@ class Service:
         self._damage = set(survey.damaged)
         for path, error in survey.damaged.items():
             self._trouble(str(path), error)
-        self._identities |= {one.name: one.request.public for one in survey.enrolled}
+        for name in sorted(self._link.nodes().values()):
+            if not self._acquainted.same(name, survey) and self._folder.request_of(name) not in survey.damaged:
+                self._link.revoke(name)
+                self._keys.pop(name, None)
+                self._say(f"{name} was revoked; its connections are closed", event="revoked", hospital=name)
+        self._acquainted.keep(survey, set(self._link.nodes().values()))
         listed = {one.name: one.request.node_key.encode() for one in survey.enrolled}
         known = set(self._link.nodes().values())
-        for name in sorted(known - set(listed)):
-            if self._folder.request_of(name) in survey.damaged:
-                continue
-            self._link.revoke(name)
-            self._keys.pop(name, None)
-            self._identities.pop(name, None)
-            self._say(f"{name} was revoked; its connections are closed", event="revoked", hospital=name)
         for name, key in listed.items():
             if self._keys.get(name) != key and (survey.sure or name in known):
                 try:
@@ -188,12 +187,9 @@ class Service:
 
     def _hear(self, name: str, headers: Mapping[str, str]) -> Mapping[str, str]:
         """Take what a hospital's sign of life carries, and give what the answer does."""
-        if headers.get(STANDING_HEADER) == PAUSED:
-            self._passages.paused.add(name)
-        else:
-            self._passages.paused.discard(name)
-        if name in self._identities:
-            self._witness.hears(name, self._identities[name], headers)
+        self._passages.hold(name, headers.get(STANDING_HEADER, ""))
+        if public := self._acquainted.public(name):
+            self._witness.hears(name, public, headers)
         return self._witness.says()
 
     def _exchange(self, run: Run) -> Exchange:
@@ -203,7 +199,8 @@ class Service:
             number = self._link.new_run()
             write_atomically(file, str(number).encode())
         grid = self._link.grid(number, math.inf)  # how long is waited, the exchange decides
-        exchange = LinkExchange(run.study, self._link, grid, Clock(run.folder / "asked"), run.stop)
+        clock = Clock(run.folder / "asked")
+        exchange = LinkExchange(run.study, self._link, grid, clock, run.stop, self._passages.held.copy)
         return NotedExchange(exchange, self._log.note)
 
     def _end(self, run: str) -> None:
@@ -261,9 +258,10 @@ class Service:
         seen, here = self._link.last_seen(), set(self._link.here())
         hospitals: list[dict[str, Any]] = []
         for node, name in sorted(self._link.nodes().items(), key=lambda item: item[1]):
-            connected, paused, heard = node in here, name in self._passages.paused, self._heard.of(name, seen)
-            state = link_state(connected=connected, paused=paused, last_heard=heard)
-            facts = {"name": name, "state": state, "connected": connected, "paused": paused, "last_heard": heard}
+            connected, held, heard = node in here, self._passages.held.get(name, ""), self._heard.of(name, seen)
+            state = link_state(connected=connected, held=held, last_heard=heard)
+            facts = {"name": name, "state": state, "connected": connected, "last_heard": heard}
+            facts |= {"paused": held == PAUSED, "images_away": held == IMAGES_AWAY}
             hospitals.append(facts)
         away = {str(one["name"]): one for one in hospitals if not one["connected"]}
         runs = [self._run_status(standing, away) for standing in self._runs.standings()]

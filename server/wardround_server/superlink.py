@@ -68,7 +68,7 @@ from sqlalchemy.exc import DatabaseError
 
 from wardround_common.audit.passage import Passage, Way, passage_of
 from wardround_common.errors import FullDiskError, MessageError, RoundError, StorageError
-from wardround_common.link_limits import LinkLimits
+from wardround_common.link_limits import HOLDS_DIGITS, HOLDS_HEADER, LinkLimits
 from wardround_common.object_trees import inflate
 from wardround_common.storage import alone_in, write_atomically
 from wardround_server.object_files import ObjectFiles, Written, flush_each_commit
@@ -79,6 +79,8 @@ log = logging.getLogger(__name__)
 DATABASE = "superlink.db"
 FLEET = "/v1/fleet/"
 HEARTBEAT = FLEET + "send-node-heartbeat"
+FORGOTTEN = "forgotten"
+"""Why there is no answer: the hospital is there, took the question, and has neither it nor an answer any more."""
 CLOCK_S = 300.0  # by how much a hospital's clock may differ
 HERE_S = 30.0  # a hospital that was heard within this time is there; it says so every ten seconds
 TTL_S = 90 * 86_400.0  # questions of a study do not expire; the study has its own deadlines
@@ -161,6 +163,7 @@ class SuperLink:
         self.heart = heart
         self._seen: dict[int, float] = {}  # monotonic: a clock that is set moves nobody away
         self._gone: set[int] = set()
+        self.forgotten: set[str] = set()  # questions, as LinkGrid will say of them
         self.sending: dict[int, float] = {}  # nodes of whose answers a part is here, since when
         self._fleet = _Fleet(self, hold_s)
 
@@ -429,6 +432,7 @@ class _Fleet:
         self._waiting: dict[int, asyncio.Event] = {}
         self._pulled: dict[int, frozenset[str]] = {}
         self._coming: dict[str, _Upload] = {}  # by their session
+        self._missed: dict[int, set[str]] = {}  # by node, questions that its last sign of life did not name
         self._beats: dict[int, tuple[Mapping[str, str], Mapping[str, str]]] = {}
 
     def admit(self, path: str, headers: Mapping[str, str]) -> int:
@@ -516,8 +520,21 @@ class _Fleet:
     def _heartbeat(self, node: int, body: bytes) -> Any:
         _same(_parse(heartbeat_pb2.SendNodeHeartbeatRequest, body).node.node_id, node)
         heard, _ = self._beats[node]
+        if HOLDS_HEADER in heard:
+            self._compare(node, frozenset(heard[HOLDS_HEADER].split(",")))
         self._beats[node] = heard, self._link.heart(self._link.nodes()[node], heard)
         return heartbeat_pb2.SendNodeHeartbeatResponse(success=True)
+
+    def _compare(self, node: int, holds: frozenset[str]) -> None:
+        """See whether a hospital still has what it took: a restored or cleared state folder has not.
+
+        It has to miss a question twice, since a sign of life and a message may cross.
+        """
+        with self._link.transaction():
+            rows = self._link.state.query(_TAKEN, {"node": uint64_to_int64(node)})
+        missed = {row["message_id"] for row in rows if row["message_id"][:HOLDS_DIGITS] not in holds}
+        self._link.forgotten |= missed & self._missed.get(node, set())
+        self._missed[node] = missed
 
     def _pull(self, node: int, body: bytes) -> Any:
         request = _parse(fleet_pb2.PullMessagesRequest, body)
@@ -654,6 +671,14 @@ class _Fleet:
             return bool(self._link.state.query(_HAS_MAIL, {"node": uint64_to_int64(node)}))
 
 
+# Questions that a node has confirmed, and to which no answer is here whole.
+_TAKEN = (
+    "SELECT message_id FROM message_ins WHERE dst_node_id = :node AND delivered_at != '' "
+    "AND NOT EXISTS (SELECT 1 FROM objects WHERE objects.object_id = message_ins.message_id) "
+    "AND NOT EXISTS (SELECT 1 FROM message_res WHERE message_res.reply_to_message_id = message_ins.message_id "
+    "AND NOT EXISTS (SELECT 1 FROM object_push_session_roots JOIN object_push_session_pending USING (session_id) "
+    "WHERE root_object_id = message_res.message_id))"
+)
 # Questions to a node that were given out, whose objects are still kept for it, and that have no answer.
 _UNCONFIRMED = (
     "(dst_node_id = :node AND delivered_at != '' "
@@ -803,6 +828,9 @@ class LinkGrid(Grid):
                 replies.append(self._absence(question, node, "revoked"))
             elif question not in known:  # a disk lost a part of it: nobody can be given it any more
                 replies.append(self._absence(question, node, "lost"))
+            elif question in self._link.forgotten:
+                self._drop([question])
+                replies.append(self._absence(question, node, FORGOTTEN))
             elif self._link.silence_s(node) > self._patience_s:
                 self._drop([question])
                 replies.append(self._absence(question, node, "silent"))
@@ -912,6 +940,7 @@ class LinkGrid(Grid):
         dropped = set(questions)
         if not dropped:
             return
+        self._link.forgotten -= dropped
         with self._link.transaction():
             for question in dropped:
                 rows = self._link.state.query(

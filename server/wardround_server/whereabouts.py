@@ -115,10 +115,13 @@ class LastHeard:
         return None if at is None else _moment(at)
 
 
-def link_state(*, connected: bool, paused: bool, last_heard: str | None) -> str:
-    """Say in words how a hospital's link stands; one that never was heard is not merely away."""
+def link_state(*, connected: bool, held: str, last_heard: str | None) -> str:
+    """Say in words how a hospital's link stands, or what keeps the hospital from work (``held``).
+
+    One that never was heard is not merely away.
+    """
     if connected:
-        return "paused" if paused else "registered"
+        return held.replace("-", " ") or "registered"
     return "not heard" if last_heard else "never registered"
 
 

@@ -135,9 +135,9 @@ def test_a_hospital_that_paused_is_shown_so_and_not_as_failed(tmp_path: Path) ->
     passages(message("in", "mercy", 1, failure="paused"))
     passages(message("in", "mercy", 1, failure="paused"))
     passages(message("in", "north", 2))
-    assert passages.paused == {"mercy"}
+    assert passages.held == {"mercy": "paused"}
     passages(message("in", "mercy", 3))
-    assert passages.paused == set()
+    assert passages.held == {}
 
 
 def head_of(log: AuditLog) -> str:

@@ -233,3 +233,42 @@ def _said_by_sqlite(folder: Path) -> Exception:
     except sqlite3.DatabaseError as error:
         return error
     raise AssertionError("SQLite reads anything")
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_hospital_that_is_revoked_and_enrolled_anew_between_two_looks_is_another_one(
+    here: Coordinator, restarted: bool
+) -> None:
+    def anew() -> None:
+        revoke(here.folder, "mercy", NOW)
+        fresh = Request.make("mercy", Identity(b"n" * 32), generate_private_key(SECP256R1()), NOW)
+        enrol(here.folder, fresh, NOW)
+
+    with here.serving() as link:
+        until(lambda: len(link.nodes()) == 2)
+        node = {name: number for number, name in link.nodes().items()}["mercy"]
+        run = link.new_run()
+        grid = link.grid(run)
+        [asked] = grid.push_messages([question(node)])
+        if not restarted:
+            with link.transaction():  # it looks neither before nor between
+                anew()
+            until(lambda: node not in link.nodes())
+            until(lambda: set(link.nodes().values()) == {"mercy", "north"})
+            [came] = grid.pull_messages([asked])
+            assert came.error.reason == "revoked"
+    if restarted:
+        anew()
+        with here.serving() as link:
+            until(lambda: set(link.nodes().values()) == {"mercy", "north"})
+            assert node not in link.nodes()
+
+
+def test_a_hospital_with_a_new_node_key_stays_who_it_was(here: Coordinator) -> None:
+    with here.serving() as link:
+        until(lambda: len(link.nodes()) == 2)
+        before = link.nodes()
+        key = generate_private_key(SECP256R1())
+        enrol(here.folder, Request.make("mercy", Identity(b"mercy".ljust(32)), key, NOW), NOW)
+        until(lambda: any(node.key == key.public_key() for node in link._nodes.values()))
+        assert link.nodes() == before

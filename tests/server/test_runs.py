@@ -204,7 +204,7 @@ def test_a_damaged_run_is_named_and_the_others_go_on(tmp_path: Path, file: str) 
 
 
 def test_a_hospital_that_pauses_is_left_out_at_once_and_takes_part_again_when_it_goes_on(tmp_path: Path) -> None:
-    wards, paused, told = Wards(tmp_path / "wards"), set[str](), list[Standings]()
+    wards, paused, told = Wards(tmp_path / "wards"), dict[str, str](), list[Standings]()
     asked: list[tuple[str, str, int]] = []
 
     def note(name: str, kind: str) -> bool:
@@ -214,7 +214,9 @@ def test_a_hospital_that_pauses_is_left_out_at_once_and_takes_part_again_when_it
     def watch(standing: Standings) -> None:
         told.append(standing)
         if standing.stage == "training":
-            (paused.add if standing.round == 1 else paused.discard)("c")
+            paused.clear()
+            if standing.round == 1:
+                paused["c"] = "paused"
 
     wards.fail = note
     runs = Runs(tmp_path / "runs", lambda name: wards, watch, lambda: paused)

@@ -72,15 +72,16 @@ def test_an_answer_of_which_a_part_is_here_is_being_sent_and_an_old_part_says_no
 def test_f3_and_f9_a_hospital_that_was_never_heard_is_never_called_anything_else(tmp_path: Path) -> None:
     heard = LastHeard(tmp_path / "heard.json")
     assert heard.of("mercy", {}) is None
-    assert link_state(connected=False, paused=False, last_heard=None) == "never registered"
+    assert link_state(connected=False, held="", last_heard=None) == "never registered"
     heard.keep({"mercy": 1_000_000.0})
     heard.keep({"mercy": 1_000_010.0})  # too soon to be written again
     again = LastHeard(tmp_path / "heard.json")
     assert again.of("mercy", {}) == "1970-01-12T13:46:40+00:00"
     assert again.of("mercy", {"mercy": 1_000_020.0}) == "1970-01-12T13:47:00+00:00"
-    assert link_state(connected=False, paused=True, last_heard="x") == "not heard"
-    assert link_state(connected=True, paused=True, last_heard="x") == "paused"
-    assert link_state(connected=True, paused=False, last_heard="x") == "registered"
+    assert link_state(connected=False, held="paused", last_heard="x") == "not heard"
+    assert link_state(connected=True, held="paused", last_heard="x") == "paused"
+    assert link_state(connected=True, held="images-away", last_heard="x") == "images away"
+    assert link_state(connected=True, held="", last_heard="x") == "registered"
     heard.keep({"mercy": 1_000_010.0}, now=True)
     LastHeard(tmp_path / "heard.json" / "no-folder").keep({"mercy": 1.0}, now=True)  # cannot be kept, and ends nothing
     (tmp_path / "heard.json").write_text("[")

@@ -21,6 +21,8 @@ HEAD_HEADER = "x-wardround-audit-head"
 STANDING_HEADER = "x-wardround-standing"
 """A hospital's sign of life says ``paused`` here as long as that is so."""
 PAUSED = "paused"
+IMAGES_AWAY = "images-away"
+"""It says this as long as its images are not there, if it missed them."""
 EVERY_S = 3600.0
 """A head of the other end is noted so often; the first after a start at once, and one that went back at once."""
 

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from wardround_client import way_out
+
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
 HOSPITALS = ("hospital-a", "hospital-b", "hospital-c")
@@ -72,11 +74,29 @@ def test_every_container_is_hardened_and_a_hospital_is_alone_with_the_coordinato
     assert faults(found) == []
 
 
+def site(role: str) -> Compose:
+    found: Compose = yaml.safe_load((DOCKER / f"compose.{role}.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+def test_a_hospital_of_its_own_has_one_way_out_which_leads_to_the_coordinator_only() -> None:
+    found = site("hospital")
+    hospital, way = found["services"]["hospital"], found["services"]["way-out"]
+    assert set(found["services"]) == {"hospital", "way-out"}
+    assert hospital["networks"] == ["inside"]
+    assert found["networks"] == {"inside": {"internal": True}, "outside": {}}
+    assert hospital["environment"]["HTTPS_PROXY"] == f"http://way-out:{way_out.PORT}"
+    assert hospital["environment"]["NO_PROXY"] == hospital["environment"]["no_proxy"] == ""
+    assert own_faults("way-out", way) == []
+    assert way["volumes"] == []  # neither images nor keys
+    assert way["entrypoint"] == ["python", "-m", way_out.__name__]
+    assert way["command"] == ["--to", "${COORDINATOR:-}", "--through", "${HTTPS_PROXY:-}"]
+    assert str(way_out.PORT) in way["healthcheck"]["test"][-1]
+
+
 def test_one_site_alone_is_hardened_as_the_federation_is_and_only_the_coordinator_has_a_port() -> None:
     def service(role: str) -> Compose:
-        whole = yaml.safe_load((DOCKER / f"compose.{role}.yaml").read_text(encoding="utf-8"))
-        assert set(whole["services"]) == {role}
-        return dict(whole["services"][role])
+        return dict(site(role)["services"][role])
 
     hospital, coordinator = service("hospital"), service("coordinator")
     assert own_faults("hospital", hospital) == []
@@ -85,7 +105,7 @@ def test_one_site_alone_is_hardened_as_the_federation_is_and_only_the_coordinato
     assert coordinator["ports"] == ["9093:9093"]
     for name, alone in (("hospital-a", hospital), ("coordinator", coordinator)):
         beside = compose()["services"][name]
-        same = set(beside) & set(alone) - {"volumes"}
+        same = set(beside) & set(alone) - {"volumes", "networks"}
         assert {key: alone[key] for key in same} == {key: beside[key] for key in same}
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
 from wardround_common.audit.witness import IMAGES_AWAY, PAUSED
-from wardround_common.messages import Failure, Parts, optional_bytes
+from wardround_common.messages import Failure, Parts, PrepareRequest, optional_bytes
 from wardround_common.proposal import ProposeRequest
 from wardround_common.secagg.terms import read_members
 from wardround_common.study import Study
@@ -106,9 +106,11 @@ class LinkExchange:
         asked = self._asked(kind, there)
         needed = needed_of(self._study, kind, len(questions), self._cohort_of(kind, there))
 
+        lacking = min(needed, self._lacking(there)) if kind == PrepareRequest.kind else needed
+
         def lost_without(answered: int, waiting: int) -> bool:
             in_time = time.monotonic() - asked <= self._limits.deadline_s
-            return in_time and not self._stop.is_set() and answered < needed <= answered + waiting
+            return in_time and not self._stop.is_set() and answered < lacking <= answered + waiting
 
         postponed = None if kind == ProposeRequest.kind else _Postponed(self._held, lost_without)
 
@@ -124,6 +126,11 @@ class LinkExchange:
             return over
 
         yield from GridExchange(self._grid, nodes, give_up, postponed).ask(kind, there)
+
+    def _lacking(self, asked: Collection[str]) -> int:
+        """Say how many of those who are asked to prepare a round needs beside the others, who did so before."""
+        others = {one.name for one in self._study.roster} & set(self.hospitals()) - set(asked) - set(self._held())
+        return max(0, self._study.aggregation.min_hospitals - len(others))
 
     def _cohort_of(self, kind: str, questions: Mapping[str, Parts]) -> int:
         """Say with how many hospitals the secure sum was begun that a question is about."""

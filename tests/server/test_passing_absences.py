@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from test_slow_hospitals import NO_TIME, Desk, Room, answers_here, ask, room
+from test_slow_hospitals import DIGEST, NO_TIME, Desk, Room, answers_here, ask, room
 
 import wardround_client.supernode as supernode
 from link import until
@@ -19,6 +19,9 @@ from wardround_client.app import client_app
 from wardround_client.heart import heart_of
 from wardround_client.supernode import State
 from wardround_common.errors import ImagesAwayError, PausedError, WardroundError
+from wardround_common.messages import Failure, Parts
+from wardround_common.roster import Listed
+from wardround_common.secagg.identity import Identity
 from wardround_server import link_exchange
 from wardround_server.link_exchange import LinkExchange
 
@@ -122,6 +125,17 @@ def test_a_round_that_cannot_be_saved_is_not_held_up(tmp_path: Path) -> None:
     assert asking.heard == {"mercy": "error", "north": "error", "south": "paused"}
 
 
+def test_rounds_are_not_held_up_by_one_who_comes_later_without_its_images(tmp_path: Path) -> None:
+    south = Reluctant("south", error=ImagesAwayError("no disk"))
+    roster = tuple(Listed.of(name, Identity(name.encode().ljust(32)).public) for name in ("mercy", "north", "south"))
+    with room(tmp_path, Desk("mercy"), Desk("north"), south) as here:
+        exchange = here.exchange(60.0)
+        exchange._study = exchange._study.model_copy(update={"roster": roster})
+        question = Parts({"study": DIGEST, "round": 1})
+        [(name, answer)] = exchange.ask("prepare", {"south": question})
+        assert (name, answer) == ("south", Failure("images-away"))
+
+
 @pytest.mark.parametrize("box", ["inbox", "outbox"])
 def test_a_hospital_that_lost_its_question_or_its_answer_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, box: str
@@ -169,7 +183,6 @@ def test_a_sign_of_life_says_that_the_images_are_away(tmp_path: Path) -> None:
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_common.audit.log import AuditLog
     from wardround_common.audit.witness import STANDING_HEADER
-    from wardround_common.secagg.identity import Identity
 
     log = AuditLog(tmp_path / "audit", Identity(b"m" * 32), "hospital", "mercy")
     for away in (True, False):

@@ -25,8 +25,8 @@ from wardround_common.signed_document import Key, Moment
 INIT = "Name the folder that was set up with: wardround coordinator init DIR --host NAME"
 RESTORE = "Restore it from your backup."
 _SET_RIGHT = (
-    "Restore it from your backup. Without one: move it away, which closes that hospital's connections, and let the "
-    "hospital send its request again."
+    "Restore it from your backup. Without one: move it away, which ends that hospital's access, and let the hospital "
+    "send a request with a new node key: wardround hospital init NAME --data DIR --new-node-key"
 )
 _IDENTITY = Words("the coordinator's identity", "the coordinator has no identity", INIT, RESTORE)
 AUTHORITY_KEY = Words(
@@ -228,14 +228,14 @@ class CoordinatorFolder:
         """List the hospitals that may connect, and name the files that are damaged instead of failing by one of them.
 
         Raises:
-            StorageError: this is no coordinator's folder.
+            StorageError: this is no coordinator's folder, or the folder of its hospitals cannot be read.
         """
         _ = self.settings  # a folder that is no coordinator's has no hospitals, and says so
         damaged: dict[Path, WardroundError] = {}
         revoked = self._revocations(damaged)
         sure, gone = not damaged, {one.identity for one in revoked}
         listed = []
-        for path in sorted(self.hospitals.glob("*.request")):
+        for path in _files(self.hospitals, ".request"):
             try:
                 request = Request.read(path)
                 if request.identity not in gone:
@@ -259,7 +259,7 @@ class CoordinatorFolder:
     def _revocations(self, damaged: dict[Path, WardroundError]) -> list[Revoked]:
         reader = TypeAdapter(Revoked)
         listed = []
-        for path in sorted(self.revoked.glob("*.json")):
+        for path in _files(self.revoked, ".json"):
             try:
                 with path.open("rb") as file:
                     listed.append(reader.validate_json(file.read(LARGEST_FILE_BYTES)))
@@ -290,6 +290,21 @@ class CoordinatorFolder:
             raise StorageError(f"the certificate cannot be read: {reason}", where=str(path)) from None
         except MessageError as error:
             raise StorageError(error.what, where=str(path), do=RESTORE) from None
+
+
+def _files(folder: Path, ending: str) -> list[Path]:
+    """List the files of a folder by an ending; none if there is no such folder.
+
+    Raises:
+        StorageError: it cannot be read: that is not the same as empty.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if path.name.endswith(ending))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        reason = (error.strerror or "no reason given").lower()
+        raise StorageError(f"the folder cannot be read: {reason}", where=str(folder), do=RESTORE) from None
 
 
 def _own_stem(hospital: str) -> str:

@@ -164,6 +164,12 @@ class Service:
         who was revoked: nobody is let in by damage, and nobody is sent away by it.
         """
         survey = self._folder.survey()
+        if not self._folder.hospitals.is_dir() and self._link.nodes():
+            raise StorageError(
+                "the folder of the hospitals' requests is not here; nobody is let in or sent away meanwhile",
+                where=str(self._folder.hospitals),
+                do="Restore it from your backup.",
+            )
         for path in self._damage - set(survey.damaged):
             self._troubles.pop(str(path), None)
         self._damage = set(survey.damaged)

@@ -134,6 +134,33 @@ def test_a_damaged_record_of_a_revocation_lets_nobody_in_and_sends_nobody_away(h
         assert set(link.nodes().values()) == {"mercy", "north"}
 
 
+@pytest.mark.parametrize("instead", ["nothing", "a file"])
+def test_a_folder_of_hospitals_that_is_away_sends_nobody_away(here: Coordinator, instead: str) -> None:
+    """A key that was revoked never comes back: what cannot be read must not be taken for empty."""
+    place = here.folder.hospitals
+    with here.serving() as link:
+        until(lambda: len(link.nodes()) == 2)
+        place.rename(place.with_name("elsewhere"))
+        if instead == "a file":
+            place.write_bytes(b"")
+        until(lambda: str(place) in here.damage())
+        assert set(link.nodes().values()) == {"mercy", "north"}
+        place.unlink(missing_ok=True)
+        place.with_name("elsewhere").rename(place)
+        until(lambda: not here.damage())
+        assert set(link.nodes().values()) == {"mercy", "north"}
+
+
+def test_a_hospital_whose_request_was_moved_away_comes_back_with_a_new_node_key(here: Coordinator) -> None:
+    with here.serving() as link:
+        until(lambda: len(link.nodes()) == 2)
+        here.folder.request_of("mercy").unlink()
+        until(lambda: set(link.nodes().values()) == {"north"})
+        key = generate_private_key(SECP256R1())
+        enrol(here.folder, Request.make("mercy", Identity(b"mercy".ljust(32)), key, NOW), NOW)
+        until(lambda: set(link.nodes().values()) == {"mercy", "north"})
+
+
 def test_the_commands_speak_of_the_other_hospitals_and_name_the_damage(here: Coordinator) -> None:
     path = here.folder.request_of("mercy")
     path.write_bytes(b"{")

@@ -17,7 +17,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -481,15 +481,18 @@ class Supernode:
                 node=self._node, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL
             )
             try:
-                heart = Heart(lambda: {**self._heart.says(), HOLDS_HEADER: self._holds()}, self._heart.hears)
+                heart = Heart(self._says, self._heart.hears)
                 self._wire.ask("send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse, heart)
-            except (LinkError, NotWantedError, StorageError, RuntimeError):  # the latter: the wire was closed
+            except (LinkError, NotWantedError, RuntimeError):  # the latter: the wire was closed
                 continue  # the loop meets the same fault and says so
 
-    def _holds(self) -> str:
-        """Name the questions that are here, answered or not: the coordinator learns which of them were lost."""
-        names = {*self._inbox.names(), *self._outbox.names()}
-        return ",".join(sorted(name[:HOLDS_DIGITS] for name in names)[: 2 * self._limits.waiting])
+    def _says(self) -> Mapping[str, str]:
+        """Name the questions that are here, answered or not, so that the coordinator learns which of them were lost."""
+        said = dict(self._heart.says())
+        with suppress(StorageError):  # a disk that fails for a moment has lost none
+            names = {*self._inbox.names(), *self._outbox.names()}
+            said[HOLDS_HEADER] = ",".join(sorted(name[:HOLDS_DIGITS] for name in names))
+        return said
 
     def _leave(self) -> None:
         """Tell the coordinator that this hospital goes; it learns by itself if this does not arrive."""

@@ -28,7 +28,7 @@ from wardround_common.study import Study
 from wardround_server.app import GridExchange
 from wardround_server.checkpoint import write_checkpoint
 from wardround_server.rounds import Event, RoundEnds, run_study
-from wardround_simulation.federation import Federation, nodes, open_hospital, use_one_thread
+from wardround_simulation.federation import Federation, nodes, open_hospital
 from wardround_simulation.grid import InProcessGrid
 from wardround_simulation.partition import cut
 from wardround_simulation.phantoms import CLASSES, SCANNERS, make_hospital
@@ -173,7 +173,7 @@ def federation_of(hospitals: int, folder: Path) -> Federation:
 
 def main() -> None:
     """Measure, print the table, write the figures."""
-    use_one_thread()
+    torch.set_num_threads(1)
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -25,7 +25,7 @@ from wardround_server.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds import Event, RoundEnds, run_study
 from wardround_server.secure_rounds import Consortium, FolderJournal
 from wardround_server.superlink import SuperLink
-from wardround_simulation.federation import Federation, insecure_roster, open_hospital, use_one_thread
+from wardround_simulation.federation import Federation, insecure_roster, open_hospital
 
 ALL_THERE_S = 120.0
 
@@ -69,7 +69,6 @@ def coordinate(deployment: Deployment, folder: Path) -> None:
 
 def attend(deployment: Deployment, folder: Path, name: str) -> None:
     """Be one hospital until SIGTERM."""
-    use_one_thread()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     link = Link(f"127.0.0.1:{deployment.port}", folder / "authority" / "ca.pem", deployment.private_keys[name])

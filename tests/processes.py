@@ -71,7 +71,6 @@ class Site:
 
     def environment(self) -> dict[str, str]:
         return os.environ | {
-            "OMP_NUM_THREADS": "1",
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "COLUMNS": "200",
             "PYTHONPATH": os.pathsep.join(sys.path),

@@ -336,7 +336,7 @@ def _study(plan: Plan, folder: Path, identities: dict[str, Identity]) -> Study:
 
 @contextmanager
 def _serving(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with (folder / "C.log").open("ab") as log:
         process = subprocess.Popen(
             [*COMMAND, "coordinator", "serve", "C", "--bind", "127.0.0.1"],

@@ -16,6 +16,7 @@ from wardround_client.account import Account
 from wardround_client.dataset import Dataset
 from wardround_client.evaluation import score_sums
 from wardround_client.secure_desk import Desk
+from wardround_client.threads import use_threads
 from wardround_client.training import PrivacyPlan, gradient_sum, plan_privacy, train
 from wardround_common.errors import MessageError, PrivacyError
 from wardround_common.messages import (
@@ -205,6 +206,7 @@ class Hospital:
 
     def _evaluate(self, request: EvaluateRequest) -> Evaluated:
         self._check_study(request.study)
+        use_threads(self.study)
         networks.write_vector(self.built.network, self.built.layout, request.parameters)
         sums = score_sums(self.built.network, self.dataset.split(request.split))
         return Evaluated(request.study, request.round, sums.to_vector())

@@ -22,6 +22,7 @@ from wardround_client.accounting import SampledGaussian, epsilon_of, noise_multi
 from wardround_client.augmentation import augment
 from wardround_client.dataset import Examples
 from wardround_client.discrete_gaussian import discrete_gaussian
+from wardround_client.threads import use_threads
 from wardround_common.errors import ModelError, PrivacyError
 from wardround_common.noisy_sum import NoisySum
 from wardround_common.parameters import Layout, Vector
@@ -158,6 +159,7 @@ def _begin(
     study: Study, network: nn.Module, layout: Layout, parameters: Vector, round_number: int, stream: Stream
 ) -> nn.Module:
     """Make the network ready for a round; give the study's loss of each image."""
+    use_threads(study)
     networks.write_vector(network, layout, parameters)
     network.train()
     device = next(network.parameters()).device

@@ -147,6 +147,8 @@ class Model(Section):
 class Training(Section):
     """``[training]``: rounds, local work, optimiser, and how updates become the next model."""
 
+    LATER: ClassVar[tuple[str, ...]] = ("threads",)
+
     strategy: Strategy
     rounds: Annotated[int, Field(ge=1, le=100_000)]
     local_epochs: Annotated[float, Field(gt=0, le=100)] | None = None
@@ -175,6 +177,9 @@ class Training(Section):
     beta_2: Decay | None = None
     tau: Positive | None = None
     """fedadam, fedyogi, fedadagrad: the degree of adaptivity, the epsilon of the adaptive step."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Threads that each hospital computes with, whatever it has of cores: another number rounds sums otherwise, and so
+    gives another model."""
 
     @field_validator("augmentations")
     @classmethod

@@ -83,6 +83,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "beta_1": 0.9,
         "beta_2": 0.99,
         "tau": 0.001,
+        "threads": 4,
     },
     "privacy": {"trust": "distributed", "sampling_rate": 0.25, "dropouts": 0, "colluders": 1},
     "aggregation": {
@@ -156,6 +157,10 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("training", "beta_1"): "fedadam, fedyogi, fedadagrad only: the memory of the mean update.",
     ("training", "beta_2"): "fedadam, fedyogi only: the memory of its square.",
     ("training", "tau"): "fedadam, fedyogi, fedadagrad only: the degree of adaptivity; smaller adapts more.",
+    (
+        "training",
+        "threads",
+    ): "Threads that every hospital computes with; another number gives another model; left out: 1.",
     ("privacy", "mechanism"): "'dp-sgd': patients' gradients are clipped and noised; 'none': no differential privacy.",
     ("privacy", "trust"): (
         "'local': each hospital adds enough noise on its own; 'distributed': its share, and only secure sums are read."

@@ -76,6 +76,8 @@ def _work(study: Study) -> Iterator[str]:
     if training.class_weights is not None:
         pairs = zip(study.study.classes, training.class_weights, strict=True)
         yield f"The loss weighs {_listed([f'{word} {weight:g}' for word, weight in pairs])}."
+    if training.threads != 1:
+        yield f"Every hospital computes with {training.threads} threads: another number would give another model."
     yield (
         f"The coordinator {_strategy(study)}; a round counts only when at least "
         f"{study.aggregation.min_hospitals} hospital{'s' if study.aggregation.min_hospitals > 1 else ''} answered."

@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from flwr.app import Context
 
 from wardround_client.account import Account, approve, ask
@@ -134,11 +133,6 @@ def _desk(federation: Federation, name: str) -> Desk | None:
 def find_hospital(federation: Federation, context: Context) -> Hospital:
     """Open the hospital that a Flower context names."""
     return open_hospital(federation, str(context.node_config["hospital"]))
-
-
-def use_one_thread() -> None:
-    """Let this process train with one thread, so that results do not depend on how many processes share the work."""
-    torch.set_num_threads(1)
 
 
 @lru_cache(maxsize=2)

@@ -18,7 +18,7 @@ from wardround_client.hospital import Hospital
 from wardround_common.errors import RoundError, WardroundError
 from wardround_server.app import server_app
 from wardround_server.exchange import Exchange
-from wardround_simulation.federation import Federation, open_hospital, use_one_thread
+from wardround_simulation.federation import Federation, open_hospital
 
 Scalar = int | float | str | bytes | bool | list[int] | list[float] | list[str] | list[bytes] | list[bool]
 
@@ -79,7 +79,6 @@ def _naming_app(federation: Federation) -> ClientApp:
         return federation.sites[int(context.node_config["partition-id"])].name
 
     def find(context: Context) -> Hospital:
-        use_one_thread()
         return open_hospital(federation, name_of(context))
 
     app = client_app(find)

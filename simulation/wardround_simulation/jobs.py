@@ -16,6 +16,7 @@ from wardround_client.duplicates import near_pairs
 from wardround_client.evaluation import predict
 from wardround_client.hospital import device
 from wardround_client.instance import Instance
+from wardround_client.threads import use_threads
 from wardround_common.errors import ModelError, RoundError
 from wardround_common.messages import Failure, Parts
 from wardround_common.metrics import Scores
@@ -29,7 +30,6 @@ from wardround_simulation.federation import (
     find_hospital,
     images_of,
     open_hospital,
-    use_one_thread,
 )
 
 BASELINE_CHECKPOINT_ROUNDS = 10
@@ -60,7 +60,6 @@ class Shared:
 
 def answer(federation: Federation, name: str, message: Message) -> Message:
     """Answer one message by the hospital's own ClientApp."""
-    use_one_thread()
     TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
     node = message.metadata.dst_node_id
     context = Context(1, node, {"hospital": name}, RecordDict(), {})
@@ -70,7 +69,7 @@ def answer(federation: Federation, name: str, message: Message) -> Message:
 
 def describe(federation: Federation, name: str) -> Description:
     """Prepare a hospital's data and say what it holds; its errors are raised as they are, with their text."""
-    use_one_thread()
+    use_threads(federation.study)
     hospital = open_hospital(federation, name)
     data, plan = hospital.dataset, hospital.plan
     classes = len(federation.study.study.classes)
@@ -120,7 +119,6 @@ def shared_images(federation: Federation, names: Sequence[str]) -> dict[tuple[st
 
 def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vector | None:
     """Train one site's model alone, by the same rounds and the same code; None if its training diverged."""
-    use_one_thread()
     study = alone_study(federation.study)
     alone = Federation(study, (federation.site(name),))
 
@@ -141,7 +139,7 @@ def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vecto
 
 def score(federation: Federation, name: str, models: Sequence[Vector]) -> list[tuple[Scores, Scores]]:
     """Score each model on a hospital's validation and test patients."""
-    use_one_thread()
+    use_threads(federation.study)
     hospital = open_hospital(federation, name)
     network, layout = hospital.built.network, hospital.built.layout
     scores = []

@@ -10,6 +10,7 @@ from examples import DP, dataset, study
 from wardround_client import networks
 from wardround_client.dataset import Examples
 from wardround_client.hospital import build
+from wardround_client.threads import use_threads
 from wardround_client.training import LocalWork, PrivacyPlan, _clipped_sums, _patient_means, plan_privacy, train
 from wardround_common.errors import PrivacyError
 from wardround_common.randomness import insecure_stream
@@ -27,6 +28,7 @@ def work(of: Study, examples: Examples, round_number: int = 1, plan: PrivacyPlan
 
 def test_a_plain_round_is_the_plain_loop() -> None:
     of, data = study(), dataset().train
+    use_threads(of)
     network = networks.build(of)
     before = networks.read_vector(network)
     optimiser = torch.optim.SGD(network.parameters(), 0.05)

@@ -57,7 +57,7 @@ class Watch:
 
     @property
     def environment(self) -> dict[str, str]:
-        found = os.environ | {"CONNECTIONS": str(self.folder / "attempts"), "OMP_NUM_THREADS": "1"}
+        found = os.environ | {"CONNECTIONS": str(self.folder / "attempts")}
         found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HOOKS), os.environ.get("PYTHONPATH", "")]))
         for name in NO_TELEMETRY:
             found.pop(name, None)  # what the command itself turns off is what counts

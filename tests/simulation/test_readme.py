@@ -49,7 +49,6 @@ def test_the_readmes_first_round_is_a_round(tmp_path: Path) -> None:
         "PATH": f"{wardround.parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(sys.path),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        "OMP_NUM_THREADS": "1",
     }
     serving: list[subprocess.Popen[bytes]] = []
 

@@ -23,6 +23,7 @@ from wardround_client import networks
 from wardround_client.dataset import Dataset, Examples
 from wardround_client.evaluation import predict
 from wardround_client.hospital import Hospital, join
+from wardround_client.threads import use_threads
 from wardround_common.errors import PrivacyError, RoundError, WardroundError
 from wardround_common.messages import Failure, Parts
 from wardround_common.metrics import Scores
@@ -30,7 +31,7 @@ from wardround_common.parameters import Vector
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.study import Aggregation, DpSgd, NoPrivacy, Study
 from wardround_server.rounds import run_study
-from wardround_simulation.federation import Federation, open_hospital, use_one_thread
+from wardround_simulation.federation import Federation, open_hospital
 from wardround_simulation.workers import Died, Job, Workers
 
 Floats = NDArray[np.float64]
@@ -96,7 +97,7 @@ def attack(federation: Federation, model: Vector, shadows: int, workers: Workers
                 raise RoundError("a shadow model's process was ended", do="Try with fewer --workers.")
             seen.append(result)
             watch(len(seen), shadows)
-    use_one_thread()
+    use_threads(federation.study)
     target = _look(federation, _hospitals(federation), model)
     odds = likelihood_ratio(target.confidence, seen)
     return judge(odds[target.trained], odds[~target.trained], shadows, insecure_stream(0, "resamples"))
@@ -104,7 +105,7 @@ def attack(federation: Federation, model: Vector, shadows: int, workers: Workers
 
 def train_shadow(federation: Federation, number: int) -> Seen:
     """Train one shadow federation and see how sure its model is of every patient."""
-    use_one_thread()
+    use_threads(federation.study)
     study = without_masks(federation).study
     hospitals = {
         name: _shadow_of(hospital, study, insecure_stream(study.model.seed, "shadow", number, name))

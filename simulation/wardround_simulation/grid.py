@@ -14,7 +14,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from wardround_simulation import jobs
 from wardround_simulation.federation import Federation
-from wardround_simulation.workers import Died, Job, Workers
+from wardround_simulation.workers import Broke, Died, Job, Workers
 
 
 class InProcessGrid(Grid):
@@ -81,4 +81,6 @@ def _reply(message: Message, result: Any) -> Message:
         return result
     if isinstance(result, Died):
         return Message(Error(ErrorCode.CLIENT_APP_CRASHED, "the worker process ended"), reply_to=message)
+    if isinstance(result, Broke):
+        result.reraise()
     raise result  # the ClientApp answers its own errors: this one is of the simulation

@@ -46,7 +46,7 @@ from wardround_simulation import jobs
 from wardround_simulation.federation import Federation, Site, alone_study, draft_of, insecure_roster, nodes
 from wardround_simulation.grid import InProcessGrid
 from wardround_simulation.jobs import Description
-from wardround_simulation.workers import Died, Job, Workers
+from wardround_simulation.workers import Broke, Died, Job, Workers
 
 BOOTSTRAP = 1000
 MATRIX_HOSPITALS = (
@@ -169,6 +169,8 @@ def _all(
 def _sound(result: Any, name: str) -> Any:
     if isinstance(result, WardroundError):
         raise result
+    if isinstance(result, Broke):
+        result.reraise()
     if isinstance(result, Died):
         raise RoundError(
             f"the process that worked for {name} was ended, perhaps for want of memory",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import signal
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,7 +13,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.forkserver import ensure_running
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from wardround_common.errors import RoundError, WardroundError
 
@@ -22,6 +24,20 @@ PRELOADED = ["torch", "wardround_simulation.jobs"]
 @dataclass(frozen=True)
 class Died:
     """The process that did the job ended before it answered."""
+
+
+@dataclass(frozen=True)
+class Broke:
+    """The job met a bug: an error that is none of ours. The worker that did it goes on."""
+
+    error: Exception
+    trace: str
+    """The traceback, as the worker's own process would have printed it."""
+
+    def reraise(self) -> NoReturn:
+        """Raise the error as it was, with the worker's traceback below it."""
+        self.error.add_note(f"In the worker process:\n{self.trace}")
+        raise self.error
 
 
 @dataclass(frozen=True)
@@ -47,7 +63,7 @@ class Workers(Protocol):
     def done(self) -> Iterator[tuple[int, Any]]:
         """Wait for at least one queued job if there is any, and give number and result of those that are done.
 
-        A result may be a :class:`WardroundError`, to be raised or not, or :class:`Died`.
+        A result may be a :class:`WardroundError`, to be raised or not, :class:`Broke` or :class:`Died`.
         """
 
     def close(self) -> None:
@@ -187,4 +203,19 @@ def _serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us, which ends us
     with suppress(EOFError, OSError):
         while True:
-            pipe.send(_result(pipe.recv()))
+            pipe.send(_result_or_bug(pipe.recv()))
+
+
+def _result_or_bug(job: Job) -> object:
+    try:
+        return _result(job)
+    except Exception as error:  # noqa: BLE001  # a bug must crash the process that people see, which is not this one
+        return Broke(_that_pickles(error), traceback.format_exc())
+
+
+def _that_pickles(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes: an error may be written and not read again
+    except Exception:  # noqa: BLE001  # whatever its own code raises
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

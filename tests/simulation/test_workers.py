@@ -8,9 +8,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from flwr.app import Message, RecordDict
 
+from examples import study
 from wardround_common.errors import DataError, ImageRefused, RoundError
-from wardround_simulation.workers import Died, InThisProcess, Job, Processes, Workers, start_workers
+from wardround_simulation.federation import Federation, Site
+from wardround_simulation.grid import InProcessGrid
+from wardround_simulation.jobs import describe
+from wardround_simulation.run import _all
+from wardround_simulation.workers import Broke, Died, InThisProcess, Job, Processes, Workers, start_workers
 
 
 def double(number: int) -> int:
@@ -19,6 +25,19 @@ def double(number: int) -> int:
 
 def refuse() -> None:
     raise ImageRefused("too-large", "the file is too large", where="one.dcm", do="Leave it out.")
+
+
+class Unsendable(Exception):  # noqa: N818
+    def __init__(self, what: str, number: int) -> None:
+        super().__init__(what)  # so that pickle cannot make it again
+
+
+def divide_by_nothing() -> float:
+    return 1 / len([])
+
+
+def meet_something_unsendable() -> None:
+    raise Unsendable("a graphics card vanished", 7)
 
 
 def end_process() -> None:
@@ -60,6 +79,38 @@ def test_a_worker_that_dies_costs_its_own_job_and_is_replaced(processes: Process
     jobs = [Job(double, (1,), "a"), Job(end_process, (), "b"), Job(double, (2,), "c"), Job(double, (3,), "d")]
     assert results(processes, jobs) == [2, Died(), 4, 6]
     assert len(set(processes.process_ids()) - set(before)) == 1
+
+
+def test_a_bug_in_a_job_is_shown_as_itself_and_the_worker_goes_on(processes: Processes) -> None:
+    results(processes, [Job(double, (1,), "a")])
+    before = processes.process_ids()
+    first, second, third = results(
+        processes, [Job(divide_by_nothing, (), "a"), Job(meet_something_unsendable, (), "b"), Job(double, (4,), "c")]
+    )
+    assert third == 8
+    assert processes.process_ids() == before
+    assert isinstance(first, Broke)
+    with pytest.raises(ZeroDivisionError, match="division by zero") as raised:
+        first.reraise()
+    assert "in divide_by_nothing" in raised.value.__notes__[0]
+    with pytest.raises(RuntimeError, match="Unsendable: a graphics card vanished"):
+        second.reraise()
+
+
+def test_a_bug_in_a_simulation_is_shown_as_itself_and_not_as_want_of_memory(processes: Processes) -> None:
+    broken: Any = Federation(study(), (Site("hospital-a", (None,)),))  # type: ignore[arg-type]  # no source of images
+    names = ("hospital-a",)
+    with pytest.raises(TypeError, match="dataclass instances") as raised:
+        list(_all(processes, "preparing", names, lambda name: Job(describe, (broken, name), name), lambda _: None))
+    assert "worker process" in raised.value.__notes__[0]
+
+
+def test_a_bug_while_a_hospital_answers_ends_the_run_as_itself(processes: Processes) -> None:
+    broken: Any = Federation(study(), (Site("hospital-a", (None,)),))  # type: ignore[arg-type]
+    grid = InProcessGrid(broken, {1000: "hospital-a"}, processes)
+    question = Message(RecordDict(), dst_node_id=1000, message_type="query.prepare")
+    with pytest.raises(TypeError, match="dataclass instances"):
+        grid.send_and_receive([question])
 
 
 def test_no_workers_cannot_do_anything() -> None:

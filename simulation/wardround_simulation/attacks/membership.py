@@ -32,7 +32,7 @@ from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.study import Aggregation, DpSgd, NoPrivacy, Study
 from wardround_server.rounds import run_study
 from wardround_simulation.federation import Federation, open_hospital
-from wardround_simulation.workers import Died, Job, Workers
+from wardround_simulation.workers import Broke, Died, Job, Workers
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -93,6 +93,8 @@ def attack(federation: Federation, model: Vector, shadows: int, workers: Workers
         for _, result in workers.done():
             if isinstance(result, WardroundError):
                 raise result
+            if isinstance(result, Broke):
+                result.reraise()
             if isinstance(result, Died):
                 raise RoundError("a shadow model's process was ended", do="Try with fewer --workers.")
             seen.append(result)

@@ -16,7 +16,7 @@ WITH_BENCH := .venv/.with-bench
 .DELETE_ON_ERROR:
 .PHONY: help install demo lint test test-slow test-deployment test-faults soak images sbom containers pre-commit clean needs-data \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
-	bench-privacy bench-private-recipe bench-ledger bench-near-copies
+	bench-privacy bench-private-recipe private-networks bench-ledger bench-near-copies
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ bench-deployment: $(INSTALLED) ## an empty exchange over TLS; a secure round of 
 
 bench-dp-step: $(INSTALLED) ## a private step over the plain step: ours, and Opacus' four engines
 	$(BIN)/python benchmarks/dp_step.py
+
+private-networks: $(WITH_BENCH) ## what the probe of a network finds in MONAI's, as the table of docs/private-networks.md
+	$(BIN)/python benchmarks/private_networks.py
 
 bench-ledger: $(INSTALLED) ## the hospital's ledger: a charge, and what 100,000 patients spent in 50 studies
 	$(BIN)/python benchmarks/ledger.py

@@ -9,7 +9,8 @@ MONAI builds the larger networks and is imported only when one of them is asked 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -27,13 +28,8 @@ def build(study: Study) -> nn.Module:
 
     Input: (images, channels, image_size, image_size) float32 from 0 to 1. Output: (images, classes) logits.
     """
-    with _SEEDING:
-        rng_state = torch.get_rng_state()
-        try:
-            torch.manual_seed(study.model.seed)
-            network = NETWORKS[study.model.network](study.data.channels, len(study.study.classes), study.model.norm)
-        finally:
-            torch.set_rng_state(rng_state)
+    with seeded(study.model.seed):
+        network = NETWORKS[study.model.network](study.data.channels, len(study.study.classes), study.model.norm)
     for name, module in list(network.named_modules()):
         if hasattr(module, "inplace"):
             module.inplace = False  # per-patient gradients need each layer's input as it was
@@ -41,6 +37,18 @@ def build(study: Study) -> nn.Module:
             # MONAI's ResNet keeps batch normalisation in its shortcuts whatever norm it is given.
             network.set_submodule(name, _norm_layer(study.model.norm, module.num_features))
     return network
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let torch draw from ``seed``, alone in this process; afterwards its generator goes on as if nothing had been."""
+    with _SEEDING:
+        rng_state = torch.get_rng_state()
+        try:
+            torch.manual_seed(seed)
+            yield
+        finally:
+            torch.set_rng_state(rng_state)
 
 
 def layout_of(network: nn.Module) -> Layout:

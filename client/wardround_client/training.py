@@ -142,7 +142,7 @@ def gradient_sum(
         raise ModelError("the network has numbers that no gradient moves, and noise would move them")
     total = np.zeros(layout.size, np.int64)
     rows_of = examples.places_by_patient()
-    with _per_image(network) as sampled:
+    with gradients_per_image(network) as sampled:
         means = _drawn_means(
             study, privacy, sampled, examples, rows_of, plan.sampling_rate, round_number, 0, stream, loss
         )
@@ -195,7 +195,7 @@ def _tensors(
     labels = torch.from_numpy(examples.labels[rows]).to(device)  # (rows,)
     if study.training.augmentations:
         images = augment(images, study.training.augmentations, stream)
-    return images, labels
+    return images.contiguous(), labels  # Opacus' rules read what is permuted in memory as if it were in order
 
 
 def _plain_steps(
@@ -252,7 +252,7 @@ def _private_steps(
     device = weights[0].device
     rows_of = examples.places_by_patient()
     scale, expected = plan.noise_multiplier * privacy.clip_norm, plan.sampling_rate * len(rows_of)
-    with _per_image(network) as sampled:
+    with gradients_per_image(network) as sampled:
         for step in range(plan.steps_a_round):
             optimiser.zero_grad()
             means = _drawn_means(
@@ -270,7 +270,7 @@ def _private_steps(
 
 
 @contextmanager
-def _per_image(network: nn.Module) -> Iterator[nn.Module]:
+def gradients_per_image(network: nn.Module) -> Iterator[nn.Module]:
     """Let a network's backward pass keep the gradient of each image, until the end."""
     from opacus import GradSampleModule
 

@@ -23,6 +23,7 @@ from wardround_client.ledger.store import Ledger, open_ledger
 from wardround_client.pause import FINISHING, paused_since
 from wardround_client.policy import POLICY_NAME, Policy, read_policy
 from wardround_client.policy_check import Level, check_kind, check_spending
+from wardround_client.rehearsal import rehearse
 from wardround_client.secure_desk import open_desk
 from wardround_client.state_folder import default_state
 from wardround_common.audit.entries import Fact
@@ -163,6 +164,7 @@ class Ward:
     def _take_part(self, study: Study) -> Hospital:
         name, identity = self.folder.settings().name, self.folder.identity()
         check_listed(study, name, identity)
+        rehearse(study)  # here too: since it was approved, torch or Opacus may be another
         place = self.folder.path / "studies" / study.digest()
         dataset = read_data(self.folder, study)
         ledger = open_ledger(self.folder.path, identity)
@@ -219,10 +221,13 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
 
     Raises:
         DataError: the data cannot be used for it.
-        PrivacyError: there is no policy, it does not allow the study, or the study does not list this hospital.
+        StudyError: the network does not run at the study's image size.
+        PrivacyError: there is no policy, it does not allow the study, the study does not list this hospital, or its
+            network cannot be trained with privacy by patient.
     """
     check_listed(study, folder.settings().name, folder.identity())
     policy = hospital_policy(folder)
+    rehearse(study)
     ledger = open_ledger(folder.path, folder.identity())
     dataset = read_data(folder, study)
     asked = ask(study, dataset, ledger)

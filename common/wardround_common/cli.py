@@ -103,12 +103,12 @@ class InstalledCommands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the sub-commands that work on this machine."""
-        return sorted({point.name for point in entry_points(group=GROUP) if _lacking(point) is None})
+        return sorted({point.name for point in entry_points(group=GROUP) if lacking(point) is None})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one sub-command, or return nothing when this machine has not what it needs."""
         for point in entry_points(group=GROUP, name=cmd_name):
-            if _lacking(point) is None:
+            if lacking(point) is None:
                 return _with_additions(_sub_command(point.load(), cmd_name))
         return None
 
@@ -123,14 +123,14 @@ class InstalledCommands(click.Group):
             if name.startswith("-"):
                 raise
             for point in entry_points(group=GROUP, name=name):
-                ctx.fail(f"The command '{name}' is not installed here: {_lacking(point)}.")
+                ctx.fail(f"The command '{name}' is not installed here: {lacking(point)}.")
             raise click.exceptions.NoSuchCommand(name, possibilities=self.list_commands(ctx), ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the sub-commands; one that cannot be imported says so, and calling it shows the traceback."""
         rows = []
         for name in self.list_commands(ctx):
-            (point, *_) = (each for each in entry_points(group=GROUP, name=name) if _lacking(each) is None)
+            (point, *_) = (each for each in entry_points(group=GROUP, name=name) if lacking(each) is None)
             try:
                 rows.append((name, _summary(point.load())))
             except ImportError as error:
@@ -143,24 +143,24 @@ def _with_additions(command: click.Command) -> click.Command:
     """Add what other packages bring to a group of commands; one that is not installed here says what it needs."""
     if isinstance(command, click.Group):
         for point in entry_points(group=f"{GROUP}.{command.name}"):
-            lacking = _lacking(point)
+            missing = lacking(point)
             command.add_command(
-                _sub_command(point.load(), point.name) if lacking is None else _absent(point.name, lacking)
+                _sub_command(point.load(), point.name) if missing is None else _absent(point.name, missing)
             )
     return command
 
 
-def _absent(name: str, lacking: str) -> click.Command:
+def _absent(name: str, missing: str) -> click.Command:
     """Stand in for a command that is not installed here: not listed, and it says why."""
 
     def fail() -> NoReturn:
-        raise click.UsageError(f"The command '{name}' is not installed here: {lacking}.")
+        raise click.UsageError(f"The command '{name}' is not installed here: {missing}.")
 
     anything = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
     return click.Command(name, callback=fail, hidden=True, context_settings=anything)
 
 
-def _lacking(point: EntryPoint) -> str | None:
+def lacking(point: EntryPoint) -> str | None:
     """Say what keeps a command from this machine, or None when nothing does. Imports nothing."""
     package = point.module.partition(".")[0]
     if importlib.util.find_spec(package) is None:

@@ -13,6 +13,7 @@ from wardround_common.results import RoundRecord
 from wardround_simulation.run import Progress
 
 TITLES = {
+    "rehearsing": "Trying the network",
     "preparing": "Preparing hospitals",
     "comparing": "Comparing hospitals",
     "training": "Federated rounds",

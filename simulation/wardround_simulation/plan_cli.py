@@ -61,8 +61,10 @@ def plan(
         raise typer.BadParameter("the page is HTML: give its file a name in .html", param_hint="--out")
     study = read_study(file)
     from wardround_client import networks
+    from wardround_client.rehearsal import rehearse
     from wardround_simulation.plan import plan_study
 
+    rehearse(study)
     parameters = sum(each.numel() for each in networks.build(study).parameters() if each.requires_grad)
     usual = (study.privacy.dropouts, study.privacy.colluders) if isinstance(study.privacy, DistributedDpSgd) else (0, 1)
     terms = (usual[0] if dropouts is None else dropouts, usual[1] if colluders is None else colluders)

@@ -17,6 +17,7 @@ from flwr.app import Context, RecordDict
 from wardround_client.accounting import SampledGaussian, epsilon_of
 from wardround_client.patients import guessed, said_of_doubts, said_of_patients
 from wardround_client.policy import Policy
+from wardround_client.rehearsal import rehearse
 from wardround_common.errors import RoundError, StorageError, WardroundError
 from wardround_common.metrics import Scores, operating_threshold
 from wardround_common.parameters import Vector
@@ -93,7 +94,8 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
         DataError: a hospital's data cannot be used.
         RoundError: too few hospitals answered in a round.
         StorageError: the folder already has a run, or cannot be written; completed rounds are kept.
-        StudyError: the study's tracking needs what is not installed.
+        StudyError: the study's tracking needs what is not installed, or its network does not run at its image size.
+        PrivacyError: its network cannot be trained with privacy by patient.
     """
     started = datetime.now(UTC)
     check_tracking(plan.study)
@@ -101,6 +103,8 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     desks, ledgers = plan.folder / "secure" / "hospitals", plan.folder / "ledgers"
     federation = Federation(draft_of(plan.study), plan.sites, desks.resolve(), ledgers.resolve(), plan.policy)
     names = [site.name for site in plan.sites]
+    for _ in _all(workers, "rehearsing", ["the network"], lambda _: Job(rehearse, (plan.study,), ""), show):
+        pass
     described = dict(_all(workers, "preparing", names, _describe(federation), show))
     _check_fingerprints(plan, {name: description.fingerprint for name, description in described.items()})
     shared = _compare(federation, names, workers, show)

@@ -76,7 +76,7 @@ def test_a_mistyped_command_names_the_nearest_one(tmp_path: Path, given: list[st
     assert run.stderr.count(f"Did you mean '{meant}'?") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["study", "check", "lung.toml"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["study", "show", "lung.toml"]])
 def test_help_and_study_come_without_waiting_for_torch_flower_or_an_image_reader(
     study: Path, arguments: list[str]
 ) -> None:

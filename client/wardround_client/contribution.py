@@ -48,6 +48,8 @@ class Contribution(_Kept):
     """Accepted images that the study does not take, by reason."""
     labels_disagree: int = 0
     """Pairs of near-copies with different labels."""
+    joined_patients: int = 0
+    """Patients who share near-copies with another one, and are kept in one split with them."""
     split_copies: int = 0
     """Pairs of near-copies on two sides of the split."""
     labelled: str
@@ -69,6 +71,12 @@ class Contribution(_Kept):
             yield (
                 f"labels disagree in {_of(self.labels_disagree, 'pair')} of near-identical images; the report of "
                 "'wardround scan' shows them side by side."
+            )
+        if self.joined_patients:
+            yield (
+                f"{_of(self.joined_patients, 'patient')} share near-identical images with another patient. They are "
+                "kept on one side of the split; but if two of them are one person, epsilon holds for each name and not "
+                "for the person. Give them one name in the column 'patient' of labels.csv."
             )
         if self.split_copies:
             yield (
@@ -131,6 +139,7 @@ def contribution(dataset: Dataset, study: Study) -> Contribution:
         ),
         left_out=dataset.intake.left_out,
         labels_disagree=dataset.intake.labels_disagree,
+        joined_patients=dataset.intake.joined_patients,
         split_copies=dataset.intake.duplicates_across_splits,
         labelled=dataset.labelled,
     )

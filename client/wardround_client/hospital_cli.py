@@ -88,7 +88,7 @@ def _labels_missing(data: Path, labels: Path | None) -> str:
         return ""
     return (
         f"There is no {LABELS_FILE} in {data}: put one there or name a table in hospital.toml (labels = ...), unless "
-        "sub-folders are called like a study's classes.\n"
+        "sub-folders are named like a study's classes.\n"
     )
 
 

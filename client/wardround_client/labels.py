@@ -76,7 +76,7 @@ def find_labels(
 
 
 def other_tables(index: Index) -> list[str]:
-    """List the files that are called like a table of labels and are not read as one: in a sub-folder, or misspelt."""
+    """List the files that are named like a table of labels and not read as one: in a sub-folder, or misspelt."""
     paths = [PurePosixPath(refusal.file) for refusal in index.refused]
     return [
         str(p)
@@ -207,7 +207,7 @@ def _check_names(index: Index, lines: dict[str, tuple[str, int]], where: str) ->
     """Check that a path means one file and is written as that file is.
 
     Raises:
-        LabelError: two files have one name in two Unicode forms, or capital and small letters differ.
+        LabelError: two files have one name in two Unicode forms, or upper and lower case differ.
     """
     files = [instance.file for instance in index.accepted] + [refusal.file for refusal in index.refused]
     forms = Counter(map(one_form, files))
@@ -221,7 +221,7 @@ def _check_names(index: Index, lines: dict[str, tuple[str, int]], where: str) ->
             )
         if name not in forms and name.casefold() in by_case:
             raise LabelError(
-                f"line {line} names a file whose capital and small letters differ",
+                f"line {line} names a file that differs in upper and lower case",
                 where=where,
                 do="Write its path as it is in the folder.",
             )
@@ -341,9 +341,9 @@ def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -
             )
         if nearly and not found:
             raise LabelError(
-                f"a folder in its path is nearly called like the class {nearly[0]!r}",
+                f"a folder in its path is named almost like the class {nearly[0]!r}",
                 where=str(folder / instance.file),
-                do="Capital and small letters and spaces count: rename the folder, or give a CSV with --labels.",
+                do="Upper and lower case and spaces count: rename the folder, or give a CSV with --labels.",
             )
         if found:
             words[instance.file] = found.pop()

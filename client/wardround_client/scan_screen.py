@@ -175,8 +175,8 @@ def _labels_said(summary: Summary, fault: LabelError | None) -> str | Text:
         )
         said += "the folder that it is in"
     else:
-        said += f": no {LABELS_FILE} lies here; name a table with --labels, an attribute with --label-attribute, or "
-        said += "classes that folders are called like with --classes"
+        said += f": there is no {LABELS_FILE} here; name a table with --labels, an attribute with --label-attribute, "
+        said += "or, where folders are named like classes, the classes with --classes"
     return Text(said, style="yellow")
 
 

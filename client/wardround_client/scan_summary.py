@@ -89,7 +89,7 @@ class Summary:
     listed_but_refused: int
     listed_but_missing: int
     other_tables: list[str]
-    """Files that are called like a table of labels and were not read as one."""
+    """Files that are named like a table of labels and were not read as one."""
     scanners: dict[str, int]
     modalities: dict[str, int]
     sizes: dict[str, int]

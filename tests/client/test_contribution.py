@@ -92,7 +92,9 @@ def test_one_picture_under_two_labels_is_warned_of_before_approval(folder: Hospi
     with (images / "labels.csv").open("a") as table:
         table.write("again.dcm,finding\n")
     propose(folder, "first")
-    assert "Warning: labels disagree in 1 pair of near-identical images" in approve(folder, "first")
+    said = approve(folder, "first")
+    assert "Warning: labels disagree in 1 pair of near-identical images" in said
+    assert "Warning: 2 patients share near-identical images with another patient" in said
 
 
 def test_a_change_of_labels_since_the_time_before_is_said_with_both_numbers(folder: HospitalFolder) -> None:

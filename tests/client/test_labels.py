@@ -219,7 +219,7 @@ DECOMPOSED, COMPOSED = (unicodedata.normalize(form, "Läsion") for form in ("NFD
         ('file,note,label\n"0.dcm,x,none\n1.dcm",x,none\n', "line 2: a cell goes on in the next line"),
         ('file,note,label\n0.dcm,"two\nlines",none\n1.dcm,"x,none\n', "line 4 is not CSV"),
         ("file,Label,label \n0.dcm,none,none\n", "the column 'label' is there twice"),
-        ("file,label\n0.DCM,none\n1.dcm,none\n", "line 2 names a file whose capital and small letters differ"),
+        ("file,label\n0.DCM,none\n1.dcm,none\n", "line 2 names a file that differs in upper and lower case"),
         ("file,label\n0.dcm,None\n", "Did you mean 'none'?"),
         ("file,label\n0.dcm,none\u200b\n", "Did you mean 'none'?"),
         ("file,patient,label\n0.dcm,a,none\n./0.dcm,b,none\n", "line 3 gives a file another patient"),
@@ -301,10 +301,10 @@ def test_two_files_whose_names_differ_in_their_form_only_are_not_one(tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["Finding", "finding ", "FINDING"])
-def test_a_folder_that_is_nearly_called_like_a_class_is_said(tmp_path: Path, name: str) -> None:
+def test_a_folder_that_is_named_almost_like_a_class_is_said(tmp_path: Path, name: str) -> None:
     for folder in (name, "none"):
         save(tiny(), tmp_path / "images" / folder / "1.dcm")
-    with pytest.raises(LabelError, match="nearly called like the class 'finding'"):
+    with pytest.raises(LabelError, match="named almost like the class 'finding'"):
         find_labels(tmp_path / "images", scan(tmp_path / "images", state=tmp_path / "state"), CLASSES)
 
 

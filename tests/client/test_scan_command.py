@@ -184,7 +184,7 @@ def test_a_folder_without_labels_says_so_in_every_scan(folder: Path, tmp_path: P
     for _ in range(2):
         done = run(folder, "--state", tmp_path / "state", "--workers", 1)
         assert done.returncode == 0, done.stderr
-        assert re.search(r"Labels +none were read: no labels.csv lies here", done.stdout)
+        assert re.search(r"Labels +none were read: there is no labels.csv here", done.stdout)
     assert "No labels were read" in (tmp_path / "state" / "scan-report.html").read_text()
 
 

@@ -56,10 +56,9 @@ def tiny(pixels: np.ndarray = RAMP, *, syntax: str = ExplicitVRLittleEndian, **a
     made.PixelRepresentation = int(pixels.dtype.kind == "i")
     made.PixelData = pixels.tobytes() + b"\0" * (pixels.nbytes % 2)
     for word, value in attributes.items():
-        if value is None:
-            if word in made:
-                delattr(made, word)
-        else:
+        if word in made:
+            delattr(made, word)
+        if value is not None:
             with disable_value_validation():  # what is wrong with a file is often a value that may not be there
                 setattr(made, word, value)
     made["PixelData"].VR = "OW" if made.BitsAllocated > 8 else "OB"

@@ -22,12 +22,15 @@ from wardround_client.images.attributes import (
     COLUMNS,
     PHOTOMETRIC,
     ROWS,
+    code,
+    frames_of,
     integer,
     tag,
     text,
 )
-from wardround_client.images.dicom import READ_BY_PYTHON, Stored, frames_of, parse, refusing, stored_pixels
+from wardround_client.images.dicom import READ_BY_PYTHON, Stored, parse, refusing, stored_pixels
 from wardround_client.images.frames import spacing_of
+from wardround_client.images.meaning import meaning_of
 from wardround_client.images.nifti import nifti_volume
 from wardround_client.images.picture import is_one_bit_png, picture_pixels
 from wardround_client.images.sop_class import other_object, sop_class_of
@@ -42,6 +45,12 @@ READER = f"4 pydicom {pydicom_version}"
 
 ALLOWABLE: dict[str, str] = {**deidentification.FINDINGS, **image_kinds.KINDS}
 """What a hospital can take in with ``--allow``, and the reason under which a scan counts what it does not."""
+
+
+RETRIED = frozenset(
+    {"permission", "vanished", "disk-error", "not-a-file", "link-loop", "no-memory", "too-slow", "decoder-crashed"}
+)
+"""Refusals that need not come from the bytes of the file but from where it lies and what the machine did: not kept."""
 
 
 class CodecNeededError(Exception):
@@ -76,6 +85,8 @@ def read_record(folder: Path, file: str, *, codecs: bool = True) -> Record:
         return _read(folder, file, codecs=codecs)
     except ImageRefused as refused:
         return Record(Refusal(file, refused.reason, refused.what))
+    except MemoryError:
+        return Record(Refusal(file, "no-memory", "there is not enough memory to read the file"))
 
 
 def _read(folder: Path, file: str, *, codecs: bool) -> Record:
@@ -90,8 +101,9 @@ def _read(folder: Path, file: str, *, codecs: bool) -> Record:
                 raise ImageRefused(*other, where=file)
         if integer(dataset, BITS_ALLOCATED) == 1:
             raise ImageRefused("mask", "one bit a pixel is an outline or a mask, not an image", where=file)
-        stored, _ = stored_pixels(dataset, where=file)
+        stored, photometric = stored_pixels(dataset, where=file)
         with refusing("unreadable", "the attributes cannot be read", where=file):
+            meaning_of(dataset, photometric, where=file)
             findings = {**deidentification.check(dataset), **image_kinds.kinds_of(dataset)}
             return Record(_dicom_instance(file, dataset, stored, len(data)), findings)
     if is_one_bit_png(data):
@@ -136,7 +148,7 @@ def _dicom_instance(file: str, dataset: FileDataset, stored: Stored, size_bytes:
         manufacturer=text(dataset, _MANUFACTURER),
         scanner=text(dataset, _SCANNER),
         transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
-        photometric=text(dataset, PHOTOMETRIC),
+        photometric=code(dataset, PHOTOMETRIC),
         bits=f"{bits}/{integer(dataset, BITS_STORED) or bits}",
         rows=integer(dataset, ROWS) or 0,
         columns=integer(dataset, COLUMNS) or 0,

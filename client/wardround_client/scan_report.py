@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from wardround_client.images import read_image
-from wardround_client.images.intensity import Values
+from wardround_client.images.meaning import Values
 from wardround_client.instance import Index, Instance
 from wardround_client.labels import Labels
 from wardround_client.patients import guessed, said_of_doubts, said_of_patients
@@ -174,13 +174,24 @@ def _thumbnail(folder: Path, instance: Instance, words: dict[str, str]) -> Thumb
     if instance.size_bytes > LARGEST_THUMBNAIL_BYTES:
         return None
     try:
-        png = _png(read_image(folder / instance.file, voi=True).pixels)
+        png = _png(_shown(folder / instance.file))
     except ImageRefused:
         return None  # it changed since the scan read it, which the next scan will say
     caption = words.get(instance.file, "")
     if instance.frames > 1:
         caption = f"{caption} · {instance.frames} frames".strip(" ·")
     return Thumbnail(png, caption, shown(instance.file), instance.photometric == "MONOCHROME1")
+
+
+def _shown(file: Path) -> Values:
+    try:
+        return read_image(file, voi=True).pixels
+    except ImageRefused as refused:
+        if refused.reason != "window":
+            raise
+    values = read_image(file).pixels  # its window says nonsense: its own range stands for it
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 
 def _spread(instances: list[Instance], words: dict[str, str]) -> list[Instance]:

@@ -60,11 +60,17 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
 def test_a_truncated_file(tmp_path: Path, part: int) -> None:
     path = save(tiny(np.zeros((20, 20), np.uint16)), tmp_path / "a")
     os.truncate(path, part if part > 0 else path.stat().st_size + part)
-    assert reason_of(path) in ("truncated", "unreadable", "no-image")
+    assert reason_of(path) in ("truncated", "unreadable", "no-image", "pixels-missing")
 
 
 def test_pixels_that_are_cut_off_are_said_to_be(tmp_path: Path) -> None:
     assert reason_of(save(tiny(PixelData=RAMP.tobytes()[:-2]), tmp_path / "a")) == "truncated"
+
+
+def test_two_transfer_syntaxes_are_none(tmp_path: Path) -> None:
+    path = save(tiny(), tmp_path / "a")
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1", b"1.2.840.10008.1\\2.1"))
+    assert reason_of(path) == "unreadable"
 
 
 def test_an_object_without_pixels(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from wardround_client.images.dicom import Stored, frames_of, parse, refusing, stored_pixels
+from wardround_client.images.attributes import frames_of
+from wardround_client.images.dicom import Stored, parse, refusing, stored_pixels
 from wardround_client.images.frames import spacing_of
 from wardround_client.images.image import Image
-from wardround_client.images.intensity import Values, colour, grey
+from wardround_client.images.intensity import colour, grey
+from wardround_client.images.meaning import Colour, Grey, Values, meaning_of
 from wardround_client.images.nifti import nifti_volume
 from wardround_client.images.picture import picture_pixels
 from wardround_client.images.source import kind_of, read_bytes
@@ -44,12 +46,13 @@ def read_image(path: Path, *, voi: bool = False) -> Image:
     dataset = parse(data, where=where)
     stored, photometric = stored_pixels(dataset, where=where)
     with refusing("unreadable", "the attributes of the image contradict each other", where=where):
-        is_grey = photometric in ("MONOCHROME1", "MONOCHROME2")
-        if is_grey and stored.ndim == 2 + (frames_of(dataset) > 1):
-            values = grey(dataset, stored, voi=voi)
+        meaning = meaning_of(dataset, photometric, where=where)
+        if isinstance(meaning, Grey):
+            values = grey(meaning, stored, several=frames_of(dataset) > 1, voi=voi, where=where)
         else:
-            values = colour(dataset, stored, photometric, voi=voi, where=where)
-        return Image(_finite(_channels_first(values, has_channels=not is_grey)), spacing_of(dataset))
+            values = colour(meaning, stored, voi=voi, where=where)
+        channels = _channels_first(values, has_channels=isinstance(meaning, Colour))
+        return Image(_finite(channels), spacing_of(dataset))
 
 
 def decode(path: Path) -> Stored:

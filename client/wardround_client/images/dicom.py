@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, FileDataset, dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import as_pixel_options
@@ -33,15 +34,19 @@ from wardround_client.images.attributes import (
     BITS_ALLOCATED,
     BITS_STORED,
     COLUMNS,
-    FRAMES,
+    HIGH_BIT,
     PHOTOMETRIC,
+    PIXEL_DATA,
     ROWS,
     SAMPLES,
     SIGN,
+    code,
+    frames_of,
     integer,
     tag,
     text,
 )
+from wardround_client.images.layout import check_fragments, check_layout, check_length
 from wardround_client.images.sop_class import other_object
 from wardround_client.images.source import LARGEST_FILE_BYTES, PREAMBLE, check_pixel_count
 from wardround_common.errors import ImageRefused
@@ -52,10 +57,10 @@ logging.getLogger("pydicom").addFilter(lambda _: False)
 Stored = NDArray[Any]
 """((frames,) rows, columns (, samples)), as integers or floats, before any rescale or window."""
 
-_PIXEL_DATA = tag("PixelData")
-PIXEL_TAGS = (_PIXEL_DATA, tag("FloatPixelData"), tag("DoubleFloatPixelData"))
+PIXEL_TAGS = (PIXEL_DATA, tag("FloatPixelData"), tag("DoubleFloatPixelData"))
 _ENCRYPTED_ATTRIBUTES = tag("EncryptedAttributesSequence")
 _SOP_CLASS = tag("SOPClassUID")
+_UNDEFINED = 0xFFFFFFFF
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 READ_BY_PYTHON = frozenset(str(uid).encode() for uid in (*_PLAIN, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian))
@@ -65,8 +70,8 @@ def parse(data: bytes, *, where: str) -> FileDataset:
     """Parse a DICOM Part 10 file that holds an image of a plausible size; its pixels are not decoded yet.
 
     Raises:
-        ImageRefused: ``unreadable``, ``truncated``, ``no-image``, ``encrypted``, ``no-transfer-syntax`` or
-            ``too-many-pixels``.
+        ImageRefused: ``unreadable``, ``truncated``, ``pixels-missing``, ``encrypted``, ``no-transfer-syntax``,
+            ``too-many-pixels``, or the reason for an object that is no image.
     """
     with refusing("unreadable", "the DICOM attributes cannot be parsed", where=where):
         if b"1.2.840.10008.1.2.1.99" in data[PREAMBLE:1024]:
@@ -78,8 +83,7 @@ def parse(data: bytes, *, where: str) -> FileDataset:
                 raise ImageRefused("encrypted", "the attributes are encrypted", where=where, do="Decrypt it first.")
             if other := other_object(dataset):
                 raise ImageRefused(*other, where=where)
-            what = "the file ends before its pixels" if _is_cut_off(dataset) else "this DICOM object holds no pixels"
-            raise ImageRefused("truncated" if _is_cut_off(dataset) else "no-image", what, where=where)
+            raise ImageRefused(*_without_pixels(dataset), where=where)
         if "TransferSyntaxUID" not in dataset.file_meta:
             raise ImageRefused("no-transfer-syntax", "the file does not say how its pixels are encoded", where=where)
         rows, columns = integer(dataset, ROWS), integer(dataset, COLUMNS)
@@ -91,25 +95,24 @@ def parse(data: bytes, *, where: str) -> FileDataset:
     return dataset
 
 
-def frames_of(dataset: Dataset) -> int:
-    """Count the frames; a missing or empty count is one."""
-    return max(1, int(text(dataset, FRAMES) or 1))
-
-
 def stored_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str]:
     """Decode all frames, and name the photometric interpretation that they have once decoded.
 
     The array equals pydicom's ``pixel_array`` byte for byte: YBR has become RGB, palette indices are still indices.
+    But where HighBit says that a pixel's bits lie at the top of its word, as in files of the old days, they are brought
+    down; pydicom does not look at it.
 
     Raises:
-        ImageRefused: ``truncated`` or ``codec``.
+        ImageRefused: ``pixel-layout``, ``pixels-empty``, ``frames-missing``, ``truncated`` or ``codec``.
     """
     with refusing("unreadable", "the attributes of the pixels cannot be read", where=where):
         syntax = dataset.file_meta.TransferSyntaxUID
-        plain = _plain_pixels(dataset)
+        how = syntax.name if syntax.is_transfer_syntax else "an unknown transfer syntax"
+        check_layout(dataset, compressed=str(syntax).encode() not in READ_BY_PYTHON, where=where)
+        plain = _plain_pixels(dataset, where=where)
     if plain is not None:
         return plain
-    with refusing("codec", "the pixels cannot be decoded", where=where):
+    with refusing("codec", f"the pixels cannot be decoded from {how}", where=where):
         try:
             decoder = get_decoder(syntax)
         except NotImplementedError:
@@ -119,8 +122,13 @@ def stored_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str]:
                 where=where,
                 do="Convert it to an uncompressed transfer syntax.",
             ) from None
-        if not syntax.is_compressed:
-            _check_length(dataset, where=where)
+        if PIXEL_DATA in dataset:
+            data = dataset[PIXEL_DATA].value or b""
+            (check_fragments if syntax.is_encapsulated else check_length)(dataset, data, where=where)
+        if _lies_high(dataset):
+            raise ImageRefused("pixel-layout", "HighBit is not that of the bits that are stored", where=where)
+        if (photometric := code(dataset, PHOTOMETRIC)) != dataset.get("PhotometricInterpretation"):
+            dataset.PhotometricInterpretation = photometric  # with a space before it, or in small letters
         pixels, properties = decoder.as_array(dataset, validate=True, raw=False, **as_pixel_options(dataset))
     return pixels, str(properties.get("photometric_interpretation", ""))
 
@@ -135,7 +143,7 @@ def refusing(reason: str, what: str, *, where: str) -> Iterator[None]:
     except ImageRefused:
         raise
     except MemoryError:
-        raise ImageRefused("too-large", "there is not enough memory to read the file", where=where) from None
+        raise ImageRefused("no-memory", "there is not enough memory to read the file", where=where) from None
     except (EOFError, BytesLengthException, struct.error):
         raise ImageRefused("truncated", f"{what}: the file is cut off or damaged", where=where) from None
     except BaseException as error:
@@ -145,9 +153,14 @@ def refusing(reason: str, what: str, *, where: str) -> Iterator[None]:
         raise
 
 
-def _plain_pixels(dataset: FileDataset) -> tuple[Stored, str] | None:
+def _lies_high(dataset: Dataset) -> bool:
+    stored, high = integer(dataset, BITS_STORED), integer(dataset, HIGH_BIT)
+    return stored is not None and high is not None and high != stored - 1
+
+
+def _plain_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str] | None:
     """Read the common plain case, grey little-endian integers, in a twentieth of the time that a decoder takes."""
-    photometric = text(dataset, PHOTOMETRIC)
+    photometric = code(dataset, PHOTOMETRIC)
     if dataset.file_meta.TransferSyntaxUID not in _PLAIN or photometric not in _GREY:
         return None
     rows, columns, frames = integer(dataset, ROWS), integer(dataset, COLUMNS), frames_of(dataset)
@@ -156,28 +169,21 @@ def _plain_pixels(dataset: FileDataset) -> tuple[Stored, str] | None:
         return None
     if allocated not in (8, 16) or not 0 < stored <= allocated or sign not in (0, 1):
         return None
-    element = dataset.get_item(_PIXEL_DATA)
+    element = dataset.get_item(PIXEL_DATA)
     data, length = element.value if element else None, frames * rows * columns * allocated // 8
     if not isinstance(data, bytes) or not length <= len(data) <= length + 1:
         return None
     shape = (frames, rows, columns) if frames > 1 else (rows, columns)
     pixels = np.frombuffer(data, f"<{'iu'[sign == 0]}{allocated // 8}", count=length * 8 // allocated).reshape(shape)
-    if stored < allocated:  # unused high bits carry nothing (PS3.5 section 8.1.1), or an overlay of the old days
-        pixels = (pixels << (allocated - stored)) >> (allocated - stored)
-    return pixels, photometric
-
-
-def _check_length(dataset: Dataset, *, where: str) -> None:
-    data = dataset.get("PixelData")
-    if data is None:
-        return
-    samples, photometric = int(dataset.get("SamplesPerPixel") or 1), dataset.get("PhotometricInterpretation")
-    bits = dataset.Rows * dataset.Columns * frames_of(dataset) * samples * dataset.BitsAllocated
-    expected = (bits * 2 // 3 if photometric == "YBR_FULL_422" else bits) // 8
-    if len(data) < expected:
+    high = integer(dataset, HIGH_BIT)
+    below = 0 if high is None else high + 1 - stored
+    if below and (pixels & ((1 << below) - 1)).any():
         raise ImageRefused(
-            "truncated", f"the pixels are cut off: {len(data):,} of {expected:,} bytes are there", where=where
+            "pixel-layout", "HighBit says that the lowest bits are not part of a pixel, and they are used", where=where
         )
+    if stored < allocated:  # unused high bits carry nothing (PS3.5 section 8.1.1), or an overlay of the old days
+        pixels = (pixels << (allocated - stored - below)) >> (allocated - stored)
+    return pixels, photometric
 
 
 def _check_inflated_size(data: bytes, *, where: str) -> None:
@@ -196,6 +202,11 @@ def _check_inflated_size(data: bytes, *, where: str) -> None:
         raise ImageRefused("too-large", "the deflated data set grows beyond the limit", where=where)
 
 
-def _is_cut_off(dataset: Dataset) -> bool:
-    # An object of an image's class has pixels, unless its file ends too soon.
-    return "Rows" in dataset or "Image Storage" in UID(text(dataset, _SOP_CLASS)).name
+def _without_pixels(dataset: FileDataset) -> tuple[str, str]:
+    """Say why there are no pixels: cut off within an element, taken out of an image, or never meant to be there."""
+    last = dataset.get_item(max(dataset.keys(), default=PIXEL_DATA))
+    if isinstance(last, RawDataElement) and len(last.value or b"") < last.length < _UNDEFINED:
+        return "truncated", "the file ends before its pixels"
+    if "Rows" in dataset or "Image Storage" in UID(text(dataset, _SOP_CLASS)).name:
+        return "pixels-missing", "the file is an image without its pixels: they were taken out, or it was cut off there"
+    return "no-image", "this DICOM object holds no pixels"

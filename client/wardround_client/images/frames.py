@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydicom import Dataset
 
-from wardround_client.images.dicom import frames_of
+from wardround_client.images.attributes import frames_of
 
 
 def group(dataset: Dataset, sequence: str, frame: int) -> Dataset:
@@ -23,9 +23,8 @@ def group(dataset: Dataset, sequence: str, frame: int) -> Dataset:
 
 
 def varies(dataset: Dataset, sequence: str) -> bool:
-    """Say whether frames may differ in a functional group."""
-    first = _item(dataset, "PerFrameFunctionalGroupsSequence", 0)
-    return first is not None and sequence in first
+    """Say whether frames may differ in a functional group: whether any has one of its own."""
+    return any(sequence in item for item in dataset.get("PerFrameFunctionalGroupsSequence") or ())
 
 
 def spacing_of(dataset: Dataset) -> tuple[float, ...] | None:

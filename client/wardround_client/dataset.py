@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from wardround_client.index import scan
 from wardround_client.instance import Basis, Doubts, Index, Instance
 from wardround_client.labels import find_labels
 from wardround_client.patients import check_guesses, count_by_basis, said_of_patients
+from wardround_client.record import RETRIED
 from wardround_common.errors import DataError, ImageRefused
 from wardround_common.messages import Split
 from wardround_common.randomness import insecure_stream
@@ -306,14 +308,24 @@ def _keep_images(source: Source, study: Study, wanted: list[Instance]) -> _Kept:
     named = "\n".join(f"{instance.file}\t{instance.pixel_digest}" for instance in wanted)
     key = hashlib.sha256(f"{form}\n{named}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
     folder = source.state / "prepared" / key
-    if not (folder / "done.json").exists():
+    facts = _facts(folder)
+    if facts is None or RETRIED & set(facts["refused"].values()):
+        shutil.rmtree(folder, ignore_errors=True)  # who has these images open keeps them
         _make_images(source, study, wanted, folder)
-    facts = json.loads((folder / "done.json").read_text())
+        facts = json.loads((folder / "done.json").read_text())
     shape = (len(facts["row_of"]), study.data.channels, study.data.image_size, study.data.image_size)
     if not facts["row_of"]:
         return _Kept(key, np.empty(shape, np.float32), {}, facts["refused"])
     images = np.memmap(folder / "images.f32", "<f4", "r", shape=shape)
     return _Kept(key, images, facts["row_of"], facts["refused"])
+
+
+def _facts(folder: Path) -> dict[str, Any] | None:
+    try:
+        facts: dict[str, Any] = json.loads((folder / "done.json").read_text())
+    except FileNotFoundError:
+        return None
+    return facts
 
 
 def _make_images(source: Source, study: Study, wanted: list[Instance], folder: Path) -> None:

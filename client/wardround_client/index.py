@@ -13,6 +13,7 @@ import os
 import sqlite3
 import stat
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -22,7 +23,16 @@ from wardround_client.image_kinds import kinds_by_study
 from wardround_client.instance import Index, Instance, Refusal
 from wardround_client.labels import LABELS_FILE
 from wardround_client.readers import read_in_processes
-from wardround_client.record import ALLOWABLE, READER, CodecNeededError, Record, from_json, read_record, to_json
+from wardround_client.record import (
+    ALLOWABLE,
+    READER,
+    RETRIED,
+    CodecNeededError,
+    Record,
+    from_json,
+    read_record,
+    to_json,
+)
 from wardround_common.errors import DataError, FullDiskError, StorageError
 
 INDEX_FILE = "index.sqlite"
@@ -51,10 +61,10 @@ def scan(
     """Bring the index of a folder up to date and give it, files in order.
 
     Files whose size or time of change differ from the index are read; the others are not opened. A file that cannot
-    be read is refused with a reason and stops nothing. Symbolic links are followed, each folder once. Hidden files
-    and ``labels.csv`` are passed over. With one worker this process reads, and only files that need a decoder in C go
-    to a process of their own, so that a crash of the decoder costs one file; with several, all reading is done in so
-    many processes.
+    be read is refused with a reason and stops nothing; where its bytes need not be the cause, the next scan tries it
+    again. Symbolic links are followed, to each folder and each file once. Hidden files and ``labels.csv`` are passed
+    over. With one worker this process reads, and only files that need a decoder in C go to a process of their own, so
+    that a crash of the decoder costs one file; with several, all reading is done in so many processes.
 
     Args:
         folder: the hospital's images; nothing is ever written there.
@@ -78,13 +88,13 @@ def scan(
             os.fsdecode(file): (size, mtime_ns)
             for file, size, mtime_ns in database.execute("SELECT file, size, mtime_ns FROM files")
         }
-        gone = known.keys() - found.keys()
+        gone = known.keys() - {file for file, seen in found.items() if not seen.refused}
         database.executemany("DELETE FROM files WHERE file = ?", ((os.fsencode(file),) for file in gone))
         changed = [
             file for file, seen in found.items() if not seen.refused and known.get(file) != (seen.size, seen.mtime_ns)
         ]
-        _read_changed(database, folder, found, changed, workers, progress)
-        records = _load(database)
+        for_now = _read_changed(database, folder, found, changed, workers, progress)
+        records = [*_load(database), *for_now]
     beside = kinds_by_study(record.read for record in records if isinstance(record.read, Instance))
     verdicts = [record.verdict(allow, beside.get(record.read.file)) for record in records]
     verdicts += [seen.refused for seen in found.values() if seen.refused]
@@ -116,18 +126,53 @@ def _checked_folder(folder: Path) -> Path:
 
 
 def _walk(folder: Path, *, leave_out: Path) -> dict[str, _Found]:
-    """List the files below a folder by their relative path with ``/``; nothing is opened."""
+    """List the files below a folder by their relative path with ``/``; nothing is opened.
+
+    Links are followed after the folder itself was walked: one that leads to what is there already is refused, and what
+    it leads to is not.
+    """
     found: dict[str, _Found] = {}
     visited: set[tuple[int, int]] = set()
-    todo = [("", os.fspath(folder))]
+    walked = [(os.fspath(folder), "")]  # folders by their real path, with the prefix of the files found there
+    links = deque(_walk_folder("", os.fspath(folder), found, visited, leave_out))
+    to_files: list[tuple[str, str, os.stat_result]] = []
+    while links:
+        file, place = links.popleft()
+        try:
+            status = os.stat(place)  # noqa: PTH116  # names that are not UTF-8 stay as they are
+        except OSError as error:
+            what = "the link leads back to itself" if error.errno == errno.ELOOP else "the link leads nowhere"
+            found[file] = _refused(file, "broken-link", what)
+            continue
+        if not stat.S_ISDIR(status.st_mode):
+            to_files.append((file, os.path.realpath(place), status))
+        elif (status.st_dev, status.st_ino) in visited:
+            found[file] = _refused(file, "link-loop", "the link leads to a folder that is there already")
+        elif Path(place).resolve() != leave_out:
+            walked.append((os.path.realpath(place), f"{file}/"))
+            links.extend(_walk_folder(f"{file}/", place, found, visited, leave_out))
+    seen: set[str] = set()
+    for file, target, status in to_files:
+        names = (prefix + target[len(place) + 1 :] for place, prefix in walked if target.startswith(f"{place}/"))
+        if target in seen or any(name in found for name in names):
+            found[file] = _refused(file, "link-loop", "the link leads to a file that is there already")
+        else:
+            seen.add(target)
+            found[file] = _seen(file, status)
+    return found
+
+
+def _walk_folder(
+    prefix: str, place: str, found: dict[str, _Found], visited: set[tuple[int, int]], leave_out: Path
+) -> list[tuple[str, str]]:
+    """Add the files of a folder and the folders in it; return the links there: (relative path, where they are)."""
+    links: list[tuple[str, str]] = []
+    todo = [(prefix, place)]
     while todo:
         prefix, place = todo.pop()
         try:
-            here = os.stat(place)  # noqa: PTH116  # names that are not UTF-8 stay as they are
-            if (here.st_dev, here.st_ino) in visited:
-                found[prefix.rstrip("/")] = _refused(
-                    prefix.rstrip("/"), "link-loop", "the link leads to a folder seen before"
-                )
+            here = os.stat(place)  # noqa: PTH116
+            if (here.st_dev, here.st_ino) in visited:  # a folder mounted twice, or reached by a link meanwhile
                 continue
             visited.add((here.st_dev, here.st_ino))
             entries = sorted(os.scandir(place), key=lambda entry: entry.name)
@@ -140,19 +185,24 @@ def _walk(folder: Path, *, leave_out: Path) -> dict[str, _Found]:
                 continue
             file = prefix + entry.name
             try:
-                status = entry.stat()
+                status = entry.stat(follow_symlinks=False)
             except OSError as error:
-                what = "the link leads back to itself" if error.errno == errno.ELOOP else "the link leads nowhere"
-                found[file] = _refused(file, "broken-link", what)
+                found[file] = _refused(file, "vanished", f"the file cannot be looked at ({error.strerror})")
                 continue
-            if stat.S_ISDIR(status.st_mode):
+            if stat.S_ISLNK(status.st_mode):
+                links.append((file, entry.path))
+            elif stat.S_ISDIR(status.st_mode):
                 if Path(entry.path) != leave_out:
-                    todo.append((file + "/", entry.path))
-            elif stat.S_ISREG(status.st_mode):
-                found[file] = _Found(status.st_size, status.st_mtime_ns)
+                    todo.append((f"{file}/", entry.path))
             else:
-                found[file] = _refused(file, "not-a-file", "this is a pipe, a socket or a device, not a file")
-    return found
+                found[file] = _seen(file, status)
+    return links
+
+
+def _seen(file: str, status: os.stat_result) -> _Found:
+    if stat.S_ISREG(status.st_mode):
+        return _Found(status.st_size, status.st_mtime_ns)
+    return _refused(file, "not-a-file", "this is a pipe, a socket or a device, not a file")
 
 
 def _refused(file: str, reason: str, detail: str) -> _Found:
@@ -166,17 +216,23 @@ def _read_changed(
     changed: list[str],
     workers: int,
     progress: Callable[[int, int], None] | None,
-) -> None:
+) -> list[Record]:
+    """Read files into the index; return the refusals that it does not keep, so that the next scan tries again."""
     if progress:
         progress(0, len(changed))
     committed = time.monotonic()
+    for_now: list[Record] = []
     try:
         for done, (file, record) in enumerate(_records(folder, changed, workers), start=1):
             seen = found[file]
-            database.execute(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
-                (os.fsencode(file), seen.size, seen.mtime_ns, record),
-            )
+            if (refused := _refusal_for_now(record)) is not None:
+                for_now.append(refused)
+                database.execute("DELETE FROM files WHERE file = ?", (os.fsencode(file),))
+            else:
+                database.execute(
+                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
+                    (os.fsencode(file), seen.size, seen.mtime_ns, record),
+                )
             if progress:
                 progress(done, len(changed))
             if time.monotonic() - committed > _COMMIT_EVERY_S:
@@ -184,6 +240,14 @@ def _read_changed(
                 committed = time.monotonic()
     finally:
         database.commit()
+    return for_now
+
+
+def _refusal_for_now(record: str) -> Record | None:
+    if not record.startswith('["refusal"'):  # most are not, and need not be parsed
+        return None
+    parsed = from_json(record)
+    return parsed if isinstance(parsed.read, Refusal) and parsed.read.reason in RETRIED else None
 
 
 def _records(folder: Path, files: list[str], workers: int) -> Iterator[tuple[str, str]]:

@@ -39,7 +39,7 @@ from wardround_client.instance import Instance, Refusal
 from wardround_client.patients import by_itself
 from wardround_common.errors import ImageRefused
 
-READER = f"4 pydicom {pydicom_version}"
+READER = f"5 pydicom {pydicom_version}"
 """The version of all that decides a record; an index made by another one is read again."""
 
 

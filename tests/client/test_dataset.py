@@ -14,7 +14,7 @@ from examples import study
 from tiny_dicom import save, tiny
 from wardround_client import dataset
 from wardround_client.dataset import Dataset, Source, prepare, split_patients, take_in
-from wardround_client.images import Image
+from wardround_client.images import Image, read_image
 from wardround_client.preprocessing import to_network_form
 from wardround_common.errors import DataError, ImageRefused, StorageError
 from wardround_common.study import Study
@@ -95,6 +95,23 @@ def test_images_are_prepared_once(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert again.fingerprint == first.fingerprint
     everything = slice(None)
     assert again.train.images(everything).tobytes() == first.train.images(everything).tobytes()
+
+
+@pytest.mark.parametrize(("reason", "read_again"), [("permission", True), ("window", False)])
+def test_an_image_that_could_not_be_read_for_a_time_is_prepared_when_it_can(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, reason: str, read_again: bool
+) -> None:
+    of = study(data=MR)
+
+    def refuse(path: Path, *, voi: bool) -> Image:
+        if path.name == "0-0.dcm":
+            raise ImageRefused(reason, "not now")
+        return read_image(path, voi=voi)
+
+    monkeypatch.setattr(dataset, "read_image", refuse)
+    assert open_data(folder, of).intake.left_out[reason] == 1
+    monkeypatch.undo()
+    assert (reason not in open_data(folder, of).intake.left_out) == read_again
 
 
 def test_another_form_another_image_or_another_label_is_another_fingerprint(folder: Path) -> None:

@@ -13,6 +13,8 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from wardround_client.charge_note import Charge, Spending
 from wardround_client.dataset import Dataset
 from wardround_client.ledger.books import Books
@@ -41,6 +43,8 @@ class Ask:
     cohort: Cohort
     data: str
     """The data set's fingerprint."""
+    patients: int
+    """How many patients it would train on; the cohort counts the names under which they are charged."""
 
 
 def ask(study: Study, dataset: Dataset, ledger: Ledger) -> Ask:
@@ -51,7 +55,21 @@ def ask(study: Study, dataset: Dataset, ledger: Ledger) -> Ask:
     """
     plan = plan_privacy(study, dataset.train.patient_count)
     event = UNPROTECTED if plan is None else Event.of(plan.event(1))
-    return Ask(study, event, ledger.key.cohort(dataset.trained()), dataset.fingerprint)
+    cohort = ledger.key.cohort(dataset.trained())
+    return Ask(study, event, cohort, dataset.fingerprint, dataset.train.patient_count)
+
+
+def known_to_ledger(asked: Ask, ledger: Ledger) -> tuple[int, int]:
+    """Count which of a study's patients earlier studies charged, by the ledger's names, and all that these charged.
+
+    Raises:
+        StorageError: a cohort cannot be read.
+    """
+    study = asked.study.digest()
+    earlier = {approval.cohort for digest, approval in ledger.books.approved.items() if digest != study}
+    numbers = [ledger.cohort(cohort).numbers for cohort in earlier]
+    known = np.unique(np.concatenate(numbers)) if numbers else np.empty(0, np.uint64)
+    return int(np.isin(asked.cohort.numbers, known).sum()), len(known)
 
 
 def approve(asked: Ask, ledger: Ledger, policy: Policy | None) -> tuple[Level, ...]:
@@ -68,7 +86,7 @@ def approve(asked: Ask, ledger: Ledger, policy: Policy | None) -> tuple[Level, .
 
     def check(books: Books) -> None:
         if policy is not None:
-            check_kind(policy, asked.study, asked.cohort.size)
+            check_kind(policy, asked.study, asked.patients)
             levels.extend(check_spending(policy, ledger, digest, rounds, asked.event, asked.cohort))
 
     ledger.approve(digest, asked.study.study.name, rounds, asked.event, asked.cohort, asked.data, check)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from wardround_common.command_options import AsJson
+
 
 def scan(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images; nothing is written there.")],
@@ -57,6 +59,7 @@ def scan(
             metavar="FILE", help="Write the local HTML report here instead of beside the index.", show_default=False
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Scan a hospital's folder of images: what is accepted, what is refused and why."""
     from wardround_client.scan_screen import scan_and_show
@@ -71,4 +74,5 @@ def scan(
         allow=frozenset(allow or ()),
         confirmed=frozenset(confirm_patients or ()),
         report=report,
+        as_json=as_json,
     )

@@ -21,7 +21,7 @@ from wardround_client.images import read_image
 from wardround_client.index import scan
 from wardround_client.instance import Basis, Doubts, Index, Instance
 from wardround_client.labels import find_labels
-from wardround_client.patients import check_guesses, count_by_basis, said_of_patients
+from wardround_client.patients import check_guesses, count_by_basis, said_of_doubts, said_of_patients
 from wardround_client.record import RETRIED
 from wardround_common.errors import DataError, ImageRefused
 from wardround_common.messages import Split
@@ -136,6 +136,14 @@ def take_in(source: Source, study: Study) -> tuple[Index, dict[str, int]]:
         DataError: the folder cannot be read, or the labels do not fit.
     """
     index = scan(source.folder, state=source.state, allow=source.allow)
+    if index.refused and not index.accepted:
+        counts = Counter(refusal.reason for refusal in index.refused).most_common()
+        raise DataError(
+            f"all {len(index.refused):,} files were refused ({', '.join(f'{n:,} {reason}' for reason, n in counts)})",
+            where=str(source.folder),
+            do="'wardround scan FOLDER' says what each reason means, and what --allow takes in all the same; a "
+            "hospital that serves has allow = [...] in its hospital.toml.",
+        )
     classes = study.study.classes
     found = find_labels(source.folder, index, classes, csv=source.labels, attribute=source.label_attribute)
     index = identify(index, found.patients, found.words, groups=classes, confirmed=source.confirmed)
@@ -200,7 +208,7 @@ def prepare(
     if part_of is None:
         raise DataError(
             f"{len(names)} {'patient is' if len(names) == 1 else 'patients are'} too few: each needs to be in one of "
-            f"training, validation and test (identified: {said_of_patients(by_basis)})",
+            f"training, validation and test ({'; '.join([said_of_patients(by_basis), *said_of_doubts(index.doubts)])})",
             where=str(source.folder),
             do=f"A hospital takes part with {LEAST_PATIENTS} patients or more. If there are more, name the patient of "
             "each file in the column 'patient' of labels.csv.",

@@ -35,10 +35,14 @@ def about(study: Study) -> dict[str, Fact]:
     return {"study": study.digest()[:SHORT], "name": study.study.name}
 
 
-def note_approval(folder: HospitalFolder, study: Study) -> None:
-    """Note that the hospital's people approved a study, with the digest of the signature that says so."""
+def note_approval(folder: HospitalFolder, study: Study, switches: Mapping[str, Fact] | None = None) -> None:
+    """Note that the hospital's people approved a study, with the digest of the signature that says so.
+
+    ``switches`` says what of the hospital's own settings decides which images and patients it brings.
+    """
     approval = sign_approval(folder.identity(), study, folder.settings().name)
-    hospital_log(folder).note("study approved", about(study) | {"approval": approval.signature_digest})
+    facts = about(study) | {"approval": approval.signature_digest} | dict(switches or {})
+    hospital_log(folder).note("study approved", facts)
 
 
 def note_refusal(folder: HospitalFolder, study: Study, approved: bool) -> None:

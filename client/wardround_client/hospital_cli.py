@@ -30,6 +30,28 @@ def init(
             show_default=False,
         ),
     ] = None,
+    label_attribute: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEYWORD", help="DICOM attribute that holds the label, instead of a table.", show_default=False
+        ),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FINDING",
+            help="Accept this finding of the scan, such as private-tags; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    confirm_patients: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GUESS",
+            help="Confirm how patients are guessed where files name none: subject, study, folder or file; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     state: State = None,
     out: Annotated[
         Path | None,
@@ -48,6 +70,7 @@ def init(
 
     from wardround_client.hospital_audit import note_request
     from wardround_client.hospital_folder import HospitalFolder
+    from wardround_client.hospital_source import check_switches
     from wardround_client.joining import begin, replace_keys
     from wardround_client.policy import POLICY_NAME, policy_text
     from wardround_client.state_folder import hospital_state
@@ -57,9 +80,14 @@ def init(
 
     folder = HospitalFolder(state or hospital_state())
     now = datetime.now(UTC)
+    if labels is not None and label_attribute is not None:
+        raise typer.BadParameter("labels come from a table or from an attribute", param_hint="--label-attribute")
+    check_switches(allow or (), label_attribute, confirm_patients or ())
+    given = {"label_attribute": label_attribute, "allow": allow, "confirm_patients": confirm_patients}
+    switches = {key: value for key, value in given.items() if value}
     if new_node_key or new_keys:
         replace_keys(folder, now, identity=new_keys)
-    request, new = begin(folder, name, data, labels, now)
+    request, new = begin(folder, name, data, labels, now, switches)
     if not (folder.path / POLICY_NAME).exists():
         write_atomically(folder.path / POLICY_NAME, policy_text().encode(), private=True)
     written = out or Path(f"{file_stem(request.hospital)}.request")
@@ -75,7 +103,7 @@ def init(
         f"fingerprint  {request.fingerprint}\n\n"
         f"Wrote {written}: send it to the coordinator, and read it this fingerprint by telephone.\n"
         f"Read {folder.path / POLICY_NAME}, and change what does not suit this hospital.\n"
-        f"{_labels_missing(data, labels)}"
+        f"{'' if label_attribute else _labels_missing(data, labels)}"
         "When the invitation has come back: wardround hospital serve INVITATION"
     )
 
@@ -238,14 +266,16 @@ def approve(
         console.print(sentence)
     for warning in planned.warnings():
         console.print(f"Warning: {warning}", style="yellow")
-    console.print(f"Here it would train on {planned.asked.cohort.size} patients.")
+    for sentence in planned.intake_said():
+        console.print(sentence)
+    console.print(f"Here it would train on {planned.asked.patients} patients.")
     for level in planned.levels:
         spent = f"epsilon {level.before:.2f} so far, {level.after:.2f} after all rounds"
         console.print(f"{level.patients} patients: {spent}.")
     if not yes:
         confirm("Approve exactly this?", "Not approved: nothing was changed, and the study still waits.")
     planned.approve()
-    note_approval(folder, proposed)
+    note_approval(folder, proposed, planned.facts())
     approvals.decide(proposed, "approved")
     console.print("Approved. The service tells the coordinator when it is next asked.")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from wardround_client import identity_file
 from wardround_common.enrolment import Invitation, Request, openssh
@@ -33,6 +33,7 @@ def _an_absolute_path(value: object) -> Path:
     return Path(value)
 
 
+Switch = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=64)], ...], Field(max_length=64, strict=False)]
 AbsolutePath = Annotated[Path, BeforeValidator(_an_absolute_path)]
 
 
@@ -46,6 +47,25 @@ class HospitalSettings(BaseModel):
     """The folder of images."""
     labels: AbsolutePath | None = None
     """The table of labels; None for ``labels.csv`` in the folder of images, or its sub-folders' names."""
+    label_attribute: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """The keyword of the DICOM attribute that holds the label, instead of a table."""
+    allow: Switch = ()
+    """What is taken in although the scan would refuse it: words of ``record.ALLOWABLE``."""
+    confirm_patients: Switch = ()
+    """The guesses of who is a patient that this hospital confirms: words of ``patients.CONFIRMABLE``."""
+
+    @field_validator("label_attribute")
+    @classmethod
+    def _one_place_of_labels(cls, keyword: str | None, others: ValidationInfo) -> str | None:
+        if keyword is not None and others.data.get("labels") is not None:
+            raise ValueError("labels come from a table or from an attribute: remove this key or 'labels'")
+        return keyword
+
+    @property
+    def switches(self) -> dict[str, object]:
+        """Give the settings beside name, images and table that differ from what a new hospital has."""
+        every = {"label_attribute": self.label_attribute, "allow": self.allow}
+        return {key: value for key, value in (every | {"confirm_patients": self.confirm_patients}).items() if value}
 
 
 def check_images_there(settings: HospitalSettings) -> None:

@@ -15,6 +15,7 @@ from wardround_client.attendance import Attendance
 from wardround_client.heart import heart_of
 from wardround_client.hospital_audit import hospital_log
 from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.hospital_source import hospital_source
 from wardround_client.stages import Stages
 from wardround_client.status_file import STATUS, certificate_warning
 from wardround_client.supernode import Link, State, Status, Supernode
@@ -51,6 +52,7 @@ class HospitalService:
         folder = self._folder
         with alone_in(folder.path):
             hospital_policy(folder)
+            hospital_source(folder)  # a misspelt switch is said now, and not by the first study
             invitation = folder.invitation()
             link = Link(invitation.address, folder.ca_certificate, folder.node_key.read_bytes())
             log = hospital_log(folder)

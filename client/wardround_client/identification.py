@@ -129,6 +129,7 @@ def identify(
             unclear_issuers=unclear,
             alike=_alike(of_number),
             crowded=sum(len(several) > MOST_STUDIES for several in of_number.values()),
+            sides=_sides({node.name for node in together if node.kind == "guess"}),
         ),
     )
 
@@ -210,8 +211,9 @@ def _place_the_rest(
 def _shared(sets: _Sets, nodes: Sequence[_Node], uids: Sequence[str], *, apart: bool) -> int:
     """Count the UIDs that stand under several patients, and take those for one unless they are to stay apart."""
     found: dict[str, set[_Node]] = defaultdict(set)
+    times = Counter(uids)
     for node, uid in zip(nodes, uids, strict=True):
-        if uid:
+        if uid and times[uid] > 1:
             found[uid].add(node)
     several = [each for each in found.values() if sets.several(each)]
     if not apart:
@@ -225,12 +227,11 @@ def _second_copies(accepted: Sequence[Instance], words: Mapping[str, str]) -> tu
     left_out: dict[str, Refusal] = {}
     other_pixels = 0
     of_uid: dict[str, list[Instance]] = defaultdict(list)
+    times = Counter(one.sop_uid for one in accepted)
     for one in accepted:
-        if one.sop_uid:
+        if one.sop_uid and times[one.sop_uid] > 1:
             of_uid[one.sop_uid].append(one)
     for same in of_uid.values():
-        if len(same) == 1:
-            continue
         kept = next((one for one in same if one.file in words), same[0])
         disagree = len({words[one.file] for one in same if one.file in words}) > 1
         for one in same:
@@ -271,3 +272,18 @@ def _alike(numbers: Iterable[str]) -> int:
     """Count the PatientIDs that are others but for capital letters, signs and leading zeros."""
     forms = Counter(re.sub(r"[\W_]+", "", number.casefold()).lstrip("0") for number in numbers)
     return sum(count for count in forms.values() if count > 1)
+
+
+_SIDE = re.compile(
+    r"([\W_]*(left|right|links|rechts|gauche|droite?)|[\W_](lt|rt|li|re|l|r))(?=$|/|\.\w+$)", re.IGNORECASE
+)
+
+
+def _sides(guesses: Iterable[str]) -> int:
+    """Count the guessed folders and files that are called like another one but for a side."""
+    whole: dict[str, int] = Counter()
+    for guess_ in guesses:
+        without = _SIDE.sub("", guess_)
+        if without != guess_:
+            whole[without] += 1
+    return sum(count for count in whole.values() if count > 1)

@@ -336,5 +336,5 @@ class _storage_errors:  # noqa: N801  # reads as a phrase where it is used
             raise StorageError(
                 f"the index of the images cannot be written ({getattr(error, 'strerror', None) or str(error)})",
                 where=where,
-                do="Choose another place with --state.",
+                do="Choose another place with --state; of a hospital that serves, with XDG_CACHE_HOME.",
             ) from error

@@ -90,6 +90,8 @@ class Doubts:
     """PatientIDs that are others but for capital letters, signs or leading zeros; they stay different patients."""
     crowded: int = 0
     """PatientIDs with unusually many studies."""
+    sides: int = 0
+    """Guesses whose names are those of others but for a side, such as left and right; they stay different patients."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from wardround_common.key_files import private_folder, set_aside, write_key
 from wardround_common.roster import check_name
 from wardround_common.settings_file import settings_text
 from wardround_common.storage import write_atomically
+from wardround_common.study_template import toml_value
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,14 @@ class Accepted:
     new: bool
 
 
-def begin(folder: HospitalFolder, name: str, data: Path, labels: Path | None, now: datetime) -> tuple[Request, bool]:
+def begin(
+    folder: HospitalFolder,
+    name: str,
+    data: Path,
+    labels: Path | None,
+    now: datetime,
+    switches: Mapping[str, object] | None = None,
+) -> tuple[Request, bool]:
     """Make what is missing of keys, settings and request; give the request, and whether it was made just now.
 
     Raises:
@@ -36,8 +45,9 @@ def begin(folder: HospitalFolder, name: str, data: Path, labels: Path | None, no
         StorageError: other settings are there, or something cannot be written or used.
     """
     check_name(name)
+    kept = folder.settings().switches if folder.settings_file.exists() else {}
     settings = HospitalSettings.model_validate(
-        {"name": name, "data": _there(data), "labels": labels and _there(labels)}
+        {"name": name, "data": _there(data), "labels": labels and _there(labels)} | kept | dict(switches or {})
     )
     if not settings.data.is_dir():
         raise DataError("there is no such folder of images", where=str(data))
@@ -129,13 +139,26 @@ def _keep_settings(folder: HospitalFolder, settings: HospitalSettings) -> None:
         return
     private_folder(folder.path)
     heading = "Who this hospital is and where its images lie."
-    fields = {key: value and str(value) for key, value in settings.model_dump().items()}
-    write_atomically(folder.settings_file, settings_text(heading, fields), private=True)
+    paths = {"name": settings.name, "data": str(settings.data), "labels": settings.labels and str(settings.labels)}
+    content = settings_text(heading, paths | settings.switches) + _MORE_KEYS.encode()
+    write_atomically(folder.settings_file, content, private=True)
+
+
+_MORE_KEYS = """
+# Keys that may be added above. 'wardround hospital approve STUDY' shows them, and the audit log notes them.
+#   labels = "/PATH/TABLE.csv"       a table of labels elsewhere than labels.csv in the folder of images
+#   label_attribute = "KEYWORD"      the DICOM attribute that holds the label, instead of a table
+#   allow = ["private-tags"]         take files in although the scan found this: one of the words after --allow
+#   confirm_patients = ["folder"]    confirm how patients are guessed where files name none: each folder holds the
+#                                    images of one person, and no person has two; also subject, study, file,
+#                                    shared-study
+"""
 
 
 def _said(settings: HospitalSettings) -> str:
     labels = f", labels {settings.labels}" if settings.labels else ""
-    return f"name {settings.name}, data {settings.data}{labels}"
+    switches = "".join(f", {key} {toml_value(value)}" for key, value in settings.switches.items())
+    return f"name {settings.name}, data {settings.data}{labels}{switches}"
 
 
 def _there(path: Path) -> str:

@@ -27,6 +27,7 @@ from wardround_common.one_form import one_form
 LABELS_FILE = "labels.csv"
 LARGEST_CSV_BYTES = 256 << 20
 TABLE_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xls", ".xlsx", ".ods"})
+_BY_NAME = "with --labels, or as labels in the hospital.toml of a hospital that serves"
 KEYS = ("file", "uid", "patient")
 PLAIN = ("PNG", "JPEG", "TIFF", "NIFTI")
 """What stands for the transfer syntax of a file that is not DICOM: it has no PatientID."""
@@ -193,7 +194,7 @@ def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str
             raise LabelError(
                 f"all {len(refused)} labelled files were refused",
                 where=where,
-                do="'wardround scan FOLDER' says why they were.",
+                do="'wardround scan FOLDER' says why they were, and what lets them in.",
             )
         raise LabelError(
             f"none of its {len(lines)} lines belongs to an accepted image",
@@ -264,7 +265,7 @@ def _read_text(path: Path) -> str:
     where = str(path)
     try:
         if path.stat().st_size > LARGEST_CSV_BYTES:
-            raise LabelError("this is too large for a list of labels", where=where, do="Name the CSV with --labels.")
+            raise LabelError("this is too large for a list of labels", where=where, do=f"Name the CSV {_BY_NAME}.")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise LabelError(f"the labels cannot be read ({error.strerror})", where=where, do="Check the path.") from None
@@ -320,7 +321,7 @@ def _from_attribute(folder: Path, index: Index, classes: tuple[str, ...] | None,
             words[instance.file] = _as_class(one_form(word), classes, f"the attribute {keyword}", where, quote=False)
     if not words:
         raise LabelError(
-            f"no accepted image has the attribute {keyword}", where=str(folder), do="Give a CSV with --labels."
+            f"no accepted image has the attribute {keyword}", where=str(folder), do=f"Give a CSV {_BY_NAME}."
         )
     return Labels(words)
 
@@ -337,13 +338,13 @@ def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -
             raise LabelError(
                 f"its path holds {len(found)} class names",
                 where=str(folder / instance.file),
-                do="Give a CSV with --labels.",
+                do=f"Give a CSV {_BY_NAME}.",
             )
         if nearly and not found:
             raise LabelError(
                 f"a folder in its path is named almost like the class {nearly[0]!r}",
                 where=str(folder / instance.file),
-                do="Upper and lower case and spaces count: rename the folder, or give a CSV with --labels.",
+                do=f"Upper and lower case and spaces count: rename the folder, or give a CSV {_BY_NAME}.",
             )
         if found:
             words[instance.file] = found.pop()
@@ -353,7 +354,8 @@ def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -
             where=str(folder),
             do=_elsewhere(index)
             + f"Put a '{LABELS_FILE}' with the columns file,label there, give one with --labels, name an attribute "
-            f"with --label-attribute, or name sub-folders after the classes{_list(classes)}.",
+            "with --label-attribute (of a hospital that serves: labels and label_attribute in its hospital.toml), or "
+            f"name sub-folders after the classes{_list(classes)}.",
         )
     return Labels(words)
 
@@ -365,7 +367,7 @@ def _elsewhere(index: Index) -> str:
         return ""
     more = f" and {len(tables) - 1} more" if len(tables) > 1 else ""
     return (
-        f"{tables[0]!r}{more} in this folder may hold them: name it with --labels, its paths then begin here; or name "
+        f"{tables[0]!r}{more} in this folder may hold them: name it {_BY_NAME}, its paths then begin here; or name "
         "the folder that it is in instead of this one. Else: "
     )
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from wardround_client.instance import Basis, Doubts, Instance
@@ -66,6 +67,7 @@ _WORDS = """
 _NO_IDENTITY = frozenset(_WORDS.split())
 
 
+@lru_cache(maxsize=1024)
 def is_identity(word: str) -> bool:
     """Tell whether a PatientID, an issuer or a cell of a table tells one from another.
 
@@ -164,7 +166,7 @@ def said_of_doubts(doubts: Doubts) -> list[str]:
             "StudyInstanceUIDs stand under several patients each",
             "these patients are kept apart, as the hospital confirmed"
             if doubts.kept_apart
-            else "these patients are taken for one",
+            else f"these patients are taken for one; if they are different persons, confirm '{SHARED_STUDY}'",
         ),
         (
             doubts.shared_images,
@@ -172,7 +174,7 @@ def said_of_doubts(doubts: Doubts) -> list[str]:
             "SOPInstanceUIDs stand under two patients each",
             "these patients are kept apart, as the hospital confirmed"
             if doubts.kept_apart
-            else "these patients are taken for one",
+            else f"these patients are taken for one; if they are different persons, confirm '{SHARED_STUDY}'",
         ),
         (
             doubts.copies,
@@ -209,6 +211,12 @@ def said_of_doubts(doubts: Doubts) -> list[str]:
             f"one PatientID has more than {MOST_STUDIES} studies",
             f"PatientIDs have more than {MOST_STUDIES} studies each",
             "look whether it is a word that was written for everybody",
+        ),
+        (
+            doubts.sides,
+            "one guessed patient is called like another one but for a side",
+            "guessed patients are called like another one but for a side (left, right)",
+            "they are taken for different patients; if they are one person, name the patient in labels.csv",
         ),
     ]
     return [f"{one if count == 1 else f'{count:,} {many}'}: {taken}" for count, one, many, taken in several if count]

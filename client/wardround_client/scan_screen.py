@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from wardround_client.instance import Index
 from wardround_client.labels import LABELS_FILE, Labels, find_labels
 from wardround_client.patients import check_confirmed, guessed, said_of_doubts, said_of_patients
 from wardround_client.scan_report import render, shown
-from wardround_client.scan_summary import MEANINGS, Summary, identified, summarise
+from wardround_client.scan_summary import MEANINGS, Summary, counts, identified, summarise
 from wardround_client.state_folder import default_state
 from wardround_common.errors import DataError, LabelError
 from wardround_common.storage import write_atomically
@@ -36,6 +37,7 @@ def scan_and_show(
     allow: frozenset[str],
     confirmed: frozenset[str],
     report: Path | None,
+    as_json: bool = False,
 ) -> None:
     """Scan a folder, say on the screen what was found, and write the local report.
 
@@ -57,8 +59,11 @@ def scan_and_show(
     write_atomically(
         page, render(folder, index, found, summary, made=datetime.now().astimezone()).encode(), private=True
     )
-    console.print(_screen(summary, fault))
-    console.print(Text("Report, to stay at the hospital: ").append(shown(str(page)), style="bold"), soft_wrap=True)
+    if as_json:
+        console.print_json(json.dumps(counts(summary) | {"report": str(page)}))
+    else:
+        console.print(_screen(summary, fault))
+        console.print(Text("Report, to stay at the hospital: ").append(shown(str(page)), style="bold"), soft_wrap=True)
     if not index.accepted:
         reason = next(iter(summary.refused))
         raise DataError(
@@ -119,6 +124,8 @@ def _screen(summary: Summary, fault: LabelError | None) -> Table:
     row("Refused", f"{sum(refused.values()):,}")
     for reason, count in refused.items():
         row("", Text(f"{count:>7,}  ").append(reason, style="yellow").append(f"  {MEANINGS[reason][0]}"))
+    if any("--allow" in MEANINGS[reason][1] for reason in summary.refused):
+        row("", "--allow is for 'scan' and 'simulate'; a hospital that serves has allow = [...] in its hospital.toml")
     if summary.relaxed:
         row("Allowed", Text(", ".join(summary.relaxed) + " (the de-identification check was relaxed)", style="yellow"))
     if summary.taken_in:

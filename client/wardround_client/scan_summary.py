@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from pydicom.uid import UID
 
@@ -130,6 +130,17 @@ class Summary:
     def duplicates_between_patients(self) -> list[tuple[Instance, Instance]]:
         """The pairs that belong to two patients: a copy, or one person under two names."""
         return [pair for pair in self.duplicates if pair[0].patient != pair[1].patient]
+
+
+def counts(summary: Summary) -> dict[str, object]:
+    """Return a summary as JSON has it: counts, and of what it lists by file only how many there are."""
+    found: dict[str, object] = {}
+    for name, value in vars(summary).items():
+        found[name] = len(value) if isinstance(value, list) else value
+    return found | {
+        "doubts": asdict(summary.doubts),
+        "duplicates_between_patients": len(summary.duplicates_between_patients),
+    }
 
 
 def scanner_of(instance: Instance) -> str:

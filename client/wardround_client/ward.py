@@ -10,22 +10,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from wardround_client.account import Account, Ask, approve, ask
+from wardround_client.account import Account, Ask, approve, ask, known_to_ledger
 from wardround_client.app import Reply
 from wardround_client.approvals import Approvals
 from wardround_client.charge_note import Charge
 from wardround_client.contribution import Contribution, Earlier, contribution, earlier_contribution, keep_contribution
-from wardround_client.dataset import Dataset, Source, prepare, take_in
+from wardround_client.dataset import Dataset, Intake, prepare, take_in
 from wardround_client.hospital import Hospital, build, join
 from wardround_client.hospital_audit import Note, about
-from wardround_client.hospital_folder import HospitalFolder, check_images_there
+from wardround_client.hospital_folder import HospitalFolder, HospitalSettings, check_images_there
+from wardround_client.hospital_source import facts_of_intake, hospital_source, said_of_intake, warned_of_intake
 from wardround_client.ledger.store import Ledger, open_ledger
 from wardround_client.pause import FINISHING, paused_since
 from wardround_client.policy import POLICY_NAME, Policy, read_policy
 from wardround_client.policy_check import Level, check_kind, check_spending
 from wardround_client.rehearsal import rehearse
 from wardround_client.secure_desk import open_desk
-from wardround_client.state_folder import default_state
 from wardround_common.audit.entries import Fact
 from wardround_common.audit.recorder import SHORT
 from wardround_common.errors import (
@@ -200,10 +200,32 @@ class Planned:
     """What the study takes of this hospital's images and labels."""
     earlier: Earlier | None
     """What was brought the time before."""
+    settings: HospitalSettings
+    intake: Intake
+    known: tuple[int, int]
+    """How many of its patients earlier studies charged, and how many patients these charged in all."""
 
     def warnings(self) -> list[str]:
         """Say what the hospital's people should look at before they approve."""
-        return [*self.brings.warnings(), *(self.earlier.changes(self.brings) if self.earlier else ())]
+        changes = self.earlier.changes(self.brings) if self.earlier else ()
+        return [*self.brings.warnings(), *changes, *warned_of_intake(self.intake), *self._strangers()]
+
+    def _strangers(self) -> Iterator[str]:
+        known, before = self.known
+        if before and not known:
+            yield (
+                f"the ledger knows none of these patients, and {before:,} from earlier studies. If they are the same "
+                "persons under other names, what they have spent is not counted: PatientIDs, or the column 'patient', "
+                "must be those of the earlier studies."
+            )
+
+    def intake_said(self) -> list[str]:
+        """Say who is a patient here, and which of the hospital's own switches hold."""
+        return list(said_of_intake(self.settings, self.intake))
+
+    def facts(self) -> dict[str, Fact]:
+        """Say the same for the audit log."""
+        return facts_of_intake(self.settings, self.intake)
 
     def approve(self) -> None:
         """Take part, as it was planned.
@@ -231,17 +253,27 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     ledger = open_ledger(folder.path, folder.identity())
     dataset = read_data(folder, study)
     asked = ask(study, dataset, ledger)
-    check_kind(policy, study, asked.cohort.size)
+    check_kind(policy, study, asked.patients)
     spent = check_spending(policy, ledger, study.digest(), study.training.rounds, asked.event, asked.cohort)
     brings, earlier = contribution(dataset, study), earlier_contribution(folder.path, study)
-    return Planned(asked, ledger, policy, spent, folder.path, brings, earlier)
+    return Planned(
+        asked,
+        ledger,
+        policy,
+        spent,
+        folder.path,
+        brings,
+        earlier,
+        settings=folder.settings(),
+        intake=dataset.intake,
+        known=known_to_ledger(asked, ledger),
+    )
 
 
 def read_data(folder: HospitalFolder, study: Study) -> Dataset:
     """Scan what changed in the hospital's images, and prepare those that the study takes."""
-    settings = folder.settings()
-    check_images_there(settings)
-    source = Source(settings.data, default_state(settings.data), settings.labels)
+    check_images_there(folder.settings())
+    source = hospital_source(folder)
     return prepare(source, study, *take_in(source, study))
 
 

@@ -28,6 +28,14 @@ LabelAttribute = Annotated[
     str,
     typer.Option(metavar="KEYWORD", help="DICOM attribute that holds the label, by its keyword.", show_default=False),
 ]
+ConfirmPatients = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GUESS",
+        help="Confirm how patients are guessed where files name none: subject, study, folder or file; repeatable.",
+        show_default=False,
+    ),
+]
 WorkerCount = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Processes that train; by default one per core.", show_default=False),
@@ -79,14 +87,7 @@ def simulate(
             show_default=False,
         ),
     ] = None,
-    confirm_patients: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GUESS",
-            help="Confirm how patients are guessed where files name none: subject, study, folder or file; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    confirm_patients: ConfirmPatients = None,
     engine: Annotated[
         Engine, typer.Option(help="Engine to run on; flower is Flower's own, on Ray, for what outgrows one machine.")
     ] = "in-process",

@@ -134,7 +134,7 @@ def test_a_charge_is_noted_with_what_it_did_to_the_patient_who_spent_most(folder
     rounds = study.training.rounds
     ledger.approve(study.digest(), "a", rounds, EVENT, cohort, "data", lambda books: None)
     told: list[Charge] = []
-    account = Account(ledger, policy(patient_epsilon=100, study_epsilon=100), Ask(study, EVENT, cohort, "data"))
+    account = Account(ledger, policy(patient_epsilon=100, study_epsilon=100), Ask(study, EVENT, cohort, "data", 2))
     account.charging = told.append
     stream = insecure_stream(1, "a test")
     for number in (1, 1, 2):  # the same question again is not charged again
@@ -153,7 +153,7 @@ def test_a_charge_that_cannot_be_noted_is_not_made_and_one_that_a_crash_cut_off_
     ledger, study = opened(folder.path), secure_study()
     cohort = ledger.key.cohort(["p", "q"])
     ledger.approve(study.digest(), "a", study.training.rounds, EVENT, cohort, "data", lambda books: None)
-    account = Account(ledger, policy(patient_epsilon=100, study_epsilon=100), Ask(study, EVENT, cohort, "data"))
+    account = Account(ledger, policy(patient_epsilon=100, study_epsilon=100), Ask(study, EVENT, cohort, "data", 2))
     told: list[Charge] = []
 
     def full(charge: Charge) -> None:

@@ -273,7 +273,7 @@ def test_the_command_accept_stores_nothing_until_the_fingerprint_was_compared(ho
     command = ["accept", str(path), "--state", str(hospital.path)]
     refused = CliRunner().invoke(app, command, input="n\n")
     assert Invitation.read(path).fingerprint in refused.stdout
-    assert refused.exit_code == 1
+    assert refused.exit_code == 9  # the answer was no
     assert not hospital.invitation_file.exists()
     done = CliRunner().invoke(app, command, input="y\n")
     assert done.exit_code == 0

@@ -266,6 +266,16 @@ def test_patient_ids_that_are_nearly_the_same_are_said() -> None:
     assert crowd.doubts.crowded == 1
 
 
+def test_guesses_that_differ_in_a_side_only_are_said_and_not_joined() -> None:
+    found = decide(
+        *(one(f"{n:04}_{side}/pre.png") for n in range(3) for side in ("left", "right")), one("0009_left/a.png")
+    )
+    assert len(groups(found)) == 7
+    assert found.doubts.sides == 6
+    assert "6 guessed patients are called like another one but for a side" in said_of_doubts(found.doubts)[0]
+    assert decide(one("case_1/a.png"), one("case_2/a.png"), one("carl/a.png"), one("carr/a.png")).doubts.sides == 0
+
+
 def test_a_guess_of_an_unknown_kind_cannot_be_confirmed() -> None:
     with pytest.raises(DataError, match="subject, study, folder, file, shared-study"):
         decide(confirmed=("everything",))
@@ -407,6 +417,18 @@ def test_two_names_of_one_patient_are_one_record_and_two_accounts(tmp_path: Path
     assert data.intake.doubts.shared_studies == 1
     trained = data.trained()
     assert ("P0" in trained) == ("P1" in trained)
+
+
+def test_one_study_uid_for_everybody_is_said_with_the_way_out(tmp_path: Path) -> None:
+    rows = ["file,label"]
+    for number in range(6):
+        made = tiny(RAMP + number, PatientID=f"P{number}", PatientName="", StudyInstanceUID="1.2.3")
+        save(made, tmp_path / "images" / f"{number}.dcm")
+        rows.append(f"{number}.dcm,{CLASSES[number % 2]}")
+    (tmp_path / "images" / "labels.csv").write_text("\n".join(rows) + "\n")
+    with pytest.raises(DataError, match=r"1 patient is too few.*one StudyInstanceUID.*confirm 'shared-study'"):
+        open_data(tmp_path / "images", study(data=MR))
+    assert open_data(tmp_path / "images", study(data=MR), "shared-study").intake.patients == {"patient-id": 6}
 
 
 def test_the_issuer_is_read_in_words_or_by_its_universal_name(tmp_path: Path) -> None:

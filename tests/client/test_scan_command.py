@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import shutil
@@ -152,6 +153,15 @@ def test_screen_and_report_say_how_many_patients_are_guessed_and_what_contradict
     assert "a guess is refused unless it is confirmed" in screen
     assert "Some patients are guessed" in page
     assert "same-instance" in screen
+
+
+def test_json_has_the_same_counts_and_names_nobody(nameless: Path, tmp_path: Path) -> None:
+    done = run(nameless, "--state", tmp_path / "state", "--workers", 1, "--json")
+    found = json.loads(done.stdout)
+    assert found["patients_by"] == {"patient-id": 1, "study": 2}
+    assert (found["doubts"]["shared_studies"], found["doubts"]["copies"]) == (1, 1)
+    assert found["refused"] == {"same-instance": 1}
+    assert ".dcm" not in done.stdout
 
 
 def test_a_guess_that_the_hospital_confirms_is_said_without_a_warning(nameless: Path, tmp_path: Path) -> None:

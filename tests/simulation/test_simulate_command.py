@@ -9,11 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tomli_w
+from PIL import Image
 from test_run import model, phantom_study
 
-from examples import hear_interrupts
+from examples import DP, hear_interrupts, study
 from wardround_common import cli
 from wardround_common.study import Study
 
@@ -168,3 +170,30 @@ def test_a_disk_that_fills_up_is_said_and_the_last_round_is_kept(tmp_path: Path,
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_guessed_patients_are_refused_under_differential_privacy_and_stand_in_the_report_when_confirmed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    for hospital in ("a", "b"):
+        for number in range(20):
+            place = tmp_path / "hospitals" / hospital / ("none", "finding")[number % 2] / f"{number:02}" / "1.png"
+            place.parent.mkdir(parents=True)
+            Image.fromarray(rng.integers(0, 255, (16, 16), dtype=np.uint8)).save(place)
+    data = {"modalities": ["OTHER"], "image_size": 16}
+    of = study(data=data, training={"rounds": 1}, privacy={**DP, "images_per_patient": 1})
+    common = ["--hospitals", tmp_path / "hospitals", "--state", tmp_path / "state", "--no-baselines", "--workers", "1"]
+    file = write(tmp_path / "study.toml", of)
+    assert typed(monkeypatch, "simulate", file, *common, "--out", tmp_path / "refused") == 5
+    said = capsys.readouterr().err
+    assert "20 of 20 patients are guessed (20 by folder)" in said
+    assert "--confirm-patients folder" in said
+    confirmed = ["--confirm-patients", "folder", "--out", tmp_path / "run"]
+    assert typed(monkeypatch, "simulate", file, *common, *confirmed) == 0
+    results, page = (tmp_path / "run" / "results.json").read_text(), (tmp_path / "run" / "report.html").read_text()
+    for text in (results, page):
+        assert (
+            "a: some patients are guessed, since their files name none (guessed and confirmed here: 20 by folder)"
+            in text
+        )

@@ -21,6 +21,7 @@ LONGEST_TEXT = 300
 _MESSAGE = ("with", "kind", "study", "round", "bytes", "content", "failure")
 _HOSPITAL = ("hospital", "fingerprint", "request")
 _STUDY = ("study", "name")
+_SWITCHES = ("labels", "label attribute", "allow", "confirm patients", "patients guessed")
 KINDS: Mapping[str, tuple[str, ...]] = {
     OPENED: ("of", "name", "key"),
     "log mended": ("bytes", "sha256"),
@@ -37,7 +38,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "request made": ("fingerprint", "request"),
     "invitation accepted": ("address", "fingerprint", "invitation"),
     "study proposed": _STUDY,
-    "study approved": (*_STUDY, "approval", "hospital"),
+    "study approved": (*_STUDY, "approval", "hospital", *_SWITCHES),
     "study refused": (*_STUDY, "hospital"),
     "study withdrawn": _STUDY,
     "study closed": _STUDY,

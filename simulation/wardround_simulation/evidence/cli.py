@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from wardround_common.commands import Commands, ShowByDefault
-from wardround_simulation.cli import LabelAttribute, Labels, WorkerCount
+from wardround_simulation.cli import ConfirmPatients, LabelAttribute, Labels, WorkerCount
 
 if TYPE_CHECKING:  # help comes without what a command needs
     from rich.console import Console
@@ -51,6 +51,7 @@ def make(
             show_default=False,
         ),
     ] = None,
+    confirm_patients: ConfirmPatients = None,
     shadows: Annotated[
         int,
         typer.Option(
@@ -74,7 +75,9 @@ def make(
     finished = read_run(run)
     if hospitals is None and (run / "hospitals").is_dir():
         hospitals, state = run / "hospitals", state or (run / "state" if (run / "state").is_dir() else None)
-    places = Places(labels or None, label_attribute or None, frozenset(allow or ()), state)
+    places = Places(
+        labels or None, label_attribute or None, frozenset(allow or ()), state, frozenset(confirm_patients or ())
+    )
     wanted = Wanted(None if hospitals is None else sites_in(hospitals, places), shadows, canaries)
     crew = start_workers(workers or len(os.sched_getaffinity(0)))
     try:

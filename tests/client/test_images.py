@@ -13,16 +13,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image as Pillow
 from pydicom import dcmread
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGExtended12Bit,
+    JPEGLSLossless,
     RLELossless,
 )
 
 from tiny_dicom import RAMP, item, save, tiny
+from tiny_jpeg import twelve_bit_jpeg
 from wardround_client.images import decode, read_image
 from wardround_client.images.dicom import parse, stored_pixels
 
@@ -39,6 +43,27 @@ def test_lossless_codecs_give_the_same_pixels(tmp_path: Path, syntax: str) -> No
     made = tiny(pixels)
     made.compress(syntax)
     np.testing.assert_array_equal(decode(save(made, tmp_path / "a")), pixels)
+
+
+@pytest.mark.parametrize("bits", [6, 7, 8, 12])
+def test_jpeg_ls_gives_the_same_pixels_at_any_precision(tmp_path: Path, bits: int) -> None:
+    pixels = (np.arange(64 * 48) % 2**bits).astype(np.uint8 if bits <= 8 else np.uint16).reshape(64, 48)
+    made = tiny(pixels, BitsStored=bits, HighBit=bits - 1)
+    made.compress(JPEGLSLossless)
+    np.testing.assert_array_equal(decode(save(made, tmp_path / "a")), pixels)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_a_jpeg_of_12_bits_is_decoded_and_white_that_overshoots_stays_white(tmp_path: Path, bits: int) -> None:
+    white = 2**bits  # one more than BitsStored can hold, as a lossy frame may have it
+    blocks = np.array([[0, 16, white // 2], [white - 16, min(white, 4080), 512]])
+    made = tiny(np.zeros((16, 24), np.uint16), BitsStored=bits, HighBit=bits - 1)
+    made.file_meta.TransferSyntaxUID = JPEGExtended12Bit
+    made.PixelData = encapsulate([twelve_bit_jpeg(blocks)])
+    made["PixelData"].VR = "OB"
+    decoded = decode(save(made, tmp_path / "a"))
+    assert decoded.dtype == np.uint16
+    np.testing.assert_array_equal(decoded, np.kron(np.minimum(blocks, white - 1), np.ones((8, 8), np.int64)))
 
 
 def test_rescale_gives_the_modality_values(tmp_path: Path) -> None:

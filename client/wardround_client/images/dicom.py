@@ -28,6 +28,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEGExtended12Bit,
 )
 
 from wardround_client.images.attributes import (
@@ -53,6 +54,7 @@ from wardround_common.errors import ImageRefused
 
 # pydicom logs attribute values that it finds odd, a patient's name among them: no log may hold those.
 logging.getLogger("pydicom").addFilter(lambda _: False)
+get_decoder(JPEGExtended12Bit).add_plugin("wardround", ("wardround_client.images.jpeg_extended", "decode_frame"))
 
 Stored = NDArray[Any]
 """((frames,) rows, columns (, samples)), as integers or floats, before any rescale or window."""

@@ -14,7 +14,7 @@ WITH_BENCH := .venv/.with-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test test-slow test-deployment test-faults soak images licences sbom containers pre-commit clean needs-data \
+.PHONY: help install demo lint test test-slow test-deployment test-faults soak images licences lock sbom containers pre-commit clean needs-data \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
 	bench-privacy bench-private-recipe private-networks bench-ledger bench-near-copies
 
@@ -60,6 +60,9 @@ images: ## build both images; RELEASE=1 wants PYTHON_IMAGE=python:3.11-slim@sha2
 
 licences: $(INSTALLED) ## write docs/licences.md: what ships in the images, under which licence, and what brings it
 	$(BIN)/python docker/licences.py
+
+lock: $(INSTALLED) ## write docker/requirements-*.txt: what the images install, with hashes
+	bash docker/lock.sh
 
 sbom: ## write what both images are made of to dist/sbom, as CycloneDX
 	bash docker/sbom.sh

@@ -8,11 +8,16 @@ ARG TORCH_PIP_ARGS=
 RUN python -m venv /opt/venv
 COPY constraints.txt /src/
 RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check ${TORCH_PIP_ARGS} "$(grep '^torch==' /src/constraints.txt)"
+# The rest is installed by the SHA-256 of its files; that of torch is the site's own choice.
+COPY docker/requirements-build.txt docker/requirements-client.txt /src/docker/
+RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes \
+    -r /src/docker/requirements-build.txt -r /src/docker/requirements-client.txt
 COPY pyproject.toml README.md LICENSE /src/
 COPY common /src/common
 COPY client /src/client
 # Where the source lay says nothing in the image; and nothing is installed there later.
-RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --constraint /src/constraints.txt "/src[client]" \
+RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation /src \
+ && /opt/venv/bin/pip check \
  && rm /opt/venv/lib/python3*/site-packages/wardround-*.dist-info/direct_url.json \
  && /opt/venv/bin/pip uninstall --yes --quiet pip
 

@@ -5,11 +5,16 @@ ARG PYTHON_IMAGE=python:3.11-slim
 FROM ${PYTHON_IMAGE} AS build
 ARG EXTRAS=server
 RUN python -m venv /opt/venv
+# Everything is installed by the SHA-256 of its files.
+COPY docker/requirements-build.txt docker/requirements-server*.txt /src/docker/
+RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes \
+    -r /src/docker/requirements-build.txt -r "/src/docker/requirements-${EXTRAS}.txt"
 COPY pyproject.toml README.md LICENSE constraints.txt /src/
 COPY common /src/common
 COPY server /src/server
 # Where the source lay says nothing in the image; and nothing is installed there later.
-RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --constraint /src/constraints.txt "/src[${EXTRAS}]" \
+RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation /src \
+ && /opt/venv/bin/pip check \
  && rm /opt/venv/lib/python3*/site-packages/wardround-*.dist-info/direct_url.json \
  && /opt/venv/bin/pip uninstall --yes --quiet pip
 

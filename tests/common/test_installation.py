@@ -6,9 +6,11 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("common", "client", "server", "simulation")
@@ -41,13 +43,69 @@ def test_make_without_a_target_lists_every_target() -> None:
     assert [line.split()[1] for line in listed.stdout.splitlines()] == [rule for rule in rules if rule != "needs-data"]
 
 
+def pins(name: str) -> dict[str, str]:
+    """Read the versions of a file of requirements or constraints."""
+    lines = (line for line in (ROOT / name).read_text().splitlines() if line[:1].isalnum())
+    return {canonical(line.partition("==")[0]): re.split(r"[ ;]", line.partition("==")[2])[0] for line in lines}
+
+
+@pytest.mark.parametrize("extras", ["client", "server", "server,tracking"])
+def test_what_an_image_installs_is_what_is_pinned_and_each_file_is_known_by_its_hash(extras: str) -> None:
+    name = f"docker/requirements-{extras}.txt"
+    locked, pinned = pins(name), pins("constraints.txt")
+    assert locked.items() <= pinned.items(), "run 'make lock'"
+    blocks = re.split(r"\n(?=[a-z])", (ROOT / name).read_text())
+    assert all("--hash=sha256:" in block for block in blocks)
+    assert not re.search(r"https?:|file:|index", (ROOT / name).read_text())
+    needed, todo = set[str](), [("wardround", frozenset(extras.split(",")))]
+    while todo:
+        project, wanted = todo.pop()
+        for requirement in map(Requirement, metadata.requires(project) or []):
+            of = canonical(requirement.name)
+            asked = [requirement.marker is None or requirement.marker.evaluate({"extra": e}) for e in (*wanted, "")]
+            if any(asked) and of not in needed:
+                needed.add(of)
+                todo.append((of, frozenset(requirement.extras)))
+    assert needed - {"torch"} <= locked.keys(), "run 'make lock'"
+
+
 @pytest.mark.slow
-def test_the_bare_installation_has_the_study_commands_and_no_others(tmp_path: Path) -> None:
-    source = tmp_path / "source"  # pip builds in place, and the working tree is not its place
+@pytest.mark.parametrize(("extras", "command"), [("client", "hospital"), ("server", "coordinator")])
+def test_an_image_is_made_of_files_that_are_known_by_their_hashes(tmp_path: Path, extras: str, command: str) -> None:
+    source, environment = copied(tmp_path / "source"), tmp_path / "environment"
+    assert run(sys.executable, "-m", "venv", environment, cwd=tmp_path).returncode == 0
+    pip = environment / "bin" / "pip"
+    if extras == "client":
+        torch = next(line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch=="))
+        done = run(pip, "install", torch, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    files = [ROOT / "docker" / f"requirements-{name}.txt" for name in ("build", extras)]
+    read = [part for file in files for part in ("-r", file)]
+    steps: list[list[str | Path]] = [
+        ["install", "--no-deps", "--require-hashes", *read],
+        ["install", "--no-deps", "--no-build-isolation", source],
+        ["check"],
+    ]
+    for step in steps:
+        done = run(pip, *step, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+    shown = run(environment / "bin" / "wardround", command, "--help", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "serve" in shown.stdout
+
+
+def copied(source: Path) -> Path:
+    """Copy what is built: pip builds in place, and the working tree is not its place."""
     for name in PACKAGES:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
+    return source
+
+
+@pytest.mark.slow
+def test_the_bare_installation_has_the_study_commands_and_no_others(tmp_path: Path) -> None:
+    source = copied(tmp_path / "source")
     environment = tmp_path / "environment"
     assert run(sys.executable, "-m", "venv", environment, cwd=tmp_path).returncode == 0
     pip = environment / "bin" / "pip"

@@ -90,6 +90,9 @@ bench-secagg: $(WITH_BENCH) ## secure aggregation: masks beside Flower's and Ten
 	$(BIN)/python benchmarks/secagg.py $(if $(DATA),"$(DATA)")
 	$(BIN)/python benchmarks/he.py
 
+bench-secagg-chance: needs-data $(INSTALLED) ## do secure sums change AUROC, or does any change do? one study trained 20 times (DATA=DIR)
+	$(BIN)/python benchmarks/secagg_accuracy.py "$(DATA)" --chance
+
 audit-privacy: $(INSTALLED) ## a canary audit: a lower bound on epsilon, for an honest claim and a false one
 	$(BIN)/python benchmarks/audit_privacy.py
 
@@ -101,6 +104,10 @@ bench-dp-step: $(INSTALLED) ## a private step over the plain step: ours, and Opa
 
 private-networks: $(WITH_BENCH) ## what the probe of a network finds in MONAI's, as the table of docs/private-networks.md
 	$(BIN)/python benchmarks/private_networks.py
+
+.PHONY: bench-robust bench-secagg-chance
+bench-robust: $(INSTALLED) ## what one lying hospital can do to a model under secure sums, and what stopping it costs
+	PYTHONPATH=tests $(BIN)/python benchmarks/robust.py
 
 bench-ledger: $(INSTALLED) ## the hospital's ledger: a charge, and what 100,000 patients spent in 50 studies
 	$(BIN)/python benchmarks/ledger.py

@@ -14,6 +14,7 @@ from wardround_common.messages import EvaluateRequest, Parts, PrepareRequest, Tr
 from wardround_common.object_trees import numbers
 from wardround_common.proposal import ProposeRequest
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
+from wardround_common.vote import VoteRequest
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,10 @@ def client_app(find_hospital: Callable[[Context], Answering]) -> ClientApp:
     @app.evaluate(EvaluateRequest.kind)
     def evaluate(message: Message, context: Context) -> Message:
         return answer(message, context, EvaluateRequest.kind)
+
+    @app.evaluate(VoteRequest.kind)
+    def vote(message: Message, context: Context) -> Message:
+        return answer(message, context, VoteRequest.kind)
 
     @app.query(ConfirmRequest.kind)
     def confirm(message: Message, context: Context) -> Message:

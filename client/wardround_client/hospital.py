@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from wardround_client.evaluation import score_sums
 from wardround_client.secure_desk import Desk
 from wardround_client.threads import use_threads
 from wardround_client.training import PrivacyPlan, gradient_sum, plan_privacy, train
-from wardround_common.errors import MessageError, PrivacyError
+from wardround_common.errors import DataError, MessageError, ModelError, PrivacyError
 from wardround_common.messages import (
     Evaluated,
     EvaluateRequest,
@@ -31,13 +32,14 @@ from wardround_common.messages import (
 )
 from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.noisy_sum import NoisySum
-from wardround_common.parameters import Layout, vector_digest
+from wardround_common.parameters import Layout, Vector, vector_digest
 from wardround_common.randomness import Stream
 from wardround_common.secagg.encoding import Encoding, encode_counts
 from wardround_common.secagg.exchange import Masked
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import evaluated_digest, question_digest
-from wardround_common.study import DistributedDpSgd, Study
+from wardround_common.study import Aggregation, DistributedDpSgd, Study
+from wardround_common.vote import Ballot, VoteRequest
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ class Hospital:
     account: Account | None
     """What its patients spend in this study; None for a baseline, which no hospital takes part in."""
 
-    def answer(self, kind: str, parts: Parts) -> Reply | MaskedAnswer | Confirmation | Opened:
+    def answer(self, kind: str, parts: Parts) -> Reply | MaskedAnswer | Confirmation | Opened | Ballot:
         """Answer one question of the coordinator.
 
         Raises:
@@ -79,6 +81,8 @@ class Hospital:
                 return self._answer_train(TrainRequest.parse(parts, self.built.layout.size))
             case "evaluate":
                 return self._answer_evaluate(EvaluateRequest.parse(parts, self.built.layout.size))
+            case VoteRequest.kind:
+                return self._vote(VoteRequest.parse(parts, self.built.layout.size))
             case "confirm" if self.desk is not None:
                 return self._confirm(ConfirmRequest.parse(parts), self.desk)
             case "open" if self.desk is not None:
@@ -100,7 +104,7 @@ class Hospital:
     def _answer_train(self, request: TrainRequest) -> Update | MaskedAnswer:
         """Send the update itself only if the study says that sums are not secure: the question cannot choose."""
         if self.desk is None:
-            return self._train(request)
+            return _bounded(self._train(request), self.study.aggregation)
         self._check_study(request.study)
         self._check_round(request.round)
         number, privacy = request.round, self.study.privacy
@@ -119,7 +123,11 @@ class Hospital:
             return Masked(encoding.encode(update.vector, weight, rounding), encode_counts(counts))
 
         question, cohort = question_digest(request), _cohort(request)
-        return MaskedAnswer(request.study, number, self.desk.upload("train", number, question, cohort, masked))
+        upload = self.desk.upload("train", number, question, cohort, masked)
+        stated = self.study.aggregation.clip_statements
+        return MaskedAnswer(
+            request.study, number, upload, self.desk.statement("train", number, upload) if stated else b""
+        )
 
     def _answer_evaluate(self, request: EvaluateRequest) -> Evaluated | MaskedAnswer:
         self._check_study(request.study)
@@ -136,6 +144,32 @@ class Hospital:
         question, cohort, once = question_digest(request), _cohort(request), evaluated_digest(request)
         upload = self.desk.upload("evaluate", request.round, question, cohort, masked, once)
         return MaskedAnswer(request.study, request.round, upload)
+
+    def _vote(self, request: VoteRequest) -> Ballot:
+        self._check_study(request.study)
+        self._check_round(request.round)
+        margin = self.study.aggregation.vote_margin
+        if margin is None:
+            raise MessageError("the study has no vote")
+        if not len(self.dataset.validation.labels):
+            raise DataError("this hospital has no validation patients to vote with")
+
+        def judge() -> bool:
+            following = self._validation_loss(request.following)
+            return following == math.inf or following > self._validation_loss(request.accepted) + margin
+
+        if self.desk is None:
+            return Ballot(request.study, request.round, judge())
+        return Ballot(request.study, request.round, *self.desk.vote(request.round, request.models(), judge))
+
+    def _validation_loss(self, parameters: Vector) -> float:
+        """Return the mean loss on our validation patients, in nats; infinity if the model gives no finite numbers."""
+        networks.write_vector(self.built.network, self.built.layout, parameters)
+        try:
+            loss = score_sums(self.built.network, self.dataset.validation).mean_loss()
+        except ModelError:
+            return math.inf
+        return math.inf if loss is None else loss
 
     def _confirm(self, request: ConfirmRequest, desk: Desk) -> Confirmation:
         self._check_study(request.study)
@@ -255,6 +289,16 @@ def join(
     if study.aggregation.secure != (desk is not None):
         raise PrivacyError("the study's sums are secure, and this hospital has no key to take part in them")
     return Hospital(study, dataset, built, plan_privacy(study, dataset.train.patient_count), stream, desk, account)
+
+
+def _bounded(update: Update, aggregation: Aggregation) -> Update:
+    """Clip an update that is sent in the clear, and its weight, where the study states limits."""
+    vector, examples = update.vector, update.examples
+    if aggregation.update_clip is not None:
+        vector = np.clip(vector, -aggregation.update_clip, aggregation.update_clip)
+    if aggregation.largest_weight is not None:
+        examples = min(examples, aggregation.largest_weight)
+    return replace(update, vector=vector, examples=examples)
 
 
 def _cohort(request: TrainRequest | EvaluateRequest) -> bytes:

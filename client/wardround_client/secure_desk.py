@@ -26,10 +26,12 @@ from wardround_common.secagg.exchange import (
 )
 from wardround_common.secagg.identity import Identity, Roster
 from wardround_common.secagg.shamir import RandomBytes
+from wardround_common.secagg.statements import clip_claim, sign_statement
 from wardround_common.secagg.terms import Member, Terms, What, read_members, write_members
 from wardround_common.secagg.thresholds import threshold_for
 from wardround_common.storage import write_atomically
 from wardround_common.study import Study
+from wardround_common.vote import sign_ballot
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,33 @@ class Desk:
         signatures = read_confirmations(confirmations, len(terms.members))
         dealers = dealers_of(terms.graph, confirmed.survivors, terms.place(self.name))
         return confirmed.open(self._who(), signatures, read_sealed(sealed, dealers, terms.graph.circle))
+
+    def statement(self, what: What, number: int, upload: Upload) -> bytes:
+        """Sign to what we clipped the numbers of an upload; the same upload gives the same bytes."""
+        terms = self._terms_of(what, number)
+        return sign_statement(self.identity, terms, terms.place(self.name), upload.head, clip_claim(self.study))
+
+    def vote(self, number: int, models: bytes, judge: Callable[[], bool]) -> tuple[bool, bytes]:
+        """Return our vote on a round's next model, and our signature under it; ``judge`` is asked once in a round.
+
+        ``models`` names the accepted and the next model. One vote a round, so that a coordinator cannot ask bit after
+        bit about models that it made up.
+
+        Raises:
+            MessageError: we voted on other models in this round, or in a later one.
+        """
+        run, _ = self._run()
+        kept = self._read("vote")
+        last = int.from_bytes(kept[0], "big") if kept else 0
+        if last > number or (kept and last == number and kept[1] != models):
+            raise MessageError(f"this hospital voted in round {last}, on other models")
+        if kept and last == number:
+            worse = kept[2] == b"\1"
+        else:
+            worse = judge()
+            content = joined(number.to_bytes(4, "big"), models, bytes([worse]))
+            write_atomically(self.folder / "vote", content, private=True)
+        return worse, sign_ballot(self.identity, self.study.digest(), run, number, models, worse=worse)
 
     def _run(self) -> tuple[bytes, AgreementKey]:
         stored = self._read("run")

@@ -26,6 +26,7 @@ WORDS = {
     "prepare": "scanning",
     "train": "training",
     "evaluate": "evaluating",
+    "vote": "voting",
     "confirm": OPENING,
     "open": OPENING,
 }

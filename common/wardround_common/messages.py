@@ -11,6 +11,7 @@ train    one round of local work                 the update, how many examples, 
 evaluate how good are these parameters?          sums over the patients of a split, never a score
 ======== ======================================= ====================================================
 
+In a study with a vote, ``vote.VoteRequest`` asks whether a round's next model is worse than the one before.
 If sums are secure, train and evaluate are answered by a masked upload, and two more questions follow
 (``secagg.messages``): confirm and open.
 
@@ -108,7 +109,7 @@ class Prepared:
         if any(size < 0 for shape in sizes for size in shape):
             raise MessageError("the layout of the model has a negative size")
         layout = Layout(tuple(map(str, names)), sizes)
-        vector = _vector(parts, "parameters", layout.size) if "parameters" in parts.arrays else None
+        vector = read_vector(parts, "parameters", layout.size) if "parameters" in parts.arrays else None
         agreement = optional_bytes(parts, "agreement")
         if agreement is not None and len(agreement) != AGREEMENT_BYTES:
             raise MessageError("a hospital's key for a run is not a key and a signature")
@@ -133,7 +134,7 @@ class TrainRequest:
     @classmethod
     def parse(cls, parts: Parts, size: int) -> TrainRequest:
         """Parse the wire form; ``size`` is the number of parameters of the study's model."""
-        vector = _vector(parts, "parameters", size)
+        vector = read_vector(parts, "parameters", size)
         return cls(study_digest(parts), round_number(parts), vector, optional_bytes(parts, "cohort"))
 
 
@@ -169,7 +170,7 @@ class Update:
         if not 1 <= examples <= MOST_EXAMPLES or steps < 0 or not possible:
             raise MessageError("an update's counts, loss or epsilon are not possible numbers")
         return cls(
-            study_digest(parts), round_number(parts), _vector(parts, "update", size), examples, steps, loss, epsilon
+            study_digest(parts), round_number(parts), read_vector(parts, "update", size), examples, steps, loss, epsilon
         )
 
 
@@ -201,7 +202,7 @@ class EvaluateRequest:
         if split not in ("validation", "test"):
             raise MessageError(f"there is no split {split!r}")
         name: Split = "validation" if split == "validation" else "test"
-        vector = _vector(parts, "parameters", size)
+        vector = read_vector(parts, "parameters", size)
         return cls(study_digest(parts), round_number(parts), name, vector, optional_bytes(parts, "cohort"))
 
 
@@ -301,7 +302,12 @@ def _asked(parameters: Vector, cohort: bytes | None) -> dict[str, NDArray[Any]]:
     return {"parameters": parameters} | ({} if cohort is None else {"cohort": as_array(cohort)})
 
 
-def _vector(parts: Parts, name: str, size: int) -> Vector:
+def read_vector(parts: Parts, name: str, size: int) -> Vector:
+    """Read a vector of so many finite numbers.
+
+    Raises:
+        MessageError: it is missing, of another form, or has numbers that are not finite.
+    """
     vector = parts.arrays.get(name)
     if vector is None or vector.dtype != np.float32 or vector.shape != (size,):
         raise MessageError(f"{name!r} is not a float32 vector of {size} numbers")

@@ -38,7 +38,7 @@ from wardround_common.errors import RoundError, StudyError
 from wardround_common.one_form import one_form
 from wardround_common.roster import Listed, in_order
 from wardround_common.study_faults import bad_toml, unreadable, validated
-from wardround_common.study_template import example
+from wardround_common.study_template import example, toml_value
 
 Network = Literal["tiny-cnn", "small-cnn", "resnet18", "resnet50", "densenet121", "efficientnet-b0", "wavelets"]
 Norm = Literal["group", "instance", "batch"]
@@ -308,7 +308,7 @@ Privacy = Annotated[
 class Aggregation(Section):
     """``[aggregation]``: how many hospitals must answer before a sum is used, and how long they are waited for."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("deadline_minutes", "patience_minutes")
+    LATER: ClassVar[tuple[str, ...]] = ("deadline_minutes", "patience_minutes", "vote_margin", "clip_statements")
 
     min_hospitals: Annotated[int, Field(ge=1, le=1000)]
     secure: bool
@@ -317,10 +317,15 @@ class Aggregation(Section):
     """secure only: how many hospitals must open a sum, more than half of them; left out: about two thirds."""
     ring_bits: Literal[16, 32] | None = None
     """secure only: of each number of a masked update; left out: 32."""
+    vote_margin: NotNegative | None = None
+    """Nats. The hospitals vote on each round's next model: against it, if its mean loss on their validation patients is
+    higher than the accepted model's by more than this. Half of the votes refuse it. None: there is no vote."""
+    clip_statements: bool = False
+    """secure only: each hospital signs, with each upload, to what it clipped; the coordinator keeps it."""
     update_clip: Positive | None = None
-    """secure only: the largest size of one number of an update; left out: 4."""
+    """The largest size of one number of an update; left out: 4 if secure, else no limit."""
     largest_weight: Annotated[int, Field(ge=1, le=2**24)] | None = None
-    """secure only: the training images with which one hospital weighs at most; left out: 65,536."""
+    """The training images with which one hospital weighs at most; left out: 65,536 if secure, else no limit."""
     deadline_minutes: Annotated[float, Field(gt=0, le=43_200)] = 1440.0
     """From when a round was asked: a hospital that works is waited for so long, and what comes later is dropped."""
     patience_minutes: Annotated[float, Field(ge=0.5, le=43_200)] = 10.0
@@ -344,11 +349,11 @@ class Aggregation(Section):
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Aggregation:
-        secure_only = ("threshold", "ring_bits", "update_clip", "largest_weight")
+        secure_only = ("threshold", "ring_bits", "clip_statements")
         faults = [
-            f"[aggregation] {key} = {getattr(self, key)!r}: only secure = true uses this key; remove it"
+            f"[aggregation] {key} = {toml_value(getattr(self, key))}: only secure = true uses this key; remove it"
             for key in secure_only
-            if not self.secure and getattr(self, key) is not None
+            if not self.secure and getattr(self, key) not in (None, False)
         ]
         if self.secure and not 2 <= self.min_hospitals <= 100:
             faults.append(

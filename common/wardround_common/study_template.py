@@ -93,6 +93,8 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "largest_weight": 2000,
         "deadline_minutes": 240.0,
         "patience_minutes": 30.0,
+        "vote_margin": 0.2,
+        "clip_statements": True,
     },
     "evaluation": {"every": 10},
     "tracking": {"mlflow": True, "tensorboard": True},
@@ -190,15 +192,23 @@ REASONS: Mapping[tuple[str, str], str] = {
         "aggregation",
         "ring_bits",
     ): "secure only: 16 halves the bytes and needs a tight update_clip and largest_weight; left out: 32.",
-    ("aggregation", "update_clip"): "secure only: numbers of an update beyond ± this are clipped; left out: 4.0.",
+    ("aggregation", "update_clip"): (
+        "Numbers of an update beyond ± this are clipped; left out: 4.0, and no limit if secure = false."
+    ),
     ("aggregation", "largest_weight"): (
-        "secure only: a hospital with more training images than this weighs as if it had so many; left out: 65536."
+        "More training images than this weigh as this many; left out: 65536, and no limit if secure = false."
     ),
     ("aggregation", "deadline_minutes"): (
         "A round waits so long for a hospital that works; later answers are dropped; left out: 1440.0, a day."
     ),
     ("aggregation", "patience_minutes"): (
         "A round that has enough answers waits so long for a hospital that is not heard; left out: 10.0."
+    ),
+    ("aggregation", "vote_margin"): (
+        "Hospitals vote against a next model whose mean loss on their validation patients rose by more than this."
+    ),
+    ("aggregation", "clip_statements"): (
+        "secure only: hospitals sign what they clipped to, and the coordinator keeps it as evidence; left out: false."
     ),
     ("evaluation", "validation"): "Fraction of a hospital's patients that choose the operating point.",
     ("evaluation", "test"): "Fraction of a hospital's patients that nothing is trained on or chosen by.",

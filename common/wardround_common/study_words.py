@@ -82,10 +82,21 @@ def _work(study: Study) -> Iterator[str]:
         f"The coordinator {_strategy(study)}; a round counts only when at least "
         f"{study.aggregation.min_hospitals} hospital{'s' if study.aggregation.min_hospitals > 1 else ''} answered."
     )
+    yield from _vote(study)
     yield from _waits(study)
     yield (
         f"Each hospital keeps {evaluation.validation:.0%} of its patients to choose the operating point (sensitivity "
         f"{evaluation.sensitivity:g}) and {evaluation.test:.0%} to test; a patient is in one part only."
+    )
+
+
+def _vote(study: Study) -> Iterator[str]:
+    if study.aggregation.vote_margin is None:
+        return
+    yield (
+        "The hospitals vote on each next model: one votes against it if, on its validation patients, the mean loss is "
+        f"higher than that of the accepted model by more than {study.aggregation.vote_margin:g}. If half of the votes "
+        "are against it, the model stays as it was, and what the round cost in privacy stays spent."
     )
 
 
@@ -151,7 +162,18 @@ def _leaves(study: Study) -> Iterator[str]:
         "and histograms of the model's scores by class), never an image's own score. In a small split a histogram's "
         "bar may stand for one patient."
     )
+    yield from _ballot(study)
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
+
+
+def _ballot(study: Study) -> Iterator[str]:
+    if study.aggregation.vote_margin is None:
+        return
+    signed = ", signed" if study.aggregation.secure else ""
+    yield (
+        f"Each round, in the clear{signed}: one bit, the hospital's vote. It says whether the model did worse on the "
+        "validation patients, who are not trained on; epsilon does not cover it."
+    )
 
 
 def _leaves_masked(study: Study, *, private: bool) -> Iterator[str]:
@@ -181,6 +203,9 @@ def _leaves_beside(study: Study) -> Iterator[str]:
         "the images of a split (counts, losses, and histograms of the model's scores by class)."
     )
     yield "After each of them: a signature under the list of those who are summed, and the shares that open the sum."
+    if study.aggregation.clip_statements:
+        yield "With each round of training: a signed statement of the limits to which the hospital clipped."
+    yield from _ballot(study)
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
 
 

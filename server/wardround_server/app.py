@@ -14,6 +14,7 @@ from wardround_common.messages import EvaluateRequest, Failure, Parts, PrepareRe
 from wardround_common.object_trees import numbers
 from wardround_common.proposal import ProposeRequest
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
+from wardround_common.vote import VoteRequest
 from wardround_server.exchange import Exchange
 
 # Flower's kinds of message, with our own word behind the dot.
@@ -22,6 +23,7 @@ MESSAGE_TYPES = {
     PrepareRequest.kind: "query.prepare",
     TrainRequest.kind: "train.train",
     EvaluateRequest.kind: "evaluate.evaluate",
+    VoteRequest.kind: "evaluate.vote",
     ConfirmRequest.kind: "query.confirm",
     OpenRequest.kind: "query.open",
 }

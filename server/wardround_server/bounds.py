@@ -13,11 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from wardround_common.errors import MessageError, PrivacyError
-from wardround_common.messages import MOST_EXAMPLES
+from wardround_common.messages import MOST_EXAMPLES, Update
 from wardround_common.metrics import ScoreSums
 from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.noisy_sum import NoisySum
 from wardround_common.secagg.encoding import Encoding, decode_counts
+from wardround_common.study import Aggregation
 from wardround_server.secure_sum import Total
 
 MOST_NAMED = 8
@@ -76,6 +77,19 @@ def readable_scores(total: Total, survivors: int, classes: int) -> tuple[ScoreSu
         most = survivors * MOST_EXAMPLES
         return empty, f"{sums.examples} images are said to be scored where {survivors} hospitals have at most {most}"
     return sums, ""
+
+
+def check_bounds(update: Update, aggregation: Aggregation) -> None:
+    """Check an update that came in the clear against the limits that the study states, if it states any.
+
+    Raises:
+        MessageError: it is beyond one of them; its hospital is left out of the round, by name.
+    """
+    clip, heaviest = aggregation.update_clip, aggregation.largest_weight
+    if clip is not None and np.abs(update.vector).max(initial=0) > np.float32(clip):
+        raise MessageError("an update has numbers beyond update_clip")
+    if heaviest is not None and update.examples > heaviest:
+        raise MessageError("an update weighs more than largest_weight")
 
 
 def refusal(what: str, excess: str, hospitals: Sequence[str]) -> str:

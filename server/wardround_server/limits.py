@@ -22,6 +22,7 @@ from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
 from wardround_common.secagg.thresholds import threshold_for
 from wardround_common.storage import write_atomically
 from wardround_common.study import Study
+from wardround_common.vote import VoteRequest
 
 PROPOSAL_S = 20.0
 """A hospital that does not answer a proposal within this time is at work on another study; it is asked again."""
@@ -30,7 +31,7 @@ SILENT_S = 30.0
 RECONNECT_S = 60.0
 """What is left of a deadline at least when the coordinator starts again: hospitals try again within half a minute."""
 QUICK = (ConfirmRequest.kind, OpenRequest.kind)
-TIMED = (TrainRequest.kind, EvaluateRequest.kind, *QUICK)
+TIMED = (TrainRequest.kind, EvaluateRequest.kind, VoteRequest.kind, *QUICK)
 
 Reason = Literal["late", "silent"]
 """Why an answer is waited for no more. late: the hospital is there · silent: it is not heard."""
@@ -40,7 +41,7 @@ Reason = Literal["late", "silent"]
 class Limits:
     """How long a study's questions are waited for.
 
-    A question that takes training (train, evaluate, prepare) has until the deadline. A hospital that is not heard is
+    A question that takes work (train, evaluate, vote, prepare) has until the deadline. A hospital that is not heard is
     given up after ``patience_s``; but as long as fewer have answered than the round needs, and the silent ones could
     still make it enough, they too are waited for until the deadline: the round would be lost without them.
 
@@ -88,7 +89,7 @@ def needed_of(study: Study, kind: str, hospitals: int, cohort: int) -> int:
 
     ``cohort``: how many a secure sum was begun with.
     """
-    if kind == PrepareRequest.kind:
+    if kind in (PrepareRequest.kind, VoteRequest.kind):
         return min(hospitals, study.aggregation.min_hospitals)
     least = study.aggregation.min_hospitals
     if study.aggregation.secure:

@@ -20,6 +20,7 @@ from wardround_common.parameters import Vector
 from wardround_common.results import Absence
 from wardround_common.study import Study
 from wardround_server.averaging import WeightedSum
+from wardround_server.bounds import check_bounds
 from wardround_server.exchange import Exchange
 from wardround_server.heard import Heard, Scored, absence, check_answers, enough
 
@@ -50,6 +51,7 @@ class Rounds:
             try:
                 update = Update.parse(answer, len(parameters))
                 check_answers(self.study, update.study, number, update.round)
+                check_bounds(update, self.study.aggregation)
                 total.add(update.vector, update.examples)
             except MessageError as error:
                 absent.append(absence(name, error.kind))

@@ -16,8 +16,9 @@ from wardround_common.study import Study
 from wardround_server import plain_rounds, secure_rounds
 from wardround_server.averaging import Moments, first_moments, next_model
 from wardround_server.exchange import Counted, Exchange
-from wardround_server.heard import GivenUp, Rounds, Scored, absence, check_answers, enough
+from wardround_server.heard import Heard, Rounds, Scored, absence, check_answers, enough
 from wardround_server.secure_rounds import Consortium
+from wardround_server.voting import hold_vote
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,43 +279,41 @@ def _round(
         watch(Answered(number, name))
 
     heard = rounds.train(state.parameters, number, tell)
-    if isinstance(heard, GivenUp):
-        there = heard.answered or expected
-        record = RoundRecord(
-            number=number,
-            seconds=time.monotonic() - began,
-            bytes_to_hospitals=counted.sent,
-            bytes_from_hospitals=counted.received,
-            training_loss=None,
-            validation_loss=None,
-            validation_auroc=None,
-            answered=heard.answered,
-            absent=_all_absent(heard.absent, roll, there, expected, why_away),
-            refused=heard.refused,
-        )
-        after = State(state.layout, state.parameters, state.moments, (*state.history, record), state.validation)
-        watch(RoundEnds(record, after))
-        return after
-    moments, parameters = next_model(study.training, state.moments, state.parameters, heard.mean)
-    judged = study.judges(number)
+    work = heard if isinstance(heard, Heard) else None
+    moments, parameters, refused = state.moments, state.parameters, "" if isinstance(heard, Heard) else heard.refused
+    absences = list(heard.absent)
+    against: tuple[str, ...] = ()
+    if work:
+        moments, parameters = next_model(study.training, state.moments, state.parameters, work.mean)
+        if study.aggregation.vote_margin is not None:
+            models = (state.parameters, parameters)
+            vote = hold_vote(study, counted, work.answered, models, number, consortium)
+            refused, against = vote.refusal(study), vote.against
+            absences += vote.absent
+            if refused:
+                moments, parameters = state.moments, state.parameters
+    # A model that stays and was judged is not judged again: with other hospitals, the difference would tell of one.
+    judged = study.judges(number) and ((work and not refused) or (refused and state.validation is None))
     scored = rounds.score(parameters, number) if judged else Scored(ScoreSums.empty(len(study.study.classes)), ())
-    known = {absent.hospital for absent in heard.absent}
-    absences = [*heard.absent, *(absent for absent in scored.absent if absent.hospital not in known)]
+    absences += scored.absent
     record = RoundRecord(
         number=number,
         seconds=time.monotonic() - began,
         bytes_to_hospitals=counted.sent,
         bytes_from_hospitals=counted.received,
-        training_loss=heard.training_loss,
+        training_loss=work.training_loss if work else None,
         validation_loss=scored.sums.mean_loss(),
         validation_auroc=scored.sums.auroc(),
         answered=heard.answered,
-        absent=_all_absent(absences, roll, heard.answered, expected, why_away),
-        epsilons=heard.epsilons,
-        clipped=heard.clipped,
+        absent=_all_absent(absences, roll, heard.answered or expected, expected, why_away),
+        epsilons=work.epsilons if work else {},
+        clipped=work.clipped if work else None,
+        refused=refused,
+        against=against,
         scores_refused=scored.refused,
     )
-    after = State(state.layout, parameters, moments, (*state.history, record), scored.sums if judged else None)
+    validation = scored.sums if judged else state.validation if refused or not work else None
+    after = State(state.layout, parameters, moments, (*state.history, record), validation)
     watch(RoundEnds(record, after))
     return after
 

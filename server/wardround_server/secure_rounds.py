@@ -21,9 +21,11 @@ from wardround_common.results import Absence
 from wardround_common.schedule import learning_rate
 from wardround_common.secagg.canonical import cut, joined
 from wardround_common.secagg.encoding import Encoding
+from wardround_common.secagg.exchange import Head
 from wardround_common.secagg.identity import KEY_BYTES, Roster
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import question_digest
+from wardround_common.secagg.statements import check_statement, clip_claim, write_statements
 from wardround_common.secagg.terms import Member, Terms, read_members, write_members
 from wardround_common.secagg.thresholds import threshold_for
 from wardround_common.storage import write_atomically
@@ -255,14 +257,25 @@ class Rounds:
         # A late upload is not even asked for: the list was closed without it.
         absent += [absence(name, "dropped") for name in here if name not in awaited]
         asked = [name for name in here if name in awaited]
+        claim = clip_claim(self.study)
+        stated: dict[str, tuple[Head, bytes]] | None = None
+        if self.study.aggregation.clip_statements and terms.what == "train":
+            stated = {}
         for name, answer in self.exchange.ask(terms.what, dict.fromkeys(asked, question)):
             try:
                 upload = MaskedAnswer.parse(_parts(answer), size, counts, dtype, terms.graph.circle)
                 check_answers(self.study, upload.study, terms.round, upload.round)
+                head, place = upload.upload.head, terms.place(name)
+                if stated is not None:
+                    check_statement(self.consortium.roster.keys[name], upload.statement, terms, place, head, claim)
                 gathering.add(name, upload.upload)
+                if stated is not None:
+                    stated[name] = (head, upload.statement)
                 tell(name)
             except MessageError as error:
                 absent.append(absence(name, error.what if isinstance(answer, Failure) else error.kind))
+        if stated is not None:
+            self.consortium.journal.write(f"statements.{terms.round:06d}", write_statements(terms, claim, stated))
         return gathering
 
     def _confirm(self, confirming: Confirming, terms: Terms, survivors: list[str], silent: dict[str, str]) -> Opening:

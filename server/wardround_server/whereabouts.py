@@ -23,11 +23,13 @@ from wardround_common.messages import EvaluateRequest, PrepareRequest, TrainRequ
 from wardround_common.proposal import ProposeRequest
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
 from wardround_common.storage import write_atomically
+from wardround_common.vote import VoteRequest
 
 AT_WORK = {
     PrepareRequest.kind: "scanning",
     TrainRequest.kind: "training",
     EvaluateRequest.kind: "evaluating",
+    VoteRequest.kind: "voting",
     ConfirmRequest.kind: "opening a sum",
     OpenRequest.kind: "opening a sum",
 }
@@ -36,7 +38,7 @@ KEEP_S = 30.0
 
 @dataclass(frozen=True)
 class Doing:
-    """What a hospital does in a study: asked, scanning, training, evaluating, opening a sum, sending, waiting."""
+    """What a hospital does in a study: asked, scanning, training, evaluating, voting, opening a sum, sending."""
 
     word: str
     since: float

@@ -42,8 +42,9 @@ def test_every_key_is_written_with_its_reason_just_above(dp: bool) -> None:
 def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others() -> None:
     texts = (study_text("a"), study_text("a", dp=False), study_text("a", distributed=True))
     # Else they would not be in the dump.
-    later = re.compile("^# (?=(every|mlflow|deadline_minutes|patience_minutes|threads) = )", re.MULTILINE)
-    parsed = [parse_study(later.sub("", text)) for text in texts]
+    later = "every|mlflow|deadline_minutes|patience_minutes|threads|vote_margin|clip_statements"
+    uncommented = re.compile(f"^# (?=({later}) = )", re.MULTILINE)
+    parsed = [parse_study(uncommented.sub("", text)) for text in texts]
     keys = {(s, k) for study in parsed for s, table in study.model_dump().items() for k in table}
     assert set(REASONS) == keys
     assert {(s, k) for tables in (DEFAULTS, OPTIONAL) for s, table in tables.items() for k in table} == keys

@@ -1,13 +1,7 @@
-"""What one hospital that lies inside the masks can do to a round, and what is said of it.
-
-A liar here runs our hospital with one edit: the numbers that it masks. Everything else of it is in order: its key, its
-signatures, its shares.
-"""
+"""What one hospital that lies inside the masks can do to a round, and what is said of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +9,14 @@ import numpy as np
 import pytest
 
 from consortium import MemoryJournal, roster
+from liars import Lie, levels, lying, scores, training
 from wardround_client import networks
-from wardround_client.secure_desk import Desk
 from wardround_common.errors import RoundError
 from wardround_common.messages import Failure, Parts
 from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.results import Results
 from wardround_common.secagg.encoding import COUNT_LIMIT, Encoding
-from wardround_common.secagg.exchange import Masked, Upload
+from wardround_common.secagg.exchange import Masked
 from wardround_common.study import Study
 from wardround_server import approval
 from wardround_server.attendance import gaps, untested
@@ -34,67 +28,12 @@ from wards import Wards, rostered
 from test_distributed_rounds import shared  # isort: skip
 from test_secure_rounds import NAMES, Memory, consortium, fast, quiet  # isort: skip
 
-Lie = Callable[[str, Encoding, Masked], Masked]
 
-
-@dataclass(frozen=True)
-class LyingDesk(Desk):
-    """A desk whose hospital masks other numbers than its work gave."""
-
-    lie: Lie = field(default=lambda what, encoding, masked: masked)
-
-    def upload(self, what: Any, number: int, question: bytes, cohort: bytes, make: Any, once: bytes = b"") -> Upload:
-        def other(encoding: Encoding, threshold: int) -> Masked:
-            return self.lie(what, encoding, make(encoding, threshold))
-
-        return super().upload(what, number, question, cohort, other, once)
-
-
-def with_liar(of: Study, folder: Path, lie: Lie) -> Memory:
-    """Open the hospitals; b lies."""
+def with_liar(of: Study, folder: Path, lie: Lie, *, perjurer: bool = False) -> Memory:
+    """Open the hospitals; b lies, if it is a perjurer in the vote too."""
     memory = Memory(of, folder)
-    honest = memory.at["b"].desk
-    assert honest is not None
-    desk = LyingDesk(honest.study, "b", honest.identity, honest.roster, honest.folder, honest.random, lie)
-    memory.at["b"] = replace(memory.at["b"], desk=desk)
+    memory.at["b"] = lying(memory.at["b"], lie, perjurer=perjurer)
     return memory
-
-
-def training(count: int, value: int | Callable[[Encoding], int]) -> Lie:
-    """Claim another number beside the update: 0 the weight, 1 the loss, 2 how many numbers were clipped."""
-
-    def lie(what: str, encoding: Encoding, masked: Masked) -> Masked:
-        if what == "train":
-            claimed = value if isinstance(value, int) else value(encoding)
-            masked.counts[count] = np.uint64(claimed % 2**64)
-        return masked
-
-    return lie
-
-
-def levels(size: Callable[[Encoding], int], weight: int | None = None) -> Lie:
-    """Send the same integer for each number of the update."""
-
-    def lie(what: str, encoding: Encoding, masked: Masked) -> Masked:
-        if what == "train":
-            masked.update[:] = np.array(size(encoding) % 2**encoding.bits, encoding.dtype)
-            if weight is not None:
-                masked.counts[0] = weight
-        return masked
-
-    return lie
-
-
-def scores(*changes: tuple[int, int]) -> Lie:
-    """Add to the sums of scores, by their places in the vector."""
-
-    def lie(what: str, encoding: Encoding, masked: Masked) -> Masked:
-        if what == "evaluate":
-            for place, value in changes:
-                masked.counts[place] += np.uint64(value % 2**64)
-        return masked
-
-    return lie
 
 
 def first(of: Study) -> np.ndarray:
@@ -317,11 +256,7 @@ class Lying(Wards):
     def _answer(self, name: str, kind: str, question: Parts) -> Parts | Failure:
         key = (name, str(question.fields.get("study", "")))
         if name == "b" and key in self._open:
-            desk = self._open[key].desk
-            assert desk is not None
-            lie = self.lie or (lambda what, encoding, masked: masked)
-            lying = LyingDesk(desk.study, "b", desk.identity, desk.roster, desk.folder, desk.random, lie)
-            self._open[key] = replace(self._open[key], desk=lying)
+            self._open[key] = lying(self._open[key], self.lie or (lambda what, encoding, masked: masked))
         return super()._answer(name, kind, question)
 
 
@@ -351,3 +286,50 @@ def test_a_deployed_run_says_why_a_round_was_refused_stops_after_three_and_goes_
     assert [record.counted for record in found.rounds] == [False, False, False, True]
     assert found.notes[0].startswith("The sum of round 1 is refused: the mean update reaches")
     assert "is refused: the mean update reaches" in (tmp_path / "runs/test/report.html").read_text()
+
+
+LIMITS = {"update_clip": 0.01, "largest_weight": 10}
+
+
+def test_in_the_clear_a_hospital_beyond_the_studys_limits_is_left_out_by_name(tmp_path: Path) -> None:
+    of = fast(False, rounds=1, **LIMITS)
+    for name, field_, value in (("update", "update", 0.02), ("weight", "examples", 11)):
+
+        def lie(who: str, kind: str, answer: Parts | Failure, field: str = field_, value: float = value) -> Any:
+            if who != "b" or kind != "train" or not isinstance(answer, Parts):
+                return answer
+            if field == "update":
+                return Parts(answer.fields, {"update": np.full_like(answer.arrays["update"], value)})
+            return Parts(dict(answer.fields) | {field: value}, answer.arrays)
+
+        (record,) = run_study(of, Memory(of, tmp_path / name, lie), quiet).history
+        assert record.answered == ("a", "c", "d")
+        assert [(absent.hospital, absent.kind) for absent in record.absent] == [("b", "message")]
+
+
+def test_in_the_clear_honest_hospitals_keep_to_the_limits(tmp_path: Path) -> None:
+    of = fast(False, rounds=1, **LIMITS)
+    memory = Memory(of, tmp_path)
+    (record,) = run_study(of, memory, quiet).history
+    assert record.answered == tuple(NAMES)
+    answers = [answer for _, kind, answer in memory.heard if kind == "train" and isinstance(answer, Parts)]
+    assert {answer.fields["examples"] for answer in answers} == {10}
+    assert max(np.abs(answer.arrays["update"]).max() for answer in answers) == np.float32(0.01)
+
+
+def test_in_the_clear_an_impossible_loss_or_score_is_left_out_by_name(tmp_path: Path) -> None:
+    of = fast(False, rounds=1)
+
+    def lie(who: str, kind: str, answer: Parts | Failure) -> Parts | Failure:
+        if who == "b" and kind == "evaluate" and isinstance(answer, Parts):
+            sums = answer.arrays["sums"].copy()
+            sums[-2] = 2**60
+            return Parts(answer.fields, {"sums": sums})
+        if who == "c" and kind == "train" and isinstance(answer, Parts):
+            return Parts(dict(answer.fields) | {"mean_loss": 1e9}, answer.arrays)
+        return answer
+
+    (record,) = run_study(of, Memory(of, tmp_path, lie), quiet).history
+    assert [(absent.hospital, absent.kind) for absent in record.absent] == [("b", "message"), ("c", "message")]
+    assert record.validation_loss is not None
+    assert record.validation_loss < 10

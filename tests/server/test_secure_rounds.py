@@ -19,8 +19,9 @@ from wardround_client.hospital import Hospital, build, join
 from wardround_client.secure_desk import Desk
 from wardround_client.training import LocalWork
 from wardround_common.errors import MessageError, PrivacyError, RoundError, WardroundError
-from wardround_common.messages import Failure, Parts, TrainRequest
+from wardround_common.messages import Failure, Parts, TrainRequest, Update
 from wardround_common.randomness import insecure_stream
+from wardround_common.secagg.encoding import Encoding
 from wardround_common.study import Study
 from wardround_server.resuming import resuming
 from wardround_server.rounds import Event, RoundBegins, RoundEnds, State, run_study
@@ -93,6 +94,24 @@ def test_the_mean_of_one_round_is_off_by_less_than_the_specification_states(tmp_
     theirs = run_study(other, Memory(other, tmp_path), quiet)
     level = 4.0 * 2**16 / ((2**31 - 1) // 4)
     assert 0 < np.abs(mine.parameters - theirs.parameters).max() < 4 * level / (4 * 12)  # section 4: n · level / W
+
+
+def test_secure_sums_are_sums_of_the_rounded_updates_and_nothing_else(tmp_path: Path) -> None:
+    """A replay in the clear: plain updates, rounded as an upload is and added as whole numbers, give the same bytes."""
+    of, plain = fast(), fast(False)
+    final = run_study(of, Memory(of, tmp_path), quiet, None, consortium())
+    hospitals, encoding = Memory(plain, tmp_path).at, Encoding.of(of.aggregation, len(NAMES))
+    parameters = networks.read_vector(networks.build(of))
+    for number in (1, 2):
+        total, weight = np.zeros(len(parameters), np.int64), 0
+        for hospital in hospitals.values():
+            update = hospital.answer("train", TrainRequest(plain.digest(), number, parameters).parts())
+            assert isinstance(update, Update)
+            rounding = hospital.stream.child("rounding", number)
+            total += encoding.encode(update.vector, update.examples, rounding).view("<i4")
+            weight += update.examples
+        parameters = (parameters + total.astype(np.float64) * encoding.level / weight).astype(np.float32)
+    assert parameters.tobytes() == final.parameters.tobytes()
 
 
 def test_evaluation_sums_are_those_of_plain_rounds_exactly(tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ class RoundRecord(Record):
     """The fraction of the updates' numbers beyond ``update_clip``; None if sums are not secure."""
     refused: str = ""
     """Why what the hospitals sent was not used, in one sentence: the model stayed that of the round before."""
+    against: tuple[Name, ...] = ()
+    """Who voted against the round's next model, if the study has a vote; fewer than half of the votes accept it."""
     scores_refused: str = ""
     """Why the hospitals' sums on their validation patients were not used, in one sentence."""
 
@@ -145,7 +147,8 @@ class Results(Record):
             if any(len(site.confusion) != classes for site in sites.values()):
                 raise ValueError(f"a confusion matrix is not of the study's {classes} classes")
         for r in self.rounds:
-            _refuse_others("a hospital", [*r.answered, *(a.hospital for a in r.absent), *r.epsilons], set(names))
+            absent = [absence.hospital for absence in r.absent]
+            _refuse_others("a hospital", [*r.answered, *absent, *r.epsilons, *r.against], set(names))
         for h in self.hospitals:
             if any(len(s.per_class) != classes for s in (h.train, h.validation, h.test) if s):
                 raise ValueError(f"counts of a hospital are not of the study's {classes} classes")

@@ -32,11 +32,15 @@ class MaskedAnswer:
     study: str
     round: int
     upload: Upload
+    statement: bytes = field(default=b"", repr=False)
+    """Of what was clipped (``secagg.statements``); empty if the study asks for none."""
 
     def parts(self) -> Parts:
         """Give the wire form."""
         masked = self.upload.masked
         arrays = {"update": masked.update, "counts": masked.counts, "envelope": as_array(self.upload.envelope())}
+        if self.statement:
+            arrays["statement"] = as_array(self.statement)
         return Parts({"study": self.study, "round": self.round}, arrays)
 
     @classmethod
@@ -44,7 +48,7 @@ class MaskedAnswer:
         """Parse the wire form of an update of ``size`` ring numbers and so many counts, with shares for a circle."""
         masked = Masked(_numbers(parts, "update", size, dtype), _numbers(parts, "counts", counts, np.dtype("<u8")))
         upload = Upload.read(masked, _bytes(parts, "envelope"), circle)
-        return cls(study_digest(parts), round_number(parts), upload)
+        return cls(study_digest(parts), round_number(parts), upload, optional_bytes(parts, "statement") or b"")
 
 
 @dataclass(frozen=True)

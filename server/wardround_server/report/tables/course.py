@@ -101,6 +101,8 @@ def settings(results: Results) -> Table:
         ["Privacy", noise],
         ["Smallest cohort", count(s.aggregation.min_hospitals, "hospital")],
     ]
+    if (margin := s.aggregation.vote_margin) is not None:
+        rows.append(["Vote", f"against a next model whose validation loss is more than {margin:g} higher"])
     return table("What the study fixed", ["", ""], [[Cell(a, strong=True), b] for a, b in rows], "plain")
 
 

@@ -46,6 +46,7 @@ ROUNDS = 15
 LIAR = "hospital-b"
 HEAVIEST = 100  # training images of a hospital: 96 to 100
 VOTE = {"vote_margin": 0.5, "clip_statements": True}
+STRICT = VOTE | {"vote_margin": 0.05}
 TIGHT = {"update_clip": 0.01, "largest_weight": HEAVIEST}
 MEANINGS = {
     "largest_shift_over_clip": "how far one liar moves a number of the model in a round, over update_clip (at most 1)",
@@ -53,13 +54,15 @@ MEANINGS = {
     "robust_round_over_secure_round": "a secure round with vote and statements over one without (at most 1.5)",
     "robust_bytes_over_secure": "bytes of such a round, both ways, over one without",
     "auroc_honest": "all test patients, no liar, no vote",
-    "auroc_honest_vote": "the same with the vote",
+    "auroc_honest_vote": "the same with the vote, margin 0.5",
+    "auroc_honest_strict": "the same with a strict vote, margin 0.05",
     "auroc_ring_unchecked": "every third round poisoned with all that the ring holds, without the checks",
     "auroc_ring": "the same with them: those rounds are refused",
     "auroc_poisoned": "every third round poisoned with all that the bound allows (update_clip 4, weight 65,536)",
     "auroc_poisoned_tight": "the same with a tight bound (update_clip 0.01, largest_weight 100)",
     "auroc_poisoned_vote": "the same as the last but one, with the vote",
-    "auroc_poisoned_tight_vote": "tight bound and vote",
+    "auroc_poisoned_tight_vote": "tight bound and vote: what stays below the margin is accepted",
+    "auroc_poisoned_tight_strict": "tight bound and strict vote",
 }
 
 
@@ -244,12 +247,16 @@ def main() -> None:
         tight = against(1.0, HEAVIEST)
         figures["auroc_honest"] = auroc(study(ROUNDS), images, folder / "honest")
         figures["auroc_honest_vote"] = auroc(study(ROUNDS, **VOTE), images, folder / "honest, vote")
+        figures["auroc_honest_strict"] = auroc(study(ROUNDS, **STRICT), images, folder / "honest, strict")
         figures["auroc_ring"] = auroc(study(ROUNDS), images, folder / "ring", ring)
         figures["auroc_poisoned"] = auroc(study(ROUNDS), images, folder / "poisoned", bound)
         figures["auroc_poisoned_tight"] = auroc(study(ROUNDS, **TIGHT), images, folder / "tight", tight)
         figures["auroc_poisoned_vote"] = auroc(study(ROUNDS, **VOTE), images, folder / "vote", bound)
         figures["auroc_poisoned_tight_vote"] = auroc(
             study(ROUNDS, **TIGHT, **VOTE), images, folder / "tight, vote", tight
+        )
+        figures["auroc_poisoned_tight_strict"] = auroc(
+            study(ROUNDS, **TIGHT, **STRICT), images, folder / "tight, strict", tight
         )
     report("robust", {name: figures[name] for name in MEANINGS}, MEANINGS)
 

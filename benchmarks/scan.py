@@ -4,6 +4,9 @@ Run with ``make bench-scan DATA=DIR``, for any folder of DICOM; without DIR it m
 transfer syntaxes. The loop keeps nothing. The scan checks each file, decodes it, looks for what identifies a patient,
 takes the digest and the likeness of its pixels and writes the index. Loop and scans take turns after a first round
 that warms the disk's cache; figures are ratios of medians. The loop skips what it cannot read, as the scan does.
+
+Preparing is what a study does next with what the scan accepted: each image in the form of a network of 64 px, scaled by
+percentiles. It starts from the pixels that the scan kept and decodes nothing a second time.
 """
 
 from __future__ import annotations
@@ -21,12 +24,19 @@ import pydicom
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from measure import report
+from wardround_client import kept_pixels
+from wardround_client.dataset import Source, keep_images
 from wardround_client.index import scan
+from wardround_client.instance import Index
+from wardround_common.study import Data
 
 TURNS = 7
 MEANINGS = {
     "scan_ratio_1_worker": "time of a first scan over the bare loop's, one worker (at most 1.3)",
     "scan_ratio_2_workers": "the same with two workers",
+    "scan_and_prepare_over_loop": "time of a first scan and of preparing all images, one worker (at most 1.6)",
+    "prepare_ratio": "of that, preparing",
+    "kept_over_files": "size of the pixels that are kept over that of the files",
     "rescan_ratio": "time of a second scan, nothing changed, over the bare loop's",
     "loop_files_per_s": "files that the bare loop reads in a second",
     "files": "files in the folder",
@@ -41,6 +51,7 @@ def main(folder: Path) -> None:
     one: list[float] = []
     two: list[float] = []
     again: list[float] = []
+    preparing: list[float] = []
     for turn in range(TURNS + 1):
         with tempfile.TemporaryDirectory() as state:
             first, second = Path(state) / "1", Path(state) / "2"
@@ -49,14 +60,19 @@ def main(folder: Path) -> None:
                 seconds(scan, folder, state=first, workers=1),
                 seconds(scan, folder, state=second, workers=2),
                 seconds(scan, folder, state=first, workers=1),
+                seconds(prepare, folder, first, scan(folder, state=first)),
             )
+            kept = sum(file.stat().st_size for file in (first / kept_pixels.FOLDER).glob("*"))
         if turn:  # the first turn warms the cache and starts the readers
-            for kept, spent in zip((loop, one, two, again), times, strict=True):
+            for kept, spent in zip((loop, one, two, again, preparing), times, strict=True):
                 kept.append(spent)
     bare = statistics.median(loop)
     figures = {
         "scan_ratio_1_worker": statistics.median(one) / bare,
         "scan_ratio_2_workers": statistics.median(two) / bare,
+        "scan_and_prepare_over_loop": statistics.median(map(sum, zip(one, preparing, strict=True))) / bare,
+        "prepare_ratio": statistics.median(preparing) / bare,
+        "kept_over_files": kept / sum(file.stat().st_size for file in readable),
         "rescan_ratio": statistics.median(again) / bare,
         "loop_files_per_s": len(readable) / bare,
         "files": float(len(files)),
@@ -74,6 +90,12 @@ def bare_loop(files: list[Path]) -> list[Path]:
             continue
         readable.append(file)
     return readable
+
+
+def prepare(folder: Path, state: Path, index: Index) -> None:
+    """Prepare all images that a scan accepted."""
+    data = Data(modalities=("MR",), image_size=64, intensity="percentile")
+    keep_images(Source(folder, state), data, list(index.accepted), index.kept)
 
 
 def seconds(work: Callable[..., object], *arguments: object, **more: object) -> float:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround_client import preprocessing
+from wardround_client import kept_pixels, preprocessing
 from wardround_client.duplicates import joined_patients, near_pairs
 from wardround_client.identification import identify
-from wardround_client.images import read_image
+from wardround_client.images import Image, dicom_pixels, plain_pixels, read_image
+from wardround_client.images.dicom import Stored
+from wardround_client.images.meaning import Grey
 from wardround_client.index import scan
 from wardround_client.instance import Basis, Doubts, Index, Instance
+from wardround_client.kept_pixels import Kept
 from wardround_client.labels import find_labels
 from wardround_client.patients import check_guesses, count_by_basis, said_of_doubts, said_of_patients
 from wardround_client.record import RETRIED
@@ -27,7 +31,7 @@ from wardround_common.errors import DataError, ImageRefused
 from wardround_common.messages import Split
 from wardround_common.randomness import insecure_stream
 from wardround_common.storage import no_room_is_said
-from wardround_common.study import Study
+from wardround_common.study import Data, Study
 
 LEAST_PATIENTS = 3  # one to train on, one to choose the operating point, one to test on
 
@@ -182,7 +186,7 @@ def prepare(
         PrivacyError: the study has differential privacy, and who is a patient is guessed without the hospital's word.
     """
     wanted, left_out = wanted_images(source, study, index, labels)
-    kept = _keep_images(source, study, wanted)
+    kept = keep_images(source, study.data, wanted, index.kept)
     used = [instance for instance in wanted if kept.refused.get(instance.file) is None]
     left_out.update(kept.refused.values())
     if not used:
@@ -302,30 +306,63 @@ def split_patients(
 
 
 @dataclass(frozen=True, eq=False)
-class _Kept:
+class Prepared:
+    """Images in the form of one study's network, on the disk."""
+
     key: str
     images: NDArray[np.float32]
     row_of: dict[str, int]
     refused: dict[str, str]
 
 
-def _keep_images(source: Source, study: Study, wanted: list[Instance]) -> _Kept:
-    """Give the prepared images of ``wanted`` as a memory map; they are made once for these pixels."""
+def keep_images(source: Source, data: Data, wanted: list[Instance], kept: Mapping[str, Kept]) -> Prepared:
+    """Return the images of ``wanted`` in the study's form, as a memory map; they are made once for these pixels.
+
+    ``kept`` has, by file, what a scan kept of the decoded pixels.
+    """
     # Hospitals that are cut from one folder share nothing here: each prepares what it uses.
-    form = study.data.model_dump_json(exclude={"modalities"}) + f" {preprocessing.VERSION}"
+    form = data.model_dump_json(exclude={"modalities"}) + f" {preprocessing.VERSION}"
     named = "\n".join(f"{instance.file}\t{instance.pixel_digest}" for instance in wanted)
     key = hashlib.sha256(f"{form}\n{named}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
     folder = source.state / "prepared" / key
     facts = _facts(folder)
     if facts is None or RETRIED & set(facts["refused"].values()):
         shutil.rmtree(folder, ignore_errors=True)  # who has these images open keeps them
-        _make_images(source, study, wanted, folder)
+        _make_images(source, data, wanted, kept, folder)
         facts = json.loads((folder / "done.json").read_text())
-    shape = (len(facts["row_of"]), study.data.channels, study.data.image_size, study.data.image_size)
+    shape = (len(facts["row_of"]), data.channels, data.image_size, data.image_size)
     if not facts["row_of"]:
-        return _Kept(key, np.empty(shape, np.float32), {}, facts["refused"])
+        return Prepared(key, np.empty(shape, np.float32), {}, facts["refused"])
     images = np.memmap(folder / "images.f32", "<f4", "r", shape=shape)
-    return _Kept(key, images, facts["row_of"], facts["refused"])
+    return Prepared(key, images, facts["row_of"], facts["refused"])
+
+
+def _network_form(source: Source, data: Data, instance: Instance, kept: Kept | None) -> NDArray[np.float32]:
+    """Bring one image into the study's form, from what the scan kept of it, or else from its file.
+
+    Raises:
+        ImageRefused: the file cannot be read, is a volume, or has no window that can be applied.
+    """
+    voi = data.intensity == "window"
+    if instance.frames > 1:
+        raise ImageRefused("volume", "the study's network sees single images, and this file holds several")
+    stored = kept_pixels.read(kept, instance, folder=source.folder, state=source.state) if kept else None
+    if kept is None or stored is None:
+        return preprocessing.to_network_form(read_image(source.folder / instance.file, voi=voi), data)
+    if kept.meaning is None:
+        return preprocessing.to_network_form(Image(plain_pixels(stored, voi=voi), None), data)
+    meaning, where = kept.meaning, instance.file
+
+    def values_of(levels: Stored) -> NDArray[np.float32]:
+        values: NDArray[np.float32] = dicom_pixels(meaning, levels[None], several=False, voi=voi, where=where)[0, 0]
+        return values
+
+    if isinstance(meaning, Grey) and meaning.padding is None and stored.dtype.kind in "iu":
+        form = preprocessing.levels_to_network_form(stored, values_of, data)
+        if form is not None:
+            return form
+    image = Image(dicom_pixels(meaning, stored, several=False, voi=voi, where=where), instance.spacing_mm)
+    return preprocessing.to_network_form(image, data)
 
 
 def _facts(folder: Path) -> dict[str, Any] | None:
@@ -336,7 +373,7 @@ def _facts(folder: Path) -> dict[str, Any] | None:
     return facts
 
 
-def _make_images(source: Source, study: Study, wanted: list[Instance], folder: Path) -> None:
+def _make_images(source: Source, data: Data, wanted: list[Instance], kept: Mapping[str, Kept], folder: Path) -> None:
     making = folder.with_name(f"{folder.name}.{os.getpid()}.making")
     row_of: dict[str, int] = {}
     refused: dict[str, str] = {}
@@ -347,8 +384,8 @@ def _make_images(source: Source, study: Study, wanted: list[Instance], folder: P
         with (making / "images.f32").open("wb") as images:
             for instance in wanted:
                 try:
-                    image = read_image(source.folder / instance.file, voi=study.data.intensity == "window")
-                    images.write(preprocessing.to_network_form(image, study.data).astype("<f4").tobytes())
+                    form = _network_form(source, data, instance, kept.get(instance.file))
+                    images.write(form.astype("<f4", copy=False).tobytes())
                     row_of[instance.file] = len(row_of)
                 except ImageRefused as refusal:
                     refused[instance.file] = refusal.reason

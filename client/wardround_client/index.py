@@ -19,8 +19,10 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardround_client import kept_pixels
 from wardround_client.image_kinds import kinds_by_study
 from wardround_client.instance import Index, Instance, Refusal
+from wardround_client.kept_pixels import Keeper
 from wardround_client.labels import LABELS_FILE
 from wardround_client.readers import read_in_processes
 from wardround_client.record import (
@@ -93,8 +95,11 @@ def scan(
         changed = [
             file for file, seen in found.items() if not seen.refused and known.get(file) != (seen.size, seen.mtime_ns)
         ]
-        for_now = _read_changed(database, folder, found, changed, workers, progress)
+        keeper = Keeper(state / kept_pixels.FOLDER, kept_pixels.room_for(state))
+        for_now = _read_changed(database, folder, found, changed, workers, progress, keeper)
         records = [*_load(database), *for_now]
+        kept = {record.read.file: record.kept for record in records if record.kept is not None}
+        kept_pixels.sweep(state, kept.values())
     beside = kinds_by_study(record.read for record in records if isinstance(record.read, Instance))
     verdicts = [record.verdict(allow, beside.get(record.read.file)) for record in records]
     verdicts += [seen.refused for seen in found.values() if seen.refused]
@@ -104,6 +109,7 @@ def scan(
         refused=tuple(verdict for verdict in verdicts if isinstance(verdict, Refusal)),
         reread=len(changed),
         allowed=tuple(sorted(allow)),
+        kept=kept,
     )
 
 
@@ -216,6 +222,7 @@ def _read_changed(
     changed: list[str],
     workers: int,
     progress: Callable[[int, int], None] | None,
+    keeper: Keeper,
 ) -> list[Record]:
     """Read files into the index; return the refusals that it does not keep, so that the next scan tries again."""
     if progress:
@@ -223,7 +230,7 @@ def _read_changed(
     committed = time.monotonic()
     for_now: list[Record] = []
     try:
-        for done, (file, record) in enumerate(_records(folder, changed, workers), start=1):
+        for done, (file, record) in enumerate(_records(folder, changed, workers, keeper), start=1):
             seen = found[file]
             if (refused := _refusal_for_now(record)) is not None:
                 for_now.append(refused)
@@ -250,19 +257,23 @@ def _refusal_for_now(record: str) -> Record | None:
     return parsed if isinstance(parsed.read, Refusal) and parsed.read.reason in RETRIED else None
 
 
-def _records(folder: Path, files: list[str], workers: int) -> Iterator[tuple[str, str]]:
+def _records(folder: Path, files: list[str], workers: int, keeper: Keeper) -> Iterator[tuple[str, str]]:
     if workers > 1:
-        yield from read_in_processes(folder, files, workers=workers)
+        yield from read_in_processes(folder, files, workers=workers, kept_in=keeper.folder, room=keeper.room)
         return
     left: list[str] = []
-    for file in files:
-        try:
-            record = read_record(folder, file, codecs=False)
-        except CodecNeededError:
-            left.append(file)
-        else:
-            yield file, to_json(record)
-    yield from read_in_processes(folder, left, workers=1)
+    try:
+        for file in files:
+            try:
+                record = read_record(folder, file, codecs=False, keeper=keeper)
+            except CodecNeededError:
+                left.append(file)
+            else:
+                yield file, to_json(record)
+    finally:
+        keeper.close()
+    room = keeper.room - keeper.used
+    yield from read_in_processes(folder, left, workers=1, kept_in=keeper.folder, room=room)
 
 
 def _load(database: sqlite3.Connection) -> Iterable[Record]:

@@ -5,8 +5,12 @@ Everything here stays in the hospital.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from wardround_client.kept_pixels import Kept
 
 Basis = Literal["patient-id", "same-study", "table", "subject", "study", "folder", "file"]
 """How a patient was identified (:mod:`wardround_client.patients`); the last four are guesses."""
@@ -106,3 +110,5 @@ class Index:
     """What the hospital takes in by its own switch: words of ``record.ALLOWABLE``."""
     doubts: Doubts = Doubts()
     """What contradicts itself about who is a patient; known once the whole folder was looked at."""
+    kept: Mapping[str, Kept] = field(default_factory=dict, repr=False)
+    """By file: where the decoded pixels lie that the scan kept."""

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from wardround_client.instance import Refusal
+from wardround_client.kept_pixels import Keeper
 from wardround_client.record import Record, read_record, to_json
 
 FILES_A_BATCH = 24
@@ -35,11 +36,12 @@ class _Reader:
     batch: list[str] = field(default_factory=list)
     since: float = 0.0
 
-    def send(self, folder: Path, batch: list[str]) -> None:
+    def send(self, folder: Path, batch: list[str], keep: tuple[Path, int]) -> None:
         self.batch, self.since = batch, time.monotonic()
+        kept_in, room = keep
         pipe = _pipe(self.process.stdin)
         with suppress(BrokenPipeError):  # it died: reading its answer will say so
-            pipe.write(json.dumps([os.fspath(folder), batch]).encode() + b"\n")
+            pipe.write(json.dumps([os.fspath(folder), batch, os.fspath(kept_in), room]).encode() + b"\n")
             pipe.flush()
 
     def end(self) -> None:
@@ -53,11 +55,13 @@ class _Reader:
 _idle: list[_Reader] = []
 
 
-def read_in_processes(folder: Path, files: Iterable[str], *, workers: int) -> Iterator[tuple[str, str]]:
+def read_in_processes(
+    folder: Path, files: Iterable[str], *, workers: int, kept_in: Path, room: int
+) -> Iterator[tuple[str, str]]:
     """Read files in so many processes; gives each file with its record as JSON, as they are done.
 
     When a reader dies or hangs, its batch is read again one file at a time: the one that fails alone is refused as
-    ``decoder-crashed`` or ``too-slow``.
+    ``decoder-crashed`` or ``too-slow``. Decoded pixels are kept in the folder ``kept_in``, up to ``room`` bytes.
     """
     batches = deque(_batches(files))
     readers: list[_Reader] = []
@@ -67,15 +71,17 @@ def read_in_processes(folder: Path, files: Iterable[str], *, workers: int) -> It
                 readers.append(_idle.pop() if _idle else _start())
             for reader in readers:
                 if batches and not reader.batch:
-                    reader.send(folder, batches.popleft())
+                    reader.send(folder, batches.popleft(), (kept_in, room // workers))
             for reader in _answering(readers):
                 batch, late = reader.batch, _is_late(reader)
                 line = b"" if late else _pipe(reader.process.stdout).readline()
                 reader.batch = []
                 if line.endswith(b"\n"):
+                    used, records = json.loads(line)
+                    room -= used
                     if batches:  # it reads on while this process writes down what it said
-                        reader.send(folder, batches.popleft())
-                    yield from zip(batch, json.loads(line), strict=True)
+                        reader.send(folder, batches.popleft(), (kept_in, room // workers))
+                    yield from zip(batch, records, strict=True)
                     continue
                 reader.end()
                 readers.remove(reader)
@@ -146,9 +152,11 @@ def _serve() -> None:
     for stream in (1, 2):  # decoders in C print what they find odd, and that may quote the file
         os.dup2(nowhere, stream)
     for line in sys.stdin.buffer:
-        folder, files = json.loads(line)
-        records = [to_json(read_record(Path(folder), file)) for file in files]
-        answers.write(json.dumps(records).encode() + b"\n")
+        folder, files, kept_in, room = json.loads(line)
+        keeper = Keeper(Path(kept_in), room)
+        records = [to_json(read_record(Path(folder), file, keeper=keeper)) for file in files]
+        keeper.close()
+        answers.write(json.dumps([keeper.used, records]).encode() + b"\n")
         answers.flush()
 
 

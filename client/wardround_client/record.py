@@ -14,7 +14,7 @@ import numpy as np
 from pydicom import FileDataset
 from pydicom import __version__ as pydicom_version
 
-from wardround_client import deidentification, image_kinds
+from wardround_client import deidentification, image_kinds, kept_pixels
 from wardround_client.duplicates import likeness
 from wardround_client.images.attributes import (
     BITS_ALLOCATED,
@@ -28,18 +28,28 @@ from wardround_client.images.attributes import (
     tag,
     text,
 )
-from wardround_client.images.dicom import READ_BY_PYTHON, Stored, parse, refusing, stored_pixels
+from wardround_client.images.dicom import (
+    READ_BY_PYTHON,
+    Stored,
+    parse,
+    place_in_file,
+    quiet,
+    refusing,
+    stored_pixels,
+    syntax_of,
+)
 from wardround_client.images.frames import spacing_of
-from wardround_client.images.meaning import meaning_of
+from wardround_client.images.meaning import Meaning, meaning_of
 from wardround_client.images.nifti import nifti_volume
 from wardround_client.images.picture import is_one_bit_png, picture_pixels
 from wardround_client.images.sop_class import other_object, sop_class_of
 from wardround_client.images.source import kind_of, read_bytes
 from wardround_client.instance import Instance, Refusal
+from wardround_client.kept_pixels import Keeper, Kept, keep_in_place
 from wardround_client.patients import by_itself
 from wardround_common.errors import ImageRefused
 
-READER = f"5 pydicom {pydicom_version}"
+READER = f"6 pydicom {pydicom_version}"
 """The version of all that decides a record; an index made by another one is read again."""
 
 
@@ -64,6 +74,8 @@ class Record:
     read: Instance | Refusal
     findings: dict[str, str] = field(default_factory=dict)
     """What of :data:`ALLOWABLE` was found, and in which attributes."""
+    kept: Kept | None = field(default=None, repr=False)
+    """Where the image's pixels lie, decoded."""
 
     def verdict(self, allow: frozenset[str], by_study: tuple[str, str] | None = None) -> Instance | Refusal:
         """Accept the file or refuse it, given what the hospital allows and what its study says of it."""
@@ -75,21 +87,24 @@ class Record:
         return self.read
 
 
-def read_record(folder: Path, file: str, *, codecs: bool = True) -> Record:
+def read_record(folder: Path, file: str, *, codecs: bool = True, keeper: Keeper | None = None) -> Record:
     """Read one file of a folder; whatever is wrong with it becomes a refusal.
+
+    With a ``keeper`` decoded pixels are kept, so that preparing the image does not decode it again.
 
     Raises:
         CodecNeededError: a codec in C is needed and ``codecs`` is False.
     """
     try:
-        return _read(folder, file, codecs=codecs)
+        with quiet():
+            return _read(folder, file, codecs=codecs, keeper=keeper)
     except ImageRefused as refused:
         return Record(Refusal(file, refused.reason, refused.what))
     except MemoryError:
         return Record(Refusal(file, "no-memory", "there is not enough memory to read the file"))
 
 
-def _read(folder: Path, file: str, *, codecs: bool) -> Record:
+def _read(folder: Path, file: str, *, codecs: bool, keeper: Keeper | None) -> Record:
     data = read_bytes(folder / file)
     kind = kind_of(data, where=file)
     if kind == "dicom":
@@ -103,9 +118,10 @@ def _read(folder: Path, file: str, *, codecs: bool) -> Record:
             raise ImageRefused("mask", "one bit a pixel is an outline or a mask, not an image", where=file)
         stored, photometric = stored_pixels(dataset, where=file)
         with refusing("unreadable", "the attributes cannot be read", where=file):
-            meaning_of(dataset, photometric, where=file)
+            meaning = meaning_of(dataset, photometric, where=file)
             findings = {**deidentification.check(dataset), **image_kinds.kinds_of(dataset)}
-            return Record(_dicom_instance(file, dataset, stored, len(data)), findings)
+            instance = _dicom_instance(file, dataset, stored, len(data))
+        return Record(instance, findings, _keep(dataset, stored, meaning, keeper))
     if is_one_bit_png(data):
         raise ImageRefused("mask", "one bit a pixel is an outline or a mask, not an image", where=file)
     if not codecs:
@@ -113,11 +129,20 @@ def _read(folder: Path, file: str, *, codecs: bool) -> Record:
     if kind == "picture":
         stored, name = picture_pixels(data, where=file)
         several = stored.ndim == 4 or (stored.ndim == 3 and stored.shape[-1] != 3)
-        return Record(_plain_instance(file, name, stored, len(data), frames=len(stored) if several else 1))
+        instance = _plain_instance(file, name, stored, len(data), frames=len(stored) if several else 1)
+        return Record(instance, kept=None if several or keeper is None else keeper.keep(stored, None))
     stored, spacing, named = nifti_volume(data, where=file)
     found = {"identity": "a DICOM header or a name is carried along"} if named else {}
     frames = len(stored) if stored.ndim == 3 else 1
     return Record(_plain_instance(file, "NIFTI", stored, len(data), frames=frames, spacing_mm=spacing), found)
+
+
+def _keep(dataset: FileDataset, stored: Stored, meaning: Meaning, keeper: Keeper | None) -> Kept | None:
+    if keeper is None or frames_of(dataset) > 1:
+        return None
+    if (place := place_in_file(dataset)) is not None:
+        return keep_in_place(stored, meaning, offset=place[0], shifts=place[1])
+    return keeper.keep(stored, meaning)
 
 
 _PLAIN_MARKS = tuple(
@@ -147,7 +172,7 @@ def _dicom_instance(file: str, dataset: FileDataset, stored: Stored, size_bytes:
         modality=text(dataset, _MODALITY),
         manufacturer=text(dataset, _MANUFACTURER),
         scanner=text(dataset, _SCANNER),
-        transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
+        transfer_syntax=syntax_of(dataset),
         photometric=code(dataset, PHOTOMETRIC),
         bits=f"{bits}/{integer(dataset, BITS_STORED) or bits}",
         rows=integer(dataset, ROWS) or 0,
@@ -210,7 +235,7 @@ def to_json(record: Record) -> str:
     """Write a record as one line of JSON; names that are not UTF-8 survive as escapes."""
     kind = "instance" if isinstance(record.read, Instance) else "refusal"
     values = [getattr(record.read, name) for name in record.read.__slots__]
-    return json.dumps([kind, values, record.findings], separators=(",", ":"))
+    return json.dumps([kind, values, record.findings, kept_pixels.to_json(record.kept)], separators=(",", ":"))
 
 
 def from_json(text: str) -> Record:
@@ -220,12 +245,12 @@ def from_json(text: str) -> Record:
         ValueError: it is not such a line.
     """
     try:
-        kind, values, findings = json.loads(text)
+        kind, values, findings, kept = json.loads(text)
         if kind == "refusal":
             return Record(Refusal(*values), findings)
         values[_SPACING] = None if values[_SPACING] is None else tuple(values[_SPACING])
         values[_ACCOUNTS] = tuple(values[_ACCOUNTS])
-        return Record(Instance(*values), findings)
+        return Record(Instance(*values), findings, kept_pixels.from_json(kept))
     except (TypeError, IndexError, KeyError) as error:
         raise ValueError("not a record") from error
 

@@ -11,12 +11,12 @@ from wardround_client.images.dicom import Stored, parse, refusing, stored_pixels
 from wardround_client.images.frames import spacing_of
 from wardround_client.images.image import Image
 from wardround_client.images.intensity import colour, grey
-from wardround_client.images.meaning import Colour, Grey, Values, meaning_of
+from wardround_client.images.meaning import Colour, Grey, Meaning, Values, meaning_of
 from wardround_client.images.nifti import nifti_volume
 from wardround_client.images.picture import picture_pixels
 from wardround_client.images.source import kind_of, read_bytes
 
-__all__ = ["Image", "decode", "read_image"]
+__all__ = ["Image", "decode", "dicom_pixels", "plain_pixels", "read_image"]
 
 
 def read_image(path: Path, *, voi: bool = False) -> Image:
@@ -40,19 +40,33 @@ def read_image(path: Path, *, voi: bool = False) -> Image:
         return Image(_finite(_stretched(stored) if voi else stored)[None], spacing)
     if kind == "picture":
         stored, _ = picture_pixels(data, where=where)
-        several = stored.ndim == 4 or (stored.ndim == 3 and stored.shape[-1] != 3)
-        values = _stretched(stored) if voi else stored.astype(np.float32)
-        return Image(_channels_first(values, has_channels=stored.ndim - several == 3), None)
+        return Image(plain_pixels(stored, voi=voi), None)
     dataset = parse(data, where=where)
     stored, photometric = stored_pixels(dataset, where=where)
     with refusing("unreadable", "the attributes of the image contradict each other", where=where):
         meaning = meaning_of(dataset, photometric, where=where)
-        if isinstance(meaning, Grey):
-            values = grey(meaning, stored, several=frames_of(dataset) > 1, voi=voi, where=where)
-        else:
-            values = colour(meaning, stored, voi=voi, where=where)
-        channels = _channels_first(values, has_channels=isinstance(meaning, Colour))
-        return Image(_finite(channels), spacing_of(dataset))
+        several = frames_of(dataset) > 1
+        return Image(dicom_pixels(meaning, stored, several=several, voi=voi, where=where), spacing_of(dataset))
+
+
+def dicom_pixels(meaning: Meaning, stored: Stored, *, several: bool, voi: bool, where: str) -> Values:
+    """Map decoded DICOM pixels, of ``several`` frames or one, to what :func:`read_image` gives.
+
+    Raises:
+        ImageRefused: ``window`` or ``colour-space``.
+    """
+    if isinstance(meaning, Grey):
+        values = grey(meaning, stored, several=several, voi=voi, where=where)
+    else:
+        values = colour(meaning, stored, voi=voi, where=where)
+    return _finite(_channels_first(values, has_channels=isinstance(meaning, Colour)))
+
+
+def plain_pixels(stored: Stored, *, voi: bool) -> Values:
+    """Map the decoded pixels of a picture that is not DICOM to what :func:`read_image` gives."""
+    several = stored.ndim == 4 or (stored.ndim == 3 and stored.shape[-1] != 3)
+    values = _stretched(stored) if voi else stored.astype(np.float32)
+    return _channels_first(values, has_channels=stored.ndim - several == 3)
 
 
 def decode(path: Path) -> Stored:

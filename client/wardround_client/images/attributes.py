@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
@@ -29,7 +31,8 @@ PHOTOMETRIC, PIXEL_DATA = tag("PhotometricInterpretation"), tag("PixelData")
 
 def text(dataset: Dataset, which: BaseTag) -> str:
     """Give an attribute as text without its padding; empty where it is missing. Several values are joined by ``\\``."""
-    value = _undecoded(dataset, which)
+    element = elements_of(dataset).get(which)
+    value = None if element is None else element.value
     if isinstance(value, bytes):
         if value.isascii() and b"\x1b" not in value:
             return value.decode("ascii").strip(" \0")
@@ -54,9 +57,11 @@ def numbers(dataset: Dataset, which: BaseTag) -> tuple[float, ...]:
     Raises:
         ValueError: one of them is no finite number: a decimal comma, a word, or bytes of another length.
     """
-    element = dataset.get_item(which) if which in dataset.keys() else None  # noqa: SIM118  # 'in dataset' looks the tag up
-    value = None if element is None else element.value
-    written = dictionary_VR(which) if element is None or element.VR in (None, "UN", "OW", "OB") else element.VR
+    element = elements_of(dataset).get(which)
+    if element is None:
+        return ()
+    value = element.value
+    written = dictionary_VR(which) if element.VR in (None, "UN", "OW", "OB") else element.VR
     if isinstance(value, bytes) and (kind := _BINARY.get(written)) is not None:
         order = ">" if dataset.original_encoding[1] is False else "<"
         try:
@@ -75,10 +80,11 @@ def numbers(dataset: Dataset, which: BaseTag) -> tuple[float, ...]:
 
 def integer(dataset: Dataset, which: BaseTag) -> int | None:
     """Give an unsigned short as a number; None where it is missing or is something else."""
-    value = _undecoded(dataset, which)
-    if isinstance(value, bytes):
-        if len(value) == 2:
-            return int.from_bytes(value, "big" if dataset.original_encoding[1] is False else "little")
+    element = elements_of(dataset).get(which)
+    value = None if element is None else element.value
+    if isinstance(element, RawDataElement) and isinstance(value, bytes):
+        if len(value) == 2 and element.VR not in ("IS", "DS"):
+            return int.from_bytes(value, "little" if element.is_little_endian else "big")
         value = dataset[which].value
     return value if isinstance(value, int) else None
 
@@ -88,6 +94,13 @@ def frames_of(dataset: Dataset) -> int:
     return max(1, int(text(dataset, FRAMES) or 1))
 
 
-def _undecoded(dataset: Dataset, which: BaseTag) -> Any:
-    element = dataset.get_item(which) if which in dataset.keys() else None  # noqa: SIM118  # 'in dataset' looks the tag up
-    return None if element is None else element.value
+def items_of(dataset: Dataset, which: BaseTag) -> Sequence[Dataset]:
+    """Return the items of a sequence; none where it is missing or empty."""
+    return dataset[which].value or () if which in elements_of(dataset) else ()
+
+
+def elements_of(dataset: Dataset) -> Mapping[BaseTag, DataElement | RawDataElement]:
+    """Return the elements of a data set as they were read: looking one up there decodes nothing."""
+    keys: Any = dataset.keys()  # of a dictionary, though pydicom's types do not say so
+    mapping: Mapping[BaseTag, DataElement | RawDataElement] = keys.mapping
+    return mapping

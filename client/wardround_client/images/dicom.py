@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ from wardround_client.images.attributes import (
     SAMPLES,
     SIGN,
     code,
+    elements_of,
     frames_of,
     integer,
     tag,
@@ -61,7 +63,7 @@ Stored = NDArray[Any]
 
 PIXEL_TAGS = (PIXEL_DATA, tag("FloatPixelData"), tag("DoubleFloatPixelData"))
 _ENCRYPTED_ATTRIBUTES = tag("EncryptedAttributesSequence")
-_SOP_CLASS = tag("SOPClassUID")
+_SOP_CLASS, _SYNTAX = tag("SOPClassUID"), tag("TransferSyntaxUID")
 _UNDEFINED = 0xFFFFFFFF
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
@@ -86,7 +88,7 @@ def parse(data: bytes, *, where: str) -> FileDataset:
             if other := other_object(dataset):
                 raise ImageRefused(*other, where=where)
             raise ImageRefused(*_without_pixels(dataset), where=where)
-        if "TransferSyntaxUID" not in dataset.file_meta:
+        if not syntax_of(dataset):
             raise ImageRefused("no-transfer-syntax", "the file does not say how its pixels are encoded", where=where)
         rows, columns = integer(dataset, ROWS), integer(dataset, COLUMNS)
         if rows is None or columns is None or integer(dataset, BITS_ALLOCATED) is None:
@@ -95,6 +97,11 @@ def parse(data: bytes, *, where: str) -> FileDataset:
             raise ImageRefused("no-image", "the image has no rows or no columns", where=where)
         check_pixel_count(rows * columns * frames_of(dataset) * (integer(dataset, SAMPLES) or 1), where=where)
     return dataset
+
+
+def syntax_of(dataset: FileDataset) -> str:
+    """Return the UID of the transfer syntax; empty where the file does not state it."""
+    return text(dataset.file_meta, _SYNTAX)
 
 
 def stored_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str]:
@@ -108,12 +115,12 @@ def stored_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str]:
         ImageRefused: ``pixel-layout``, ``pixels-empty``, ``frames-missing``, ``truncated`` or ``codec``.
     """
     with refusing("unreadable", "the attributes of the pixels cannot be read", where=where):
+        check_layout(dataset, compressed=syntax_of(dataset).encode() not in READ_BY_PYTHON, where=where)
+        plain = _plain_pixels(dataset, where=where)
+        if plain is not None:
+            return plain
         syntax = dataset.file_meta.TransferSyntaxUID
         how = syntax.name if syntax.is_transfer_syntax else "an unknown transfer syntax"
-        check_layout(dataset, compressed=str(syntax).encode() not in READ_BY_PYTHON, where=where)
-        plain = _plain_pixels(dataset, where=where)
-    if plain is not None:
-        return plain
     with refusing("codec", f"the pixels cannot be decoded from {how}", where=where):
         try:
             decoder = get_decoder(syntax)
@@ -135,12 +142,29 @@ def stored_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str]:
     return pixels, str(properties.get("photometric_interpretation", ""))
 
 
+_within = threading.local()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the warnings of what is read within: they may quote an attribute. Once for a file is enough."""
+    if getattr(_within, "quiet", False):
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _within.quiet = True
+        try:
+            yield
+        finally:
+            _within.quiet = False
+
+
 @contextmanager
 def refusing(reason: str, what: str, *, where: str) -> Iterator[None]:
     """Turn whatever pydicom or a decoder raises or warns of into a refusal, and keep its words to ourselves."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             yield
     except ImageRefused:
         raise
@@ -160,10 +184,23 @@ def _lies_high(dataset: Dataset) -> bool:
     return stored is not None and high is not None and high != stored - 1
 
 
+def place_in_file(dataset: FileDataset) -> tuple[int, tuple[int, int]] | None:
+    """Say where in its file the pixels lie as they are, and by how many bits to shift them; None if they do not."""
+    element = dataset.get_item(PIXEL_DATA)
+    if not isinstance(element, RawDataElement) or syntax_of(dataset) not in _PLAIN:
+        return None  # a decoder has read them
+    return element.value_tell, _shifts(dataset)
+
+
+def _shifts(dataset: Dataset) -> tuple[int, int]:
+    allocated, stored, high = (integer(dataset, which) or 0 for which in (BITS_ALLOCATED, BITS_STORED, HIGH_BIT))
+    return (allocated - 1 - high if HIGH_BIT in elements_of(dataset) else allocated - stored), allocated - stored
+
+
 def _plain_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str] | None:
     """Read the common plain case, grey little-endian integers, in a twentieth of the time that a decoder takes."""
     photometric = code(dataset, PHOTOMETRIC)
-    if dataset.file_meta.TransferSyntaxUID not in _PLAIN or photometric not in _GREY:
+    if syntax_of(dataset) not in _PLAIN or photometric not in _GREY:
         return None
     rows, columns, frames = integer(dataset, ROWS), integer(dataset, COLUMNS), frames_of(dataset)
     allocated, stored, sign = (integer(dataset, which) for which in (BITS_ALLOCATED, BITS_STORED, SIGN))
@@ -177,14 +214,14 @@ def _plain_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str] | N
         return None
     shape = (frames, rows, columns) if frames > 1 else (rows, columns)
     pixels = np.frombuffer(data, f"<{'iu'[sign == 0]}{allocated // 8}", count=length * 8 // allocated).reshape(shape)
-    high = integer(dataset, HIGH_BIT)
-    below = 0 if high is None else high + 1 - stored
+    left, right = _shifts(dataset)
+    below = right - left
     if below and (pixels & ((1 << below) - 1)).any():
         raise ImageRefused(
             "pixel-layout", "HighBit says that the lowest bits are not part of a pixel, and they are used", where=where
         )
-    if stored < allocated:  # unused high bits carry nothing (PS3.5 section 8.1.1), or an overlay of the old days
-        pixels = (pixels << (allocated - stored - below)) >> (allocated - stored)
+    if right:  # unused high bits carry nothing (PS3.5 section 8.1.1), or an overlay of the old days
+        pixels = (pixels << left) >> right
     return pixels, photometric
 
 

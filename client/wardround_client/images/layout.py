@@ -23,6 +23,7 @@ from wardround_client.images.attributes import (
     SAMPLES,
     SIGN,
     code,
+    elements_of,
     frames_of,
     integer,
 )
@@ -38,7 +39,7 @@ def check_layout(dataset: Dataset, *, compressed: bool, where: str) -> None:
     Raises:
         ImageRefused: ``pixel-layout``, with the name of the attribute.
     """
-    if PIXEL_DATA not in dataset.keys():  # noqa: SIM118  # 'in dataset' looks the tag up
+    if PIXEL_DATA not in elements_of(dataset):
         return  # floating-point pixels have one layout only
     if problem := _problem(dataset, compressed=compressed):
         raise ImageRefused("pixel-layout", problem, where=where, do="Export the file again.")

@@ -24,12 +24,14 @@ from wardround_client.images.attributes import (
     PHOTOMETRIC,
     SIGN,
     code,
+    elements_of,
     frames_of,
     integer,
+    items_of,
     numbers,
     tag,
 )
-from wardround_client.images.frames import group, varies
+from wardround_client.images.frames import PER_FRAME, group, varies
 from wardround_common.errors import ImageRefused
 
 Values = NDArray[np.float32]
@@ -44,7 +46,8 @@ _PADDINGS = tuple(
     (tag(f"{kind}PixelPaddingValue"), tag(f"{kind}PixelPaddingRangeLimit")) for kind in ("", "Float", "DoubleFloat")
 )
 _PIXELS = (_PIXEL_DATA, tag("FloatPixelData"), tag("DoubleFloatPixelData"))
-_PER_FRAME = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
+_TRANSFORMATION, _FRAME_VOI = tag("PixelValueTransformationSequence"), tag("FrameVOILUTSequence")
+_MODALITY_LUT, _VOI_LUT = tag("ModalityLUTSequence"), tag("VOILUTSequence")
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +133,7 @@ def meaning_of(dataset: Dataset, photometric: str, *, where: str) -> Meaning:
 
 def _grey(dataset: Dataset, *, where: str) -> Grey:
     shape = code(dataset, _SHAPE)
-    if shape not in ("", "IDENTITY", "INVERSE") or _PRESENTATION_LUT in dataset:
+    if shape not in ("", "IDENTITY", "INVERSE") or _PRESENTATION_LUT in elements_of(dataset):
         raise _nonsense("its presentation LUT is not one that is read", where)
     bits, low = integer(dataset, BITS_STORED) or integer(dataset, BITS_ALLOCATED) or 0, 0
     if _is_signed(dataset):
@@ -138,7 +141,7 @@ def _grey(dataset: Dataset, *, where: str) -> Grey:
     several = _frames_differ(dataset, where=where)
     return Grey(
         inverted=code(dataset, PHOTOMETRIC) == "MONOCHROME1" or shape == "INVERSE",
-        stored_range=(low, low + 2**bits - 1) if _PIXEL_DATA in dataset else None,
+        stored_range=(low, low + 2**bits - 1) if _PIXEL_DATA in elements_of(dataset) else None,
         padding=_padding(dataset, where=where),
         frames=tuple(
             Frame(_modality(dataset, frame, where=where), _voi(dataset, frame, where=where))
@@ -149,18 +152,18 @@ def _grey(dataset: Dataset, *, where: str) -> Grey:
 
 def _frames_differ(dataset: Dataset, *, where: str) -> bool:
     """Say whether frames have values of their own, and refuse the image where some have and others lack them."""
-    several = [sequence for sequence in _PER_FRAME if varies(dataset, sequence)]
-    groups = dataset.get("PerFrameFunctionalGroupsSequence") or () if several else ()
+    several = [sequence for sequence in (_TRANSFORMATION, _FRAME_VOI) if varies(dataset, sequence)]
+    groups = items_of(dataset, PER_FRAME) if several else ()
     for sequence in several:
-        if len(groups) != frames_of(dataset) or not all(item.get(sequence) for item in groups):
+        if len(groups) != frames_of(dataset) or not all(items_of(item, sequence) for item in groups):
             raise _nonsense("some frames say what their values mean and others do not", where)
     return bool(several)
 
 
 def _modality(dataset: Dataset, frame: int, *, where: str) -> Table | Rescale:
-    if (table := _table(dataset, "ModalityLUTSequence", signed=_is_signed(dataset), where=where)) is not None:
+    if (table := _table(dataset, _MODALITY_LUT, signed=_is_signed(dataset), where=where)) is not None:
         return table
-    item = group(dataset, "PixelValueTransformationSequence", frame)
+    item = group(dataset, _TRANSFORMATION, frame)
     slope, intercept = (_only(item, which, where) for which in (_SLOPE, _INTERCEPT))
     if slope == 0:
         raise _nonsense("a RescaleSlope of zero erases the image", where)
@@ -168,11 +171,11 @@ def _modality(dataset: Dataset, frame: int, *, where: str) -> Table | Rescale:
 
 
 def _voi(dataset: Dataset, frame: int, *, where: str) -> Table | Window | Unusable | None:
-    item = group(dataset, "FrameVOILUTSequence", frame)
+    item = group(dataset, _FRAME_VOI, frame)
     centre, width = (_numbers(item, which, where) for which in (_CENTRE, _WIDTH))
     signed = _is_signed(dataset) or (_only(dataset, _INTERCEPT, where) or 0) < 0
     try:
-        if (table := _table(item, "VOILUTSequence", signed=signed, where=where)) is not None:
+        if (table := _table(item, _VOI_LUT, signed=signed, where=where)) is not None:
             return table
     except ImageRefused:
         return Unusable("its VOI LUT cannot be read")
@@ -190,7 +193,7 @@ def _voi(dataset: Dataset, frame: int, *, where: str) -> Table | Window | Unusab
 
 def _padding(dataset: Dataset, *, where: str) -> tuple[float, float] | None:
     value_tag, limit_tag = next(
-        (tags for pixels, tags in zip(_PIXELS, _PADDINGS, strict=True) if pixels in dataset), _PADDINGS[0]
+        (tags for pixels, tags in zip(_PIXELS, _PADDINGS, strict=True) if pixels in elements_of(dataset)), _PADDINGS[0]
     )
     value, limit = _only(dataset, value_tag, where), _only(dataset, limit_tag, where)
     if value is None:
@@ -237,16 +240,16 @@ def _segmented(dataset: Dataset, descriptor: list[int], *, where: str) -> Colour
     return Colour(0, (red, green, blue), 8 * entries.dtype.itemsize)
 
 
-def _table(dataset: Dataset, sequence: str, *, signed: bool, where: str) -> Table | None:
+def _table(dataset: Dataset, sequence: BaseTag, *, signed: bool, where: str) -> Table | None:
     """Read the first table of a sequence; None where there is none."""
-    items = dataset.get(sequence)
+    items = items_of(dataset, sequence)
     if not items:
         return None
     descriptor, data = items[0].get("LUTDescriptor"), items[0].get("LUTData")
     if descriptor is None and data is None:  # some writers fill the whole template with empty attributes
         return None
     if descriptor is None or len(descriptor) != 3 or data is None:
-        raise _nonsense(f"{sequence} holds no whole table", where)
+        raise _nonsense(f"{keyword_for_tag(sequence)} holds no whole table", where)
     count, first = int(descriptor[0]) or _UINT16, int(descriptor[1])
     if signed and first >= _UINT16 // 2:
         first -= _UINT16

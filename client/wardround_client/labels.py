@@ -68,7 +68,8 @@ def find_labels(
     if csv is not None and attribute is not None:
         raise LabelError("labels are asked for from a CSV and from an attribute", do="Choose one of the two.")
     if attribute is not None:
-        return _from_attribute(folder, index, classes, attribute)
+        found = _from_attribute(folder, index, classes, attribute)
+        return replace(found, patients=_patients_beside(folder, index))
     if csv is None and (folder / LABELS_FILE).is_file():
         csv = folder / LABELS_FILE
     if csv is not None:
@@ -112,11 +113,7 @@ def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path:
             name = _relative(name, folder)
         patient = one_form(row[of_patient].strip()) if of_patient is not None else ""
         if patient and patients.setdefault(name, patient) != patient:
-            raise LabelError(
-                f"line {line} gives a {key} another patient than an earlier line",
-                where=where,
-                do="Decide for one of them.",
-            )
+            raise _two_patients(line, key, where)
         if not word:
             continue
         word = _as_class(word, classes, f"line {line}", where)
@@ -130,8 +127,46 @@ def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path:
     if not lines:
         raise LabelError("there is no label in this file", where=where, do=f"Write one line for each {key}.")
     found = _match(index, key, lines, where)
-    named = {i.file: next((patients[n] for n in _names(i, key) if n in patients), "") for i in index.accepted}
-    return replace(found, patients={file: patient for file, patient in named.items() if patient})
+    return replace(found, patients=_named(index, key, patients))
+
+
+def _patients_beside(folder: Path, index: Index) -> dict[str, str]:
+    """Read who is a patient from ``labels.csv`` where labels come from elsewhere: it needs no column ``label`` then."""
+    path = folder / LABELS_FILE
+    if not path.is_file():
+        return {}
+    where, text = str(path), _read_text(path)
+    delimiter = _delimiter(text)
+    rows = _rows(text, delimiter, where)
+    header = [name.strip().casefold() for name in next(rows, (1, []))[1]]
+    key = next((name for name in ("file", "uid") if name in header), None)
+    if key is None or "patient" not in header:
+        return {}
+    of_key, of_patient = header.index(key), header.index("patient")
+    patients: dict[str, str] = {}
+    for line, row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(header):
+            raise _not_as_long(line, row, len(header), delimiter, where)
+        name, patient = one_form(row[of_key].strip()), one_form(row[of_patient].strip())
+        if key == "file" and name:
+            name = _relative(name, folder)
+        if name and patient and patients.setdefault(name, patient) != patient:
+            raise _two_patients(line, key, where)
+    return _named(index, key, patients)
+
+
+def _named(index: Index, key: str, patients: dict[str, str]) -> dict[str, str]:
+    """Return file to patient, from what the table's keys say."""
+    found = {i.file: next((patients[n] for n in _names(i, key) if n in patients), "") for i in index.accepted}
+    return {file: patient for file, patient in found.items() if patient}
+
+
+def _two_patients(line: int, key: str, where: str) -> LabelError:
+    return LabelError(
+        f"line {line} gives a {key} another patient than an earlier line", where=where, do="Decide for one of them."
+    )
 
 
 def _rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:

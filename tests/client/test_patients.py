@@ -391,6 +391,23 @@ def test_uids_may_be_given_their_patient_too(tmp_path: Path) -> None:
     assert groups(index) == sets("0.dcm 1.dcm", "2.dcm 3.dcm")
 
 
+def test_patients_may_be_named_in_a_table_where_labels_come_from_an_attribute(tmp_path: Path) -> None:
+    rows = ["file,patient"]
+    for number in range(4):
+        made = tiny(RAMP + number, PatientID="", PatientName="", StudyDescription=CLASSES[number // 2])
+        save(made, tmp_path / "images" / f"{number}.dcm")
+        rows.append(f"{number}.dcm,person{number // 2}")
+    table = tmp_path / "images" / "labels.csv"
+    table.write_text("\n".join(rows) + "\n")
+    source = Source(tmp_path / "images", tmp_path / "state", label_attribute="StudyDescription")
+    index, labels = take_in(source, study(data=MR))
+    assert groups(index) == sets("0.dcm 1.dcm", "2.dcm 3.dcm")
+    assert sorted(labels.values()) == [0, 0, 1, 1]
+    table.write_text("\n".join([*rows, "0.dcm,somebody"]) + "\n")
+    with pytest.raises(DataError, match="line 6 gives a file another patient"):
+        take_in(source, study(data=MR))
+
+
 def test_a_table_by_patient_may_name_a_folder_that_files_without_identity_are_in(tmp_path: Path) -> None:
     for person in range(2):
         for series in range(2):

@@ -62,7 +62,7 @@ class Approvals:
         if self.knows(digest):
             self._mend(study)
         else:
-            if sum(proposal.decision == "waiting" for proposal in self.all()) >= MOST_WAITING:
+            if sum(proposal.decision in ("waiting", "against-policy") for proposal in self.all()) >= MOST_WAITING:
                 raise MessageError("too many proposed studies wait for this hospital's decision")
             write_atomically(self._study(digest), study.canonical(), private=True)
             self._write(digest, "waiting")

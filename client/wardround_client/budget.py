@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -27,6 +28,8 @@ class StudySpending(_Shown):
     """The study digest."""
     name: str
     open: bool
+    state: Literal["open", "done", "closed"]
+    """open: it may still ask for rounds · done: all of them are charged · closed: this hospital left it."""
     patients: int
     """Who train in it, as it was last approved."""
     rounds: int
@@ -88,6 +91,7 @@ def state_budget(ledger: Ledger, delta: float, policy: Policy | None) -> BudgetS
                 study=digest,
                 name=approval.name,
                 open=digest not in books.closed and len(rounds) < approval.rounds,
+                state="closed" if digest in books.closed else "open" if len(rounds) < approval.rounds else "done",
                 patients=ledger.cohort(approval.cohort).size,
                 rounds=approval.rounds,
                 charged=len(rounds),

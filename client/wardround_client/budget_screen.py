@@ -41,7 +41,7 @@ def screen(statement: BudgetStatement) -> Group:
             str(study.unconfirmed),
             shown(study.epsilon_spent),
             shown(study.epsilon_planned),
-            "open" if study.open else "closed",
+            study.state,
         )
     return Group(*lines, levels, studies)
 

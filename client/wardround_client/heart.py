@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.pause import paused_since
+from wardround_client.run_outcomes import keep_outcomes
 from wardround_client.supernode import Heart
 from wardround_common.audit.log import AuditLog
 from wardround_common.audit.passage import COORDINATOR
@@ -31,5 +32,6 @@ def heart_of(
 
     def hears(headers: Mapping[str, str]) -> None:
         witness.hears(COORDINATOR, coordinator, headers)
+        keep_outcomes(folder.path, headers)
 
     return Heart(says, hears)

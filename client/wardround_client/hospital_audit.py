@@ -50,6 +50,11 @@ def note_refusal(folder: HospitalFolder, study: Study, approved: bool) -> None:
     hospital_log(folder).note("study withdrawn" if approved else "study refused", about(study))
 
 
+def note_against_policy(folder: HospitalFolder, study: Study) -> None:
+    """Note that the policy does not allow a study that they wanted to approve."""
+    hospital_log(folder).note("study against policy", about(study))
+
+
 def note_closing(folder: HospitalFolder, study: str, name: str) -> None:
     """Note that they took part in a study for the last time; the ledger of a simulation has no log beside it."""
     if folder.settings_file.exists():

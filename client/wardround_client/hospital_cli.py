@@ -244,23 +244,32 @@ def approve(
     from rich.console import Console
 
     from wardround_client.approvals import Approvals
-    from wardround_client.hospital_audit import note_approval
+    from wardround_client.hospital_audit import note_against_policy, note_approval
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.state_folder import hospital_state
     from wardround_client.ward import plan
+    from wardround_common.errors import PolicyError
     from wardround_common.study_words import describe
 
     folder = HospitalFolder(state or hospital_state())
     approvals = Approvals(folder.path / "studies")
-    proposed = approvals.find(study, ("waiting",)).study
+    proposal = approvals.find(study, ("waiting", "against-policy"))
+    proposed = proposal.study
     console = Console(highlight=False, markup=False)
     console.print(f"{proposed.study.name}\ndigest {proposed.digest()}", soft_wrap=True)
     for passage in describe(proposed):
         console.print(f"\n{passage.heading}")
         for sentence in passage.sentences:
             console.print(f"  · {sentence}")
-    with console.status("reading this hospital's images"):
-        planned = plan(folder, proposed)
+    try:
+        with console.status("reading this hospital's images"):
+            planned = plan(folder, proposed)
+    except PolicyError:
+        if proposal.decision == "waiting":
+            note_against_policy(folder, proposed)
+            approvals.decide(proposed, "against-policy")
+            console.print("\nThe coordinator is told that this hospital's policy does not allow the study, not why.")
+        raise
     console.print()
     for sentence in planned.brings.sentences():
         console.print(sentence)
@@ -286,15 +295,17 @@ def refuse(study: StudyWord, state: State = None) -> None:
     from wardround_client.approvals import Approvals
     from wardround_client.hospital_audit import note_refusal
     from wardround_client.hospital_folder import HospitalFolder
+    from wardround_client.leaving import release
     from wardround_client.state_folder import hospital_state
 
     folder = HospitalFolder(state or hospital_state())
     approvals = Approvals(folder.path / "studies")
-    proposal = approvals.find(study, ("waiting", "approved"))
+    proposal = approvals.find(study, ("waiting", "against-policy", "approved"))
     meant = proposal.study
     note_refusal(folder, meant, proposal.decision == "approved")
     approvals.decide(meant, "refused")
-    typer.echo(f"Refused {meant.study.name} {meant.digest()[:12]}. What it has spent stays spent.")
+    freed = " What it had reserved is free." if release(folder, meant.digest()) else ""
+    typer.echo(f"Refused {meant.study.name} {meant.digest()[:12]}. What it has spent stays spent.{freed}")
 
 
 @app.command()
@@ -503,24 +514,16 @@ def close(
     state: State = None,
 ) -> None:
     """Leave a study and release its unspent budget."""
-    from wardround_client.hospital_audit import note_closing
     from wardround_client.hospital_folder import HospitalFolder
+    from wardround_client.leaving import find_open, leave
     from wardround_client.ledger.store import existing_ledger
     from wardround_client.state_folder import hospital_state
-    from wardround_common.errors import PrivacyError
 
     folder = HospitalFolder(state or hospital_state())
     ledger = existing_ledger(folder.path, folder.identity())
-    meant = [digest for digest in ledger.books.approved if study and digest.startswith(study)]
-    if len(meant) != 1:
-        raise PrivacyError(
-            f"{len(meant) or 'no'} studies of this hospital have a digest that begins with '{study}'",
-            do="'wardround hospital budget --json' lists them.",
-        )
-    name = ledger.books.approved[meant[0]].name
-    note_closing(folder, meant[0], name)
-    ledger.close(meant[0])
-    typer.echo(f"Closed {name} {meant[0][:12]}.")
+    digest = find_open(ledger.books, study)
+    name = leave(folder, ledger, digest)
+    typer.echo(f"Closed {name} {digest[:12]}. What it has spent stays spent; what it had reserved is free.")
 
 
 @ledger_app.command("verify")

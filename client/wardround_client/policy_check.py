@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from wardround_client.ledger.patients import Cohort
 from wardround_client.ledger.spending import Cost, Histories, cost, histories_of
 from wardround_client.ledger.store import Ledger
 from wardround_client.policy import Policy
-from wardround_common.errors import PrivacyError
+from wardround_common.errors import PolicyError
 from wardround_common.study import DistributedDpSgd, Study
 
 
@@ -36,7 +37,7 @@ def check_kind(policy: Policy, study: Study, patients: int) -> None:
     """Check what needs no ledger: the task, the network, the protection, and the number of patients to train on.
 
     Raises:
-        PrivacyError: the policy does not allow it; every reason is named.
+        PolicyError: the policy does not allow it; every reason is named.
     """
     protection, accept = policy.protection, policy.accept
     private = study.privacy.mechanism != "none"
@@ -54,19 +55,27 @@ def check_kind(policy: Policy, study: Study, patients: int) -> None:
     if patients < protection.smallest_cohort:
         reasons.append(f"it would train on {patients} patients; needed: {protection.smallest_cohort}")
     if reasons:
-        raise PrivacyError(
+        raise PolicyError(
             "this hospital's policy does not allow the study:\n" + "\n".join(f"  · {reason}" for reason in reasons),
             do="Ask the coordinator for another study, or change the policy.",
         )
 
 
 def check_spending(
-    policy: Policy, ledger: Ledger, study: str, rounds: int, event: Event, cohort: Cohort
+    policy: Policy,
+    ledger: Ledger,
+    study: str,
+    rounds: int,
+    event: Event,
+    cohort: Cohort,
+    ended: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Level, ...]:
     """Check that all rounds of a study stay within the caps, beside all that open studies may still take.
 
+    ``ended``: in words how the runs of studies ended that are over, by digest, for the message.
+
     Raises:
-        PrivacyError: they do not; the message says for how many patients, and what would be needed.
+        PolicyError: they do not; the message says for how many patients, and what would be needed.
     """
     books = ledger.books
     left = rounds - len(books.rounds_of(study))
@@ -79,7 +88,16 @@ def check_spending(
     caps = policy.budget
     own = books.spent(study)
     weigh.check("one study", caps.study_epsilon, lambda count: together(own, asked(count)), left)
-    weigh.check("all studies", caps.patient_epsilon, lambda count: together(spent, others, asked(count)), left)
+    reserved = [
+        _Reserved(
+            one.name, books.left(one.study), len(books.rounds_of(one.study)), one.rounds, ended.get(one.study, "")
+        )
+        for one in books.open_studies()
+        if one.study != study
+    ]
+    weigh.check(
+        "all studies", caps.patient_epsilon, lambda count: together(spent, others, asked(count)), left, reserved
+    )
     return weigh.levels(together(spent, others), together(spent, others, asked(left)))
 
 
@@ -89,7 +107,7 @@ def check_next_round(policy: Policy, ledger: Ledger, study: str, event: Event, c
     Gives whether all that is planned does, so that no later round needs a check until something else is approved.
 
     Raises:
-        PrivacyError: it does not.
+        PolicyError: it does not.
     """
     books, caps = ledger.books, policy.budget
     spent, planned = books.spent(), books.planned()
@@ -104,6 +122,21 @@ def check_next_round(policy: Policy, ledger: Ledger, study: str, event: Event, c
     weigh.check("one study", caps.study_epsilon, lambda count: together(books.spent(study), asked(count)), 1)
     weigh.check("all studies", caps.patient_epsilon, lambda count: together(spent, asked(count)), 1)
     return False
+
+
+@dataclass(frozen=True)
+class _Reserved:
+    """What an open study may still charge, and how far it has come."""
+
+    name: str
+    left: Spent
+    charged: int
+    rounds: int
+    ended: str
+
+    def said(self, epsilon: float) -> str:
+        how = f", and {self.ended}" if self.ended else ""
+        return f"{epsilon:.2f} is reserved by '{self.name}' ({self.charged} of {self.rounds} rounds charged{how})"
 
 
 class _Weigh:
@@ -127,8 +160,18 @@ class _Weigh:
     def within(self, cap: float, spent: Spent) -> bool:
         return bool((self._cost(spent, cap).epsilon <= cap).all())
 
-    def check(self, what: str, cap: float, spent_after: Callable[[int], Spent], rounds: int) -> None:
-        """Check that ``spent_after(rounds)`` stays within the cap for every patient of the study."""
+    def check(
+        self,
+        what: str,
+        cap: float,
+        spent_after: Callable[[int], Spent],
+        rounds: int,
+        reserved: Sequence[_Reserved] = (),
+    ) -> None:
+        """Check that ``spent_after(rounds)`` stays within the cap for every patient of the study.
+
+        ``reserved``: by other studies; if it does not, the message says how much and how to free it.
+        """
         after = self._cost(spent_after(rounds), cap)
         over = after.epsilon > cap
         if not over.any():
@@ -137,7 +180,7 @@ class _Weigh:
         who = f"{count:,} patient{'s' if count != 1 else ''}"
         worst = float(after.epsilon.max())
         if math.isinf(worst):
-            raise PrivacyError(
+            raise PolicyError(
                 f"{who} took part in a study without differential privacy, so that no cap holds for them",
                 do="Needed: to leave these patients out, or require_dp = false in the policy, with which the caps "
                 "count only studies with differential privacy.",
@@ -147,11 +190,16 @@ class _Weigh:
         if rounds > 1 and (most := self._most_rounds(cap, spent_after, rounds)):
             needed.append(f"at most {most} round{'s' if most > 1 else ''} with this noise instead of {rounds}")
         needed += ["to leave these patients out", "a study with more noise"]
+        holding = [(one, float(self._cost(one.left).epsilon[over].max())) for one in reserved if one.left]
+        holding = sorted(((one, held) for one, held in holding if held > 0), key=lambda pair: -pair[1])
+        held = "".join(f"; {one.said(epsilon)}" for one, epsilon in holding)
+        free = [f"wardround hospital close {one.name}" for one, _ in holding]
+        freeing = f"To free what is reserved: {', or '.join(free)}. Otherwise needed" if free else "Needed"
         asks = "the next round" if rounds == 1 else "this study"
-        raise PrivacyError(
+        raise PolicyError(
             f"{asks} would bring {who} to epsilon {worst:.2f}{bound} (at delta {self._policy.budget.delta:g}), "
-            f"where the policy's cap over {what} is {cap:g}",
-            do=f"Needed: {', or '.join(needed)}.",
+            f"where the policy's cap over {what} is {cap:g}{held}",
+            do=f"{freeing}: {', or '.join(needed)}.",
         )
 
     def _most_rounds(self, cap: float, spent_after: Callable[[int], Spent], rounds: int) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from wardround_client.approvals import Approvals
+from wardround_client.run_outcomes import outcomes
 from wardround_common.errors import StorageError
 from wardround_common.storage import write_atomically
 
@@ -31,7 +32,12 @@ WORDS = {
     "open": OPENING,
 }
 SENDING, WAITING = "sending", "waiting"
-DECIDED = {"waiting": "proposed", "approved": "approved", "refused": "refused"}
+DECIDED = {
+    "waiting": "proposed",
+    "approved": "approved",
+    "refused": "refused",
+    "against-policy": "not allowed by the policy",
+}
 
 
 class Stage(BaseModel):
@@ -124,13 +130,18 @@ class StudyStage:
 
 
 def study_stages(folder: Path) -> Iterator[StudyStage]:
-    """Say where each study stands that can be read: what was decided, and if it was approved what is worked on."""
-    noted = read_stages(folder)
+    """Say where each study stands that can be read: what was decided; if approved, what is worked on or how it ended."""
+    noted, ended = read_stages(folder), outcomes(folder)
     for proposal in Approvals(folder / "studies").all():
         about, digest = proposal.study.study, proposal.study.digest()
         at = noted.get(digest)
         if proposal.decision == "approved" and at and at.since >= proposal.since:
-            yield StudyStage(about.name, digest, at.stage, at.since, at.round)
+            over = ended.get(digest) if at.stage == WAITING else None
+            # The last model is judged on test patients under a number of its own, which is no round of training.
+            judged = at.round == proposal.study.test_round and at.stage != WORDS["train"]
+            if judged and at.stage == WAITING:
+                over = over or "done"
+            yield StudyStage(about.name, digest, over or at.stage, at.since, None if over or judged else at.round)
         else:
             yield StudyStage(about.name, digest, DECIDED[proposal.decision], proposal.since)
 

@@ -25,6 +25,7 @@ from wardround_client.pause import FINISHING, paused_since
 from wardround_client.policy import POLICY_NAME, Policy, read_policy
 from wardround_client.policy_check import Level, check_kind, check_spending
 from wardround_client.rehearsal import rehearse
+from wardround_client.run_outcomes import outcomes
 from wardround_client.secure_desk import open_desk
 from wardround_common.audit.entries import Fact
 from wardround_common.audit.recorder import SHORT
@@ -254,7 +255,8 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     dataset = read_data(folder, study)
     asked = ask(study, dataset, ledger)
     check_kind(policy, study, asked.patients)
-    spent = check_spending(policy, ledger, study.digest(), study.training.rounds, asked.event, asked.cohort)
+    ended = outcomes(folder.path)
+    spent = check_spending(policy, ledger, study.digest(), study.training.rounds, asked.event, asked.cohort, ended)
     brings, earlier = contribution(dataset, study), earlier_contribution(folder.path, study)
     return Planned(
         asked,

@@ -9,6 +9,7 @@
     │   ├── ImageRefused  one image file is refused, with a reason
     │   └── LabelError    the labels are missing, unknown or contradictory
     ├── PrivacyError      what is asked for would break a privacy promise   exit 5
+    │   └── PolicyError   the hospital's policy does not allow it
     ├── ApprovalError     the hospital did not approve what is asked for    exit 5
     ├── PausedError       the hospital has paused                           exit 5
     ├── MessageError      a message does not follow the protocol            exit 6
@@ -92,6 +93,12 @@ class PrivacyError(WardroundError):
 
     exit_code = 5
     kind = "privacy"
+
+
+class PolicyError(PrivacyError):
+    """The hospital's policy does not allow what is asked for."""
+
+    kind = "policy"
 
 
 class ApprovalError(WardroundError):

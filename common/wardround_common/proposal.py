@@ -3,7 +3,7 @@
 ======= ================================== =======================================================
 question asks                              answer
 ======= ================================== =======================================================
-propose will you take part in this study?  waiting, refused, or approved with the hospital's signature
+propose will you take part in this study?  waiting, refused, against-policy, or approved with the hospital's signature
 ======= ================================== =======================================================
 """
 
@@ -18,7 +18,8 @@ from wardround_common.messages import Parts, as_array, optional_bytes, scalar, s
 from wardround_common.secagg.identity import Identity, check_signature
 from wardround_common.study import Study, parse_canonical
 
-Decision = Literal["waiting", "approved", "refused"]
+Decision = Literal["waiting", "approved", "refused", "against-policy"]
+"""against-policy: its people wanted to approve it, and the hospital's policy does not allow it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Proposed:
         """Parse the wire form.
 
         Raises:
-            MessageError: it is none of the three decisions.
+            MessageError: it is none of the decisions.
         """
         digest, word, signature = (
             study_digest(parts),
@@ -87,6 +88,8 @@ class Proposed:
             return cls(digest, "waiting")
         if word == "refused":
             return cls(digest, "refused")
+        if word == "against-policy":
+            return cls(digest, "against-policy")
         raise MessageError("an answer to a proposal is neither waiting, refused nor a signed approval")
 
     def check(self, study: Study, name: str, public: bytes) -> None:

@@ -16,9 +16,10 @@ from wardround_common.storage import write_atomically
 from wardround_common.study import Study
 from wardround_server.exchange import Exchange
 
-Standing = Literal["away", "busy", "paused", "waiting", "approved", "refused", "failed"]
+Standing = Literal["away", "busy", "paused", "waiting", "approved", "refused", "against-policy", "failed"]
 """away: not connected · busy: at work on another study · paused: it begins nothing until its people say so · waiting:
-its people have not decided · failed: its answer is none."""
+its people have not decided · against-policy: its people want to and its policy does not allow it, which they may
+change · failed: its answer is none."""
 ASK_AGAIN_S = 2.0
 _STANDING_OF: Mapping[str, Standing] = {"late": "busy", "silent": "away", PausedError.kind: "paused"}
 

@@ -98,7 +98,7 @@ class NotedExchange:
         if answer.decision == "approved":
             answer.check(asked.study, name, keys_of(asked.study.roster).keys[name])
             facts["approval"] = answer.signature_digest
-        self._note(f"study {answer.decision}", facts)
+        self._note(f"study {answer.decision.replace('-', ' ')}", facts)
         self._decided[name] = answer.decision
 
 

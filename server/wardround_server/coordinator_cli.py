@@ -315,6 +315,33 @@ def stop(folder: Folder, run: Run) -> None:
 
 
 @app.command()
+def archive(folder: Folder, run: Run) -> None:
+    """Archive a run that is over: its folder is kept elsewhere, its name is free, and 'status' no longer shows it."""
+    from wardround_server.admin import command
+
+    place = command(folder, "archive", run=run)["place"]
+    typer.echo(f"Archived {run} in {place}. Its name is free for another study.")
+
+
+@app.command()
+def remove(
+    folder: Folder,
+    run: Run,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the run may be deleted.")] = False,
+) -> None:
+    """Remove a run that is over, with its model and its report, for good."""
+    from wardround_server.admin import command
+
+    if not yes:
+        confirm(
+            f"Delete the run {run} with its model and its report?",
+            f"Not removed: nothing was changed. To keep it elsewhere: wardround coordinator archive {folder} {run}",
+        )
+    command(folder, "remove", run=run)
+    typer.echo(f"Removed {run}. Its name is free for another study.")
+
+
+@app.command()
 def status(
     folder: Folder,
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every second until Ctrl-C.")] = False,
@@ -362,8 +389,11 @@ def export(
     from wardround_server.coordinator_audit import note_export
     from wardround_server.coordinator_folder import CoordinatorFolder
     from wardround_server.export import export_run
+    from wardround_server.runs import ARCHIVE
 
     source, target = folder / "runs" / run, out or Path(run)
+    if not source.exists() and (folder / ARCHIVE / run).exists():
+        source = folder / ARCHIVE / run
     if not (source / "model.safetensors").exists():
         raise StorageError(
             "this run has no model yet", where=str(source), do=f"See: wardround coordinator status {folder}"

@@ -7,11 +7,14 @@ in the end the model and the report. A run that was not over when the process en
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,7 +24,7 @@ from wardround_common.errors import PausedError, RoundError, StorageError, Study
 from wardround_common.metrics import ScoreSums
 from wardround_common.results import ALL, FEDERATED, HospitalRecord, Results, evaluate_sums
 from wardround_common.roster import keys_of
-from wardround_common.storage import write_atomically
+from wardround_common.storage import flush_names, no_room_is_said, write_atomically
 from wardround_common.study import Study, parse_canonical
 from wardround_server.approval import ApprovalBook, Approved, Standing, wait_for_approvals
 from wardround_server.attendance import gaps, missing, refusals, untested
@@ -42,6 +45,7 @@ log = logging.getLogger(__name__)
 Stage = Literal["approval", "preparing", "training", "testing", "done", "incomplete", "failed", "stopped"]
 """done: every hospital that approved was in every round, and every round counted · incomplete: all rounds are done, and
 not so."""
+ARCHIVE = "archive"
 OVER: tuple[Stage, ...] = ("done", "incomplete", "failed", "stopped")
 
 
@@ -147,7 +151,8 @@ class Runs:
             if (folder / "run.json").exists():
                 raise StorageError(
                     f"there is a run called {name!r} already",
-                    do=f"Resume it: wardround coordinator resume {self._folder.parent} {name}; or rename the study.",
+                    do=f"To resume it: wardround coordinator resume {self._folder.parent} {name}. To free its name for "
+                    f"another study: wardround coordinator archive {self._folder.parent} {name}",
                 )
             write_atomically(folder / "study", study.canonical())
             now = datetime.now(UTC)
@@ -195,6 +200,56 @@ class Runs:
         run.stop.set()
         return run.standing
 
+    def archive(self, name: str) -> Path:
+        """Move the folder of a run that is over to the archive, so that its name is free; return where it lies then.
+
+        Raises:
+            StorageError: there is none of that name, or it cannot be moved.
+            RoundError: it is not over.
+        """
+        with self._lock:
+            run = self._over(name)
+            wanted = self._folder.parent / ARCHIVE / f"{name}-{run.standing.digest[:12]}"
+            places = chain([wanted], (wanted.with_name(f"{wanted.name}-{count}") for count in itertools.count(2)))
+            place = next(place for place in places if not place.exists())
+            with no_room_is_said(place):
+                place.parent.mkdir(mode=0o700, exist_ok=True)
+                run.folder.rename(place)
+                flush_names(place.parent)
+                flush_names(self._folder)
+            del self._runs[name]
+        return place
+
+    def remove(self, name: str) -> Standings:
+        """Delete the folder of a run that is over, with its model and report.
+
+        Raises:
+            StorageError: there is none of that name, or it cannot be deleted.
+            RoundError: it is not over.
+        """
+        standing = self._over(name).standing
+        place = self.archive(name)  # a deletion that is cut off leaves no run of which half is there
+        with no_room_is_said(place):
+            shutil.rmtree(place)
+        return standing
+
+    def stages_of(self, hospital: str) -> dict[str, str]:
+        """Say in which stage the runs are whose study lists a hospital, by the study's digest, the oldest first."""
+        runs = sorted(self._runs.copy().values(), key=lambda run: run.standing.began)
+        return {
+            run.standing.digest: run.standing.stage
+            for run in runs
+            if any(listed.name == hospital for listed in run.study.roster)
+        }
+
+    def standing_of(self, name: str) -> Standings:
+        """Say how a run stands.
+
+        Raises:
+            StorageError: there is none of that name.
+        """
+        return self._of(name).standing
+
     def standings(self) -> list[Standings]:
         """Say how all runs stand, the oldest first."""
         return sorted((run.standing for run in self._runs.values()), key=lambda standing: standing.began)
@@ -216,6 +271,17 @@ class Runs:
             known = ", ".join(sorted(self._runs)) or "there are none yet"
             raise StorageError(f"there is no run {name!r}", do=f"The runs are: {known}.")
         return self._runs[name]
+
+    def _over(self, name: str) -> Run:
+        run = self._of(name)
+        if run.standing.stage not in OVER:
+            raise RoundError(
+                f"the run {name!r} is not over",
+                do=f"Stop it first: wardround coordinator stop {self._folder.parent} {name}",
+            )
+        if run.thread:
+            run.thread.join()
+        return run
 
     def _drive(self, run: Run) -> None:
         run.thread = threading.Thread(target=self._safely, args=(run,), name=f"run {run.standing.name}", daemon=True)

@@ -15,6 +15,7 @@ from wardround_common.audit.passage import Passage
 from wardround_common.audit.witness import IMAGES_AWAY, PAUSED, STANDING_HEADER, Witness
 from wardround_common.certificates import expiry_warning
 from wardround_common.errors import MessageError, StorageError, WardroundError
+from wardround_common.run_header import write_runs
 from wardround_common.service_log import Say
 from wardround_common.storage import write_atomically
 from wardround_common.study import parse_study
@@ -196,7 +197,7 @@ class Service:
         self._passages.hold(name, headers.get(STANDING_HEADER, ""))
         if public := self._acquainted.public(name):
             self._witness.hears(name, public, headers)
-        return self._witness.says()
+        return self._witness.says() | write_runs(self._runs.stages_of(name))
 
     def _exchange(self, run: Run) -> Exchange:
         file = run.folder / "link"
@@ -251,6 +252,13 @@ class Service:
                 return self._noted("run resumed", again)
             case "stop":
                 return self._noted("run stopped", self._runs.stop(str(asked.get("run"))))
+            case "archive":
+                name = str(asked.get("run"))
+                standing = self._runs.standing_of(name)
+                place = self._runs.archive(name)
+                return self._noted("run archived", standing) | {"place": str(place)}
+            case "remove":
+                return self._noted("run removed", self._runs.remove(str(asked.get("run"))))
             case "status":
                 return self._status()
             case other:

@@ -22,28 +22,44 @@ WORDS = {
 }
 
 
+GOING_ON = ("approval", "preparing", "training", "testing")
+STANDINGS = {"against-policy": "may not, by its own policy"}
+
+
 def screen(status: Mapping[str, Any]) -> Group:
-    """Draw the answer to the command ``status``."""
+    """Draw the answer to the command ``status``: first the runs that go on, then the hospitals, then what is over."""
     hospitals = Table("hospital", "link", "last heard", box=None, pad_edge=False)
     for one in status["hospitals"]:
         heard = f"{_ago(one['last_heard'], status['time'])} ago" if one["last_heard"] else "never"
         hospitals.add_row(one["name"], one["state"], heard)
-    parts: list[Table | Text] = [hospitals if status["hospitals"] else Text("No hospital is enrolled yet.")]
-    for run in status["runs"]:
-        parts += [Text(), Text(f"{run['name']} · {run['digest'][:12]}", style="bold"), Text(line(run))]
-        parts.append(Text(f"for {_ago(run['since'], status['time'])}"))
-        if run["doing"]:
-            parts.append(_doing(run, status["time"]))
+    parts: list[Table | Text] = []
+    newest = sorted(status["runs"], key=lambda run: str(run["began"]), reverse=True)
+    for run in newest:
+        if run["stage"] in GOING_ON:
+            parts += [*_run(run, status["time"]), Text()]
+    parts.append(hospitals if status["hospitals"] else Text("No hospital is enrolled yet."))
+    for run in newest:
+        if run["stage"] not in GOING_ON:
+            parts += [Text(), *_run(run, status["time"])]
     for said in status.get("damaged", ()):
         parts += [Text(), Text(said, style="red")]
     return Group(*parts)
+
+
+def _run(run: Mapping[str, Any], now: float) -> list[Table | Text]:
+    parts: list[Table | Text] = [Text(f"{run['name']} · {run['digest'][:12]}", style="bold"), Text(line(run))]
+    parts.append(Text(f"for {_ago(run['since'], now)}"))
+    if run["doing"]:
+        parts.append(_doing(run, now))
+    return parts
 
 
 def _doing(run: Mapping[str, Any], now: float) -> Table:
     table = Table("  hospital", "does", "round", "for", box=None, pad_edge=False, header_style="dim")
     for name, one in run["doing"].items():
         since = _ago(one["since"], now) if one["since"] else ""
-        table.add_row(f"  {name}", one["state"], str(one["round"] or ""), since)
+        number = one["round"] if one["round"] and one["round"] <= run["rounds"] else ""  # the last model's judgement
+        table.add_row(f"  {name}", one["state"], str(number), since)
     return table
 
 
@@ -54,8 +70,8 @@ def line(run: Mapping[str, Any]) -> str:
         said += (
             f", round {run['round'] + 1} of {run['rounds']}" if run["round"] < run["rounds"] else ", last round done"
         )
-    if run["stage"] in ("approval", "preparing", "training", "testing") and run["hospitals"]:
-        said += ": " + ", ".join(f"{name} {how}" for name, how in run["hospitals"].items())
+    if run["stage"] in GOING_ON and run["hospitals"]:
+        said += ": " + ", ".join(f"{name} {STANDINGS.get(how, how)}" for name, how in run["hospitals"].items())
     return f"{said}. {run['said']}" if run["said"] else said
 
 

@@ -22,8 +22,9 @@ from wardround_client.dataset import Dataset
 from wardround_client.hospital import Built, Hospital, build, join
 from wardround_client.ledger.entries import Event
 from wardround_client.policy import Policy
+from wardround_client.policy_check import check_spending
 from wardround_client.secure_desk import Desk
-from wardround_common.errors import MessageError, PrivacyError, StorageError
+from wardround_common.errors import MessageError, PolicyError, PrivacyError, StorageError
 from wardround_common.messages import Parts, TrainRequest, Update
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.secagg.messages import MaskedAnswer
@@ -307,6 +308,23 @@ def test_the_policys_delta_counts_and_not_the_studys(tmp_path: Path) -> None:
 )
 def test_what_the_policy_requires_is_named(tmp_path: Path, of: Study, changes: dict[str, Any], says: str) -> None:
     assert says in needs(tmp_path, of, delta=1e-3, **changes)
+
+
+def test_a_cap_says_which_study_reserves_how_much_and_how_to_free_it(tmp_path: Path) -> None:
+    ledger, rules = opened(tmp_path), policy(delta=1e-3, patient_epsilon=9.0)
+    approve(ask(STUDY, dataset(), ledger), ledger, rules)
+    second = study(privacy=DP, study={"name": "second"})
+    asked = ask(second, dataset(), ledger)
+    reserved = float(STUDY_PLAN.epsilon_after(3))
+    how = {STUDY.digest(): "its run failed"}
+    for ended, said in (({}, ""), (how, ", and its run failed")):
+        with pytest.raises(PolicyError) as refusal:
+            check_spending(rules, ledger, second.digest(), 3, asked.event, asked.cohort, ended)
+        name = STUDY.study.name
+        assert f"{reserved:.2f} is reserved by '{name}' (0 of 3 rounds charged{said})" in refusal.value.what
+        assert f"To free what is reserved: wardround hospital close {name}. Otherwise needed" in refusal.value.do
+    ledger.close(STUDY.digest())
+    check_spending(rules, ledger, second.digest(), 3, asked.event, asked.cohort)
 
 
 def test_what_open_studies_may_still_take_is_reserved(tmp_path: Path) -> None:

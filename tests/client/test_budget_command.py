@@ -140,6 +140,27 @@ def test_a_hospital_without_identity_or_ledger_is_told_so(
     assert not (tmp_path / "new" / "ledger.sqlite").exists()
 
 
+def test_a_study_is_closed_by_its_name_and_then_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Path
+) -> None:
+    assert typed(monkeypatch, "close", "study-b", "--state", state) == 0
+    assert "Closed study-b bbbbbbbbbbbb." in capsys.readouterr().out
+    assert typed(monkeypatch, "budget", "--state", state, "--json") == 0
+    studies = json.loads(capsys.readouterr().out)["studies"]
+    assert [(study["name"], study["state"]) for study in studies] == [("study-a", "open"), ("study-b", "closed")]
+    assert typed(monkeypatch, "close", "study-b", "--state", state) == 5
+    assert "it is closed already" in capsys.readouterr().err
+
+
+def test_a_study_whose_rounds_are_all_charged_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Path
+) -> None:
+    ledger = open_ledger(state, make_identity(state)[0], durable=False)
+    charge(ledger, "b", 2, ledger.books.approved[a_study("b")].cohort)
+    assert typed(monkeypatch, "budget", "--state", state, "--json") == 0
+    assert [study["state"] for study in json.loads(capsys.readouterr().out)["studies"]] == ["open", "done"]
+
+
 @pytest.mark.parametrize("begins", ["", "x", "c"])
 def test_close_wants_one_study(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Path, begins: str

@@ -17,8 +17,12 @@ from wardround_client.contribution import FILE
 from wardround_client.hospital_cli import app
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.joining import begin
+from wardround_client.ledger.store import open_ledger
 from wardround_client.policy import POLICY_NAME, policy_text
+from wardround_client.stages import study_stages
 from wardround_client.ward import Ward
+from wardround_common.commands import DECLINED
+from wardround_common.errors import PolicyError
 from wardround_common.proposal import ProposeRequest
 from wardround_common.roster import Listed
 from wardround_common.secagg.identity import Identity
@@ -150,3 +154,46 @@ def test_init_says_that_no_table_of_labels_lies_where_one_is_looked_for(tmp_path
     assert "There is no labels.csv in" in CliRunner().invoke(app, arguments, catch_exceptions=False).output
     (tmp_path / "images" / "labels.csv").write_text("file,label\n")
     assert "labels.csv" not in CliRunner().invoke(app, arguments, catch_exceptions=False).output
+
+
+def decision(folder: HospitalFolder, study: Study) -> object:
+    return Ward(folder).answer("propose", ProposeRequest(study).parts()).parts().fields["decision"]
+
+
+def test_a_refusal_by_the_policy_reaches_the_coordinator_and_ends_when_the_policy_allows_it(
+    folder: HospitalFolder,
+) -> None:
+    study, rules = propose(folder, "first"), folder.path / POLICY_NAME
+    allowed = rules.read_text()
+    rules.write_text(allowed.replace("require_secure = false", "require_secure = true"))
+    done = CliRunner().invoke(app, ["approve", "first", "--state", str(folder.path), "--yes"])
+    assert isinstance(done.exception, PolicyError)
+    assert decision(folder, study) == "against-policy"
+    status = list(study_stages(folder.path))
+    assert [one.stage for one in status] == ["not allowed by the policy"]
+    rules.write_text(allowed)
+    assert "Approved." in approve(folder, "first")
+    assert decision(folder, study) == "approved"
+    rules.write_text(allowed.replace("require_secure = false", "require_secure = true"))
+    CliRunner().invoke(app, ["approve", "first", "--state", str(folder.path), "--yes"])
+    assert decision(folder, study) == "approved"  # nobody took that back
+
+
+def test_a_refusal_frees_what_the_approval_reserved(folder: HospitalFolder) -> None:
+    study = propose(folder, "first")
+    approve(folder, "first")
+    books = open_ledger(folder.path, folder.identity()).books
+    assert [one.study for one in books.open_studies()] == [study.digest()]
+    done = CliRunner().invoke(app, ["refuse", "first", "--state", str(folder.path)])
+    assert "What it had reserved is free." in done.output
+    assert open_ledger(folder.path, folder.identity()).books.open_studies() == []
+    assert "Approved." in approve(folder, "first")  # the last word counts
+    assert len(open_ledger(folder.path, folder.identity()).books.open_studies()) == 1
+
+
+def test_the_answer_no_is_no_interruption_and_changes_nothing(folder: HospitalFolder) -> None:
+    study = propose(folder, "first")
+    done = CliRunner().invoke(app, ["approve", "first", "--state", str(folder.path)], input="n\n")
+    assert done.exit_code == DECLINED
+    assert "Not approved: nothing was changed" in done.output
+    assert decision(folder, study) == "waiting"

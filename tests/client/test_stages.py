@@ -18,9 +18,11 @@ from link import Place, until
 from wardround_client.approvals import Approvals
 from wardround_client.hospital_cli import app
 from wardround_client.hospital_service import STATUS, certificate_warning
+from wardround_client.run_outcomes import keep_outcomes
 from wardround_client.stages import STAGES, Stages, study_stages
 from wardround_client.ward import Work
 from wardround_common.errors import StorageError
+from wardround_common.run_header import RUNS_HEADER, write_runs
 from wardround_common.storage import alone_in, somebody_in
 
 
@@ -48,6 +50,39 @@ def test_a_study_goes_from_proposed_over_approved_scanning_training_and_sending_
     assert {stage for stage, _ in seen} == {"scanning", "training", "evaluating", "opening a sum", "sending", "waiting"}
     approvals.decide(of, "refused")
     assert [stage for stage, _ in words(tmp_path)] == ["refused"]
+
+
+def test_a_study_is_done_when_its_last_model_was_judged_and_not_waiting_in_a_round_that_it_has_not(
+    tmp_path: Path,
+) -> None:
+    of, approvals, stages = secure_study(), Approvals(tmp_path / "studies"), Stages(tmp_path)
+    approvals.propose(of)
+    approvals.decide(of, "approved")
+    stages.work(Work(of.study.name, "evaluate", of.test_round, of.digest()))
+    assert words(tmp_path) == [("evaluating", None)]
+    stages.work(None)
+    stages.sent()
+    assert words(tmp_path) == [("done", None)]
+
+
+def test_a_study_says_how_its_run_ended_as_the_coordinator_last_told(tmp_path: Path) -> None:
+    of, approvals, stages = secure_study(), Approvals(tmp_path / "studies"), Stages(tmp_path)
+    approvals.propose(of)
+    approvals.decide(of, "approved")
+    stages.work(Work(of.study.name, "train", 1, of.digest()))
+    stages.work(None)
+    stages.sent()
+    other = "0" * 64
+    for stage, word in (
+        ("training", ("waiting", 1)),
+        ("failed", ("its run failed", None)),
+        ("training", ("waiting", 1)),
+    ):
+        keep_outcomes(tmp_path, write_runs({of.digest(): stage, other: "done"}))
+        assert words(tmp_path) == [word]
+    keep_outcomes(tmp_path, {RUNS_HEADER: f"{of.digest()}=<b>,nonsense,{'f' * 64}=done"})
+    assert words(tmp_path) == [("waiting", 1)]
+    assert other not in (tmp_path / "runs.json").read_text()  # a study that was not proposed here
 
 
 def test_two_studies_stand_apart_and_what_a_killed_process_did_is_over(tmp_path: Path) -> None:
@@ -125,7 +160,7 @@ def test_a_study_whose_sum_was_opened_beside_anothers_training_is_not_sending_fo
     for of in (one, two):
         approvals.propose(of)
         approvals.decide(of, "approved")
-    stages.work(Work(one.study.name, "train", 4, one.digest()))
+    stages.work(Work(one.study.name, "train", 3, one.digest()))
 
     def open_beside() -> None:
         stages.work(Work(two.study.name, "open", 2, two.digest()))
@@ -134,6 +169,6 @@ def test_a_study_whose_sum_was_opened_beside_anothers_training_is_not_sending_fo
     other = threading.Thread(target=open_beside)
     other.start()
     other.join()
-    assert sorted(words(tmp_path), key=str) == [("training", 4), ("waiting", 2)]
+    assert sorted(words(tmp_path), key=str) == [("training", 3), ("waiting", 2)]
     stages.work(None)
-    assert sorted(words(tmp_path), key=str) == [("sending", 4), ("waiting", 2)]
+    assert sorted(words(tmp_path), key=str) == [("sending", 3), ("waiting", 2)]

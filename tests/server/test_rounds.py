@@ -117,7 +117,7 @@ def test_a_hospital_that_is_missing_is_no_reason_to_lower_the_learning_rate() ->
     of = study(aggregation={"min_hospitals": 3})
     for word, remedy in {
         "away": "it is not connected",
-        "privacy": "its policy or its ledger does not allow the round",
+        "privacy": "its ledger does not allow the round",
         "data": "its images or labels cannot be used",
         "crashed": "its process was ended",
         "some-other-word": "its people read why with 'wardround hospital status'",

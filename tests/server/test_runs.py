@@ -113,6 +113,64 @@ def test_a_name_that_is_taken_and_a_run_that_failed_say_the_whole_command_that_r
         runs.begin(rostered())
 
 
+def failed_run(tmp_path: Path) -> Runs:
+    wards = Wards(tmp_path / "wards")
+    wards.fail = lambda name, kind: kind == "train"
+    runs = begin(tmp_path, wards)
+    runs.begin(rostered())
+    runs.wait()
+    wards.fail, wards.folder = lambda name, kind: False, tmp_path / "desks of another study"
+    return runs
+
+
+def test_a_run_that_is_archived_frees_its_name_and_loses_nothing(tmp_path: Path) -> None:
+    runs = failed_run(tmp_path)
+    with pytest.raises(StorageError, match=f"To free its name .*wardround coordinator archive {tmp_path} test"):
+        runs.begin(rostered())
+    before = sorted(path.name for path in (tmp_path / "runs" / "test").iterdir())
+    place = runs.archive("test")
+    assert place == tmp_path / "archive" / f"test-{rostered().digest()[:12]}"
+    assert sorted(path.name for path in place.iterdir()) == before
+    assert runs.standings() == []
+    runs.begin(rostered(rounds=1))
+    runs.wait()
+    assert runs.standings()[0].stage == "done"
+    again = begin(tmp_path)
+    again.go_on()
+    assert [standing.stage for standing in again.standings()] == ["done"]
+
+
+def test_a_run_that_is_removed_is_gone(tmp_path: Path) -> None:
+    runs = failed_run(tmp_path)
+    assert runs.remove("test").stage == "failed"
+    assert runs.standings() == []
+    assert list((tmp_path / "runs").iterdir()) == []
+    assert list((tmp_path / "archive").iterdir()) == []
+    with pytest.raises(StorageError, match="there is no run 'test'"):
+        runs.remove("test")
+
+
+def test_a_run_that_goes_on_is_neither_archived_nor_removed(tmp_path: Path) -> None:
+    wards = Wards(tmp_path / "wards")
+    runs, refused = begin(tmp_path, wards), []
+
+    def meanwhile(name: str, kind: str) -> bool:
+        if not refused:
+            for act in (runs.archive, runs.remove):
+                with pytest.raises(RoundError, match="is not over") as error:
+                    act("test")
+                refused.append(error.value.do)
+        return False
+
+    wards.fail = meanwhile
+    runs.begin(rostered())
+    runs.wait()
+    assert refused == [f"Stop it first: wardround coordinator stop {tmp_path} test"] * 2
+    assert runs.standings()[0].stage == "done"
+    assert runs.stages_of("a") == {rostered().digest(): "done"}
+    assert runs.stages_of("z") == {}
+
+
 def test_a_run_on_a_silent_subset_is_no_success_and_says_who_was_missing_when(tmp_path: Path) -> None:
     wards = Wards(tmp_path / "wards")
     wards.fail = lambda name, kind: name == "b" and kind in ("train", "evaluate")

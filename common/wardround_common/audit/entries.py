@@ -40,6 +40,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "study proposed": _STUDY,
     "study approved": (*_STUDY, "approval", "hospital", *_SWITCHES),
     "study refused": (*_STUDY, "hospital"),
+    "study against policy": (*_STUDY, "hospital"),
     "study withdrawn": _STUDY,
     "study closed": _STUDY,
     "statement given": ("study", "statement"),
@@ -56,6 +57,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "run resumed": ("run", "study"),
     "run stopped": ("run", "study"),
     "run over": ("run", "study", "stage", "round"),
+    "run archived": ("run", "study"),
+    "run removed": ("run", "study"),
     "model exported": ("run", "study", "model"),
 }
 """What an entry of each kind may state. No kind has room for a patient, a path, a value of a model or a secret."""

@@ -16,7 +16,7 @@ WITH_BENCH := .venv/.with-bench
 .DELETE_ON_ERROR:
 .PHONY: help install demo lint test test-slow test-deployment test-faults soak images licences lock sbom containers pre-commit clean needs-data \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
-	bench-privacy bench-private-recipe private-networks bench-ledger bench-near-copies
+	bench-privacy bench-private-recipe private-networks bench-ledger bench-near-copies bench-commands
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -108,6 +108,9 @@ private-networks: $(WITH_BENCH) ## what the probe of a network finds in MONAI's,
 .PHONY: bench-robust bench-secagg-chance
 bench-robust: $(INSTALLED) ## what one lying hospital can do to a model under secure sums, and what stopping it costs
 	PYTHONPATH=tests $(BIN)/python benchmarks/robust.py
+
+bench-commands: $(INSTALLED) ## how long people wait for the help, and a container for the health check
+	$(BIN)/python benchmarks/commands.py
 
 bench-ledger: $(INSTALLED) ## the hospital's ledger: a charge, and what 100,000 patients spent in 50 studies
 	$(BIN)/python benchmarks/ledger.py

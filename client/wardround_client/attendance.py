@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wardround_common.errors import PausedError, StorageError, WardroundError
-from wardround_common.messages import Parts
 from wardround_common.storage import write_atomically
 
-if TYPE_CHECKING:  # of Flower, which a look at the status does not need
+if TYPE_CHECKING:  # of Flower and numpy, which a look at the status does not need
     from wardround_client.app import Answering, Reply
+    from wardround_common.messages import Parts
 
 FAILURE = "failure.txt"
 ANSWERED, CRASHED = "answered", "crashed"

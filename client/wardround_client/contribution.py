@@ -70,7 +70,7 @@ class Contribution(_Kept):
         if self.labels_disagree:
             yield (
                 f"labels disagree in {_of(self.labels_disagree, 'pair')} of near-identical images; the report of "
-                "'wardround scan' shows them side by side."
+                "'wardround scan FOLDER' shows them side by side."
             )
         if self.joined_patients:
             yield (

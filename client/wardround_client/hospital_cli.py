@@ -344,19 +344,24 @@ def resume(state: State = None) -> None:
 @app.command()
 def status(
     state: State = None,
-    check: Annotated[bool, typer.Option("--check", help="Exit with code 8 unless the hospital is connected.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check health: exit with code 8 unless connected; show no studies.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what this hospital's service is doing, and how each study stands."""
-    from wardround_client.approvals import Approvals
-    from wardround_client.stages import study_stages
     from wardround_client.state_folder import hospital_state
     from wardround_client.status_file import read_status
     from wardround_common.errors import ImagesAwayError, LinkError
 
     folder = state or hospital_state()
-    facts, studies = read_status(folder), list(study_stages(folder))
-    damaged = [str(error) for error in Approvals(folder / "studies").damaged().values()]
+    facts, studies, damaged = read_status(folder), [], []
+    if as_json or not check:  # a health check is made every few seconds, and asks only for the exit code
+        from wardround_client.approvals import Approvals
+        from wardround_client.stages import study_stages
+
+        studies = list(study_stages(folder))
+        damaged = [str(error) for error in Approvals(folder / "studies").damaged().values()]
     if as_json:
         every = facts | {"studies": [study.facts() for study in studies], "damaged": damaged}
         typer.echo(json.dumps(every, indent=2, ensure_ascii=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from wardround_client import identity_file
 from wardround_common.enrolment import Invitation, Request, openssh
-from wardround_common.errors import ImagesAwayError, MessageError, StorageError
+from wardround_common.errors import MessageError, StorageError
 from wardround_common.key_files import Words, read_p256_key
 from wardround_common.roster import HospitalName
 from wardround_common.secagg.identity import Identity
@@ -66,28 +65,6 @@ class HospitalSettings(BaseModel):
         """Give the settings beside name, images and table that differ from what a new hospital has."""
         every = {"label_attribute": self.label_attribute, "allow": self.allow}
         return {key: value for key, value in (every | {"confirm_patients": self.confirm_patients}).items() if value}
-
-
-def check_images_there(settings: HospitalSettings) -> None:
-    """Check that the images are where the settings say, before anything is concluded from what is not there.
-
-    A disk that is not mounted leaves an empty folder, or none.
-
-    Raises:
-        ImagesAwayError: they are not.
-    """
-    try:
-        with os.scandir(settings.data) as entries:
-            what = "" if any(True for _ in entries) else "the folder of the images is empty"
-        where = settings.data
-        if not what and settings.labels and not settings.labels.is_file():
-            what, where = "the table of labels is not there", settings.labels
-    except OSError as error:
-        what, where = f"the images cannot be reached ({error.strerror or type(error).__name__})", settings.data
-    if what:
-        raise ImagesAwayError(
-            what, where=str(where), do="Is its disk mounted? This hospital goes on by itself when they are back."
-        )
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Accept(_Section):
     @classmethod
     def _each_once(cls, words: tuple[str, ...]) -> tuple[str, ...]:
         if twice := sorted({word for word in words if words.count(word) > 1}):
-            raise ValueError(f"{', '.join(map(repr, twice))} stands there more than once; name each once")
+            raise ValueError(f"{', '.join(map(repr, twice))} is listed more than once; list each once")
         return words
 
 
@@ -117,7 +117,7 @@ def parse_policy(text: str, *, where: str = POLICY_NAME) -> Policy:
         return PrivacyError(
             "the policy cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
             where=where,
-            do="Mend the file. 'wardround hospital policy new --out FILE' writes one that says what each key means.",
+            do="Mend the file; 'wardround hospital policy new --out FILE' writes one that says what each key means.",
         )
 
     return validated(tables, Policy, refusal)

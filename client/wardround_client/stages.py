@@ -130,7 +130,7 @@ class StudyStage:
 
 
 def study_stages(folder: Path) -> Iterator[StudyStage]:
-    """Say where each study stands that can be read: what was decided; if approved, what is worked on or how it ended."""
+    """Say where each study stands that can be read: what was decided, what is worked on or how its run ended."""
     noted, ended = read_stages(folder), outcomes(folder)
     for proposal in Approvals(folder / "studies").all():
         about, digest = proposal.study.study, proposal.study.digest()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from wardround_client.attendance import last_failure
-from wardround_client.hospital_folder import HospitalFolder, check_images_there
+from wardround_client.images_there import Images, check_images_there
 from wardround_client.pause import paused_since
-from wardround_common.certificates import WARN_DAYS
 from wardround_common.errors import ImagesAwayError, StorageError
+from wardround_common.expiry import WARN_DAYS
 from wardround_common.storage import somebody_in
 
 STATUS = "status.json"
+SETTINGS = "hospital.toml"
 
 
 def certificate_warning(until: datetime | None) -> str:
@@ -25,6 +27,30 @@ def certificate_warning(until: datetime | None) -> str:
         f"The coordinator's certificate {ends} on {until:%Y-%m-%d %H:%M} UTC: "
         "ask the coordinator to renew it ('wardround coordinator renew DIR'); then nothing has to be done here."
     )
+
+
+def _images_away(folder: Path) -> str:
+    """Say what is the matter with the images; nothing if they are there, or this hospital is not set up.
+
+    The settings are read as they stand: to check them whole takes longer than all the rest of a health check.
+    """
+    try:
+        tables = tomllib.loads((folder / SETTINGS).read_text("utf-8"))
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError):
+        tables = {}
+    data, labels = tables.get("data"), tables.get("labels")
+    if not isinstance(data, str) or not isinstance(labels, str | None):
+        from wardround_client.hospital_folder import HospitalFolder
+
+        _ = HospitalFolder(folder).settings()  # raises, and says what is wrong
+        return ""
+    try:
+        check_images_there(Images(Path(data), Path(labels) if labels else None))
+    except ImagesAwayError as error:
+        return str(error)
+    return ""
 
 
 def read_status(folder: Path) -> dict[str, str]:
@@ -39,6 +65,8 @@ def read_status(folder: Path) -> dict[str, str]:
     try:
         facts = json.loads((folder / STATUS).read_bytes())
     except (OSError, ValueError):
+        from wardround_client.hospital_folder import HospitalFolder
+
         _ = HospitalFolder(folder).settings()  # raises, if nobody could serve from here
         raise StorageError(
             "this hospital has not served from here yet", where=str(folder), do="Start it: wardround hospital serve"
@@ -50,11 +78,5 @@ def read_status(folder: Path) -> dict[str, str]:
         facts |= {"state": "paused", "since": paused}
     until = facts.get("certificate_until")
     warning = certificate_warning(datetime.fromisoformat(until) if until else None)
-    images = ""
-    if HospitalFolder(folder).settings_file.exists():
-        try:
-            check_images_there(HospitalFolder(folder).settings())
-        except ImagesAwayError as error:
-            images = str(error)
-    more = {"images_away": images, "failure": last_failure(folder), "paused": paused, "warning": warning}
+    more = {"images_away": _images_away(folder), "failure": last_failure(folder), "paused": paused, "warning": warning}
     return {str(key): str(value) for key, value in facts.items()} | more

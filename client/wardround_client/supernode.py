@@ -655,7 +655,7 @@ def _unreachable(address: str, error: Exception, proxy: str = "") -> LinkError:
         return LinkError(
             f"the proxy {proxy} cannot be reached ({text or type(error).__name__})",
             where=address,
-            do="Nothing is lost; this goes on trying. Check HTTPS_PROXY and the proxy; the coordinator was not asked.",
+            do="Nothing is lost; it keeps trying. Check HTTPS_PROXY and the proxy; the coordinator was not asked.",
         )
     if ("PROTOCOL" in text and "VERSION" in text) or "UNSUPPORTED_PROTOCOL" in text:  # OpenSSL's words, of both sides
         what = "what answers at this address does not speak TLS 1.3"
@@ -663,7 +663,7 @@ def _unreachable(address: str, error: Exception, proxy: str = "") -> LinkError:
     return LinkError(
         f"the coordinator cannot be reached ({text or type(error).__name__})",
         where=address,
-        do="Nothing is lost; this goes on trying. Check that outbound connections to this address are allowed.",
+        do="Nothing is lost; it keeps trying. Check that outbound connections to this address are allowed.",
     )
 
 
@@ -699,7 +699,7 @@ def _refusal(address: str, response: httpx.Response, why: str) -> Exception:
         what = f"what answers at this address points elsewhere (HTTP {status}), where no answer is sent"
         return LinkError(what, where=address, do="A proxy or a portal stands between: let this address pass unchanged.")
     if status == httpx.codes.INSUFFICIENT_STORAGE:
-        return LinkError("the coordinator's disk is full", where=address, do="Nothing is lost; this goes on trying.")
+        return LinkError("the coordinator's disk is full", where=address, do="Nothing is lost; it keeps trying.")
     return LinkError(f"what answers is no coordinator, or is not well (HTTP {status})", where=address)
 
 

@@ -18,8 +18,9 @@ from wardround_client.contribution import Contribution, Earlier, contribution, e
 from wardround_client.dataset import Dataset, Intake, prepare, take_in
 from wardround_client.hospital import Hospital, build, join
 from wardround_client.hospital_audit import Note, about
-from wardround_client.hospital_folder import HospitalFolder, HospitalSettings, check_images_there
+from wardround_client.hospital_folder import HospitalFolder, HospitalSettings
 from wardround_client.hospital_source import facts_of_intake, hospital_source, said_of_intake, warned_of_intake
+from wardround_client.images_there import check_images_there
 from wardround_client.ledger.store import Ledger, open_ledger
 from wardround_client.pause import FINISHING, paused_since
 from wardround_client.policy import POLICY_NAME, Policy, read_policy

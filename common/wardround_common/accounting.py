@@ -36,9 +36,9 @@ class SampledGaussian:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.noise_multiplier < math.inf:
-            raise PrivacyError(f"a noise multiplier of {self.noise_multiplier} is none: it is a number from 0 on")
+            raise PrivacyError(f"invalid noise multiplier {self.noise_multiplier}: it must be 0 or greater")
         if not 0.0 <= self.sampling_rate <= 1.0:
-            raise PrivacyError(f"a sampling rate of {self.sampling_rate} is none: it is a number from 0 to 1")
+            raise PrivacyError(f"invalid sampling rate {self.sampling_rate}: it must be between 0 and 1")
         if self.steps < 0:
             raise PrivacyError(f"{self.steps} steps cannot have been made")
 

@@ -27,11 +27,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from wardround_common.addresses import check_host
 from wardround_common.errors import MessageError
+from wardround_common.expiry import WARN_DAYS
 
 AUTHORITY_YEARS = 10
 SERVER_DAYS = 397
 """What browsers allow at most; long enough not to be forgotten between two yearly reviews."""
-WARN_DAYS = 31
 BACKDATED = timedelta(hours=1)
 """A new certificate is valid from an hour ago, so that a machine whose clock is slow does not refuse it."""
 LARGEST_PEM = 8 * 1024

@@ -16,13 +16,19 @@ import io
 import os
 import re
 import sys
-from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points, requires, version
+from functools import cache
+from importlib.metadata import (
+    EntryPoint,
+    PackageNotFoundError,
+    distribution,
+    entry_points,
+    requires,
+    version,
+)
 from typing import NoReturn
 
 import click
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from wardround_common.commands import Commands, summary
 from wardround_common.errors import WardroundError
@@ -70,6 +76,9 @@ def _run() -> int:
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except WardroundError as error:
+        from rich.console import Console
+        from rich.text import Text
+
         text = Text("Error: ", style="bold red").append(Text(_printable(str(error)), style="default"))
         Console(stderr=True).print(text, soft_wrap=True)
         return error.exit_code
@@ -103,11 +112,11 @@ class InstalledCommands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the sub-commands that work on this machine."""
-        return sorted({point.name for point in entry_points(group=GROUP) if lacking(point) is None})
+        return sorted({point.name for point in _points(GROUP) if lacking(point) is None})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one sub-command, or return nothing when this machine has not what it needs."""
-        for point in entry_points(group=GROUP, name=cmd_name):
+        for point in _points(GROUP, cmd_name):
             if lacking(point) is None:
                 return _with_additions(_sub_command(point.load(), cmd_name))
         return None
@@ -122,7 +131,7 @@ class InstalledCommands(click.Group):
             name = args[0]
             if name.startswith("-"):
                 raise
-            for point in entry_points(group=GROUP, name=name):
+            for point in _points(GROUP, name):
                 ctx.fail(f"The command '{name}' is not installed here: {lacking(point)}.")
             raise click.exceptions.NoSuchCommand(name, possibilities=self.list_commands(ctx), ctx=ctx) from None
 
@@ -130,7 +139,7 @@ class InstalledCommands(click.Group):
         """List the sub-commands; one that cannot be imported says so, and calling it shows the traceback."""
         rows = []
         for name in self.list_commands(ctx):
-            (point, *_) = (each for each in entry_points(group=GROUP, name=name) if lacking(each) is None)
+            (point, *_) = (each for each in _points(GROUP, name) if lacking(each) is None)
             try:
                 rows.append((name, _summary(point.load())))
             except ImportError as error:
@@ -142,7 +151,7 @@ class InstalledCommands(click.Group):
 def _with_additions(command: click.Command) -> click.Command:
     """Add what other packages bring to a group of commands; one that is not installed here says what it needs."""
     if isinstance(command, click.Group):
-        for point in entry_points(group=f"{GROUP}.{command.name}"):
+        for point in _points(f"{GROUP}.{command.name}"):
             missing = lacking(point)
             command.add_command(
                 _sub_command(point.load(), point.name) if missing is None else _absent(point.name, missing)
@@ -160,6 +169,13 @@ def _absent(name: str, missing: str) -> click.Command:
     return click.Command(name, callback=fail, hidden=True, context_settings=anything)
 
 
+@cache
+def _points(group: str, name: str | None = None) -> tuple[EntryPoint, ...]:
+    if name is None:
+        return tuple(entry_points(group=group))  # it reads a file of each installed distribution
+    return tuple(point for point in _points(group) if point.name == name)
+
+
 def lacking(point: EntryPoint) -> str | None:
     """Say what keeps a command from this machine, or None when nothing does. Imports nothing."""
     package = point.module.partition(".")[0]
@@ -171,7 +187,8 @@ def lacking(point: EntryPoint) -> str | None:
     return None
 
 
-def _missing(extra: str) -> set[str]:
+@cache
+def _missing(extra: str) -> frozenset[str]:
     """Name the distributions of an extra of ours that are not installed, through the extras that it names."""
     missing: set[str] = set()
     for requirement in requires("wardround") or ():
@@ -185,7 +202,7 @@ def _missing(extra: str) -> set[str]:
             missing |= {each for inner in (found[2] or "").split(",") if inner for each in _missing(inner.strip())}
         elif not _installed(found[1]):
             missing.add(found[1])
-    return missing
+    return frozenset(missing)
 
 
 def _installed(name: str) -> bool:

@@ -24,7 +24,7 @@ def no_room_is_said(where: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise FullDiskError(
-                "the disk is full", where=str(where), do="Make room and run it again; what was complete is kept."
+                "the disk is full", where=str(where), do="Make room and run it again; completed work is kept."
             ) from error
         raise StorageError(
             f"the file cannot be written ({error.strerror or type(error).__name__})",

@@ -206,7 +206,7 @@ class Training(Section):
 
 def _each_once(words: tuple[str, ...]) -> tuple[str, ...]:
     if twice := sorted({word for word in words if words.count(word) > 1}):
-        raise ValueError(f"{', '.join(map(repr, twice))} stands there more than once; name each once")
+        raise ValueError(f"{', '.join(map(repr, twice))} is listed more than once; list each once")
     return words
 
 

@@ -26,7 +26,7 @@ LESSONS: Mapping[tuple[str, str], str] = {
         "at 0 nothing may be learnt from any patient, so that nothing can be trained; 8 is weak but usual, "
         "1 is strong; mechanism = 'none' goes without differential privacy"
     ),
-    ("privacy", "delta"): "the chance that epsilon fails; well below one in the number of a hospital's patients",
+    ("privacy", "delta"): "the probability that the epsilon bound fails; well below 1/N for a hospital of N patients",
     ("privacy", "clip_norm"): "without a bound on what one patient contributes, no noise is enough; 1.0 is usual",
     ("roster", "name"): "as 'wardround coordinator roster DIR' prints it",
     ("roster", "key"): "64 hexadecimal digits in small letters, as 'wardround coordinator roster DIR' prints them",

@@ -127,7 +127,7 @@ REASONS: Mapping[tuple[str, str], str] = {
         "network",
     ): "For dp-sgd 'wavelets' or 'tiny-cnn'; 'small-cnn', 'resnet18', 'resnet50', 'densenet121', 'efficientnet-b0'.",
     ("model", "norm"): "'group' or 'instance'; 'batch' mixes patients, so that it is refused under dp-sgd.",
-    ("model", "seed"): "Of the first parameters; the same seed gives the same start everywhere.",
+    ("model", "seed"): "Seed for the initial weights; every hospital starts from the same model.",
     (
         "training",
         "strategy",
@@ -136,24 +136,27 @@ REASONS: Mapping[tuple[str, str], str] = {
     (
         "training",
         "local_epochs",
-    ): "Passes over a hospital's images in a round; 0.5 is half, the next round goes on; left out if distributed.",
+    ): "Passes over a hospital's images in a round; with 0.5 two rounds make one pass; left out if distributed.",
     (
         "training",
         "batch_size",
-    ): "Images a step; under dp-sgd the expected number of patients, if distributed that of all hospitals together.",
+    ): "Images per step; under dp-sgd the expected number of patients, if distributed of all hospitals together.",
     ("training", "optimiser"): "'sgd' or 'adamw'; starts afresh in each round.",
-    ("training", "learning_rate"): "The size of a hospital's step.",
+    ("training", "learning_rate"): "Step size of a hospital's optimiser.",
     (
         "training",
         "schedule",
-    ): "'cosine' lets the rate fall to a hundredth of it by the last round; 'constant' keeps it.",
-    ("training", "momentum"): "Of sgd, 0 to below 1; adamw does not use it.",
-    ("training", "weight_decay"): "Pulls the parameters to zero; 0 is off.",
+    ): "'cosine' lowers the learning rate to a hundredth of it by the last round; 'constant' keeps it.",
+    ("training", "momentum"): "Momentum of sgd, from 0 to below 1; adamw ignores it.",
+    ("training", "weight_decay"): "Pulls the weights towards zero; 0 turns it off.",
     ("training", "augmentations"): "Any of 'flip', 'shift', 'rotate', 'scale', 'intensity'; [] for none.",
     ("training", "class_weights"): (
-        "One weight of the loss a class, stated here so that no hospital's class balance leaks; left out: all 1."
+        "Weight of each class in the loss, stated here so that no hospital's class balance leaks; left out: all 1."
     ),
-    ("training", "proximal_mu"): "fedprox only: how hard a hospital's model is held to the round's first parameters.",
+    (
+        "training",
+        "proximal_mu",
+    ): "fedprox only: how strongly a hospital's model is held to the one that the round began with.",
     ("training", "server_learning_rate"): "fedavgm, fedadam, fedyogi, fedadagrad only: the coordinator's step.",
     ("training", "server_momentum"): "fedavgm only: how much of its last step the coordinator adds to the next.",
     ("training", "beta_1"): "fedadam, fedyogi, fedadagrad only: the memory of the mean update.",
@@ -167,27 +170,30 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("privacy", "trust"): (
         "'local': each hospital adds enough noise on its own; 'distributed': its share, and only secure sums are read."
     ),
-    ("privacy", "epsilon"): "The whole study's cost to a patient: smaller is more private and less accurate.",
-    ("privacy", "delta"): "How likely epsilon may fail; keep it well below one in the number of patients.",
+    (
+        "privacy",
+        "epsilon",
+    ): "Privacy cost of the whole study to one patient: smaller is more private and less accurate.",
+    ("privacy", "delta"): "Probability that the epsilon bound fails; keep it well below 1/N for N patients.",
     ("privacy", "clip_norm"): "The L2 norm to which a patient's gradient is clipped; the noise grows with it.",
-    ("privacy", "images_per_patient"): "A sampled patient contributes the mean gradient over up to so many images.",
+    ("privacy", "images_per_patient"): "A sampled patient contributes the mean gradient over up to this many images.",
     (
         "privacy",
         "sampling_rate",
-    ): "distributed only: the chance of a patient to be in a step, the same at each hospital.",
+    ): "distributed only: probability that a patient is in a step, the same at each hospital.",
     (
         "privacy",
         "dropouts",
-    ): "distributed only: so many may drop out of a round; if more do, no hospital opens the sum.",
+    ): "distributed only: number of hospitals that may drop out of a round; if more do, no hospital opens the sum.",
     ("privacy", "colluders"): (
-        "distributed only: so many may tell the coordinator their noise; 1 or more, since each knows its own."
+        "distributed only: number of hospitals that may reveal their noise; 1 or more, since each knows its own."
     ),
     ("aggregation", "min_hospitals"): "A round with fewer answers than this is not averaged.",
     ("aggregation", "secure"): "true: the coordinator reads sums over the hospitals only; false: it reads each answer.",
     (
         "aggregation",
         "threshold",
-    ): "secure only: so many hospitals must open a sum, more than half of them; left out: about two thirds.",
+    ): "secure only: number of hospitals that must open a sum, more than half of them; left out: about two thirds.",
     (
         "aggregation",
         "ring_bits",
@@ -199,10 +205,10 @@ REASONS: Mapping[tuple[str, str], str] = {
         "More training images than this weigh as this many; left out: 65536, and no limit if secure = false."
     ),
     ("aggregation", "deadline_minutes"): (
-        "A round waits so long for a hospital that works; later answers are dropped; left out: 1440.0, a day."
+        "Minutes that a round waits for a hospital at work; later answers are dropped; left out: 1440.0, a day."
     ),
     ("aggregation", "patience_minutes"): (
-        "A round that has enough answers waits so long for a hospital that is not heard; left out: 10.0."
+        "Minutes that a round with enough answers waits for a silent hospital; left out: 10.0."
     ),
     ("aggregation", "vote_margin"): (
         "Hospitals vote against a next model whose mean loss on their validation patients rose by more than this."
@@ -210,10 +216,10 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("aggregation", "clip_statements"): (
         "secure only: hospitals sign what they clipped to, and the coordinator keeps it as evidence; left out: false."
     ),
-    ("evaluation", "validation"): "Fraction of a hospital's patients that choose the operating point.",
-    ("evaluation", "test"): "Fraction of a hospital's patients that nothing is trained on or chosen by.",
-    ("evaluation", "sensitivity"): "The operating point: the highest threshold that still finds so many of the ill.",
-    ("evaluation", "every"): "The model is judged on the validation patients after every so many rounds; left out: 1.",
+    ("evaluation", "validation"): "Fraction of a hospital's patients used to choose the operating point.",
+    ("evaluation", "test"): "Fraction of a hospital's patients held out: never used to train or to choose.",
+    ("evaluation", "sensitivity"): "Operating point: the highest threshold that still reaches this sensitivity.",
+    ("evaluation", "every"): "Number of rounds between two evaluations on the validation patients; left out: 1.",
     ("tracking", "mlflow"): "true: in the run's folder; 'https://…': sent to that MLflow server; left out: false.",
     ("tracking", "tensorboard"): "true: TensorBoard's events in the run's folder; left out: false.",
 }

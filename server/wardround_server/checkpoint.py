@@ -55,7 +55,7 @@ def read_checkpoint(path: Path, study: str) -> State:
         stored = path.read_bytes()
     except OSError as error:
         raise StorageError(
-            f"there is no checkpoint to go on from ({error.strerror})",
+            f"there is no checkpoint to resume from ({error.strerror})",
             where=str(path),
             do="Run without --resume to start from the first round.",
         ) from None

@@ -179,7 +179,7 @@ class Runs:
         run = self._of(name)
         with self._lock:
             if run.standing.stage not in ("failed", "stopped"):
-                raise RoundError(f"the run {name!r} is {run.standing.stage}: there is nothing to go on with")
+                raise RoundError(f"the run {name!r} is {run.standing.stage}: there is nothing to resume")
             if run.thread:
                 run.thread.join()
             run.stop.clear()

@@ -390,7 +390,7 @@ def _trouble_is_said(folder: Path) -> Iterator[None]:
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
             raise FullDiskError(
-                "the disk is full", where=str(folder), do="Make room and go on with the run; what was complete is kept."
+                "the disk is full", where=str(folder), do="Make room, then resume the run; completed rounds are kept."
             ) from error
         if code in _DAMAGED:
             raise StorageError(

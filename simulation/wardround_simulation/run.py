@@ -194,7 +194,7 @@ def _claim_folder(plan: Plan) -> None:
         )
     if not begun and plan.resume:
         raise StorageError(
-            "there is no run to go on with",
+            "there is no run to resume",
             where=str(plan.folder),
             do="Run without --resume, or name its folder with --out.",
         )

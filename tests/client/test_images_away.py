@@ -11,7 +11,8 @@ from test_contribution import approve, folder, propose  # noqa: F401  # the seco
 from typer.testing import CliRunner
 
 from wardround_client.hospital_cli import app
-from wardround_client.hospital_folder import HospitalFolder, check_images_there
+from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.images_there import check_images_there
 from wardround_client.ledger.store import existing_ledger
 from wardround_client.status_file import STATUS
 from wardround_client.ward import Ward
@@ -65,7 +66,7 @@ def test_a_table_of_labels_that_is_away_and_a_disk_that_fails_are_images_away(
     def stale(path: Path) -> None:
         raise OSError(116, "Stale file handle")
 
-    monkeypatch.setattr("wardround_client.hospital_folder.os.scandir", stale)
+    monkeypatch.setattr("wardround_client.images_there.os.scandir", stale)
     with pytest.raises(ImagesAwayError, match="Stale file handle"):
         check_images_there(settings)
     assert issubclass(ImagesAwayError, DataError)

@@ -89,6 +89,24 @@ def test_help_and_study_come_without_waiting_for_torch_flower_or_an_image_reader
     assert run.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["hospital", "status", "--check", "--state", "."]])
+def test_help_and_health_come_without_waiting_for_what_they_do_not_need(tmp_path: Path, arguments: list[str]) -> None:
+    facts = dict.fromkeys(("since", "doing", "fault"), "") | {
+        "state": "waiting",
+        "certificate_until": "2100-01-01T00:00Z",
+    }
+    (tmp_path / "status.json").write_text(json.dumps(facts))
+    code = (
+        "import sys; from contextlib import suppress; from wardround_common.cli import wardround\n"
+        "with suppress(Exception): wardround.main(sys.argv[1:], standalone_mode=False)\n"
+        "print(sorted({'pydantic', 'numpy', 'cryptography', 'rich.console', 'torch', 'flwr'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.splitlines()[0] in ("Usage: -c [OPTIONS] COMMAND [ARGS]...", "stopped since ")
+    assert run.stdout.splitlines()[-1] == "[]"
+
+
 def test_a_command_whose_package_is_not_here_is_absent_and_says_what_it_needs(tmp_path: Path) -> None:
     plugin(tmp_path, "elsewhere", "")
     (tmp_path / "elsewhere_package.py").unlink()

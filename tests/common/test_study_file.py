@@ -203,7 +203,7 @@ def test_an_empty_file_names_every_section() -> None:
         ('name = "good"', 'name = "../good"', "lower-case letters, digits and hyphens"),
         ('["no-finding", "finding"]', '"finding"', "a list in [ ], such as classes ="),
         ('["no-finding", "finding"]', '["finding"]', "at least 2 entries"),
-        ('["no-finding", "finding"]', '["finding", "finding"]', "'finding' stands there more than once"),
+        ('["no-finding", "finding"]', '["finding", "finding"]', "'finding' is listed more than once"),
         ('["no-finding", "finding"]', '["finding", ""]', "entry 2 = \"\": a class is a visible word"),
         ('["no-finding", "finding"]', '["finding", " x"]', "a class is a visible word"),
         ('["no-finding", "finding"]', '["finding", "a\\u202Eb"]', 'entry 2 = "a\\u202Eb": a class is a visible word'),

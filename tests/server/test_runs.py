@@ -94,7 +94,7 @@ def test_a_run_that_was_stopped_keeps_its_rounds_and_is_gone_on_with(tmp_path: P
     runs.resume("test")
     runs.wait()
     assert runs.standings()[0].stage == "done"
-    with pytest.raises(RoundError, match="is done: there is nothing to go on with"):
+    with pytest.raises(RoundError, match="is done: there is nothing to resume"):
         runs.resume("test")
     with pytest.raises(RoundError, match="is done and cannot be stopped"):
         runs.stop("test")

@@ -148,7 +148,7 @@ def test_a_folder_with_a_run_is_not_overwritten(hospitals: Path, state: Path, tm
         run(phantom_study(), hospitals, state, tmp_path / "run")
     with pytest.raises(StorageError, match="another study or seed"):
         run(phantom_study(model={"seed": 1}), hospitals, state, tmp_path / "run", resume=True)
-    with pytest.raises(StorageError, match="no run to go on with"):
+    with pytest.raises(StorageError, match="no run to resume"):
         run(phantom_study(), hospitals, state, tmp_path / "other", resume=True)
     assert model(tmp_path / "run") == before
 

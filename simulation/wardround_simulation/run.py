@@ -398,7 +398,7 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
             )
         if intake.labels_disagree:
             yield (
-                f"{name}: labels disagree in {intake.labels_disagree} pairs of near-identical images; 'wardround scan' "
+                f"{name}: labels disagree in {intake.labels_disagree} pairs of near-identical images; 'wardround scan FOLDER' "
                 "shows them."
             )
         for split in ("train", "validation", "test"):

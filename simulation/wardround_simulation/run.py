@@ -398,8 +398,8 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
             )
         if intake.labels_disagree:
             yield (
-                f"{name}: labels disagree in {intake.labels_disagree} pairs of near-identical images; 'wardround scan FOLDER' "
-                "shows them."
+                f"{name}: labels disagree in {intake.labels_disagree} pairs of near-identical images; "
+                "'wardround scan FOLDER' shows them."
             )
         for split in ("train", "validation", "test"):
             present = [count for count in getattr(description, split).per_class if count]

@@ -121,3 +121,8 @@ def test_a_message_names_commands_that_can_be_typed(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_document_names_commands_that_exist(path: Path) -> None:
     assert found(enumerate(path.read_text("utf-8").splitlines(), 1), complete=False) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_answer_no_is_never_an_interruption(path: Path) -> None:
+    assert "abort=True" not in path.read_text("utf-8"), "ask with wardround_common.commands.confirm"

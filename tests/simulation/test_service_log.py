@@ -20,9 +20,12 @@ from wardround_client.attendance import last_failure
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.hospital_service import HospitalService, open_log
 from wardround_client.joining import begin
+from wardround_client.run_outcomes import keep_outcomes, outcomes
+from wardround_client.stages import study_stages
 from wardround_client.supernode import State, Status
 from wardround_common.errors import LabelError, StorageError
 from wardround_common.service_log import FIELDS, ServiceLog
+from wardround_server.admin import command
 
 MARK = "MRN-4711"
 
@@ -35,6 +38,14 @@ def test_no_log_names_a_folder_a_patient_or_a_key(federation: Federation) -> Non
     for who, log in federation.logs.items():
         assert log.getvalue().count("\n") > 3
         assert [word for word in private if word in log.getvalue()] == [], who
+
+
+def test_a_hospital_learns_with_a_sign_of_life_how_a_run_ended(federation: Federation) -> None:
+    (digest,) = (run["digest"] for run in command(federation.place.path, "status")["runs"])
+    for name, own in federation.hospitals.items():
+        keep_outcomes(own.path, federation.service._hear(name, {}))
+        assert outcomes(own.path) == {digest: "done"}
+        assert [one.stage for one in study_stages(own.path)] == ["done"]
 
 
 def test_each_line_of_json_has_the_same_fields_and_the_rounds_are_there(federation: Federation) -> None:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -23,7 +24,6 @@ from cohort import SEEDS, STUDIES, mean_over_hospitals, run
 from measure import known, report
 from wardround_common.results import FEDERATED
 from wardround_common.study import Study, read_study
-from wardround_simulation.federation import use_one_thread
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, simulate
 from wardround_simulation.workers import InThisProcess
@@ -45,7 +45,7 @@ SUMS: dict[str, dict[str, dict[str, object]]] = {
         }
     },
 }
-REPEATS = 10  # of each kind, one seed
+REPEATS = 7  # of each kind, one seed
 SMALL = {"training": {"rounds": 30}, "data": {"image_size": 32}, "evaluation": {"every": 30}}
 FIGURES = {
     "plain, a hair": "auroc_difference_of_a_hair",
@@ -96,7 +96,7 @@ def accuracy_figures(data: Path) -> dict[str, float]:
 
 def chance_figures(data: Path) -> dict[str, float]:
     """Compare the spread of AUROC over meaningless changes with that over other roundings, on a smaller study."""
-    use_one_thread()
+    torch.set_num_threads(1)
     tables = read_study(STUDIES / "brain-mri.toml").tables()
     found: dict[bool, list[float]] = {False: [], True: []}
     with tempfile.TemporaryDirectory() as folder:

@@ -164,6 +164,7 @@ class Hospital:
 
     def _validation_loss(self, parameters: Vector) -> float:
         """Return the mean loss on our validation patients, in nats; infinity if the model gives no finite numbers."""
+        use_threads(self.study)
         networks.write_vector(self.built.network, self.built.layout, parameters)
         try:
             loss = score_sums(self.built.network, self.dataset.validation).mean_loss()

@@ -355,7 +355,8 @@ def test_the_small_networks_of_the_registry_can_be_private(network: str, norm: s
 @pytest.mark.parametrize("network", sorted(set(networks.NETWORKS) - {"tiny-cnn", "small-cnn", "wavelets"}))
 @pytest.mark.parametrize("norm", ["group", "instance"])
 def test_the_large_networks_of_the_registry_can_be_private(network: str, norm: str) -> None:
-    assert defects_of(built(network, norm), 1, 64) == ()
+    deep = norm == "instance" and network in ("densenet121", "efficientnet-b0")  # their last maps would be one pixel
+    assert defects_of(built(network, norm), 1, 64 if deep else 32) == ()
 
 
 def test_nothing_is_hidden_behind_a_draw_that_drops() -> None:

@@ -20,7 +20,8 @@ What neither SOP class nor ImageType nor series says is not noticed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from pydicom import Dataset
 
@@ -68,10 +69,16 @@ def image_type_of(dataset: Dataset) -> str:
 
 def kinds_of(dataset: Dataset) -> dict[str, str]:
     """Find what says that an image is not one that its study was made for: words of :data:`KINDS`, each with why."""
-    sop_class, values = sop_class_of(dataset), image_type_of(dataset).split("\\")
+    modality = text(dataset, _MODALITY).upper()
+    series = text(dataset, _DESCRIPTION) if modality in _TOMOGRAPHIC else ""
+    conversion = text(dataset, _CONVERSION).upper()
+    return dict(_kinds(sop_class_of(dataset), image_type_of(dataset), modality, conversion, series))
+
+
+@lru_cache(maxsize=1024)  # the images of a series say the same
+def _kinds(sop_class: str, image_type: str, modality: str, conversion: str, series: str) -> Mapping[str, str]:
+    values, series = image_type.split("\\"), series.replace("_", " ")
     words = {word for value in values[2:] for word in re.split(r"[^A-Z0-9]+", value)}
-    modality, conversion = text(dataset, _MODALITY).upper(), text(dataset, _CONVERSION).upper()
-    series = text(dataset, _DESCRIPTION).replace("_", " ") if modality in _TOMOGRAPHIC else ""
     capture = is_below(sop_class, _CAPTURE)
     found: dict[str, str] = {}
     if any(is_below(sop_class, root) for root in _PARAMETRIC_MAPS):

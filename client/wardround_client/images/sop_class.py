@@ -6,6 +6,8 @@ a reason of its own, so that a person sees that nothing was lost.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from pydicom import Dataset
 
 from wardround_client.images.attributes import tag, text
@@ -48,11 +50,14 @@ def sop_class_of(dataset: Dataset) -> str:
 
 def other_object(dataset: Dataset) -> tuple[str, str] | None:
     """Return the reason and the words for an object that is no image whatever its pixels; None for the others."""
-    sop_class = sop_class_of(dataset)
-    for root, reason, what in _OTHER_OBJECTS:
-        if is_below(sop_class, root):
-            return reason, what
-    return _OTHER_MODALITIES.get(text(dataset, _MODALITY).upper())
+    return _other_class(sop_class_of(dataset)) or _OTHER_MODALITIES.get(text(dataset, _MODALITY).upper())
+
+
+@lru_cache(maxsize=256)
+def _other_class(sop_class: str) -> tuple[str, str] | None:
+    found = (other for root, *other in _OTHER_OBJECTS if is_below(sop_class, root))
+    reason, what = next(found, (None, None))
+    return None if reason is None or what is None else (reason, what)
 
 
 def is_below(uid: str, root: str) -> bool:

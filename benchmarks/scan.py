@@ -62,7 +62,7 @@ def main(folder: Path) -> None:
                 seconds(scan, folder, state=first, workers=1),
                 seconds(prepare, folder, first, scan(folder, state=first)),
             )
-            kept = sum(file.stat().st_size for file in (first / kept_pixels.FOLDER).glob("*"))
+            kept_bytes = sum(file.stat().st_size for file in (first / kept_pixels.FOLDER).glob("*"))
         if turn:  # the first turn warms the cache and starts the readers
             for kept, spent in zip((loop, one, two, again, preparing), times, strict=True):
                 kept.append(spent)
@@ -72,7 +72,7 @@ def main(folder: Path) -> None:
         "scan_ratio_2_workers": statistics.median(two) / bare,
         "scan_and_prepare_over_loop": statistics.median(map(sum, zip(one, preparing, strict=True))) / bare,
         "prepare_ratio": statistics.median(preparing) / bare,
-        "kept_over_files": kept / sum(file.stat().st_size for file in readable),
+        "kept_over_files": kept_bytes / sum(file.stat().st_size for file in readable),
         "rescan_ratio": statistics.median(again) / bare,
         "loop_files_per_s": len(readable) / bare,
         "files": float(len(files)),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from wardround_common.audit.pending import Change, Written
 from wardround_common.errors import ApprovalError, MessageError, StorageError, StudyError
 from wardround_common.proposal import Decision, Proposed, sign_approval
 from wardround_common.secagg.identity import Identity
@@ -65,7 +66,7 @@ class Approvals:
             if sum(proposal.decision in ("waiting", "against-policy") for proposal in self.all()) >= MOST_WAITING:
                 raise MessageError("too many proposed studies wait for this hospital's decision")
             write_atomically(self._study(digest), study.canonical(), private=True)
-            self._write(digest, "waiting")
+            self.decide(study, "waiting")
         return self.get(digest)
 
     def _mend(self, study: Study) -> None:
@@ -169,7 +170,12 @@ class Approvals:
         Raises:
             StorageError: it cannot be written.
         """
-        self._write(study.digest(), decision)
+        self.deciding(study, decision).make()
+
+    def deciding(self, study: Study, decision: Decision) -> Change:
+        """Return the change that keeps a decision, for the audit log to make it with the entry that tells of it."""
+        content = {"decision": decision, "since": datetime.now(UTC).isoformat(timespec="seconds")}
+        return Change((Written(self._record(study.digest()), json.dumps(content).encode()),))
 
     def approved(self, digest: str) -> Study:
         """Give an approved study.
@@ -191,10 +197,6 @@ class Approvals:
         if proposal.decision == "approved":
             return sign_approval(identity, study, name)
         return Proposed(study.digest(), proposal.decision)
-
-    def _write(self, digest: str, decision: Decision) -> None:
-        content = {"decision": decision, "since": datetime.now(UTC).isoformat(timespec="seconds")}
-        write_atomically(self._record(digest), json.dumps(content).encode(), private=True)
 
     def _study(self, digest: str) -> Path:
         return self.folder / f"{digest}.study"

@@ -53,20 +53,14 @@ def verify(
     Finds entries that were edited, removed, moved, inserted or cut off. A log rewritten with this hospital's key
     passes, except against a head that was given out earlier or against the coordinator's log.
     """
-    from contextlib import suppress
-
-    from wardround_client.hospital_audit import hospital_log, ourselves, the_coordinator
+    from wardround_client.hospital_audit import ourselves, the_coordinator
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.state_folder import hospital_state
     from wardround_common.audit.commands import report, report_against
-    from wardround_common.errors import StorageError
 
     place = state or hospital_state()
     own = ourselves(place)
-    log = hospital_log(HospitalFolder(place))
-    with suppress(StorageError):  # what is wrong is said below
-        log.settle()
-    found = report(own, log.folder, head or [], as_json, typer.echo)
+    found = report(own, HospitalFolder(place).audit, head or [], as_json, typer.echo)
     if against is not None:
         report_against(own, found, the_coordinator(place), against, their_head or [], as_json, typer.echo)
 
@@ -91,6 +85,6 @@ def show_head(state: State = None) -> None:
     from wardround_client.hospital_audit import hospital_log
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.state_folder import hospital_state
+    from wardround_common.audit.commands import show_head as show_log_head
 
-    head = hospital_log(HospitalFolder(state or hospital_state())).settle()
-    typer.echo(head.text() if head else "")
+    show_log_head(hospital_log(HospitalFolder(state or hospital_state())), typer.echo)

@@ -10,6 +10,7 @@ from wardround_common.audit.commands import Owner
 from wardround_common.audit.entries import Fact
 from wardround_common.audit.log import AuditLog
 from wardround_common.audit.passage import COORDINATOR
+from wardround_common.audit.pending import Change
 from wardround_common.audit.recorder import SHORT
 from wardround_common.enrolment import Invitation, Request
 from wardround_common.epsilon_statement import EpsilonStatement
@@ -35,19 +36,22 @@ def about(study: Study) -> dict[str, Fact]:
     return {"study": study.digest()[:SHORT], "name": study.study.name}
 
 
-def note_approval(folder: HospitalFolder, study: Study, switches: Mapping[str, Fact] | None = None) -> None:
+def note_approval(
+    folder: HospitalFolder, study: Study, change: Change | None = None, switches: Mapping[str, Fact] | None = None
+) -> None:
     """Note that the hospital's people approved a study, with the digest of the signature that says so.
 
-    ``switches`` says what of the hospital's own settings decides which images and patients it brings.
+    ``change`` is what keeps the decision: it is made with the entry, or neither is. ``switches`` says what of the
+    hospital's own settings decides which images and patients it brings.
     """
     approval = sign_approval(folder.identity(), study, folder.settings().name)
     facts = about(study) | {"approval": approval.signature_digest} | dict(switches or {})
-    hospital_log(folder).note("study approved", facts)
+    hospital_log(folder).note("study approved", facts, change)
 
 
-def note_refusal(folder: HospitalFolder, study: Study, approved: bool) -> None:
-    """Note that they refused it, or took an approval back."""
-    hospital_log(folder).note("study withdrawn" if approved else "study refused", about(study))
+def note_refusal(folder: HospitalFolder, study: Study, approved: bool, change: Change | None = None) -> None:
+    """Note that they refused it, or took an approval back; ``change`` as in :func:`note_approval`."""
+    hospital_log(folder).note("study withdrawn" if approved else "study refused", about(study), change)
 
 
 def note_against_policy(folder: HospitalFolder, study: Study) -> None:
@@ -67,15 +71,16 @@ def note_statement(folder: HospitalFolder, statement: EpsilonStatement) -> None:
     hospital_log(folder).note("statement given", facts)
 
 
-def note_request(folder: HospitalFolder, request: Request) -> None:
-    """Note with which keys this hospital is about to ask to be enrolled."""
-    hospital_log(folder).note("request made", {"fingerprint": request.fingerprint, "request": request.digest()})
+def note_request(folder: HospitalFolder, request: Request, change: Change) -> None:
+    """Note with which keys this hospital is about to ask to be enrolled, and keep the request."""
+    facts = {"fingerprint": request.fingerprint, "request": request.digest()}
+    hospital_log(folder).note("request made", facts, change)
 
 
-def note_invitation(folder: HospitalFolder, invitation: Invitation) -> None:
-    """Note whom this hospital is about to follow."""
+def note_invitation(folder: HospitalFolder, invitation: Invitation, change: Change) -> None:
+    """Note whom this hospital follows from now on, and keep the invitation."""
     facts = {"address": invitation.address, "fingerprint": invitation.fingerprint, "invitation": invitation.digest()}
-    hospital_log(folder).note("invitation accepted", facts)
+    hospital_log(folder).note("invitation accepted", facts, change)
 
 
 def ourselves(state: Path) -> Owner:

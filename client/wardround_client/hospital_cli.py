@@ -67,6 +67,7 @@ def init(
 ) -> None:
     """Set up this hospital: make its keys, which stay here, and write the request for the coordinator."""
     from datetime import UTC, datetime
+    from functools import partial
 
     from wardround_client.hospital_audit import note_request
     from wardround_client.hospital_folder import HospitalFolder
@@ -87,12 +88,10 @@ def init(
     switches = {key: value for key, value in given.items() if value}
     if new_node_key or new_keys:
         replace_keys(folder, now, identity=new_keys)
-    request, new = begin(folder, name, data, labels, now, switches)
+    request, new = begin(folder, name, data, labels, now, switches, partial(note_request, folder))
     if not (folder.path / POLICY_NAME).exists():
         write_atomically(folder.path / POLICY_NAME, policy_text().encode(), private=True)
     written = out or Path(f"{file_stem(request.hospital)}.request")
-    if new:
-        note_request(folder, request)
     give_out(written, request)
     if as_json:
         answer = {"hospital": request.hospital, "fingerprint": request.fingerprint, "request": str(written), "new": new}
@@ -142,6 +141,8 @@ def identity(state: State = None, as_json: AsJson = False) -> None:
 
 def _accept(state: Path | None, invitation: Path, yes: bool) -> str:
     """Check an invitation, let its fingerprint be compared if it is new, store it; return the coordinator's address."""
+    from functools import partial
+
     from wardround_client.hospital_audit import note_invitation
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_client.joining import accept, examine
@@ -156,9 +157,7 @@ def _accept(state: Path | None, invitation: Path, yes: bool) -> str:
             "Not accepted: nothing was changed. If the fingerprints differ, somebody may stand between you and the "
             "coordinator: tell its people.",
         )
-    if found.new:
-        note_invitation(folder, found.invitation)
-    return accept(folder, invitation).invitation.address
+    return accept(folder, invitation, keep=partial(note_invitation, folder)).invitation.address
 
 
 @app.command("accept")
@@ -284,8 +283,7 @@ def approve(
     if not yes:
         confirm("Approve exactly this?", "Not approved: nothing was changed, and the study still waits.")
     planned.approve()
-    note_approval(folder, proposed, planned.facts())
-    approvals.decide(proposed, "approved")
+    note_approval(folder, proposed, approvals.deciding(proposed, "approved"), planned.facts())
     console.print("Approved. The service tells the coordinator when it is next asked.")
 
 
@@ -302,8 +300,7 @@ def refuse(study: StudyWord, state: State = None) -> None:
     approvals = Approvals(folder.path / "studies")
     proposal = approvals.find(study, ("waiting", "against-policy", "approved"))
     meant = proposal.study
-    note_refusal(folder, meant, proposal.decision == "approved")
-    approvals.decide(meant, "refused")
+    note_refusal(folder, meant, proposal.decision == "approved", approvals.deciding(meant, "refused"))
     freed = " What it had reserved is free." if release(folder, meant.digest()) else ""
     typer.echo(f"Refused {meant.study.name} {meant.digest()[:12]}. What it has spent stays spent.{freed}")
 
@@ -320,9 +317,8 @@ def pause(state: State = None) -> None:
     from wardround_client.state_folder import hospital_state
 
     folder = HospitalFolder(state or hospital_state())
-    log = hospital_log(folder)
-    if pausing.pause(folder.path):
-        log.note("paused")
+    if not pausing.paused_since(folder.path):
+        hospital_log(folder).note("paused", change=pausing.pausing(folder.path))
     typer.echo("Paused: no new work is started. Resume with: wardround hospital resume")
 
 
@@ -336,8 +332,7 @@ def resume(state: State = None) -> None:
 
     folder = HospitalFolder(state or hospital_state())
     if pausing.paused_since(folder.path):
-        hospital_log(folder).note("resumed")
-        pausing.resume(folder.path)
+        hospital_log(folder).note("resumed", change=pausing.resuming(folder.path))
     typer.echo("This hospital is active again.")
 
 
@@ -490,7 +485,9 @@ def statement(
     from wardround_client.state_folder import hospital_state
     from wardround_client.statement import delta_for, find_study, state_epsilon
     from wardround_common.enrolment import file_stem
+    from wardround_common.errors import StorageError
     from wardround_common.given_out import give_out
+    from wardround_common.storage import cannot_be_written
 
     folder = HospitalFolder(state or hospital_state())
     ledger = existing_ledger(folder.path, folder.identity())
@@ -498,7 +495,12 @@ def statement(
     delta = delta_for(folder, digest)
     made = state_epsilon(ledger, folder.settings().name, digest, delta, datetime.now(UTC))
     written = out or Path(f"{file_stem(made.hospital)}-{digest[:12]}.statement")
-    note_statement(folder, made)
+    try:
+        note_statement(folder, made)
+    except StorageError as error:
+        if not cannot_be_written(error):  # the hospital's own folder: what cannot be noted is not given out
+            raise
+        typer.echo("This folder is a copy that cannot be written: its audit log does not tell of this.", err=True)
     give_out(written, made)
     if as_json:
         answer = made.model_dump(mode="json") | {"fingerprint": made.fingerprint, "statement": str(written)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 
 from wardround_client.hospital_folder import HospitalFolder, HospitalSettings
 from wardround_client.identity_file import make_identity
+from wardround_common.audit.pending import Change, Written
 from wardround_common.certificates import check_valid, read_certificate
 from wardround_common.enrolment import FASTEST_S, Invitation, Request, check_invitation_clock
 from wardround_common.errors import DataError, MessageError, StorageError
@@ -19,6 +20,10 @@ from wardround_common.roster import check_name
 from wardround_common.settings_file import settings_text
 from wardround_common.storage import write_atomically
 from wardround_common.study_template import toml_value
+
+KeepRequest = Callable[[Request, Change], None]
+KeepInvitation = Callable[[Invitation, Change], None]
+"""Makes the change, and tells the audit log of it: both or neither."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,11 @@ def begin(
     labels: Path | None,
     now: datetime,
     switches: Mapping[str, object] | None = None,
+    keep: KeepRequest | None = None,
 ) -> tuple[Request, bool]:
     """Make what is missing of keys, settings and request; give the request, and whether it was made just now.
+
+    ``keep`` is given a new request and the change that keeps it, for the audit log to tell of it.
 
     Raises:
         StudyError: a hospital cannot be called so.
@@ -64,7 +72,11 @@ def begin(
             return request, False
     node_key, _ = folder.node_keys()
     request = Request.make(settings.name, folder.identity(), node_key, now)
-    write_atomically(folder.request_file, request.content(), private=True)
+    change = Change((Written(folder.request_file, request.content()),))
+    if keep is None:
+        change.make()
+    else:
+        keep(request, change)
     return request, True
 
 
@@ -113,17 +125,27 @@ def examine(folder: HospitalFolder, path: Path, *, now: datetime | None = None) 
     return Accepted(invitation, new=invitation != before)
 
 
-def accept(folder: HospitalFolder, path: Path, *, now: datetime | None = None) -> Accepted:
+def accept(
+    folder: HospitalFolder, path: Path, *, now: datetime | None = None, keep: KeepInvitation | None = None
+) -> Accepted:
     """Check an invitation and store it: from here on this hospital follows that coordinator.
+
+    ``keep`` is given a new invitation and the change that keeps it, for the audit log to tell of it.
 
     Raises:
         MessageError, StorageError: as :func:`examine`; or it cannot be written.
     """
     found = examine(folder, path, now=now)
     # First, and each time: where there is an invitation there is its authority, wherever a crash fell.
-    write_atomically(folder.ca_certificate, found.invitation.authority.encode(), private=True)
-    if found.new:
-        write_atomically(folder.invitation_file, found.invitation.content(), private=True)
+    authority = Written(folder.ca_certificate, found.invitation.authority.encode())
+    if not found.new:
+        Change((authority,)).make()
+        return found
+    change = Change((authority, Written(folder.invitation_file, found.invitation.content())))
+    if keep is None:
+        change.make()
+    else:
+        keep(found.invitation, change)
     return found
 
 

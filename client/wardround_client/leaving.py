@@ -17,8 +17,8 @@ def leave(folder: HospitalFolder, ledger: Ledger, study: str) -> str:
         StorageError: the ledger or the audit log cannot be written.
     """
     name = ledger.books.approved[study].name
-    note_closing(folder, study, name)
-    ledger.close(study)
+    writing = open_ledger(folder.path, folder.identity()) if ledger.reads_only else ledger
+    writing.close(study, lambda: note_closing(folder, study, name))
     return name
 
 

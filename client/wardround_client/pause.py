@@ -5,34 +5,22 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from wardround_common.audit.pending import Change, Written
 from wardround_common.errors import StorageError
-from wardround_common.storage import no_room_is_said, write_atomically
 
 FLAG = "paused"
 FINISHING = ("confirm", "open")
 """Questions that finish a secure sum of which this hospital is a part already; without its answer it would be lost."""
 
 
-def pause(folder: Path) -> bool:
-    """Pause from now on, also after a restart; say whether it was not so before.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    if paused_since(folder):
-        return False
-    write_atomically(folder / FLAG, datetime.now(UTC).isoformat(timespec="seconds").encode(), private=True)
-    return True
+def pausing(folder: Path) -> Change:
+    """Return the change with which a hospital pauses, also after a restart."""
+    return Change((Written(folder / FLAG, datetime.now(UTC).isoformat(timespec="seconds").encode()),))
 
 
-def resume(folder: Path) -> None:
-    """End the pause.
-
-    Raises:
-        StorageError: the folder cannot be written.
-    """
-    with no_room_is_said(folder):
-        (folder / FLAG).unlink(missing_ok=True)
+def resuming(folder: Path) -> Change:
+    """Return the change that ends the pause."""
+    return Change(removed=(folder / FLAG,))
 
 
 def paused_since(folder: Path) -> str:

@@ -33,6 +33,15 @@ def no_room_is_said(where: Path) -> Iterator[None]:
         ) from error
 
 
+def cannot_be_written(error: BaseException | None) -> bool:
+    """Tell whether an error says that a folder is read only, such as a mounted copy; a full disk is not."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            return True
+        error = error.__cause__
+    return False
+
+
 def write_atomically(path: Path, content: bytes | Sequence[bytes | memoryview], *, private: bool = False) -> None:
     """Write a file so that at any moment it is the old one or the new one, on the disk before this returns.
 

@@ -49,18 +49,12 @@ def verify(
     Finds entries that were edited, removed, moved, inserted or cut off. A log rewritten with the coordinator's key
     passes, except against a head that was given out earlier or against a hospital's log.
     """
-    from contextlib import suppress
-
     from wardround_common.audit.commands import report, report_against
-    from wardround_common.errors import StorageError
     from wardround_server.coordinator_audit import coordinator_log, hospital_of, ourselves
     from wardround_server.coordinator_folder import CoordinatorFolder
 
     place = CoordinatorFolder(folder)
-    log = coordinator_log(place)
-    with suppress(StorageError):  # what is wrong is said below
-        log.settle()
-    found = report(ourselves(place), log.folder, head or [], as_json, typer.echo)
+    found = report(ourselves(place), coordinator_log(place).folder, head or [], as_json, typer.echo)
     if against is not None:
         other = hospital_of(place, against)
         report_against(
@@ -84,8 +78,8 @@ def export(
 @app.command("head")
 def show_head(folder: Folder) -> None:
     """Print the signed head of the audit log. Keep it elsewhere: it reveals a log that was set back."""
+    from wardround_common.audit.commands import show_head as show_log_head
     from wardround_server.coordinator_audit import coordinator_log
     from wardround_server.coordinator_folder import CoordinatorFolder
 
-    head = coordinator_log(CoordinatorFolder(folder)).settle()
-    typer.echo(head.text() if head else "")
+    show_log_head(coordinator_log(CoordinatorFolder(folder)), typer.echo)

@@ -149,13 +149,21 @@ def hospitals(folder: Folder, as_json: AsJson = False) -> None:
 def revoke(
     folder: Folder,
     hospital: Annotated[str, typer.Argument(metavar="NAME", help="Name of the hospital.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Permanently revoke a hospital's access; its keys are never enrolled again."""
     from wardround_server.coordinator_folder import CoordinatorFolder
+    from wardround_server.enrolment_desk import find_enrolled
     from wardround_server.enrolment_desk import revoke as let_out
 
-    gone = let_out(CoordinatorFolder(folder), hospital, _now())
+    place = CoordinatorFolder(folder)
+    one = find_enrolled(place, hospital)
+    if not yes:
+        typer.echo(f"hospital     {one.name}\nfingerprint  {one.request.fingerprint}", err=as_json)
+        question = "Revoke it? This cannot be undone: these keys are never enrolled again."
+        confirm(question, "Not revoked: nothing was changed.", err=as_json)
+    gone = let_out(place, hospital, _now())
     if as_json:
         _echo_json({"hospital": gone.hospital, "fingerprint": gone.fingerprint, "revoked": gone.revoked.isoformat()})
         return

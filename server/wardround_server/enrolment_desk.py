@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wardround_common.addresses import check_host
 from wardround_common.audit.entries import Fact
+from wardround_common.audit.pending import Change, Written
 from wardround_common.certificates import (
+    Authority,
     ServerCertificate,
     check_valid,
     issue_server,
@@ -22,7 +24,7 @@ from wardround_common.certificates import (
 )
 from wardround_common.enrolment import Invitation, Request, check_request_clock
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.key_files import private_folder, private_pem, read_p256_key, set_aside, write_key
+from wardround_common.key_files import private_folder, private_pem, read_p256_key, write_key
 from wardround_common.settings_file import settings_text
 from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_server.coordinator_audit import coordinator_log
@@ -56,8 +58,8 @@ def begin(folder: CoordinatorFolder, hosts: Sequence[str], port: int, now: datet
     if not folder.identity_file.exists():
         write_key(folder.identity_file, Ed25519PrivateKey.generate())
     _make_authority(folder, now)
-    _write_server(folder, issue_server(folder.authority(), settings.hosts, now))
-    _write_settings(folder, settings)
+    made = issue_server(folder.authority(), settings.hosts, now)
+    Change((_server(folder, made), _settings(folder, settings))).make()
 
 
 def renew(
@@ -76,16 +78,13 @@ def renew(
     """
     before = folder.settings
     settings = CoordinatorSettings(hosts=_each_once([*hosts, *before.hosts]), port=port or before.port)
-    if new_authority:
-        aside = folder.replaced / f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
-        set_aside([folder.ca_key, folder.ca_certificate], aside)
-        _make_authority(folder, now)
-    made = issue_server(folder.authority(), settings.hosts, now)
-    until, authority = made.certificate.not_valid_after_utc, "another" if new_authority else "the same"
-    coordinator_log(folder).note("certificate renewed", {"until": f"{until:%Y-%m-%d}", "authority": authority})
-    _write_server(folder, made)
-    if settings != before:
-        _write_settings(folder, settings)
+    authority = make_authority(generate_private_key(SECP256R1()), now) if new_authority else folder.authority()
+    made = issue_server(authority, settings.hosts, now)
+    until, which = made.certificate.not_valid_after_utc, "another" if new_authority else "the same"
+    written = [*(_another(folder, authority, now) if new_authority else ()), _server(folder, made)]
+    written += [_settings(folder, settings)] if settings != before else []
+    facts: dict[str, Fact] = {"until": f"{until:%Y-%m-%d}", "authority": which}
+    coordinator_log(folder).note("certificate renewed", facts, Change(tuple(written)))
     hospitals = folder.survey().enrolled
     given = {one.name: Invitation.read(folder.invitation_of(one.name)) for one in hospitals}
     return [one for one in hospitals if enrol(folder, one.request, now) != given[one.name]]
@@ -166,18 +165,17 @@ def enrol(folder: CoordinatorFolder, request: Request, now: datetime) -> Invitat
     invitation = Invitation.make(request, settings.address, authority, identity, now, since)
     who: dict[str, Fact] = {"hospital": request.hospital, "fingerprint": request.fingerprint}
     what = "hospital enrolled" if before is None else "hospital invited again"
-    coordinator_log(folder).note(what, who | {"request": request.digest()})
-    write_atomically(place, invitation.content(), private=True)
-    write_atomically(folder.request_of(request.hospital), request.content(), private=True)
+    kept = Written(place, invitation.content()), Written(folder.request_of(request.hospital), request.content())
+    coordinator_log(folder).note(what, who | {"request": request.digest()}, Change(kept))
     return invitation
 
 
-def revoke(folder: CoordinatorFolder, hospital: str, now: datetime) -> Revoked:
-    """Let a hospital in no more; its keys are never enrolled again.
+def find_enrolled(folder: CoordinatorFolder, hospital: str) -> Enrolled:
+    """Find the hospital that is enrolled under a name.
 
     Raises:
-        MessageError: no such hospital is enrolled.
-        StorageError: the folder cannot be written.
+        MessageError: there is none; it says which there are.
+        StorageError: its file is damaged.
     """
     survey = folder.survey()
     listed = survey.enrolled
@@ -187,6 +185,17 @@ def revoke(folder: CoordinatorFolder, hospital: str, now: datetime) -> Revoked:
     if found is None:
         names = ", ".join(one.name for one in listed) or "none"
         raise MessageError(f"no hospital is enrolled as {hospital!r}", do=f"Those that are: {names}")
+    return found
+
+
+def revoke(folder: CoordinatorFolder, hospital: str, now: datetime) -> Revoked:
+    """Let a hospital in no more; its keys are never enrolled again.
+
+    Raises:
+        MessageError: no such hospital is enrolled.
+        StorageError: the folder cannot be written.
+    """
+    found = find_enrolled(folder, hospital)
     gone = Revoked.model_validate(
         {
             "hospital": found.name,
@@ -196,13 +205,12 @@ def revoke(folder: CoordinatorFolder, hospital: str, now: datetime) -> Revoked:
             "revoked": f"{now:%Y-%m-%dT%H:%M:%SZ}",
         }
     )
-    coordinator_log(folder).note("hospital revoked", {"hospital": gone.hospital, "fingerprint": gone.fingerprint})
-    # The record first: from here on the hospital is out, whatever becomes of the two other files.
+    # The record first: from here on the hospital is out, whatever becomes of the two other files; see enrolled().
     name = hashlib.sha256(f"{gone.identity} {gone.node_key}".encode()).hexdigest()[:16]
-    write_atomically(folder.revoked / f"{name}.json", gone.model_dump_json(indent=1).encode() + b"\n", private=True)
-    for path in (folder.request_of(hospital), folder.invitation_of(hospital)):  # in this order: see enrolled()
-        with no_room_is_said(path):
-            path.unlink(missing_ok=True)
+    record = Written(folder.revoked / f"{name}.json", gone.model_dump_json(indent=1).encode() + b"\n")
+    change = Change((record,), removed=(folder.request_of(hospital), folder.invitation_of(hospital)))
+    facts: dict[str, Fact] = {"hospital": gone.hospital, "fingerprint": gone.fingerprint}
+    coordinator_log(folder).note("hospital revoked", facts, change)
     return gone
 
 
@@ -218,10 +226,23 @@ def _each_once(hosts: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(check_host, hosts)))
 
 
-def _write_server(folder: CoordinatorFolder, made: ServerCertificate) -> None:
-    write_atomically(folder.server_certificate, private_pem(made.key) + pem(made.certificate), private=True)
+def _another(folder: CoordinatorFolder, authority: Authority, now: datetime) -> Iterator[Written]:
+    """Write another authority, and keep the one that was: nothing is ever lost."""
+    aside = folder.replaced / f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
+    for path, content in (
+        (folder.ca_key, private_pem(authority.key)),
+        (folder.ca_certificate, pem(authority.certificate)),
+    ):
+        if path.exists():
+            with no_room_is_said(path):
+                yield Written(aside / path.name, path.read_bytes())
+        yield Written(path, content, private=path == folder.ca_key)
 
 
-def _write_settings(folder: CoordinatorFolder, settings: CoordinatorSettings) -> None:
+def _server(folder: CoordinatorFolder, made: ServerCertificate) -> Written:
+    return Written(folder.server_certificate, private_pem(made.key) + pem(made.certificate))
+
+
+def _settings(folder: CoordinatorFolder, settings: CoordinatorSettings) -> Written:
     heading = "Where hospitals reach this coordinator; changed by: wardround coordinator renew DIR"
-    write_atomically(folder.settings_file, settings_text(heading, settings.model_dump()))
+    return Written(folder.settings_file, settings_text(heading, settings.model_dump()), private=False)

@@ -21,11 +21,13 @@ from wardround_client.hospital_audit import hospital_log, note_approval
 from wardround_client.hospital_cli import app
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.joining import begin, replace_keys
+from wardround_client.pause import paused_since
 from wardround_client.status_file import STATUS, read_status
 from wardround_client.ward import Ward
 from wardround_common.audit.entries import Entry, read_line
-from wardround_common.audit.log import AuditLog, lines
+from wardround_common.audit.log import AuditLog, lines, segments
 from wardround_common.audit.passage import Passage
+from wardround_common.audit.pending import prepare
 from wardround_common.audit.recorder import Recorder
 from wardround_common.certificates import make_authority, pem
 from wardround_common.enrolment import Invitation
@@ -123,6 +125,74 @@ def test_a_decision_that_cannot_be_noted_is_not_taken(folder: HospitalFolder) ->
     folder.audit.write_text("in the way")
     assert isinstance(run(folder, "refuse", study.study.name).exception, StorageError)
     assert ward.approvals.get(study.digest()).decision == "waiting"
+
+
+def test_a_decision_whose_service_is_emptied_of_its_log_changes_nothing(folder: HospitalFolder) -> None:
+    study, ward = secure_study(), Ward(folder)
+    ward.answer("propose", ProposeRequest(study).parts())
+    ward.approvals.decide(study, "approved")
+    for _ in range(3):
+        hospital_log(folder).note("service began")
+    head = (folder.audit / "head").read_bytes()
+    for path in segments(folder.audit):
+        path.unlink()
+    for command in (("refuse", study.study.name), ("pause",), ("audit", "head")):
+        with pytest.raises(StorageError, match="has no entry any more, and there were 4"):
+            run_raising(folder, *command)
+    with pytest.raises(StorageError, match="entries 1 to 4 were cut off"):
+        run_raising(folder, "audit", "verify")
+    assert ward.approvals.get(study.digest()).decision == "approved"
+    assert not paused_since(folder.path)
+    assert (folder.audit / "head").read_bytes() == head
+    assert segments(folder.audit) == []
+
+
+def run_raising(folder: HospitalFolder, *arguments: str) -> None:
+    error = run(folder, *arguments).exception
+    if error:
+        raise error
+
+
+def test_a_refusal_that_a_crash_cut_off_after_its_entry_holds_with_the_next_one(folder: HospitalFolder) -> None:
+    study, ward = secure_study(), Ward(folder)
+    ward.answer("propose", ProposeRequest(study).parts())
+    ward.approvals.decide(study, "approved")
+    hospital_log(folder).note("study withdrawn", {"study": study.digest()[:12]})
+    prepare(folder.audit, 2, ward.approvals.deciding(study, "refused"))
+    hospital_log(folder).note("service began")
+    assert ward.approvals.get(study.digest()).decision == "refused"
+
+
+def test_commands_that_read_write_nothing(folder: HospitalFolder, tmp_path: Path) -> None:
+    run(folder, "accept", str(invite(folder)), "--yes")
+    study = secure_study()
+    Ward(folder, note=hospital_log(folder).note).answer("propose", ProposeRequest(study).parts())
+    ledger = opened(folder.path, folder.identity())
+    charge(ledger, "a", 1, approve(ledger, "a"))
+    (folder.path / STATUS).write_text(json.dumps({"state": "stopped", "since": "", "doing": "", "fault": ""}))
+
+    def tree() -> dict[str, tuple[int, bytes]]:
+        return {
+            str(path): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+            for path in (folder.path, *folder.path.rglob("*"))
+        }
+
+    before = tree()
+    for command in READING:
+        assert run(folder, *command).exit_code == 0, command
+        assert tree() == before, command
+
+
+READING = (
+    ("audit", "show"),
+    ("audit", "verify"),
+    ("audit", "head"),
+    ("studies",),
+    ("status",),
+    ("budget",),
+    ("ledger", "verify"),
+    ("ledger", "head"),
+)
 
 
 def test_a_charge_is_noted_with_what_it_did_to_the_patient_who_spent_most(folder: HospitalFolder) -> None:

@@ -25,8 +25,9 @@ from wardround_client.ledger import store
 from wardround_client.ledger.books import Spent
 from wardround_client.ledger.chain import Head
 from wardround_client.ledger.entries import Event
+from wardround_client.ledger.patients import KEY_NAME
 from wardround_client.ledger.spending import cost, histories_of
-from wardround_client.ledger.store import HEAD_NAME, LEDGER_NAME, Ledger
+from wardround_client.ledger.store import HEAD_NAME, LEDGER_NAME, Ledger, existing_ledger
 from wardround_common.errors import FullDiskError, PrivacyError, StorageError
 from wardround_common.secagg.identity import Identity
 
@@ -248,6 +249,46 @@ def test_a_change_that_fails_midway_leaves_what_is_in_memory_as_on_the_disk(
     charge(ledger, "a", len(charged) + 1, cohort)
     assert ledger.books.rounds_of(a_study("a")) == [*charged, len(charged) + 1]
     assert verified(tmp_path).faults == ()
+
+
+def test_what_a_killed_process_left_in_the_write_ahead_log_is_read_and_nothing_is_written(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    cohort = approve(ledger, "a")
+    with closing(sqlite3.connect(tmp_path / LEDGER_NAME)) as other:  # as long as it is open nothing is checkpointed
+        other.execute("SELECT * FROM entries").fetchall()
+        for number in (1, 2, 3):
+            charge(ledger, "a", number, cohort)
+        killed = tmp_path / "killed"
+        killed.mkdir()
+        for path in tmp_path.iterdir():
+            if path.is_file() and not path.name.endswith("-shm"):
+                (killed / path.name).write_bytes(path.read_bytes())
+    assert (killed / f"{LEDGER_NAME}-wal").stat().st_size
+    (killed / KEY_NAME).chmod(0o600)
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in killed.iterdir()}
+    found = existing_ledger(killed, IDENTITY)
+    assert found.books.rounds_of(a_study("a")) == [1, 2, 3]
+    assert found.cohort(cohort).size == 2
+    assert verified(killed).faults == ()
+    with pytest.raises(StorageError, match="opened to be read only"):
+        charge(found, "a", 4, cohort)
+    assert before == {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in killed.iterdir()}
+
+
+def test_a_closing_that_cannot_be_told_of_is_not_made(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    approve(ledger, "a")
+
+    def fails() -> None:
+        raise StorageError("the disk is full")
+
+    with pytest.raises(StorageError, match="the disk is full"):
+        ledger.close(a_study("a"), fails)
+    assert ledger.books.closed == set()
+    assert opened(tmp_path).books.closed == set()
+    assert {path.name for path in tmp_path.iterdir()} == {LEDGER_NAME, HEAD_NAME, KEY_NAME}
+    ledger.close(a_study("a"), lambda: None)
+    assert opened(tmp_path).books.closed == {a_study("a")}
 
 
 def test_a_ledger_that_another_process_holds_is_an_error_and_no_charge(

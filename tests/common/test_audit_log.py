@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from wardround_common.audit.commands import Owner, report
 from wardround_common.audit.entries import AuditHead, AuditRow, line_of, read_line
 from wardround_common.audit.log import SLOT_BYTES, AuditLog, lines, read_head, segments
 from wardround_common.audit.passage import Passage, passage_of
@@ -152,6 +153,63 @@ def test_a_log_whose_head_was_removed_is_not_gone_on_with(folder: Path) -> None:
     (folder / "head").unlink()
     with pytest.raises(StorageError, match="no head beside it"):
         log_in(folder).note("paused")
+
+
+@pytest.mark.parametrize("how", ["removed", "emptied"])
+@pytest.mark.parametrize("segment_bytes", [2**20, 1000])
+def test_an_emptied_log_is_found_by_its_head_and_not_gone_on_with(tmp_path: Path, how: str, segment_bytes: int) -> None:
+    place = tmp_path / "audit"
+    for _ in range(10):
+        log_in(place, segment_bytes=segment_bytes).note("paused")
+    head = (place / "head").read_bytes()
+    for path in segments(place):
+        path.unlink() if how == "removed" else path.write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(StorageError, match="has no entry any more, and there were 11"):
+            log_in(place, segment_bytes=segment_bytes).note("service began")
+    with pytest.raises(StorageError, match="has no entry any more, and there were 11"):
+        log_in(place).look()
+    assert (place / "head").read_bytes() == head
+    own, said = Owner("st-mary", OURS.public, "coordinator"), list[str]()
+    with pytest.raises(StorageError, match="entries 1 to 11 were cut off"):
+        report(own, place, [], False, said.append)
+    assert said == []
+
+
+@pytest.mark.parametrize("how", ["removed", "emptied"])
+def test_a_log_that_is_emptied_while_it_is_in_use_is_not_gone_on_with(folder: Path, how: str) -> None:
+    log = log_in(folder)
+    log.note("service began")
+    [path] = segments(folder)
+    path.unlink() if how == "removed" else path.write_bytes(b"")
+    with pytest.raises(StorageError, match=f"lost a file while .* after entry {COUNT + 1}|was cut short while"):
+        log.note("paused")
+    with pytest.raises(StorageError, match=f"has no entry any more, and there were {COUNT + 1}"):
+        log.note("paused")
+
+
+def test_looking_at_a_log_writes_nothing(folder: Path) -> None:
+    (folder / "lock").unlink()
+    [path] = segments(folder)
+    path.write_bytes(path.read_bytes() + b'{"facts":{"round":')
+    before = {one: (one.read_bytes(), one.stat().st_mtime_ns) for one in folder.iterdir()}
+    head = log_in(folder).look()
+    assert head == read_head(folder)
+    said = list[str]()
+    report(Owner("st-mary", OURS.public, "coordinator"), folder, [], False, said.append)
+    assert "is whole: 7 entries" in said[0]
+    assert "Half a line follows" in said[0]
+    assert before == {one: (one.read_bytes(), one.stat().st_mtime_ns) for one in folder.iterdir()}
+
+
+def test_half_a_line_is_a_fault_in_an_export_and_where_the_head_speaks_of_it(folder: Path, tmp_path: Path) -> None:
+    [path] = segments(folder)
+    exported = tmp_path / "out.log"
+    exported.write_bytes(path.read_bytes()[:-20])
+    assert any("line 7, after entry 6, is no entry" in fault for fault in faults(exported))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(StorageError, match="line 7, after entry 6, is no entry"):
+        report(Owner("st-mary", OURS.public, "coordinator"), folder, [], False, print)
 
 
 def test_a_half_written_head_leaves_the_one_before(folder: Path) -> None:
@@ -305,7 +363,7 @@ def test_the_head_of_the_other_end_is_noted_at_first_each_hour_and_when_it_goes_
 
     assert Witness(theirs).says() == {}
     theirs.note("paused")
-    assert Witness(theirs).says() == {HEAD_HEADER: theirs.settle().text()}  # type: ignore[union-attr]
+    assert Witness(theirs).says() == {HEAD_HEADER: theirs.look().text()}  # type: ignore[union-attr]
     for number in (5, 6, 6):
         hears(number)
     hears(99, OURS)  # somebody else signed it

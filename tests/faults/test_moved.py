@@ -76,7 +76,7 @@ def test_a_hospital_that_is_revoked_in_a_round_is_out_and_the_run_says_so(site: 
     Fault(TRAIN, "before", does="slow").write(site.folder, C)
     site.begin(study)
     site.until((site.folder / f"{C}.met").exists)
-    site.run("coordinator", "revoke", "C", C)
+    site.run("coordinator", "revoke", "C", C, "--yes")
     standing = site.until_over("revoked")
     assert standing["stage"] == "incomplete"
     assert "hospital-c was missing in 2 of 2 rounds" in standing["said"]

@@ -81,7 +81,7 @@ def test_an_audit_log_that_is_being_written_is_whole_in_the_copy(
 
     monkeypatch.setattr(backup, "_copy", copy_slowly)
     back_up(folder, tmp_path / "copy")
-    head = coordinator_log(CoordinatorFolder(tmp_path / "copy")).settle()
+    head = coordinator_log(CoordinatorFolder(tmp_path / "copy")).look()
     assert head is not None
     assert head.number > 2
 

@@ -141,7 +141,7 @@ def test_a_hospital_that_paused_is_shown_so_and_not_as_failed(tmp_path: Path) ->
 
 
 def head_of(log: AuditLog) -> str:
-    head = log.settle()
+    head = log.look()
     assert head
     return head.text()
 

@@ -77,7 +77,7 @@ def test_what_a_program_reads_is_one_json_value(desk: Path) -> None:
     assert (renewed["fingerprint"], renewed["warning"]) == (granted["coordinator"], None)
     [before] = json.loads(well(coordinator("hospitals", desk, "--json")))
     assert (before["hospital"], before["fingerprint"], before["revoked"]) == ("St Mary's", again["fingerprint"], None)
-    assert json.loads(well(coordinator("revoke", desk, "St Mary's", "--json")))["hospital"] == "St Mary's"
+    assert json.loads(well(coordinator("revoke", desk, "St Mary's", "--yes", "--json")))["hospital"] == "St Mary's"
     [after] = json.loads(well(coordinator("hospitals", desk, "--json")))
     assert after["revoked"] is not None
     made = json.loads(well(coordinator("init", "second", "--host", "::1", "--port", "443", "--json")))
@@ -155,3 +155,16 @@ def test_a_folder_that_is_no_coordinators_is_not_told_to_be_started(tmp_path: Pa
 def test_a_coordinator_that_does_not_serve_is_told_how_to_start(desk: Path) -> None:
     done = coordinator("status", desk)
     assert f"wardround coordinator serve {desk}" in str(done.exception)
+
+
+def test_revoking_asks_and_the_answer_no_changes_nothing(desk: Path) -> None:
+    well(coordinator("enrol", desk, "st-mary-s.request", "--yes"))
+    refused = coordinator("revoke", desk, "St Mary's", answer="n\n")
+    assert refused.exit_code != 0
+    assert "This cannot be undone" in refused.output
+    assert "nothing was changed" in refused.output
+    [before] = json.loads(well(coordinator("hospitals", desk, "--json")))
+    assert before["revoked"] is None
+    well(coordinator("revoke", desk, "St Mary's", answer="y\n"))
+    [after] = json.loads(well(coordinator("hospitals", desk, "--json")))
+    assert after["revoked"] is not None

@@ -98,7 +98,7 @@ def test_pausing_and_revoking_show_at_once_without_a_restart_and_a_second_servic
     assert '"state": "paused"' in site.run("hospital", "status", "--state", "hospital-a", "--json")
     site.run("hospital", "resume", "--state", "hospital-a")
     until(lambda: paused() == set(), WAIT_S)
-    site.run("coordinator", "revoke", "C", "hospital-c")
+    site.run("coordinator", "revoke", "C", "hospital-c", "--yes")
     until(lambda: connected() == {"hospital-a", "hospital-b"}, WAIT_S)
     assert "another process works with this folder" in site.run("coordinator", "serve", "C", code=7)
     assert "another process works with this folder" in site.run("hospital", "serve", "--state", "hospital-a", code=7)

@@ -19,6 +19,7 @@ from wardround_client.ledger.books import Books
 from wardround_client.ledger.chain import FIRST_LINK, Head, Row, broken, check_end, check_head, follow
 from wardround_client.ledger.entries import Approved, Charged, Closed, Confirmed, Entry, Event, Opened, write_entry
 from wardround_client.ledger.patients import KEY_NAME, Cohort, PatientKey, keep_patient_key
+from wardround_client.ledger.snapshot import snapshot
 from wardround_common.errors import FullDiskError, PrivacyError, StorageError
 from wardround_common.secagg.identity import Identity
 from wardround_common.storage import no_room_is_said, write_atomically
@@ -29,6 +30,9 @@ WAIT_S = 30.0
 """How long to wait for another process that is writing."""
 ROOM_BYTES = 65_536
 """With less than this the disk is full: a write-ahead log's index alone takes 32 KiB."""
+
+HELD_BYTES = 128 * 1024
+"""More than one entry takes: a few pages in the write-ahead log, its index, and the head."""
 
 _RESTORE = "No study is trained with it: restore it from your newest backup, and find out what happened to it."
 
@@ -48,13 +52,15 @@ _SCHEMA = (
 
 @dataclass(eq=False)
 class Ledger:
-    """One hospital's ledger, open for writing; :func:`open_ledger` makes it."""
+    """One hospital's ledger: :func:`open_ledger` opens it for writing, :func:`existing_ledger` to read only."""
 
     folder: Path
     identity: Identity = field(repr=False)
     key: PatientKey = field(repr=False)
     durable: bool
     """False in a simulation: a crash of the process loses nothing, a power cut may."""
+    reads_only: bool = False
+    """Nothing is written beside it either, so that a copy may lie on a read-only or full disk."""
     head: Head | None = None
     _cohorts: dict[str, Cohort] = field(default_factory=dict)
     """By digest, those that were looked at."""
@@ -133,8 +139,8 @@ class Ledger:
             if (study, number) not in self.books.confirmed:
                 self._append(database, Confirmed(study=study, round=number, at=_now()))
 
-    def close(self, study: str) -> None:
-        """Take part in a study no longer.
+    def close(self, study: str, telling: Callable[[], None] | None = None) -> None:
+        """Take part in a study no longer; ``telling`` is called when that is sure to be so, just before it is.
 
         Raises:
             PrivacyError: this hospital takes part in no such study.
@@ -143,11 +149,24 @@ class Ledger:
             if study not in self.books.approved or study in self.books.closed:
                 raise PrivacyError("this hospital takes part in no such study")
             self._append(database, Closed(study=study, at=_now()))
+            if telling is not None:
+                with _room_held(self.folder):
+                    telling()
 
     def refresh(self) -> None:
         """Take in what other processes added."""
-        with self._writing():
-            pass
+        if not self.reads_only:
+            with self._writing():
+                pass
+            return
+        try:
+            with self._reading() as database:
+                self._catch_up(database)
+        except BaseException:
+            self._forget()
+            raise
+        if self.head is None or self.head.number != self._number:  # a crash fell between an entry and its head
+            self.head = Head.signed(self.identity, self._number, self._link)
 
     def cohort(self, digest: str) -> Cohort:
         """Give the patients of a cohort.
@@ -156,7 +175,7 @@ class Ledger:
             StorageError: it is not there, or was changed.
         """
         if digest not in self._cohorts:
-            with _opened(self.folder, durable=self.durable) as database:
+            with self._reading() as database:
                 found = database.execute("SELECT tags FROM cohorts WHERE digest = ?", (digest,)).fetchone()
             tags = found[0] if found else None
             if not isinstance(tags, bytes) or Cohort(tags).digest != digest:
@@ -169,15 +188,19 @@ class Ledger:
         return self._cohorts[digest]
 
     @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with _looked_at(self.folder) if self.reads_only else _opened(self.folder, durable=self.durable) as database:
+            yield database
+
+    @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """Hold the ledger for one change; what others added since is read first."""
+        if self.reads_only:
+            raise StorageError("this ledger was opened to be read only", where=str(self.folder / LEDGER_NAME))
         try:
             with _opened(self.folder, durable=self.durable) as database:
                 database.execute("BEGIN IMMEDIATE")
-                if self._number == 0:
-                    self._read_all(database)
-                else:
-                    self._read_on(database)
+                self._catch_up(database)
                 yield database
                 database.execute("COMMIT")
         except BaseException:
@@ -186,10 +209,20 @@ class Ledger:
         if self.head is None or self.head.number != self._number:
             self._write_head()
 
+    def _catch_up(self, database: sqlite3.Connection) -> None:
+        if self._number == 0:
+            self._read_all(database)
+        else:
+            self._read_on(database)
+
     def _read_all(self, database: sqlite3.Connection) -> None:
         """Follow the whole chain, and check that it goes through the head that is kept beside it."""
         self.head = read_head(self.folder)
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'entries'").fetchone():
+            if self.reads_only and self.head is None:
+                raise _no_ledger(self.folder)
+            if self.reads_only:
+                raise self._cut_short()
             self._begin(database)
             return
         rows = [_row(each) for each in database.execute("SELECT * FROM entries ORDER BY number")]
@@ -282,14 +315,17 @@ def open_ledger(folder: Path, identity: Identity, *, durable: bool = True) -> Le
 
 
 def existing_ledger(folder: Path, identity: Identity) -> Ledger:
-    """Open a ledger that is there.
+    """Open a ledger that is there, to read it: nothing is written.
 
     Raises:
         StorageError: there is none, or it cannot be trusted.
     """
     if not (folder / LEDGER_NAME).exists() and not (folder / HEAD_NAME).exists():
         raise _no_ledger(folder)
-    return open_ledger(folder, identity)
+    key = keep_patient_key(folder, may_make=False)
+    ledger = Ledger(folder, identity, key, durable=True, reads_only=True)
+    ledger.refresh()
+    return ledger
 
 
 def _no_ledger(folder: Path) -> StorageError:
@@ -328,13 +364,35 @@ def read_rows(folder: Path) -> tuple[list[tuple[object, ...]], list[tuple[object
     path = folder / LEDGER_NAME
     if not path.exists():
         raise _no_ledger(folder)
-    with _opened(folder, durable=True) as database:
-        database.execute("BEGIN")
+    with _looked_at(folder) as database:
         problem = database.execute("PRAGMA quick_check(1)").fetchone()
         if problem != ("ok",):
             raise StorageError("the file of the ledger is damaged", where=str(path), do=_RESTORE)
         entries = database.execute("SELECT * FROM entries ORDER BY number").fetchall()
         return entries, database.execute("SELECT * FROM cohorts ORDER BY digest").fetchall()
+
+
+@contextmanager
+def _looked_at(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Open the database to read it; nothing is written, and SQLite's errors become ours."""
+    path = folder / LEDGER_NAME
+    try:
+        with snapshot(path) as database:
+            yield database
+    except sqlite3.Error as error:
+        raise _said_by_sqlite(error, path) from None
+
+
+@contextmanager
+def _room_held(folder: Path) -> Iterator[None]:
+    """Hold the room that a change of the ledger needs while somebody else writes, and let go of it just before."""
+    ballast = folder / ".room"
+    write_atomically(ballast, bytes(HELD_BYTES), private=True)
+    try:
+        yield
+    finally:
+        with no_room_is_said(ballast):
+            ballast.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from wardround_common.audit.compare import Compared, Side, compare
 from wardround_common.audit.entries import KINDS, AuditHead, Entry, read_line
-from wardround_common.audit.log import lines, read_head, segments
+from wardround_common.audit.log import AuditLog, lines, no_log_yet, read_head, segments
 from wardround_common.audit.verify import Verified, verify
 from wardround_common.errors import MessageError, StorageError
 
@@ -45,21 +45,23 @@ def show(folder: Path, last: int, follow: bool, as_json: bool, echo: Echo) -> No
 
 
 def report(own: Owner, folder: Path, heads: Sequence[str], as_json: bool, echo: Echo) -> Verified:
-    """Check a log from its folder and say what was found.
+    """Check a log from its folder and say what was found; nothing is written.
 
     Raises:
         StorageError: it cannot be trusted; every fault is named.
     """
     kept = read_head(folder)
-    found = verify(lines(folder), own.public, [*map(AuditHead.parse, heads), *([kept] if kept else [])], own.who)
+    there = lines(folder) if segments(folder) or not kept else ()  # a head without entries: they were removed
+    found = verify(there, own.public, map(AuditHead.parse, heads), own.who, kept=kept)
     faults = found.faults if kept else (*found.faults, "the head beside the log was removed")
     if as_json:
         facts = {"of": own.who, "entries": len(found.entries), "whole": not faults, "faults": faults}
-        echo(json.dumps(facts, ensure_ascii=False))
+        echo(json.dumps(facts | ({"torn": True} if found.torn else {}), ensure_ascii=False))
     if faults:
         raise _untrusted(f"the audit log of {own.who}", faults, str(folder))
     if not as_json:
-        echo(f"The audit log is whole: {len(found.entries):,} entries, signed by {own.who}.")
+        torn = " Half a line follows, as a power cut leaves it; the next entry sets it aside." if found.torn else ""
+        echo(f"The audit log is whole: {len(found.entries):,} entries, signed by {own.who}.{torn}")
     return found
 
 
@@ -83,6 +85,18 @@ def report_against(
         raise _untrusted("the two logs do not agree, so that one of them", found.faults, str(file))
     if not as_json:
         echo(_agreed(other.who, theirs, found))
+
+
+def show_head(log: AuditLog, echo: Echo) -> None:
+    """Print how far a log has come, signed; nothing is written.
+
+    Raises:
+        StorageError: there is no log, or it was changed by somebody else.
+    """
+    head = log.look()
+    if head is None:
+        raise no_log_yet(log.folder)
+    echo(head.text())
 
 
 def first_of(file: Path) -> Entry:

@@ -5,6 +5,7 @@
     audit/000000000001.jsonl  entries from number 1 on; a file of 8 MiB is followed by another, named by its first entry
     audit/head                how far the log has come, signed; two slots, written in turn, so that one is always whole
     audit/torn-NUMBER         what a power cut left of a line: nothing rested on it, and it is kept to be looked at
+    audit/pending             a change of files that goes with the next entry (``pending``), while it is under way
     audit/lock                several processes may note: the service, and the commands of its people
 """
 
@@ -20,11 +21,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wardround_common.audit.entries import LARGEST_LINE, OPENED, AuditHead, AuditRow, Fact, body_of, line_of, read_line
+from wardround_common.audit.pending import Change, finish, give_up, prepare, take_up
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.key_files import private_folder
 from wardround_common.secagg.identity import Identity
 from wardround_common.signed_chain import FIRST_LINK
-from wardround_common.storage import flush_names, no_room_is_said, write_atomically
+from wardround_common.storage import cannot_be_written, flush_names, no_room_is_said, write_atomically
 
 NAME = "audit"
 SEGMENT_BYTES = 8 * 2**20
@@ -63,43 +65,64 @@ class AuditLog:
         self._number = 0
         self._link = FIRST_LINK
 
-    def note(self, what: str, facts: Mapping[str, Fact] | None = None) -> None:
-        """Add an entry; it is on the disk when this returns.
+    def note(self, what: str, facts: Mapping[str, Fact] | None = None, change: Change | None = None) -> None:
+        """Add an entry; it is on the disk when this returns, and so is the ``change`` of files that it tells of.
+
+        Entry and change happen both or not at all: what a crash cuts off after the entry is done before the next one.
 
         Raises:
             StorageError: it cannot be written, or the log was changed by somebody else.
         """
         with self._alone():
             self._catch_up()
-            self._append(what, facts or {})
+            if change is None:
+                self._append(what, facts or {})
+                return
+            prepare(self.folder, self._number + 1, change)
+            try:
+                self._append(what, facts or {})
+            except StorageError:
+                give_up(self.folder)
+                raise
+            finish(self.folder)
 
     def head(self) -> AuditHead | None:
         """Say how far the log had come when this process last wrote; None before it did."""
         with self._lock:
             return AuditHead.signed(self._identity, self._number, self._link) if self._number else None
 
-    def settle(self) -> AuditHead | None:
-        """Set a half-written line aside if a power cut left one; say how far the log has come, None if it is empty.
+    def look(self) -> AuditHead | None:
+        """Say how far the log on the disk has come, None if there is none; nothing is written.
 
         Raises:
-            StorageError: as :meth:`note`.
+            StorageError: it cannot be read, or was changed by somebody else.
         """
-        with self._alone():
-            self._catch_up()
-            return AuditHead.signed(self._identity, self._number, self._link) if self._number else None
+        with self._lock:
+            self._forget()
+            try:
+                self._follow_what_is_new()
+                return AuditHead.signed(self._identity, self._number, self._link) if self._number else None
+            finally:
+                self._forget()
 
     def export(self, path: Path) -> None:
         """Write the whole log to one file, which the other side can check; its last entry says that and when.
+
+        A copy of a log that cannot be written is exported as it is.
 
         Raises:
             StorageError: as :meth:`note`, or there is a file already, or it cannot be written.
         """
         if path.exists() or path.is_symlink():
             raise StorageError("there is a file of this name already", where=str(path), do="Name another.")
-        self.note("log exported")
-        with self._alone():
-            content = b"".join(segment.read_bytes() for segment in segments(self.folder))
-        write_atomically(path, content)
+        try:
+            self.note("log exported")
+        except StorageError as error:
+            if not cannot_be_written(error):
+                raise
+            self.look()  # a log that does not hold is not given out
+        content = b"".join(segment.read_bytes() for segment in segments(self.folder))
+        write_atomically(path, content[: content.rfind(b"\n") + 1])
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -112,14 +135,30 @@ class AuditLog:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
             except StorageError:
-                self._segment, self._offset, self._number, self._link = None, 0, 0, FIRST_LINK
+                self._forget()
                 raise
             finally:
                 os.close(lock)
 
+    def _forget(self) -> None:
+        self._segment, self._offset, self._number, self._link = None, 0, 0, FIRST_LINK
+
     def _catch_up(self) -> None:
-        """Read what others have added since, and what there was before; mend the end, and begin a log that is empty."""
+        """Read what is there; finish what a crash cut off, mend the end, and begin a log that is empty."""
+        torn = self._follow_what_is_new()
+        take_up(self.folder, self._number)
+        if self._segment is not None and torn:
+            self._set_aside(self._segment, torn)
+        if not self._number:
+            self._append(OPENED, {"of": self._of, "name": self._name, "key": self._identity.public.hex()})
+        if torn:
+            self._append("log mended", {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()})
+
+    def _follow_what_is_new(self) -> bytes:
+        """Read what others have added since, and what there was before; return what is no whole line at the end."""
         known = segments(self.folder)
+        if self._segment is not None and self._segment not in known:
+            raise self._broken(f"lost a file while it was in use, after entry {self._number}")
         # At first the last two: the last may not have a whole line yet.
         behind = known[-2:] if self._segment is None else [path for path in known if path >= self._segment]
         head, torn, read = read_head(self.folder), b"", self._segment is None
@@ -128,14 +167,9 @@ class AuditLog:
             content = self._read(path, start)
             read = read or bool(content)
             torn = self._follow(path, start, content, head, last=path == known[-1])
-        if read and self._number:
+        if read:
             self._check_head(head)
-        if self._segment is not None and torn:
-            self._set_aside(self._segment, torn)
-        if not self._number:
-            self._append(OPENED, {"of": self._of, "name": self._name, "key": self._identity.public.hex()})
-        if torn:
-            self._append("log mended", {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()})
+        return torn
 
     def _read(self, path: Path, start: int) -> bytes:
         try:
@@ -185,7 +219,8 @@ class AuditLog:
         except MessageError:
             raise self._broken("has a head that is not signed with this key") from None
         if head.number > self._number:
-            raise self._broken(f"ends with entry {self._number}, and there were {head.number}")
+            left = f"ends with entry {self._number}" if self._number else "has no entry any more"
+            raise self._broken(f"{left}, and there were {head.number}")
         if head.number == self._number and head.link != self._link:
             raise self._broken(f"has another entry {head.number} than when its head was signed")
 
@@ -206,7 +241,7 @@ class AuditLog:
             with no_room_is_said(self.folder):
                 self._write(row)
         except StorageError as error:
-            raise StorageError(
+            raise type(error)(  # a full disk stays one
                 f"the audit log cannot be written ({error.what}), and what it cannot tell of does not happen",
                 where=error.where,
                 do="Make room: messages wait until then." if "full" in error.what else error.do,
@@ -216,7 +251,7 @@ class AuditLog:
         new = self._segment is None or self._offset >= self._segment_bytes
         path = self.folder / f"{row.number:012d}.jsonl" if new or self._segment is None else self._segment
         size, line = 0 if new else self._offset, line_of(row) + b"\n"
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if new else 0), 0o600)
         try:
             try:
                 _write_whole(file, line)
@@ -238,13 +273,18 @@ class AuditLog:
             f"the audit log {what}: it was changed by somebody else",
             where=str(self.folder),
             do="Nothing is sent or taken in before this is cleared up. The command 'audit verify' lists every fault. "
-            "Move the folder away and keep it, as evidence; then another log begins.",
+            "Restore the folder from a copy, or move it away and keep it, as evidence; then another log begins.",
         )
 
 
 def segments(folder: Path) -> list[Path]:
     """Give the files of a log in their order."""
     return sorted(folder.glob("*.jsonl"))
+
+
+def no_log_yet(place: Path) -> StorageError:
+    """Say that there is no log."""
+    return StorageError("there is no audit log yet", where=str(place), do="It begins when the service is started.")
 
 
 def lines(place: Path) -> Iterator[bytes]:
@@ -255,7 +295,7 @@ def lines(place: Path) -> Iterator[bytes]:
     """
     paths = segments(place) if place.is_dir() else [place]
     if not paths or not paths[0].exists():
-        raise StorageError("there is no audit log yet", where=str(place), do="It begins when the service is started.")
+        raise no_log_yet(place)
     for path in paths:
         try:
             with path.open("rb") as file:

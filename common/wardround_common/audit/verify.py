@@ -24,31 +24,47 @@ class Verified:
     """None if the log is whole."""
     links: Mapping[int, bytes] = field(repr=False)
     """By number."""
+    torn: bool = False
+    """Whether the last line is half of one, as a power cut leaves it: the next entry sets it aside."""
 
 
-def verify(lines: Iterable[bytes], public: bytes, heads: Iterable[AuditHead], who: str) -> Verified:
-    """Check every line of the log of ``who``, whose key is ``public``, and that it goes through ``heads``."""
+def verify(
+    lines: Iterable[bytes], public: bytes, heads: Iterable[AuditHead], who: str, *, kept: AuditHead | None = None
+) -> Verified:
+    """Check every line of the log of ``who``, whose key is ``public``, and that it goes through ``heads``.
+
+    ``kept``: the head beside the log, where this is a log on its owner's disk and no export. A last line that is no
+    entry, and that this head does not speak of, is what a power cut left.
+    """
     found = _Reading(public, who)
     entries = tuple(found.entries(lines))
-    faults = [*found.faults, *head_faults(heads, public, found.links, "log", who)]
+    torn = kept is not None and found.last_is_none and kept.number <= found.number
+    faults = found.faults[:-1] if torn else found.faults
+    faults = [*faults, *head_faults([*heads, *([kept] if kept else [])], public, found.links, "log", who)]
     if not entries and not faults:
         faults.append("the log is empty")
-    return Verified(entries, tuple(faults), found.links)
+    return Verified(entries, tuple(faults), found.links, torn)
 
 
 class _Reading:
     def __init__(self, public: bytes, who: str) -> None:
         self.faults: list[str] = []
         self.links: dict[int, bytes] = {}
+        self.number = 0
+        """Of the last entry that was read."""
+        self.last_is_none = False
+        """Whether the last line was no entry: the last fault speaks of it."""
         self._public = public
         self._who = who
 
     def entries(self, lines: Iterable[bytes]) -> Iterator[Entry]:
         number, link = 0, FIRST_LINK
         for place, line in enumerate(lines, start=1):
+            self.last_is_none = False
             try:
                 entry = read_line(line)
             except MessageError:
+                self.last_is_none = True
                 self.faults.append(f"line {place}, after entry {number}, is no entry: it was edited, put in, or cut")
                 continue
             row = entry.row
@@ -65,7 +81,8 @@ class _Reading:
                 self.faults += _first(entry, self._public)
                 self.links[row.number] = row.link
                 yield entry
-            number, link = row.number, row.link
+            self.number = number = row.number
+            link = row.link
 
 
 def _first(entry: Entry, public: bytes) -> Iterator[str]:

@@ -53,6 +53,14 @@ class SpendingLevel(_Shown):
     """How many will be there when all open studies have taken what they may."""
 
 
+class Brought(_Shown):
+    """What every patient has spent before the ledger was rebuilt, at most; it adds up, and so do deltas."""
+
+    epsilon: float | None
+    """None: nothing bounds it."""
+    delta: float
+
+
 class BudgetStatement(_Shown):
     """What this hospital's patients have spent, and what open studies may still take."""
 
@@ -64,6 +72,8 @@ class BudgetStatement(_Shown):
     highest_spent: float | None
     highest_planned: float | None
     """Epsilon of the patient who spent, will have spent, most; None where nothing bounds it."""
+    carried: Brought | None
+    """None unless the ledger was rebuilt; it is in the figures over all studies, and in no study's own."""
     composed: bool
     """Whether all of it is composed; else some of it is the Rényi bound, which is looser."""
     levels: tuple[SpendingLevel, ...]
@@ -79,8 +89,9 @@ def state_budget(ledger: Ledger, delta: float, policy: Policy | None) -> BudgetS
     books = ledger.books
     spent, planned = books.spent(), books.planned()
     histories = _histories(ledger, spent, planned)
-    now, now_composed = cost(histories, spent, delta)
-    then, then_composed = cost(histories, together(spent, planned), delta)
+    carried = books.carried_epsilon
+    now, now_composed = cost(histories, spent, delta, carried=carried)
+    then, then_composed = cost(histories, together(spent, planned), delta, carried=carried)
     studies = []
     for digest, approval in books.approved.items():
         own, left = books.spent(digest), books.left(digest)
@@ -105,8 +116,9 @@ def state_budget(ledger: Ledger, delta: float, policy: Policy | None) -> BudgetS
         patient_cap=policy.budget.patient_epsilon if policy else None,
         study_cap=policy.budget.study_epsilon if policy else None,
         patients=int(histories.patients.sum()),
-        highest_spent=_most(now),
-        highest_planned=_most(then),
+        highest_spent=_most(now, carried),
+        highest_planned=_most(then, carried),
+        carried=None if books.carried is None else Brought(epsilon=books.carried.epsilon, delta=books.carried.delta),
         composed=bool(now_composed.all() and then_composed.all()),
         levels=_levels(histories, now, then, policy),
         studies=tuple(studies),
@@ -117,8 +129,8 @@ def _histories(ledger: Ledger, *parts: Spent) -> Histories:
     return histories_of({digest: ledger.cohort(digest).numbers for part in parts for digest in part})
 
 
-def _most(epsilon: np.ndarray) -> float | None:
-    most = float(epsilon.max(initial=0.0))
+def _most(epsilon: np.ndarray, least: float = 0.0) -> float | None:
+    most = float(epsilon.max(initial=least))
     return most if math.isfinite(most) else None
 
 

@@ -21,6 +21,11 @@ def screen(statement: BudgetStatement) -> Group:
         f"spent most: {shown(statement.highest_spent)} · with all that open studies may still take: "
         f"{shown(statement.highest_planned)}",
     ]
+    if statement.carried:
+        lines.append(
+            f"of it, everybody carries {shown(statement.carried.epsilon)} from before the ledger was rebuilt "
+            f"(at delta {statement.carried.delta:g}, which adds up)"
+        )
     if not statement.composed:
         lines.append("There are so many different histories that some are bounded by Rényi divergences: a little high.")
     levels = Table(title="Patients by what they spent, over all studies", title_justify="left")

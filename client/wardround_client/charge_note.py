@@ -73,7 +73,7 @@ class Spending:
         all_of_them = histories_of(numbers | {self.cohort.digest: self.cohort.numbers})
         ours = all_of_them.within(self.cohort.digest)
         histories = Histories(all_of_them.cohorts, all_of_them.member[ours], all_of_them.patients[ours])
-        most = float(cost(histories, spent, delta).epsilon.max(initial=0.0))
+        most = float(cost(histories, spent, delta, carried=self.ledger.books.carried_epsilon).epsilon.max(initial=0.0))
         return most if math.isfinite(most) else None
 
 

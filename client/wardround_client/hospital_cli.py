@@ -546,18 +546,24 @@ def verify_ledger(
     """
     from wardround_client.identity_file import read_identity
     from wardround_client.ledger.chain import Head
-    from wardround_client.ledger.store import read_head, read_rows
+    from wardround_client.ledger.store import existing_ledger, read_head, read_rows
     from wardround_client.ledger.verify import verify
     from wardround_client.state_folder import hospital_state
     from wardround_common.errors import StorageError
 
     folder = state or hospital_state()
-    public = read_identity(folder).public
+    identity = read_identity(folder)
+    public = identity.public
     given = [Head.parse(text) for text in head or ()]
     kept = read_head(folder)
     entries, cohorts = read_rows(folder)
     found = verify(entries, cohorts, public, [*given, *([kept] if kept else [])])
     faults = found.faults if kept else (*found.faults, "the head beside the ledger was removed")
+    if not faults:
+        try:
+            existing_ledger(folder, identity)
+        except StorageError as error:  # whole, and older than what the audit log tells, or of another key of patients
+            faults = (error.what,)
     if as_json:
         answer = {"entries": found.entries, "cohorts": found.cohorts, "whole": not faults, "faults": faults}
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
@@ -583,3 +589,72 @@ def show_head(state: State = None) -> None:
     folder = state or hospital_state()
     ledger = existing_ledger(folder, read_identity(folder))
     typer.echo(ledger.head.text() if ledger.head else "")
+
+
+@ledger_app.command("restore")
+def restore_ledger(
+    copy: Annotated[
+        Path, typer.Argument(metavar="COPY", help="Copy of this hospital's own folder.", show_default=False)
+    ],
+    state: State = None,
+    head: Heads = None,
+) -> None:
+    """Verify the ledger of a copy of this hospital's folder and put it in its place; what is here is set aside.
+
+    If the audit log or a head tells of more than the copy knows, nothing is trained until the ledger is rebuilt on top.
+    """
+    from wardround_client.hospital_folder import HospitalFolder
+    from wardround_client.ledger.chain import Head
+    from wardround_client.recovery import restore
+    from wardround_client.state_folder import hospital_state
+
+    folder = HospitalFolder(state or hospital_state())
+    done = restore(folder, copy, [Head.parse(text) for text in head or ()])
+    typer.echo(f"Restored the ledger: {done.entries:,} entries, signed by this hospital.")
+    if done.missing:
+        lacks = "\n".join(f"  · {what}" for what in done.missing)
+        typer.echo(
+            f"It does not know all that was spent after it:\n{lacks}\n"
+            "No study is trained before you run: wardround hospital ledger rebuild"
+        )
+
+
+@ledger_app.command("rebuild")
+def rebuild_ledger(
+    state: State = None,
+    at_least: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            metavar="EPSILON",
+            help="Charge every patient at least this much, if more is known than the audit log tells.",
+        ),
+    ] = 0.0,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Charge every patient of this hospital the most that the audit log tells of any, after the ledger was lost.
+
+    Studies in which the hospital trained before end here, as far as rounds of them were lost from the ledger.
+    """
+    import math
+
+    from wardround_client.budget_screen import shown
+    from wardround_client.hospital_folder import HospitalFolder
+    from wardround_client.recovery import plan_rebuild, rebuild
+    from wardround_client.state_folder import hospital_state
+
+    folder = HospitalFolder(state or hospital_state())
+    planned = plan_rebuild(folder, at_least)
+    delta, most = planned.bound.delta, shown(planned.bound.epsilon if math.isfinite(planned.bound.epsilon) else None)
+    typer.echo(
+        f"The audit log tells of {planned.rounds:,} charged rounds. From now on every patient of this hospital, "
+        f"whether or not they took part, counts as having spent epsilon {most} "
+        f"(delta {delta:g}) before; a later study adds to it, epsilon and delta.\n"
+        f"{len(planned.studies):,} studies end here. The ledger {'goes on' if planned.continues else 'begins anew'}.\n"
+        "This rests on one assumption: the audit log tells of every round that this hospital has trained, from its "
+        "first study on."
+    )
+    if not yes:
+        confirm("Rebuild the ledger so?", "Not rebuilt: nothing was changed, and no study is trained.")
+    rebuild(folder, planned)
+    typer.echo("Rebuilt. See: wardround hospital budget")

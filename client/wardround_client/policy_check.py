@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -87,7 +88,7 @@ def check_spending(
     weigh = _Weigh(policy, ledger, cohort, (spent, others))
     caps = policy.budget
     own = books.spent(study)
-    weigh.check("one study", caps.study_epsilon, lambda count: together(own, asked(count)), left)
+    weigh.alone().check("one study", caps.study_epsilon, lambda count: together(own, asked(count)), left)
     reserved = [
         _Reserved(
             one.name, books.left(one.study), len(books.rounds_of(one.study)), one.rounds, ended.get(one.study, "")
@@ -113,13 +114,13 @@ def check_next_round(policy: Policy, ledger: Ledger, study: str, event: Event, c
     spent, planned = books.spent(), books.planned()
     weigh = _Weigh(policy, ledger, cohort, (spent, planned))
     own = together(books.spent(study), books.left(study))
-    if weigh.within(caps.patient_epsilon, together(spent, planned)) and weigh.within(caps.study_epsilon, own):
+    if weigh.within(caps.patient_epsilon, together(spent, planned)) and weigh.alone().within(caps.study_epsilon, own):
         return True
 
     def asked(count: int) -> Spent:
         return {cohort.digest: Counter({event: count})} if count else {}
 
-    weigh.check("one study", caps.study_epsilon, lambda count: together(books.spent(study), asked(count)), 1)
+    weigh.alone().check("one study", caps.study_epsilon, lambda count: together(books.spent(study), asked(count)), 1)
     weigh.check("all studies", caps.patient_epsilon, lambda count: together(spent, asked(count)), 1)
     return False
 
@@ -147,6 +148,13 @@ class _Weigh:
         self._histories: Histories = histories_of(numbers | {cohort.digest: cohort.numbers})
         self._within: NDArray[np.bool_] = self._histories.within(cohort.digest)
         self._policy = policy
+        self._carried = ledger.books.carried_epsilon
+
+    def alone(self) -> _Weigh:
+        """Weigh one study by itself: what was carried from before counts over all studies only."""
+        one = copy.copy(self)
+        one._carried = 0.0
+        return one
 
     def _cost(self, spent: Spent, enough: float | None = None) -> Cost:
         if not self._policy.protection.require_dp:  # the hospital allows studies that no cap can bound
@@ -154,7 +162,7 @@ class _Weigh:
                 cohort: Counter({event: times for event, times in events.items() if event.noise_multiplier > 0})
                 for cohort, events in spent.items()
             }
-        found = cost(self._histories, spent, self._policy.budget.delta, enough=enough)
+        found = cost(self._histories, spent, self._policy.budget.delta, enough=enough, carried=self._carried)
         return Cost(found.epsilon[self._within], found.composed[self._within])
 
     def within(self, cap: float, spent: Spent) -> bool:
@@ -179,6 +187,11 @@ class _Weigh:
         count = int(self._histories.patients[self._within][over].sum())
         who = f"{count:,} patient{'s' if count != 1 else ''}"
         worst = float(after.epsilon.max())
+        if math.isinf(self._carried):
+            raise PrivacyError(
+                "the ledger was rebuilt, and nothing bounds what the audit log tells of the time before",
+                do="Needed: to restore a copy of the ledger.",
+            )
         if math.isinf(worst):
             raise PolicyError(
                 f"{who} took part in a study without differential privacy, so that no cap holds for them",
@@ -186,6 +199,7 @@ class _Weigh:
                 "count only studies with differential privacy.",
             )
         bound = "" if after.composed[over].all() else ", by an upper bound"
+        bound += f", {self._carried:.2f} of it carried over when the ledger was rebuilt" if self._carried else ""
         needed = [f"a cap of {math.ceil(worst * 100) / 100:.2f}"]
         if rounds > 1 and (most := self._most_rounds(cap, spent_after, rounds)):
             needed.append(f"at most {most} round{'s' if most > 1 else ''} with this noise instead of {rounds}")

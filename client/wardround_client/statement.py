@@ -7,7 +7,7 @@ from datetime import datetime
 
 from wardround_client.approvals import Approvals
 from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.ledger.books import Books
+from wardround_client.ledger.books import ENDED, Books
 from wardround_client.ledger.spending import cost, histories_of
 from wardround_client.ledger.store import Ledger
 from wardround_client.policy import DEFAULT_DELTA, POLICY_NAME, read_policy
@@ -57,6 +57,11 @@ def state_epsilon(ledger: Ledger, hospital: str, study: str, delta: float, now: 
     """
     ledger.refresh()
     books, head = ledger.books, ledger.head
+    if study[:ENDED] in books.ended:
+        raise PrivacyError(
+            f"rounds of the study {study[:12]} were lost from the ledger before it was rebuilt: it states no epsilon",
+            do="The audit log tells what its charges did to the patient who had spent most: wardround hospital audit.",
+        )
     if study not in books.approved:
         raise PrivacyError(f"this hospital has never taken part in the study {study[:12]}")
     if head is None:

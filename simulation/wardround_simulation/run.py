@@ -15,6 +15,7 @@ import tomli_w
 from flwr.app import Context, RecordDict
 
 from wardround_client.accounting import SampledGaussian, epsilon_of
+from wardround_client.ledger.store import LEDGER_NAME
 from wardround_client.patients import guessed, said_of_doubts, said_of_patients
 from wardround_client.policy import Policy
 from wardround_client.rehearsal import rehearse
@@ -44,7 +45,15 @@ from wardround_server.rounds import Event, RoundEnds, State, run_study
 from wardround_server.secure_rounds import open_consortium
 from wardround_server.tracking import check_tracking, open_tracking
 from wardround_simulation import jobs
-from wardround_simulation.federation import Federation, Site, alone_study, draft_of, insecure_roster, nodes
+from wardround_simulation.federation import (
+    Federation,
+    Site,
+    alone_study,
+    draft_of,
+    insecure_roster,
+    ledger_folder,
+    nodes,
+)
 from wardround_simulation.grid import InProcessGrid
 from wardround_simulation.jobs import Description
 from wardround_simulation.workers import Broke, Died, Job, Workers
@@ -183,6 +192,22 @@ def _sound(result: Any, name: str) -> Any:
     return result
 
 
+def _check_ledgers(plan: Plan) -> None:
+    """Check that the ledgers of a run that has completed rounds are there: another would say that nothing was spent.
+
+    Raises:
+        StorageError: one is gone.
+    """
+    for site in plan.sites:
+        folder = ledger_folder(plan.folder / "ledgers", site.name)
+        if not (folder / LEDGER_NAME).exists():
+            raise StorageError(
+                f"the ledger of {site.name} is gone, and this run has completed rounds",
+                where=str(folder),
+                do="Put the folder back as the run wrote it, or run the study again in another folder.",
+            )
+
+
 def _claim_folder(plan: Plan) -> None:
     checkpoint = plan.folder / "checkpoint"
     begun = checkpoint.exists() or (plan.folder / "run.json").exists()
@@ -200,6 +225,8 @@ def _claim_folder(plan: Plan) -> None:
         )
     if begun:
         _check_study(plan)
+        if checkpoint.exists():
+            _check_ledgers(plan)
         return
     text = tomli_w.dumps(plan.study.tables(nulls=False))
     write_atomically(plan.folder / "study.toml", text.encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from wardround_client.account import Account
 from wardround_client.ledger.store import Ledger, open_ledger
 from wardround_client.policy import policy_text
 from wardround_client.training import plan_privacy
-from wardround_common.errors import PrivacyError
+from wardround_common.errors import PrivacyError, StorageError
 from wardround_common.randomness import Stream
 from wardround_common.study import Study
 from wardround_simulation.federation import _folder_name, insecure_identity
@@ -57,6 +58,16 @@ def test_each_hospital_is_charged_once_a_round_also_when_the_run_is_stopped_and_
     assert rounds_charged(of, tmp_path / "run") == everywhere(1, 2, 3)
     run(of, hospitals, state, tmp_path / "whole")
     assert model(tmp_path / "run") == model(tmp_path / "whole")
+
+
+def test_a_run_whose_ledgers_are_lost_is_not_gone_on_with_as_if_nothing_were_spent(
+    hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    of = phantom_study(privacy=DP)
+    run(of, hospitals, state, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "ledgers")
+    with pytest.raises(StorageError, match="the ledger of hospital-a is gone, and this run has completed rounds"):
+        run(of, hospitals, state, tmp_path / "run", resume=True)
 
 
 def test_secure_sums_are_charged_once_a_round_and_baselines_not_at_all(

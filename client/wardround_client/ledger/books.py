@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from wardround_client.ledger.entries import Approved, Charged, Closed, Confirmed, Entry, Event, Opened
+from wardround_client.ledger.entries import Approved, Carried, Charged, Closed, Confirmed, Entry, Event, Opened
 from wardround_common.errors import StorageError
 
+ENDED = 12
+"""So many digits of a study digest stand in an audit log, and so in what was carried from it."""
 Spent = dict[str, Counter[Event]]
 """By cohort: how often each event was charged to its patients."""
 
@@ -23,6 +26,12 @@ class Books:
     charged: dict[tuple[str, int], Charged] = field(default_factory=dict)
     """By study digest and round."""
     confirmed: set[tuple[str, int]] = field(default_factory=set)
+    carried: Carried | None = None
+    """What was brought over when the ledger was rebuilt last: every patient has spent it."""
+    within: set[tuple[str, int]] = field(default_factory=set)
+    """Charges that are within what was carried: known of their studies, and not added to it."""
+    ended: set[str] = field(default_factory=set)
+    """Studies that ended when the ledger was rebuilt, by the first twelve digits of their digests."""
     terms: int = 0
     """Counts approvals and closings: while it stays, what is planned stays."""
 
@@ -48,20 +57,33 @@ class Books:
                 self.charged[entry.study, entry.round] = entry
             case Confirmed():
                 self.confirmed.add((entry.study, entry.round))
+            case Carried():
+                self.carried = entry
+                self.within = set(self.charged)
+                self.ended |= set(entry.studies)
+                self.closed |= {study for study in self.approved if study[:ENDED] in self.ended}
+                self.terms += 1
 
     def open_studies(self) -> list[Approved]:
         """Give the studies that may still ask for rounds, in the order of their approval."""
         return [approval for study, approval in self.approved.items() if study not in self.closed]
+
+    @property
+    def carried_epsilon(self) -> float:
+        """What every patient has spent besides the charges, infinite if nothing bounds it; deltas add up as well."""
+        if self.carried is None:
+            return 0.0
+        return math.inf if self.carried.epsilon is None else self.carried.epsilon
 
     def rounds_of(self, study: str) -> list[int]:
         """Name the rounds of a study that were charged."""
         return sorted(number for digest, number in self.charged if digest == study)
 
     def spent(self, study: str | None = None) -> Spent:
-        """Give what was charged to each cohort, by one study or by all."""
+        """Give what was charged to each cohort, by one study or by all since what was carried."""
         spent: Spent = defaultdict(Counter)
-        for (digest, _), charge in self.charged.items():
-            if study is None or digest == study:
+        for (digest, number), charge in self.charged.items():
+            if digest == study or (study is None and (digest, number) not in self.within):
                 spent[charge.cohort][charge.event] += 1
         return dict(spent)
 

@@ -103,7 +103,25 @@ class Closed(_Said):
     at: Moment
 
 
-Entry = Opened | Approved | Charged | Confirmed | Closed
+class Carried(_Said):
+    """The ledger was rebuilt: of what was spent before, only a bound is known, and every patient has it.
+
+    It takes the place of all charges before it. Studies in which the hospital trained before have ended here: which
+    rounds of them were answered is no longer known.
+    """
+
+    kind: Literal["carried"] = "carried"
+    epsilon: Annotated[float, Field(ge=0)] | None
+    """At ``delta``; None: nothing bounds it."""
+    delta: Annotated[float, Field(ge=0, le=1)]
+    studies: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")], ...] = Field(strict=False)
+    """Those that have ended, by the first digits of their digests."""
+    logs: tuple[tuple[Digest, Annotated[int, Field(ge=0)]], ...] = Field(strict=False)
+    """The audit logs that it rests on: the SHA-256 of a log's first line, and its last entry then."""
+    at: Moment
+
+
+Entry = Opened | Approved | Charged | Confirmed | Closed | Carried
 
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 

@@ -64,11 +64,17 @@ def histories_of(numbers: Mapping[str, NDArray[np.uint64]]) -> Histories:
     return Histories(names, member[first], counts.astype(np.int64))
 
 
-def cost(histories: Histories, spent: Spent, delta: float, *, enough: float | None = None) -> Cost:
+def cost(
+    histories: Histories, spent: Spent, delta: float, *, enough: float | None = None, carried: float = 0.0
+) -> Cost:
     """Bound the epsilon that each history cost at ``delta``; ``spent`` speaks of cohorts that the histories know.
 
-    With ``enough``, histories whose quick bound stays below it keep that bound: it answers the question.
+    With ``enough``, histories whose quick bound stays below it keep that bound: it answers the question. ``carried`` is
+    what every patient has spent besides, of which only a bound is known: it is added.
     """
+    if carried:
+        found = cost(histories, spent, delta, enough=None if enough is None else enough - carried)
+        return Cost(found.epsilon + carried, found.composed)
     groups, steps = _steps(histories, spent)
     rows, inverse = steps, np.arange(len(steps))
     if len(steps) <= FEW_HISTORIES:

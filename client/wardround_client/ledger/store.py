@@ -6,21 +6,36 @@ may use one ledger, one at a time. Each looks at what the others added before it
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from wardround_client.ledger.books import Books
+from wardround_client.ledger.books import ENDED, Books
 from wardround_client.ledger.chain import FIRST_LINK, Head, Row, broken, check_end, check_head, follow
-from wardround_client.ledger.entries import Approved, Charged, Closed, Confirmed, Entry, Event, Opened, write_entry
+from wardround_client.ledger.entries import (
+    Approved,
+    Carried,
+    Charged,
+    Closed,
+    Confirmed,
+    Entry,
+    Event,
+    Opened,
+    write_entry,
+)
+from wardround_client.ledger.past import BEGINNING, REBUILD, check_no_past, check_not_behind, check_reaches
 from wardround_client.ledger.patients import KEY_NAME, Cohort, PatientKey, keep_patient_key
 from wardround_client.ledger.snapshot import snapshot
+from wardround_client.ledger.told import Bound, read_told
+from wardround_common.audit.log import NAME as AUDIT
 from wardround_common.errors import FullDiskError, PrivacyError, StorageError
+from wardround_common.key_files import private_folder
 from wardround_common.secagg.identity import Identity
 from wardround_common.storage import no_room_is_said, write_atomically
 
@@ -61,6 +76,8 @@ class Ledger:
     """False in a simulation: a crash of the process loses nothing, a power cut may."""
     reads_only: bool = False
     """Nothing is written beside it either, so that a copy may lie on a read-only or full disk."""
+    rebuilt: bool = False
+    """Another ledger begins although there was one: what was spent is carried over."""
     head: Head | None = None
     _cohorts: dict[str, Cohort] = field(default_factory=dict)
     """By digest, those that were looked at."""
@@ -92,6 +109,12 @@ class Ledger:
         approval. One that says the same as the study's last one adds nothing.
         """
         with self._writing() as database:
+            if study[:ENDED] in self.books.ended:
+                raise PrivacyError(
+                    "this hospital trained in this study before its ledger was rebuilt: which of its rounds were "
+                    "answered is no longer known, so it has ended here",
+                    do="Ask the coordinator for a study with another name.",
+                )
             check(self.books)
             said = (study, name, rounds, event, cohort.digest, data)
             last = self.books.approved.get(study)
@@ -153,6 +176,21 @@ class Ledger:
                 with _room_held(self.folder):
                     telling()
 
+    def carry(self, carried: Bound, studies: Iterable[str], logs: Iterable[tuple[str, int]]) -> None:
+        """Charge every patient of this hospital what was spent before, of which only a bound is known.
+
+        ``studies``, by the first twelve digits of their digests, end here; ``logs`` are the audit logs that it rests
+        on.
+        """
+        with self._writing() as database:
+            epsilon = carried.epsilon if math.isfinite(carried.epsilon) else None
+            self._append(
+                database,
+                Carried(
+                    epsilon=epsilon, delta=carried.delta, studies=tuple(sorted(studies)), logs=tuple(logs), at=_now()
+                ),
+            )
+
     def refresh(self) -> None:
         """Take in what other processes added."""
         if not self.reads_only:
@@ -167,6 +205,21 @@ class Ledger:
             raise
         if self.head is None or self.head.number != self._number:  # a crash fell between an entry and its head
             self.head = Head.signed(self.identity, self._number, self._link)
+
+    def check_reaches(self) -> None:
+        """Check that the ledger knows what the audit log in its folder proves.
+
+        Raises:
+            StorageError: it was set back to an older copy.
+        """
+        books = self.books
+        known = dict(books.carried.logs) if books.carried else {}
+        check_reaches(self.folder, read_told(self.folder / AUDIT, after=known), books.approved, books.charged)
+
+    def content(self) -> bytes:
+        """Return the whole database, as a file to be put elsewhere."""
+        with self._reading() as database:
+            return database.serialize()
 
     def cohort(self, digest: str) -> Cohort:
         """Give the patients of a cohort.
@@ -220,6 +273,7 @@ class Ledger:
         self.head = read_head(self.folder)
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'entries'").fetchone():
             if self.reads_only and self.head is None:
+                check_no_past(self.folder)
                 raise _no_ledger(self.folder)
             if self.reads_only:
                 raise self._cut_short()
@@ -240,6 +294,8 @@ class Ledger:
     def _begin(self, database: sqlite3.Connection) -> None:
         if self.head is not None and self.head.number > 1:
             raise self._cut_short()
+        if not self.rebuilt:
+            check_no_past(self.folder)
         for statement in _SCHEMA:
             database.execute(statement)
         opened = Opened(key=self.identity.public.hex(), patients=self.key.mark, at=_now())
@@ -289,11 +345,7 @@ class Ledger:
         self._books, self.head, self._number, self._link = Books(), None, 0, FIRST_LINK
 
     def _cut_short(self) -> StorageError:
-        return StorageError(
-            "the ledger was emptied, or its head was removed",
-            where=str(self.folder / LEDGER_NAME),
-            do="No study is trained with it: restore it and its head from your newest backup.",
-        )
+        return _cut_short(self.folder)
 
 
 def open_ledger(folder: Path, identity: Identity, *, durable: bool = True) -> Ledger:
@@ -302,30 +354,74 @@ def open_ledger(folder: Path, identity: Identity, *, durable: bool = True) -> Le
     Raises:
         StorageError: it cannot be read, was changed, was cut short, is another hospital's, or another process holds it.
     """
-    path = folder / LEDGER_NAME
+    path, beginning = folder / LEDGER_NAME, folder / BEGINNING
     with no_room_is_said(path):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    key = keep_patient_key(folder, may_make=not path.exists() and not (folder / HEAD_NAME).exists())
+    headed = (folder / HEAD_NAME).exists()
+    if not _has_content(path) and not beginning.exists():
+        if headed:
+            raise _cut_short(folder)
+        check_no_past(folder)
+        write_atomically(beginning, b"", private=True)
+    key = keep_patient_key(folder, may_make=beginning.exists() and not headed)
     with no_room_is_said(path):
         # SQLite makes its side files with the access rights of the file itself.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     ledger = Ledger(folder, identity, key, durable)
     ledger.refresh()
+    if beginning.exists():
+        with no_room_is_said(beginning):
+            beginning.unlink(missing_ok=True)
+    check_not_behind(folder)
+    ledger.check_reaches()
     return ledger
 
 
-def existing_ledger(folder: Path, identity: Identity) -> Ledger:
+def rebuild_ledger(
+    folder: Path, identity: Identity, carried: Bound, studies: Iterable[str], logs: Iterable[tuple[str, int]]
+) -> None:
+    """Carry what was spent over to the ledger that is there, or to another that begins with it, in one step.
+
+    Raises:
+        StorageError: it cannot be written, or the ledger that is there cannot be trusted.
+    """
+    private_folder(folder)
+    begins = not (folder / LEDGER_NAME).exists()
+    key = keep_patient_key(folder, may_make=begins)
+    if begins:
+        with no_room_is_said(folder / LEDGER_NAME):
+            os.close(os.open(folder / LEDGER_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    Ledger(folder, identity, key, durable=True, rebuilt=True).carry(carried, studies, logs)
+
+
+def existing_ledger(folder: Path, identity: Identity, *, also_behind: bool = False) -> Ledger:
     """Open a ledger that is there, to read it: nothing is written.
+
+    ``also_behind``: also one that is older than what was spent, for somebody who mends that.
 
     Raises:
         StorageError: there is none, or it cannot be trusted.
     """
     if not (folder / LEDGER_NAME).exists() and not (folder / HEAD_NAME).exists():
+        check_no_past(folder)
         raise _no_ledger(folder)
     key = keep_patient_key(folder, may_make=False)
     ledger = Ledger(folder, identity, key, durable=True, reads_only=True)
     ledger.refresh()
+    if not also_behind:
+        check_not_behind(folder)
+        ledger.check_reaches()
     return ledger
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def _cut_short(folder: Path) -> StorageError:
+    return StorageError(
+        "the ledger was emptied, or it or its head was removed", where=str(folder / LEDGER_NAME), do=REBUILD
+    )
 
 
 def _no_ledger(folder: Path) -> StorageError:
@@ -363,6 +459,7 @@ def read_rows(folder: Path) -> tuple[list[tuple[object, ...]], list[tuple[object
     """
     path = folder / LEDGER_NAME
     if not path.exists():
+        check_no_past(folder)
         raise _no_ledger(folder)
     with _looked_at(folder) as database:
         problem = database.execute("PRAGMA quick_check(1)").fetchone()

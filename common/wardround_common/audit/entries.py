@@ -44,6 +44,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "study withdrawn": _STUDY,
     "study closed": _STUDY,
     "statement given": ("study", "statement"),
+    "ledger restored": ("entries",),
+    "ledger rebuilt": ("epsilon", "delta", "rounds"),
     "question refused": ("kind", "study", "round", "why"),
     "round charged": ("study", "round", "epsilon before", "epsilon after", "delta"),
     "paused": (),

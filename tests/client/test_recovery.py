@@ -1,0 +1,403 @@
+"""A ledger that is lost or older than what was spent: nothing is trained, and no way back lowers what anybody spent."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from consortium import secure_study
+from ledgers import EVENT, opened, policy, verified
+from wardround_client.account import Account, Ask
+from wardround_client.accounting import epsilon_of
+from wardround_client.charge_note import Charge
+from wardround_client.hospital_audit import hospital_log, note_approval
+from wardround_client.hospital_cli import app
+from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.joining import begin, replace_keys
+from wardround_client.ledger.entries import Event
+from wardround_client.ledger.past import BEGINNING, BEHIND
+from wardround_client.ledger.patients import KEY_NAME
+from wardround_client.ledger.store import HEAD_NAME, LEDGER_NAME, Ledger, existing_ledger, open_ledger
+from wardround_client.ledger.told import Note, Told, bound
+from wardround_client.policy import DEFAULT_DELTA
+from wardround_client.recovery import plan_rebuild
+from wardround_client.ward import Ward
+from wardround_common.audit.entries import read_line
+from wardround_common.audit.log import lines
+from wardround_common.audit.passage import COORDINATOR, Passage
+from wardround_common.audit.recorder import Recorder
+from wardround_common.errors import PrivacyError, StorageError
+from wardround_common.proposal import ProposeRequest
+from wardround_common.randomness import insecure_stream
+from wardround_common.study import Study
+
+NOW = datetime.now(UTC)
+PATIENTS = ("p", "q", "r")
+GENEROUS = policy(patient_epsilon=1000, study_epsilon=1000)
+
+
+class Lived:
+    """A hospital that takes part in studies as one that serves does: ledger, audit log, secrets and decisions."""
+
+    def __init__(self, place: Path) -> None:
+        (place / "images").mkdir(parents=True)
+        self.place = place
+        self.folder = HospitalFolder(place / "state")
+        begin(self.folder, "mercy", place / "images", None, NOW)
+
+    @property
+    def state(self) -> Path:
+        return self.folder.path
+
+    def ledger(self) -> Ledger:
+        return opened(self.state, self.folder.identity())
+
+    def approve(self, study: Study, patients: tuple[str, ...] = PATIENTS, event: Event = EVENT) -> None:
+        ledger, ward = self.ledger(), Ward(self.folder, note=hospital_log(self.folder).note)
+        ward.answer("propose", ProposeRequest(study).parts())
+        cohort = ledger.key.cohort(patients)
+        rounds = study.training.rounds
+        ledger.approve(study.digest(), study.study.name, rounds, event, cohort, "data", lambda books: None)
+        note_approval(self.folder, study, ward.approvals.deciding(study, "approved"))
+        secrets = self.state / "studies" / study.digest()
+        secrets.mkdir()
+        (secrets / "stream.key").write_bytes(os.urandom(32))
+
+    def train(
+        self,
+        study: Study,
+        *rounds: int,
+        patients: tuple[str, ...] = PATIENTS,
+        event: Event = EVENT,
+        answers: bool = True,
+    ) -> None:
+        ledger = self.ledger()
+        log = hospital_log(self.folder)
+        note: Callable[[Charge], None] = lambda charge: log.note("round charged", charge.facts())  # noqa: E731
+        account = Account(ledger, GENEROUS, Ask(study, event, ledger.key.cohort(patients), "data"), note)
+        for number in rounds:
+            account.charge(number, "parameters", insecure_stream(number, "a test"))
+            name = f"{study.digest()[:32]}{number:032x}"
+            Recorder(log)(Passage("out", COORDINATOR, "train", name, 9, name, study.digest(), number))
+            account.confirm(number)
+
+    def copy(self, name: str) -> Path:
+        return Path(shutil.copytree(self.state, self.place / name))
+
+    def run(self, *arguments: str | Path) -> Result:
+        return CliRunner().invoke(app, [*map(str, arguments), "--state", str(self.state)])
+
+    def well(self, *arguments: str | Path) -> str:
+        done = self.run(*arguments)
+        if done.exception:
+            raise done.exception
+        return done.stdout
+
+    def spent(self) -> float:
+        """Give epsilon of the patient who has spent most."""
+        return float(json.loads(self.well("budget", "--json", "--delta", str(DEFAULT_DELTA)))["highest_spent"])
+
+
+def named(name: str) -> Study:
+    study = secure_study()
+    return study.model_copy(
+        update={
+            "study": study.study.model_copy(update={"name": name}),
+            "training": study.training.model_copy(update={"rounds": 20}),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Lived:
+    """Give a hospital that trained three rounds, of which a copy was made after the first; and another hospital."""
+    lived = Lived(tmp_path_factory.mktemp("lived") / "mercy")
+    lived.approve(named("first"))
+    lived.train(named("first"), 1)
+    lived.copy("older")
+    lived.train(named("first"), 2, 3)
+    lived.copy("whole")
+    other = Lived(lived.place / "other")
+    other.approve(named("first"))
+    other.train(named("first"), 1, 2, 3)
+    return lived
+
+
+@pytest.fixture
+def lived(once: Lived, tmp_path: Path) -> Lived:
+    shutil.copytree(once.place, tmp_path / "mercy")
+    fresh = object.__new__(Lived)
+    fresh.place, fresh.folder = tmp_path / "mercy", HospitalFolder(tmp_path / "mercy" / "state")
+    return fresh
+
+
+def remove(*names: str) -> Callable[[Lived], None]:
+    def change(lived: Lived) -> None:
+        for name in names:
+            path = lived.state / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    return change
+
+
+def put(source: str, *names: str) -> Callable[[Lived], None]:
+    def change(lived: Lived) -> None:
+        for name in names:
+            shutil.copy2(lived.place / source / name, lived.state / name)
+
+    return change
+
+
+def both(*changes: Callable[[Lived], None]) -> Callable[[Lived], None]:
+    def change(lived: Lived) -> None:
+        for one in changes:
+            one(lived)
+
+    return change
+
+
+def empty(lived: Lived) -> None:
+    (lived.state / LEDGER_NAME).write_bytes(b"")
+
+
+OTHER = "other/state"
+LOSSES: dict[str, tuple[Callable[[Lived], None], str]] = {
+    "ledger and head": (remove(LEDGER_NAME, HEAD_NAME), "the ledger is gone, and there was one: patients.key is there"),
+    "ledger, head, key": (remove(LEDGER_NAME, HEAD_NAME, KEY_NAME), "audit log tells of approved studies"),
+    "ledger, head, log": (remove(LEDGER_NAME, HEAD_NAME, "audit"), "patients.key is there"),
+    "ledger, head, key, log": (remove(LEDGER_NAME, HEAD_NAME, KEY_NAME, "audit"), "secrets of studies"),
+    "ledger, head, key, studies": (remove(LEDGER_NAME, HEAD_NAME, KEY_NAME, "studies"), "audit log tells of"),
+    "ledger": (remove(LEDGER_NAME), "emptied, or it or its head was removed"),
+    "head": (remove(HEAD_NAME), "emptied, or it or its head was removed"),
+    "key": (remove(KEY_NAME), "the key of the ledger's patients is gone"),
+    "an emptied ledger": (empty, "emptied, or it or its head was removed"),
+    "an emptied ledger without head": (both(empty, remove(HEAD_NAME)), "the ledger is gone, and there was one"),
+    "key of another hospital": (put(OTHER, KEY_NAME), "is not the one that the ledger was begun with"),
+    "older ledger and head": (put("older", LEDGER_NAME, HEAD_NAME), "older than the audit log .* 2 answered rounds"),
+    "older ledger, newer head": (put("older", LEDGER_NAME), "ends with entry 4, and its head says that there were 8"),
+    "newer ledger, older head, older log": (put("older", HEAD_NAME), ""),
+    "ledger of another hospital": (put(OTHER, LEDGER_NAME, HEAD_NAME), "is not signed by this hospital"),
+    "ledger, head and key of another": (put(OTHER, LEDGER_NAME, HEAD_NAME, KEY_NAME), "not signed by this hospital"),
+    "head of another hospital": (put(OTHER, HEAD_NAME), "head of the ledger is not signed by this hospital"),
+}
+LOST = [name for name, (_, said) in LOSSES.items() if said]
+
+
+@pytest.mark.parametrize("loss", LOST)
+def test_whatever_is_lost_of_a_ledger_none_begins_anew_and_nothing_is_trained(lived: Lived, loss: str) -> None:
+    lose, said = LOSSES[loss]
+    lose(lived)
+    before = {path.name: path.read_bytes() for path in lived.state.glob("ledger.*")}
+    for look in (open_ledger, existing_ledger):
+        with pytest.raises(StorageError, match=said):
+            look(lived.state, lived.folder.identity())
+    with pytest.raises(StorageError):
+        lived.train(named("first"), 4)
+    for command in (("budget",), ("ledger", "verify"), ("ledger", "head"), ("statement", "first")):
+        assert isinstance(lived.run(*command).exception, StorageError), command
+    assert {path.name: path.read_bytes() for path in lived.state.glob("ledger.*")} == before
+
+
+def test_a_head_that_a_crash_left_behind_its_ledger_is_no_loss(lived: Lived) -> None:
+    LOSSES["newer ledger, older head, older log"][0](lived)
+    assert lived.ledger().books.rounds_of(named("first").digest()) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("loss", LOST)
+def test_a_verified_copy_brings_back_what_was_spent(lived: Lived, once: Lived, loss: str) -> None:
+    LOSSES[loss][0](lived)
+    said = lived.well("ledger", "restore", lived.place / "whole")
+    assert "Restored the ledger: 8 entries" in said
+    assert "does not know" not in said
+    assert lived.spent() == once.spent()
+    assert verified(lived.state, lived.folder.identity()).faults == ()
+    lived.approve(named("second"))
+    lived.train(named("second"), 1)
+
+
+@pytest.mark.parametrize("loss", [name for name in LOST if "log" not in name])
+def test_rebuilt_from_the_audit_log_nobody_has_spent_less_than_they_did(lived: Lived, once: Lived, loss: str) -> None:
+    LOSSES[loss][0](lived)
+    assert lived.run("ledger", "rebuild").exception is not None  # it asks first
+    with pytest.raises(StorageError):
+        open_ledger(lived.state, lived.folder.identity())
+    lived.well("ledger", "rebuild", "--yes")
+    assert lived.spent() >= once.spent() - 1e-6
+    assert lived.spent() == pytest.approx(once.spent(), rel=1e-4)
+    assert verified(lived.state, lived.folder.identity()).faults == ()
+    assert "whole" in lived.well("ledger", "verify")
+    said = [read_line(line).what for line in lines(lived.folder.audit)]
+    assert said[-2:] == ["ledger rebuilt", "study withdrawn"] or (loss == "ledger, head, key, studies" and said[-1:])
+    with pytest.raises(PrivacyError, match="has ended here"):  # its noise would be drawn twice
+        lived.approve(named("first"))
+    statement = lived.run("statement", "first").exception
+    assert isinstance(statement, PrivacyError)
+    before = lived.spent()
+    lived.approve(named("second"), ("somebody", "new"))  # every patient of this hospital is charged
+    lived.train(named("second"), 1, patients=("somebody", "new"))
+    assert lived.spent() > before
+    assert isinstance(lived.run("ledger", "rebuild", "--yes").exception, StorageError)  # nothing is left to be done
+
+
+def test_without_an_audit_log_the_hospital_must_say_what_nobody_has_exceeded(lived: Lived) -> None:
+    remove(LEDGER_NAME, HEAD_NAME, "audit")(lived)
+    with pytest.raises(StorageError, match="no audit log from which"):
+        lived.well("ledger", "rebuild", "--yes")
+    lived.well("ledger", "rebuild", "--yes", "--at-least", "8")
+    assert lived.spent() == 8.0
+
+
+def test_nothing_is_rebuilt_from_an_audit_log_that_was_changed(lived: Lived) -> None:
+    remove(LEDGER_NAME, HEAD_NAME)(lived)
+    [path] = lived.folder.audit.glob("*.jsonl")
+    path.write_bytes(path.read_bytes().replace(b'"epsilon after":', b'"epsilon after":0', 1))
+    with pytest.raises(StorageError, match="the audit log cannot be trusted"):
+        lived.well("ledger", "rebuild", "--yes")
+
+
+def test_an_older_copy_trains_nothing_until_it_is_rebuilt_and_then_charges_the_rounds_after_it(
+    lived: Lived, once: Lived
+) -> None:
+    remove(LEDGER_NAME, HEAD_NAME)(lived)
+    said = lived.well("ledger", "restore", lived.place / "older")
+    assert "2 answered rounds" in said
+    assert (lived.state / BEHIND).exists()
+    with pytest.raises(StorageError, match="does not know all that was spent after it"):
+        open_ledger(lived.state, lived.folder.identity())
+    lived.well("ledger", "rebuild", "--yes")
+    assert not (lived.state / BEHIND).exists()
+    assert lived.spent() == pytest.approx(once.spent(), rel=1e-4)
+    assert lived.ledger().books.rounds_of(named("first").digest()) == [1]  # what the copy knew of the study stays known
+    with pytest.raises(PrivacyError, match="has ended here"):
+        lived.approve(named("first"))
+
+
+def test_a_head_that_was_kept_elsewhere_shows_that_a_copy_is_older(lived: Lived) -> None:
+    head = lived.well("ledger", "head").strip()
+    remove(LEDGER_NAME, HEAD_NAME, "audit")(lived)
+    said = lived.well("ledger", "restore", lived.place / "older", "--head", head)
+    assert "entries up to 8, which a head speaks of" in said
+    with pytest.raises(StorageError):
+        open_ledger(lived.state, lived.folder.identity())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda copy, lived: shutil.copytree(lived.place / OTHER, copy, dirs_exist_ok=True),
+            "is not what this hospital",
+        ),
+        (lambda copy, lived: (copy / HEAD_NAME).unlink(), "no head beside the ledger of this copy"),
+        (lambda copy, lived: shutil.copy2(lived.place / OTHER / KEY_NAME, copy / KEY_NAME), "is not the one that the"),
+        (lambda copy, lived: (copy / LEDGER_NAME).write_bytes(b"no database"), "cannot be read"),
+    ],
+)
+def test_a_copy_that_does_not_verify_is_not_put_in_place(
+    lived: Lived, change: Callable[[Path, Lived], Any], said: str
+) -> None:
+    remove(LEDGER_NAME, HEAD_NAME)(lived)
+    change(lived.place / "whole", lived)
+    with pytest.raises(StorageError, match=said):
+        lived.well("ledger", "restore", lived.place / "whole")
+    assert not (lived.state / LEDGER_NAME).exists()
+
+
+def test_a_whole_ledger_is_not_replaced_by_an_older_copy(lived: Lived) -> None:
+    with pytest.raises(StorageError, match="is whole, and no charge of the copy is missing"):
+        lived.well("ledger", "restore", lived.place / "older")
+    with pytest.raises(StorageError, match="nothing to rebuild"):
+        lived.well("ledger", "rebuild", "--yes")
+
+
+def test_another_identity_keeps_what_patients_spent_under_the_one_before(lived: Lived, once: Lived) -> None:
+    replace_keys(lived.folder, NOW, identity=True)
+    begin(lived.folder, "mercy", lived.folder.settings().data, None, NOW)
+    with pytest.raises(StorageError):
+        open_ledger(lived.state, lived.folder.identity())
+    remove(LEDGER_NAME, HEAD_NAME, KEY_NAME)(lived)
+    with pytest.raises(StorageError, match="the audit log tells of approved studies"):
+        open_ledger(lived.state, lived.folder.identity())
+    lived.well("ledger", "rebuild", "--yes")
+    assert lived.spent() == pytest.approx(once.spent(), rel=1e-4)
+
+
+def test_a_charge_that_a_crash_cut_off_before_the_ledger_had_it_stops_nobody(lived: Lived) -> None:
+    """It is noted just before it is charged: no answer has left, and the question is charged when it comes again."""
+    study = named("first")
+    hospital_log(lived.folder).note("round charged", {"study": study.digest()[:12], "round": 4, "epsilon after": 3.0})
+    lived.train(study, 4)
+    assert lived.ledger().books.rounds_of(study.digest()) == [1, 2, 3, 4]
+
+
+def test_a_folder_in_which_nothing_happened_begins_a_ledger_also_after_a_crash(tmp_path: Path) -> None:
+    lived = Lived(tmp_path / "new")
+    (lived.state / BEGINNING).write_bytes(b"")
+    (lived.state / KEY_NAME).write_bytes(bytes(32))
+    (lived.state / KEY_NAME).chmod(0o600)
+    assert lived.ledger().books.charged == {}
+    assert not (lived.state / BEGINNING).exists()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_patient_is_ever_charged_less_than_they_spent(tmp_path: Path, seed: int) -> None:
+    """Studies of overlapping patients, in any order; then the ledger is lost: the bound is at least the truth."""
+    chance = random.Random(seed)  # which studies a test makes up is no secret
+    lived, spent = Lived(tmp_path / "h"), dict[str, list[Event]]()
+    for place in range(3):
+        study = named(f"study-{place}")
+        patients = tuple(chance.sample("abcdef", chance.randint(2, 5)))
+        event = Event(noise_multiplier=chance.choice([0.8, 1.0, 2.0]), sampling_rate=0.2, steps=chance.randint(1, 20))
+        lived.approve(study, patients, event)
+        count = chance.randint(1, 3)
+        lived.train(study, *range(1, count + 1), patients=patients, event=event)
+        for patient in patients:
+            spent.setdefault(patient, []).extend([event] * count)
+    truth = max(epsilon_of([each.times(1) for each in events], DEFAULT_DELTA) for events in spent.values())
+    remove(LEDGER_NAME, HEAD_NAME)(lived)
+    assert plan_rebuild(lived.folder).bound.epsilon >= truth - 1e-6  # a note has six digits
+    lived.well("ledger", "rebuild", "--yes")
+    assert lived.spent() >= truth - 1e-6
+
+
+def told(*notes: tuple[str, int, float, float]) -> Told:
+    return Told(notes=tuple(Note((study, number), before, after, 1e-5) for study, number, before, after in notes))
+
+
+@pytest.mark.parametrize(
+    ("logs", "epsilon", "delta"),
+    [
+        ([told()], 0.0, 0.0),
+        ([told(("a", 1, 0, 1), ("a", 2, 1, 2), ("b", 1, 2, 3))], 3.0, 1e-5),
+        ([told(("a", 1, 0, 1), ("a", 1, 0, 1.2), ("a", 2, 1.2, 2))], 2.0, 1e-5),  # told again after a crash
+        ([told(("a", 1, 0, 1), ("a", 2, 1, 2), ("a", 3, 0, 1))], 3.0, 2e-5),  # the ledger had been lost in between
+        ([told(("a", 1, 0, 5)), told(("b", 1, 0, 2))], 5.0, 1e-5),
+    ],
+)
+def test_the_bound_is_the_most_that_a_note_tells_and_adds_up_where_a_ledger_was_reset(
+    logs: list[Told], epsilon: float, delta: float
+) -> None:
+    found = bound(logs)
+    assert (found.epsilon, found.delta) == (pytest.approx(epsilon), pytest.approx(delta))
+
+
+def test_what_is_killed_while_a_ledger_is_rebuilt_is_rebuilt_again(lived: Lived) -> None:
+    remove(LEDGER_NAME, HEAD_NAME)(lived)
+    hospital_log(lived.folder).note("ledger rebuilt", {"epsilon": 2.0, "delta": 1e-5, "rounds": 3})
+    with closing((lived.state / LEDGER_NAME).open("wb")):  # the file was made, and nothing is in it
+        pass
+    with pytest.raises(StorageError):
+        open_ledger(lived.state, lived.folder.identity())
+    lived.well("ledger", "rebuild", "--yes")
+    assert lived.spent() >= 2.0

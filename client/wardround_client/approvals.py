@@ -78,7 +78,7 @@ class Approvals:
             if self._decided(digest) is None:
                 with no_room_is_said(self._record(digest)):
                     self._record(digest).replace(self._record(digest).with_suffix(".json.damaged"))
-                self._write(digest, "waiting")
+                self.decide(study, "waiting")
             write_atomically(self._study(digest), study.canonical(), private=True)
 
     def knows(self, digest: str) -> bool:

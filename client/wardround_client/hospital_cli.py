@@ -76,6 +76,7 @@ def init(
     from wardround_client.policy import POLICY_NAME, policy_text
     from wardround_client.state_folder import hospital_state
     from wardround_common.enrolment import file_stem
+    from wardround_common.folder_owner import check_owner
     from wardround_common.given_out import give_out
     from wardround_common.storage import write_atomically
 
@@ -86,13 +87,15 @@ def init(
     check_switches(allow or (), label_attribute, confirm_patients or ())
     given = {"label_attribute": label_attribute, "allow": allow, "confirm_patients": confirm_patients}
     switches = {key: value for key, value in given.items() if value}
+    check_owner(folder.path, "hospital")
+    before = folder.request() if folder.request_file.exists() and (new_node_key or new_keys) else None
     if new_node_key or new_keys:
         replace_keys(folder, now, identity=new_keys)
     request, new = begin(folder, name, data, labels, now, switches, partial(note_request, folder))
     if not (folder.path / POLICY_NAME).exists():
         write_atomically(folder.path / POLICY_NAME, policy_text().encode(), private=True)
     written = out or Path(f"{file_stem(request.hospital)}.request")
-    give_out(written, request)
+    over = " over the earlier request" if give_out(written, request, replaces=before) else ""
     if as_json:
         answer = {"hospital": request.hospital, "fingerprint": request.fingerprint, "request": str(written), "new": new}
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
@@ -100,7 +103,7 @@ def init(
     typer.echo(
         f"{'Set up' if new else 'This is'} {request.hospital}; its private keys stay in {folder.path}.\n\n"
         f"fingerprint  {request.fingerprint}\n\n"
-        f"Wrote {written}: send it to the coordinator, and read it this fingerprint by telephone.\n"
+        f"Wrote {written}{over}: send it to the coordinator, and read it this fingerprint by telephone.\n"
         f"Read {folder.path / POLICY_NAME}, and change what does not suit this hospital.\n"
         f"{'' if label_attribute else _labels_missing(data, labels)}"
         "When the invitation has come back: wardround hospital serve INVITATION"
@@ -366,8 +369,9 @@ def status(
             typer.echo(f"paused since {facts['paused']}: no new work is started")
         if facts["fault"]:
             typer.echo(facts["fault"])
-        if facts["images_away"]:
-            typer.echo(facts["images_away"])
+        for kept in ("images_away", "split"):
+            if facts.get(kept):
+                typer.echo(facts[kept])
         if facts["failure"]:
             typer.echo(f"The last answer that failed: {facts['failure']}")
         for said in (*map(str, studies), *damaged, facts["warning"]):

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from wardround_client.app import beside, client_app
 from wardround_client.attendance import Attendance
-from wardround_client.heart import heart_of
+from wardround_client.heart import heart_of, warning_of
 from wardround_client.hospital_audit import hospital_log
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.hospital_source import hospital_source
@@ -21,6 +21,7 @@ from wardround_client.status_file import STATUS, certificate_warning
 from wardround_client.supernode import Link, State, Status, Supernode
 from wardround_client.ward import Ward, Work, hospital_policy
 from wardround_common.audit.recorder import Recorder
+from wardround_common.audit.witness import Witness
 from wardround_common.errors import StorageError
 from wardround_common.service_log import Say, ServiceLog
 from wardround_common.storage import alone_in, write_atomically
@@ -36,6 +37,8 @@ class HospitalService:
         self._status: Status | None = None
         self._stages = Stages(folder.path)
         self._node: Supernode | None = None
+        self._witness: Witness | None = None
+        self._split = ""
         self._warned = ""
         self._unwritten = False
 
@@ -59,7 +62,8 @@ class HospitalService:
             ward = Ward(folder, self._do, log.note)
             attendance = Attendance(ward, folder.path)
             app = client_app(lambda context: attendance)
-            heart = heart_of(folder, log, invitation.public, ward.images_are_away)
+            self._witness = Witness(log)
+            heart = heart_of(folder, self._witness, invitation.public, ward.images_are_away)
             goes_beside = beside(ward.beside)
             node = Supernode(link, app, folder.path / "link", self._report, Recorder(log), heart, goes_beside)
             self._node = node
@@ -109,7 +113,13 @@ class HospitalService:
         if (warning := certificate_warning(self._certificate_until())) and warning != self._warned:
             self._warned = warning
             self._say(warning, event="certificate", level="warning")
+        if (split := self._copies()) != self._split:
+            self._split = split
+            self._say(split or "the audit logs are whole again", event="split", level="warning")
         self._note()
+
+    def _copies(self) -> str:
+        return warning_of(self._witness) if self._witness else ""
 
     def _certificate_until(self) -> datetime | None:
         return self._node.certificate_until if self._node else None
@@ -125,6 +135,7 @@ class HospitalService:
             "doing": "; ".join(sorted(self._doing.copy().values())),
             "certificate_until": until.isoformat(timespec="seconds") if (until := self._certificate_until()) else "",
             "fault": str(status.fault) if status and status.fault else "",
+            "split": self._copies(),
         }
         try:
             write_atomically(self._folder.path / STATUS, json.dumps(facts).encode(), private=True)

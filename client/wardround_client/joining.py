@@ -15,6 +15,7 @@ from wardround_common.audit.pending import Change, Written
 from wardround_common.certificates import check_valid, read_certificate
 from wardround_common.enrolment import FASTEST_S, Invitation, Request, check_invitation_clock
 from wardround_common.errors import DataError, MessageError, StorageError
+from wardround_common.folder_owner import claim
 from wardround_common.key_files import private_folder, set_aside, write_key
 from wardround_common.roster import check_name
 from wardround_common.settings_file import settings_text
@@ -61,6 +62,7 @@ def begin(
         raise DataError("there is no such folder of images", where=str(data))
     if settings.labels is not None and not settings.labels.is_file():
         raise DataError("there is no such table of labels", where=str(labels))
+    claim(folder.path, "hospital")
     _keep_settings(folder, settings)
     make_identity(folder.path)
     if not folder.node_key.exists():

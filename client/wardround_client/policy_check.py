@@ -188,7 +188,7 @@ class _Weigh:
         who = f"{count:,} patient{'s' if count != 1 else ''}"
         worst = float(after.epsilon.max())
         if math.isinf(self._carried):
-            raise PrivacyError(
+            raise PolicyError(
                 "the ledger was rebuilt, and nothing bounds what the audit log tells of the time before",
                 do="Needed: to restore a copy of the ledger.",
             )

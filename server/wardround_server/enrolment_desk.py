@@ -24,7 +24,9 @@ from wardround_common.certificates import (
 )
 from wardround_common.enrolment import Invitation, Request, check_request_clock
 from wardround_common.errors import MessageError, StorageError
+from wardround_common.folder_owner import claim
 from wardround_common.key_files import private_folder, private_pem, read_p256_key, write_key
+from wardround_common.lookalike import mixed_scripts, skeleton
 from wardround_common.settings_file import settings_text
 from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_server.coordinator_audit import coordinator_log
@@ -53,6 +55,7 @@ def begin(folder: CoordinatorFolder, hosts: Sequence[str], port: int, now: datet
             where=str(folder.path),
             do="Choose another folder; for other names or a new certificate: wardround coordinator renew DIR",
         )
+    claim(folder.path, "coordinator")
     for path in (folder.path, folder.hospitals, folder.invitations, folder.revoked):
         private_folder(path)
     if not folder.identity_file.exists():
@@ -119,7 +122,31 @@ def standing(folder: CoordinatorFolder, request: Request, now: datetime) -> Stan
                 where=request.hospital,
                 do="Let the hospital make its own: wardround hospital init NAME --data DIR --new-keys",
             )
+    if found is Standing.NEW:
+        _check_can_be_told_apart(folder, request.hospital)
     return found
+
+
+def _check_can_be_told_apart(folder: CoordinatorFolder, name: str) -> None:
+    """Check that people cannot take a new hospital's name for another's, whose fingerprint they would then compare.
+
+    Raises:
+        MessageError: letters of several scripts are mixed in it, or it looks like that of an enrolled hospital.
+    """
+    other_name = "Ask the hospital for another name: wardround hospital init NAME --data DIR --state OTHER"
+    if scripts := mixed_scripts(name):
+        raise MessageError(
+            f"letters of {' and '.join(scripts)} are mixed in this name, which people cannot see: {name!a}",
+            where=name,
+            do=other_name,
+        )
+    for one in folder.survey().enrolled:
+        if skeleton(one.name) == skeleton(name):
+            raise MessageError(
+                f"this name looks like that of {one.name}, which is enrolled: {name!a} and {one.name!a}",
+                where=name,
+                do=other_name,
+            )
 
 
 def _next_to(one: Enrolled, request: Request) -> Standing:

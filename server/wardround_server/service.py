@@ -52,6 +52,7 @@ class Service:
         self._heard = LastHeard(folder.path / "link" / "heard.json")
         self._witness = Witness(self._log)
         self._acquainted = Acquainted(folder.path / "link" / "acquainted.json")
+        self._copies: set[tuple[str, str]] = set()
         self._link = SuperLink(folder.path / "link", passed=self._passed, heart=self._hear)
         self._runs = Runs(folder.path / "runs", self._exchange, self._watch, self._passages.held.copy)
         self._told: dict[str, tuple[str, int]] = {}
@@ -197,7 +198,18 @@ class Service:
         self._passages.hold(name, headers.get(STANDING_HEADER, ""))
         if public := self._acquainted.public(name):
             self._witness.hears(name, public, headers)
-        return self._witness.says() | write_runs(self._runs.stages_of(name))
+        self._say_of_copies(name)
+        return self._witness.says(name) | write_runs(self._runs.stages_of(name))
+
+    def _say_of_copies(self, name: str) -> None:
+        """Say once that a hospital's audit log is not the one that it was, or that a hospital says so of this one."""
+        for which, since in (("its", self._witness.split(name)), ("ours", self._witness.told(name))):
+            known = (name, which) in self._copies
+            if since and not known:
+                self._copies.add((name, which))
+                self._say(copies(name, which), event="split", level="warning", hospital=name)
+            elif known and not since:
+                self._copies.discard((name, which))
 
     def _exchange(self, run: Run) -> Exchange:
         file = run.folder / "link"
@@ -276,6 +288,8 @@ class Service:
             state = link_state(connected=connected, held=held, last_heard=heard)
             facts = {"name": name, "state": state, "connected": connected, "last_heard": heard}
             facts |= {"paused": held == PAUSED, "images_away": held == IMAGES_AWAY}
+            seen_twice = {"its": self._witness.split(name), "ours": self._witness.told(name)}
+            facts["warnings"] = [copies(name, which) for which, since in seen_twice.items() if since]
             hospitals.append(facts)
         away = {str(one["name"]): one for one in hospitals if not one["connected"]}
         runs = [self._run_status(standing, away) for standing in self._runs.standings()]
@@ -291,6 +305,15 @@ class Service:
             elif seen := self._whereabouts.of(name, standing.digest, self._link.sending.get(node_of.get(name, -1))):
                 doing[name] = seen.facts()
         return facts | {"doing": doing}
+
+
+def copies(name: str, which: str) -> str:
+    """Say of whom there seem to be two: of a hospital, or, as a hospital says, of this coordinator (``ours``)."""
+    whose = f"the audit log of {name}" if which == "its" else f"this coordinator's audit log, says {name},"
+    return (
+        f"{whose} is not the one that it was: its folder was set back to an older copy, or two copies of it serve. "
+        "Stop one of the two."
+    )
 
 
 def is_over(standing: Mapping[str, Any]) -> bool:

@@ -38,6 +38,7 @@ def screen(status: Mapping[str, Any]) -> Group:
         if run["stage"] in GOING_ON:
             parts += [*_run(run, status["time"]), Text()]
     parts.append(hospitals if status["hospitals"] else Text("No hospital is enrolled yet."))
+    parts += [Text(warning) for one in status["hospitals"] for warning in one.get("warnings", ())]
     for run in newest:
         if run["stage"] not in GOING_ON:
             parts += [Text(), *_run(run, status["time"])]

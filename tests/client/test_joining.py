@@ -100,6 +100,43 @@ def test_a_node_key_that_cannot_be_used_says_how_to_make_another(
     assert "--new-node-key" in caught.value.do
 
 
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_hospital_is_not_set_up_in_a_coordinators_folder_and_leaves_nothing_there(
+    tmp_path: Path, data: Path, marked: bool
+) -> None:
+    place = tmp_path / "C"
+    place.mkdir()
+    (place / "coordinator.toml").write_text("")
+    (place / "identity.pem").write_text("the coordinator's")
+    if marked:
+        (place / "owner").write_text("coordinator\n")
+    before = {path: path.read_bytes() for path in place.iterdir()}
+    command = ["init", "mercy", "--data", str(data), "--state", str(place), "--out", str(tmp_path / "m.request")]
+    for more in ([], ["--new-keys"]):
+        done = CliRunner().invoke(app, [*command, *more])
+        assert isinstance(done.exception, StorageError)
+        assert "this is the folder of a coordinator" in str(done.exception)
+    assert {path: path.read_bytes() for path in place.iterdir()} == before
+    assert not (tmp_path / "m.request").exists()
+
+
+def test_the_request_of_another_hospital_of_this_name_is_not_written_over(tmp_path: Path, data: Path) -> None:
+    out = tmp_path / "mercy.request"
+
+    def init(state: str, *more: str) -> object:
+        words = ["init", "mercy", "--data", str(data), "--state", str(tmp_path / state), "--out", str(out), *more]
+        done = CliRunner().invoke(app, words)
+        return done.exception or done.stdout
+
+    assert "earlier request" not in str(init("one"))
+    first = out.read_bytes()
+    assert "there is another file of this name" in str(init("two"))
+    assert out.read_bytes() == first
+    assert "earlier request" not in str(init("one"))  # the same request again
+    assert "over the earlier request" in str(init("one", "--new-node-key"))
+    assert "over the earlier request" in str(init("one", "--new-keys"))
+
+
 def test_labels_and_odd_names_of_folders_come_back_as_they_were(tmp_path: Path) -> None:
     data = tmp_path / 'a "quoted" \\ folder\x7f é'
     data.mkdir()

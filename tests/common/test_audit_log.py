@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from wardround_common.audit.log import SLOT_BYTES, AuditLog, lines, read_head, s
 from wardround_common.audit.passage import Passage, passage_of
 from wardround_common.audit.recorder import Recorder
 from wardround_common.audit.verify import verify
-from wardround_common.audit.witness import EVERY_S, HEAD_HEADER, Witness
+from wardround_common.audit.witness import EVERY_S, HEAD_HEADER, SPLIT_HEADER, Witness
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.secagg.identity import Identity
 from wardround_common.signed_chain import FIRST_LINK
@@ -361,9 +362,9 @@ def test_the_head_of_the_other_end_is_noted_at_first_each_hour_and_when_it_goes_
     def hears(number: int, identity: Identity = OTHER) -> None:
         witness.hears("north", OTHER.public, {HEAD_HEADER: AuditHead.signed(identity, number, bytes(32)).text()})
 
-    assert Witness(theirs).says() == {}
+    assert Witness(theirs).says("north") == {}
     theirs.note("paused")
-    assert Witness(theirs).says() == {HEAD_HEADER: theirs.look().text()}  # type: ignore[union-attr]
+    assert Witness(theirs).says("north") == {HEAD_HEADER: theirs.look().text()}  # type: ignore[union-attr]
     for number in (5, 6, 6):
         hears(number)
     hears(99, OURS)  # somebody else signed it
@@ -380,6 +381,66 @@ def test_the_head_of_the_other_end_is_noted_at_first_each_hour_and_when_it_goes_
         ("head received", "7"),
         ("head went back", "4"),
     ]
+
+
+def test_two_copies_of_a_folder_that_both_serve_are_noticed_and_both_ends_are_told(tmp_path: Path) -> None:
+    log_in(tmp_path / "one" / "audit", OTHER).note("paused")
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    copies = [Witness(log_in(tmp_path / name / "audit", OTHER)) for name in ("one", "two")]
+    clock, at = [0.0], datetime(2026, 1, 1, 12, tzinfo=UTC)
+    ours = Witness(log_in(tmp_path / "ours"), lambda: clock[0], lambda: at)
+    log_in(tmp_path / "ours").note("service began")
+
+    def beats(copy: Witness) -> None:
+        copy._own.note("service began")
+        ours.hears("north", OTHER.public, copy.says("coordinator"))
+        copy.hears("coordinator", OURS.public, ours.says("north"))
+        clock[0] += 10.0
+
+    beats(copies[0])
+    assert ours.split("north") is None
+    beats(copies[1])  # as many entries, and others
+    for _ in range(20):
+        for copy in copies:
+            beats(copy)
+    assert ours.split("north") == at
+    assert [copy.told("coordinator") for copy in copies] == [at, at]
+    noted = [read_line(line).what for line in lines(tmp_path / "ours")]
+    assert noted.count("head split") + noted.count("head went back") == 1  # and not with every sign of life
+    clock[0] += EVERY_S
+    beats(copies[0])  # the other one was stopped
+    assert ours.split("north") is None
+    assert copies[0].told("coordinator") is None
+
+
+def test_a_log_that_was_set_back_is_noticed_also_after_the_other_end_was_started_anew(tmp_path: Path) -> None:
+    theirs = log_in(tmp_path / "theirs" / "audit", OTHER)
+    theirs.note("paused")
+    shutil.copytree(tmp_path / "theirs", tmp_path / "older")
+    for _ in range(5):
+        theirs.note("paused")
+    ours = log_in(tmp_path / "ours")
+    Witness(ours).hears("north", OTHER.public, Witness(theirs).says("coordinator"))
+    set_back = log_in(tmp_path / "older" / "audit", OTHER)
+    set_back.note("service began")
+    for back in (True, False):  # started twice: once is noted
+        again = Witness(log_in(tmp_path / "ours"))
+        again.hears("north", OTHER.public, Witness(set_back).says("coordinator"))
+        assert (again.split("north") is not None) == back
+    assert [read_line(line).what for line in lines(tmp_path / "ours")][1:] == [
+        "head received",
+        "head went back",
+        "head received",
+    ]
+
+
+def test_what_the_other_end_says_of_our_log_is_no_more_than_a_time(tmp_path: Path) -> None:
+    witness = Witness(log_in(tmp_path / "ours"))
+    for said in ("\x1b[2J", "2026-01-01", "x" * 5000, "2026-01-01T12:00:00"):
+        witness.hears("north", OTHER.public, {SPLIT_HEADER: said})
+        assert witness.told("north") is None
+    witness.hears("north", OTHER.public, {SPLIT_HEADER: "2026-01-01T12:00:00+00:00"})
+    assert witness.told("north") == datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def test_a_log_that_has_begun_has_a_head_that_was_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,7 @@ def test_a_copy_is_private_whole_and_without_the_marks_of_a_process(tmp_path: Pa
         "authority.pem",
         "coordinator.toml",
         "identity.pem",
+        "owner",
         "runs/lung/study",
         "server.pem",
     }

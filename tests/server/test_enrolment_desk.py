@@ -256,6 +256,46 @@ def test_names_that_look_alike_as_files_are_two_hospitals(folder: CoordinatorFol
     assert [one.name for one in folder.enrolled()] == ["St Mary", "St. Mary"]
 
 
+@pytest.mark.parametrize(
+    ("enrolled", "name", "said"),
+    [
+        ("Mercy", "Μercy", "letters of Greek and Latin are mixed"),
+        ("Mercy", "Mеrcy", "letters of Cyrillic and Latin are mixed"),
+        ("COCO", "СОСО", "looks like that of COCO, which is enrolled"),
+        ("St Mary", "st mary", "looks like that of St Mary"),
+        ("St Mary", "St Mаry", "letters of Cyrillic and Latin are mixed"),
+        ("Hospital 1", "Hospital I", "looks like that of Hospital 1"),
+        ("Hospital 10", "Hospital lO", "looks like that of Hospital 10"),
+        ("Mercy", "Ｍercy", "looks like that of Mercy"),
+    ],
+)
+def test_a_name_that_people_take_for_anothers_is_not_enrolled(
+    folder: CoordinatorFolder, enrolled: str, name: str, said: str
+) -> None:
+    enrol(folder, request(name=enrolled), NOW)
+    other = request(name=name, identity=b"x", node=NODES[1])
+    with pytest.raises(MessageError, match=said):
+        enrol(folder, other, NOW)
+    assert [one.name for one in folder.enrolled()] == [enrolled]
+
+
+def test_names_of_one_script_each_are_enrolled_side_by_side(folder: CoordinatorFolder) -> None:
+    names = ["Hôpital Sainte-Marie", "Больница №1", "Ευαγγελισμός", "聖路加 Hospital", "St Mary", "St Mary 2"]
+    for number, name in enumerate(names):
+        node = generate_private_key(SECP256R1())
+        asked = Request.make(name, Identity(bytes([number + 1] * 32)), node, NOW)
+        enrol(folder, asked, NOW)
+    assert sorted(names) == [one.name for one in folder.enrolled()]
+
+
+def test_a_coordinator_is_not_made_in_a_hospitals_folder_and_leaves_nothing_there(tmp_path: Path) -> None:
+    (tmp_path / "node.pem").write_bytes(b"of an earlier version, without a mark")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(StorageError, match="this is the folder of a hospital"):
+        begin(CoordinatorFolder(tmp_path), ["fl.example.org"], 9093, NOW)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_a_damaged_file_leaves_no_hospital_out_silently(folder: CoordinatorFolder) -> None:
     enrol(folder, request(), NOW)
     place = folder.request_of("St Mary")

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from wardround_common.audit.entries import AuditHead, Entry
+from wardround_common.audit.entries import HEADS, AuditHead, Entry
 from wardround_common.audit.verify import Verified
 from wardround_common.errors import MessageError, StorageError
 
@@ -33,7 +33,7 @@ class Side:
     def heads(self, of: Side) -> Iterator[tuple[Entry, AuditHead]]:
         """Give the heads that it was told of the other end's log, as far as that key signed them."""
         for entry in self.entries:
-            if entry.what in ("head received", "head went back") and entry.text("with") == self.peer:
+            if entry.what in HEADS and entry.text("with") == self.peer:
                 with suppress(StorageError, MessageError):
                     head = AuditHead.parse(entry.text("head"))
                     head.check(of.public)

@@ -34,6 +34,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "message unwanted": _MESSAGE,
     "head received": ("with", "head"),
     "head went back": ("with", "head"),
+    "head split": ("with", "head"),
     # at a hospital
     "request made": ("fingerprint", "request"),
     "invitation accepted": ("address", "fingerprint", "invitation"),
@@ -64,6 +65,10 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "model exported": ("run", "study", "model"),
 }
 """What an entry of each kind may state. No kind has room for a patient, a path, a value of a model or a secret."""
+
+
+HEADS = ("head received", "head went back", "head split")
+"""Entries that tell of a head of the other end's log: the next one; an earlier one; another one in the same place."""
 
 
 class AuditRow(SignedRow):

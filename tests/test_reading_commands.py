@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
 from consortium import secure_study
-from ledgers import approve, charge, opened
+from ledgers import EVENT, approve, charge, opened
 from on_a_disk import DECIDES, GIVES_OUT, READS
 from wardround_client.hospital_audit import hospital_log, note_approval
 from wardround_client.hospital_folder import HospitalFolder
@@ -47,8 +47,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
     set_up(hospital, "mercy", place / "images", None, NOW)
     ward = Ward(hospital, note=hospital_log(hospital).note)
     ward.answer("propose", ProposeRequest(study).parts())
-    note_approval(hospital, study, ward.approvals.deciding(study, "approved"))
     ledger = opened(hospital.path, hospital.identity())
+    cohort = ledger.key.cohort(["p", "q"])
+    ledger.approve(study.digest(), study.study.name, 5, EVENT, cohort, "data", lambda books: None)
+    note_approval(hospital, study, ward.approvals.deciding(study, "approved"))
     charge(ledger, "a", 1, approve(ledger, "a"))
     coordinator = CoordinatorFolder(place / "both" / "C")
     begin(coordinator, ["fl.example.org"], 9093, NOW)

@@ -15,9 +15,16 @@ from wardround_common.errors import StorageError
 
 
 def heart_of(
-    folder: HospitalFolder, witness: Witness, coordinator: bytes, images_are_away: Callable[[], bool] = lambda: False
+    folder: HospitalFolder,
+    witness: Witness,
+    coordinator: bytes,
+    images_are_away: Callable[[], bool] = lambda: False,
+    heard: Callable[[], None] = lambda: None,
 ) -> Heart:
-    """Make it, for the hospital of that folder; ``coordinator`` is the public key of the coordinator's identity."""
+    """Make it, for the hospital of that folder; ``coordinator`` is the public key of the coordinator's identity.
+
+    ``heard`` is called after each answer: the witness may know of copies then (:func:`warning_of`).
+    """
 
     def says() -> Mapping[str, str]:
         said = witness.says(COORDINATOR)
@@ -31,6 +38,7 @@ def heart_of(
     def hears(headers: Mapping[str, str]) -> None:
         witness.hears(COORDINATOR, coordinator, headers)
         keep_outcomes(folder.path, headers)
+        heard()
 
     return Heart(says, hears)
 

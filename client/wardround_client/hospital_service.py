@@ -63,7 +63,7 @@ class HospitalService:
             attendance = Attendance(ward, folder.path)
             app = client_app(lambda context: attendance)
             self._witness = Witness(log)
-            heart = heart_of(folder, self._witness, invitation.public, ward.images_are_away)
+            heart = heart_of(folder, self._witness, invitation.public, ward.images_are_away, self._look_for_copies)
             goes_beside = beside(ward.beside)
             node = Supernode(link, app, folder.path / "link", self._report, Recorder(log), heart, goes_beside)
             self._node = node
@@ -113,13 +113,15 @@ class HospitalService:
         if (warning := certificate_warning(self._certificate_until())) and warning != self._warned:
             self._warned = warning
             self._say(warning, event="certificate", level="warning")
-        if (split := self._copies()) != self._split:
-            self._split = split
-            self._say(split or "the audit logs are whole again", event="split", level="warning")
         self._note()
 
-    def _copies(self) -> str:
-        return warning_of(self._witness) if self._witness else ""
+    def _look_for_copies(self) -> None:
+        """Say once that a copy of this folder, or of the coordinator's, seems to serve as well."""
+        split = warning_of(self._witness) if self._witness else ""
+        if split != self._split:
+            self._split = split
+            self._say(split or "no more than one state of the audit logs is seen", event="split", level="warning")
+            self._note()
 
     def _certificate_until(self) -> datetime | None:
         return self._node.certificate_until if self._node else None
@@ -135,7 +137,7 @@ class HospitalService:
             "doing": "; ".join(sorted(self._doing.copy().values())),
             "certificate_until": until.isoformat(timespec="seconds") if (until := self._certificate_until()) else "",
             "fault": str(status.fault) if status and status.fault else "",
-            "split": self._copies(),
+            "split": self._split,
         }
         try:
             write_atomically(self._folder.path / STATUS, json.dumps(facts).encode(), private=True)

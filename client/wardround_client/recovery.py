@@ -40,7 +40,7 @@ from wardround_common.audit.log import read_head as read_log_head
 from wardround_common.audit.verify import verify as verify_log
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.key_files import set_aside
-from wardround_common.storage import no_room_is_said, write_atomically
+from wardround_common.storage import alone_in, no_room_is_said, write_atomically
 
 _FILES = (LEDGER_NAME, f"{LEDGER_NAME}-wal", f"{LEDGER_NAME}-shm", HEAD_NAME, BEGINNING)
 
@@ -74,7 +74,8 @@ def restore(folder: HospitalFolder, copy: Path, heads: Sequence[Head]) -> Restor
 
     Raises:
         StorageError: the copy is not whole, is another hospital's, is no newer than the ledger that is here, or cannot
-            be written.
+            be written; or the service runs.
+        MessageError: a head is not signed by this hospital.
     """
     identity = folder.identity()
     theirs = read_head(copy)
@@ -87,6 +88,8 @@ def restore(folder: HospitalFolder, copy: Path, heads: Sequence[Head]) -> Restor
             known.append(here_said)
     found = verify(*read_rows(copy), identity.public, [theirs])
     later = [head for head in known if head.number > found.entries]
+    for head in later:
+        head.check(identity.public)
     faults = [*found.faults, *verify(*read_rows(copy), identity.public, [h for h in known if h not in later]).faults]
     if faults:
         raise StorageError(
@@ -102,9 +105,13 @@ def restore(folder: HospitalFolder, copy: Path, heads: Sequence[Head]) -> Restor
             where=str(folder.path),
             do="If it is older than what was spent, run: wardround hospital ledger rebuild",
         )
+    with alone_in(folder.path):
+        return _put(folder, source, found.entries, later)
+
+
+def _put(folder: HospitalFolder, source: Ledger, entries: int, later: Sequence[Head]) -> Restored:
     lacks = _lacks(source, [read_told(log) for log in logs(folder.path)])
     for head in later:
-        head.check(identity.public)
         lacks.append(f"entries up to {head.number}, which a head speaks of")
     if lacks:
         write_atomically(folder.path / BEHIND, b"", private=True)
@@ -113,8 +120,8 @@ def restore(folder: HospitalFolder, copy: Path, heads: Sequence[Head]) -> Restor
     write_atomically(folder.path / KEY_NAME, source.key.secret, private=True)
     write_atomically(folder.path / LEDGER_NAME, source.content(), private=True)
     write_atomically(folder.path / HEAD_NAME, f"{source.head.text() if source.head else ''}\n".encode(), private=True)
-    hospital_log(folder).note("ledger restored", {"entries": found.entries})
-    return Restored(found.entries, tuple(lacks))
+    hospital_log(folder).note("ledger restored", {"entries": entries})
+    return Restored(entries, tuple(lacks))
 
 
 def plan_rebuild(folder: HospitalFolder, at_least: float = 0.0) -> Rebuilding:
@@ -124,7 +131,8 @@ def plan_rebuild(folder: HospitalFolder, at_least: float = 0.0) -> Rebuilding:
         StorageError: the ledger that is here is whole, an audit log cannot be trusted, or there is none and nothing is
             known from elsewhere.
     """
-    here, told = _sound(folder), list(_trusted_logs(folder))
+    told = list(_trusted_logs(folder))  # first: a service that runs charges before it answers
+    here = _sound(folder)
     if here is not None and not _lacks(here, told) and not (folder.path / BEHIND).exists():
         raise StorageError(
             "there is nothing to rebuild: the ledger is whole, and knows all that the audit log tells of",
@@ -158,8 +166,13 @@ def rebuild(folder: HospitalFolder, planned: Rebuilding) -> None:
     """Charge every patient what was planned; what cannot be gone on with is set aside.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: it cannot be written, or the service runs.
     """
+    with alone_in(folder.path):
+        _rebuild(folder, planned)
+
+
+def _rebuild(folder: HospitalFolder, planned: Rebuilding) -> None:
     identity, log = folder.identity(), hospital_log(folder)
     epsilon = planned.bound.epsilon if planned.bound.epsilon != float("inf") else "unbounded"
     log.note("ledger rebuilt", {"epsilon": epsilon, "delta": planned.bound.delta, "rounds": planned.rounds})

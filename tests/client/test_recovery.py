@@ -40,6 +40,7 @@ from wardround_common.audit.recorder import Recorder
 from wardround_common.errors import PrivacyError, StorageError
 from wardround_common.proposal import ProposeRequest
 from wardround_common.randomness import insecure_stream
+from wardround_common.storage import alone_in
 from wardround_common.study import Study
 
 NOW = datetime.now(UTC)
@@ -85,7 +86,7 @@ class Lived:
         ledger = self.ledger()
         log = hospital_log(self.folder)
         note: Callable[[Charge], None] = lambda charge: log.note("round charged", charge.facts())  # noqa: E731
-        account = Account(ledger, GENEROUS, Ask(study, event, ledger.key.cohort(patients), "data"), note)
+        account = Account(ledger, GENEROUS, Ask(study, event, ledger.key.cohort(patients), "data", len(patients)), note)
         for number in rounds:
             account.charge(number, "parameters", insecure_stream(number, "a test"))
             name = f"{study.digest()[:32]}{number:032x}"
@@ -339,6 +340,22 @@ def test_a_charge_that_a_crash_cut_off_before_the_ledger_had_it_stops_nobody(liv
     hospital_log(lived.folder).note("round charged", {"study": study.digest()[:12], "round": 4, "epsilon after": 3.0})
     lived.train(study, 4)
     assert lived.ledger().books.rounds_of(study.digest()) == [1, 2, 3, 4]
+
+
+def test_a_round_that_a_service_answers_while_the_ledger_is_read_is_no_loss(lived: Lived) -> None:
+    reading = existing_ledger(lived.state, lived.folder.identity())
+    lived.train(named("first"), 4)
+    reading.check_reaches()
+    assert reading.books.rounds_of(named("first").digest()) == [1, 2, 3, 4]
+
+
+def test_while_the_service_runs_nothing_is_restored_or_rebuilt(lived: Lived) -> None:
+    remove(LEDGER_NAME, HEAD_NAME)(lived)
+    with alone_in(lived.state):
+        for command in (("restore", lived.place / "whole"), ("rebuild", "--yes")):
+            with pytest.raises(StorageError, match="another process works with this folder"):
+                lived.well("ledger", *command)
+    assert not (lived.state / LEDGER_NAME).exists()
 
 
 def test_a_folder_in_which_nothing_happened_begins_a_ledger_also_after_a_crash(tmp_path: Path) -> None:

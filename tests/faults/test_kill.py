@@ -14,6 +14,8 @@ import pytest
 from faults.mortal import Fault
 from link import until
 from processes import NAMES, WAIT_S, Site
+from wardround_client.hospital_folder import HospitalFolder
+from wardround_client.ledger.store import open_ledger
 from wardround_common.errors import StorageError
 from wardround_common.study import Study
 
@@ -106,6 +108,8 @@ def planted(site: Site, name: str, private: bool) -> Study:
     privacy = DP if private else {"mechanism": "none"}
     study = site.study(name, training={"rounds": ROUNDS}, privacy=privacy)
     for number, hospital in enumerate(NAMES):
+        folder = HospitalFolder(site.folder / hospital)
+        open_ledger(folder.path, folder.identity())  # it begins before the first study has secrets
         key = site.folder / hospital / "studies" / study.digest() / "stream.key"
         key.parent.mkdir(parents=True)
         key.write_bytes(bytes([number]) * 32)

@@ -194,9 +194,9 @@ def test_a_question_that_is_worked_on_is_not_taken_for_lost(tmp_path: Path, monk
 def test_a_sign_of_life_says_that_the_images_are_away(tmp_path: Path) -> None:
     from wardround_client.hospital_folder import HospitalFolder
     from wardround_common.audit.log import AuditLog
-    from wardround_common.audit.witness import STANDING_HEADER
+    from wardround_common.audit.witness import STANDING_HEADER, Witness
 
     log = AuditLog(tmp_path / "audit", Identity(b"m" * 32), "hospital", "mercy")
     for away in (True, False):
-        heart = heart_of(HospitalFolder(tmp_path), log, b"c" * 32, lambda away=away: away)  # type: ignore[misc]
+        heart = heart_of(HospitalFolder(tmp_path), Witness(log), b"c" * 32, lambda away=away: away)  # type: ignore[misc]
         assert heart.says().get(STANDING_HEADER) == ("images-away" if away else None)

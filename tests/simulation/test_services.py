@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -102,3 +103,25 @@ def test_pausing_and_revoking_show_at_once_without_a_restart_and_a_second_servic
     until(lambda: connected() == {"hospital-a", "hospital-b"}, WAIT_S)
     assert "another process works with this folder" in site.run("coordinator", "serve", "C", code=7)
     assert "another process works with this folder" in site.run("hospital", "serve", "--state", "hospital-a", code=7)
+
+
+def test_two_copies_of_a_hospital_that_both_serve_are_said_at_both_ends(site: Site) -> None:
+    def warnings() -> list[str]:
+        hospitals = json.loads(site.run("coordinator", "status", "C", "--json"))["hospitals"]
+        return [warning for one in hospitals for warning in one["warnings"]]
+
+    until(lambda: (site.folder / "hospital-a" / "status.json").exists(), WAIT_S)
+    assert warnings() == []
+    site.terminate("hospital-a")
+    copy = site.folder / "copy-of-a"
+    shutil.copytree(site.folder / "hospital-a", copy)
+    for who in ("hospital-a", "copy-of-a"):
+        site.start(who)
+    until(warnings, WAIT_S)
+    [warning] = warnings()
+    assert "the audit log of hospital-a is not the one that it was" in warning
+    for who in ("hospital-a", "copy-of-a"):
+        until(
+            lambda who=who: "a copy of this folder serves as well" in site.run("hospital", "status", "--state", who),
+            WAIT_S,
+        )

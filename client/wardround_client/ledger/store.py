@@ -32,7 +32,7 @@ from wardround_client.ledger.entries import (
 from wardround_client.ledger.past import BEGINNING, REBUILD, check_no_past, check_not_behind, check_reaches
 from wardround_client.ledger.patients import KEY_NAME, Cohort, PatientKey, keep_patient_key
 from wardround_client.ledger.snapshot import snapshot
-from wardround_client.ledger.told import Bound, read_told
+from wardround_client.ledger.told import Bound, missing, read_told
 from wardround_common.audit.log import NAME as AUDIT
 from wardround_common.errors import FullDiskError, PrivacyError, StorageError
 from wardround_common.key_files import private_folder
@@ -214,7 +214,11 @@ class Ledger:
         """
         books = self.books
         known = dict(books.carried.logs) if books.carried else {}
-        check_reaches(self.folder, read_told(self.folder / AUDIT, after=known), books.approved, books.charged)
+        told = read_told(self.folder / AUDIT, after=known)
+        if missing(told, books.approved, books.charged):
+            self.refresh()  # a service may have charged and answered since this ledger was looked at
+            books = self.books
+        check_reaches(self.folder, told, books.approved, books.charged)
 
     def content(self) -> bytes:
         """Return the whole database, as a file to be put elsewhere."""

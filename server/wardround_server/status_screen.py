@@ -33,7 +33,7 @@ def screen(status: Mapping[str, Any]) -> Group:
         heard = f"{_ago(one['last_heard'], status['time'])} ago" if one["last_heard"] else "never"
         hospitals.add_row(one["name"], one["state"], heard)
     parts: list[Table | Text] = []
-    newest = sorted(status["runs"], key=lambda run: str(run["began"]), reverse=True)
+    newest = list(reversed(status["runs"]))
     for run in newest:
         if run["stage"] in GOING_ON:
             parts += [*_run(run, status["time"]), Text()]

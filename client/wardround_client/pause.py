@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wardround_common.audit.pending import Change, Written
 from wardround_common.errors import StorageError
+
+if TYPE_CHECKING:  # of pydantic, which a health check does not need
+    from wardround_common.audit.pending import Change
 
 FLAG = "paused"
 FINISHING = ("confirm", "open")
@@ -15,11 +18,15 @@ FINISHING = ("confirm", "open")
 
 def pausing(folder: Path) -> Change:
     """Return the change with which a hospital pauses, also after a restart."""
+    from wardround_common.audit.pending import Change, Written
+
     return Change((Written(folder / FLAG, datetime.now(UTC).isoformat(timespec="seconds").encode()),))
 
 
 def resuming(folder: Path) -> Change:
     """Return the change that ends the pause."""
+    from wardround_common.audit.pending import Change
+
     return Change(removed=(folder / FLAG,))
 
 

@@ -81,4 +81,4 @@ def test_with_room_again_the_decision_is_taken_and_noted(found: Any) -> None:
     assert set(found["with room"].values()) == {"done"}
     assert found["at last"]["decision"] == "refused"
     assert found["at last"]["revoked"] == 1
-    assert found["at last"]["said"] == {"A": "study withdrawn", "C": "hospital revoked"}
+    assert found["at last"]["said"] == {"A": "study closed", "C": "hospital revoked"}  # withdrawn, and then closed

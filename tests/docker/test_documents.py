@@ -1,7 +1,8 @@
-"""What the documents point at is there: tests that they name, pages that they link to, commands that they show."""
+"""What the documents point at is there: tests, files and names of the code, pages that they link to, commands."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -17,21 +18,99 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 GROUPS = {"hospital": hospital, "coordinator": coordinator, "study": study}
 BY_OTHERS = {("study", "plan")}  # by an entry point of another package
+NODE = re.compile(r"`([\w./…]+)::(test_\w+)`")
+OUR_PACKAGES = [f"wardround_{package}" for package in ("common", "client", "server", "simulation")]
+FOLDERS = ("common", "client", "server", "simulation", "benchmarks", "tests", "docker")
+FILES = [path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+OTHERS = {"flwr", "pydicom", "train", "wardround"}  # a hospital's files of a secure sum; a group of entry points
+ENDS = "beginning behind csv damaged db f32 head html internal invitation json key log pem ready request"
+MORE_ENDS = "safetensors sock sqlite terms toml txt upload xml yaml py"
+NO_NAMES = {*ENDS.split(), *MORE_ENDS.split()}  # of files and hosts
 
 
-@pytest.mark.parametrize("page", ["docs/security.md"])
-def test_each_attack_names_a_test_that_is_there(page: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    table = text.split("## Attacks, and the test of each")[1].split("\n## ")[0]
-    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
-    assert len(rows) > 15
-    file = ""
+def names_of(file: str) -> set[str]:
+    """Find what a module defines: functions, classes, variables."""
+    nodes = list(ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))))
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return stored | {node.name for node in nodes if isinstance(node, kinds)}
+
+
+MODULES: dict[str, set[str]] = {}
+for _file in FILES:
+    if _file.startswith(FOLDERS[:4]):
+        _path = Path(_file)
+        MODULES.setdefault(_path.parent.name if _path.stem == "__init__" else _path.stem, set()).update(names_of(_file))
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """Return the cells of each row of the first table below a heading, without its head."""
+    below = (ROOT / page).read_text(encoding="utf-8").split(f"{heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in below.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+TABLES = (  # page, heading above the table, fewest rows
+    ("docs/security.md", "## Attacks, and the test of each", 20),
+    ("docs/security.md", "## Other claims of this page, and the test of each", 15),
+    ("docs/threat-model.md", "# Threat model", 30),
+    ("docs/data-protection.md", "## The claims, and the test of each", 15),
+)
+
+
+@pytest.mark.parametrize(("page", "heading", "fewest"), TABLES)
+def test_each_attack_and_claim_names_a_test_or_says_that_there_is_none(page: str, heading: str, fewest: int) -> None:
+    rows = table(page, heading)
+    assert len(rows) >= fewest
     for row in rows:
-        named = re.findall(r"`([\w./…]+)::(test_\w+)`", row)
-        assert named, row
-        for where, name in named:
-            file = file if where == "…" else where
-            assert f"def {name}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), f"{file}::{name}"
+        assert NODE.search(row[-1]) or row[-1].startswith(("not tested: ", "not provided")), row
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_is_named_is_there(page: Path) -> None:
+    text, file = page.read_text(encoding="utf-8"), ""
+    for where, name in NODE.findall(text):
+        file = file if where == "…" else where.removeprefix("tests/")
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), f"{page.name}: {file}::{name}"
+    known = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    for name in re.findall(r"(?<![/\w])test_\w+\b(?!\.py)", text):
+        assert f"def {name}(" in known, f"{page.name}: {name}"
+
+
+def test_each_article_and_safeguard_has_a_claim_with_its_test() -> None:
+    served = {label.strip() for row in table("docs/data-protection.md", TABLES[3][1]) for label in row[0].split(",")}
+    for heading in ("## The other articles", "## HIPAA"):
+        rows = [row for row in table("docs/data-protection.md", heading) if row[1]]
+        assert len(rows) > 10
+        for row in rows:
+            label = re.match(r"[\d.]+(?:\(\w+\))*", row[0])
+            assert label, row
+            assert label.group() in served, row[0]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_is_named_is_there(page: Path) -> None:
+    """``package/…/file.py``: ``…`` stands for folders in between; a file may be named by the end of its path."""
+    for named in set(re.findall(r"(?<![\w*/…-])[\w./…-]*\w\.py\b", page.read_text(encoding="utf-8"))):
+        path = re.compile("(?:.*/)?" + re.escape(named).replace("…", ".+"))
+        assert any(path.fullmatch(file) for file in FILES), f"{page.name}: {named}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_name_of_the_code_is_there(page: Path) -> None:
+    """``module.name``, and in the diagrams of the architecture also without quotes."""
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:[a-z]\w+\.)+\w+)\(?\)?`", text)
+    if page.name == "architecture.md":
+        diagram = text.split("```")[1]
+        named += re.findall(r"\b[a-z]+\.\w+", diagram)
+        for name in re.findall(r"\b[a-z]+_[a-z_]+\b", diagram):
+            assert any(name in names for names in MODULES.values()), f"{page.name}: {name}"
+    for name in named:
+        module, last = name.split(".")[-2:]
+        if last not in NO_NAMES and name.split(".")[0] not in OTHERS:
+            known = MODULES.keys() if module in OUR_PACKAGES else MODULES.get(module, set())
+            assert last in known, f"{page.name}: {name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

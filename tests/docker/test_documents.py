@@ -113,6 +113,15 @@ def test_every_name_of_the_code_is_there(page: Path) -> None:
             assert last in known, f"{page.name}: {name}"
 
 
+def test_the_architecture_names_each_module_that_imports_flower() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    said = re.findall(r"`([\w./…]+\.py)`", text.split("Flower is imported in ")[1].split("nowhere else")[0])
+    flower = re.compile(r"^\s*(?:from|import) flwr\b", re.MULTILINE)
+    ours = [file for file in FILES if file.startswith(FOLDERS[:4])]
+    found = [file for file in ours if flower.search((ROOT / file).read_text(encoding="utf-8"))]
+    assert sorted(Path(name).name for name in said) == sorted(Path(file).name for file in found)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_to_a_page_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):

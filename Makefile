@@ -16,7 +16,7 @@ WITH_BENCH := .venv/.with-bench
 .DELETE_ON_ERROR:
 .PHONY: help install demo lint test test-slow test-deployment test-faults soak images licences lock sbom containers pre-commit clean needs-data \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
-	bench-privacy bench-private-recipe private-networks bench-ledger bench-near-copies bench-commands
+	bench-privacy bench-private-recipe private-networks bench-ledger bench-near-copies bench-commands cases
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ lint: $(INSTALLED) ## ruff, mypy and the import contracts
 
 test: lint ## what CI runs first: lint, then the fast tests
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
+
+cases: $(INSTALLED) ## small odd inputs, from folders without names to full disks: what was expected, and what became of each
+	PYTHONPATH=tests $(BIN)/python -m cases
 
 $(WITH_RAY): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[ray]"

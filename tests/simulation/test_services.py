@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,17 @@ pytestmark = pytest.mark.slow
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with services(tmp_path_factory.mktemp("s")) as made:
         yield made
+
+
+def listens_at(pid: int) -> set[int]:
+    """Find the TCP ports at which a process of this machine listens (Linux)."""
+    process, sockets = Path("/proc") / str(pid), set()
+    for file in (process / "fd").iterdir():
+        with suppress(FileNotFoundError):  # closed in between
+            sockets.add(str(file.readlink()))
+    lines = [line.split() for table in ("tcp", "tcp6") for line in (process / "net" / table).read_text().splitlines()]
+    ours = [line for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets]
+    return {int(line[1].rpartition(":")[2], 16) for line in ours}
 
 
 def check_audit(site: Site, hospital: str) -> None:
@@ -81,6 +94,16 @@ def test_a_refusal_and_a_policy_stop_a_study_and_say_so(site: Site) -> None:
     standing = site.until_over("bare")
     assert standing["stage"] == "failed"
     assert "these refused it: hospital-a" in standing["said"]
+
+
+def test_a_hospital_listens_at_no_port_and_a_coordinator_at_one(site: Site) -> None:
+    def connected() -> int:
+        status = json.loads(site.run("coordinator", "status", "C", "--json"))
+        return sum(one["connected"] for one in status["hospitals"])
+
+    until(lambda: connected() == len(NAMES), WAIT_S)
+    assert listens_at(site.running["C"].pid) == {site.port}
+    assert [listens_at(site.running[name].pid) for name in NAMES] == [set()] * len(NAMES)
 
 
 def test_pausing_and_revoking_show_at_once_without_a_restart_and_a_second_service_is_refused(site: Site) -> None:

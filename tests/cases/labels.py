@@ -30,7 +30,7 @@ def images(here: Path, *files: str) -> Path:
 
 def decimal_comma(here: Path) -> str:
     folder = images(here, "0.dcm", "1.dcm")
-    (folder / "labels.csv").write_text("file,age,label\n0.dcm,60,0\n1.dcm,61,5,1\n")
+    (folder / "labels.csv").write_text("file,age,label\n0.dcm,60,0\n1.dcm,61,1,0\n")
     return scan(here, "--classes", "0,1").error
 
 

@@ -29,7 +29,7 @@ from wardround_common.secagg.shamir import RandomBytes
 from wardround_common.secagg.statements import clip_claim, sign_statement
 from wardround_common.secagg.terms import Member, Terms, What, read_members, write_members
 from wardround_common.secagg.thresholds import threshold_for
-from wardround_common.storage import write_atomically
+from wardround_common.storage import read_private, write_atomically
 from wardround_common.study import Study
 from wardround_common.vote import sign_ballot
 
@@ -189,7 +189,7 @@ class Desk:
         return worse, sign_ballot(self.identity, self.study.digest(), run, number, models, worse=worse)
 
     def _run(self) -> tuple[bytes, AgreementKey]:
-        stored = self._read("run")
+        stored = self._read("run")  # with the secret of the pairs
         if stored is None:
             raise MessageError("this hospital was not asked to take part in a run yet")
         run, secret = stored
@@ -254,7 +254,7 @@ class Desk:
     def _read(self, name: str) -> list[bytes] | None:
         path = self.folder / name
         try:
-            return cut(path.read_bytes())
+            return cut(read_private(path, "what this hospital keeps of its secure sums"))
         except FileNotFoundError:
             return None
         except (OSError, MessageError):

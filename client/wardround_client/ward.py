@@ -44,7 +44,7 @@ from wardround_common.randomness import Stream
 from wardround_common.roster import keys_of
 from wardround_common.secagg.identity import Identity
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
-from wardround_common.storage import write_atomically
+from wardround_common.storage import read_private, write_atomically
 from wardround_common.study import Study
 
 STREAM_BYTES = 32
@@ -173,7 +173,7 @@ class Ward:
         account = Account(ledger, hospital_policy(self.folder), ask(study, dataset, ledger), self._charging)
         secure = study.aggregation.secure
         desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
-        return join(study, dataset, _own_stream(place / "stream.key"), build(study), desk, account)
+        return join(study, dataset, own_stream(place / "stream.key"), build(study), desk, account)
 
     def _charging(self, charge: Charge) -> None:
         self.note("round charged", charge.facts())
@@ -299,7 +299,7 @@ def check_listed(study: Study, name: str, identity: Identity) -> None:
         )
 
 
-def _own_stream(path: Path) -> Stream:
+def own_stream(path: Path) -> Stream:
     """Give the hospital's own randomness in a study, secret and the same until the study is over.
 
     It is kept, so that a question that comes again gets the answer that it got: two answers with two noises would cost
@@ -307,7 +307,10 @@ def _own_stream(path: Path) -> Stream:
     """
     if not path.exists():
         write_atomically(path, os.urandom(STREAM_BYTES), private=True)
-    key = path.read_bytes()
+    try:
+        key = read_private(path, "this hospital's secret of a study", STREAM_BYTES + 1)
+    except OSError:
+        key = b""
     if len(key) != STREAM_BYTES:
         raise StorageError("this hospital's secret of a study is damaged", where=str(path), do="Restore it, or refuse.")
     return Stream(key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from wardround_common.errors import StorageError
 from wardround_common.secagg.identity import Identity
-from wardround_common.storage import no_room_is_said, write_atomically
+from wardround_common.storage import no_room_is_said, read_private, write_atomically
 
 LARGEST_FILE_BYTES = 10_000
 PrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey
@@ -90,16 +89,11 @@ def read_p256_key(path: Path, words: Words) -> EllipticCurvePrivateKey:
 
 def _read_private(path: Path, words: Words) -> object:
     try:
-        with path.open("rb") as file:
-            open_to_others = os.fstat(file.fileno()).st_mode & 0o077
-            key = load_pem_private_key(file.read(LARGEST_FILE_BYTES), None)
+        return load_pem_private_key(read_private(path, words.key, LARGEST_FILE_BYTES), None)
     except FileNotFoundError:
         raise StorageError(words.absent, where=str(path), do=words.make) from None
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it is locked with a password
         raise StorageError(f"{words.key} is damaged or cannot be read", where=str(path), do=words.restore) from None
-    if open_to_others:
-        raise StorageError(f"others may read {words.key}", where=str(path), do=f"Run: chmod 600 '{path}'")
-    return key
 
 
 def set_aside(paths: Sequence[Path], folder: Path) -> None:

@@ -67,6 +67,21 @@ def write_atomically(path: Path, content: bytes | Sequence[bytes | memoryview], 
         flush_names(path.parent)
 
 
+def read_private(path: Path, what: str, most_bytes: int = -1) -> bytes:
+    """Read a file, or its first bytes, that nobody but its owner may read; ``what`` names it to a person.
+
+    Raises:
+        StorageError: others may read it.
+        OSError: it is not there, or cannot be read.
+    """
+    with path.open("rb") as file:
+        open_to_others = os.fstat(file.fileno()).st_mode & 0o077
+        content = file.read(most_bytes)
+    if open_to_others:
+        raise StorageError(f"others may read {what}", where=str(path), do=f"Run: chmod 600 '{path}'")
+    return content
+
+
 def _make_folder(folder: Path, mode: int = 0o777) -> None:
     """Make a folder and those above it, so that a power cut takes none of them away again."""
     if folder.is_dir():

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from consortium import secure_study
+from consortium import RUN, identity, roster, secure_study
 from examples import STUDY
 from wardround_client.hospital_cli import app
 from wardround_client.hospital_folder import HospitalFolder
 from wardround_client.hospital_service import STATUS, HospitalService
 from wardround_client.joining import begin
-from wardround_client.ward import Ward, check_listed, hospital_policy
+from wardround_client.secure_desk import Desk
+from wardround_client.ward import Ward, check_listed, hospital_policy, own_stream
 from wardround_common.errors import ApprovalError, LinkError, PrivacyError, StorageError
 from wardround_common.messages import Parts, PrepareRequest
 from wardround_common.proposal import ProposeRequest
@@ -95,3 +97,25 @@ def test_a_hospital_that_the_coordinator_does_not_know_is_not_healthy(tmp_path: 
     dead = CliRunner().invoke(app, asked)  # F3: what a process that was killed left behind is not health
     assert dead.exit_code != 0
     assert dead.stdout.startswith("stopped")
+
+
+def test_a_study_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "stream.key"
+    first = own_stream(path).words(2).tolist()
+    assert own_stream(path).words(2).tolist() == first  # the same until the study is over
+    path.chmod(0o640)
+    with pytest.raises(StorageError, match="others may read this hospital's secret of a study") as caught:
+        own_stream(path)
+    assert caught.value.do == f"Run: chmod 600 '{path}'"
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(StorageError, match="is damaged"):
+        own_stream(path)
+
+
+def test_a_run_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    desk = Desk(secure_study(), "a", identity("a"), roster("abcd"), tmp_path, os.urandom)
+    desk.join(RUN)
+    (tmp_path / "run").chmod(0o604)
+    with pytest.raises(StorageError, match="others may read what this hospital keeps of its secure sums"):
+        desk.join(RUN)

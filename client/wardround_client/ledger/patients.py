@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from wardround_common.errors import StorageError
 from wardround_common.secagg.canonical import joined
-from wardround_common.storage import write_atomically
+from wardround_common.storage import read_private, write_atomically
 
 KEY_NAME = "patients.key"
 TAG_BYTES = 16
@@ -80,15 +80,9 @@ def keep_patient_key(state: Path, *, may_make: bool) -> PatientKey:
     if not path.exists() and may_make:
         write_atomically(path, os.urandom(32), private=True)
     try:
-        with path.open("rb") as file:
-            open_to_others = os.fstat(file.fileno()).st_mode & 0o077
-            secret = file.read(33)
+        secret = read_private(path, "the key of the ledger's patients", 33)
     except OSError:
         raise _unusable(path, "the key of the ledger's patients is gone or cannot be read") from None
-    if open_to_others:
-        raise StorageError(
-            "others may read the key of the ledger's patients", where=str(path), do=f"Run: chmod 600 '{path}'"
-        )
     if len(secret) != 32:
         raise _unusable(path, "the key of the ledger's patients is damaged")
     return PatientKey(secret)

@@ -23,7 +23,8 @@ from wardround_simulation.federation import Federation, open_hospital
 Scalar = int | float | str | bytes | bool | list[int] | list[float] | list[str] | list[bytes] | list[bool]
 
 POLL_S = 0.1
-NODES_WAIT_S = 60.0
+NODES_WAIT_S = 300.0
+"""Ray's processes each import torch first, one after the other on a busy machine."""
 
 
 def run_with_flower(federation: Federation, drive: Callable[[Exchange], None], actors: int) -> None:
@@ -98,9 +99,17 @@ def _ask_names(grid: Grid, hospitals: int) -> Mapping[int, str]:
             raise RoundError(f"{len(nodes)} of {hospitals} virtual nodes came up in {NODES_WAIT_S:.0f} s")
         time.sleep(POLL_S)
     questions = [Message(RecordDict(), dst_node_id=node, message_type="query.name") for node in nodes]
-    replies = grid.send_and_receive(questions, timeout=NODES_WAIT_S)
-    return {
+    replies = list(grid.send_and_receive(questions, timeout=NODES_WAIT_S))
+    names = {
         reply.metadata.src_node_id: str(reply.content.config_records["fields"]["name"])
         for reply in replies
         if not reply.has_error()
     }
+    if len(names) < hospitals:
+        failed = sum(reply.has_error() for reply in replies)
+        raise RoundError(
+            f"{len(names)} of {hospitals} virtual nodes said which hospital they are; {failed} failed, and "
+            f"{hospitals - len(replies)} did not answer in {NODES_WAIT_S:.0f} s",
+            do="Run again with --resume; with fewer --workers it needs less memory.",
+        )
+    return names

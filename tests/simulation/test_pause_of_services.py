@@ -53,11 +53,11 @@ def test_a_run_that_needs_a_hospital_goes_on_when_it_is_ready_again(federation: 
         proposals.decide(study, "approved")
     if why == "paused":
         until(lambda: run(federation)["stage"] != "approval", WITHIN_S)
-        pause.pause(own.path)
+        pause.pausing(own.path).make()
     until(lambda: standing(federation)["hospital-b"] == why, WITHIN_S)
     assert run(federation)["stage"] in ("preparing", "training"), run(federation)["said"]
     if why == "paused":
-        pause.resume(own.path)
+        pause.resuming(own.path).make()
     else:
         images.with_name("not mounted").rename(images)
     federation.service._runs.wait(WITHIN_S)

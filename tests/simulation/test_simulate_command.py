@@ -137,7 +137,7 @@ def test_a_command_that_is_stopped_goes_on_to_the_same_model(tmp_path: Path, hos
     assert process.returncode == (130 if end == signal.SIGINT else -signal.SIGKILL)
     assert "Traceback" not in said
     if end == signal.SIGINT:
-        assert "--resume goes on" in " ".join(said.split())
+        assert "run the same command with --resume to continue" in " ".join(said.split())
     assert run(*arguments, "--out", tmp_path / "broken", "--resume").returncode == 0
     assert run(*arguments, "--out", tmp_path / "whole").returncode == 0
     assert model(tmp_path / "broken") == model(tmp_path / "whole")

@@ -65,7 +65,7 @@ HOSPITAL = (
     "wardround_client.secure_desk:write_atomically",
     "wardround_client.supernode:_Wire.ask",
     "wardround_client.training:_drawn_means",
-    "wardround_client.ward:_own_stream",
+    "wardround_client.ward:own_stream",
     "wardround_client.ward:read_data",
 )
 COORDINATOR = (

@@ -29,7 +29,7 @@ HOSPITAL = {
     "a proposal is on the disk": Fault("wardround_client.approvals:Approvals.propose"),
     "prepare is asked and nothing was read": Fault("wardround_client.ward:read_data", "before"),
     "images are scanned and prepared": Fault("wardround_client.ward:read_data"),
-    "its own stream was read": Fault("wardround_client.ward:_own_stream"),
+    "its own stream was read": Fault("wardround_client.ward:own_stream"),
     "its key for the run is on the disk": Fault("wardround_client.secure_desk:Desk.join"),
     "a question was received": Fault("wardround_client.mailbox:Mailbox.put", "before", "train.train"),
     "a question is on the disk": Fault("wardround_client.mailbox:Mailbox.put", "after", "train.train"),

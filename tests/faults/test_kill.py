@@ -112,6 +112,7 @@ def planted(site: Site, name: str, private: bool) -> Study:
         open_ledger(folder.path, folder.identity())  # it begins before the first study has secrets
         key = site.folder / hospital / "studies" / study.digest() / "stream.key"
         key.parent.mkdir(parents=True)
+        key.touch(mode=0o600)  # one that others may read is refused
         key.write_bytes(bytes([number]) * 32)
     return study
 

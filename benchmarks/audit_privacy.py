@@ -30,7 +30,7 @@ STANDARD = {"epsilon": 8.0, "canaries": 5000, "batch": 1250, "rounds": 10, "seed
 
 
 def study(epsilon: float, batch: int, rounds: int) -> Study:
-    """Give the study that is audited: the default one, of this epsilon."""
+    """Return the study that is audited: the default one, of this epsilon."""
     tables = {section: dict(values) for section, values in DEFAULTS.items()}
     tables["privacy"] |= {"epsilon": epsilon}
     tables["training"] |= {"batch_size": batch, "rounds": rounds}

@@ -53,7 +53,7 @@ class Hospitals:
 
 
 def key_found(degree: int, prime_bits: Sequence[int], scale_bits: int) -> float:
-    """Give the part of the secret key's numbers that two ciphertexts of one summed update give away."""
+    """Return the part of the secret key's numbers that two ciphertexts of one summed update give away."""
     hospitals, rng = Hospitals(degree, prime_bits, scale_bits), np.random.default_rng(0)
     q = hospitals.modulus
     # Polynomials by their values at roots of unity: p' has at a place what p has at the same place from the end.

@@ -70,17 +70,17 @@ MEANINGS = {
 
 
 def study_of(bits: int) -> Study:
-    """Give the study of that ring."""
+    """Return the study of that ring."""
     return example_study(aggregation={"secure": True, "min_hospitals": 3} | RINGS[bits])
 
 
 def identity(name: str) -> Identity:
-    """Give a hospital's key, which anybody can make."""
+    """Return a hospital's key, which anybody can make."""
     return Identity(hashlib.sha256(name.encode()).digest())
 
 
 def roster(names: list[str]) -> Roster:
-    """Give the keys of all."""
+    """Return the keys of all."""
     return Roster({name: identity(name).public for name in names})
 
 

@@ -36,7 +36,7 @@ Step = Callable[[], None]
 
 
 def study_of(network: str, batch: int, steps: int, *, private: bool) -> Study:
-    """Give a study whose round is ``steps`` steps over the same ``batch`` patients."""
+    """Return a study whose round is ``steps`` steps over the same ``batch`` patients."""
     study = parse_study(study_text("dp-step", dp=private))
     training = {"batch_size": batch, "local_epochs": float(steps), "optimiser": "sgd", "learning_rate": 0.01}
     training |= {"momentum": 0.0, "augmentations": (), "weight_decay": 0.0}

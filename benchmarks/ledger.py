@@ -50,7 +50,7 @@ MEANINGS = {
 
 
 def timed(work: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
-    """Give the seconds of one core that the work took, or the seconds by another clock."""
+    """Return the seconds of one core that the work took, or the seconds by another clock."""
     began = clock()
     work()
     return clock() - began
@@ -88,7 +88,7 @@ def fill(folder: Path, identity: Identity, how: str) -> Ledger:
 
 
 def rounds_ms(folder: Path, identity: Identity, *, durable: bool) -> float:
-    """Give the median time to charge and confirm a round of 100,000 patients."""
+    """Return the median time to charge and confirm a round of 100,000 patients."""
     rng = np.random.default_rng(1)
     ledger = open_ledger(folder, identity, durable=durable)
     cohort = cohort_of(tags(rng, PATIENTS))

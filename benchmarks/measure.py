@@ -13,7 +13,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def known(name: str) -> dict[str, float]:
-    """Give the figures of an earlier run; none if there was none."""
+    """Return the figures of an earlier run; none if there was none."""
     path = RESULTS / f"{name}.json"
     return dict(json.loads(path.read_text())) if path.exists() else {}
 

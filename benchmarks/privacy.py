@@ -61,7 +61,7 @@ class Training:
         return f"auroc_{self.kind}" if self.epsilon is None else f"auroc_{self.kind}_eps{self.epsilon}"
 
     def study(self) -> Study:
-        """Give the study that it trains by."""
+        """Return the study that it trains by."""
         study = read_study(STUDIES / STUDY_OF[self.kind])
         changes: dict[str, object] = {"model": study.model.model_copy(update={"seed": self.seed})}
         if self.epsilon is not None and isinstance(study.privacy, DpSgd):
@@ -101,7 +101,7 @@ def trained(wanted: Training, sites: tuple[Site, ...], folder: Path) -> Vector:
 
 
 def judged(parameters: Vector, study: Study, sites: tuple[Site, ...]) -> float:
-    """Give the test AUROC of a model, averaged over the hospitals."""
+    """Return the test AUROC of a model, averaged over the hospitals."""
     found = []
     for site in sites:
         hospital = open_hospital(Federation(alone_study(study), (site,)), site.name)

@@ -140,7 +140,7 @@ class TwoNumbers(nn.Module):
         self.network, self.out_of_place = network, out_of_place
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Give (images, 2)."""
+        """Return (images, 2)."""
         with OutOfPlace() if self.out_of_place else nullcontext():
             given = tree_leaves(self.network(images))
         parts = [p.flatten(1) for p in given if isinstance(p, torch.Tensor) and p.ndim > 1 and len(p) == len(images)]

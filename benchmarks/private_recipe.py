@@ -88,7 +88,7 @@ class Variation:
     """Which model is given out: the last, the mean of the last half of the rounds, or a moving average."""
 
     def study(self, seed: int, factor: float, epsilon: int = EPSILON) -> Study:
-        """Give the study that it trains by, at so many times the learning rate.
+        """Return the study that it trains by, at so many times the learning rate.
 
         With other rounds or with momentum the rate is scaled so that the steps are together as long as the recipe's.
         """
@@ -139,12 +139,12 @@ class FrontEnd:
         self._views: dict[tuple[tuple[str, ...], bytes], NDArray[np.float32]] = {}
 
     def of(self, images: NDArray[np.float32]) -> Floats:
-        """Give (images, count + 1): the features, and a one for the bias."""
+        """Return (images, count + 1): the features, and a one for the bias."""
         found = self._features(torch.from_numpy(images)).numpy().astype(np.float64)
         return np.hstack([found, np.ones((len(found), 1))])
 
     def views(self, images: NDArray[np.float32], augmentations: tuple[Augmentation, ...]) -> NDArray[np.float32]:
-        """Give (images, KEPT_VIEWS, count + 1) of random views; an image has the same ones in each split."""
+        """Return (images, KEPT_VIEWS, count + 1) of random views; an image has the same ones in each split."""
         found = []
         for image in images:
             name = augmentations, hashlib.sha256(image.tobytes()).digest()
@@ -173,7 +173,7 @@ class Data:
 
     @cached_property
     def features(self) -> Floats:
-        """Give (images, count + 1) of the training images."""
+        """Return (images, count + 1) of the training images."""
         return self.front_end.of(self.train.images(slice(None)))
 
     @cached_property
@@ -183,7 +183,7 @@ class Data:
 
     @lru_cache(maxsize=2)  # noqa: B019 (a seed's data go when the seed is done)
     def views(self, augmentations: tuple[Augmentation, ...]) -> NDArray[np.float32]:
-        """Give (images, KEPT_VIEWS, count + 1) of the training images."""
+        """Return (images, KEPT_VIEWS, count + 1) of the training images."""
         return self.front_end.views(self.train.images(slice(None)), augmentations)
 
 
@@ -254,7 +254,7 @@ def _clipped_sum(
 
 
 def read(reading: Reading, after: Floats) -> Floats:
-    """Give the model that is given out, of those after each round: noise is the same, so privacy is too."""
+    """Return the model that is given out, of those after each round: noise is the same, so privacy is too."""
     if reading == "half":
         mean: Floats = after[len(after) // 2 :].mean(axis=0)
         return mean
@@ -267,7 +267,7 @@ def read(reading: Reading, after: Floats) -> Floats:
 
 
 def judged(model: Floats, data: Data) -> float:
-    """Give the test AUROC, averaged over the hospitals."""
+    """Return the test AUROC, averaged over the hospitals."""
     found = []
     for features, tumour in data.tested:
         scores = features @ (model[1] - model[0])
@@ -295,13 +295,13 @@ def check(seed: int, data: Data, sites: tuple[Site, ...]) -> None:
 
 
 def gain(values: Sequence[Sequence[float]], against: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """Give the mean difference over seeds, each a mean over its draws, and its standard error."""
+    """Return the mean difference over seeds, each a mean over its draws, and its standard error."""
     each = [statistics.mean(one) - statistics.mean(other) for one, other in zip(values, against, strict=True)]
     return statistics.mean(each), statistics.stdev(each) / math.sqrt(len(each))
 
 
 def at_its_rate(sites: tuple[Site, ...], front_end: FrontEnd, draws: int, screen: Console) -> dict[str, float]:
-    """Give what the candidates gain on the other seeds without another learning rate, at each epsilon."""
+    """Return what the candidates gain on the other seeds without another learning rate, at each epsilon."""
     found: dict[tuple[str, int], list[list[float]]] = {
         (name, epsilon): [] for name in (DEFAULT, *CANDIDATES) for epsilon in EPSILONS
     }

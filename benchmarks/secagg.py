@@ -64,7 +64,7 @@ MEANINGS = {
 
 
 def best(work: Callable[[], object], times: int = 3) -> float:
-    """Give the least time that the work took."""
+    """Return the least time that the work took."""
     found = []
     for _ in range(times):
         began = time.perf_counter()
@@ -198,7 +198,7 @@ def server_figures() -> dict[str, float]:
 
 
 def server_peak(group: Group) -> float:
-    """Give the coordinator's peak memory while uploads come in, one upload in flight, over one vector.
+    """Return the coordinator's peak memory while uploads come in, one upload in flight, over one vector.
 
     The hospitals' work is done before it is measured: one upload serves as everybody's, signed again.
     """

@@ -47,7 +47,7 @@ MEANINGS = {
 
 
 def study(hospitals: int, rounds: int) -> Study:
-    """Give the benchmark's study."""
+    """Return the benchmark's study."""
     return Study.model_validate(
         {
             "study": {"name": "benchmark", "task": "classification", "classes": list(CLASSES)},

@@ -39,7 +39,7 @@ MEANINGS = {
 
 
 def growth(looks: tuple[Look, ...], name: str) -> tuple[float, float]:
-    """Give a figure when the coordinator has settled, and at the end."""
+    """Return a figure when the coordinator has settled, and at the end."""
     values = [float(getattr(look, name)) for look in looks[:-1]]  # the last look is after the run
     first = min(SETTLED, len(values) // 2)
     return statistics.median(values[first - 1 : first + 9]), statistics.median(values[-10:])

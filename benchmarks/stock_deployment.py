@@ -26,7 +26,7 @@ END_S = 30.0
 
 
 def stock_rounds(folder: Path, hospitals: int, parameters: int, rounds: int) -> list[float]:
-    """Give the seconds of each round of SecAgg+, from its first message to the mean; ``folder`` is empty."""
+    """Return the seconds of each round of SecAgg+, from its first message to the mean; ``folder`` is empty."""
     authority = Authority(folder / "authority")
     ports = _free_ports(1 + hospitals)
     certificates = [f"--ssl-certfile={authority.server[0]}", f"--ssl-keyfile={authority.server[1]}"]

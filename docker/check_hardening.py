@@ -44,7 +44,7 @@ def faults(service: str, found: dict[str, Any], status: str, sockets: str) -> li
 
 
 def listening(sockets: str) -> set[int]:
-    """Give the TCP ports that others could connect to, from ``/proc/net/tcp``: not those on 127.0.0.0/8 or ::1."""
+    """Return the TCP ports that others could connect to, from ``/proc/net/tcp``: not those on 127.0.0.0/8 or ::1."""
     ports = set()
     for line in sockets.splitlines():
         fields = line.split()

@@ -31,7 +31,7 @@ DP = {"mechanism": "dp-sgd", "epsilon": 8.0, "delta": 1e-3, "clip_norm": 1.0}
 
 
 def study(**sections: dict[str, Any]) -> Study:
-    """Give the small study with some keys of some sections set otherwise; privacy is replaced whole."""
+    """Return the small study with some keys of some sections set otherwise; privacy is replaced whole."""
     tables = {
         name: (sections[name] if name == "privacy" else table | sections[name]) if name in sections else table
         for name, table in STUDY.items()

@@ -67,7 +67,7 @@ def verified(folder: Path, identity: Identity = IDENTITY, heads: Iterable[Any] =
 
 
 def policy(**changes: Any) -> Policy:
-    """Give the default policy with some keys set otherwise, without secure sums and for few patients."""
+    """Return the default policy with some keys set otherwise, without secure sums and for few patients."""
     tables = parse_policy(policy_text()).model_dump(mode="json")
     tables["protection"] |= {"require_secure": False, "smallest_cohort": 2}
     for key, value in changes.items():

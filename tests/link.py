@@ -152,7 +152,7 @@ class Place:
         return f"127.0.0.1:{self.port}"
 
     def wire(self, name: str) -> _Wire:
-        """Give what an attacker has who has this hospital's key: requests of any content."""
+        """Return what an attacker has who has this hospital's key: requests of any content."""
         return _Wire(self.link(name))
 
     def link(self, name: str) -> Link:
@@ -193,7 +193,7 @@ class StandingPlace(Place):
 
 
 def echo(seen: list[Message] | None = None, before: Callable[[Message], None] = lambda message: None) -> ClientApp:
-    """Give an app that answers with the vector that it was asked about, doubled."""
+    """Return an app that answers with the vector that it was asked about, doubled."""
     app = ClientApp()
 
     @app.query("echo")

@@ -172,7 +172,7 @@ class Site:
                 os.environ["XDG_CACHE_HOME"] = before
 
     def begin(self, study: Study) -> None:
-        """Give the running coordinator the command to run a study."""
+        """Return the running coordinator the command to run a study."""
         path = self.folder / f"{study.study.name}.toml"
         command(self.folder / "C", "run", study=path.read_text(encoding="utf-8"), where=str(path), least=None)
 
@@ -215,12 +215,12 @@ class Site:
         return end
 
     def hospital_says(self, name: str) -> dict[str, str]:
-        """Give what a hospital's status says."""
+        """Return what a hospital's status says."""
         found: dict[str, str] = json.loads(self.run("hospital", "status", "--state", name, "--json"))
         return found
 
     def hospital_noted(self, name: str) -> dict[str, str]:
-        """Give the same as it stands in the file that the command reads."""
+        """Return the same as it stands in the file that the command reads."""
         found: dict[str, str] = json.loads((self.folder / name / "status.json").read_bytes())
         return found
 

@@ -107,7 +107,7 @@ class Federation:
         return dict(standing)
 
     def study(self, **sections: dict[str, Any]) -> Study:
-        """Give a small private study under secure sums, of both hospitals."""
+        """Return a small private study under secure sums, of both hospitals."""
         tables: dict[str, Any] = {key: dict(table) for key, table in STUDY.items()}
         tables["study"] |= {"name": "lung", "classes": list(CLASSES)}
         tables["data"] |= {"modalities": sorted({scanner.modality for scanner in SCANNERS}), "image_size": 16}

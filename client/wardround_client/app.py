@@ -23,7 +23,7 @@ class Reply(Protocol):
     """An answer to the coordinator."""
 
     def parts(self) -> Parts:
-        """Give the wire form."""
+        """Return the wire form."""
 
 
 class Answering(Protocol):

@@ -86,7 +86,7 @@ class Approvals:
         return self._record(digest).exists()
 
     def get(self, digest: str) -> Proposal:
-        """Give the proposal of a study's digest.
+        """Return the proposal of a study's digest.
 
         Raises:
             ApprovalError: no such study was proposed.
@@ -145,7 +145,7 @@ class Approvals:
         )
 
     def all(self) -> list[Proposal]:
-        """Give the proposals that can be read, the oldest first; :meth:`damaged` names the others."""
+        """Return the proposals that can be read, the oldest first; :meth:`damaged` names the others."""
         return sorted(self._read()[0], key=lambda proposal: proposal.since)
 
     def damaged(self) -> dict[str, StorageError]:
@@ -178,7 +178,7 @@ class Approvals:
         return Change((Written(self._record(study.digest()), json.dumps(content).encode()),))
 
     def approved(self, digest: str) -> Study:
-        """Give an approved study.
+        """Return an approved study.
 
         Raises:
             ApprovalError: it was not proposed, waits, or was refused.

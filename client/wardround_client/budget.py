@@ -159,7 +159,7 @@ def _levels(
 
 
 def _round_step(least: float) -> float:
-    """Give the next larger of 1, 2, 2.5 and 5 times a power of ten."""
+    """Return the next larger of 1, 2, 2.5 and 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(factor * power for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if factor * power >= least * (1 - 1e-9))
 

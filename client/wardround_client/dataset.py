@@ -113,7 +113,7 @@ class Dataset:
         return [name for code in codes for name in self.accounts[code]]
 
     def split(self, name: Split) -> Examples:
-        """Give the split of that name."""
+        """Return the split of that name."""
         return self.validation if name == "validation" else self.test
 
 

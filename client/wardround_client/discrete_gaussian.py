@@ -41,7 +41,7 @@ def discrete_gaussian(variance: int, count: int, stream: Stream) -> NDArray[np.i
 
 
 def _candidates(variance: int, stream: Stream) -> NDArray[np.int64]:
-    """Give those of a block of candidates that are accepted."""
+    """Return those of a block of candidates that are accepted."""
     scale = math.isqrt(variance) + 1
     words, coins = stream.words(2 * BLOCK).reshape(2, BLOCK)
     more = stream.child("more bits")
@@ -82,7 +82,7 @@ def _exact_coin(bits: int, size: int, scale: int, variance: int, more: Stream) -
 
 
 def _extended(first: int, bits: int, more: Stream) -> Decimal:
-    """Give the number from 0 to 1 with these first bits, and enough behind them that none is left in doubt."""
+    """Return the number from 0 to 1 with these first bits, and enough behind them that none is left in doubt."""
     behind = int.from_bytes(more.words(MORE_BITS // 64).tobytes(), "little")
     whole = (first << MORE_BITS | behind) * 2 + 1  # the middle of the last interval, so never 0
     return Decimal(whole) / (1 << (bits + MORE_BITS + 1))

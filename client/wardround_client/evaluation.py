@@ -16,7 +16,7 @@ BATCH = 256
 
 
 def predict(network: nn.Module, examples: Examples) -> Scores:
-    """Give the network's probabilities for each image; they stay in the hospital."""
+    """Return the network's probabilities for each image; they stay in the hospital."""
     probabilities = [chunk.softmax(1) for chunk in _logits(network, examples)]
     return Scores(examples.labels, torch.cat(probabilities).numpy(), examples.patients)
 

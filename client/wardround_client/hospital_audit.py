@@ -23,7 +23,7 @@ Note = Callable[[str, Mapping[str, Fact]], None]
 
 
 def hospital_log(folder: HospitalFolder) -> AuditLog:
-    """Give the hospital's log.
+    """Return the hospital's log.
 
     Raises:
         StorageError: this hospital has not been set up here.

@@ -62,7 +62,7 @@ class HospitalSettings(BaseModel):
 
     @property
     def switches(self) -> dict[str, object]:
-        """Give the settings beside name, images and table that differ from what a new hospital has."""
+        """Return the settings beside name, images and table that differ from what a new hospital has."""
         every = {"label_attribute": self.label_attribute, "allow": self.allow}
         return {key: value for key, value in (every | {"confirm_patients": self.confirm_patients}).items() if value}
 

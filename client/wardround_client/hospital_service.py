@@ -149,7 +149,7 @@ class HospitalService:
 
 
 def open_log(folder: HospitalFolder, *, as_json: bool = False, stream: TextIO | None = None) -> ServiceLog:
-    """Give this hospital's log, which names no image, no patient and none of its folders."""
+    """Return this hospital's log, which names no image, no patient and none of its folders."""
     settings = folder.settings()
     hidden = [settings.data, folder.path, *([settings.labels] if settings.labels else [])]
     return ServiceLog(as_json=as_json, hospital=settings.name, discreet=True, hidden=hidden, stream=stream)

@@ -40,7 +40,7 @@ class _Sets:
     _above: dict[_Node, _Node] = field(default_factory=dict)
 
     def top(self, node: _Node) -> _Node:
-        """Give the node that stands for the set of this one."""
+        """Return the node that stands for the set of this one."""
         above = self._above.setdefault(node, node)
         while above != node:
             self._above[node] = self._above[above]

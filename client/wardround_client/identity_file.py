@@ -13,7 +13,7 @@ NAME = "identity.pem"
 
 
 def make_identity(state: Path) -> tuple[Identity, bool]:
-    """Give the hospital's identity and whether it was made just now: one that is there is never replaced.
+    """Return the hospital's identity and whether it was made just now: one that is there is never replaced.
 
     Raises:
         StorageError: it cannot be written, or what is there cannot be used.

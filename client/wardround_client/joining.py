@@ -186,7 +186,7 @@ def _said(settings: HospitalSettings) -> str:
 
 
 def _there(path: Path) -> str:
-    """Give the whole path as it will stand in the settings.
+    """Return the whole path as it will stand in the settings.
 
     Raises:
         DataError: it has bytes that are no text.

@@ -56,7 +56,7 @@ class Mailbox:
         self._at_hand[name] = parts
 
     def get(self, name: str) -> list[bytes] | None:
-        """Give a message, if it is here; one that is damaged is set aside, as NAME.damaged, and not given."""
+        """Return a message, if it is here; one that is damaged is set aside, as NAME.damaged, and not given."""
         at_hand = self._at_hand.pop(name, None)
         if at_hand is not None:
             return at_hand
@@ -77,7 +77,7 @@ class Mailbox:
             return None
 
     def first(self, name: str) -> bytes | None:
-        """Give the first part of a message, if it is here, unchecked and without reading the others."""
+        """Return the first part of a message, if it is here, unchecked and without reading the others."""
         try:
             with _trouble_is_said(self.folder / name), (self.folder / name).open("rb") as file:
                 file.seek(DIGEST_BYTES)

@@ -64,7 +64,7 @@ class HospitalMetrics:
         self._budget = LatestBudget(folder)
 
     def collect(self) -> Iterator[Metric]:
-        """Give the figures as they are now."""
+        """Return the figures as they are now."""
         yield InfoMetricFamily(PREFIX.rstrip("_"), "The version that serves.", {"version": version("wardround")})
         yield from self._of_link()
         yield from self._answers()
@@ -127,7 +127,7 @@ class LatestBudget:
         self._adding: threading.Thread | None = None
 
     def now(self, entries: int) -> BudgetStatement | None:
-        """Give the latest sum, and begin another if the ledger has more ``entries`` than it was made of."""
+        """Return the latest sum, and begin another if the ledger has more ``entries`` than it was made of."""
         busy = self._adding is not None and self._adding.is_alive()
         if entries and entries != self._of and not busy and self._clock() - self._began >= BUDGET_EACH_S:
             self._of, self._began = entries, self._clock()

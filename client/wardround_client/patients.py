@@ -124,7 +124,7 @@ def count_by_basis(instances: Iterable[Instance]) -> dict[Basis, int]:
 
 
 def guessed(counts: Mapping[Basis, int]) -> dict[Basis, int]:
-    """Give the counts of patients that were guessed."""
+    """Return the counts of patients that were guessed."""
     return {basis: count for basis, count in counts.items() if basis in GUESSES}
 
 

@@ -199,7 +199,7 @@ class Desk:
         return Participant(self.name, self.identity, self._run()[1], self.roster)
 
     def _answered(self, what: What, number: int, once: bytes) -> list[bytes]:
-        """Give what was answered once and for all, with ``once`` among it: round in four bytes, then what it was.
+        """Return what was answered once and for all, with ``once`` among it: round in four bytes, then what it was.
 
         Raises:
             MessageError: it was answered in another round.

@@ -9,11 +9,11 @@ import platformdirs
 
 
 def default_state(folder: Path) -> Path:
-    """Give the place in the user's cache for the index and the prepared images of an image folder."""
+    """Return the place in the user's cache for the index and the prepared images of an image folder."""
     name = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return platformdirs.user_cache_path("wardround") / name
 
 
 def hospital_state() -> Path:
-    """Give the place in the user's data folder for a hospital's keys and accounts: no cache, it must be kept."""
+    """Return the place in the user's data folder for a hospital's keys and accounts: no cache, it must be kept."""
     return platformdirs.user_data_path("wardround") / "hospital"

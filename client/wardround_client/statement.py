@@ -32,7 +32,7 @@ def find_study(books: Books, word: str) -> str:
 
 
 def delta_for(folder: HospitalFolder, study: str) -> float:
-    """Give the delta that a study states; the policy's, else 1e-5, if it states none or is no longer kept here.
+    """Return the delta that a study states; the policy's, else 1e-5, if it states none or is no longer kept here.
 
     Raises:
         StorageError: what is kept of the study is damaged.
@@ -81,7 +81,7 @@ def state_epsilon(ledger: Ledger, hospital: str, study: str, delta: float, now: 
 
 
 def _most(ledger: Ledger, study: str, delta: float) -> tuple[float, Accountant]:
-    """Give the epsilon of the patient who spent most in a study, and how it was computed."""
+    """Return the epsilon of the patient who spent most in a study, and how it was computed."""
     spent = ledger.books.spent(study)
     if not spent:
         return 0.0, COMPOSED

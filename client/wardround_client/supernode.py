@@ -715,7 +715,7 @@ def _skew(response: httpx.Response) -> str:
 
 
 def _envelope(node: Any, answer: Message) -> list[bytes]:
-    """Give an answer as it will be sent: the request, then the objects' names and contents."""
+    """Return an answer as it will be sent: the request, then the objects' names and contents."""
     with no_object_id_recompute():
         answer.metadata.__dict__["_message_id"] = answer.object_id
         request = fleet_pb2.PushMessagesRequest(

@@ -52,11 +52,11 @@ class PrivacyPlan:
     steps_a_round: int
 
     def event(self, rounds: int) -> SampledGaussian:
-        """Give what so many rounds are to the accountant."""
+        """Return what so many rounds are to the accountant."""
         return SampledGaussian(self.noise_multiplier, self.sampling_rate, rounds * self.steps_a_round)
 
     def epsilon_after(self, rounds: int) -> float:
-        """Give the epsilon spent after so many rounds, an upper bound."""
+        """Return the epsilon spent after so many rounds, an upper bound."""
         return epsilon_of(self.event(rounds), self.delta)
 
 

@@ -300,7 +300,7 @@ def check_listed(study: Study, name: str, identity: Identity) -> None:
 
 
 def own_stream(path: Path) -> Stream:
-    """Give the hospital's own randomness in a study, secret and the same until the study is over.
+    """Return the hospital's own randomness in a study, secret and the same until the study is over.
 
     It is kept, so that a question that comes again gets the answer that it got: two answers with two noises would cost
     twice.

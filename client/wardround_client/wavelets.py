@@ -40,7 +40,7 @@ class WaveletFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Give (images, count): groups of unit length in each channel."""
+        """Return (images, count): groups of unit length in each channel."""
         about = f"{images.dtype} {images.device} {tuple(images.shape[1:])}".encode()
         found = []
         for image, row in zip(images, images.cpu().numpy(), strict=True):
@@ -59,7 +59,7 @@ class WaveletFeatures(nn.Module):
         return torch.cat([_of_unit_length(group.flatten(1)) for group in groups], dim=1).flatten()
 
     def _moduli(self, images: torch.Tensor) -> torch.Tensor:
-        """Give the mean, maximum and spread of each wavelet's modulus at each scale."""
+        """Return the mean, maximum and spread of each wavelet's modulus at each scale."""
         found = []
         for scale in range(SCALES):
             smaller = functional.avg_pool2d(images, 2**scale)
@@ -106,7 +106,7 @@ def _of_unit_length(group: torch.Tensor) -> torch.Tensor:
 
 
 def _morlets() -> torch.Tensor:
-    """Give the wavelets as kernels (2 · orientations, 1, size, size): real parts, then imaginary ones."""
+    """Return the wavelets as kernels (2 · orientations, 1, size, size): real parts, then imaginary ones."""
     reach = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64)
     y, x = torch.meshgrid(reach, reach, indexing="ij")
     waves = []

@@ -48,7 +48,7 @@ Event = SampledGaussian
 
 
 def epsilon_of(events: Event | Sequence[Event], delta: float) -> float:
-    """Give an upper bound on the epsilon that one event, or all of several, cost one patient at ``delta``.
+    """Return an upper bound on the epsilon that one event, or all of several, cost one patient at ``delta``.
 
     The order of events means nothing, and the same history is computed once.
 
@@ -88,7 +88,7 @@ def _epsilon(steps: tuple[tuple[float, float, int], ...], delta: float) -> float
 
 @lru_cache(maxsize=4096)
 def noise_multiplier_for(privacy: DpSgd, sampling_rate: float, steps: int) -> float:
-    """Give the least noise multiplier (to 0.5 %) with which ``steps`` steps keep to the study's epsilon and delta.
+    """Return the least noise multiplier (to 0.5 %) with which ``steps`` steps keep to the study's epsilon and delta.
 
     Raises:
         PrivacyError: the epsilon is so small that no sensible noise reaches it.

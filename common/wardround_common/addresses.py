@@ -9,7 +9,7 @@ from wardround_common.errors import MessageError
 
 
 def check_host(host: str) -> str:
-    """Give a DNS name in small letters, or an IP address in its usual form.
+    """Return a DNS name in small letters, or an IP address in its usual form.
 
     Raises:
         MessageError: it is neither.

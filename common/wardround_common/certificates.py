@@ -251,7 +251,7 @@ def expiry_warning(certificate: x509.Certificate, now: datetime) -> str | None:
 
 
 def client_context(authority: bytes) -> ssl.SSLContext:
-    """Give what a hospital connects with: TLS 1.3, trusting the authority in this PEM and no other.
+    """Return what a hospital connects with: TLS 1.3, trusting the authority in this PEM and no other.
 
     Raises:
         MessageError: it is no authority's certificate.

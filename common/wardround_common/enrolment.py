@@ -90,7 +90,7 @@ class Request(SignedDocument):
         return cls.parse(signed(cls.ROLE, fields, identity))
 
     def node_public(self) -> EllipticCurvePublicKey:
-        """Give the node key as Flower's node authentication takes it."""
+        """Return the node key as Flower's node authentication takes it."""
         key = load_ssh_public_key(self.node_key.encode())
         if not isinstance(key, EllipticCurvePublicKey):
             raise TypeError(type(key))  # the field's validator has seen to it

@@ -60,7 +60,7 @@ class PrepareRequest:
     kind = "prepare"
 
     def parts(self) -> Parts:
-        """Give the wire form."""
+        """Return the wire form."""
         arrays = {} if self.run is None else {"run": as_array(self.run)}
         return Parts({"study": self.study, "send_parameters": int(self.send_parameters)}, arrays)
 
@@ -85,7 +85,7 @@ class Prepared:
     """If sums are secure: the hospital's key for this run and its signature under it, 96 bytes."""
 
     def parts(self) -> Parts:
-        """Give the wire form."""
+        """Return the wire form."""
         shapes = [" ".join(map(str, shape)) for shape in self.layout.shapes]
         fields: dict[str, Scalar | list[int] | list[str]] = {
             "study": self.study,
@@ -128,7 +128,7 @@ class TrainRequest:
     kind = "train"
 
     def parts(self) -> Parts:
-        """Give the wire form."""
+        """Return the wire form."""
         return Parts({"study": self.study, "round": self.round}, _asked(self.parameters, self.cohort))
 
     @classmethod
@@ -154,7 +154,7 @@ class Update:
     """Spent so far by this study at this hospital; None without differential privacy."""
 
     def parts(self) -> Parts:
-        """Give the wire form."""
+        """Return the wire form."""
         names = ("study", "round", "examples", "steps", "mean_loss", "epsilon")
         values = {name: getattr(self, name) for name in names}
         return Parts({name: value for name, value in values.items() if value is not None}, {"update": self.vector})
@@ -187,7 +187,7 @@ class EvaluateRequest:
     kind = "evaluate"
 
     def parts(self) -> Parts:
-        """Give the wire form."""
+        """Return the wire form."""
         fields: dict[str, Scalar | list[int] | list[str]] = {
             "study": self.study,
             "round": self.round,
@@ -215,7 +215,7 @@ class Evaluated:
     sums: NDArray[np.int64] = field(repr=False)
 
     def parts(self) -> Parts:
-        """Give the wire form."""
+        """Return the wire form."""
         return Parts({"study": self.study, "round": self.round}, {"sums": self.sums})
 
     @classmethod

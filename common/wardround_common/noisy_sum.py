@@ -37,7 +37,7 @@ class NoisySum:
 
     @classmethod
     def of(cls, study: Study, privacy: DistributedDpSgd, hospitals: int, threshold: int) -> NoisySum:
-        """Give the form of a sum over a cohort whose sums ``threshold`` hospitals open."""
+        """Return the form of a sum over a cohort whose sums ``threshold`` hospitals open."""
         return cls(
             hospitals=hospitals,
             survivors=least_survivors(study, hospitals, threshold),
@@ -72,7 +72,7 @@ class NoisySum:
         return self.most_patients * self.levels + noise
 
     def share(self, noise_multiplier: float) -> int:
-        """Give the variance of the integer noise that each hospital adds to each number.
+        """Return the variance of the integer noise that each hospital adds to each number.
 
         Any ``survivors`` of the cohort less any ``colluders`` have together at least the noise of the Gaussian
         mechanism with this noise multiplier.
@@ -117,7 +117,7 @@ class NoisySum:
         return whole.astype("<u4")
 
     def decode(self, total: NDArray[np.uint32]) -> NDArray[np.float64]:
-        """Give the sum of clipped gradients, with its noise, from an opened sum."""
+        """Return the sum of clipped gradients, with its noise, from an opened sum."""
         decoded: NDArray[np.float64] = total.view("<i4").astype(np.float64) * (self.clip_norm / self.levels)
         return decoded
 

@@ -50,7 +50,7 @@ def inflate(name: str, contents: Mapping[str, bytes], kinds: Mapping[str, Any]) 
 
 
 def numbers(array: Any) -> NDArray[Any]:
-    """Give the numbers of one of Flower's arrays, without a copy if :func:`inflate` made it.
+    """Return the numbers of one of Flower's arrays, without a copy if :func:`inflate` made it.
 
     Raises:
         ValueError, TypeError: its data are no ``.npy`` bytes of plain numbers.
@@ -88,7 +88,7 @@ def _array(content: bytes, contents: Mapping[str, bytes], kinds: Mapping[str, An
 
 
 def _split(content: bytes) -> tuple[str, list[str], int]:
-    """Give an object's kind, the names of its parts, and where its body begins."""
+    """Return an object's kind, the names of its parts, and where its body begins."""
     end = content.index(DIVIDER)
     kind, children, size = content[:end].decode().split(" ")
     if int(size) != len(content) - end - 1:

@@ -50,7 +50,7 @@ class StepLoss:
 
 
 def loss_deviation(noise_multiplier: float, rate: float) -> float:
-    """Give the standard deviation of one step's loss, in nats."""
+    """Return the standard deviation of one step's loss, in nats."""
     place = np.linspace(-10.0 * noise_multiplier, 1.0 + 10.0 * noise_multiplier, 4001)
     far = place / noise_multiplier
     near = (place - 1.0) / noise_multiplier
@@ -178,7 +178,7 @@ def _loss_at(place: Numbers, noise_multiplier: float, rate: float) -> Numbers:
 
 
 def _place_of(losses: Numbers, noise_multiplier: float, rate: float) -> Numbers:
-    """Give the x at which the loss is reached; minus infinity for losses that no x reaches."""
+    """Return the x at which the loss is reached; minus infinity for losses that no x reaches."""
     if rate == 1.0:
         exponent = losses
     else:
@@ -190,7 +190,7 @@ def _place_of(losses: Numbers, noise_multiplier: float, rate: float) -> Numbers:
 
 
 def _between(edges: Numbers) -> Numbers:
-    """Give the standard normal mass between neighbouring edges, accurate in both tails."""
+    """Return the standard normal mass between neighbouring edges, accurate in both tails."""
     below = _cdfs(edges)
     above = _cdfs(-edges)
     return np.where(edges[:-1] > 0.0, above[:-1] - above[1:], below[1:] - below[:-1])

@@ -30,7 +30,7 @@ class ProposeRequest:
     kind = "propose"
 
     def parts(self) -> Parts:
-        """Give the wire form: the study's canonical bytes and their digest."""
+        """Return the wire form: the study's canonical bytes and their digest."""
         return Parts({"study": self.study.digest()}, {"canonical": as_array(self.study.canonical())})
 
     @classmethod
@@ -66,7 +66,7 @@ class Proposed:
         return hashlib.sha256(self.signature).hexdigest()
 
     def parts(self) -> Parts:
-        """Give the wire form."""
+        """Return the wire form."""
         arrays = {"signature": as_array(self.signature)} if self.signature else {}
         return Parts({"study": self.study, "decision": self.decision}, arrays)
 

@@ -37,7 +37,7 @@ class Stream:
         return "Stream(…)"
 
     def child(self, *labels: str | int) -> Stream:
-        """Give the stream named by ``labels``: the same labels give the same stream, from its beginning."""
+        """Return the stream named by ``labels``: the same labels give the same stream, from its beginning."""
         name = b"".join(len(part).to_bytes(4, "big") + part for part in (str(label).encode() for label in labels))
         return Stream(hmac.digest(self._key, b"wardround stream 1\n" + name, hashlib.sha256))
 
@@ -85,10 +85,10 @@ def _fractions(words: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 
 def system_stream() -> Stream:
-    """Give a stream that nobody can repeat: its key comes from the operating system's generator."""
+    """Return a stream that nobody can repeat: its key comes from the operating system's generator."""
     return Stream(os.urandom(32))
 
 
 def insecure_stream(seed: int, *labels: str | int) -> Stream:
-    """Give a stream that anybody with the seed can repeat: for splits and simulations, never for secrets."""
+    """Return a stream that anybody with the seed can repeat: for splits and simulations, never for secrets."""
     return Stream(hashlib.sha256(f"wardround insecure seed {seed}".encode()).digest()).child(*labels)

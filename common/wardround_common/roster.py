@@ -60,7 +60,7 @@ class Listed(BaseModel):
         return bytes.fromhex(self.key)
 
     def toml(self) -> str:
-        """Give the entry as it stands in a study file."""
+        """Return the entry as it stands in a study file."""
         name = json.dumps(self.name, ensure_ascii=False)  # TOML's basic strings are written alike
         return f'[[roster]]\nname = {name}\nkey = "{self.key}"\nfingerprint = "{self.fingerprint}"\n'
 
@@ -72,7 +72,7 @@ class Listed(BaseModel):
 
 
 def in_order(listed: Sequence[Listed]) -> tuple[Listed, ...]:
-    """Give a roster in its one order, that of the names: in which order hospitals sent their keys means nothing.
+    """Return a roster in its one order, that of the names: in which order hospitals sent their keys means nothing.
 
     Raises:
         ValueError: two entries have one name or one key; it states each such pair.
@@ -91,5 +91,5 @@ def in_order(listed: Sequence[Listed]) -> tuple[Listed, ...]:
 
 
 def keys_of(listed: Sequence[Listed]) -> Roster:
-    """Give the public keys that a roster lists, by name."""
+    """Return the public keys that a roster lists, by name."""
     return Roster({one.name: one.public for one in listed})

@@ -8,7 +8,7 @@ from wardround_common.study import Training
 
 
 def learning_rate(training: Training, round_number: int) -> float:
-    """Give the learning rate of a round, counted from 1: constant, or a cosine down to a hundredth."""
+    """Return the learning rate of a round, counted from 1: constant, or a cosine down to a hundredth."""
     if training.schedule == "constant" or training.rounds == 1:
         return training.learning_rate
     progress = (round_number - 1) / (training.rounds - 1)

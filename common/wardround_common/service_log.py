@@ -145,7 +145,7 @@ class _Heard(logging.Handler):
 
 
 def _guarded(value: object) -> object:
-    """Give what may be said of one argument: of an error its kind, of a number or a word of ours the thing itself."""
+    """Return what may be said of one argument: of an error its kind, of a number or a word of ours the thing itself."""
     if isinstance(value, WardroundError):
         return f"{value.kind}{WHERE_TO_LOOK}"
     if isinstance(value, BaseException):
@@ -170,7 +170,7 @@ def _told(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Give a warning of Python's to its logging, with its text apart."""
+    """Return a warning of Python's to its logging, with its text apart."""
     logging.getLogger(WARNINGS).warning("%s at %s: %s", category.__name__, f"{Path(filename).name}:{lineno}", message)
 
 

@@ -66,11 +66,11 @@ class SignedDocument(BaseModel):
         return fingerprint(self.public)
 
     def content(self) -> bytes:
-        """Give the file, in the only form that is read again."""
+        """Return the file, in the only form that is read again."""
         return canonical(self.model_dump())
 
     def digest(self) -> str:
-        """Give the SHA-256 of the file, in hexadecimal digits."""
+        """Return the SHA-256 of the file, in hexadecimal digits."""
         return hashlib.sha256(self.content()).hexdigest()
 
     @classmethod
@@ -142,7 +142,7 @@ class SignedDocument(BaseModel):
 
 
 def begun(role: str, identity: Identity, now: datetime) -> dict[str, Any]:
-    """Give the fields that a document begins with."""
+    """Return the fields that a document begins with."""
     return {
         "document": role,
         "format": FORMAT,

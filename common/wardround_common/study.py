@@ -71,7 +71,7 @@ def _positive_zero(value: float) -> float:
 
 
 def _word(value: str) -> str:
-    """Give a label word in its composed form (NFC): an accent typed in two ways is one word with one digest."""
+    """Return a label word in its composed form (NFC): an accent typed in two ways is one word with one digest."""
     word = one_form(value)
     if not word or word != word.strip() or not word.isprintable():
         raise ValueError("a class is a visible word with no space at either end, such as 'finding'")
@@ -532,7 +532,7 @@ class Study(Section):
         return self.training.rounds + 1
 
     def canonical(self) -> bytes:
-        """Give the one byte form of this study: JSON, every key with its value, sorted, no spaces, UTF-8.
+        """Return the one byte form of this study: JSON, every key with its value, sorted, no spaces, UTF-8.
 
         Floats are written as Python's shortest text that reads back as the same number, and a whole number given for
         a float is that float. The order of a list means something to a reader and stays as it was given; a roster is in
@@ -543,12 +543,12 @@ class Study(Section):
         ).encode()
 
     def tables(self, *, nulls: bool = True) -> dict[str, Any]:
-        """Give the sections as a message or, without nulls, a file holds them; a draft has no roster."""
+        """Return the sections as a message or, without nulls, a file holds them; a draft has no roster."""
         tables = self.model_dump(mode="json", exclude_none=not nulls)
         return tables if self.roster else {name: table for name, table in tables.items() if name != "roster"}
 
     def digest(self) -> str:
-        """Give the study digest, 64 hexadecimal digits: what hospitals approve and messages carry."""
+        """Return the study digest, 64 hexadecimal digits: what hospitals approve and messages carry."""
         return hashlib.sha256(DOMAIN + self.canonical()).hexdigest()
 
 

@@ -76,7 +76,7 @@ def bad_toml(text: str, error: ValueError | RecursionError, *, where: str) -> St
 
 
 def validated(tables: Mapping[str, Any], model: type[Model], error: Callable[[list[str]], WardroundError]) -> Model:
-    """Give the model of a file's tables; else raise the error made of all that is wrong, one line each."""
+    """Return the model of a file's tables; else raise the error made of all that is wrong, one line each."""
     faults = _endless_numbers(tables)
     if not faults:
         try:

@@ -31,7 +31,7 @@ class Acquainted:
             self._identity_of = {str(name): str(identity) for name, identity in kept.items()}
 
     def public(self, name: str) -> bytes | None:
-        """Give the public identity key of a hospital; None if it is not known."""
+        """Return the public identity key of a hospital; None if it is not known."""
         with suppress(KeyError, ValueError):
             return bytes.fromhex(self._identity_of[name])
         return None

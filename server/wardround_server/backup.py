@@ -53,7 +53,7 @@ def _turn(path: Path) -> tuple[bool, bool, Path]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Give what is to be copied: neither the marks of a process, nor what is just being written."""
+    """Return what is to be copied: neither the marks of a process, nor what is just being written."""
     for path in folder.rglob("*"):
         name = path.name
         if name in OF_THE_PROCESS or name.startswith(".") or name.endswith(BESIDE_A_DATABASE):

@@ -32,7 +32,7 @@ Note = Callable[[str, Mapping[str, Fact]], None]
 
 
 def coordinator_log(folder: CoordinatorFolder) -> AuditLog:
-    """Give the coordinator's log.
+    """Return the coordinator's log.
 
     Raises:
         StorageError: this is no coordinator's folder.

@@ -272,11 +272,11 @@ class CoordinatorFolder:
         return sorted(listed, key=lambda one: (one.revoked, one.hospital))
 
     def request_of(self, hospital: str) -> Path:
-        """Give the file of a hospital's request, as long as it may connect."""
+        """Return the file of a hospital's request, as long as it may connect."""
         return self.hospitals / f"{_own_stem(hospital)}.request"
 
     def invitation_of(self, hospital: str) -> Path:
-        """Give the file of what a hospital was answered."""
+        """Return the file of what a hospital was answered."""
         return self.invitations / f"{_own_stem(hospital)}.invitation"
 
     def _certificate(self, path: Path) -> x509.Certificate:

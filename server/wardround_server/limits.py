@@ -54,7 +54,7 @@ class Limits:
 
     @classmethod
     def of(cls, study: Study) -> Limits:
-        """Give what the study says."""
+        """Return what the study says."""
         deadline_s = 60 * study.aggregation.deadline_minutes
         return cls(deadline_s, min(60 * study.aggregation.patience_minutes, deadline_s))
 

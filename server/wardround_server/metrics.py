@@ -37,7 +37,7 @@ class CoordinatorMetrics:
         self._heard = heard
 
     def collect(self) -> Iterator[Metric]:
-        """Give the figures as they are now."""
+        """Return the figures as they are now."""
         yield InfoMetricFamily(PREFIX.rstrip("_"), "The version that serves.", {"version": version("wardround")})
         yield from self._hospitals()
         yield from self._of_runs()

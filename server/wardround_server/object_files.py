@@ -131,21 +131,21 @@ class ObjectFiles(SqlObjectStore):
         self._doubtful.add(object_id)  # the transaction may fail
 
     def get(self, object_id: str) -> bytes | None:
-        """Give a content; None if there is no such object, nothing if it has not come yet."""
+        """Return a content; None if there is no such object, nothing if it has not come yet."""
         content: bytes | None = super().get(object_id)
         if content == b"":
             return self.read(object_id) or b""
         return content  # of an object that an earlier version kept in the database
 
     def read(self, name: str) -> bytes | None:
-        """Give the content of an object that is here, without asking the database; None if there is none."""
+        """Return the content of an object that is here, without asking the database; None if there is none."""
         try:
             return (self._folder / name).read_bytes()
         except FileNotFoundError:
             return None
 
     def size(self, name: str) -> int:
-        """Give the length of the content of an object that is here; 0 if there is none."""
+        """Return the length of the content of an object that is here; 0 if there is none."""
         try:
             return (self._folder / name).stat().st_size
         except FileNotFoundError:
@@ -190,7 +190,7 @@ class ObjectFiles(SqlObjectStore):
         return [name for name in tree if not known.get(name)]
 
     def get_object_tree(self, object_id: str) -> Any:
-        """Give an object's name and those of its parts, as Flower's protobuf message.
+        """Return an object's name and those of its parts, as Flower's protobuf message.
 
         Raises:
             NoObjectInStoreError: it is not known.

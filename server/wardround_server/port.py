@@ -78,7 +78,7 @@ class Desk(Protocol):
         """
 
     def said(self, path: str, node: int) -> Mapping[str, str]:
-        """Give the headers of that answer besides; quick, called in the event loop."""
+        """Return the headers of that answer besides; quick, called in the event loop."""
 
 
 class _Connection(H11Protocol):

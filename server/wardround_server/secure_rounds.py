@@ -46,7 +46,7 @@ class Journal(Protocol):
     """
 
     def read(self, name: str) -> bytes | None:
-        """Give the note of that name."""
+        """Return the note of that name."""
 
     def write(self, name: str, content: bytes) -> None:
         """Keep a note in the place of the one before."""
@@ -59,7 +59,7 @@ class FolderJournal:
     folder: Path
 
     def read(self, name: str) -> bytes | None:
-        """Give the note of that name."""
+        """Return the note of that name."""
         try:
             return (self.folder / name).read_bytes()
         except FileNotFoundError:
@@ -193,7 +193,7 @@ class Rounds:
         tell: Callable[[str], None],
         absent: list[Absence],
     ) -> tuple[Total, int, list[str]]:
-        """Give the sum, over how many hospitals it was encoded, and who is in it; note in ``absent`` who is not.
+        """Return the sum, over how many hospitals it was encoded, and who is in it; note in ``absent`` who is not.
 
         If the sum cannot be opened, those whose confirmation or shares were missing are noted too.
         """

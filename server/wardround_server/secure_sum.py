@@ -103,7 +103,7 @@ class Confirming:
         self._signatures: dict[int, bytes] = {}
 
     def question(self) -> bytes:
-        """Give the list of survivors that each of them is asked to sign."""
+        """Return the list of survivors that each of them is asked to sign."""
         return write_signed({place: (head.content, head.signature) for place, head in self._heads.items()})
 
     def add(self, name: str, signature: bytes) -> None:
@@ -146,11 +146,11 @@ class Opening:
         return [self._terms.members[place].name for place in sorted(self._signatures)]
 
     def signatures(self) -> bytes:
-        """Give the signatures under the list of survivors, which each of them checks before it opens anything."""
+        """Return the signatures under the list of survivors, which each of them checks before it opens anything."""
         return write_signed({place: (signature,) for place, signature in self._signatures.items()})
 
     def sealed_for(self, name: str) -> bytes:
-        """Give the sealed shares that the survivors of its circle dealt to one hospital."""
+        """Return the sealed shares that the survivors of its circle dealt to one hospital."""
         holder, graph = self._terms.place(name), self._terms.graph
         dealers = dealers_of(graph, self._survivors, holder)
         return b"".join(self._dealt[dealer].sealed[graph.circle_of(dealer).index(holder)] for dealer in dealers)

@@ -274,7 +274,7 @@ class SuperLink:
         return run
 
     def grid(self, run: int, patience_s: float = 600.0) -> LinkGrid:
-        """Give the grid of a run, new or begun before this process started.
+        """Return the grid of a run, new or begun before this process started.
 
         A hospital that is not heard for ``patience_s`` while a question to it is out is given up for that question.
 
@@ -338,7 +338,7 @@ class SuperLink:
         self._gone.add(node)
 
     def enrolled(self, key: bytes) -> _Node | None:
-        """Give the node of a key, as PEM."""
+        """Return the node of a key, as PEM."""
         return self._nodes.get(key)
 
     def running(self, run: int) -> bool:
@@ -459,7 +459,7 @@ class _Fleet:
         return node.number
 
     def said(self, path: str, node: int) -> Mapping[str, str]:
-        """Give what the answer to a sign of life carries."""
+        """Return what the answer to a sign of life carries."""
         return self._beats.get(node, ({}, {}))[1] if path == HEARTBEAT else {}
 
     async def hold(self, path: str, node: int) -> None:
@@ -813,7 +813,7 @@ class LinkGrid(Grid):
         return ids
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
-        """Give the answers that are here; for a hospital that was silent for too long, an error in its place."""
+        """Return the answers that are here; for a hospital that was silent for too long, an error in its place."""
         wanted = set(message_ids)
         with self._link.transaction():
             rows = self._link.state.query(_COMPLETE, self._here)
@@ -931,7 +931,7 @@ class LinkGrid(Grid):
         return reply
 
     def _absence(self, question: str, node: int, why: str, more: str = "") -> Message:
-        """Give an error with a fixed word in the place of an answer."""
+        """Return an error with a fixed word in the place of an answer."""
         log.warning("no answer from %s: %s %s", self._link.nodes().get(node, node), why, more)
         metadata = Metadata(self._run_id, "", node, SUPERLINK_NODE_ID, question, "", time.time(), TTL_S, "query")
         return make_message(metadata, error=Error(ErrorCode.NODE_UNAVAILABLE, why))

@@ -45,7 +45,7 @@ QUIET = {
 
 
 def figures_of(record: RoundRecord) -> dict[str, float]:
-    """Give what is followed of a round: numbers over all hospitals together."""
+    """Return what is followed of a round: numbers over all hospitals together."""
     figures = {
         "training_loss": record.training_loss,
         "validation_loss": record.validation_loss,
@@ -191,7 +191,7 @@ class _MlflowSink:
         self._begun().set_terminated(self.note, outcome)
 
     def _begun(self) -> Any:
-        """Give the client, with the run there and going on."""
+        """Return the client, with the run there and going on."""
         if self._client is not None:
             return self._client
         for name, value in QUIET.items():

@@ -22,7 +22,7 @@ PATIENTS = 600  # of each hospital
 
 
 def demo_study() -> Study:
-    """Give the demo's study: what ``wardround study new`` writes, with half the step, for these hospitals."""
+    """Return the demo's study: what ``wardround study new`` writes, with half the step, for these hospitals."""
     tables = {section: dict(values) for section, values in DEFAULTS.items()}
     tables["study"] |= {"name": "demo", "classes": list(CLASSES)}
     tables["data"] |= {"modalities": sorted({scanner.modality for scanner in SCANNERS}), "image_size": 48}

@@ -48,7 +48,7 @@ class Federation:
     """The policy of every hospital, if there is one."""
 
     def site(self, name: str) -> Site:
-        """Give the site of that name."""
+        """Return the site of that name."""
         return next(site for site in self.sites if site.name == name)
 
 
@@ -58,7 +58,7 @@ def nodes(names: Sequence[str]) -> dict[int, str]:
 
 
 def alone_study(study: Study) -> Study:
-    """Give the study that a hospital trains alone: the same in all but the aggregation, where there is none.
+    """Return the study that a hospital trains alone: the same in all but the aggregation, where there is none.
 
     Where hospitals would share the noise out, the one adds all of it: DP-SGD with the same rate, steps and budget.
     """
@@ -66,17 +66,17 @@ def alone_study(study: Study) -> Study:
 
 
 def draft_of(study: Study) -> Study:
-    """Give the study without its roster: whoever simulates has the private key of none of its hospitals."""
+    """Return the study without its roster: whoever simulates has the private key of none of its hospitals."""
     return study.model_copy(update={"roster": ()})
 
 
 def insecure_identity(study: Study, name: str) -> Identity:
-    """Give a simulated hospital's key, which **anybody with the seed can make**: its signatures prove nothing."""
+    """Return a simulated hospital's key, which **anybody with the seed can make**: its signatures prove nothing."""
     return Identity(insecure_stream(study.model.seed, "identity", name).words(4).tobytes())
 
 
 def insecure_roster(federation: Federation) -> Roster:
-    """Give the roster of the simulated hospitals."""
+    """Return the roster of the simulated hospitals."""
     return Roster({site.name: insecure_identity(federation.study, site.name).public for site in federation.sites})
 
 
@@ -112,7 +112,7 @@ def _account(federation: Federation, name: str, dataset: Dataset) -> Account | N
 
 
 def ledger_folder(ledgers: Path, name: str) -> Path:
-    """Give the folder of a hospital's ledger below the run's folder of ledgers."""
+    """Return the folder of a hospital's ledger below the run's folder of ledgers."""
     return ledgers / _folder_name(name)
 
 

@@ -121,7 +121,7 @@ def _spend(study: Study, plan: PrivacyPlan, patients: int, parameters: int, in_s
 
 
 def _of_average(local: Sequence[Spend], parameters: int) -> float:
-    """Give the ratio over the study of the weighted average: signals add up, independent noises by their squares."""
+    """Return the ratio over the study of the weighted average: signals add up, independent noises by their squares."""
     total = sum(one.patients for one in local)
     weights = [one.patients / total for one in local]
     signal = sum(weight * one.steps for weight, one in zip(weights, local, strict=True))

@@ -12,7 +12,7 @@ HEAD = ("", "patients", "rate", "steps", "noise", "epsilon", "S/N step", "S/N st
 
 
 def cells(plan: StudyPlan) -> Iterator[tuple[str, ...]]:
-    """Give the table's rows: each hospital, the average of their models, and all under distributed trust."""
+    """Return the table's rows: each hospital, the average of their models, and all under distributed trust."""
     for number, spend in enumerate(plan.local, start=1):
         yield _row(f"local, no. {number}", spend)
     if plan.distributed is None:
@@ -73,7 +73,7 @@ def epsilons_around(epsilon: float) -> list[float]:
 
 
 def render(study: Study, plan: StudyPlan, plans: Sequence[StudyPlan]) -> str:
-    """Give the page as one HTML document: no script, no request."""
+    """Return the page as one HTML document: no script, no request."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 

@@ -21,7 +21,7 @@ from wardround_common.errors import PrivacyError
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
-    """Give a hospital with two studies: q is in both, and study b had a crash."""
+    """Return a hospital with two studies: q is in both, and study b had a crash."""
     folder = tmp_path / "state"
     ledger = open_ledger(folder, make_identity(folder)[0], durable=False)
     first = approve(ledger, "a", ["SECRET-p", "SECRET-q"], rounds=4)

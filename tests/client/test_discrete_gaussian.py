@@ -15,7 +15,7 @@ STREAM = insecure_stream(5, "noise")
 
 
 def law(variance: float, most: int, centre: float = 0.0) -> np.ndarray:
-    """Give the probabilities of -most … most."""
+    """Return the probabilities of -most … most."""
     weights = np.exp(-np.square(np.arange(-most, most + 1) - centre) / (2 * variance))
     return weights / weights.sum()
 

@@ -378,7 +378,7 @@ TestLife.settings = settings(max_examples=10, stateful_step_count=10, deadline=N
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a ledger with eight entries; tests copy it."""
+    """Return a ledger with eight entries; tests copy it."""
     folder = tmp_path_factory.mktemp("lived") / "state"
     ledger = opened(folder)
     first, second = approve(ledger, "a"), approve(ledger, "b", ["q", "r"])

@@ -32,7 +32,7 @@ from wardround_common.storage import alone_in
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Lived:
-    """Give a hospital that trained three rounds, of which a copy was made after the first; and another hospital."""
+    """Return a hospital that trained three rounds, of which a copy was made after the first; and another hospital."""
     lived = Lived(tmp_path_factory.mktemp("lived") / "mercy")
     lived.approve(named("first"))
     lived.train(named("first"), 1)

@@ -32,7 +32,7 @@ OTHER = Identity(b"o" * 32)
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    """Give a ledger with two studies: q is in both, and the third round of a was not confirmed."""
+    """Return a ledger with two studies: q is in both, and the third round of a was not confirmed."""
     ledger = opened(tmp_path / "ledger")
     first, second = approve(ledger, "a", ["p", "q"]), approve(ledger, "b", ["q", "r"])
     for number in (1, 2, 3):

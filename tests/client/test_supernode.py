@@ -44,7 +44,7 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Give a place whose coordinator runs already, for several tests one after the other."""
+    """Return a place whose coordinator runs already, for several tests one after the other."""
     place = StandingPlace(tmp_path_factory.mktemp("standing"))
     with Place.coordinator(place, "mercy") as place.running:
         yield place

@@ -31,7 +31,7 @@ def a_study(**training: int) -> Study:
 
 
 def update(of: Study, found: int) -> bytes:
-    """Give the update of a hospital whose process found this many threads when it began."""
+    """Return the update of a hospital whose process found this many threads when it began."""
     torch.set_num_threads(found)
     hospital = join(of, dataset(size=32), insecure_stream(1, "hospital"), build(of))
     start = networks.read_vector(networks.build(of))

@@ -35,7 +35,7 @@ def log_in(folder: Path, identity: Identity = OURS, **options: int) -> AuditLog:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a log of seven entries: the first, and six rounds."""
+    """Return a log of seven entries: the first, and six rounds."""
     log = log_in(tmp_path / "audit")
     for number in range(1, COUNT):
         log.note("round charged", {"study": "s" * 12, "round": number, "epsilon after": 0.5 * number})

@@ -29,7 +29,7 @@ def refusing(owner: Path) -> Change:
 
 @pytest.fixture
 def owner(tmp_path: Path) -> Path:
-    """Give a folder in which a study is approved, the hospital has paused, and the log has two entries."""
+    """Return a folder in which a study is approved, the hospital has paused, and the log has two entries."""
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies" / "a.json").write_bytes(b"approved")
     (tmp_path / "paused").write_bytes(b"since then")

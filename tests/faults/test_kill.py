@@ -119,7 +119,7 @@ def planted(site: Site, name: str, private: bool) -> Study:
 
 @pytest.fixture(scope="module")
 def undisturbed(site: Site) -> Callable[[bool], bytes]:
-    """Give the model of a run to which nothing happens, with privacy or without."""
+    """Return the model of a run to which nothing happens, with privacy or without."""
     models = {}
     for private in (False, True):
         study = planted(site, f"undisturbed-{private}".lower(), private)

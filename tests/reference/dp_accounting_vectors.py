@@ -31,7 +31,7 @@ def event(noise: float, rate: float, steps: int) -> DpEvent:
 
 
 def row(events: list[tuple[float, float, int]], delta: float) -> dict[str, object]:
-    """Give the events with their epsilon by privacy-loss distributions and by Rényi divergences."""
+    """Return the events with their epsilon by privacy-loss distributions and by Rényi divergences."""
     loss, renyi = PLDAccountant(value_discretization_interval=1e-4 if len(events) < 10 else 1e-3), RdpAccountant()
     for each in events:
         loss.compose(event(*each))

@@ -319,7 +319,7 @@ def test_one_hospital_is_no_sum() -> None:
 
 
 def private(secure: bool, rounds: int = 1) -> Study:
-    """Give a study of one private step a round."""
+    """Return a study of one private step a round."""
     tables = {"training": {"rounds": rounds, "local_epochs": 0.5}, "model": {"network": "tiny-cnn"}}
     return study(aggregation={"secure": secure}, privacy=DP, **tables)
 

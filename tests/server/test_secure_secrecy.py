@@ -34,13 +34,13 @@ ONCE_IN_A_MILLION = {15: 58.0, 63: 133.0}
 
 
 def drawn(*names: str | int) -> Callable[[int], bytes]:
-    """Give a generator whose bytes are the same in every run of the tests."""
+    """Return a generator whose bytes are the same in every run of the tests."""
     stream = insecure_stream(5, *names)
     return lambda size: stream.words((size + 7) // 8).tobytes()[:size]
 
 
 def held(update: NDArray[np.uint16], run: str) -> NDArray[np.int64]:
-    """Give what the coordinator knows of hospital a after a round in which both others collude with it.
+    """Return what the coordinator knows of hospital a after a round in which both others collude with it.
 
     (runs * size, 2): a number of the masked vector, from which the pairs' masks were taken, modulo 16; and four bits of
     the t - 1 shares of the self-mask that a colluder holds.
@@ -73,7 +73,7 @@ def chi_square(one: NDArray[np.int64], other: NDArray[np.int64], cells: int) -> 
 
 
 def views() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give what is held if the hospital's update is all zeros, and if it is the ramp 0, 1, 2, 3."""
+    """Return what is held if the hospital's update is all zeros, and if it is the ramp 0, 1, 2, 3."""
     zeros, ramp = np.zeros(SIZE, "<u2"), (np.arange(SIZE) % 4).astype("<u2")
     return held(zeros, "zeros"), held(ramp, "ramp")
 

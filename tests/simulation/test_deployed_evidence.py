@@ -48,7 +48,7 @@ def statement(folder: Path, of: Study, hospital: str, epsilon: float = 3.25) -> 
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give what a coordinator exported of a finished run with two of three statements, with its pack."""
+    """Return what a coordinator exported of a finished run with two of three statements, with its pack."""
     folder = tmp_path_factory.mktemp("deployed")
     wards, of = Wards(folder / "wards"), private()
     with pytest.MonkeyPatch.context() as patched:

@@ -79,7 +79,7 @@ def deployed(folder: Path, federation: Federation) -> Iterator[Processes]:
 
 
 def simulated(federation: Federation, folder: Path) -> bytes:
-    """Give the parameters that the simulator ends with."""
+    """Return the parameters that the simulator ends with."""
     simulate(Plan(federation.study, federation.sites, folder, False, False), InThisProcess(), lambda progress: None)
     return read_checkpoint(folder / "checkpoint", federation.study.digest()).parameters.tobytes()
 

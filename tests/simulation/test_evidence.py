@@ -54,7 +54,7 @@ def made(run: Path, sites: tuple[Site, ...] | None, shadows: int = 4) -> Evidenc
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, hospitals: Path, state: Path) -> Places_:
-    """Give a finished run with its pack, and its hospitals; tests copy it before they break it."""
+    """Return a finished run with its pack, and its hospitals; tests copy it before they break it."""
     folder = tmp_path_factory.mktemp("evidence") / "run <b>"
     simulate(tiny(privacy=DP), hospitals, state, folder)
     sites = sites_in(hospitals, Places(None, None, frozenset(), state))
@@ -64,7 +64,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, hospitals: Path, state: P
 
 @pytest.fixture
 def copied(finished: Places_, tmp_path: Path) -> Path:
-    """Give a copy of the finished run."""
+    """Return a copy of the finished run."""
     return Path(shutil.copytree(finished[0], tmp_path / "run"))
 
 

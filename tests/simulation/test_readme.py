@@ -20,7 +20,7 @@ SERVES = " &"
 
 
 def commands() -> list[str]:
-    """Give the commands of the section, in the order in which a person types them."""
+    """Return the commands of the section, in the order in which a person types them."""
     section = README.read_text(encoding="utf-8").split("### The first round, on one machine\n")[1].split("\n## ")[0]
     blocks = re.findall(r"^```bash\n(.*?)^```$", section, re.M | re.S)
     return "".join(blocks).splitlines()

@@ -56,7 +56,7 @@ def model(folder: Path) -> bytes:
 
 
 def model_numbers(folder: Path) -> dict[str, bytes]:
-    """Give the parameters; the file's other facts name the study."""
+    """Return the parameters; the file's other facts name the study."""
     return {name: tensor.tobytes() for name, tensor in load_file(folder / "model.safetensors").items()}
 
 

@@ -11,7 +11,7 @@ class Answering(NumPyClient):
     """Has an update without having trained."""
 
     def fit(self, parameters: NDArrays, config: dict[str, Scalar]) -> tuple[NDArrays, int, dict[str, Scalar]]:
-        """Give the parameters back, with a weight of 100."""
+        """Return the parameters back, with a weight of 100."""
         return parameters, 100, {}
 
 

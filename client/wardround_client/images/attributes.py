@@ -79,7 +79,7 @@ def numbers(dataset: Dataset, which: BaseTag) -> tuple[float, ...]:
 
 
 def integer(dataset: Dataset, which: BaseTag) -> int | None:
-    """Give an unsigned short as a number; None where it is missing or is something else."""
+    """Return an unsigned short as a number; None where it is missing or is something else."""
     element = elements_of(dataset).get(which)
     value = None if element is None else element.value
     if isinstance(element, RawDataElement) and isinstance(value, bytes):

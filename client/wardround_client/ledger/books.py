@@ -65,7 +65,7 @@ class Books:
                 self.terms += 1
 
     def open_studies(self) -> list[Approved]:
-        """Give the studies that may still ask for rounds, in the order of their approval."""
+        """Return the studies that may still ask for rounds, in the order of their approval."""
         return [approval for study, approval in self.approved.items() if study not in self.closed]
 
     @property
@@ -80,7 +80,7 @@ class Books:
         return sorted(number for digest, number in self.charged if digest == study)
 
     def spent(self, study: str | None = None) -> Spent:
-        """Give what was charged to each cohort, by one study or by all since what was carried."""
+        """Return what was charged to each cohort, by one study or by all since what was carried."""
         spent: Spent = defaultdict(Counter)
         for (digest, number), charge in self.charged.items():
             if digest == study or (study is None and (digest, number) not in self.within):
@@ -88,7 +88,7 @@ class Books:
         return dict(spent)
 
     def left(self, study: str) -> Spent:
-        """Give what a study may still charge: nothing if it is not open."""
+        """Return what a study may still charge: nothing if it is not open."""
         approval = self.approved.get(study)
         if approval is None or study in self.closed:
             return {}
@@ -96,7 +96,7 @@ class Books:
         return {approval.cohort: Counter({approval.event: rounds})} if rounds > 0 else {}
 
     def planned(self, *, without: str | None = None) -> Spent:
-        """Give what the open studies, but for one, may still charge to each cohort."""
+        """Return what the open studies, but for one, may still charge to each cohort."""
         return together(*(self.left(study) for study in self.approved if study != without))
 
 

@@ -127,7 +127,7 @@ _ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="k
 
 
 def write_entry(entry: Entry) -> bytes:
-    """Give the one byte form of an entry: JSON, keys sorted, no spaces, UTF-8."""
+    """Return the one byte form of an entry: JSON, keys sorted, no spaces, UTF-8."""
     return json.dumps(
         entry.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()

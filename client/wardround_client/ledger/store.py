@@ -226,7 +226,7 @@ class Ledger:
             return database.serialize()
 
     def cohort(self, digest: str) -> Cohort:
-        """Give the patients of a cohort.
+        """Return the patients of a cohort.
 
         Raises:
             StorageError: it is not there, or was changed.

@@ -137,7 +137,7 @@ def _untrusted(what: str, faults: Sequence[str], where: str) -> StorageError:
 
 
 def _added(folder: Path, ends: dict[Path, int]) -> Iterator[bytes]:
-    """Give the whole lines that were added since; ``ends`` remembers how far each segment was read."""
+    """Return the whole lines that were added since; ``ends`` remembers how far each segment was read."""
     for path in segments(folder):
         with path.open("rb") as file:
             file.seek(ends.get(path, 0))

@@ -31,7 +31,7 @@ class Side:
         return self.log.entries
 
     def heads(self, of: Side) -> Iterator[tuple[Entry, AuditHead]]:
-        """Give the heads that it was told of the other end's log, as far as that key signed them."""
+        """Return the heads that it was told of the other end's log, as far as that key signed them."""
         for entry in self.entries:
             if entry.what in HEADS and entry.text("with") == self.peer:
                 with suppress(StorageError, MessageError):

@@ -101,12 +101,12 @@ class Entry:
         return self.row.number
 
     def text(self, name: str) -> str:
-        """Give a fact as text; nothing where it is not stated."""
+        """Return a fact as text; nothing where it is not stated."""
         value = self.facts.get(name)
         return "" if value is None else str(value)
 
     def as_json(self) -> dict[str, Any]:
-        """Give what it tells, for a program."""
+        """Return what it tells, for a program."""
         return {"number": self.number, "time": written(self.time), "what": self.what, "facts": dict(self.facts)}
 
 
@@ -116,7 +116,7 @@ def written(moment: datetime) -> str:
 
 
 def body_of(moment: datetime, what: str, facts: Mapping[str, Fact]) -> bytes:
-    """Give the bytes that an entry signs. What it does not know is left out.
+    """Return the bytes that an entry signs. What it does not know is left out.
 
     Raises:
         ValueError: there is no such kind, or it has no room for such a fact: a bug.
@@ -163,7 +163,7 @@ def read_line(line: bytes) -> Entry:
 
 
 def key_of(entry: Entry) -> bytes | None:
-    """Give the public key that a log's first entry names; None for another entry."""
+    """Return the public key that a log's first entry names; None for another entry."""
     text = entry.text("key")
     return bytes.fromhex(text) if entry.what == OPENED and len(text) == 2 * KEY_BYTES else None
 

@@ -278,7 +278,7 @@ class AuditLog:
 
 
 def segments(folder: Path) -> list[Path]:
-    """Give the files of a log in their order."""
+    """Return the files of a log in their order."""
     return sorted(folder.glob("*.jsonl"))
 
 
@@ -288,7 +288,7 @@ def no_log_yet(place: Path) -> StorageError:
 
 
 def lines(place: Path) -> Iterator[bytes]:
-    """Give the lines of a log, of its folder or of one file, without their ends; also one that is only half there.
+    """Return the lines of a log, of its folder or of one file, without their ends; also one that is only half there.
 
     Raises:
         StorageError: there is none, or it cannot be read.

@@ -45,7 +45,7 @@ def squared_errors(labels: NDArray[np.int64], probabilities: NDArray[np.float32]
 
 
 def calibration_gaps(scores: Scores) -> Floats:
-    """Give (images, findings * 16): in an image's bin, by how much its probability exceeds what is so.
+    """Return (images, findings * 16): in an image's bin, by how much its probability exceeds what is so.
 
     Sums over images, in weights, give the calibration error of any resample (``weighted_calibration_error``).
     """
@@ -59,7 +59,7 @@ def calibration_gaps(scores: Scores) -> Floats:
 
 
 def weighted_calibration_error(gaps: Floats, weights: Floats) -> Floats:
-    """Give the calibration error (resamples,) of ``calibration_gaps`` under weights (resamples, images)."""
+    """Return the calibration error (resamples,) of ``calibration_gaps`` under weights (resamples, images)."""
     images = weights.sum(axis=1)
     sums = (weights @ gaps).reshape(len(weights), -1, RELIABILITY_BINS)  # (resamples, findings, bins)
     of_class: Floats = np.abs(sums).sum(axis=2).mean(axis=1)
@@ -67,7 +67,7 @@ def weighted_calibration_error(gaps: Floats, weights: Floats) -> Floats:
 
 
 def reliability(scores: Scores) -> Reliability:
-    """Give the reliability diagram of the finding, or of all classes each against the rest."""
+    """Return the reliability diagram of the finding, or of all classes each against the rest."""
     columns = list(findings(scores.classes))
     p = scores.probabilities[:, columns].astype(np.float64).ravel()
     so = (scores.labels[:, None] == np.array(columns)).ravel()

@@ -27,7 +27,7 @@ def operating_threshold(scores: Scores, sensitivity: float) -> float | None:
 
 
 def decide(scores: Scores, threshold: float | None) -> NDArray[np.int64]:
-    """Give the class (images,) that is decided for each image.
+    """Return the class (images,) that is decided for each image.
 
     The finding where its probability is at least the threshold; without a threshold, or of more than two classes,
     the most probable class (the first of equals).

@@ -28,7 +28,7 @@ def count_by_score(scores: NDArray[np.floating], found: NDArray[np.bool_], weigh
 
 
 def roc_area(rest: NDArray[np.number], found: NDArray[np.number]) -> Floats:
-    """Give the area under the ROC curve (...,): the chance that a finding scores above a rest, ties counting half.
+    """Return the area under the ROC curve (...,): the chance that a finding scores above a rest, ties counting half.
 
     NaN where one of the two does not occur. Hanley and McNeil 1982, Radiology 143(1).
     """
@@ -38,7 +38,7 @@ def roc_area(rest: NDArray[np.number], found: NDArray[np.number]) -> Floats:
 
 
 def average_precision(rest: NDArray[np.number], found: NDArray[np.number]) -> Floats:
-    """Give the area under the precision-recall curve (...,) as a step function, the average precision.
+    """Return the area under the precision-recall curve (...,) as a step function, the average precision.
 
     The mean, over the images with the finding, of the precision at their own score; it does not interpolate (Davis and
     Goadrich 2006, ICML, section 3, show why not). NaN where one of the two does not occur: with findings alone any
@@ -51,7 +51,7 @@ def average_precision(rest: NDArray[np.number], found: NDArray[np.number]) -> Fl
 
 
 def roc_points(rest: NDArray[np.number], found: NDArray[np.number]) -> tuple[Floats, Floats]:
-    """Give the false and true positive rates of every threshold, each (scores + 1,), from (0, 0) to (1, 1)."""
+    """Return the false and true positive rates of every threshold, each (scores + 1,), from (0, 0) to (1, 1)."""
     x = _at_or_above(rest)[::-1] / rest.sum()
     y = _at_or_above(found)[::-1] / found.sum()
     return np.concatenate([[0.0], x]), np.concatenate([[0.0], y])
@@ -64,7 +64,7 @@ def precision_recall_points(rest: NDArray[np.number], found: NDArray[np.number])
 
 
 def mean_defined(values: Floats) -> float | None:
-    """Give the mean of the values that are defined; None if none is."""
+    """Return the mean of the values that are defined; None if none is."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else None
 

@@ -42,7 +42,7 @@ class ScoreSums:
 
     @classmethod
     def empty(cls, classes: int) -> ScoreSums:
-        """Give the sums over no image."""
+        """Return the sums over no image."""
         return cls(
             histograms=np.zeros((len(findings(classes)), 2, BINS), np.int64),
             confusion=np.zeros((classes, classes), np.int64),
@@ -93,7 +93,7 @@ class ScoreSums:
         )
 
     def to_vector(self) -> NDArray[np.int64]:
-        """Give the sums as int64 (vector_length(classes),): what travels in a message."""
+        """Return the sums as int64 (vector_length(classes),): what travels in a message."""
         last = np.array([self.loss, self.squared_error], np.int64)
         return np.concatenate([self.histograms.ravel(), self.confusion.ravel(), last])
 
@@ -149,34 +149,34 @@ class ScoreSums:
         return int(self.confusion.sum())
 
     def mean_loss(self) -> float | None:
-        """Give the mean loss of an image in nats; None over no image."""
+        """Return the mean loss of an image in nats; None over no image."""
         return self.loss * UNIT / self.examples if self.examples else None
 
     def brier(self) -> float | None:
-        """Give the mean squared error of the probabilities, as ``squared_errors`` states; None over no image."""
+        """Return the mean squared error of the probabilities, as ``squared_errors`` states; None over no image."""
         return self.squared_error * UNIT / self.examples if self.examples else None
 
     def accuracy(self) -> float | None:
-        """Give the fraction of images whose most probable class is the true one; None over no image."""
+        """Return the fraction of images whose most probable class is the true one; None over no image."""
         return float(self.confusion.trace() / self.examples) if self.examples else None
 
     def auroc(self) -> float | None:
-        """Give the area under the ROC curve, the mean over the classes that occur; None unless two of them do."""
+        """Return the area under the ROC curve, the mean over the classes that occur; None unless two of them do."""
         return mean_defined(roc_area(self.histograms[:, 0], self.histograms[:, 1]))
 
     def auroc_margin(self) -> float | None:
-        """Give the most by which ``auroc`` can differ from the exact one."""
+        """Return the most by which ``auroc`` can differ from the exact one."""
         rest, found = self.histograms[:, 0].astype(np.float64), self.histograms[:, 1].astype(np.float64)
         pairs = rest.sum(axis=1) * found.sum(axis=1)
         shared = (rest * found).sum(axis=1)
         return mean_defined(np.divide(shared, 2 * pairs, out=np.full(len(pairs), np.nan), where=pairs > 0))
 
     def auprc(self) -> float | None:
-        """Give the average precision, the mean over the classes that occur; None unless two of them do."""
+        """Return the average precision, the mean over the classes that occur; None unless two of them do."""
         return mean_defined(average_precision(self.histograms[:, 0], self.histograms[:, 1]))
 
     def calibration_error(self) -> float | None:
-        """Give the expected calibration error, to within 1/2048 of the exact one; None over no image."""
+        """Return the expected calibration error, to within 1/2048 of the exact one; None over no image."""
         if not self.examples:
             return None
         centres = (np.arange(BINS) + 0.5) / BINS
@@ -185,7 +185,7 @@ class ScoreSums:
         return float(np.abs(gaps).sum(axis=1).mean() / self.examples)
 
     def operating_threshold(self, sensitivity: float) -> float | None:
-        """Give the highest multiple of 1/1024 at which the finding's sensitivity is reached; two classes only."""
+        """Return the highest multiple of 1/1024 at which the finding's sensitivity is reached; two classes only."""
         found = self.histograms[0, 1]
         if self.classes != 2 or not found.sum():
             return None

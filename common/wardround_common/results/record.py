@@ -22,7 +22,7 @@ def alone(hospital: str) -> str:
 
 
 def alone_hospital(model: str) -> str | None:
-    """Give the hospital that trained this model alone, None for another model."""
+    """Return the hospital that trained this model alone, None for another model."""
     return model.removeprefix("alone: ") if model.startswith("alone: ") else None
 
 
@@ -155,7 +155,7 @@ class Results(Record):
         return self
 
     def to_json(self) -> str:
-        """Give the one JSON form, on one line; keys in the order of this file, no NaN."""
+        """Return the one JSON form, on one line; keys in the order of this file, no NaN."""
         return self.model_dump_json() + "\n"
 
     @classmethod

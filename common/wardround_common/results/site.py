@@ -80,5 +80,5 @@ class SiteMetrics(Record):
         return self
 
     def value(self, metric: str) -> float | None:
-        """Give a metric's value, None where it is not defined."""
+        """Return a metric's value, None where it is not defined."""
         return self.metrics[metric].value

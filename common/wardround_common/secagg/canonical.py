@@ -8,7 +8,7 @@ Content = bytes | memoryview  # of single bytes: ``memoryview(array).cast("B")``
 
 
 def pieces(*parts: Content) -> list[Content]:
-    """Give what :func:`joined` joins, one after the other: large parts can be written without a copy of them."""
+    """Return what :func:`joined` joins, one after the other: large parts can be written without a copy of them."""
     return [piece for part in parts for piece in (len(part).to_bytes(8, "big"), part)]
 
 

@@ -37,7 +37,7 @@ class Encoding:
 
     @classmethod
     def of(cls, aggregation: Aggregation, hospitals: int) -> Encoding:
-        """Give the study's encoding for a sum over so many hospitals."""
+        """Return the study's encoding for a sum over so many hospitals."""
         return cls(hospitals, aggregation.bits, aggregation.clip, aggregation.heaviest)
 
     @property
@@ -69,11 +69,11 @@ class Encoding:
         return max(int(signed.max(initial=0)), -int(signed.min(initial=0)))
 
     def weight(self, examples: int) -> int:
-        """Give the weight of a hospital with so many training images."""
+        """Return the weight of a hospital with so many training images."""
         return min(examples, self.largest_weight)
 
     def encode(self, update: Vector, weight: int, rounding: Stream) -> NDArray[Any]:
-        """Give an update (parameters,) float32 with its weight as integers of the ring.
+        """Return an update (parameters,) float32 with its weight as integers of the ring.
 
         Raises:
             ModelError: a number is not finite.
@@ -90,7 +90,7 @@ class Encoding:
         return encoded
 
     def decode(self, total: NDArray[Any]) -> NDArray[np.float64]:
-        """Give the sum of weighted updates from the sum in the ring."""
+        """Return the sum of weighted updates from the sum in the ring."""
         decoded: NDArray[np.float64] = self._signed(total).astype(np.float64) * self.level
         return decoded
 
@@ -110,7 +110,7 @@ def encode_counts(counts: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 
 def decode_counts(total: NDArray[np.uint64], hospitals: int) -> NDArray[np.int64]:
-    """Give the sums of counts over so many hospitals.
+    """Return the sums of counts over so many hospitals.
 
     Raises:
         MessageError: a sum is larger than so many hospitals can give: one of them did not follow the protocol.

@@ -32,12 +32,12 @@ def digest(*parts: bytes) -> bytes:
 
 
 def seed_commitment(terms: Terms, dealer: int, place: int, seed: bytes) -> bytes:
-    """Give the hash by which a seed is known when it is put together again."""
+    """Return the hash by which a seed is known when it is put together again."""
     return digest(b"seed", terms.digest, bytes((dealer, place)), seed)
 
 
 def share_commitment(terms: Terms, dealer: int, holder: int, place: int, share: bytes) -> bytes:
-    """Give the hash by which the coordinator tells a share from garbage."""
+    """Return the hash by which the coordinator tells a share from garbage."""
     return digest(b"share", terms.digest, bytes((dealer, holder, place)), share)
 
 
@@ -72,7 +72,7 @@ class Dealt:
     """Commitments by secret."""
 
     def written(self) -> bytes:
-        """Give the wire form."""
+        """Return the wire form."""
         return b"".join((*self.sealed, self.shares, *self.seeds))
 
     def commitment(self, holder: int, secret: int) -> bytes:
@@ -123,7 +123,7 @@ class Upload:
     head: Head
 
     def envelope(self) -> bytes:
-        """Give the wire form of all but the vector."""
+        """Return the wire form of all but the vector."""
         return self.dealt.written() + self.head.content + self.head.signature
 
     @classmethod
@@ -151,7 +151,7 @@ class Upload:
 
 
 def survivors_statement(terms: Terms, heads: Mapping[int, Head]) -> bytes:
-    """Give what a hospital signs when it confirms: this list of survivors, for this sum."""
+    """Return what a hospital signs when it confirms: this list of survivors, for this sum."""
     parts = [part for place in sorted(heads) for part in (bytes((place,)), heads[place].content)]
     return digest(b"survivors", terms.digest, *parts)
 

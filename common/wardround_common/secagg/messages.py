@@ -36,7 +36,7 @@ class MaskedAnswer:
     """Of what was clipped (``secagg.statements``); empty if the study asks for none."""
 
     def parts(self) -> Parts:
-        """Give the wire form."""
+        """Return the wire form."""
         masked = self.upload.masked
         arrays = {"update": masked.update, "counts": masked.counts, "envelope": as_array(self.upload.envelope())}
         if self.statement:
@@ -62,7 +62,7 @@ class ConfirmRequest:
     kind = "confirm"
 
     def parts(self) -> Parts:
-        """Give the wire form."""
+        """Return the wire form."""
         return _parts(self.study, self.round, self.what, {"survivors": self.survivors})
 
     @classmethod
@@ -80,7 +80,7 @@ class Confirmation:
     signature: bytes = field(repr=False)
 
     def parts(self) -> Parts:
-        """Give the wire form."""
+        """Return the wire form."""
         return Parts({"study": self.study, "round": self.round}, {"signature": as_array(self.signature)})
 
     @classmethod
@@ -101,7 +101,7 @@ class OpenRequest:
     kind = "open"
 
     def parts(self) -> Parts:
-        """Give the wire form."""
+        """Return the wire form."""
         arrays = {"confirmations": self.confirmations, "sealed": self.sealed}
         return _parts(self.study, self.round, self.what, arrays)
 
@@ -121,7 +121,7 @@ class Opened:
     shares: bytes = field(repr=False)
 
     def parts(self) -> Parts:
-        """Give the wire form."""
+        """Return the wire form."""
         return Parts({"study": self.study, "round": self.round}, {"shares": as_array(self.shares)})
 
     @classmethod

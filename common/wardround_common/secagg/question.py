@@ -8,7 +8,7 @@ from wardround_common.secagg.exchange import digest
 
 
 def question_digest(request: TrainRequest | EvaluateRequest) -> bytes:
-    """Give the SHA-256 of a question without its cohort.
+    """Return the SHA-256 of a question without its cohort.
 
     The parameters are in it. A coordinator that sends one hospital a model of its own, so that the others' updates
     vanish, gets a sum that does not open (Pasquini et al., *Eluding secure aggregation in federated learning via model
@@ -20,7 +20,7 @@ def question_digest(request: TrainRequest | EvaluateRequest) -> bytes:
 
 
 def evaluated_digest(request: EvaluateRequest) -> bytes:
-    """Give the SHA-256 of what an evaluation is about, whichever round asks: the split and the parameters.
+    """Return the SHA-256 of what an evaluation is about, whichever round asks: the split and the parameters.
 
     A hospital answers it in one round only: sums of the same model over other survivors would give differences.
     """

@@ -37,7 +37,7 @@ def weights(holders: Sequence[int]) -> dict[int, int]:
 
 
 def combine(shares: Mapping[int, bytes], at_zero: Mapping[int, int]) -> bytes:
-    """Give the secret from the shares of the holders for which ``at_zero`` has the weights.
+    """Return the secret from the shares of the holders for which ``at_zero`` has the weights.
 
     Raises:
         MessageError: a share is no share, or together they are none of a 32-byte secret.

@@ -76,7 +76,7 @@ class Terms:
         return Graph(len(self.members), self.threshold)
 
     def place(self, name: str) -> int:
-        """Give a hospital's place in the cohort, counted from 0.
+        """Return a hospital's place in the cohort, counted from 0.
 
         Raises:
             MessageError: it is not in it.
@@ -102,7 +102,7 @@ class Terms:
 
 
 def write_members(members: Sequence[Member]) -> bytes:
-    """Give the wire form of a cohort."""
+    """Return the wire form of a cohort."""
     written = [len(members).to_bytes(2, "big")]
     for member in members:
         name = member.name.encode()

@@ -48,5 +48,5 @@ def threshold_for(study: Study, hospitals: int) -> int:
 
 
 def default_threshold(hospitals: int) -> int:
-    """Give the threshold of a study that states none: about two thirds, and one may drop out from three on."""
+    """Return the threshold of a study that states none: about two thirds, and one may drop out from three on."""
     return max(hospitals // 2 + 1, min(hospitals - 1, 2 * hospitals // 3 + 1))

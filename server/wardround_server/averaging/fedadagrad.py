@@ -15,7 +15,7 @@ from wardround_server.averaging.moments import Moments
 def apply(
     moments: Moments, parameters: Vector, mean_update: NDArray[np.float64], *, rate: float, beta_1: float, tau: float
 ) -> tuple[Moments, Vector]:
-    """Give the next moments and parameters (parameters,)."""
+    """Return the next moments and parameters (parameters,)."""
     square = np.square(mean_update)
     first = moments.first * beta_1 + (1 - beta_1) * mean_update
     second = moments.second + square

@@ -13,5 +13,5 @@ from wardround_common.parameters import Vector
 
 
 def apply(parameters: Vector, mean_update: NDArray[float64]) -> Vector:
-    """Give the next parameters (parameters,)."""
+    """Return the next parameters (parameters,)."""
     return (parameters + mean_update).astype(float32)

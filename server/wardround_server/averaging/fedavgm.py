@@ -16,6 +16,6 @@ from wardround_server.averaging.moments import Moments
 def apply(
     moments: Moments, parameters: Vector, mean_update: NDArray[np.float64], *, rate: float, momentum: float
 ) -> tuple[Moments, Vector]:
-    """Give the next moments and parameters (parameters,)."""
+    """Return the next moments and parameters (parameters,)."""
     first = momentum * moments.first + mean_update
     return Moments(first, moments.second), (parameters + rate * first).astype(np.float32)

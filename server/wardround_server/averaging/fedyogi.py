@@ -22,7 +22,7 @@ def apply(
     beta_2: float,
     tau: float,
 ) -> tuple[Moments, Vector]:
-    """Give the next moments and parameters (parameters,)."""
+    """Return the next moments and parameters (parameters,)."""
     square = np.square(mean_update)
     first = moments.first * beta_1 + (1 - beta_1) * mean_update
     second = moments.second - (1 - beta_2) * square * np.sign(moments.second - square)

@@ -13,7 +13,7 @@ from wardround_server.averaging.moments import Moments
 
 
 def first_moments(training: Training, size: int) -> Moments | None:
-    """Give what the strategy remembers before the first round, None if it remembers nothing.
+    """Return what the strategy remembers before the first round, None if it remembers nothing.
 
     The second moment starts at tau squared, the least that Reddi et al. 2021 allow.
     """
@@ -27,7 +27,7 @@ def first_moments(training: Training, size: int) -> Moments | None:
 def next_model(
     training: Training, moments: Moments | None, parameters: Vector, mean_update: NDArray[np.float64]
 ) -> tuple[Moments | None, Vector]:
-    """Give the next moments and parameters (parameters,) float32 by the study's strategy."""
+    """Return the next moments and parameters (parameters,) float32 by the study's strategy."""
     if moments is None:  # fedavg, fedprox
         return None, fedavg.apply(parameters, mean_update)
     rate = _given(training.server_learning_rate)

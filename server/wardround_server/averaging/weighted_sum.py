@@ -37,6 +37,6 @@ class WeightedSum:
         self.examples += examples
 
     def mean(self) -> NDArray[np.float64]:
-        """Give the mean update (parameters,), weighted by examples."""
+        """Return the mean update (parameters,), weighted by examples."""
         mean: NDArray[np.float64] = self._total.astype(np.float64) * (2.0**-FRACTION_BITS / self.examples)
         return mean

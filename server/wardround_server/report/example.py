@@ -36,7 +36,7 @@ NOTES = (
 
 
 def example_study(*, classes: int = 2, private: bool = True, rounds: int = 30) -> Study:
-    """Give the study that the invented run followed."""
+    """Return the study that the invented run followed."""
     words = ("normal", "opacity") if classes == 2 else tuple(f"class {k}" for k in range(1, classes + 1))
     privacy = 'mechanism = "dp-sgd"\nepsilon = 8.0\ndelta = 1e-5\nclip_norm = 1.0' if private else 'mechanism = "none"'
     return parse_study(

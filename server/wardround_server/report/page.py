@@ -32,7 +32,7 @@ class Section:
 
 
 def sections(results: Results) -> list[Section]:
-    """Give the sections that have something in them."""
+    """Return the sections that have something in them."""
     with in_style():
         made = [
             _section(

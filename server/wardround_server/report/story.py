@@ -25,7 +25,7 @@ def story(results: Results) -> list[str]:
 
 
 def key_numbers(results: Results) -> list[KeyNumber]:
-    """Give the numbers at the head of the page; those that the run does not have are left out."""
+    """Return the numbers at the head of the page; those that the run does not have are left out."""
     numbers = []
     auroc = mean_over_hospitals(results, FEDERATED)
     whole = results.evaluation.get(FEDERATED, {}).get(ALL)
@@ -75,7 +75,7 @@ def at_home(results: Results) -> list[tuple[float, float]]:
 
 
 def most_spent(results: Results) -> float | None:
-    """Give the largest epsilon that any hospital has spent."""
+    """Return the largest epsilon that any hospital has spent."""
     said = [h.privacy.epsilon for h in results.hospitals if h.privacy is not None]
     return max([*said, *(r.epsilon for r in results.rounds if r.epsilon is not None)], default=None)
 

@@ -15,7 +15,7 @@ MOST = 8  # models in the table: a screen has 24 lines
 
 
 def summary(results: Results) -> RenderableType:
-    """Give what a person should know after a run, to be printed with rich.
+    """Return what a person should know after a run, to be printed with rich.
 
     Names of hospitals and classes are shown as they are: no markup in them is followed, and characters that a
     terminal would obey rather than show are replaced.

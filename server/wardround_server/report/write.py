@@ -37,7 +37,7 @@ def write_report(results: Results, folder: Path) -> Path:
 
 
 def render(results: Results) -> str:
-    """Give the page as one HTML document."""
+    """Return the page as one HTML document."""
     # Imported here: matplotlib takes a second to load, and a command that draws nothing should not wait for it.
     from wardround_server.report.page import sections
     from wardround_server.report.story import key_numbers, story

@@ -38,7 +38,7 @@ def chance_of_so_many(canaries: int, guesses: int, right: int, epsilon: float, d
 
 
 def epsilon_at_least(canaries: int, guesses: int, right: int, delta: float, confidence: float = 0.95) -> float:
-    """Give the epsilon that the training exceeds at ``delta``, with the stated confidence; 0 if nothing was shown.
+    """Return the epsilon that the training exceeds at ``delta``, with the stated confidence; 0 if nothing was shown.
 
     If the training is (epsilon, delta)-DP, this is larger than epsilon in at most 1 - ``confidence`` of the audits. How
     many guesses are made must not depend on whether they are right.
@@ -58,7 +58,7 @@ def epsilon_at_least(canaries: int, guesses: int, right: int, delta: float, conf
 
 
 def _binomial(count: int, epsilon: float) -> NDArray[np.float64]:
-    """Give the chances of 0, 1, ..., ``count`` right guesses, each right with e^epsilon / (1 + e^epsilon)."""
+    """Return the chances of 0, 1, ..., ``count`` right guesses, each right with e^epsilon / (1 + e^epsilon)."""
     k = np.arange(count + 1)
     steps = np.log(np.arange(1, count + 1, dtype=np.float64))
     factorials = np.concatenate([[0.0], np.cumsum(steps)])

@@ -132,7 +132,7 @@ def _watch_training(
     hospital: Stream,
     watch: Watch,
 ) -> tuple[Floats, Floats]:
-    """Give the noisy sums of all steps along and beside each canary's direction: twice (steps, canaries)."""
+    """Return the noisy sums of all steps along and beside each canary's direction: twice (steps, canaries)."""
     inside = np.repeat(np.flatnonzero(took_part), privacy.images_per_patient)
     examples = Examples(
         np.arange(len(took_part), dtype=np.float32).reshape(-1, 1, 1, 1), inside, np.zeros_like(inside), inside
@@ -153,7 +153,7 @@ def _watch_training(
 
 
 def _one_step_a_round(study: Study, steps: int) -> Study:
-    """Give the study with plain steps of rate 1, so that a round's update is a step's noisy sum, scaled."""
+    """Return the study with plain steps of rate 1, so that a round's update is a step's noisy sum, scaled."""
     plain = study.training.model_copy(
         update={
             "rounds": steps,

@@ -142,12 +142,12 @@ def invert(network: nn.Module, start: Vector, update: Vector, stream: Stream, *,
 
 
 def psnr_db(original: Image, made: Image) -> float:
-    """Give the peak signal-to-noise ratio in decibels, of images from 0 to 1."""
+    """Return the peak signal-to-noise ratio in decibels, of images from 0 to 1."""
     return float(-10 * np.log10(max(float(np.mean(np.square(original - made))), 1e-12)))
 
 
 def ssim(original: Image, made: Image, window: int = 7) -> float:
-    """Give the mean structural similarity (Wang et al., IEEE Trans. Image Processing 2004), flat windows."""
+    """Return the mean structural similarity (Wang et al., IEEE Trans. Image Processing 2004), flat windows."""
     x, y = (np.lib.stride_tricks.sliding_window_view(image, (window, window)) for image in (original, made))
     mean_x, mean_y = x.mean((2, 3)), y.mean((2, 3))
     spread_x, spread_y = x.var((2, 3)), y.var((2, 3))
@@ -205,7 +205,7 @@ def _update(
 
 
 def _masked(update: Vector, stream: Stream) -> Vector:
-    """Give what the coordinator reads of one of ``HOSPITALS`` masked uploads, taken for an update."""
+    """Return what the coordinator reads of one of ``HOSPITALS`` masked uploads, taken for an update."""
     names = [f"hospital {number}" for number in range(HOSPITALS)]
     # Keys that anybody can make: the images are made up, and nobody else is asked to believe these signatures.
     secrets = [stream.child("key", name).words(4).tobytes() for name in names]

@@ -118,7 +118,7 @@ def train_shadow(federation: Federation, number: int) -> Seen:
 
 
 def without_masks(federation: Federation) -> Federation:
-    """Give the federation without secure sums and roster: masks change no update by more than a rounding.
+    """Return the federation without secure sums and roster: masks change no update by more than a rounding.
 
     Raises:
         PrivacyError: the study's noise is made for secure sums, so that without them this is another training.
@@ -165,14 +165,14 @@ def judge(members: Floats, others: Floats, shadows: int, stream: Stream) -> Memb
 
 
 def auroc(members: Floats, others: Floats) -> float:
-    """Give the chance that a member scores higher than another patient; ties count half."""
+    """Return the chance that a member scores higher than another patient; ties count half."""
     ordered = np.sort(others)
     below = np.searchsorted(ordered, members, "left") + np.searchsorted(ordered, members, "right")
     return float(below.mean() / (2 * len(others)))
 
 
 def caught_at(members: Floats, others: Floats, false_alarms: float = FALSE_ALARMS) -> float:
-    """Give the fraction of members above a threshold that at most ``false_alarms`` of the others exceed."""
+    """Return the fraction of members above a threshold that at most ``false_alarms`` of the others exceed."""
     allowed = int(false_alarms * len(others))
     threshold = np.sort(others)[-1 - allowed]
     return float((members > threshold).mean())
@@ -204,7 +204,7 @@ def _hospitals(federation: Federation) -> dict[str, Hospital]:
 
 
 def _shadow_of(hospital: Hospital, study: Study, stream: Stream) -> Hospital:
-    """Give the hospital with as many training patients as before, drawn anew from all that it has."""
+    """Return the hospital with as many training patients as before, drawn anew from all that it has."""
     data = hospital.dataset
     everybody = _everybody(data)
     codes = np.unique(everybody.patients)
@@ -236,7 +236,7 @@ def _look(federation: Federation, hospitals: Mapping[str, Hospital], model: Vect
 
 
 def _by_patient(scores: Scores) -> tuple[NDArray[np.int64], Floats]:
-    """Give the patients' codes and, for each, the mean logit of the true class' probability over their images."""
+    """Return the patients' codes and, for each, the mean logit of the true class' probability over their images."""
     probabilities = scores.probabilities.astype(np.float64)
     images = np.arange(len(scores.labels))
     true = probabilities[images, scores.labels]

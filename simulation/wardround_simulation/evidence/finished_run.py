@@ -92,7 +92,7 @@ def read_run(folder: Path) -> FinishedRun:
 
 
 def digest_of(path: Path) -> str:
-    """Give a file's SHA-256."""
+    """Return a file's SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -105,7 +105,7 @@ def _text(path: Path) -> str:
 
 
 def _facts(path: Path) -> tuple[str, dict[str, str]]:
-    """Give the study digest and the hospitals' fingerprints of ``run.json``."""
+    """Return the study digest and the hospitals' fingerprints of ``run.json``."""
     try:
         facts = json.loads(_text(path))
         return str(facts["study"]), {str(name): str(print_) for name, print_ in facts["hospitals"].items()}

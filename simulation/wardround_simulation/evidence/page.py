@@ -39,7 +39,7 @@ class Shown:
 
 
 def render(evidence: Evidence, pictures: Mapping[str, bytes], statements: Mapping[str, EpsilonStatement]) -> str:
-    """Give the page as one HTML document.
+    """Return the page as one HTML document.
 
     ``pictures`` are the PNG files by the names that the pack gives them; ``statements`` are by hospital.
     """

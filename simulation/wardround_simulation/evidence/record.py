@@ -126,7 +126,7 @@ class Evidence(Record):
     notes: tuple[str, ...]
 
     def to_json(self) -> str:
-        """Give the one JSON form."""
+        """Return the one JSON form."""
         return self.model_dump_json(indent=1) + "\n"
 
     @classmethod

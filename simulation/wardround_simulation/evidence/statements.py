@@ -78,7 +78,7 @@ def roster_of(statements: Mapping[str, EpsilonStatement]) -> tuple[Listed, ...]:
 
 
 def stated_study(study: Study) -> str:
-    """Give the digest that simulated hospitals know a study by: without its roster, of whose keys they have none."""
+    """Return the digest that simulated hospitals know a study by: without its roster, of whose keys they have none."""
     return draft_of(study).digest()
 
 
@@ -112,5 +112,5 @@ def check_statements(evidence: Evidence, folder: Path) -> int:
 
 
 def _signing(name: str) -> str:
-    """Give the name that a hospital signs with: a folder's name may have its accents typed in another way."""
+    """Return the name that a hospital signs with: a folder's name may have its accents typed in another way."""
     return unicodedata.normalize("NFC", name)

@@ -70,7 +70,7 @@ class Picture:
 
 
 def in_style() -> AbstractContextManager[None]:
-    """Give the context in which figures are made and drawn."""
+    """Return the context in which figures are made and drawn."""
     return mpl.rc_context(_SETTINGS)
 
 

@@ -14,7 +14,7 @@ SHOWN = ("auroc", "auprc", "sensitivity", "specificity", "ppv", "npv", "f1", "ba
 
 
 def mean_over_hospitals(results: Results, model: str, metric: str = "auroc") -> float | None:
-    """Give the mean of a metric over the hospitals' test patients, each hospital counting once."""
+    """Return the mean of a metric over the hospitals' test patients, each hospital counting once."""
     values = _at_hospitals(results, model, metric)
     return sum(values) / len(values) if values else None
 

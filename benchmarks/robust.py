@@ -177,7 +177,7 @@ OTHERS = {"weight": 0}
 
 
 def shifts(images: Path, folder: Path) -> Iterator[float]:
-    """Give how far each lie moves a number of the model in one round, over update_clip."""
+    """Return how far each lie moves a number of the model in one round, over update_clip."""
     of = study(1)
     start, clip = networks.read_vector(networks.build(of)), of.aggregation.clip
     lies: list[Lie] = [

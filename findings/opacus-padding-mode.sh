@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # opacus 1.6.0, torch 2.13.0.
-# Behaviour: ModuleValidator finds nothing wrong with Conv2d(padding_mode="reflect"), and GradSampleModule gives it
-# gradients of single records as if it padded with zeros. The same happens to inputs in torch.channels_last.
+# Behaviour: GradSampleModule gives Conv2d(padding_mode="reflect") gradients of single records as if it padded with zeros.
+# Inputs in torch.channels_last get wrong ones, too. Nothing warns.
 # Expected: the gradient that backward() gives for the record by itself, or a refusal.
 # Seen: "relative error: zeros 0, reflect 0.4, circular 0.5, channels_last 1"
 set -euo pipefail
@@ -15,7 +15,6 @@ import sys
 
 import torch
 from opacus import GradSampleModule
-from opacus.validators import ModuleValidator
 
 
 def error(padding_mode, memory_format=torch.contiguous_format):
@@ -23,7 +22,6 @@ def error(padding_mode, memory_format=torch.contiguous_format):
     torch.manual_seed(0)
     convolution = torch.nn.Conv2d(3, 4, 3, padding=1, padding_mode=padding_mode).double().to(memory_format=memory_format)
     images = torch.randn(4, 3, 9, 9).double().contiguous(memory_format=memory_format)
-    assert not ModuleValidator.validate(convolution)
     private = GradSampleModule(convolution, loss_reduction="sum")
     private(images).pow(2).sum().backward()
     rows = private._module.weight.grad_sample

@@ -10,7 +10,7 @@ from wardround_client.ledger.entries import Approved, Carried, Charged, Closed, 
 from wardround_common.errors import StorageError
 
 ENDED = 12
-"""So many digits of a study digest stand in an audit log, and so in what was carried from it."""
+"""The number of digits of a study digest in an audit log, and so in what was carried from it."""
 Spent = dict[str, Counter[Event]]
 """By cohort: how often each event was charged to its patients."""
 

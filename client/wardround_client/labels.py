@@ -97,11 +97,7 @@ def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path:
     lines: dict[str, tuple[str, int]] = {}
     of_patient = header.index("patient") if "patient" in header else None
     patients: dict[str, str] = {}
-    for line, row in rows:
-        if not any(cell.strip() for cell in row):
-            continue
-        if len(row) != len(header):
-            raise _not_as_long(line, row, len(header), delimiter, where)
+    for line, row in _whole_rows(rows, len(header), delimiter, where):
         name, word = one_form(row[of_key].strip()), one_form(row[of_label].strip())
         if any("\n" in cell or "\r" in cell for cell in (name, word)):
             raise LabelError(f"line {line}: a cell goes on in the next line", where=where, do="Close its quotes.")
@@ -144,11 +140,7 @@ def _patients_beside(folder: Path, index: Index) -> dict[str, str]:
         return {}
     of_key, of_patient = header.index(key), header.index("patient")
     patients: dict[str, str] = {}
-    for line, row in rows:
-        if not any(cell.strip() for cell in row):
-            continue
-        if len(row) != len(header):
-            raise _not_as_long(line, row, len(header), delimiter, where)
+    for line, row in _whole_rows(rows, len(header), delimiter, where):
         name, patient = one_form(row[of_key].strip()), one_form(row[of_patient].strip())
         if key == "file" and name:
             name = _relative(name, folder)
@@ -181,6 +173,17 @@ def _rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str
         if row is None:
             return
         yield line, row
+
+
+def _whole_rows(
+    rows: Iterator[tuple[int, list[str]]], cells: int, delimiter: str, where: str
+) -> Iterator[tuple[int, list[str]]]:
+    """Leave out blank lines; raise LabelError at a line that is not as long as the first."""
+    for line, row in rows:
+        if any(cell.strip() for cell in row):
+            if len(row) != cells:
+                raise _not_as_long(line, row, cells, delimiter, where)
+            yield line, row
 
 
 def _not_as_long(line: int, row: list[str], columns: int, delimiter: str, where: str) -> LabelError:

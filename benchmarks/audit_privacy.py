@@ -14,10 +14,10 @@ import torch
 from rich.progress import Progress
 
 from measure import report
-from wardround_client.training import plan_privacy
+from wardround_client.training.local_work import plan_privacy
 from wardround_common.randomness import insecure_stream
-from wardround_common.study import Study
-from wardround_common.study_template import DEFAULTS
+from wardround_common.study.file import Study
+from wardround_common.study.template import DEFAULTS
 from wardround_simulation.attacks.canaries import audit, canaries_for
 
 MEANINGS = {

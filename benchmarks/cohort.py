@@ -15,7 +15,7 @@ from rich.table import Table
 
 from measure import report
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone_hospital
-from wardround_common.study import Study, read_study
+from wardround_common.study.file import Study, read_study
 from wardround_simulation.display import Display
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, simulate

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from measure import report
-from wardround_client.status_file import STATUS
+from wardround_client.service.status_file import STATUS
 
 TRIES = 20
 MEANINGS = {

@@ -28,23 +28,23 @@ from examples import study as example_study
 from link import Authority, new_key, private_pem, public_pem, until
 from measure import report
 from stock_deployment import stock_rounds
-from wardround_client.app import client_app
-from wardround_client.secure_desk import Desk
-from wardround_client.supernode import Link, Supernode
+from wardround_client.hospital.app import client_app
+from wardround_client.hospital.secure_desk import Desk
+from wardround_client.link.supernode import Link, Supernode
 from wardround_common.audit.log import AuditLog
 from wardround_common.audit.recorder import Recorder
-from wardround_common.messages import Parts, TrainRequest
+from wardround_common.keys.identity import Identity, Roster
+from wardround_common.messages.rounds import Parts, TrainRequest
 from wardround_common.randomness import insecure_stream
 from wardround_common.secagg.encoding import Encoding, encode_counts
 from wardround_common.secagg.exchange import Masked
-from wardround_common.secagg.identity import Identity, Roster
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import question_digest
-from wardround_common.study import Study
-from wardround_server.app import GridExchange
-from wardround_server.memory import give_large_buffers_back
-from wardround_server.secure_rounds import Consortium, FolderJournal, Rounds
-from wardround_server.superlink import SuperLink
+from wardround_common.study.file import Study
+from wardround_server.link.superlink import SuperLink
+from wardround_server.rounds.app import GridExchange
+from wardround_server.rounds.secure_rounds import Consortium, FolderJournal, Rounds
+from wardround_server.service.memory import give_large_buffers_back
 
 PARAMETERS = 11_000_000
 EXCHANGES = 30

@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from wardround_client.images import decode, read_image
-from wardround_client.index import scan
-from wardround_client.record import ALLOWABLE
+from wardround_client.intake.index import scan
+from wardround_client.intake.record import ALLOWABLE
 from wardround_common.errors import ImageRefused
 
 NO_IMAGES = ("segmentation", "dose", "mask")

@@ -20,11 +20,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from measure import report
 from wardround_client import networks
-from wardround_client.dataset import Examples
-from wardround_client.training import PrivacyPlan, train
+from wardround_client.preparation.dataset import Examples
+from wardround_client.training.local_work import PrivacyPlan, train
 from wardround_common.randomness import insecure_stream
-from wardround_common.study import Study, parse_study
-from wardround_common.study_template import study_text
+from wardround_common.study.file import Study, parse_study
+from wardround_common.study.template import study_text
 
 SIZE, NOISE, CLIP = 64, 1.0, 1.0
 BATCHES = {"small-cnn": 64, "resnet18": 16}

@@ -9,10 +9,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from wardround_client.training import PrivacyPlan
+from wardround_client.training.local_work import PrivacyPlan
 from wardround_common.randomness import insecure_stream
-from wardround_common.study import Study
-from wardround_common.study_template import DEFAULTS
+from wardround_common.study.file import Study
+from wardround_common.study.template import DEFAULTS
 from wardround_simulation.attacks.inversion import attack
 
 PATIENTS = 4

@@ -20,14 +20,14 @@ import numpy as np
 from rich.console import Console
 
 from measure import report
-from wardround_client.budget import BudgetStatement, state_budget
-from wardround_client.ledger.entries import Charged, Confirmed, Event
-from wardround_client.ledger.patients import TAG_BYTES, Cohort
-from wardround_client.ledger.store import Ledger, open_ledger, read_head, read_rows
-from wardround_client.ledger.verify import verify
-from wardround_client.policy import parse_policy, policy_text
-from wardround_client.policy_check import check_spending
-from wardround_common.secagg.identity import Identity
+from wardround_client.spending.budget import BudgetStatement, state_budget
+from wardround_client.spending.ledger.entries import Charged, Confirmed, Event
+from wardround_client.spending.ledger.patients import TAG_BYTES, Cohort
+from wardround_client.spending.ledger.store import Ledger, open_ledger, read_head, read_rows
+from wardround_client.spending.ledger.verify import verify
+from wardround_client.spending.policy import parse_policy, policy_text
+from wardround_client.spending.policy_check import check_spending
+from wardround_common.keys.identity import Identity
 
 PATIENTS, STUDIES, ROUNDS, LEFT = 100_000, 50, 210, 10
 MOMENT = "2026-01-01T00:00:00Z"

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from made_ultrasound import COPIES, ultrasound
 from measure import report
-from wardround_client.duplicates import CELLS, likeness, near_pairs
 from wardround_client.images import read_image
-from wardround_client.index import scan
-from wardround_client.instance import Instance
+from wardround_client.intake.duplicates import CELLS, likeness, near_pairs
+from wardround_client.intake.index import scan
+from wardround_client.intake.instance import Instance
 
 PATIENTS, COPIED, TIMED = 600, 200, 10_000
 MEANINGS = {

@@ -25,12 +25,12 @@ from rich.progress import track
 
 from measure import RESULTS, report
 from wardround_client import networks
-from wardround_client.evaluation import predict
+from wardround_client.training.evaluation import predict
+from wardround_common.messages.parameters import Vector
 from wardround_common.metrics import measure
-from wardround_common.parameters import Vector
-from wardround_common.study import DpSgd, Study, read_study
-from wardround_server.rounds import run_study
-from wardround_server.secure_rounds import Consortium, FolderJournal
+from wardround_common.study.file import DpSgd, Study, read_study
+from wardround_server.rounds.course import run_study
+from wardround_server.rounds.secure_rounds import Consortium, FolderJournal
 from wardround_simulation import jobs
 from wardround_simulation.federation import Federation, Site, alone_study, insecure_roster, open_hospital
 from wardround_simulation.places import Places, sites_in

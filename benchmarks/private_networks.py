@@ -19,7 +19,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from wardround_client.network_probe import Defect, defects_of
+from wardround_client.training.network_probe import Defect, defects_of
 
 Make = Callable[[], nn.Module]
 SIZE = 32

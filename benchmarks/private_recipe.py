@@ -35,15 +35,15 @@ from rich.table import Table
 
 from measure import known, report
 from privacy import Training, trained
-from wardround_client.augmentation import augment
-from wardround_client.dataset import Examples
-from wardround_client.training import plan_privacy
+from wardround_client.preparation.dataset import Examples
+from wardround_client.training.augmentation import augment
+from wardround_client.training.local_work import plan_privacy
 from wardround_client.wavelets import WaveletFeatures
+from wardround_common.messages.parameters import Vector
 from wardround_common.metrics.ranking import count_by_score, roc_area
-from wardround_common.parameters import Vector
 from wardround_common.randomness import Stream, insecure_stream
-from wardround_common.schedule import learning_rate
-from wardround_common.study import Augmentation, DistributedDpSgd, Study
+from wardround_common.study.file import Augmentation, DistributedDpSgd, Study
+from wardround_common.study.schedule import learning_rate
 from wardround_simulation.federation import Federation, Site, alone_study, open_hospital
 from wardround_simulation.places import Places, sites_in
 

@@ -22,17 +22,17 @@ import torch
 from liars import Lie, levels, lying, training
 from measure import report
 from wardround_client import networks
-from wardround_client.hospital import Hospital, build, join
-from wardround_client.secure_desk import Desk
+from wardround_client.hospital.answering import Hospital, build, join
+from wardround_client.hospital.secure_desk import Desk
 from wardround_common.errors import RoundError, WardroundError
-from wardround_common.messages import Failure, Parts
+from wardround_common.messages.rounds import Failure, Parts
 from wardround_common.randomness import insecure_stream
 from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.exchange import Masked
-from wardround_common.study import Study
-from wardround_server import secure_rounds
-from wardround_server.rounds import Event, RoundBegins, RoundEnds, State, judge_study, run_study
-from wardround_server.secure_rounds import open_consortium
+from wardround_common.study.file import Study
+from wardround_server.rounds import secure_rounds
+from wardround_server.rounds.course import Event, RoundBegins, RoundEnds, State, judge_study, run_study
+from wardround_server.rounds.secure_rounds import open_consortium
 from wardround_simulation.federation import (
     Federation,
     alone_study,

@@ -24,11 +24,11 @@ import pydicom
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from measure import report
-from wardround_client import kept_pixels
-from wardround_client.dataset import Source, keep_images
-from wardround_client.index import scan
-from wardround_client.instance import Index
-from wardround_common.study import Data
+from wardround_client.intake import kept_pixels
+from wardround_client.intake.index import scan
+from wardround_client.intake.instance import Index
+from wardround_client.preparation.dataset import Source, keep_images
+from wardround_common.study.file import Data
 
 TURNS = 7
 MEANINGS = {

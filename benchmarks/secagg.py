@@ -21,11 +21,12 @@ from rich.console import Console
 
 import secagg_accuracy
 from measure import known, report
-from wardround_client.secure_sum import Participant, Uploaded
+from wardround_client.hospital.secure_sum import Participant, Uploaded
+from wardround_common.canonical import Reader
+from wardround_common.keys.identity import Identity, Roster
 from wardround_common.randomness import insecure_stream
 from wardround_common.secagg import masks
 from wardround_common.secagg.agreement import AgreementKey
-from wardround_common.secagg.canonical import Reader
 from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.exchange import (
     Dealt,
@@ -37,11 +38,10 @@ from wardround_common.secagg.exchange import (
     read_heads,
     read_sealed,
 )
-from wardround_common.secagg.identity import Identity, Roster
 from wardround_common.secagg.masks import BLOCK_BYTES, THREADS, add_masks
 from wardround_common.secagg.terms import Member, Terms
 from wardround_common.secagg.thresholds import default_threshold
-from wardround_server.secure_sum import Confirming, Gathering, Total
+from wardround_server.rounds.secure_sum import Confirming, Gathering, Total
 
 PARAMETERS = 11_000_000
 MEANINGS = {
@@ -225,9 +225,9 @@ def epoch_s() -> float:
     import torch
 
     from wardround_client import networks
-    from wardround_client.dataset import Examples
-    from wardround_client.training import train
-    from wardround_common.study import Study
+    from wardround_client.preparation.dataset import Examples
+    from wardround_client.training.local_work import train
+    from wardround_common.study.file import Study
 
     study = Study.model_validate(
         {

@@ -23,7 +23,7 @@ from rich.table import Table
 from cohort import SEEDS, STUDIES, mean_over_hospitals, run
 from measure import known, report
 from wardround_common.results import FEDERATED
-from wardround_common.study import Study, read_study
+from wardround_common.study.file import Study, read_study
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, simulate
 from wardround_simulation.workers import InThisProcess

@@ -23,11 +23,11 @@ import torch
 
 from measure import report
 from wardround_client import networks
-from wardround_client.hospital import Hospital
-from wardround_common.study import Study
-from wardround_server.app import GridExchange
-from wardround_server.checkpoint import write_checkpoint
-from wardround_server.rounds import Event, RoundEnds, run_study
+from wardround_client.hospital.answering import Hospital
+from wardround_common.study.file import Study
+from wardround_server.rounds.app import GridExchange
+from wardround_server.rounds.checkpoint import write_checkpoint
+from wardround_server.rounds.course import Event, RoundEnds, run_study
 from wardround_simulation.federation import Federation, nodes, open_hospital
 from wardround_simulation.grid import InProcessGrid
 from wardround_simulation.partition import cut

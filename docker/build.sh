@@ -11,7 +11,7 @@ SERVER_IMAGE="${SERVER_IMAGE:-wardround-server}"
 CLIENT_IMAGE="${CLIENT_IMAGE:-wardround-client}"
 version="$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml | head -n 1)"
 revision="$(git rev-parse HEAD 2>/dev/null || echo unknown)"
-changed="$(git status --porcelain 2>/dev/null | head -n 1)"
+changed="$(git status --porcelain 2>/dev/null || true)"
 test -z "$changed" || revision="$revision-changed"
 
 if test -n "${RELEASE:-}"; then

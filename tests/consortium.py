@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from examples import study as example_study
-from wardround_client.secure_desk import Desk
+from wardround_client.hospital.secure_desk import Desk
+from wardround_common.keys.identity import Identity, Roster
 from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.exchange import Masked, Upload
-from wardround_common.secagg.identity import Identity, Roster
 from wardround_common.secagg.terms import Member, Terms, What, write_members
 from wardround_common.secagg.thresholds import threshold_for
-from wardround_common.study import Study
-from wardround_server.secure_sum import Gathering, Total
+from wardround_common.study.file import Study
+from wardround_server.rounds.secure_sum import Gathering, Total
 
 RUN = bytes(range(16))
 QUESTION = bytes(32)

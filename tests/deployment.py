@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from link import Authority, until
-from wardround_client.app import client_app
-from wardround_client.supernode import Link, Supernode
-from wardround_common.messages import RUN_BYTES
+from wardround_client.hospital.app import client_app
+from wardround_client.link.supernode import Link, Supernode
+from wardround_common.messages.rounds import RUN_BYTES
 from wardround_common.storage import write_atomically
-from wardround_server.app import GridExchange
-from wardround_server.checkpoint import read_checkpoint, write_checkpoint
-from wardround_server.rounds import Event, RoundEnds, run_study
-from wardround_server.secure_rounds import Consortium, FolderJournal
-from wardround_server.superlink import SuperLink
+from wardround_server.link.superlink import SuperLink
+from wardround_server.rounds.app import GridExchange
+from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
+from wardround_server.rounds.course import Event, RoundEnds, run_study
+from wardround_server.rounds.secure_rounds import Consortium, FolderJournal
 from wardround_simulation.federation import Federation, insecure_roster, open_hospital
 
 ALL_THERE_S = 120.0

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from wardround_client.dataset import Dataset, Examples, Intake
+from wardround_client.preparation.dataset import Dataset, Examples, Intake
 from wardround_common.randomness import insecure_stream
-from wardround_common.study import Study
+from wardround_common.study.file import Study
 
 STUDY: dict[str, dict[str, Any]] = {
     "study": {"name": "test", "task": "classification", "classes": ["none", "finding"]},

@@ -8,11 +8,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from wardround_client.ledger.entries import Event
-from wardround_client.ledger.store import LEDGER_NAME, Ledger, open_ledger
-from wardround_client.ledger.verify import Verified, verify
-from wardround_client.policy import Policy, parse_policy, policy_text
-from wardround_common.secagg.identity import Identity
+from wardround_client.spending.ledger.entries import Event
+from wardround_client.spending.ledger.store import LEDGER_NAME, Ledger, open_ledger
+from wardround_client.spending.ledger.verify import Verified, verify
+from wardround_client.spending.policy import Policy, parse_policy, policy_text
+from wardround_common.keys.identity import Identity
 
 IDENTITY = Identity(bytes(range(32)))
 EVENT = Event(noise_multiplier=1.0, sampling_rate=0.1, steps=10)
@@ -60,7 +60,7 @@ def tamper(folder: Path, *statements: tuple[str, tuple[Any, ...]]) -> None:
 
 
 def verified(folder: Path, identity: Identity = IDENTITY, heads: Iterable[Any] = ()) -> Verified:
-    from wardround_client.ledger.store import read_head, read_rows
+    from wardround_client.spending.ledger.store import read_head, read_rows
 
     kept = read_head(folder)
     return verify(*read_rows(folder), identity.public, [*heads, *([kept] if kept else [])])

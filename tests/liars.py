@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from wardround_client.hospital import Hospital
-from wardround_client.secure_desk import Desk
+from wardround_client.hospital.answering import Hospital
+from wardround_client.hospital.secure_desk import Desk
+from wardround_common.messages.vote import sign_ballot
 from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.exchange import Masked, Upload
-from wardround_common.vote import sign_ballot
 
 Lie = Callable[[str, Encoding, Masked], Masked]
 

@@ -22,11 +22,11 @@ from cryptography.x509.oid import NameOID
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from wardround_client.supernode import Link, Status, Supernode, _Wire
+from wardround_client.link.supernode import Link, Status, Supernode, _Wire
 from wardround_common.audit.passage import Passage
-from wardround_common.link_limits import LinkLimits
-from wardround_server.port import Doorway
-from wardround_server.superlink import SuperLink
+from wardround_common.messages.link_limits import LinkLimits
+from wardround_server.link.port import Doorway
+from wardround_server.link.superlink import SuperLink
 
 PEM = serialization.Encoding.PEM
 _SIGNS_CERTIFICATES = x509.KeyUsage(

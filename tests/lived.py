@@ -14,21 +14,21 @@ from typer.testing import CliRunner
 
 from consortium import secure_study
 from ledgers import EVENT, opened, policy
-from wardround_client.account import Account, Ask
-from wardround_client.charge_note import Charge
-from wardround_client.hospital_audit import hospital_log, note_approval
-from wardround_client.hospital_cli import app
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.joining import begin
-from wardround_client.ledger.entries import Event
-from wardround_client.ledger.store import Ledger
-from wardround_client.policy import DEFAULT_DELTA
-from wardround_client.ward import Ward
+from wardround_client.commands.hospital_cli import app
+from wardround_client.hospital.hospital_audit import hospital_log, note_approval
+from wardround_client.hospital.joining import begin
+from wardround_client.service.ward import Ward
+from wardround_client.spending.account import Account, Ask
+from wardround_client.spending.charge_note import Charge
+from wardround_client.spending.ledger.entries import Event
+from wardround_client.spending.ledger.store import Ledger
+from wardround_client.spending.policy import DEFAULT_DELTA
+from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.audit.passage import COORDINATOR, Passage
 from wardround_common.audit.recorder import Recorder
-from wardround_common.proposal import ProposeRequest
+from wardround_common.documents.proposal import ProposeRequest
 from wardround_common.randomness import insecure_stream
-from wardround_common.study import Study
+from wardround_common.study.file import Study
 
 NOW = datetime.now(UTC)
 PATIENTS = ("p", "q", "r")

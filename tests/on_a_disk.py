@@ -13,12 +13,12 @@ from pathlib import Path
 from click.testing import Result
 from typer.testing import CliRunner
 
-from wardround_client.approvals import Approvals
-from wardround_client.hospital_cli import app as hospital
-from wardround_client.pause import paused_since
+from wardround_client.commands.hospital_cli import app as hospital
+from wardround_client.state.approvals import Approvals
+from wardround_client.state.pause import paused_since
 from wardround_common.audit.entries import read_line
 from wardround_common.audit.log import lines
-from wardround_server.coordinator_cli import app as coordinator
+from wardround_server.commands.coordinator_cli import app as coordinator
 
 READS = (
     *(f"hospital {what} --state A" for what in ("studies", "budget", "ledger verify", "ledger head")),

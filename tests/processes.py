@@ -18,18 +18,18 @@ import tomli_w
 
 from examples import DP, STUDY
 from link import until
-from wardround_client.approvals import Approvals
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.ledger.store import existing_ledger
-from wardround_client.mailbox import Mailbox
-from wardround_client.ward import plan
-from wardround_common.study import Study, read_study
-from wardround_server.admin import command
-from wardround_server.checkpoint import read_checkpoint
-from wardround_server.rounds import State
+from wardround_client.link.mailbox import Mailbox
+from wardround_client.service.ward import plan
+from wardround_client.spending.ledger.store import existing_ledger
+from wardround_client.state.approvals import Approvals
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_common.study.file import Study, read_study
+from wardround_server.rounds.checkpoint import read_checkpoint
+from wardround_server.rounds.course import State
+from wardround_server.service.admin import command
 from wardround_simulation.phantoms import CLASSES, SCANNERS, make_hospitals
 
-COMMAND = (sys.executable, "-c", "from wardround_common.cli import main; main()")
+COMMAND = (sys.executable, "-c", "from wardround_common.shell.cli import main; main()")
 NAMES = ("hospital-a", "hospital-b", "hospital-c")
 OVER = ("done", "incomplete", "failed", "stopped")
 WAIT_S = 180.0

@@ -17,22 +17,22 @@ from typing import Any
 
 from examples import DP, STUDY
 from link import until
-from wardround_client.approvals import Approvals
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.hospital_service import HospitalService, open_log
-from wardround_client.joining import accept, begin
-from wardround_client.policy import POLICY_NAME, policy_text
-from wardround_client.ward import plan
-from wardround_common.given_out import give_out
-from wardround_common.roster import Listed
-from wardround_common.service_log import Say, ServiceLog
-from wardround_common.study import Study
-from wardround_server import approval
-from wardround_server.admin import command
-from wardround_server.coordinator_folder import CoordinatorFolder
-from wardround_server.enrolment_desk import begin as begin_coordinator
-from wardround_server.enrolment_desk import enrol
-from wardround_server.service import Service
+from wardround_client.hospital.joining import accept, begin
+from wardround_client.service.hospital_service import HospitalService, open_log
+from wardround_client.service.ward import plan
+from wardround_client.spending.policy import POLICY_NAME, policy_text
+from wardround_client.state.approvals import Approvals
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_common.documents.given_out import give_out
+from wardround_common.shell.service_log import Say, ServiceLog
+from wardround_common.study.file import Study
+from wardround_common.study.roster import Listed
+from wardround_server.rounds import approval
+from wardround_server.service.admin import command
+from wardround_server.service.enrolment_desk import begin as begin_coordinator
+from wardround_server.service.enrolment_desk import enrol
+from wardround_server.service.serving import Service
+from wardround_server.state.coordinator_folder import CoordinatorFolder
 from wardround_simulation.phantoms import CLASSES, SCANNERS, make_hospitals
 
 NAMES = ("hospital-a", "hospital-b")

@@ -29,30 +29,30 @@ from numpy.typing import NDArray
 from examples import STUDY
 from link import new_key, until
 from processes import COMMAND, OVER, free_port
-from wardround_client.app import Reply, client_app
-from wardround_client.secure_desk import Desk, open_desk
-from wardround_client.supernode import Link, Supernode
-from wardround_common.enrolment import Request
+from wardround_client.hospital.app import Reply, client_app
+from wardround_client.hospital.secure_desk import Desk, open_desk
+from wardround_client.link.supernode import Link, Supernode
+from wardround_common.documents.enrolment import Request
+from wardround_common.documents.proposal import ProposeRequest, sign_approval
 from wardround_common.errors import RoundError, StorageError
-from wardround_common.key_files import private_pem
-from wardround_common.messages import EvaluateRequest, Parts, Prepared, PrepareRequest, TrainRequest
+from wardround_common.keys.identity import Identity
+from wardround_common.keys.key_files import private_pem
+from wardround_common.messages.parameters import Layout, Vector, vector_digest
+from wardround_common.messages.rounds import EvaluateRequest, Parts, Prepared, PrepareRequest, TrainRequest
 from wardround_common.metrics.sums import vector_length
-from wardround_common.parameters import Layout, Vector, vector_digest
-from wardround_common.proposal import ProposeRequest, sign_approval
 from wardround_common.randomness import insecure_stream
-from wardround_common.roster import Listed
 from wardround_common.secagg.encoding import Encoding, encode_counts
 from wardround_common.secagg.exchange import Masked, read_heads
-from wardround_common.secagg.identity import Identity
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import evaluated_digest, question_digest
 from wardround_common.secagg.terms import read_members
-from wardround_common.study import Study, read_study
-from wardround_server.admin import command
+from wardround_common.study.file import Study, read_study
+from wardround_common.study.roster import Listed
 from wardround_server.averaging import next_model
-from wardround_server.checkpoint import read_checkpoint
-from wardround_server.coordinator_folder import CoordinatorFolder
-from wardround_server.enrolment_desk import begin, enrol
+from wardround_server.rounds.checkpoint import read_checkpoint
+from wardround_server.service.admin import command
+from wardround_server.service.enrolment_desk import begin, enrol
+from wardround_server.state.coordinator_folder import CoordinatorFolder
 
 NAME = "soak"
 DROPS = 0.1  # of a hospital in a round

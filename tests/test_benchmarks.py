@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wardround_common.study import parse_study, read_study
-from wardround_common.study_template import study_text
+from wardround_common.study.file import parse_study, read_study
+from wardround_common.study.template import study_text
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

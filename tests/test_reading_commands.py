@@ -18,15 +18,15 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from consortium import secure_study
 from ledgers import EVENT, approve, charge, opened
 from on_a_disk import DECIDES, GIVES_OUT, READS
-from wardround_client.hospital_audit import hospital_log, note_approval
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.joining import begin as set_up
-from wardround_client.ward import Ward
-from wardround_common.enrolment import Request
-from wardround_common.proposal import ProposeRequest
-from wardround_common.secagg.identity import Identity
-from wardround_server.coordinator_folder import CoordinatorFolder
-from wardround_server.enrolment_desk import begin, enrol
+from wardround_client.hospital.hospital_audit import hospital_log, note_approval
+from wardround_client.hospital.joining import begin as set_up
+from wardround_client.service.ward import Ward
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_common.documents.enrolment import Request
+from wardround_common.documents.proposal import ProposeRequest
+from wardround_common.keys.identity import Identity
+from wardround_server.service.enrolment_desk import begin, enrol
+from wardround_server.state.coordinator_folder import CoordinatorFolder
 
 pytestmark = pytest.mark.slow
 NOW = datetime.now(UTC)

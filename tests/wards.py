@@ -10,14 +10,14 @@ from typing import Any
 
 from consortium import identity, roster
 from examples import STUDY, dataset
-from wardround_client.hospital import Hospital, build, join
-from wardround_client.secure_desk import Desk
+from wardround_client.hospital.answering import Hospital, build, join
+from wardround_client.hospital.secure_desk import Desk
+from wardround_common.documents.proposal import ProposeRequest, sign_approval
 from wardround_common.errors import WardroundError
-from wardround_common.messages import Failure, Parts
-from wardround_common.proposal import ProposeRequest, sign_approval
+from wardround_common.messages.rounds import Failure, Parts
 from wardround_common.randomness import insecure_stream
-from wardround_common.roster import Listed
-from wardround_common.study import Study
+from wardround_common.study.file import Study
+from wardround_common.study.roster import Listed
 
 NAMES = "abc"
 ONE_BY_ONE = threading.Lock()  # hospitals of one process share a network

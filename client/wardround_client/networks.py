@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from wardround_client.wavelets import WaveletClassifier
-from wardround_common.parameters import Layout, Vector
-from wardround_common.study import Norm, Study
+from wardround_common.messages.parameters import Layout, Vector
+from wardround_common.study.file import Norm, Study
 
 _SEEDING = threading.Lock()  # torch has one generator for all threads
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from wardround_common.command_options import StudyFile
 from wardround_common.errors import DataError, RoundError
+from wardround_common.shell.command_options import StudyFile
 
 if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in the study file, come without it
-    from wardround_client.policy import Policy
-    from wardround_common.study import Study
+    from wardround_client.spending.policy import Policy
+    from wardround_common.study.file import Study
     from wardround_simulation.federation import Site
     from wardround_simulation.workers import Workers
 
@@ -104,7 +104,7 @@ def simulate(
 
     You can interrupt a run at any time; run the same command with --resume to continue.
     """
-    from wardround_common.study import read_study
+    from wardround_common.study.file import read_study
 
     if give_up and not resume:
         raise typer.BadParameter("a new run has no round to give up: add --resume", param_hint="--give-up")
@@ -131,7 +131,7 @@ def simulate(
         folder = out or Path("runs") / parsed.study.name
         rules = None
         if policy is not None:
-            from wardround_client.policy import read_policy
+            from wardround_client.spending.policy import read_policy
 
             rules = read_policy(policy)
         _run(
@@ -194,7 +194,7 @@ def _run(
     from rich.console import Console
 
     from wardround_server.report import summary
-    from wardround_server.resuming import resuming
+    from wardround_server.service.resuming import resuming
     from wardround_simulation import run
     from wardround_simulation.display import Display
 

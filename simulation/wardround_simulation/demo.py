@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from wardround_common.storage import no_room_is_said
-from wardround_common.study import Study
-from wardround_common.study_template import DEFAULTS
+from wardround_common.study.file import Study
+from wardround_common.study.template import DEFAULTS
 from wardround_simulation.phantoms import CLASSES, SCANNERS, make_hospitals
 
 SEED = 0

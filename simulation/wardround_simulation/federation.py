@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 from flwr.app import Context
 
-from wardround_client.account import Account, approve, ask
-from wardround_client.dataset import Dataset, Examples, Intake, Source, prepare, take_in, wanted_images
-from wardround_client.hospital import Built, Hospital, build, join
-from wardround_client.instance import Index, Instance
-from wardround_client.ledger.store import open_ledger
-from wardround_client.policy import Policy
-from wardround_client.secure_desk import Desk
+from wardround_client.hospital.answering import Built, Hospital, build, join
+from wardround_client.hospital.secure_desk import Desk
+from wardround_client.intake.instance import Index, Instance
+from wardround_client.preparation.dataset import Dataset, Examples, Intake, Source, prepare, take_in, wanted_images
+from wardround_client.spending.account import Account, approve, ask
+from wardround_client.spending.ledger.store import open_ledger
+from wardround_client.spending.policy import Policy
 from wardround_common.errors import RoundError, WardroundError
+from wardround_common.keys.identity import Identity, Roster
 from wardround_common.randomness import insecure_stream
-from wardround_common.secagg.identity import Identity, Roster
-from wardround_common.study import Aggregation, Study
+from wardround_common.study.file import Aggregation, Study
 
 
 @dataclass(frozen=True)

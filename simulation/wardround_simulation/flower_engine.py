@@ -13,11 +13,11 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
-from wardround_client.app import client_app
-from wardround_client.hospital import Hospital
+from wardround_client.hospital.answering import Hospital
+from wardround_client.hospital.app import client_app
 from wardround_common.errors import RoundError, WardroundError
-from wardround_server.app import server_app
-from wardround_server.exchange import Exchange
+from wardround_server.rounds.app import server_app
+from wardround_server.rounds.exchange import Exchange
 from wardround_simulation.federation import Federation, open_hospital
 
 Scalar = int | float | str | bytes | bool | list[int] | list[float] | list[str] | list[bytes] | list[bool]

@@ -10,20 +10,20 @@ from flwr.app import Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from wardround_client import networks
-from wardround_client.app import client_app
-from wardround_client.dataset import Examples, Intake
-from wardround_client.duplicates import near_pairs
-from wardround_client.evaluation import predict
-from wardround_client.hospital import device
-from wardround_client.instance import Instance
-from wardround_client.threads import use_threads
+from wardround_client.hospital.answering import device
+from wardround_client.hospital.app import client_app
+from wardround_client.intake.duplicates import near_pairs
+from wardround_client.intake.instance import Instance
+from wardround_client.preparation.dataset import Examples, Intake
+from wardround_client.training.evaluation import predict
+from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError, RoundError
-from wardround_common.messages import Failure, Parts
+from wardround_common.messages.parameters import Layout, Vector
+from wardround_common.messages.rounds import Failure, Parts
 from wardround_common.metrics import Scores
-from wardround_common.parameters import Layout, Vector
 from wardround_common.results import PrivacySpent, SplitCounts
-from wardround_server.checkpoint import read_checkpoint, write_checkpoint
-from wardround_server.rounds import Event, RoundEnds, State, run_study
+from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
+from wardround_server.rounds.course import Event, RoundEnds, State, run_study
 from wardround_simulation.federation import (
     Federation,
     alone_study,

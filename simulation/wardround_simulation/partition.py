@@ -10,13 +10,13 @@ import numpy as np
 import pydicom
 from pydicom.datadict import tag_for_keyword
 
-from wardround_client.dataset import LEAST_PATIENTS, Source, take_in, wanted_images
-from wardround_client.duplicates import joined_patients, near_pairs
-from wardround_client.instance import Instance
+from wardround_client.intake.duplicates import joined_patients, near_pairs
+from wardround_client.intake.instance import Instance
+from wardround_client.preparation.dataset import LEAST_PATIENTS, Source, take_in, wanted_images
 from wardround_common.errors import DataError
 from wardround_common.one_form import one_form
 from wardround_common.randomness import insecure_stream
-from wardround_common.study import Study
+from wardround_common.study.file import Study
 from wardround_simulation.federation import Site
 
 DRAWS = 100

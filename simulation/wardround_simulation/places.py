@@ -6,8 +6,8 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-from wardround_client.dataset import Source
-from wardround_client.state_folder import default_state
+from wardround_client.preparation.dataset import Source
+from wardround_client.state.state_folder import default_state
 from wardround_common.errors import DataError
 from wardround_common.one_form import one_form
 from wardround_common.results import ALL, FEDERATED, POOLED

@@ -13,12 +13,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wardround_client.accounting import SampledGaussian, epsilon_of
-from wardround_client.training import PrivacyPlan, plan_privacy
+from wardround_client.training.accounting import SampledGaussian, epsilon_of
+from wardround_client.training.local_work import PrivacyPlan, plan_privacy
 from wardround_common.errors import PrivacyError
-from wardround_common.noisy_sum import NoisySum
+from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.secagg.thresholds import threshold_for
-from wardround_common.study import DistributedDpSgd, DpSgd, Study
+from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wardround_common.command_options import AsJson, StudyFile
+from wardround_common.shell.command_options import AsJson, StudyFile
 
 if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in the study file, come without it
-    from wardround_common.study import Study
+    from wardround_common.study.file import Study
     from wardround_simulation.plan import StudyPlan
 
 MOST_HOSPITALS = 100
@@ -54,14 +54,14 @@ def plan(
 
     Plans each hospital under local trust, and all of them together under distributed trust.
     """
-    from wardround_common.study import DistributedDpSgd, read_study
+    from wardround_common.study.file import DistributedDpSgd, read_study
 
     numbers = _numbers(patients)
     if out is not None and out.suffix not in (".html", ".htm"):
         raise typer.BadParameter("the page is HTML: give its file a name in .html", param_hint="--out")
     study = read_study(file)
     from wardround_client import networks
-    from wardround_client.rehearsal import rehearse
+    from wardround_client.training.rehearsal import rehearse
     from wardround_simulation.plan import plan_study
 
     rehearse(study)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from wardround_common.study import Study
+from wardround_common.study.file import Study
 from wardround_simulation.plan import Spend, StudyPlan
 
 HEAD = ("", "patients", "rate", "steps", "noise", "epsilon", "S/N step", "S/N study")

@@ -14,14 +14,14 @@ import numpy as np
 import tomli_w
 from flwr.app import Context, RecordDict
 
-from wardround_client.accounting import SampledGaussian, epsilon_of
-from wardround_client.ledger.store import LEDGER_NAME
-from wardround_client.patients import guessed, said_of_doubts, said_of_patients
-from wardround_client.policy import Policy
-from wardround_client.rehearsal import rehearse
+from wardround_client.intake.patients import guessed, said_of_doubts, said_of_patients
+from wardround_client.spending.ledger.store import LEDGER_NAME
+from wardround_client.spending.policy import Policy
+from wardround_client.training.accounting import SampledGaussian, epsilon_of
+from wardround_client.training.rehearsal import rehearse
 from wardround_common.errors import RoundError, StorageError, WardroundError
+from wardround_common.messages.parameters import Vector
 from wardround_common.metrics import Scores, operating_threshold
-from wardround_common.parameters import Vector
 from wardround_common.results import (
     ALL,
     FEDERATED,
@@ -34,16 +34,16 @@ from wardround_common.results import (
     evaluate,
 )
 from wardround_common.storage import write_atomically
-from wardround_common.study import DpSgd, Study
-from wardround_server.app import server_app
-from wardround_server.attendance import refusals
-from wardround_server.checkpoint import read_checkpoint, write_checkpoint
-from wardround_server.exchange import Exchange
-from wardround_server.model_file import write_model
+from wardround_common.study.file import DpSgd, Study
 from wardround_server.report import write_report
-from wardround_server.rounds import Event, RoundEnds, State, run_study
-from wardround_server.secure_rounds import open_consortium
-from wardround_server.tracking import check_tracking, open_tracking
+from wardround_server.report.tracking import check_tracking, open_tracking
+from wardround_server.rounds.app import server_app
+from wardround_server.rounds.attendance import refusals
+from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
+from wardround_server.rounds.course import Event, RoundEnds, State, run_study
+from wardround_server.rounds.exchange import Exchange
+from wardround_server.rounds.model_file import write_model
+from wardround_server.rounds.secure_rounds import open_consortium
 from wardround_simulation import jobs
 from wardround_simulation.federation import (
     Federation,

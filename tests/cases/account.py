@@ -11,8 +11,8 @@ from unittest.mock import patch
 
 from cases.case import Case, one_line, wardround
 from lived import Lived, named
-from wardround_client.approvals import Approvals
-from wardround_client.ledger.store import HEAD_NAME, LEDGER_NAME
+from wardround_client.spending.ledger.store import HEAD_NAME, LEDGER_NAME
+from wardround_client.state.approvals import Approvals
 from wardround_common.audit.entries import read_line
 from wardround_common.audit.log import lines, segments
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from unittest.mock import patch
 
-from wardround_common.cli import main
+from wardround_common.shell.cli import main
 
 LONG = 40
 """Characters after what is expected that are shown all the same."""

@@ -13,7 +13,7 @@ from cases.case import Case, counted, of
 from examples import study
 from made_ultrasound import COPIES, ultrasound
 from tiny_dicom import save, tiny
-from wardround_client.dataset import Source, prepare, take_in
+from wardround_client.preparation.dataset import Source, prepare, take_in
 from wardround_simulation.federation import Federation, Site
 from wardround_simulation.jobs import shared_images
 

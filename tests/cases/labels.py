@@ -11,13 +11,13 @@ import numpy as np
 from cases.case import Case, counted, listed, one_line, row_of, scan, wardround
 from examples import STUDY
 from tiny_dicom import RAMP, save, tiny
-from wardround_client.approvals import Approvals
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.joining import begin
-from wardround_client.policy import POLICY_NAME, policy_text
-from wardround_common.roster import Listed
-from wardround_common.secagg.identity import Identity
-from wardround_common.study import Study
+from wardround_client.hospital.joining import begin
+from wardround_client.spending.policy import POLICY_NAME, policy_text
+from wardround_client.state.approvals import Approvals
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_common.keys.identity import Identity
+from wardround_common.study.file import Study
+from wardround_common.study.roster import Listed
 
 PATIENTS = 30
 

@@ -14,12 +14,12 @@ from torch import nn
 from cases.case import Case, one_line, wardround
 from examples import DP, dataset, study
 from wardround_client import networks
-from wardround_client.hospital import build, join
-from wardround_client.rehearsal import check_private
+from wardround_client.hospital.answering import build, join
+from wardround_client.training.rehearsal import check_private
 from wardround_common.errors import PrivacyError
-from wardround_common.messages import TrainRequest
+from wardround_common.messages.rounds import TrainRequest
 from wardround_common.randomness import insecure_stream
-from wardround_common.study import Study
+from wardround_common.study.file import Study
 
 
 def checked(change: Callable[[dict[str, Any]], None] = lambda tables: None) -> Callable[[Path], str]:

@@ -15,21 +15,21 @@ from consortium import RUN, roster, secure_study
 from consortium import identity as identity_of
 from examples import DP, dataset, study
 from ledgers import opened, policy, tamper
-from wardround_client import hospital as hospital_module
 from wardround_client import networks
-from wardround_client.account import Account, approve, ask
-from wardround_client.dataset import Dataset
-from wardround_client.hospital import Built, Hospital, build, join
-from wardround_client.ledger.entries import Event
-from wardround_client.policy import Policy
-from wardround_client.policy_check import check_spending
-from wardround_client.secure_desk import Desk
+from wardround_client.hospital import answering as hospital_module
+from wardround_client.hospital.answering import Built, Hospital, build, join
+from wardround_client.hospital.secure_desk import Desk
+from wardround_client.preparation.dataset import Dataset
+from wardround_client.spending.account import Account, approve, ask
+from wardround_client.spending.ledger.entries import Event
+from wardround_client.spending.policy import Policy
+from wardround_client.spending.policy_check import check_spending
 from wardround_common.errors import MessageError, PolicyError, PrivacyError, StorageError
-from wardround_common.messages import Parts, TrainRequest, Update
+from wardround_common.messages.rounds import Parts, TrainRequest, Update
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.secagg.messages import MaskedAnswer
 from wardround_common.secagg.terms import write_members
-from wardround_common.study import Study
+from wardround_common.study.file import Study
 
 STUDY = study(privacy=DP)
 STREAM = insecure_stream(1, "hospital")
@@ -372,7 +372,7 @@ def test_the_next_round_that_would_exceed_a_lowered_cap_is_refused_before_traini
 def test_a_round_of_an_approved_study_is_charged_without_composing_anything(
     tmp_path: Path, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wardround_client import policy_check
+    from wardround_client.spending import policy_check
 
     there = hospital(tmp_path, built, rules=policy(delta=1e-3))
     there.answer("train", question(1, start()))

@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from wardround_client.accounting import SampledGaussian, epsilon_of
+from wardround_client.training.accounting import SampledGaussian, epsilon_of
 
 HISTORIES = [
     [(1.1, 256 / 60_000, 14_062)],

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from wardround_client.app import Reply
-from wardround_client.attendance import Attendance, last_failure
+from wardround_client.hospital.app import Reply
+from wardround_client.service.attendance import Attendance, last_failure
+from wardround_common.documents.proposal import Proposed
 from wardround_common.errors import LabelError, PausedError, WardroundError
-from wardround_common.messages import Parts
-from wardround_common.proposal import Proposed
+from wardround_common.messages.rounds import Parts
 
 
 class Ward:

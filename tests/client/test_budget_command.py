@@ -10,13 +10,13 @@ from xml.etree import ElementTree
 import pytest
 
 from ledgers import EVENT, a_study, approve, charge, tamper
-from wardround_client.accounting import epsilon_of
-from wardround_client.identity_file import make_identity
-from wardround_client.ledger.entries import Event
-from wardround_client.ledger.store import open_ledger
-from wardround_client.policy import Policy, parse_policy, policy_text, read_policy
-from wardround_common import cli
+from wardround_client.spending.ledger.entries import Event
+from wardround_client.spending.ledger.store import open_ledger
+from wardround_client.spending.policy import Policy, parse_policy, policy_text, read_policy
+from wardround_client.state.identity_file import make_identity
+from wardround_client.training.accounting import epsilon_of
 from wardround_common.errors import PrivacyError
+from wardround_common.shell import cli
 
 
 @pytest.fixture

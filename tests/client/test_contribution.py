@@ -12,21 +12,21 @@ from typer.testing import CliRunner
 
 from examples import STUDY
 from tiny_dicom import save, tiny
-from wardround_client.approvals import Approvals
-from wardround_client.contribution import FILE
-from wardround_client.hospital_cli import app
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.joining import begin
-from wardround_client.ledger.store import open_ledger
-from wardround_client.policy import POLICY_NAME, policy_text
-from wardround_client.stages import study_stages
-from wardround_client.ward import Ward
-from wardround_common.commands import DECLINED
+from wardround_client.commands.hospital_cli import app
+from wardround_client.hospital.contribution import FILE
+from wardround_client.hospital.joining import begin
+from wardround_client.service.stages import study_stages
+from wardround_client.service.ward import Ward
+from wardround_client.spending.ledger.store import open_ledger
+from wardround_client.spending.policy import POLICY_NAME, policy_text
+from wardround_client.state.approvals import Approvals
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_common.documents.proposal import ProposeRequest
 from wardround_common.errors import PolicyError
-from wardround_common.proposal import ProposeRequest
-from wardround_common.roster import Listed
-from wardround_common.secagg.identity import Identity
-from wardround_common.study import Study
+from wardround_common.keys.identity import Identity
+from wardround_common.shell.commands import DECLINED
+from wardround_common.study.file import Study
+from wardround_common.study.roster import Listed
 
 CLASSES = ("none", "finding")
 PATIENTS = 30

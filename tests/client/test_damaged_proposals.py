@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from consortium import secure_study
-from wardround_client.approvals import Approvals
-from wardround_client.hospital_cli import app
-from wardround_client.stages import study_stages
-from wardround_client.status_file import STATUS
+from wardround_client.commands.hospital_cli import app
+from wardround_client.service.stages import study_stages
+from wardround_client.service.status_file import STATUS
+from wardround_client.state.approvals import Approvals
 from wardround_common.errors import ApprovalError, StorageError
 
 ONE, TWO = secure_study(min_hospitals=2), secure_study(min_hospitals=3)

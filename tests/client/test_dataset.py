@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from examples import study
 from tiny_dicom import save, tiny
-from wardround_client import dataset
-from wardround_client.dataset import Dataset, Source, prepare, split_patients, take_in
 from wardround_client.images import Image, read_image
-from wardround_client.preprocessing import to_network_form
+from wardround_client.preparation import dataset
+from wardround_client.preparation.dataset import Dataset, Source, prepare, split_patients, take_in
+from wardround_client.preparation.preprocessing import to_network_form
 from wardround_common.errors import DataError, ImageRefused, StorageError
-from wardround_common.study import Study
+from wardround_common.study.file import Study
 
 MR = {"modalities": ["MR"], "image_size": 16}
 

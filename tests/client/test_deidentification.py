@@ -9,8 +9,8 @@ from pydicom import FileDataset
 from pydicom.datadict import keyword_for_tag
 
 from tiny_dicom import item, tiny
-from wardround_client.deidentification import CODES, PERSONAL, check
 from wardround_client.images.dicom import parse
+from wardround_client.intake.deidentification import CODES, PERSONAL, check
 
 
 def found(made: FileDataset) -> dict[str, str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from wardround_client import discrete_gaussian as noise
+from wardround_client.training import discrete_gaussian as noise
 from wardround_common.randomness import insecure_stream
 
 STREAM = insecure_stream(5, "noise")

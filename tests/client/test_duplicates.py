@@ -15,8 +15,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from made_ultrasound import COPIES, ultrasound
-from wardround_client.duplicates import CELLS, MOST_PAIRS, joined_patients, likeness, near_duplicates, near_pairs
-from wardround_client.instance import Instance
+from wardround_client.intake.duplicates import CELLS, MOST_PAIRS, joined_patients, likeness, near_duplicates, near_pairs
+from wardround_client.intake.instance import Instance
 
 NEAR = 0.95
 

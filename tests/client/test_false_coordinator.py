@@ -23,16 +23,16 @@ from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 from flwr.supercore.task_identity import TaskIdentity
 
-import wardround_client.supernode as supernode
+import wardround_client.link.supernode as supernode
 from link import Authority, echo, new_key, private_pem, until
-from wardround_client.app import beside, client_app
-from wardround_client.mailbox import Mailbox
-from wardround_client.supernode import Link, Supernode, _Wire
+from wardround_client.hospital.app import beside, client_app
+from wardround_client.link.mailbox import Mailbox
+from wardround_client.link.supernode import Link, Supernode, _Wire
 from wardround_common.errors import LinkError
-from wardround_common.link_limits import LinkLimits
-from wardround_common.messages import Parts
-from wardround_server.port import Port, Refused
-from wardround_server.superlink import FLEET, SuperLink
+from wardround_common.messages.link_limits import LinkLimits
+from wardround_common.messages.rounds import Parts
+from wardround_server.link.port import Port, Refused
+from wardround_server.link.superlink import FLEET, SuperLink
 
 NODE = 4711
 SMALL = LinkLimits(body_bytes=100_000, long_bytes=300_000, short_bytes=20_000, parts=30, waiting=3)

@@ -14,28 +14,28 @@ from typer.testing import CliRunner
 
 from consortium import secure_study
 from ledgers import EVENT, approve, charge, opened, policy
-from wardround_client.account import Account, Ask
-from wardround_client.accounting import epsilon_of
-from wardround_client.charge_note import Charge
-from wardround_client.hospital_audit import hospital_log, note_approval
-from wardround_client.hospital_cli import app
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.joining import begin, replace_keys
-from wardround_client.pause import paused_since
-from wardround_client.status_file import STATUS, read_status
-from wardround_client.ward import Ward
+from wardround_client.commands.hospital_cli import app
+from wardround_client.hospital.hospital_audit import hospital_log, note_approval
+from wardround_client.hospital.joining import begin, replace_keys
+from wardround_client.service.status_file import STATUS, read_status
+from wardround_client.service.ward import Ward
+from wardround_client.spending.account import Account, Ask
+from wardround_client.spending.charge_note import Charge
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_client.state.pause import paused_since
+from wardround_client.training.accounting import epsilon_of
 from wardround_common.audit.entries import Entry, read_line
 from wardround_common.audit.log import AuditLog, lines, segments
 from wardround_common.audit.passage import Passage
 from wardround_common.audit.pending import prepare
 from wardround_common.audit.recorder import Recorder
-from wardround_common.certificates import make_authority, pem
-from wardround_common.enrolment import Invitation
+from wardround_common.documents.enrolment import Invitation
+from wardround_common.documents.proposal import ProposeRequest
 from wardround_common.errors import ApprovalError, PausedError, StorageError
-from wardround_common.messages import PrepareRequest
-from wardround_common.proposal import ProposeRequest
+from wardround_common.keys.certificates import make_authority, pem
+from wardround_common.keys.identity import Identity
+from wardround_common.messages.rounds import PrepareRequest
 from wardround_common.randomness import insecure_stream
-from wardround_common.secagg.identity import Identity
 from wardround_common.storage import alone_in
 
 NOW = datetime.now(UTC)

@@ -13,16 +13,16 @@ from typer.testing import CliRunner, Result
 
 from examples import DP, STUDY
 from tiny_dicom import save, tiny
-from wardround_client.approvals import Approvals
-from wardround_client.hospital_cli import app
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.hospital_source import hospital_source
-from wardround_client.joining import begin
-from wardround_client.policy import POLICY_NAME, policy_text
+from wardround_client.commands.hospital_cli import app
+from wardround_client.hospital.hospital_source import hospital_source
+from wardround_client.hospital.joining import begin
+from wardround_client.spending.policy import POLICY_NAME, policy_text
+from wardround_client.state.approvals import Approvals
+from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.errors import DataError, LabelError, PrivacyError, StorageError
-from wardround_common.roster import Listed
-from wardround_common.secagg.identity import Identity
-from wardround_common.study import Study
+from wardround_common.keys.identity import Identity
+from wardround_common.study.file import Study
+from wardround_common.study.roster import Listed
 
 PATIENTS = 24
 

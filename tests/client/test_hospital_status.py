@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from wardround_client.hospital_cli import app
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.hospital_service import STATUS, HospitalService
-from wardround_client.supernode import State, Status
+from wardround_client.commands.hospital_cli import app
+from wardround_client.link.supernode import State, Status
+from wardround_client.service.hospital_service import STATUS, HospitalService
+from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common import storage
 from wardround_common.errors import StorageError
 

@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from typer.testing import CliRunner
 
 from consortium import RUN, secure_study
-from wardround_client.hospital_cli import app
-from wardround_client.identity_file import NAME, make_identity, read_identity
-from wardround_client.secure_desk import Desk, open_desk
+from wardround_client.commands.hospital_cli import app
+from wardround_client.hospital.secure_desk import Desk, open_desk
+from wardround_client.state.identity_file import NAME, make_identity, read_identity
 from wardround_common.errors import PrivacyError, StorageError, StudyError, WardroundError
-from wardround_common.roster import Listed, in_order, keys_of
-from wardround_common.secagg.identity import Identity, Roster
-from wardround_common.study import Study
+from wardround_common.keys.identity import Identity, Roster
+from wardround_common.study.file import Study
+from wardround_common.study.roster import Listed, in_order, keys_of
 
 
 def identity(name: str) -> Identity:

@@ -19,11 +19,11 @@ from pydicom.uid import (
 )
 
 from tiny_dicom import RAMP, save, tiny
-from wardround_client.image_kinds import KINDS
-from wardround_client.index import scan
-from wardround_client.instance import Index
-from wardround_client.record import ALLOWABLE
-from wardround_client.scan_summary import MEANINGS
+from wardround_client.intake.image_kinds import KINDS
+from wardround_client.intake.index import scan
+from wardround_client.intake.instance import Index
+from wardround_client.intake.record import ALLOWABLE
+from wardround_client.intake.scan_summary import MEANINGS
 
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"  # pydicom 3.0.2 has no name for it
 

@@ -10,14 +10,14 @@ import pytest
 from test_contribution import approve, folder, propose  # noqa: F401  # the second is a fixture
 from typer.testing import CliRunner
 
-from wardround_client.hospital_cli import app
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.images_there import check_images_there
-from wardround_client.ledger.store import existing_ledger
-from wardround_client.status_file import STATUS
-from wardround_client.ward import Ward
+from wardround_client.commands.hospital_cli import app
+from wardround_client.intake.images_there import check_images_there
+from wardround_client.service.status_file import STATUS
+from wardround_client.service.ward import Ward
+from wardround_client.spending.ledger.store import existing_ledger
+from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.errors import DataError, ImagesAwayError
-from wardround_common.messages import PrepareRequest
+from wardround_common.messages.rounds import PrepareRequest
 from wardround_common.storage import alone_in
 
 
@@ -66,7 +66,7 @@ def test_a_table_of_labels_that_is_away_and_a_disk_that_fails_are_images_away(
     def stale(path: Path) -> None:
         raise OSError(116, "Stale file handle")
 
-    monkeypatch.setattr("wardround_client.images_there.os.scandir", stale)
+    monkeypatch.setattr("wardround_client.intake.images_there.os.scandir", stale)
     with pytest.raises(ImagesAwayError, match="Stale file handle"):
         check_images_there(settings)
     assert issubclass(ImagesAwayError, DataError)

@@ -10,14 +10,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, EllipticCurve, generate_private_key
 from typer.testing import CliRunner
 
-from wardround_client.hospital_cli import app
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.joining import accept, begin, examine, replace_keys
-from wardround_common.certificates import make_authority, pem
-from wardround_common.enrolment import Invitation, Request, openssh
+from wardround_client.commands.hospital_cli import app
+from wardround_client.hospital.joining import accept, begin, examine, replace_keys
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_common.documents.enrolment import Invitation, Request, openssh
 from wardround_common.errors import DataError, MessageError, StorageError, StudyError
-from wardround_common.key_files import private_pem
-from wardround_common.secagg.identity import Identity
+from wardround_common.keys.certificates import make_authority, pem
+from wardround_common.keys.identity import Identity
+from wardround_common.keys.key_files import private_pem
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=7)

@@ -18,13 +18,14 @@ from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, RLELossless
 
 from examples import study
 from tiny_dicom import item, save, tiny
-from wardround_client import dataset, kept_pixels, readers
-from wardround_client.dataset import Source
 from wardround_client.images import Image
 from wardround_client.images.intensity import grey
 from wardround_client.images.meaning import Frame, Grey, Rescale, Window
-from wardround_client.index import scan
-from wardround_client.preprocessing import levels_to_network_form, to_network_form
+from wardround_client.intake import kept_pixels, readers
+from wardround_client.intake.index import scan
+from wardround_client.preparation import dataset
+from wardround_client.preparation.dataset import Source
+from wardround_client.preparation.preprocessing import levels_to_network_form, to_network_form
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 4000, (40, 48), dtype=np.uint16)

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from tiny_dicom import RAMP, save, tiny
-from wardround_client.identification import identify
-from wardround_client.index import scan
-from wardround_client.instance import Index, Instance
-from wardround_client.labels import find_labels
+from wardround_client.intake.identification import identify
+from wardround_client.intake.index import scan
+from wardround_client.intake.instance import Index, Instance
+from wardround_client.intake.labels import find_labels
 from wardround_common.errors import LabelError
 
 CLASSES = ("none", "finding")

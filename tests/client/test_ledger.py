@@ -20,16 +20,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ledgers import DRAW, EVENT, IDENTITY, a_study, approve, charge, opened, rows, tamper, verified
-from wardround_client.accounting import SampledGaussian, epsilon_of
-from wardround_client.ledger import store
-from wardround_client.ledger.books import Spent
-from wardround_client.ledger.chain import Head
-from wardround_client.ledger.entries import Event
-from wardround_client.ledger.patients import KEY_NAME
-from wardround_client.ledger.spending import cost, histories_of
-from wardround_client.ledger.store import HEAD_NAME, LEDGER_NAME, Ledger, existing_ledger
+from wardround_client.spending.ledger import store
+from wardround_client.spending.ledger.books import Spent
+from wardround_client.spending.ledger.chain import Head
+from wardround_client.spending.ledger.entries import Event
+from wardround_client.spending.ledger.patients import KEY_NAME
+from wardround_client.spending.ledger.spending import cost, histories_of
+from wardround_client.spending.ledger.store import HEAD_NAME, LEDGER_NAME, Ledger, existing_ledger
+from wardround_client.training.accounting import SampledGaussian, epsilon_of
 from wardround_common.errors import FullDiskError, PrivacyError, StorageError
-from wardround_common.secagg.identity import Identity
+from wardround_common.keys.identity import Identity
 
 
 def of_patient(ledger: Ledger, name: str) -> Counter[Event]:
@@ -549,7 +549,7 @@ def test_a_cohort_without_its_patients_is_never_taken_for_an_empty_one(lived: Pa
 
 
 def test_an_entry_that_this_version_cannot_read_stops_the_hospital(tmp_path: Path) -> None:
-    from wardround_client.ledger.chain import Row
+    from wardround_client.spending.ledger.chain import Row
 
     ledger = opened(tmp_path)
     approve(ledger, "a")
@@ -594,7 +594,7 @@ def test_histories_cost_what_each_patient_costs_by_themselves() -> None:
 
 
 def test_the_quick_bound_is_never_below_the_composed_epsilon(monkeypatch: pytest.MonkeyPatch) -> None:
-    from wardround_client.ledger import spending
+    from wardround_client.spending.ledger import spending
 
     rng = np.random.default_rng(1)
     histories = histories_of({str(number): np.array([number], np.uint64) for number in range(6)})

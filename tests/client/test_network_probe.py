@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from examples import study
 from wardround_client import networks
-from wardround_client.network_probe import defects_of
+from wardround_client.training.network_probe import defects_of
 
 SIZE = 9
 

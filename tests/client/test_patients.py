@@ -12,19 +12,19 @@ from PIL import Image
 
 from examples import DP, study
 from tiny_dicom import RAMP, item, save, tiny
-from wardround_client.dataset import Dataset, Source, prepare, take_in
-from wardround_client.identification import identify
-from wardround_client.index import scan
-from wardround_client.instance import Doubts, Index, Instance
-from wardround_client.patients import (
+from wardround_client.intake.identification import identify
+from wardround_client.intake.index import scan
+from wardround_client.intake.instance import Doubts, Index, Instance
+from wardround_client.intake.patients import (
     check_guesses,
     count_by_basis,
     is_identity,
     said_of_doubts,
     said_of_patients,
 )
+from wardround_client.preparation.dataset import Dataset, Source, prepare, take_in
 from wardround_common.errors import DataError, PrivacyError
-from wardround_common.study import Study
+from wardround_common.study.file import Study
 
 CLASSES = ("none", "finding")
 

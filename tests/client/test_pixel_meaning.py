@@ -12,7 +12,7 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from tiny_dicom import RAMP, item, save, tiny
 from wardround_client.images import decode, read_image
-from wardround_client.index import scan
+from wardround_client.intake.index import scan
 from wardround_common.errors import ImageRefused
 
 COLOURS = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)

@@ -13,17 +13,17 @@ import pytest
 
 from ledgers import verified
 from lived import NOW, Lived, named
-from wardround_client.accounting import epsilon_of
-from wardround_client.hospital_audit import hospital_log
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.joining import begin, replace_keys
-from wardround_client.ledger.entries import Event
-from wardround_client.ledger.past import BEGINNING, BEHIND
-from wardround_client.ledger.patients import KEY_NAME
-from wardround_client.ledger.store import HEAD_NAME, LEDGER_NAME, existing_ledger, open_ledger
-from wardround_client.ledger.told import Note, Told, bound
-from wardround_client.policy import DEFAULT_DELTA
-from wardround_client.recovery import plan_rebuild
+from wardround_client.hospital.hospital_audit import hospital_log
+from wardround_client.hospital.joining import begin, replace_keys
+from wardround_client.hospital.recovery import plan_rebuild
+from wardround_client.spending.ledger.entries import Event
+from wardround_client.spending.ledger.past import BEGINNING, BEHIND
+from wardround_client.spending.ledger.patients import KEY_NAME
+from wardround_client.spending.ledger.store import HEAD_NAME, LEDGER_NAME, existing_ledger, open_ledger
+from wardround_client.spending.ledger.told import Note, Told, bound
+from wardround_client.spending.policy import DEFAULT_DELTA
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_client.training.accounting import epsilon_of
 from wardround_common.audit.entries import read_line
 from wardround_common.audit.log import lines
 from wardround_common.errors import PrivacyError, StorageError

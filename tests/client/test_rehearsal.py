@@ -15,22 +15,22 @@ from typer.testing import CliRunner
 
 from examples import DP, STUDY, dataset, study
 from wardround_client import networks
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.joining import begin
-from wardround_client.network_probe import Defect
-from wardround_client.policy import POLICY_NAME, policy_text
-from wardround_client.rehearsal import check_private, rehearse, why_not
-from wardround_client.training import _tensors
-from wardround_client.ward import Ward, plan
+from wardround_client.hospital.joining import begin
+from wardround_client.service.ward import Ward, plan
+from wardround_client.spending.policy import POLICY_NAME, policy_text
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_client.training.local_work import _tensors
+from wardround_client.training.network_probe import Defect
+from wardround_client.training.rehearsal import check_private, rehearse, why_not
+from wardround_common.documents.proposal import ProposeRequest
 from wardround_common.errors import PrivacyError, StudyError
-from wardround_common.messages import PrepareRequest
-from wardround_common.proposal import ProposeRequest
+from wardround_common.keys.identity import Identity
+from wardround_common.messages.rounds import PrepareRequest
 from wardround_common.randomness import insecure_stream
-from wardround_common.roster import Listed
-from wardround_common.secagg.identity import Identity
 from wardround_common.storage import write_atomically
-from wardround_common.study import Study
-from wardround_common.study_template import study_text
+from wardround_common.study.file import Study
+from wardround_common.study.roster import Listed
+from wardround_common.study.template import study_text
 from wardround_simulation.plan_cli import plan as plan_command
 from wardround_simulation.run import Plan, simulate
 from wardround_simulation.workers import InThisProcess
@@ -111,7 +111,7 @@ def test_a_network_that_cannot_be_private_is_refused_with_the_reason() -> None:
 
 @pytest.mark.slow
 def test_a_defect_is_looked_for_where_the_network_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    from wardround_client import rehearsal
+    from wardround_client.training import rehearsal
 
     sizes: list[int] = []
 

@@ -19,9 +19,9 @@ import pytest
 from pydicom.uid import RLELossless
 
 from tiny_dicom import RAMP, save, tiny
-from wardround_client import index, readers
-from wardround_client.index import INDEX_FILE, scan
-from wardround_client.instance import Index
+from wardround_client.intake import index, readers
+from wardround_client.intake.index import INDEX_FILE, scan
+from wardround_client.intake.instance import Index
 from wardround_common.errors import DataError, StorageError
 
 
@@ -284,7 +284,7 @@ def test_a_folder_that_is_none_is_a_data_error(tmp_path: Path, kind: str) -> Non
 KILLED = """
 import sys, time
 from pathlib import Path
-from wardround_client import index
+from wardround_client.intake import index
 index._COMMIT_EVERY_S = 0.0
 def slowly(done, total):
     if done == 30:

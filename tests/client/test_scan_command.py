@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tiny_dicom import RAMP, save, tiny
-from wardround_common.cli import main
+from wardround_common.shell.cli import main
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,15 @@ def test_an_unknown_finding_to_allow_is_said(folder: Path, tmp_path: Path) -> No
 def test_a_folder_name_in_another_encoding_does_not_stop_the_report(tmp_path: Path) -> None:
     strange = Path(os.fsdecode(os.fsencode(tmp_path) + b"/im\xffages"))
     save(tiny(), strange / "a.dcm")
-    command = [sys.executable, "-c", "from wardround_common.cli import main; main()", "scan", strange, "--workers", "1"]
+    command = [
+        sys.executable,
+        "-c",
+        "from wardround_common.shell.cli import main; main()",
+        "scan",
+        strange,
+        "--workers",
+        "1",
+    ]
     done = subprocess.run(
         [*command, "--state", tmp_path / "state"], capture_output=True, text=True, check=False, timeout=60
     )

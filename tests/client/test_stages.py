@@ -15,14 +15,14 @@ from typer.testing import CliRunner
 from consortium import secure_study
 from examples import study
 from link import Place, until
-from wardround_client.approvals import Approvals
-from wardround_client.hospital_cli import app
-from wardround_client.hospital_service import STATUS, certificate_warning
-from wardround_client.run_outcomes import keep_outcomes
-from wardround_client.stages import STAGES, Stages, study_stages
-from wardround_client.ward import Work
+from wardround_client.commands.hospital_cli import app
+from wardround_client.service.hospital_service import STATUS, certificate_warning
+from wardround_client.service.stages import STAGES, Stages, study_stages
+from wardround_client.service.ward import Work
+from wardround_client.state.approvals import Approvals
+from wardround_client.state.run_outcomes import keep_outcomes
 from wardround_common.errors import StorageError
-from wardround_common.run_header import RUNS_HEADER, write_runs
+from wardround_common.messages.run_header import RUNS_HEADER, write_runs
 from wardround_common.storage import alone_in, somebody_in
 
 
@@ -147,7 +147,8 @@ def test_a_folder_is_known_to_be_worked_in_without_keeping_anybody_out(tmp_path:
 
 def test_a_look_at_the_status_imports_neither_torch_nor_flower() -> None:
     script = (
-        "import sys, wardround_client.stages, wardround_client.status_file, wardround_client.hospital_cli\n"
+        "import sys, wardround_client.service.stages, wardround_client.service.status_file\n"
+        "import wardround_client.commands.hospital_cli\n"
         "sys.exit(', '.join({'torch', 'flwr', 'monai', 'opacus'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

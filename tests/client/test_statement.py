@@ -12,19 +12,19 @@ import pytest
 
 from examples import study
 from ledgers import EVENT, IDENTITY, a_study, approve, charge, opened, verified
-from wardround_client.accounting import epsilon_of
-from wardround_client.approvals import Approvals
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.joining import begin
-from wardround_client.ledger.chain import Head
-from wardround_client.ledger.entries import Event
-from wardround_client.ledger.store import Ledger
-from wardround_client.statement import find_study, state_epsilon
-from wardround_common import cli
-from wardround_common.epsilon_statement import EpsilonStatement
+from wardround_client.hospital.joining import begin
+from wardround_client.spending.ledger.chain import Head
+from wardround_client.spending.ledger.entries import Event
+from wardround_client.spending.ledger.store import Ledger
+from wardround_client.spending.statement import find_study, state_epsilon
+from wardround_client.state.approvals import Approvals
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_client.training.accounting import epsilon_of
+from wardround_common.documents.epsilon_statement import EpsilonStatement
+from wardround_common.documents.signed_document import canonical
 from wardround_common.errors import MessageError, PrivacyError
-from wardround_common.secagg.identity import Identity
-from wardround_common.signed_document import canonical
+from wardround_common.keys.identity import Identity
+from wardround_common.shell import cli
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 OTHER = Identity(b"o" * 32)

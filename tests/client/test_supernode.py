@@ -22,17 +22,17 @@ from cryptography import x509
 from flwr.app import Message
 from flwr.proto import fleet_pb2
 
-import wardround_client.supernode as supernode
+import wardround_client.link.supernode as supernode
 from link import Authority, Place, StandingPlace, echo, new_key, private_pem, question, until, vector_of
-from wardround_client.mailbox import Mailbox
-from wardround_client.supernode import Link, State, Status, Supernode, _Wire
+from wardround_client.link.mailbox import Mailbox
+from wardround_client.link.supernode import Link, State, Status, Supernode, _Wire
 from wardround_common.audit import compare
 from wardround_common.audit.log import AuditLog, lines
 from wardround_common.audit.recorder import Recorder
 from wardround_common.audit.verify import verify
 from wardround_common.errors import LinkError, MessageError, StorageError
-from wardround_common.secagg.identity import Identity
-from wardround_server.superlink import SuperLink
+from wardround_common.keys.identity import Identity
+from wardround_server.link.superlink import SuperLink
 
 VECTOR = np.arange(5.0)
 
@@ -491,7 +491,7 @@ SERVE = """
 import signal, sys, threading
 from pathlib import Path
 from link import echo
-from wardround_client.supernode import Link, Supernode
+from wardround_client.link.supernode import Link, Supernode
 address, authority, key, folder = sys.argv[1:]
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -11,12 +11,12 @@ import torch
 
 from examples import DP, dataset, study
 from wardround_client import networks
-from wardround_client.hospital import build, join
-from wardround_common.messages import TrainRequest
+from wardround_client.hospital.answering import build, join
+from wardround_common.messages.rounds import TrainRequest
 from wardround_common.randomness import insecure_stream
-from wardround_common.study import Study, parse_study
-from wardround_common.study_template import study_text
-from wardround_common.study_words import describe
+from wardround_common.study.file import Study, parse_study
+from wardround_common.study.template import study_text
+from wardround_common.study.words import describe
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_a_study_may_state_another_number_and_then_has_another_model_the_same_ev
 
 
 def test_a_hospital_evaluates_with_the_studys_number_of_threads() -> None:
-    from wardround_common.messages import EvaluateRequest
+    from wardround_common.messages.rounds import EvaluateRequest
 
     of = a_study(threads=2)
     torch.set_num_threads(1)

@@ -8,14 +8,21 @@ import torch
 
 from examples import DP, dataset, study
 from wardround_client import networks
-from wardround_client.dataset import Examples
-from wardround_client.hospital import build
-from wardround_client.threads import use_threads
-from wardround_client.training import LocalWork, PrivacyPlan, _clipped_sums, _patient_means, plan_privacy, train
+from wardround_client.hospital.answering import build
+from wardround_client.preparation.dataset import Examples
+from wardround_client.training.local_work import (
+    LocalWork,
+    PrivacyPlan,
+    _clipped_sums,
+    _patient_means,
+    plan_privacy,
+    train,
+)
+from wardround_client.training.threads import use_threads
 from wardround_common.errors import PrivacyError
 from wardround_common.randomness import insecure_stream
-from wardround_common.schedule import learning_rate
-from wardround_common.study import Study
+from wardround_common.study.file import Study
+from wardround_common.study.schedule import learning_rate
 
 STREAM = insecure_stream(1, "hospital")
 

@@ -18,12 +18,12 @@ from flwr.clientapp import ClientApp
 
 from consortium import secure_study
 from link import Place, private_pem, question, record, until, vector_of
-from wardround_client.app import beside
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.mailbox import Mailbox
-from wardround_client.supernode import State, Supernode
-from wardround_client.ward import Ward
-from wardround_common.messages import Parts
+from wardround_client.hospital.app import beside
+from wardround_client.link.mailbox import Mailbox
+from wardround_client.link.supernode import State, Supernode
+from wardround_client.service.ward import Ward
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_common.messages.rounds import Parts
 
 VECTOR = np.arange(5.0)
 
@@ -155,7 +155,7 @@ SERVE = """
 import sys, threading, time
 from pathlib import Path
 from flwr.clientapp import ClientApp
-from wardround_client.supernode import Link, Supernode
+from wardround_client.link.supernode import Link, Supernode
 address, authority, key, folder = sys.argv[1:]
 app = ClientApp()
 

@@ -12,19 +12,19 @@ from typer.testing import CliRunner
 
 from consortium import RUN, identity, roster, secure_study
 from examples import STUDY
-from wardround_client.hospital_cli import app
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.hospital_service import STATUS, HospitalService
-from wardround_client.joining import begin
-from wardround_client.secure_desk import Desk
-from wardround_client.ward import Ward, check_listed, hospital_policy, own_stream
+from wardround_client.commands.hospital_cli import app
+from wardround_client.hospital.joining import begin
+from wardround_client.hospital.secure_desk import Desk
+from wardround_client.service.hospital_service import STATUS, HospitalService
+from wardround_client.service.ward import Ward, check_listed, hospital_policy, own_stream
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_common.documents.proposal import ProposeRequest
 from wardround_common.errors import ApprovalError, LinkError, PrivacyError, StorageError
-from wardround_common.messages import Parts, PrepareRequest
-from wardround_common.proposal import ProposeRequest
-from wardround_common.roster import Listed
-from wardround_common.secagg.identity import Identity
+from wardround_common.keys.identity import Identity
+from wardround_common.messages.rounds import Parts, PrepareRequest
 from wardround_common.storage import alone_in
-from wardround_common.study import Study
+from wardround_common.study.file import Study
+from wardround_common.study.roster import Listed
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_without_a_policy_nothing_is_served(folder: HospitalFolder) -> None:
 def test_before_an_invitation_the_service_says_what_is_missing(folder: HospitalFolder) -> None:
     import threading
 
-    from wardround_client.policy import POLICY_NAME, policy_text
+    from wardround_client.spending.policy import POLICY_NAME, policy_text
 
     (folder.path / POLICY_NAME).write_text(policy_text())
     with pytest.raises(StorageError, match="accepted no invitation"):

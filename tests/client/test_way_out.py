@@ -13,8 +13,8 @@ import pytest
 from test_supernode import _proxy
 
 from link import Place, until
-from wardround_client import way_out
-from wardround_client.way_out import HEAD_BYTES, WayOut, main, serve
+from wardround_client.link import way_out
+from wardround_client.link.way_out import HEAD_BYTES, WayOut, main, serve
 
 
 @contextmanager

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wardround_common.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
 from wardround_common.errors import PrivacyError
-from wardround_common.privacy_loss import step_loss
-from wardround_common.study import DpSgd
+from wardround_common.privacy.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
+from wardround_common.privacy.privacy_loss import step_loss
+from wardround_common.study.file import DpSgd
 
 GRID = json.loads((Path(__file__).parents[1] / "reference" / "dp_accounting.json").read_text())["rows"]
 FIFTY = tuple(SampledGaussian(2.0 + 0.03 * k, 0.02 + 0.004 * k, 50 + 9 * k) for k in range(50))

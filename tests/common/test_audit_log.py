@@ -21,9 +21,9 @@ from wardround_common.audit.passage import Passage, passage_of
 from wardround_common.audit.recorder import Recorder
 from wardround_common.audit.verify import verify
 from wardround_common.audit.witness import EVERY_S, HEAD_HEADER, SPLIT_HEADER, Witness
+from wardround_common.documents.signed_chain import FIRST_LINK
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.secagg.identity import Identity
-from wardround_common.signed_chain import FIRST_LINK
+from wardround_common.keys.identity import Identity
 
 OURS, OTHER = Identity(b"a" * 32), Identity(b"b" * 32)
 COUNT = 7

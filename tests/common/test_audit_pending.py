@@ -12,7 +12,7 @@ from wardround_common.audit.entries import read_line
 from wardround_common.audit.log import AuditLog, lines
 from wardround_common.audit.pending import NAME, Change, Written, prepare
 from wardround_common.errors import StorageError
-from wardround_common.secagg.identity import Identity
+from wardround_common.keys.identity import Identity
 
 
 def log_of(owner: Path) -> AuditLog:

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from wardround_common.addresses import check_host
-from wardround_common.certificates import (
+from wardround_common.errors import MessageError
+from wardround_common.keys.certificates import (
     Authority,
     ServerCertificate,
     check_authority,
@@ -28,8 +29,7 @@ from wardround_common.certificates import (
     read_certificate,
     refused,
 )
-from wardround_common.errors import MessageError
-from wardround_common.key_files import private_pem
+from wardround_common.keys.key_files import private_pem
 
 NOW = datetime.now(UTC)  # OpenSSL asks the machine's clock
 YEAR = timedelta(days=366)

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from examples import hear_interrupts
-from wardround_common.cli import NO_TELEMETRY, quieten
-from wardround_common.study import read_study
+from wardround_common.shell.cli import NO_TELEMETRY, quieten
+from wardround_common.study.file import read_study
 
-COMMAND = [sys.executable, "-c", "from wardround_common.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from wardround_common.shell.cli import main; main()"]
 
 
 def wardround(
@@ -81,7 +81,8 @@ def test_help_and_study_come_without_waiting_for_torch_flower_or_an_image_reader
     study: Path, arguments: list[str]
 ) -> None:
     code = (
-        "import sys; from wardround_common.cli import wardround; wardround.main(sys.argv[1:], standalone_mode=False); "
+        "import sys; from wardround_common.shell.cli import wardround\n"
+        "wardround.main(sys.argv[1:], standalone_mode=False)\n"
         "print(sorted({'torch', 'flwr', 'pydicom', 'monai', 'opacus'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code, *arguments]
@@ -97,7 +98,7 @@ def test_help_and_health_come_without_waiting_for_what_they_do_not_need(tmp_path
     }
     (tmp_path / "status.json").write_text(json.dumps(facts))
     code = (
-        "import sys; from contextlib import suppress; from wardround_common.cli import wardround\n"
+        "import sys; from contextlib import suppress; from wardround_common.shell.cli import wardround\n"
         "with suppress(Exception): wardround.main(sys.argv[1:], standalone_mode=False)\n"
         "print(sorted({'pydantic', 'numpy', 'cryptography', 'rich.console', 'torch', 'flwr'} & set(sys.modules)))"
     )
@@ -119,7 +120,7 @@ def test_a_command_whose_package_is_not_here_is_absent_and_says_what_it_needs(tm
 def test_a_command_whose_extra_is_not_here_is_absent_and_names_what_is_missing(tmp_path: Path) -> None:
     code = """
         import importlib.metadata as metadata
-        from wardround_common import cli
+        from wardround_common.shell import cli
         real = cli.distribution
         def without_pydicom(name):
             if name == "pydicom":

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from wardround_common.errors import StudyError
-from wardround_common.study import DistributedDpSgd, DpSgd, Study, parse_canonical, parse_study
-from wardround_common.study_template import study_text
-from wardround_common.study_words import describe
+from wardround_common.study.file import DistributedDpSgd, DpSgd, Study, parse_canonical, parse_study
+from wardround_common.study.template import study_text
+from wardround_common.study.words import describe
 
 TEXT = study_text("shared", distributed=True)
 LOCAL = study_text("shared")

@@ -16,8 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wardround_common.addresses import address, split_address
-from wardround_common.certificates import issue_server, make_authority, pem
-from wardround_common.enrolment import (
+from wardround_common.documents.enrolment import (
     Invitation,
     Request,
     check_invitation_clock,
@@ -25,9 +24,10 @@ from wardround_common.enrolment import (
     file_stem,
     openssh,
 )
+from wardround_common.documents.signed_document import LARGEST_BYTES, SignedDocument
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.secagg.identity import Identity
-from wardround_common.signed_document import LARGEST_BYTES, SignedDocument
+from wardround_common.keys.certificates import issue_server, make_authority, pem
+from wardround_common.keys.identity import Identity
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOSPITAL, OTHER, COORDINATOR = Identity(b"h" * 32), Identity(b"o" * 32), Identity(b"c" * 32)

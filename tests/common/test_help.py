@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from wardround_common.cli import wardround
-from wardround_common.commands import summary
+from wardround_common.shell.cli import wardround
+from wardround_common.shell.commands import summary
 
 
 def walk(command: click.Command, context: click.Context) -> Iterator[tuple[str, click.Command, click.Context]]:

@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 
 from wardround_common.errors import MessageError
-from wardround_common.messages import Evaluated, EvaluateRequest, Parts, Prepared, PrepareRequest, TrainRequest, Update
-from wardround_common.parameters import Layout
+from wardround_common.messages.parameters import Layout
+from wardround_common.messages.rounds import (
+    Evaluated,
+    EvaluateRequest,
+    Parts,
+    Prepared,
+    PrepareRequest,
+    TrainRequest,
+    Update,
+)
 
 STUDY = "0123456789abcdef" * 4
 VECTOR = np.arange(6, dtype=np.float32)

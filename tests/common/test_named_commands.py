@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
-from wardround_common.cli import wardround
-from wardround_common.commands import ShowByDefault
+from wardround_common.shell.cli import wardround
+from wardround_common.shell.commands import ShowByDefault
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("common", "client", "server", "simulation")
@@ -125,4 +125,4 @@ def test_a_document_names_commands_that_exist(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_answer_no_is_never_an_interruption(path: Path) -> None:
-    assert "abort=True" not in path.read_text("utf-8"), "ask with wardround_common.commands.confirm"
+    assert "abort=True" not in path.read_text("utf-8"), "ask with wardround_common.shell.commands.confirm"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from wardround_common.errors import PrivacyError
-from wardround_common.noisy_sum import LEAST_VARIANCE, NoisySum
+from wardround_common.privacy.noisy_sum import LEAST_VARIANCE, NoisySum
 
 
 def form(

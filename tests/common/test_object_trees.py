@@ -8,7 +8,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry, inflate_object_from_contents
 
-from wardround_common.object_trees import inflate, numbers
+from wardround_common.messages.object_trees import inflate, numbers
 
 VECTORS = {
     "long": np.arange(3_000_000, dtype=np.float32),  # three chunks

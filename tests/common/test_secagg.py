@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wardround_common.canonical import cut, joined
 from wardround_common.errors import MessageError, ModelError, RoundError
+from wardround_common.keys.identity import Identity, Roster, check_signature, fingerprint
 from wardround_common.randomness import insecure_stream
-from wardround_common.secagg.canonical import cut, joined
 from wardround_common.secagg.encoding import COUNT_LIMIT, Encoding, decode_counts, encode_counts
-from wardround_common.secagg.identity import Identity, Roster, check_signature, fingerprint
 from wardround_common.secagg.masks import BLOCK_BYTES, add_masks
 from wardround_common.secagg.sealing import seal, unseal
 from wardround_common.secagg.shamir import PRIME, combine, split, weights

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from wardround_common.study import parse_study, read_study
-from wardround_common.study_cli import REHEARSALS
-from wardround_common.study_template import study_text
+from wardround_common.shell.study_cli import REHEARSALS
+from wardround_common.study.file import parse_study, read_study
+from wardround_common.study.template import study_text
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-c", "from wardround_common.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from wardround_common.shell.cli import main; main()"]
 
 
 @pytest.fixture

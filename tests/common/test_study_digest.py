@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardround_common.errors import StudyError
-from wardround_common.study import LARGEST_FILE_BYTES, STRATEGY_KEYS, Study, parse_canonical, parse_study
-from wardround_common.study_template import study_text, toml_value
+from wardround_common.study.file import LARGEST_FILE_BYTES, STRATEGY_KEYS, Study, parse_canonical, parse_study
+from wardround_common.study.template import study_text, toml_value
 
 VECTOR_TOML = """
 [study]

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wardround_common.errors import StudyError
-from wardround_common.study import Study, parse_study, read_study
-from wardround_common.study_template import example as usual
+from wardround_common.study.file import Study, parse_study, read_study
+from wardround_common.study.template import example as usual
 
 # Not what `study new` writes: its numbers may change, and these tests are not about them.
 GOOD = """\

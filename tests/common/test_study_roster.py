@@ -8,11 +8,11 @@ import unicodedata
 import pytest
 
 from wardround_common.errors import StudyError
-from wardround_common.roster import Listed, keys_of
-from wardround_common.secagg.identity import Identity
-from wardround_common.study import Study, parse_canonical, parse_study
-from wardround_common.study_template import study_text
-from wardround_common.study_words import describe
+from wardround_common.keys.identity import Identity
+from wardround_common.study.file import Study, parse_canonical, parse_study
+from wardround_common.study.roster import Listed, keys_of
+from wardround_common.study.template import study_text
+from wardround_common.study.words import describe
 
 
 def listed(name: str, secret: str = "") -> Listed:
@@ -161,7 +161,7 @@ def test_show_lists_the_hospitals_with_fingerprints_and_says_what_a_draft_is() -
 
 
 def test_every_hospital_of_the_largest_roster_fits_in_a_study_file() -> None:
-    from wardround_common.study import LARGEST_FILE_BYTES
+    from wardround_common.study.file import LARGEST_FILE_BYTES
 
     roster = [listed(f"H{number}".ljust(100, "x")) for number in range(100)]
     assert len(text(*roster).encode()) < LARGEST_FILE_BYTES

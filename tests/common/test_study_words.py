@@ -6,11 +6,11 @@ import tomllib
 import pytest
 
 from wardround_common.errors import StudyError
-from wardround_common.roster import Listed
-from wardround_common.study import STRATEGY_KEYS, Study, parse_study
-from wardround_common.study_faults import LESSONS
-from wardround_common.study_template import DEFAULTS, OPTIONAL, REASONS, SECTION_REASONS, study_text
-from wardround_common.study_words import NORMS, STRATEGIES, describe
+from wardround_common.study.faults import LESSONS
+from wardround_common.study.file import STRATEGY_KEYS, Study, parse_study
+from wardround_common.study.roster import Listed
+from wardround_common.study.template import DEFAULTS, OPTIONAL, REASONS, SECTION_REASONS, study_text
+from wardround_common.study.words import NORMS, STRATEGIES, describe
 
 
 def said(study: Study) -> str:

@@ -8,9 +8,9 @@ import pytest
 
 from examples import study as example
 from wardround_common.errors import StudyError
-from wardround_common.study import parse_canonical, parse_study
-from wardround_common.study_template import study_text
-from wardround_common.study_words import describe
+from wardround_common.study.file import parse_canonical, parse_study
+from wardround_common.study.template import study_text
+from wardround_common.study.words import describe
 
 SERVER = "https://mlflow.example.org/team"
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from wardround_client import way_out
+from wardround_client.link import way_out
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"

@@ -10,9 +10,9 @@ import click
 import pytest
 import typer
 
-from wardround_client.hospital_cli import app as hospital
-from wardround_common.study_cli import app as study
-from wardround_server.coordinator_cli import app as coordinator
+from wardround_client.commands.hospital_cli import app as hospital
+from wardround_common.shell.study_cli import app as study
+from wardround_server.commands.coordinator_cli import app as coordinator
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -41,6 +41,7 @@ for _file in FILES:
     if _file.startswith(FOLDERS[:4]):
         _path = Path(_file)
         MODULES.setdefault(_path.parent.name if _path.stem == "__init__" else _path.stem, set()).update(names_of(_file))
+        MODULES.setdefault(_path.parent.name, set()).add(_path.stem)
 
 
 def table(page: str, heading: str) -> list[list[str]]:

@@ -10,8 +10,8 @@ import pytest
 
 from faults import mortal
 from processes import NAMES, OVER, Site, services
-from wardround_client.policy import POLICY_NAME
-from wardround_server.admin import command
+from wardround_client.spending.policy import POLICY_NAME
+from wardround_server.service.admin import command
 
 LOOSE = {"patient_epsilon = 10.0": "patient_epsilon = 1000.0", "require_dp = true": "require_dp = false"}
 

@@ -50,43 +50,43 @@ class Fault:
 
 
 HOSPITAL = (
-    "wardround_client.account:Account.charge",
-    "wardround_client.approvals:Approvals.decide",
-    "wardround_client.approvals:Approvals.propose",
-    "wardround_client.hospital:score_sums",
-    "wardround_client.hospital:train",
-    "wardround_client.ledger.store:Ledger.approve",
-    "wardround_client.ledger.store:Ledger.confirm",
-    "wardround_client.ledger.store:write_atomically",
-    "wardround_client.mailbox:Mailbox.put",
-    "wardround_client.mailbox:Mailbox.remove",
-    "wardround_client.secure_desk:Desk.join",
-    "wardround_client.secure_desk:Desk.open",
-    "wardround_client.secure_desk:write_atomically",
-    "wardround_client.supernode:_Wire.ask",
-    "wardround_client.training:_drawn_means",
-    "wardround_client.ward:own_stream",
-    "wardround_client.ward:read_data",
+    "wardround_client.spending.account:Account.charge",
+    "wardround_client.state.approvals:Approvals.decide",
+    "wardround_client.state.approvals:Approvals.propose",
+    "wardround_client.hospital.answering:score_sums",
+    "wardround_client.hospital.answering:train",
+    "wardround_client.spending.ledger.store:Ledger.approve",
+    "wardround_client.spending.ledger.store:Ledger.confirm",
+    "wardround_client.spending.ledger.store:write_atomically",
+    "wardround_client.link.mailbox:Mailbox.put",
+    "wardround_client.link.mailbox:Mailbox.remove",
+    "wardround_client.hospital.secure_desk:Desk.join",
+    "wardround_client.hospital.secure_desk:Desk.open",
+    "wardround_client.hospital.secure_desk:write_atomically",
+    "wardround_client.link.supernode:_Wire.ask",
+    "wardround_client.training.local_work:_drawn_means",
+    "wardround_client.service.ward:own_stream",
+    "wardround_client.service.ward:read_data",
 )
 COORDINATOR = (
-    "wardround_server.runs:Runs._note",
-    "wardround_server.runs:open_consortium",
-    "wardround_server.runs:write_checkpoint",
-    "wardround_server.runs:write_model",
-    "wardround_server.runs:write_report",
-    "wardround_server.secure_rounds:Rounds._write_note",
-    "wardround_server.secure_sum:Confirming.close",
-    "wardround_server.secure_sum:Opening.total",
-    "wardround_server.service:Service._end",
-    "wardround_server.superlink:LinkGrid._reply",
-    "wardround_server.superlink:LinkGrid._store",
-    "wardround_server.superlink:LinkGrid.push_messages",
-    "wardround_server.superlink:SuperLink.end_run",
-    "wardround_server.superlink:SuperLink.new_run",
-    "wardround_server.superlink:_Fleet._confirm",
-    "wardround_server.superlink:_Fleet._pull",
-    "wardround_server.superlink:_Fleet._push",
-    "wardround_server.superlink:_Fleet._push_object",
+    "wardround_server.service.runs:Runs._note",
+    "wardround_server.service.runs:open_consortium",
+    "wardround_server.service.runs:write_checkpoint",
+    "wardround_server.service.runs:write_model",
+    "wardround_server.service.runs:write_report",
+    "wardround_server.rounds.secure_rounds:Rounds._write_note",
+    "wardround_server.rounds.secure_sum:Confirming.close",
+    "wardround_server.rounds.secure_sum:Opening.total",
+    "wardround_server.service.serving:Service._end",
+    "wardround_server.link.superlink:LinkGrid._reply",
+    "wardround_server.link.superlink:LinkGrid._store",
+    "wardround_server.link.superlink:LinkGrid.push_messages",
+    "wardround_server.link.superlink:SuperLink.end_run",
+    "wardround_server.link.superlink:SuperLink.new_run",
+    "wardround_server.link.superlink:_Fleet._confirm",
+    "wardround_server.link.superlink:_Fleet._pull",
+    "wardround_server.link.superlink:_Fleet._push",
+    "wardround_server.link.superlink:_Fleet._push_object",
 )
 CALLS = frozenset((*HOSPITAL, *COORDINATOR))
 
@@ -188,7 +188,7 @@ def fill_the_disk_of(path: Path) -> None:
 
 def shift_the_clock_by(path: Path) -> None:
     """Let this hospital's link read a clock that is off by as many seconds as ``path`` says."""
-    from wardround_client import supernode
+    from wardround_client.link import supernode
 
     def off() -> float:
         return float(path.read_text()) if path.exists() else 0.0
@@ -221,7 +221,7 @@ def main() -> None:
         wrap(call, Path(folder) / f"{who}.fault")
     if not coordinator:
         shift_the_clock_by(Path(folder) / f"{who}.clock")
-    from wardround_common.cli import main as wardround
+    from wardround_common.shell.cli import main as wardround
 
     sys.argv = ["wardround", *arguments]
     wardround()

@@ -12,12 +12,12 @@ import pytest
 
 from faults.mortal import SLOW_S, Fault
 from processes import NAMES, WAIT_S, Site
-from wardround_common.study import Study
-from wardround_server.admin import command
+from wardround_common.study.file import Study
+from wardround_server.service.admin import command
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 A, B, C = NAMES
-TRAIN = "wardround_client.hospital:train"
+TRAIN = "wardround_client.hospital.answering:train"
 SHARED = "/dev/shm"  # noqa: S108  # nothing is put there
 
 

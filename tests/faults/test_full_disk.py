@@ -21,7 +21,7 @@ def full(site: Site, who: str) -> Path:
 def test_a_hospital_whose_disk_is_full_says_so_and_goes_on_when_there_is_room(site: Site) -> None:
     study = site.study("full-hospital", training={"rounds": 2}, privacy=DP)
     site.approve_here(study)
-    Fault("wardround_client.mailbox:Mailbox.put", "before", "train.train", does="fill-disk").write(site.folder, A)
+    Fault("wardround_client.link.mailbox:Mailbox.put", "before", "train.train", does="fill-disk").write(site.folder, A)
     site.begin(study)
     site.until(full(site, A).exists)
     site.until(lambda: "the disk is full" in (site.folder / f"{A}.log").read_text())
@@ -34,9 +34,15 @@ def test_a_hospital_whose_disk_is_full_says_so_and_goes_on_when_there_is_room(si
 @pytest.mark.parametrize(
     ("where", "fault"),
     [
-        ("charge", Fault("wardround_client.account:Account.charge", "before", does="fill-disk")),
-        ("upload", Fault("wardround_client.secure_desk:write_atomically", "before", "train.upload", does="fill-disk")),
-        ("answer", Fault("wardround_client.mailbox:Mailbox.put", "before", "outbox train.train", does="fill-disk")),
+        ("charge", Fault("wardround_client.spending.account:Account.charge", "before", does="fill-disk")),
+        (
+            "upload",
+            Fault("wardround_client.hospital.secure_desk:write_atomically", "before", "train.upload", does="fill-disk"),
+        ),
+        (
+            "answer",
+            Fault("wardround_client.link.mailbox:Mailbox.put", "before", "outbox train.train", does="fill-disk"),
+        ),
     ],
 )
 def test_a_disk_that_fills_in_a_hospitals_round_neither_loses_nor_doubles_a_charge(
@@ -61,11 +67,14 @@ def test_a_disk_that_fills_in_a_hospitals_round_neither_loses_nor_doubles_a_char
 @pytest.mark.parametrize(
     ("where", "fault"),
     [
-        ("question", Fault("wardround_server.superlink:LinkGrid._store", "before", "train.train", does="fill-disk")),
-        ("note", Fault("wardround_server.secure_rounds:Rounds._write_note", "before", "", 2, does="fill-disk")),
-        ("upload", Fault("wardround_server.superlink:_Fleet._push_object", "before", "", 40, does="fill-disk")),
-        ("checkpoint", Fault("wardround_server.runs:write_checkpoint", "before", does="fill-disk")),
-        ("model", Fault("wardround_server.runs:write_model", "before", does="fill-disk")),
+        (
+            "question",
+            Fault("wardround_server.link.superlink:LinkGrid._store", "before", "train.train", does="fill-disk"),
+        ),
+        ("note", Fault("wardround_server.rounds.secure_rounds:Rounds._write_note", "before", "", 2, does="fill-disk")),
+        ("upload", Fault("wardround_server.link.superlink:_Fleet._push_object", "before", "", 40, does="fill-disk")),
+        ("checkpoint", Fault("wardround_server.service.runs:write_checkpoint", "before", does="fill-disk")),
+        ("model", Fault("wardround_server.service.runs:write_model", "before", does="fill-disk")),
     ],
 )
 def test_a_coordinator_whose_disk_is_full_says_so_and_goes_on_from_its_last_round(

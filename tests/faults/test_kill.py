@@ -14,10 +14,10 @@ import pytest
 from faults.mortal import Fault
 from link import until
 from processes import NAMES, WAIT_S, Site
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.ledger.store import open_ledger
+from wardround_client.spending.ledger.store import open_ledger
+from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.errors import StorageError
-from wardround_common.study import Study
+from wardround_common.study.file import Study
 
 pytestmark = pytest.mark.faults
 ROUNDS = 2
@@ -25,81 +25,91 @@ A = NAMES[0]
 DP = {"mechanism": "dp-sgd", "epsilon": 6.0, "delta": 1e-5, "clip_norm": 1.0}
 
 HOSPITAL = {
-    "a proposal is on its way to the disk": Fault("wardround_client.approvals:Approvals.propose", "before"),
-    "a proposal is on the disk": Fault("wardround_client.approvals:Approvals.propose"),
-    "prepare is asked and nothing was read": Fault("wardround_client.ward:read_data", "before"),
-    "images are scanned and prepared": Fault("wardround_client.ward:read_data"),
-    "its own stream was read": Fault("wardround_client.ward:own_stream"),
-    "its key for the run is on the disk": Fault("wardround_client.secure_desk:Desk.join"),
-    "a question was received": Fault("wardround_client.mailbox:Mailbox.put", "before", "train.train"),
-    "a question is on the disk": Fault("wardround_client.mailbox:Mailbox.put", "after", "train.train"),
-    "the model of round 2 was received": Fault("wardround_client.mailbox:Mailbox.put", "after", "train.train", 3),
-    "evaluation begins": Fault("wardround_client.hospital:score_sums", "before"),
-    "evaluation is masked": Fault("wardround_client.secure_desk:write_atomically", "after", "evaluate.upload"),
-    "evaluated models are noted": Fault("wardround_client.secure_desk:write_atomically", "after", "evaluate.answered"),
+    "a proposal is on its way to the disk": Fault("wardround_client.state.approvals:Approvals.propose", "before"),
+    "a proposal is on the disk": Fault("wardround_client.state.approvals:Approvals.propose"),
+    "prepare is asked and nothing was read": Fault("wardround_client.service.ward:read_data", "before"),
+    "images are scanned and prepared": Fault("wardround_client.service.ward:read_data"),
+    "its own stream was read": Fault("wardround_client.service.ward:own_stream"),
+    "its key for the run is on the disk": Fault("wardround_client.hospital.secure_desk:Desk.join"),
+    "a question was received": Fault("wardround_client.link.mailbox:Mailbox.put", "before", "train.train"),
+    "a question is on the disk": Fault("wardround_client.link.mailbox:Mailbox.put", "after", "train.train"),
+    "the model of round 2 was received": Fault("wardround_client.link.mailbox:Mailbox.put", "after", "train.train", 3),
+    "evaluation begins": Fault("wardround_client.hospital.answering:score_sums", "before"),
+    "evaluation is masked": Fault("wardround_client.hospital.secure_desk:write_atomically", "after", "evaluate.upload"),
+    "evaluated models are noted": Fault(
+        "wardround_client.hospital.secure_desk:write_atomically", "after", "evaluate.answered"
+    ),
 }
 HOSPITAL_WITH_DP = {
-    "nothing is charged": Fault("wardround_client.account:Account.charge", "before"),
+    "nothing is charged": Fault("wardround_client.spending.account:Account.charge", "before"),
     "a charge is in the ledger and not in its head": Fault(
-        "wardround_client.ledger.store:write_atomically", "before", "ledger.head"
+        "wardround_client.spending.ledger.store:write_atomically", "before", "ledger.head"
     ),
-    "a round is charged": Fault("wardround_client.account:Account.charge"),
-    "a round is being trained": Fault("wardround_client.training:_drawn_means", "before", "", 2),
-    "a round is trained": Fault("wardround_client.hospital:train"),
-    "the ledger knows that it is": Fault("wardround_client.ledger.store:Ledger.confirm"),
+    "a round is charged": Fault("wardround_client.spending.account:Account.charge"),
+    "a round is being trained": Fault("wardround_client.training.local_work:_drawn_means", "before", "", 2),
+    "a round is trained": Fault("wardround_client.hospital.answering:train"),
+    "the ledger knows that it is": Fault("wardround_client.spending.ledger.store:Ledger.confirm"),
     "a masked upload is on the disk without its terms": Fault(
-        "wardround_client.secure_desk:write_atomically", "before", "train.terms"
+        "wardround_client.hospital.secure_desk:write_atomically", "before", "train.terms"
     ),
-    "a masked upload is on the disk": Fault("wardround_client.secure_desk:write_atomically", "after", "train.terms"),
+    "a masked upload is on the disk": Fault(
+        "wardround_client.hospital.secure_desk:write_atomically", "after", "train.terms"
+    ),
     "an answer is on its way to the disk": Fault(
-        "wardround_client.mailbox:Mailbox.put", "before", "outbox train.train"
+        "wardround_client.link.mailbox:Mailbox.put", "before", "outbox train.train"
     ),
-    "an answer is on the disk": Fault("wardround_client.mailbox:Mailbox.put", "after", "outbox train.train"),
-    "an upload begins": Fault("wardround_client.supernode:_Wire.ask", "after", "push-messages", 3),
-    "half of an upload is sent": Fault("wardround_client.supernode:_Wire.ask", "after", "push-object", 9),
-    "an upload is sent and not forgotten": Fault("wardround_client.mailbox:Mailbox.remove", "before", "outbox", 3),
+    "an answer is on the disk": Fault("wardround_client.link.mailbox:Mailbox.put", "after", "outbox train.train"),
+    "an upload begins": Fault("wardround_client.link.supernode:_Wire.ask", "after", "push-messages", 3),
+    "half of an upload is sent": Fault("wardround_client.link.supernode:_Wire.ask", "after", "push-object", 9),
+    "an upload is sent and not forgotten": Fault("wardround_client.link.mailbox:Mailbox.remove", "before", "outbox", 3),
     "the survivors are about to be confirmed": Fault(
-        "wardround_client.secure_desk:write_atomically", "before", "train.confirmed"
+        "wardround_client.hospital.secure_desk:write_atomically", "before", "train.confirmed"
     ),
-    "the survivors are confirmed": Fault("wardround_client.secure_desk:write_atomically", "after", "train.confirmed"),
-    "its shares are given": Fault("wardround_client.secure_desk:Desk.open"),
+    "the survivors are confirmed": Fault(
+        "wardround_client.hospital.secure_desk:write_atomically", "after", "train.confirmed"
+    ),
+    "its shares are given": Fault("wardround_client.hospital.secure_desk:Desk.open"),
 }
 COORDINATOR = {
-    "a run is about to be noted": Fault("wardround_server.runs:Runs._note", "before"),
-    "a run is noted": Fault("wardround_server.runs:Runs._note"),
-    "a run has its number": Fault("wardround_server.superlink:SuperLink.new_run"),
+    "a run is about to be noted": Fault("wardround_server.service.runs:Runs._note", "before"),
+    "a run is noted": Fault("wardround_server.service.runs:Runs._note"),
+    "a run has its number": Fault("wardround_server.link.superlink:SuperLink.new_run"),
     "a proposal is about to be sent": Fault(
-        "wardround_server.superlink:LinkGrid.push_messages", "before", "query.propose"
+        "wardround_server.link.superlink:LinkGrid.push_messages", "before", "query.propose"
     ),
-    "a proposal is out": Fault("wardround_server.superlink:LinkGrid.push_messages", "after", "query.propose"),
-    "the run of secure sums has its name": Fault("wardround_server.runs:open_consortium"),
+    "a proposal is out": Fault("wardround_server.link.superlink:LinkGrid.push_messages", "after", "query.propose"),
+    "the run of secure sums has its name": Fault("wardround_server.service.runs:open_consortium"),
     "the hospitals are asked to prepare": Fault(
-        "wardround_server.superlink:LinkGrid.push_messages", "after", "query.prepare"
+        "wardround_server.link.superlink:LinkGrid.push_messages", "after", "query.prepare"
     ),
-    "the cohort of a round is noted": Fault("wardround_server.secure_rounds:Rounds._write_note"),
-    "one of three has its question": Fault("wardround_server.superlink:LinkGrid._store", "after", "train.train"),
-    "a round is asked": Fault("wardround_server.superlink:LinkGrid.push_messages", "after", "train.train"),
-    "a question is given out": Fault("wardround_server.superlink:_Fleet._pull", "after", "", 12),
-    "a receipt arrives": Fault("wardround_server.superlink:_Fleet._confirm", "before", "", 7),
-    "an upload is announced": Fault("wardround_server.superlink:_Fleet._push", "after", "", 7),
-    "half of an upload is here": Fault("wardround_server.superlink:_Fleet._push_object", "after", "", 40),
-    "an upload is read": Fault("wardround_server.superlink:LinkGrid._reply", "after", "", 7),
-    "the survivors are noted": Fault("wardround_server.secure_rounds:Rounds._write_note", "after", "", 2),
-    "confirmations are asked": Fault("wardround_server.superlink:LinkGrid.push_messages", "after", "query.confirm"),
-    "confirmations are here": Fault("wardround_server.secure_sum:Confirming.close"),
-    "shares are asked": Fault("wardround_server.superlink:LinkGrid.push_messages", "after", "query.open"),
-    "a round is summed": Fault("wardround_server.secure_sum:Opening.total"),
-    "the evaluation is asked": Fault("wardround_server.superlink:LinkGrid.push_messages", "after", "evaluate"),
-    "the evaluation is summed": Fault("wardround_server.secure_sum:Opening.total", "after", "", 2),
-    "a checkpoint is about to be written": Fault("wardround_server.runs:write_checkpoint", "before"),
-    "a checkpoint is written": Fault("wardround_server.runs:write_checkpoint"),
-    "the last checkpoint is written": Fault("wardround_server.runs:write_checkpoint", "after", "", 2),
-    "the model is written": Fault("wardround_server.runs:write_model"),
-    "the report is about to be written": Fault("wardround_server.runs:write_report", "before"),
-    "the report is written": Fault("wardround_server.runs:write_report"),
-    "the run is noted as done and its mail is not forgotten": Fault("wardround_server.service:Service._end", "before"),
-    "the run is done": Fault("wardround_server.runs:Runs._note", "after", "stage='done'"),
-    "the run's mail is forgotten": Fault("wardround_server.superlink:SuperLink.end_run"),
+    "the cohort of a round is noted": Fault("wardround_server.rounds.secure_rounds:Rounds._write_note"),
+    "one of three has its question": Fault("wardround_server.link.superlink:LinkGrid._store", "after", "train.train"),
+    "a round is asked": Fault("wardround_server.link.superlink:LinkGrid.push_messages", "after", "train.train"),
+    "a question is given out": Fault("wardround_server.link.superlink:_Fleet._pull", "after", "", 12),
+    "a receipt arrives": Fault("wardround_server.link.superlink:_Fleet._confirm", "before", "", 7),
+    "an upload is announced": Fault("wardround_server.link.superlink:_Fleet._push", "after", "", 7),
+    "half of an upload is here": Fault("wardround_server.link.superlink:_Fleet._push_object", "after", "", 40),
+    "an upload is read": Fault("wardround_server.link.superlink:LinkGrid._reply", "after", "", 7),
+    "the survivors are noted": Fault("wardround_server.rounds.secure_rounds:Rounds._write_note", "after", "", 2),
+    "confirmations are asked": Fault(
+        "wardround_server.link.superlink:LinkGrid.push_messages", "after", "query.confirm"
+    ),
+    "confirmations are here": Fault("wardround_server.rounds.secure_sum:Confirming.close"),
+    "shares are asked": Fault("wardround_server.link.superlink:LinkGrid.push_messages", "after", "query.open"),
+    "a round is summed": Fault("wardround_server.rounds.secure_sum:Opening.total"),
+    "the evaluation is asked": Fault("wardround_server.link.superlink:LinkGrid.push_messages", "after", "evaluate"),
+    "the evaluation is summed": Fault("wardround_server.rounds.secure_sum:Opening.total", "after", "", 2),
+    "a checkpoint is about to be written": Fault("wardround_server.service.runs:write_checkpoint", "before"),
+    "a checkpoint is written": Fault("wardround_server.service.runs:write_checkpoint"),
+    "the last checkpoint is written": Fault("wardround_server.service.runs:write_checkpoint", "after", "", 2),
+    "the model is written": Fault("wardround_server.service.runs:write_model"),
+    "the report is about to be written": Fault("wardround_server.service.runs:write_report", "before"),
+    "the report is written": Fault("wardround_server.service.runs:write_report"),
+    "the run is noted as done and its mail is not forgotten": Fault(
+        "wardround_server.service.serving:Service._end", "before"
+    ),
+    "the run is done": Fault("wardround_server.service.runs:Runs._note", "after", "stage='done'"),
+    "the run's mail is forgotten": Fault("wardround_server.link.superlink:SuperLink.end_run"),
 }
 
 

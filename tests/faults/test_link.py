@@ -15,7 +15,7 @@ from processes import NAMES, Site
 
 pytestmark = pytest.mark.faults
 A = NAMES[0]
-TRAIN = "wardround_client.hospital:train"
+TRAIN = "wardround_client.hospital.answering:train"
 
 
 class Cable:
@@ -94,9 +94,9 @@ def test_F6_a_link_that_is_away_for_long_loses_no_round(site: Site, stage: str) 
     cable = Cable()
     with through(site, cable):
         moment = {
-            "question": Fault("wardround_client.mailbox:Mailbox.put", "before", "train.train", does="slow"),
+            "question": Fault("wardround_client.link.mailbox:Mailbox.put", "before", "train.train", does="slow"),
             "training": Fault(TRAIN, "after", does="slow"),
-            "upload": Fault("wardround_client.supernode:_Wire.ask", "before", "push-object", 6, does="slow"),
+            "upload": Fault("wardround_client.link.supernode:_Wire.ask", "before", "push-object", 6, does="slow"),
         }[stage]
         moment.write(site.folder, A)
         site.begin(study)

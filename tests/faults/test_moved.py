@@ -16,7 +16,7 @@ from processes import NAMES, Site, free_port, services
 
 pytestmark = pytest.mark.faults
 A, B, C = NAMES
-TRAIN = "wardround_client.hospital:train"
+TRAIN = "wardround_client.hospital.answering:train"
 
 
 @pytest.fixture(scope="module")

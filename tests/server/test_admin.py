@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from wardround_server.admin import NAME, Admin, command
+from wardround_server.service.admin import NAME, Admin, command
 
 
 def test_only_the_user_that_serves_can_reach_the_socket(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from threading import Event
 import pytest
 
 from consortium import identity, secure_study
-from wardround_client.approvals import MOST_WAITING, Approvals
+from wardround_client.state.approvals import MOST_WAITING, Approvals
+from wardround_common.documents.proposal import Proposed, ProposeRequest, sign_approval
 from wardround_common.errors import ApprovalError, MessageError, RoundError, StorageError
-from wardround_common.messages import Failure, Parts, as_array
-from wardround_common.proposal import Proposed, ProposeRequest, sign_approval
-from wardround_server import approval
-from wardround_server.approval import Standing, wait_for_approvals
+from wardround_common.messages.rounds import Failure, Parts, as_array
+from wardround_server.rounds import approval
+from wardround_server.rounds.approval import Standing, wait_for_approvals
 
 NAMES = ("a", "b", "c")
 KEYS = {name: identity(name).public for name in NAMES}

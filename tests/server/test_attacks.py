@@ -19,13 +19,13 @@ from flwr.proto import fleet_pb2
 from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
 
 from link import Place, question, until, vector_of
-from wardround_client import supernode
-from wardround_client.app import client_app
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.supernode import NotWantedError
-from wardround_client.ward import Ward
-from wardround_common.messages import TrainRequest
-from wardround_server.superlink import FLEET, SuperLink
+from wardround_client.hospital.app import client_app
+from wardround_client.link import supernode
+from wardround_client.link.supernode import NotWantedError
+from wardround_client.service.ward import Ward
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_common.messages.rounds import TrainRequest
+from wardround_server.link.superlink import FLEET, SuperLink
 
 VECTOR = np.arange(5.0)
 PROCESSES = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "pty.spawn")

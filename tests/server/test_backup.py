@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 from link import Place, question
 from wardround_common.errors import StorageError
-from wardround_server import backup
-from wardround_server.backup import back_up
-from wardround_server.coordinator_audit import coordinator_log
-from wardround_server.coordinator_cli import app
-from wardround_server.coordinator_folder import CoordinatorFolder
-from wardround_server.superlink import SuperLink
+from wardround_server.commands.coordinator_cli import app
+from wardround_server.link.superlink import SuperLink
+from wardround_server.service.coordinator_audit import coordinator_log
+from wardround_server.state import backup
+from wardround_server.state.backup import back_up
+from wardround_server.state.coordinator_folder import CoordinatorFolder
 
 
 def test_a_copy_of_a_serving_coordinator_has_the_question_that_was_just_put(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from wardround_common import storage
 from wardround_common.errors import StorageError
+from wardround_common.messages.parameters import Layout
 from wardround_common.metrics import ScoreSums
-from wardround_common.parameters import Layout
 from wardround_common.results import RoundRecord
 from wardround_server.averaging import Moments
-from wardround_server.checkpoint import read_checkpoint, write_checkpoint
-from wardround_server.rounds import State
+from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
+from wardround_server.rounds.course import State
 
 STUDY = "a" * 64
 RECORD = RoundRecord(

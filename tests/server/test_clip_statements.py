@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from consortium import RUN, roster
+from wardround_common.canonical import cut
 from wardround_common.errors import MessageError
-from wardround_common.messages import Failure, Parts, TrainRequest
-from wardround_common.secagg.canonical import cut
+from wardround_common.messages.rounds import Failure, Parts, TrainRequest
 from wardround_common.secagg.question import question_digest
 from wardround_common.secagg.statements import check_statements
 from wardround_common.secagg.terms import Terms
 from wardround_common.secagg.thresholds import threshold_for
-from wardround_server.rounds import run_study
+from wardround_server.rounds.course import run_study
 
 from test_distributed_rounds import shared  # isort: skip
 from test_poisoned_rounds import first  # isort: skip

@@ -19,18 +19,18 @@ from wardround_common.audit.entries import read_line
 from wardround_common.audit.log import NAME, AuditLog, lines
 from wardround_common.audit.passage import COORDINATOR, Passage, Way
 from wardround_common.audit.recorder import Recorder
-from wardround_common.enrolment import Request
+from wardround_common.documents.enrolment import Request
+from wardround_common.documents.proposal import Proposed, ProposeRequest, sign_approval
 from wardround_common.errors import StorageError
-from wardround_common.messages import Failure, Parts
-from wardround_common.proposal import Proposed, ProposeRequest, sign_approval
-from wardround_common.roster import Listed
-from wardround_common.secagg.identity import Identity
-from wardround_common.study import Study
-from wardround_server.approval import _standing
-from wardround_server.coordinator_audit import NotedExchange, Passages, coordinator_log, note_export
-from wardround_server.coordinator_cli import app
-from wardround_server.coordinator_folder import CoordinatorFolder
-from wardround_server.enrolment_desk import begin, enrol, renew, revoke
+from wardround_common.keys.identity import Identity
+from wardround_common.messages.rounds import Failure, Parts
+from wardround_common.study.file import Study
+from wardround_common.study.roster import Listed
+from wardround_server.commands.coordinator_cli import app
+from wardround_server.rounds.approval import _standing
+from wardround_server.service.coordinator_audit import NotedExchange, Passages, coordinator_log, note_export
+from wardround_server.service.enrolment_desk import begin, enrol, renew, revoke
+from wardround_server.state.coordinator_folder import CoordinatorFolder
 
 NOW = datetime.now(UTC)
 MERCY, NORTH = Identity(b"m" * 32), Identity(b"n" * 32)
@@ -181,7 +181,7 @@ class Ends:
         self.theirs.export(self.file)
 
     def compared(self, monkeypatch: pytest.MonkeyPatch, *options: str) -> Result:
-        from wardround_server import coordinator_audit
+        from wardround_server.service import coordinator_audit
 
         monkeypatch.setattr(coordinator_audit, "coordinator_log", lambda folder: self.ours)
         return run(self.folder, "verify", "DIR", "--against", self.file, *options)

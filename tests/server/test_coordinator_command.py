@@ -9,14 +9,14 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from wardround_client.hospital_cli import app as hospital_app
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.joining import accept
-from wardround_common.commands import DECLINED
+from wardround_client.commands.hospital_cli import app as hospital_app
+from wardround_client.hospital.joining import accept
+from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.study_template import study_text
-from wardround_server.coordinator_cli import app as coordinator_app
-from wardround_server.coordinator_folder import CoordinatorFolder
+from wardround_common.shell.commands import DECLINED
+from wardround_common.study.template import study_text
+from wardround_server.commands.coordinator_cli import app as coordinator_app
+from wardround_server.state.coordinator_folder import CoordinatorFolder
 
 
 def coordinator(*arguments: str | Path, answer: str | None = None) -> Result:

@@ -18,18 +18,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from typer.testing import CliRunner
 
-import wardround_server.service as service
+import wardround_server.service.serving as service
 from link import _empty_database, question, until
-from wardround_common.enrolment import Request
+from wardround_common.documents.enrolment import Request
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.secagg.identity import Identity
-from wardround_common.service_log import ServiceLog
-from wardround_server.admin import command
-from wardround_server.coordinator_cli import app
-from wardround_server.coordinator_folder import CoordinatorFolder
-from wardround_server.enrolment_desk import begin, enrol, renew, revoke
-from wardround_server.service import Service
-from wardround_server.superlink import SuperLink
+from wardround_common.keys.identity import Identity
+from wardround_common.shell.service_log import ServiceLog
+from wardround_server.commands.coordinator_cli import app
+from wardround_server.link.superlink import SuperLink
+from wardround_server.service.admin import command
+from wardround_server.service.enrolment_desk import begin, enrol, renew, revoke
+from wardround_server.service.serving import Service
+from wardround_server.state.coordinator_folder import CoordinatorFolder
 
 NOW = datetime.now(UTC)
 NODES = {name: generate_private_key(SECP256R1()) for name in ("mercy", "north", "south")}

@@ -12,16 +12,17 @@ from scipy import stats
 
 from consortium import Group
 from examples import dataset, study
-from wardround_client import networks, training
-from wardround_client.hospital import build
-from wardround_client.training import PrivacyPlan, plan_privacy
+from wardround_client import networks
+from wardround_client.hospital.answering import build
+from wardround_client.training import local_work as training
+from wardround_client.training.local_work import PrivacyPlan, plan_privacy
 from wardround_common.errors import MessageError, RoundError
-from wardround_common.messages import Parts
-from wardround_common.noisy_sum import NoisySum, least_survivors
+from wardround_common.messages.rounds import Parts
+from wardround_common.privacy.noisy_sum import NoisySum, least_survivors
 from wardround_common.randomness import insecure_stream
 from wardround_common.secagg.thresholds import threshold_for
-from wardround_common.study import DistributedDpSgd, Study
-from wardround_server.rounds import Event, RoundEnds, State, run_study
+from wardround_common.study.file import DistributedDpSgd, Study
+from wardround_server.rounds.course import Event, RoundEnds, State, run_study
 
 from test_secure_rounds import NAMES, Memory, consortium, quiet, silent  # isort: skip
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 
-from wardround_common.certificates import check_server, pem, read_certificate
-from wardround_common.enrolment import Invitation, Request
+from wardround_common.documents.enrolment import Invitation, Request
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.secagg.identity import Identity
-from wardround_server.coordinator_audit import coordinator_log
-from wardround_server.coordinator_folder import CoordinatorFolder
-from wardround_server.enrolment_desk import Standing, begin, enrol, renew, revoke, standing
+from wardround_common.keys.certificates import check_server, pem, read_certificate
+from wardround_common.keys.identity import Identity
+from wardround_server.service.coordinator_audit import coordinator_log
+from wardround_server.service.enrolment_desk import Standing, begin, enrol, renew, revoke, standing
+from wardround_server.state.coordinator_folder import CoordinatorFolder
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=7)

@@ -10,12 +10,12 @@ import pytest
 from test_runs import at_once, begin
 
 from consortium import identity
-from wardround_common.epsilon_statement import COMPOSED, EpsilonStatement, Spent
+from wardround_common.documents.epsilon_statement import COMPOSED, EpsilonStatement, Spent
+from wardround_common.documents.release import APPROVALS, Approval, read_approvals, study_toml, write_approvals
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.release import APPROVALS, Approval, read_approvals, study_toml, write_approvals
-from wardround_common.study import Study, parse_study, read_study
-from wardround_common.study_template import study_text
-from wardround_server.export import export_run
+from wardround_common.study.file import Study, parse_study, read_study
+from wardround_common.study.template import study_text
+from wardround_server.service.export import export_run
 from wards import rostered
 
 __all__ = ["at_once"]  # the fixture that is used in every test of this file

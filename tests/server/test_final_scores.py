@@ -12,16 +12,16 @@ from test_runs import at_once, begin
 
 from examples import dataset
 from wardround_client import networks
-from wardround_client.evaluation import score_sums
-from wardround_client.hospital import build, join
+from wardround_client.hospital.answering import build, join
+from wardround_client.training.evaluation import score_sums
 from wardround_common.errors import MessageError
-from wardround_common.messages import EvaluateRequest
+from wardround_common.messages.rounds import EvaluateRequest
 from wardround_common.metrics import ScoreSums
 from wardround_common.randomness import insecure_stream
 from wardround_common.results import ALL, FEDERATED, Results, evaluate_sums
-from wardround_common.study import Study
-from wardround_server import muster
-from wardround_server.limits import Limits
+from wardround_common.study.file import Study
+from wardround_server.rounds import muster
+from wardround_server.rounds.limits import Limits
 from wards import NAMES, Wards, rostered
 
 __all__ = ["at_once"]  # the fixture that is used in every test of this file

@@ -11,10 +11,10 @@ from consortium import secure_study
 from examples import DP, study
 from wardround_common.errors import RoundError
 from wardround_common.results import Absence, RoundRecord
-from wardround_server import muster as muster_module
-from wardround_server.attendance import missing
-from wardround_server.limits import RECONNECT_S, Clock, Limits, can_begin, needed_of
-from wardround_server.muster import muster
+from wardround_server.rounds import muster as muster_module
+from wardround_server.rounds.attendance import missing
+from wardround_server.rounds.limits import RECONNECT_S, Clock, Limits, can_begin, needed_of
+from wardround_server.rounds.muster import muster
 
 HOUR = 3600.0
 LIMITS = Limits(deadline_s=24 * HOUR, patience_s=600.0)

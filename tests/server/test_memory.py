@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from wardround_server.memory import give_large_buffers_back
+from wardround_server.service.memory import give_large_buffers_back
 
 SIZE, COUNT, KEPT = 300_000, 400, 8  # bytes, buffers, and one in so many that stays
 SHORT_AND_LONG_LIVES = f"""

@@ -15,7 +15,7 @@ from flwr.supercore.object_store.sql_object_store import SqlObjectStore
 
 from link import _empty_database
 from wardround_common.errors import MessageError
-from wardround_server.object_files import ObjectFiles
+from wardround_server.link.object_files import ObjectFiles
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
-import wardround_client.supernode as supernode
+import wardround_client.link.supernode as supernode
 from link import Place, echo, question, until
-from wardround_client.supernode import Heart, Supernode
+from wardround_client.link.supernode import Heart, Supernode
 from wardround_common.audit.passage import Passage
 from wardround_common.errors import StorageError
-from wardround_server.superlink import SuperLink
+from wardround_server.link.superlink import SuperLink
 
 STUDY = "5" * 64
 

@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 from test_slow_hospitals import DIGEST, NO_TIME, Desk, Room, answers_here, ask, room
 
-import wardround_client.supernode as supernode
+import wardround_client.link.supernode as supernode
 from link import until
-from wardround_client.app import client_app
-from wardround_client.heart import heart_of
-from wardround_client.supernode import State
+from wardround_client.hospital.app import client_app
+from wardround_client.link.supernode import State
+from wardround_client.service.heart import heart_of
 from wardround_common.errors import ImagesAwayError, PausedError, WardroundError
-from wardround_common.messages import Failure, Parts
-from wardround_common.roster import Listed
-from wardround_common.secagg.identity import Identity
-from wardround_server import link_exchange
-from wardround_server.link_exchange import LinkExchange
+from wardround_common.keys.identity import Identity
+from wardround_common.messages.rounds import Failure, Parts
+from wardround_common.study.roster import Listed
+from wardround_server.link import link_exchange
+from wardround_server.link.link_exchange import LinkExchange
 
 
 @pytest.fixture(autouse=True)
@@ -192,7 +192,7 @@ def test_a_question_that_is_worked_on_is_not_taken_for_lost(tmp_path: Path, monk
 
 
 def test_a_sign_of_life_says_that_the_images_are_away(tmp_path: Path) -> None:
-    from wardround_client.hospital_folder import HospitalFolder
+    from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_common.audit.log import AuditLog
     from wardround_common.audit.witness import STANDING_HEADER, Witness
 

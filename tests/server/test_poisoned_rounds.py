@@ -12,17 +12,17 @@ from consortium import MemoryJournal, roster
 from liars import Lie, levels, lying, scores, training
 from wardround_client import networks
 from wardround_common.errors import RoundError
-from wardround_common.messages import Failure, Parts
+from wardround_common.messages.rounds import Failure, Parts
 from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.results import Results
 from wardround_common.secagg.encoding import COUNT_LIMIT, Encoding
 from wardround_common.secagg.exchange import Masked
-from wardround_common.study import Study
-from wardround_server import approval
-from wardround_server.attendance import gaps, untested
-from wardround_server.rounds import Event, RoundEnds, State, judge_study, run_study
-from wardround_server.runs import Runs
-from wardround_server.secure_rounds import Consortium
+from wardround_common.study.file import Study
+from wardround_server.rounds import approval
+from wardround_server.rounds.attendance import gaps, untested
+from wardround_server.rounds.course import Event, RoundEnds, State, judge_study, run_study
+from wardround_server.rounds.secure_rounds import Consortium
+from wardround_server.service.runs import Runs
 from wards import Wards, rostered
 
 from test_distributed_rounds import shared  # isort: skip

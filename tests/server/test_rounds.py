@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from examples import DP, dataset, study
-from wardround_client.hospital import Hospital, build, join
+from wardround_client.hospital.answering import Hospital, build, join
 from wardround_common.errors import RoundError, WardroundError
-from wardround_common.messages import Failure, Parts, TrainRequest
+from wardround_common.messages.rounds import Failure, Parts, TrainRequest
 from wardround_common.randomness import insecure_stream
-from wardround_common.study import Study
-from wardround_server.rounds import Event, RoundEnds, State, run_study
+from wardround_common.study.file import Study
+from wardround_server.rounds.course import Event, RoundEnds, State, run_study
 
 Alter = Callable[[str, str, Parts | Failure], Parts | Failure]
 
@@ -70,7 +70,7 @@ def test_one_hospital_alone_is_its_own_training() -> None:
     hospital = memory.at["a"]
     from wardround_client.networks import build as network
     from wardround_client.networks import read_vector
-    from wardround_client.training import train
+    from wardround_client.training.local_work import train
 
     start = read_vector(network(of))
     work = train(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from wardround_common.errors import RoundError, StorageError, StudyError
-from wardround_server import approval
-from wardround_server.runs import Runs, Standings
+from wardround_server.rounds import approval
+from wardround_server.service.runs import Runs, Standings
 from wards import Wards, rostered
 
 

@@ -15,12 +15,12 @@ import pytest
 from numpy.typing import NDArray
 
 from consortium import RUN, identity, roster
-from wardround_client.secure_sum import Participant, Uploaded
+from wardround_client.hospital.secure_sum import Participant, Uploaded
 from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.exchange import Head, Masked, Upload, read_confirmations, read_heads, read_sealed
 from wardround_common.secagg.masks import add_masks
 from wardround_common.secagg.terms import Member, Terms
-from wardround_server.secure_sum import Gathering, Total
+from wardround_server.rounds.secure_sum import Gathering, Total
 
 NAMES = "abcde"
 VICTIM, CHEAT = 0, 4

@@ -15,7 +15,8 @@ from test_secure_rounds import NAMES, Memory, consortium, fast, quiet
 
 from consortium import RUN, Group
 from wardround_common.errors import MessageError, RoundError, WardroundError
-from wardround_common.messages import (
+from wardround_common.messages.parameters import Layout
+from wardround_common.messages.rounds import (
     Evaluated,
     EvaluateRequest,
     Failure,
@@ -25,7 +26,6 @@ from wardround_common.messages import (
     TrainRequest,
     Update,
 )
-from wardround_common.parameters import Layout
 from wardround_common.secagg.exchange import (
     Masked,
     Upload,
@@ -36,7 +36,7 @@ from wardround_common.secagg.exchange import (
 )
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.terms import read_members
-from wardround_server.rounds import run_study
+from wardround_server.rounds.course import run_study
 
 STUDY = "a" * 64
 SIZE, COUNTS, HOSPITALS = 3, 2, 2

@@ -13,19 +13,19 @@ import pytest
 
 from consortium import RUN, MemoryJournal, identity, roster, secure_study
 from examples import DP, dataset, study
-from wardround_client import hospital as hospital_module
 from wardround_client import networks
-from wardround_client.hospital import Hospital, build, join
-from wardround_client.secure_desk import Desk
-from wardround_client.training import LocalWork
+from wardround_client.hospital import answering as hospital_module
+from wardround_client.hospital.answering import Hospital, build, join
+from wardround_client.hospital.secure_desk import Desk
+from wardround_client.training.local_work import LocalWork
 from wardround_common.errors import MessageError, PrivacyError, RoundError, WardroundError
-from wardround_common.messages import Failure, Parts, TrainRequest, Update
+from wardround_common.messages.rounds import Failure, Parts, TrainRequest, Update
 from wardround_common.randomness import insecure_stream
 from wardround_common.secagg.encoding import Encoding
-from wardround_common.study import Study
-from wardround_server.resuming import resuming
-from wardround_server.rounds import Event, RoundBegins, RoundEnds, State, run_study
-from wardround_server.secure_rounds import Consortium
+from wardround_common.study.file import Study
+from wardround_server.rounds.course import Event, RoundBegins, RoundEnds, State, run_study
+from wardround_server.rounds.secure_rounds import Consortium
+from wardround_server.service.resuming import resuming
 
 Alter = Callable[[str, str, Parts | Failure], Parts | Failure]
 NAMES = "abcd"
@@ -115,9 +115,9 @@ def test_secure_sums_are_sums_of_the_rounded_updates_and_nothing_else(tmp_path: 
 
 
 def test_evaluation_sums_are_those_of_plain_rounds_exactly(tmp_path: Path) -> None:
-    from wardround_server import plain_rounds
-    from wardround_server.exchange import Counted
-    from wardround_server.secure_rounds import Rounds
+    from wardround_server.rounds import plain_rounds
+    from wardround_server.rounds.exchange import Counted
+    from wardround_server.rounds.secure_rounds import Rounds
 
     of, other = fast(), fast(False)
     memory, group = Memory(of, tmp_path), consortium()
@@ -396,8 +396,8 @@ class Repeats(Memory):
     """A coordinator that evaluates one model again and again, now over all hospitals, now without one."""
 
     def first_model(self, parameters: np.ndarray, number: int, without: str = "") -> None:
-        from wardround_server.exchange import Counted
-        from wardround_server.secure_rounds import Rounds
+        from wardround_server.rounds.exchange import Counted
+        from wardround_server.rounds.secure_rounds import Rounds
 
         members = {name: hospital.desk.join(RUN) for name, hospital in self.at.items() if hospital.desk is not None}
         self.alter = silent(without, "evaluate") if without else lambda name, kind, answer: answer

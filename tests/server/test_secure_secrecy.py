@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from consortium import QUESTION, RUN, identity, roster
-from wardround_client import secure_sum
-from wardround_client.secure_sum import Participant
+from wardround_client.hospital import secure_sum
+from wardround_client.hospital.secure_sum import Participant
 from wardround_common.randomness import insecure_stream
 from wardround_common.secagg import shamir
 from wardround_common.secagg.agreement import AgreementKey

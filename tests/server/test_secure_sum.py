@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consortium import RUN, SIZE, Group, identity, readable, secure_study
-from wardround_client.secure_sum import Participant
+from wardround_client.hospital.secure_sum import Participant
+from wardround_common.canonical import cut
 from wardround_common.errors import MessageError, RoundError
 from wardround_common.secagg.agreement import AgreementKey
-from wardround_common.secagg.canonical import cut
 from wardround_common.secagg.exchange import (
     Masked,
     read_confirmations,

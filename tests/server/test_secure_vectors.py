@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wardround_client.secure_sum import Participant
+from wardround_client.hospital.secure_sum import Participant
 from wardround_common.errors import MessageError
+from wardround_common.keys.identity import Identity, Roster
 from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.exchange import Masked
-from wardround_common.secagg.identity import Identity, Roster
 from wardround_common.secagg.terms import Member, Terms, read_members
 
 REFERENCE = Path(__file__).parent.parent / "reference"

@@ -19,19 +19,19 @@ from typer.testing import CliRunner
 from consortium import secure_study
 from examples import study
 from link import Place, new_key, until
-from wardround_client.app import client_app
-from wardround_client.supernode import NotWantedError, _envelope
+from wardround_client.hospital.app import client_app
+from wardround_client.link.supernode import NotWantedError, _envelope
 from wardround_common.errors import ApprovalError
-from wardround_common.messages import Failure, Parts, as_array
+from wardround_common.messages.rounds import Failure, Parts, as_array
 from wardround_common.secagg.terms import Member, write_members
-from wardround_common.study import Study
-from wardround_server import approval, limits, muster
-from wardround_server.admin import Admin
-from wardround_server.coordinator_cli import app
-from wardround_server.limits import Clock, Limits
-from wardround_server.link_exchange import LinkExchange
-from wardround_server.runs import Runs
-from wardround_server.superlink import SuperLink
+from wardround_common.study.file import Study
+from wardround_server.commands.coordinator_cli import app
+from wardround_server.link.link_exchange import LinkExchange
+from wardround_server.link.superlink import SuperLink
+from wardround_server.rounds import approval, limits, muster
+from wardround_server.rounds.limits import Clock, Limits
+from wardround_server.service.admin import Admin
+from wardround_server.service.runs import Runs
 from wards import ONE_BY_ONE, Wards, rostered
 
 DIGEST = "0" * 64

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from wardround_server.status_screen import line, screen
+from wardround_server.commands.status_screen import line, screen
 
 NOW = 1_795_000_000.0
 THEN = "2026-11-18T12:00:00+00:00"

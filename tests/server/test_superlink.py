@@ -27,13 +27,13 @@ from flwr.supercore.state.alembic.utils import get_combined_metadata
 from flwr.supercore.task_identity import TaskIdentity
 
 from link import Authority, Place, echo, new_key, private_pem, public_pem, question, record, until, vector_of
-from wardround_client.supernode import Link, NotWantedError, State, _envelope, _Wire
+from wardround_client.link.supernode import Link, NotWantedError, State, _envelope, _Wire
 from wardround_common.errors import LinkError, MessageError, RoundError, StorageError
-from wardround_common.link_limits import LinkLimits
-from wardround_common.messages import Failure
-from wardround_server.app import _answer
-from wardround_server.port import Doorway
-from wardround_server.superlink import FLEET, LinkGrid, SuperLink
+from wardround_common.messages.link_limits import LinkLimits
+from wardround_common.messages.rounds import Failure
+from wardround_server.link.port import Doorway
+from wardround_server.link.superlink import FLEET, LinkGrid, SuperLink
+from wardround_server.rounds.app import _answer
 
 VECTOR = np.arange(5.0)
 

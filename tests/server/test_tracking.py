@@ -17,10 +17,11 @@ from examples import study as example
 from tensorboard_events import events
 from wardround_common.errors import RoundError, StudyError
 from wardround_common.results import Absence, RoundRecord
-from wardround_common.study import Study
-from wardround_server import approval, tracking
-from wardround_server.runs import Runs
-from wardround_server.tracking import NOTES, Outcome, Sink, Tracking, figures_of, open_tracking
+from wardround_common.study.file import Study
+from wardround_server.report import tracking
+from wardround_server.report.tracking import NOTES, Outcome, Sink, Tracking, figures_of, open_tracking
+from wardround_server.rounds import approval
+from wardround_server.service.runs import Runs
 from wards import NAMES, Wards, rostered
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow, under SQLAlchemy 2.1

@@ -16,15 +16,15 @@ from consortium import RUN, identity, secure_study
 from examples import DP, dataset, study
 from liars import Lie
 from wardround_client import networks
-from wardround_client.hospital import build, join
+from wardround_client.hospital.answering import build, join
 from wardround_common.errors import MessageError, RoundError
-from wardround_common.messages import Failure, Parts
+from wardround_common.messages.rounds import Failure, Parts
+from wardround_common.messages.vote import Ballot, VoteRequest, check_ballot, read_ballots
 from wardround_common.randomness import insecure_stream
 from wardround_common.secagg.exchange import Masked
-from wardround_common.study import Study
-from wardround_common.vote import Ballot, VoteRequest, check_ballot, read_ballots
-from wardround_server.attendance import gaps
-from wardround_server.rounds import Event, RoundEnds, State, run_study
+from wardround_common.study.file import Study
+from wardround_server.rounds.attendance import gaps
+from wardround_server.rounds.course import Event, RoundEnds, State, run_study
 
 from test_distributed_rounds import shared  # isort: skip
 from test_poisoned_rounds import Kept, first, with_liar  # isort: skip
@@ -280,7 +280,7 @@ def test_a_ballot_is_one_bit() -> None:
 
 
 def test_a_study_without_the_new_keys_keeps_its_digest_and_says_nothing_of_a_vote() -> None:
-    from wardround_common.study_words import describe
+    from wardround_common.study.words import describe
 
     def said(of: Study) -> str:
         return " ".join(sentence for passage in describe(of) for sentence in passage.sentences)

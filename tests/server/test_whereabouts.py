@@ -14,11 +14,11 @@ from test_slow_hospitals import DIGEST, Desk, ask, room
 from test_superlink import activate, reply
 
 from link import until
-from wardround_client.app import client_app
-from wardround_client.supernode import _envelope
+from wardround_client.hospital.app import client_app
+from wardround_client.link.supernode import _envelope
 from wardround_common.audit.passage import Passage
-from wardround_server.status_screen import screen
-from wardround_server.whereabouts import LastHeard, Whereabouts, link_state
+from wardround_server.commands.status_screen import screen
+from wardround_server.link.whereabouts import LastHeard, Whereabouts, link_state
 
 STUDY, OTHER = "a" * 64, "b" * 64
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from examples import study
-from wardround_client.dataset import Examples
-from wardround_client.training import PrivacyPlan, plan_privacy
+from wardround_client.preparation.dataset import Examples
+from wardround_client.training.local_work import PrivacyPlan, plan_privacy
 from wardround_common.errors import PrivacyError
 from wardround_common.randomness import Stream, insecure_stream
-from wardround_common.study import Study
+from wardround_common.study.file import Study
 from wardround_simulation.attacks.bound import chance_of_so_many, epsilon_at_least
 from wardround_simulation.attacks.canaries import CanaryAudit, audit, canaries_for, log_odds
 

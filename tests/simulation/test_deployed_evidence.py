@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 
 from consortium import identity
 from examples import DP
-from wardround_common.epsilon_statement import COMPOSED, EpsilonStatement, Spent
+from wardround_common.documents.epsilon_statement import COMPOSED, EpsilonStatement, Spent
+from wardround_common.documents.release import APPROVALS, write_approvals
 from wardround_common.errors import DataError, MessageError, StorageError
-from wardround_common.release import APPROVALS, write_approvals
 from wardround_common.results import ALL
-from wardround_common.study import Study
-from wardround_server import approval
-from wardround_server.export import export_run
-from wardround_server.runs import Runs
+from wardround_common.study.file import Study
+from wardround_server.rounds import approval
+from wardround_server.service.export import export_run
+from wardround_server.service.runs import Runs
 from wardround_simulation.evidence.cli import app
 from wardround_simulation.evidence.finished_run import read_run
 from wardround_simulation.evidence.make import Wanted, make_evidence

@@ -17,8 +17,8 @@ import pytest
 from deployment import Deployment
 from examples import study
 from link import Authority, new_key, private_pem, public_pem, until
-from wardround_common.study import Study
-from wardround_server.checkpoint import read_checkpoint
+from wardround_common.study.file import Study
+from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_simulation.federation import Federation
 from wardround_simulation.phantoms import CLASSES, SCANNERS
 from wardround_simulation.places import Places, sites_in

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from test_run import model, phantom_study, run
 
-from wardround_client.training import plan_privacy
+from wardround_client.training.local_work import plan_privacy
 from wardround_common.results import FEDERATED, POOLED
-from wardround_common.study import Study
+from wardround_common.study.file import Study
 from wardround_simulation.run import Progress
 
 SHARED = {

@@ -18,17 +18,17 @@ from test_run import run as simulate
 from typer.testing import CliRunner
 
 from examples import DP
-from wardround_client.accounting import epsilon_of
-from wardround_client.ledger.store import open_ledger
-from wardround_common.epsilon_statement import EpsilonStatement, Spent
+from wardround_client.spending.ledger.store import open_ledger
+from wardround_client.training.accounting import epsilon_of
+from wardround_common.documents.epsilon_statement import EpsilonStatement, Spent
+from wardround_common.documents.signed_document import canonical
 from wardround_common.errors import DataError, MessageError, ModelError, StorageError, WardroundError
-from wardround_common.parameters import Layout
+from wardround_common.keys.identity import Identity
+from wardround_common.messages.parameters import Layout
 from wardround_common.results import Results
-from wardround_common.roster import Listed
-from wardround_common.secagg.identity import Identity
-from wardround_common.signed_document import canonical
-from wardround_common.study import Study
-from wardround_server.model_file import write_model
+from wardround_common.study.file import Study
+from wardround_common.study.roster import Listed
+from wardround_server.rounds.model_file import write_model
 from wardround_simulation.evidence.cli import app
 from wardround_simulation.evidence.finished_run import digest_of, read_run
 from wardround_simulation.evidence.make import Wanted, make_evidence

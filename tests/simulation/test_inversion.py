@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from examples import DP, study
-from wardround_client.training import PrivacyPlan
+from wardround_client.training.local_work import PrivacyPlan
 from wardround_common.randomness import insecure_stream
 from wardround_simulation.attacks.inversion import InversionReport, attack, phantom, psnr_db, ssim
 

@@ -12,13 +12,13 @@ from test_run import model, phantom_study, run
 from test_simulate_command import typed, write
 
 from examples import DP
-from wardround_client.account import Account
-from wardround_client.ledger.store import Ledger, open_ledger
-from wardround_client.policy import policy_text
-from wardround_client.training import plan_privacy
+from wardround_client.spending.account import Account
+from wardround_client.spending.ledger.store import Ledger, open_ledger
+from wardround_client.spending.policy import policy_text
+from wardround_client.training.local_work import plan_privacy
 from wardround_common.errors import PrivacyError, StorageError
 from wardround_common.randomness import Stream
-from wardround_common.study import Study
+from wardround_common.study.file import Study
 from wardround_simulation.federation import _folder_name, insecure_identity
 from wardround_simulation.run import Progress
 

@@ -12,8 +12,8 @@ from test_run import phantom_study
 
 from wardround_common.errors import RoundError
 from wardround_common.randomness import insecure_stream
-from wardround_common.study import Study
-from wardround_server.rounds import run_study
+from wardround_common.study.file import Study
+from wardround_server.rounds.course import run_study
 from wardround_simulation.attacks.membership import (
     Membership,
     Seen,

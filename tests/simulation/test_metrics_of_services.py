@@ -20,12 +20,12 @@ from typer.testing import CliRunner
 
 from link import until
 from services import NAMES, Federation
-from wardround_client.hospital_cli import app as hospital_app
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.metrics import LatestBudget
+from wardround_client.commands.hospital_cli import app as hospital_app
+from wardround_client.service.metrics import LatestBudget
+from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.errors import StorageError
-from wardround_common.metrics_port import MetricsPort
-from wardround_server.coordinator_cli import app as coordinator_app
+from wardround_common.shell.metrics_port import MetricsPort
+from wardround_server.commands.coordinator_cli import app as coordinator_app
 
 DOCS = Path(__file__).parents[2] / "docs" / "monitoring.md"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -197,7 +197,13 @@ def test_both_commands_serve_figures_and_log_json_until_they_are_told_to_stop(tm
         for who, command in commands.items():
             with socket.create_server(("127.0.0.1", 0)) as taken:
                 ports[who] = taken.getsockname()[1]
-            words = [sys.executable, "-c", "from wardround_common.cli import main; main()", *command, "--log-json"]
+            words = [
+                sys.executable,
+                "-c",
+                "from wardround_common.shell.cli import main; main()",
+                *command,
+                "--log-json",
+            ]
             with (tmp_path / f"{who}.log").open("wb") as log:
                 running[who] = subprocess.Popen(
                     [*words, "--metrics", str(ports[who])], cwd=tmp_path, stdout=log, stderr=log

@@ -21,7 +21,7 @@ import tomli_w
 
 from examples import STUDY
 from processes import COMMAND, NAMES, Site
-from wardround_common.cli import NO_TELEMETRY
+from wardround_common.shell.cli import NO_TELEMETRY
 from wardround_simulation.phantoms import CLASSES, SCANNERS
 
 RAYS_OWN = {"169.254.169.254", "metadata.google.internal"}
@@ -30,7 +30,7 @@ HOOKS = Path(__file__).parents[1] / "connections"
 COMPILER = shutil.which("cc")
 
 IMPORT_ALL = """
-from wardround_common.cli import quieten
+from wardround_common.shell.cli import quieten
 quieten()
 import importlib, pkgutil, sys, time, warnings
 warnings.simplefilter("ignore")
@@ -119,7 +119,7 @@ def test_the_port_of_the_metrics_asks_nobody_for_this_machines_name(tmp_path: Pa
     watch = Watch(tmp_path)
     serve = """
 import urllib.request
-from wardround_common.metrics_port import MetricsPort
+from wardround_common.shell.metrics_port import MetricsPort
 port = MetricsPort(0)
 print(urllib.request.urlopen(port.address).status)
 port.close()

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-import wardround_client.supernode as supernode
+import wardround_client.link.supernode as supernode
 from link import until
 from services import WITHIN_S, Federation
-from wardround_client import pause
-from wardround_client.approvals import Approvals
-from wardround_client.ward import plan
-from wardround_server import link_exchange
-from wardround_server.admin import command
+from wardround_client.service.ward import plan
+from wardround_client.state import pause
+from wardround_client.state.approvals import Approvals
+from wardround_server.link import link_exchange
+from wardround_server.service.admin import command
 
 pytestmark = pytest.mark.slow
 

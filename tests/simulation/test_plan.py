@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from examples import DP, study
 from wardround_client import networks
-from wardround_client.accounting import SampledGaussian, epsilon_of
-from wardround_client.training import plan_privacy
+from wardround_client.training.accounting import SampledGaussian, epsilon_of
+from wardround_client.training.local_work import plan_privacy
 from wardround_common.errors import PrivacyError, StudyError
-from wardround_common.study import read_study
-from wardround_common.study_template import study_text
+from wardround_common.study.file import read_study
+from wardround_common.study.template import study_text
 from wardround_simulation.plan import curve, plan_study
 from wardround_simulation.plan_cli import plan
 from wardround_simulation.plan_page import epsilons_around

@@ -42,7 +42,7 @@ def test_the_readmes_first_round_is_a_round(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     wardround = tmp_path / "bin" / "wardround"
     wardround.write_text(
-        f'#!/bin/sh\nexec "{sys.executable}" -c "from wardround_common.cli import main; main()" "$@"\n'
+        f'#!/bin/sh\nexec "{sys.executable}" -c "from wardround_common.shell.cli import main; main()" "$@"\n'
     )
     wardround.chmod(0o755)
     environment = os.environ | {

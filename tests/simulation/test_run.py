@@ -17,10 +17,10 @@ from safetensors.numpy import load_file
 
 from examples import DP, study
 from wardround_common.errors import DataError, RoundError, StorageError, WardroundError
+from wardround_common.keys.identity import Identity
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone
-from wardround_common.roster import Listed
-from wardround_common.secagg.identity import Identity
-from wardround_common.study import Study, read_study
+from wardround_common.study.file import Study, read_study
+from wardround_common.study.roster import Listed
 from wardround_simulation import grid, jobs
 from wardround_simulation.federation import Federation
 from wardround_simulation.phantoms import CLASSES, SCANNERS
@@ -207,8 +207,8 @@ def test_an_error_in_a_hospital_reaches_the_coordinator_as_a_word_without_its_te
     sites = sites_in(tmp_path, Places(None, None, frozenset(), state))
     federation = Federation(phantom_study(), sites)
     names = nodes([site.name for site in sites])
-    from wardround_common.messages import Failure, PrepareRequest
-    from wardround_server.app import GridExchange
+    from wardround_common.messages.rounds import Failure, PrepareRequest
+    from wardround_server.rounds.app import GridExchange
 
     exchange = GridExchange(grid.InProcessGrid(federation, names, InThisProcess()), names)
     question = PrepareRequest(federation.study.digest(), False).parts()

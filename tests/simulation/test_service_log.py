@@ -15,17 +15,17 @@ import pytest
 
 from link import until
 from services import NAMES, Federation
-from wardround_client.approvals import Approvals
-from wardround_client.attendance import last_failure
-from wardround_client.hospital_folder import HospitalFolder
-from wardround_client.hospital_service import HospitalService, open_log
-from wardround_client.joining import begin
-from wardround_client.run_outcomes import keep_outcomes, outcomes
-from wardround_client.stages import study_stages
-from wardround_client.supernode import State, Status
+from wardround_client.hospital.joining import begin
+from wardround_client.link.supernode import State, Status
+from wardround_client.service.attendance import last_failure
+from wardround_client.service.hospital_service import HospitalService, open_log
+from wardround_client.service.stages import study_stages
+from wardround_client.state.approvals import Approvals
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_client.state.run_outcomes import keep_outcomes, outcomes
 from wardround_common.errors import LabelError, StorageError
-from wardround_common.service_log import FIELDS, ServiceLog
-from wardround_server.admin import command
+from wardround_common.shell.service_log import FIELDS, ServiceLog
+from wardround_server.service.admin import command
 
 MARK = "MRN-4711"
 
@@ -108,7 +108,7 @@ def test_a_log_that_cannot_be_written_ends_no_service() -> None:
 
 def heard() -> None:
     """Let Python's logging tell of what quotes a patient, in each way that it can."""
-    ours, other = logging.getLogger("wardround_client.app"), logging.getLogger("decoder")
+    ours, other = logging.getLogger("wardround_client.hospital.app"), logging.getLogger("decoder")
     ours.error("%s", LabelError(f"patient {MARK} has two labels", where=f"/archive/{MARK}.dcm"))
     other.warning("Invalid value for VR LO: %s", MARK)
     try:
@@ -134,7 +134,7 @@ def test_a_hospitals_log_tells_of_errors_and_warnings_and_quotes_none(as_json: b
         lines, ["data", "decoder: warning at", "ValueError at", "decoder: error at", "UserWarning"], strict=True
     ):
         assert word in line
-    logging.getLogger("wardround_client.app").error("nobody listens any more, %s", MARK)
+    logging.getLogger("wardround_client.hospital.app").error("nobody listens any more, %s", MARK)
     assert len(stream.getvalue().splitlines()) == 5
 
 

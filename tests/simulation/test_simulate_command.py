@@ -16,8 +16,8 @@ from PIL import Image
 from test_run import model, phantom_study
 
 from examples import DP, hear_interrupts, study
-from wardround_common import cli
-from wardround_common.study import Study
+from wardround_common.shell import cli
+from wardround_common.study.file import Study
 
 COMMAND = Path(sys.executable).with_name("wardround")
 

@@ -11,7 +11,7 @@ from test_run import phantom_study, run
 
 from tensorboard_events import events
 from wardround_common.errors import StudyError
-from wardround_common.study import Study
+from wardround_common.study.file import Study
 from wardround_simulation.run import Progress
 
 

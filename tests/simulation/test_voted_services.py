@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from services import NAMES, Federation
+from wardround_common.messages.vote import read_ballots
 from wardround_common.results import Results
-from wardround_common.vote import read_ballots
 
 pytestmark = pytest.mark.slow
 

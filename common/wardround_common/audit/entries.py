@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+from wardround_common.documents.signed_chain import FIRST_LINK, SignedHead, SignedRow
 from wardround_common.errors import MessageError
-from wardround_common.secagg.identity import KEY_BYTES
-from wardround_common.signed_chain import FIRST_LINK, SignedHead, SignedRow
+from wardround_common.keys.identity import KEY_BYTES
 
 Fact = str | int | float | None
 OPENED = "log opened"

@@ -22,10 +22,10 @@ from pathlib import Path
 
 from wardround_common.audit.entries import LARGEST_LINE, OPENED, AuditHead, AuditRow, Fact, body_of, line_of, read_line
 from wardround_common.audit.pending import Change, finish, give_up, prepare, take_up
+from wardround_common.documents.signed_chain import FIRST_LINK
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.key_files import private_folder
-from wardround_common.secagg.identity import Identity
-from wardround_common.signed_chain import FIRST_LINK
+from wardround_common.keys.identity import Identity
+from wardround_common.keys.key_files import private_folder
 from wardround_common.storage import cannot_be_written, flush_names, no_room_is_said, write_atomically
 
 NAME = "audit"

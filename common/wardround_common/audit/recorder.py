@@ -8,7 +8,7 @@ from collections import OrderedDict
 from wardround_common.audit.entries import Fact
 from wardround_common.audit.log import AuditLog
 from wardround_common.audit.passage import Passage
-from wardround_common.proposal import ProposeRequest
+from wardround_common.documents.proposal import ProposeRequest
 
 REMEMBERED = 2_000  # messages: some rounds of a hundred hospitals
 SHORT = 12  # digits of a study digest

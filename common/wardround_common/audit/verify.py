@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from wardround_common.audit.entries import OPENED, AuditHead, Entry, key_of, read_line
+from wardround_common.documents.signed_chain import FIRST_LINK, gap, head_faults
 from wardround_common.errors import MessageError
-from wardround_common.signed_chain import FIRST_LINK, gap, head_faults
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from wardround_common.errors import StorageError
 from wardround_common.results.site import Amount, Count, Name, Rate, Record, SiteMetrics
-from wardround_common.study import Study
+from wardround_common.study.file import Study
 
 FORMAT: Final = "wardround results 1"
 FEDERATED, POOLED, ALL = "federated", "pooled", "all"

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from wardround_common.canonical import joined
 from wardround_common.errors import MessageError
-from wardround_common.secagg.canonical import joined
-from wardround_common.secagg.identity import DOMAIN
+from wardround_common.keys.identity import DOMAIN
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError, ModelError, RoundError
-from wardround_common.parameters import Vector
+from wardround_common.messages.parameters import Vector
 from wardround_common.randomness import Stream
-from wardround_common.study import Aggregation
+from wardround_common.study.file import Aggregation
 
 COUNT_LIMIT = 2**56  # of one hospital: the sum over 100 hospitals stays below 2^63
 _BLOCK = 1 << 16  # coordinates at a time, so that float64 copies stay small

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround_common.canonical import Reader, joined
 from wardround_common.errors import MessageError
-from wardround_common.secagg.canonical import Reader, joined
-from wardround_common.secagg.identity import DOMAIN, SIGNATURE_BYTES, Identity, check_signature
+from wardround_common.keys.identity import DOMAIN, SIGNATURE_BYTES, Identity, check_signature
 from wardround_common.secagg.neighbours import Graph
 from wardround_common.secagg.sealing import OVERHEAD_BYTES
 from wardround_common.secagg.shamir import SHARE_BYTES

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError
-from wardround_common.messages import Parts, as_array, optional_bytes, round_number, scalar, study_digest
+from wardround_common.messages.rounds import Parts, as_array, optional_bytes, round_number, scalar, study_digest
 from wardround_common.secagg.exchange import Masked, Upload
 from wardround_common.secagg.terms import What
 

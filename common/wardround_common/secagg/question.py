@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wardround_common.messages import EvaluateRequest, TrainRequest
-from wardround_common.parameters import vector_digest
+from wardround_common.messages.parameters import vector_digest
+from wardround_common.messages.rounds import EvaluateRequest, TrainRequest
 from wardround_common.secagg.exchange import digest
 
 

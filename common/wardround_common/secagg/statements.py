@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from wardround_common.canonical import cut, joined
 from wardround_common.errors import MessageError
-from wardround_common.secagg.canonical import cut, joined
+from wardround_common.keys.identity import Identity, Roster, check_signature
 from wardround_common.secagg.exchange import Head
-from wardround_common.secagg.identity import Identity, Roster, check_signature
 from wardround_common.secagg.terms import Terms
-from wardround_common.study import DistributedDpSgd, Study
+from wardround_common.study.file import DistributedDpSgd, Study
 
 
 def clip_claim(study: Study) -> bytes:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from wardround_common.canonical import Reader, joined
 from wardround_common.errors import MessageError
-from wardround_common.secagg.canonical import Reader, joined
-from wardround_common.secagg.identity import DOMAIN, KEY_BYTES, SIGNATURE_BYTES, Identity, Roster, check_signature
+from wardround_common.keys.identity import DOMAIN, KEY_BYTES, SIGNATURE_BYTES, Identity, Roster, check_signature
 from wardround_common.secagg.neighbours import Graph
 from wardround_common.secagg.thresholds import LARGEST_COHORT
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wardround_common.errors import RoundError
-from wardround_common.study import Aggregation, DistributedDpSgd, Study
+from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
 
 LARGEST_COHORT = 100
 """Beyond this the shares outgrow the model, and sums of counts could wrap."""

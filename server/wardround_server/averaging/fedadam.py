@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround_common.parameters import Vector
+from wardround_common.messages.parameters import Vector
 from wardround_server.averaging.moments import Moments
 
 

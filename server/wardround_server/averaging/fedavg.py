@@ -9,7 +9,7 @@ from __future__ import annotations
 from numpy import float32, float64
 from numpy.typing import NDArray
 
-from wardround_common.parameters import Vector
+from wardround_common.messages.parameters import Vector
 
 
 def apply(parameters: Vector, mean_update: NDArray[float64]) -> Vector:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import StudyError
-from wardround_common.parameters import Vector
-from wardround_common.study import ADAPTIVE, Training
+from wardround_common.messages.parameters import Vector
+from wardround_common.study.file import ADAPTIVE, Training
 from wardround_server.averaging import fedadagrad, fedadam, fedavg, fedavgm, fedyogi
 from wardround_server.averaging.moments import Moments
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError
-from wardround_common.parameters import Vector
+from wardround_common.messages.parameters import Vector
 
 FRACTION_BITS = 30
 LIMIT = 2.0**52  # of one hospital's weighted update, in units of 2^-30: 4 million; 1000 hospitals stay below 2^63

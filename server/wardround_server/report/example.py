@@ -25,7 +25,7 @@ from wardround_common.results import (
     alone,
     evaluate,
 )
-from wardround_common.study import Study, parse_study
+from wardround_common.study.file import Study, parse_study
 
 NAMES = ("Northfield General", "St Anselm", "Harbour Clinic", "University Hospital East", "Lakeside", "Old Mill")
 SCANNERS = ("Aquila CR-200", "Borealis DX", "Cetus Digital", "Draco 1.5T", "Equuleus", "Fornax")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone, alone_hospital
-from wardround_common.study import DpSgd
+from wardround_common.study.file import DpSgd
 from wardround_server.report.tables.quality import mean_over_hospitals
 from wardround_server.report.words import count, duration, interval, listing, number, small
 

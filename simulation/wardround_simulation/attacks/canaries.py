@@ -4,7 +4,7 @@ After Steinke, Nasr and Jagielski (NeurIPS 2023, algorithm 1) with the gradient 
 auditing of differentially private machine learning* (USENIX Security 2023): the auditor is as strong as the guarantee
 allows. It picks the parameters from which each step starts, as a coordinator can, and reads each step's noisy sum.
 Each canary is a patient whose gradient has a direction of its own and is clipped to just the clip norm, so that
-canaries do not hide one another. The steps are those of ``wardround_client.training``, not a copy of them.
+canaries do not hide one another. The steps are those of ``wardround_client.training.local_work``, not a copy of them.
 
 A bound below the claim proves nothing: a fault that these canaries do not touch stays unseen. A bound above the claim
 proves, with the stated confidence, that the code or the accounting is wrong.
@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from wardround_client import networks
-from wardround_client.dataset import Examples
-from wardround_client.training import PrivacyPlan, train
+from wardround_client.preparation.dataset import Examples
+from wardround_client.training.local_work import PrivacyPlan, train
 from wardround_common.errors import PrivacyError
 from wardround_common.randomness import Stream
-from wardround_common.study import DpSgd, NoPrivacy, Study
+from wardround_common.study.file import DpSgd, NoPrivacy, Study
 from wardround_simulation.attacks.bound import epsilon_at_least
 
 Floats = NDArray[np.float64]

@@ -21,18 +21,18 @@ from torch import nn
 from torch.nn import functional
 
 from wardround_client import networks
-from wardround_client.dataset import Examples
-from wardround_client.secure_sum import Participant
-from wardround_client.training import PrivacyPlan, train
-from wardround_common.parameters import Vector
+from wardround_client.hospital.secure_sum import Participant
+from wardround_client.preparation.dataset import Examples
+from wardround_client.training.local_work import PrivacyPlan, train
+from wardround_common.keys.identity import Identity, Roster
+from wardround_common.messages.parameters import Vector
 from wardround_common.randomness import Stream
 from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.exchange import Masked
-from wardround_common.secagg.identity import Identity, Roster
 from wardround_common.secagg.terms import Member, Terms
 from wardround_common.secagg.thresholds import default_threshold
-from wardround_common.study import Aggregation, DpSgd, NoPrivacy, Study
+from wardround_common.study.file import Aggregation, DpSgd, NoPrivacy, Study
 from wardround_simulation.phantoms.anatomy import draw_patient, render
 
 Image = NDArray[np.float64]

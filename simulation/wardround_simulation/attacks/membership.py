@@ -20,17 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_client import networks
-from wardround_client.dataset import Dataset, Examples
-from wardround_client.evaluation import predict
-from wardround_client.hospital import Hospital, join
-from wardround_client.threads import use_threads
+from wardround_client.hospital.answering import Hospital, join
+from wardround_client.preparation.dataset import Dataset, Examples
+from wardround_client.training.evaluation import predict
+from wardround_client.training.threads import use_threads
 from wardround_common.errors import PrivacyError, RoundError, WardroundError
-from wardround_common.messages import Failure, Parts
+from wardround_common.messages.parameters import Vector
+from wardround_common.messages.rounds import Failure, Parts
 from wardround_common.metrics import Scores
-from wardround_common.parameters import Vector
 from wardround_common.randomness import Stream, insecure_stream
-from wardround_common.study import Aggregation, DpSgd, NoPrivacy, Study
-from wardround_server.rounds import run_study
+from wardround_common.study.file import Aggregation, DpSgd, NoPrivacy, Study
+from wardround_server.rounds.course import run_study
 from wardround_simulation.federation import Federation, open_hospital
 from wardround_simulation.workers import Broke, Died, Job, Workers
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from wardround_common.commands import Commands, ShowByDefault
+from wardround_common.shell.commands import Commands, ShowByDefault
 from wardround_simulation.cli import ConfirmPatients, LabelAttribute, Labels, WorkerCount
 
 if TYPE_CHECKING:  # help comes without what a command needs

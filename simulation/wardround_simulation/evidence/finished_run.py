@@ -12,12 +12,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from wardround_client import networks
+from wardround_common.documents.release import APPROVALS, Approval, read_approvals
 from wardround_common.errors import ModelError, StorageError
-from wardround_common.parameters import Layout, Vector
-from wardround_common.release import APPROVALS, Approval, read_approvals
+from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.results import Results
-from wardround_common.study import read_study
-from wardround_server.checkpoint import read_checkpoint
+from wardround_common.study.file import read_study
+from wardround_server.rounds.checkpoint import read_checkpoint
 
 MODEL = "model.safetensors"
 DEPLOYED = "deployment"

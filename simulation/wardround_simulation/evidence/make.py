@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 
-from wardround_client.training import PrivacyPlan
+from wardround_client.training.local_work import PrivacyPlan
 from wardround_common.errors import DataError, PrivacyError
 from wardround_common.metrics import Estimate
 from wardround_common.metrics.ranking import count_by_score, roc_points
 from wardround_common.randomness import insecure_stream
 from wardround_common.results import FEDERATED, Curve, HospitalRecord, PrivacySpent
 from wardround_common.storage import no_room_is_said, write_atomically
-from wardround_common.study import Aggregation, DpSgd, NoPrivacy
-from wardround_common.study_words import describe
+from wardround_common.study.file import Aggregation, DpSgd, NoPrivacy
+from wardround_common.study.words import describe
 from wardround_simulation import jobs
 from wardround_simulation.attacks import canaries, inversion, membership
 from wardround_simulation.evidence.finished_run import FinishedRun, digest_of

@@ -10,10 +10,10 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.ticker import NullFormatter
 
-from wardround_common.epsilon_statement import EpsilonStatement
+from wardround_common.documents.epsilon_statement import EpsilonStatement
 from wardround_common.metrics import Estimate
 from wardround_common.results import ALL, PrivacySpent
-from wardround_common.study import DpSgd
+from wardround_common.study.file import DpSgd
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, in_style, panel, picture
 from wardround_server.report.tables.table import Table, table
 from wardround_server.report.words import NAMES, count, interval, number, size, small

@@ -10,8 +10,8 @@ from wardround_common.errors import StorageError
 from wardround_common.metrics import Estimate
 from wardround_common.results import Curve, PrivacySpent
 from wardround_common.results.site import Amount, Count, Name, Rate, Record
-from wardround_common.roster import Listed
-from wardround_common.study import Study
+from wardround_common.study.file import Study
+from wardround_common.study.roster import Listed
 
 FORMAT: Final = "wardround evidence 1"
 METRICS = ("auroc", "auprc", "sensitivity", "specificity", "brier", "calibration_error")

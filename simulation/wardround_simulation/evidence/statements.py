@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from wardround_client.ledger.store import LEDGER_NAME, existing_ledger
-from wardround_client.policy import DEFAULT_DELTA
-from wardround_client.statement import state_epsilon
-from wardround_common.epsilon_statement import EpsilonStatement
+from wardround_client.spending.ledger.store import LEDGER_NAME, existing_ledger
+from wardround_client.spending.policy import DEFAULT_DELTA
+from wardround_client.spending.statement import state_epsilon
+from wardround_common.documents.epsilon_statement import EpsilonStatement
+from wardround_common.documents.release import STATEMENTS, read_statement
 from wardround_common.errors import StorageError, WardroundError
-from wardround_common.release import STATEMENTS, read_statement
-from wardround_common.roster import Listed, check_name
-from wardround_common.study import DpSgd, Study
+from wardround_common.study.file import DpSgd, Study
+from wardround_common.study.roster import Listed, check_name
 from wardround_simulation.evidence.finished_run import FinishedRun
 from wardround_simulation.evidence.record import Evidence
 from wardround_simulation.federation import draft_of, insecure_identity, ledger_folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wardround_common.results import HospitalRecord, Results, SplitCounts
-from wardround_common.study import DistributedDpSgd, DpSgd
+from wardround_common.study.file import DistributedDpSgd, DpSgd
 from wardround_server.report.tables.table import Cell, Table, table
 from wardround_server.report.words import NOTHING, count, duration, listing, number, size, small
 

@@ -1,0 +1,1 @@
+"""``wardround hospital`` and ``wardround scan``, as a hospital's people type them."""

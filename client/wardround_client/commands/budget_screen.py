@@ -1,0 +1,83 @@
+"""The budget on the screen, and as a picture: one HTML file with an SVG in it, no script and no request."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import jinja2
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from wardround_client.spending.budget import BudgetStatement, SpendingLevel
+
+
+def screen(statement: BudgetStatement) -> Group:
+    """Lay the statement out as tables."""
+    cap = f"{statement.patient_cap:g}" if statement.patient_cap is not None else "none: there is no policy"
+    lines = [
+        f"{statement.patients:,} patients · epsilon at delta {statement.delta:g} · cap of a patient: {cap}",
+        f"spent most: {shown(statement.highest_spent)} · with all that open studies may still take: "
+        f"{shown(statement.highest_planned)}",
+    ]
+    if statement.carried:
+        lines.append(
+            f"of it, everybody carries {shown(statement.carried.epsilon)} from before the ledger was rebuilt "
+            f"(at delta {statement.carried.delta:g}, which adds up)"
+        )
+    if not statement.composed:
+        lines.append("There are so many different histories that some are bounded by Rényi divergences: a little high.")
+    levels = Table(title="Patients by what they spent, over all studies", title_justify="left")
+    for name in ("epsilon", "patients now", "when open studies are done"):
+        levels.add_column(name, justify="right")
+    for level in statement.levels:
+        levels.add_row(level_name(level), f"{level.patients:,}", f"{level.patients_planned:,}")
+    studies = Table(title="Studies", title_justify="left")
+    studies.add_column("study")
+    for name in ("patients", "rounds charged", "not completed", "spent", "when done"):
+        studies.add_column(name, justify="right")
+    studies.add_column("")
+    for study in statement.studies:
+        studies.add_row(
+            Text(f"{study.name} {study.study[:12]}"),
+            f"{study.patients:,}",
+            f"{study.charged} of {study.rounds}",
+            str(study.unconfirmed),
+            shown(study.epsilon_spent),
+            shown(study.epsilon_planned),
+            study.state,
+        )
+    return Group(*lines, levels, studies)
+
+
+def shown(epsilon: float | None) -> str:
+    """Write an epsilon so that it is never rounded down."""
+    return "without bound" if epsilon is None else f"{math.ceil(epsilon * 1000) / 1000:.3f}"
+
+
+def level_name(level: SpendingLevel) -> str:
+    """Name a level."""
+    if level.up_to is None:
+        return "without bound"
+    return "0" if level.up_to == 0 else f"{level.above:g} to {level.up_to:g}"
+
+
+def page(statement: BudgetStatement) -> str:
+    """Draw the statement as one self-contained HTML page."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["shown"] = shown
+    environment.filters["level_name"] = level_name
+    environment.filters["thousands"] = lambda number: f"{number:,}"
+    most = max((max(level.patients, level.patients_planned) for level in statement.levels), default=0)
+    widest = max(
+        [study.epsilon_planned or 0.0 for study in statement.studies]
+        + [statement.study_cap or 0.0, statement.highest_planned or 0.0, statement.patient_cap or 0.0, 1e-9]
+    )
+    return environment.get_template("budget.html").render(budget=statement, most=max(most, 1), widest=widest)

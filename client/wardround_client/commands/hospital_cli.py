@@ -1,0 +1,664 @@
+"""``wardround hospital``: what the people of one hospital do. What it needs is imported when it runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wardround_client.commands import audit_cli
+from wardround_client.commands.audit_cli import State
+from wardround_common.shell.command_options import AsJson, Compared, Heads, LogJson, MetricsPort
+from wardround_common.shell.commands import Commands, confirm
+
+app = Commands("Run a hospital: connect to a coordinator, decide on studies, account for privacy.")
+
+
+@app.command()
+def init(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the hospital, as others will read it.", show_default=False)
+    ],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of images.", show_default=False)],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Table of labels; by default labels.csv in the folder of images.",
+            show_default=False,
+        ),
+    ] = None,
+    label_attribute: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEYWORD", help="DICOM attribute that holds the label, instead of a table.", show_default=False
+        ),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FINDING",
+            help="Accept this finding of the scan, such as private-tags; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    confirm_patients: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GUESS",
+            help="Confirm how patients are guessed where files name none: subject, study, folder or file; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    state: State = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the request here instead of NAME.request.", show_default=False),
+    ] = None,
+    new_node_key: Annotated[
+        bool, typer.Option("--new-node-key", help="Replace the key of the connection; the identity stays.")
+    ] = False,
+    new_keys: Annotated[
+        bool, typer.Option("--new-keys", help="Replace both keys: every study will take this for another hospital.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Set up this hospital: make its keys, which stay here, and write the request for the coordinator."""
+    from datetime import UTC, datetime
+    from functools import partial
+
+    from wardround_client.hospital.hospital_audit import note_request
+    from wardround_client.hospital.hospital_source import check_switches
+    from wardround_client.hospital.joining import begin, replace_keys
+    from wardround_client.spending.policy import POLICY_NAME, policy_text
+    from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_client.state.state_folder import hospital_state
+    from wardround_common.documents.enrolment import file_stem
+    from wardround_common.documents.given_out import give_out
+    from wardround_common.folder_owner import check_owner
+    from wardround_common.storage import write_atomically
+
+    folder = HospitalFolder(state or hospital_state())
+    now = datetime.now(UTC)
+    if labels is not None and label_attribute is not None:
+        raise typer.BadParameter("labels come from a table or from an attribute", param_hint="--label-attribute")
+    check_switches(allow or (), label_attribute, confirm_patients or ())
+    given = {"label_attribute": label_attribute, "allow": allow, "confirm_patients": confirm_patients}
+    switches = {key: value for key, value in given.items() if value}
+    check_owner(folder.path, "hospital")
+    before = folder.request() if folder.request_file.exists() and (new_node_key or new_keys) else None
+    if new_node_key or new_keys:
+        replace_keys(folder, now, identity=new_keys)
+    request, new = begin(folder, name, data, labels, now, switches, partial(note_request, folder))
+    if not (folder.path / POLICY_NAME).exists():
+        write_atomically(folder.path / POLICY_NAME, policy_text().encode(), private=True)
+    written = out or Path(f"{file_stem(request.hospital)}.request")
+    over = " over the earlier request" if give_out(written, request, replaces=before) else ""
+    if as_json:
+        answer = {"hospital": request.hospital, "fingerprint": request.fingerprint, "request": str(written), "new": new}
+        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        return
+    typer.echo(
+        f"{'Set up' if new else 'This is'} {request.hospital}; its private keys stay in {folder.path}.\n\n"
+        f"fingerprint  {request.fingerprint}\n\n"
+        f"Wrote {written}{over}: send it to the coordinator, and read it this fingerprint by telephone.\n"
+        f"Read {folder.path / POLICY_NAME}, and change what does not suit this hospital.\n"
+        f"{'' if label_attribute else _labels_missing(data, labels)}"
+        "When the invitation has come back: wardround hospital serve INVITATION"
+    )
+
+
+def _labels_missing(data: Path, labels: Path | None) -> str:
+    """Say where labels may come from, if no table of them was named and none lies where one is looked for."""
+    from wardround_client.intake.labels import LABELS_FILE
+
+    if labels is not None or (data / LABELS_FILE).is_file():
+        return ""
+    return (
+        f"There is no {LABELS_FILE} in {data}: put one there or name a table in hospital.toml (labels = ...), unless "
+        "sub-folders are named like a study's classes.\n"
+    )
+
+
+@app.command()
+def identity(state: State = None, as_json: AsJson = False) -> None:
+    """Show this hospital's name and fingerprint, and its entry in a study's roster."""
+    from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_client.state.state_folder import hospital_state
+    from wardround_common.study.roster import Listed
+
+    folder = HospitalFolder(state or hospital_state())
+    listed = Listed.of(folder.settings().name, folder.identity().public)
+    if as_json:
+        typer.echo(json.dumps(listed.model_dump(mode="json"), indent=2, ensure_ascii=False))
+        return
+    typer.echo(
+        f"{listed.name}; its private keys stay in {folder.path}.\n\n"
+        f"fingerprint  {listed.fingerprint}\n\n"
+        "The coordinator prints this entry for the study file once the hospital is enrolled:\n\n"
+        f"{listed.toml()}"
+    )
+
+
+def _accept(state: Path | None, invitation: Path, yes: bool) -> str:
+    """Check an invitation, let its fingerprint be compared if it is new, store it; return the coordinator's address."""
+    from functools import partial
+
+    from wardround_client.hospital.hospital_audit import note_invitation
+    from wardround_client.hospital.joining import accept, examine
+    from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_client.state.state_folder import hospital_state
+
+    folder = HospitalFolder(state or hospital_state())
+    found = examine(folder, invitation)
+    if found.new and not yes:
+        typer.echo(f"The coordinator at {found.invitation.address}\nfingerprint  {found.invitation.fingerprint}")
+        confirm(
+            "Does the coordinator read this very fingerprint to you by telephone?",
+            "Not accepted: nothing was changed. If the fingerprints differ, somebody may stand between you and the "
+            "coordinator: tell its people.",
+        )
+    return accept(folder, invitation, keep=partial(note_invitation, folder)).invitation.address
+
+
+@app.command("accept")
+def accept_invitation(
+    invitation: Annotated[
+        Path, typer.Argument(metavar="INVITATION", help="File that the coordinator sent.", show_default=False)
+    ],
+    state: State = None,
+    yes: Compared = False,
+) -> None:
+    """Accept a coordinator's invitation without serving yet; from now on this hospital follows that coordinator."""
+    address = _accept(state, invitation, yes)
+    typer.echo(f"Accepted: this hospital follows the coordinator at {address}. Begin with: wardround hospital serve")
+
+
+@app.command()
+def serve(
+    invitation: Annotated[
+        Path | None,
+        typer.Argument(metavar="[INVITATION]", help="File that the coordinator sent; needed once.", show_default=False),
+    ] = None,
+    state: State = None,
+    yes: Compared = False,
+    log_json: LogJson = False,
+    metrics: MetricsPort = None,
+) -> None:
+    """Serve until Ctrl-C or SIGTERM: outbound connections only, and nothing runs that was not approved."""
+    import signal
+    import threading
+
+    from wardround_client.service.hospital_service import HospitalService, open_log
+    from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_client.state.state_folder import hospital_state
+
+    folder = HospitalFolder(state or hospital_state())
+    if invitation is not None:
+        _accept(state, invitation, yes)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    log = open_log(folder, as_json=log_json)
+    with log.hearing():
+        HospitalService(folder, log.say).serve(stop, metrics)
+        log.say("stopped; approvals are kept", event="stopped")
+
+
+@app.command()
+def studies(state: State = None, as_json: AsJson = False) -> None:
+    """List the studies proposed to this hospital, and what was decided."""
+    from wardround_client.state.approvals import Approvals
+    from wardround_client.state.state_folder import hospital_state
+
+    approvals = Approvals((state or hospital_state()) / "studies")
+    found = approvals.all()
+    for error in approvals.damaged().values():
+        typer.echo(f"Warning: {error}", err=True)
+    if as_json:
+        rows = [
+            {"name": p.study.study.name, "digest": p.study.digest(), "decision": p.decision, "since": str(p.since)}
+            for p in found
+        ]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for p in found:
+        typer.echo(f"{p.study.digest()[:12]}  {p.decision:<8}  {p.since:%Y-%m-%d %H:%M}  {p.study.study.name}")
+    if not found:
+        typer.echo("No study was proposed to this hospital yet.")
+
+
+StudyWord = Annotated[
+    str, typer.Argument(metavar="STUDY", help="Study name, or the first digits of its digest.", show_default=False)
+]
+
+
+@app.command()
+def approve(
+    study: StudyWord,
+    state: State = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the study has been read already.")] = False,
+) -> None:
+    """Approve a study, after reading in plain words what it does, who takes part and what it costs."""
+    from rich.console import Console
+
+    from wardround_client.hospital.hospital_audit import note_against_policy, note_approval
+    from wardround_client.service.ward import plan
+    from wardround_client.state.approvals import Approvals
+    from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_client.state.state_folder import hospital_state
+    from wardround_common.errors import PolicyError
+    from wardround_common.study.words import describe
+
+    folder = HospitalFolder(state or hospital_state())
+    approvals = Approvals(folder.path / "studies")
+    proposal = approvals.find(study, ("waiting", "against-policy"))
+    proposed = proposal.study
+    console = Console(highlight=False, markup=False)
+    console.print(f"{proposed.study.name}\ndigest {proposed.digest()}", soft_wrap=True)
+    for passage in describe(proposed):
+        console.print(f"\n{passage.heading}")
+        for sentence in passage.sentences:
+            console.print(f"  · {sentence}")
+    try:
+        with console.status("reading this hospital's images"):
+            planned = plan(folder, proposed)
+    except PolicyError:
+        if proposal.decision == "waiting":
+            note_against_policy(folder, proposed)
+            approvals.decide(proposed, "against-policy")
+            console.print("\nThe coordinator is told that this hospital's policy does not allow the study, not why.")
+        raise
+    console.print()
+    for sentence in planned.brings.sentences():
+        console.print(sentence)
+    for warning in planned.warnings():
+        console.print(f"Warning: {warning}", style="yellow")
+    for sentence in planned.intake_said():
+        console.print(sentence)
+    console.print(f"Here it would train on {planned.asked.patients} patients.")
+    for level in planned.levels:
+        spent = f"epsilon {level.before:.2f} so far, {level.after:.2f} after all rounds"
+        console.print(f"{level.patients} patients: {spent}.")
+    if not yes:
+        confirm("Approve exactly this?", "Not approved: nothing was changed, and the study still waits.")
+    planned.approve()
+    note_approval(folder, proposed, approvals.deciding(proposed, "approved"), planned.facts())
+    console.print("Approved. The service tells the coordinator when it is next asked.")
+
+
+@app.command()
+def refuse(study: StudyWord, state: State = None) -> None:
+    """Refuse a study, or withdraw an approval: the study gets no further answers and releases its unspent budget."""
+    from wardround_client.hospital.hospital_audit import note_refusal
+    from wardround_client.hospital.leaving import release
+    from wardround_client.state.approvals import Approvals
+    from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_client.state.state_folder import hospital_state
+
+    folder = HospitalFolder(state or hospital_state())
+    approvals = Approvals(folder.path / "studies")
+    proposal = approvals.find(study, ("waiting", "against-policy", "approved"))
+    meant = proposal.study
+    note_refusal(folder, meant, proposal.decision == "approved", approvals.deciding(meant, "refused"))
+    freed = " What it had reserved is free." if release(folder, meant.digest()) else ""
+    typer.echo(f"Refused {meant.study.name} {meant.digest()[:12]}. What it has spent stays spent.{freed}")
+
+
+@app.command()
+def pause(state: State = None) -> None:
+    """Start no new work until 'resume'; the service stays connected and finishes what it is doing.
+
+    Takes effect immediately, for a running service and after any restart. Rounds continue without this hospital.
+    """
+    from wardround_client.hospital.hospital_audit import hospital_log
+    from wardround_client.state import pause as pausing
+    from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_client.state.state_folder import hospital_state
+
+    folder = HospitalFolder(state or hospital_state())
+    if not pausing.paused_since(folder.path):
+        hospital_log(folder).note("paused", change=pausing.pausing(folder.path))
+    typer.echo("Paused: no new work is started. Resume with: wardround hospital resume")
+
+
+@app.command()
+def resume(state: State = None) -> None:
+    """Resume work after 'pause'."""
+    from wardround_client.hospital.hospital_audit import hospital_log
+    from wardround_client.state import pause as pausing
+    from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_client.state.state_folder import hospital_state
+
+    folder = HospitalFolder(state or hospital_state())
+    if pausing.paused_since(folder.path):
+        hospital_log(folder).note("resumed", change=pausing.resuming(folder.path))
+    typer.echo("This hospital is active again.")
+
+
+@app.command()
+def status(
+    state: State = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check health: exit with code 8 unless connected; show no studies.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what this hospital's service is doing, and how each study stands."""
+    from wardround_client.service.status_file import read_status
+    from wardround_client.state.state_folder import hospital_state
+    from wardround_common.errors import ImagesAwayError, LinkError
+
+    folder = state or hospital_state()
+    facts, studies, damaged = read_status(folder), [], []
+    if as_json or not check:  # a health check is made every few seconds, and asks only for the exit code
+        from wardround_client.service.stages import study_stages
+        from wardround_client.state.approvals import Approvals
+
+        studies = list(study_stages(folder))
+        damaged = [str(error) for error in Approvals(folder / "studies").damaged().values()]
+    if as_json:
+        every = facts | {"studies": [study.facts() for study in studies], "damaged": damaged}
+        typer.echo(json.dumps(every, indent=2, ensure_ascii=False))
+    else:
+        typer.echo(f"{facts['state']} since {facts['since']}" + (f"\n{facts['doing']}" if facts["doing"] else ""))
+        if facts["paused"] and facts["state"] != "paused":
+            typer.echo(f"paused since {facts['paused']}: no new work is started")
+        if facts["fault"]:
+            typer.echo(facts["fault"])
+        for kept in ("images_away", "split"):
+            if facts.get(kept):
+                typer.echo(facts[kept])
+        if facts["failure"]:
+            typer.echo(f"The last answer that failed: {facts['failure']}")
+        for said in (*map(str, studies), *damaged, facts["warning"]):
+            if said:
+                typer.echo(said)
+    if check and facts["state"] in ("starting", "connecting", "stopped"):
+        raise LinkError(f"this hospital is {facts['state']}, and not connected")
+    if check and facts["images_away"]:
+        raise ImagesAwayError("this hospital's images are away", do=facts["images_away"])
+
+
+policy_app = Commands("Write the policy: what this hospital takes part in, and what a patient may spend.")
+app.add_typer(policy_app, name="policy")
+ledger_app = Commands("Check the privacy ledger, or print its head.")
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(audit_cli.app, name="audit")
+
+
+@policy_app.callback()
+def policy() -> None:
+    """Keep the sub-commands below this one, also while there is only one."""
+
+
+@policy_app.command()
+def new(
+    state: State = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write it here instead of policy.toml in --state.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write a strict policy that explains each of its keys."""
+    from wardround_client.spending.policy import POLICY_NAME, policy_text
+    from wardround_client.state.state_folder import hospital_state
+    from wardround_common.errors import StorageError
+    from wardround_common.storage import write_atomically
+
+    path = out or (state or hospital_state()) / POLICY_NAME
+    if path.exists():
+        raise StorageError("this file already exists", where=str(path), do="Edit it, or name another with --out.")
+    write_atomically(path, policy_text().encode(), private=True)
+    typer.echo(f"Wrote {path}; read it, and change what does not suit this hospital.")
+
+
+@app.command()
+def budget(
+    state: State = None,
+    as_json: AsJson = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Also write the budget as an HTML page.", show_default=False),
+    ] = None,
+    delta: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DELTA", help="Count epsilon at this delta; by default the policy's, else 1e-5.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Show what patients have spent, by study, and what open studies reserve. It names no patient."""
+    from rich.console import Console
+
+    from wardround_client.commands.budget_screen import page, screen
+    from wardround_client.spending.budget import state_budget
+    from wardround_client.spending.ledger.store import existing_ledger
+    from wardround_client.spending.policy import DEFAULT_DELTA, POLICY_NAME, read_policy
+    from wardround_client.state.identity_file import read_identity
+    from wardround_client.state.state_folder import hospital_state
+    from wardround_common.errors import PrivacyError
+    from wardround_common.storage import write_atomically
+
+    if delta is not None and not 1e-10 <= delta <= 1e-2:
+        raise PrivacyError(f"invalid delta {delta:g}: it must be from 1e-10 to 0.01")
+    folder = state or hospital_state()
+    ledger = existing_ledger(folder, read_identity(folder))
+    rules = read_policy(folder / POLICY_NAME) if (folder / POLICY_NAME).exists() else None
+    if delta is None:
+        delta = rules.budget.delta if rules else DEFAULT_DELTA
+    statement = state_budget(ledger, delta, rules)
+    if picture is not None:
+        write_atomically(picture, page(statement).encode(), private=True)
+    if as_json:
+        typer.echo(json.dumps(statement.model_dump(mode="json"), indent=2, ensure_ascii=False))
+        return
+    Console().print(screen(statement))
+    if picture is not None:
+        typer.echo(f"Picture: {picture}")
+
+
+@app.command()
+def statement(
+    study: StudyWord,
+    state: State = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the statement here instead of NAME-DIGEST.statement.", show_default=False
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a signed statement of the epsilon that a study has cost this hospital's patients. It names no patient.
+
+    Epsilon is counted at the study's own delta; if it has none, at the policy's, else at 1e-5.
+    """
+    from datetime import UTC, datetime
+
+    from wardround_client.hospital.hospital_audit import note_statement
+    from wardround_client.spending.ledger.store import existing_ledger
+    from wardround_client.spending.statement import delta_for, find_study, state_epsilon
+    from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_client.state.state_folder import hospital_state
+    from wardround_common.documents.enrolment import file_stem
+    from wardround_common.documents.given_out import give_out
+    from wardround_common.errors import StorageError
+    from wardround_common.storage import cannot_be_written
+
+    folder = HospitalFolder(state or hospital_state())
+    ledger = existing_ledger(folder.path, folder.identity())
+    digest = find_study(ledger.books, study)
+    delta = delta_for(folder, digest)
+    made = state_epsilon(ledger, folder.settings().name, digest, delta, datetime.now(UTC))
+    written = out or Path(f"{file_stem(made.hospital)}-{digest[:12]}.statement")
+    try:
+        note_statement(folder, made)
+    except StorageError as error:
+        if not cannot_be_written(error):  # the hospital's own folder: what cannot be noted is not given out
+            raise
+        typer.echo("This folder is a copy that cannot be written: its audit log does not tell of this.", err=True)
+    give_out(written, made)
+    if as_json:
+        answer = made.model_dump(mode="json") | {"fingerprint": made.fingerprint, "statement": str(written)}
+        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        return
+    spent = "without bound" if made.epsilon is None else f"at most epsilon {made.epsilon:.3f} (delta {made.delta:g})"
+    typer.echo(
+        f"{made.hospital} states for {ledger.books.approved[digest].name} {digest[:12]}: {spent}, "
+        f"{made.rounds_charged} rounds charged, {made.rounds_confirmed} confirmed.\n\n"
+        f"fingerprint  {made.fingerprint}\n\n"
+        f"Wrote {written}: whoever gets it compares this fingerprint with the roster's, or by telephone."
+    )
+
+
+@app.command()
+def close(
+    study: StudyWord,
+    state: State = None,
+) -> None:
+    """Leave a study and release its unspent budget."""
+    from wardround_client.hospital.leaving import find_open, leave
+    from wardround_client.spending.ledger.store import existing_ledger
+    from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_client.state.state_folder import hospital_state
+
+    folder = HospitalFolder(state or hospital_state())
+    ledger = existing_ledger(folder.path, folder.identity())
+    digest = find_open(ledger.books, study)
+    name = leave(folder, ledger, digest)
+    typer.echo(f"Closed {name} {digest[:12]}. What it has spent stays spent; what it had reserved is free.")
+
+
+@ledger_app.command("verify")
+def verify_ledger(
+    state: State = None,
+    head: Heads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every entry of the ledger: its signature, its place, and the patients that it names by pseudonym.
+
+    Finds entries that were edited, removed, moved, inserted or cut off. A folder restored as a whole from an older copy
+    passes: only a head that was given out earlier reveals that.
+    """
+    from wardround_client.spending.ledger.chain import Head
+    from wardround_client.spending.ledger.store import existing_ledger, read_head, read_rows
+    from wardround_client.spending.ledger.verify import verify
+    from wardround_client.state.identity_file import read_identity
+    from wardround_client.state.state_folder import hospital_state
+    from wardround_common.errors import StorageError
+
+    folder = state or hospital_state()
+    identity = read_identity(folder)
+    public = identity.public
+    given = [Head.parse(text) for text in head or ()]
+    kept = read_head(folder)
+    entries, cohorts = read_rows(folder)
+    found = verify(entries, cohorts, public, [*given, *([kept] if kept else [])])
+    faults = found.faults if kept else (*found.faults, "the head beside the ledger was removed")
+    if not faults:
+        try:
+            existing_ledger(folder, identity)
+        except StorageError as error:  # whole, and older than what the audit log tells, or of another key of patients
+            faults = (error.what,)
+    if as_json:
+        answer = {"entries": found.entries, "cohorts": found.cohorts, "whole": not faults, "faults": faults}
+        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    if faults:
+        raise StorageError(
+            "the ledger cannot be trusted:\n" + "\n".join(f"  · {fault}" for fault in faults),
+            where=str(folder),
+            do="No study is trained with it: restore it from your newest backup, and find out who could write here.",
+        )
+    if not as_json:
+        typer.echo(
+            f"The ledger is whole: {found.entries:,} entries, {found.cohorts:,} cohorts, signed by this hospital."
+        )
+
+
+@ledger_app.command("head")
+def show_head(state: State = None) -> None:
+    """Print the signed head of the ledger. Keep it elsewhere: it reveals a ledger that was set back."""
+    from wardround_client.spending.ledger.store import existing_ledger
+    from wardround_client.state.identity_file import read_identity
+    from wardround_client.state.state_folder import hospital_state
+
+    folder = state or hospital_state()
+    ledger = existing_ledger(folder, read_identity(folder))
+    typer.echo(ledger.head.text() if ledger.head else "")
+
+
+@ledger_app.command("restore")
+def restore_ledger(
+    copy: Annotated[
+        Path, typer.Argument(metavar="COPY", help="Copy of this hospital's own folder.", show_default=False)
+    ],
+    state: State = None,
+    head: Heads = None,
+) -> None:
+    """Verify the ledger of a copy of this hospital's folder and put it in its place; what is here is set aside.
+
+    If the audit log or a head tells of more than the copy knows, nothing is trained until the ledger is rebuilt on top.
+    """
+    from wardround_client.hospital.recovery import restore
+    from wardround_client.spending.ledger.chain import Head
+    from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_client.state.state_folder import hospital_state
+
+    folder = HospitalFolder(state or hospital_state())
+    done = restore(folder, copy, [Head.parse(text) for text in head or ()])
+    typer.echo(f"Restored the ledger: {done.entries:,} entries, signed by this hospital.")
+    if done.missing:
+        lacks = "\n".join(f"  · {what}" for what in done.missing)
+        typer.echo(
+            f"It does not know all that was spent after it:\n{lacks}\n"
+            "No study is trained before you run: wardround hospital ledger rebuild"
+        )
+
+
+@ledger_app.command("rebuild")
+def rebuild_ledger(
+    state: State = None,
+    at_least: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            metavar="EPSILON",
+            help="Charge every patient at least this much, if more is known than the audit log tells.",
+        ),
+    ] = 0.0,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Charge every patient of this hospital the most that the audit log tells of any, after the ledger was lost.
+
+    Studies in which the hospital trained before end here, as far as rounds of them were lost from the ledger.
+    """
+    import math
+
+    from wardround_client.commands.budget_screen import shown
+    from wardround_client.hospital.recovery import plan_rebuild, rebuild
+    from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_client.state.state_folder import hospital_state
+
+    folder = HospitalFolder(state or hospital_state())
+    planned = plan_rebuild(folder, at_least)
+    delta, most = planned.bound.delta, shown(planned.bound.epsilon if math.isfinite(planned.bound.epsilon) else None)
+    typer.echo(
+        f"The audit log tells of {planned.rounds:,} charged rounds. From now on every patient of this hospital, "
+        f"whether or not they took part, counts as having spent epsilon {most} "
+        f"(delta {delta:g}) before; a later study adds to it, epsilon and delta.\n"
+        f"{len(planned.studies):,} studies end here. The ledger {'goes on' if planned.continues else 'begins anew'}.\n"
+        "This rests on one assumption: the audit log tells of every round that this hospital has trained, from its "
+        "first study on."
+    )
+    if not yes:
+        confirm("Rebuild the ledger so?", "Not rebuilt: nothing was changed, and no study is trained.")
+    rebuild(folder, planned)
+    typer.echo("Rebuilt. See: wardround hospital budget")

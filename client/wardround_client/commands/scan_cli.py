@@ -1,0 +1,78 @@
+"""``wardround scan``, as a person types it. What it needs is imported when it runs, so that help comes at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wardround_common.shell.command_options import AsJson
+
+
+def scan(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images; nothing is written there.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="CSV table with the column label and one of file, uid, patient.", show_default=False
+        ),
+    ] = None,
+    label_attribute: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEYWORD", help="DICOM attribute that holds the label, by its keyword.", show_default=False
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Labels that may occur; any other is an error.", show_default=False),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the index; by default in this user's cache.", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, metavar="N", help="Processes that read; by default up to 4.", show_default=False),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD",
+            help="Accept files with this finding of the de-identification check (identity, private-tags, burnt-in) or "
+            "of this kind (localizers, screens, derived, captures, for-processing, parametric-maps); repeat it for "
+            "several.",
+            show_default=False,
+        ),
+    ] = None,
+    confirm_patients: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Confirm how patients are guessed where files name none: subject, study, folder or file.",
+            metavar="GUESS",
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the local HTML report here instead of beside the index.", show_default=False
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Scan a hospital's folder of images: what is accepted, what is refused and why."""
+    from wardround_client.commands.scan_screen import scan_and_show
+
+    scan_and_show(
+        folder,
+        labels=labels,
+        label_attribute=label_attribute,
+        classes=classes,
+        state=state,
+        workers=workers,
+        allow=frozenset(allow or ()),
+        confirmed=frozenset(confirm_patients or ()),
+        report=report,
+        as_json=as_json,
+    )

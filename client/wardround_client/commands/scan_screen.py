@@ -1,0 +1,209 @@
+"""What a hospital's folder holds, said on the screen and in a report that stays there."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from wardround_client.intake import index as index_of_folder
+from wardround_client.intake.instance import Index
+from wardround_client.intake.labels import LABELS_FILE, Labels, find_labels
+from wardround_client.intake.patients import check_confirmed, guessed, said_of_doubts, said_of_patients
+from wardround_client.intake.scan_report import render, shown
+from wardround_client.intake.scan_summary import MEANINGS, Summary, counts, identified, summarise
+from wardround_client.state.state_folder import default_state
+from wardround_common.errors import DataError, LabelError
+from wardround_common.storage import write_atomically
+
+_LISTED = 5
+"""Words that the screen shows of each count; the report has all of them."""
+
+
+def scan_and_show(
+    folder: Path,
+    *,
+    labels: Path | None,
+    label_attribute: str | None,
+    classes: str | None,
+    state: Path | None,
+    workers: int | None,
+    allow: frozenset[str],
+    confirmed: frozenset[str],
+    report: Path | None,
+    as_json: bool = False,
+) -> None:
+    """Scan a folder, say on the screen what was found, and write the local report.
+
+    Raises:
+        DataError: the folder cannot be read or holds nothing that is accepted, or its labels do not fit. All that was
+            found has been said before.
+    """
+    check_confirmed(confirmed)
+    console = Console()
+    place = state or default_state(folder)
+    index = _scan_with_progress(folder, place, allow, workers or min(4, os.cpu_count() or 1))
+    if not index.accepted and not index.refused:
+        raise DataError("the folder holds no files", where=str(folder), do="Name the folder that holds the images.")
+    words = tuple(word.strip() for word in classes.split(",") if word.strip()) if classes else None
+    found, fault = _labels(folder, index, words, labels, label_attribute)
+    index, found = identified(index, found, words or (), confirmed)
+    summary = summarise(index, found, confirmed)
+    page = report or place / "scan-report.html"
+    write_atomically(
+        page, render(folder, index, found, summary, made=datetime.now().astimezone()).encode(), private=True
+    )
+    if as_json:
+        console.print_json(json.dumps(counts(summary) | {"report": str(page)}))
+    else:
+        console.print(_screen(summary, fault))
+        console.print(Text("Report, to stay at the hospital: ").append(shown(str(page)), style="bold"), soft_wrap=True)
+    if not index.accepted:
+        reason = next(iter(summary.refused))
+        raise DataError(
+            f"all {len(index.refused):,} files were refused",
+            where=shown(str(folder)),
+            do=f"Most of them for {reason!r}: {MEANINGS[reason][1]}.",
+        )
+    if fault:
+        raise fault
+
+
+def _scan_with_progress(folder: Path, state: Path, allow: frozenset[str], workers: int) -> Index:
+    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        return index_of_folder.scan(
+            folder,
+            state=state,
+            allow=allow,
+            workers=workers,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def _labels(
+    folder: Path, index: Index, classes: tuple[str, ...] | None, csv: Path | None, attribute: str | None
+) -> tuple[Labels | None, LabelError | None]:
+    """Find the labels; what is wrong with them is kept until the rest of the scan has been said."""
+    asked = csv or attribute or classes or (folder / LABELS_FILE).is_file()
+    if not asked or not index.accepted:
+        return None, None
+    try:
+        return find_labels(folder, index, classes, csv=csv, attribute=attribute), None
+    except LabelError as error:
+        return None, error
+
+
+def _screen(summary: Summary, fault: LabelError | None) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+
+    def row(name: str, text: str | Text) -> None:
+        table.add_row(name, text)
+
+    images = _plural(summary.accepted, "image", "images")
+    row("Accepted", f"{images} of {_plural(summary.patients, 'patient', 'patients')}, {_studies(summary)}")
+    if summary.accepted:
+        row("Patients", _patients(summary))
+    row("Read", f"{_plural(summary.reread, 'file', 'files')} in this scan; the others had not changed")
+    left_out = summary.left_out
+    if left_out:
+        row("Left out", f"{sum(left_out.values()):,} that are not the images of their studies")
+    for reason, count in left_out.items():
+        means, do = MEANINGS[reason]
+        row("", Text(f"{count:>7,}  ").append(reason, style="yellow").append(f"  {means} ({do})"))
+    refused = {reason: count for reason, count in summary.refused.items() if reason not in left_out}
+    row("Refused", f"{sum(refused.values()):,}")
+    for reason, count in refused.items():
+        row("", Text(f"{count:>7,}  ").append(reason, style="yellow").append(f"  {MEANINGS[reason][0]}"))
+    if any("--allow" in MEANINGS[reason][1] for reason in summary.refused):
+        row("", "--allow is for 'scan' and 'simulate'; a hospital that serves has allow = [...] in its hospital.toml")
+    if summary.relaxed:
+        row("Allowed", Text(", ".join(summary.relaxed) + " (the de-identification check was relaxed)", style="yellow"))
+    if summary.taken_in:
+        row("Taken in", Text(", ".join(summary.taken_in) + " (by the hospital's switch)", style="yellow"))
+    row("Labels", _labels_said(summary, fault))
+    if summary.accepted:
+        row("Scanners", _listed(summary.scanners))
+        row("Modalities", _listed(summary.modalities))
+        row("Sizes", _listed(summary.sizes))
+        row("Bits", _listed(summary.bits))
+        row("Transfer", _listed(summary.transfer_syntaxes))
+        row("Spacing", _spacing(summary))
+        pairs, between = len(summary.duplicates), len(summary.duplicates_between_patients)
+        said = f"{_plural(pairs, 'suspected pair', 'suspected pairs')}, {between:,} between patients"
+        row("Duplicates", said)
+        if summary.contradictions:
+            row("", Text(f"labels disagree in {len(summary.contradictions):,} of them; see the report", style="yellow"))
+    return table
+
+
+def _patients(summary: Summary) -> Text:
+    """Say how patients were identified, and what contradicts itself about it."""
+    said = said_of_patients(summary.patients_by, summary.confirmed)
+    unsure = guessed(summary.patients_by).keys() - set(summary.confirmed)
+    text = Text(f"identified: {said}" if not unsure else said, style="yellow" if unsure else "")
+    if unsure:
+        text.append("; with differential privacy a guess is refused unless it is confirmed")
+    for doubt in said_of_doubts(summary.doubts):
+        text.append(f"\n{doubt}", style="yellow")
+    return text
+
+
+def _studies(summary: Summary) -> str:
+    return f"{_plural(summary.studies, 'study', 'studies')}, {summary.series:,} series"
+
+
+def _listed(counts: dict[str, int]) -> str:
+    first = [f"{shown(word)} {count:,}" for word, count in list(counts.items())[:_LISTED]]
+    return " · ".join(first) + (f" · {len(counts) - _LISTED} more" if len(counts) > _LISTED else "")
+
+
+def _labels_said(summary: Summary, fault: LabelError | None) -> str | Text:
+    """Say which labels were read; that there are none is said too, and where a table of them may lie."""
+    if summary.labels is not None:
+        said = _listed(summary.labels) + _label_faults(summary)
+        return Text(f"{said}; one class only", style="yellow") if len(summary.labels) == 1 else said
+    if fault:
+        return Text("none could be used; the reason stands below", style="yellow")
+    said = "none were read"
+    if summary.other_tables:
+        first, more = summary.other_tables[0], len(summary.other_tables) - 1
+        said += (
+            f": {shown(first)}{f' and {more:,} more' if more else ''} may hold them; name it with --labels, or scan "
+        )
+        said += "the folder that it is in"
+    else:
+        said += f": there is no {LABELS_FILE} here; name a table with --labels, an attribute with --label-attribute, "
+        said += "or, where folders are named like classes, the classes with --classes"
+    return Text(said, style="yellow")
+
+
+def _label_faults(summary: Summary) -> str:
+    faults = {
+        "images without": summary.without_label,
+        "labelled files refused": summary.listed_but_refused,
+        "labels without a file": summary.listed_but_missing,
+    }
+    said = [f"{count:,} {what}" for what, count in faults.items() if count]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _spacing(summary: Summary) -> str:
+    if summary.spacing_mm is None:
+        return "not stated"
+    low, high = f"{summary.spacing_mm[0]:.3g}", f"{summary.spacing_mm[1]:.3g}"
+    said = f"{low} mm" if low == high else f"{low} to {high} mm"
+    return said + (f", not stated in {summary.without_spacing:,}" if summary.without_spacing else "")
+
+
+def _plural(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"

@@ -1,0 +1,308 @@
+"""A hospital as a function from question to answer: the same in a simulation and behind a firewall."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from wardround_client import networks
+from wardround_client.hospital.secure_desk import Desk
+from wardround_client.preparation.dataset import Dataset
+from wardround_client.spending.account import Account
+from wardround_client.training.evaluation import score_sums
+from wardround_client.training.local_work import PrivacyPlan, gradient_sum, plan_privacy, train
+from wardround_client.training.threads import use_threads
+from wardround_common.errors import DataError, MessageError, ModelError, PrivacyError
+from wardround_common.messages.parameters import Layout, Vector, vector_digest
+from wardround_common.messages.rounds import (
+    Evaluated,
+    EvaluateRequest,
+    Parts,
+    Prepared,
+    PrepareRequest,
+    Reply,
+    TrainRequest,
+    Update,
+)
+from wardround_common.messages.vote import Ballot, VoteRequest
+from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
+from wardround_common.privacy.noisy_sum import NoisySum
+from wardround_common.randomness import Stream
+from wardround_common.secagg.encoding import Encoding, encode_counts
+from wardround_common.secagg.exchange import Masked
+from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
+from wardround_common.secagg.question import evaluated_digest, question_digest
+from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """The study's network as its seed gives it; one serves all hospitals of a process, since each question brings the
+    parameters that it is about.
+    """
+
+    network: nn.Module
+    layout: Layout
+    first_parameters: str
+    """Digest of the parameters that the study's seed gives."""
+
+
+@dataclass(frozen=True, eq=False)
+class Hospital:
+    """One hospital that takes part in one study: its data, the network it built, and its own randomness."""
+
+    study: Study
+    dataset: Dataset
+    built: Built
+    plan: PrivacyPlan | None
+    stream: Stream = field(repr=False)
+    desk: Desk | None
+    """Its half of secure sums; None if the study's are not secure."""
+    account: Account | None
+    """What its patients spend in this study; None for a baseline, which no hospital takes part in."""
+
+    def answer(self, kind: str, parts: Parts) -> Reply | MaskedAnswer | Confirmation | Opened | Ballot:
+        """Answer one question of the coordinator.
+
+        Raises:
+            MessageError: it is of another study, or asks for what the study does not have.
+        """
+        match kind:
+            case "prepare":
+                return self._prepare(PrepareRequest.parse(parts))
+            case "train":
+                return self._answer_train(TrainRequest.parse(parts, self.built.layout.size))
+            case "evaluate":
+                return self._answer_evaluate(EvaluateRequest.parse(parts, self.built.layout.size))
+            case VoteRequest.kind:
+                return self._vote(VoteRequest.parse(parts, self.built.layout.size))
+            case "confirm" if self.desk is not None:
+                return self._confirm(ConfirmRequest.parse(parts), self.desk)
+            case "open" if self.desk is not None:
+                return self._open(OpenRequest.parse(parts), self.desk)
+            case _:
+                raise MessageError(f"there is no question {kind!r}")
+
+    def _prepare(self, request: PrepareRequest) -> Prepared:
+        self._check_study(request.study)
+        vector = networks.read_vector(networks.build(self.study)) if request.send_parameters else None
+        if self.desk is None:
+            return Prepared(request.study, self.built.layout, self.built.first_parameters, vector)
+        if request.run is None:
+            raise MessageError("the study's sums are secure, and the coordinator names no run")
+        member = self.desk.join(request.run)
+        agreement = member.agreement + member.signature
+        return Prepared(request.study, self.built.layout, self.built.first_parameters, vector, agreement)
+
+    def _answer_train(self, request: TrainRequest) -> Update | MaskedAnswer:
+        """Send the update itself only if the study says that sums are not secure: the question cannot choose."""
+        if self.desk is None:
+            return _bounded(self._train(request), self.study.aggregation)
+        self._check_study(request.study)
+        self._check_round(request.round)
+        number, privacy = request.round, self.study.privacy
+
+        def masked(encoding: Encoding, threshold: int) -> Masked:
+            if isinstance(privacy, DistributedDpSgd):
+                form = NoisySum.of(self.study, privacy, encoding.hospitals, threshold)
+                # Nothing beside the noisy sum: each count of patients or images would be a release without noise.
+                return Masked(self._noisy_sum(request, privacy, form), encode_counts(np.empty(0, np.int64)))
+            update = self._train(request)
+            weight = encoding.weight(update.examples)
+            rounding = self.stream.child("rounding", number)
+            loss = round((update.mean_loss or 0.0) * weight / UNIT)
+            clipped = int((np.abs(update.vector) > encoding.clip).sum())
+            counts = np.array([weight, loss, clipped], np.int64)
+            return Masked(encoding.encode(update.vector, weight, rounding), encode_counts(counts))
+
+        question, cohort = question_digest(request), _cohort(request)
+        upload = self.desk.upload("train", number, question, cohort, masked)
+        stated = self.study.aggregation.clip_statements
+        return MaskedAnswer(
+            request.study, number, upload, self.desk.statement("train", number, upload) if stated else b""
+        )
+
+    def _answer_evaluate(self, request: EvaluateRequest) -> Evaluated | MaskedAnswer:
+        self._check_study(request.study)
+        if request.split == "validation":
+            self._check_round(request.round)
+        elif request.round != self.study.test_round:
+            raise MessageError("the test patients judge the model once, after the last round")
+        if self.desk is None:
+            return self._evaluate(request)
+
+        def masked(encoding: Encoding, threshold: int) -> Masked:
+            return Masked(np.empty(0, encoding.dtype), encode_counts(self._evaluate(request).sums))
+
+        question, cohort, once = question_digest(request), _cohort(request), evaluated_digest(request)
+        upload = self.desk.upload("evaluate", request.round, question, cohort, masked, once)
+        return MaskedAnswer(request.study, request.round, upload)
+
+    def _vote(self, request: VoteRequest) -> Ballot:
+        self._check_study(request.study)
+        self._check_round(request.round)
+        margin = self.study.aggregation.vote_margin
+        if margin is None:
+            raise MessageError("the study has no vote")
+        if not len(self.dataset.validation.labels):
+            raise DataError("this hospital has no validation patients to vote with")
+
+        def judge() -> bool:
+            following = self._validation_loss(request.following)
+            return following == math.inf or following > self._validation_loss(request.accepted) + margin
+
+        if self.desk is None:
+            return Ballot(request.study, request.round, judge())
+        return Ballot(request.study, request.round, *self.desk.vote(request.round, request.models(), judge))
+
+    def _validation_loss(self, parameters: Vector) -> float:
+        """Return the mean loss on our validation patients, in nats; infinity if the model gives no finite numbers."""
+        use_threads(self.study)
+        networks.write_vector(self.built.network, self.built.layout, parameters)
+        try:
+            loss = score_sums(self.built.network, self.dataset.validation).mean_loss()
+        except ModelError:
+            return math.inf
+        return math.inf if loss is None else loss
+
+    def _confirm(self, request: ConfirmRequest, desk: Desk) -> Confirmation:
+        self._check_study(request.study)
+        signature = desk.confirm(request.what, request.round, request.survivors)
+        return Confirmation(request.study, request.round, signature)
+
+    def _open(self, request: OpenRequest, desk: Desk) -> Opened:
+        self._check_study(request.study)
+        shares = desk.open(request.what, request.round, request.confirmations, request.sealed)
+        return Opened(request.study, request.round, shares)
+
+    def _check_train(self, request: TrainRequest) -> None:
+        self._check_study(request.study)
+        self._check_round(request.round)
+        if request.round == 1 and vector_digest(request.parameters) != self.built.first_parameters:
+            # Parameters that were made up can turn an update into a copy of an image.
+            raise MessageError("the first round does not start from the parameters that the study's seed gives")
+
+    def _noisy_sum(self, request: TrainRequest, privacy: DistributedDpSgd, form: NoisySum) -> NDArray[np.uint32]:
+        self._check_train(request)
+        if self.plan is None:
+            raise PrivacyError("this hospital has no privacy plan for the study")
+        with self._charged(request):
+            return gradient_sum(
+                self.study,
+                privacy,
+                self.built.network,
+                self.built.layout,
+                request.parameters,
+                self.dataset.train,
+                self.plan,
+                form,
+                request.round,
+                self.stream,
+            )
+
+    @contextmanager
+    def _charged(self, request: TrainRequest) -> Iterator[None]:
+        """Charge a round to its patients before its work, and note afterwards that the work was done."""
+        if self.account:
+            self.account.charge(request.round, vector_digest(request.parameters), self.stream)
+        yield
+        if self.account:
+            self.account.confirm(request.round)
+
+    def _train(self, request: TrainRequest) -> Update:
+        self._check_train(request)
+        with self._charged(request):
+            work = train(
+                self.study,
+                self.built.network,
+                self.built.layout,
+                request.parameters,
+                self.dataset.train,
+                self.plan,
+                request.round,
+                self.stream,
+            )
+        return Update(
+            study=request.study,
+            round=request.round,
+            vector=work.update,
+            examples=len(self.dataset.train.labels),
+            steps=work.steps,
+            mean_loss=None if work.mean_loss is None else min(work.mean_loss, LOSS_LIMIT),
+            epsilon=None if self.plan is None else self.plan.epsilon_after(request.round),
+        )
+
+    def _evaluate(self, request: EvaluateRequest) -> Evaluated:
+        self._check_study(request.study)
+        use_threads(self.study)
+        networks.write_vector(self.built.network, self.built.layout, request.parameters)
+        sums = score_sums(self.built.network, self.dataset.split(request.split))
+        return Evaluated(request.study, request.round, sums.to_vector())
+
+    def _check_round(self, number: int) -> None:
+        rounds = self.study.training.rounds
+        if not 1 <= number <= rounds:
+            raise MessageError(f"round {number} is not one of the {rounds} rounds that the study has")
+
+    def _check_study(self, digest: str) -> None:
+        if digest != self.study.digest():
+            raise MessageError("the message is of another study than the one that this hospital takes part in")
+
+
+def build(study: Study) -> Built:
+    """Build the study's network, on CUDA when there is a device, else on the CPU."""
+    network = networks.build(study)
+    first = vector_digest(networks.read_vector(network))
+    return Built(network.to(device()), networks.layout_of(network), first)
+
+
+def device() -> str:
+    """Name the device that this hospital trains on."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def join(
+    study: Study,
+    dataset: Dataset,
+    stream: Stream,
+    built: Built,
+    desk: Desk | None = None,
+    account: Account | None = None,
+) -> Hospital:
+    """Let a hospital take part in a study with its prepared data; ``desk`` is its half of secure sums.
+
+    With an ``account``, a question that comes again is answered from the same ``stream`` as before, or not at all: a
+    hospital keeps the stream's key as long as the study lasts.
+
+    Raises:
+        PrivacyError: the study's privacy cannot be kept with so many patients, its sums are secure and the hospital
+            has no desk, or the account's study was not approved as it is now.
+    """
+    if account:
+        account.check_approved()
+    if study.aggregation.secure != (desk is not None):
+        raise PrivacyError("the study's sums are secure, and this hospital has no key to take part in them")
+    return Hospital(study, dataset, built, plan_privacy(study, dataset.train.patient_count), stream, desk, account)
+
+
+def _bounded(update: Update, aggregation: Aggregation) -> Update:
+    """Clip an update that is sent in the clear, and its weight, where the study states limits."""
+    vector, examples = update.vector, update.examples
+    if aggregation.update_clip is not None:
+        vector = np.clip(vector, -aggregation.update_clip, aggregation.update_clip)
+    if aggregation.largest_weight is not None:
+        examples = min(examples, aggregation.largest_weight)
+    return replace(update, vector=vector, examples=examples)
+
+
+def _cohort(request: TrainRequest | EvaluateRequest) -> bytes:
+    if request.cohort is None:
+        raise MessageError("the study's sums are secure, and the coordinator names no cohort")
+    return request.cohort

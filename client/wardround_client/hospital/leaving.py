@@ -1,0 +1,56 @@
+"""How a hospital leaves a study: what it has spent stays spent, and what it reserved is free for others."""
+
+from __future__ import annotations
+
+from wardround_client.hospital.hospital_audit import note_closing
+from wardround_client.spending.ledger.books import Books
+from wardround_client.spending.ledger.store import HEAD_NAME, LEDGER_NAME, Ledger, open_ledger
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_common.errors import PrivacyError
+
+
+def leave(folder: HospitalFolder, ledger: Ledger, study: str) -> str:
+    """Close the study of this digest in the ledger, noted in the audit log first; return its name.
+
+    Raises:
+        PrivacyError: this hospital takes part in no such study.
+        StorageError: the ledger or the audit log cannot be written.
+    """
+    name = ledger.books.approved[study].name
+    writing = open_ledger(folder.path, folder.identity()) if ledger.reads_only else ledger
+    writing.close(study, lambda: note_closing(folder, study, name))
+    return name
+
+
+def release(folder: HospitalFolder, study: str) -> bool:
+    """Free what a study reserves here, if the ledger has it and it is open; say whether it was so.
+
+    Raises:
+        StorageError: as :func:`leave`.
+    """
+    if not any((folder.path / name).exists() for name in (LEDGER_NAME, HEAD_NAME)):
+        return False
+    ledger = open_ledger(folder.path, folder.identity())
+    if study not in ledger.books.approved or study in ledger.books.closed:
+        return False
+    leave(folder, ledger, study)
+    return True
+
+
+def find_open(books: Books, word: str) -> str:
+    """Find the open study that a name or the first digits of a digest mean; return its digest.
+
+    Raises:
+        PrivacyError: none is meant, or several are.
+    """
+    meant = {d: one for d, one in books.approved.items() if word and (one.name == word or d.startswith(word))}
+    opened = [digest for digest in meant if digest not in books.closed]
+    if len(opened) == 1:
+        return opened[0]
+    if not opened:
+        closed = " that is open: it is closed already" if meant else ""
+        raise PrivacyError(f"no studies of this hospital are called '{word}'{closed}", do=_SEE)
+    raise PrivacyError(f"{len(opened)} open studies are meant by '{word}'", do=f"Name the digest of one. {_SEE}")
+
+
+_SEE = "See: wardround hospital budget"

@@ -1,0 +1,282 @@
+"""Where a hospital's half of secure sums meets its disk: each answer is durable before it leaves (section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from wardround_client.hospital.secure_sum import Confirmed, Participant, Uploaded, sign_survivors
+from wardround_common.canonical import cut, joined, pieces
+from wardround_common.errors import MessageError, PrivacyError, StorageError
+from wardround_common.keys.identity import Identity, Roster
+from wardround_common.messages.vote import sign_ballot
+from wardround_common.privacy.noisy_sum import least_survivors
+from wardround_common.secagg.agreement import AgreementKey
+from wardround_common.secagg.encoding import Encoding
+from wardround_common.secagg.exchange import (
+    Masked,
+    Upload,
+    dealers_of,
+    read_confirmations,
+    read_heads,
+    read_sealed,
+    survivors_statement,
+)
+from wardround_common.secagg.shamir import RandomBytes
+from wardround_common.secagg.statements import clip_claim, sign_statement
+from wardround_common.secagg.terms import Member, Terms, What, read_members, write_members
+from wardround_common.secagg.thresholds import threshold_for
+from wardround_common.storage import read_private, write_atomically
+from wardround_common.study.file import Study
+from wardround_common.study.roster import keys_of
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A hospital's half of the secure sums of one study; ``folder`` keeps what must survive a crash.
+
+    The same question gets the same bytes, another question of the same sum gets none, and a sum that lies behind the
+    last one gets none: so a mask covers one vector, and one list of survivors is opened, across restarts.
+    """
+
+    study: Study
+    name: str
+    identity: Identity
+    roster: Roster
+    folder: Path
+    random: RandomBytes = field(repr=False)
+    """The operating system's generator, ``os.urandom``."""
+
+    def __post_init__(self) -> None:
+        """Check the roster: it is the study's if that has one, and our name stands in it with our key.
+
+        Raises:
+            PrivacyError: it is not so.
+        """
+        if self.study.roster and self.roster.digest != keys_of(self.study.roster).digest:
+            raise PrivacyError("the roster is another one than the study's, which this hospital approved")
+        if self.name not in self.roster.keys:
+            raise PrivacyError(
+                f"the study's roster does not list {self.name!r}",
+                do="Ask the coordinator for a study whose roster does. The entry here: wardround hospital identity",
+            )
+        if self.roster.keys[self.name] != self.identity.public:
+            raise PrivacyError(
+                f"the study's roster lists {self.name!r} with another key than this hospital's identity",
+                do="Compare the fingerprint with 'wardround hospital identity'. Somebody may pass for this hospital.",
+            )
+
+    def join(self, run: bytes) -> Member:
+        """Take part in a run: make a key for it, or give the one that was made.
+
+        Raises:
+            MessageError: we take part in another run of this study. A second run would sum the same training over
+                other hospitals, and the difference of two sums may be one hospital's.
+        """
+        path = self.folder / "run"
+        if not path.exists():
+            write_atomically(path, joined(run, self.random(32)), private=True)
+        begun, key = self._run()
+        if begun != run:
+            raise MessageError("this hospital takes part in another run of the study")
+        return Member.signed(self.name, self.identity, key.public, self.study.digest(), run)
+
+    def upload(
+        self,
+        what: What,
+        number: int,
+        question: bytes,
+        cohort: bytes,
+        make: Callable[[Encoding, int], Masked],
+        once: bytes = b"",
+    ) -> Upload:
+        """Give our part of a sum, masked; ``make`` does the work and is not called when it was done before.
+
+        ``make`` is told the sum's encoding and threshold. ``once`` names what is asked in one round only; nothing, if
+        it may be asked in every round.
+
+        Raises:
+            MessageError: the terms are not those of this study and roster, another question of this sum was answered,
+                a later sum has begun, or ``once`` was answered in another round.
+            RoundError: the study allows no sum over so many hospitals.
+        """
+        run, key = self._run()
+        members = read_members(cohort)
+        threshold = threshold_for(self.study, len(members))
+        terms = Terms(self.study.digest(), run, what, number, question, self.roster.digest, members, threshold)
+        terms.check_members(self.roster)
+        if members[terms.place(self.name)].agreement != key.public:
+            raise MessageError("the cohort has another key for this hospital than the one that it made")
+        last = self._terms(what)
+        if last and last.round > number:
+            raise MessageError(f"round {number} lies behind the last one that this hospital answered")
+        if last and last.round == number:
+            if last.digest != terms.digest:
+                raise MessageError(f"another question of round {number} was answered before")
+            return self._kept_upload(last)
+        answered = self._answered(what, number, once) if once else []
+        vector = make(Encoding.of(self.study.aggregation, len(members)), threshold)
+        upload = Participant(self.name, self.identity, key, self.roster).upload(terms, vector, self.random)
+        if once:
+            write_atomically(self.folder / f"{what}.answered", joined(*answered), private=True)
+        self._keep_upload(terms, upload)
+        return upload
+
+    def confirm(self, what: What, number: int, survivors: bytes) -> bytes:
+        """Sign a list of survivors, the only one that we shall open.
+
+        Raises:
+            MessageError: it is no possible list, it is too short for the noise that was added, or we signed another
+                one of this sum.
+        """
+        terms = self._terms_of(what, number)
+        heads = read_heads(survivors, len(terms.members))
+        before = self._confirmed(terms)
+        if before:
+            if before.statement != survivors_statement(terms, heads):
+                raise MessageError("another list of survivors was confirmed before")
+            return sign_survivors(self.identity, before.statement)
+        least = self.study.aggregation.min_hospitals
+        if what == "train":  # fewer than these have too little noise between them (docs/distributed-privacy.md)
+            least = least_survivors(self.study, len(terms.members), terms.threshold)
+        confirmed, signature = Uploaded(terms).confirm(self._who(), heads, least)
+        kept = joined(terms.digest, bytes(confirmed.survivors), confirmed.statement)
+        write_atomically(self.folder / f"{what}.confirmed", kept, private=True)
+        return signature
+
+    def open(self, what: What, number: int, confirmations: bytes, sealed: bytes) -> bytes:
+        """Give our shares for the list that we confirmed.
+
+        Raises:
+            MessageError: we confirmed none, too few others did, or the sealed shares are not theirs.
+        """
+        terms = self._terms_of(what, number)
+        confirmed = self._confirmed(terms)
+        if not confirmed:
+            raise MessageError("no list of survivors of this sum was confirmed")
+        signatures = read_confirmations(confirmations, len(terms.members))
+        dealers = dealers_of(terms.graph, confirmed.survivors, terms.place(self.name))
+        return confirmed.open(self._who(), signatures, read_sealed(sealed, dealers, terms.graph.circle))
+
+    def statement(self, what: What, number: int, upload: Upload) -> bytes:
+        """Sign to what we clipped the numbers of an upload; the same upload gives the same bytes."""
+        terms = self._terms_of(what, number)
+        return sign_statement(self.identity, terms, terms.place(self.name), upload.head, clip_claim(self.study))
+
+    def vote(self, number: int, models: bytes, judge: Callable[[], bool]) -> tuple[bool, bytes]:
+        """Return our vote on a round's next model, and our signature under it; ``judge`` is asked once in a round.
+
+        ``models`` names the accepted and the next model. One vote a round, so that a coordinator cannot ask bit after
+        bit about models that it made up.
+
+        Raises:
+            MessageError: we voted on other models in this round, or in a later one.
+        """
+        run, _ = self._run()
+        kept = self._read("vote")
+        last = int.from_bytes(kept[0], "big") if kept else 0
+        if last > number or (kept and last == number and kept[1] != models):
+            raise MessageError(f"this hospital voted in round {last}, on other models")
+        if kept and last == number:
+            worse = kept[2] == b"\1"
+        else:
+            worse = judge()
+            content = joined(number.to_bytes(4, "big"), models, bytes([worse]))
+            write_atomically(self.folder / "vote", content, private=True)
+        return worse, sign_ballot(self.identity, self.study.digest(), run, number, models, worse=worse)
+
+    def _run(self) -> tuple[bytes, AgreementKey]:
+        stored = self._read("run")  # with the secret of the pairs
+        if stored is None:
+            raise MessageError("this hospital was not asked to take part in a run yet")
+        run, secret = stored
+        return run, AgreementKey(secret)
+
+    def _who(self) -> Participant:
+        return Participant(self.name, self.identity, self._run()[1], self.roster)
+
+    def _answered(self, what: What, number: int, once: bytes) -> list[bytes]:
+        """Return what was answered once and for all, with ``once`` among it: round in four bytes, then what it was.
+
+        Raises:
+            MessageError: it was answered in another round.
+        """
+        ours = number.to_bytes(4, "big") + once
+        entries = self._read(f"{what}.answered") or []
+        for entry in entries:
+            if entry[4:] == once and entry != ours:
+                before = int.from_bytes(entry[:4], "big")
+                raise MessageError(f"these parameters were evaluated in round {before} and will be in no other")
+        return [*entries, *([] if ours in entries else [ours])]
+
+    def _keep_upload(self, terms: Terms, upload: Upload) -> None:
+        masked = upload.masked
+        arrays = (np.ascontiguousarray(array).view(np.uint8).data for array in (masked.update, masked.counts))
+        content = pieces(terms.digest, masked.update.dtype.str.encode(), *arrays, upload.envelope())
+        write_atomically(self.folder / f"{terms.what}.upload", content, private=True)
+        # Written last: until it is there, the upload was not made, and did not leave.
+        numbers = (terms.round.to_bytes(4, "big"), terms.threshold.to_bytes(4, "big"))
+        facts = joined(terms.run, *numbers, terms.question, terms.roster, write_members(terms.members))
+        write_atomically(self.folder / f"{terms.what}.terms", facts, private=True)
+
+    def _kept_upload(self, terms: Terms) -> Upload:
+        stored = self._read(f"{terms.what}.upload")
+        if stored is None or stored[0] != terms.digest:
+            raise self._damaged(f"{terms.what}.upload")
+        _, dtype, update, counts, envelope = stored
+        masked = Masked(np.frombuffer(update, np.dtype(dtype.decode())), np.frombuffer(counts, "<u8"))
+        return Upload.read(masked, envelope, terms.graph.circle)
+
+    def _terms(self, what: What) -> Terms | None:
+        stored = self._read(f"{what}.terms")
+        if stored is None:
+            return None
+        run, number, threshold, question, roster, cohort = stored
+        numbers = (int.from_bytes(number, "big"), int.from_bytes(threshold, "big"))
+        members = read_members(cohort)
+        return Terms(self.study.digest(), run, what, numbers[0], question, roster, members, numbers[1])
+
+    def _terms_of(self, what: What, number: int) -> Terms:
+        terms = self._terms(what)
+        if terms is None or terms.round != number:
+            raise MessageError(f"round {number} is not the one whose upload this hospital made last")
+        return terms
+
+    def _confirmed(self, terms: Terms) -> Confirmed | None:
+        stored = self._read(f"{terms.what}.confirmed")
+        if stored is None or stored[0] != terms.digest:
+            return None
+        return Confirmed(terms, tuple(stored[1]), stored[2])
+
+    def _read(self, name: str) -> list[bytes] | None:
+        path = self.folder / name
+        try:
+            return cut(read_private(path, "what this hospital keeps of its secure sums"))
+        except FileNotFoundError:
+            return None
+        except (OSError, MessageError):
+            raise self._damaged(name) from None
+
+    def _damaged(self, name: str) -> StorageError:
+        return StorageError(
+            "what this hospital keeps of its secure sums is damaged",
+            where=str(self.folder / name),
+            do="Take part in a new run with an empty folder; this run cannot go on here.",
+        )
+
+
+def open_desk(study: Study, name: str, identity: Identity, folder: Path, random: RandomBytes) -> Desk:
+    """Open the desk of a hospital that takes part with its own identity, among those that the study lists.
+
+    Raises:
+        PrivacyError: the study is a draft, or lists this hospital not, or with another key.
+    """
+    if not study.roster:
+        raise PrivacyError(
+            "the study is a draft: it does not list the hospitals whose sums it wants",
+            do="Ask the coordinator for the study with its roster.",
+        )
+    return Desk(study, name, identity, keys_of(study.roster), folder, random)

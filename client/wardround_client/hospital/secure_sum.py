@@ -1,0 +1,146 @@
+"""A hospital's part of a secure sum, as states without IO (docs/secagg.md, sections 4 to 6).
+
+::
+
+    Participant ── upload ──► Uploaded ── confirm ──► Confirmed ── open ──► its shares
+
+What must not happen has no method: only a confirmed list can be opened, and a confirmed sum confirms no other list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wardround_common.errors import MessageError
+from wardround_common.keys.identity import Identity, Roster, check_signature
+from wardround_common.secagg.agreement import AgreementKey
+from wardround_common.secagg.exchange import (
+    Dealt,
+    Head,
+    Masked,
+    Upload,
+    dealers_of,
+    opened_places,
+    seed_commitment,
+    share_commitment,
+    survivors_statement,
+)
+from wardround_common.secagg.masks import add_masks
+from wardround_common.secagg.sealing import seal, unseal
+from wardround_common.secagg.shamir import SHARE_BYTES, RandomBytes, split
+from wardround_common.secagg.terms import Terms
+
+
+@dataclass(frozen=True)
+class Participant:
+    """A hospital that takes part in a run: who it is, its key for this run, and whom it knows."""
+
+    name: str
+    identity: Identity
+    key: AgreementKey
+    roster: Roster
+
+    def upload(self, terms: Terms, vector: Masked, random: RandomBytes) -> Upload:
+        """Mask ``vector`` in place, which is not yet masked, and deal the shares that open it.
+
+        ``terms`` were checked. The masks are one fresh seed's and one for each neighbour; ``random`` must be the
+        operating system's generator.
+        """
+        ours = terms.place(self.name)
+        circle = terms.graph.circle_of(ours)
+        seeds = {
+            place: random(32) if place == ours else self._pair_seed(terms, place, ours) for place in circle
+        }  # our own is the self-mask
+        # Of each pair the first adds and the second takes away, so that the pair's masks cancel in the sum.
+        added = [seed for place, seed in seeds.items() if place >= ours]
+        taken = [seed for place, seed in seeds.items() if place < ours]
+        add_masks(vector.update, added, taken, 0)
+        add_masks(vector.counts, added, taken, 1)
+        dealt = self._deal(terms, ours, seeds, random)
+        return Upload(vector, dealt, Head.signed(self.identity, terms, ours, vector, dealt))
+
+    def _pair_seed(self, terms: Terms, other: int, ours: int) -> bytes:
+        pair = bytes((min(ours, other), max(ours, other)))
+        return self.key.derive(terms.members[other].agreement, b"mask", terms.digest, pair)
+
+    def _deal(self, terms: Terms, ours: int, seeds: Mapping[int, bytes], random: RandomBytes) -> Dealt:
+        holders, needed = tuple(seeds), terms.graph.share_threshold  # our circle
+        shares = {  # by secret, then holder
+            place: dict(zip(holders, split(seed, needed, holders, random), strict=True))
+            for place, seed in seeds.items()
+        }
+        sealed = []
+        for holder in holders:
+            key = self.key.derive(terms.members[holder].agreement, b"seal", terms.digest, bytes((ours, holder)))
+            bundle = b"".join(shares[place][holder] for place in seeds)
+            sealed.append(seal(key, bundle, terms.digest + bytes((ours, holder)), random))
+        commitments = b"".join(
+            share_commitment(terms, ours, holder, place, shares[place][holder]) for holder in holders for place in seeds
+        )
+        return Dealt(
+            tuple(sealed),
+            commitments,
+            tuple(seed_commitment(terms, ours, place, seed) for place, seed in seeds.items()),
+        )
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """Our upload left, or may have left; no list of survivors is confirmed."""
+
+    terms: Terms
+
+    def confirm(self, who: Participant, heads: Mapping[int, Head], min_hospitals: int) -> tuple[Confirmed, bytes]:
+        """Sign the coordinator's list of survivors: we shall open the sum over these and over no others.
+
+        Raises:
+            MessageError: we are not on it, it is too short, or somebody on it did not sign an upload for this sum.
+        """
+        terms = self.terms
+        if terms.place(who.name) not in heads:
+            raise MessageError("the list of survivors does not have this hospital on it")
+        if len(heads) < max(terms.threshold, min_hospitals):
+            raise MessageError("the list of survivors is shorter than the study allows")
+        for place, head in heads.items():
+            head.check(who.roster.keys[terms.members[place].name], terms, place)
+        statement = survivors_statement(terms, heads)
+        return Confirmed(terms, tuple(sorted(heads)), statement), sign_survivors(who.identity, statement)
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """We signed one list of survivors; nothing else of this sum can be opened with our help."""
+
+    terms: Terms
+    survivors: tuple[int, ...]
+    statement: bytes = field(repr=False)
+
+    def open(self, who: Participant, confirmations: Mapping[int, bytes], sealed: Mapping[int, bytes]) -> bytes:
+        """Give our shares of the survivors' self-masks and of the seeds that they share with the dropped.
+
+        ``sealed``: by survivor of our circle, what it dealt to us.
+
+        Raises:
+            MessageError: fewer than the threshold signed our list, or a signature is of another list.
+        """
+        terms, ours = self.terms, self.terms.place(who.name)
+        if len(confirmations) < terms.threshold or not set(confirmations) <= set(self.survivors):
+            raise MessageError("too few survivors confirmed the list")
+        for place, signature in confirmations.items():
+            check_signature(who.roster.keys[terms.members[place].name], signature, b"survivors", self.statement)
+        shares = {}  # by dealer and place
+        for dealer in dealers_of(terms.graph, self.survivors, ours):
+            key = who.key.derive(terms.members[dealer].agreement, b"seal", terms.digest, bytes((dealer, ours)))
+            try:
+                bundle = unseal(key, sealed[dealer], terms.digest + bytes((dealer, ours)))
+            except MessageError:  # zeros are not what the dealer committed to: the coordinator sees who dealt garbage
+                bundle = bytes(terms.graph.circle * SHARE_BYTES)
+            for k, place in enumerate(terms.graph.circle_of(dealer)):
+                shares[dealer, place] = bundle[k * SHARE_BYTES : (k + 1) * SHARE_BYTES]
+        return b"".join(shares[secret] for secret in opened_places(terms.graph, self.survivors, ours))
+
+
+def sign_survivors(identity: Identity, statement: bytes) -> bytes:
+    """Sign a list of survivors; the same list gives the same bytes (RFC 8032 signatures are deterministic)."""
+    return identity.sign(b"survivors", statement)

@@ -1,0 +1,1 @@
+"""What a hospital has: files read, refused, identified, labelled, and kept."""

@@ -1,0 +1,431 @@
+"""The labels of a hospital's images: from a CSV, from a DICOM attribute, or from the names of folders.
+
+Words, paths and folder names are compared in one Unicode form. Messages name the file and the line, never what is
+written there about a patient.
+"""
+
+from __future__ import annotations
+
+import csv as csv_module
+import difflib
+import io
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from pydicom import dcmread
+from pydicom.datadict import tag_for_keyword
+
+from wardround_client.images.dicom import refusing
+from wardround_client.intake.instance import Index, Instance
+from wardround_client.intake.patients import may_be_named
+from wardround_common.errors import ImageRefused, LabelError
+from wardround_common.one_form import one_form
+
+LABELS_FILE = "labels.csv"
+LARGEST_CSV_BYTES = 256 << 20
+TABLE_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xls", ".xlsx", ".ods"})
+_BY_NAME = "with --labels, or as labels in the hospital.toml of a hospital that serves"
+KEYS = ("file", "uid", "patient")
+PLAIN = ("PNG", "JPEG", "TIFF", "NIFTI")
+"""What stands for the transfer syntax of a file that is not DICOM: it has no PatientID."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The label words of the accepted files, and what did not fit."""
+
+    words: dict[str, str] = field(repr=False)
+    """File to label word, in the order of the index."""
+    listed_but_refused: int = 0
+    """Lines of the CSV whose file is there but was refused."""
+    listed_but_missing: int = 0
+    """Lines of the CSV that belong to no file in the folder."""
+    patients: dict[str, str] = field(default_factory=dict, repr=False)
+    """File to patient, wherever the CSV's column ``patient`` names one; what that counts for beside a PatientID,
+    :func:`wardround_client.intake.identification.identify` decides."""
+
+    def counts(self) -> dict[str, int]:
+        """Count the images of each label, most frequent first."""
+        return dict(Counter(self.words.values()).most_common())
+
+
+def find_labels(
+    folder: Path,
+    index: Index,
+    classes: tuple[str, ...] | None,
+    *,
+    csv: Path | None = None,
+    attribute: str | None = None,
+) -> Labels:
+    """Find the label word of each accepted file, as ``classes`` spells it; without ``classes`` any word is one.
+
+    Raises:
+        LabelError: there are no labels, they contradict each other, or a word is not one of the classes.
+    """
+    if csv is not None and attribute is not None:
+        raise LabelError("labels are asked for from a CSV and from an attribute", do="Choose one of the two.")
+    if attribute is not None:
+        found = _from_attribute(folder, index, classes, attribute)
+        return replace(found, patients=_patients_beside(folder, index))
+    if csv is None and (folder / LABELS_FILE).is_file():
+        csv = folder / LABELS_FILE
+    if csv is not None:
+        return _from_csv(folder, index, classes, csv)
+    return _from_folders(folder, index, classes)
+
+
+def other_tables(index: Index) -> list[str]:
+    """List the files that are named like a table of labels and not read as one: in a sub-folder, or misspelt."""
+    paths = [PurePosixPath(refusal.file) for refusal in index.refused]
+    return [
+        str(p)
+        for p in paths
+        if p.name.partition(".")[0].casefold() == "labels" and p.suffix.casefold() in TABLE_ENDINGS
+    ]
+
+
+def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path: Path) -> Labels:
+    where = str(path)
+    text = _read_text(path)
+    delimiter = _delimiter(text)
+    rows = _rows(text, delimiter, where)
+    header = [name.strip().casefold() for name in next(rows, (1, []))[1]]
+    key, of_key, of_label = _columns(header, where)
+    lines: dict[str, tuple[str, int]] = {}
+    of_patient = header.index("patient") if "patient" in header else None
+    patients: dict[str, str] = {}
+    for line, row in _whole_rows(rows, len(header), delimiter, where):
+        name, word = one_form(row[of_key].strip()), one_form(row[of_label].strip())
+        if any("\n" in cell or "\r" in cell for cell in (name, word)):
+            raise LabelError(f"line {line}: a cell goes on in the next line", where=where, do="Close its quotes.")
+        if not name:
+            raise LabelError(
+                f"line {line} has no {key}", where=where, do=f"Fill the column '{key}', or remove the line."
+            )
+        if key == "file":
+            name = _relative(name, folder)
+        patient = one_form(row[of_patient].strip()) if of_patient is not None else ""
+        if patient and patients.setdefault(name, patient) != patient:
+            raise _two_patients(line, key, where)
+        if not word:
+            continue
+        word = _as_class(word, classes, f"line {line}", where)
+        before = lines.setdefault(name, (word, line))
+        if before[0] != word:
+            raise LabelError(
+                f"lines {before[1]} and {line} give the same {key} different labels",
+                where=where,
+                do="Decide for one of them.",
+            )
+    if not lines:
+        raise LabelError("there is no label in this file", where=where, do=f"Write one line for each {key}.")
+    found = _match(index, key, lines, where)
+    return replace(found, patients=_named(index, key, patients))
+
+
+def _patients_beside(folder: Path, index: Index) -> dict[str, str]:
+    """Read who is a patient from ``labels.csv`` where labels come from elsewhere: it needs no column ``label`` then."""
+    path = folder / LABELS_FILE
+    if not path.is_file():
+        return {}
+    where, text = str(path), _read_text(path)
+    delimiter = _delimiter(text)
+    rows = _rows(text, delimiter, where)
+    header = [name.strip().casefold() for name in next(rows, (1, []))[1]]
+    key = next((name for name in ("file", "uid") if name in header), None)
+    if key is None or "patient" not in header:
+        return {}
+    of_key, of_patient = header.index(key), header.index("patient")
+    patients: dict[str, str] = {}
+    for line, row in _whole_rows(rows, len(header), delimiter, where):
+        name, patient = one_form(row[of_key].strip()), one_form(row[of_patient].strip())
+        if key == "file" and name:
+            name = _relative(name, folder)
+        if name and patient and patients.setdefault(name, patient) != patient:
+            raise _two_patients(line, key, where)
+    return _named(index, key, patients)
+
+
+def _named(index: Index, key: str, patients: dict[str, str]) -> dict[str, str]:
+    """Return file to patient, from what the table's keys say."""
+    found = {i.file: next((patients[n] for n in _names(i, key) if n in patients), "") for i in index.accepted}
+    return {file: patient for file, patient in found.items() if patient}
+
+
+def _two_patients(line: int, key: str, where: str) -> LabelError:
+    return LabelError(
+        f"line {line} gives a {key} another patient than an earlier line", where=where, do="Decide for one of them."
+    )
+
+
+def _rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:
+    """Read the table row by row, each with the number of the line where it begins."""
+    reader = csv_module.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv_module.Error as error:
+            raise LabelError(f"line {line} is not CSV ({error})", where=where, do="Mend its quotes.") from None
+        if row is None:
+            return
+        yield line, row
+
+
+def _whole_rows(
+    rows: Iterator[tuple[int, list[str]]], cells: int, delimiter: str, where: str
+) -> Iterator[tuple[int, list[str]]]:
+    """Leave out blank lines; raise LabelError at a line that is not as long as the first."""
+    for line, row in rows:
+        if any(cell.strip() for cell in row):
+            if len(row) != cells:
+                raise _not_as_long(line, row, cells, delimiter, where)
+            yield line, row
+
+
+def _not_as_long(line: int, row: list[str], columns: int, delimiter: str, where: str) -> LabelError:
+    """Say that a line has more or fewer cells than the first one, and what mostly is behind it: no cell is quoted."""
+    if len(row) < columns:
+        short = f"line {line} has {len(row)} of {columns} columns"
+        return LabelError(short, where=where, do="Complete the line; an empty cell keeps its separator.")
+    numbers = any(one.strip().isdigit() and other.strip().isdigit() for one, other in itertools.pairwise(row))
+    if delimiter == "," and numbers:
+        likely = "Most likely a number has a decimal comma without quotes"
+    else:
+        likely = f"Most likely a cell has a {_SEPARATORS[delimiter]} in it without quotes"
+    return LabelError(
+        f"line {line} has {len(row)} cells, and the first line names {columns} columns",
+        where=where,
+        do=f'{likely}: what follows it is read in the wrong column. Put such a cell in "quotes", or save the table '
+        "with another separator.",
+    )
+
+
+_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
+
+
+def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str) -> Labels:
+    words: dict[str, str] = {}
+    used: set[str] = set()
+    if key == "file":
+        _check_names(index, lines, where)
+    for instance in index.accepted:
+        names = [name for name in _names(instance, key) if name in lines]
+        if key == "patient":
+            names = names[:1]
+        labels = {lines[name][0] for name in names}
+        if len(labels) > 1:
+            first, second = sorted(lines[name][1] for name in names)[:2]
+            raise LabelError(
+                f"lines {first} and {second} give one image different labels", where=where, do="Decide for one of them."
+            )
+        used.update(names)
+        if labels:
+            words[instance.file] = labels.pop()
+    left = lines.keys() - used
+    refused = {one_form(refusal.file) for refusal in index.refused} & left if key == "file" else set()
+    if not words:
+        if refused:
+            raise LabelError(
+                f"all {len(refused)} labelled files were refused",
+                where=where,
+                do="'wardround scan FOLDER' says why they were, and what lets them in.",
+            )
+        raise LabelError(
+            f"none of its {len(lines)} lines belongs to an accepted image",
+            where=where,
+            do=f"The column '{key}' holds {_MEANING[key]}.",
+        )
+    return Labels(words, listed_but_refused=len(refused), listed_but_missing=len(left) - len(refused))
+
+
+def _check_names(index: Index, lines: dict[str, tuple[str, int]], where: str) -> None:
+    """Check that a path means one file and is written as that file is.
+
+    Raises:
+        LabelError: two files have one name in two Unicode forms, or upper and lower case differ.
+    """
+    files = [instance.file for instance in index.accepted] + [refusal.file for refusal in index.refused]
+    forms = Counter(map(one_form, files))
+    by_case = {form.casefold() for form in forms}
+    for name, (_, line) in lines.items():
+        if forms[name] > 1:
+            raise LabelError(
+                f"line {line} names two files, whose names differ in their Unicode form only",
+                where=where,
+                do="Rename one of them.",
+            )
+        if name not in forms and name.casefold() in by_case:
+            raise LabelError(
+                f"line {line} names a file that differs in upper and lower case",
+                where=where,
+                do="Write its path as it is in the folder.",
+            )
+
+
+_MEANING = {
+    "file": "paths relative to the folder of images",
+    "uid": "SOP instance, series or study UIDs",
+    "patient": "values of PatientID, or names of folders where files have none",
+}
+
+
+def _names(instance: Instance, key: str) -> tuple[str, ...]:
+    if key == "file":
+        return (one_form(instance.file),)
+    if key == "patient":
+        return tuple(map(one_form, may_be_named(instance)))
+    return tuple(uid for uid in (instance.sop_uid, instance.series_uid, instance.study_uid) if uid)
+
+
+def _columns(header: list[str], where: str) -> tuple[str, int, int]:
+    twice = [name for name, count in Counter(header).items() if count > 1 and name in (*KEYS, "label")]
+    if twice:
+        raise LabelError(f"the column '{twice[0]}' is there twice", where=where, do="Keep one of the two.")
+    if "label" not in header:
+        raise LabelError(
+            "the first line names no column 'label'", where=where, do="Begin with a line such as: file,label"
+        )
+    key = next((name for name in KEYS if name in header), None)
+    if key is None:
+        raise LabelError(
+            "the first line names none of the columns 'file', 'uid' and 'patient'",
+            where=where,
+            do="One of them says which images a label belongs to, such as: file,label",
+        )
+    return key, header.index(key), header.index("label")
+
+
+def _read_text(path: Path) -> str:
+    where = str(path)
+    try:
+        if path.stat().st_size > LARGEST_CSV_BYTES:
+            raise LabelError("this is too large for a list of labels", where=where, do=f"Name the CSV {_BY_NAME}.")
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise LabelError(f"the labels cannot be read ({error.strerror})", where=where, do="Check the path.") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise LabelError(f"line {line} is not UTF-8 text", where=where, do="Save it as 'CSV UTF-8'.") from None
+    if not text.strip():
+        raise LabelError("the file of labels is empty", where=where, do="Begin with a line such as: file,label")
+    if "\0" in text:
+        raise LabelError("this is not a text file", where=where, do="Save the table as 'CSV UTF-8'.")
+    return text
+
+
+def _delimiter(text: str) -> str:
+    """Find what stands between cells: what makes the first line name the columns, else what is there most often."""
+    header = text.lstrip().partition("\n")[0]
+    likely = sorted(",;\t", key=header.count, reverse=True)  # spreadsheets of half of Europe write semicolons
+    for delimiter in likely:
+        names = {name.strip().casefold() for name in next(csv_module.reader([header], delimiter=delimiter), [])}
+        if "label" in names and names & set(KEYS):
+            return delimiter
+    return likely[0]
+
+
+def _relative(name: str, folder: Path) -> str:
+    path = PurePosixPath(name.replace("\\", "/"))
+    for base in (folder, folder.resolve()) if path.is_absolute() else ():
+        above = one_form(base.as_posix())
+        if path.is_relative_to(above):
+            return str(path.relative_to(above))
+    return str(path)
+
+
+def _from_attribute(folder: Path, index: Index, classes: tuple[str, ...] | None, keyword: str) -> Labels:
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise LabelError(
+            f"DICOM has no attribute with the keyword {keyword!r}",
+            do="Keywords are such as BodyPartExamined or StudyDescription.",
+        )
+    words: dict[str, str] = {}
+    for instance in index.accepted:
+        where = str(folder / instance.file)
+        if instance.transfer_syntax in PLAIN:
+            continue
+        try:
+            with refusing("unreadable", "the attributes cannot be read", where=where):
+                dataset = dcmread(folder / instance.file, stop_before_pixels=True, specific_tags=[tag])
+                word = str(dataset[tag].value or "").strip() if tag in dataset else ""
+        except ImageRefused as refused:
+            raise LabelError(f"{refused.what} any more", where=where, do="Scan the folder again.") from None
+        if word:
+            words[instance.file] = _as_class(one_form(word), classes, f"the attribute {keyword}", where, quote=False)
+    if not words:
+        raise LabelError(
+            f"no accepted image has the attribute {keyword}", where=str(folder), do=f"Give a CSV {_BY_NAME}."
+        )
+    return Labels(words)
+
+
+def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -> Labels:
+    words: dict[str, str] = {}
+    class_of = {one_form(name): name for name in classes or ()}
+    by_case = {form.casefold().strip(): name for form, name in class_of.items()}
+    for instance in index.accepted:
+        parts = [one_form(part) for part in PurePosixPath(instance.file).parts[:-1]]
+        found = {class_of[part] for part in parts if part in class_of}
+        nearly = [by_case[part.casefold().strip()] for part in parts if part.casefold().strip() in by_case]
+        if len(found) > 1:
+            raise LabelError(
+                f"its path holds {len(found)} class names",
+                where=str(folder / instance.file),
+                do=f"Give a CSV {_BY_NAME}.",
+            )
+        if nearly and not found:
+            raise LabelError(
+                f"a folder in its path is named almost like the class {nearly[0]!r}",
+                where=str(folder / instance.file),
+                do=f"Upper and lower case and spaces count: rename the folder, or give a CSV {_BY_NAME}.",
+            )
+        if found:
+            words[instance.file] = found.pop()
+    if not words:
+        raise LabelError(
+            "there are no labels",
+            where=str(folder),
+            do=_elsewhere(index)
+            + f"Put a '{LABELS_FILE}' with the columns file,label there, give one with --labels, name an attribute "
+            "with --label-attribute (of a hospital that serves: labels and label_attribute in its hospital.toml), or "
+            f"name sub-folders after the classes{_list(classes)}.",
+        )
+    return Labels(words)
+
+
+def _elsewhere(index: Index) -> str:
+    """Name a table of labels that lies deeper down, where there is one."""
+    tables = other_tables(index)
+    if not tables:
+        return ""
+    more = f" and {len(tables) - 1} more" if len(tables) > 1 else ""
+    return (
+        f"{tables[0]!r}{more} in this folder may hold them: name it {_BY_NAME}, its paths then begin here; or name "
+        "the folder that it is in instead of this one. Else: "
+    )
+
+
+def _as_class(word: str, classes: tuple[str, ...] | None, what: str, where: str, *, quote: bool = True) -> str:
+    """Return the class that a word in the one form means, as ``classes`` spells it."""
+    if classes is None:
+        return word
+    class_of = {one_form(name): name for name in classes}
+    if word in class_of:
+        return class_of[word]
+    # The word is repeated only where it is nearly a class: a wrong column may hold anything, a name among it.
+    near = difflib.get_close_matches(word.casefold(), [name.casefold() for name in class_of], n=1, cutoff=0.75)
+    meant = next((name for name in classes if near and one_form(name).casefold() == near[0]), None)
+    if meant and quote:
+        raise LabelError(f"{what}: the label {word!r} is not a class", where=where, do=f"Did you mean {meant!r}?")
+    raise LabelError(
+        f"{what}: the label is not a class of the study", where=where, do=f"The classes are{_list(classes)}."
+    )
+
+
+def _list(classes: Iterable[str] | None) -> str:
+    return " " + ", ".join(classes) if classes else ""

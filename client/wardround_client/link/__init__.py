@@ -1,0 +1,1 @@
+"""The hospital's end of the link to its coordinator: outbound only."""

@@ -1,0 +1,1 @@
+"""From a hospital's images to the form that a study's network sees."""

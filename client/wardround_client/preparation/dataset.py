@@ -1,0 +1,399 @@
+"""A hospital's images in the form that a study's network sees, prepared once; patients are split, never images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround_client.images import Image, dicom_pixels, plain_pixels, read_image
+from wardround_client.images.dicom import Stored
+from wardround_client.images.meaning import Grey
+from wardround_client.intake import kept_pixels
+from wardround_client.intake.duplicates import joined_patients, near_pairs
+from wardround_client.intake.identification import identify
+from wardround_client.intake.index import scan
+from wardround_client.intake.instance import Basis, Doubts, Index, Instance
+from wardround_client.intake.kept_pixels import Kept
+from wardround_client.intake.labels import find_labels
+from wardround_client.intake.patients import check_guesses, count_by_basis, said_of_doubts, said_of_patients
+from wardround_client.intake.record import RETRIED
+from wardround_client.preparation import preprocessing
+from wardround_common.errors import DataError, ImageRefused
+from wardround_common.messages.rounds import Split
+from wardround_common.randomness import insecure_stream
+from wardround_common.storage import no_room_is_said
+from wardround_common.study.file import Data, Study
+
+LEAST_PATIENTS = 3  # one to train on, one to choose the operating point, one to test on
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Images of one split with their labels and patients."""
+
+    kept: NDArray[np.float32] = field(repr=False)
+    """All prepared images of the hospital (kept, channels, size, size), 0 to 1, usually a memory map."""
+    rows: NDArray[np.int64] = field(repr=False)
+    """(images,) where ``kept`` holds the images of this split."""
+    labels: NDArray[np.int64] = field(repr=False)
+    """(images,) class numbers in the study's order."""
+    patients: NDArray[np.int64] = field(repr=False)
+    """(images,) codes that mean nothing outside this data set."""
+
+    def images(self, places: NDArray[np.int64] | slice) -> NDArray[np.float32]:
+        """Copy the images at these places of the split: (places, channels, size, size) float32."""
+        return np.ascontiguousarray(self.kept[self.rows[places]])
+
+    def places_by_patient(self) -> list[NDArray[np.int64]]:
+        """Give each patient's places in the split, patients in the order of their codes."""
+        order = np.argsort(self.patients, kind="stable")
+        cuts = np.flatnonzero(np.diff(self.patients[order])) + 1
+        return np.split(order, cuts) if len(order) else []
+
+    @property
+    def patient_count(self) -> int:
+        """How many patients these images are of."""
+        return len(np.unique(self.patients))
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What became of a hospital's files on their way into a study: counts only."""
+
+    refused: dict[str, int]
+    """Files that the scan refused, by reason."""
+    left_out: dict[str, int]
+    """Accepted files that this study does not use, by reason."""
+    scanners: tuple[str, ...]
+    duplicates_across_splits: int
+    allowed: tuple[str, ...]
+    patients: dict[Basis, int] = field(default_factory=dict)
+    """Patients of the images that are used, by how they were identified."""
+    doubts: Doubts = field(default_factory=Doubts)
+    """What contradicts itself about who is a patient, in the whole folder."""
+    confirmed: frozenset[str] = frozenset()
+    """The guesses of who is a patient that the hospital confirmed."""
+    joined_patients: int = 0
+    """Patients kept in one split with another one, since they share near-copies of an image."""
+    labels_disagree: int = 0
+    """Pairs of near-copies with different labels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One hospital's data for one study."""
+
+    train: Examples
+    validation: Examples
+    test: Examples
+    intake: Intake
+    fingerprint: str
+    """Digest of which images, labels and split these are; it changes when one of them does."""
+    identifiers: tuple[str, ...] = field(repr=False)
+    """By the codes of ``Examples.patients``: what the hospital's files call the patient. For the ledger only."""
+    labelled: str = ""
+    """Digest of which pixels have which label word, the same in every study that takes them."""
+    accounts: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
+    """By the same codes: under which names the ledger charges the patient; empty where that is the identifier."""
+
+    def trained(self) -> list[str]:
+        """Name the patients that are trained on as the ledger charges them: some have two names, some share one."""
+        codes = np.unique(self.train.patients)
+        if not self.accounts:
+            return [self.identifiers[code] for code in codes]
+        return [name for code in codes for name in self.accounts[code]]
+
+    def split(self, name: Split) -> Examples:
+        """Return the split of that name."""
+        return self.validation if name == "validation" else self.test
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a hospital's images and labels are, and which of its patients take part."""
+
+    folder: Path = field(repr=False)
+    state: Path = field(repr=False)
+    """Where the index and the prepared images are kept: in the hospital, readable by nobody else."""
+    labels: Path | None = field(default=None, repr=False)
+    label_attribute: str | None = None
+    allow: frozenset[str] = frozenset()
+    confirmed: frozenset[str] = frozenset()
+    """The guesses of who is a patient that the hospital confirms (``confirm_patients``)."""
+    patients: frozenset[str] | None = field(default=None, repr=False)
+    """Only these, where one folder is cut into several hospitals; None for all."""
+
+
+def take_in(source: Source, study: Study) -> tuple[Index, dict[str, int]]:
+    """Scan what changed in the hospital's folder, read its labels, file → class number, and decide who is a patient.
+
+    Raises:
+        DataError: the folder cannot be read, or the labels do not fit.
+    """
+    index = scan(source.folder, state=source.state, allow=source.allow)
+    if index.refused and not index.accepted:
+        counts = Counter(refusal.reason for refusal in index.refused).most_common()
+        raise DataError(
+            f"all {len(index.refused):,} files were refused ({', '.join(f'{n:,} {reason}' for reason, n in counts)})",
+            where=str(source.folder),
+            do="'wardround scan FOLDER' says what each reason means, and what --allow takes in all the same; a "
+            "hospital that serves has allow = [...] in its hospital.toml.",
+        )
+    classes = study.study.classes
+    found = find_labels(source.folder, index, classes, csv=source.labels, attribute=source.label_attribute)
+    index = identify(index, found.patients, found.words, groups=classes, confirmed=source.confirmed)
+    numbers = {word: number for number, word in enumerate(classes)}
+    return index, {file: numbers[word] for file, word in found.words.items()}
+
+
+def wanted_images(
+    source: Source, study: Study, index: Index, labels: dict[str, int]
+) -> tuple[list[Instance], Counter[str]]:
+    """Choose the accepted images that a study asks for, and count the others by why they are left out."""
+    left_out: Counter[str] = Counter()
+    wanted: list[Instance] = []
+    for instance in index.accepted:
+        if source.patients is not None and instance.patient not in source.patients:
+            continue
+        if instance.modality not in study.data.modalities:
+            left_out["other-modality"] += 1
+        elif instance.file not in labels:
+            left_out["no-label"] += 1
+        else:
+            wanted.append(instance)
+    return wanted, left_out
+
+
+def prepare(
+    source: Source,
+    study: Study,
+    index: Index,
+    labels: dict[str, int],
+) -> Dataset:
+    """Prepare the images that the study asks for, unless they are kept from before, and split the patients.
+
+    Raises:
+        DataError: nothing can be used, or there are too few patients to split.
+        PrivacyError: the study has differential privacy, and who is a patient is guessed without the hospital's word.
+    """
+    wanted, left_out = wanted_images(source, study, index, labels)
+    kept = keep_images(source, study.data, wanted, index.kept)
+    used = [instance for instance in wanted if kept.refused.get(instance.file) is None]
+    left_out.update(kept.refused.values())
+    if not used:
+        why = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common()) or "no image was accepted"
+        raise DataError(
+            f"no image can be used for this study: {why}",
+            where=str(source.folder),
+            do=f"The study takes {', '.join(study.data.modalities)} with the labels {', '.join(study.study.classes)}; "
+            "'wardround scan FOLDER' says what the folder holds.",
+        )
+    by_basis = count_by_basis(used)
+    if study.privacy.mechanism != "none":
+        check_guesses(by_basis, source.confirmed)
+    accounts = {instance.patient: instance.accounts or (instance.patient,) for instance in used}
+    names = sorted(accounts)
+    code_of = {name: code for code, name in enumerate(names)}
+    patients = np.array([code_of[instance.patient] for instance in used], np.int64)
+    classes = np.array([labels[instance.file] for instance in used], np.int64)
+    pairs = near_pairs(used, range(len(used)))
+    joined = joined_patients(used, pairs)
+    units = np.array([code_of[joined[name]] for name in names], np.int64)  # (patients,)
+    part_of = split_patients(patients, classes, study, units)  # (patients,)
+    if part_of is None:
+        raise DataError(
+            f"{len(names)} {'patient is' if len(names) == 1 else 'patients are'} too few: each needs to be in one of "
+            f"training, validation and test ({'; '.join([said_of_patients(by_basis), *said_of_doubts(index.doubts)])})",
+            where=str(source.folder),
+            do=f"A hospital takes part with {LEAST_PATIENTS} patients or more. If there are more, name the patient of "
+            "each file in the column 'patient' of labels.csv.",
+        )
+    parts = part_of[patients]  # (images,)
+    rows = np.array([kept.row_of[instance.file] for instance in used], np.int64)
+
+    def examples(part: int) -> Examples:
+        here = np.flatnonzero(parts == part)
+        return Examples(kept.images, rows[here], classes[here], patients[here])
+
+    return Dataset(
+        train=examples(0),
+        validation=examples(1),
+        test=examples(2),
+        fingerprint=hashlib.sha256(kept.key.encode() + classes.tobytes() + parts.tobytes()).hexdigest(),
+        intake=Intake(
+            refused=dict(Counter(refusal.reason for refusal in index.refused)),
+            left_out=dict(left_out),
+            scanners=tuple(sorted({f"{i.manufacturer} {i.scanner}".strip() or "unknown" for i in used})),
+            duplicates_across_splits=sum(bool(parts[one] != parts[other]) for one, other in pairs),
+            allowed=index.allowed,
+            patients=by_basis,
+            doubts=index.doubts,
+            confirmed=source.confirmed,
+            joined_patients=sum(_sizes_kept_together(units, part_of)),
+            labels_disagree=sum(bool(classes[one] != classes[other]) for one, other in pairs),
+        ),
+        identifiers=tuple(names),
+        labelled=_labelled(used, [study.study.classes[number] for number in classes.tolist()]),
+        accounts=tuple(accounts[name] for name in names),
+    )
+
+
+def _sizes_kept_together(units: NDArray[np.int64], part_of: NDArray[np.int8]) -> list[int]:
+    """Return how many patients each unit of several has, of those that stand in one split."""
+    parts = [part_of[units == unit] for unit in np.flatnonzero(np.bincount(units) > 1)]
+    return [len(part) for part in parts if (part == part[0]).all()]
+
+
+def _labelled(used: list[Instance], words: list[str]) -> str:
+    pairs = sorted(f"{instance.pixel_digest} {word}" for instance, word in zip(used, words, strict=True))
+    return hashlib.sha256("\n".join(pairs).encode()).hexdigest()
+
+
+def split_patients(
+    patients: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    study: Study,
+    joined: NDArray[np.int64] | None = None,
+) -> NDArray[np.int8] | None:
+    """Put each patient into training (0), validation (1) or test (2): (patients,) int8, None if there are too few.
+
+    ``patients`` and ``classes`` are by image. Patients with the same highest class are dealt out together, so that each
+    split has its part of the rare ones. The study's seed decides, so a patient never changes sides between rounds.
+
+    Patients with the same number in ``joined`` (patients,), who share near-copies, come into one split; they count as
+    many, and go into training if validation or test has no room for them. Where so many are joined that the others do
+    not fill validation and test, each is dealt out alone. Without joined patients the split is what it is without this.
+    """
+    count = int(patients.max()) + 1
+    if count < LEAST_PATIENTS:
+        return None
+    targets = {2: study.evaluation.test, 1: study.evaluation.validation}
+    whole = {part: round(fraction * count) for part, fraction in targets.items()}
+    unit_of = np.arange(count)
+    if joined is not None:
+        _, together = np.unique(joined, return_inverse=True)
+        if count - np.bincount(together).max() >= max(LEAST_PATIENTS - 1, sum(whole.values())):
+            unit_of = together
+    sizes = np.bincount(unit_of)  # (units,)
+    highest = np.zeros(len(sizes), np.int64)
+    np.maximum.at(highest, unit_of[patients], classes)
+    shuffled = insecure_stream(study.model.seed, "split").permutation(len(sizes))
+    dealt = shuffled[np.argsort(highest[shuffled], kind="stable")]  # by class, in random order within one
+    part_of = np.zeros(len(sizes), np.int8)
+    given = {2: 0, 1: 0}
+    place = 0
+    for unit in dealt:
+        size = int(sizes[unit])
+        place += size
+        for part, fraction in targets.items():
+            if given[part] < round(fraction * place) and (size == 1 or given[part] + size <= whole[part]):
+                part_of[unit] = part
+                given[part] += size
+                break
+    for part in (1, 2):  # so few patients that one split got nobody
+        if not (part_of == part).any():
+            part_of[np.flatnonzero(part_of == 0)[0]] = part
+    return part_of[unit_of]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Images in the form of one study's network, on the disk."""
+
+    key: str
+    images: NDArray[np.float32]
+    row_of: dict[str, int]
+    refused: dict[str, str]
+
+
+def keep_images(source: Source, data: Data, wanted: list[Instance], kept: Mapping[str, Kept]) -> Prepared:
+    """Return the images of ``wanted`` in the study's form, as a memory map; they are made once for these pixels.
+
+    ``kept`` has, by file, what a scan kept of the decoded pixels.
+    """
+    # Hospitals that are cut from one folder share nothing here: each prepares what it uses.
+    form = data.model_dump_json(exclude={"modalities"}) + f" {preprocessing.VERSION}"
+    named = "\n".join(f"{instance.file}\t{instance.pixel_digest}" for instance in wanted)
+    key = hashlib.sha256(f"{form}\n{named}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    folder = source.state / "prepared" / key
+    facts = _facts(folder)
+    if facts is None or RETRIED & set(facts["refused"].values()):
+        shutil.rmtree(folder, ignore_errors=True)  # who has these images open keeps them
+        _make_images(source, data, wanted, kept, folder)
+        facts = json.loads((folder / "done.json").read_text())
+    shape = (len(facts["row_of"]), data.channels, data.image_size, data.image_size)
+    if not facts["row_of"]:
+        return Prepared(key, np.empty(shape, np.float32), {}, facts["refused"])
+    images = np.memmap(folder / "images.f32", "<f4", "r", shape=shape)
+    return Prepared(key, images, facts["row_of"], facts["refused"])
+
+
+def _network_form(source: Source, data: Data, instance: Instance, kept: Kept | None) -> NDArray[np.float32]:
+    """Bring one image into the study's form, from what the scan kept of it, or else from its file.
+
+    Raises:
+        ImageRefused: the file cannot be read, is a volume, or has no window that can be applied.
+    """
+    voi = data.intensity == "window"
+    if instance.frames > 1:
+        raise ImageRefused("volume", "the study's network sees single images, and this file holds several")
+    stored = kept_pixels.read(kept, instance, folder=source.folder, state=source.state) if kept else None
+    if kept is None or stored is None:
+        return preprocessing.to_network_form(read_image(source.folder / instance.file, voi=voi), data)
+    if kept.meaning is None:
+        return preprocessing.to_network_form(Image(plain_pixels(stored, voi=voi), None), data)
+    meaning, where = kept.meaning, instance.file
+
+    def values_of(levels: Stored) -> NDArray[np.float32]:
+        values: NDArray[np.float32] = dicom_pixels(meaning, levels[None], several=False, voi=voi, where=where)[0, 0]
+        return values
+
+    if isinstance(meaning, Grey) and meaning.padding is None and stored.dtype.kind in "iu":
+        form = preprocessing.levels_to_network_form(stored, values_of, data)
+        if form is not None:
+            return form
+    image = Image(dicom_pixels(meaning, stored, several=False, voi=voi, where=where), instance.spacing_mm)
+    return preprocessing.to_network_form(image, data)
+
+
+def _facts(folder: Path) -> dict[str, Any] | None:
+    try:
+        facts: dict[str, Any] = json.loads((folder / "done.json").read_text())
+    except FileNotFoundError:
+        return None
+    return facts
+
+
+def _make_images(source: Source, data: Data, wanted: list[Instance], kept: Mapping[str, Kept], folder: Path) -> None:
+    making = folder.with_name(f"{folder.name}.{os.getpid()}.making")
+    row_of: dict[str, int] = {}
+    refused: dict[str, str] = {}
+    with no_room_is_said(making):
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir(parents=True, mode=0o700)
+        # Plain writes: a full disk is an error here, and a crash of the process with a writable memory map.
+        with (making / "images.f32").open("wb") as images:
+            for instance in wanted:
+                try:
+                    form = _network_form(source, data, instance, kept.get(instance.file))
+                    images.write(form.astype("<f4", copy=False).tobytes())
+                    row_of[instance.file] = len(row_of)
+                except ImageRefused as refusal:
+                    refused[instance.file] = refusal.reason
+        (making / "done.json").write_text(json.dumps({"row_of": row_of, "refused": refused}))
+        try:
+            making.rename(folder)
+        except OSError:
+            if not (folder / "done.json").exists():
+                raise
+            shutil.rmtree(making, ignore_errors=True)  # another process made the same images meanwhile

@@ -1,0 +1,106 @@
+"""From an image in any size and scale to the form that a study's network sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from wardround_client.images import Image
+from wardround_common.errors import ImageRefused
+from wardround_common.study.file import Data
+
+Number = float | np.floating[Any]
+PERCENTILES = (0.5, 99.5)
+VERSION = 1  # prepared images of another version are made again
+
+
+def to_network_form(image: Image, data: Data) -> NDArray[np.float32]:
+    """Scale intensities to 0..1, resize with the aspect kept, pad with zeros, and match the channels.
+
+    Returns (channels, image_size, image_size) float32. An image of one value becomes zeros.
+
+    Raises:
+        ImageRefused: the image is a volume or a series of frames, where the study's networks see single images.
+    """
+    if image.pixels.ndim != 3:
+        raise ImageRefused("volume", "the study's network sees single images, and this file holds several")
+    pixels = _match_channels(image.pixels, data.channels)
+    if data.intensity == "percentile":
+        low, high = np.percentile(pixels, PERCENTILES)
+    elif data.intensity == "range":
+        low, high = pixels.min(), pixels.max()
+    else:
+        low, high = 0.0, 1.0  # the image's own window has been applied
+    return _fit(torch.from_numpy(_scaled(pixels, low, high)), data.image_size).numpy()
+
+
+def levels_to_network_form(
+    stored: NDArray[np.integer], values_of: Callable[[NDArray[np.integer]], NDArray[np.float32]], data: Data
+) -> NDArray[np.float32] | None:
+    """Bring an image of few grey levels into the same form, in a third of the time and with the same bytes.
+
+    What is done to a value is done once to each level between the smallest and the largest. ``stored`` is (height,
+    width); ``values_of`` maps (levels,) to what they mean and never falls, or never rises. None if the levels are too
+    many to be worth it, or the study's network has other than one channel.
+    """
+    smallest, largest = int(stored.min()), int(stored.max())
+    if data.channels != 1 or largest - smallest >= stored.size:
+        return None
+    low: Number
+    high: Number
+    above = stored - stored.dtype.type(smallest)  # wraps round where it must, and is right modulo the type's range
+    above = above.view(above.dtype.str.replace("i", "u"))
+    values = values_of(np.arange(smallest, largest + 1).astype(stored.dtype))  # (levels,)
+    if data.intensity == "percentile":
+        low, high = _percentiles(values, np.bincount(above.ravel(), minlength=len(values)))
+    elif data.intensity == "range":
+        low, high = values.min(), values.max()
+    else:
+        low, high = 0.0, 1.0
+    scaled = _scaled(values, low, high)[above]  # (height, width)
+    return _fit(torch.from_numpy(scaled[None]), data.image_size).numpy()
+
+
+def _scaled(pixels: NDArray[np.float32], low: Number, high: Number) -> NDArray[np.float32]:
+    scaled = np.clip((pixels - low) / (high - low), 0, 1) if high > low else np.zeros_like(pixels)
+    return np.ascontiguousarray(scaled, np.float32)
+
+
+def _percentiles(values: NDArray[np.float32], counts: NDArray[np.int64]) -> tuple[np.float64, np.float64]:
+    """Return what ``np.percentile`` gives for values of which there are so many each, bit for bit."""
+    if values[0] > values[-1]:
+        values, counts = values[::-1], counts[::-1]
+    up_to = np.cumsum(counts)
+    found = []
+    for part in np.array(PERCENTILES) / 100:
+        place = (up_to[-1] - 1) * part
+        before = int(place)
+        first, second = values[np.searchsorted(up_to, [before, before + 1], side="right").clip(max=len(values) - 1)]
+        weight, step = np.float64(place - before), second - first
+        found.append(np.float64(second - step * (1 - weight) if weight >= 0.5 else first + step * weight))
+    return found[0], found[1]
+
+
+def _match_channels(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    if pixels.shape[0] == channels:
+        return pixels
+    if channels == 3:
+        return np.repeat(pixels[:1], 3, axis=0)
+    luma = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+    return np.tensordot(luma, pixels[:3], axes=1)[None]
+
+
+def _fit(pixels: torch.Tensor, size: int) -> torch.Tensor:
+    height, width = pixels.shape[1:]
+    ratio = size / max(height, width)
+    rows, columns = max(1, round(height * ratio)), max(1, round(width * ratio))
+    small = functional.interpolate(pixels[None], (rows, columns), mode="bilinear", antialias=True, align_corners=False)[
+        0
+    ]
+    top, left = (size - rows) // 2, (size - columns) // 2
+    return functional.pad(small, (left, size - columns - left, top, size - rows - top))

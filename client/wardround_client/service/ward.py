@@ -1,0 +1,322 @@
+"""A hospital that serves: it answers for every study that its people approved, and for no other."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wardround_client.hospital.answering import Hospital, build, join
+from wardround_client.hospital.app import Reply
+from wardround_client.hospital.contribution import (
+    Contribution,
+    Earlier,
+    contribution,
+    earlier_contribution,
+    keep_contribution,
+)
+from wardround_client.hospital.hospital_audit import Note, about
+from wardround_client.hospital.hospital_source import facts_of_intake, hospital_source, said_of_intake, warned_of_intake
+from wardround_client.hospital.secure_desk import open_desk
+from wardround_client.intake.images_there import check_images_there
+from wardround_client.preparation.dataset import Dataset, Intake, prepare, take_in
+from wardround_client.spending.account import Account, Ask, approve, ask, known_to_ledger
+from wardround_client.spending.charge_note import Charge
+from wardround_client.spending.ledger.store import Ledger, open_ledger
+from wardround_client.spending.policy import POLICY_NAME, Policy, read_policy
+from wardround_client.spending.policy_check import Level, check_kind, check_spending
+from wardround_client.state.approvals import Approvals
+from wardround_client.state.hospital_folder import HospitalFolder, HospitalSettings
+from wardround_client.state.pause import FINISHING, paused_since
+from wardround_client.state.run_outcomes import outcomes
+from wardround_client.training.rehearsal import rehearse
+from wardround_common.audit.entries import Fact
+from wardround_common.audit.recorder import SHORT
+from wardround_common.documents.proposal import ProposeRequest
+from wardround_common.errors import (
+    ImagesAwayError,
+    MessageError,
+    PausedError,
+    PrivacyError,
+    StorageError,
+    WardroundError,
+)
+from wardround_common.keys.identity import Identity
+from wardround_common.messages.rounds import Parts, round_number, study_digest
+from wardround_common.randomness import Stream
+from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
+from wardround_common.storage import read_private, write_atomically
+from wardround_common.study.file import Study
+from wardround_common.study.roster import keys_of
+
+STREAM_BYTES = 32
+BESIDE = (ConfirmRequest.kind, OpenRequest.kind)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a hospital is working on."""
+
+    study: str
+    """Its name."""
+    kind: str
+    """Of the question."""
+    round: int | None = None
+    digest: str = ""
+    """The study's."""
+
+    def __str__(self) -> str:
+        return f"{self.study}: {self.kind}"
+
+
+Doing = Callable[[Work | None], None]
+
+
+@dataclass(eq=False)
+class Ward:
+    """A hospital's studies, opened when they are first asked about.
+
+    ``doing`` is told what is worked on, and ``note`` what the audit log must tell of; both by two threads, if
+    questions are answered :meth:`beside` one another.
+    """
+
+    folder: HospitalFolder
+    doing: Doing = field(default=lambda work: None)
+    note: Note = field(default=lambda what, facts: None)
+    _open: dict[str, Hospital] = field(default_factory=dict)
+    _images_missed: bool = False
+    _at_work: dict[str, threading.Lock] = field(default_factory=dict)
+    """By study: its questions are answered one after the other, whoever asks."""
+
+    @property
+    def approvals(self) -> Approvals:
+        """What was proposed and decided."""
+        return Approvals(self.folder.path / "studies")
+
+    def answer(self, kind: str, parts: Parts) -> Reply:
+        """Answer one question of the coordinator.
+
+        Raises:
+            PausedError: the hospital has paused, and this would begin something.
+            ImagesAwayError: the images are needed, and are not there.
+            ApprovalError: it is of a study that was not approved here.
+            WardroundError: what the hospital raises in that study.
+        """
+        try:
+            return self._answer(kind, parts)
+        except WardroundError as error:
+            if isinstance(error, ImagesAwayError):
+                self._images_missed = True
+            if kind != ProposeRequest.kind:  # it is asked every few seconds; that it came is noted anyway
+                self.note("question refused", {"kind": kind, "why": error.kind} | _asked_about(parts))
+            raise
+
+    def images_are_away(self) -> bool:
+        """Say whether the images were not there when they were last needed, and still are not."""
+        if self._images_missed:
+            with suppress(ImagesAwayError):
+                check_images_there(self.folder.settings())
+                self._images_missed = False
+        return self._images_missed
+
+    def beside(self, kind: str, parts: Parts) -> bool:
+        """Say whether a question can be answered while another one is worked on, in another thread.
+
+        A proposal can; so can what opens the sum of a study that is open here and not at work. To open one reads its
+        data and builds its network, which would disturb the training of another.
+        """
+        if kind == ProposeRequest.kind:
+            return True
+        with suppress(MessageError):
+            digest = study_digest(parts)
+            if kind in BESIDE and digest in self._open:
+                return not self._at_work[digest].locked()
+        return False
+
+    def _answer(self, kind: str, parts: Parts) -> Reply:
+        if kind not in FINISHING and paused_since(self.folder.path):
+            raise PausedError("this hospital has paused", do="Resume with: wardround hospital resume")
+        if kind == ProposeRequest.kind:
+            study = ProposeRequest.parse(parts).study
+            if not self.approvals.knows(study.digest()):
+                self.note("study proposed", about(study))
+            return self.approvals.answer(study, self.folder.settings().name, self.folder.identity())
+        digest = study_digest(parts)
+        study = self.approvals.approved(digest)  # asked each time: an approval can be taken back
+        with self._at_work.setdefault(digest, threading.Lock()), self._telling(study, kind, parts):
+            if digest not in self._open:
+                self._open[digest] = self._take_part(study)
+            try:
+                return self._open[digest].answer(kind, parts)
+            except WardroundError:
+                raise
+            except Exception:
+                # A graphics card that vanished, or a bug: what is in memory may be broken; all that counts is on the
+                # disk, from which the next question opens it anew.
+                del self._open[digest]
+                raise
+
+    @contextmanager
+    def _telling(self, study: Study, kind: str, parts: Parts) -> Iterator[None]:
+        number = parts.fields.get("round")
+        self.doing(Work(study.study.name, kind, number if isinstance(number, int) else None, study.digest()))
+        try:
+            yield
+        finally:
+            self.doing(None)
+
+    def _take_part(self, study: Study) -> Hospital:
+        name, identity = self.folder.settings().name, self.folder.identity()
+        check_listed(study, name, identity)
+        rehearse(study)  # here too: since it was approved, torch or Opacus may be another
+        place = self.folder.path / "studies" / study.digest()
+        dataset = read_data(self.folder, study)
+        ledger = open_ledger(self.folder.path, identity)
+        account = Account(ledger, hospital_policy(self.folder), ask(study, dataset, ledger), self._charging)
+        secure = study.aggregation.secure
+        desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
+        return join(study, dataset, own_stream(place / "stream.key"), build(study), desk, account)
+
+    def _charging(self, charge: Charge) -> None:
+        self.note("round charged", charge.facts())
+
+
+def _asked_about(parts: Parts) -> dict[str, Fact]:
+    """Say which study and round a question names; what it says is checked by whoever answers it, so maybe nothing."""
+    facts: dict[str, Fact] = {}
+    with suppress(MessageError):
+        facts["study"] = study_digest(parts)[:SHORT]
+        facts["round"] = round_number(parts)
+    return facts
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a study would ask of this hospital's patients, before anybody approves it."""
+
+    asked: Ask
+    ledger: Ledger
+    policy: Policy
+    levels: tuple[Level, ...]
+    """What its patients spent before, and will have spent after all rounds."""
+    folder: Path
+    brings: Contribution
+    """What the study takes of this hospital's images and labels."""
+    earlier: Earlier | None
+    """What was brought the time before."""
+    settings: HospitalSettings
+    intake: Intake
+    known: tuple[int, int]
+    """How many of its patients earlier studies charged, and how many patients these charged in all."""
+
+    def warnings(self) -> list[str]:
+        """Say what the hospital's people should look at before they approve."""
+        changes = self.earlier.changes(self.brings) if self.earlier else ()
+        return [*self.brings.warnings(), *changes, *warned_of_intake(self.intake), *self._strangers()]
+
+    def _strangers(self) -> Iterator[str]:
+        known, before = self.known
+        if before and not known:
+            yield (
+                f"the ledger knows none of these patients, and {before:,} from earlier studies. If they are the same "
+                "persons under other names, what they have spent is not counted: PatientIDs, or the column 'patient', "
+                "must be those of the earlier studies."
+            )
+
+    def intake_said(self) -> list[str]:
+        """Say who is a patient here, and which of the hospital's own switches hold."""
+        return list(said_of_intake(self.settings, self.intake))
+
+    def facts(self) -> dict[str, Fact]:
+        """Say the same for the audit log."""
+        return facts_of_intake(self.settings, self.intake)
+
+    def approve(self) -> None:
+        """Take part, as it was planned.
+
+        Raises:
+            PrivacyError: the policy does not allow it any more.
+            StorageError: ledger or state folder cannot be written.
+        """
+        approve(self.asked, self.ledger, self.policy)
+        keep_contribution(self.folder, self.asked.study, self.brings, datetime.now(UTC))
+
+
+def plan(folder: HospitalFolder, study: Study) -> Planned:
+    """Read the data that a study would take, and weigh what it would spend against the policy.
+
+    Raises:
+        DataError: the data cannot be used for it.
+        StudyError: the network does not run at the study's image size.
+        PrivacyError: there is no policy, it does not allow the study, the study does not list this hospital, or its
+            network cannot be trained with privacy by patient.
+    """
+    check_listed(study, folder.settings().name, folder.identity())
+    policy = hospital_policy(folder)
+    rehearse(study)
+    ledger = open_ledger(folder.path, folder.identity())
+    dataset = read_data(folder, study)
+    asked = ask(study, dataset, ledger)
+    check_kind(policy, study, asked.patients)
+    ended = outcomes(folder.path)
+    spent = check_spending(policy, ledger, study.digest(), study.training.rounds, asked.event, asked.cohort, ended)
+    brings, earlier = contribution(dataset, study), earlier_contribution(folder.path, study)
+    return Planned(
+        asked,
+        ledger,
+        policy,
+        spent,
+        folder.path,
+        brings,
+        earlier,
+        settings=folder.settings(),
+        intake=dataset.intake,
+        known=known_to_ledger(asked, ledger),
+    )
+
+
+def read_data(folder: HospitalFolder, study: Study) -> Dataset:
+    """Scan what changed in the hospital's images, and prepare those that the study takes."""
+    check_images_there(folder.settings())
+    source = hospital_source(folder)
+    return prepare(source, study, *take_in(source, study))
+
+
+def hospital_policy(folder: HospitalFolder) -> Policy:
+    """Read the hospital's policy: without one it takes part in nothing."""
+    return read_policy(folder.path / POLICY_NAME)
+
+
+def check_listed(study: Study, name: str, identity: Identity) -> None:
+    """Check that the study lists this hospital with its own key.
+
+    Raises:
+        PrivacyError: it does not.
+    """
+    listed = keys_of(study.roster).keys
+    if listed.get(name) != identity.public:
+        raise PrivacyError(
+            f"the study does not list {name} with this hospital's key",
+            do="Ask the coordinator for a study whose roster does. The entry here: wardround hospital identity",
+        )
+
+
+def own_stream(path: Path) -> Stream:
+    """Return the hospital's own randomness in a study, secret and the same until the study is over.
+
+    It is kept, so that a question that comes again gets the answer that it got: two answers with two noises would cost
+    twice.
+    """
+    if not path.exists():
+        write_atomically(path, os.urandom(STREAM_BYTES), private=True)
+    try:
+        key = read_private(path, "this hospital's secret of a study", STREAM_BYTES + 1)
+    except OSError:
+        key = b""
+    if len(key) != STREAM_BYTES:
+        raise StorageError("this hospital's secret of a study is damaged", where=str(path), do="Restore it, or refuse.")
+    return Stream(key)

@@ -1,0 +1,1 @@
+"""What patients spend of their privacy: policy, account, budget, ledger."""

@@ -1,0 +1,167 @@
+"""A hospital's account in one study: what the study asks of its patients, whether the policy allows it, the charges.
+
+::
+
+    ask ── approve ──► an entry in the ledger that pins study, rounds, event, patients and data
+                         │
+    Account.charge ◄─────┘ before a round's work, and only as it was approved;  Account.confirm after it
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from wardround_client.preparation.dataset import Dataset
+from wardround_client.spending.charge_note import Charge, Spending
+from wardround_client.spending.ledger.books import Books
+from wardround_client.spending.ledger.entries import Event
+from wardround_client.spending.ledger.patients import Cohort
+from wardround_client.spending.ledger.store import Ledger
+from wardround_client.spending.policy import Policy
+from wardround_client.spending.policy_check import Level, check_kind, check_next_round, check_spending
+from wardround_client.training.local_work import plan_privacy
+from wardround_common.canonical import joined
+from wardround_common.errors import PrivacyError
+from wardround_common.randomness import Stream
+from wardround_common.study.file import Study
+
+UNPROTECTED = Event(noise_multiplier=0.0, sampling_rate=1.0, steps=1)
+"""A round of a study without differential privacy."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a study asks of a hospital: so many rounds of an event, from these patients with this data."""
+
+    study: Study
+    event: Event
+    """Of one round."""
+    cohort: Cohort
+    data: str
+    """The data set's fingerprint."""
+    patients: int
+    """How many patients it would train on; the cohort counts the names under which they are charged."""
+
+
+def ask(study: Study, dataset: Dataset, ledger: Ledger) -> Ask:
+    """Say what a study asks of the patients that it would train on.
+
+    Raises:
+        PrivacyError: the study's privacy cannot be kept with so many patients.
+    """
+    plan = plan_privacy(study, dataset.train.patient_count)
+    event = UNPROTECTED if plan is None else Event.of(plan.event(1))
+    cohort = ledger.key.cohort(dataset.trained())
+    return Ask(study, event, cohort, dataset.fingerprint, dataset.train.patient_count)
+
+
+def known_to_ledger(asked: Ask, ledger: Ledger) -> tuple[int, int]:
+    """Count which of a study's patients earlier studies charged, by the ledger's names, and all that these charged.
+
+    Raises:
+        StorageError: a cohort cannot be read.
+    """
+    study = asked.study.digest()
+    earlier = {approval.cohort for digest, approval in ledger.books.approved.items() if digest != study}
+    numbers = [ledger.cohort(cohort).numbers for cohort in earlier]
+    known = np.unique(np.concatenate(numbers)) if numbers else np.empty(0, np.uint64)
+    return int(np.isin(asked.cohort.numbers, known).sum()), len(known)
+
+
+def approve(asked: Ask, ledger: Ledger, policy: Policy | None) -> tuple[Level, ...]:
+    """Take part in a study, if the policy allows it; give what it will spend, of all its rounds, by level.
+
+    Without a policy nothing is checked and nothing said; a hospital that serves always has one.
+
+    Raises:
+        PrivacyError: the policy does not allow it; the message says what would be needed.
+        StorageError: the ledger cannot be read or written.
+    """
+    levels: list[Level] = []
+    digest, rounds = asked.study.digest(), asked.study.training.rounds
+
+    def check(books: Books) -> None:
+        if policy is not None:
+            check_kind(policy, asked.study, asked.patients)
+            levels.extend(check_spending(policy, ledger, digest, rounds, asked.event, asked.cohort))
+
+    ledger.approve(digest, asked.study.study.name, rounds, asked.event, asked.cohort, asked.data, check)
+    return tuple(levels)
+
+
+@dataclass(eq=False)
+class Account:
+    """A hospital's account in one study that it approved."""
+
+    ledger: Ledger
+    policy: Policy | None
+    asked: Ask
+    charging: Callable[[Charge], None] | None = None
+    """Told of each new charge just before it is in the ledger; a crash between the two lets it be told again."""
+    _study: str = ""
+    _cohort: str = ""
+    _cleared: int = -1
+    """The ledger's count of terms for which all that is planned was found to stay within the caps."""
+
+    def __post_init__(self) -> None:
+        self._spending = Spending(self.ledger, self.asked.cohort, self.policy)
+        self._study, self._cohort = self.asked.study.digest(), self.asked.cohort.digest
+
+    def check_approved(self) -> None:
+        """Check that the study was approved as it is asked now.
+
+        Raises:
+            PrivacyError: it was not, it was approved for other patients, data, rounds or noise, or is closed.
+        """
+        self.ledger.refresh()
+        self._check_approved(self.ledger.books)
+
+    def charge(self, number: int, parameters: str, stream: Stream) -> None:
+        """Charge a round to its patients; durable when it returns, and nothing before may touch an image.
+
+        The same round from the same ``parameters``, a digest, and the same ``stream`` is charged once: it gives the
+        same answer. With anything else it would be a second answer for one charge, and is refused.
+
+        Raises:
+            PrivacyError: it is not as approved, was answered for another question, or would exceed a cap.
+            StorageError: the ledger cannot be read or written.
+        """
+        which = stream.child("which stream this is").words(4).tobytes()
+        draw = hashlib.sha256(joined(b"wardround ledger draw 1", parameters.encode(), which)).hexdigest()
+
+        def check(books: Books) -> None:
+            self._check_round(books)
+            if self.charging:
+                self.charging(self._spending.charging(books, self._study, number, self.asked.event))
+
+        self.ledger.charge(self._study, number, self._cohort, self.asked.event, draw, check)
+
+    def confirm(self, number: int) -> None:
+        """Note that a charged round's work was done."""
+        self.ledger.confirm(self._study, number)
+
+    def _check_round(self, books: Books) -> None:
+        self._check_approved(books)
+        if self.policy is None or self._cleared == books.terms:
+            return
+        if check_next_round(self.policy, self.ledger, self._study, self.asked.event, self.asked.cohort):
+            self._cleared = books.terms
+
+    def _check_approved(self, books: Books) -> None:
+        approval = books.approved.get(self._study)
+        if approval is None or self._study in books.closed:
+            raise PrivacyError("this hospital has not approved the study", do="Approve it first, or leave it.")
+        if approval.cohort != self._cohort or approval.data != self.asked.data:
+            raise PrivacyError(
+                "the images, labels or patients are not those for which this hospital approved the study",
+                do="Approve the study anew with the data as they are now, or bring back those that were approved.",
+            )
+        if approval.event != self.asked.event or approval.rounds != self.asked.study.training.rounds:
+            raise PrivacyError(
+                "the noise or the rounds are not those for which this hospital approved the study",
+                do="Approve the study anew: another version of Wardround may plan it otherwise.",
+            )

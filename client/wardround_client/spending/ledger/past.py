@@ -1,0 +1,92 @@
+"""Whether a hospital's folder shows that it had a ledger: then no other may begin in silence, whatever files are lost.
+
+A ledger that begins says that nobody has spent anything. So it begins only in a folder where nothing says otherwise;
+``wardround hospital ledger restore`` and ``rebuild`` are the ways back (docs/ledger.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from wardround_client.spending.ledger.patients import KEY_NAME
+from wardround_client.spending.ledger.told import Told, missing, read_told
+from wardround_common.audit.log import NAME as AUDIT
+from wardround_common.errors import StorageError
+
+BEGINNING = "ledger.beginning"
+"""Lies in the folder from before the first file of a ledger until the ledger has its first entry: a crash in between is
+no loss."""
+BEHIND = "ledger.behind"
+"""Lies in the folder while the ledger there is a copy that is known to be older than what was spent."""
+REBUILD = (
+    "No study is trained before that is mended. Put a copy back: wardround hospital ledger restore COPY. Without one, "
+    "or after an older one: wardround hospital ledger rebuild, which charges every patient the most that the audit log "
+    "tells of."
+)
+
+
+def logs(folder: Path) -> list[Path]:
+    """Name the folders of audit logs, the oldest first: those of keys that were replaced, then the one in use."""
+    return [*sorted(folder.glob(f"replaced/*/{AUDIT}")), folder / AUDIT]
+
+
+def traces(folder: Path) -> Iterator[str]:
+    """Say what shows that there was a ledger, besides its own two files."""
+    if (folder / KEY_NAME).exists() and not (folder / BEGINNING).exists():
+        yield f"{KEY_NAME} is there"
+    if any(read_told(log).speaks for log in logs(folder)):
+        yield "the audit log tells of approved studies"
+    studies = folder / "studies"
+    if any(studies.glob("*/stream.key")) or any(studies.glob("*/desk")):
+        yield "there are secrets of studies in which it trained"
+    if any(_approved(path) for path in studies.glob("*.json")):
+        yield "a study is approved"
+
+
+def check_no_past(folder: Path) -> None:
+    """Check that nothing shows that there was a ledger before.
+
+    Raises:
+        StorageError: something does; it says what.
+    """
+    found = list(traces(folder))
+    if found:
+        raise StorageError(f"the ledger is gone, and there was one: {'; '.join(found)}", where=str(folder), do=REBUILD)
+
+
+def check_not_behind(folder: Path) -> None:
+    """Check that the ledger is not a restored copy that waits to be rebuilt.
+
+    Raises:
+        StorageError: it is.
+    """
+    if (folder / BEHIND).exists():
+        raise StorageError(
+            "the ledger is a copy that does not know all that was spent after it",
+            where=str(folder),
+            do="No study is trained before: wardround hospital ledger rebuild",
+        )
+
+
+def check_reaches(folder: Path, told: Told, approved: Iterable[str], charged: Iterable[tuple[str, int]]) -> None:
+    """Check that a ledger knows what the audit log beside it proves.
+
+    Raises:
+        StorageError: it was set back to an older copy, or is not the one of this folder.
+    """
+    found = missing(told, approved, charged)
+    if found:
+        raise StorageError(
+            f"the ledger is older than the audit log beside it, which tells of {'; '.join(found)}",
+            where=str(folder),
+            do=REBUILD,
+        )
+
+
+def _approved(record: Path) -> bool:
+    with suppress(OSError, ValueError, AttributeError):
+        return bool(json.loads(record.read_bytes()).get("decision") == "approved")
+    return False

@@ -1,0 +1,165 @@
+"""The hospital's policy, ``policy.toml``: what it takes part in, and what its patients may spend at most.
+
+It is the hospital's own file. A study asks; the policy decides, before the study begins and before each round.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from wardround_common.errors import PrivacyError, StudyError
+from wardround_common.study.faults import bad_toml, validated
+from wardround_common.study.file import Network
+
+POLICY_NAME = "policy.toml"
+DEFAULT_DELTA = 1e-5
+"""Where there is no policy to say it."""
+LARGEST_FILE_BYTES = 64 * 1024
+
+Task = Literal["classification"]
+Epsilon = Annotated[float, Field(gt=0, le=1000)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Budget(_Section):
+    """``[budget]``: what one patient may spend."""
+
+    patient_epsilon: Epsilon
+    """In all studies together."""
+    study_epsilon: Epsilon
+    """In one study."""
+    delta: Annotated[float, Field(ge=1e-10, le=1e-2)]
+    """At which both are counted, whatever delta a study states for itself."""
+
+
+class Protection(_Section):
+    """``[protection]``: what a study must do for this hospital's patients."""
+
+    require_dp: bool
+    """Whether a study must have differential privacy. Without it nothing bounds what a patient spends there."""
+    require_local: bool
+    """Whether this hospital's noise must be enough on its own, whoever else adds some."""
+    require_secure: bool
+    """Whether the coordinator may read sums only."""
+    smallest_cohort: Annotated[int, Field(ge=1, le=10_000_000)]
+    """Patients to train on, at least."""
+
+
+class Accept(_Section):
+    """``[accept]``: what kind of study."""
+
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1, strict=False)]
+    networks: Annotated[tuple[Network, ...], Field(min_length=1, strict=False)]
+
+    @field_validator("tasks", "networks")
+    @classmethod
+    def _each_once(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := sorted({word for word in words if words.count(word) > 1}):
+            raise ValueError(f"{', '.join(map(repr, twice))} is listed more than once; list each once")
+        return words
+
+
+class Policy(_Section):
+    """A whole policy; an instance is valid."""
+
+    budget: Budget
+    protection: Protection
+    accept: Accept
+
+
+def read_policy(path: Path) -> Policy:
+    """Read a policy file; every fault in it is named at once.
+
+    Raises:
+        PrivacyError: it cannot be read or is no policy. There is no policy that stands in for it.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(LARGEST_FILE_BYTES + 1).decode("utf-8-sig")
+    except FileNotFoundError:
+        raise PrivacyError(
+            "there is no such policy", where=str(path), do="Write one with: wardround hospital policy new"
+        ) from None
+    except OSError as error:
+        raise PrivacyError(
+            f"the policy cannot be read ({error.strerror})", where=str(path), do="Look at its permissions."
+        ) from None
+    except UnicodeDecodeError:
+        raise PrivacyError(
+            "the policy is not UTF-8 text", where=str(path), do="Save the file as UTF-8 in your editor."
+        ) from None
+    if len(text) > LARGEST_FILE_BYTES:
+        raise PrivacyError("this is no policy: it is too large", where=str(path), do="Name the policy file.")
+    return parse_policy(text, where=str(path))
+
+
+def parse_policy(text: str, *, where: str = POLICY_NAME) -> Policy:
+    """Parse the TOML text of a policy; ``where`` names it in errors.
+
+    Raises:
+        PrivacyError: the text is not TOML, or says something that is not a policy.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        fault: StudyError = bad_toml(text, error, where=where)
+        raise PrivacyError(fault.what, where=where, do=fault.do) from None
+
+    def refusal(faults: list[str]) -> PrivacyError:
+        return PrivacyError(
+            "the policy cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
+            where=where,
+            do="Mend the file; 'wardround hospital policy new --out FILE' writes one that says what each key means.",
+        )
+
+    return validated(tables, Policy, refusal)
+
+
+def policy_text() -> str:
+    """Write the commented TOML of a new policy: strict, so that a hospital opens it as far as it means to."""
+    networks = json.dumps(list(Network.__args__))  # type: ignore[attr-defined]  # a Literal's words
+    return f"""\
+# The policy of this hospital: what it takes part in, and what its patients may spend at most.
+# A study is checked against it before it begins, and again before each round; its wish never wins.
+# A change takes effect when the hospital's service starts again. A key that is missing or misspelt stops it.
+
+# What one patient may spend. Epsilon bounds what anybody can learn about whether a patient was in the training data:
+# at 1 very little, at 8 it is a weak bound that is usual for images. It is counted by patient, over all studies, rounds
+# and restarts, in the ledger.
+[budget]
+# In all studies together. What open studies are still to take is reserved.
+patient_epsilon = 10.0
+# In one study.
+study_epsilon = 8.0
+# The chance that the bound fails; well below one in the number of this hospital's patients. Both caps are counted at
+# this delta, whatever a study states: a study of epsilon 8 at delta 0.001 is more than 8 at 0.00001.
+delta = 1e-5
+
+# What a study must do for this hospital's patients.
+[protection]
+# true: only studies with differential privacy. false: also others, in which nothing bounds what a patient spends; the
+# caps above then count the studies with differential privacy only.
+require_dp = true
+# true: this hospital's own noise must be enough. false: also studies in which all hospitals add it together, under
+# secure sums: far better models, and one relies on the other hospitals' software too.
+require_local = false
+# true: the coordinator may read sums over the hospitals only. false: it may read this hospital's updates.
+require_secure = true
+# Patients to train on, at least: among few, each counts for much.
+smallest_cohort = 20
+
+# What kind of study.
+[accept]
+# What is asked of an image; 'classification' is the only task so far.
+tasks = ["classification"]
+# Networks that may be trained here; only networks that are installed can be named.
+networks = {networks}
+"""

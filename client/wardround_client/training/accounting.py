@@ -1,0 +1,5 @@
+"""The account of a hospital's patients: the same arithmetic that a coordinator plans with, without torch."""
+
+from wardround_common.privacy.accounting import Event, SampledGaussian, epsilon_of, noise_multiplier_for
+
+__all__ = ["Event", "SampledGaussian", "epsilon_of", "noise_multiplier_for"]

@@ -1,0 +1,286 @@
+"""Whether the gradient of each image of a network is its own: what clipping by patient rests on, tried on noise.
+
+DP-SGD bounds what a patient can change by clipping the gradient of that patient's images. Opacus computes those
+gradients layer by layer, with rules that know less than torch does: it accepts networks that it computes silently wrong
+gradients for. So every promise that the bound needs is tried, in double precision, on a few made images:
+
+- a training pass changes nothing that the network keeps;
+- what it says of an image does not depend on the other images;
+- each trained weight has one gradient an image, which is that of the image alone; and they add up to the batch's.
+
+What is found is a fact about the network's code and not about data. A network that passes can still be wrong for other
+shapes or other inputs: this is a test, and no proof.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from wardround_client.networks import seeded
+from wardround_client.training.layer_calls import Calls, named, watched
+from wardround_client.training.local_work import gradients_per_image
+from wardround_client.training.same_chance import SameChance
+
+IMAGES = 3
+CLASSES = 2
+TOLERANCE = 1e-6
+"""Of a gradient, relative to the weight's largest, in double precision."""
+ROUNDING = 1e-9
+"""Of what the network says, which is a number of about one."""
+SINGLE = 1e3
+"""How much more of both where a network computes in single precision whatever it is given."""
+MOVED = 0.02
+"""How far weights are moved off their start: behind a layer that begins at zero no gradient would show anything."""
+
+Kind = Literal["precision", "state", "mixed", "chance", "unused", "refused", "missing", "rows", "wrong"]
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One reason why a network cannot be trained with privacy by patient."""
+
+    kind: Kind
+    what: str
+    """A sentence that names the layer and says what it breaks."""
+    do: str
+
+
+def defects_of(network: nn.Module, channels: int, image_size: int, classes: int = CLASSES) -> tuple[Defect, ...]:
+    """Look for what keeps a network from having a gradient of its own for each image; none is found in a sound one.
+
+    ``network`` maps (images, channels, image_size, image_size) to logits (images, classes). It is copied: neither
+    it nor torch's generator is changed.
+    """
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(IMAGES, channels, image_size, image_size, generator=generator, dtype=torch.float64)
+    with seeded(0):
+        if coarse := list(_coarse(network, images)):
+            return tuple(coarse)
+        subject = copy.deepcopy(network).cpu().double().train()
+        if not _runs(subject, images):  # code that makes single precision of its own
+            subject, images = copy.deepcopy(network).cpu().train(), images.float()
+        _move(subject, generator)
+        labels = torch.arange(IMAGES) % classes
+        with watched(subject) as calls, SameChance(IMAGES) as chance:
+            return tuple(_defects(subject, images, labels, calls, chance))
+
+
+def _runs(network: nn.Module, images: torch.Tensor) -> bool:
+    try:
+        copy.deepcopy(network)(images)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _move(network: nn.Module, generator: torch.Generator) -> None:
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(MOVED * torch.randn(weight.shape, generator=generator, dtype=torch.float64))
+
+
+def _coarse(network: nn.Module, images: torch.Tensor) -> Iterator[Defect]:
+    """Look for numbers of less than single precision: a norm is then rounded by up to one per cent."""
+    do = "Keep the network and its forward pass in float32."
+    why = "norms are rounded too coarsely, and a clipped gradient can exceed its bound by one per cent"
+    for name, weight in network.named_parameters():
+        if weight.requires_grad and weight.dtype not in (torch.float32, torch.float64):
+            yield Defect("precision", f"the weight {name} is {_dtype(weight.dtype)}: {why}", do)
+            return
+    with SameChance(IMAGES) as chance:
+        copy.deepcopy(network).cpu().train()(images.float())
+    for dtype in sorted(_dtype(dtype) for dtype in chance.seen & {torch.bfloat16, torch.float16}):
+        yield Defect("precision", f"the forward pass computes in {dtype}: {why}", do)
+
+
+def _defects(
+    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, calls: Calls, chance: SameChance
+) -> Iterator[Defect]:
+    kept = {name: value.clone() for name, value in _kept(network)}
+    together = network(images).detach()  # (images, classes)
+    calls.stop()
+    slack = SINGLE if torch.float32 in chance.seen else 1.0
+    changed = [name for name, value in _kept(network) if not torch.equal(value, kept[name])]
+    if changed:
+        yield _state(network, changed)
+    if not changed and _differ(network(images).detach(), together, slack):
+        yield Defect(
+            "chance",
+            "the same images give other outputs in a second pass: the network draws chance that torch does not know, "
+            "or keeps something of the images outside its buffers, where nothing clips it or adds noise",
+            "Draw with torch only, and keep nothing between passes.",
+        )
+        return
+    try:
+        alone = torch.cat([network(images[row : row + 1]).detach() for row in range(len(images))])
+    except (RuntimeError, ValueError):  # batch normalisation wants more than one number for each channel
+        alone = torch.full_like(together, torch.nan)
+    if _differ(together, alone, slack):
+        yield _mixed(network)
+    elif not changed:
+        yield from _gradients(network, images, labels, calls, slack * TOLERANCE)
+
+
+def _kept(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    yield from network.named_parameters()
+    yield from network.named_buffers()
+
+
+def _state(network: nn.Module, changed: list[str]) -> Defect:
+    owner = changed[0].rpartition(".")[0]
+    layer = network.get_submodule(owner)
+    norm = isinstance(layer, nn.modules.batchnorm._BatchNorm)
+    what = ", ".join(sorted(_last(name) for name in changed if name.rpartition(".")[0] == owner))
+    others = len({name.rpartition(".")[0] for name in changed}) - 1
+    more = f" and {others} more layers keep" if others > 1 else " and another layer keep" if others else " keeps"
+    return Defect(
+        "state",
+        f"a training pass changes what {named(owner, layer)}{more} ({what}): it "
+        "is computed from the patients' images, outside any gradient, and would leave with neither clipping nor noise",
+        GROUP_NORM if norm else "Leave that layer out: only what a gradient moves can be made private.",
+    )
+
+
+GROUP_NORM = "Choose a normalisation within one image, such as group normalisation."
+
+
+def _mixed(network: nn.Module) -> Defect:
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            frozen = "" if any(weight.requires_grad for weight in layer.parameters()) else ", with nothing to train,"
+            return Defect(
+                "mixed",
+                "what the network says of one image depends on the other images of the batch, since "
+                f"{named(name, layer)}{frozen} takes its mean and variance over all of them: the gradient of a "
+                "patient would hold other patients, and clipping it would bound nobody",
+                GROUP_NORM,
+            )
+    return Defect(
+        "mixed",
+        "what the network says of one image depends on the other images of the batch: the gradient of a patient would "
+        "hold other patients, and clipping it would bound nobody",
+        "Compute each image by itself: no statistics, attention or matching across the batch.",
+    )
+
+
+def _gradients(
+    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, calls: Calls, tolerance: float
+) -> Iterator[Defect]:
+    weights = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+    loss = nn.CrossEntropyLoss(reduction="none")
+    loss(network(images), labels).sum().backward()
+    batch = {name: weight.grad for name, weight in weights.items()}
+    network.zero_grad()
+    if unused := [name for name, grad in batch.items() if grad is None]:
+        yield Defect(
+            "unused",
+            f"{_some(unused)} no part in the output, so that no image has a gradient for it",
+            "Remove such layers, or freeze them with requires_grad_(False).",
+        )
+        return
+    rows: dict[str, torch.Tensor | None] = {}
+    try:
+        with gradients_per_image(network) as sampled:
+            loss(sampled(images), labels).sum().backward()
+            rows = {name: getattr(weight, "grad_sample", None) for name, weight in weights.items()}
+    except (AttributeError, IndexError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        yield _refused(network, calls, error)
+        return
+    if missing := [name for name, row in rows.items() if row is None]:
+        yield Defect(
+            "missing",
+            f"{_some(missing)} no gradient for each image: the weight is used outside its own layer's forward pass, "
+            "where Opacus does not see it (by a function, or in a pass that is computed again for its gradient)",
+            "Call the layer itself, once and in the ordinary way.",
+        )
+        return
+    found = {name: row for name, row in rows.items() if row is not None}
+    if folded := [name for name, row in found.items() if row.shape != (len(images), *weights[name].shape)]:
+        yield Defect(
+            "rows",
+            f"{_some(folded)} {len(found[folded[0]])} gradients for {len(images)} images: something else than images "
+            "is in the first dimension where the layer is called, such as slices or windows, and a patient would be "
+            "clipped in pieces",
+            "Keep images in the first dimension of every layer's input.",
+        )
+        return
+    yield from _errors(network, images, labels, loss, found, batch, calls, tolerance)
+
+
+def _errors(
+    network: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    loss: nn.Module,
+    rows: dict[str, torch.Tensor],
+    batch: dict[str, torch.Tensor | None],
+    calls: Calls,
+    tolerance: float,
+) -> Iterator[Defect]:
+    weights = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+    largest = {name: _most(grad) for name, grad in batch.items() if grad is not None}
+    floor = 1e-6 * max(largest.values())  # a bias before a normalisation has no gradient but rounding
+    wrong = {
+        name: _most(row.sum(0) - grad) / (largest[name] + floor)
+        for name, row in rows.items()
+        if (grad := batch[name]) is not None
+    }
+    doubled = dict.fromkeys(rows, True)
+    for number in range(len(images)):
+        network.zero_grad()
+        loss(network(images[number : number + 1]), labels[number : number + 1]).sum().backward()
+        for name, weight in weights.items():
+            grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            scale = _most(grad) + floor
+            wrong[name] = max(wrong[name], _most(rows[name][number] - grad) / scale)
+            doubled[name] &= _most(rows[name][number] - 2 * grad) / scale < tolerance
+    if bad := sorted((name for name in wrong if not wrong[name] < tolerance), key=lambda name: -wrong[name]):
+        twice = all(doubled[name] for name in bad)
+        how = "exactly twice" if twice else f"up to {wrong[bad[0]]:.0%} off"
+        why, do = calls.cause(network, [name.rpartition(".")[0] for name in bad])
+        has = "has gradients of single images that are" if len(bad) == 1 else "have gradients of single images that are"
+        named = f"the weight {bad[0]}" if len(bad) == 1 else f"{len(bad)} weights, {bad[0]} first of all,"
+        yield Defect("wrong", f"{named} {has} {how} what the image alone gives{why}", do)
+
+
+def _refused(network: nn.Module, calls: Calls, error: Exception) -> Defect:
+    text = " ".join(str(error).split())
+    why, do = calls.cause(network, [name for name, _ in network.named_modules()], shape=False)
+    if "trainable layer with buffers" in text:
+        why = ": a layer keeps buffers beside weights that are trained"
+        do = "Compute them anew in each pass, or keep them in a layer without weights."
+    elif "modified inplace" in text or "modified by an inplace operation" in text:
+        why = ": an operation in place overwrites what Opacus' hooks keep of the layer before"
+        do = "Set inplace=False, and write x = x + y in place of x += y."
+    said = text if len(text) <= MOST_QUOTED else f"{text[:MOST_QUOTED]} …"
+    return Defect("refused", f"Opacus cannot compute the gradients of single images{why} ({said})", do)
+
+
+MOST_QUOTED = 160
+
+
+def _most(values: torch.Tensor) -> float:
+    return float(values.detach().abs().max()) if values.numel() else 0.0
+
+
+def _differ(one: torch.Tensor, other: torch.Tensor, slack: float) -> bool:
+    """Say whether two outputs differ by more than rounding; what is not a number differs from all."""
+    return not _most(one - other) <= slack * ROUNDING * (1 + _most(one))
+
+
+def _some(names: list[str]) -> str:
+    return f"the weight {names[0]} has" if len(names) == 1 else f"{len(names)} weights, {names[0]} first of all, have"
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _dtype(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,120 @@
+"""A study's network rehearsed on noise, before anybody approves: does it run at its size, and can it be private?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from wardround_client import networks
+from wardround_client.training.network_probe import defects_of
+from wardround_common.errors import PrivacyError, StudyError
+from wardround_common.study.file import DpSgd, Norm, Study
+
+SMALL = 32
+"""Pixels at which gradients are compared: how layers are joined does not depend on the size, and time does."""
+SIZES = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
+"""Image sizes that are tried to advise one, up to the largest that a network of ours needs for any normalisation."""
+NORMS: tuple[Norm, ...] = ("group", "instance", "batch")
+
+
+def rehearse(study: Study) -> str:
+    """Make one step of the study's network on noise, and under dp-sgd probe its gradients; return what was tried.
+
+    Nothing of a patient is used, and torch's generator is as before.
+
+    Raises:
+        StudyError: the network cannot be trained at the study's image size with its normalisation.
+        PrivacyError: the network cannot be trained with privacy by patient.
+    """
+    private = isinstance(study.privacy, DpSgd)
+    return _rehearse(study.model_copy(update={"roster": ()}), private)
+
+
+@lru_cache(maxsize=32)
+def _rehearse(study: Study, private: bool) -> str:
+    model, size = study.model, study.data.image_size
+    network = networks.build(study)
+    if reason := why_not(network, study.data.channels, size, len(study.study.classes)):
+        raise _cannot_run(study, reason)
+    tried = f"{model.network} made steps on noise of {size} × {size} pixels, of two images and of one"
+    if not private:
+        return tried
+    check_private(network, study)
+    return f"{tried}; the gradient of each image is its own"
+
+
+def why_not(network: nn.Module, channels: int, size: int, classes: int) -> str | None:
+    """Say why a network cannot make a step on two images and on one, which the last batch of a pass may hold."""
+    generator = torch.Generator().manual_seed(0)
+    with networks.seeded(0):
+        network.train()
+        for count in (2, 1):
+            images = torch.rand(count, channels, size, size, generator=generator)
+            try:
+                logits = network(images)
+                if logits.shape != (count, classes):
+                    return f"it gives {tuple(logits.shape)} in place of {(count, classes)} numbers"
+                loss = nn.functional.cross_entropy(logits, torch.arange(count) % classes)
+                loss.backward()  # type: ignore[no-untyped-call]
+            except (RuntimeError, ValueError) as error:  # what torch and MONAI raise for a shape that does not fit
+                reason = " ".join(str(error).split())
+                return reason if count == 2 else f"a last batch of one image fails: {reason}"
+            if not torch.isfinite(logits).all():
+                return "what it gives is not finite"
+            network.zero_grad()
+    return None
+
+
+def check_private(network: nn.Module, study: Study) -> None:
+    """Check that the gradient of each image is its own, at a small size where the network runs at one.
+
+    Raises:
+        PrivacyError: it is not, or cannot be computed.
+    """
+    channels, classes, size = study.data.channels, len(study.study.classes), study.data.image_size
+    small = min(size, SMALL)
+    if small < size and why_not(network, channels, small, classes):
+        small = size
+    defects = defects_of(network, channels, small, classes)
+    if defects:
+        raise PrivacyError(
+            f"the network {study.model.network} cannot be trained with privacy by patient:\n"
+            + "\n".join(f"  · {defect.what}" for defect in defects),
+            do=" ".join(dict.fromkeys(defect.do for defect in defects)),
+        )
+
+
+def _cannot_run(study: Study, reason: str) -> StudyError:
+    model, size = study.model, study.data.image_size
+    fault = (
+        f"[data] image_size = {size}: {model.network} with norm = '{model.norm}' cannot be trained on images of this "
+        f"size ({reason})"
+    )
+    advice = [f"image_size = {larger}" for larger in _sizes_that_work(study)]
+    advice += [f"norm = '{norm}'" for norm in _norms_that_work(study)]
+    do = f"Write {' or '.join(advice)}." if advice else "Choose another network."
+    return StudyError(fault, where=f"study {study.study.name}", do=do, faults=(f"{fault}; {do[0].lower()}{do[1:-1]}",))
+
+
+def _sizes_that_work(study: Study) -> Iterator[int]:
+    """Name the least larger size that works, if there is one."""
+    for size in SIZES:
+        if size > study.data.image_size and _works(study, size, study.model.norm):
+            yield size
+            return
+
+
+def _norms_that_work(study: Study) -> Iterator[Norm]:
+    for norm in NORMS:
+        mixes = norm == "batch" and isinstance(study.privacy, DpSgd)
+        if norm != study.model.norm and not mixes and _works(study, study.data.image_size, norm):
+            yield norm
+            return
+
+
+def _works(study: Study, size: int, norm: Norm) -> bool:
+    other = study.model_copy(update={"model": study.model.model_copy(update={"norm": norm})})
+    return why_not(networks.build(other), study.data.channels, size, len(study.study.classes)) is None

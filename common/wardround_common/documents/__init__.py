@@ -1,0 +1,1 @@
+"""What one party signs and another checks."""

@@ -1,0 +1,65 @@
+"""A small TOML file of settings without sections, read strictly: a misspelt or missing key is said by name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from wardround_common.errors import StorageError
+from wardround_common.study.template import toml_value
+
+LARGEST_BYTES = 64 * 1024
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def settings_text(heading: str, settings: Mapping[str, object]) -> bytes:
+    """Write settings as TOML below a line of heading, leaving out those that are None."""
+    lines = [f"# {heading}", *(f"{key} = {toml_value(value)}" for key, value in settings.items() if value is not None)]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def read_settings(path: Path, kind: type[Settings], *, absent: str, do: str) -> Settings:
+    """Read a file of settings; ``absent`` and ``do`` say what is wrong when there is none.
+
+    Raises:
+        StorageError: there is none, it cannot be read, or says something that is no such setting.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+    except FileNotFoundError:
+        raise StorageError(absent, where=str(path), do=do) from None
+    except OSError as error:
+        reason = (error.strerror or "no reason given").lower()
+        raise StorageError(f"the settings cannot be read: {reason}", where=str(path)) from None
+    try:
+        tables = tomllib.loads(content.decode()) if len(content) <= LARGEST_BYTES else None
+    except (ValueError, RecursionError):
+        tables = None
+    if tables is None:
+        raise StorageError("this is not TOML text", where=str(path), do="Mend the file: one line 'key = value' each.")
+    try:
+        return kind.model_validate(tables)
+    except ValidationError as error:
+        raise StorageError(
+            f"the settings cannot be used: {'; '.join(_faults(error, kind))}", where=str(path), do="Mend the file."
+        ) from None
+
+
+def _faults(error: ValidationError, kind: type[BaseModel]) -> list[str]:
+    faults = []
+    for fault in error.errors(include_url=False, include_input=False):
+        key = toml_value(str(fault["loc"][0])[:60])
+        if fault["type"] == "extra_forbidden":
+            faults.append(f"there is no key {key}; the keys are {', '.join(kind.model_fields)}")
+        elif fault["type"] == "missing":
+            faults.append(f"the key {key} is missing")
+        elif fault["type"] == "value_error":
+            faults.append(f"{key}: {fault['ctx']['error']}")
+        else:
+            faults.append(f"{key}: {fault['msg'].lower()}")
+    return faults

@@ -1,0 +1,169 @@
+"""``wardround study``: write a study file, check it, and say in plain words what it will do."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wardround_common.errors import PrivacyError, StorageError, StudyError
+from wardround_common.shell.command_options import AsJson, StudyFile
+from wardround_common.shell.commands import Commands
+
+if TYPE_CHECKING:  # what a command needs is imported when it runs: help comes at once
+    from wardround_common.study.file import Study
+
+WIDEST = 110
+REHEARSALS = "wardround.rehearsals"
+"""The group of entry points that try a study: each is a function from a study to a sentence, and raises our errors."""
+
+app = Commands("Write a study file, check it, and say in plain words what it will do.")
+
+
+@app.command()
+def new(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="Name of the study: lower-case letters, digits and hyphens.", show_default=False
+        ),
+    ],
+    dp: Annotated[bool, typer.Option("--dp/--no-dp", help="Train with differential privacy, or without.")] = True,
+    distributed: Annotated[
+        bool, typer.Option("--distributed", help="Share the noise out among the hospitals, under secure sums.")
+    ] = False,
+    classes: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Classes to tell apart, in this order.", show_default=False)
+    ] = None,
+    modalities: Annotated[
+        str | None,
+        typer.Option(metavar="CR,DX", help="Modalities to train on, as DICOM names them.", show_default=False),
+    ] = None,
+    hospitals: Annotated[
+        int | None, typer.Option(metavar="N", help="Smallest number of hospitals in a round.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the study here instead of NAME.toml.", show_default=False),
+    ] = None,
+) -> None:
+    """Write a commented study file with the usual settings."""
+    from wardround_common.study.file import parse_study
+    from wardround_common.study.template import study_text
+
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
+        raise StudyError(
+            f"a study cannot be called {name!r}",
+            do="Use lower-case letters, digits and hyphens, at most 64, beginning with a letter or digit.",
+        )
+    if distributed and not dp:
+        raise typer.BadParameter("noise that is shared out is differential privacy: leave out --no-dp or --distributed")
+    path = out or Path(f"{name}.toml")
+    own: dict[str, dict[str, object]] = {}
+    for section, key, value in (
+        ("study", "classes", classes and classes.split(",")),
+        ("data", "modalities", modalities and modalities.split(",")),
+        ("aggregation", "min_hospitals", hospitals),
+    ):
+        if value is not None:
+            own.setdefault(section, {})[key] = value
+    text = study_text(name, dp=dp, distributed=distributed, own=own)
+    try:
+        parse_study(text)
+    except StudyError as error:
+        raise StudyError(error.what, do="Nothing was written: give other values.", faults=error.faults) from None
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise StorageError("this file already exists", where=str(path), do="Choose another name.") from None
+    except OSError as error:
+        reason = (error.strerror or "no reason given").lower()
+        raise StorageError(f"the study file cannot be written: {reason}", where=str(path)) from None
+    unset = " and ".join(key for key, value in (("classes", classes), ("modalities", modalities)) if value is None)
+    typer.echo(f"Wrote {path}\n{f'Set its {unset}, then run' if unset else 'Run'}: wardround study show {path}")
+
+
+@app.command()
+def check(
+    file: StudyFile,
+    as_json: AsJson = False,
+) -> None:
+    """Check a study file: print its digest, or name every fault.
+
+    Where the hospital's part is installed, the network also makes a step on noise.
+    """
+    from wardround_common.study.file import read_study
+
+    try:
+        study = read_study(file)
+        rehearsed = _rehearse(study)
+    except (StudyError, PrivacyError) as error:
+        if not as_json:
+            raise
+        faults = list(error.faults) if isinstance(error, StudyError) else [error.what]
+        _echo_json({"valid": False, "digest": None, "faults": faults})
+        raise typer.Exit(error.exit_code) from None
+    if as_json:
+        _echo_json({"valid": True, "digest": study.digest(), "faults": [], "rehearsed": rehearsed})
+    else:
+        said = "".join(f"\n{part}: {what}" for part, what in rehearsed.items())
+        typer.echo(f"{file} is a valid study.\ndigest {study.digest()}{said}")
+
+
+def _rehearse(study: Study) -> dict[str, str]:
+    """Let the installed packages try what a study file alone does not show, and say what each tried.
+
+    Raises:
+        StudyError, PrivacyError: what was tried does not work.
+    """
+    from importlib.metadata import entry_points
+
+    from wardround_common.shell.cli import lacking
+
+    return {
+        point.name: f"not tried here: {missing}" if (missing := lacking(point)) else point.load()(study)
+        for point in entry_points(group=REHEARSALS)
+    }
+
+
+@app.command()
+def show(
+    file: StudyFile,
+    as_json: AsJson = False,
+) -> None:
+    """Say in plain words what a study does, what leaves a hospital, and what it costs."""
+    from wardround_common.study.file import read_study
+    from wardround_common.study.words import describe
+
+    study = read_study(file)
+    if as_json:
+        words = {passage.heading: list(passage.sentences) for passage in describe(study)}
+        _echo_json({"digest": study.digest(), "study": study.model_dump(mode="json"), "words": words})
+    else:
+        _print_words(study)
+
+
+def _print_words(study: Study) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from wardround_common.study.words import describe
+
+    console = Console(highlight=False, markup=False)
+    width = min(console.width, WIDEST)
+    console.print(Text(study.study.name, style="bold"))
+    console.print(f"digest {study.digest()}", soft_wrap=True)
+    for passage in describe(study):
+        console.print()
+        console.print(Text(passage.heading, style="bold"))
+        for sentence in passage.sentences:
+            console.print(textwrap.fill(sentence, width, initial_indent="  · ", subsequent_indent="    "))
+
+
+def _echo_json(value: dict[str, object]) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

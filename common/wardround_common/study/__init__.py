@@ -1,0 +1,1 @@
+"""The study file: parsed once, checked, explained, written."""

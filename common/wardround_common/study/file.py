@@ -1,0 +1,644 @@
+"""The study file: one TOML document that says what is trained, how, and what it costs in privacy.
+
+It is parsed once into frozen models; its canonical form has a SHA-256, the *study digest*, which hospitals approve
+and every message carries. A key that is not known is an error that names the nearest one that is.
+
+A validator here that raises ``ValueError`` states one whole fault in each argument; ``study_faults`` puts the
+section, the key and the given value before those that do not begin with ``[``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from wardround_common.errors import RoundError, StudyError
+from wardround_common.one_form import one_form
+from wardround_common.study.faults import bad_toml, unreadable, validated
+from wardround_common.study.roster import Listed, in_order
+from wardround_common.study.template import example, toml_value
+
+Network = Literal["tiny-cnn", "small-cnn", "resnet18", "resnet50", "densenet121", "efficientnet-b0", "wavelets"]
+Norm = Literal["group", "instance", "batch"]
+Strategy = Literal["fedavg", "fedavgm", "fedprox", "fedadam", "fedyogi", "fedadagrad"]
+Intensity = Literal["percentile", "window", "range"]
+Augmentation = Literal["flip", "shift", "rotate", "scale", "intensity"]
+
+ADAPTIVE = ("fedadam", "fedyogi", "fedadagrad")
+STRATEGY_KEYS: dict[str, tuple[str, ...]] = {
+    "fedavg": (),
+    "fedavgm": ("server_learning_rate", "server_momentum"),
+    "fedprox": ("proximal_mu",),
+    "fedadam": ("server_learning_rate", "beta_1", "beta_2", "tau"),
+    "fedyogi": ("server_learning_rate", "beta_1", "beta_2", "tau"),
+    "fedadagrad": ("server_learning_rate", "beta_1", "tau"),
+}
+"""The keys of ``[training]`` that a strategy needs; any other strategy's key is refused."""
+
+LONGEST_ADDRESS = 500
+
+LARGEST_FILE_BYTES = 64 * 1024
+"""A study file is a few kilobytes; anything beyond this is refused before it is read."""
+
+DOMAIN = b"wardround study 1\n"
+"""Hashed before the canonical form, so that no other document can have a study's digest."""
+
+
+def _positive_zero(value: float) -> float:
+    return value + 0.0  # -0.0 means the same as 0.0 and must not have another digest
+
+
+def _word(value: str) -> str:
+    """Return a label word in its composed form (NFC): an accent typed in two ways is one word with one digest."""
+    word = one_form(value)
+    if not word or word != word.strip() or not word.isprintable():
+        raise ValueError("a class is a visible word with no space at either end, such as 'finding'")
+    return word
+
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0), AfterValidator(_positive_zero)]
+Decay = Annotated[float, Field(ge=0, lt=1), AfterValidator(_positive_zero)]
+Word = Annotated[str, AfterValidator(_word)]
+Modality = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,15}$")]
+
+
+class Section(BaseModel):
+    """One table of the study file: frozen, with no key beside those that it names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    LATER: ClassVar[tuple[str, ...]] = ()
+    """Keys that came after studies had digests: left out of the canonical form at their defaults."""
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        fields = type(self).model_fields
+        return {
+            key: value
+            for key, value in written.items()
+            if key not in self.LATER or getattr(self, key) != fields[key].default
+        }
+
+
+class About(Section):
+    """``[study]``: what the study is called and what it asks of an image."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    """Lower-case letters, digits and hyphens; it names the run's folder."""
+    task: Literal["classification"]
+    classes: Annotated[tuple[Word, ...], Field(min_length=2, max_length=100, strict=False)]
+    """The label words, in order. With two classes the second one is the finding."""
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_differ(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        return _each_once(classes)
+
+
+class Data(Section):
+    """``[data]``: which images are taken, and the form that the network sees."""
+
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=100, strict=False)]
+    """DICOM Modality values such as MR, CR, DX, CT; ``OTHER`` also takes PNG, JPEG, TIFF and NIfTI."""
+    image_size: Annotated[int, Field(ge=16, le=1024)]
+    """Height and width in pixels; the aspect is kept and the rest is padded."""
+    intensity: Intensity
+    """percentile: 0.5 to 99.5 % become 0 to 1 · window: the file's VOI LUT or window · range: minimum to maximum."""
+    channels: Literal[1, 3] = 1
+
+    @field_validator("modalities")
+    @classmethod
+    def _modalities_differ(cls, modalities: tuple[str, ...]) -> tuple[str, ...]:
+        return _each_once(modalities)
+
+
+class Model(Section):
+    """``[model]``: the network and the seed of its first parameters."""
+
+    network: Network
+    norm: Norm = "group"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+class Training(Section):
+    """``[training]``: rounds, local work, optimiser, and how updates become the next model."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("threads",)
+
+    strategy: Strategy
+    rounds: Annotated[int, Field(ge=1, le=100_000)]
+    local_epochs: Annotated[float, Field(gt=0, le=100)] | None = None
+    """Passes over a hospital's training images in a round; 0.5 is half of its batches, the next round goes on.
+
+    None under ``trust = "distributed"``, where a round is one step, and only there.
+    """
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    """Images a step; under dp-sgd the expected number of *patients* a step; under ``trust = "distributed"`` of all
+    hospitals together: the constant by which the sum of gradients is divided."""
+    optimiser: Literal["sgd", "adamw"]
+    learning_rate: Positive
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Of the learning rate over the rounds: cosine falls to a hundredth of it by the last round."""
+    momentum: Decay = 0.0
+    weight_decay: NotNegative = 0.0
+    class_weights: Annotated[tuple[Positive, ...], Field(strict=False)] | None = None
+    """One weight of the loss for each class; stated by the study, so that no hospital's class balance leaks."""
+    augmentations: Annotated[tuple[Augmentation, ...], Field(strict=False)] = ()
+    proximal_mu: Positive | None = None
+    """fedprox only: the weight of half the squared distance to the round's first parameters."""
+    server_learning_rate: Positive | None = None
+    server_momentum: Decay | None = None
+    """fedavgm only: how much of its last step the coordinator adds to the next."""
+    beta_1: Decay | None = None
+    beta_2: Decay | None = None
+    tau: Positive | None = None
+    """fedadam, fedyogi, fedadagrad: the degree of adaptivity, the epsilon of the adaptive step."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Threads that each hospital computes with, whatever it has of cores: another number rounds sums otherwise, and so
+    gives another model."""
+
+    @field_validator("augmentations")
+    @classmethod
+    def _augmentations_differ(cls, augmentations: tuple[str, ...]) -> tuple[str, ...]:
+        return _each_once(augmentations)
+
+    @property
+    def passes(self) -> float:
+        """Passes over a hospital's training images in a round, of a study whose hospitals train on their own.
+
+        Raises:
+            StudyError: a round of the study is one step.
+        """
+        if self.local_epochs is None:
+            raise StudyError("a round of this study is one step, and no number of passes")
+        return self.local_epochs
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Training:
+        if faults := list(_unfit_keys(self)):
+            raise ValueError(*faults)
+        return self
+
+
+def _each_once(words: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := sorted({word for word in words if words.count(word) > 1}):
+        raise ValueError(f"{', '.join(map(repr, twice))} is listed more than once; list each once")
+    return words
+
+
+def _unfit_keys(training: Training) -> Iterator[str]:
+    """Name the keys that the strategy or the optimiser needs and has not, or has and does not use."""
+    wanted = STRATEGY_KEYS[training.strategy]
+    for key in sorted({key for keys in STRATEGY_KEYS.values() for key in keys}):
+        value = getattr(training, key)
+        users = [strategy for strategy, keys in STRATEGY_KEYS.items() if key in keys]
+        if key in wanted and value is None:
+            yield f"[training] {key}: strategy '{training.strategy}' needs this key, such as {example('training', key)}"
+        if key not in wanted and value is not None:
+            yield (
+                f"[training] {key} = {value!r}: strategy '{training.strategy}' does not use this key "
+                f"({', '.join(users)} would); remove it or change the strategy"
+            )
+    if training.optimiser == "adamw" and training.momentum:
+        yield f"[training] momentum = {training.momentum!r}: optimiser 'adamw' does not use this key; remove it"
+
+
+def _not_of_local_work(training: Training) -> Iterator[str]:
+    if training.local_epochs is None:
+        yield f"[training] local_epochs: this key is missing, such as {example('training', 'local_epochs')}"
+
+
+def _not_of_a_step(training: Training) -> Iterator[str]:
+    """Name the keys of ``[training]`` that mean nothing where a round is one step and hospitals send gradients."""
+    why = "trust = 'distributed' makes a round one step, from the sum of the hospitals' gradients"
+    if training.local_epochs is not None:
+        yield f"[training] local_epochs = {training.local_epochs!r}: {why}; remove it, and set the number of rounds"
+    if training.optimiser != "sgd":
+        yield f"[training] optimiser = {training.optimiser!r}: {why}; write optimiser = 'sgd', or strategy = 'fedadam'"
+    if training.momentum:
+        yield f"[training] momentum = {training.momentum!r}: {why}; remove it, or write strategy = 'fedavgm'"
+    if training.weight_decay:
+        yield f"[training] weight_decay = {training.weight_decay!r}: {why}; remove it"
+    if training.strategy == "fedprox":
+        yield f"[training] strategy = 'fedprox': {why}, so that nothing strays from its start; write 'fedavg'"
+
+
+class NoPrivacy(Section):
+    """``[privacy] mechanism = "none"``: no differential privacy; the model may remember patients."""
+
+    mechanism: Literal["none"]
+
+
+class DpSgd(Section):
+    """``[privacy] mechanism = "dp-sgd"``: each hospital adds enough noise on its own; the unit is the patient."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("trust",)
+
+    mechanism: Literal["dp-sgd"]
+    trust: Literal["local", "distributed"] = "local"
+    """local: an update may be read by anybody. distributed: only the secure sum may (:class:`DistributedDpSgd`)."""
+    epsilon: Positive
+    delta: Fraction
+    clip_norm: Positive
+    """The most that one patient contributes to a step: the L2 norm to which a patient's gradient is clipped."""
+    images_per_patient: Annotated[int, Field(ge=1, le=1000)] = 1
+    """A sampled patient contributes the mean gradient over up to so many of their images."""
+
+
+class DistributedDpSgd(DpSgd):
+    """``trust = "distributed"``: each hospital adds its share of integer noise, and only the secure sum is ever read.
+
+    See ``docs/distributed-privacy.md``.
+    """
+
+    LATER = ()
+
+    trust: Literal["distributed"]
+    sampling_rate: Annotated[float, Field(gt=0, le=1)]
+    """The chance of a patient to be in a step, the same at every hospital, so that epsilon is too."""
+    dropouts: Annotated[int, Field(ge=0, le=98)]
+    """How many hospitals of a round may drop out; if more do, no hospital opens its sum."""
+    colluders: Annotated[int, Field(ge=0, le=98)]
+    """How many hospitals may tell the coordinator their noise; the noise of the others is enough."""
+
+
+def _mechanism(given: object) -> str | None:
+    """Name the model of ``[privacy]`` that fits a table, by its mechanism and its trust."""
+    if isinstance(given, Section):
+        return {NoPrivacy: "none", DistributedDpSgd: "distributed"}.get(type(given), "dp-sgd")
+    if not isinstance(given, dict) or "mechanism" not in given:
+        return None
+    if given["mechanism"] == "dp-sgd":
+        return "distributed" if given.get("trust") == "distributed" else "dp-sgd"
+    return "none" if given["mechanism"] == "none" else "unknown"
+
+
+Privacy = Annotated[
+    Annotated[NoPrivacy, Tag("none")]
+    | Annotated[DpSgd, Tag("dp-sgd")]
+    | Annotated[DistributedDpSgd, Tag("distributed")],
+    Discriminator(_mechanism),
+]
+
+
+class Aggregation(Section):
+    """``[aggregation]``: how many hospitals must answer before a sum is used, and how long they are waited for."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("deadline_minutes", "patience_minutes", "vote_margin", "clip_statements")
+
+    min_hospitals: Annotated[int, Field(ge=1, le=1000)]
+    secure: bool
+    """Whether the coordinator reads sums only, never one hospital's numbers (docs/secagg.md)."""
+    threshold: Annotated[int, Field(ge=2, le=100)] | None = None
+    """secure only: how many hospitals must open a sum, more than half of them; left out: about two thirds."""
+    ring_bits: Literal[16, 32] | None = None
+    """secure only: of each number of a masked update; left out: 32."""
+    vote_margin: NotNegative | None = None
+    """Nats. The hospitals vote on each round's next model: against it, if its mean loss on their validation patients is
+    higher than the accepted model's by more than this. Half of the votes refuse it. None: there is no vote."""
+    clip_statements: bool = False
+    """secure only: each hospital signs, with each upload, to what it clipped; the coordinator keeps it."""
+    update_clip: Positive | None = None
+    """The largest size of one number of an update; left out: 4 if secure, else no limit."""
+    largest_weight: Annotated[int, Field(ge=1, le=2**24)] | None = None
+    """The training images with which one hospital weighs at most; left out: 65,536 if secure, else no limit."""
+    deadline_minutes: Annotated[float, Field(gt=0, le=43_200)] = 1440.0
+    """From when a round was asked: a hospital that works is waited for so long, and what comes later is dropped."""
+    patience_minutes: Annotated[float, Field(ge=0.5, le=43_200)] = 10.0
+    """A hospital that is not heard is waited for so long, if enough others answered; it says every ten seconds that
+    it is there, also while it trains."""
+
+    @property
+    def bits(self) -> int:
+        """The ring's bits, stated or not."""
+        return self.ring_bits or 32
+
+    @property
+    def clip(self) -> float:
+        """The largest size of one number of an update, stated or not."""
+        return self.update_clip or 4.0
+
+    @property
+    def heaviest(self) -> int:
+        """The largest weight, stated or not."""
+        return self.largest_weight or 2**16
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Aggregation:
+        secure_only = ("threshold", "ring_bits", "clip_statements")
+        faults = [
+            f"[aggregation] {key} = {toml_value(getattr(self, key))}: only secure = true uses this key; remove it"
+            for key in secure_only
+            if not self.secure and getattr(self, key) not in (None, False)
+        ]
+        if self.secure and not 2 <= self.min_hospitals <= 100:
+            faults.append(
+                f"[aggregation] min_hospitals = {self.min_hospitals}: a secure sum is over 2 to 100 hospitals; "
+                "a sum over one is that hospital's own"
+            )
+        if faults:
+            raise ValueError(*faults)
+        return self
+
+
+def _unfit_sums(privacy: DistributedDpSgd, aggregation: Aggregation) -> Iterator[str]:
+    """Name what ``[aggregation]`` lacks for noise that only a sum has enough of."""
+    if not aggregation.secure:
+        yield (
+            "[aggregation] secure = false: under trust = 'distributed' one hospital's noise is not enough by itself, "
+            "so that only a secure sum may be read; write secure = true, or trust = 'local'"
+        )
+        return
+    if privacy.colluders >= aggregation.min_hospitals:
+        yield (
+            f"[privacy] colluders = {privacy.colluders}: with min_hospitals = {aggregation.min_hospitals} a sum could "
+            "have no noise but that of colluders; it must be below min_hospitals"
+        )
+    if aggregation.bits != 32:
+        yield "[aggregation] ring_bits = 16: gradients with their noise need trust = 'local' or ring_bits = 32"
+    for key in ("update_clip", "largest_weight"):
+        if getattr(aggregation, key) is not None:
+            yield (
+                f"[aggregation] {key} = {getattr(aggregation, key)!r}: trust = 'distributed' does not use this key: "
+                "clip_norm bounds a patient, and no weight is sent; remove it"
+            )
+
+
+class Evaluation(Section):
+    """``[evaluation]``: how patients are split, and at which operating point the model is judged."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("every",)
+
+    validation: Fraction
+    """Fraction of a hospital's patients that choose the operating point."""
+    test: Fraction
+    """Fraction of a hospital's patients that are never trained on nor chosen by."""
+    sensitivity: Fraction = 0.9
+    """The operating point: the highest threshold that reaches this sensitivity on the validation patients."""
+    every: Annotated[int, Field(ge=1, le=100_000)] = 1
+    """The hospitals judge the model on their validation patients after every so many rounds, and after the last."""
+
+    @model_validator(mode="after")
+    def _leave_some_to_train(self) -> Evaluation:
+        if self.validation + self.test >= 0.9:
+            raise ValueError(
+                f"[evaluation] validation = {self.validation!r}, test = {self.test!r}: their sum must stay below 0.9, "
+                "or too few patients are left to train on; 0.15 and 0.2 are usual"
+            )
+        return self
+
+
+def _a_place(value: object) -> bool | str:
+    """Take true, false, or an address that names a server and nothing secret."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        with suppress(ValueError):  # what urllib refuses is no address
+            parts = urlsplit(value)
+            named = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+            bare = not (parts.username or parts.password or parts.query or parts.fragment)
+            if named and bare and len(value) <= LONGEST_ADDRESS and re.fullmatch(r"[!-~]+", value):
+                return value
+    raise ValueError(
+        "it must be true, which keeps the figures in the run's folder, false, or the address of a server such as "
+        "'https://mlflow.example.org', without a name, a password or a key in it: those go into the coordinator's "
+        "environment (MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)"
+    )
+
+
+class Tracking(Section):
+    """``[tracking]``: where the coordinator keeps each round's pooled figures besides its own report."""
+
+    mlflow: Annotated[bool | str, PlainValidator(_a_place)] = False
+    """true: in the run's folder. An address: also sent to the MLflow server there."""
+    tensorboard: bool = False
+    """As TensorBoard's events in the run's folder."""
+
+    @property
+    def server(self) -> str | None:
+        """The address of the MLflow server that figures are sent to, if there is one."""
+        return self.mlflow if isinstance(self.mlflow, str) else None
+
+
+class Study(Section):
+    """A whole study; an instance is valid."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("tracking",)
+
+    study: About
+    data: Data
+    model: Model
+    training: Training
+    privacy: Privacy
+    aggregation: Aggregation
+    evaluation: Evaluation
+    tracking: Tracking = Tracking()
+    roster: Annotated[tuple[Listed, ...], Field(max_length=1000, strict=False)] = ()
+    """``[[roster]]``: the hospitals that may take part, by name. Without one the study is a draft."""
+
+    # Two sections that disagree are found by field, so that a fault elsewhere in the file does not hide it.
+    @field_validator("training")
+    @classmethod
+    def _a_weight_for_each_class(cls, training: Training, info: ValidationInfo) -> Training:
+        about, weights = info.data.get("study"), training.class_weights
+        if isinstance(about, About) and weights is not None and len(weights) != len(about.classes):
+            raise ValueError(
+                f"[training] class_weights: {len(weights)} weights for {len(about.classes)} classes; "
+                "give one each, in the order of [study] classes"
+            )
+        return training
+
+    @field_validator("privacy")
+    @classmethod
+    def _networks_can_be_private(cls, privacy: NoPrivacy | DpSgd, info: ValidationInfo) -> NoPrivacy | DpSgd:
+        model = info.data.get("model")
+        if isinstance(model, Model) and model.norm == "batch" and privacy.mechanism == "dp-sgd":
+            raise ValueError(
+                "[model] norm = 'batch': batch normalisation cannot be private. It mixes the images of a batch, so "
+                "that one patient changes every other patient's gradient, and no clipping bounds what one patient "
+                "contributes. Write norm = 'group', which does the same work within one image"
+            )
+        return privacy
+
+    @field_validator("roster")
+    @classmethod
+    def _roster_fits(cls, roster: tuple[Listed, ...], info: ValidationInfo) -> tuple[Listed, ...]:
+        faults, ordered, aggregation = [], roster, info.data.get("aggregation")
+        privacy = info.data.get("privacy")
+        colluders = privacy.colluders if isinstance(privacy, DistributedDpSgd) else 0
+        if (
+            roster
+            and isinstance(aggregation, Aggregation)
+            and (fault := _unfit_roster(aggregation, colluders, len(roster)))
+        ):
+            faults.append(fault)
+        try:
+            ordered = in_order(roster)
+        except ValueError as error:
+            faults += error.args
+        if faults:
+            raise ValueError(*faults)
+        return ordered
+
+    @field_validator("privacy")
+    @classmethod
+    def _rounds_fit(cls, privacy: NoPrivacy | DpSgd, info: ValidationInfo) -> NoPrivacy | DpSgd:
+        training = info.data.get("training")
+        if isinstance(training, Training):
+            step = isinstance(privacy, DistributedDpSgd)
+            if faults := list(_not_of_a_step(training) if step else _not_of_local_work(training)):
+                raise ValueError(*faults)
+        return privacy
+
+    @field_validator("aggregation")
+    @classmethod
+    def _sums_fit(cls, aggregation: Aggregation, info: ValidationInfo) -> Aggregation:
+        privacy = info.data.get("privacy")
+        if isinstance(privacy, DistributedDpSgd) and (faults := list(_unfit_sums(privacy, aggregation))):
+            raise ValueError(*faults)
+        return aggregation
+
+    def judges(self, number: int) -> bool:
+        """Tell whether the hospitals judge the model after this round."""
+        return number % self.evaluation.every == 0 or number == self.training.rounds
+
+    @property
+    def test_round(self) -> int:
+        """The number under which the hospitals are asked to judge the model on their test patients: after the last."""
+        return self.training.rounds + 1
+
+    def canonical(self) -> bytes:
+        """Return the one byte form of this study: JSON, every key with its value, sorted, no spaces, UTF-8.
+
+        Floats are written as Python's shortest text that reads back as the same number, and a whole number given for
+        a float is that float. The order of a list means something to a reader and stays as it was given; a roster is in
+        the order of its names. A study without a roster has no such key.
+        """
+        return json.dumps(
+            self.tables(), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        ).encode()
+
+    def tables(self, *, nulls: bool = True) -> dict[str, Any]:
+        """Return the sections as a message or, without nulls, a file holds them; a draft has no roster."""
+        tables = self.model_dump(mode="json", exclude_none=not nulls)
+        return tables if self.roster else {name: table for name, table in tables.items() if name != "roster"}
+
+    def digest(self) -> str:
+        """Return the study digest, 64 hexadecimal digits: what hospitals approve and messages carry."""
+        return hashlib.sha256(DOMAIN + self.canonical()).hexdigest()
+
+
+def _unfit_roster(aggregation: Aggregation, colluders: int, hospitals: int) -> str | None:
+    """Say why the hospitals of a roster cannot make the sums that the study wants; None if they can."""
+    from wardround_common.secagg.thresholds import LARGEST_COHORT, threshold_of  # it needs this module
+
+    if hospitals < aggregation.min_hospitals:
+        return (
+            f"[aggregation] min_hospitals = {aggregation.min_hospitals}: the roster lists {hospitals} "
+            f"hospital{'s' if hospitals > 1 else ''}; list more of them, or lower it"
+        )
+    if not aggregation.secure:
+        return None
+    if hospitals > LARGEST_COHORT:
+        return f"[[roster]]: {hospitals} hospitals are listed, and a secure sum is over at most {LARGEST_COHORT}"
+    try:
+        threshold_of(aggregation, hospitals, colluders)
+    except RoundError as error:
+        return f"[aggregation] threshold = {aggregation.threshold}: {error.what}"
+    return None
+
+
+def read_study(path: Path) -> Study:
+    """Read a study file; every fault in it is named at once.
+
+    Raises:
+        StudyError: the file cannot be read, is not TOML, or says something that is not a study.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE_BYTES + 1)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if len(data) > LARGEST_FILE_BYTES:
+        raise StudyError(
+            f"this is no study file: it is larger than {LARGEST_FILE_BYTES // 1024} KiB",
+            where=str(path),
+            do="Name the study file; 'wardround study new NAME' writes one of a few kilobytes.",
+        )
+    try:
+        text = data.decode("utf-8-sig")  # some editors put a byte-order mark before the text
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise StudyError(
+            f"line {line}: this is not UTF-8 text", where=str(path), do="Save the file as UTF-8 in your editor."
+        ) from None
+    return parse_study(text, where=str(path))
+
+
+def parse_study(text: str, *, where: str = "study") -> Study:
+    """Parse the TOML text of a study; ``where`` names it in errors.
+
+    Raises:
+        StudyError: the text is not TOML, or says something that is not a study.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a list nested a thousand deep
+        raise bad_toml(text, error, where=where) from None
+    return _study(tables, where=where)
+
+
+def parse_canonical(data: bytes, *, where: str = "study") -> Study:
+    """Parse the canonical form that a message carries; bytes that are not exactly the canonical form are refused.
+
+    Raises:
+        StudyError: the bytes are not the canonical form of a study.
+    """
+    try:
+        tables = json.loads(data) if len(data) <= LARGEST_FILE_BYTES else None
+    except (ValueError, RecursionError):
+        tables = None
+    if not isinstance(tables, dict):
+        raise StudyError("these bytes are not the canonical form of a study", where=where)
+    study = _study(tables, where=where)
+    if study.canonical() != data:
+        raise StudyError(
+            "this study is not in its canonical form, so that its digest would not be its own", where=where
+        )
+    return study
+
+
+def _study(tables: dict[str, object], *, where: str) -> Study:
+    def error(faults: list[str]) -> StudyError:
+        return StudyError(
+            "the study cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
+            where=where,
+            do="Mend the file, then run: wardround study check FILE",
+            faults=faults,
+        )
+
+    return validated(tables, Study, error)

@@ -1,0 +1,336 @@
+"""What a study does, in plain words: what leaves a hospital, what does not, what it costs, who can see what.
+
+These words are a promise to the people who approve a study; they change together with the code that they describe.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wardround_common.study.file import DistributedDpSgd, DpSgd, Study, Training
+
+NORMS = {"group": "group normalisation", "instance": "instance normalisation", "batch": "batch normalisation"}
+STEPS = {
+    "fedavg": "makes that step as it is",
+    "fedavgm": "adds momentum to the steps",
+    "fedadam": "feeds the steps to Adam (FedAdam)",
+    "fedyogi": "feeds the steps to Yogi (FedYogi)",
+    "fedadagrad": "feeds the steps to Adagrad (FedAdagrad)",
+}
+STRATEGIES = {
+    "fedavg": "averages the hospitals' updates, weighted by their training images (FedAvg)",
+    "fedavgm": "averages the updates by training images and adds momentum (FedAvgM)",
+    "fedprox": "averages the updates by training images; each hospital stays near the round's start (FedProx)",
+    "fedadam": "feeds the average update to Adam (FedAdam)",
+    "fedyogi": "feeds the average update to Yogi (FedYogi)",
+    "fedadagrad": "feeds the average update to Adagrad (FedAdagrad)",
+}
+INTENSITIES = {
+    "percentile": "the 0.5th to 99.5th percentile of each image become 0 to 1",
+    "window": "each file's own window becomes 0 to 1",
+    "range": "each image's minimum to maximum become 0 to 1",
+}
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One heading and the sentences below it."""
+
+    heading: str
+    sentences: tuple[str, ...]
+
+
+def describe(study: Study) -> tuple[Passage, ...]:
+    """Say what a study will do, for the people at a hospital who approve it."""
+    return (
+        Passage("What it will do", tuple(_work(study))),
+        Passage("Who may take part", tuple(_hospitals(study))),
+        Passage("What leaves a hospital", tuple(_leaves(study))),
+        Passage("What does not leave a hospital", tuple(_stays())),
+        Passage("What it costs in privacy", tuple(_cost(study))),
+        Passage("What the coordinator can see in this version", (*_seen(study), *_tracked(study))),
+    )
+
+
+def _work(study: Study) -> Iterator[str]:
+    data, training, evaluation = study.data, study.training, study.evaluation
+    yield (
+        f"Trains {_network(study)} to tell {_either(study.study.classes)} in "
+        f"{_listed(data.modalities)} images of {data.image_size} × {data.image_size} pixels, "
+        f"{data.channels} channel{'s' if data.channels > 1 else ''}; {INTENSITIES[data.intensity]}."
+    )
+    rounds = f"{training.rounds} round{'s' if training.rounds > 1 else ''}"
+    if isinstance(study.privacy, DistributedDpSgd):
+        yield (
+            f"{rounds} of one step. In each, every hospital draws each training patient with a chance of "
+            f"{study.privacy.sampling_rate:g} and adds up their gradients; the coordinator divides the sum over the "
+            f"hospitals by {training.batch_size}, a number that the study states, and makes a step of "
+            f"{training.learning_rate:g} ({training.schedule})."
+        )
+    else:
+        yield f"{rounds}. In each, every hospital makes {_local_work(training, study)}."
+    if training.augmentations:
+        yield f"Training images are varied: {_listed(training.augmentations)}."
+    if training.class_weights is not None:
+        pairs = zip(study.study.classes, training.class_weights, strict=True)
+        yield f"The loss weighs {_listed([f'{word} {weight:g}' for word, weight in pairs])}."
+    if training.threads != 1:
+        yield f"Every hospital computes with {training.threads} threads: another number would give another model."
+    yield (
+        f"The coordinator {_strategy(study)}; a round counts only when at least "
+        f"{study.aggregation.min_hospitals} hospital{'s' if study.aggregation.min_hospitals > 1 else ''} answered."
+    )
+    yield from _vote(study)
+    yield from _waits(study)
+    yield (
+        f"Each hospital keeps {evaluation.validation:.0%} of its patients to choose the operating point (sensitivity "
+        f"{evaluation.sensitivity:g}) and {evaluation.test:.0%} to test; a patient is in one part only."
+    )
+
+
+def _vote(study: Study) -> Iterator[str]:
+    if study.aggregation.vote_margin is None:
+        return
+    yield (
+        "The hospitals vote on each next model: one votes against it if, on its validation patients, the mean loss is "
+        f"higher than that of the accepted model by more than {study.aggregation.vote_margin:g}. If half of the votes "
+        "are against it, the model stays as it was, and what the round cost in privacy stays spent."
+    )
+
+
+def _waits(study: Study) -> Iterator[str]:
+    aggregation = study.aggregation
+    spent = " What it cost in privacy stays spent." if isinstance(study.privacy, DpSgd) else ""
+    yield (
+        f"A hospital that is still at work {_time(aggregation.deadline_minutes)} after a round was asked is late: the "
+        f"round goes on without it, and its answer is dropped.{spent} One that is not heard for "
+        f"{_time(aggregation.patience_minutes)} is not waited for any longer once enough have answered. Both take part "
+        "again in the next round for which they are there."
+    )
+
+
+def _hospitals(study: Study) -> Iterator[str]:
+    if not study.roster:
+        yield "There is no roster: this is a draft, and only a simulation can run it."
+        return
+    count = len(study.roster)
+    yield (
+        f"{count} hospital{'s' if count > 1 else ''}, by {'their keys' if count > 1 else 'its key'}, which the digest "
+        "covers. Compare each fingerprint with the people of that hospital, by telephone, not through the coordinator:"
+    )
+    for listed in study.roster:
+        yield f"{listed.name}: {listed.fingerprint}"
+
+
+def _network(study: Study) -> str:
+    model = study.model
+    if model.network == "wavelets":
+        return "a linear classifier on fixed wavelet features, zero at first,"
+    return f"{model.network} ({NORMS[model.norm]}, seed {model.seed})"
+
+
+def _strategy(study: Study) -> str:
+    words = STEPS if isinstance(study.privacy, DistributedDpSgd) else STRATEGIES
+    return words[study.training.strategy]
+
+
+def _local_work(training: Training, study: Study) -> str:
+    unit = "patients expected in a step" if isinstance(study.privacy, DpSgd) else "images a step"
+    momentum = f", momentum {training.momentum:g}" if training.optimiser == "sgd" and training.momentum else ""
+    decay = f", weight decay {training.weight_decay:g}" if training.weight_decay else ""
+    return (
+        f"{_times(training.passes)} over its training images with {training.optimiser} "
+        f"(learning rate {training.learning_rate:g}, {training.schedule}{momentum}{decay}), "
+        f"{training.batch_size} {unit}"
+    )
+
+
+def _leaves(study: Study) -> Iterator[str]:
+    private = isinstance(study.privacy, DpSgd)
+    yield "Once: the names and shapes of the model's parameters and, from one hospital, their first values."
+    if study.aggregation.secure:
+        yield from _leaves_masked(study, private=private)
+        return
+    yield (
+        f"Each round of training: the update (how the parameters moved{', clipped and noised' if private else ''}), "
+        f"the number of training images and of steps, and {'the epsilon so far' if private else 'the mean loss'}."
+    )
+    yield (
+        "Each evaluation, and once at the end over the test patients: sums over the images of a split (counts, losses, "
+        "and histograms of the model's scores by class), never an image's own score. In a small split a histogram's "
+        "bar may stand for one patient."
+    )
+    yield from _ballot(study)
+    yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
+
+
+def _ballot(study: Study) -> Iterator[str]:
+    if study.aggregation.vote_margin is None:
+        return
+    signed = ", signed" if study.aggregation.secure else ""
+    yield (
+        f"Each round, in the clear{signed}: one bit, the hospital's vote. It says whether the model did worse on the "
+        "validation patients, who are not trained on; epsilon does not cover it."
+    )
+
+
+def _leaves_masked(study: Study, *, private: bool) -> Iterator[str]:
+    yield "Once: a public key for this run, signed by the hospital."
+    if isinstance(study.privacy, DistributedDpSgd):
+        yield (
+            "Each round of training, masked so that only a sum over hospitals can be read: the sum of the drawn "
+            "patients' clipped gradients with the hospital's share of the noise, and no number beside it: no count, no "
+            "loss, no epsilon."
+        )
+        yield from _leaves_beside(study)
+        return
+    yield (
+        f"Each round of training, masked so that only a sum over hospitals can be read: the update (how the parameters "
+        f"moved{', clipped and noised' if private else ''}), the number of training images"
+        f"{'' if private else ', the loss'}, and how many numbers of the update were cut off at "
+        f"± {study.aggregation.clip:g}."
+    )
+    yield from _leaves_beside(study)
+
+
+def _leaves_beside(study: Study) -> Iterator[str]:
+    every = study.evaluation.every
+    how_often = "" if every == 1 else f" (after every {every} rounds and the last)"
+    yield (
+        f"Each evaluation{how_often}, and once at the end over the test patients, masked in the same way: sums over "
+        "the images of a split (counts, losses, and histograms of the model's scores by class)."
+    )
+    yield "After each of them: a signature under the list of those who are summed, and the shares that open the sum."
+    if study.aggregation.clip_statements:
+        yield "With each round of training: a signed statement of the limits to which the hospital clipped."
+    yield from _ballot(study)
+    yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
+
+
+def _stays() -> Iterator[str]:
+    yield "Images and pixels, DICOM attributes, patient identifiers, dates, file names, a patient's label or score."
+    yield "The scan's index and report, the prepared images, and the logs."
+
+
+def _cost(study: Study) -> Iterator[str]:
+    privacy = study.privacy
+    if not isinstance(privacy, DpSgd):
+        yield "There is no differential privacy: nothing bounds what the model or an update tells of a patient."
+        yield (
+            "Whoever has the model may find out whether a patient was in the training data; whoever reads a hospital's "
+            "update may reconstruct some of its images. Write mechanism = 'dp-sgd' to bound both."
+        )
+        return
+    yield (
+        f"Over the whole study, epsilon {privacy.epsilon:g} and delta {privacy.delta:g} for each patient of each "
+        "hospital (DP-SGD). A patient with images at two hospitals spends it at both."
+    )
+    yield (
+        f"In the worst case, whoever reads every update can become {_factor(privacy.epsilon)} more sure, in odds, "
+        f"that a patient took part; with a chance of up to {privacy.delta:g} even that does not hold. "
+        "Delta should be well below one in the number of a hospital's patients."
+    )
+    distributed = isinstance(privacy, DistributedDpSgd)
+    if distributed:
+        yield (
+            "That holds for whoever reads the secure sums and all models, but not for somebody who could read a "
+            "hospital's update by itself: it rests on the secure sums (docs/distributed-privacy.md)."
+        )
+    patient = (
+        "one image" if privacy.images_per_patient == 1 else f"the mean over up to {privacy.images_per_patient} images"
+    )
+    yield (
+        f"In a step a sampled patient contributes {patient}, clipped to an L2 norm of {privacy.clip_norm:g}; "
+        + (
+            _noise_shares(study, privacy)
+            if isinstance(privacy, DistributedDpSgd)
+            else "each hospital adds enough noise on its own."
+        )
+    )
+    yield (
+        "Epsilon covers the training patients' part in the updates, and so the model. It does not cover the counts and "
+        "the evaluation's sums, which are exact, nor this study's numbers if they were tried out on the same patients."
+    )
+
+
+def _noise_shares(study: Study, privacy: DistributedDpSgd) -> str:
+    def hospitals(count: int) -> str:
+        return f"{count} hospital{'' if count == 1 else 's'}"
+
+    least = study.aggregation.min_hospitals
+    return (
+        f"each hospital adds its share of integer noise. The shares are enough although {hospitals(privacy.dropouts)} "
+        f"drop{'s' if privacy.dropouts == 1 else ''} out of a round and {hospitals(privacy.colluders)} "
+        f"tell{'s' if privacy.colluders == 1 else ''} the coordinator the noise that was added; a hospital opens no "
+        f"sum over fewer than that, nor over fewer than {least}."
+    )
+
+
+def _seen(study: Study) -> Iterator[str]:
+    if study.aggregation.secure:
+        yield (
+            f"Sums over at least {study.aggregation.min_hospitals} hospitals: their updates, counts and score sums are "
+            "masked, and the masks come off the sum only. That holds also when the coordinator lies, as long as the "
+            "hospitals know each other's keys and enough of them are honest (docs/secagg.md, sections 6 and 10)."
+        )
+        bound = "the epsilon above bounds" if isinstance(study.privacy, DpSgd) else "nothing bounds"
+        yield (
+            "It sees which hospitals took part in a round. By leaving one out of some rounds it can compare sums, "
+            "and so learn that hospital's numbers of images, and something of its update and scores; "
+            f"{bound} what the update tells."
+        )
+        return
+    yield (
+        "Sums are not secure: the coordinator reads each hospital's update, counts and sums one by one, not only "
+        "their sum over hospitals. Write secure = true to change that."
+    )
+    if isinstance(study.privacy, DpSgd):
+        yield "Each update carries its hospital's own noise, so the epsilon above holds against the coordinator too."
+    else:
+        yield "Without noise, take part only if you would trust the coordinator with the training images themselves."
+    yield "The coordinator learns how large each hospital's data are, and how well the model does there."
+
+
+def _tracked(study: Study) -> Iterator[str]:
+    """Say where the rounds' pooled figures go besides the coordinator's own report; nothing if they do not."""
+    tracking = study.tracking
+    if not (tracking.mlflow or tracking.tensorboard):
+        return
+    readers = [name for name, on in (("MLflow", tracking.mlflow), ("TensorBoard", tracking.tensorboard)) if on]
+    alone = study.aggregation.min_hospitals == 1
+    yield (
+        f"For {_listed(readers)} it keeps each round's figures over all hospitals together: losses, AUROC, how many "
+        f"hospitals answered and were missing, seconds and bytes. No hospital's own number is among them"
+        f"{', unless a round is of one hospital only' if alone else ''}."
+    )
+    if tracking.server:
+        yield f"It sends them, with the study's name and digest, to the MLflow server at {tracking.server}."
+
+
+def _factor(epsilon: float) -> str:
+    if epsilon > 50:  # beyond any meaning, and in the end beyond a float
+        return "almost without bound"
+    factor = math.exp(epsilon)
+    return f"{factor:.2g} times" if factor < 10 else f"{factor:,.0f} times"
+
+
+def _time(minutes: float) -> str:
+    for unit, length in (("day", 1440), ("hour", 60)):
+        if minutes >= length:
+            count = minutes / length
+            return f"{count:g} {unit}{'' if count == 1 else 's'}"
+    return f"{minutes:g} minute{'' if minutes == 1 else 's'}"
+
+
+def _times(passes: float) -> str:
+    return "1 pass" if passes == 1 else f"{passes:g} passes" if passes > 1 else f"{passes:g} of a pass"
+
+
+def _either(words: tuple[str, ...]) -> str:
+    return f"'{words[0]}' from '{words[1]}'" if len(words) == 2 else "apart " + _listed([f"'{word}'" for word in words])
+
+
+def _listed(words: tuple[str, ...] | list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

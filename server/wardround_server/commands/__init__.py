@@ -1,0 +1,1 @@
+"""``wardround coordinator``, as a coordinator's people type it."""

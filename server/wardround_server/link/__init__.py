@@ -1,0 +1,1 @@
+"""The coordinator's one public port and Flower's messages behind it."""

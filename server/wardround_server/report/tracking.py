@@ -1,0 +1,241 @@
+"""Follows a run's rounds in MLflow and TensorBoard, where the study's ``[tracking]`` says so.
+
+Only a round's figures over all hospitals together are followed, never one hospital's. What cannot be written ends no
+run: there is one warning, and the rounds that are missing are written when it works again, at the next start at the
+latest. A run that goes on, goes on in the same MLflow run and the same TensorBoard folder.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from wardround_common.errors import StudyError
+from wardround_common.results import RoundRecord
+from wardround_common.storage import write_atomically
+from wardround_common.study.file import Study
+
+log = logging.getLogger(__name__)
+
+NOTES = "tracking.json"
+EXPERIMENT = "wardround"
+AGAIN_S = 60.0  # after a failure: a server that hangs must not hold up every round
+Outcome = Literal["FINISHED", "FAILED", "KILLED"]
+PACKAGES = {"mlflow": "mlflow", "tensorboard": "tensorboardX"}
+"""The package that each key of ``[tracking]`` needs."""
+
+# Set where nobody set it otherwise: nothing is told to MLflow's makers, a server that is away costs seconds, and
+# nothing is printed between the lines of our log.
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",
+    "MLFLOW_CONFIGURE_LOGGING": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+def figures_of(record: RoundRecord) -> dict[str, float]:
+    """Return what is followed of a round: numbers over all hospitals together."""
+    figures = {
+        "training_loss": record.training_loss,
+        "validation_loss": record.validation_loss,
+        "validation_auroc": record.validation_auroc,
+        "hospitals_answered": len(record.answered),
+        "hospitals_absent": len(record.absent),
+        "seconds": record.seconds,
+        "bytes_to_hospitals": record.bytes_to_hospitals,
+        "bytes_from_hospitals": record.bytes_from_hospitals,
+        "refused": 1 if record.refused else None,
+    }
+    return {name: float(value) for name, value in figures.items() if value is not None}
+
+
+def check_tracking(study: Study) -> None:
+    """Check, before a run begins, that what the study's ``[tracking]`` needs is installed here.
+
+    Raises:
+        StudyError: it is not.
+    """
+    for key, package in PACKAGES.items():
+        if getattr(study.tracking, key) and importlib.util.find_spec(package) is None:
+            raise StudyError(
+                f"the study is tracked with {key}, which is not installed here",
+                where="[tracking]",
+                do="Install it beside Wardround: pip install 'wardround[tracking]'. Or leave it out of the study: it "
+                "is another study then, which hospitals approve anew.",
+            )
+
+
+class Sink(Protocol):
+    """A place where rounds are written; ``note`` is what it needs to go on there, kept beside the run."""
+
+    note: str
+
+    def write(self, records: Sequence[RoundRecord]) -> None:
+        """Write rounds, in their order."""
+
+    def close(self, outcome: Outcome) -> None:
+        """Note how the run ended."""
+
+
+@dataclass(eq=False)
+class Tracking:
+    """What follows one run, from when it is entered until it is left; ``folder`` is the run's own."""
+
+    folder: Path
+    sinks: dict[str, Sink]
+    stopped: Callable[[], bool] = lambda: False
+    """Whether an error that ends the run is its people's wish."""
+    clock: Callable[[], float] = time.monotonic
+    _done: dict[str, int] = field(default_factory=dict)
+    _history: tuple[RoundRecord, ...] = ()
+    _failed: dict[str, float] = field(default_factory=dict)
+    _warned: set[str] = field(default_factory=set)
+
+    def follow(self, history: Sequence[RoundRecord]) -> None:
+        """Write the rounds that are not written yet; ``history`` is all that are complete."""
+        self._history = tuple(history)
+        for name in self.sinks:
+            if self._due(name):
+                self._write(name)
+
+    def __enter__(self) -> Tracking:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        killed = self.stopped() or (kind is not None and not issubclass(kind, Exception))
+        outcome: Outcome = "FINISHED" if kind is None else "KILLED" if killed else "FAILED"
+        for name, sink in self.sinks.items():
+            # Who stops a run does not wait for a server that was away a moment ago.
+            if (kind is None or self._due(name)) and self._write(name):
+                self._safely(name, lambda sink=sink: sink.close(outcome))  # type: ignore[misc]
+
+    def _due(self, name: str) -> bool:
+        return name not in self._failed or self.clock() - self._failed[name] >= AGAIN_S
+
+    def _write(self, name: str) -> bool:
+        done = self._done.get(name, 0)
+        sink, missing = self.sinks[name], [record for record in self._history if record.number > done]
+        if not self._safely(name, lambda: sink.write(missing)):
+            return False
+        self._done[name] = max([done, *(record.number for record in missing)])
+        notes = {name: {"note": sink.note, "round": self._done.get(name, 0)} for name, sink in self.sinks.items()}
+        return self._safely(name, lambda: write_atomically(self.folder / NOTES, json.dumps(notes).encode()))
+
+    def _safely(self, name: str, act: Callable[[], None]) -> bool:
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001  # whatever another's server or library does, the run goes on
+            self._failed[name] = self.clock()
+            if name not in self._warned:
+                self._warned.add(name)
+                log.warning(
+                    "rounds cannot be written for %s; the run goes on, and they are written later: %s", name, error
+                )
+            return False
+        return True
+
+
+def open_tracking(study: Study, folder: Path, stopped: Callable[[], bool] = lambda: False) -> Tracking:
+    """Begin to follow a run, or go on with it; a study without ``[tracking]`` is followed nowhere.
+
+    ``stopped``: tells whether an error that ends the run is its people's wish.
+
+    Raises:
+        StudyError: what it needs is not installed.
+    """
+    check_tracking(study)
+    try:
+        notes: dict[str, Any] = json.loads((folder / NOTES).read_bytes())
+    except (OSError, ValueError):
+        notes = {}  # of figures that the report has too: they are written anew
+    sinks: dict[str, Sink] = {}
+    if study.tracking.mlflow:
+        sinks["mlflow"] = _MlflowSink(study, folder, str(notes.get("mlflow", {}).get("note", "")))
+    if study.tracking.tensorboard:
+        sinks["tensorboard"] = _TensorBoardSink(folder / "tensorboard")
+    return Tracking(folder, sinks, stopped, _done={name: int(notes.get(name, {}).get("round", 0)) for name in sinks})
+
+
+class _MlflowSink:
+    """One MLflow run; ``note`` is its id. The client is made when it is first needed: its server may be away."""
+
+    def __init__(self, study: Study, folder: Path, note: str) -> None:
+        self.note = note
+        self._study = study
+        self._place = study.tracking.server or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
+        self._artifacts = None if study.tracking.server else (folder / "mlflow").resolve().as_uri()
+        self._client: Any = None
+
+    def write(self, records: Sequence[RoundRecord]) -> None:
+        from mlflow.entities import Metric
+
+        client, now = self._begun(), int(time.time() * 1000)
+        metrics = [
+            Metric(name, value, now, record.number) for record in records for name, value in figures_of(record).items()
+        ]
+        for begin in range(0, len(metrics), 1000):  # MLflow takes so many at a time
+            client.log_batch(self.note, metrics=metrics[begin : begin + 1000])
+
+    def close(self, outcome: Outcome) -> None:
+        self._begun().set_terminated(self.note, outcome)
+
+    def _begun(self) -> Any:
+        """Return the client, with the run there and going on."""
+        if self._client is not None:
+            return self._client
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri=self._place)
+        if self.note:
+            client.update_run(self.note, status="RUNNING")
+        else:
+            found = client.get_experiment_by_name(EXPERIMENT)
+            experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT, self._artifacts)
+            tags = {"wardround.study": self._study.study.name, "wardround.digest": self._study.digest()}
+            self.note = client.create_run(experiment, tags=tags, run_name=self._study.study.name).info.run_id
+        self._client = client
+        return client
+
+
+class _TensorBoardSink:
+    """Files of events in one folder, one for each process that drove the run."""
+
+    note = ""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._events: Any = None
+
+    def write(self, records: Sequence[RoundRecord]) -> None:
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        if not records:
+            return
+        if self._events is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Its own name has the second only: two starts in one would write one file.
+            self._events = EventsWriter(str(self._folder / "events"), f".{secrets.token_hex(4)}")
+        for record in records:
+            for name, value in figures_of(record).items():
+                self._events.write_event(Event(wall_time=time.time(), step=record.number, summary=scalar(name, value)))
+        self._events.flush()
+
+    def close(self, outcome: Outcome) -> None:
+        if self._events is not None:
+            self._events.close()
+            self._events = None

@@ -1,0 +1,95 @@
+"""What a run needs to go on after it was stopped: one file, whole or not there, written after each round."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from wardround_common.errors import MessageError, StorageError
+from wardround_common.messages.parameters import Layout
+from wardround_common.metrics import ScoreSums, vector_length
+from wardround_common.results import RoundRecord
+from wardround_common.storage import write_atomically
+from wardround_server.averaging import Moments
+from wardround_server.rounds.course import State
+
+FORMAT = "wardround checkpoint 1"
+_HISTORY = TypeAdapter(tuple[RoundRecord, ...])
+
+
+def write_checkpoint(path: Path, study: str, state: State) -> None:
+    """Write the state of a run of the study with this digest; until it is whole the one before stays.
+
+    Raises:
+        StorageError: the disk is full or the folder may not be written.
+    """
+    arrays: dict[str, np.ndarray] = {"parameters": state.parameters}
+    if state.moments:
+        arrays |= {"first": state.moments.first, "second": state.moments.second}
+    if state.validation:
+        arrays["validation"] = state.validation.to_vector()
+    about = {
+        "format": FORMAT,
+        "study": study,
+        "names": json.dumps(state.layout.names),
+        "shapes": json.dumps(state.layout.shapes),
+        "history": _HISTORY.dump_json(state.history).decode(),
+    }
+    content = save(arrays, metadata=about)
+    write_atomically(path, content + hashlib.sha256(content).digest())
+
+
+def read_checkpoint(path: Path, study: str) -> State:
+    """Read a checkpoint of the study with this digest.
+
+    Raises:
+        StorageError: there is none, it is damaged, or it is of another study.
+    """
+    try:
+        stored = path.read_bytes()
+    except OSError as error:
+        raise StorageError(
+            f"there is no checkpoint to resume from ({error.strerror})",
+            where=str(path),
+            do="Run without --resume to start from the first round.",
+        ) from None
+    content, checksum = stored[:-32], stored[-32:]
+    damaged = StorageError(
+        "the checkpoint is damaged", where=str(path), do="Delete it and start again from the first round."
+    )
+    if hashlib.sha256(content).digest() != checksum:
+        raise damaged
+    try:
+        arrays = load(content)
+        size = int.from_bytes(content[:8], "little")
+        about = json.loads(content[8 : 8 + size])["__metadata__"]
+        if about["format"] != FORMAT:
+            raise damaged
+        layout = Layout(tuple(json.loads(about["names"])), tuple(tuple(s) for s in json.loads(about["shapes"])))
+        history = _HISTORY.validate_json(about["history"])
+        moments = Moments(arrays["first"], arrays["second"]) if "first" in arrays else None
+        parameters = arrays["parameters"]
+        validation = _score_sums(arrays["validation"]) if "validation" in arrays else None
+    except (MessageError, SafetensorError, ValueError, KeyError, ValidationError):
+        raise damaged from None
+    if about["study"] != study:
+        raise StorageError(
+            "the checkpoint is of another study or seed: the study digest differs",
+            where=str(path),
+            do="Give the study file and the seed that the run began with, or another --out folder.",
+        )
+    return State(layout, parameters, moments, history, validation)
+
+
+def _score_sums(vector: np.ndarray) -> ScoreSums:
+    """Read score sums, whose length says of how many classes they are."""
+    classes = 2
+    while vector_length(classes) < len(vector):
+        classes += 1
+    return ScoreSums.from_vector(vector, classes)

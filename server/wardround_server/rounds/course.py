@@ -1,0 +1,333 @@
+"""The coordinator's side of a study: prepare, then rounds of training, averaging and evaluation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wardround_common.errors import MessageError, RoundError
+from wardround_common.messages.parameters import Layout, Vector, vector_digest
+from wardround_common.messages.rounds import Failure, Parts, Prepared, PrepareRequest
+from wardround_common.metrics import ScoreSums
+from wardround_common.results import Absence, RoundRecord
+from wardround_common.secagg.terms import Member
+from wardround_common.study.file import Study
+from wardround_server.averaging import Moments, first_moments, next_model
+from wardround_server.rounds import plain_rounds, secure_rounds
+from wardround_server.rounds.exchange import Counted, Exchange
+from wardround_server.rounds.heard import Heard, Rounds, Scored, absence, check_answers, enough
+from wardround_server.rounds.secure_rounds import Consortium
+from wardround_server.rounds.voting import hold_vote
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A run after a number of completed rounds: all that the next round needs."""
+
+    layout: Layout
+    parameters: Vector = field(repr=False)
+    moments: Moments | None
+    history: tuple[RoundRecord, ...]
+    validation: ScoreSums | None = field(default=None, repr=False)
+    """What the hospitals' validation patients said of these parameters, if they were asked: they give the operating
+    point."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A hospital has prepared its data."""
+
+    hospital: str
+
+
+@dataclass(frozen=True)
+class RoundBegins:
+    """The hospitals were asked for a round's updates."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A hospital's update was added to the sum."""
+
+    number: int
+    hospital: str
+
+
+@dataclass(frozen=True, eq=False)
+class RoundEnds:
+    """A round is complete; ``state`` is what a checkpoint keeps."""
+
+    record: RoundRecord
+    state: State
+
+
+MOST_REFUSED = 3
+"""How many rounds may be refused one after the other before the run stops: who spoils one spoils the next."""
+
+Event = Ready | RoundBegins | Answered | RoundEnds
+Watch = Callable[[Event], None]
+
+
+def run_study(
+    study: Study,
+    exchange: Exchange,
+    watch: Watch,
+    before: State | None = None,
+    consortium: Consortium | None = None,
+    expected: Collection[str] = (),
+    why_away: Callable[[str], str] = lambda name: "away",
+) -> State:
+    """Drive a study to its last round, from its first or from the ``before`` of an interrupted run.
+
+    A hospital that comes, or comes back, while rounds go on is prepared and takes part from the next one.
+
+    ``consortium``: needed if the study's sums are secure, and only then. ``expected``: who should be in every round;
+    one of them that is not even there to be asked is noted with the word that ``why_away`` has for it.
+
+    Raises:
+        RoundError: fewer hospitals than the study's ``min_hospitals`` are ready or answer; or they do not agree on the
+            model; or :data:`MOST_REFUSED` rounds were refused one after the other. What ``watch`` was told as
+            ``RoundEnds`` stays true, so the run can go on from there.
+    """
+    if study.aggregation.secure != (consortium is not None):
+        raise RoundError("the study's sums are secure, and the coordinator has no roster and no name for the run")
+    state, roll = _prepare(study, exchange, watch, before, consortium)
+    for number in range(len(state.history) + 1, study.training.rounds + 1):
+        state = _round(study, exchange, watch, state, number, consortium, roll, expected, why_away)
+        if number < study.training.rounds:
+            _check_refusals(state.history)
+    if not any(record.counted for record in state.history):
+        raise RoundError("every round was given up: nothing was trained", do="Begin a new run with the hospitals left.")
+    return state
+
+
+def _check_refusals(history: Sequence[RoundRecord]) -> None:
+    """Check that the last rounds were not refused, one after the other."""
+    last = history[-MOST_REFUSED:]
+    if len(last) < MOST_REFUSED or not all(record.refused for record in last):
+        return
+    counted = max((record.number for record in history if record.counted), default=0)
+    model = f"that of round {counted}" if counted else "the one that the study's seed gives"
+    raise RoundError(
+        f"rounds {last[0].number} to {last[-1].number} were refused, one after the other; the model is {model}. The "
+        f"last: {last[-1].refused}",
+        do="Find out with the hospitals which of them did not follow the study, and revoke or mend it. Then go on with "
+        "the run: it takes up the next round.",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What the hospitals' test patients say of the last model, all of them together."""
+
+    test: ScoreSums
+    absent: tuple[Absence, ...]
+    """Whose test patients are not among them."""
+    refused: str = ""
+    """Why the sums are not used, in one sentence; empty if they are."""
+
+
+def judge_study(
+    study: Study,
+    exchange: Exchange,
+    state: State,
+    consortium: Consortium | None = None,
+    expected: Collection[str] = (),
+    why_away: Callable[[str], str] = lambda name: "away",
+) -> Judged:
+    """Let the hospitals judge the last model on their test patients, once; sums are as secure as those of rounds.
+
+    Too few hospitals give empty sums and no error: the model is there.
+
+    Raises:
+        RoundError: fewer hospitals than the study's ``min_hospitals`` are ready.
+    """
+    _, roll = _prepare(study, exchange, lambda event: None, state, consortium)
+    rounds: Rounds = plain_rounds.Rounds(study, roll)
+    if consortium:
+        rounds = secure_rounds.Rounds(study, roll, consortium, roll.members)
+    there = roll.hospitals()
+    scored = rounds.score(state.parameters, study.test_round, "test")
+    return Judged(scored.sums, _all_absent(scored.absent, roll, there, expected, why_away), scored.refused)
+
+
+@dataclass(frozen=True)
+class _Roll:
+    """Who is ready for the study, and who is not, and why."""
+
+    exchange: Exchange
+    first_parameters: str
+    """Digest of those that the study's seed gives."""
+    members: dict[str, Member]
+    """The keys of secure sums."""
+    ready: set[str]
+    failed: dict[str, str]
+    """Since the last round; they are asked again before the next one."""
+
+    def hospitals(self) -> Sequence[str]:
+        """Name those that are ready and there."""
+        return [name for name in self.exchange.hospitals() if name in self.ready]
+
+    def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
+        """Ask them."""
+        return self.exchange.ask(kind, questions)
+
+    def welcome(self, study: Study, layout: Layout, watch: Watch, consortium: Consortium | None) -> None:
+        """Prepare those who are there and are neither ready nor known not to be."""
+        new = [name for name in self.exchange.hospitals() if name not in self.ready and name not in self.failed]
+        if not new:
+            return
+        question = PrepareRequest(study.digest(), False, consortium.run if consortium else None).parts()
+        for name, answer in self.exchange.ask(PrepareRequest.kind, dict.fromkeys(new, question)):
+            try:
+                prepared = _read(answer)
+                check_answers(study, prepared.study, 0, 0)
+                if (prepared.layout.digest, prepared.parameters_digest) != (layout.digest, self.first_parameters):
+                    raise MessageError("model")
+                if consortium:
+                    self.members[name] = consortium.member(name, study, prepared)
+            except MessageError as error:
+                self.failed[name] = error.what
+            else:
+                self.ready.add(name)
+                watch(Ready(name))
+
+
+def _prepare(
+    study: Study, exchange: Exchange, watch: Watch, before: State | None, consortium: Consortium | None
+) -> tuple[State, _Roll]:
+    names = exchange.hospitals()
+    digest = study.digest()
+    ready: dict[str, Prepared] = {}
+    failed: dict[str, str] = {}
+    members: dict[str, Member] = {}
+    run = consortium.run if consortium else None
+    asked: list[str] = list(names)
+    senders: set[str] = set()
+    while asked:
+        # One hospital sends the parameters that the seed gives; should it fail, the next one is asked, each once.
+        sender = None if before else asked[0]
+        senders.add(asked[0])
+        questions = {name: PrepareRequest(digest, name == sender, run).parts() for name in asked}
+        for name, answer in exchange.ask(PrepareRequest.kind, questions):
+            try:
+                ready[name] = _read(answer)
+                check_answers(study, ready[name].study, 0, 0)
+                if consortium:
+                    members[name] = consortium.member(name, study, ready[name])
+                failed.pop(name, None)
+                watch(Ready(name))
+            except MessageError as error:
+                ready.pop(name, None)
+                members.pop(name, None)
+                failed[name] = error.what
+        have_parameters = any(prepared.parameters is not None for prepared in ready.values())
+        asked = [] if before or have_parameters else [name for name in ready if name not in senders][:1]
+    enough(study, "ready for the study", list(ready), [absence(name, why) for name, why in failed.items()])
+    models = {(prepared.layout.digest, prepared.parameters_digest) for prepared in ready.values()}
+    if len(models) > 1:
+        raise RoundError(
+            "the hospitals do not build the same model from the study: " + ", ".join(sorted(ready)),
+            do="Install the same version of Wardround, torch and MONAI everywhere.",
+        )
+    ((_, first_parameters),) = models
+    roll = _Roll(exchange, first_parameters, members, set(ready), failed)
+    if before:
+        if before.layout.digest != next(iter(ready.values())).layout.digest:
+            raise RoundError(
+                "the hospitals build another model than the one that this run began with",
+                do="Go on with the versions of torch and MONAI that it began with.",
+            )
+        return before, roll
+    for prepared in ready.values():
+        vector = prepared.parameters
+        if vector is not None and vector_digest(vector) == prepared.parameters_digest:
+            first = State(prepared.layout, vector, first_moments(study.training, prepared.layout.size), ())
+            return first, roll
+    raise RoundError("no hospital sent the first parameters that all of them built", do="Start again.")
+
+
+def _read(answer: Parts | Failure) -> Prepared:
+    if isinstance(answer, Failure):
+        raise MessageError(answer.reason)
+    return Prepared.parse(answer)
+
+
+def _round(
+    study: Study,
+    exchange: Exchange,
+    watch: Watch,
+    state: State,
+    number: int,
+    consortium: Consortium | None,
+    roll: _Roll,
+    expected: Collection[str],
+    why_away: Callable[[str], str],
+) -> State:
+    watch(RoundBegins(number))
+    began = time.monotonic()
+    roll.welcome(study, state.layout, watch, consortium)
+    counted = Counted(roll)
+    rounds: Rounds = plain_rounds.Rounds(study, counted)
+    if consortium:
+        rounds = secure_rounds.Rounds(study, counted, consortium, roll.members)
+
+    def tell(name: str) -> None:
+        watch(Answered(number, name))
+
+    heard = rounds.train(state.parameters, number, tell)
+    work = heard if isinstance(heard, Heard) else None
+    moments, parameters, refused = state.moments, state.parameters, "" if isinstance(heard, Heard) else heard.refused
+    absences = list(heard.absent)
+    against: tuple[str, ...] = ()
+    if work:
+        moments, parameters = next_model(study.training, state.moments, state.parameters, work.mean)
+        if study.aggregation.vote_margin is not None:
+            models = (state.parameters, parameters)
+            vote = hold_vote(study, counted, work.answered, models, number, consortium)
+            refused, against = vote.refusal(study), vote.against
+            absences += vote.absent
+            if refused:
+                moments, parameters = state.moments, state.parameters
+    # A model that stays and was judged is not judged again: with other hospitals, the difference would tell of one.
+    judged = study.judges(number) and ((work and not refused) or (refused and state.validation is None))
+    scored = rounds.score(parameters, number) if judged else Scored(ScoreSums.empty(len(study.study.classes)), ())
+    absences += scored.absent
+    record = RoundRecord(
+        number=number,
+        seconds=time.monotonic() - began,
+        bytes_to_hospitals=counted.sent,
+        bytes_from_hospitals=counted.received,
+        training_loss=work.training_loss if work else None,
+        validation_loss=scored.sums.mean_loss(),
+        validation_auroc=scored.sums.auroc(),
+        answered=heard.answered,
+        absent=_all_absent(absences, roll, heard.answered or expected, expected, why_away),
+        epsilons=work.epsilons if work else {},
+        clipped=work.clipped if work else None,
+        refused=refused,
+        against=against,
+        scores_refused=scored.refused,
+    )
+    validation = scored.sums if judged else state.validation if refused or not work else None
+    after = State(state.layout, parameters, moments, (*state.history, record), validation)
+    watch(RoundEnds(record, after))
+    return after
+
+
+def _all_absent(
+    absences: Sequence[Absence],
+    roll: _Roll,
+    answered: Collection[str],
+    expected: Collection[str],
+    why_away: Callable[[str], str],
+) -> tuple[Absence, ...]:
+    """Name also who was not ready, and who was expected and not there; each hospital once."""
+    named = {absent.hospital: absent for absent in reversed(absences)}
+    others = {name: why_away(name) for name in expected} | roll.failed
+    roll.failed.clear()
+    more = {name: absence(name, kind) for name, kind in others.items() if name not in answered and name not in named}
+    return tuple(absent for _, absent in sorted((named | more).items()))

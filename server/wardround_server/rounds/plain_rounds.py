@@ -1,0 +1,96 @@
+"""A round whose answers the coordinator reads one by one: ``secure = false``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wardround_common.errors import MessageError
+from wardround_common.messages.parameters import Vector
+from wardround_common.messages.rounds import (
+    MOST_EXAMPLES,
+    Evaluated,
+    EvaluateRequest,
+    Failure,
+    Split,
+    TrainRequest,
+    Update,
+)
+from wardround_common.metrics import ScoreSums
+from wardround_common.results import Absence
+from wardround_common.study.file import Study
+from wardround_server.averaging import WeightedSum
+from wardround_server.rounds.bounds import check_bounds
+from wardround_server.rounds.exchange import Exchange
+from wardround_server.rounds.heard import Heard, Scored, absence, check_answers, enough
+
+
+@dataclass(frozen=True, eq=False)
+class Rounds:
+    """The plain rounds of one run."""
+
+    study: Study
+    exchange: Exchange
+
+    def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard:
+        """Ask every hospital for its update and add them up as they come; ``tell`` is told each that was added.
+
+        Raises:
+            RoundError: fewer hospitals than the study's ``min_hospitals`` answer.
+        """
+        total = WeightedSum(len(parameters))
+        losses: list[tuple[float, int]] = []
+        epsilons: dict[str, float] = {}
+        answered: list[str] = []
+        absent: list[Absence] = []
+        question = TrainRequest(self.study.digest(), number, parameters).parts()
+        for name, answer in self.exchange.ask(TrainRequest.kind, dict.fromkeys(self.exchange.hospitals(), question)):
+            if isinstance(answer, Failure):
+                absent.append(absence(name, answer.reason))
+                continue
+            try:
+                update = Update.parse(answer, len(parameters))
+                check_answers(self.study, update.study, number, update.round)
+                check_bounds(update, self.study.aggregation)
+                total.add(update.vector, update.examples)
+            except MessageError as error:
+                absent.append(absence(name, error.kind))
+                continue
+            answered.append(name)
+            if update.mean_loss is not None:
+                losses.append((update.mean_loss, update.examples))
+            if update.epsilon is not None:
+                epsilons[name] = update.epsilon
+            tell(name)
+        enough(self.study, f"heard in round {number}", answered, absent)
+        weight = sum(examples for _, examples in losses)
+        return Heard(
+            mean=total.mean(),
+            answered=tuple(sorted(answered)),
+            absent=tuple(absent),
+            training_loss=sum(loss * examples for loss, examples in sorted(losses)) / weight if weight else None,
+            epsilons=dict(sorted(epsilons.items())),
+            clipped=None,
+        )
+
+    def score(self, parameters: Vector, number: int, split: Split = "validation") -> Scored:
+        """Ask every hospital how good the parameters are on its patients of a split, and add up.
+
+        Sums that are impossible are left out, and their hospital is named as missing.
+        """
+        question = EvaluateRequest(self.study.digest(), number, split, parameters).parts()
+        total, absent = ScoreSums.empty(len(self.study.study.classes)), []
+        for name, answer in self.exchange.ask(EvaluateRequest.kind, dict.fromkeys(self.exchange.hospitals(), question)):
+            if isinstance(answer, Failure):
+                absent.append(absence(name, answer.reason))
+                continue
+            try:
+                evaluated = Evaluated.parse(answer)
+                check_answers(self.study, evaluated.study, number, evaluated.round)
+                sums = ScoreSums.from_vector(evaluated.sums, len(self.study.study.classes))
+                if sums.examples > MOST_EXAMPLES:
+                    raise MessageError("more images are said to be scored than any hospital has")
+                total = total + sums
+            except MessageError as error:
+                absent.append(absence(name, error.kind))
+        return Scored(total, tuple(absent))

@@ -1,0 +1,220 @@
+"""The coordinator's part of a secure sum, as states without IO (docs/secagg.md, sections 4 to 6).
+
+::
+
+    Gathering ── close ──► Confirming ── close ──► Opening ── total ──► Total
+
+Memory is one vector, the one that is being added, and each hospital's sealed shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround_common.errors import MessageError, RoundError
+from wardround_common.keys.identity import Roster, check_signature
+from wardround_common.secagg.exchange import (
+    Dealt,
+    Head,
+    Upload,
+    dealers_of,
+    opened_places,
+    read_opened,
+    seed_commitment,
+    share_commitment,
+    survivors_statement,
+    write_signed,
+)
+from wardround_common.secagg.masks import add_masks
+from wardround_common.secagg.shamir import combine, weights
+from wardround_common.secagg.terms import Terms
+
+
+@dataclass(frozen=True, eq=False)
+class Total:
+    """The sum over the survivors, readable."""
+
+    update: NDArray[Any]
+    """(parameters,) in the study's ring."""
+    counts: NDArray[np.uint64]
+
+
+class Gathering:
+    """Adds masked vectors as they arrive; the sum stays masked."""
+
+    def __init__(self, terms: Terms, roster: Roster, total: Total) -> None:
+        """Begin with ``total``, zeros of the sum's form."""
+        self._terms = terms
+        self._roster = roster
+        self._total = total
+        self._dealt: dict[int, Dealt] = {}
+        self._heads: dict[int, Head] = {}
+        self._closed = False
+
+    @property
+    def names(self) -> list[str]:
+        """The hospitals whose uploads were added."""
+        return [self._terms.members[place].name for place in sorted(self._heads)]
+
+    def add(self, name: str, upload: Upload) -> None:
+        """Add one hospital's upload.
+
+        Raises:
+            MessageError: it is not signed by that hospital for this sum, has another form, came before, or comes too
+                late; nothing was added.
+        """
+        if self._closed:
+            raise MessageError("a hospital's upload came after the list of survivors was closed")
+        place, member = self._terms.place(name), upload.masked
+        if place in self._heads:
+            raise MessageError("a hospital's upload came twice")
+        for ours, theirs in ((self._total.update, member.update), (self._total.counts, member.counts)):
+            if ours.dtype != theirs.dtype or ours.shape != theirs.shape:
+                raise MessageError("a masked vector has another type or length than the study's")
+        upload.check(self._roster.keys[name], self._terms, place)
+        np.add(self._total.update, member.update, out=self._total.update)
+        np.add(self._total.counts, member.counts, out=self._total.counts)
+        self._dealt[place], self._heads[place] = upload.dealt, upload.head
+
+    def close(self) -> Confirming:
+        """Take those who are here as the survivors; what comes later stays unread."""
+        self._closed = True  # the total goes on with the survivors
+        return Confirming(self._terms, self._roster, self._total, dict(self._dealt), dict(self._heads))
+
+
+class Confirming:
+    """Collects the survivors' signatures under the list of survivors."""
+
+    def __init__(
+        self, terms: Terms, roster: Roster, total: Total, dealt: Mapping[int, Dealt], heads: Mapping[int, Head]
+    ) -> None:
+        self._terms = terms
+        self._roster = roster
+        self._total = total
+        self._dealt = dealt
+        self._heads = heads
+        self._statement = survivors_statement(terms, heads)
+        self._signatures: dict[int, bytes] = {}
+
+    def question(self) -> bytes:
+        """Return the list of survivors that each of them is asked to sign."""
+        return write_signed({place: (head.content, head.signature) for place, head in self._heads.items()})
+
+    def add(self, name: str, signature: bytes) -> None:
+        """Take one survivor's signature.
+
+        Raises:
+            MessageError: it is not a signature under this list, or not of a survivor.
+        """
+        place = self._terms.place(name)
+        if place not in self._heads:
+            raise MessageError("a hospital that is no survivor confirmed the list")
+        check_signature(self._roster.keys[name], signature, b"survivors", self._statement)
+        self._signatures[place] = signature
+
+    def close(self) -> Opening:
+        """Go on with those who signed.
+
+        Raises:
+            RoundError: they are fewer than the threshold.
+        """
+        if len(self._signatures) < self._terms.threshold:
+            raise _too_few("confirmed", len(self._signatures), self._terms)
+        return Opening(self._terms, self._total, self._dealt, dict(self._signatures))
+
+
+class Opening:
+    """Collects the shares that take the masks off the sum."""
+
+    def __init__(self, terms: Terms, total: Total, dealt: Mapping[int, Dealt], signatures: Mapping[int, bytes]) -> None:
+        self._terms = terms
+        self._total = total
+        self._dealt = dealt
+        self._survivors = tuple(sorted(dealt))
+        self._signatures = signatures
+        self._opened: dict[int, dict[tuple[int, int], bytes]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The hospitals to ask: those that confirmed."""
+        return [self._terms.members[place].name for place in sorted(self._signatures)]
+
+    def signatures(self) -> bytes:
+        """Return the signatures under the list of survivors, which each of them checks before it opens anything."""
+        return write_signed({place: (signature,) for place, signature in self._signatures.items()})
+
+    def sealed_for(self, name: str) -> bytes:
+        """Return the sealed shares that the survivors of its circle dealt to one hospital."""
+        holder, graph = self._terms.place(name), self._terms.graph
+        dealers = dealers_of(graph, self._survivors, holder)
+        return b"".join(self._dealt[dealer].sealed[graph.circle_of(dealer).index(holder)] for dealer in dealers)
+
+    def add(self, name: str, content: bytes) -> None:
+        """Take one hospital's shares.
+
+        A share that is not the one that its dealer committed to is left out: the holder, or the dealer, sent garbage.
+
+        Raises:
+            MessageError: it has another form, or none of them is what was dealt.
+        """
+        holder, graph = self._terms.place(name), self._terms.graph
+        shares = read_opened(content, opened_places(graph, self._survivors, holder))
+        sound = {}
+        for (dealer, place), share in shares.items():
+            circle = graph.circle_of(dealer)
+            committed = self._dealt[dealer].commitment(circle.index(holder), circle.index(place))
+            if share_commitment(self._terms, dealer, holder, place, share) == committed:
+                sound[dealer, place] = share
+        if shares and not sound:
+            raise MessageError("no share is the one that was dealt")
+        self._opened[holder] = sound
+
+    def total(self) -> Total:
+        """Take the masks off the sum.
+
+        Raises:
+            RoundError: fewer hospitals than the threshold answered, or one dealt shares that are none of its seeds.
+        """
+        terms = self._terms
+        if len(self._opened) < terms.threshold:
+            raise _too_few("opened", len(self._opened), terms)
+        added: list[bytes] = []  # by the survivors, so taken away here
+        taken: list[bytes] = []
+        at_zero: dict[tuple[int, ...], dict[int, int]] = {}  # Lagrange's weights, the same for many secrets
+        for dealer in self._survivors:
+            for place in terms.graph.opened(dealer, self._survivors):
+                holders = tuple(h for h in terms.graph.circle_of(dealer) if (dealer, place) in self._opened.get(h, ()))
+                holders = holders[: terms.graph.share_threshold]
+                if holders not in at_zero:
+                    at_zero[holders] = weights(holders)
+                seed = self._seed(dealer, place, at_zero[holders])
+                (added if place >= dealer else taken).append(seed)
+        add_masks(self._total.update, taken, added, 0)
+        add_masks(self._total.counts, taken, added, 1)
+        return self._total
+
+    def _seed(self, dealer: int, place: int, at_zero: Mapping[int, int]) -> bytes:
+        """Put a seed together; if it is not the one that the dealer committed to, the dealer's shares were garbage."""
+        terms, seed = self._terms, b""
+        with suppress(MessageError):
+            seed = combine({holder: self._opened[holder][dealer, place] for holder in at_zero}, at_zero)
+        secret = terms.graph.circle_of(dealer).index(place)
+        if seed_commitment(terms, dealer, place, seed) != self._dealt[dealer].seeds[secret]:
+            raise RoundError(
+                f"the shares that {terms.members[dealer].name} dealt are not those of its masks: the sum is lost",
+                do="Find out what that hospital runs; leave it out of the next run.",
+            )
+        return seed
+
+
+def _too_few(what: str, count: int, terms: Terms) -> RoundError:
+    return RoundError(
+        f"{count} hospitals {what} the sum of round {terms.round} ({terms.what}) where {terms.threshold} must",
+        do="The round is abandoned and nothing of it was read. Wait until more hospitals are there.",
+    )

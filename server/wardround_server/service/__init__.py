@@ -1,0 +1,1 @@
+"""A coordinator that serves: runs, enrolment, metrics, and the commands of its people."""

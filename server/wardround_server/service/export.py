@@ -1,0 +1,93 @@
+"""What leaves a coordinator's folder of a finished run: the model, its report, and what an evidence pack is made of.
+
+The approvals and the epsilon statements are the hospitals' own words, each signed with the key that the study's roster
+lists; what does not hold is not exported.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from wardround_common.documents.epsilon_statement import EpsilonStatement
+from wardround_common.documents.release import (
+    APPROVALS,
+    RUN,
+    STATEMENTS,
+    STUDY,
+    Approval,
+    read_statement,
+    study_toml,
+    write_approvals,
+)
+from wardround_common.errors import StorageError
+from wardround_common.storage import no_room_is_said, write_atomically
+from wardround_common.study.file import Study, parse_canonical
+from wardround_common.study.roster import keys_of
+from wardround_server.rounds.approval import ApprovalBook
+
+COPIED = ("model.safetensors", "report.html", "results.json")
+
+
+def keep_statement(run: Path, file: Path) -> EpsilonStatement:
+    """Keep a hospital's epsilon statement beside the run of which it is; a later one replaces it.
+
+    Raises:
+        MessageError: it is none, its signature is not that of a hospital of the study's roster, or it is of another
+            study.
+        StorageError: it cannot be read or kept.
+    """
+    study = _study(run)
+    statement = read_statement(study, file)
+    place = [one.name for one in study.roster].index(statement.hospital) + 1
+    write_atomically(run / STATEMENTS / f"hospital-{place}.statement", statement.content())
+    return statement
+
+
+def export_run(run: Path, out: Path, statements: Iterable[Path] = ()) -> list[str]:
+    """Copy a finished run out, with the statements that were kept and those given now; name the files.
+
+    Raises:
+        StorageError: the run has no model yet, or a file cannot be read or written.
+        MessageError: a statement or an approval does not hold.
+    """
+    if not (run / COPIED[0]).exists():
+        raise StorageError(
+            "this run has no model yet", where=str(run), do=f"See: wardround coordinator status {run.parents[1]}"
+        )
+    study = _study(run)
+    for file in statements:
+        keep_statement(run, file)
+    kept = sorted((run / STATEMENTS).glob("*.statement"))
+    book = ApprovalBook(run / "approvals").signatures()
+    keys = keys_of(study.roster).keys
+    approvals = [Approval(hospital=name, signature=signature.hex()) for name, signature in sorted(book.items())]
+    for approval in approvals:
+        approval.check(study, keys)
+    facts = {"study": study.digest(), "hospitals": dict.fromkeys(sorted(book), ""), "engine": "deployment"}
+    contents = {
+        STUDY: study_toml(study).encode(),
+        APPROVALS: write_approvals(study, approvals),
+        RUN: json.dumps(facts, indent=1).encode(),
+    }
+    with no_room_is_said(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name in COPIED:
+            shutil.copyfile(run / name, out / name)
+        for name, content in contents.items():
+            write_atomically(out / name, content)
+        for path in kept:
+            (out / STATEMENTS).mkdir(exist_ok=True)
+            shutil.copyfile(path, out / STATEMENTS / path.name)
+    return [*COPIED, *contents, *(f"{STATEMENTS}/{path.name}" for path in kept)]
+
+
+def _study(run: Path) -> Study:
+    try:
+        return parse_canonical((run / "study").read_bytes())
+    except OSError:
+        raise StorageError(
+            "there is no such run", where=str(run), do=f"See: wardround coordinator status {run.parents[1]}"
+        ) from None

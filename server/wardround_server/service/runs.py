@@ -1,0 +1,456 @@
+"""The runs of a coordinator that serves: several at once, each in a thread, each of which survives the process.
+
+A run's folder has the study, one small record of how it stands, the notes of its secure sums, a checkpoint a round, and
+in the end the model and the report. A run that was not over when the process ended goes on when the next one starts.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import itertools
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wardround_common.errors import PausedError, RoundError, StorageError, StudyError, WardroundError
+from wardround_common.metrics import ScoreSums
+from wardround_common.results import ALL, FEDERATED, HospitalRecord, Results, evaluate_sums
+from wardround_common.storage import flush_names, no_room_is_said, write_atomically
+from wardround_common.study.file import Study, parse_canonical
+from wardround_common.study.roster import keys_of
+from wardround_server.report import write_report
+from wardround_server.report.tracking import Tracking, check_tracking, open_tracking
+from wardround_server.rounds.approval import ApprovalBook, Approved, Standing, wait_for_approvals
+from wardround_server.rounds.attendance import gaps, missing, refusals, untested
+from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
+from wardround_server.rounds.course import (
+    Answered,
+    Event,
+    Judged,
+    RoundBegins,
+    RoundEnds,
+    State,
+    judge_study,
+    run_study,
+)
+from wardround_server.rounds.exchange import Exchange
+from wardround_server.rounds.heard import absence
+from wardround_server.rounds.model_file import write_model
+from wardround_server.rounds.muster import muster
+from wardround_server.rounds.secure_rounds import Consortium, open_consortium
+from wardround_server.service.resuming import resuming
+from wardround_server.service.tally import Tally
+
+log = logging.getLogger(__name__)
+
+Stage = Literal["approval", "preparing", "training", "testing", "done", "incomplete", "failed", "stopped"]
+"""done: every hospital that approved was in every round, and every round counted · incomplete: all rounds are done, and
+not so."""
+ARCHIVE = "archive"
+OVER: tuple[Stage, ...] = ("done", "incomplete", "failed", "stopped")
+
+
+class Standings(BaseModel):
+    """How a run stands."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    digest: str
+    stage: Stage
+    since: datetime
+    """Of this stage."""
+    round: Annotated[int, Field(ge=0)] = 0
+    """The last one that is complete."""
+    rounds: int
+    hospitals: dict[str, str] = Field(default_factory=dict)
+    """Of each hospital of the roster where it stands: away, waiting, approved, refused; in a round asked, answered."""
+    said: str = ""
+    """What ended the run, or who was missing when."""
+    began: datetime
+    least: int | None = None
+    """How many approvals it begins with; None: those of the whole roster."""
+    give_up: bool = False
+    """Whether a round of secure sums that was begun and cannot be summed again is left out."""
+
+
+@dataclass(eq=False)
+class Run:
+    """One run: its folder, how it stands, and the thread that drives it while it is driven."""
+
+    folder: Path
+    study: Study
+    standing: Standings
+    stop: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+    tracking: Tracking | None = None
+    """What follows its rounds while they are driven."""
+
+
+class Runs:
+    """All runs of a coordinator.
+
+    ``open_exchange`` gives the exchange with the hospitals for a run; ``watch`` is told of each change; ``held``
+    names the hospitals that begin nothing now, and why: they are asked nothing meanwhile, and those that have paused
+    are waited for only if a round needs them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        open_exchange: Callable[[Run], Exchange],
+        watch: Callable[[Standings], None] = lambda standing: None,
+        held: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        self._folder = folder
+        self._open_exchange = open_exchange
+        self._watch = watch
+        self._held = held
+        self.tally = Tally()
+        self._lock = threading.Lock()
+        self._runs: dict[str, Run] = {}
+        self._damaged: dict[str, StorageError] = {}
+
+    def go_on(self) -> None:
+        """Take up the runs of the folder; those that were not over go on. :meth:`damaged` names what cannot be read."""
+        for path in sorted(self._folder.glob("*/run.json")):
+            try:
+                run = _read(path.parent)
+            except StorageError as error:
+                self._damaged[path.parent.name] = error
+                continue
+            with self._lock:
+                if run.standing.name in self._runs:  # somebody began it a moment ago
+                    continue
+                self._runs[run.standing.name] = run
+            if run.standing.stage not in OVER:
+                self._drive(run)
+
+    def begin(self, study: Study, least: int | None = None) -> Standings:
+        """Begin a run of a study, which gets the study's name, as soon as ``least`` hospitals approved it; None: all.
+
+        Raises:
+            StudyError: the study lists no hospitals or fewer than ``least``, or its tracking is not installed.
+            StorageError: there is a run of that name, or the folder cannot be written.
+        """
+        if not study.roster:
+            raise StudyError(
+                "the study is a draft: it does not list the hospitals that may take part",
+                do=f"Add them: wardround coordinator roster {self._folder.parent} >> STUDY.toml",
+            )
+        if least is not None and not study.aggregation.min_hospitals <= least <= len(study.roster):
+            raise StudyError(
+                f"the run cannot begin with {least} hospitals: the study needs {study.aggregation.min_hospitals} and "
+                f"lists {len(study.roster)}"
+            )
+        check_tracking(study)
+        name = study.study.name
+        folder = self._folder / name
+        with self._lock:
+            if name in self._damaged:
+                raise self._damaged[name]
+            if (folder / "run.json").exists():
+                raise StorageError(
+                    f"there is a run called {name!r} already",
+                    do=f"To resume it: wardround coordinator resume {self._folder.parent} {name}. To free its name for "
+                    f"another study: wardround coordinator archive {self._folder.parent} {name}",
+                )
+            write_atomically(folder / "study", study.canonical())
+            now = datetime.now(UTC)
+            rounds = study.training.rounds
+            standing = Standings(
+                name=name, digest=study.digest(), stage="approval", since=now, rounds=rounds, began=now, least=least
+            )
+            run = Run(folder, study, standing)
+            self._runs[name] = run
+            self._note(run)
+            self._drive(run)
+        return run.standing
+
+    def resume(self, name: str, *, give_up: bool = False) -> Standings:
+        """Go on with a run that failed or was stopped, from its last complete round.
+
+        ``give_up``: a round of secure sums that was begun, and that cannot be summed again because one of its hospitals
+        is gone, is left out. What its training cost in privacy stays spent.
+
+        Raises:
+            StorageError: there is none of that name.
+            RoundError: it is complete, or being driven.
+        """
+        run = self._of(name)
+        with self._lock:
+            if run.standing.stage not in ("failed", "stopped"):
+                raise RoundError(f"the run {name!r} is {run.standing.stage}: there is nothing to resume")
+            if run.thread:
+                run.thread.join()
+            run.stop.clear()
+            self._stage(run, "approval", said="", give_up=give_up)
+            self._drive(run)
+        return run.standing
+
+    def stop(self, name: str) -> Standings:
+        """Stop a run after the round that it is in; what is complete is kept.
+
+        Raises:
+            StorageError: there is none of that name.
+            RoundError: it is over.
+        """
+        run = self._of(name)
+        if run.standing.stage in OVER:
+            raise RoundError(f"the run {name!r} is {run.standing.stage} and cannot be stopped")
+        run.stop.set()
+        return run.standing
+
+    def archive(self, name: str) -> Path:
+        """Move the folder of a run that is over to the archive, so that its name is free; return where it lies then.
+
+        Raises:
+            StorageError: there is none of that name, or it cannot be moved.
+            RoundError: it is not over.
+        """
+        with self._lock:
+            run = self._over(name)
+            wanted = self._folder.parent / ARCHIVE / f"{name}-{run.standing.digest[:12]}"
+            places = chain([wanted], (wanted.with_name(f"{wanted.name}-{count}") for count in itertools.count(2)))
+            place = next(place for place in places if not place.exists())
+            with no_room_is_said(place):
+                place.parent.mkdir(mode=0o700, exist_ok=True)
+                run.folder.rename(place)
+                flush_names(place.parent)
+                flush_names(self._folder)
+            del self._runs[name]
+        return place
+
+    def remove(self, name: str) -> Standings:
+        """Delete the folder of a run that is over, with its model and report.
+
+        Raises:
+            StorageError: there is none of that name, or it cannot be deleted.
+            RoundError: it is not over.
+        """
+        standing = self._over(name).standing
+        place = self.archive(name)  # a deletion that is cut off leaves no run of which half is there
+        with no_room_is_said(place):
+            shutil.rmtree(place)
+        return standing
+
+    def stages_of(self, hospital: str) -> dict[str, str]:
+        """Say in which stage the runs are whose study lists a hospital, by the study's digest, the oldest first."""
+        runs = sorted(self._runs.copy().values(), key=lambda run: run.standing.began)
+        return {
+            run.standing.digest: run.standing.stage
+            for run in runs
+            if any(listed.name == hospital for listed in run.study.roster)
+        }
+
+    def standing_of(self, name: str) -> Standings:
+        """Say how a run stands.
+
+        Raises:
+            StorageError: there is none of that name.
+        """
+        return self._of(name).standing
+
+    def standings(self) -> list[Standings]:
+        """Say how all runs stand, the oldest first."""
+        return sorted((run.standing for run in self._runs.values()), key=lambda standing: standing.began)
+
+    def damaged(self) -> dict[str, StorageError]:
+        """Say what is the matter with the runs that cannot be read, by the names of their folders."""
+        return dict(self._damaged)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until no run is being driven."""
+        for run in list(self._runs.values()):
+            if run.thread:
+                run.thread.join(timeout)
+
+    def _of(self, name: str) -> Run:
+        if name in self._damaged:
+            raise self._damaged[name]
+        if name not in self._runs:
+            known = ", ".join(sorted(self._runs)) or "there are none yet"
+            raise StorageError(f"there is no run {name!r}", do=f"The runs are: {known}.")
+        return self._runs[name]
+
+    def _over(self, name: str) -> Run:
+        run = self._of(name)
+        if run.standing.stage not in OVER:
+            raise RoundError(
+                f"the run {name!r} is not over",
+                do=f"Stop it first: wardround coordinator stop {self._folder.parent} {name}",
+            )
+        if run.thread:
+            run.thread.join()
+        return run
+
+    def _drive(self, run: Run) -> None:
+        run.thread = threading.Thread(target=self._safely, args=(run,), name=f"run {run.standing.name}", daemon=True)
+        run.thread.start()
+
+    def _safely(self, run: Run) -> None:
+        try:
+            self._whole(run)
+        except WardroundError as error:
+            hint = resuming(error, f"wardround coordinator resume {self._folder.parent} {run.standing.name}")
+            self._ended(
+                run, "stopped" if run.stop.is_set() else "failed", "\n  → ".join(filter(None, (str(error), hint)))
+            )
+        except Exception:
+            # A bug. It must not look like a run that takes long, nor end the other runs.
+            log.exception("the run %s was ended by a bug", run.standing.name)
+            self._ended(run, "failed", "a bug in Wardround ended the run; the coordinator's log has it")
+
+    def _ended(self, run: Run, stage: Stage, said: str) -> None:
+        """Note that a run ended before its time; on a full disk that is said all the same, and known until a restart,
+        which goes on with the run.
+        """
+        try:
+            self._stage(run, stage, said=said)
+        except StorageError as error:
+            log.error("the run %s ended (%s), and that cannot be written: %s", run.standing.name, said, error)
+
+    def _whole(self, run: Run) -> None:
+        study, exchange = run.study, self._open_exchange(run)
+        roster = keys_of(study.roster)
+
+        def told(standing: Mapping[str, Standing]) -> None:
+            self._stage(run, "approval", hospitals=dict(standing))
+
+        book = ApprovalBook(run.folder / "approvals")
+        approved = wait_for_approvals(study, exchange, roster.keys, told, run.stop, run.standing.least, book)
+        approved = replace(approved, held=self._held)
+        consortium = None
+        if study.aggregation.secure:
+            consortium = open_consortium(run.folder / "secure", roster, give_up=run.standing.give_up)
+        checkpoint = run.folder / "checkpoint"
+        before = read_checkpoint(checkpoint, study.digest()) if checkpoint.exists() else None
+        if before is not None:  # a crash may fall between a checkpoint and the note of it
+            self._stage(run, run.standing.stage, round=len(before.history))
+        final = before
+        with open_tracking(study, run.folder, run.stop.is_set) as run.tracking:
+            run.tracking.follow(before.history if before else ())
+            if before is None or len(before.history) < study.training.rounds:
+                watch = self._watcher(run, approved, before)
+                self._muster(run, approved, "preparing", before)
+                final = run_study(study, approved, watch, before, consortium, approved.names, approved.why_away)
+        assert final is not None  # noqa: S101  # a run has at least one round
+        write_model(run.folder / "model.safetensors", study, final.layout, final.parameters)
+        judged = self._judge(run, approved, final, consortium)
+        write_report(_results(run, final, judged, approved.names), run.folder)
+        absent = "; ".join(said for said in (gaps(final.history), untested(judged)) if said)
+        self._stage(run, "incomplete" if absent else "done", said=absent)
+
+    def _judge(self, run: Run, approved: Approved, final: State, consortium: Consortium | None) -> Judged:
+        """Let the test patients judge the model; with too few hospitals it stays unjudged, and the report says so."""
+        try:
+            self._muster(run, approved, "testing", final)
+            return judge_study(run.study, approved, final, consortium, approved.names, approved.why_away)
+        except RoundError as error:
+            log.warning("%s: the model was not judged on test patients: %s", run.standing.name, error)
+            nobody = tuple(absence(name, approved.why_away(name)) for name in sorted(approved.names))
+            return Judged(ScoreSums.empty(len(run.study.study.classes)), nobody)
+
+    def _muster(self, run: Run, approved: Approved, stage: Stage, after: State | None) -> None:
+        """Wait for the hospitals that are away; those that were missing in the last round too are not waited for."""
+        missed = {absent.hospital for absent in after.history[-1].absent} if after and after.history else set()
+
+        def told(away: Sequence[str]) -> None:
+            of = {name: approved.why_away(name) if name in away else "here" for name in sorted(approved.names)}
+            self._stage(run, stage, hospitals=of)
+
+        self._stage(run, stage)
+        paused = {name for name, why in approved.held().items() if why == PausedError.kind}
+        muster(run.study, approved, approved.names, missed | paused, told, run.stop)
+
+    def _watcher(self, run: Run, approved: Approved, before: State | None) -> Callable[[Event], None]:
+        last = before
+
+        def watch(event: Event) -> None:
+            nonlocal last
+            match event:
+                case RoundBegins():
+                    self._muster(run, approved, "training", last)
+                    here = set(approved.hospitals())
+                    names = sorted(approved.names)
+                    asked = {name: "asked" if name in here else approved.why_away(name) for name in names}
+                    self._stage(run, "training", hospitals=asked)
+                case Answered(hospital=hospital):
+                    self._stage(run, "training", hospitals=run.standing.hospitals | {hospital: "answered"})
+                case RoundEnds(record=record, state=state):
+                    last = state
+                    write_checkpoint(run.folder / "checkpoint", run.study.digest(), state)
+                    # A round that was to be given up is behind us; the next one is not given up unasked.
+                    said = gaps(state.history)
+                    self._stage(run, "training", round=record.number, said=said, give_up=False)
+                    self.tally.add(run.standing.name, record)
+                    if run.tracking:
+                        run.tracking.follow(state.history)
+                    if run.stop.is_set() and record.number < run.study.training.rounds:
+                        raise RoundError(f"the run was stopped after round {record.number}")
+
+        return watch
+
+    def _stage(self, run: Run, stage: Stage, **changes: object) -> None:
+        since = run.standing.since if stage == run.standing.stage else datetime.now(UTC)
+        run.standing = run.standing.model_copy(update={"stage": stage, "since": since, **changes})
+        self._note(run)
+
+    def _note(self, run: Run) -> None:
+        write_atomically(run.folder / "run.json", run.standing.model_dump_json(indent=1).encode())
+        self._watch(run.standing)
+
+
+def _read(folder: Path) -> Run:
+    try:
+        standing = Standings.model_validate_json((folder / "run.json").read_bytes())
+        study = parse_canonical((folder / "study").read_bytes())
+    except (OSError, ValidationError, StudyError):
+        raise StorageError(
+            "what was kept of a run is damaged",
+            where=str(folder),
+            do="Restore it from your backup or move the folder away; then start the coordinator again. Others go on.",
+        ) from None
+    return Run(folder, study, standing)
+
+
+def _results(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Results:
+    study = run.study
+    evaluation = {}
+    if judged.test.examples:
+        sensitivity, validation = study.evaluation.sensitivity, final.validation
+        threshold = validation.operating_threshold(sensitivity) if validation else None
+        evaluation = {FEDERATED: {ALL: evaluate_sums(judged.test, threshold)}}
+    return Results(
+        run=run.standing.name,
+        study=study,
+        study_digest=study.digest(),
+        seed=study.model.seed,
+        versions={package: importlib.metadata.version(package) for package in ("wardround", "flwr", "numpy")},
+        devices=(),
+        engine="deployment",
+        started=run.standing.began,
+        finished=datetime.now(UTC),
+        hospitals=tuple(HospitalRecord(name=name) for name in sorted(names)),
+        rounds=final.history,
+        evaluation=evaluation,
+        notes=tuple(_notes(run, final, judged, names)),
+    )
+
+
+def _notes(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Iterator[str]:
+    if absent := missing(final.history):
+        yield f"Not every hospital was in every round: {absent}."
+    yield from (f"{why[0].upper()}{why[1:]}." for why in refusals(final.history))
+    if lacking := untested(judged):
+        yield f"{lacking[0].upper()}{lacking[1:]}."
+    if without := sorted({one.name for one in run.study.roster} - names):
+        yield f"Of the hospitals that the study lists, these had not approved it: {', '.join(without)}."

@@ -1,0 +1,321 @@
+"""A coordinator that serves: the public port, the runs, and the commands of its own people."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wardround_common.audit.passage import Passage
+from wardround_common.audit.witness import IMAGES_AWAY, PAUSED, STANDING_HEADER, Witness
+from wardround_common.errors import MessageError, StorageError, WardroundError
+from wardround_common.keys.certificates import expiry_warning
+from wardround_common.messages.run_header import write_runs
+from wardround_common.shell.service_log import Say
+from wardround_common.storage import write_atomically
+from wardround_common.study.file import parse_study
+from wardround_server.link.link_exchange import LinkExchange
+from wardround_server.link.superlink import SuperLink
+from wardround_server.link.whereabouts import LastHeard, Whereabouts, link_state
+from wardround_server.rounds.exchange import Exchange
+from wardround_server.rounds.limits import Clock
+from wardround_server.service.acquainted import Acquainted
+from wardround_server.service.admin import Admin
+from wardround_server.service.coordinator_audit import NotedExchange, Passages, about, coordinator_log
+from wardround_server.service.runs import OVER, Run, Runs, Standings
+from wardround_server.state.coordinator_folder import CoordinatorFolder
+
+if TYPE_CHECKING:  # the library is needed only where figures are served
+    from wardround_common.shell.metrics_port import MetricsPort
+
+LOOK_S = 2.0  # between two looks for hospitals that were enrolled or revoked, and for a renewed certificate
+
+
+class Service:
+    """One coordinator at work in its folder. ``say`` is told, in words for the log, what happens.
+
+    Raises:
+        StorageError: another process serves from the folder.
+    """
+
+    def __init__(self, folder: CoordinatorFolder, say: Say) -> None:
+        self._folder = folder
+        self._say = say
+        self._log = coordinator_log(folder)
+        self._passages = Passages(self._log)
+        self._whereabouts = Whereabouts()
+        self._heard = LastHeard(folder.path / "link" / "heard.json")
+        self._witness = Witness(self._log)
+        self._acquainted = Acquainted(folder.path / "link" / "acquainted.json")
+        self._copies: set[tuple[str, str]] = set()
+        self._link = SuperLink(folder.path / "link", passed=self._passed, heart=self._hear)
+        self._runs = Runs(folder.path / "runs", self._exchange, self._watch, self._passages.held.copy)
+        self._told: dict[str, tuple[str, int]] = {}
+        self._keys: dict[str, bytes] = {}
+        self._certificate = b""
+        self._troubles: dict[str, str] = {}  # what was said of each
+        self._damage: set[Path] = set()  # files of hospitals that cannot be used now
+
+    def serve(
+        self,
+        stop: threading.Event,
+        host: str = "0.0.0.0",  # noqa: S104  # hospitals must reach it
+        metrics: int | None = None,
+    ) -> None:
+        """Serve until ``stop`` is set. Runs that were under way go on.
+
+        ``metrics``: the port on this machine's loopback where figures are served; 0 takes a free one.
+
+        Raises:
+            StorageError: the port or certificate cannot be used, or the audit log cannot be written or trusted.
+        """
+        self._log.note("service began", {"version": version("wardround")})
+        settings = self._folder.settings
+        self._follow()
+        _ = self._folder.certificate()  # says what is the matter, where a TLS library would not
+        self._certificate = self._folder.server_certificate.read_bytes()
+        self._link.serve(host, settings.port, self._folder.server_certificate, self._folder.server_key)
+        admin = Admin(self._folder.path, self._command)
+        figures = None
+        try:
+            figures = self._open_metrics(metrics)
+            self._say(f"serving hospitals at {settings.address}; {len(self._keys)} enrolled", event="serving")
+            if warning := expiry_warning(self._folder.certificate(), datetime.now(UTC)):
+                self._say(warning, event="certificate", level="warning")
+            self._take_up()
+            while not stop.wait(LOOK_S):
+                self._look(self._follow)
+                self._heard.keep(self._link.last_seen())
+                self._look(self._renew)
+        finally:
+            if figures:
+                figures.close()
+            admin.close()
+            self._heard.keep(self._link.last_seen(), now=True)
+            self._link.stop()
+            self._log.note("service ended")
+
+    def _look(self, look: Callable[[], None]) -> None:
+        """Look for a change in the folder; one that cannot be read now is said once, and what was known stays so."""
+        try:
+            look()
+            self._troubles.pop(look.__name__, None)
+        except (StorageError, MessageError) as error:
+            self._trouble(look.__name__, error)
+
+    def _trouble(self, what: str, error: WardroundError) -> None:
+        if self._troubles.get(what) != str(error):
+            self._troubles[what] = str(error)
+            self._say(str(error), event="damaged", level="error")
+
+    def _renew(self) -> None:
+        """Use the server's certificate that is there now."""
+        port = self._link.port
+        _ = self._folder.certificate()
+        content = self._folder.server_certificate.read_bytes()
+        if port and content != self._certificate:
+            port.renew(self._folder.server_certificate, self._folder.server_key)
+            self._certificate = content
+            self._say("the renewed certificate is in use", event="certificate")
+
+    def _open_metrics(self, port: int | None) -> MetricsPort | None:
+        if port is None:
+            return None
+        from wardround_common.shell.metrics_port import MetricsPort
+        from wardround_server.service.metrics import CoordinatorMetrics
+
+        figures = MetricsPort(port, CoordinatorMetrics(self._folder, self._link, self._runs, self._heard))
+        self._say(f"figures for Prometheus at {figures.address}", event="metrics")
+        return figures
+
+    def _passed(self, passage: Passage) -> None:
+        self._passages(passage)
+        self._whereabouts(passage)
+
+    def _take_up(self) -> None:
+        """Go on with the runs that were not over, and clear away what a crash left of those that were."""
+        for file in (self._folder.path / "runs").glob("*/link"):
+            number = self._number(file)
+            if number is None or not self._link.running(number):
+                file.unlink()  # it ended a moment before the crash, or a power cut took what was not flushed of it
+        self._runs.go_on()
+        for name, error in self._runs.damaged().items():
+            self._trouble(f"run {name}", error)
+        for standing in self._runs.standings():
+            if standing.stage in OVER:
+                self._end(standing.name)
+
+    def _number(self, file: Path) -> int | None:
+        """Read by which number the link knows a run; None, and said, if that is damaged: the run then asks anew."""
+        try:
+            return int(file.read_bytes())
+        except (OSError, ValueError):
+            what = "by which number the link knows a run cannot be read; its questions are asked anew"
+            self._say(what, event="damaged", level="warning", study=file.parent.name)
+            return None
+
+    def _follow(self) -> None:
+        """Let in whom the folder lists now, and nobody else.
+
+        A hospital whose own files are damaged stays what it was, and so does everybody as long as it cannot be read
+        who was revoked: nobody is let in by damage, and nobody is sent away by it.
+        """
+        survey = self._folder.survey()
+        if not self._folder.hospitals.is_dir() and self._link.nodes():
+            raise StorageError(
+                "the folder of the hospitals' requests is not here; nobody is let in or sent away meanwhile",
+                where=str(self._folder.hospitals),
+                do="Restore it from your backup.",
+            )
+        for path in self._damage - set(survey.damaged):
+            self._troubles.pop(str(path), None)
+        self._damage = set(survey.damaged)
+        for path, error in survey.damaged.items():
+            self._trouble(str(path), error)
+        for name in sorted(self._link.nodes().values()):
+            if not self._acquainted.same(name, survey) and self._folder.request_of(name) not in survey.damaged:
+                self._link.revoke(name)
+                self._keys.pop(name, None)
+                self._say(f"{name} was revoked; its connections are closed", event="revoked", hospital=name)
+        self._acquainted.keep(survey, set(self._link.nodes().values()))
+        listed = {one.name: one.request.node_key.encode() for one in survey.enrolled}
+        known = set(self._link.nodes().values())
+        for name, key in listed.items():
+            if self._keys.get(name) != key and (survey.sure or name in known):
+                try:
+                    self._link.enrol(name, key)
+                except MessageError as error:
+                    self._say(str(error), event="not-enrolled", level="warning", hospital=name)
+                self._keys[name] = key
+
+    def _hear(self, name: str, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Take what a hospital's sign of life carries, and give what the answer does."""
+        self._passages.hold(name, headers.get(STANDING_HEADER, ""))
+        if public := self._acquainted.public(name):
+            self._witness.hears(name, public, headers)
+        self._say_of_copies(name)
+        return self._witness.says(name) | write_runs(self._runs.stages_of(name))
+
+    def _say_of_copies(self, name: str) -> None:
+        """Say once that a hospital's audit log is not the one that it was, or that a hospital says so of this one."""
+        for which, since in (("its", self._witness.split(name)), ("ours", self._witness.told(name))):
+            known = (name, which) in self._copies
+            if since and not known:
+                self._copies.add((name, which))
+                self._say(copies(name, which), event="split", level="warning", hospital=name)
+            elif known and not since:
+                self._copies.discard((name, which))
+
+    def _exchange(self, run: Run) -> Exchange:
+        file = run.folder / "link"
+        number = self._number(file) if file.exists() else None
+        if number is None:
+            number = self._link.new_run()
+            write_atomically(file, str(number).encode())
+        grid = self._link.grid(number, math.inf)  # how long is waited, the exchange decides
+        clock = Clock(run.folder / "asked")
+        exchange = LinkExchange(run.study, self._link, grid, clock, run.stop, self._passages.held.copy)
+        return NotedExchange(exchange, self._log.note)
+
+    def _end(self, run: str) -> None:
+        """Forget what is out: a run that is gone on with asks anew, and is not given what it was answered before."""
+        file = self._folder.path / "runs" / run / "link"
+        if file.exists():
+            number = self._number(file)
+            if number is not None:
+                self._link.end_run(number)
+            file.unlink()
+            Clock(file.with_name("asked")).forget()
+
+    def _watch(self, standing: Standings) -> None:
+        if standing.stage in OVER:
+            self._end(standing.name)
+            try:
+                self._log.note("run over", about(standing) | {"stage": standing.stage, "round": standing.round})
+            except StorageError as error:
+                self._say(str(error), event="audit", level="warning")
+        stage = (standing.stage, standing.round)
+        if self._told.get(standing.name) != stage:
+            self._told[standing.name] = stage
+            where = (
+                f" · round {standing.round} of {standing.rounds} is complete" if standing.stage == "training" else ""
+            )
+            self._say(
+                f"{standing.name}: {standing.stage}{where}{'. ' + standing.said if standing.said else ''}",
+                event=standing.stage,
+                level="warning" if standing.stage in ("failed", "incomplete") else "info",
+                study=standing.name,
+                round=standing.round,
+            )
+
+    def _command(self, asked: Mapping[str, Any]) -> Any:
+        match asked.get("what"):
+            case "run":
+                study = parse_study(str(asked.get("study")), where=str(asked.get("where")))
+                least = asked.get("least")
+                return self._noted("run begun", self._runs.begin(study, None if least is None else int(least)))
+            case "resume":
+                again = self._runs.resume(str(asked.get("run")), give_up=asked.get("give_up") is True)
+                return self._noted("run resumed", again)
+            case "stop":
+                return self._noted("run stopped", self._runs.stop(str(asked.get("run"))))
+            case "archive":
+                name = str(asked.get("run"))
+                standing = self._runs.standing_of(name)
+                place = self._runs.archive(name)
+                return self._noted("run archived", standing) | {"place": str(place)}
+            case "remove":
+                return self._noted("run removed", self._runs.remove(str(asked.get("run"))))
+            case "status":
+                return self._status()
+            case other:
+                raise MessageError(f"there is no command {other!r}")
+
+    def _noted(self, what: str, standing: Standings) -> dict[str, Any]:
+        self._log.note(what, about(standing) | ({"least": standing.least} if what == "run begun" else {}))
+        return standing.model_dump(mode="json")
+
+    def _status(self) -> dict[str, Any]:
+        seen, here = self._link.last_seen(), set(self._link.here())
+        hospitals: list[dict[str, Any]] = []
+        for node, name in sorted(self._link.nodes().items(), key=lambda item: item[1]):
+            connected, held, heard = node in here, self._passages.held.get(name, ""), self._heard.of(name, seen)
+            state = link_state(connected=connected, held=held, last_heard=heard)
+            facts = {"name": name, "state": state, "connected": connected, "last_heard": heard}
+            facts |= {"paused": held == PAUSED, "images_away": held == IMAGES_AWAY}
+            seen_twice = {"its": self._witness.split(name), "ours": self._witness.told(name)}
+            facts["warnings"] = [copies(name, which) for which, since in seen_twice.items() if since]
+            hospitals.append(facts)
+        away = {str(one["name"]): one for one in hospitals if not one["connected"]}
+        runs = [self._run_status(standing, away) for standing in self._runs.standings()]
+        return {"time": time.time(), "hospitals": hospitals, "runs": runs, "damaged": list(self._troubles.values())}
+
+    def _run_status(self, standing: Standings, away: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Say how a run stands, and what each of its hospitals does in it as far as the link knows."""
+        facts, doing = standing.model_dump(mode="json"), {}
+        node_of = {name: node for node, name in self._link.nodes().items()}
+        for name in standing.hospitals if standing.stage not in OVER else ():
+            if name in away:
+                doing[name] = {"state": away[name]["state"], "since": away[name]["last_heard"], "round": None}
+            elif seen := self._whereabouts.of(name, standing.digest, self._link.sending.get(node_of.get(name, -1))):
+                doing[name] = seen.facts()
+        return facts | {"doing": doing}
+
+
+def copies(name: str, which: str) -> str:
+    """Say of whom there seem to be two: of a hospital, or, as a hospital says, of this coordinator (``ours``)."""
+    whose = f"the audit log of {name}" if which == "its" else f"this coordinator's audit log, says {name},"
+    return (
+        f"{whose} is not the one that it was: its folder was set back to an older copy, or two copies of it serve. "
+        "Stop one of the two."
+    )
+
+
+def is_over(standing: Mapping[str, Any]) -> bool:
+    """Say whether a run is over, from how it stands."""
+    return standing["stage"] in OVER

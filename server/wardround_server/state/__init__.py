@@ -1,0 +1,1 @@
+"""What a coordinator keeps on its disk."""

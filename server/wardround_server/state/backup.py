@@ -1,0 +1,80 @@
+"""A copy of a coordinator's folder, also while it serves: databases by SQLite's own way, every other file whole.
+
+Runs are copied before the database of questions and answers: one that is ahead of it would name what the database does
+not know. The audit log's head is copied before its lines: lines beyond a head are what a crash leaves, a head beyond
+the lines is a log that was cut off. Which questions were out is left out: they were answered to the coordinator that
+went on, and hospitals do not send an answer twice unless they are asked again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from wardround_common.errors import StorageError
+from wardround_common.keys.key_files import private_folder
+from wardround_common.storage import no_room_is_said
+
+DATABASE = b"SQLite format 3\x00"
+BESIDE_A_DATABASE = ("-wal", "-shm", "-journal")
+OF_THE_PROCESS = ("lock", "admin.sock")
+FIRST = Path("audit", "head")
+LAST = "link"
+OUT = "run-[0-9]*.json"  # which questions are out
+
+
+def back_up(folder: Path, target: Path) -> int:
+    """Copy a coordinator's folder to ``target``, which is made; give the number of files.
+
+    What is copied is as secret as the folder: it has the private keys.
+
+    Raises:
+        StorageError: ``target`` is there already or lies in the folder, or something cannot be read or written.
+    """
+    if target.exists():
+        raise StorageError("there is something of that name already", where=str(target), do="Name a new folder.")
+    if target.resolve().is_relative_to(folder.resolve()):
+        raise StorageError("the copy would lie in the folder that is copied", where=str(target), do="Name another.")
+    private_folder(target)
+    copied = 0
+    for path in sorted(_files(folder), key=lambda path: _turn(path.relative_to(folder))):
+        copy = target / path.relative_to(folder)
+        with no_room_is_said(copy):
+            copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            copied += _copy(path, copy)
+    return copied
+
+
+def _turn(path: Path) -> tuple[bool, bool, Path]:
+    return path.parts[0] == LAST, path != FIRST, path
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Return what is to be copied: neither the marks of a process, nor what is just being written."""
+    for path in folder.rglob("*"):
+        name = path.name
+        if name in OF_THE_PROCESS or name.startswith(".") or name.endswith(BESIDE_A_DATABASE):
+            continue
+        if path.is_file() and not path.match(OUT):
+            yield path
+
+
+def _copy(path: Path, copy: Path) -> bool:
+    """Copy a file as it is now; one that was removed meanwhile is none."""
+    try:
+        with path.open("rb") as file:
+            is_database = file.read(len(DATABASE)) == DATABASE
+        if is_database:
+            copy.touch(mode=0o600)
+            with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as into:
+                source.backup(into)
+        else:
+            shutil.copy2(path, copy)
+    except FileNotFoundError:
+        if path.exists():
+            raise
+        return False
+    return True

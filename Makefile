@@ -14,7 +14,7 @@ WITH_BENCH := .venv/.with-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test test-slow test-deployment test-faults soak images licences lock sbom containers pre-commit clean needs-data \
+.PHONY: help install demo lint test test-slow test-deployment test-faults soak images licences lock map sbom containers pre-commit clean needs-data \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
 	bench-privacy bench-private-recipe private-networks bench-ledger bench-near-copies bench-commands cases
 
@@ -63,6 +63,9 @@ images: ## build both images; RELEASE=1 wants PYTHON_IMAGE=python:3.11-slim@sha2
 
 licences: $(INSTALLED) ## write docs/licences.md: what ships in the images, under which licence, and what brings it
 	$(BIN)/python docker/licences.py
+
+map: $(INSTALLED) ## write docs/modules.md, the rooms and modules of the code, from their docstrings
+	$(BIN)/python tests/module_map.py
 
 lock: $(INSTALLED) ## write docker/requirements-*.txt: what the images install, with hashes
 	bash docker/lock.sh

@@ -1,5 +1,7 @@
-"""Whose a folder is: a hospital's or a coordinator's, and never both, since either would take the other's keys for its
-own. A mark says so from before the first key; a folder of an earlier version is told by its files.
+"""Whose a folder is: a hospital's or a coordinator's, never both.
+
+Either would take the other's keys for its own. A mark says so from before the first key; a folder of an earlier version
+is told by its files.
 """
 
 from __future__ import annotations

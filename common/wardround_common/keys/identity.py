@@ -1,4 +1,4 @@
-"""Who a hospital is: an Ed25519 key whose private half never leaves, and the roster of public ones (section 2)."""
+"""Who a hospital is: an Ed25519 key which never leaves, and the roster of public ones (docs/secagg.md, 2)."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from wardround_client.images.intensity import grey
 from wardround_client.images.meaning import Frame, Grey, Rescale, Window
 from wardround_client.intake import kept_pixels, readers
 from wardround_client.intake.index import scan
+from wardround_client.intake.kept_pixels import Room
 from wardround_client.preparation import dataset
 from wardround_client.preparation.dataset import Source
 from wardround_client.preparation.preprocessing import levels_to_network_form, to_network_form
@@ -146,6 +147,31 @@ def test_no_more_is_kept_than_there_is_room_for(tmp_path: Path, workers: int, mo
     assert len(found.accepted) == 6
     assert len(found.kept) == 4 // workers
     assert kept_pixels.room_for(tmp_path / "state") < PIXELS.nbytes * 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_all_who_read_at_once_share_the_room(tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = tmp_path / "images"
+    save(compressed(RLELossless), images / "a0")
+    save(tiny(PIXELS.astype(">u2"), syntax=ExplicitVRBigEndian), images / "b0")  # decoded where the scan runs
+    for number in range(1, 4 * readers.FILES_A_BATCH):
+        for kind in "ab":
+            shutil.copy(images / f"{kind}0", images / f"{kind}{number}")
+    monkeypatch.setattr(kept_pixels, "MOST_BYTES", PIXELS.nbytes * 40)
+    found = scan(images, state=tmp_path / "state", workers=workers)
+    if workers == 1:  # this process and the one that decodes
+        assert {file[0] for file in found.kept} == {"a", "b"}
+    assert 30 <= len(found.kept) <= 40
+    assert kept_pixels.room_for(tmp_path / "state") == PIXELS.nbytes * (40 - len(found.kept))
+
+
+def test_what_is_lent_of_the_room_is_nobody_elses() -> None:
+    room = Room(10)
+    assert [room.lend(3), room.lend(2), room.free] == [3, 3, 4]
+    room.give_back(2)
+    assert room.lend(1) == 6
+    assert room.free == 0
 
 
 def test_a_folder_that_cannot_be_written_costs_a_second_decoding_and_no_image(tmp_path: Path) -> None:

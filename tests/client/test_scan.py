@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import select
+import shutil
 import signal
 import sqlite3
 import stat
@@ -16,18 +18,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import FileDataset
 from pydicom.uid import RLELossless
 
 from tiny_dicom import RAMP, save, tiny
 from wardround_client.intake import index, readers
 from wardround_client.intake.index import INDEX_FILE, scan
-from wardround_client.intake.instance import Index
+from wardround_client.intake.instance import Index, Instance
+from wardround_client.intake.kept_pixels import Room
+from wardround_client.intake.record import from_json
 from wardround_common.errors import DataError, StorageError
 
 
 def fill(folder: Path, count: int) -> None:
     for number in range(count):
         save(tiny(RAMP + number, PatientID=f"P{number}", PatientName=f"P{number}"), folder / f"{number:03d}.dcm")
+
+
+def compressed() -> FileDataset:
+    made = tiny(np.arange(64, dtype=np.uint16).reshape(8, 8))
+    made.compress(RLELossless)
+    return made
 
 
 def reasons(found: Index) -> Counter[str]:
@@ -73,9 +84,7 @@ def test_one_worker_and_two_find_the_same(places: tuple[Path, Path], tmp_path: P
     folder, state = places
     fill(folder, 60)
     (folder / "junk").write_bytes(b"junk")
-    made = tiny(np.arange(64, dtype=np.uint16).reshape(8, 8))
-    made.compress(RLELossless)
-    save(made, folder / "rle.dcm")
+    save(compressed(), folder / "rle.dcm")
     one, two = scan(folder, state=state), scan(folder, state=tmp_path / "other", workers=2)
     assert one.accepted == two.accepted
     assert one.refused == two.refused
@@ -337,19 +346,21 @@ def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     readers.end_idle_readers()
 
 
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.usefixtures("crashing")
-def test_a_decoder_that_crashes_costs_one_file(places: tuple[Path, Path]) -> None:
+def test_a_decoder_that_crashes_costs_one_file(places: tuple[Path, Path], workers: int) -> None:
     folder, state = places
     fill(folder, 30)
-    for name in ("crash.dcm", "more/crash.dcm"):
-        save(tiny(), folder / name)
-    found = scan(folder, state=state, workers=2)
-    assert len(found.accepted) == 30
+    made = compressed()
+    for name in ("crash.dcm", "more/crash.dcm", *(f"rle{number}.dcm" for number in range(24))):
+        save(made, folder / name)
+    found = scan(folder, state=state, workers=workers)
+    assert len(found.accepted) == 54
     assert [(refusal.file, refusal.reason) for refusal in found.refused] == [
         ("crash.dcm", "decoder-crashed"),
         ("more/crash.dcm", "decoder-crashed"),
     ]
-    assert scan(folder, state=state, workers=2).reread == 2  # the machine may have been short of memory
+    assert scan(folder, state=state, workers=workers).reread == 2  # the machine may have been short of memory
 
 
 @pytest.mark.usefixtures("crashing")
@@ -360,6 +371,50 @@ def test_a_decoder_that_hangs_costs_one_file(places: tuple[Path, Path], monkeypa
     began = time.monotonic()
     assert reasons(scan(folder, state=state, workers=2)) == {"too-slow": 1}
     assert time.monotonic() - began < 20
+
+
+def test_what_needs_no_codec_is_read_while_the_decoder_decodes(tmp_path: Path) -> None:
+    """The source of files waits for the first answer: whoever runs it to its end before decoding never gets one."""
+    (tmp_path / "images").mkdir()
+    names = [f"{number:02d}.dcm" for number in range(readers.FILES_A_BATCH)]
+    save(compressed(), tmp_path / "images" / names[0])
+    for name in names[1:]:
+        shutil.copy(tmp_path / "images" / names[0], tmp_path / "images" / name)
+    answered: list[str] = []
+    waited_until = time.monotonic() + 30
+
+    def files() -> Iterator[str | tuple[str, str]]:
+        yield from names
+        while not answered and time.monotonic() < waited_until:
+            time.sleep(0.01)
+            yield "here", "read here"
+        yield "last", "read here"
+
+    for file, record in readers.read_in_processes(
+        tmp_path / "images", files(), workers=1, kept_in=tmp_path / "pixels", room=Room(0)
+    ):
+        if file in names:
+            assert isinstance(from_json(record).read, Instance)
+            answered.append(file)
+        if file == "last":
+            assert answered
+    assert answered == names
+
+
+def test_an_answer_that_is_there_is_never_late() -> None:
+    """The process that scans was busy with something else for longer than a file may take."""
+    started = [
+        subprocess.Popen(["sh", "-c", f"{say}sleep 30"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for say in ("echo answer; ", "")
+    ]
+    long_ago = time.monotonic() - 2 * readers.SLOWEST_FILE_S
+    here, late = (readers._Reader(process, ["a file"], since=long_ago) for process in started)
+    assert select.select([started[0].stdout], [], [], 30)[0]
+    try:
+        assert readers._answers([here, late], timeout_s=0) == [(here, b"answer\n"), (late, None)]
+    finally:
+        here.end()
+        late.end()
 
 
 def test_the_real_sets_pass_the_de_identification_check(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -18,14 +19,18 @@ LARGEST_PIXEL_COUNT = 1 << 28
 Kind = Literal["dicom", "picture", "nifti"]
 
 PREAMBLE = 132
+HEAD = 1024
+"""Bytes that tell what a file is and, of DICOM, how its pixels are encoded."""
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _GZIP = b"\x1f\x8b"
 _ENVELOPED = bytes.fromhex("06092a864886f70d010703")  # CMS EnvelopedData, the DICOM secure file of PS3.15 Annex D
 _CIPHERTEXTS = (b"Salted__", b"age-encryption.org/", b"-----BEGIN PGP MESSAGE", b"-----BEGIN CMS", b"-----BEGIN PKCS7")
 
 
-def read_bytes(path: Path, *, largest: int = LARGEST_FILE_BYTES) -> bytes:
+def read_bytes(path: Path, *, largest: int = LARGEST_FILE_BYTES, peek: Callable[[bytes], None] | None = None) -> bytes:
     """Read a regular file whole; a pipe, a device or a socket is refused without waiting for it.
+
+    ``peek`` is shown the first 1,024 bytes before the rest is read, and may raise.
 
     Raises:
         ImageRefused: ``permission``, ``vanished``, ``not-a-file``, ``empty``, ``too-large`` or ``disk-error``.
@@ -49,6 +54,8 @@ def read_bytes(path: Path, *, largest: int = LARGEST_FILE_BYTES) -> bytes:
                 where=where,
                 do="Export its frames or series as several files.",
             )
+        if peek is not None:
+            peek(os.pread(handle, HEAD, 0))
         with os.fdopen(handle, "rb", buffering=0, closefd=False) as file:
             return file.read(found.st_size)
     except OSError as error:

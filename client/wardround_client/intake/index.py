@@ -22,7 +22,7 @@ from pathlib import Path
 from wardround_client.intake import kept_pixels
 from wardround_client.intake.image_kinds import kinds_by_study
 from wardround_client.intake.instance import Index, Instance, Refusal
-from wardround_client.intake.kept_pixels import Keeper
+from wardround_client.intake.kept_pixels import Keeper, Room
 from wardround_client.intake.labels import LABELS_FILE
 from wardround_client.intake.readers import read_in_processes
 from wardround_client.intake.record import (
@@ -65,15 +65,15 @@ def scan(
     Files whose size or time of change differ from the index are read; the others are not opened. A file that cannot
     be read is refused with a reason and stops nothing; where its bytes need not be the cause, the next scan tries it
     again. Symbolic links are followed, to each folder and each file once. Hidden files and ``labels.csv`` are passed
-    over. With one worker this process reads, and only files that need a decoder in C go to a process of their own, so
-    that a crash of the decoder costs one file; with several, all reading is done in so many processes.
+    over. With one worker this process reads what needs no decoder in C, and a second process beside it reads what does,
+    so that a crash of the decoder costs one file; with several, all reading is done in so many processes.
 
     Args:
         folder: the hospital's images; nothing is ever written there.
         state: where the index is kept, made if need be with access for its owner only.
         allow: what the hospital accepts although the de-identification check found it, or although it is not an image
             that its study was made for: words of ``ALLOWABLE``.
-        workers: how many processes read.
+        workers: how many processes read; with 1, this one and a second one for compressed files.
         progress: called with how many of the changed files have been read, and how many there are.
 
     Raises:
@@ -95,7 +95,7 @@ def scan(
         changed = [
             file for file, seen in found.items() if not seen.refused and known.get(file) != (seen.size, seen.mtime_ns)
         ]
-        keeper = Keeper(state / kept_pixels.FOLDER, kept_pixels.room_for(state))
+        keeper = Keeper(state / kept_pixels.FOLDER, Room(kept_pixels.room_for(state)))
         for_now = _read_changed(database, folder, found, changed, workers, progress, keeper)
         records = [*_load(database), *for_now]
         kept = {record.read.file: record.kept for record in records if record.kept is not None}
@@ -258,22 +258,22 @@ def _refusal_for_now(record: str) -> Record | None:
 
 
 def _records(folder: Path, files: list[str], workers: int, keeper: Keeper) -> Iterator[tuple[str, str]]:
-    if workers > 1:
-        yield from read_in_processes(folder, files, workers=workers, kept_in=keeper.folder, room=keeper.room)
-        return
-    left: list[str] = []
+    work = files if workers > 1 else _read_here(folder, files, keeper)
     try:
-        for file in files:
-            try:
-                record = read_record(folder, file, codecs=False, keeper=keeper)
-            except CodecNeededError:
-                left.append(file)
-            else:
-                yield file, to_json(record)
+        yield from read_in_processes(folder, work, workers=workers, kept_in=keeper.folder, room=keeper.room)
     finally:
         keeper.close()
-    room = keeper.room - keeper.used
-    yield from read_in_processes(folder, left, workers=1, kept_in=keeper.folder, room=room)
+
+
+def _read_here(folder: Path, files: list[str], keeper: Keeper) -> Iterator[str | tuple[str, str]]:
+    """Read what needs no codec, and name the files that do."""
+    for file in files:
+        try:
+            record = read_record(folder, file, codecs=False, keeper=keeper)
+        except CodecNeededError:
+            yield file
+        else:
+            yield file, to_json(record)
 
 
 def _load(database: sqlite3.Connection) -> Iterable[Record]:

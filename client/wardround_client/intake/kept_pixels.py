@@ -52,19 +52,35 @@ class Kept:
 
 
 @dataclass
+class Room:
+    """How many bytes of pixels may still be kept, for all together that read in one scan."""
+
+    free: int
+
+    def lend(self, among: int) -> int:
+        """Take an equal part for one of so many, who gives back what is left of it."""
+        part = self.free // among
+        self.free -= part
+        return part
+
+    def give_back(self, unused: int) -> None:
+        """Put back what was lent and not used."""
+        self.free += unused
+
+
+@dataclass
 class Keeper:
     """Writes decoded pixels into one file of its own, as long as there is room."""
 
     folder: Path
-    room: int
-    """Bytes that may still be written."""
+    room: Room
     used: int = 0
     _name: str = field(default_factory=lambda: f"{uuid.uuid4().hex}.raw")
     _handle: int | None = None
 
     def keep(self, stored: Stored, meaning: Meaning | None) -> Kept | None:
         """Write the pixels of a single image; None if they are not kept."""
-        if not _is_kept(stored, meaning) or self.used + stored.nbytes > self.room:
+        if not _is_kept(stored, meaning) or stored.nbytes > self.room.free:
             return None
         with suppress(OSError):  # a disk that is full meanwhile costs a second decoding, not the scan
             if self._handle is None:
@@ -72,9 +88,10 @@ class Keeper:
                 self._handle = os.open(self.folder / self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             offset, content = self.used, np.ascontiguousarray(stored)
             self.used += stored.nbytes
+            self.room.free -= stored.nbytes
             if os.pwrite(self._handle, content.data.cast("B"), offset) == stored.nbytes:
                 return Kept(self._name, offset, _dtype(stored), stored.shape, (0, 0), meaning)
-        self.room = 0
+        self.room.free = 0
         return None
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from wardround_client.intake.instance import Refusal
-from wardround_client.intake.kept_pixels import Keeper
+from wardround_client.intake.kept_pixels import Keeper, Room
 from wardround_client.intake.record import Record, read_record, to_json
 
 FILES_A_BATCH = 24
@@ -35,13 +35,14 @@ class _Reader:
     process: subprocess.Popen[bytes]
     batch: list[str] = field(default_factory=list)
     since: float = 0.0
+    lent: int = 0
+    """Bytes of the room for kept pixels that it may fill with this batch."""
 
-    def send(self, folder: Path, batch: list[str], keep: tuple[Path, int]) -> None:
-        self.batch, self.since = batch, time.monotonic()
-        kept_in, room = keep
+    def send(self, folder: Path, batch: list[str], kept_in: Path, lent: int) -> None:
+        self.batch, self.since, self.lent = batch, time.monotonic(), lent
         pipe = _pipe(self.process.stdin)
         with suppress(BrokenPipeError):  # it died: reading its answer will say so
-            pipe.write(json.dumps([os.fspath(folder), batch, os.fspath(kept_in), room]).encode() + b"\n")
+            pipe.write(json.dumps([os.fspath(folder), batch, os.fspath(kept_in), lent]).encode() + b"\n")
             pipe.flush()
 
     def end(self) -> None:
@@ -55,40 +56,83 @@ class _Reader:
 _idle: list[_Reader] = []
 
 
+@dataclass(eq=False)
+class _Queue:
+    """What the readers have still to do, filled as the caller finds it."""
+
+    files: Iterator[str | tuple[str, str]]
+    found: deque[str] = field(default_factory=deque)
+    alone: deque[str] = field(default_factory=deque)
+    """Files of a batch whose reader died: one of them is the cause."""
+    complete: bool = False
+
+    def look(self) -> tuple[str, str] | None:
+        """Find files for the readers, a batch at most; stops at a record that is there already, and gives it."""
+        for one in self.files:
+            if not isinstance(one, str):
+                return one
+            self.found.append(one)
+            if len(self.found) % FILES_A_BATCH == 0:
+                return None
+        self.complete = True
+        return None
+
+    def batch(self) -> list[str]:
+        """Take the next batch; nothing while it may still become a full one."""
+        if self.alone:
+            return [self.alone.popleft()]
+        if len(self.found) < FILES_A_BATCH and not self.complete:
+            return []
+        return [self.found.popleft() for _ in range(min(FILES_A_BATCH, len(self.found)))]
+
+    def __bool__(self) -> bool:
+        return bool(self.alone or self.found or not self.complete)
+
+
 def read_in_processes(
-    folder: Path, files: Iterable[str], *, workers: int, kept_in: Path, room: int
+    folder: Path, files: Iterable[str | tuple[str, str]], *, workers: int, kept_in: Path, room: Room
 ) -> Iterator[tuple[str, str]]:
     """Read files in so many processes; gives each file with its record as JSON, as they are done.
 
+    ``files`` may read some files itself: it gives those with their records, which are passed on, and the others by
+    name. It is run while the readers work, and never waited for by them longer than it takes to read one file.
+
     When a reader dies or hangs, its batch is read again one file at a time: the one that fails alone is refused as
-    ``decoder-crashed`` or ``too-slow``. Decoded pixels are kept in the folder ``kept_in``, up to ``room`` bytes.
+    ``decoder-crashed`` or ``too-slow``. Decoded pixels are kept in the folder ``kept_in``, as long as there is room.
     """
-    batches = deque(_batches(files))
+    queue = _Queue(iter(files))
     readers: list[_Reader] = []
+
+    def employ(reader: _Reader) -> None:
+        if batch := queue.batch():
+            idle = workers - sum(bool(one.batch) for one in readers)
+            reader.send(folder, batch, kept_in, room.lend(idle if queue.complete else idle + 1))
+
     try:
-        while batches or any(reader.batch for reader in readers):
-            while batches and len(readers) < workers:
-                readers.append(_idle.pop() if _idle else _start())
+        while queue or any(reader.batch for reader in readers):
+            finished = queue.look()
+            while (queue.found or queue.alone) and len(readers) < workers:
+                readers.append(_idle.pop() if _idle else _start())  # long before its batch is full: it has to import
             for reader in readers:
-                if batches and not reader.batch:
-                    reader.send(folder, batches.popleft(), (kept_in, room // workers))
-            for reader in _answering(readers):
-                batch, late = reader.batch, _is_late(reader)
-                line = b"" if late else _pipe(reader.process.stdout).readline()
-                reader.batch = []
-                if line.endswith(b"\n"):
-                    used, records = json.loads(line)
-                    room -= used
-                    if batches:  # it reads on while this process writes down what it said
-                        reader.send(folder, batches.popleft(), (kept_in, room // workers))
+                if not reader.batch:
+                    employ(reader)
+            if finished is not None:
+                yield finished
+            for reader, answer in _answers(readers, timeout_s=1.0 if queue.complete else 0.0):
+                batch, reader.batch = reader.batch, []
+                if answer is not None and answer.endswith(b"\n"):
+                    used, records = json.loads(answer)
+                    room.give_back(reader.lent - used)
+                    employ(reader)  # it reads on while this process writes down what it said
                     yield from zip(batch, records, strict=True)
                     continue
+                room.give_back(reader.lent)
                 reader.end()
                 readers.remove(reader)
                 if len(batch) > 1:
-                    batches.extendleft([file] for file in reversed(batch))
+                    queue.alone.extend(batch)
                 else:
-                    yield batch[0], to_json(Record(_refused(batch[0], late=late)))
+                    yield batch[0], to_json(Record(_refused(batch[0], late=answer is None)))
     finally:
         for reader in readers:
             if reader.batch:
@@ -110,33 +154,25 @@ def _refused(file: str, *, late: bool) -> Refusal:
     return Refusal(file, "decoder-crashed", "the decoder crashed on this file, or ran out of memory")
 
 
-def _batches(files: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    for file in files:
-        batch.append(file)
-        if len(batch) == FILES_A_BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
 def _start() -> _Reader:
     # -P: the folder in which a person happens to stand holds no code of ours.
     command = [sys.executable, "-P", "-m", "wardround_client.intake.readers"]
     return _Reader(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))  # noqa: S603  # our own module
 
 
-def _answering(readers: list[_Reader]) -> list[_Reader]:
+def _answers(readers: list[_Reader], *, timeout_s: float) -> list[tuple[_Reader, bytes | None]]:
+    """Wait for answers that long; None is that of a reader that is late, whose answer is not there."""
     busy = [reader for reader in readers if reader.batch]
     if not busy:
         return []
-    ready, _, _ = select.select([_pipe(reader.process.stdout) for reader in busy], [], [], 1.0)
-    return [reader for reader in busy if reader.process.stdout in ready or _is_late(reader)]
-
-
-def _is_late(reader: _Reader) -> bool:
-    return time.monotonic() - reader.since > SLOWEST_FILE_S
+    ready, _, _ = select.select([_pipe(reader.process.stdout) for reader in busy], [], [], timeout_s)
+    answers: list[tuple[_Reader, bytes | None]] = []
+    for reader in busy:
+        if reader.process.stdout in ready:  # however late it is: this process may have been busy
+            answers.append((reader, _pipe(reader.process.stdout).readline()))
+        elif time.monotonic() - reader.since > SLOWEST_FILE_S:
+            answers.append((reader, None))
+    return answers
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -153,7 +189,7 @@ def _serve() -> None:
         os.dup2(nowhere, stream)
     for line in sys.stdin.buffer:
         folder, files, kept_in, room = json.loads(line)
-        keeper = Keeper(Path(kept_in), room)
+        keeper = Keeper(Path(kept_in), Room(room))
         records = [to_json(read_record(Path(folder), file, keeper=keeper)) for file in files]
         keeper.close()
         answers.write(json.dumps([keeper.used, records]).encode() + b"\n")

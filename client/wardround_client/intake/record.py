@@ -41,7 +41,7 @@ from wardround_client.images.meaning import Meaning, meaning_of
 from wardround_client.images.nifti import nifti_volume
 from wardround_client.images.picture import is_one_bit_png, picture_pixels
 from wardround_client.images.sop_class import other_object, sop_class_of
-from wardround_client.images.source import kind_of, read_bytes
+from wardround_client.images.source import PREAMBLE, kind_of, read_bytes
 from wardround_client.intake import deidentification, image_kinds, kept_pixels
 from wardround_client.intake.duplicates import likeness
 from wardround_client.intake.instance import Instance, Refusal
@@ -105,11 +105,9 @@ def read_record(folder: Path, file: str, *, codecs: bool = True, keeper: Keeper 
 
 
 def _read(folder: Path, file: str, *, codecs: bool, keeper: Keeper | None) -> Record:
-    data = read_bytes(folder / file)
+    data = read_bytes(folder / file, peek=None if codecs else _refuse_codecs)
     kind = kind_of(data, where=file)
     if kind == "dicom":
-        if not codecs and not any(uid in data[132:1024] for uid in _PLAIN_MARKS):
-            raise CodecNeededError
         dataset = parse(data, where=file)
         with refusing("unreadable", "the attributes cannot be read", where=file):
             if other := other_object(dataset):
@@ -124,8 +122,6 @@ def _read(folder: Path, file: str, *, codecs: bool, keeper: Keeper | None) -> Re
         return Record(instance, findings, _keep(dataset, stored, meaning, keeper))
     if is_one_bit_png(data):
         raise ImageRefused("mask", "one bit a pixel is an outline or a mask, not an image", where=file)
-    if not codecs:
-        raise CodecNeededError
     if kind == "picture":
         stored, name = picture_pixels(data, where=file)
         several = stored.ndim == 4 or (stored.ndim == 3 and stored.shape[-1] != 3)
@@ -149,6 +145,14 @@ _PLAIN_MARKS = tuple(
     b"UI" + len(uid + b"\0" * (len(uid) % 2)).to_bytes(2, "little") + uid + b"\0" * (len(uid) % 2)
     for uid in READ_BY_PYTHON
 )
+
+
+def _refuse_codecs(head: bytes) -> None:
+    """Stop before the rest of a file is read that needs a codec: another process will read it."""
+    dicom = kind_of(head, where="") == "dicom"
+    plain = any(mark in head[PREAMBLE:] for mark in _PLAIN_MARKS) if dicom else is_one_bit_png(head)
+    if not plain:
+        raise CodecNeededError
 
 
 _ISSUER, _ISSUER_QUALIFIERS, _ISSUER_ENTITY = (

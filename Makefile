@@ -79,7 +79,7 @@ test-faults: $(INSTALLED) ## what hospitals do to a federation: kill -9 at each 
 soak: $(INSTALLED) ## 50 hospitals over TLS, 100 secure rounds, one in ten dropping out: no wrong sum, no growth; minutes
 	FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 PYTHONPATH=tests $(BIN)/python benchmarks/soak.py
 
-containers: $(INSTALLED) ## build both images, wall off a coordinator and three hospitals, train a study while they are killed
+containers: $(INSTALLED) ## build both images, wall off a coordinator and four hospitals, train a study while they are killed
 	bash docker/try.sh
 
 pre-commit: $(INSTALLED) ## check every commit from now on, with the tools of .venv

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 LISTENS = "0A"
-PORT_OF_COORDINATOR = 9093
+PORTS = {"coordinator": {9093}, "way-out": {3128}}
+"""What a container may listen at; every other at nothing."""
 LOOPBACK_6 = "00000000000000000000000001000000"  # ::1, as /proc/net/tcp6 writes it
 
 
@@ -38,7 +39,7 @@ def faults(service: str, found: dict[str, Any], status: str, sockets: str) -> li
         "mounts no engine socket": not any("docker.sock" in mount["Source"] for mount in found["Mounts"]),
     }
     said += [f"it is not so that it {claim}" for claim, holds in wanted.items() if not holds]
-    allowed = {PORT_OF_COORDINATOR} if service == "coordinator" else set()
+    allowed = PORTS.get(service, set())
     said += [f"it listens on port {port}" for port in sorted(listening(sockets) - allowed)]
     return said
 

@@ -203,7 +203,7 @@ def models(variation: Variation, study: Study, data: Data, stream: Stream) -> Fl
     if plan is None or not isinstance(study.privacy, DistributedDpSgd):
         raise TypeError("the recipe is a private one")
     noise, expected = plan.noise_multiplier * study.privacy.clip_norm, plan.sampling_rate * len(data.places)
-    weights = np.zeros((len(study.study.classes), data.features.shape[1]))
+    weights = np.zeros((len(study.groups), data.features.shape[1]))
     velocity, found = np.zeros_like(weights), []
     for number in range(1, study.training.rounds + 1):
         total = _clipped_sum(variation, study, study.privacy, data, weights, stream, number)

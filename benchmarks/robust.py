@@ -72,7 +72,8 @@ def study(rounds: int, **aggregation: Any) -> Study:
     """Return the benchmark's study."""
     return Study.model_validate(
         {
-            "study": {"name": "robust", "task": "classification", "classes": list(CLASSES)},
+            "study": {"name": "robust"},
+            "task": {"name": "classification", "classes": list(CLASSES)},
             "data": {
                 "modalities": sorted({scanner.modality for scanner in SCANNERS}),
                 "image_size": 48,

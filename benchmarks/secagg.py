@@ -231,7 +231,8 @@ def epoch_s() -> float:
 
     study = Study.model_validate(
         {
-            "study": {"name": "epoch", "task": "classification", "classes": ["none", "finding"]},
+            "study": {"name": "epoch"},
+            "task": {"name": "classification", "classes": ["none", "finding"]},
             "data": {"modalities": ["MR"], "image_size": 64, "intensity": "percentile"},
             "model": {"network": "resnet18"},
             "training": {"strategy": "fedavg", "rounds": 1, "local_epochs": 1.0, "batch_size": 32}

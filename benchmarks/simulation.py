@@ -50,7 +50,8 @@ def study(hospitals: int, rounds: int) -> Study:
     """Return the benchmark's study."""
     return Study.model_validate(
         {
-            "study": {"name": "benchmark", "task": "classification", "classes": list(CLASSES)},
+            "study": {"name": "benchmark"},
+            "task": {"name": "classification", "classes": list(CLASSES)},
             "data": {"modalities": [SCANNERS[0].modality], "image_size": 64, "intensity": "range"},
             "model": {"network": "small-cnn"},
             "training": {

@@ -13,11 +13,10 @@ import numpy as np
 from examples import study as example_study
 from wardround_client.hospital.secure_desk import Desk
 from wardround_common.keys.identity import Identity, Roster
-from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.exchange import Masked, Upload
 from wardround_common.secagg.terms import Member, Terms, What, write_members
-from wardround_common.secagg.thresholds import threshold_for
 from wardround_common.study.file import Study
+from wardround_common.study.sums import encoding_for, threshold_for
 from wardround_server.rounds.secure_sum import Gathering, Total
 
 RUN = bytes(range(16))
@@ -63,7 +62,7 @@ class Group:
         self.desks = {name: self.desk(name) for name in self.names}
         self.members: list[Member] = [self.desks[name].join(RUN) for name in self.names]
         rng = np.random.default_rng(1)
-        dtype = Encoding.of(self.study.aggregation, len(self.names)).dtype
+        dtype = encoding_for(self.study.aggregation, len(self.names)).dtype
         self.vectors = {
             name: Masked(rng.integers(0, 1000, SIZE).astype(dtype), rng.integers(0, 1000, COUNTS).astype("<u8"))
             for name in self.names

@@ -12,7 +12,8 @@ from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study
 
 STUDY: dict[str, dict[str, Any]] = {
-    "study": {"name": "test", "task": "classification", "classes": ["none", "finding"]},
+    "study": {"name": "test"},
+    "task": {"name": "classification", "classes": ["none", "finding"]},
     "data": {"modalities": ["DX"], "image_size": 16, "intensity": "range"},
     "model": {"network": "small-cnn"},
     "training": {

@@ -127,7 +127,8 @@ class Site:
     def study(self, name: str, **sections: dict[str, Any]) -> Study:
         """Write a study that lists all enrolled hospitals; ``privacy`` is replaced whole."""
         tables: dict[str, Any] = {key: dict(table) for key, table in STUDY.items()}
-        tables["study"] |= {"name": name, "classes": list(CLASSES)}
+        tables["study"]["name"] = name
+        tables["task"]["classes"] = list(CLASSES)
         tables["data"] |= {"modalities": sorted({scanner.modality for scanner in SCANNERS}), "image_size": 24}
         tables["model"] |= {"network": "tiny-cnn"}
         tables["privacy"] = DP | {"delta": 1e-5}

@@ -109,7 +109,8 @@ class Federation:
     def study(self, **sections: dict[str, Any]) -> Study:
         """Return a small private study under secure sums, of both hospitals."""
         tables: dict[str, Any] = {key: dict(table) for key, table in STUDY.items()}
-        tables["study"] |= {"name": "lung", "classes": list(CLASSES)}
+        tables["study"]["name"] = "lung"
+        tables["task"]["classes"] = list(CLASSES)
         tables["data"] |= {"modalities": sorted({scanner.modality for scanner in SCANNERS}), "image_size": 16}
         tables["model"] |= {"network": "tiny-cnn"}
         tables["training"] |= {"rounds": 2}

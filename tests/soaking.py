@@ -48,6 +48,7 @@ from wardround_common.secagg.question import evaluated_digest, question_digest
 from wardround_common.secagg.terms import read_members
 from wardround_common.study.file import Study, read_study
 from wardround_common.study.roster import Listed
+from wardround_common.study.sums import encoding_for
 from wardround_server.averaging import next_model
 from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_server.service.admin import command
@@ -126,7 +127,7 @@ class Books:
         made = [self.updates[number][name] for name in self.survivors[number]]
         total = sum((each.update for each in made), start=np.zeros_like(made[0].update))
         weight = sum(int(each.counts[0]) for each in made)
-        mean = Encoding.of(self.study.aggregation, len(self.cohorts[number])).decode(total) / weight
+        mean = encoding_for(self.study.aggregation, len(self.cohorts[number])).decode(total) / weight
         _, expected = next_model(self.study.training, None, self.before[number], mean)
         (self.right if expected.tobytes() == after.tobytes() else self.wrong).append(number)
         self.updates.pop(number)
@@ -172,7 +173,7 @@ class MadeUp:
             case "evaluate":
                 evaluate = EvaluateRequest.parse(parts, size)
                 cohort, once = evaluate.cohort or b"", evaluated_digest(evaluate)
-                none = encode_counts(np.zeros(vector_length(len(study.study.classes)), np.int64))
+                none = encode_counts(np.zeros(vector_length(len(study.groups)), np.int64))
                 upload = self.desk.upload(
                     "evaluate",
                     evaluate.round,

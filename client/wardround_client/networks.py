@@ -29,7 +29,7 @@ def build(study: Study) -> nn.Module:
     Input: (images, channels, image_size, image_size) float32 from 0 to 1. Output: (images, classes) logits.
     """
     with seeded(study.model.seed):
-        network = NETWORKS[study.model.network](study.data.channels, len(study.study.classes), study.model.norm)
+        network = NETWORKS[study.model.network](study.data.channels, study.outputs, study.model.norm)
     for name, module in list(network.named_modules()):
         if hasattr(module, "inplace"):
             module.inplace = False  # per-patient gradients need each layer's input as it was

@@ -24,7 +24,8 @@ PATIENTS = 600  # of each hospital
 def demo_study() -> Study:
     """Return the demo's study: what ``wardround study new`` writes, with half the step, for these hospitals."""
     tables = {section: dict(values) for section, values in DEFAULTS.items()}
-    tables["study"] |= {"name": "demo", "classes": list(CLASSES)}
+    tables["study"]["name"] = "demo"
+    tables["task"]["classes"] = list(CLASSES)
     tables["data"] |= {"modalities": sorted({scanner.modality for scanner in SCANNERS}), "image_size": 48}
     tables["training"] |= {"learning_rate": 0.5}
     tables["aggregation"] |= {"min_hospitals": len(SCANNERS)}

@@ -72,7 +72,7 @@ def describe(federation: Federation, name: str) -> Description:
     use_threads(federation.study)
     hospital = open_hospital(federation, name)
     data, plan = hospital.dataset, hospital.plan
-    classes = len(federation.study.study.classes)
+    classes = len(federation.study.groups)
     spent = None
     if plan is not None:
         rounds = federation.study.training.rounds

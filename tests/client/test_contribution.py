@@ -57,7 +57,8 @@ def label(images: Path, word_of: object) -> None:
 
 def propose(folder: HospitalFolder, name: str) -> Study:
     tables = {key: dict(table) for key, table in STUDY.items()}
-    tables["study"] |= {"name": name, "classes": list(CLASSES)}
+    tables["study"]["name"] = name
+    tables["task"]["classes"] = list(CLASSES)
     tables["data"] |= {"modalities": ["MR"], "image_size": 16}
     other = Listed.of("other", Identity(bytes(32)).public)
     tables["roster"] = [Listed.of("a", folder.identity().public).model_dump(), other.model_dump()]  # type: ignore[assignment]

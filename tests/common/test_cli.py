@@ -273,7 +273,7 @@ def test_new_takes_classes_modalities_and_hospitals_so_that_no_editor_is_needed(
     run = wardround("study", "new", "lung", *options, cwd=tmp_path)
     assert run.stdout == "Wrote lung.toml\nRun: wardround study show lung.toml\n"
     made = read_study(tmp_path / "lung.toml")
-    assert made.study.classes == ("normal", "finding")
+    assert made.groups == ("normal", "finding")
     assert sorted(made.data.modalities) == ["CR", "MG"]
     assert made.aggregation.min_hospitals == 2
     run = wardround("study", "new", "half", "--classes", "normal,finding", cwd=tmp_path)

@@ -86,7 +86,7 @@ def test_pooled_metrics_are_close_to_those_of_the_images(classes: int) -> None:
         weighted_calibration_error(gaps, np.ones((1, 3000)))[0], abs=1 / 2048
     )
     assert sums.accuracy() == np.mean(p.argmax(axis=1) == labels)
-    assert sums.examples == 3000
+    assert sums.records == 3000
 
 
 @pytest.mark.parametrize("sensitivity", [0.5, 0.9, 0.999])

@@ -16,7 +16,8 @@ from wardround_common.study.template import example as usual
 GOOD = """\
 [study]
 name = "good"
-task = "classification"
+[task]
+name = "classification"
 classes = ["no-finding", "finding"]
 [data]
 modalities = ["MR"]
@@ -55,6 +56,7 @@ test = 0.2
 sensitivity = 0.9
 """
 
+TASK = GOOD[GOOD.index("[task]") : GOOD.index("[data]")]
 DP = GOOD[GOOD.index("mechanism") : GOOD.index("[aggregation]")]
 
 
@@ -95,6 +97,24 @@ def test_a_misspelt_section_is_one_fault_that_names_the_nearest_section() -> Non
 def test_a_key_outside_its_section_is_sent_home() -> None:
     assert "below [training]" in one_fault(("[study]", "rounds = 3\n[study]"))
     assert "below [model]" in one_fault(("[study]", "[study]\nnetwork = 'resnet18'"))
+
+
+def test_a_study_that_states_its_task_in_the_old_place_is_told_what_to_write() -> None:
+    found = faults(('[task]\nname = "classification"', 'task = "classification"'))
+    assert found == (
+        '[study] task = "classification": the task is a section of its own; write a line [task] and below it '
+        'name = "classification"',
+        '[study] classes = ["no-finding", "finding"]: write this key below [task]',
+    )
+
+
+def test_a_task_that_is_not_installed_gets_those_that_are() -> None:
+    fault = one_fault(('name = "classification"', 'name = "Clasification"'))
+    assert fault.startswith("[task] name = \"Clasification\": it must be 'classification'")
+    assert fault.endswith("did you mean 'classification'?")
+    missing = one_fault(('name = "classification"', ""))
+    assert missing == '[task] name: this key is missing, such as name = "classification"'
+    assert "a line [task] with its keys below it" in one_fault(text="task = 3\n" + GOOD.replace(TASK, ""))
 
 
 def test_an_unknown_network_gets_the_known_ones_and_the_nearest() -> None:
@@ -198,7 +218,7 @@ def test_an_empty_file_names_every_section() -> None:
         ("rounds = 40", "rounds = 0", "at least 1"),
         ("rounds = 40", "rounds = 2026-01-01", "a whole number"),
         ("learning_rate = 0.05", "learning_rate = '0.05'", "a number, without quotes"),
-        ('task = "classification"', "task = 1", "it must be 'classification'"),
+        ('name = "classification"', "name = 1", "it must be 'classification'"),
         ('name = "good"', 'name = "Good Study"', "lower-case letters, digits and hyphens"),
         ('name = "good"', 'name = "../good"', "lower-case letters, digits and hyphens"),
         ('["no-finding", "finding"]', '"finding"', "a list in [ ], such as classes ="),

@@ -14,7 +14,7 @@ from wardround_common.messages.rounds import Failure, Parts, TrainRequest
 from wardround_common.secagg.question import question_digest
 from wardround_common.secagg.statements import check_statements
 from wardround_common.secagg.terms import Terms
-from wardround_common.secagg.thresholds import threshold_for
+from wardround_common.study.sums import threshold_for
 from wardround_server.rounds.course import run_study
 
 from test_distributed_rounds import shared  # isort: skip

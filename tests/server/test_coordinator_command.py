@@ -144,7 +144,7 @@ def test_what_is_no_coordinators_folder_is_said(tmp_path: Path, desk: Path, comm
 @pytest.mark.parametrize("command", [["status"], ["run"], ["stop"], ["resume"]])
 def test_a_folder_that_is_no_coordinators_is_not_told_to_be_started(tmp_path: Path, command: list[str]) -> None:
     (tmp_path / "nope").mkdir()
-    (tmp_path / "s.toml").write_text(study_text("s", own={"study": {"classes": ["a", "b"]}}))
+    (tmp_path / "s.toml").write_text(study_text("s", own={"task": {"classes": ["a", "b"]}}))
     rest = {"run": [str(tmp_path / "s.toml")], "stop": ["s"], "resume": ["s"]}.get(command[0], [])
     done = coordinator(*command, tmp_path / "nope", *rest)
     assert isinstance(done.exception, StorageError)

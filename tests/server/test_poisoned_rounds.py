@@ -241,7 +241,7 @@ def test_an_impossible_final_judgement_is_refused_with_a_note(tmp_path: Path) ->
     state = run_study(of, Memory(of, tmp_path), quiet, None, group)
     memory = with_liar(of, tmp_path, scores((-2, 2**55)))
     judged = judge_study(of, memory, state, Consortium(group.run, roster(NAMES), MemoryJournal()))
-    assert judged.test.examples == 0
+    assert judged.test.records == 0
     assert judged.refused.startswith("the test patients' judgement is refused: the loss of")
     assert untested(judged) == f"the model was not judged on test patients: {judged.refused}"
 

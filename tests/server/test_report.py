@@ -144,7 +144,7 @@ def test_hostile_words_are_shown_as_words() -> None:
     document["devices"], document["notes"] = [HOSTILE], [HOSTILE]
     document["versions"] = {HOSTILE: HOSTILE, "wardround": HOSTILE}
     document["hospitals"][0]["scanners"] = [HOSTILE]
-    document["study"]["study"]["classes"] = ["normal", HOSTILE]
+    document["study"]["task"]["classes"] = ["normal", HOSTILE]
     study = example_study().model_validate_json(json.dumps(document["study"]))
     document["study_digest"] = study.digest()
     text = render(Results.from_json(json.dumps(document)))

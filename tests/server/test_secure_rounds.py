@@ -21,8 +21,8 @@ from wardround_client.training.local_work import LocalWork
 from wardround_common.errors import MessageError, PrivacyError, RoundError, WardroundError
 from wardround_common.messages.rounds import Failure, Parts, TrainRequest, Update
 from wardround_common.randomness import insecure_stream
-from wardround_common.secagg.encoding import Encoding
 from wardround_common.study.file import Study
+from wardround_common.study.sums import encoding_for
 from wardround_server.rounds.course import Event, RoundBegins, RoundEnds, State, run_study
 from wardround_server.rounds.secure_rounds import Consortium
 from wardround_server.service.resuming import resuming
@@ -100,7 +100,7 @@ def test_secure_sums_are_sums_of_the_rounded_updates_and_nothing_else(tmp_path: 
     """A replay in the clear: plain updates, rounded as an upload is and added as whole numbers, give the same bytes."""
     of, plain = fast(), fast(False)
     final = run_study(of, Memory(of, tmp_path), quiet, None, consortium())
-    hospitals, encoding = Memory(plain, tmp_path).at, Encoding.of(of.aggregation, len(NAMES))
+    hospitals, encoding = Memory(plain, tmp_path).at, encoding_for(of.aggregation, len(NAMES))
     parameters = networks.read_vector(networks.build(of))
     for number in (1, 2):
         total, weight = np.zeros(len(parameters), np.int64), 0
@@ -309,13 +309,13 @@ def test_one_hospital_is_no_sum() -> None:
     from wardround_common.secagg.thresholds import threshold_of
 
     with pytest.raises(RoundError, match="needs 2 to 100 hospitals, and there are 1"):
-        threshold_of(secure_study().aggregation, 1)
+        threshold_of(1)
     with pytest.raises(ValueError, match="a sum over one is that hospital's own"):
         secure_study(min_hospitals=1)
     with pytest.raises(ValueError, match="only secure = true uses this key"):
         study(aggregation={"threshold": 3})
     with pytest.raises(RoundError, match="a threshold of 3 is not possible with 6 hospitals"):
-        threshold_of(secure_study(threshold=3).aggregation, 6)
+        threshold_of(6, stated=3)
 
 
 def private(secure: bool, rounds: int = 1) -> Study:
@@ -413,13 +413,13 @@ def test_the_same_model_is_evaluated_in_one_round_only_also_after_a_restart(tmp_
     parameters = np.linspace(-0.1, 0.1, size, dtype=np.float32)
     coordinator = Repeats(of, tmp_path)
     coordinator.first_model(parameters, 1)
-    assert coordinator.sums.examples > 0
+    assert coordinator.sums.records > 0
     restarted = Repeats(of, tmp_path)
     restarted.first_model(parameters, 2, without="d")
-    assert restarted.sums.examples == 0
+    assert restarted.sums.records == 0
     assert [(a.hospital, a.kind) for a in restarted.missing if a.hospital != "d"] == [(n, "message") for n in "abc"]
     restarted.first_model(parameters + np.float32(0.01), 2)  # another model is another question
-    assert restarted.sums.examples == coordinator.sums.examples
+    assert restarted.sums.records == coordinator.sums.records
 
 
 def test_an_evaluation_that_is_repeated_in_its_own_round_gets_the_same_bytes(tmp_path: Path) -> None:

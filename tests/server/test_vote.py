@@ -268,7 +268,7 @@ def test_a_model_that_stays_is_judged_once_so_that_a_last_round_refused_has_an_o
     assert [record.counted for record in final.history] == [True, True, False]
     assert [record.validation_loss is not None for record in final.history] == [False, False, True]
     assert final.validation is not None
-    assert final.validation.examples > 0
+    assert final.validation.records > 0
 
 
 def test_a_ballot_is_one_bit() -> None:

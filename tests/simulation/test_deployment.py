@@ -31,7 +31,7 @@ SCRIPT = Path(__file__).parent.parent / "deployment.py"
 
 def secure_study() -> Study:
     return study(
-        study={"classes": list(CLASSES)},
+        task={"classes": list(CLASSES)},
         data={"modalities": sorted({scanner.modality for scanner in SCANNERS}), "image_size": 24},
         aggregation={"secure": True, "min_hospitals": 3},
     )

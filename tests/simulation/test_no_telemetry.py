@@ -183,7 +183,7 @@ def test_a_simulation_reaches_nobody(engine: str, hospitals: Path, tmp_path: Pat
     if engine == "flower":
         pytest.importorskip("ray")
     tables = {name: dict(table) for name, table in STUDY.items()}
-    tables["study"]["classes"] = list(CLASSES)
+    tables["task"]["classes"] = list(CLASSES)
     tables["data"] |= {"modalities": sorted({scanner.modality for scanner in SCANNERS}), "image_size": 24}
     tables["training"]["rounds"] = 1
     tables["tracking"] = {"mlflow": True, "tensorboard": True}

@@ -30,7 +30,7 @@ from wardround_simulation.workers import InThisProcess, Processes, Workers
 
 
 def phantom_study(**sections: dict[str, Any]) -> Study:
-    sections["study"] = {"classes": list(CLASSES)}
+    sections["task"] = {"classes": list(CLASSES)}
     sections["data"] = {"modalities": sorted({scanner.modality for scanner in SCANNERS}), "image_size": 24}
     return study(**sections)
 

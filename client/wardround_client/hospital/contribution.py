@@ -135,7 +135,7 @@ def contribution(dataset: Dataset, study: Study) -> Contribution:
                 images=int((labels == number).sum()),
                 patients=len(np.unique(patients[labels == number])),
             )
-            for number, word in enumerate(study.study.classes)
+            for number, word in enumerate(study.groups)
         ),
         left_out=dataset.intake.left_out,
         labels_disagree=dataset.intake.labels_disagree,
@@ -151,7 +151,7 @@ def earlier_contribution(folder: Path, study: Study) -> Earlier | None:
     Raises:
         StorageError: what was kept cannot be read.
     """
-    digest, words = study.digest(), study.study.classes
+    digest, words = study.digest(), study.groups
     found = [e for e in _read(folder / FILE).earlier if tuple(count.word for count in e.brought.classes) == words]
     same = [earlier for earlier in found if earlier.study == digest]
     return max(same or found, key=lambda earlier: earlier.when, default=None)

@@ -26,12 +26,12 @@ from wardround_common.secagg.exchange import (
     survivors_statement,
 )
 from wardround_common.secagg.shamir import RandomBytes
-from wardround_common.secagg.statements import clip_claim, sign_statement
+from wardround_common.secagg.statements import sign_statement
 from wardround_common.secagg.terms import Member, Terms, What, read_members, write_members
-from wardround_common.secagg.thresholds import threshold_for
 from wardround_common.storage import read_private, write_atomically
 from wardround_common.study.file import Study
 from wardround_common.study.roster import keys_of
+from wardround_common.study.sums import clip_claim, encoding_for, threshold_for
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Desk:
                 raise MessageError(f"another question of round {number} was answered before")
             return self._kept_upload(last)
         answered = self._answered(what, number, once) if once else []
-        vector = make(Encoding.of(self.study.aggregation, len(members)), threshold)
+        vector = make(encoding_for(self.study.aggregation, len(members)), threshold)
         upload = Participant(self.name, self.identity, key, self.roster).upload(terms, vector, self.random)
         if once:
             write_atomically(self.folder / f"{what}.answered", joined(*answered), private=True)

@@ -149,7 +149,7 @@ def take_in(source: Source, study: Study) -> tuple[Index, dict[str, int]]:
             do="'wardround scan FOLDER' says what each reason means, and what --allow takes in all the same; a "
             "hospital that serves has allow = [...] in its hospital.toml.",
         )
-    classes = study.study.classes
+    classes = study.groups
     found = find_labels(source.folder, index, classes, csv=source.labels, attribute=source.label_attribute)
     index = identify(index, found.patients, found.words, groups=classes, confirmed=source.confirmed)
     numbers = {word: number for number, word in enumerate(classes)}
@@ -195,7 +195,7 @@ def prepare(
         raise DataError(
             f"no image can be used for this study: {why}",
             where=str(source.folder),
-            do=f"The study takes {', '.join(study.data.modalities)} with the labels {', '.join(study.study.classes)}; "
+            do=f"The study takes {', '.join(study.data.modalities)} with the labels {', '.join(study.groups)}; "
             "'wardround scan FOLDER' says what the folder holds.",
         )
     by_basis = count_by_basis(used)
@@ -243,7 +243,7 @@ def prepare(
             labels_disagree=sum(bool(classes[one] != classes[other]) for one, other in pairs),
         ),
         identifiers=tuple(names),
-        labelled=_labelled(used, [study.study.classes[number] for number in classes.tolist()]),
+        labelled=_labelled(used, [study.groups[number] for number in classes.tolist()]),
         accounts=tuple(accounts[name] for name in names),
     )
 

@@ -43,8 +43,8 @@ def check_kind(policy: Policy, study: Study, patients: int) -> None:
     protection, accept = policy.protection, policy.accept
     private = study.privacy.mechanism != "none"
     reasons = []
-    if study.study.task not in accept.tasks:
-        reasons.append(f"its task is {study.study.task}; needed: one of {', '.join(accept.tasks)}")
+    if study.task.name not in accept.tasks:
+        reasons.append(f"its task is {study.task.name}; needed: one of {', '.join(accept.tasks)}")
     if study.model.network not in accept.networks:
         reasons.append(f"its network is {study.model.network}; needed: one of {', '.join(accept.networks)}")
     if protection.require_dp and not private:

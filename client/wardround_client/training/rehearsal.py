@@ -37,7 +37,7 @@ def rehearse(study: Study) -> str:
 def _rehearse(study: Study, private: bool) -> str:
     model, size = study.model, study.data.image_size
     network = networks.build(study)
-    if reason := why_not(network, study.data.channels, size, len(study.study.classes)):
+    if reason := why_not(network, study.data.channels, size, study.outputs):
         raise _cannot_run(study, reason)
     tried = f"{model.network} made steps on noise of {size} × {size} pixels, of two images and of one"
     if not private:
@@ -74,7 +74,7 @@ def check_private(network: nn.Module, study: Study) -> None:
     Raises:
         PrivacyError: it is not, or cannot be computed.
     """
-    channels, classes, size = study.data.channels, len(study.study.classes), study.data.image_size
+    channels, classes, size = study.data.channels, study.outputs, study.data.image_size
     small = min(size, SMALL)
     if small < size and why_not(network, channels, small, classes):
         small = size
@@ -117,4 +117,4 @@ def _norms_that_work(study: Study) -> Iterator[Norm]:
 
 def _works(study: Study, size: int, norm: Norm) -> bool:
     other = study.model_copy(update={"model": study.model.model_copy(update={"norm": norm})})
-    return why_not(networks.build(other), study.data.channels, size, len(study.study.classes)) is None
+    return why_not(networks.build(other), study.data.channels, size, study.outputs) is None

@@ -122,7 +122,7 @@ class ScoreSums:
             squared_error=int(whole[-1]),
         )
         of_class = sums.confusion.sum(axis=1)[list(findings(classes))]
-        if np.any(sums.histograms.sum(axis=2) != np.stack([sums.examples - of_class, of_class], axis=1)):
+        if np.any(sums.histograms.sum(axis=2) != np.stack([sums.records - of_class, of_class], axis=1)):
             raise MessageError("the sums contradict one another: histograms and confusion matrix count other images")
         sums._check_sizes()
         return sums
@@ -131,11 +131,11 @@ class ScoreSums:
         """Check that so many images can have these losses and errors, each rounded to half a unit."""
         error_limit = 1.0 if self.classes == 2 else 2.0  # of one image (``squared_errors``)
         for name, found, limit in (("loss", self.loss, LOSS_LIMIT), ("squared error", self.squared_error, error_limit)):
-            most = self.examples * int(limit / UNIT) + self.examples
+            most = self.records * int(limit / UNIT) + self.records
             if found > most:
                 raise MessageError(
-                    f"the {name} of {self.examples} images adds up to {found * UNIT:.6g} where it can be at most "
-                    f"{self.examples * limit:.6g}"
+                    f"the {name} of {self.records} images adds up to {found * UNIT:.6g} where it can be at most "
+                    f"{self.records * limit:.6g}"
                 )
 
     @property
@@ -144,21 +144,21 @@ class ScoreSums:
         return int(self.confusion.shape[0])
 
     @property
-    def examples(self) -> int:
+    def records(self) -> int:
         """How many images were summed."""
         return int(self.confusion.sum())
 
     def mean_loss(self) -> float | None:
         """Return the mean loss of an image in nats; None over no image."""
-        return self.loss * UNIT / self.examples if self.examples else None
+        return self.loss * UNIT / self.records if self.records else None
 
     def brier(self) -> float | None:
         """Return the mean squared error of the probabilities, as ``squared_errors`` states; None over no image."""
-        return self.squared_error * UNIT / self.examples if self.examples else None
+        return self.squared_error * UNIT / self.records if self.records else None
 
     def accuracy(self) -> float | None:
         """Return the fraction of images whose most probable class is the true one; None over no image."""
-        return float(self.confusion.trace() / self.examples) if self.examples else None
+        return float(self.confusion.trace() / self.records) if self.records else None
 
     def auroc(self) -> float | None:
         """Return the area under the ROC curve, the mean over the classes that occur; None unless two of them do."""
@@ -177,12 +177,24 @@ class ScoreSums:
 
     def calibration_error(self) -> float | None:
         """Return the expected calibration error, to within 1/2048 of the exact one; None over no image."""
-        if not self.examples:
+        if not self.records:
             return None
         centres = (np.arange(BINS) + 0.5) / BINS
         counts, found = self.histograms.sum(axis=1), self.histograms[:, 1]  # (findings, bins)
         gaps = (counts * centres - found).reshape(len(counts), RELIABILITY_BINS, -1).sum(axis=2)
-        return float(np.abs(gaps).sum(axis=1).mean() / self.examples)
+        return float(np.abs(gaps).sum(axis=1).mean() / self.records)
+
+    def decided(self, threshold: float | None) -> NDArray[np.int64]:
+        """Count images (classes, classes): rows are true classes, columns those decided at a threshold.
+
+        A threshold is rounded up to a multiple of 1/1024; without one, or of more than two classes, the most probable
+        class is decided.
+        """
+        if threshold is None or self.classes != 2:
+            return self.confusion
+        edge = int(np.ceil(threshold * BINS))
+        by_class = self.histograms[0]  # (2, bins)
+        return np.stack([by_class[:, :edge].sum(axis=1), by_class[:, edge:].sum(axis=1)], axis=1)
 
     def operating_threshold(self, sensitivity: float) -> float | None:
         """Return the highest multiple of 1/1024 at which the finding's sensitivity is reached; two classes only."""

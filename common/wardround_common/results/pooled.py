@@ -7,7 +7,6 @@ of scores, without intervals, since these need each patient's images apart.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wardround_common.metrics import METRICS, Estimate, ScoreSums
 from wardround_common.metrics.calibration import RELIABILITY_BINS
@@ -25,7 +24,7 @@ def evaluate_sums(test: ScoreSums, threshold: float | None) -> SiteMetrics:
     ``threshold``: as for ``evaluate``; a multiple of 1/1024, as ``ScoreSums.operating_threshold`` gives it, at which
     the counts are exact. AUROC and average precision take scores in one bin for ties (``ScoreSums.auroc_margin``).
     """
-    confusion = _confusion(test, threshold)
+    confusion = test.decided(threshold)
     values: dict[str, float | None] = {name: _number(value) for name, value in decisions_of(confusion).items()}
     values |= {
         "auroc": test.auroc(),
@@ -37,28 +36,20 @@ def evaluate_sums(test: ScoreSums, threshold: float | None) -> SiteMetrics:
     lines = curves_of(pairs)
     return SiteMetrics(
         patients=None,
-        images=test.examples,
+        images=test.records,
         threshold=threshold if test.classes == 2 else None,
         metrics={name: _estimate(values[name], test) for name in METRICS},
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         roc=lines[0] if lines else None,
         precision_recall=lines[1] if lines else None,
-        reliability=_reliability(test) if test.examples else None,
+        reliability=_reliability(test) if test.records else None,
     )
-
-
-def _confusion(test: ScoreSums, threshold: float | None) -> NDArray[np.int64]:
-    if threshold is None or test.classes != 2:
-        return test.confusion
-    edge = int(np.ceil(threshold * BINS))
-    by_class = test.histograms[0]  # (2, bins)
-    return np.stack([by_class[:, :edge].sum(axis=1), by_class[:, edge:].sum(axis=1)], axis=1)
 
 
 def _estimate(value: float | None, test: ScoreSums) -> Estimate:
     if value is not None:
         return Estimate(value, reason=NO_INTERVAL)
-    if not test.examples:
+    if not test.records:
         return Estimate(None, reason="no patients")
     one_class = int((test.confusion.sum(axis=1) > 0).sum()) < 2
     return Estimate(None, reason="all images are of one class" if one_class else "the model decides the same for all")

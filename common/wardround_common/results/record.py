@@ -133,7 +133,7 @@ class Results(Record):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         names = [hospital.name for hospital in self.hospitals]
-        classes = len(self.study.study.classes)
+        classes = len(self.study.groups)
         if self.study_digest != self.study.digest():
             raise ValueError("the study digest is not that of the study")
         if len(set(names)) != len(names) or ALL in names:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from wardround_common.errors import MessageError, ModelError, RoundError
 from wardround_common.messages.parameters import Vector
 from wardround_common.randomness import Stream
-from wardround_common.study.file import Aggregation
 
 COUNT_LIMIT = 2**56  # of one hospital: the sum over 100 hospitals stays below 2^63
 _BLOCK = 1 << 16  # coordinates at a time, so that float64 copies stay small
@@ -34,11 +33,6 @@ class Encoding:
     def __post_init__(self) -> None:
         if self.levels < 1:
             raise RoundError(f"a ring of {self.bits} bits cannot hold a sum over {self.hospitals} hospitals")
-
-    @classmethod
-    def of(cls, aggregation: Aggregation, hospitals: int) -> Encoding:
-        """Return the study's encoding for a sum over so many hospitals."""
-        return cls(hospitals, aggregation.bits, aggregation.clip, aggregation.heaviest)
 
     @property
     def levels(self) -> int:

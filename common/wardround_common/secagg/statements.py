@@ -14,17 +14,6 @@ from wardround_common.errors import MessageError
 from wardround_common.keys.identity import Identity, Roster, check_signature
 from wardround_common.secagg.exchange import Head
 from wardround_common.secagg.terms import Terms
-from wardround_common.study.file import DistributedDpSgd, Study
-
-
-def clip_claim(study: Study) -> bytes:
-    """Return the claim that each hospital of a study signs, as a sentence."""
-    if isinstance(study.privacy, DistributedDpSgd):
-        return f"each patient's gradient was clipped to an L2 norm of {study.privacy.clip_norm!r}".encode()
-    aggregation = study.aggregation
-    return (
-        f"each number of the update was clipped to {aggregation.clip!r}, and it weighs at most {aggregation.heaviest}"
-    ).encode()
 
 
 def sign_statement(identity: Identity, terms: Terms, place: int, head: Head, claim: bytes) -> bytes:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from wardround_common.errors import RoundError
-from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
 
 LARGEST_COHORT = 100
 """Beyond this the shares outgrow the model, and sums of counts could wrap."""
 
 
-def threshold_of(aggregation: Aggregation, hospitals: int, colluders: int = 0) -> int:
-    """Give how many of so many hospitals must open a sum: more than half, so that only one list can be opened.
+def threshold_of(hospitals: int, *, least: int = 2, stated: int | None = None, colluders: int = 0) -> int:
+    """Return how many of so many hospitals must open a sum: more than half, so that only one list can be opened.
 
-    With colluders that the study states: so many that these cannot help to open two.
+    ``least`` hospitals are needed for a sum; ``stated`` is the threshold that the study states, if it states one. With
+    ``colluders`` it is so many that these cannot help to open two lists.
 
     Raises:
         RoundError: the study does not allow a sum over so many hospitals.
     """
-    least = max(2, aggregation.min_hospitals)
+    least = max(2, least)
     if not least <= hospitals <= LARGEST_COHORT:
         raise RoundError(
             f"a secure sum of this study needs {least} to {LARGEST_COHORT} hospitals, and there are {hospitals}",
             do="Change min_hospitals or secure in [aggregation].",
         )
-    threshold = aggregation.threshold or max(default_threshold(hospitals), (hospitals + colluders) // 2 + 1)
+    threshold = stated or max(default_threshold(hospitals), (hospitals + colluders) // 2 + 1)
     if not hospitals < 2 * threshold <= 2 * hospitals:
         raise RoundError(
             f"a threshold of {threshold} is not possible with {hospitals} hospitals: it must be above half of them",
@@ -35,16 +35,6 @@ def threshold_of(aggregation: Aggregation, hospitals: int, colluders: int = 0) -
             do=f"Write a threshold of at least {(hospitals + colluders) // 2 + 1}, or leave it out.",
         )
     return threshold
-
-
-def threshold_for(study: Study, hospitals: int) -> int:
-    """Give how many of so many hospitals must open a sum of the study, with the colluders that it states.
-
-    Raises:
-        RoundError: the study does not allow a sum over so many hospitals.
-    """
-    colluders = study.privacy.colluders if isinstance(study.privacy, DistributedDpSgd) else 0
-    return threshold_of(study.aggregation, hospitals, colluders)
 
 
 def default_threshold(hospitals: int) -> int:

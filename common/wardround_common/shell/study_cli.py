@@ -65,7 +65,7 @@ def new(
     path = out or Path(f"{name}.toml")
     own: dict[str, dict[str, object]] = {}
     for section, key, value in (
-        ("study", "classes", classes and classes.split(",")),
+        ("task", "classes", classes and classes.split(",")),
         ("data", "modalities", modalities and modalities.split(",")),
         ("aggregation", "min_hospitals", hospitals),
     ):

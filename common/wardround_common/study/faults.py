@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from wardround_common.errors import StudyError, WardroundError
 from wardround_common.study.template import example, toml_value
+from wardround_common.tasks.registry import TASKS
 
 LONGEST_VALUE = 60
 Model = TypeVar("Model", bound=BaseModel)
@@ -43,6 +44,12 @@ LESSONS: Mapping[tuple[str, str], str] = {
     ("evaluation", "sensitivity"): "a fraction, such as 0.9; at 1.0 every patient would be called ill",
 }
 """Why a key is as strict as it is; said after what is wrong with its value."""
+
+MOVED: Mapping[tuple[str, str], str] = {
+    ("study", "task"): "the task is a section of its own; write a line [task] and below it name = {given}",
+    ("study", "classes"): "write this key below [task]",
+}
+"""What to write instead of a key that studies had before 0.1.0."""
 
 
 def unreadable(path: Path, error: OSError) -> StudyError:
@@ -112,6 +119,8 @@ def _faults_of(error: ValidationError, tables: Mapping[str, Any], study: type[Ba
             nearest, text = _unknown(section, key, fault["input"], tables, study)
             faults.append(text)
             misspelt.add((*fault["loc"][:-1], nearest))
+            if (section, key) in MOVED:
+                misspelt |= {("task",), ("task", "name" if key == "task" else key)}
     for fault in details:
         if not _said_already(fault, misspelt):
             faults.extend(_known(fault, study))
@@ -213,6 +222,8 @@ def _unknown(
         )
         return nearest, f"[{_name(section)}]: there is no such section; {end}"
     start = f"{_header(section)} {_name(key)} = {_quoted(given)}"
+    if (section, key) in MOVED:
+        return "", f"{start}: {MOVED[section, key].format(given=_quoted(given))}"
     table = tables.get(section)
     tag = table.get("mechanism") if isinstance(table, dict) else None
     if section == "privacy" and key in _all_keys(section, study):
@@ -229,7 +240,9 @@ def _unknown(
 
 
 def _all_keys(section: str, study: type[BaseModel]) -> list[str]:
-    """Name the keys of a section, for ``[privacy]`` those of every mechanism."""
+    """Name the keys of a section, for ``[privacy]`` those of every mechanism, for ``[task]`` those of every task."""
+    if section == "task":
+        return list(dict.fromkeys(key for task in TASKS.values() for key in task.section.model_fields))
     annotation: Any = study.model_fields[section].annotation
     members = [annotation] if isinstance(annotation, type) else get_args(annotation)
     bare: list[Any] = [get_args(m)[0] if get_origin(m) is Annotated else m for m in members]

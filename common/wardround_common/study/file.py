@@ -20,25 +20,24 @@ from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     PlainValidator,
-    SerializerFunctionWrapHandler,
+    SerializeAsAny,
     Tag,
     ValidationInfo,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
 from wardround_common.errors import RoundError, StudyError
-from wardround_common.one_form import one_form
+from wardround_common.secagg.thresholds import LARGEST_COHORT, threshold_of
 from wardround_common.study.faults import bad_toml, unreadable, validated
 from wardround_common.study.roster import Listed, in_order
+from wardround_common.study.section import Decay, Fraction, NotNegative, Positive, Section, each_once
 from wardround_common.study.template import example, toml_value
+from wardround_common.tasks.contract import TaskSection
+from wardround_common.tasks.registry import task_of, task_section
 
 Network = Literal["tiny-cnn", "small-cnn", "resnet18", "resnet50", "densenet121", "efficientnet-b0", "wavelets"]
 Norm = Literal["group", "instance", "batch"]
@@ -66,57 +65,14 @@ DOMAIN = b"wardround study 1\n"
 """Hashed before the canonical form, so that no other document can have a study's digest."""
 
 
-def _positive_zero(value: float) -> float:
-    return value + 0.0  # -0.0 means the same as 0.0 and must not have another digest
-
-
-def _word(value: str) -> str:
-    """Return a label word in its composed form (NFC): an accent typed in two ways is one word with one digest."""
-    word = one_form(value)
-    if not word or word != word.strip() or not word.isprintable():
-        raise ValueError("a class is a visible word with no space at either end, such as 'finding'")
-    return word
-
-
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0), AfterValidator(_positive_zero)]
-Decay = Annotated[float, Field(ge=0, lt=1), AfterValidator(_positive_zero)]
-Word = Annotated[str, AfterValidator(_word)]
 Modality = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,15}$")]
 
 
-class Section(BaseModel):
-    """One table of the study file: frozen, with no key beside those that it names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-    LATER: ClassVar[tuple[str, ...]] = ()
-    """Keys that came after studies had digests: left out of the canonical form at their defaults."""
-
-    @model_serializer(mode="wrap")
-    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = write(self)
-        fields = type(self).model_fields
-        return {
-            key: value
-            for key, value in written.items()
-            if key not in self.LATER or getattr(self, key) != fields[key].default
-        }
-
-
 class About(Section):
-    """``[study]``: what the study is called and what it asks of an image."""
+    """``[study]``: what the study is called."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     """Lower-case letters, digits and hyphens; it names the run's folder."""
-    task: Literal["classification"]
-    classes: Annotated[tuple[Word, ...], Field(min_length=2, max_length=100, strict=False)]
-    """The label words, in order. With two classes the second one is the finding."""
-
-    @field_validator("classes")
-    @classmethod
-    def _classes_differ(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
-        return _each_once(classes)
 
 
 class Data(Section):
@@ -133,7 +89,7 @@ class Data(Section):
     @field_validator("modalities")
     @classmethod
     def _modalities_differ(cls, modalities: tuple[str, ...]) -> tuple[str, ...]:
-        return _each_once(modalities)
+        return each_once(modalities)
 
 
 class Model(Section):
@@ -184,7 +140,7 @@ class Training(Section):
     @field_validator("augmentations")
     @classmethod
     def _augmentations_differ(cls, augmentations: tuple[str, ...]) -> tuple[str, ...]:
-        return _each_once(augmentations)
+        return each_once(augmentations)
 
     @property
     def passes(self) -> float:
@@ -202,12 +158,6 @@ class Training(Section):
         if faults := list(_unfit_keys(self)):
             raise ValueError(*faults)
         return self
-
-
-def _each_once(words: tuple[str, ...]) -> tuple[str, ...]:
-    if twice := sorted({word for word in words if words.count(word) > 1}):
-        raise ValueError(f"{', '.join(map(repr, twice))} is listed more than once; list each once")
-    return words
 
 
 def _unfit_keys(training: Training) -> Iterator[str]:
@@ -450,6 +400,8 @@ class Study(Section):
     LATER: ClassVar[tuple[str, ...]] = ("tracking",)
 
     study: About
+    task: Annotated[TaskSection, PlainValidator(task_section), SerializeAsAny()]
+    """``[task]``: what the model is to tell of an image, in the keys of the task of that ``name``."""
     data: Data
     model: Model
     training: Training
@@ -464,11 +416,15 @@ class Study(Section):
     @field_validator("training")
     @classmethod
     def _a_weight_for_each_class(cls, training: Training, info: ValidationInfo) -> Training:
-        about, weights = info.data.get("study"), training.class_weights
-        if isinstance(about, About) and weights is not None and len(weights) != len(about.classes):
+        task, weights = info.data.get("task"), training.class_weights
+        if not isinstance(task, TaskSection) or weights is None:
+            return training
+        if len(weights) != len(classes := task_of(task).weighted(task)):
             raise ValueError(
-                f"[training] class_weights: {len(weights)} weights for {len(about.classes)} classes; "
-                "give one each, in the order of [study] classes"
+                f"[training] class_weights: {len(weights)} weights for {len(classes)} classes; "
+                "give one each, in the order of [task] classes"
+                if classes
+                else f"[training] class_weights: the task '{task.name}' does not use this key; remove it"
             )
         return training
 
@@ -522,6 +478,17 @@ class Study(Section):
             raise ValueError(*faults)
         return aggregation
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The words by which the study's records are counted: classes, or structures."""
+        words: tuple[str, ...] = task_of(self.task).groups(self.task)
+        return words
+
+    @property
+    def outputs(self) -> int:
+        """How many channels the study's network puts out."""
+        return task_of(self.task).outputs(self.task)
+
     def judges(self, number: int) -> bool:
         """Tell whether the hospitals judge the model after this round."""
         return number % self.evaluation.every == 0 or number == self.training.rounds
@@ -554,8 +521,6 @@ class Study(Section):
 
 def _unfit_roster(aggregation: Aggregation, colluders: int, hospitals: int) -> str | None:
     """Say why the hospitals of a roster cannot make the sums that the study wants; None if they can."""
-    from wardround_common.secagg.thresholds import LARGEST_COHORT, threshold_of  # it needs this module
-
     if hospitals < aggregation.min_hospitals:
         return (
             f"[aggregation] min_hospitals = {aggregation.min_hospitals}: the roster lists {hospitals} "
@@ -566,7 +531,7 @@ def _unfit_roster(aggregation: Aggregation, colluders: int, hospitals: int) -> s
     if hospitals > LARGEST_COHORT:
         return f"[[roster]]: {hospitals} hospitals are listed, and a secure sum is over at most {LARGEST_COHORT}"
     try:
-        threshold_of(aggregation, hospitals, colluders)
+        threshold_of(hospitals, least=aggregation.min_hospitals, stated=aggregation.threshold, colluders=colluders)
     except RoundError as error:
         return f"[aggregation] threshold = {aggregation.threshold}: {error.what}"
     return None

@@ -6,9 +6,19 @@ import json
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from wardround_common.tasks.registry import TASKS
+
+
+def usual_keys(task: str) -> Mapping[str, object]:
+    """Return the keys of ``[task]`` with the values that a new study of a task has."""
+    fields = TASKS[task].section.model_fields.items()
+    return {key: field.examples[0] for key, field in fields if field.examples}
+
+
 # The numbers, all of them: ``study new`` writes these, error messages quote them, and nothing else holds a copy.
 DEFAULTS: Mapping[str, Mapping[str, object]] = {
-    "study": {"name": "my-study", "task": "classification", "classes": ["no-finding", "finding"]},
+    "study": {"name": "my-study"},
+    "task": usual_keys("classification"),
     "data": {"modalities": ["MR"], "image_size": 64, "intensity": "percentile", "channels": 1},
     "model": {"network": "tiny-cnn", "norm": "group", "seed": 0},
     "training": {
@@ -101,7 +111,8 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
 }
 
 SECTION_REASONS: Mapping[str, str] = {
-    "study": "What the study is called and what it asks of an image.",
+    "study": "What the study is called.",
+    "task": "What the model is to tell of an image; each task has keys of its own.",
     "data": "Which images are taken, and the form that the network sees.",
     "model": "The network; a hospital runs only networks that it installed.",
     "training": "How long, with which local work, and how the hospitals' updates become the next model.",
@@ -113,9 +124,11 @@ SECTION_REASONS: Mapping[str, str] = {
 }
 
 REASONS: Mapping[tuple[str, str], str] = {
+    ("task", key): field.description or ""
+    for task in reversed(TASKS.values())
+    for key, field in task.section.model_fields.items()
+} | {
     ("study", "name"): "Names the run's folder: lower-case letters, digits and hyphens, at most 64.",
-    ("study", "task"): "One label for each image; 'classification' is the only task so far.",
-    ("study", "classes"): "The label words, in order; with two classes the second one is the finding.",
     ("data", "modalities"): "DICOM Modality values: MR, CR, DX, CT, ...; 'OTHER' also takes PNG, JPEG, TIFF and NIfTI.",
     ("data", "image_size"): "Height and width in pixels, 16 to 1024; the aspect is kept and the rest is padded.",
     ("data", "intensity"): (
@@ -245,6 +258,7 @@ _ROSTER = """\
 def study_text(
     name: str,
     *,
+    task: str = "classification",
     dp: bool = True,
     distributed: bool = False,
     own: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
@@ -256,6 +270,8 @@ def study_text(
         values = dict(instead.get(section, usual))
         if section == "study":
             values["name"] = name
+        if section == "task":
+            usual = values = dict(usual_keys(task))
         values |= own.get(section, {})
         lines = [f"# {SECTION_REASONS[section]}", f"[{section}]"]
         for key, value in values.items():
@@ -274,6 +290,10 @@ def example(section: str, key: str) -> str | None:
     for table in (DEFAULTS, OPTIONAL):
         if key in table.get(section, {}):
             return f"{key} = {toml_value(table[section][key])}"
+    if section == "task":
+        for task in TASKS:
+            if key in (keys := usual_keys(task)):
+                return f"{key} = {toml_value(keys[key])}"
     return None
 
 

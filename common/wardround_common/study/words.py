@@ -8,8 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from wardround_common.study.file import DistributedDpSgd, DpSgd, Study, Training
+from wardround_common.tasks.contract import Task
+from wardround_common.tasks.registry import task_of
 
 NORMS = {"group": "group normalisation", "instance": "instance normalisation", "batch": "batch normalisation"}
 STEPS = {
@@ -57,7 +60,7 @@ def describe(study: Study) -> tuple[Passage, ...]:
 def _work(study: Study) -> Iterator[str]:
     data, training, evaluation = study.data, study.training, study.evaluation
     yield (
-        f"Trains {_network(study)} to tell {_either(study.study.classes)} in "
+        f"Trains {_network(study)} to {_task(study).words(study.task).purpose} in "
         f"{_listed(data.modalities)} images of {data.image_size} × {data.image_size} pixels, "
         f"{data.channels} channel{'s' if data.channels > 1 else ''}; {INTENSITIES[data.intensity]}."
     )
@@ -74,7 +77,7 @@ def _work(study: Study) -> Iterator[str]:
     if training.augmentations:
         yield f"Training images are varied: {_listed(training.augmentations)}."
     if training.class_weights is not None:
-        pairs = zip(study.study.classes, training.class_weights, strict=True)
+        pairs = zip(_task(study).weighted(study.task), training.class_weights, strict=True)
         yield f"The loss weighs {_listed([f'{word} {weight:g}' for word, weight in pairs])}."
     if training.threads != 1:
         yield f"Every hospital computes with {training.threads} threads: another number would give another model."
@@ -124,6 +127,10 @@ def _hospitals(study: Study) -> Iterator[str]:
         yield f"{listed.name}: {listed.fingerprint}"
 
 
+def _task(study: Study) -> Task[Any, Any]:
+    return task_of(study.task)
+
+
 def _network(study: Study) -> str:
     model = study.model
     if model.network == "wavelets":
@@ -158,9 +165,8 @@ def _leaves(study: Study) -> Iterator[str]:
         f"the number of training images and of steps, and {'the epsilon so far' if private else 'the mean loss'}."
     )
     yield (
-        "Each evaluation, and once at the end over the test patients: sums over the images of a split (counts, losses, "
-        "and histograms of the model's scores by class), never an image's own score. In a small split a histogram's "
-        "bar may stand for one patient."
+        f"Each evaluation, and once at the end over the test patients: sums over the images of a split "
+        f"({_task(study).leaves()}), never an image's own. {_task(study).words(study.task).caution}"
     )
     yield from _ballot(study)
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
@@ -200,7 +206,7 @@ def _leaves_beside(study: Study) -> Iterator[str]:
     how_often = "" if every == 1 else f" (after every {every} rounds and the last)"
     yield (
         f"Each evaluation{how_often}, and once at the end over the test patients, masked in the same way: sums over "
-        "the images of a split (counts, losses, and histograms of the model's scores by class)."
+        f"the images of a split ({_task(study).leaves()})."
     )
     yield "After each of them: a signature under the list of those who are summed, and the shares that open the sum."
     if study.aggregation.clip_statements:
@@ -326,10 +332,6 @@ def _time(minutes: float) -> str:
 
 def _times(passes: float) -> str:
     return "1 pass" if passes == 1 else f"{passes:g} passes" if passes > 1 else f"{passes:g} of a pass"
-
-
-def _either(words: tuple[str, ...]) -> str:
-    return f"'{words[0]}' from '{words[1]}'" if len(words) == 2 else "apart " + _listed([f"'{word}'" for word in words])
 
 
 def _listed(words: tuple[str, ...] | list[str]) -> str:

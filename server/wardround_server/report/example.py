@@ -43,7 +43,8 @@ def example_study(*, classes: int = 2, private: bool = True, rounds: int = 30) -
         f"""
         [study]
         name = "chest-opacity"
-        task = "classification"
+        [task]
+        name = "classification"
         classes = {list(words)}
         [data]
         modalities = ["CR", "DX"]

@@ -93,7 +93,7 @@ def _present(pictures: list[Picture | None]) -> list[Picture]:
 
 def _operating_point(results: Results) -> str:
     thresholds = {m.threshold for m in results.evaluation.get(FEDERATED, {}).values()}
-    classes = results.study.study.classes
+    classes = results.study.groups
     rows = "Rows are what is true, columns what the federated model decides; percentages are of the row."
     if len(classes) == 2 and len(thresholds) == 1 and (threshold := thresholds.pop()) is not None:
         return (

@@ -81,10 +81,8 @@ def most_spent(results: Results) -> float | None:
 
 
 def _what(results: Results) -> str:
-    about = results.study.study
-    words = (
-        listing([f"“{word}”" for word in about.classes]) if len(about.classes) <= 6 else f"{len(about.classes)} classes"
-    )
+    groups = results.study.groups
+    words = listing([f"“{word}”" for word in groups]) if len(groups) <= 6 else f"{len(groups)} classes"
     known = [h for h in results.hospitals if h.train is not None]
     patients = sum(h.train.patients for h in known if h.train is not None)
     on = f" on {count(patients, 'training patient')}" if len(known) == len(results.hospitals) and known else ""

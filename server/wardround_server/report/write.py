@@ -55,7 +55,7 @@ def render(results: Results) -> str:
         story=story(results),
         numbers=key_numbers(results),
         sections=sections(results),
-        many=len(results.study.study.classes) > 2,
+        many=len(results.study.groups) > 2,
     )
 
 

@@ -40,7 +40,7 @@ def untested(judged: Judged) -> str:
     who = ", ".join(f"{absent.hospital} ({why(absent.kind)})" for absent in judged.absent)
     if judged.refused:
         return f"the model was not judged on test patients: {judged.refused}"
-    if not judged.test.examples:
+    if not judged.test.records:
         return f"the model was not judged on test patients{f'; missing: {who}' if who else ''}"
     return f"the test patients of these hospitals did not judge the model: {who}" if who else ""
 

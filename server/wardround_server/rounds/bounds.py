@@ -73,9 +73,9 @@ def readable_scores(total: Total, survivors: int, classes: int) -> tuple[ScoreSu
         sums = ScoreSums.from_vector(decode_counts(total.counts, survivors), classes)
     except MessageError as error:
         return empty, error.what
-    if sums.examples > survivors * MOST_EXAMPLES:
+    if sums.records > survivors * MOST_EXAMPLES:
         most = survivors * MOST_EXAMPLES
-        return empty, f"{sums.examples} images are said to be scored where {survivors} hospitals have at most {most}"
+        return empty, f"{sums.records} images are said to be scored where {survivors} hospitals have at most {most}"
     return sums, ""
 
 

@@ -294,7 +294,7 @@ def _round(
                 moments, parameters = state.moments, state.parameters
     # A model that stays and was judged is not judged again: with other hospitals, the difference would tell of one.
     judged = study.judges(number) and ((work and not refused) or (refused and state.validation is None))
-    scored = rounds.score(parameters, number) if judged else Scored(ScoreSums.empty(len(study.study.classes)), ())
+    scored = rounds.score(parameters, number) if judged else Scored(ScoreSums.empty(len(study.groups)), ())
     absences += scored.absent
     record = RoundRecord(
         number=number,

@@ -20,9 +20,9 @@ from wardround_common.messages.rounds import EvaluateRequest, PrepareRequest, Tr
 from wardround_common.messages.vote import VoteRequest
 from wardround_common.privacy.noisy_sum import least_survivors
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
-from wardround_common.secagg.thresholds import threshold_for
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import Study
+from wardround_common.study.sums import threshold_for
 
 PROPOSAL_S = 20.0
 """A hospital that does not answer a proposal within this time is at work on another study; it is asked again."""

@@ -79,7 +79,7 @@ class Rounds:
         Sums that are impossible are left out, and their hospital is named as missing.
         """
         question = EvaluateRequest(self.study.digest(), number, split, parameters).parts()
-        total, absent = ScoreSums.empty(len(self.study.study.classes)), []
+        total, absent = ScoreSums.empty(len(self.study.groups)), []
         for name, answer in self.exchange.ask(EvaluateRequest.kind, dict.fromkeys(self.exchange.hospitals(), question)):
             if isinstance(answer, Failure):
                 absent.append(absence(name, answer.reason))
@@ -87,8 +87,8 @@ class Rounds:
             try:
                 evaluated = Evaluated.parse(answer)
                 check_answers(self.study, evaluated.study, number, evaluated.round)
-                sums = ScoreSums.from_vector(evaluated.sums, len(self.study.study.classes))
-                if sums.examples > MOST_EXAMPLES:
+                sums = ScoreSums.from_vector(evaluated.sums, len(self.study.groups))
+                if sums.records > MOST_EXAMPLES:
                     raise MessageError("more images are said to be scored than any hospital has")
                 total = total + sums
             except MessageError as error:

@@ -20,16 +20,15 @@ from wardround_common.metrics.sums import UNIT, vector_length
 from wardround_common.privacy.accounting import noise_multiplier_for
 from wardround_common.privacy.noisy_sum import NoisySum, least_survivors
 from wardround_common.results import Absence
-from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.exchange import Head
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import question_digest
-from wardround_common.secagg.statements import check_statement, clip_claim, write_statements
+from wardround_common.secagg.statements import check_statement, write_statements
 from wardround_common.secagg.terms import Member, Terms, read_members, write_members
-from wardround_common.secagg.thresholds import threshold_for
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
 from wardround_common.study.schedule import learning_rate
+from wardround_common.study.sums import clip_claim, encoding_for, threshold_for
 from wardround_server.rounds.bounds import mean_excess, noisy_excess, readable_scores, refusal
 from wardround_server.rounds.exchange import Exchange
 from wardround_server.rounds.heard import GivenUp, Heard, Scored, absence, check_answers, enough
@@ -153,7 +152,7 @@ class Rounds:
                 return _refused(number, excess, survivors, absent)
             step = -learning_rate(self.study.training, number) / self.study.training.batch_size
             return Heard(form.decode(total.update) * step, tuple(survivors), tuple(absent), None, {}, None)
-        encoding, private = Encoding.of(self.study.aggregation, hospitals), isinstance(privacy, DpSgd)
+        encoding, private = encoding_for(self.study.aggregation, hospitals), isinstance(privacy, DpSgd)
         if excess := mean_excess(encoding, total, len(survivors), private=private):
             return _refused(number, excess, survivors, absent)
         weight, loss, clipped = total.counts.tolist()
@@ -175,7 +174,7 @@ class Rounds:
         def ask(cohort: bytes) -> EvaluateRequest:
             return EvaluateRequest(self.study.digest(), number, split, parameters, cohort)
 
-        classes = len(self.study.study.classes)
+        classes = len(self.study.groups)
         absent: list[Absence] = []
         try:
             total, _, survivors = self._sum(ask, 0, vector_length(classes), lambda name: None, absent)
@@ -249,7 +248,7 @@ class Rounds:
         absent: list[Absence],
     ) -> Gathering:
         count = len(terms.members)
-        dtype = Encoding.of(self.study.aggregation, count).dtype
+        dtype = encoding_for(self.study.aggregation, count).dtype
         noted = self._note(terms.what, terms.round)
         awaited = (noted[1] if noted else ()) or here  # after a crash: those that were to be summed
         gathering = Gathering(terms, self.consortium.roster, Total(np.zeros(size, dtype), np.zeros(counts, "<u8")))

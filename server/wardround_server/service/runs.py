@@ -357,7 +357,7 @@ class Runs:
         except RoundError as error:
             log.warning("%s: the model was not judged on test patients: %s", run.standing.name, error)
             nobody = tuple(absence(name, approved.why_away(name)) for name in sorted(approved.names))
-            return Judged(ScoreSums.empty(len(run.study.study.classes)), nobody)
+            return Judged(ScoreSums.empty(len(run.study.groups)), nobody)
 
     def _muster(self, run: Run, approved: Approved, stage: Stage, after: State | None) -> None:
         """Wait for the hospitals that are away; those that were missing in the last round too are not waited for."""
@@ -425,7 +425,7 @@ def _read(folder: Path) -> Run:
 def _results(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Results:
     study = run.study
     evaluation = {}
-    if judged.test.examples:
+    if judged.test.records:
         sensitivity, validation = study.evaluation.sensitivity, final.validation
         threshold = validation.operating_threshold(sensitivity) if validation else None
         evaluation = {FEDERATED: {ALL: evaluate_sums(judged.test, threshold)}}

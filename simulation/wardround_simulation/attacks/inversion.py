@@ -28,11 +28,11 @@ from wardround_common.keys.identity import Identity, Roster
 from wardround_common.messages.parameters import Vector
 from wardround_common.randomness import Stream
 from wardround_common.secagg.agreement import AgreementKey
-from wardround_common.secagg.encoding import Encoding
 from wardround_common.secagg.exchange import Masked
 from wardround_common.secagg.terms import Member, Terms
 from wardround_common.secagg.thresholds import default_threshold
 from wardround_common.study.file import Aggregation, DpSgd, NoPrivacy, Study
+from wardround_common.study.sums import encoding_for
 from wardround_simulation.phantoms.anatomy import draw_patient, render
 
 Image = NDArray[np.float64]
@@ -87,7 +87,7 @@ def attack(
     seen["the masked update"] = _masked(bare[0], stream)
     seen[f"the sum over {HOSPITALS} hospitals"] = np.stack(bare).mean(0)
     attempts = [(name, network, start, update) for name, update in seen.items()]
-    if study.model.network in ATTACKED and study.data.channels == 1 and len(study.study.classes) == 2:
+    if study.model.network in ATTACKED and study.data.channels == 1 and len(study.groups) == 2:
         own = networks.build(study)
         first = networks.read_vector(own)
         update = _update(study, own, first, images[0], None, stream)
@@ -218,7 +218,7 @@ def _masked(update: Vector, stream: Stream) -> Vector:
         for name, identity, key in zip(names, identities, keys, strict=True)
     )
     terms = Terms(digest, run, "train", 1, bytes(32), roster.digest, members, default_threshold(HOSPITALS))
-    encoding = Encoding.of(SECURE, HOSPITALS)
+    encoding = encoding_for(SECURE, HOSPITALS)
     vector = Masked(encoding.encode(update, 1, stream.child("rounding")), np.ones(3, "<u8"))
     random = stream.child("seeds")
     who = Participant(names[0], identities[0], keys[0], roster)

@@ -69,7 +69,7 @@ def _curves(results: Results, kind: str, *, x: str, y: str, title: str, metric: 
     axes.set(xlabel=x, ylabel=y, title=title)
     figure.legend(loc="outside lower left", ncols=1)
     numbers = "; ".join(_label(name, sites[name], metric) for name in [*hospitals, ALL][:12] if name in sites)
-    mean = ", mean over the classes" if len(results.study.study.classes) > 2 else ""
+    mean = ", mean over the classes" if len(results.study.groups) > 2 else ""
     return picture(
         figure,
         kind.replace("_", "-"),
@@ -112,7 +112,7 @@ def calibration(results: Results) -> Picture | None:
     axes.set(ylim=(-0.02, 1.02), ylabel="observed fraction", title="Calibration")
     below.set(xlim=(0, 1), xlabel="predicted probability", ylabel="images")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
-    many = len(results.study.study.classes) > 2
+    many = len(results.study.groups) > 2
     error = sites[ALL].value("calibration_error") if ALL in sites else None
     return picture(
         figure,

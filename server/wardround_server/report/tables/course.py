@@ -16,7 +16,7 @@ def data(results: Results) -> Table | None:
     rows: list[list[Cell | str]] = [
         [
             Cell(h.name, strong=True),
-            *(_split(s, results.study.study.classes) for s in (h.train, h.validation, h.test)),
+            *(_split(s, results.study.groups) for s in (h.train, h.validation, h.test)),
             *([", ".join(h.scanners) or NOTHING] if scanners else []),
         ]
         for h in results.hospitals
@@ -93,7 +93,7 @@ def settings(results: Results) -> Table:
         else f"{t.passes:g} local epochs, batches of {t.batch_size}"
     )
     rows = [
-        ["Task", f"{s.study.task}: {listing(list(s.study.classes))}"],
+        ["Task", f"{s.task.name}: {listing(list(s.groups))}"],
         ["Images", f"{', '.join(s.data.modalities)}, {s.data.image_size} pixels, intensity by {s.data.intensity}"],
         ["Network", f"{s.model.network}, {s.model.norm} normalisation, seed {s.model.seed}"],
         ["Training", f"{t.strategy}, {t.rounds} rounds, {work}"],

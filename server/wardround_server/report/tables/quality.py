@@ -112,7 +112,7 @@ def _of_whom(site: SiteMetrics) -> str:
 
 def confusions(results: Results) -> list[Table]:
     """Show the federated model's confusion matrices: of all patients, and of each hospital where few are needed."""
-    classes = results.study.study.classes
+    classes = results.study.groups
     sites = dict(ordered_sites(results, results.evaluation.get(FEDERATED, {})))
     sites = {ALL: sites[ALL], **sites} if ALL in sites else sites
     if ALL in sites and (len(classes) > 4 or len(sites) > 9):

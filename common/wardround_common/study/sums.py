@@ -1,0 +1,37 @@
+"""What a study says of its secure sums, in the numbers that ``secagg`` takes: it knows no study."""
+
+from __future__ import annotations
+
+from wardround_common.secagg.encoding import Encoding
+from wardround_common.secagg.thresholds import threshold_of
+from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
+
+
+def threshold_for(study: Study, hospitals: int) -> int:
+    """Return how many of so many hospitals must open a sum of the study, with the colluders that it states.
+
+    Raises:
+        RoundError: the study does not allow a sum over so many hospitals.
+    """
+    colluders = study.privacy.colluders if isinstance(study.privacy, DistributedDpSgd) else 0
+    aggregation = study.aggregation
+    return threshold_of(hospitals, least=aggregation.min_hospitals, stated=aggregation.threshold, colluders=colluders)
+
+
+def encoding_for(aggregation: Aggregation, hospitals: int) -> Encoding:
+    """Return the encoding of a study's updates for a sum over so many hospitals.
+
+    Raises:
+        RoundError: the ring that the study names cannot hold such a sum.
+    """
+    return Encoding(hospitals, aggregation.bits, aggregation.clip, aggregation.heaviest)
+
+
+def clip_claim(study: Study) -> bytes:
+    """Return the claim that each hospital of a study signs, as a sentence."""
+    if isinstance(study.privacy, DistributedDpSgd):
+        return f"each patient's gradient was clipped to an L2 norm of {study.privacy.clip_norm!r}".encode()
+    aggregation = study.aggregation
+    return (
+        f"each number of the update was clipped to {aggregation.clip!r}, and it weighs at most {aggregation.heaviest}"
+    ).encode()

@@ -1,0 +1,144 @@
+"""What a task is to everybody who works with it: a value, with functions over its section of the study and its sums.
+
+A task is two files, one on each side of the wall between coordinator and hospital: ``wardround_common.tasks.NAME`` says
+what a study states, what hospitals add up and what is read off the sums; ``wardround_client.tasks.NAME`` says what a
+network is trained towards. Nothing else names a task. The laws that every task keeps are in
+``tests/client/test_task_laws.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConfigDict
+
+from wardround_common.study.section import Section
+
+
+class TaskSection(Section):
+    """``[task]``: the keys of one task, told apart by ``name``.
+
+    A key's docstring is its line in a new study file, and its ``Field(examples=[…])`` the value that stands there.
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    name: str
+    """The task; a hospital takes part only in tasks that it installed."""
+
+
+class Sums(Protocol):
+    """What hospitals add up of a model's outputs on their patients: whole numbers, so that adding is exact.
+
+    A frozen dataclass whose arrays' sizes follow from the task's section alone.
+    """
+
+    @property
+    def records(self) -> int:
+        """How many records (images, volumes) were summed."""
+        ...
+
+    def __add__(self, other: Self, /) -> Self:
+        """Add the sums over two groups of records.
+
+        Raises:
+            MessageError: they are of models with different outputs.
+        """
+        ...
+
+    def to_vector(self) -> NDArray[np.int64]:
+        """Return the sums as int64 (n,), each of 0 or more: what travels in a message."""
+        ...
+
+    def mean_loss(self) -> float | None:
+        """Return the mean loss of a record in nats; None over no record."""
+        ...
+
+
+S = TypeVar("S", bound=Sums)
+T = TypeVar("T", bound=TaskSection)
+
+
+@dataclass(frozen=True)
+class Metric(Generic[S]):
+    """One figure that is read off sums."""
+
+    name: str
+    """As in ``results.json``: lower-case letters and underscores."""
+    label: str
+    """As in a report: 'AUROC'."""
+    value: Callable[[S, float | None], float | None]
+    """From the sums and the operating point; None where the sums do not define it."""
+    unit: str = ""
+    """Empty for a fraction."""
+    better: Literal["higher", "lower"] = "higher"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a study says of its task to those who approve it."""
+
+    purpose: str
+    """What the network is trained to do, after 'to': "tell 'none' from 'finding'"."""
+    caution: str
+    """One sentence on what the sums tell of a patient where few are summed."""
+
+
+def _none(section: Any) -> tuple[str, ...]:
+    return ()
+
+
+def _no_point(sums: Any, sensitivity: float) -> float | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Task(Generic[T, S]):
+    """One task as coordinator and hospitals both know it."""
+
+    name: str
+    section: type[T]
+    outputs: Callable[[T], int]
+    """How many channels the network puts out."""
+    dense: bool
+    """Whether outputs are of each pixel, (records, outputs, *space), or of the record, (records, outputs)."""
+    groups: Callable[[T], tuple[str, ...]]
+    """By which words the records of a split are counted in a report: classes, structures."""
+    empty: Callable[[T], S]
+    """The sums over no record."""
+    read: Callable[[NDArray[np.int64] | NDArray[np.float64], T], S]
+    """The sums of a vector that a message brought.
+
+    Raises:
+        MessageError: wrong length or type, a number that is negative or not whole, or numbers that contradict one
+            another.
+    """
+    summed: Mapping[str, str]
+    """For each field of the sums, the words by which a study says that it leaves a hospital."""
+    metrics: tuple[Metric[S], ...]
+    headline: str
+    """The name of the metric that stands first."""
+    words: Callable[[T], Words]
+    point: Callable[[S, float], float | None] = _no_point
+    """The operating point at which a sensitivity is reached on validation sums; None where the task has none."""
+    weighted: Callable[[T], tuple[str, ...]] = _none
+    """The classes for which ``[training] class_weights`` states a weight each; empty if the loss has none."""
+    undefined: Callable[[S, str], str] = field(default=lambda sums, metric: "it is not defined for these patients")
+    """Why a metric has no value."""
+
+    def length(self, section: T) -> int:
+        """Return how many numbers the sums are."""
+        return len(self.empty(section).to_vector())
+
+    def metric(self, name: str) -> Metric[S]:
+        """Return the metric of that name."""
+        return next(metric for metric in self.metrics if metric.name == name)
+
+    def leaves(self) -> str:
+        """Return what the sums are of, in the words that a study uses: 'counts, losses and histograms'."""
+        *first, last = dict.fromkeys(self.summed.values())
+        return f"{', '.join(first)} and {last}" if first else last

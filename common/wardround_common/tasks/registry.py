@@ -1,0 +1,53 @@
+"""The tasks that are installed: each module of this package with a value ``TASK`` is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails
+
+from wardround_common import tasks
+from wardround_common.tasks.contract import Task, TaskSection
+
+
+def _found() -> Iterator[Task[Any, Any]]:
+    for module in iter_modules(tasks.__path__, f"{tasks.__name__}."):
+        task = getattr(import_module(module.name), "TASK", None) if module.name != __name__ else None
+        if isinstance(task, Task):
+            yield task
+
+
+TASKS: dict[str, Task[Any, Any]] = {task.name: task for task in _found()}
+
+
+def task_of(section: TaskSection) -> Task[Any, Any]:
+    """Return the task of a study's section."""
+    return TASKS[section.name]
+
+
+def task_section(given: object) -> TaskSection:
+    """Read ``[task]`` as the section of the task that its ``name`` says.
+
+    Raises:
+        pydantic.ValidationError: it is no table, names no task that is installed, or a key of it is wrong.
+    """
+    if isinstance(given, TaskSection):
+        return given
+    if not isinstance(given, dict):
+        raise _fault(InitErrorDetails(type="dict_type", loc=(), input=given))
+    if "name" not in given:
+        raise _fault(InitErrorDetails(type="missing", loc=("name",), input=given))
+    name = given["name"]
+    if not isinstance(name, str) or name not in TASKS:
+        known = " or ".join(f"'{name}'" for name in TASKS)
+        raise _fault(InitErrorDetails(type="literal_error", loc=("name",), input=name, ctx={"expected": known}))
+    section: TaskSection = TASKS[name].section.model_validate(given)
+    return section
+
+
+def _fault(details: InitErrorDetails) -> ValidationError:
+    return ValidationError.from_exception_data("task", [details])

@@ -11,7 +11,7 @@ from test_runs import at_once, begin
 
 from consortium import identity
 from wardround_common.documents.epsilon_statement import COMPOSED, EpsilonStatement, Spent
-from wardround_common.documents.release import APPROVALS, Approval, read_approvals, study_toml, write_approvals
+from wardround_common.documents.exported_run import APPROVALS, Approval, read_approvals, study_toml, write_approvals
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.study.file import Study, parse_study, read_study
 from wardround_common.study.template import study_text

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from consortium import identity
 from examples import DP
 from wardround_common.documents.epsilon_statement import COMPOSED, EpsilonStatement, Spent
-from wardround_common.documents.release import APPROVALS, write_approvals
+from wardround_common.documents.exported_run import APPROVALS, write_approvals
 from wardround_common.errors import DataError, MessageError, StorageError
 from wardround_common.results import ALL
 from wardround_common.study.file import Study

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wardround_common.documents.epsilon_statement import EpsilonStatement
-from wardround_common.documents.release import (
+from wardround_common.documents.exported_run import (
     APPROVALS,
     RUN,
     STATEMENTS,

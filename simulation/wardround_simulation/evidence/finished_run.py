@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from wardround_client import networks
-from wardround_common.documents.release import APPROVALS, Approval, read_approvals
+from wardround_common.documents.exported_run import APPROVALS, Approval, read_approvals
 from wardround_common.errors import ModelError, StorageError
 from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.results import Results

@@ -15,7 +15,7 @@ from wardround_client.spending.ledger.store import LEDGER_NAME, existing_ledger
 from wardround_client.spending.policy import DEFAULT_DELTA
 from wardround_client.spending.statement import state_epsilon
 from wardround_common.documents.epsilon_statement import EpsilonStatement
-from wardround_common.documents.release import STATEMENTS, read_statement
+from wardround_common.documents.exported_run import STATEMENTS, read_statement
 from wardround_common.errors import StorageError, WardroundError
 from wardround_common.study.file import DpSgd, Study
 from wardround_common.study.roster import Listed, check_name

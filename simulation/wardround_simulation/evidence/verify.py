@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from wardround_common.documents.release import APPROVALS, read_approvals
+from wardround_common.documents.exported_run import APPROVALS, read_approvals
 from wardround_common.errors import StorageError
 from wardround_simulation.evidence.finished_run import digest_of
 from wardround_simulation.evidence.record import Evidence

@@ -13,6 +13,10 @@ for extras in client server server,tracking; do
     --generate-hashes --no-annotate --no-header --no-emit-package torch |
     awk '/^[a-z]/ { kept = $0 !~ /^(nvidia-|cuda-|triton)/ } kept' > "docker/requirements-$extras.txt"
 done
-grep '^setuptools==' constraints.txt |
-  "$uv" pip compile --quiet - --python-version 3.11 --generate-hashes --no-annotate --no-header > docker/requirements-build.txt
+# What builds, and what lists the components; neither stays in an image.
+for tool in build=setuptools sbom=cyclonedx-bom; do
+  grep "^${tool#*=}==" constraints.txt |
+    "$uv" pip compile --quiet - --constraint constraints.txt --python-version 3.11 --generate-hashes --no-annotate --no-header \
+      > "docker/requirements-${tool%=*}.txt"
+done
 wc -l docker/requirements-*.txt

@@ -20,8 +20,10 @@ RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-de
 
 # What is in it, as CycloneDX; the tool stays out of the image.
 FROM build AS sbom
+COPY docker/requirements-sbom.txt /src/docker/
 RUN python -m venv /opt/sbom \
- && /opt/sbom/bin/pip install --no-cache-dir --disable-pip-version-check --constraint /src/constraints.txt cyclonedx-bom \
+ && /opt/sbom/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes \
+    -r /src/docker/requirements-sbom.txt \
  && /opt/sbom/bin/cyclonedx-py environment --output-reproducible --validate --pyproject /src/pyproject.toml \
     --output-file /opt/sbom.cdx.json /opt/venv/bin/python
 

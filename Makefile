@@ -73,6 +73,9 @@ lock: $(INSTALLED) ## write docker/requirements-*.txt: what the images install, 
 sbom: ## write what both images are made of to dist/sbom, as CycloneDX
 	bash docker/sbom.sh
 
+release: $(INSTALLED) ## make a release in dist: wheel, requirements, components, provenance, sums; KEY=FILE signs; IMAGES=1 builds the images too
+	bash docker/release.sh
+
 test-faults: $(INSTALLED) ## what hospitals do to a federation: kill -9 at each stage of a round, full disks, cut links, wrong clocks
 	$(BIN)/pytest -m "slow or faults" --numprocesses 2 --dist loadfile tests/faults $(PYTEST_ARGS)
 

@@ -69,6 +69,14 @@ def test_what_an_image_installs_is_what_is_pinned_and_each_file_is_known_by_its_
     assert needed - {"torch"} <= locked.keys(), "run 'make lock'"
 
 
+@pytest.mark.parametrize(("name", "tool"), [("build", "setuptools"), ("sbom", "cyclonedx-bom")])
+def test_the_tools_that_build_and_list_are_known_by_their_hashes(name: str, tool: str) -> None:
+    file = f"docker/requirements-{name}.txt"
+    assert tool in pins(file)
+    assert pins(file).items() <= pins("constraints.txt").items(), "run 'make lock'"
+    assert all("--hash=sha256:" in block for block in re.split(r"\n(?=[a-z])", (ROOT / file).read_text()))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("extras", "command"), [("client", "hospital"), ("server", "coordinator")])
 def test_an_image_is_made_of_files_that_are_known_by_their_hashes(tmp_path: Path, extras: str, command: str) -> None:
@@ -123,9 +131,8 @@ def test_the_bare_installation_has_the_study_commands_and_no_others(tmp_path: Pa
 
     command = environment / "bin" / "wardround"
     listed = run(command, "--help", cwd=tmp_path)
-    assert [line.split()[0] for line in listed.stdout.partition("Commands:\n")[2].splitlines() if line[2] != " "] == [
-        "study"
-    ]
+    commands = [line.split()[0] for line in listed.stdout.partition("Commands:\n")[2].splitlines() if line[2] != " "]
+    assert commands == ["release", "study"]
     scan = run(command, "scan", cwd=tmp_path)
     assert scan.returncode == 2
     assert "The command 'scan' is not installed here: it needs wardround[client], and " in scan.stderr

@@ -11,12 +11,13 @@ import pytest
 import typer
 
 from wardround_client.commands.hospital_cli import app as hospital
+from wardround_common.shell.release_cli import app as release
 from wardround_common.shell.study_cli import app as study
 from wardround_server.commands.coordinator_cli import app as coordinator
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-GROUPS = {"hospital": hospital, "coordinator": coordinator, "study": study}
+GROUPS = {"hospital": hospital, "coordinator": coordinator, "release": release, "study": study}
 BY_OTHERS = {("study", "plan")}  # by an entry point of another package
 NODE = re.compile(r"`([\w./…]+)::(test_\w+)`")
 OUR_PACKAGES = [f"wardround_{package}" for package in ("common", "client", "server", "simulation")]
@@ -134,7 +135,7 @@ def test_every_link_to_a_page_leads_somewhere(page: Path) -> None:
 def test_every_command_that_is_shown_is_there(page: Path) -> None:
     known = {group: typer.main.get_command(app) for group, app in GROUPS.items()}
     text = page.read_text(encoding="utf-8")
-    for group, name in re.findall(r"wardround (hospital|coordinator|study) ([a-z][a-z-]*)", text):
+    for group, name in re.findall(r"wardround (hospital|coordinator|release|study) ([a-z][a-z-]*)", text):
         commands = known[group]
         assert isinstance(commands, click.Group)
         assert name in commands.commands or (group, name) in BY_OTHERS, f"{page.name}: wardround {group} {name}"

@@ -1,0 +1,202 @@
+"""A release of Wardround: a folder of files, the SHA-256 of each, and one signature over that list.
+
+``SHA-256SUMS`` has the form of ``sha256sum``, and ``SHA-256SUMS.sig`` is an Ed25519 signature over its bytes alone, so
+that somebody who has no Wardround yet can check both with ``sha256sum`` and ``openssl`` (docs/releases.md).
+``release-key.pem`` is the public key. Whose key it is a file cannot say: people compare the fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+from wardround_common.errors import MessageError, StorageError
+from wardround_common.keys.identity import Identity, fingerprint
+from wardround_common.storage import write_atomically
+
+SUMS, SIGNATURE, KEY = "SHA-256SUMS", "SHA-256SUMS.sig", "release-key.pem"
+ABOUT_ITSELF = frozenset({SUMS, SIGNATURE, KEY})
+"""What a list of sums cannot list."""
+LARGEST_BYTES = 256 * 1024  # of the list, the signature and the key, each
+_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._+,-]{0,199})")
+_ANEW = "Get the release again, from its makers."
+
+
+@dataclass(frozen=True)
+class Sums:
+    """The SHA-256 of each file of a release, by its name, in 64 hexadecimal digits."""
+
+    of: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, content: bytes, where: str = SUMS) -> Sums:
+        """Read a list of sums: lines of ``sha256sum``, sorted, names without folders.
+
+        Raises:
+            MessageError: it is no such list.
+        """
+        lines = content.decode("ascii", "replace").splitlines()
+        found = [match for line in lines if (match := _LINE.fullmatch(line))]
+        sums = cls({match[2]: match[1] for match in found})
+        if not found or sums.content() != content or ABOUT_ITSELF & sums.of.keys():
+            raise MessageError("this is no list of the SHA-256 of a release's files", where=where, do=_ANEW)
+        return sums
+
+    @classmethod
+    def taken(cls, folder: Path) -> Sums:
+        """Take the sums of all files of a folder.
+
+        Raises:
+            StorageError: one cannot be read.
+        """
+        return cls({name: digest_of(folder / name) for name in names_in(folder) if name not in ABOUT_ITSELF})
+
+    def content(self) -> bytes:
+        """Return the list as a file, in the only form that is read again."""
+        return "".join(f"{self.of[name]}  {name}\n" for name in sorted(self.of)).encode()
+
+    def faults(self, found: Mapping[str, str], names: Sequence[str] | None = None) -> list[str]:
+        """Say of each file that was found how it differs from the list; of all files, or of ``names`` only."""
+        said = []
+        for name in sorted({*self.of, *found}) if names is None else names:
+            if name not in self.of:
+                said.append(f"{name} is no part of this release")
+            elif name not in found:
+                said.append(f"{name} is missing")
+            elif found[name] != self.of[name]:
+                said.append(f"{name} was changed")
+        return said
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was verified, and with whose key."""
+
+    public: bytes
+    names: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """What people compare: 20 digits that stand for the key."""
+        return fingerprint(self.public)
+
+
+def sign(folder: Path, identity: Identity) -> Sums:
+    """Sign a release whose sums are listed in it; writes the signature and the public key.
+
+    The sums are checked against the files first, so that they can be taken on one machine and signed on another.
+
+    Raises:
+        MessageError: there is no proper list of sums.
+        StorageError: a file is not as it is listed, or cannot be read or written.
+    """
+    content = _read(folder, SUMS, "no list of sums: this is no release")
+    sums = Sums.parse(content, str(folder / SUMS))
+    _refuse(sums.faults(Sums.taken(folder).of), folder)
+    write_atomically(folder / SIGNATURE, Ed25519PrivateKey.from_private_bytes(identity.secret).sign(content))
+    write_atomically(folder / KEY, _public_pem(identity.public))
+    return sums
+
+
+def verify(folder: Path, names: Sequence[str] | None = None) -> Verified:
+    """Verify a release: its signature, then every file in the folder, or those of these names only.
+
+    Raises:
+        MessageError: it is not signed, or the signature is not over this list by the key that lies beside it.
+        StorageError: a file was changed, is missing or was added, each is named; or one cannot be read.
+    """
+    content = _read(folder, SUMS, "no list of sums lies beside it: this is no release")
+    if not (folder / SIGNATURE).exists():
+        raise MessageError("nobody has signed this release", where=str(folder), do="Ask its makers for the signed one.")
+    signature = _read(folder, SIGNATURE, "")
+    key = _public_key(_read(folder, KEY, "the public key is missing"), folder)
+    try:
+        key.verify(signature, content)
+    except InvalidSignature:
+        raise MessageError(
+            f"the signature of this release does not hold: {SUMS} was changed, or signed by another",
+            where=str(folder),
+            do=_ANEW,
+        ) from None
+    sums = Sums.parse(content, str(folder / SUMS))
+    found = Sums.taken(folder).of if names is None else {n: digest_of(folder / n) for n in names if n in sums.of}
+    _refuse(sums.faults(found, names), folder)
+    return Verified(key.public_bytes_raw(), tuple(sorted(sums.of) if names is None else names))
+
+
+def check_signer(verified: Verified, expected: str, where: str = "") -> None:
+    """Check the signer against the fingerprint that a person knows; spaces do not count.
+
+    Raises:
+        MessageError: it is another.
+    """
+    if "".join(expected.split()) != "".join(verified.fingerprint.split()):
+        raise MessageError(
+            f"this release is signed with another key: {verified.fingerprint}",
+            where=where,
+            do="Use none of it. Compare the fingerprint with its makers, over another way than this file came.",
+        )
+
+
+def names_in(folder: Path) -> list[str]:
+    """Name every file of a folder and below it, sorted.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    if not folder.is_dir():
+        raise StorageError("there is no such folder", where=str(folder))
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
+    )
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StorageError(f"the file cannot be read: {(error.strerror or '').lower()}", where=str(path)) from None
+
+
+def _read(folder: Path, name: str, absent: str) -> bytes:
+    try:
+        with (folder / name).open("rb") as file:
+            return file.read(LARGEST_BYTES)
+    except FileNotFoundError:
+        raise StorageError(absent, where=str(folder / name), do=_ANEW) from None
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        raise StorageError(f"the file cannot be read: {reason}", where=str(folder / name)) from None
+
+
+def _public_key(content: bytes, folder: Path) -> Ed25519PublicKey:
+    try:
+        key = load_pem_public_key(content)
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise MessageError("this is no Ed25519 public key", where=str(folder / KEY), do=_ANEW)
+    return key
+
+
+def _public_pem(public: bytes) -> bytes:
+    key = Ed25519PublicKey.from_public_bytes(public)
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _refuse(faults: Sequence[str], folder: Path) -> None:
+    if faults:
+        raise StorageError("; ".join(faults), where=str(folder), do=f"Use none of it. {_ANEW}")

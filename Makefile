@@ -14,7 +14,7 @@ WITH_BENCH := .venv/.with-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test test-slow test-deployment test-faults soak images licences lock map sbom containers pre-commit clean needs-data \
+.PHONY: help install demo lint test test-slow test-deployment test-faults soak images licences lock protos map sbom containers pre-commit clean needs-data \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
 	bench-privacy bench-private-recipe private-networks bench-ledger bench-near-copies bench-commands cases
 
@@ -69,6 +69,10 @@ map: $(INSTALLED) ## write docs/modules.md, the rooms and modules of the code, f
 
 lock: $(INSTALLED) ## write docker/requirements-*.txt: what the images install, with hashes
 	bash docker/lock.sh
+
+protos: $(INSTALLED) ## write the Python of common/wardround_common/control/control.proto
+	$(BIN)/python -m grpc_tools.protoc -Icommon --python_out=common --pyi_out=common --grpc_python_out=common \
+		common/wardround_common/control/control.proto
 
 sbom: ## write what both images are made of to dist/sbom, as CycloneDX
 	bash docker/sbom.sh

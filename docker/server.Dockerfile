@@ -46,7 +46,7 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp MPLCONFIGDIR=/tmp \
 USER 10001:10001
 VOLUME /data
 EXPOSE 9093
-HEALTHCHECK --interval=10s --timeout=30s --start-period=300s --retries=5 CMD ["wardround", "coordinator", "status", "/data"]
+HEALTHCHECK --interval=10s --timeout=30s --start-period=300s --retries=5 CMD ["wardround", "coordinator", "health", "/data"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["wardround"]
 CMD ["coordinator", "serve", "/data"]

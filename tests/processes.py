@@ -16,6 +16,7 @@ from typing import Any
 
 import tomli_w
 
+from asking import status_of
 from examples import DP, STUDY
 from link import until
 from wardround_client.link.mailbox import Mailbox
@@ -26,7 +27,7 @@ from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.study.file import Study, read_study
 from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_server.rounds.course import State
-from wardround_server.service.admin import command
+from wardround_server.service.commanding import commanding
 from wardround_simulation.phantoms import CLASSES, SCANNERS, make_hospitals
 
 COMMAND = (sys.executable, "-c", "from wardround_common.shell.cli import main; main()")
@@ -93,14 +94,13 @@ class Site:
                 [*through, *arguments], cwd=self.folder, env=self.environment(), stdout=log, stderr=log
             )
         if who == "C" and wait:
-            until((self.folder / "C" / "admin.sock").exists, WAIT_S)
             until(self.answers, WAIT_S)
 
     def answers(self) -> bool:
         """Whether the coordinator answers its own people."""
         assert self.running["C"].poll() is None, self.logs()
         try:
-            command(self.folder / "C", "status")
+            status_of(self.folder / "C")
         except Exception:  # noqa: BLE001  # it is not there yet, whatever it says
             return False
         return True
@@ -175,15 +175,16 @@ class Site:
     def begin(self, study: Study) -> None:
         """Return the running coordinator the command to run a study."""
         path = self.folder / f"{study.study.name}.toml"
-        command(self.folder / "C", "run", study=path.read_text(encoding="utf-8"), where=str(path), least=None)
+        with commanding(self.folder / "C") as coordinator:
+            coordinator.run(path.read_text(encoding="utf-8"), str(path))
 
     def status(self, name: str) -> dict[str, Any]:
-        runs = command(self.folder / "C", "status")["runs"]
+        runs = status_of(self.folder / "C")["runs"]
         return next((run for run in runs if run["name"] == name), {"stage": "", "round": 0, "said": ""})
 
     def connected(self) -> set[str]:
         """Name the hospitals that the coordinator hears."""
-        hospitals = command(self.folder / "C", "status")["hospitals"]
+        hospitals = status_of(self.folder / "C")["hospitals"]
         return {one["name"] for one in hospitals if one["connected"]}
 
     def until(self, happens: Callable[[], object], within_s: float = WAIT_S) -> None:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from asking import status_of
 from examples import DP, STUDY
 from link import until
 from wardround_client.hospital.joining import accept, begin
@@ -23,12 +24,12 @@ from wardround_client.service.ward import plan
 from wardround_client.spending.policy import POLICY_NAME, policy_text
 from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_common.control.place import is_served
 from wardround_common.documents.given_out import give_out
 from wardround_common.shell.service_log import Say, ServiceLog
 from wardround_common.study.file import Study
 from wardround_common.study.roster import Listed
 from wardround_server.rounds import approval
-from wardround_server.service.admin import command
 from wardround_server.service.enrolment_desk import begin as begin_coordinator
 from wardround_server.service.enrolment_desk import enrol
 from wardround_server.service.serving import Service
@@ -92,7 +93,7 @@ class Federation:
             threads.append(threading.Thread(target=self.services[name].serve, args=(stop, 0), daemon=True))
         for thread in threads:
             thread.start()
-        until(lambda: (self.place.path / "admin.sock").exists(), WITHIN_S)
+        until(lambda: is_served(self.place.path), WITHIN_S)
 
     def run(self, study: Study) -> dict[str, Any]:
         """Run a study that both hospitals approve, and give how it stands in the end."""
@@ -103,7 +104,7 @@ class Federation:
             plan(own, study).approve()
             proposals.decide(study, "approved")
         self.service._runs.wait(WITHIN_S)
-        (standing,) = command(self.place.path, "status")["runs"]
+        (standing,) = status_of(self.place.path)["runs"]
         return dict(standing)
 
     def study(self, **sections: dict[str, Any]) -> Study:

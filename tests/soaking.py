@@ -26,6 +26,7 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
+from asking import status_of
 from examples import STUDY
 from link import new_key, until
 from processes import COMMAND, OVER, free_port
@@ -51,7 +52,7 @@ from wardround_common.study.roster import Listed
 from wardround_common.study.sums import encoding_for
 from wardround_server.averaging import next_model
 from wardround_server.rounds.checkpoint import read_checkpoint
-from wardround_server.service.admin import command
+from wardround_server.service.commanding import commanding
 from wardround_server.service.enrolment_desk import begin, enrol
 from wardround_server.state.coordinator_folder import CoordinatorFolder
 
@@ -302,14 +303,15 @@ def soak(plan: Plan, folder: Path, tell: Callable[[Look], None] = lambda look: N
         threads = [threading.Thread(target=one.run, daemon=True) for one in attending]
         for thread in threads:
             thread.start()
-        command(place.path, "run", study=(folder / "soak.toml").read_text(), where="soak.toml", least=None)
+        with commanding(place.path) as coordinator:
+            coordinator.run((folder / "soak.toml").read_text(), "soak.toml")
         standing: dict[str, object] = {"stage": ""}
         try:
             while standing["stage"] not in OVER:
                 time.sleep(0.5)
                 assert coordinator.poll() is None, "the coordinator ended"
                 assert not (faults := [one.fault for one in attending if one.fault]), faults
-                standing = command(place.path, "status")["runs"][0]
+                standing = status_of(place.path)["runs"][0]
         finally:
             stop.set()
             for thread in threads:
@@ -349,7 +351,7 @@ def _serving(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
     def answers() -> bool:
         try:
-            command(folder / "C", "status")
+            status_of(folder / "C")
         except StorageError:
             return False
         return True

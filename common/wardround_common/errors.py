@@ -17,7 +17,9 @@
     │   └── RoundStorageError  since hospitals could not write their files  exit 7
     ├── ModelError        a model or its parameters do not fit              exit 6
     ├── StorageError      a file cannot be written, read or trusted         exit 7
-    │   └── FullDiskError  there is no room on the disk
+    │   ├── FullDiskError  there is no room on the disk
+    │   └── ServiceAwayError  no service serves from this folder            exit 7
+    ├── ServiceError      a service does not answer its own people          exit 8
     └── LinkError         hospital and coordinator do not reach each other  exit 8
 
 Only the shells (``cli.py``, ``app.py``) catch these, and only this tree: anything else is a bug and crashes loudly.
@@ -149,6 +151,17 @@ class FullDiskError(StorageError):
     """There is no room on the disk."""
 
     kind = "disk-full"
+
+
+class ServiceAwayError(StorageError):
+    """No service serves from this folder."""
+
+
+class ServiceError(WardroundError):
+    """A service does not answer its own people: it hangs, is of another version, or is none of ours."""
+
+    exit_code = 8
+    kind = "service"
 
 
 class RoundStorageError(RoundError):

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from asking import status_of
 from faults import mortal
 from processes import NAMES, OVER, Site, services
 from wardround_client.spending.policy import POLICY_NAME
-from wardround_server.service.admin import command
+from wardround_server.service.commanding import commanding
 
 LOOSE = {"patient_epsilon = 10.0": "patient_epsilon = 1000.0", "require_dp = true": "require_dp = false"}
 
@@ -49,6 +50,7 @@ def put_right(site: Site) -> None:
     for who in ("C", *NAMES):
         if who not in site.running or site.running[who].poll() is not None:
             site.start(who)
-    for run in command(site.folder / "C", "status")["runs"]:
+    for run in status_of(site.folder / "C")["runs"]:
         if run["stage"] not in OVER:
-            command(site.folder / "C", "stop", run=run["name"])
+            with commanding(site.folder / "C") as coordinator:
+                coordinator.stop(run["name"])

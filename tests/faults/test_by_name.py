@@ -13,7 +13,7 @@ import pytest
 from faults.mortal import SLOW_S, Fault
 from processes import NAMES, WAIT_S, Site
 from wardround_common.study.file import Study
-from wardround_server.service.admin import command
+from wardround_server.service.commanding import commanding
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 A, B, C = NAMES
@@ -131,7 +131,8 @@ def test_F8_too_few_are_a_failure_that_can_be_gone_on_with(site: Site) -> None: 
     standing = site.until_over("f8-few")
     assert standing["stage"] == "failed"
     assert "2 hospitals are heard in round 1 where the study needs 3; missing: hospital-a (crashed)" in standing["said"]
-    command(site.folder / "C", "resume", run="f8-few")
+    with commanding(site.folder / "C") as coordinator:
+        coordinator.resume("f8-few")
     assert site.until_over("f8-few")["stage"] == "done"
     assert site.each_charged(study, 2)
 

@@ -19,14 +19,15 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from typer.testing import CliRunner
 
 import wardround_server.service.serving as service
+from asking import status_of
 from link import _empty_database, question, until
+from wardround_common.control.place import is_served
 from wardround_common.documents.enrolment import Request
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.keys.identity import Identity
 from wardround_common.shell.service_log import ServiceLog
 from wardround_server.commands.coordinator_cli import app
 from wardround_server.link.superlink import SuperLink
-from wardround_server.service.admin import command
 from wardround_server.service.enrolment_desk import begin, enrol, renew, revoke
 from wardround_server.service.serving import Service
 from wardround_server.state.coordinator_folder import CoordinatorFolder
@@ -53,7 +54,7 @@ class Coordinator:
         thread = threading.Thread(target=made.serve, args=(stop, "127.0.0.1"), daemon=True)
         thread.start()
         try:
-            until(lambda: (self.folder.path / "admin.sock").exists())
+            until(lambda: is_served(self.folder.path))
             until(lambda: "serving hospitals" in self.log.getvalue())
             yield made._link
             assert thread.is_alive(), "the service ended"
@@ -62,7 +63,7 @@ class Coordinator:
             thread.join(20)
 
     def status(self) -> Any:
-        return command(self.folder.path, "status")
+        return status_of(self.folder.path)
 
     def damage(self) -> str:
         return "\n".join(self.status()["damaged"])
@@ -79,6 +80,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Coordinator:
     for name in ("mercy", "north"):
         enrol(folder, request(name), NOW)
     return Coordinator(folder)
+
+
+def test_a_second_service_of_one_folder_is_refused_and_the_first_goes_on_answering(here: Coordinator) -> None:
+    with here.serving():
+        with pytest.raises(StorageError, match="another process works with this folder"):
+            Service(here.folder, ServiceLog(stream=io.StringIO()).say).serve(threading.Event(), "127.0.0.1")
+        assert [one["name"] for one in here.status()["hospitals"]] == ["mercy", "north"]
 
 
 @pytest.mark.parametrize("which", ["request", "invitation"])

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flwr.proto import fleet_pb2, message_pb2
 from test_superlink import activate, reply
 from typer.testing import CliRunner
 
+from commanded import commanded
 from consortium import secure_study
 from examples import study
 from link import Place, new_key, until
@@ -30,7 +30,6 @@ from wardround_server.link.link_exchange import LinkExchange
 from wardround_server.link.superlink import SuperLink
 from wardround_server.rounds import approval, limits, muster
 from wardround_server.rounds.limits import Clock, Limits
-from wardround_server.service.admin import Admin
 from wardround_server.service.runs import Runs
 from wards import ONE_BY_ONE, Wards, rostered
 
@@ -459,12 +458,8 @@ def test_an_approval_that_was_kept_and_altered_is_none(tmp_path: Path) -> None:
 
 
 def test_giving_up_is_said_on_the_command_line_and_reaches_the_service(tmp_path: Path) -> None:
-    asked: list[Mapping[str, Any]] = []
-    admin = Admin(tmp_path, lambda given: asked.append(given))
-    try:
+    with commanded(tmp_path) as here:
         for extra in ([], ["--give-up"]):
             done = CliRunner().invoke(app, ["resume", str(tmp_path), "lung", "--detach", *extra])
             assert done.exit_code == 0, done.output
-    finally:
-        admin.close()
-    assert asked == [{"what": "resume", "run": "lung", "give_up": given} for given in (False, True)]
+    assert here.commanded.asked == [("resume", "lung", given) for given in (False, True)]

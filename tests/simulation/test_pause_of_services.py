@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 import wardround_client.link.supernode as supernode
+from asking import status_of
 from link import until
 from services import WITHIN_S, Federation
 from wardround_client.service.ward import plan
 from wardround_client.state import pause
 from wardround_client.state.approvals import Approvals
 from wardround_server.link import link_exchange
-from wardround_server.service.admin import command
 
 pytestmark = pytest.mark.slow
 
@@ -29,11 +29,11 @@ def federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fede
 
 
 def standing(federation: Federation) -> dict[str, str]:
-    return {one["name"]: one["state"] for one in command(federation.place.path, "status")["hospitals"]}
+    return {one["name"]: one["state"] for one in status_of(federation.place.path)["hospitals"]}
 
 
 def run(federation: Federation) -> dict[str, Any]:
-    (found,) = command(federation.place.path, "status")["runs"]
+    (found,) = status_of(federation.place.path)["runs"]
     return dict(found)
 
 

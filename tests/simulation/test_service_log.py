@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from asking import status_of
 from link import until
 from services import NAMES, Federation
 from wardround_client.hospital.joining import begin
@@ -25,7 +26,6 @@ from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.state.run_outcomes import keep_outcomes, outcomes
 from wardround_common.errors import LabelError, StorageError
 from wardround_common.shell.service_log import FIELDS, ServiceLog
-from wardround_server.service.admin import command
 
 MARK = "MRN-4711"
 
@@ -41,7 +41,7 @@ def test_no_log_names_a_folder_a_patient_or_a_key(federation: Federation) -> Non
 
 
 def test_a_hospital_learns_with_a_sign_of_life_how_a_run_ended(federation: Federation) -> None:
-    (digest,) = (run["digest"] for run in command(federation.place.path, "status")["runs"])
+    (digest,) = (run["digest"] for run in status_of(federation.place.path)["runs"])
     for name, own in federation.hospitals.items():
         keep_outcomes(own.path, federation.service._hear(name, {}))
         assert outcomes(own.path) == {digest: "done"}

@@ -46,6 +46,8 @@ NO_TELEMETRY = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 """What libraries read before they report their use, or look for updates."""
+NO_FORKS = ("GRPC_ENABLE_FORK_SUPPORT", "false")
+"""gRPC would stop its threads at each fork, and complain where it cannot; a process that serves forks none."""
 
 STOPPED = 130
 PIPE_CLOSED = 141
@@ -54,6 +56,7 @@ PIPE_CLOSED = 141
 def main() -> NoReturn:
     """Run the command line; one of our errors becomes a message and its exit code, a bug stays a traceback."""
     quieten()
+    os.environ.setdefault(*NO_FORKS)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without the sign × shows a question mark, not a traceback

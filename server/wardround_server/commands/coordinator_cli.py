@@ -32,6 +32,7 @@ Hosts = Annotated[
     ),
 ]
 app.add_typer(audit_cli.app, name="audit")
+WATCH_S, FOLLOW_S = 1.0, 0.5  # between two looks at a service
 
 
 @app.command()
@@ -282,10 +283,11 @@ def run(
     missing.
     """
     from wardround_common.study.file import read_study
-    from wardround_server.service.admin import command
+    from wardround_server.service.commanding import commanding
 
     name = read_study(study).study.name
-    command(folder, "run", study=study.read_text(encoding="utf-8-sig"), where=str(study), least=least)
+    with commanding(folder) as coordinator:
+        coordinator.run(study.read_text(encoding="utf-8-sig"), str(study), least)
     if detach:
         typer.echo(f"Started {name}. See: wardround coordinator status {folder}")
     else:
@@ -306,9 +308,10 @@ def resume(
     detach: Annotated[bool, typer.Option("--detach", help="Return at once; the run continues in the service.")] = False,
 ) -> None:
     """Resume a run that failed or was stopped, from its last completed round."""
-    from wardround_server.service.admin import command
+    from wardround_server.service.commanding import commanding
 
-    command(folder, "resume", run=run, give_up=give_up)
+    with commanding(folder) as coordinator:
+        coordinator.resume(run, give_up=give_up)
     if not detach:
         _follow(folder, run)
 
@@ -316,18 +319,20 @@ def resume(
 @app.command()
 def stop(folder: Folder, run: Run) -> None:
     """Stop a run after its current round; completed rounds are kept."""
-    from wardround_server.service.admin import command
+    from wardround_server.service.commanding import commanding
 
-    command(folder, "stop", run=run)
+    with commanding(folder) as coordinator:
+        coordinator.stop(run)
     typer.echo(f"{run} stops after its current round. Resume with: wardround coordinator resume {folder} {run}")
 
 
 @app.command()
 def archive(folder: Folder, run: Run) -> None:
     """Archive a run that is over: its folder is kept elsewhere, its name is free, and 'status' no longer shows it."""
-    from wardround_server.service.admin import command
+    from wardround_server.service.commanding import commanding
 
-    place = command(folder, "archive", run=run)["place"]
+    with commanding(folder) as coordinator:
+        place = coordinator.archive(run)
     typer.echo(f"Archived {run} in {place}. Its name is free for another study.")
 
 
@@ -338,14 +343,15 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the run may be deleted.")] = False,
 ) -> None:
     """Remove a run that is over, with its model and its report, for good."""
-    from wardround_server.service.admin import command
+    from wardround_server.service.commanding import commanding
 
     if not yes:
         confirm(
             f"Delete the run {run} with its model and its report?",
             f"Not removed: nothing was changed. To keep it elsewhere: wardround coordinator archive {folder} {run}",
         )
-    command(folder, "remove", run=run)
+    with commanding(folder) as coordinator:
+        coordinator.remove(run)
     typer.echo(f"Removed {run}. Its name is free for another study.")
 
 
@@ -356,24 +362,32 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show which hospitals are connected, how each run stands, and whom it waits for."""
-    import time
-
     from rich.console import Console
     from rich.live import Live
 
     from wardround_server.commands.status_screen import screen
-    from wardround_server.service.admin import command
+    from wardround_server.service.commanding import commanding
 
-    found = command(folder, "status")
-    if as_json:
-        _echo_json(found)
-    elif not watch:
-        Console(highlight=False, markup=False).print(screen(found))
-    else:
-        with Live(screen(found), refresh_per_second=2) as live:
-            while True:
-                time.sleep(1)
-                live.update(screen(command(folder, "status")))
+    with commanding(folder) as coordinator:
+        found = coordinator.status()
+        if as_json:
+            _echo_json(found.model_dump(mode="json"))
+        elif not watch:
+            Console(highlight=False, markup=False).print(screen(found.model_dump(mode="json")))
+        else:
+            with Live(screen(found.model_dump(mode="json")), refresh_per_second=2) as live:
+                for found in coordinator.watch(WATCH_S):
+                    live.update(screen(found.model_dump(mode="json")))
+
+
+@app.command()
+def health(folder: Folder) -> None:
+    """Check that the coordinator serves and can work; else say what is in its way, and exit with its code."""
+    from wardround_common.control import COORDINATOR
+    from wardround_common.control.checking import check_health
+
+    check_health(folder, COORDINATOR)
+    typer.echo("serving")
 
 
 @app.command()
@@ -427,23 +441,21 @@ def backup(
 
 def _follow(folder: Path, name: str) -> None:
     """Say what changes in a run until it is over; Ctrl-C stops the saying, not the run."""
-    import time
-
     from wardround_common.errors import RoundError
     from wardround_server.commands.status_screen import line
-    from wardround_server.service.admin import command
-    from wardround_server.service.serving import is_over
+    from wardround_server.service.commanding import commanding
+    from wardround_server.state.standings import OVER
 
     said = ""
-    while True:
-        (standing,) = (one for one in command(folder, "status")["runs"] if one["name"] == name)
-        if (now := line(standing)) != said:
-            _log(said := now)
-        if is_over(standing):
-            break
-        time.sleep(0.5)
-    if standing["stage"] != "done":
-        raise RoundError(f"the run is {standing['stage']}: {standing['said']}")
+    with commanding(folder) as coordinator:
+        for status in coordinator.watch(FOLLOW_S):
+            (run,) = (one for one in status.runs if one.name == name)
+            if (now := line(run.model_dump(mode="json"))) != said:
+                _log(said := now)
+            if run.stage in OVER:
+                break
+    if run.stage != "done":
+        raise RoundError(f"the run is {run.stage}: {run.said}")
 
 
 def _show(place: CoordinatorFolder, as_json: bool, what: str, invitations: Sequence[tuple[str, str]] = ()) -> None:

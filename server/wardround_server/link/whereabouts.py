@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from wardround_common.audit.passage import Passage
 from wardround_common.documents.proposal import ProposeRequest
@@ -24,6 +23,7 @@ from wardround_common.messages.rounds import EvaluateRequest, PrepareRequest, Tr
 from wardround_common.messages.vote import VoteRequest
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
 from wardround_common.storage import write_atomically
+from wardround_server.state.standings import HospitalDoing
 
 AT_WORK = {
     PrepareRequest.kind: "scanning",
@@ -45,9 +45,9 @@ class Doing:
     """Seconds since 1970."""
     round: int | None = None
 
-    def facts(self) -> dict[str, Any]:
-        """Give it for a program."""
-        return {"state": self.word, "since": _moment(self.since), "round": self.round}
+    def shown(self) -> HospitalDoing:
+        """Return it as the status shows it."""
+        return HospitalDoing(state=self.word, since=datetime.fromtimestamp(int(self.since), UTC), round=self.round)
 
 
 @dataclass(eq=False)

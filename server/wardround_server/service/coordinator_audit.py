@@ -23,7 +23,7 @@ from wardround_server.rounds.exchange import Exchange
 from wardround_server.state.coordinator_folder import CoordinatorFolder
 
 if TYPE_CHECKING:  # it draws reports
-    from wardround_server.service.runs import Standings
+    from wardround_server.state.standings import Standings
 
 HELD = (PAUSED, IMAGES_AWAY)
 """What keeps a hospital that is connected from beginning anything; it passes."""

@@ -19,8 +19,9 @@ from wardround_common.errors import StorageError
 from wardround_common.shell.metrics_port import Families
 from wardround_server.link.superlink import SuperLink
 from wardround_server.link.whereabouts import LastHeard
-from wardround_server.service.runs import Runs, Stage
+from wardround_server.service.runs import Runs
 from wardround_server.state.coordinator_folder import CoordinatorFolder
+from wardround_server.state.standings import Stage
 
 PREFIX = "wardround_coordinator_"
 _ours = Families(PREFIX)

@@ -16,9 +16,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from wardround_common.errors import PausedError, RoundError, StorageError, StudyError, WardroundError
 from wardround_common.metrics import ScoreSums
@@ -48,38 +47,11 @@ from wardround_server.rounds.muster import muster
 from wardround_server.rounds.secure_rounds import Consortium, open_consortium
 from wardround_server.service.resuming import resuming
 from wardround_server.service.tally import Tally
+from wardround_server.state.standings import OVER, Stage, Standings
 
 log = logging.getLogger(__name__)
 
-Stage = Literal["approval", "preparing", "training", "testing", "done", "incomplete", "failed", "stopped"]
-"""done: every hospital that approved was in every round, and every round counted · incomplete: all rounds are done, and
-not so."""
 ARCHIVE = "archive"
-OVER: tuple[Stage, ...] = ("done", "incomplete", "failed", "stopped")
-
-
-class Standings(BaseModel):
-    """How a run stands."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    digest: str
-    stage: Stage
-    since: datetime
-    """Of this stage."""
-    round: Annotated[int, Field(ge=0)] = 0
-    """The last one that is complete."""
-    rounds: int
-    hospitals: dict[str, str] = Field(default_factory=dict)
-    """Of each hospital of the roster where it stands: away, waiting, approved, refused; in a round asked, answered."""
-    said: str = ""
-    """What ended the run, or who was missing when."""
-    began: datetime
-    least: int | None = None
-    """How many approvals it begins with; None: those of the whole roster."""
-    give_up: bool = False
-    """Whether a round of secure sums that was begun and cannot be summed again is left out."""
 
 
 @dataclass(eq=False)

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wardround_common.audit.passage import Passage
 from wardround_common.audit.witness import IMAGES_AWAY, PAUSED, STANDING_HEADER, Witness
+from wardround_common.control.health import DISK, Health, full_disk
 from wardround_common.errors import MessageError, StorageError, WardroundError
 from wardround_common.keys.certificates import expiry_warning
 from wardround_common.messages.run_header import write_runs
@@ -25,10 +26,11 @@ from wardround_server.link.whereabouts import LastHeard, Whereabouts, link_state
 from wardround_server.rounds.exchange import Exchange
 from wardround_server.rounds.limits import Clock
 from wardround_server.service.acquainted import Acquainted
-from wardround_server.service.admin import Admin
+from wardround_server.service.control import open_control
 from wardround_server.service.coordinator_audit import NotedExchange, Passages, about, coordinator_log
-from wardround_server.service.runs import OVER, Run, Runs, Standings
+from wardround_server.service.runs import Run, Runs
 from wardround_server.state.coordinator_folder import CoordinatorFolder
+from wardround_server.state.standings import OVER, CoordinatorStatus, HospitalDoing, HospitalSeen, RunSeen, Standings
 
 if TYPE_CHECKING:  # the library is needed only where figures are served
     from wardround_common.shell.metrics_port import MetricsPort
@@ -80,7 +82,8 @@ class Service:
         _ = self._folder.certificate()  # says what is the matter, where a TLS library would not
         self._certificate = self._folder.server_certificate.read_bytes()
         self._link.serve(host, settings.port, self._folder.server_certificate, self._folder.server_key)
-        admin = Admin(self._folder.path, self._command)
+        health = Health(lambda: {DISK: full_disk(self._folder.path)})
+        control = open_control(self._folder.path, self, health)
         figures = None
         try:
             figures = self._open_metrics(metrics)
@@ -95,7 +98,7 @@ class Service:
         finally:
             if figures:
                 figures.close()
-            admin.close()
+            control.close()
             self._heard.keep(self._link.last_seen(), now=True)
             self._link.stop()
             self._log.note("service ended")
@@ -253,58 +256,65 @@ class Service:
                 round=standing.round,
             )
 
-    def _command(self, asked: Mapping[str, Any]) -> Any:
-        match asked.get("what"):
-            case "run":
-                study = parse_study(str(asked.get("study")), where=str(asked.get("where")))
-                least = asked.get("least")
-                return self._noted("run begun", self._runs.begin(study, None if least is None else int(least)))
-            case "resume":
-                again = self._runs.resume(str(asked.get("run")), give_up=asked.get("give_up") is True)
-                return self._noted("run resumed", again)
-            case "stop":
-                return self._noted("run stopped", self._runs.stop(str(asked.get("run"))))
-            case "archive":
-                name = str(asked.get("run"))
-                standing = self._runs.standing_of(name)
-                place = self._runs.archive(name)
-                return self._noted("run archived", standing) | {"place": str(place)}
-            case "remove":
-                return self._noted("run removed", self._runs.remove(str(asked.get("run"))))
-            case "status":
-                return self._status()
-            case other:
-                raise MessageError(f"there is no command {other!r}")
+    def run(self, study: str, where: str, least: int | None) -> Standings:
+        """Begin a run of a study, given as its file's text; raises what :meth:`Runs.begin` does."""
+        return self._noted("run begun", self._runs.begin(parse_study(study, where=where), least))
 
-    def _noted(self, what: str, standing: Standings) -> dict[str, Any]:
+    def resume(self, run: str, *, give_up: bool) -> Standings:
+        """Resume a run."""
+        return self._noted("run resumed", self._runs.resume(run, give_up=give_up))
+
+    def stop(self, run: str) -> Standings:
+        """Stop a run after its round."""
+        return self._noted("run stopped", self._runs.stop(run))
+
+    def archive(self, run: str) -> Path:
+        """Archive a run that is over; return where it is."""
+        standing = self._runs.standing_of(run)
+        place = self._runs.archive(run)
+        self._noted("run archived", standing)
+        return place
+
+    def remove(self, run: str) -> Standings:
+        """Remove a run that is over, for good."""
+        return self._noted("run removed", self._runs.remove(run))
+
+    def _noted(self, what: str, standing: Standings) -> Standings:
         self._log.note(what, about(standing) | ({"least": standing.least} if what == "run begun" else {}))
-        return standing.model_dump(mode="json")
+        return standing
 
-    def _status(self) -> dict[str, Any]:
+    def status(self) -> CoordinatorStatus:
+        """Say how its hospitals and runs stand."""
         seen, here = self._link.last_seen(), set(self._link.here())
-        hospitals: list[dict[str, Any]] = []
+        hospitals = []
         for node, name in sorted(self._link.nodes().items(), key=lambda item: item[1]):
             connected, held, heard = node in here, self._passages.held.get(name, ""), self._heard.of(name, seen)
-            state = link_state(connected=connected, held=held, last_heard=heard)
-            facts = {"name": name, "state": state, "connected": connected, "last_heard": heard}
-            facts |= {"paused": held == PAUSED, "images_away": held == IMAGES_AWAY}
             seen_twice = {"its": self._witness.split(name), "ours": self._witness.told(name)}
-            facts["warnings"] = [copies(name, which) for which, since in seen_twice.items() if since]
-            hospitals.append(facts)
-        away = {str(one["name"]): one for one in hospitals if not one["connected"]}
-        runs = [self._run_status(standing, away) for standing in self._runs.standings()]
-        return {"time": time.time(), "hospitals": hospitals, "runs": runs, "damaged": list(self._troubles.values())}
+            one = HospitalSeen(
+                name=name,
+                state=link_state(connected=connected, held=held, last_heard=heard),
+                connected=connected,
+                last_heard=datetime.fromisoformat(heard) if heard else None,
+                paused=held == PAUSED,
+                images_away=held == IMAGES_AWAY,
+                warnings=tuple(copies(name, which) for which, since in seen_twice.items() if since),
+            )
+            hospitals.append(one)
+        away = {one.name: one for one in hospitals if not one.connected}
+        runs = tuple(self._run_seen(standing, away) for standing in self._runs.standings())
+        damaged = tuple(self._troubles.copy().values())
+        return CoordinatorStatus(time=time.time(), hospitals=tuple(hospitals), runs=runs, damaged=damaged)
 
-    def _run_status(self, standing: Standings, away: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def _run_seen(self, standing: Standings, away: Mapping[str, HospitalSeen]) -> RunSeen:
         """Say how a run stands, and what each of its hospitals does in it as far as the link knows."""
-        facts, doing = standing.model_dump(mode="json"), {}
+        doing = {}
         node_of = {name: node for node, name in self._link.nodes().items()}
         for name in standing.hospitals if standing.stage not in OVER else ():
             if name in away:
-                doing[name] = {"state": away[name]["state"], "since": away[name]["last_heard"], "round": None}
+                doing[name] = HospitalDoing(state=away[name].state, since=away[name].last_heard)
             elif seen := self._whereabouts.of(name, standing.digest, self._link.sending.get(node_of.get(name, -1))):
-                doing[name] = seen.facts()
-        return facts | {"doing": doing}
+                doing[name] = seen.shown()
+        return RunSeen(**dict(standing), doing=doing)
 
 
 def copies(name: str, which: str) -> str:
@@ -314,8 +324,3 @@ def copies(name: str, which: str) -> str:
         f"{whose} is not the one that it was: its folder was set back to an older copy, or two copies of it serve. "
         "Stop one of the two."
     )
-
-
-def is_over(standing: Mapping[str, Any]) -> bool:
-    """Say whether a run is over, from how it stands."""
-    return standing["stage"] in OVER

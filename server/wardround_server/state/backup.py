@@ -20,7 +20,7 @@ from wardround_common.storage import no_room_is_said
 
 DATABASE = b"SQLite format 3\x00"
 BESIDE_A_DATABASE = ("-wal", "-shm", "-journal")
-OF_THE_PROCESS = ("lock", "admin.sock")
+OF_THE_PROCESS = ("lock",)  # its socket is no file
 FIRST = Path("audit", "head")
 LAST = "link"
 OUT = "run-[0-9]*.json"  # which questions are out

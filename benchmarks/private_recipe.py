@@ -35,10 +35,10 @@ from rich.table import Table
 
 from measure import known, report
 from privacy import Training, trained
+from wardround_client.networks.wavelets import WaveletFeatures
 from wardround_client.preparation.dataset import Examples
 from wardround_client.training.augmentation import augment
 from wardround_client.training.local_work import plan_privacy
-from wardround_client.wavelets import WaveletFeatures
 from wardround_common.messages.parameters import Vector
 from wardround_common.metrics.ranking import count_by_score, roc_area
 from wardround_common.randomness import Stream, insecure_stream

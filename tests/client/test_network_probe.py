@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from examples import study
 from wardround_client import networks
 from wardround_client.training.network_probe import defects_of
+from wardround_common.study.networks import known_networks
 
 SIZE = 9
 
@@ -352,11 +354,60 @@ def test_the_small_networks_of_the_registry_can_be_private(network: str, norm: s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", sorted(set(networks.NETWORKS) - {"tiny-cnn", "small-cnn", "wavelets"}))
+@pytest.mark.parametrize(("norm", "dims"), [("group", 2), ("instance", 2), ("group", 3)])
+@pytest.mark.parametrize("network", known_networks())
+def test_every_network_that_a_study_can_name_can_be_private(network: str, norm: str, dims: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if dims not in networks.find(network).dims:
+            pytest.skip(f"{network} is not for images of {dims} dimensions")
+        made = networks.construct(network, 1, 2, norm, seed=0, dims=dims)
+        size = next(size for size in (16, 32, 64) if runs(made, size, dims))
+    assert defects_of(made, 1, size, dims=dims) == ()
+
+
+def runs(network: nn.Module, size: int, dims: int) -> bool:
+    """Whether it makes a pass of two images of this size, which the last maps of a deep network need."""
+    try:
+        copy.deepcopy(network).train()(torch.rand([2, 1] + [size] * dims))
+    except ValueError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("norm", ["group", "instance"])
-def test_the_large_networks_of_the_registry_can_be_private(network: str, norm: str) -> None:
-    deep = norm == "instance" and network in ("densenet121", "efficientnet-b0")  # their last maps would be one pixel
-    assert defects_of(built(network, norm), 1, 64 if deep else 32) == ()
+def test_the_small_network_for_outlines_can_be_private(norm: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = networks.construct("tiny-unet", 1, 2, norm, seed=0)
+    assert defects_of(network, 1, 16) == ()
+
+
+def test_the_outlines_of_one_image_in_a_batch_are_those_of_the_image_alone_or_the_probe_says_so() -> None:
+    class Matched(nn.Module):
+        """Draws outlines of each image from its neighbour's too."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.outline = conv(1, 2, padding=1)
+
+        def forward(self, images: torch.Tensor) -> Any:
+            return self.outline(images + images.roll(1, 0))
+
+    assert [defect.kind for defect in defects_of(Matched(), 1, SIZE)] == ["mixed"]
+    assert [defect.kind for defect in defects_of(AddedTwice(), 1, 4, dims=3)] == ["wrong"]
+
+
+class AddedTwice(nn.Module):
+    """Outlines in volumes, with its layer under two names, as DynUNet is shipped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outline = nn.Conv3d(1, 2, 3, padding=1)
+        self.also = nn.ModuleDict({"head": self.outline})
+
+    def forward(self, images: torch.Tensor) -> Any:
+        return self.outline(images)
 
 
 def test_nothing_is_hidden_behind_a_draw_that_drops() -> None:

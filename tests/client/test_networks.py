@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 from examples import study
 from wardround_client import networks
+from wardround_common.errors import StudyError
+from wardround_common.study import networks as known
+from wardround_common.study.networks import known_networks
 
 LARGE = ["resnet18", "resnet50", "densenet121", "efficientnet-b0"]
 
@@ -109,7 +115,7 @@ def test_features_of_an_image_depend_on_no_other_image() -> None:
 
 
 def test_a_wavelet_answers_to_its_own_direction_and_not_to_a_flat_image() -> None:
-    from wardround_client.wavelets import ORIENTATIONS, _morlets
+    from wardround_client.networks.wavelets import ORIENTATIONS, _morlets
 
     kernels = _morlets()
     assert torch.allclose(kernels.sum((1, 2, 3)), torch.zeros(2 * ORIENTATIONS), atol=1e-5)
@@ -124,7 +130,7 @@ def test_a_wavelet_answers_to_its_own_direction_and_not_to_a_flat_image() -> Non
 @pytest.mark.parametrize("size", [16, 17, 100])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_features_are_finite_for_every_size_and_a_black_image(size: int, channels: int) -> None:
-    from wardround_client.wavelets import WaveletFeatures
+    from wardround_client.networks.wavelets import WaveletFeatures
 
     features = WaveletFeatures(channels)
     images = torch.rand(2, channels, size, size, generator=torch.Generator().manual_seed(2))
@@ -133,3 +139,79 @@ def test_features_are_finite_for_every_size_and_a_black_image(size: int, channel
     assert found.shape == (2, features.count)
     assert torch.isfinite(found).all()
     assert float(found.norm(dim=1).max()) <= (4 * channels) ** 0.5 + 1e-3
+
+
+def test_each_file_of_a_network_is_one_that_a_study_can_name_and_says_what_it_is() -> None:
+    assert {"tiny-cnn", "efficientnet-b0", "wavelets", "unet", "tiny-unet"} <= set(known_networks())
+    assert not any("_" in name or name.startswith("-") for name in known_networks())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in known_networks():
+            network = networks.find(name)
+            assert network.caption
+            assert set(network.tasks) <= {"classification", "segmentation"}
+            assert set(network.dims) <= {2, 3}
+
+
+def test_a_new_network_is_one_file_that_nothing_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "one_line.py").write_text(
+        "from torch import nn\n"
+        "from wardround_client.networks import Network\n"
+        "NETWORK = Network(lambda channels, outputs, norm, dims: nn.Conv2d(channels, outputs, 1), 'one layer')\n"
+    )
+    monkeypatch.setattr(networks, "__path__", [*networks.__path__, str(tmp_path)])
+    monkeypatch.setattr(known, "_folders", lambda: (*networks.__path__,))
+    known.known_networks.cache_clear()
+    try:
+        assert "one-line" in known.known_networks()
+        assert TypeAdapter(known.NetworkName).validate_python("one-line") == "one-line"
+        assert networks.construct("one-line", 1, 2, "group", seed=0)(torch.zeros(1, 1, 4, 4)).shape == (1, 2, 4, 4)
+    finally:
+        known.known_networks.cache_clear()
+        sys.modules.pop("wardround_client.networks.one_line", None)
+
+
+def test_a_coordinator_without_networks_takes_any_well_formed_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "PACKAGE", "nothing_of_this_name_is_installed")
+    known.known_networks.cache_clear()
+    try:
+        name = TypeAdapter(known.NetworkName)
+        assert name.validate_python("theirs-2") == "theirs-2"
+        with pytest.raises(ValidationError, match="small letters"):
+            name.validate_python("../theirs")
+    finally:
+        known.known_networks.cache_clear()
+
+
+def test_an_unknown_network_is_answered_with_those_that_are_known() -> None:
+    with pytest.raises(ValidationError, match="'tiny-cnn', 'tiny-unet', 'unet' or 'wavelets'"):
+        TypeAdapter(known.NetworkName).validate_python("vgg")
+    with pytest.raises(StudyError, match="no network 'vgg' is installed"):
+        networks.find("vgg")
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "dims", "why"),
+    [
+        ("tiny-cnn", "segmentation", 2, "is for classification, and the study's task is segmentation"),
+        ("unet", "classification", 2, "is for segmentation, and the study's task is classification"),
+        ("wavelets", "classification", 3, "is for images of 2 dimensions, and the study's have 3"),
+    ],
+)
+def test_a_network_for_another_task_or_for_flat_images_is_refused_with_those_that_fit(
+    name: str, task: str, dims: int, why: str
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(StudyError, match=why) as refused:
+            networks.check(name, task, dims)
+    fits = "unet" if task == "segmentation" else "tiny-cnn"
+    assert fits in str(refused.value.do)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_network_for_outlines_says_something_of_every_place(dims: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = networks.construct("tiny-unet", 3, 4, "group", seed=0, dims=dims)
+    assert network(torch.rand(2, 3, *[16] * dims)).shape == (2, 4, *[16] * dims)

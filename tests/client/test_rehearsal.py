@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from examples import DP, STUDY, dataset, study
 from wardround_client import networks
 from wardround_client.hospital.joining import begin
+from wardround_client.networks import tiny_cnn
 from wardround_client.service.ward import Ward, plan
 from wardround_client.spending.policy import POLICY_NAME, policy_text
 from wardround_client.state.hospital_folder import HospitalFolder
@@ -153,7 +154,7 @@ class Reflecting(torch.nn.Module):
 
 @pytest.fixture
 def reflecting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(networks.NETWORKS, "tiny-cnn", lambda channels, classes, norm: Reflecting())
+    monkeypatch.setattr(tiny_cnn, "NETWORK", networks.Network(lambda channels, outputs, norm, dims: Reflecting(), ""))
 
 
 @pytest.mark.usefixtures("reflecting")

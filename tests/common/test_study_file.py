@@ -119,7 +119,7 @@ def test_a_task_that_is_not_installed_gets_those_that_are() -> None:
 
 def test_an_unknown_network_gets_the_known_ones_and_the_nearest() -> None:
     fault = one_fault(('"small-cnn"', '"Small_CNN"'))
-    assert fault.startswith("[model] network = \"Small_CNN\": it must be 'tiny-cnn', 'small-cnn', 'resnet18', ")
+    assert fault.startswith("[model] network = \"Small_CNN\": it must be 'attention-unet', 'basic-unet', ")
     assert "did you mean 'small-cnn'?" in fault
     assert "only networks that it installed" in fault
 

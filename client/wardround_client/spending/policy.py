@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from wardround_common.errors import PrivacyError, StudyError
 from wardround_common.study.faults import bad_toml, validated
-from wardround_common.study.file import Network
+from wardround_common.study.networks import NetworkName, known_networks
 
 POLICY_NAME = "policy.toml"
 DEFAULT_DELTA = 1e-5
@@ -57,7 +57,7 @@ class Accept(_Section):
     """``[accept]``: what kind of study."""
 
     tasks: Annotated[tuple[Task, ...], Field(min_length=1, strict=False)]
-    networks: Annotated[tuple[Network, ...], Field(min_length=1, strict=False)]
+    networks: Annotated[tuple[NetworkName, ...], Field(min_length=1, strict=False)]
 
     @field_validator("tasks", "networks")
     @classmethod
@@ -125,7 +125,7 @@ def parse_policy(text: str, *, where: str = POLICY_NAME) -> Policy:
 
 def policy_text() -> str:
     """Write the commented TOML of a new policy: strict, so that a hospital opens it as far as it means to."""
-    networks = json.dumps(list(Network.__args__))  # type: ignore[attr-defined]  # a Literal's words
+    networks = json.dumps(known_networks())
     return f"""\
 # The policy of this hospital: what it takes part in, and what its patients may spend at most.
 # A study is checked against it before it begins, and again before each round; its wish never wins.

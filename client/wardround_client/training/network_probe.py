@@ -51,14 +51,18 @@ class Defect:
     do: str
 
 
-def defects_of(network: nn.Module, channels: int, image_size: int, classes: int = CLASSES) -> tuple[Defect, ...]:
+def defects_of(
+    network: nn.Module, channels: int, image_size: int, classes: int = CLASSES, dims: int = 2
+) -> tuple[Defect, ...]:
     """Look for what keeps a network from having a gradient of its own for each image; none is found in a sound one.
 
-    ``network`` maps (images, channels, image_size, image_size) to logits (images, classes). It is copied: neither
-    it nor torch's generator is changed.
+    ``network`` maps (images, channels, image_size, image_size), or one dimension more where ``dims`` is 3, to logits
+    (images, classes), or (images, classes, *size) where it draws outlines. It is copied: neither it nor torch's
+    generator is changed.
     """
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(IMAGES, channels, image_size, image_size, generator=generator, dtype=torch.float64)
+    size = [image_size] * dims
+    images = torch.rand(IMAGES, channels, *size, generator=generator, dtype=torch.float64)
     with seeded(0):
         if coarse := list(_coarse(network, images)):
             return tuple(coarse)
@@ -66,9 +70,8 @@ def defects_of(network: nn.Module, channels: int, image_size: int, classes: int 
         if not _runs(subject, images):  # code that makes single precision of its own
             subject, images = copy.deepcopy(network).cpu().train(), images.float()
         _move(subject, generator)
-        labels = torch.arange(IMAGES) % classes
         with watched(subject) as calls, SameChance(IMAGES) as chance:
-            return tuple(_defects(subject, images, labels, calls, chance))
+            return tuple(_defects(subject, images, classes, calls, chance))
 
 
 def _runs(network: nn.Module, images: torch.Tensor) -> bool:
@@ -100,7 +103,7 @@ def _coarse(network: nn.Module, images: torch.Tensor) -> Iterator[Defect]:
 
 
 def _defects(
-    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, calls: Calls, chance: SameChance
+    network: nn.Module, images: torch.Tensor, classes: int, calls: Calls, chance: SameChance
 ) -> Iterator[Defect]:
     kept = {name: value.clone() for name, value in _kept(network)}
     together = network(images).detach()  # (images, classes)
@@ -124,7 +127,13 @@ def _defects(
     if _differ(together, alone, slack):
         yield _mixed(network)
     elif not changed:
-        yield from _gradients(network, images, labels, calls, slack * TOLERANCE)
+        yield from _gradients(network, images, _labels(together, classes), calls, slack * TOLERANCE)
+
+
+def _labels(logits: torch.Tensor, classes: int) -> torch.Tensor:
+    """Return one class for each image, or for each place of its outlines: all classes in turn."""
+    places = logits[:, 0]  # (images, *size)
+    return torch.arange(places.numel()).view(places.shape) % classes
 
 
 def _kept(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

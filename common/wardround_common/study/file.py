@@ -33,13 +33,13 @@ from pydantic import (
 from wardround_common.errors import RoundError, StudyError
 from wardround_common.secagg.thresholds import LARGEST_COHORT, threshold_of
 from wardround_common.study.faults import bad_toml, unreadable, validated
+from wardround_common.study.networks import NetworkName
 from wardround_common.study.roster import Listed, in_order
 from wardround_common.study.section import Decay, Fraction, NotNegative, Positive, Section, each_once
 from wardround_common.study.template import example, toml_value
 from wardround_common.tasks.contract import TaskSection
 from wardround_common.tasks.registry import task_of, task_section
 
-Network = Literal["tiny-cnn", "small-cnn", "resnet18", "resnet50", "densenet121", "efficientnet-b0", "wavelets"]
 Norm = Literal["group", "instance", "batch"]
 Strategy = Literal["fedavg", "fedavgm", "fedprox", "fedadam", "fedyogi", "fedadagrad"]
 Intensity = Literal["percentile", "window", "range"]
@@ -95,7 +95,7 @@ class Data(Section):
 class Model(Section):
     """``[model]``: the network and the seed of its first parameters."""
 
-    network: Network
+    network: NetworkName
     norm: Norm = "group"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 

@@ -138,7 +138,7 @@ REASONS: Mapping[tuple[str, str], str] = {
     (
         "model",
         "network",
-    ): "For dp-sgd 'wavelets' or 'tiny-cnn'; 'small-cnn', 'resnet18', 'resnet50', 'densenet121', 'efficientnet-b0'.",
+    ): "For dp-sgd a small one, such as 'wavelets' or 'tiny-cnn'; any other name is answered with all that are known.",
     ("model", "norm"): "'group' or 'instance'; 'batch' mixes patients, so that it is refused under dp-sgd.",
     ("model", "seed"): "Seed for the initial weights; every hospital starts from the same model.",
     (

@@ -19,6 +19,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from wardround_client.networks._network import Network
+from wardround_common.study.file import Norm
+
 SCALES, ORIENTATIONS, GRID = 4, 6, 8
 SIGMA, FREQUENCY, SLANT = 0.8, 3 * math.pi / 4, 0.5  # pixels, radians a pixel, and the envelope's aspect
 RADIUS = math.ceil(3 * SIGMA)
@@ -119,3 +122,10 @@ def _morlets() -> torch.Tensor:
         waves.append(wave * (SLANT / (2 * math.pi * SIGMA**2)))
     stacked = torch.stack(waves).unsqueeze(1)
     return torch.cat([stacked.real, stacked.imag]).to(torch.float32)
+
+
+def _build(channels: int, outputs: int, norm: Norm, dims: int) -> nn.Module:
+    return WaveletClassifier(channels, outputs)
+
+
+NETWORK = Network(_build, "fixed wavelet features under a linear classifier, some 300 weights: for few patients")

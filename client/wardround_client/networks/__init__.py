@@ -1,0 +1,134 @@
+"""The networks that a study can name, one file each, every one with a normalisation that it states.
+
+A file of this folder that begins with no underscore is a network: its name is the file's, with hyphens for underscores,
+and its ``NETWORK`` says how it is built, for which tasks and in how many dimensions. Nothing else lists them: the study
+file knows them by their files' names (``wardround_common.study.networks``), so that a new network is one file.
+
+Batch normalisation mixes the images of a batch and keeps running means, which makes it neither private nor easy to
+average (Hsieh et al., *The non-IID data quagmire*, ICML 2020): group normalisation (Wu and He, ECCV
+2018) is the default.
+MONAI builds the larger networks and is imported only when one of them is asked for, since that takes two seconds.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+from wardround_client.networks._layers import BATCH, normalisation
+from wardround_client.networks._network import Network as Network
+from wardround_common.errors import StudyError
+from wardround_common.messages.parameters import Layout, Vector
+from wardround_common.study.file import Norm, Study
+from wardround_common.study.networks import file_of, known_networks
+
+_SEEDING = threading.Lock()  # torch has one generator for all threads
+
+
+def find(name: str) -> Network:
+    """Return what a network's file says of it.
+
+    Raises:
+        StudyError: no network of this name is installed.
+    """
+    if name not in known_networks():
+        raise StudyError(f"no network '{name}' is installed", do=f"Known are {', '.join(known_networks())}.")
+    network: Network = importlib.import_module(f"{__name__}.{file_of(name)}").NETWORK
+    return network
+
+
+def check(name: str, task: str, dims: int) -> None:
+    """Check that a network is for a task on images of ``dims`` dimensions; it imports those that could be instead.
+
+    Raises:
+        StudyError: it is not, or no network of this name is installed.
+    """
+    network = find(name)
+    if task in network.tasks and dims in network.dims:
+        return
+    fit = [other for other in known_networks() if task in find(other).tasks and dims in find(other).dims]
+    if task not in network.tasks:
+        why = f"this network is for {' and '.join(network.tasks)}, and the study's task is {task}"
+    else:
+        made = " and ".join(f"{each}" for each in network.dims)
+        why = f"this network is for images of {made} dimensions, and the study's have {dims}"
+    raise StudyError(f"[model] network = '{name}': {why}", do=f"Choose {', '.join(fit)}." if fit else "")
+
+
+def build(study: Study) -> nn.Module:
+    """Build the study's network; the study's seed alone decides its first parameters.
+
+    Input: (images, channels, image_size, image_size) float32 from 0 to 1. Output: (images, outputs) logits, or (images,
+    outputs, image_size, image_size) where the task draws outlines.
+
+    Raises:
+        StudyError: the network is not for the study's task, or not installed.
+    """
+    model = study.model
+    check(model.network, study.task.name, 2)
+    return construct(model.network, study.data.channels, study.outputs, model.norm, seed=model.seed)
+
+
+def construct(name: str, channels: int, outputs: int, norm: Norm, *, seed: int, dims: int = 2) -> nn.Module:
+    """Build a network by its name; the seed alone decides its first parameters.
+
+    Input: (images, channels, *size) float32 from 0 to 1, with ``dims`` dimensions of size. Output: logits (images,
+    outputs), or (images, outputs, *size) where the network is for segmentation.
+
+    Raises:
+        StudyError: no network of this name is installed.
+    """
+    network_of = find(name)
+    with seeded(seed):
+        network = network_of.build(channels, outputs, norm, dims)
+    for place, module in list(network.named_modules()):
+        if hasattr(module, "inplace"):
+            module.inplace = False  # per-patient gradients need each layer's input as it was
+        if isinstance(module, BATCH) and norm != "batch":
+            # MONAI's ResNet keeps batch normalisation in its shortcuts whatever norm it is given.
+            network.set_submodule(place, normalisation(norm, module.num_features, dims))
+    return network
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let torch draw from ``seed``, alone in this process; afterwards its generator goes on as if nothing had been."""
+    with _SEEDING:
+        rng_state = torch.get_rng_state()
+        try:
+            torch.manual_seed(seed)
+            yield
+        finally:
+            torch.set_rng_state(rng_state)
+
+
+def layout_of(network: nn.Module) -> Layout:
+    """Name the floating-point tensors of a network, buffers included, in their order."""
+    tensors = _tensors(network)
+    return Layout(tuple(tensors), tuple(tuple(tensor.shape) for tensor in tensors.values()))
+
+
+def read_vector(network: nn.Module) -> Vector:
+    """Copy the network's parameters into one vector (parameters,) float32."""
+    parts = [tensor.detach().reshape(-1).to("cpu", torch.float32) for tensor in _tensors(network).values()]
+    return torch.cat(parts).numpy()
+
+
+def write_vector(network: nn.Module, layout: Layout, vector: Vector) -> None:
+    """Copy a vector (parameters,) float32 into the network."""
+    tensors = _tensors(network)
+    flat = torch.from_numpy(np.ascontiguousarray(vector)).to(next(iter(tensors.values())).device)
+    with torch.no_grad():
+        for name, shape, part in layout.slices():
+            tensors[name].copy_(flat[part].view(shape))
+
+
+def _tensors(network: nn.Module) -> dict[str, torch.Tensor]:
+    # BatchNorm's count of batches is an integer: it steers a running mean and means nothing when averaged.
+    return {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}

@@ -1,0 +1,65 @@
+"""The names of the networks that a study can name, read from the files of the hospital's package where it is installed.
+
+A network is one file, ``networks/NAME.py`` of the hospital's package, and needs torch; to know its name needs neither.
+So nothing here lists networks. A coordinator, which has no such package, takes any well-formed name: a hospital refuses
+a study whose network it has not installed, whatever the coordinator knows.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticKnownError
+
+PACKAGE = "wardround_client"
+LONGEST_NAME = 64
+
+
+@cache
+def known_networks() -> tuple[str, ...]:
+    """Return the names of the networks installed here, in order; none where no hospital's package is installed."""
+    files = (path.stem for folder in _folders() for path in Path(folder).glob("[a-z]*.py"))
+    return tuple(sorted(name_of(file) for file in files))
+
+
+def _folders() -> tuple[str, ...]:
+    package = find_spec(PACKAGE)  # which imports nothing
+    if package is None or package.submodule_search_locations is None:
+        return ()
+    found = PathFinder.find_spec("networks", list(package.submodule_search_locations))
+    return tuple(found.submodule_search_locations or ()) if found else ()
+
+
+def name_of(file: str) -> str:
+    """Return the name of a network by that of its module."""
+    return file.replace("_", "-")
+
+
+def file_of(name: str) -> str:
+    """Return the name of a network's module."""
+    return name.replace("-", "_")
+
+
+def _installed(name: str) -> str:
+    known = known_networks()
+    well_formed = re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) is not None
+    if name in known or (well_formed and not known):
+        return name
+    if not known:
+        raise ValueError("a network's name is small letters and digits, with hyphens between them")
+    raise PydanticKnownError("literal_error", {"expected": _either(known)})
+
+
+def _either(names: tuple[str, ...]) -> str:
+    quoted = [repr(name) for name in names]
+    return " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+
+
+NetworkName = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(_installed)]
+"""The name of a network; where networks are installed, one of those."""

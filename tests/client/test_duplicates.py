@@ -53,6 +53,13 @@ def test_a_rescaled_noisy_copy_is_near_and_another_image_is_far() -> None:
     assert alike(image, smooth(3)) < 0.4
 
 
+@pytest.mark.parametrize("shape", [(16, 16), (128, 128), (512, 300), (130, 128), (9, 31)])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32])
+def test_the_short_sum_of_integers_describes_an_image_as_the_long_one_does(shape: tuple[int, int], kind: type) -> None:
+    image = np.random.default_rng(4).integers(0, np.iinfo(kind).max, shape).astype(kind)
+    assert likeness(image) == likeness(image.astype(np.float64))
+
+
 def test_a_copy_at_half_the_size_is_nearer_than_any_other_image() -> None:
     image = smooth(1, 256)
     assert alike(image, image.reshape(128, 2, 128, 2).mean(axis=(1, 3))) >= NEAR

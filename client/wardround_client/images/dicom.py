@@ -22,7 +22,6 @@ from pydicom import Dataset, FileDataset, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.utils import as_pixel_options
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -138,7 +137,7 @@ def stored_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str]:
             raise ImageRefused("pixel-layout", "HighBit is not that of the bits that are stored", where=where)
         if (photometric := code(dataset, PHOTOMETRIC)) != dataset.get("PhotometricInterpretation"):
             dataset.PhotometricInterpretation = photometric  # with a space before it, or in small letters
-        pixels, properties = decoder.as_array(dataset, validate=True, raw=False, **as_pixel_options(dataset))
+        pixels, properties = decoder.as_array(dataset, validate=True, raw=False)
     return pixels, str(properties.get("photometric_interpretation", ""))
 
 

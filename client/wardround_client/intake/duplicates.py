@@ -52,7 +52,10 @@ def likeness(stored: NDArray[Any]) -> str:
     row_cuts, heights = _cuts(small.shape[0], GRID)
     column_cuts, widths = _cuts(small.shape[1], GRID)
     with np.errstate(all="ignore"):  # of floats that are not finite
-        down = np.add.reduceat(small, row_cuts, axis=0, dtype=np.float64)  # exact for integers
+        if small.dtype.kind in "iu" and small.shape[0] % GRID == 0:  # most images, in a third of the time
+            down = small.reshape(GRID, -1, small.shape[1]).sum(axis=1, dtype=np.float64)
+        else:
+            down = np.add.reduceat(small, row_cuts, axis=0, dtype=np.float64)  # exact for integers, as above
         cells = np.add.reduceat(down, column_cuts, axis=1) / (heights[:, None] * widths)  # (GRID, GRID)
         low, high = float(cells.min()), float(cells.max())
         if not low < high < math.inf or low == -math.inf:

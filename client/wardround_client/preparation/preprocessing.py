@@ -54,15 +54,15 @@ def levels_to_network_form(
     low: Number
     high: Number
     above = stored - stored.dtype.type(smallest)  # wraps round where it must, and is right modulo the type's range
-    above = above.view(above.dtype.str.replace("i", "u"))
+    places = above.view(above.dtype.str.replace("i", "u")).astype(np.intp)  # (height, width) indices into the levels
     values = values_of(np.arange(smallest, largest + 1).astype(stored.dtype))  # (levels,)
     if data.intensity == "percentile":
-        low, high = _percentiles(values, np.bincount(above.ravel(), minlength=len(values)))
+        low, high = _percentiles(values, np.bincount(places.ravel(), minlength=len(values)))
     elif data.intensity == "range":
         low, high = values.min(), values.max()
     else:
         low, high = 0.0, 1.0
-    scaled = _scaled(values, low, high)[above]  # (height, width)
+    scaled = _scaled(values, low, high).take(places)  # (height, width)
     return _fit(torch.from_numpy(scaled[None]), data.image_size).numpy()
 
 

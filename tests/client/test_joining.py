@@ -18,6 +18,7 @@ from wardround_common.errors import DataError, MessageError, StorageError, Study
 from wardround_common.keys.certificates import make_authority, pem
 from wardround_common.keys.identity import Identity
 from wardround_common.keys.key_files import private_pem
+from wardround_common.storage import alone_in
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=7)
@@ -135,6 +136,18 @@ def test_the_request_of_another_hospital_of_this_name_is_not_written_over(tmp_pa
     assert "earlier request" not in str(init("one"))  # the same request again
     assert "over the earlier request" in str(init("one", "--new-node-key"))
     assert "over the earlier request" in str(init("one", "--new-keys"))
+
+
+def test_keys_are_not_replaced_under_a_service_that_runs_with_them(tmp_path: Path, data: Path) -> None:
+    state = tmp_path / "state"
+    words = ["init", "mercy", "--data", str(data), "--state", str(state), "--out", str(tmp_path / "mercy.request")]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    before = {path: path.read_bytes() for path in state.rglob("*") if path.is_file()}
+    for more in ("--new-node-key", "--new-keys"):
+        with alone_in(state):
+            done = CliRunner().invoke(app, [*words, more])
+        assert "another process works with this folder" in str(done.exception)
+        assert {path: path.read_bytes() for path in before} == before
 
 
 def test_labels_and_odd_names_of_folders_come_back_as_they_were(tmp_path: Path) -> None:

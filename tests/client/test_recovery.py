@@ -169,6 +169,14 @@ def test_without_an_audit_log_the_hospital_must_say_what_nobody_has_exceeded(liv
     assert lived.spent() == 8.0
 
 
+def test_that_the_service_runs_is_said_before_anybody_is_asked_to_rebuild(lived: Lived) -> None:
+    remove(LEDGER_NAME, HEAD_NAME)(lived)
+    with alone_in(lived.state):
+        done = lived.run("ledger", "rebuild")
+    assert "another process works with this folder" in str(done.exception)
+    assert "Rebuild the ledger so?" not in done.stdout
+
+
 def test_nothing_is_rebuilt_from_an_audit_log_that_was_changed(lived: Lived) -> None:
     remove(LEDGER_NAME, HEAD_NAME)(lived)
     [path] = lived.folder.audit.glob("*.jsonl")

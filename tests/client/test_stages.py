@@ -20,8 +20,8 @@ from wardround_client.service.hospital_service import STATUS, certificate_warnin
 from wardround_client.service.stages import STAGES, Stages, study_stages
 from wardround_client.service.ward import Work
 from wardround_client.state.approvals import Approvals
-from wardround_client.state.run_outcomes import keep_outcomes
-from wardround_common.errors import StorageError
+from wardround_client.state.run_outcomes import keep_outcomes, outcomes
+from wardround_common.errors import ApprovalError, StorageError
 from wardround_common.messages.run_header import RUNS_HEADER, write_runs
 from wardround_common.storage import alone_in, somebody_in
 
@@ -83,6 +83,25 @@ def test_a_study_says_how_its_run_ended_as_the_coordinator_last_told(tmp_path: P
     keep_outcomes(tmp_path, {RUNS_HEADER: f"{of.digest()}=<b>,nonsense,{'f' * 64}=done"})
     assert words(tmp_path) == [("waiting", 1)]
     assert other not in (tmp_path / "runs.json").read_text()  # a study that was not proposed here
+
+
+def test_a_proposal_whose_run_was_stopped_says_so_and_is_not_the_one_that_its_name_means(tmp_path: Path) -> None:
+    before, after = secure_study(min_hospitals=2), secure_study(min_hospitals=3)
+    approvals, waits = Approvals(tmp_path / "studies"), ("waiting", "against-policy")
+    for of in (before, after):
+        approvals.propose(of)
+    with pytest.raises(ApprovalError, match="2 proposed studies are meant"):
+        approvals.find(before.study.name, waits, outcomes(tmp_path))
+    keep_outcomes(tmp_path, write_runs({before.digest(): "stopped", after.digest(): "approval"}))
+    assert approvals.find(before.study.name, waits, outcomes(tmp_path)).study == after
+    assert approvals.find(before.digest()[:8], waits, outcomes(tmp_path)).study == before
+    said = {one.digest: one.stage for one in study_stages(tmp_path)}
+    assert said == {before.digest(): "its run was stopped", after.digest(): "proposed"}
+    listed = CliRunner().invoke(app, ["studies", "--state", str(tmp_path)]).stdout.splitlines()
+    assert [line.endswith("(its run was stopped)") for line in sorted(listed, key=lambda line: "(" in line)] == [
+        False,
+        True,
+    ]
 
 
 def test_two_studies_stand_apart_and_what_a_killed_process_did_is_over(tmp_path: Path) -> None:

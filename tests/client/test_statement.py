@@ -89,6 +89,16 @@ def test_a_study_that_the_ledger_does_not_know_is_not_stated(ledger: Ledger) -> 
             find_study(ledger.books, word)
 
 
+def test_of_two_studies_of_one_name_the_one_that_charged_rounds_is_stated(ledger: Ledger) -> None:
+    for letter in ("c", "d"):
+        cohort = ledger.key.cohort(["p"])
+        ledger.approve(a_study(letter), "put right", 5, EVENT, cohort, "the data", lambda books: None)
+    with pytest.raises(PrivacyError, match="2 studies"):
+        find_study(ledger.books, "put right")
+    charge(ledger, "d", 1, cohort.digest)
+    assert find_study(ledger.books, "put right") == a_study("d")
+
+
 def test_the_head_in_a_statement_shows_that_a_ledger_was_cut_short(ledger: Ledger, tmp_path: Path) -> None:
     statement = stated(ledger)
     head = Head.parse(statement.ledger_head)

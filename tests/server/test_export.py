@@ -90,6 +90,13 @@ def test_a_run_that_has_no_model_is_not_exported(tmp_path: Path) -> None:
         export_run(tmp_path, tmp_path / "out")
 
 
+def test_a_run_whose_test_patients_are_still_asked_is_not_exported_by_half(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(StorageError, match="no report yet: there is nothing to export before it is over"):
+        export_run(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("dp", [True, False])
 def test_a_study_written_from_what_was_approved_reads_back_as_the_same(dp: bool) -> None:
     for study in (parse_study(study_text("a", dp=dp)), parse_study(study_text("a", distributed=True)), rostered()):

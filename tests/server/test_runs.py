@@ -138,6 +138,8 @@ def test_a_run_that_is_archived_frees_its_name_and_loses_nothing(tmp_path: Path)
     again = begin(tmp_path)
     again.go_on()
     assert [standing.stage for standing in again.standings()] == ["done"]
+    ended = {rostered().digest(): "failed", rostered(rounds=1).digest(): "done"}
+    assert runs.stages_of("a") == again.stages_of("a") == ended  # a hospital may not have heard it yet
 
 
 def test_a_run_that_is_removed_is_gone(tmp_path: Path) -> None:

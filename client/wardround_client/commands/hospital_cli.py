@@ -66,19 +66,21 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Set up this hospital: make its keys, which stay here, and write the request for the coordinator."""
+    from contextlib import nullcontext
     from datetime import UTC, datetime
     from functools import partial
 
     from wardround_client.hospital.hospital_audit import note_request
     from wardround_client.hospital.hospital_source import check_switches
     from wardround_client.hospital.joining import begin, replace_keys
+    from wardround_client.spending.ledger.store import LEDGER_NAME
     from wardround_client.spending.policy import POLICY_NAME, policy_text
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state
     from wardround_common.documents.enrolment import file_stem
     from wardround_common.documents.given_out import give_out
     from wardround_common.folder_owner import check_owner
-    from wardround_common.storage import write_atomically
+    from wardround_common.storage import alone_in, write_atomically
 
     folder = HospitalFolder(state or hospital_state())
     now = datetime.now(UTC)
@@ -88,10 +90,13 @@ def init(
     given = {"label_attribute": label_attribute, "allow": allow, "confirm_patients": confirm_patients}
     switches = {key: value for key, value in given.items() if value}
     check_owner(folder.path, "hospital")
-    before = folder.request() if folder.request_file.exists() and (new_node_key or new_keys) else None
-    if new_node_key or new_keys:
-        replace_keys(folder, now, identity=new_keys)
-    request, new = begin(folder, name, data, labels, now, switches, partial(note_request, folder))
+    replaces = new_node_key or new_keys
+    before = folder.request() if folder.request_file.exists() and replaces else None
+    # A service that runs holds the old keys, and would take the new audit log for one that somebody cut short.
+    with alone_in(folder.path) if replaces else nullcontext():
+        if replaces:
+            replace_keys(folder, now, identity=new_keys)
+        request, new = begin(folder, name, data, labels, now, switches, partial(note_request, folder))
     if not (folder.path / POLICY_NAME).exists():
         write_atomically(folder.path / POLICY_NAME, policy_text().encode(), private=True)
     written = out or Path(f"{file_stem(request.hospital)}.request")
@@ -106,8 +111,15 @@ def init(
         f"Wrote {written}{over}: send it to the coordinator, and read it this fingerprint by telephone.\n"
         f"Read {folder.path / POLICY_NAME}, and change what does not suit this hospital.\n"
         f"{'' if label_attribute else _labels_missing(data, labels)}"
+        f"{_REBUILD if new_keys and (folder.path / LEDGER_NAME).exists() else ''}"
         "When the invitation has come back: wardround hospital serve INVITATION"
     )
+
+
+_REBUILD = (
+    "The ledger of what patients have spent is signed with the old keys. Before the service starts, so that studies "
+    "can be trained: wardround hospital ledger rebuild\n"
+)
 
 
 def _labels_missing(data: Path, labels: Path | None) -> str:
@@ -212,10 +224,12 @@ def serve(
 def studies(state: State = None, as_json: AsJson = False) -> None:
     """List the studies proposed to this hospital, and what was decided."""
     from wardround_client.state.approvals import Approvals
+    from wardround_client.state.run_outcomes import outcomes
     from wardround_client.state.state_folder import hospital_state
 
-    approvals = Approvals((state or hospital_state()) / "studies")
-    found = approvals.all()
+    folder = state or hospital_state()
+    approvals = Approvals(folder / "studies")
+    found, ended = approvals.all(), outcomes(folder)
     for error in approvals.damaged().values():
         typer.echo(f"Warning: {error}", err=True)
     if as_json:
@@ -226,7 +240,9 @@ def studies(state: State = None, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     for p in found:
-        typer.echo(f"{p.study.digest()[:12]}  {p.decision:<8}  {p.since:%Y-%m-%d %H:%M}  {p.study.study.name}")
+        digest = p.study.digest()
+        over = f"  ({ended[digest]})" if digest in ended else ""
+        typer.echo(f"{digest[:12]}  {p.decision:<8}  {p.since:%Y-%m-%d %H:%M}  {p.study.study.name}{over}")
     if not found:
         typer.echo("No study was proposed to this hospital yet.")
 
@@ -249,13 +265,14 @@ def approve(
     from wardround_client.service.ward import plan
     from wardround_client.state.approvals import Approvals
     from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_client.state.run_outcomes import outcomes
     from wardround_client.state.state_folder import hospital_state
     from wardround_common.errors import PolicyError
     from wardround_common.study.words import describe
 
     folder = HospitalFolder(state or hospital_state())
     approvals = Approvals(folder.path / "studies")
-    proposal = approvals.find(study, ("waiting", "against-policy"))
+    proposal = approvals.find(study, ("waiting", "against-policy"), outcomes(folder.path))
     proposed = proposal.study
     console = Console(highlight=False, markup=False)
     console.print(f"{proposed.study.name}\ndigest {proposed.digest()}", soft_wrap=True)
@@ -548,7 +565,7 @@ def verify_ledger(
     Finds entries that were edited, removed, moved, inserted or cut off. A folder restored as a whole from an older copy
     passes: only a head that was given out earlier reveals that.
     """
-    from wardround_client.spending.ledger.chain import Head
+    from wardround_client.spending.ledger.chain import WAYS_OUT, Head
     from wardround_client.spending.ledger.store import existing_ledger, read_head, read_rows
     from wardround_client.spending.ledger.verify import verify
     from wardround_client.state.identity_file import read_identity
@@ -575,7 +592,7 @@ def verify_ledger(
         raise StorageError(
             "the ledger cannot be trusted:\n" + "\n".join(f"  · {fault}" for fault in faults),
             where=str(folder),
-            do="No study is trained with it: restore it from your newest backup, and find out who could write here.",
+            do=WAYS_OUT,
         )
     if not as_json:
         typer.echo(
@@ -646,9 +663,12 @@ def rebuild_ledger(
     from wardround_client.hospital.recovery import plan_rebuild, rebuild
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state
+    from wardround_common.storage import alone_in
 
     folder = HospitalFolder(state or hospital_state())
     planned = plan_rebuild(folder, at_least)
+    with alone_in(folder.path):  # said before anybody is asked
+        pass
     delta, most = planned.bound.delta, shown(planned.bound.epsilon if math.isfinite(planned.bound.epsilon) else None)
     typer.echo(
         f"The audit log tells of {planned.rounds:,} charged rounds. From now on every patient of this hospital, "

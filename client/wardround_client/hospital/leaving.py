@@ -47,10 +47,12 @@ def find_open(books: Books, word: str) -> str:
     opened = [digest for digest in meant if digest not in books.closed]
     if len(opened) == 1:
         return opened[0]
+    if not meant:
+        raise PrivacyError(f"no studies of this hospital are called '{word}'", do=_SEE)
     if not opened:
-        closed = " that is open: it is closed already" if meant else ""
-        raise PrivacyError(f"no studies of this hospital are called '{word}'{closed}", do=_SEE)
-    raise PrivacyError(f"{len(opened)} open studies are meant by '{word}'", do=f"Name the digest of one. {_SEE}")
+        raise PrivacyError(f"'{word}' reserves nothing: it is closed already", do=_SEE)
+    those = ", ".join(digest[:12] for digest in opened)
+    raise PrivacyError(f"{len(opened)} open studies are meant by '{word}': {those}", do=f"Name one of these. {_SEE}")
 
 
 _SEE = "See: wardround hospital budget"

@@ -423,7 +423,9 @@ def _as_class(word: str, classes: tuple[str, ...] | None, what: str, where: str,
     if meant and quote:
         raise LabelError(f"{what}: the label {word!r} is not a class", where=where, do=f"Did you mean {meant!r}?")
     raise LabelError(
-        f"{what}: the label is not a class of the study", where=where, do=f"The classes are{_list(classes)}."
+        f"{what}: the label is not a class of the study",
+        where=where,
+        do=f"The classes are{_list(classes)}. If the labels here are right, tell the coordinator.",
     )
 
 

@@ -541,7 +541,10 @@ def _offered(answer: Any) -> tuple[Any, Any]:
 _NAME = re.compile("[0-9a-f]{64}")
 _TYPE = re.compile(r"[a-z_]{1,20}(\.[a-z_]{1,20})?")
 _VERSIONS = "Nothing of it was kept. Compare the coordinator's version of Wardround with yours."
-_ENROL = "Ask the coordinator whether this hospital's key is enrolled, or was revoked; make a new request if it was."
+_ENROL = (
+    "Ask the coordinator whether this hospital's key is enrolled, or was revoked. If it was, stop this service and "
+    "make a request with other keys: wardround hospital init NAME --data DIR --new-keys"
+)
 
 
 class _Wire:

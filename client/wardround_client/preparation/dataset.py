@@ -196,7 +196,7 @@ def prepare(
             f"no image can be used for this study: {why}",
             where=str(source.folder),
             do=f"The study takes {', '.join(study.data.modalities)} with the labels {', '.join(study.groups)}; "
-            "'wardround scan FOLDER' says what the folder holds.",
+            "'wardround scan FOLDER' says what the folder holds. If that is right, tell the coordinator.",
         )
     by_basis = count_by_basis(used)
     if study.privacy.mechanism != "none":

@@ -130,7 +130,10 @@ class StudyStage:
 
 
 def study_stages(folder: Path) -> Iterator[StudyStage]:
-    """Say where each study stands that can be read: what was decided, what is worked on or how its run ended."""
+    """Say where each study stands that can be read: what was decided, what is worked on or how its run ended.
+
+    That a run ended is said of a study on which nothing was worked here too, unless it was refused.
+    """
     noted, ended = read_stages(folder), outcomes(folder)
     for proposal in Approvals(folder / "studies").all():
         about, digest = proposal.study.study, proposal.study.digest()
@@ -143,7 +146,8 @@ def study_stages(folder: Path) -> Iterator[StudyStage]:
                 over = over or "done"
             yield StudyStage(about.name, digest, over or at.stage, at.since, None if over or judged else at.round)
         else:
-            yield StudyStage(about.name, digest, DECIDED[proposal.decision], proposal.since)
+            over = None if proposal.decision == "refused" else ended.get(digest)
+            yield StudyStage(about.name, digest, over or DECIDED[proposal.decision], proposal.since)
 
 
 def _stage(word: str, number: int | None) -> Stage:

@@ -91,7 +91,12 @@ def check_spending(
     weigh.alone().check("one study", caps.study_epsilon, lambda count: together(own, asked(count)), left)
     reserved = [
         _Reserved(
-            one.name, books.left(one.study), len(books.rounds_of(one.study)), one.rounds, ended.get(one.study, "")
+            one.name,
+            one.study[:12],
+            books.left(one.study),
+            len(books.rounds_of(one.study)),
+            one.rounds,
+            ended.get(one.study, ""),
         )
         for one in books.open_studies()
         if one.study != study
@@ -130,6 +135,8 @@ class _Reserved:
     """What an open study may still charge, and how far it has come."""
 
     name: str
+    digest: str
+    """The first digits: a study that was put right has the name of the one before, so that a name may mean both."""
     left: Spent
     charged: int
     rounds: int
@@ -137,7 +144,8 @@ class _Reserved:
 
     def said(self, epsilon: float) -> str:
         how = f", and {self.ended}" if self.ended else ""
-        return f"{epsilon:.2f} is reserved by '{self.name}' ({self.charged} of {self.rounds} rounds charged{how})"
+        rounds = f"{self.charged} of {self.rounds} rounds charged"
+        return f"{epsilon:.2f} is reserved by '{self.name}' {self.digest} ({rounds}{how})"
 
 
 class _Weigh:
@@ -207,7 +215,7 @@ class _Weigh:
         holding = [(one, float(self._cost(one.left).epsilon[over].max())) for one in reserved if one.left]
         holding = sorted(((one, held) for one, held in holding if held > 0), key=lambda pair: -pair[1])
         held = "".join(f"; {one.said(epsilon)}" for one, epsilon in holding)
-        free = [f"wardround hospital close {one.name}" for one, _ in holding]
+        free = [f"wardround hospital close {one.digest}" for one, _ in holding]
         freeing = f"To free what is reserved: {', or '.join(free)}. Otherwise needed" if free else "Needed"
         asks = "the next round" if rounds == 1 else "this study"
         raise PolicyError(

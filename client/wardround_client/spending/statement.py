@@ -17,12 +17,16 @@ from wardround_common.study.file import DpSgd
 
 
 def find_study(books: Books, word: str) -> str:
-    """Find a study of the ledger, also one that is closed, by its name or by how its digest begins; give the digest.
+    """Find a study of the ledger, also one that is closed, by its name or by how its digest begins; return the digest.
+
+    Where several have the name, the only one that charged a round is meant: of the others there is nothing to state.
 
     Raises:
         PrivacyError: none is meant, or several are.
     """
     meant = [d for d, approval in books.approved.items() if word and (approval.name == word or d.startswith(word))]
+    if len(meant) > 1:
+        meant = [digest for digest in meant if books.rounds_of(digest)] or meant
     if len(meant) != 1:
         raise PrivacyError(
             f"{len(meant) or 'no'} studies of this hospital are called '{word}' or have a digest that begins so",

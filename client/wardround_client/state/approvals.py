@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,11 +120,12 @@ class Approvals:
         except ValidationError:
             return None
 
-    def find(self, word: str, meant: tuple[Decision, ...] = ()) -> Proposal:
+    def find(self, word: str, meant: tuple[Decision, ...] = (), over: Collection[str] = ()) -> Proposal:
         """Find a proposal by the study's name or by the first digits of its digest.
 
         ``meant``: where several have the name, the one that stands so is meant: a study that was put right and
-        proposed again has the name of the one before.
+        proposed again has the name of the one before. ``over``: the studies whose run is over, by their digests, are
+        meant only if no other stands so.
 
         Raises:
             ApprovalError: none is meant, or several are.
@@ -133,7 +135,8 @@ class Approvals:
             if len(word) >= SHORTEST_DIGITS and digest.startswith(word):
                 raise error
         found = [p for p in self.all() if p.study.study.name == word or p.study.digest().startswith(word)]
-        for few in (found, [p for p in found if p.decision in meant]):
+        standing = [p for p in found if p.decision in meant]
+        for few in (found, standing, [p for p in standing if p.study.digest() not in over]):
             if len(few) == 1:
                 return few[0]
         if not found:

@@ -207,5 +207,6 @@ class HospitalFolder:
             raise MessageError(
                 "this invitation answers another request than the one that this hospital wrote last",
                 where=where,
-                do=f"Send {self.request_file} to the coordinator, which answers it with a new invitation.",
+                do=f"Send {self.request_file} to the coordinator, which answers it with a new invitation. Then: "
+                "wardround hospital serve INVITATION",
             )

@@ -407,19 +407,15 @@ def export(
     ] = None,
 ) -> None:
     """Export a finished run: model, report, study, approvals and epsilon statements."""
-    from wardround_common.errors import StorageError
     from wardround_server.service.coordinator_audit import note_export
-    from wardround_server.service.export import export_run
+    from wardround_server.service.export import check_over, export_run
     from wardround_server.service.runs import ARCHIVE
     from wardround_server.state.coordinator_folder import CoordinatorFolder
 
     source, target = folder / "runs" / run, out or Path(run)
     if not source.exists() and (folder / ARCHIVE / run).exists():
         source = folder / ARCHIVE / run
-    if not (source / "model.safetensors").exists():
-        raise StorageError(
-            "this run has no model yet", where=str(source), do=f"See: wardround coordinator status {folder}"
-        )
+    check_over(source)
     note_export(CoordinatorFolder(folder), run, source / "model.safetensors")
     copied = export_run(source, target, statement or ())
     typer.echo(f"Copied {', '.join(copied[:-1])} and {copied[-1]} to {target}")

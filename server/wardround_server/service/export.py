@@ -46,17 +46,29 @@ def keep_statement(run: Path, file: Path) -> EpsilonStatement:
     return statement
 
 
+def check_over(run: Path) -> None:
+    """Check that a run has all that is exported: the report is written last, after the test patients were asked.
+
+    Raises:
+        StorageError: it has not.
+    """
+    lacking = [name for name in COPIED if not (run / name).exists()]
+    if lacking:
+        raise StorageError(
+            f"this run has no {Path(lacking[0]).stem} yet: there is nothing to export before it is over",
+            where=str(run),
+            do=f"See: wardround coordinator status {run.parents[1]}",
+        )
+
+
 def export_run(run: Path, out: Path, statements: Iterable[Path] = ()) -> list[str]:
     """Copy a finished run out, with the statements that were kept and those given now; name the files.
 
     Raises:
-        StorageError: the run has no model yet, or a file cannot be read or written.
+        StorageError: the run is not over, or a file cannot be read or written.
         MessageError: a statement or an approval does not hold.
     """
-    if not (run / COPIED[0]).exists():
-        raise StorageError(
-            "this run has no model yet", where=str(run), do=f"See: wardround coordinator status {run.parents[1]}"
-        )
+    check_over(run)
     study = _study(run)
     for file in statements:
         keep_statement(run, file)

@@ -12,6 +12,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -89,10 +90,14 @@ class Runs:
         self.tally = Tally()
         self._lock = threading.Lock()
         self._runs: dict[str, Run] = {}
+        self._past: list[Run] = []
         self._damaged: dict[str, StorageError] = {}
 
     def go_on(self) -> None:
         """Take up the runs of the folder; those that were not over go on. :meth:`damaged` names what cannot be read."""
+        for path in sorted((self._folder.parent / ARCHIVE).glob("*/run.json")):
+            with suppress(StorageError):  # it is over, and is kept for people
+                self._past.append(_read(path.parent))
         for path in sorted(self._folder.glob("*/run.json")):
             try:
                 run = _read(path.parent)
@@ -198,7 +203,7 @@ class Runs:
                 run.folder.rename(place)
                 flush_names(place.parent)
                 flush_names(self._folder)
-            del self._runs[name]
+            self._past.append(self._runs.pop(name))
         return place
 
     def remove(self, name: str) -> Standings:
@@ -215,8 +220,11 @@ class Runs:
         return standing
 
     def stages_of(self, hospital: str) -> dict[str, str]:
-        """Say in which stage the runs are whose study lists a hospital, by the study's digest, the oldest first."""
-        runs = sorted(self._runs.copy().values(), key=lambda run: run.standing.began)
+        """Say in which stage the runs are whose study lists a hospital, by the study's digest, the oldest first.
+
+        With those that were archived or removed: a hospital may not have heard yet how they ended.
+        """
+        runs = sorted([*self._past, *self._runs.copy().values()], key=lambda run: run.standing.began)
         return {
             run.standing.digest: run.standing.stage
             for run in runs

@@ -79,9 +79,16 @@ def check_head(head: Head, public: bytes, links: dict[int, bytes]) -> None:
         raise broken(head.number, "is not the one that the head was signed for: the ledger was written anew")
 
 
+WAYS_OUT = (
+    "No study is trained with it. Stop the service and restore the newest copy: wardround hospital ledger restore "
+    "COPY. Without one, or with new keys: wardround hospital ledger rebuild. Find out who could write here."
+)
+"""What to do about a ledger that cannot be trusted."""
+
+
 def broken(number: int, what: str) -> StorageError:
     """Name the entry at which a ledger cannot be trusted."""
     return StorageError(
         f"entry {number} of the ledger {what}",
-        do="No study is trained with it: restore it from your newest backup, and find out who could write here.",
+        do=WAYS_OUT,
     )

@@ -17,7 +17,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wardround_client.spending.ledger.books import ENDED, Books
-from wardround_client.spending.ledger.chain import FIRST_LINK, Head, Row, broken, check_end, check_head, follow
+from wardround_client.spending.ledger.chain import (
+    FIRST_LINK,
+    WAYS_OUT,
+    Head,
+    Row,
+    broken,
+    check_end,
+    check_head,
+    follow,
+)
 from wardround_client.spending.ledger.entries import (
     Approved,
     Carried,
@@ -48,8 +57,6 @@ ROOM_BYTES = 65_536
 
 HELD_BYTES = 128 * 1024
 """More than one entry takes: a few pages in the write-ahead log, its index, and the head."""
-
-_RESTORE = "No study is trained with it: restore it from your newest backup, and find out what happened to it."
 
 _SCHEMA = (
     "CREATE TABLE entries"
@@ -239,7 +246,7 @@ class Ledger:
                 raise StorageError(
                     f"the patients of cohort {digest[:12]} are gone from the ledger, or were changed",
                     where=str(self.folder / LEDGER_NAME),
-                    do=_RESTORE,
+                    do=WAYS_OUT,
                 )
             self._cohorts[digest] = Cohort(tags)
         return self._cohorts[digest]
@@ -468,7 +475,7 @@ def read_rows(folder: Path) -> tuple[list[tuple[object, ...]], list[tuple[object
     with _looked_at(folder) as database:
         problem = database.execute("PRAGMA quick_check(1)").fetchone()
         if problem != ("ok",):
-            raise StorageError("the file of the ledger is damaged", where=str(path), do=_RESTORE)
+            raise StorageError("the file of the ledger is damaged", where=str(path), do=WAYS_OUT)
         entries = database.execute("SELECT * FROM entries ORDER BY number").fetchall()
         return entries, database.execute("SELECT * FROM cohorts ORDER BY digest").fetchall()
 
@@ -533,7 +540,7 @@ def _said_by_sqlite(error: sqlite3.Error, path: Path) -> StorageError:
         return StorageError(
             f"the ledger cannot be written ({error})", where=str(path), do="Check the folder, its rights and the disk."
         )
-    return StorageError(f"the ledger cannot be read ({error})", where=str(path), do=_RESTORE)
+    return StorageError(f"the ledger cannot be read ({error})", where=str(path), do=WAYS_OUT)
 
 
 def _row(columns: tuple[object, ...]) -> Row:

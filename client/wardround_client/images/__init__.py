@@ -16,7 +16,7 @@ from wardround_client.images.nifti import nifti_volume
 from wardround_client.images.picture import picture_pixels
 from wardround_client.images.source import kind_of, read_bytes
 
-__all__ = ["Image", "decode", "dicom_pixels", "plain_pixels", "read_image"]
+__all__ = ["Image", "decode", "dicom_pixels", "finite", "plain_pixels", "read_image"]
 
 
 def read_image(path: Path, *, voi: bool = False) -> Image:
@@ -37,7 +37,7 @@ def read_image(path: Path, *, voi: bool = False) -> Image:
     kind = kind_of(data, where=where)
     if kind == "nifti":
         stored, spacing, _ = nifti_volume(data, where=where)
-        return Image(_finite(_stretched(stored) if voi else stored)[None], spacing)
+        return Image(finite(_stretched(stored) if voi else stored)[None], spacing)
     if kind == "picture":
         stored, _ = picture_pixels(data, where=where)
         return Image(plain_pixels(stored, voi=voi), None)
@@ -59,7 +59,7 @@ def dicom_pixels(meaning: Meaning, stored: Stored, *, several: bool, voi: bool, 
         values = grey(meaning, stored, several=several, voi=voi, where=where)
     else:
         values = colour(meaning, stored, voi=voi, where=where)
-    return _finite(_channels_first(values, has_channels=isinstance(meaning, Colour)))
+    return finite(_channels_first(values, has_channels=isinstance(meaning, Colour)))
 
 
 def plain_pixels(stored: Stored, *, voi: bool) -> Values:
@@ -94,13 +94,13 @@ def _channels_first(values: Values, *, has_channels: bool) -> Values:
 def _stretched(stored: Stored) -> Values:
     if stored.dtype == np.uint8:
         return stored.astype(np.float32) / np.float32(255)
-    values = _finite(stored)
+    values = finite(stored)
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 
-def _finite(values: Stored) -> Values:
-    """Give float32 values; what is not a number (float pixels, NIfTI) takes the smallest finite value."""
+def finite(values: Stored) -> Values:
+    """Return float32 values; what is not a number (float pixels, NIfTI) takes the smallest finite value."""
     found = np.asarray(values, np.float32)
     good = np.isfinite(found)
     if good.all():

@@ -31,7 +31,7 @@ def nifti_volume(data: bytes, *, where: str) -> tuple[Stored, tuple[float, ...],
     """
     with refusing("unreadable", "the NIfTI file cannot be read", where=where):
         if data[:2] == b"\x1f\x8b":
-            data = _inflate(data, where=where)
+            data = inflate(data, where=where)
         two = data[4:8] in (b"n+2\0", b"ni2\0")
         if not two and data[344:348] != b"n+1\0":
             raise ImageRefused("not-an-image", "this is not a single-file NIfTI volume", where=where)
@@ -59,7 +59,12 @@ def nifti_volume(data: bytes, *, where: str) -> tuple[Stored, tuple[float, ...],
         return (lying[0], distances[1:], named) if len(lying) == 1 else (lying, distances, named)
 
 
-def _inflate(data: bytes, *, where: str) -> bytes:
+def inflate(data: bytes, *, where: str) -> bytes:
+    """Inflate a compressed volume.
+
+    Raises:
+        ImageRefused: ``too-large`` or ``truncated``.
+    """
     inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
     inflated = inflater.decompress(data, LARGEST_FILE_BYTES + 1)
     if len(inflated) > LARGEST_FILE_BYTES:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +37,22 @@ def read_bytes(path: Path, *, largest: int = LARGEST_FILE_BYTES, peek: Callable[
     Raises:
         ImageRefused: ``permission``, ``vanished``, ``not-a-file``, ``empty``, ``too-large`` or ``disk-error``.
     """
+    with opened(path, largest=largest) as file:
+        try:
+            if peek is not None:
+                peek(os.pread(file.fileno(), HEAD, 0))
+            return file.read(os.fstat(file.fileno()).st_size)
+        except OSError as error:
+            raise ImageRefused("disk-error", f"the file cannot be read ({error.strerror})", where=str(path)) from None
+
+
+@contextmanager
+def opened(path: Path, *, largest: int | None = LARGEST_FILE_BYTES) -> Iterator[FileIO]:
+    """Open a regular file to read parts of it; ``largest`` of None takes any size.
+
+    Raises:
+        ImageRefused: ``permission``, ``vanished``, ``not-a-file``, ``empty``, ``too-large`` or ``disk-error``.
+    """
     where = str(path)
     try:
         # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
@@ -47,19 +65,15 @@ def read_bytes(path: Path, *, largest: int = LARGEST_FILE_BYTES, peek: Callable[
             raise ImageRefused("not-a-file", "this is a folder, a pipe or a device, not a file", where=where)
         if found.st_size == 0:
             raise ImageRefused("empty", "the file has no bytes", where=where)
-        if found.st_size > largest:
+        if largest is not None and found.st_size > largest:
             raise ImageRefused(
                 "too-large",
                 f"the file has {found.st_size / 2**30:.1f} GiB; at most {largest / 2**30:.1f} GiB are read",
                 where=where,
                 do="Export its frames or series as several files.",
             )
-        if peek is not None:
-            peek(os.pread(handle, HEAD, 0))
-        with os.fdopen(handle, "rb", buffering=0, closefd=False) as file:
-            return file.read(found.st_size)
-    except OSError as error:
-        raise ImageRefused("disk-error", f"the file cannot be read ({error.strerror})", where=where) from None
+        with FileIO(handle, "rb", closefd=False) as file:
+            yield file
     finally:
         os.close(handle)
 

@@ -1,0 +1,280 @@
+"""A NIfTI volume, slice by slice: where it lies by the form that it states, and its values by the scaling it states.
+
+Two of its conventions are read in two ways by readers in common use, and are refused here instead: a file that states
+no form (codes 0 and 0), where they differ by a mirror; and an intercept beside a slope that is none, where they differ
+in value. Slices are those along the third axis, turned as DICOM's lie: columns towards the left (or the back), rows
+towards the back (or the feet).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+
+from wardround_client.images import finite
+from wardround_client.images.dicom import refusing
+from wardround_client.images.meaning import Values
+from wardround_client.images.nifti import inflate
+from wardround_client.images.source import opened, read_bytes
+from wardround_client.volumes.frames import Stamp
+from wardround_client.volumes.geometry import Floats, Geometry
+from wardround_common.errors import ImageRefused
+
+_orientations: Any = nibabel.orientations  # these functions carry no types
+_HEADERS: dict[bytes, Any] = {b"n+1\0": nibabel.Nifti1Header, b"n+2\0": nibabel.Nifti2Header}
+_HEADER_BYTES = {b"n+1\0": 348, b"n+2\0": 540}
+_UNIT_MM = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
+_SCANNER = 1
+"""Code of a form that puts the volume where the scanner saw it (NIFTI_XFORM_SCANNER_ANAT)."""
+_SAME_FORM = 0.1
+"""How far two forms may lie apart, in voxels, before they contradict each other."""
+_MOST_SKEW = 1e-3
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, eq=False)
+class NiftiVolume:
+    """A volume whose header was read and whose values are still on the disk."""
+
+    file: Stamp
+    compressed: bool
+    geometry: Geometry
+    notes: tuple[str, ...]
+    dtype: np.dtype[Any]
+    starts: int
+    """Where the values begin in the (inflated) file."""
+    stored: tuple[int, int]
+    """Values along the first and the second axis."""
+    slope: float
+    intercept: float
+    transposed: bool
+    flips: tuple[bool, bool, bool]
+    """Whether (slices, rows, columns) run against the axes of the file."""
+
+    def raw(self, number: int) -> np.ndarray[Any, Any]:
+        """Read the stored values of a slice, (rows, columns), before they are scaled.
+
+        A compressed volume has no way in but from its start: it is inflated whole, once for all slices that are read
+        one after another, up to a gibibyte. One that is not compressed may have any size.
+
+        Raises:
+            ImageRefused: ``changed``, ``truncated``, ``too-large``, or as the file system has it.
+        """
+        self.file.check()
+        count = self.geometry.shape[0]
+        across, along = self.stored
+        length = across * along * self.dtype.itemsize
+        start = self.starts + (count - 1 - number if self.flips[0] else number) * length
+        if self.compressed:
+            data = _inflated(self.file)[start : start + length]
+        else:
+            with opened(self.file.path, largest=None) as file:
+                file.seek(start)
+                data = file.read(length)
+        if len(data) < length:
+            raise ImageRefused("truncated", "the volume is cut off", where=str(self.file.path))
+        plane = np.frombuffer(data, self.dtype).reshape(along, across)
+        plane = plane.T if self.transposed else plane
+        return plane[:: -1 if self.flips[1] else 1, :: -1 if self.flips[2] else 1]
+
+    def values(self, number: int) -> Values:
+        """Read the values of a slice: (rows, columns) float32; what is not a number takes the smallest that is.
+
+        Raises:
+            ImageRefused: as :meth:`raw` does.
+        """
+        raw = self.raw(number)
+        if (self.slope, self.intercept) != (1.0, 0.0):
+            raw = raw * np.float64(self.slope) + self.intercept
+        return np.ascontiguousarray(finite(raw))
+
+
+@dataclass(frozen=True, slots=True)
+class NiftiSlice:
+    """One slice of a NIfTI volume."""
+
+    volume: NiftiVolume
+    number: int
+    sop_uid: str = field(default="", repr=False)
+
+    @property
+    def file(self) -> Path:
+        """The file that it is stored in."""
+        return self.volume.file.path
+
+    def values(self) -> Values:
+        """Read the values of the slice: (rows, columns) float32.
+
+        Raises:
+            ImageRefused: as :meth:`NiftiVolume.raw` does.
+        """
+        return self.volume.values(self.number)
+
+
+def nifti_of(path: Path) -> NiftiVolume:
+    """Read the header of a single-file NIfTI volume.
+
+    Raises:
+        ImageRefused: ``not-an-image``, ``unreadable``, ``truncated``, ``too-large``, ``shape`` if it holds other than
+            one grey volume, ``no-orientation`` if it states no form, ``affines-contradict`` if it states two,
+            ``singular-affine``, ``tilted``, or ``pixel-values`` if its scaling can be read in two ways.
+    """
+    where = str(path)
+    file = Stamp.of(path)
+    with opened(path, largest=None) as raw:
+        head = raw.read(540)
+    compressed = head.startswith(_GZIP)
+    if compressed:
+        head = _inflated(file)[:540]
+    magic = head[4:8] if head[4:8] in _HEADERS else head[344:348]
+    if magic not in _HEADERS:
+        raise ImageRefused("not-an-image", "this is not a single-file NIfTI volume", where=where)
+    with refusing("unreadable", "the NIfTI header cannot be read", where=where):
+        header = _HEADERS[magic](head[: _HEADER_BYTES[magic]], check=False)
+        shape, dtype = _shape(header, where=where), header.get_data_dtype()
+        slope, intercept = _scaling(header, where=where)
+        ras, notes = _form(header, shape, where=where)
+        volume = NiftiVolume(
+            file=file,
+            compressed=compressed,
+            geometry=_stored_geometry(ras, shape, where=where),
+            notes=notes,
+            dtype=dtype,
+            starts=int(header.get_data_offset()),
+            stored=shape[:2],
+            slope=slope,
+            intercept=intercept,
+            transposed=False,
+            flips=(False, False, False),
+        )
+        return _turned(volume, where=where)
+
+
+def _shape(header: Any, *, where: str) -> tuple[int, int, int]:
+    shape = [int(size) for size in header.get_data_shape()]
+    while len(shape) > 3 and shape[-1] == 1:
+        shape.pop()
+    kind = header.get_data_dtype()
+    if not 2 <= len(shape) <= 3 or min(shape) < 1 or kind.fields is not None or kind.kind not in "iuf":
+        raise ImageRefused(
+            "shape", "only one grey volume a file is read", where=where, do="Split it by time or channel."
+        )
+    across, along, *slices = shape
+    return across, along, *(slices or [1])  # type: ignore[return-value]  # three of them
+
+
+def _scaling(header: Any, *, where: str) -> tuple[float, float]:
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0 or math.isnan(slope):
+        if intercept == 0 or math.isnan(intercept):
+            return 1.0, 0.0
+        what = "it states an intercept beside a slope that is none, which readers take in different ways"
+    elif not math.isfinite(slope) or not math.isfinite(intercept):
+        what = "its slope or intercept is not a number"
+    else:
+        return slope, intercept
+    raise ImageRefused("pixel-values", what, where=where, do="Write it again with scl_slope 1 and scl_inter 0.")
+
+
+def _form(header: Any, shape: tuple[int, int, int], *, where: str) -> tuple[Floats, tuple[str, ...]]:
+    """Return the affine that is trusted, (4, 4) towards right, front and head in mm, and what it contradicts."""
+    forms = {}
+    for name, read in (("sform", header.get_sform), ("qform", header.get_qform)):
+        affine, code = read(coded=True)
+        if affine is not None and code > 0:
+            forms[name] = (int(code), np.asarray(affine, np.float64))
+    if not forms:
+        raise ImageRefused(
+            "no-orientation",
+            "it does not say where it lies (its qform and sform codes are 0); readers guess left and right differently",
+            where=where,
+            do="Convert it again with a tool that writes the orientation.",
+        )
+    notes: tuple[str, ...] = ()
+    trusted = next(iter(forms))
+    if len(forms) == 2 and _apart(forms["sform"][1], forms["qform"][1], shape) > _SAME_FORM:
+        codes = {name: code for name, (code, _) in forms.items()}
+        scanner = [name for name, code in codes.items() if code == _SCANNER]
+        if len(scanner) != 1:
+            raise ImageRefused(
+                "affines-contradict",
+                "its sform and its qform put it into different places",
+                where=where,
+                do="Convert it again from the original DICOM files.",
+            )
+        trusted = scanner[0]
+        other = next(name for name in forms if name != trusted)
+        notes = (f"the {other} puts it elsewhere: the {trusted}, which is the scanner's, was trusted",)
+    unit = header.get_xyzt_units()[0]
+    affine = forms[trusted][1].copy()
+    affine[:3] *= _UNIT_MM.get(unit, 1.0)
+    return affine, notes
+
+
+def _apart(one: Floats, other: Floats, shape: tuple[int, int, int]) -> float:
+    """Measure how far the corners of two forms lie apart, in voxels of the first."""
+    corners = np.array([[x, y, z, 1] for x in (0, shape[0]) for y in (0, shape[1]) for z in (0, shape[2])], np.float64)
+    smallest = float(np.linalg.norm(one[:3, :3], axis=0).min())
+    distance = float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
+    return distance / smallest if smallest > 0 else math.inf
+
+
+def _stored_geometry(ras: Floats, shape: tuple[int, int, int], *, where: str) -> Geometry:
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ras
+    geometry = Geometry.of(lps[:, [2, 1, 0, 3]], shape[::-1], where=where)
+    if geometry.skew > _MOST_SKEW:
+        raise ImageRefused(
+            "tilted",
+            "its axes are not at right angles, as with a tilted gantry, and it is not resampled",
+            where=where,
+            do="Convert it again to a right-angled grid.",
+        )
+    return geometry
+
+
+def _turned(volume: NiftiVolume, *, where: str) -> NiftiVolume:
+    """Turn slices as DICOM's lie: in their plane and in their order, never from one plane into another."""
+    affine, shape = volume.geometry.affine.copy(), volume.geometry.shape
+    axes = _orientations.io_orientation(affine)  # (slice, row, column): anatomical axis, sign
+    transposed = bool(axes[1, 0] < axes[2, 0])  # left-right, then front-back, along the columns
+    if transposed:
+        affine[:, [1, 2]] = affine[:, [2, 1]]
+        axes[[1, 2]] = axes[[2, 1]]
+        shape = (shape[0], shape[2], shape[1])
+    rows_down = 1 if axes[1, 0] == 1 else -1  # towards the back, else towards the feet
+    flips = [False, bool(axes[1, 1] != rows_down), bool(axes[2, 1] < 0)]
+    for axis in (1, 2):
+        if flips[axis]:
+            affine = _flipped(affine, axis, shape)
+    flips[0] = bool(affine[:3, 0] @ np.cross(affine[:3, 2], affine[:3, 1]) < 0)
+    if flips[0]:
+        affine = _flipped(affine, 0, shape)
+    return replace(
+        volume,
+        geometry=Geometry.of(affine, shape, where=where),
+        transposed=transposed,
+        flips=(flips[0], flips[1], flips[2]),
+    )
+
+
+def _flipped(affine: Floats, axis: int, shape: tuple[int, int, int]) -> Floats:
+    turned = affine.copy()
+    turned[:, 3] += affine[:, axis] * (shape[axis] - 1)
+    turned[:, axis] = -affine[:, axis]
+    return turned
+
+
+@lru_cache(maxsize=1)
+def _inflated(file: Stamp) -> bytes:
+    try:
+        return inflate(read_bytes(file.path), where=str(file.path))
+    except ImageRefused as refused:
+        if refused.reason == "too-large":
+            refused.do = "Decompress it: what is not compressed is read slice by slice."
+        raise

@@ -45,6 +45,7 @@ WHY = {
     "flwr": "messages, node authentication, object transfer",
     "grpcio": "commands to a service that runs, by a UNIX socket; Flower imports it too",
     "grpcio-health-checking": "the standard health service, at the same socket",
+    "highdicom": "DICOM segmentations, by position",
     "monai": "networks",
     "opacus": "differentially private training and its accountants",
     "pyjpegls": "JPEG-LS of the few precisions that GDCM leaves out",

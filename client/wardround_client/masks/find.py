@@ -1,0 +1,352 @@
+"""Which mask outlines which series, over a whole folder: met, or not met and why, as counts that a scan can show.
+
+DICOM masks say it themselves, by the series they reference, else by the frame of reference. Of other files somebody has
+to say it: a table with a column ``mask``, or the mask's name (:func:`named`). Every mask is read once onto the grid of
+its series, so that "met" means met by geometry.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+import numpy as np
+
+from wardround_client.images.dicom import quiet
+from wardround_client.images.sop_class import STORAGE, sop_class_of
+from wardround_client.masks import nifti, png, rtstruct, seg
+from wardround_client.masks.meet import Classes, Outlined
+from wardround_client.masks.structures import Structures
+from wardround_client.volumes import Series
+from wardround_client.volumes.frames import header_of
+from wardround_common.errors import ImageRefused, LabelError
+
+Format = Literal["seg", "rtstruct", "nifti", "png"]
+Reader = Callable[[Path, Series, Structures], Outlined]
+
+FOLDER = "masks"
+"""In a hospital's folder: masks named by patient (NIfTI), or by the image beside which they lie (PNG)."""
+COLUMN = "mask"
+_KEYS = ("file", "patient", "uid")
+_NIFTI, _PNG = (".nii", ".nii.gz"), (".png",)
+_DICOM: dict[str, tuple[Format, ModuleType]] = {
+    f"{STORAGE}66.4": ("seg", seg),
+    f"{STORAGE}66.7": ("seg", seg),
+    f"{STORAGE}481.3": ("rtstruct", rtstruct),
+}
+"""By SOP class: the format and the module that reads it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """The outlines of a series, on its grid."""
+
+    series_uid: str = field(repr=False)
+    format: Format
+    files: frozenset[Path] = field(repr=False)
+    annotated: tuple[bool, ...]
+    """Of each slice: whether somebody looked at it. Where nobody did, background does not mean "nothing there"."""
+    voxels: tuple[int, ...]
+    """Voxels of each structure of the study, the first one first."""
+    notes: tuple[str, ...]
+    read: Callable[[], Outlined] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.annotated)
+
+    def slice(self, number: int) -> Classes:
+        """Return the classes of a slice, from 0: (rows, columns) uint8; read once for slices asked for in a row.
+
+        Raises:
+            ImageRefused: a file cannot be read any more.
+        """
+        plane: Classes = self.volume()[number]
+        return plane
+
+    def volume(self) -> Classes:
+        """Return the classes of all voxels: (slices, rows, columns) uint8.
+
+        Raises:
+            ImageRefused: a file cannot be read any more.
+        """
+        return _classes(self)
+
+
+@lru_cache(maxsize=1)
+def _classes(mask: Mask) -> Classes:
+    classes = mask.read().classes
+    classes.flags.writeable = False
+    return classes
+
+
+@dataclass(frozen=True)
+class Unmet:
+    """A mask that outlines nothing here, and why."""
+
+    reason: str
+    """A short fixed word that scans count by."""
+    what: str
+    do: str
+    file: Path = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What somebody says of a mask that does not say itself what it outlines; one of the three is stated."""
+
+    mask: Path = field(repr=False)
+    patient: str = field(default="", repr=False)
+    file: Path | None = field(default=None, repr=False)
+    """An image: the mask outlines its series (NIfTI), or itself (PNG)."""
+    uid: str = field(default="", repr=False)
+    """SeriesInstanceUID."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """All masks of a folder."""
+
+    masks: Mapping[str, Mask] = field(repr=False)
+    """By the UID of the series. A series that is not here has no mask, which is not the same as nothing to outline."""
+    unmet: tuple[Unmet, ...]
+
+    def counts(self) -> dict[str, int]:
+        """Count mask files: those that were ``met``, and the others by their reason."""
+        met = len({file for mask in self.masks.values() for file in mask.files})
+        return {"met": met, **Counter(one.reason for one in self.unmet)}
+
+
+def find(
+    series: Iterable[Series], outlines: Iterable[Path], structures: Structures, *, beside: Iterable[Beside] = ()
+) -> Found:
+    """Pair series with the DICOM masks among ``outlines`` and the others that ``beside`` names."""
+    known = list(series)
+    pairs: list[_Pair] = []
+    unmet: list[Unmet] = []
+    for path in outlines:
+        with _noting(unmet, path):
+            pairs += _dicom(path, known, structures)
+    pictures = defaultdict[str, dict[int, Path]](dict)
+    for one in beside:
+        with _noting(unmet, one.mask):
+            if one.mask.name.lower().endswith(_PNG):
+                of, number = _slice(one, known)
+                pictures[of.uid][number] = one.mask
+            else:
+                pairs += [_read(of, "nifti", one.mask, nifti.read, structures) for of in _named(one, known)]
+    by_uid = {of.uid: of for of in known}
+    for uid, slices in pictures.items():
+        with _noting(unmet, *slices.values()):
+            pairs.append(_pictures(by_uid[uid], slices, structures))
+    return _together(pairs, unmet, len(structures.classes))
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """A mask that meets a series; its voxels were counted and let go."""
+
+    series: Series
+    format: Format
+    files: frozenset[Path]
+    read: Callable[[], Outlined]
+    annotated: tuple[bool, ...]
+    defined: frozenset[int]
+    voxels: tuple[int, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, series: Series, kind: Format, files: Iterable[Path], read: Callable[[], Outlined], most: int) -> _Pair:
+        """Read a mask once.
+
+        Raises:
+            ImageRefused: it does not meet the series.
+        """
+        with quiet():
+            outlined = read()
+        counted = np.bincount(outlined.classes.ravel(), minlength=most + 1)[1:]
+        return cls(
+            series,
+            kind,
+            frozenset(files),
+            read,
+            tuple(bool(looked) for looked in outlined.annotated),
+            outlined.defined,
+            tuple(int(count) for count in counted),
+            outlined.notes,
+        )
+
+
+@contextmanager
+def _noting(unmet: list[Unmet], *files: Path) -> Iterator[None]:
+    """Note a refusal for these files and go on."""
+    try:
+        yield
+    except ImageRefused as error:
+        unmet += [Unmet(error.reason, error.what, error.do, file) for file in files]
+
+
+def _dicom(path: Path, known: list[Series], structures: Structures) -> list[_Pair]:
+    with quiet():
+        header, _ = header_of(path)
+        if (found := _DICOM.get(sop_class_of(header))) is None:
+            raise ImageRefused("other-object", "masks of this kind are not read", where=str(path))
+        kind, reader = found
+        of = reader.target(header).among(known)
+    return [_read(one, kind, path, reader.read, structures) for one in of]
+
+
+def _read(of: Series, kind: Format, path: Path, read: Reader, structures: Structures) -> _Pair:
+    return _Pair.of(of, kind, [path], partial(read, path, of, structures), len(structures.classes))
+
+
+def _named(one: Beside, known: Iterable[Series]) -> list[Series]:
+    """Return the series that a mask outlines by what somebody says of it."""
+    if one.uid:
+        found = [of for of in known if of.uid == one.uid]
+    elif one.file is not None:
+        found = [of for of in known if one.file in of.files]
+    else:
+        found = [of for of in known if one.patient and of.patient == one.patient]
+    if not found:
+        raise ImageRefused(
+            "source-absent",
+            "what it outlines is not there, or was refused",
+            do="Name the mask as its patient, or state it in a table with the columns 'mask' and 'file' or 'patient'.",
+        )
+    return found
+
+
+def _slice(one: Beside, known: Iterable[Series]) -> tuple[Series, int]:
+    """Return the slice beside which a picture lies."""
+    for of in known:
+        here = [number for number, stored in enumerate(of.slices) if stored.file == one.file]
+        if len(here) == 1:
+            return of, here[0]
+    raise ImageRefused(
+        "source-absent",
+        "a picture outlines one image, and that is not there",
+        do="Name the mask as its image, or state it in a table with the columns 'mask' and 'file'.",
+    )
+
+
+def _pictures(of: Series, slices: Mapping[int, Path], structures: Structures) -> _Pair:
+    read = partial(_read_pictures, of, dict(slices), structures)
+    return _Pair.of(of, "png", slices.values(), read, len(structures.classes))
+
+
+def _read_pictures(of: Series, slices: Mapping[int, Path], structures: Structures) -> Outlined:
+    _, rows, columns = of.geometry.shape
+    made = np.zeros(of.geometry.shape, np.uint8)
+    looked_at = np.zeros(len(of), np.bool_)
+    for number, path in slices.items():
+        made[number], looked_at[number] = png.read(path, (rows, columns), structures), True
+    return Outlined(made, looked_at, frozenset(range(1, len(structures.classes) + 1)))
+
+
+def _together(pairs: Iterable[_Pair], unmet: list[Unmet], most: int) -> Found:
+    """Make one mask for each series, of several files where each has structures of its own."""
+    by_series = defaultdict[str, list[_Pair]](list)
+    for pair in pairs:
+        by_series[pair.series.uid].append(pair)
+    masks: dict[str, Mask] = {}
+    for uid, several in by_series.items():
+        with _noting(unmet, *(file for pair in several for file in pair.files)):
+            pair = several[0] if len(several) == 1 else _united(several, most)
+            masks[uid] = Mask(uid, pair.format, pair.files, pair.annotated, pair.voxels, pair.notes, pair.read)
+    return Found(masks, tuple(unmet))
+
+
+def _united(several: list[_Pair], most: int) -> _Pair:
+    if sum(len(pair.defined) for pair in several) > len(frozenset[int]().union(*(pair.defined for pair in several))):
+        raise ImageRefused(
+            "several-masks",
+            "several masks outline the same structure of the same series",
+            do="Leave one of them: which reader is right is not guessed.",
+        )
+    files = [file for pair in several for file in pair.files]
+    read = partial(_read_united, [pair.read for pair in several])
+    return _Pair.of(several[0].series, several[0].format, files, read, most)
+
+
+def _read_united(reads: Iterable[Callable[[], Outlined]]) -> Outlined:
+    """Lay masks of different structures together; a slice is annotated if all of them looked at it."""
+    first, *others = (read() for read in reads)
+    made, looked_at, defined, notes = first.classes.copy(), first.annotated, first.defined, first.notes
+    for other in others:
+        if ((made > 0) & (other.classes > 0)).any():
+            raise ImageRefused(
+                "overlap",
+                "two structures of the study hold the same voxel, and a voxel has one class",
+                do="Export each structure without the other, or leave one out.",
+            )
+        made += other.classes
+        looked_at, defined, notes = looked_at & other.annotated, defined | other.defined, notes + other.notes
+    return Outlined(made, looked_at, defined, notes)
+
+
+def named(folder: Path) -> list[Beside]:
+    """List the masks of a hospital's folder that are not DICOM, with what its tables and their names say of them.
+
+    A table is a CSV file at the top of the folder with a column ``mask`` and one of ``file``, ``patient`` and ``uid``
+    (of the series); paths are relative to the folder. Without a table, ``masks/NAME.nii.gz`` is of the patient NAME,
+    and ``masks/NAME.png`` lies beside the image of that path, whatever its ending.
+
+    Raises:
+        LabelError: a table names a mask twice, or one that is not there.
+    """
+    stated = [one for table in sorted(folder.glob("*.csv")) for one in _table(table)]
+    if stated:
+        return stated
+    below = folder / FOLDER
+    files = sorted(path for path in below.rglob("*") if path.is_file())
+    images: dict[Path, Path] = {}
+    if any(path.suffix.lower() in _PNG for path in files):
+        images = {path.relative_to(folder).with_suffix(""): path for path in _images(folder, below)}
+    made = []
+    for path in files:
+        ending = next((end for end in (*_NIFTI[::-1], *_PNG) if path.name.lower().endswith(end)), None)
+        if ending in _NIFTI:
+            made.append(Beside(path, patient=path.name[: -len(ending or "")]))
+        elif ending in _PNG:
+            made.append(Beside(path, file=images.get(path.relative_to(below).with_suffix(""))))
+    return made
+
+
+def _images(folder: Path, below: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and below not in path.parents]
+
+
+def _table(path: Path) -> list[Beside]:
+    folder = path.parent
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            if COLUMN not in (rows.fieldnames or ()):
+                return []
+            keys = [key for key in _KEYS if key in (rows.fieldnames or ())]
+            stated = [(row[COLUMN] or "", {key: (row[key] or "").strip() for key in keys}) for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []  # what is wrong with a table of labels is said where labels are read
+    made: dict[Path, Beside] = {}
+    for number, (mask, says) in enumerate(stated, 2):
+        if not mask.strip():
+            continue
+        at = folder / mask.strip()
+        if not at.is_file():
+            raise LabelError(
+                "the table names a mask that is not there",
+                where=f"{path.name} line {number}",
+                do="Write its path relative to the folder, with '/'.",
+            )
+        if at in made:
+            raise LabelError("the table names a mask twice", where=f"{path.name} line {number}", do="Keep one line.")
+        file_of = folder / says["file"] if says.get("file") else None
+        made[at] = Beside(at, says.get("patient", ""), file_of, says.get("uid", ""))
+    return list(made.values())

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from measure import report
 from wardround_client import networks
 from wardround_client.preparation.dataset import Examples
-from wardround_client.training.local_work import PrivacyPlan, train
+from wardround_client.training.local_work import LocalRun, PrivacyPlan, train
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study, parse_study
 from wardround_common.study.template import study_text
@@ -63,7 +63,7 @@ def ours(network: str, *, private: bool) -> Step:
     stream = insecure_stream(0, "hospital")
 
     def turn() -> None:
-        train(study, built, layout, start, examples, plan, 1, stream)
+        train(LocalRun(study, built, layout, examples, plan, stream), start, 1)
 
     return turn
 

@@ -150,7 +150,8 @@ class FrontEnd:
             name = augmentations, hashlib.sha256(image.tobytes()).digest()
             if name not in self._views:
                 copies = torch.from_numpy(np.repeat(image[None], KEPT_VIEWS, axis=0))
-                seen = augment(copies, augmentations, insecure_stream(0, "views", name[1].hex()))
+                nothing = torch.zeros(KEPT_VIEWS)
+                seen, _ = augment(copies, nothing, augmentations, insecure_stream(0, "views", name[1].hex()))
                 self._views[name] = self.of(seen.numpy()).astype(np.float32)
             found.append(self._views[name])
         return np.stack(found)
@@ -179,7 +180,7 @@ class Data:
     @cached_property
     def tested(self) -> list[tuple[Floats, NDArray[np.bool_]]]:
         """Give each hospital's test features, and which images show a tumour."""
-        return [(self.front_end.of(test.images(slice(None))), test.labels == 1) for test in self.tests]
+        return [(self.front_end.of(test.images(slice(None))), test.targets == 1) for test in self.tests]
 
     @lru_cache(maxsize=2)  # noqa: B019 (a seed's data go when the seed is done)
     def views(self, augmentations: tuple[Augmentation, ...]) -> NDArray[np.float32]:
@@ -233,7 +234,7 @@ def _clipped_sum(
     if not chosen:
         return np.zeros_like(weights)
     rows, counts = np.concatenate(chosen), np.array([len(places) for places in chosen])
-    features, labels = data.features[rows], data.train.labels[rows]
+    features, labels = data.features[rows], data.train.targets[rows]
     if variation.views:
         order = stream.child("views", number, 0).uniform(len(rows) * KEPT_VIEWS).reshape(len(rows), KEPT_VIEWS)
         which = np.argsort(order, axis=1)[:, : variation.views]

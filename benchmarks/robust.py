@@ -240,7 +240,7 @@ def main() -> None:
         folder, images = Path(name), Path(name) / "hospitals"
         make_hospitals(images, seed=0, patients=PATIENTS)
         honest = Hospitals(study(1), images, folder / "sizes")
-        sizes = {one: len(hospital.dataset.train.labels) for one, hospital in honest.at.items()}
+        sizes = {one: len(hospital.dataset.train) for one, hospital in honest.at.items()}
         print(f"training images: {sizes}")
         OTHERS["weight"] = sum(size for one, size in sizes.items() if one != LIAR)
         figures = {"largest_shift_over_clip": max(shifts(images, folder / "checked"))}

@@ -226,7 +226,7 @@ def epoch_s() -> float:
 
     from wardround_client import networks
     from wardround_client.preparation.dataset import Examples
-    from wardround_client.training.local_work import train
+    from wardround_client.training.local_work import LocalRun, train
     from wardround_common.study.file import Study
 
     study = Study.model_validate(
@@ -247,7 +247,8 @@ def epoch_s() -> float:
     torch.set_num_threads(THREADS)
     network = networks.build(study)
     layout, parameters = networks.layout_of(network), networks.read_vector(network)
-    return best(lambda: train(study, network, layout, parameters, examples, None, 1, insecure_stream(0)), 2)
+    run = LocalRun(study, network, layout, examples, None, insecure_stream(0))
+    return best(lambda: train(run, parameters, 1), 2)
 
 
 def over_epoch(figures: Mapping[str, float]) -> dict[str, float]:

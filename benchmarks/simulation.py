@@ -79,7 +79,7 @@ def simulated_rounds(federation: Federation, workers: Workers, folder: Path) -> 
     def watch(event: Event) -> None:
         nonlocal began
         if isinstance(event, RoundEnds):
-            write_checkpoint(folder / "checkpoint", federation.study.digest(), event.state)
+            write_checkpoint(folder / "checkpoint", federation.study, event.state)
             seconds.append(time.perf_counter() - began)
             began = time.perf_counter()
 
@@ -99,7 +99,7 @@ def plain_round(hospitals: list[Hospital], of: Study) -> float:
         network.train()
         optimiser = torch.optim.SGD(network.parameters(), of.training.learning_rate)
         data = hospital.dataset.train
-        images, labels = torch.from_numpy(data.images(slice(None))), torch.from_numpy(data.labels)
+        images, labels = torch.from_numpy(data.images(slice(None))), torch.from_numpy(data.targets)
         for rows in torch.randperm(len(labels)).split(of.training.batch_size):
             optimiser.zero_grad()
             torch.nn.functional.cross_entropy(network(images[rows]), labels[rows]).backward()

@@ -57,10 +57,10 @@ def coordinate(deployment: Deployment, folder: Path) -> None:
 
     def keep(event: Event) -> None:
         if isinstance(event, RoundEnds):
-            write_checkpoint(checkpoint, study.digest(), event.state)
+            write_checkpoint(checkpoint, study, event.state)
 
     until(lambda: len(link.here()) == len(deployment.public_keys), ALL_THERE_S)
-    before = read_checkpoint(checkpoint, study.digest()) if checkpoint.exists() else None
+    before = read_checkpoint(checkpoint, study) if checkpoint.exists() else None
     exchange = GridExchange(link.grid(run), link.nodes())
     run_study(study, exchange, keep, before, consortium if study.aggregation.secure else None)
     link.end_run(run)

@@ -228,7 +228,7 @@ class Site:
 
     def state(self, study: Study) -> State:
         """Read the checkpoint of a run."""
-        return read_checkpoint(self.folder / "C" / "runs" / study.study.name / "checkpoint", study.digest())
+        return read_checkpoint(self.folder / "C" / "runs" / study.study.name / "checkpoint", study)
 
     def charged(self, study: Study) -> dict[str, list[int]]:
         """Say by hospital which rounds its ledger charged for a study."""

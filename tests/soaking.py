@@ -317,7 +317,7 @@ def soak(plan: Plan, folder: Path, tell: Callable[[Look], None] = lambda look: N
             for thread in threads:
                 thread.join(20)
         look(plan.rounds + 1)
-    state = read_checkpoint(place.path / "runs" / NAME / "checkpoint", study.digest())
+    state = read_checkpoint(place.path / "runs" / NAME / "checkpoint", study)
     if len(state.history) == plan.rounds:
         books.check(plan.rounds, state.parameters)
     absent = sum(len(record.absent) for record in state.history)

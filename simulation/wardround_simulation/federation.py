@@ -19,6 +19,7 @@ from wardround_client.preparation.dataset import Dataset, Examples, Intake, Sour
 from wardround_client.spending.account import Account, approve, ask
 from wardround_client.spending.ledger.store import open_ledger
 from wardround_client.spending.policy import Policy
+from wardround_client.tasks.contract import Found
 from wardround_common.errors import RoundError, WardroundError
 from wardround_common.keys.identity import Identity, Roster
 from wardround_common.randomness import insecure_stream
@@ -141,7 +142,7 @@ def _built(study: Study) -> Built:
 
 
 @lru_cache(maxsize=16)
-def _taken_in(source: Source, study: Study) -> tuple[Index, dict[str, int]]:
+def _taken_in(source: Source, study: Study) -> tuple[Index, Found]:
     return take_in(source, study)  # once for all hospitals that are cut from one folder
 
 
@@ -155,20 +156,20 @@ def _dataset(site: Site, study: Study) -> Dataset:
         raise
 
 
-def images_of(federation: Federation, name: str) -> tuple[list[Instance], list[int]]:
-    """List the images that a hospital has for the study, and their class numbers; nothing is decoded.
+def images_of(federation: Federation, name: str) -> tuple[list[Instance], list[str]]:
+    """List the images that a hospital has for the study, and what it says of each in a word; nothing is decoded.
 
     Raises:
         DataError: the folder cannot be read, or the labels do not fit.
     """
-    found: list[Instance] = []
-    numbers: list[int] = []
+    images: list[Instance] = []
+    words: list[str] = []
     for source in federation.site(name).sources:
-        index, labels = _taken_in(replace(source, patients=None), federation.study)
-        wanted, _ = wanted_images(source, federation.study, index, labels)
-        found += wanted
-        numbers += [labels[instance.file] for instance in wanted]
-    return found, numbers
+        index, found = _taken_in(replace(source, patients=None), federation.study)
+        wanted, _ = wanted_images(source, federation.study, index, found)
+        images += wanted
+        words += [found.words[instance.file] for instance in wanted]
+    return images, words
 
 
 def pool(datasets: Sequence[Dataset]) -> Dataset:
@@ -191,5 +192,5 @@ def _join(parts: Sequence[Examples]) -> Examples:
         patients.append(part.patients + shift)
         shift = int(patients[-1].max(initial=shift - 1)) + 1
     kept = np.concatenate([part.images(slice(None)) for part in parts])
-    labels = np.concatenate([part.labels for part in parts])
-    return Examples(kept, np.arange(len(kept)), labels, np.concatenate(patients))
+    targets = np.concatenate([part.targets for part in parts])
+    return Examples(kept, np.arange(len(kept)), targets, np.concatenate(patients))

@@ -15,6 +15,7 @@ from wardround_client.hospital.app import client_app
 from wardround_client.intake.duplicates import near_pairs
 from wardround_client.intake.instance import Instance
 from wardround_client.preparation.dataset import Examples, Intake
+from wardround_client.tasks.registry import local_task
 from wardround_client.training.evaluation import predict
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError, RoundError
@@ -22,6 +23,7 @@ from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.messages.rounds import Failure, Parts
 from wardround_common.metrics import Scores
 from wardround_common.results import PrivacySpent, SplitCounts
+from wardround_common.study.file import Study
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import Event, RoundEnds, State, run_study
 from wardround_simulation.federation import (
@@ -72,7 +74,6 @@ def describe(federation: Federation, name: str) -> Description:
     use_threads(federation.study)
     hospital = open_hospital(federation, name)
     data, plan = hospital.dataset, hospital.plan
-    classes = len(federation.study.groups)
     spent = None
     if plan is not None:
         rounds = federation.study.training.rounds
@@ -84,9 +85,9 @@ def describe(federation: Federation, name: str) -> Description:
             steps=rounds * plan.steps_a_round,
         )
     return Description(
-        _counts(data.train, classes),
-        _counts(data.validation, classes),
-        _counts(data.test, classes),
+        _counts(data.train, federation.study),
+        _counts(data.validation, federation.study),
+        _counts(data.test, federation.study),
         data.intake,
         data.fingerprint,
         spent,
@@ -102,18 +103,18 @@ def shared_images(federation: Federation, names: Sequence[str]) -> dict[tuple[st
         DataError: a folder cannot be read, or its labels do not fit.
     """
     images: list[Instance] = []
-    numbers: list[int] = []
+    words: list[str] = []
     hospital_of: list[str] = []
     for name in names:
-        found, classes = images_of(federation, name)
+        found, said = images_of(federation, name)
         # A series that lies in two hospitals is a copy, and its images are not excused as neighbours.
         images += [replace(instance, series_uid=name) for instance in found]
-        numbers += classes
+        words += said
         hospital_of += [name] * len(found)
     pairs: dict[tuple[str, str], list[bool]] = {}
     for one, other in near_pairs(images, hospital_of):
         which = (hospital_of[one], hospital_of[other])
-        pairs.setdefault(which, []).append(numbers[one] != numbers[other])
+        pairs.setdefault(which, []).append(words[one] != words[other])
     return {which: Shared(len(differ), sum(differ)) for which, differ in pairs.items()}
 
 
@@ -126,11 +127,11 @@ def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vecto
         if isinstance(event, RoundEnds) and (
             event.record.number % BASELINE_CHECKPOINT_ROUNDS == 0 or event.record.number == study.training.rounds
         ):
-            write_checkpoint(checkpoint, study.digest(), event.state)
+            write_checkpoint(checkpoint, study, event.state)
 
     before: State | None = None
     if checkpoint.exists():
-        before = read_checkpoint(checkpoint, study.digest())
+        before = read_checkpoint(checkpoint, study)
     try:
         return run_study(study, InOneProcess(alone, [name]), keep, before).parameters
     except RoundError:  # the only failure that the exchange below gives a round: training diverged
@@ -169,6 +170,7 @@ class InOneProcess:
                 yield name, Failure(error.kind)
 
 
-def _counts(examples: Examples, classes: int) -> SplitCounts:
-    per_class = tuple(int((examples.labels == number).sum()) for number in range(classes))
-    return SplitCounts(patients=examples.patient_count, images=len(examples.labels), per_class=per_class)
+def _counts(examples: Examples, study: Study) -> SplitCounts:
+    of = local_task(study.task).members(study.task, examples.targets)  # (images, groups)
+    per_class = tuple(int(count) for count in of.sum(axis=0))
+    return SplitCounts(patients=examples.patient_count, images=len(examples), per_class=per_class)

@@ -262,14 +262,14 @@ def _check_fingerprints(plan: Plan, fingerprints: dict[str, str]) -> None:
 
 def _train_federation(plan: Plan, federation: Federation, workers: Workers, show: Show) -> State:
     checkpoint = plan.folder / "checkpoint"
-    before = read_checkpoint(checkpoint, plan.study.digest()) if checkpoint.exists() else None
+    before = read_checkpoint(checkpoint, plan.study) if checkpoint.exists() else None
     names = nodes([site.name for site in plan.sites])
     rounds = plan.study.training.rounds
     show(Progress("training", len(before.history) if before else 0, rounds, before.history[-1] if before else None))
 
     def watch(event: Event) -> None:
         if isinstance(event, RoundEnds):
-            write_checkpoint(checkpoint, plan.study.digest(), event.state)
+            write_checkpoint(checkpoint, plan.study, event.state)
             tracking.follow(event.state.history)
             show(Progress("training", event.record.number, rounds, event.record))
 

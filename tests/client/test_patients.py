@@ -400,9 +400,9 @@ def test_patients_may_be_named_in_a_table_where_labels_come_from_an_attribute(tm
     table = tmp_path / "images" / "labels.csv"
     table.write_text("\n".join(rows) + "\n")
     source = Source(tmp_path / "images", tmp_path / "state", label_attribute="StudyDescription")
-    index, labels = take_in(source, study(data=MR))
+    index, found = take_in(source, study(data=MR))
     assert groups(index) == sets("0.dcm 1.dcm", "2.dcm 3.dcm")
-    assert sorted(labels.values()) == [0, 0, 1, 1]
+    assert sorted(found.words.values()) == ["finding", "finding", "none", "none"]
     table.write_text("\n".join([*rows, "0.dcm,somebody"]) + "\n")
     with pytest.raises(DataError, match="line 6 gives a file another patient"):
         take_in(source, study(data=MR))
@@ -414,10 +414,10 @@ def test_a_table_by_patient_may_name_a_folder_that_files_without_identity_are_in
             made = tiny(RAMP + person + 2 * series, PatientID="", PatientName="")
             save(made, tmp_path / "images" / f"person{person}" / f"s{series}" / "1.dcm")
     (tmp_path / "images" / "labels.csv").write_text("patient,label\nperson0,none\nperson1,finding\n")
-    index, labels = take_in(Source(tmp_path / "images", tmp_path / "state"), study(data=MR))
+    index, found = take_in(Source(tmp_path / "images", tmp_path / "state"), study(data=MR))
     assert len(groups(index)) == 2
     assert count_by_basis(index.accepted) == {"table": 2}
-    assert sorted(labels.values()) == [0, 0, 1, 1]
+    assert sorted(found.words.values()) == ["finding", "finding", "none", "none"]
 
 
 def test_two_names_of_one_patient_are_one_record_and_two_accounts(tmp_path: Path) -> None:

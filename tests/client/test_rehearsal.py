@@ -136,7 +136,7 @@ def test_a_rehearsal_leaves_torchs_generator_as_it_was() -> None:
 
 
 def test_a_network_whose_output_does_not_fit_the_classes_does_not_run() -> None:
-    assert why_not(torch.nn.Flatten(), 1, 4, 2) == "it gives (2, 16) in place of (2, 2) numbers"
+    assert why_not(torch.nn.Flatten(), study(), 4) == "it gives (2, 16) in place of (2, 2) numbers"
 
 
 class Reflecting(torch.nn.Module):

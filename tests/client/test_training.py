@@ -11,6 +11,7 @@ from wardround_client import networks
 from wardround_client.hospital.answering import build
 from wardround_client.preparation.dataset import Examples
 from wardround_client.training.local_work import (
+    LocalRun,
     LocalWork,
     PrivacyPlan,
     _clipped_sums,
@@ -30,7 +31,7 @@ STREAM = insecure_stream(1, "hospital")
 def work(of: Study, examples: Examples, round_number: int = 1, plan: PrivacyPlan | None = None) -> LocalWork:
     built = build(of)
     start = networks.read_vector(networks.build(of))
-    return train(of, built.network, built.layout, start, examples, plan, round_number, STREAM)
+    return train(LocalRun(of, built.network, built.layout, examples, plan, STREAM), start, round_number)
 
 
 def test_a_plain_round_is_the_plain_loop() -> None:
@@ -39,12 +40,12 @@ def test_a_plain_round_is_the_plain_loop() -> None:
     network = networks.build(of)
     before = networks.read_vector(network)
     optimiser = torch.optim.SGD(network.parameters(), 0.05)
-    order = STREAM.child("order", 0).permutation(len(data.labels))
+    order = STREAM.child("order", 0).permutation(len(data.targets))
     for start in range(0, len(order), 8):
         rows = order[start : start + 8]
         optimiser.zero_grad()
         logits = network(torch.from_numpy(data.images(rows)))
-        torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.labels[rows])).backward()
+        torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.targets[rows])).backward()
         optimiser.step()
     assert work(of, data).update.tobytes() == (networks.read_vector(network) - before).tobytes()
 
@@ -58,13 +59,13 @@ def test_two_half_epochs_see_every_image_once() -> None:
             seen.extend(np.atleast_1d(places).tolist())
             return super().images(places)  # type: ignore[arg-type]
 
-    watching = Watching(data.kept, data.rows, data.labels, data.patients)
+    watching = Watching(data.kept, data.rows, data.targets, data.patients)
     of = study(training={"local_epochs": 0.5, "batch_size": 4})
     work(of, watching, 1)
     first = len(seen)
     work(of, watching, 2)
-    assert 0 < first < len(data.labels)
-    assert sorted(seen) == list(range(len(data.labels)))
+    assert 0 < first < len(data.targets)
+    assert sorted(seen) == list(range(len(data.targets)))
 
 
 def test_a_round_done_again_is_the_same_round() -> None:
@@ -97,7 +98,7 @@ def per_patient_oracle(of: Study, data: Examples, places: list[np.ndarray], clip
         for place in one:
             network.zero_grad()
             logits = network(torch.from_numpy(data.images(np.array([place]))))
-            torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.labels[[place]])).backward()
+            torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.targets[[place]])).backward()
             gradients.append(torch.cat([weight.grad.flatten() for weight in network.parameters()]))  # type: ignore[union-attr]
         mean = torch.stack(gradients).mean(0)
         total += mean * min(1.0, clip / (float(mean.norm()) + 1e-6))
@@ -110,7 +111,7 @@ def clipped_sum(of: Study, data: Examples, places: list[np.ndarray], clip: float
     network = GradSampleModule(networks.build(of), loss_reduction="sum")
     rows = np.concatenate(places)
     logits = network(torch.from_numpy(data.images(rows)))
-    torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.labels[rows]), reduction="sum").backward()
+    torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.targets[rows]), reduction="sum").backward()
     sums = _clipped_sums(_patient_means(list(network.parameters()), [len(one) for one in places]), clip)
     return torch.cat([part.flatten() for part in sums])
 

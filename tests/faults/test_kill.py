@@ -34,7 +34,7 @@ HOSPITAL = {
     "a question was received": Fault("wardround_client.link.mailbox:Mailbox.put", "before", "train.train"),
     "a question is on the disk": Fault("wardround_client.link.mailbox:Mailbox.put", "after", "train.train"),
     "the model of round 2 was received": Fault("wardround_client.link.mailbox:Mailbox.put", "after", "train.train", 3),
-    "evaluation begins": Fault("wardround_client.hospital.answering:score_sums", "before"),
+    "evaluation begins": Fault("wardround_client.hospital.answering:sums_of", "before"),
     "evaluation is masked": Fault("wardround_client.hospital.secure_desk:write_atomically", "after", "evaluate.upload"),
     "evaluated models are noted": Fault(
         "wardround_client.hospital.secure_desk:write_atomically", "after", "evaluate.answered"

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from examples import study
 from wardround_common import storage
 from wardround_common.errors import StorageError
 from wardround_common.messages.parameters import Layout
@@ -20,7 +21,7 @@ from wardround_server.averaging import Moments
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import State
 
-STUDY = "a" * 64
+STUDY = study()
 RECORD = RoundRecord(
     number=1,
     seconds=1.0,
@@ -43,9 +44,10 @@ def state(moments: bool = True) -> State:
 def test_what_the_validation_patients_said_comes_back(tmp_path: Path, classes: int) -> None:
     probabilities = np.full((classes, classes), 1 / classes, np.float32)
     sums = ScoreSums.of(np.arange(classes), probabilities, np.ones(classes))
-    write_checkpoint(tmp_path / "c", STUDY, replace(state(), validation=sums))
-    found = read_checkpoint(tmp_path / "c", STUDY).validation
-    assert found is not None
+    of = study(task={"classes": [f"class {number}" for number in range(classes)]})
+    write_checkpoint(tmp_path / "c", of, replace(state(), validation=sums))
+    found = read_checkpoint(tmp_path / "c", of).validation
+    assert isinstance(found, ScoreSums)
     assert found.to_vector().tolist() == sums.to_vector().tolist()
     assert found.classes == classes
 
@@ -79,7 +81,7 @@ def test_a_flipped_or_missing_byte_is_found(tmp_path_factory: pytest.TempPathFac
 def test_a_checkpoint_of_another_study_is_refused(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "c", STUDY, state())
     with pytest.raises(StorageError, match="another study or seed"):
-        read_checkpoint(tmp_path / "c", "b" * 64)
+        read_checkpoint(tmp_path / "c", study(model={"seed": 1}))
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,10 +70,10 @@ def everybodys_clipped_sum(of: Study, memory: Memory, parameters: np.ndarray) ->
     total = torch.zeros(len(parameters), dtype=torch.float64)
     for hospital in memory.at.values():
         data = hospital.dataset.train
-        for place in range(len(data.labels)):
+        for place in range(len(data.targets)):
             network.zero_grad()
             logits = network(torch.from_numpy(data.images(np.array([place]))))
-            torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.labels[[place]])).backward()
+            torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.targets[[place]])).backward()
             flat = torch.cat([weight.grad.flatten() for weight in network.parameters()]).double()  # type: ignore[union-attr]
             total += flat * min(1.0, privacy_of(of).clip_norm / float(flat.norm()))
     return total
@@ -169,9 +169,8 @@ def test_a_gradient_that_is_not_finite_counts_as_zero_and_is_no_error() -> None:
     built = build(of)
     start = networks.read_vector(built.network)
     plan = PrivacyPlan(1e-3, 1.0, 1.0, 1)
-    total = training.gradient_sum(
-        of, privacy_of(of), built.network, built.layout, start, data, plan, form, 1, insecure_stream(1)
-    )
+    run = training.LocalRun(of, built.network, built.layout, data, plan, insecure_stream(1))
+    total = training.gradient_sum(run, start, 1, form)
     assert np.abs(form.decode(total)).max() < 100  # the noise alone, and the gradients of the others
 
 

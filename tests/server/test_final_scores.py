@@ -13,7 +13,7 @@ from test_runs import at_once, begin
 from examples import dataset
 from wardround_client import networks
 from wardround_client.hospital.answering import build, join
-from wardround_client.training.evaluation import score_sums
+from wardround_client.training.evaluation import sums_of
 from wardround_common.errors import MessageError
 from wardround_common.messages.rounds import EvaluateRequest
 from wardround_common.metrics import ScoreSums
@@ -40,8 +40,8 @@ def directly(tmp_path: Path, of: Study, names: str = NAMES) -> dict[str, ScoreSu
     total = {split: ScoreSums.empty(2) for split in ("validation", "test")}
     for name in names:
         data = dataset(ord(name))
-        total["validation"] += score_sums(built.network, data.validation)
-        total["test"] += score_sums(built.network, data.test)
+        total["validation"] += sums_of(built.network, of, data.validation)
+        total["test"] += sums_of(built.network, of, data.test)
     return total
 
 
@@ -57,7 +57,7 @@ def test_f10_the_results_of_a_run_are_filled_with_what_the_test_patients_say(tmp
     assert set(found.evaluation[FEDERATED]) == {ALL}  # one hospital's own scores are nobody else's
     threshold = expected["validation"].operating_threshold(0.9)
     assert found.evaluation[FEDERATED][ALL] == evaluate_sums(expected["test"], threshold)
-    assert found.evaluation[FEDERATED][ALL].images == sum(len(dataset(ord(name)).test.labels) for name in NAMES)
+    assert found.evaluation[FEDERATED][ALL].images == sum(len(dataset(ord(name)).test.rows) for name in NAMES)
     page = (tmp_path / "runs/test/report.html").read_text()
     assert "On the hospitals’ test patients together, which it never saw, its AUROC is" in page
     assert "not judged on test patients" not in page

@@ -73,9 +73,7 @@ def test_one_hospital_alone_is_its_own_training() -> None:
     from wardround_client.training.local_work import train
 
     start = read_vector(network(of))
-    work = train(
-        of, hospital.built.network, hospital.built.layout, start, hospital.dataset.train, None, 1, hospital.stream
-    )
+    work = train(hospital._run(), start, 1)
     assert np.abs(first.parameters - (start + work.update)).max() < 1e-7
 
 

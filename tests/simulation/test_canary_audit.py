@@ -108,7 +108,7 @@ def test_training_with_too_little_noise_is_caught(monkeypatch: pytest.MonkeyPatc
 
 def test_protecting_images_where_patients_are_meant_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def by_image(self: Examples) -> list[NDArray[np.int64]]:
-        return list(np.arange(len(self.labels)).reshape(-1, 1))
+        return list(np.arange(len(self)).reshape(-1, 1))
 
     monkeypatch.setattr(Examples, "places_by_patient", by_image)
     found, claimed = audited(1.0, images=6)

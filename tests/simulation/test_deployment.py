@@ -81,11 +81,11 @@ def deployed(folder: Path, federation: Federation) -> Iterator[Processes]:
 def simulated(federation: Federation, folder: Path) -> bytes:
     """Return the parameters that the simulator ends with."""
     simulate(Plan(federation.study, federation.sites, folder, False, False), InThisProcess(), lambda progress: None)
-    return read_checkpoint(folder / "checkpoint", federation.study.digest()).parameters.tobytes()
+    return read_checkpoint(folder / "checkpoint", federation.study).parameters.tobytes()
 
 
 def trained(folder: Path, of: Study) -> bytes:
-    return read_checkpoint(folder / "coordinator" / "checkpoint", of.digest()).parameters.tobytes()
+    return read_checkpoint(folder / "coordinator" / "checkpoint", of).parameters.tobytes()
 
 
 def test_a_deployment_gives_the_simulators_model_byte_for_byte(hospitals: Path, state: Path, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from wardround_client import networks
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.preparation.dataset import Dataset
 from wardround_client.spending.account import Account
-from wardround_client.training.evaluation import score_sums
-from wardround_client.training.local_work import PrivacyPlan, gradient_sum, plan_privacy, train
+from wardround_client.training.evaluation import sums_of
+from wardround_client.training.local_work import LocalRun, PrivacyPlan, gradient_sum, plan_privacy, train
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import DataError, MessageError, ModelError, PrivacyError
 from wardround_common.messages.parameters import Layout, Vector, vector_digest
@@ -113,7 +113,7 @@ class Hospital:
             if isinstance(privacy, DistributedDpSgd):
                 form = NoisySum.of(self.study, privacy, encoding.hospitals, threshold)
                 # Nothing beside the noisy sum: each count of patients or images would be a release without noise.
-                return Masked(self._noisy_sum(request, privacy, form), encode_counts(np.empty(0, np.int64)))
+                return Masked(self._noisy_sum(request, form), encode_counts(np.empty(0, np.int64)))
             update = self._train(request)
             weight = encoding.weight(update.examples)
             rounding = self.stream.child("rounding", number)
@@ -151,7 +151,7 @@ class Hospital:
         margin = self.study.aggregation.vote_margin
         if margin is None:
             raise MessageError("the study has no vote")
-        if not len(self.dataset.validation.labels):
+        if not len(self.dataset.validation):
             raise DataError("this hospital has no validation patients to vote with")
 
         def judge() -> bool:
@@ -167,7 +167,7 @@ class Hospital:
         use_threads(self.study)
         networks.write_vector(self.built.network, self.built.layout, parameters)
         try:
-            loss = score_sums(self.built.network, self.dataset.validation).mean_loss()
+            loss: float | None = sums_of(self.built.network, self.study, self.dataset.validation).mean_loss()
         except ModelError:
             return math.inf
         return math.inf if loss is None else loss
@@ -189,23 +189,16 @@ class Hospital:
             # Parameters that were made up can turn an update into a copy of an image.
             raise MessageError("the first round does not start from the parameters that the study's seed gives")
 
-    def _noisy_sum(self, request: TrainRequest, privacy: DistributedDpSgd, form: NoisySum) -> NDArray[np.uint32]:
+    def _noisy_sum(self, request: TrainRequest, form: NoisySum) -> NDArray[np.uint32]:
         self._check_train(request)
         if self.plan is None:
             raise PrivacyError("this hospital has no privacy plan for the study")
         with self._charged(request):
-            return gradient_sum(
-                self.study,
-                privacy,
-                self.built.network,
-                self.built.layout,
-                request.parameters,
-                self.dataset.train,
-                self.plan,
-                form,
-                request.round,
-                self.stream,
-            )
+            return gradient_sum(self._run(), request.parameters, request.round, form)
+
+    def _run(self) -> LocalRun:
+        built = self.built
+        return LocalRun(self.study, built.network, built.layout, self.dataset.train, self.plan, self.stream)
 
     @contextmanager
     def _charged(self, request: TrainRequest) -> Iterator[None]:
@@ -219,21 +212,12 @@ class Hospital:
     def _train(self, request: TrainRequest) -> Update:
         self._check_train(request)
         with self._charged(request):
-            work = train(
-                self.study,
-                self.built.network,
-                self.built.layout,
-                request.parameters,
-                self.dataset.train,
-                self.plan,
-                request.round,
-                self.stream,
-            )
+            work = train(self._run(), request.parameters, request.round)
         return Update(
             study=request.study,
             round=request.round,
             vector=work.update,
-            examples=len(self.dataset.train.labels),
+            examples=len(self.dataset.train),
             steps=work.steps,
             mean_loss=None if work.mean_loss is None else min(work.mean_loss, LOSS_LIMIT),
             epsilon=None if self.plan is None else self.plan.epsilon_after(request.round),
@@ -243,7 +227,7 @@ class Hospital:
         self._check_study(request.study)
         use_threads(self.study)
         networks.write_vector(self.built.network, self.built.layout, request.parameters)
-        sums = score_sums(self.built.network, self.dataset.split(request.split))
+        sums = sums_of(self.built.network, self.study, self.dataset.split(request.split))
         return Evaluated(request.study, request.round, sums.to_vector())
 
     def _check_round(self, number: int) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wardround_client.preparation.dataset import Dataset
+from wardround_client.tasks.registry import local_task
 from wardround_common.errors import StorageError
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import Study
@@ -124,16 +125,17 @@ class _File(_Kept):
 def contribution(dataset: Dataset, study: Study) -> Contribution:
     """Count what a data set brings to a study."""
     splits = (dataset.train, dataset.validation, dataset.test)
-    labels = np.concatenate([split.labels for split in splits])  # (images,)
+    members = [local_task(study.task).members(study.task, split.targets) for split in splits]  # (images, groups)
+    of = np.concatenate(members)
     patients = np.concatenate([split.patients for split in splits])  # (images,)
     return Contribution(
-        images=len(labels),
+        images=len(of),
         patients=len(np.unique(patients)),
         classes=tuple(
             ClassCount(
                 word=word,
-                images=int((labels == number).sum()),
-                patients=len(np.unique(patients[labels == number])),
+                images=int(of[:, number].sum()),
+                patients=len(np.unique(patients[of[:, number]])),
             )
             for number, word in enumerate(study.groups)
         ),

@@ -24,10 +24,12 @@ from wardround_client.intake.identification import identify
 from wardround_client.intake.index import scan
 from wardround_client.intake.instance import Basis, Doubts, Index, Instance
 from wardround_client.intake.kept_pixels import Kept
-from wardround_client.intake.labels import find_labels
 from wardround_client.intake.patients import check_guesses, count_by_basis, said_of_doubts, said_of_patients
 from wardround_client.intake.record import RETRIED
 from wardround_client.preparation import preprocessing
+from wardround_client.preparation.source import Source as Source
+from wardround_client.tasks.contract import Found
+from wardround_client.tasks.registry import local_task
 from wardround_common.errors import DataError, ImageRefused
 from wardround_common.messages.rounds import Split
 from wardround_common.randomness import insecure_stream
@@ -39,20 +41,24 @@ LEAST_PATIENTS = 3  # one to train on, one to choose the operating point, one to
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Images of one split with their labels and patients."""
+    """Images of one split with what is to be told of them, and their patients."""
 
     kept: NDArray[np.float32] = field(repr=False)
     """All prepared images of the hospital (kept, channels, size, size), 0 to 1, usually a memory map."""
     rows: NDArray[np.int64] = field(repr=False)
     """(images,) where ``kept`` holds the images of this split."""
-    labels: NDArray[np.int64] = field(repr=False)
-    """(images,) class numbers in the study's order."""
+    targets: NDArray[Any] = field(repr=False)
+    """What the network is trained towards: (images,) int64 class numbers, or whatever else the task has for each."""
     patients: NDArray[np.int64] = field(repr=False)
     """(images,) codes that mean nothing outside this data set."""
 
     def images(self, places: NDArray[np.int64] | slice) -> NDArray[np.float32]:
         """Copy the images at these places of the split: (places, channels, size, size) float32."""
         return np.ascontiguousarray(self.kept[self.rows[places]])
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+        return len(self.rows)
 
     def places_by_patient(self) -> list[NDArray[np.int64]]:
         """Give each patient's places in the split, patients in the order of their codes."""
@@ -118,27 +124,11 @@ class Dataset:
         return self.validation if name == "validation" else self.test
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where a hospital's images and labels are, and which of its patients take part."""
-
-    folder: Path = field(repr=False)
-    state: Path = field(repr=False)
-    """Where the index and the prepared images are kept: in the hospital, readable by nobody else."""
-    labels: Path | None = field(default=None, repr=False)
-    label_attribute: str | None = None
-    allow: frozenset[str] = frozenset()
-    confirmed: frozenset[str] = frozenset()
-    """The guesses of who is a patient that the hospital confirms (``confirm_patients``)."""
-    patients: frozenset[str] | None = field(default=None, repr=False)
-    """Only these, where one folder is cut into several hospitals; None for all."""
-
-
-def take_in(source: Source, study: Study) -> tuple[Index, dict[str, int]]:
-    """Scan what changed in the hospital's folder, read its labels, file → class number, and decide who is a patient.
+def take_in(source: Source, study: Study) -> tuple[Index, Found]:
+    """Scan what changed in the hospital's folder, find what is said of its files, and decide who is a patient.
 
     Raises:
-        DataError: the folder cannot be read, or the labels do not fit.
+        DataError: the folder cannot be read, or what is said of its files does not fit the study's task.
     """
     index = scan(source.folder, state=source.state, allow=source.allow)
     if index.refused and not index.accepted:
@@ -149,16 +139,11 @@ def take_in(source: Source, study: Study) -> tuple[Index, dict[str, int]]:
             do="'wardround scan FOLDER' says what each reason means, and what --allow takes in all the same; a "
             "hospital that serves has allow = [...] in its hospital.toml.",
         )
-    classes = study.groups
-    found = find_labels(source.folder, index, classes, csv=source.labels, attribute=source.label_attribute)
-    index = identify(index, found.patients, found.words, groups=classes, confirmed=source.confirmed)
-    numbers = {word: number for number, word in enumerate(classes)}
-    return index, {file: numbers[word] for file, word in found.words.items()}
+    found = local_task(study.task).find(source, index, study.task)
+    return identify(index, found.patients, found.words, groups=study.groups, confirmed=source.confirmed), found
 
 
-def wanted_images(
-    source: Source, study: Study, index: Index, labels: dict[str, int]
-) -> tuple[list[Instance], Counter[str]]:
+def wanted_images(source: Source, study: Study, index: Index, found: Found) -> tuple[list[Instance], Counter[str]]:
     """Choose the accepted images that a study asks for, and count the others by why they are left out."""
     left_out: Counter[str] = Counter()
     wanted: list[Instance] = []
@@ -167,8 +152,8 @@ def wanted_images(
             continue
         if instance.modality not in study.data.modalities:
             left_out["other-modality"] += 1
-        elif instance.file not in labels:
-            left_out["no-label"] += 1
+        elif instance.file not in found.words:
+            left_out[found.left_out.get(instance.file, "no-label")] += 1
         else:
             wanted.append(instance)
     return wanted, left_out
@@ -178,7 +163,7 @@ def prepare(
     source: Source,
     study: Study,
     index: Index,
-    labels: dict[str, int],
+    found: Found,
 ) -> Dataset:
     """Prepare the images that the study asks for, unless they are kept from before, and split the patients.
 
@@ -186,7 +171,7 @@ def prepare(
         DataError: nothing can be used, or there are too few patients to split.
         PrivacyError: the study has differential privacy, and who is a patient is guessed without the hospital's word.
     """
-    wanted, left_out = wanted_images(source, study, index, labels)
+    wanted, left_out = wanted_images(source, study, index, found)
     kept = keep_images(source, study.data, wanted, index.kept)
     used = [instance for instance in wanted if kept.refused.get(instance.file) is None]
     left_out.update(kept.refused.values())
@@ -205,11 +190,13 @@ def prepare(
     names = sorted(accounts)
     code_of = {name: code for code, name in enumerate(names)}
     patients = np.array([code_of[instance.patient] for instance in used], np.int64)
-    classes = np.array([labels[instance.file] for instance in used], np.int64)
+    local = local_task(study.task)
+    targets = local.targets(source, study.data, study.task, used, found)  # (images, …)
+    words = [found.words[instance.file] for instance in used]
     pairs = near_pairs(used, range(len(used)))
     joined = joined_patients(used, pairs)
     units = np.array([code_of[joined[name]] for name in names], np.int64)  # (patients,)
-    part_of = split_patients(patients, classes, study, units)  # (patients,)
+    part_of = split_patients(patients, local.strata(study.task, targets), study, units)  # (patients,)
     if part_of is None:
         raise DataError(
             f"{len(names)} {'patient is' if len(names) == 1 else 'patients are'} too few: each needs to be in one of "
@@ -223,13 +210,13 @@ def prepare(
 
     def examples(part: int) -> Examples:
         here = np.flatnonzero(parts == part)
-        return Examples(kept.images, rows[here], classes[here], patients[here])
+        return Examples(kept.images, rows[here], targets[here], patients[here])
 
     return Dataset(
         train=examples(0),
         validation=examples(1),
         test=examples(2),
-        fingerprint=hashlib.sha256(kept.key.encode() + classes.tobytes() + parts.tobytes()).hexdigest(),
+        fingerprint=hashlib.sha256(kept.key.encode() + targets.tobytes() + parts.tobytes()).hexdigest(),
         intake=Intake(
             refused=dict(Counter(refusal.reason for refusal in index.refused)),
             left_out=dict(left_out),
@@ -240,10 +227,10 @@ def prepare(
             doubts=index.doubts,
             confirmed=source.confirmed,
             joined_patients=sum(_sizes_kept_together(units, part_of)),
-            labels_disagree=sum(bool(classes[one] != classes[other]) for one, other in pairs),
+            labels_disagree=sum(words[one] != words[other] for one, other in pairs),
         ),
         identifiers=tuple(names),
-        labelled=_labelled(used, [study.groups[number] for number in classes.tolist()]),
+        labelled=_labelled(used, words),
         accounts=tuple(accounts[name] for name in names),
     )
 
@@ -261,14 +248,15 @@ def _labelled(used: list[Instance], words: list[str]) -> str:
 
 def split_patients(
     patients: NDArray[np.int64],
-    classes: NDArray[np.int64],
+    strata: NDArray[np.int64],
     study: Study,
     joined: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int8] | None:
     """Put each patient into training (0), validation (1) or test (2): (patients,) int8, None if there are too few.
 
-    ``patients`` and ``classes`` are by image. Patients with the same highest class are dealt out together, so that each
-    split has its part of the rare ones. The study's seed decides, so a patient never changes sides between rounds.
+    ``patients`` and ``strata``, such as classes, are by image. Patients with the same highest stratum are dealt out
+    together, so that each split has its part of the rare ones. The study's seed decides, so a patient never changes
+    sides between rounds.
 
     Patients with the same number in ``joined`` (patients,), who share near-copies, come into one split; they count as
     many, and go into training if validation or test has no room for them. Where so many are joined that the others do
@@ -277,8 +265,8 @@ def split_patients(
     count = int(patients.max()) + 1
     if count < LEAST_PATIENTS:
         return None
-    targets = {2: study.evaluation.test, 1: study.evaluation.validation}
-    whole = {part: round(fraction * count) for part, fraction in targets.items()}
+    wanted = {2: study.evaluation.test, 1: study.evaluation.validation}
+    whole = {part: round(fraction * count) for part, fraction in wanted.items()}
     unit_of = np.arange(count)
     if joined is not None:
         _, together = np.unique(joined, return_inverse=True)
@@ -286,16 +274,16 @@ def split_patients(
             unit_of = together
     sizes = np.bincount(unit_of)  # (units,)
     highest = np.zeros(len(sizes), np.int64)
-    np.maximum.at(highest, unit_of[patients], classes)
+    np.maximum.at(highest, unit_of[patients], strata)
     shuffled = insecure_stream(study.model.seed, "split").permutation(len(sizes))
-    dealt = shuffled[np.argsort(highest[shuffled], kind="stable")]  # by class, in random order within one
+    dealt = shuffled[np.argsort(highest[shuffled], kind="stable")]  # by stratum, in random order within one
     part_of = np.zeros(len(sizes), np.int8)
     given = {2: 0, 1: 0}
     place = 0
     for unit in dealt:
         size = int(sizes[unit])
         place += size
-        for part, fraction in targets.items():
+        for part, fraction in wanted.items():
             if given[part] < round(fraction * place) and (size == 1 or given[part] + size <= whole[part]):
                 part_of[unit] = part
                 given[part] += size

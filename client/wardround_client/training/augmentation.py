@@ -22,9 +22,17 @@ SCALE = 0.10
 GAMMA, GAIN, OFFSET = 0.3, 0.15, 0.075  # of intensities from 0 to 1; gamma as the logarithm of its exponent
 
 
-def augment(images: torch.Tensor, augmentations: Sequence[Augmentation], stream: Stream) -> torch.Tensor:
-    """Give each image (images, channels, height, width) of a batch a random view of its own; edges are drawn out."""
+def augment(
+    images: torch.Tensor, targets: torch.Tensor, augmentations: Sequence[Augmentation], stream: Stream
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a random view of each image (images, channels, *space) of a batch, and its target; edges are drawn out.
+
+    Targets with the images' space, (images, *space) or (images, channels, *space), are seen in the same view: whole
+    numbers, which name what is there, by their nearest neighbour. Any other target stays as it is, and an image's
+    intensities are never a target's. A volume (depth, height, width) is moved within its slices, all of them alike.
+    """
     count = len(images)
+    moved = targets if targets.dim() > 2 and targets.shape[-2:] == images.shape[-2:] else None
     chosen = set(augmentations)
     draws = torch.from_numpy(stream.uniform(8 * count).astype(np.float32).reshape(8, count)).to(images.device)
     centred = 2 * draws - 1  # (8, images), from -1 to 1
@@ -36,12 +44,32 @@ def augment(images: torch.Tensor, augmentations: Sequence[Augmentation], stream:
         cosine, sine = zoom * angle.cos(), zoom * angle.sin()
         rows = [cosine * mirror, -sine, shift[0], sine * mirror, cosine, shift[1]]
         matrices = torch.stack(rows, dim=1).view(count, 2, 3)
-        grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
-        images = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+        grid = functional.affine_grid(matrices, [count, 1, *images.shape[-2:]], align_corners=False)
+        images = _sampled(images, grid)
+        targets = targets if moved is None else _sampled(moved, grid)
     elif "flip" in chosen:
-        images = torch.where((draws[4] < 0.5).view(-1, 1, 1, 1), images.flip(3), images)
+        images = _flipped(images, draws[4] < 0.5)
+        targets = targets if moved is None else _flipped(moved, draws[4] < 0.5)
     if "intensity" in chosen:
         exponent, gain, offset = (GAMMA * centred[5]).exp(), 1 + GAIN * centred[6], OFFSET * centred[7]
-        exponent, gain, offset = (one.view(-1, 1, 1, 1) for one in (exponent, gain, offset))
+        exponent, gain, offset = (one.view(-1, *[1] * (images.dim() - 1)) for one in (exponent, gain, offset))
         images = images.clamp(min=0) ** exponent * gain + offset
-    return images
+    return images, targets
+
+
+def _sampled(values: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """Resample (images, …, height, width) at the places of the grid, each plane alike."""
+    planes = values.reshape(len(values), -1, *values.shape[-2:])
+    whole = not values.is_floating_point()
+    seen = functional.grid_sample(
+        planes.float() if whole else planes,
+        grid,
+        mode="nearest" if whole else "bilinear",
+        padding_mode="border",
+        align_corners=False,
+    )
+    return seen.to(values.dtype).view(values.shape)
+
+
+def _flipped(values: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+    return torch.where(which.view(-1, *[1] * (values.dim() - 1)), values.flip(-1), values)

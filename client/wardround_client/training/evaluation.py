@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,30 +11,52 @@ from numpy.typing import NDArray
 from torch import nn
 
 from wardround_client.preparation.dataset import Examples
-from wardround_common.metrics import Scores, ScoreSums
+from wardround_client.tasks.registry import local_task
+from wardround_common.metrics import Scores
+from wardround_common.study.file import Study
 
 BATCH = 256
+MOST_NUMBERS = 2**25
+"""Of the outputs for each pixel that are held at a time: 128 MB."""
 
 
 def predict(network: nn.Module, examples: Examples) -> Scores:
-    """Return the network's probabilities for each image; they stay in the hospital."""
-    probabilities = [chunk.softmax(1) for chunk in _logits(network, examples)]
-    return Scores(examples.labels, torch.cat(probabilities).numpy(), examples.patients)
+    """Return a classifier's probabilities for each image; they stay in the hospital."""
+    places = [np.arange(start, min(start + BATCH, len(examples))) for start in range(0, len(examples), BATCH)]
+    probabilities = [_outputs(network, examples, some, BATCH).softmax(1) for some in places]
+    return Scores(examples.targets, torch.cat(probabilities).numpy(), examples.patients)
 
 
-def score_sums(network: nn.Module, examples: Examples) -> ScoreSums:
-    """Sum up how the network does on these images: histograms of scores by class, losses, counts."""
-    logits = torch.cat(list(_logits(network, examples)))  # (images, classes)
-    losses: NDArray[np.float64] = nn.functional.cross_entropy(
-        logits.double(), torch.from_numpy(examples.labels), reduction="none"
-    ).numpy()
-    return ScoreSums.of(examples.labels, logits.softmax(1).numpy(), losses)
+def sums_of(network: nn.Module, study: Study, examples: Examples) -> Any:
+    """Sum up how the network does on these images, as the study's task has it (``tasks.contract.Sums``).
+
+    Raises:
+        ModelError: an output is not a finite number.
+    """
+    local = local_task(study.task)
+    total = local.task.empty(study.task)
+    for places, outputs in _parts(network, study, examples):
+        targets = torch.from_numpy(examples.targets[places])
+        total = total + local.sums(study.task, outputs, targets, examples.patients[places])
+    return total
+
+
+def _parts(network: nn.Module, study: Study, examples: Examples) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
+    """Yield the places of some images, and the outputs for them; whole patients where the task needs them."""
+    local, batch = local_task(study.task), BATCH
+    if local.task.dense:
+        batch = max(1, min(BATCH, MOST_NUMBERS // (study.outputs * int(np.prod(examples.kept.shape[2:])))))
+    if local.whole_patients:
+        parts = examples.places_by_patient()
+    else:
+        parts = [np.arange(start, min(start + batch, len(examples))) for start in range(0, len(examples), batch)]
+    for places in parts:
+        yield places, _outputs(network, examples, places, batch)
 
 
 @torch.no_grad()
-def _logits(network: nn.Module, examples: Examples) -> Iterator[torch.Tensor]:
+def _outputs(network: nn.Module, examples: Examples, places: NDArray[np.int64], batch: int) -> torch.Tensor:
     network.eval()
     device = next(network.parameters()).device
-    for start in range(0, len(examples.labels), BATCH):
-        images = torch.from_numpy(examples.images(slice(start, start + BATCH)))
-        yield network(images.to(device)).cpu()
+    chunks = [places[start : start + batch] for start in range(0, len(places), batch)]
+    return torch.cat([network(torch.from_numpy(examples.images(chunk)).to(device)).cpu() for chunk in chunks])

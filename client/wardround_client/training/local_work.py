@@ -19,6 +19,8 @@ from torch import nn
 
 from wardround_client import networks
 from wardround_client.preparation.dataset import Examples
+from wardround_client.tasks.contract import Loss
+from wardround_client.tasks.registry import local_task
 from wardround_client.training.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
 from wardround_client.training.augmentation import augment
 from wardround_client.training.discrete_gaussian import discrete_gaussian
@@ -82,31 +84,56 @@ def plan_privacy(study: Study, patients: int) -> PrivacyPlan | None:
     return PrivacyPlan(privacy.delta, noise_multiplier_for(privacy, rate, study.training.rounds * steps), rate, steps)
 
 
-def train(
-    study: Study,
-    network: nn.Module,
-    layout: Layout,
-    parameters: Vector,
-    examples: Examples,
-    plan: PrivacyPlan | None,
-    round_number: int,
-    stream: Stream,
-) -> LocalWork:
-    """Do one round's local work on ``examples``, starting from ``parameters`` (parameters,) float32.
+@dataclass(frozen=True, eq=False)
+class LocalRun:
+    """What every round of a hospital's work in a study has in common."""
 
-    ``stream`` is the hospital's own for this study; with ``plan`` the steps are DP-SGD and the guarantee holds only
-    if nobody can repeat that stream.
+    study: Study
+    network: nn.Module
+    layout: Layout
+    examples: Examples
+    plan: PrivacyPlan | None
+    """None without differential privacy."""
+    stream: Stream = field(repr=False)
+    """The hospital's own for this study; a guarantee holds only if nobody can repeat it."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Round:
+    """One round of it, with the network made ready."""
+
+    of: LocalRun
+    number: int
+    loss: Loss
+    weights: list[nn.Parameter]
+    rows_of: list[NDArray[np.int64]]
+    """Each patient's places in the examples; empty without a plan."""
+
+    @property
+    def device(self) -> torch.device:
+        return self.weights[0].device
+
+    def batch(
+        self, rows: NDArray[np.int64], step: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # (rows, channels, *space), (rows, …)
+        views = self.of.stream.child("views", self.number, step)
+        return _tensors(self.of.study, self.of.examples, rows, views, self.device)
+
+
+def train(run: LocalRun, parameters: Vector, round_number: int) -> LocalWork:
+    """Do one round's local work, starting from ``parameters`` (parameters,) float32; with a plan it is DP-SGD.
 
     Raises:
         ModelError: the training diverged.
     """
-    loss = _begin(study, network, layout, parameters, round_number, stream)
+    study, plan = run.study, run.plan
+    this = _begin(run, parameters, round_number)
     if isinstance(study.privacy, DpSgd) and plan is not None:
-        _private_steps(study, study.privacy, network, examples, plan, round_number, stream, loss)
+        _private_steps(this, study.privacy, plan)
         steps, total = plan.steps_a_round, 0.0
     else:
-        steps, total = _plain_steps(study, network, examples, round_number, stream, loss)
-    update = networks.read_vector(network) - parameters
+        steps, total = _plain_steps(this)
+    update = networks.read_vector(run.network) - parameters
     if not np.isfinite(update).all():
         raise ModelError(
             f"the training diverged in round {round_number}: parameters are no longer finite numbers",
@@ -115,57 +142,45 @@ def train(
     return LocalWork(update, steps, total / steps if plan is None else None)
 
 
-def gradient_sum(
-    study: Study,
-    privacy: DistributedDpSgd,
-    network: nn.Module,
-    layout: Layout,
-    parameters: Vector,
-    examples: Examples,
-    plan: PrivacyPlan,
-    form: NoisySum,
-    round_number: int,
-    stream: Stream,
-) -> NDArray[np.uint32]:
-    """Give the sum of the drawn patients' clipped gradients at ``parameters``, with this hospital's share of the noise.
+def gradient_sum(run: LocalRun, parameters: Vector, round_number: int, form: NoisySum) -> NDArray[np.uint32]:
+    """Return the sum of the drawn patients' clipped gradients at ``parameters``, with our share of the noise.
 
     The result (parameters,) are levels of ``form`` modulo 2^32. By itself it has too little noise to be read: it may
-    leave only masked, in a sum over at least ``form.survivors`` hospitals; and nobody may be able to repeat ``stream``.
+    leave only masked, in a sum over at least ``form.survivors`` hospitals; and nobody may be able to repeat the run's
+    stream.
 
     Raises:
         ModelError: the network has numbers that no gradient moves.
-        PrivacyError: the noise that the study needs does not fit the ring.
+        PrivacyError: the study shares no noise out, or the noise that it needs does not fit the ring.
     """
-    loss = _begin(study, network, layout, parameters, round_number, stream)
-    weights = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+    plan, privacy, layout = run.plan, run.study.privacy, run.layout
+    if plan is None or not isinstance(privacy, DistributedDpSgd):
+        raise PrivacyError("this hospital has no plan for noise that is shared out")
+    this = _begin(run, parameters, round_number)
+    weights = [name for name, weight in run.network.named_parameters() if weight.requires_grad]
     if set(weights) != set(layout.names):
         raise ModelError("the network has numbers that no gradient moves, and noise would move them")
     total = np.zeros(layout.size, np.int64)
-    rows_of = examples.places_by_patient()
-    with gradients_per_image(network) as sampled:
-        means = _drawn_means(
-            study, privacy, sampled, examples, rows_of, plan.sampling_rate, round_number, 0, stream, loss
-        )
+    with gradients_per_image(run.network) as sampled:
+        means = _drawn_means(this, privacy, plan, sampled, 0)
     if means:
         named = dict(zip(weights, means, strict=True))
         for patient in range(len(means[0])):  # one at a time: all of them in float64 would be the most of the memory
             gradient = torch.cat([named[name][patient].flatten() for name in layout.names])
             total += form.cut(gradient.cpu().numpy())
-    noise = discrete_gaussian(form.share(plan.noise_multiplier), layout.size, stream.child("noise", round_number))
+    noise = discrete_gaussian(form.share(plan.noise_multiplier), layout.size, run.stream.child("noise", round_number))
     return form.in_ring(total + noise)
 
 
-def _begin(
-    study: Study, network: nn.Module, layout: Layout, parameters: Vector, round_number: int, stream: Stream
-) -> nn.Module:
-    """Make the network ready for a round; give the study's loss of each image."""
-    use_threads(study)
-    networks.write_vector(network, layout, parameters)
-    network.train()
-    device = next(network.parameters()).device
-    torch.manual_seed(stream.child("layers", round_number).below(2**63))  # for layers that drop at random
-    weights = study.training.class_weights
-    return nn.CrossEntropyLoss(None if weights is None else torch.tensor(weights, device=device), reduction="none")
+def _begin(run: LocalRun, parameters: Vector, round_number: int) -> _Round:
+    """Make the network ready for a round."""
+    use_threads(run.study)
+    networks.write_vector(run.network, run.layout, parameters)
+    run.network.train()
+    weights = [parameter for parameter in run.network.parameters() if parameter.requires_grad]
+    torch.manual_seed(run.stream.child("layers", round_number).below(2**63))  # for layers that drop at random
+    loss = local_task(run.study.task).loss(run.study.task, run.study.training, weights[0].device)
+    return _Round(run, round_number, loss, weights, run.examples.places_by_patient() if run.plan else [])
 
 
 def _optimiser(training: Training, network: nn.Module, round_number: int) -> torch.optim.Optimizer:
@@ -191,28 +206,25 @@ def _batches(training: Training, examples: int, round_number: int, stream: Strea
 def _tensors(
     study: Study, examples: Examples, rows: NDArray[np.int64], stream: Stream, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    images = torch.from_numpy(examples.images(rows)).to(device)  # (rows, channels, size, size)
-    labels = torch.from_numpy(examples.labels[rows]).to(device)  # (rows,)
+    images = torch.from_numpy(examples.images(rows)).to(device)  # (rows, channels, *space)
+    targets = torch.from_numpy(examples.targets[rows]).to(device)  # (rows, …)
     if study.training.augmentations:
-        images = augment(images, study.training.augmentations, stream)
-    return images.contiguous(), labels  # Opacus' rules read what is permuted in memory as if it were in order
+        images, targets = augment(images, targets, study.training.augmentations, stream)
+    return images.contiguous(), targets  # Opacus' rules read what is permuted in memory as if it were in order
 
 
-def _plain_steps(
-    study: Study, network: nn.Module, examples: Examples, round_number: int, stream: Stream, loss: nn.Module
-) -> tuple[int, float]:
-    optimiser = _optimiser(study.training, network, round_number)
-    weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    anchors = [weight.detach().clone() for weight in weights] if study.training.proximal_mu else []
-    device = weights[0].device
-    steps, total = 0, torch.zeros((), device=device)
-    for rows in _batches(study.training, len(examples.labels), round_number, stream):
-        images, labels = _tensors(study, examples, rows, stream.child("views", round_number, steps), device)
+def _plain_steps(this: _Round) -> tuple[int, float]:
+    run, training = this.of, this.of.study.training
+    optimiser = _optimiser(training, run.network, this.number)
+    anchors = [weight.detach().clone() for weight in this.weights] if training.proximal_mu else []
+    steps, total = 0, torch.zeros((), device=this.device)
+    for rows in _batches(training, len(run.examples), this.number, run.stream):
+        images, targets = this.batch(rows, steps)
         optimiser.zero_grad()
-        losses = loss(network(images), labels)
+        losses = this.loss(run.network(images), targets)
         value = losses.mean()
-        value.backward()
-        _pull_to_anchors(weights, anchors, study.training.proximal_mu)
+        value.backward()  # type: ignore[no-untyped-call]
+        _pull_to_anchors(this.weights, anchors, training.proximal_mu)
         optimiser.step()
         steps, total = steps + 1, total + value.detach()
     return steps, float(total)
@@ -229,16 +241,7 @@ def _pull_to_anchors(weights: list[nn.Parameter], anchors: list[torch.Tensor], m
             weight.grad.add_(weight.detach() - anchor, alpha=mu)
 
 
-def _private_steps(
-    study: Study,
-    privacy: DpSgd,
-    network: nn.Module,
-    examples: Examples,
-    plan: PrivacyPlan,
-    round_number: int,
-    stream: Stream,
-    loss: nn.Module,
-) -> None:
+def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
     """DP-SGD by patients (Abadi et al. 2016, algorithm 1; McMahan et al., ICLR 2018, for whole users' records).
 
     Every step draws each patient with the sampling rate. A drawn patient contributes the mean gradient over up to
@@ -246,26 +249,24 @@ def _private_steps(
     divided by the *expected* number of patients, so that the number drawn stays unknown; a step that drew nobody is a
     step of noise alone.
     """
-    optimiser = _optimiser(study.training, network, round_number)
-    weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    anchors = [weight.detach().clone() for weight in weights] if study.training.proximal_mu else []
-    device = weights[0].device
-    rows_of = examples.places_by_patient()
-    scale, expected = plan.noise_multiplier * privacy.clip_norm, plan.sampling_rate * len(rows_of)
-    with gradients_per_image(network) as sampled:
+    run, mu = this.of, this.of.study.training.proximal_mu
+    optimiser = _optimiser(run.study.training, run.network, this.number)
+    anchors = [weight.detach().clone() for weight in this.weights] if mu else []
+    scale, expected = plan.noise_multiplier * privacy.clip_norm, plan.sampling_rate * len(this.rows_of)
+    with gradients_per_image(run.network) as sampled:
         for step in range(plan.steps_a_round):
             optimiser.zero_grad()
-            means = _drawn_means(
-                study, privacy, sampled, examples, rows_of, plan.sampling_rate, round_number, step, stream, loss
-            )
+            means = _drawn_means(this, privacy, plan, sampled, step)
             sums = (
-                _clipped_sums(means, privacy.clip_norm) if means else [torch.zeros_like(weight) for weight in weights]
+                _clipped_sums(means, privacy.clip_norm)
+                if means
+                else [torch.zeros_like(weight) for weight in this.weights]
             )
-            noise = stream.child("noise", round_number, step)
-            for weight, clipped in zip(weights, sums, strict=True):
-                drawn_noise = torch.from_numpy(noise.normal(weight.numel()) * scale).to(device, weight.dtype)
+            noise = run.stream.child("noise", this.number, step)
+            for weight, clipped in zip(this.weights, sums, strict=True):
+                drawn_noise = torch.from_numpy(noise.normal(weight.numel()) * scale).to(this.device, weight.dtype)
                 weight.grad = (clipped + drawn_noise.view_as(weight)) / expected
-            _pull_to_anchors(weights, anchors, study.training.proximal_mu)
+            _pull_to_anchors(this.weights, anchors, mu)
             optimiser.step()
 
 
@@ -283,32 +284,19 @@ def gradients_per_image(network: nn.Module) -> Iterator[nn.Module]:
         sampled.to_standard_module()
 
 
-def _drawn_means(
-    study: Study,
-    privacy: DpSgd,
-    sampled: nn.Module,
-    examples: Examples,
-    rows_of: list[NDArray[np.int64]],
-    sampling_rate: float,
-    round_number: int,
-    step: int,
-    stream: Stream,
-    loss: nn.Module,
-) -> list[torch.Tensor]:
-    """Draw patients and give the mean gradient of each, not yet clipped: per weight (patients, *shape).
+def _drawn_means(this: _Round, privacy: DpSgd, plan: PrivacyPlan, sampled: nn.Module, step: int) -> list[torch.Tensor]:
+    """Draw patients and return the mean gradient of each, not yet clipped: per weight (patients, *shape).
 
-    ``rows_of``: each patient's places in ``examples``. An empty list if nobody was drawn.
+    An empty list if nobody was drawn.
     """
-    draw = stream.child("patients", round_number, step)
-    drawn = [rows for rows in rows_of if draw.uniform(1)[0] < sampling_rate]
+    draw = this.of.stream.child("patients", this.number, step)
+    drawn = [rows for rows in this.rows_of if draw.uniform(1)[0] < plan.sampling_rate]
     chosen = [rows[draw.permutation(len(rows))[: privacy.images_per_patient]] for rows in drawn]
     if not chosen:
         return []
-    weights = [parameter for parameter in sampled.parameters() if parameter.requires_grad]
-    views = stream.child("views", round_number, step)
-    images, labels = _tensors(study, examples, np.concatenate(chosen), views, weights[0].device)
-    loss(sampled(images), labels).sum().backward()
-    return _patient_means(weights, [len(some) for some in chosen])
+    images, targets = this.batch(np.concatenate(chosen), step)
+    this.loss(sampled(images), targets).sum().backward()  # type: ignore[no-untyped-call]
+    return _patient_means(this.weights, [len(some) for some in chosen])
 
 
 def _patient_means(weights: list[nn.Parameter], images_of: list[int]) -> list[torch.Tensor]:

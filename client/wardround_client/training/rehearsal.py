@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from wardround_client import networks
+from wardround_client.tasks.registry import local_task
 from wardround_client.training.network_probe import defects_of
 from wardround_common.errors import PrivacyError, StudyError
 from wardround_common.study.file import DpSgd, Norm, Study
@@ -37,7 +38,7 @@ def rehearse(study: Study) -> str:
 def _rehearse(study: Study, private: bool) -> str:
     model, size = study.model, study.data.image_size
     network = networks.build(study)
-    if reason := why_not(network, study.data.channels, size, study.outputs):
+    if reason := why_not(network, study, size):
         raise _cannot_run(study, reason)
     tried = f"{model.network} made steps on noise of {size} × {size} pixels, of two images and of one"
     if not private:
@@ -46,19 +47,21 @@ def _rehearse(study: Study, private: bool) -> str:
     return f"{tried}; the gradient of each image is its own"
 
 
-def why_not(network: nn.Module, channels: int, size: int, classes: int) -> str | None:
+def why_not(network: nn.Module, study: Study, size: int) -> str | None:
     """Say why a network cannot make a step on two images and on one, which the last batch of a pass may hold."""
+    local, cpu = local_task(study.task), torch.device("cpu")
+    space, loss = (size, size), local.loss(study.task, study.training, cpu)
     generator = torch.Generator().manual_seed(0)
     with networks.seeded(0):
         network.train()
         for count in (2, 1):
-            images = torch.rand(count, channels, size, size, generator=generator)
+            images = torch.rand(count, study.data.channels, *space, generator=generator)
+            wanted = (count, study.outputs, *(space if local.task.dense else ()))
             try:
                 logits = network(images)
-                if logits.shape != (count, classes):
-                    return f"it gives {tuple(logits.shape)} in place of {(count, classes)} numbers"
-                loss = nn.functional.cross_entropy(logits, torch.arange(count) % classes)
-                loss.backward()  # type: ignore[no-untyped-call]
+                if logits.shape != wanted:
+                    return f"it gives {tuple(logits.shape)} in place of {wanted} numbers"
+                loss(logits, local.noise(study.task, count, space)).mean().backward()  # type: ignore[no-untyped-call]
             except (RuntimeError, ValueError) as error:  # what torch and MONAI raise for a shape that does not fit
                 reason = " ".join(str(error).split())
                 return reason if count == 2 else f"a last batch of one image fails: {reason}"
@@ -76,7 +79,7 @@ def check_private(network: nn.Module, study: Study) -> None:
     """
     channels, classes, size = study.data.channels, study.outputs, study.data.image_size
     small = min(size, SMALL)
-    if small < size and why_not(network, channels, small, classes):
+    if small < size and why_not(network, study, small):
         small = size
     defects = defects_of(network, channels, small, classes)
     if defects:
@@ -117,4 +120,4 @@ def _norms_that_work(study: Study) -> Iterator[Norm]:
 
 def _works(study: Study, size: int, norm: Norm) -> bool:
     other = study.model_copy(update={"model": study.model.model_copy(update={"norm": norm})})
-    return why_not(networks.build(other), study.data.channels, size, study.outputs) is None
+    return why_not(networks.build(other), study, size) is None

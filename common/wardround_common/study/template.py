@@ -15,6 +15,12 @@ def usual_keys(task: str) -> Mapping[str, object]:
     return {key: field.examples[0] for key, field in fields if field.examples}
 
 
+def task_reasons(task: str) -> dict[tuple[str, str], str]:
+    """Return the line above each key of ``[task]`` in a new study of a task: the docstring of the key."""
+    fields = TASKS[task].section.model_fields.items()
+    return {("task", key): field.description or "" for key, field in fields}
+
+
 # The numbers, all of them: ``study new`` writes these, error messages quote them, and nothing else holds a copy.
 DEFAULTS: Mapping[str, Mapping[str, object]] = {
     "study": {"name": "my-study"},
@@ -123,11 +129,7 @@ SECTION_REASONS: Mapping[str, str] = {
     "roster": "Who may take part; without it the study is a draft, which only a simulation can run.",
 }
 
-REASONS: Mapping[tuple[str, str], str] = {
-    ("task", key): field.description or ""
-    for task in reversed(TASKS.values())
-    for key, field in task.section.model_fields.items()
-} | {
+REASONS: Mapping[tuple[str, str], str] = task_reasons("classification") | {
     ("study", "name"): "Names the run's folder: lower-case letters, digits and hyphens, at most 64.",
     ("data", "modalities"): "DICOM Modality values: MR, CR, DX, CT, ...; 'OTHER' also takes PNG, JPEG, TIFF and NIfTI.",
     ("data", "image_size"): "Height and width in pixels, 16 to 1024; the aspect is kept and the rest is padded.",
@@ -265,21 +267,22 @@ def study_text(
 ) -> str:
     """Write the commented TOML of a new study with the default numbers; ``own`` has others, by section and key."""
     instead = DISTRIBUTED if distributed else {} if dp else WITHOUT_DP
+    reasons = {**REASONS, **task_reasons(task)}
     blocks = [_HEADER.format(name=name)]
     for section, usual in DEFAULTS.items():
         values = dict(instead.get(section, usual))
         if section == "study":
             values["name"] = name
         if section == "task":
-            usual = values = dict(usual_keys(task))
+            usual, values = usual_keys(task), dict(usual_keys(task))
         values |= own.get(section, {})
         lines = [f"# {SECTION_REASONS[section]}", f"[{section}]"]
         for key, value in values.items():
-            lines += [f"# {REASONS[section, key]}", f"{key} = {toml_value(value)}"]
+            lines += [f"# {reasons[section, key]}", f"{key} = {toml_value(value)}"]
         for key, value in (dict(OPTIONAL.get(section, {})) | dict(usual)).items():
             if key in values:
                 continue
-            lines += [f"# {REASONS[section, key]}", f"# {key} = {toml_value(value)}"]
+            lines += [f"# {reasons[section, key]}", f"# {key} = {toml_value(value)}"]
         blocks.append("\n".join(lines) + "\n")
     blocks.append(_ROSTER.format(reason=SECTION_REASONS["roster"]))
     return "\n".join(blocks)

@@ -14,11 +14,12 @@ import numpy as np
 
 from wardround_common.errors import MessageError, PrivacyError
 from wardround_common.messages.rounds import MOST_EXAMPLES, Update
-from wardround_common.metrics import ScoreSums
 from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.secagg.encoding import Encoding, decode_counts
 from wardround_common.study.file import Aggregation
+from wardround_common.tasks.contract import Sums, TaskSection
+from wardround_common.tasks.registry import task_of
 from wardround_server.rounds.secure_sum import Total
 
 MOST_NAMED = 8
@@ -66,16 +67,17 @@ def noisy_excess(form: NoisySum, noise_multiplier: float, total: Total, survivor
     )
 
 
-def readable_scores(total: Total, survivors: int, classes: int) -> tuple[ScoreSums, str]:
+def readable_sums(total: Total, survivors: int, section: TaskSection) -> tuple[Sums, str]:
     """Read the sums of an evaluation; if they are impossible, they are empty and it is said why."""
-    empty = ScoreSums.empty(classes)
+    task = task_of(section)
     try:
-        sums = ScoreSums.from_vector(decode_counts(total.counts, survivors), classes)
+        sums: Sums = task.read(decode_counts(total.counts, survivors), section)
     except MessageError as error:
-        return empty, error.what
-    if sums.records > survivors * MOST_EXAMPLES:
-        most = survivors * MOST_EXAMPLES
-        return empty, f"{sums.records} images are said to be scored where {survivors} hospitals have at most {most}"
+        return task.empty(section), error.what
+    most = survivors * MOST_EXAMPLES
+    if sums.records > most:
+        said = f"{sums.records} images are said to be scored where {survivors} hospitals have at most {most}"
+        return task.empty(section), said
     return sums, ""
 
 

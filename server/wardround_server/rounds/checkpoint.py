@@ -13,9 +13,10 @@ from safetensors.numpy import load, save
 
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.messages.parameters import Layout
-from wardround_common.metrics import ScoreSums, vector_length
 from wardround_common.results import RoundRecord
 from wardround_common.storage import write_atomically
+from wardround_common.study.file import Study
+from wardround_common.tasks.registry import task_of
 from wardround_server.averaging import Moments
 from wardround_server.rounds.course import State
 
@@ -23,8 +24,8 @@ FORMAT = "wardround checkpoint 1"
 _HISTORY = TypeAdapter(tuple[RoundRecord, ...])
 
 
-def write_checkpoint(path: Path, study: str, state: State) -> None:
-    """Write the state of a run of the study with this digest; until it is whole the one before stays.
+def write_checkpoint(path: Path, study: Study, state: State) -> None:
+    """Write the state of a run of the study; until it is whole the one before stays.
 
     Raises:
         StorageError: the disk is full or the folder may not be written.
@@ -36,7 +37,7 @@ def write_checkpoint(path: Path, study: str, state: State) -> None:
         arrays["validation"] = state.validation.to_vector()
     about = {
         "format": FORMAT,
-        "study": study,
+        "study": study.digest(),
         "names": json.dumps(state.layout.names),
         "shapes": json.dumps(state.layout.shapes),
         "history": _HISTORY.dump_json(state.history).decode(),
@@ -45,8 +46,8 @@ def write_checkpoint(path: Path, study: str, state: State) -> None:
     write_atomically(path, content + hashlib.sha256(content).digest())
 
 
-def read_checkpoint(path: Path, study: str) -> State:
-    """Read a checkpoint of the study with this digest.
+def read_checkpoint(path: Path, study: Study) -> State:
+    """Read a checkpoint of the study.
 
     Raises:
         StorageError: there is none, it is damaged, or it is of another study.
@@ -71,25 +72,17 @@ def read_checkpoint(path: Path, study: str) -> State:
         about = json.loads(content[8 : 8 + size])["__metadata__"]
         if about["format"] != FORMAT:
             raise damaged
+        if about["study"] != study.digest():
+            raise StorageError(
+                "the checkpoint is of another study or seed: the study digest differs",
+                where=str(path),
+                do="Give the study file and the seed that the run began with, or another --out folder.",
+            )
         layout = Layout(tuple(json.loads(about["names"])), tuple(tuple(s) for s in json.loads(about["shapes"])))
         history = _HISTORY.validate_json(about["history"])
         moments = Moments(arrays["first"], arrays["second"]) if "first" in arrays else None
         parameters = arrays["parameters"]
-        validation = _score_sums(arrays["validation"]) if "validation" in arrays else None
+        validation = task_of(study.task).read(arrays["validation"], study.task) if "validation" in arrays else None
     except (MessageError, SafetensorError, ValueError, KeyError, ValidationError):
         raise damaged from None
-    if about["study"] != study:
-        raise StorageError(
-            "the checkpoint is of another study or seed: the study digest differs",
-            where=str(path),
-            do="Give the study file and the seed that the run began with, or another --out folder.",
-        )
     return State(layout, parameters, moments, history, validation)
-
-
-def _score_sums(vector: np.ndarray) -> ScoreSums:
-    """Read score sums, whose length says of how many classes they are."""
-    classes = 2
-    while vector_length(classes) < len(vector):
-        classes += 1
-    return ScoreSums.from_vector(vector, classes)

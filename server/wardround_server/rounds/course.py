@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from wardround_common.errors import MessageError, RoundError
 from wardround_common.messages.parameters import Layout, Vector, vector_digest
 from wardround_common.messages.rounds import Failure, Parts, Prepared, PrepareRequest
-from wardround_common.metrics import ScoreSums
 from wardround_common.results import Absence, RoundRecord
 from wardround_common.secagg.terms import Member
 from wardround_common.study.file import Study
+from wardround_common.tasks.contract import Sums
+from wardround_common.tasks.registry import task_of
 from wardround_server.averaging import Moments, first_moments, next_model
 from wardround_server.rounds import plain_rounds, secure_rounds
 from wardround_server.rounds.exchange import Counted, Exchange
@@ -29,7 +30,7 @@ class State:
     parameters: Vector = field(repr=False)
     moments: Moments | None
     history: tuple[RoundRecord, ...]
-    validation: ScoreSums | None = field(default=None, repr=False)
+    validation: Sums | None = field(default=None, repr=False)
     """What the hospitals' validation patients said of these parameters, if they were asked: they give the operating
     point."""
 
@@ -123,7 +124,7 @@ def _check_refusals(history: Sequence[RoundRecord]) -> None:
 class Judged:
     """What the hospitals' test patients say of the last model, all of them together."""
 
-    test: ScoreSums
+    test: Sums
     absent: tuple[Absence, ...]
     """Whose test patients are not among them."""
     refused: str = ""
@@ -292,9 +293,10 @@ def _round(
             absences += vote.absent
             if refused:
                 moments, parameters = state.moments, state.parameters
+    task = task_of(study.task)
     # A model that stays and was judged is not judged again: with other hospitals, the difference would tell of one.
     judged = study.judges(number) and ((work and not refused) or (refused and state.validation is None))
-    scored = rounds.score(parameters, number) if judged else Scored(ScoreSums.empty(len(study.groups)), ())
+    scored = rounds.score(parameters, number) if judged else Scored(task.empty(study.task), ())
     absences += scored.absent
     record = RoundRecord(
         number=number,
@@ -303,7 +305,7 @@ def _round(
         bytes_from_hospitals=counted.received,
         training_loss=work.training_loss if work else None,
         validation_loss=scored.sums.mean_loss(),
-        validation_auroc=scored.sums.auroc(),
+        validation_auroc=task.metric(task.headline).value(scored.sums, None),
         answered=heard.answered,
         absent=_all_absent(absences, roll, heard.answered or expected, expected, why_away),
         epsilons=work.epsilons if work else {},

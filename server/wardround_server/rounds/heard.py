@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from wardround_common.errors import FullDiskError, MessageError, RoundError, RoundStorageError, StorageError
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Split
-from wardround_common.metrics import ScoreSums
 from wardround_common.results import Absence
 from wardround_common.study.file import Study
+from wardround_common.tasks.contract import Sums
 from wardround_server.rounds.absences import remedies
 
 
@@ -52,7 +52,7 @@ class GivenUp:
 class Scored:
     """What the hospitals' patients of a split say of a model, all of them together."""
 
-    sums: ScoreSums
+    sums: Sums
     """Empty if too few hospitals took part, or if the sums were refused."""
     absent: tuple[Absence, ...]
     refused: str = ""

@@ -16,9 +16,9 @@ from wardround_common.messages.rounds import (
     TrainRequest,
     Update,
 )
-from wardround_common.metrics import ScoreSums
 from wardround_common.results import Absence
 from wardround_common.study.file import Study
+from wardround_common.tasks.registry import task_of
 from wardround_server.averaging import WeightedSum
 from wardround_server.rounds.bounds import check_bounds
 from wardround_server.rounds.exchange import Exchange
@@ -79,7 +79,8 @@ class Rounds:
         Sums that are impossible are left out, and their hospital is named as missing.
         """
         question = EvaluateRequest(self.study.digest(), number, split, parameters).parts()
-        total, absent = ScoreSums.empty(len(self.study.groups)), []
+        task, section = task_of(self.study.task), self.study.task
+        total, absent = task.empty(section), []
         for name, answer in self.exchange.ask(EvaluateRequest.kind, dict.fromkeys(self.exchange.hospitals(), question)):
             if isinstance(answer, Failure):
                 absent.append(absence(name, answer.reason))
@@ -87,7 +88,7 @@ class Rounds:
             try:
                 evaluated = Evaluated.parse(answer)
                 check_answers(self.study, evaluated.study, number, evaluated.round)
-                sums = ScoreSums.from_vector(evaluated.sums, len(self.study.groups))
+                sums = task.read(evaluated.sums, section)
                 if sums.records > MOST_EXAMPLES:
                     raise MessageError("more images are said to be scored than any hospital has")
                 total = total + sums

@@ -15,8 +15,7 @@ from wardround_common.errors import MessageError, RoundError, StorageError
 from wardround_common.keys.identity import KEY_BYTES, Roster
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import RUN_BYTES, EvaluateRequest, Failure, Parts, Prepared, Split, TrainRequest
-from wardround_common.metrics import ScoreSums
-from wardround_common.metrics.sums import UNIT, vector_length
+from wardround_common.metrics.sums import UNIT
 from wardround_common.privacy.accounting import noise_multiplier_for
 from wardround_common.privacy.noisy_sum import NoisySum, least_survivors
 from wardround_common.results import Absence
@@ -29,7 +28,8 @@ from wardround_common.storage import write_atomically
 from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
 from wardround_common.study.schedule import learning_rate
 from wardround_common.study.sums import clip_claim, encoding_for, threshold_for
-from wardround_server.rounds.bounds import mean_excess, noisy_excess, readable_scores, refusal
+from wardround_common.tasks.registry import task_of
+from wardround_server.rounds.bounds import mean_excess, noisy_excess, readable_sums, refusal
 from wardround_server.rounds.exchange import Exchange
 from wardround_server.rounds.heard import GivenUp, Heard, Scored, absence, check_answers, enough
 from wardround_server.rounds.secure_sum import Confirming, Gathering, Opening, Total
@@ -174,13 +174,13 @@ class Rounds:
         def ask(cohort: bytes) -> EvaluateRequest:
             return EvaluateRequest(self.study.digest(), number, split, parameters, cohort)
 
-        classes = len(self.study.groups)
+        task, section = task_of(self.study.task), self.study.task
         absent: list[Absence] = []
         try:
-            total, _, survivors = self._sum(ask, 0, vector_length(classes), lambda name: None, absent)
+            total, _, survivors = self._sum(ask, 0, task.length(section), lambda name: None, absent)
         except RoundError:
-            return Scored(ScoreSums.empty(classes), tuple(absent))
-        sums, excess = readable_scores(total, len(survivors), classes)
+            return Scored(task.empty(section), tuple(absent))
+        sums, excess = readable_sums(total, len(survivors), section)
         what = "the test patients' judgement" if split == "test" else f"the evaluation of round {number}"
         return Scored(sums, tuple(absent), refusal(what, excess, survivors) if excess else "")
 

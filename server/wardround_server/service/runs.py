@@ -26,6 +26,7 @@ from wardround_common.results import ALL, FEDERATED, HospitalRecord, Results, ev
 from wardround_common.storage import flush_names, no_room_is_said, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.roster import keys_of
+from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
 from wardround_server.report.tracking import Tracking, check_tracking, open_tracking
 from wardround_server.rounds.approval import ApprovalBook, Approved, Standing, wait_for_approvals
@@ -312,7 +313,7 @@ class Runs:
         if study.aggregation.secure:
             consortium = open_consortium(run.folder / "secure", roster, give_up=run.standing.give_up)
         checkpoint = run.folder / "checkpoint"
-        before = read_checkpoint(checkpoint, study.digest()) if checkpoint.exists() else None
+        before = read_checkpoint(checkpoint, study) if checkpoint.exists() else None
         if before is not None:  # a crash may fall between a checkpoint and the note of it
             self._stage(run, run.standing.stage, round=len(before.history))
         final = before
@@ -337,7 +338,7 @@ class Runs:
         except RoundError as error:
             log.warning("%s: the model was not judged on test patients: %s", run.standing.name, error)
             nobody = tuple(absence(name, approved.why_away(name)) for name in sorted(approved.names))
-            return Judged(ScoreSums.empty(len(run.study.groups)), nobody)
+            return Judged(task_of(run.study.task).empty(run.study.task), nobody)
 
     def _muster(self, run: Run, approved: Approved, stage: Stage, after: State | None) -> None:
         """Wait for the hospitals that are away; those that were missing in the last round too are not waited for."""
@@ -367,7 +368,7 @@ class Runs:
                     self._stage(run, "training", hospitals=run.standing.hospitals | {hospital: "answered"})
                 case RoundEnds(record=record, state=state):
                     last = state
-                    write_checkpoint(run.folder / "checkpoint", run.study.digest(), state)
+                    write_checkpoint(run.folder / "checkpoint", run.study, state)
                     # A round that was to be given up is behind us; the next one is not given up unasked.
                     said = gaps(state.history)
                     self._stage(run, "training", round=record.number, said=said, give_up=False)
@@ -405,9 +406,9 @@ def _read(folder: Path) -> Run:
 def _results(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Results:
     study = run.study
     evaluation = {}
-    if judged.test.records:
+    if judged.test.records and isinstance(judged.test, ScoreSums):
         sensitivity, validation = study.evaluation.sensitivity, final.validation
-        threshold = validation.operating_threshold(sensitivity) if validation else None
+        threshold = task_of(study.task).point(validation, sensitivity) if validation else None
         evaluation = {FEDERATED: {ALL: evaluate_sums(judged.test, threshold)}}
     return Results(
         run=run.standing.name,

@@ -22,7 +22,7 @@ from torch import nn
 
 from wardround_client import networks
 from wardround_client.preparation.dataset import Examples
-from wardround_client.training.local_work import PrivacyPlan, train
+from wardround_client.training.local_work import LocalRun, PrivacyPlan, train
 from wardround_common.errors import PrivacyError
 from wardround_common.randomness import Stream
 from wardround_common.study.file import DpSgd, NoPrivacy, Study
@@ -143,8 +143,9 @@ def _watch_training(
     audited, of_one_step = _one_step_a_round(study, steps), replace(plan, steps_a_round=1)
     expected = plan.sampling_rate * int(took_part.sum())
     along, beside = np.empty((steps, len(took_part))), np.empty((steps, len(took_part)))
+    run = LocalRun(audited, network, layout, examples, of_one_step, hospital)
     for step in range(steps):
-        work = train(audited, network, layout, start, examples, of_one_step, step + 1, hospital)
+        work = train(run, start, step + 1)
         gradient = -work.update.astype(np.float64).reshape(2, -1) * expected  # (classes, canaries): the noisy sum
         along[step] = (gradient[1] - gradient[0]) / np.sqrt(2)
         beside[step] = (gradient[1] + gradient[0]) / np.sqrt(2)

@@ -23,7 +23,7 @@ from torch.nn import functional
 from wardround_client import networks
 from wardround_client.hospital.secure_sum import Participant
 from wardround_client.preparation.dataset import Examples
-from wardround_client.training.local_work import PrivacyPlan, train
+from wardround_client.training.local_work import LocalRun, PrivacyPlan, train
 from wardround_common.keys.identity import Identity, Roster
 from wardround_common.messages.parameters import Vector
 from wardround_common.randomness import Stream
@@ -205,7 +205,8 @@ def _update(
     one = np.zeros(1, np.int64)
     examples = Examples(image.astype(np.float32)[None, None], one, one + FINDING, one)
     step = plan and replace(plan, sampling_rate=1.0, steps_a_round=1)
-    return train(asked, network, networks.layout_of(network), start, examples, step, 1, stream).update
+    run = LocalRun(asked, network, networks.layout_of(network), examples, step, stream)
+    return train(run, start, 1).update
 
 
 def _masked(update: Vector, stream: Stream) -> Vector:

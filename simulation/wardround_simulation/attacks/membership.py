@@ -210,17 +210,17 @@ def _shadow_of(hospital: Hospital, study: Study, stream: Stream) -> Hospital:
     codes = np.unique(everybody.patients)
     drawn = codes[stream.child("members").permutation(len(codes))[: data.train.patient_count]]
     inside = np.flatnonzero(np.isin(everybody.patients, drawn))
-    train = Examples(everybody.kept, everybody.rows[inside], everybody.labels[inside], everybody.patients[inside])
+    train = Examples(everybody.kept, everybody.rows[inside], everybody.targets[inside], everybody.patients[inside])
     return join(study, replace(data, train=train), stream.child("training"), hospital.built)
 
 
 def _everybody(data: Dataset) -> Examples:
     """Put the three splits of a hospital together."""
     parts = (data.train, data.validation, data.test)
-    rows, labels, patients = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("rows", "labels", "patients")
+    rows, targets, patients = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("rows", "targets", "patients")
     )
-    return Examples(data.train.kept, rows, labels, patients)
+    return Examples(data.train.kept, rows, targets, patients)
 
 
 def _look(federation: Federation, hospitals: Mapping[str, Hospital], model: Vector) -> Seen:

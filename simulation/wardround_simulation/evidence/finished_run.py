@@ -141,7 +141,7 @@ def _check_against_checkpoint(folder: Path, results: Results, layout: Layout, mo
     path = folder / "checkpoint"
     if not path.exists():
         return
-    last = read_checkpoint(path, results.study_digest)
+    last = read_checkpoint(path, results.study)
     if last.layout.names != layout.names or not np.array_equal(last.parameters, model):
         raise ModelError(
             "the model is not the one that the last round of the run made",

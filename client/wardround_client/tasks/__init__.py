@@ -1,0 +1,1 @@
+"""What a hospital does for each task, one file each (``contract``)."""

@@ -1,0 +1,73 @@
+"""What a task is to a hospital: what its network is trained towards, by which loss, and what is summed of its outputs.
+
+The other half is ``wardround_common.tasks.contract``. The laws that every task keeps are in
+``tests/client/test_task_laws.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wardround_client.intake.instance import Index, Instance
+from wardround_client.preparation.source import Source
+from wardround_common.study.file import Data, Training
+from wardround_common.tasks.contract import Sums, Task, TaskSection
+
+S = TypeVar("S", bound=Sums)
+T = TypeVar("T", bound=TaskSection)
+Targets = NDArray[Any]
+"""With the record as first axis: (records,) int64 for classes, (records, height, width) uint8 for masks."""
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""From outputs (records, outputs, *space) and targets to one number a record: (records,), so that a patient can be
+clipped."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a hospital says of its files for one task; a file without a word has no target and is left out."""
+
+    words: dict[str, str] = field(repr=False)
+    """File to a word that is the same for two files of which the same is said: a class, the digest of a mask."""
+    patients: dict[str, str] = field(default_factory=dict, repr=False)
+    """File to patient, where something beside the image names one (``identification.identify``)."""
+    left_out: dict[str, str] = field(default_factory=dict, repr=False)
+    """File to the reason why it has no target; where there is none, 'no-label'."""
+    more: Any = field(default=None, repr=False)
+    """Whatever else the task needs to make targets."""
+
+
+@dataclass(frozen=True)
+class LocalTask(Generic[T, S]):
+    """One task as a hospital knows it."""
+
+    task: Task[T, S]
+    find: Callable[[Source, Index, T], Found]
+    """What is said of each accepted file.
+
+    Raises:
+        DataError: nothing is, or what is said contradicts itself.
+    """
+    targets: Callable[[Source, Data, T, Sequence[Instance], Found], Targets]
+    """The targets of these files, in the form that the network sees: (files, …)."""
+    strata: Callable[[T, Targets], NDArray[np.int64]]
+    """A number for each record, (records,): patients are dealt into the splits in proportion to their highest."""
+    members: Callable[[T, Targets], NDArray[np.bool_]]
+    """Whether each record counts under each of the task's groups: (records, groups)."""
+    loss: Callable[[T, Training, torch.device], Loss]
+    """What training makes small."""
+    sums: Callable[[T, torch.Tensor, torch.Tensor, NDArray[np.int64]], S]
+    """The sums over some records, from outputs and targets on the CPU and the records' patients, (records,).
+
+    Raises:
+        ModelError: an output is not a finite number (the training diverged).
+    """
+    noise: Callable[[T, int, tuple[int, ...]], torch.Tensor]
+    """Targets that could be, of so many records of these sizes, without any patient: for a rehearsal."""
+    whole_patients: bool = False
+    """Whether ``sums`` needs all records of a patient at once, such as the slices of a volume."""

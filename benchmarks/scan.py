@@ -5,12 +5,16 @@ transfer syntaxes. The loop keeps nothing. The scan checks each file, decodes it
 takes the digest and the likeness of its pixels and writes the index. Loop and scans take turns after a first round
 that warms the disk's cache; figures are ratios of medians. The loop skips what it cannot read, as the scan does.
 
+The loop is one process. A scan with one worker has two: what needs a codec is decoded beside the process that scans.
+So the processor time of both together is a figure of its own.
+
 Preparing is what a study does next with what the scan accepted: each image in the form of a network of 64 px, scaled by
 percentiles. It starts from the pixels that the scan kept and decodes nothing a second time.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import tempfile
@@ -33,6 +37,7 @@ from wardround_common.study.file import Data
 TURNS = 7
 MEANINGS = {
     "scan_ratio_1_worker": "time of a first scan over the bare loop's, one worker (at most 1.3)",
+    "scan_processor_ratio_1_worker": "processor time of that scan, of its two processes, over the bare loop's",
     "scan_ratio_2_workers": "the same with two workers",
     "scan_and_prepare_over_loop": "time of a first scan and of preparing all images, one worker (at most 1.6)",
     "prepare_ratio": "of that, preparing",
@@ -52,12 +57,14 @@ def main(folder: Path) -> None:
     two: list[float] = []
     again: list[float] = []
     preparing: list[float] = []
+    processor: list[float] = []
     for turn in range(TURNS + 1):
         with tempfile.TemporaryDirectory() as state:
             first, second = Path(state) / "1", Path(state) / "2"
+            used = [processor_seconds()]
             times = (
-                seconds(bare_loop, readable),
-                seconds(scan, folder, state=first, workers=1),
+                seconds(bare_loop, readable, used=used),
+                seconds(scan, folder, state=first, workers=1, used=used),
                 seconds(scan, folder, state=second, workers=2),
                 seconds(scan, folder, state=first, workers=1),
                 seconds(prepare, folder, first, scan(folder, state=first)),
@@ -66,9 +73,11 @@ def main(folder: Path) -> None:
         if turn:  # the first turn warms the cache and starts the readers
             for kept, spent in zip((loop, one, two, again, preparing), times, strict=True):
                 kept.append(spent)
+            processor.append((used[2] - used[1]) / (used[1] - used[0]))
     bare = statistics.median(loop)
     figures = {
         "scan_ratio_1_worker": statistics.median(one) / bare,
+        "scan_processor_ratio_1_worker": statistics.median(processor),
         "scan_ratio_2_workers": statistics.median(two) / bare,
         "scan_and_prepare_over_loop": statistics.median(map(sum, zip(one, preparing, strict=True))) / bare,
         "prepare_ratio": statistics.median(preparing) / bare,
@@ -98,11 +107,24 @@ def prepare(folder: Path, state: Path, index: Index) -> None:
     keep_images(Source(folder, state), data, list(index.accepted), index.kept)
 
 
-def seconds(work: Callable[..., object], *arguments: object, **more: object) -> float:
-    """Time one run."""
+def seconds(work: Callable[..., object], *arguments: object, used: list[float] | None = None, **more: object) -> float:
+    """Time one run; note the processor time that was used by its end."""
     began = time.perf_counter()
     work(*arguments, **more)
-    return time.perf_counter() - began
+    spent = time.perf_counter() - began
+    if used is not None:
+        used.append(processor_seconds())
+    return spent
+
+
+def processor_seconds() -> float:
+    """Add up the processor time of this process and of the readers that it keeps (Linux, ``man 5 proc_pid_stat``)."""
+    ticks = 0
+    children = (file.read_text().split() for file in Path("/proc/self/task").glob("*/children"))
+    for process in ("self", *(child for some in children for child in some)):
+        after_name = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(after_name[11]) + int(after_name[12])  # in user mode, in the kernel
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def make_files(folder: Path) -> None:

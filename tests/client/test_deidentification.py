@@ -71,6 +71,35 @@ def test_original_attributes_that_were_kept_are_found() -> None:
     assert found(tiny(OriginalAttributesSequence=[kept])) == {"identity": "PatientName"}
 
 
+def test_a_nested_number_of_the_patient_is_found_unless_it_is_the_pseudonym() -> None:
+    def changed(number: str) -> dict[str, str]:
+        kept = item(ModifiedAttributesSequence=[item(PatientID=number)])
+        return found(tiny(OriginalAttributesSequence=[kept]))
+
+    assert changed("0012345") == {"identity": "PatientID"}
+    assert changed("p1 ") == changed("") == changed("REMOVED") == {}
+
+
+def test_a_nested_name_may_repeat_the_pseudonym() -> None:
+    request = item(ModifiedAttributesSequence=[item(PatientName="P1")])
+    assert found(tiny(OriginalAttributesSequence=[request])) == {}
+
+
+def test_what_is_nested_in_a_sequence_that_no_dictionary_knows_is_found() -> None:
+    made = tiny()
+    made.add_new(0x0008FFF0, "SQ", [item(ReferringPhysicianName="Who^Doctor")])
+    assert found(made) == {"identity": "ReferringPhysicianName"}
+
+
+@pytest.mark.parametrize("number", [0x0005, 0x0110])
+def test_private_attributes_without_a_block_are_found(number: int) -> None:
+    made = tiny()
+    made.add_new((0x0029 << 16) + number, "LO", "x")
+    declared = item(PrivateGroupReference=0x29, BlockIdentifyingInformationStatus="SAFE")  # of no creator
+    made.PrivateDataElementCharacteristicsSequence = [declared]
+    assert found(made) == {"private-tags": "1 private attribute"}
+
+
 def test_private_attributes_are_a_finding_of_their_own() -> None:
     made = tiny()
     made.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", b"anything")

@@ -7,7 +7,8 @@ that stays inside the hospital which made it and is grouped by patient there:
   physicians and operators around them. Birth date and birth time are among it; age, sex, size and weight are not (the
   profile's *Retain Patient Characteristics* option).
 * **PatientID** is needed, since a study counts by patient. Nothing tells a pseudonym from a hospital number for
-  certain, so it is taken for a pseudonym. PatientName may repeat it or be a placeholder such as ``ANONYMOUS``.
+  certain, so it is taken for a pseudonym. PatientName may repeat it or be a placeholder such as ``ANONYMOUS``. Another
+  PatientID within a sequence, such as the original attributes that an archive keeps, is refused.
 * **Accession number, study ID of an order, admission** are codes that lead into the hospital's records. They are
   accepted only where the file states that it was de-identified (PatientIdentityRemoved = YES), since
   de-identification replaces them. The statement excuses nothing else: a file that says YES and holds a name is
@@ -33,7 +34,7 @@ from pydicom._dicom_dict import DicomDictionary
 from pydicom.datadict import keyword_for_tag
 from pydicom.tag import BaseTag, Tag
 
-from wardround_client.images.attributes import tag, text
+from wardround_client.images.attributes import elements_of, tag, text
 
 FINDINGS: dict[str, str] = {
     "identity": "identifies-patient",
@@ -112,14 +113,18 @@ def check(dataset: Dataset) -> dict[str, str]:
     identity: set[BaseTag] = set()
     private = 0
     stated = text(dataset, _IDENTITY_REMOVED).upper() == "YES"
+    patient_id = text(dataset, _PATIENT_ID)
     for item in _with_nested(dataset):
         keys = item.keys()
         suspects = PERSONAL.intersection(keys)
         if not stated:
             suspects |= CODES.intersection(keys)
         identity.update(which for which in suspects if _says_something(item, which))
-        if _PATIENT_NAME in keys and _is_a_name(text(item, _PATIENT_NAME), text(item, _PATIENT_ID)):
+        nested_id = text(item, _PATIENT_ID)
+        if _PATIENT_NAME in keys and _is_another(text(item, _PATIENT_NAME), patient_id, nested_id):
             identity.add(_PATIENT_NAME)
+        if _is_another(nested_id, patient_id):
+            identity.add(_PATIENT_ID)
         private += _count_private(item)
     if text(dataset, _RECOGNISABLE).upper() == "YES":
         identity.add(_RECOGNISABLE)
@@ -135,7 +140,11 @@ def check(dataset: Dataset) -> dict[str, str]:
 
 def _with_nested(dataset: Dataset) -> Iterator[Dataset]:
     yield dataset
-    for which in _SEQUENCES.intersection(dataset.keys()):
+    elements = elements_of(dataset)
+    # Sequences that pydicom's dictionary does not know are told by the file itself.
+    for which in [one for one, element in elements.items() if one in _SEQUENCES or element.VR == "SQ"]:
+        if which >> 16 & 1:
+            continue  # private: a finding by itself
         for item in dataset[which].value or ():
             if isinstance(item, Dataset):
                 yield from _with_nested(item)
@@ -147,8 +156,10 @@ def _says_something(dataset: Dataset, which: BaseTag) -> bool:
     return not _is_placeholder(text(dataset, which))
 
 
-def _is_a_name(name: str, patient_id: str) -> bool:
-    return not _is_placeholder(name) and name.strip("^ ").casefold() != patient_id.strip("^ ").casefold()
+def _is_another(name: str, *pseudonyms: str) -> bool:
+    """Say whether a name or number is neither a placeholder nor one of the patient's pseudonyms."""
+    known = {pseudonym.strip("^ ").casefold() for pseudonym in pseudonyms}
+    return not _is_placeholder(name) and name.strip("^ ").casefold() not in known
 
 
 def _is_placeholder(value: str) -> bool:
@@ -168,11 +179,12 @@ def _count_private(dataset: Dataset) -> int:
     for which in private:
         group, number = which >> 16, which & 0xFFFF
         element = dataset.get_item(which)
-        if number <= 0xFF or element is None or not element.value:  # a block's reservation, or nothing in it
+        reserves = number == 0 or 0x10 <= number <= 0xFF  # a group's length, or whose a block is (PS3.5 section 7.8.1)
+        if reserves or element is None or not element.value:
             continue
-        creator = text(dataset, Tag(group, number >> 8))
-        if (group, creator) not in declared and number & 0xFF not in _SAFE.get((group, creator), ()):
-            count += 1
+        creator = text(dataset, Tag(group, number >> 8)) if number >= 0x1000 else ""
+        safe = (group, creator) in declared or number & 0xFF in _SAFE.get((group, creator), ())
+        count += not (creator and safe)
     return count
 
 

@@ -102,6 +102,14 @@ def test_an_image_of_one_value_has_no_likeness(value: int, rows: int, columns: i
     assert likeness(np.full((rows, columns), value, np.uint8)) == ""
 
 
+def test_a_background_that_is_no_number_hides_no_copy() -> None:
+    image = smooth(1)
+    image[:9] = image.min()
+    empty = image.copy()
+    empty[:9] = np.nan
+    assert likeness(empty) == likeness(image)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e308])
 def test_floats_that_are_not_finite_have_no_likeness_or_an_honest_one(value: float) -> None:
     image = smooth(1)

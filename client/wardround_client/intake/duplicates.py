@@ -33,6 +33,7 @@ NEAR_PERCENT = 95
 MOST_PAIRS = 100_000
 """The search stops there: a folder with more needs no longer list."""
 _BLOCK = 512
+_MOST_COMPARED = 1 << 25  # pairs that are compared at a time: about 320 MiB, however many images there are
 _PART = 1 << 14  # pairs whose products are formed at a time: 2 × 32 MiB
 _FINEST = 16 * GRID
 _ROUNDING = 1e-3  # far more than what float32 may lose of a correlation
@@ -51,7 +52,9 @@ def likeness(stored: NDArray[Any]) -> str:
     small = plane[:: max(1, rows // _FINEST), :: max(1, columns // _FINEST)]
     row_cuts, heights = _cuts(small.shape[0], GRID)
     column_cuts, widths = _cuts(small.shape[1], GRID)
-    with np.errstate(all="ignore"):  # of floats that are not finite
+    if small.dtype.kind == "f":
+        small = _finite(small)
+    with np.errstate(all="ignore"):  # of floats that are out of any range
         if small.dtype.kind in "iu" and small.shape[0] % GRID == 0:  # most images, in a third of the time
             down = small.reshape(GRID, -1, small.shape[1]).sum(axis=1, dtype=np.float64)
         else:
@@ -68,6 +71,14 @@ def likeness(stored: NDArray[Any]) -> str:
         return ""
     numbers = np.rint(np.minimum(np.maximum(steps, -spread), spread) * (LARGEST / spread))
     return base64.b64encode(numbers.astype(np.int8).tobytes()).decode("ascii")
+
+
+def _finite(small: NDArray[Any]) -> NDArray[Any]:
+    """Put the smallest finite value where there is no number, as where the background of a map is."""
+    good = np.isfinite(small)
+    if good.all() or not good.any():
+        return small
+    return np.where(good, small, small[good].min())
 
 
 def _beside_surroundings(cells: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -155,8 +166,9 @@ def _correlated(
     squares = (whole * whole).sum(axis=1)  # (images,)
     unit = (numbers / np.sqrt(squares)[:, None]).astype(np.float32)  # (images, cells)
     least = np.float32(NEAR_PERCENT / 100 - _ROUNDING)
-    for start in range(0, len(unit), _BLOCK):
-        close = np.abs(unit[start : start + _BLOCK] @ unit[start:].T) >= least  # (block, rest)
+    block = max(1, min(_BLOCK, _MOST_COMPARED // max(1, len(unit))))
+    for start in range(0, len(unit), block):
+        close = np.abs(unit[start : start + block] @ unit[start:].T) >= least  # (block, rest)
         lefts, rights = np.nonzero(np.triu(close, 1))
         lefts, rights = lefts + start, rights + start
         wanted = eligible(lefts, rights)

@@ -1,0 +1,120 @@
+"""Segmentation: outlines of one or more structures in slices or volumes, judged patient by patient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from wardround_common.metrics.outlines import OutlineSums
+from wardround_common.study.section import Word, each_once
+from wardround_common.tasks.contract import Metric, Task, TaskSection, Words
+
+
+class Segmentation(TaskSection):
+    """``[task] name = "segmentation"``: outlines of the study's structures."""
+
+    name: Annotated[Literal["segmentation"], Field(examples=["segmentation"])]
+    """'segmentation': outlines of one or more structures, which do not overlap."""
+    classes: Annotated[
+        tuple[Word, ...],
+        Field(min_length=1, max_length=100, strict=False, examples=[["tumour"]]),
+    ]
+    """The structures, in order: the first is 1 in a mask; what is none of them is background, 0."""
+    dims: Annotated[Literal[2, 3], Field(examples=[2])] = 2
+    """2: each slice by itself; 3: volumes."""
+    loss: Annotated[Literal["dice-ce", "dice-focal"], Field(examples=["dice-ce"])] = "dice-ce"
+    """'dice-ce': Dice and cross-entropy; 'dice-focal': Dice and focal loss, for structures that are small."""
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_differ(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        return each_once(classes)
+
+
+WORST = 0.1
+"""The worst tenth of the patients."""
+
+
+def _metric(
+    name: str,
+    label: str,
+    value: Callable[[OutlineSums], float | None],
+    unit: str = "",
+    better: Literal["higher", "lower"] = "lower",
+) -> Metric[OutlineSums]:
+    return Metric(name, label, lambda sums, point: value(sums), unit, better)
+
+
+METRICS = (
+    _metric("dice", "Dice", lambda sums: sums.mean_dice(), better="higher"),
+    _metric("dice_median", "Dice, median", lambda sums: sums.dice_quantile(0.5), better="higher"),
+    _metric("dice_worst_tenth", "Dice, worst tenth", lambda sums: sums.dice_quantile(WORST), better="higher"),
+    _metric("dice_spread", "Dice, between quartiles", lambda sums: sums.dice_spread()),
+    _metric("hausdorff", "95 % Hausdorff distance", lambda sums: sums.mean_hausdorff(), "mm"),
+    _metric("hausdorff_median", "95 % Hausdorff distance, median", lambda sums: sums.hausdorff_quantile(0.5), "mm"),
+    _metric(
+        "hausdorff_worst_tenth",
+        "95 % Hausdorff distance, worst tenth",
+        lambda sums: sums.hausdorff_quantile(1 - WORST),
+        "mm",
+    ),
+    _metric("surface_distance", "Mean surface distance", lambda sums: sums.mean_surface_distance(), "mm"),
+    _metric("volume_error", "Volume error", lambda sums: sums.volume_error(), "mL"),
+    _metric("volume_excess", "Volume error, signed", lambda sums: sums.volume_bias(), "mL"),
+    _metric("lesion_sensitivity", "Lesion sensitivity", lambda sums: sums.part_sensitivity(), better="higher"),
+    _metric("false_lesions", "False lesions per patient", lambda sums: sums.false_parts()),
+    _metric("missed", "Patients missed", lambda sums: sums.missed()),
+    _metric("false_alarms", "False alarms", lambda sums: sums.false_alarms()),
+)
+
+
+def _words(section: Segmentation) -> Words:
+    *first, last = [f"'{word}'" for word in section.classes]
+    structures = f"{', '.join(first)} and {last}" if first else last
+    where = "volumes" if section.dims == 3 else "slices"
+    return Words(f"outline {structures} in {where}", "In a small split a histogram's bar may stand for one patient.")
+
+
+def _why_undefined(sums: OutlineSums, metric: str) -> str:
+    if not sums.patients:
+        return "no patients"
+    if metric == "false_alarms":
+        return "every patient has the structure"
+    if not sums.dice_bins.any():
+        return "no patient has the structure"
+    if metric.startswith(("hausdorff", "surface", "volume")):
+        return "no distance or volume could be measured: nothing was found, or the spacing is not known"
+    return "it is not defined for these patients"
+
+
+SEGMENTATION = Task[Segmentation, OutlineSums](
+    name="segmentation",
+    section=Segmentation,
+    outputs=lambda section: len(section.classes) + 1,
+    dense=True,
+    groups=lambda section: section.classes,
+    empty=lambda section: OutlineSums.empty(len(section.classes)),
+    read=lambda vector, section: OutlineSums.from_vector(vector, len(section.classes)),
+    summed={
+        "images": "counts",
+        "loss": "losses",
+        "outcomes": "counts of patients by what was outlined",
+        "parts": "counts of lesions",
+        "dice": "sums of Dice",
+        "hausdorff": "sums of surface distances",
+        "surface": "sums of surface distances",
+        "larger": "sums of volume errors",
+        "smaller": "sums of volume errors",
+        "alarm_volume": "sums of volume errors",
+        "dice_bins": "histograms of each of these over patients",
+        "hausdorff_bins": "histograms of each of these over patients",
+        "surface_bins": "histograms of each of these over patients",
+        "volume_bins": "histograms of each of these over patients",
+    },
+    metrics=METRICS,
+    headline="dice",
+    words=_words,
+    undefined=_why_undefined,
+)

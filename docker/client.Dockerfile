@@ -49,7 +49,7 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp XDG_CACHE_HOME=/state/
     FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 DO_NOT_TRACK=1
 USER 10001:10001
 VOLUME /state
-HEALTHCHECK --interval=10s --timeout=30s --start-period=300s --retries=5 CMD ["wardround", "hospital", "status", "--state", "/state", "--check"]
+HEALTHCHECK --interval=10s --timeout=30s --start-period=300s --retries=5 CMD ["wardround", "hospital", "health", "--state", "/state"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["wardround"]
 CMD ["hospital", "serve", "--state", "/state"]

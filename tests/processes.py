@@ -20,10 +20,13 @@ from asking import status_of
 from examples import DP, STUDY
 from link import until
 from wardround_client.link.mailbox import Mailbox
+from wardround_client.service.asking import asking
+from wardround_client.service.status import stopped_status
 from wardround_client.service.ward import plan
 from wardround_client.spending.ledger.store import existing_ledger
 from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_common.control.place import is_served
 from wardround_common.study.file import Study, read_study
 from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_server.rounds.course import State
@@ -221,10 +224,13 @@ class Site:
         found: dict[str, str] = json.loads(self.run("hospital", "status", "--state", name, "--json"))
         return found
 
-    def hospital_noted(self, name: str) -> dict[str, str]:
-        """Return the same as it stands in the file that the command reads."""
-        found: dict[str, str] = json.loads((self.folder / name / "status.json").read_bytes())
-        return found
+    def hospital_noted(self, name: str) -> dict[str, Any]:
+        """Return the same, asked from this process."""
+        folder = HospitalFolder(self.folder / name)
+        if not is_served(folder.path):
+            return stopped_status(folder).facts()
+        with asking(folder.path) as hospital:
+            return hospital.status().facts()
 
     def state(self, study: Study) -> State:
         """Read the checkpoint of a run."""

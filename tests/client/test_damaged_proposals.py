@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from at_work import set_up
 from consortium import secure_study
 from wardround_client.commands.hospital_cli import app
 from wardround_client.service.stages import study_stages
-from wardround_client.service.status_file import STATUS
 from wardround_client.state.approvals import Approvals
 from wardround_common.errors import ApprovalError, StorageError
 
@@ -50,8 +50,7 @@ def test_status_and_studies_tell_of_the_others_and_name_the_damage(approvals: Ap
     damage(approvals, "json")
     state = approvals.folder.parent
     assert [stage.digest for stage in study_stages(state)] == [TWO.digest()]
-    facts = {"state": "waiting", "since": "2026-11-27T12:00:00+00:00", "doing": "", "fault": ""}
-    (state / STATUS).write_text(json.dumps(facts))
+    set_up(state)
     for command in ("status", "studies"):
         said = CliRunner().invoke(app, [command, "--state", str(state)])
         assert said.exit_code == 0, said.output

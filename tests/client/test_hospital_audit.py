@@ -12,12 +12,13 @@ from click.testing import Result
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from typer.testing import CliRunner
 
+from at_work import at_work
 from consortium import secure_study
 from ledgers import EVENT, approve, charge, opened, policy
 from wardround_client.commands.hospital_cli import app
 from wardround_client.hospital.hospital_audit import hospital_log, note_approval
 from wardround_client.hospital.joining import begin, replace_keys
-from wardround_client.service.status_file import STATUS, read_status
+from wardround_client.link.supernode import State, Status
 from wardround_client.service.ward import Ward
 from wardround_client.spending.account import Account, Ask
 from wardround_client.spending.charge_note import Charge
@@ -36,7 +37,6 @@ from wardround_common.keys.certificates import make_authority, pem
 from wardround_common.keys.identity import Identity
 from wardround_common.messages.rounds import PrepareRequest
 from wardround_common.randomness import insecure_stream
-from wardround_common.storage import alone_in
 
 NOW = datetime.now(UTC)
 COORDINATOR = Identity(b"c" * 32)
@@ -169,7 +169,6 @@ def test_commands_that_read_write_nothing(folder: HospitalFolder, tmp_path: Path
     Ward(folder, note=hospital_log(folder).note).answer("propose", ProposeRequest(study).parts())
     ledger = opened(folder.path, folder.identity())
     charge(ledger, "a", 1, approve(ledger, "a"))
-    (folder.path / STATUS).write_text(json.dumps({"state": "stopped", "since": "", "doing": "", "fault": ""}))
 
     def tree() -> dict[str, tuple[int, bytes]]:
         return {
@@ -330,15 +329,13 @@ def test_a_hospital_that_pauses_begins_nothing_finishes_sums_and_says_so(folder:
 
 
 def test_pausing_twice_is_one_pause_and_the_status_shows_it(folder: HospitalFolder) -> None:
-    facts = {"state": "waiting", "since": "2026-01-01T00:00:00+00:00", "doing": "", "fault": ""}
-    (folder.path / STATUS).write_text(json.dumps(facts))
-    with alone_in(folder.path):  # as the service is
+    with at_work(folder.path, "waiting") as service:
         for _ in range(2):
             assert run(folder, "pause").exit_code == 0
-        assert read_status(folder.path)["state"] == "paused"
-        assert run(folder, "status", "--check").stdout.startswith("paused since")
-        (folder.path / STATUS).write_text(json.dumps(facts | {"state": "working"}))
+        assert service.status().shown[0] == "paused"
+        assert run(folder, "status").stdout.startswith("paused since")
+        service._report(Status(State.WORKING, 0.0))
         assert "no new work is started" in run(folder, "status").stdout
         assert run(folder, "resume").exit_code == 0
-        assert read_status(folder.path)["state"] == "working"
+        assert service.status().shown[0] == "working"
     assert whats(folder) == ["paused", "resumed"]

@@ -10,15 +10,15 @@ import pytest
 from test_contribution import approve, folder, propose  # noqa: F401  # the second is a fixture
 from typer.testing import CliRunner
 
+from at_work import at_work
+from link import until
 from wardround_client.commands.hospital_cli import app
 from wardround_client.intake.images_there import check_images_there
-from wardround_client.service.status_file import STATUS
 from wardround_client.service.ward import Ward
 from wardround_client.spending.ledger.store import existing_ledger
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.errors import DataError, ImagesAwayError
 from wardround_common.messages.rounds import PrepareRequest
-from wardround_common.storage import alone_in
 
 
 @pytest.fixture
@@ -73,14 +73,13 @@ def test_a_table_of_labels_that_is_away_and_a_disk_that_fails_are_images_away(
 
 
 def test_a_health_check_says_that_the_images_are_away(folder: HospitalFolder, images: Path) -> None:  # noqa: F811
-    facts = {"state": "waiting", "since": "2026-11-27T12:00:00+00:00", "doing": "", "fault": ""}
-    (folder.path / STATUS).write_text(json.dumps(facts))
-    asked = ["status", "--state", str(folder.path), "--check"]
-    with alone_in(folder.path):  # as the service is
-        assert CliRunner().invoke(app, asked).exit_code == 0
+    asked = ["health", "--state", str(folder.path)]
+    with at_work(folder.path, "waiting"):
+        until(lambda: CliRunner().invoke(app, asked).exit_code == 0)
         images.rename(images.with_name("not mounted"))
+        until(lambda: CliRunner().invoke(app, asked).exit_code != 0)  # it looks every second
         done = CliRunner().invoke(app, asked)
-        assert "the images cannot be reached" in done.stdout
+        assert "the images cannot be reached" in str(done.exception)
         assert isinstance(done.exception, ImagesAwayError)
         shown = json.loads(CliRunner().invoke(app, ["status", "--state", str(folder.path), "--json"]).stdout)
         assert "mounted" in shown["images_away"]

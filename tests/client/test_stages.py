@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from at_work import at_work
 from consortium import secure_study
 from examples import study
 from link import Place, until
 from wardround_client.commands.hospital_cli import app
-from wardround_client.service.hospital_service import STATUS, certificate_warning
 from wardround_client.service.stages import STAGES, Stages, study_stages
+from wardround_client.service.status import certificate_warning
 from wardround_client.service.ward import Work
 from wardround_client.state.approvals import Approvals
 from wardround_client.state.run_outcomes import keep_outcomes, outcomes
@@ -124,10 +125,9 @@ def test_status_names_the_stage_of_each_study_for_people_and_for_programs(tmp_pa
     Approvals(tmp_path / "studies").propose(of)
     Approvals(tmp_path / "studies").decide(of, "approved")
     stages.work(Work(of.study.name, "train", 2, of.digest()))
-    soon = (datetime.now(UTC) + timedelta(days=20)).isoformat()
-    facts = {"state": "working", "since": "2026-01-01T00:00:00+00:00", "doing": "", "fault": ""}
-    (tmp_path / STATUS).write_text(json.dumps(facts | {"certificate_until": soon}))
-    with alone_in(tmp_path):
+    soon = datetime.now(UTC) + timedelta(days=20)
+    with at_work(tmp_path, "working", certificate_until=soon) as service:
+        service._stages = stages
         said = CliRunner().invoke(app, ["status", "--state", str(tmp_path)]).stdout
         read = json.loads(CliRunner().invoke(app, ["status", "--state", str(tmp_path), "--json"]).stdout)
     assert f"test {of.digest()[:12]}: training, round 2 since" in said
@@ -166,7 +166,7 @@ def test_a_folder_is_known_to_be_worked_in_without_keeping_anybody_out(tmp_path:
 
 def test_a_look_at_the_status_imports_neither_torch_nor_flower() -> None:
     script = (
-        "import sys, wardround_client.service.stages, wardround_client.service.status_file\n"
+        "import sys, wardround_client.service.stages, wardround_client.service.status\n"
         "import wardround_client.commands.hospital_cli\n"
         "sys.exit(', '.join({'torch', 'flwr', 'monai', 'opacus'} & set(sys.modules)) or 0)"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,19 +9,20 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from at_work import at_work
 from consortium import RUN, identity, roster, secure_study
 from examples import STUDY
+from link import until
 from wardround_client.commands.hospital_cli import app
 from wardround_client.hospital.joining import begin
 from wardround_client.hospital.secure_desk import Desk
-from wardround_client.service.hospital_service import STATUS, HospitalService
+from wardround_client.service.hospital_service import HospitalService
 from wardround_client.service.ward import Ward, check_listed, hospital_policy, own_stream
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.documents.proposal import ProposeRequest
 from wardround_common.errors import ApprovalError, LinkError, PrivacyError, StorageError
 from wardround_common.keys.identity import Identity
 from wardround_common.messages.rounds import Parts, PrepareRequest
-from wardround_common.storage import alone_in
 from wardround_common.study.file import Study
 from wardround_common.study.roster import Listed
 
@@ -86,17 +86,17 @@ def test_before_an_invitation_the_service_says_what_is_missing(folder: HospitalF
 
 @pytest.mark.parametrize(("state", "well"), [("waiting", True), ("working", True), ("connecting", False)])
 def test_a_hospital_that_the_coordinator_does_not_know_is_not_healthy(tmp_path: Path, state: str, well: bool) -> None:
-    facts = {"state": state, "since": "2026-01-01T00:00:00+00:00", "doing": "", "fault": ""}
-    (tmp_path / STATUS).write_text(json.dumps(facts))
-    asked = ["status", "--state", str(tmp_path), "--check"]
-    with alone_in(tmp_path):  # as the service is
+    asked, shown = ["health", "--state", str(tmp_path)], ["status", "--state", str(tmp_path)]
+    with at_work(tmp_path, state) as service:
+        until(lambda: service._health.is_current)
+        until(lambda: CliRunner().invoke(app, asked).exit_code == 0 or not well)
         done = CliRunner().invoke(app, asked)
-    assert state in done.stdout
+        assert CliRunner().invoke(app, shown).stdout.startswith(f"{state} since")
     assert (done.exit_code == 0) is well
     assert well or isinstance(done.exception, LinkError)
     dead = CliRunner().invoke(app, asked)  # F3: what a process that was killed left behind is not health
-    assert dead.exit_code != 0
-    assert dead.stdout.startswith("stopped")
+    assert isinstance(dead.exception, LinkError)
+    assert CliRunner().invoke(app, shown).stdout.startswith("stopped")
 
 
 def test_a_study_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from at_work import at_work
 from examples import hear_interrupts
+from link import until
 from wardround_common.shell.cli import NO_TELEMETRY, quieten
 from wardround_common.study.file import read_study
 
@@ -90,22 +92,28 @@ def test_help_and_study_come_without_waiting_for_torch_flower_or_an_image_reader
     assert run.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["hospital", "status", "--check", "--state", "."]])
-def test_help_and_health_come_without_waiting_for_what_they_do_not_need(tmp_path: Path, arguments: list[str]) -> None:
-    facts = dict.fromkeys(("since", "doing", "fault"), "") | {
-        "state": "waiting",
-        "certificate_until": "2100-01-01T00:00Z",
-    }
-    (tmp_path / "status.json").write_text(json.dumps(facts))
+@pytest.mark.parametrize(
+    ("arguments", "said", "needed"),
+    [
+        (["--help"], "Usage: -c [OPTIONS] COMMAND [ARGS]...", []),
+        (["hospital", "health", "--state", "."], "serving", ["grpc"]),
+    ],
+)
+def test_help_and_health_come_without_waiting_for_what_they_do_not_need(
+    tmp_path: Path, arguments: list[str], said: str, needed: list[str]
+) -> None:
     code = (
         "import sys; from contextlib import suppress; from wardround_common.shell.cli import wardround\n"
         "with suppress(Exception): wardround.main(sys.argv[1:], standalone_mode=False)\n"
-        "print(sorted({'pydantic', 'numpy', 'cryptography', 'rich.console', 'torch', 'flwr'} & set(sys.modules)))"
+        "slow = {'pydantic', 'numpy', 'cryptography', 'rich.console', 'torch', 'flwr', 'grpc'}\n"
+        "print(sorted(slow & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code, *arguments]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
-    assert run.stdout.splitlines()[0] in ("Usage: -c [OPTIONS] COMMAND [ARGS]...", "stopped since ")
-    assert run.stdout.splitlines()[-1] == "[]"
+    with at_work(tmp_path, "waiting") as service:
+        until(lambda: service._health.is_current)
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.splitlines()[0] == said
+    assert run.stdout.splitlines()[-1] == str(needed)
 
 
 def test_a_command_whose_package_is_not_here_is_absent_and_says_what_it_needs(tmp_path: Path) -> None:

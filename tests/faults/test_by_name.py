@@ -35,7 +35,7 @@ def test_F1_a_slow_site_is_not_declared_dead(site: Site) -> None:  # noqa: N802
     site.until((site.folder / f"{A}.met").exists)
     assert site.hospital_noted(A)["state"] == "working"
     assert site.hospital_noted(A)["doing"] == "f1: train"
-    site.run("hospital", "status", "--state", A, "--check")
+    site.run("hospital", "health", "--state", A)
     standing = site.until_over("f1", WAIT_S + SLOW_S)
     assert standing["stage"] == "done"
     assert [record.answered for record in site.state(study).history] == [NAMES] * 2
@@ -60,18 +60,18 @@ def test_F2_a_gpu_that_vanishes_costs_its_hospital_one_round_and_not_its_place(s
 def test_F3_what_a_killed_process_left_keeps_nobody_out_and_healthy_means_registered(site: Site) -> None:  # noqa: N802
     site.kill(A)
     assert (site.folder / A / "lock").exists()
-    said = site.run("hospital", "status", "--state", A, "--check", code=8)
+    said = site.run("hospital", "health", "--state", A, code=8)
     assert "this hospital is stopped, and not connected" in said
     site.until(lambda: A not in site.connected())  # it was heard half a minute ago
     site.start(A)
     site.until(lambda: A in site.connected())
     site.kill("C")
     site.until(lambda: site.hospital_noted(A)["state"] == "connecting")
-    said = site.run("hospital", "status", "--state", A, "--check", code=8)
+    said = site.run("hospital", "health", "--state", A, code=8)
     assert "the coordinator cannot be reached" in said
     site.start("C")
     site.until(lambda: A in site.connected())
-    site.run("hospital", "status", "--state", A, "--check")
+    site.run("hospital", "health", "--state", A)
 
 
 def test_F4_a_cache_that_cannot_be_written_is_said_before_anything_is_approved_or_charged(  # noqa: N802

@@ -122,7 +122,7 @@ def test_a_clock_ten_seconds_off_is_good_enough_and_one_ten_minutes_off_is_expla
         clock.write_text(str(seconds))
         site.until(lambda words=words: words in site.hospital_noted(A)["fault"])
         assert "NTP" in site.hospital_noted(A)["fault"]
-        site.run("hospital", "status", "--state", A, "--check", code=8)
+        site.run("hospital", "health", "--state", A, code=8)
     site.until(lambda: A not in site.connected())
     site.begin(study)
     site.until(lambda: site.status("clock")["hospitals"].get(A) == "away")

@@ -59,7 +59,7 @@ def test_F9_an_older_provisioning_is_said_at_both_ends_and_is_not_healthy(site: 
     site.terminate("C")
     site.start("C")
     site.until(lambda: "not from the authority in the invitation" in site.hospital_noted(A)["fault"])
-    site.run("hospital", "status", "--state", A, "--check", code=8)
+    site.run("hospital", "health", "--state", A, code=8)
     assert A not in site.connected()
     study = site.study("f9", training={"rounds": 2})
     site.approve_here(study)

@@ -495,6 +495,26 @@ def test_who_watches_health_by_the_standard_is_told_of_the_end(tmp_path: Path) -
         assert next(watching).status == HealthCheckResponse.NOT_SERVING
 
 
+def test_a_service_that_cannot_look_is_not_well_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go, looked = threading.Event(), []
+
+    def look() -> dict[str, WardroundError | None]:
+        looked.append(True)
+        if len(looked) > 1:
+            let_go.wait(10)  # as a network share that is gone
+        return {IMAGES: None}
+
+    with commanded(tmp_path, look) as here:
+        until(lambda: health_of(tmp_path, "") == HealthCheckResponse.SERVING)
+        here.health.look_again()
+        until(lambda: len(looked) > 1)
+        monkeypatch.setattr(health, "STALE_S", 0.0)
+        with pytest.raises(ServiceError, match="has not seen to its health"):
+            check_health(tmp_path, "coordinator")
+        monkeypatch.undo()
+        let_go.set()
+
+
 def test_a_disk_without_room_is_full_before_a_file_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert full_disk(tmp_path) is None
     monkeypatch.setattr(health, "LEAST_FREE_BYTES", 2**62)

@@ -12,6 +12,7 @@ import pytest
 
 from link import until
 from processes import NAMES, WAIT_S, Site, services
+from wardround_common.control.place import is_served
 
 pytestmark = pytest.mark.slow
 
@@ -133,7 +134,7 @@ def test_two_copies_of_a_hospital_that_both_serve_are_said_at_both_ends(site: Si
         hospitals = json.loads(site.run("coordinator", "status", "C", "--json"))["hospitals"]
         return [warning for one in hospitals for warning in one["warnings"]]
 
-    until(lambda: (site.folder / "hospital-a" / "status.json").exists(), WAIT_S)
+    until(lambda: is_served(site.folder / "hospital-a"), WAIT_S)
     assert warnings() == []
     site.terminate("hospital-a")
     copy = site.folder / "copy-of-a"

@@ -13,6 +13,7 @@ from wardround_client.commands.audit_cli import State
 from wardround_common.shell.command_options import AsJson, Compared, Heads, LogJson, MetricsPort
 from wardround_common.shell.commands import Commands, confirm
 
+WATCH_S = 1.0  # between two looks at a service
 app = Commands("Run a hospital: connect to a coordinator, decide on studies, account for privacy.")
 
 
@@ -331,73 +332,86 @@ def pause(state: State = None) -> None:
 
     Takes effect immediately, for a running service and after any restart. Rounds continue without this hospital.
     """
-    from wardround_client.hospital.hospital_audit import hospital_log
-    from wardround_client.state import pause as pausing
+    from wardround_client.hospital.pausing import pause_work
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state
+    from wardround_common.control.place import is_served
 
     folder = HospitalFolder(state or hospital_state())
-    if not pausing.paused_since(folder.path):
-        hospital_log(folder).note("paused", change=pausing.pausing(folder.path))
+    if is_served(folder.path):
+        from wardround_client.service.asking import asking
+
+        with asking(folder.path) as hospital:
+            hospital.pause()
+    else:
+        pause_work(folder)
     typer.echo("Paused: no new work is started. Resume with: wardround hospital resume")
 
 
 @app.command()
 def resume(state: State = None) -> None:
     """Resume work after 'pause'."""
-    from wardround_client.hospital.hospital_audit import hospital_log
-    from wardround_client.state import pause as pausing
+    from wardround_client.hospital.pausing import resume_work
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state
+    from wardround_common.control.place import is_served
 
     folder = HospitalFolder(state or hospital_state())
-    if pausing.paused_since(folder.path):
-        hospital_log(folder).note("resumed", change=pausing.resuming(folder.path))
+    if is_served(folder.path):
+        from wardround_client.service.asking import asking
+
+        with asking(folder.path) as hospital:
+            hospital.resume()
+    else:
+        resume_work(folder)
     typer.echo("This hospital is active again.")
 
 
 @app.command()
 def status(
     state: State = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Check health: exit with code 8 unless connected; show no studies.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every second until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what this hospital's service is doing, and how each study stands."""
-    from wardround_client.service.status_file import read_status
+    from wardround_client.service.status import stopped_status
+    from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state
-    from wardround_common.errors import ImagesAwayError, LinkError
+    from wardround_common.control.place import is_served
+
+    folder = HospitalFolder(state or hospital_state())
+    if not is_served(folder.path):
+        found = stopped_status(folder)
+    else:
+        from wardround_client.service.asking import asking
+
+        with asking(folder.path) as hospital:
+            found = hospital.status()
+            if watch:
+                from rich.live import Live
+                from rich.text import Text
+
+                with Live(Text(str(found)), refresh_per_second=2) as live:
+                    for found in hospital.watch(WATCH_S):
+                        live.update(Text(str(found)))
+    typer.echo(json.dumps(found.facts(), indent=2, ensure_ascii=False) if as_json else str(found))
+
+
+@app.command()
+def health(state: State = None) -> None:
+    """Check that the service runs and can work; else say what is in its way, and exit with its code."""
+    from wardround_client.state.state_folder import hospital_state
+    from wardround_common.control import HOSPITAL
+    from wardround_common.control.place import is_served
+    from wardround_common.errors import LinkError
 
     folder = state or hospital_state()
-    facts, studies, damaged = read_status(folder), [], []
-    if as_json or not check:  # a health check is made every few seconds, and asks only for the exit code
-        from wardround_client.service.stages import study_stages
-        from wardround_client.state.approvals import Approvals
+    if not is_served(folder):
+        raise LinkError("this hospital is stopped, and not connected", do="Start it: wardround hospital serve")
+    from wardround_common.control.checking import check_health
 
-        studies = list(study_stages(folder))
-        damaged = [str(error) for error in Approvals(folder / "studies").damaged().values()]
-    if as_json:
-        every = facts | {"studies": [study.facts() for study in studies], "damaged": damaged}
-        typer.echo(json.dumps(every, indent=2, ensure_ascii=False))
-    else:
-        typer.echo(f"{facts['state']} since {facts['since']}" + (f"\n{facts['doing']}" if facts["doing"] else ""))
-        if facts["paused"] and facts["state"] != "paused":
-            typer.echo(f"paused since {facts['paused']}: no new work is started")
-        if facts["fault"]:
-            typer.echo(facts["fault"])
-        for kept in ("images_away", "split"):
-            if facts.get(kept):
-                typer.echo(facts[kept])
-        if facts["failure"]:
-            typer.echo(f"The last answer that failed: {facts['failure']}")
-        for said in (*map(str, studies), *damaged, facts["warning"]):
-            if said:
-                typer.echo(said)
-    if check and facts["state"] in ("starting", "connecting", "stopped"):
-        raise LinkError(f"this hospital is {facts['state']}, and not connected")
-    if check and facts["images_away"]:
-        raise ImagesAwayError("this hospital's images are away", do=facts["images_away"])
+    check_health(folder, HOSPITAL)
+    typer.echo("serving")
 
 
 policy_app = Commands("Write the policy: what this hospital takes part in, and what a patient may spend.")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TextIO
@@ -13,18 +12,21 @@ from typing import TextIO
 from wardround_client.hospital.app import beside, client_app
 from wardround_client.hospital.hospital_audit import hospital_log
 from wardround_client.hospital.hospital_source import hospital_source
+from wardround_client.intake.images_there import check_images_there
 from wardround_client.link.supernode import Link, State, Status, Supernode
 from wardround_client.service.attendance import Attendance
+from wardround_client.service.control import open_control
 from wardround_client.service.heart import heart_of, warning_of
-from wardround_client.service.stages import Stages
-from wardround_client.service.status_file import STATUS, certificate_warning
+from wardround_client.service.stages import Stages, study_stages
+from wardround_client.service.status import NOT_CONNECTED, STARTING, HospitalStatus, certificate_warning, read_lasting
 from wardround_client.service.ward import Ward, Work, hospital_policy
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.audit.recorder import Recorder
 from wardround_common.audit.witness import Witness
-from wardround_common.errors import StorageError
+from wardround_common.control.health import COORDINATOR, DISK, IMAGES, Health, full_disk
+from wardround_common.errors import FullDiskError, LinkError, WardroundError
 from wardround_common.shell.service_log import Say, ServiceLog
-from wardround_common.storage import alone_in, write_atomically
+from wardround_common.storage import alone_in
 
 
 class HospitalService:
@@ -40,7 +42,8 @@ class HospitalService:
         self._witness: Witness | None = None
         self._split = ""
         self._warned = ""
-        self._unwritten = False
+        self._began = datetime.now(UTC)
+        self._health = Health(self._look)
 
     def serve(self, stop: threading.Event, metrics: int | None = None) -> None:
         """Serve until ``stop`` is set; an answer that is being made is finished first.
@@ -70,12 +73,11 @@ class HospitalService:
             self._stages.begin()
             log.note("service began", {"version": version("wardround")})
             self._say(f"{folder.settings().name} follows the coordinator at {invitation.address}", event="serving")
-            with self._figures(metrics, node, attendance):
-                try:
-                    node.run(stop)
-                finally:
-                    self._note("stopped")
-                    log.note("service ended")
+            with ExitStack() as ending:
+                ending.callback(log.note, "service ended")
+                ending.callback(open_control(folder, self.status, self._health).close)
+                ending.enter_context(self._figures(metrics, node, attendance))
+                node.run(stop)
 
     @contextmanager
     def _figures(self, port: int | None, node: Supernode, attendance: Attendance) -> Iterator[None]:
@@ -102,7 +104,6 @@ class HospitalService:
         self._stages.work(work)
         if work:
             self._say(str(work), event=work.kind, study=work.study, round=work.round)
-        self._note()
 
     def _report(self, status: Status) -> None:
         before, self._status = self._status, status
@@ -115,7 +116,7 @@ class HospitalService:
         if (warning := certificate_warning(self._certificate_until())) and warning != self._warned:
             self._warned = warning
             self._say(warning, event="certificate", level="warning")
-        self._note()
+        self._health.look_again()
 
     def _look_for_copies(self) -> None:
         """Say once that a copy of this folder, or of the coordinator's, seems to serve as well."""
@@ -123,31 +124,41 @@ class HospitalService:
         if split != self._split:
             self._split = split
             self._say(split or "no more than one state of the audit logs is seen", event="split", level="warning")
-            self._note()
 
     def _certificate_until(self) -> datetime | None:
         return self._node.certificate_until if self._node else None
 
-    def _note(self, state: str = "") -> None:
+    def status(self) -> HospitalStatus:
+        """Say how it stands, and what it does.
+
+        Raises:
+            StorageError: a part of it cannot be read.
+        """
         status = self._status
-        now = state or (str(status.state) if status else "starting")
-        facts = {
-            "state": now,
-            "since": (
-                datetime.fromtimestamp(status.since, UTC) if status and not state else datetime.now(UTC)
-            ).isoformat(timespec="seconds"),
-            "doing": "; ".join(sorted(self._doing.copy().values())),
-            "certificate_until": until.isoformat(timespec="seconds") if (until := self._certificate_until()) else "",
-            "fault": str(status.fault) if status and status.fault else "",
-            "split": self._split,
-        }
+        return HospitalStatus(
+            state=str(status.state) if status else STARTING,
+            since=datetime.fromtimestamp(status.since, UTC) if status else self._began,
+            lasting=read_lasting(self._folder, tuple(study_stages(self._folder.path, self._stages.now()))),
+            doing="; ".join(sorted(self._doing.copy().values())),
+            fault=str(status.fault) if status and status.fault else "",
+            split=self._split,
+            certificate_until=self._certificate_until(),
+        )
+
+    def _look(self) -> Mapping[str, WardroundError | None]:
+        """Look for what keeps it from its work: the coordinator is away, the images are, or the disk is full."""
+        status, away = self._status, None
+        state = str(status.state) if status else STARTING
+        fault = status.fault if status else None
+        if state in NOT_CONNECTED:
+            away = LinkError(f"this hospital is {state}, and not connected", do=str(fault or ""))
         try:
-            write_atomically(self._folder.path / STATUS, json.dumps(facts).encode(), private=True)
-            self._unwritten = False
-        except StorageError as error:  # it is only for people: said once, and it does not end the service
-            if not self._unwritten:
-                self._unwritten = True
-                self._say(str(error), event="status", level="error")
+            check_images_there(self._folder.settings())
+            images = None
+        except WardroundError as error:
+            images = error
+        full = fault if isinstance(fault, FullDiskError) else full_disk(self._folder.path)
+        return {COORDINATOR: away, IMAGES: images, DISK: full}
 
 
 def open_log(folder: HospitalFolder, *, as_json: bool = False, stream: TextIO | None = None) -> ServiceLog:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -55,7 +55,7 @@ _STAGES = TypeAdapter(dict[str, Stage])
 
 @dataclass(eq=False)
 class Stages:
-    """The stages of a service that runs, kept in its folder for those who ask; by the studies' digests."""
+    """The stages of a service that runs, by the studies' digests; kept in its folder, since they outlast it."""
 
     folder: Path
     _now: dict[str, Stage] = field(default_factory=dict)
@@ -90,6 +90,11 @@ class Stages:
             if done:
                 self._now |= {digest: _stage(WAITING, stage.round) for digest, stage in done.items()}
                 self._write()
+
+    def now(self) -> dict[str, Stage]:
+        """Return what is so now, by the studies' digests."""
+        with self._lock:
+            return dict(self._now)
 
     def _write(self) -> None:
         with suppress(StorageError):  # it is only for people: a full disk fails no answer for this
@@ -129,12 +134,13 @@ class StudyStage:
         }
 
 
-def study_stages(folder: Path) -> Iterator[StudyStage]:
+def study_stages(folder: Path, noted: Mapping[str, Stage] | None = None) -> Iterator[StudyStage]:
     """Say where each study stands that can be read: what was decided, what is worked on or how its run ended.
 
-    That a run ended is said of a study on which nothing was worked here too, unless it was refused.
+    That a run ended is said of a study on which nothing was worked here too, unless it was refused. ``noted``: what a
+    service that runs knows; by default what was noted last.
     """
-    noted, ended = read_stages(folder), outcomes(folder)
+    noted, ended = read_stages(folder) if noted is None else noted, outcomes(folder)
     for proposal in Approvals(folder / "studies").all():
         about, digest = proposal.study.study, proposal.study.digest()
         at = noted.get(digest)

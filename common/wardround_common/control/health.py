@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
-from wardround_common.errors import FullDiskError, WardroundError
+from wardround_common.errors import FullDiskError, ServiceError, WardroundError
 
 IMAGES, COORDINATOR, DISK = "images", "coordinator", "disk"
 """The names of services by which health is asked; the empty name is all of them together."""
 LOOK_S = 1.0
+STALE_S = 15.0  # without a look that ended a service is not well
+SLOW = f"the service has not seen to its health for {STALE_S:.0f} s"
 LEAST_FREE_BYTES = 64 * 1024 * 1024
 """Less is a full disk: an answer of a small network and its notes do not fit any more."""
 
@@ -30,8 +35,8 @@ class Health:
     def __init__(self, look: Callable[[], Mapping[str, WardroundError | None]]) -> None:
         self._look = look
         self._found: Mapping[str, WardroundError | None] = {}
-        self._servicer = HealthServicer()
-        self._servicer.set("", HealthCheckResponse.NOT_SERVING)
+        self._seen = -math.inf  # when the last look ended
+        self._servicer = _Servicer(self)
         self._wake = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="health", daemon=True)
@@ -49,9 +54,17 @@ class Health:
         self._wake.set()
 
     def troubles(self) -> dict[str, WardroundError]:
-        """Return what is in the way as of now, by its name."""
-        self._see()
+        """Return what is in the way as of the last look, by its name; that there was none lately is under none."""
+        if not self.is_current:
+            return {
+                "": ServiceError(SLOW, do="Did it just start? Else a disk does not answer, such as a network share.")
+            }
         return {name: error for name, error in self._found.items() if error}
+
+    @property
+    def is_current(self) -> bool:
+        """Whether a look has ended lately."""
+        return time.monotonic() - self._seen < STALE_S
 
     def end(self) -> None:
         """Be well no more, also to those who watch."""
@@ -61,16 +74,26 @@ class Health:
 
     def _watch(self) -> None:
         while not self._ending.is_set():
-            self._see()
+            found = self._look()
+            self._found, self._seen = found, time.monotonic()
+            for name, error in found.items():
+                self._servicer.set(name, _word(error is None))
+            self._servicer.set("", _word(not any(found.values())))
             self._wake.wait(LOOK_S)
             self._wake.clear()
 
-    def _see(self) -> None:
-        found = self._look()
-        for name, error in found.items():
-            self._servicer.set(name, _word(error is None))
-        self._servicer.set("", _word(not any(found.values())))
-        self._found = found
+
+class _Servicer(HealthServicer):  # type: ignore[misc]  # it ships no types
+    def __init__(self, health: Health) -> None:
+        super().__init__()
+        self._looks = health
+        self.set("", HealthCheckResponse.NOT_SERVING)
+
+    def Check(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802  # as in the .proto
+        """Answer as of the last look, if that is not too long ago."""
+        if not self._looks.is_current:
+            self.set("", HealthCheckResponse.NOT_SERVING)
+        return super().Check(request, context)
 
 
 def full_disk(folder: Path) -> FullDiskError | None:

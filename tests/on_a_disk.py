@@ -21,7 +21,7 @@ from wardround_common.audit.log import lines
 from wardround_server.commands.coordinator_cli import app as coordinator
 
 READS = (
-    *(f"hospital {what} --state A" for what in ("studies", "budget", "ledger verify", "ledger head")),
+    *(f"hospital {what} --state A" for what in ("status", "studies", "budget", "ledger verify", "ledger head")),
     *(f"hospital audit {what} --state A" for what in ("show", "verify", "head")),
     *(f"coordinator {what} C" for what in ("hospitals", "roster", "audit show", "audit verify", "audit head")),
 )

@@ -495,6 +495,17 @@ def test_who_watches_health_by_the_standard_is_told_of_the_end(tmp_path: Path) -
         assert next(watching).status == HealthCheckResponse.NOT_SERVING
 
 
+def test_there_is_room_for_a_command_however_many_watch_the_health(here: Here) -> None:
+    with address(here.folder) as path, grpc.insecure_channel(f"unix:{path}") as channel:
+        watching = [HealthStub(channel).Watch(HealthCheckRequest(), timeout=10) for _ in range(service.AT_ONCE + 4)]
+        for each in watching:
+            next(each)
+        with commanding(here.folder) as coordinator:
+            assert coordinator.stop("lung").name == "lung"
+        for each in watching:
+            each.cancel()
+
+
 def test_a_service_that_cannot_look_is_not_well_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     let_go, looked = threading.Event(), []
 

@@ -31,6 +31,7 @@ Answer = TypeVar("Answer")
 AT_ONCE = 16  # commands
 WATCHERS = 8  # of these at most, so that there is always room for a command
 SOONEST_S, LATEST_S = 0.1, 10.0  # between two answers to one who watches
+OURS = "/wardround."
 END_S = 2.0  # for what is being answered when the service ends
 OPTIONS = (
     ("grpc.max_receive_message_length", LARGEST_REQUEST_BYTES),
@@ -138,8 +139,8 @@ class _Errors(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC ships no ty
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         """Wrap what answers a call."""
         handler = continuation(details)
-        if handler is None:
-            return None
+        if handler is None or not details.method.startswith(OURS):
+            return handler  # the health service answers itself, and keeps no thread for who watches
         how = (handler.request_deserializer, handler.response_serializer)
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(_stream(handler.unary_stream), *how)

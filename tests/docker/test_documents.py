@@ -92,9 +92,9 @@ def test_each_article_and_safeguard_has_a_claim_with_its_test() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_that_is_named_is_there(page: Path) -> None:
-    """``package/…/file.py``: ``…`` stands for folders in between; a file may be named by the end of its path."""
+    """``package/…/file.py``: ``…`` stands for folders in between, ``NAME`` for any; the end of a path will do."""
     for named in set(re.findall(r"(?<![\w*/…-])[\w./…-]*\w\.py\b", page.read_text(encoding="utf-8"))):
-        path = re.compile("(?:.*/)?" + re.escape(named).replace("…", ".+"))
+        path = re.compile("(?:.*/)?" + re.escape(named).replace("…", ".+").replace("NAME", r"\w+"))
         assert any(path.fullmatch(file) for file in FILES), f"{page.name}: {named}"
 
 

@@ -95,7 +95,7 @@ class Variation:
         study = Before("central", epsilon, seed).study()
         training = study.training.model_copy(update=dict(self.training))
         noise = study.privacy.model_copy(update=dict(self.privacy))
-        scale = factor * study.training.rounds / training.rounds * (1 - (training.server_momentum or 0.0))
+        scale = factor * study.training.rounds / training.rounds * (1 - training.values.get("server_momentum", 0.0))
         training = training.model_copy(update={"learning_rate": study.training.learning_rate * scale})
         return study.model_copy(update={"training": training, "privacy": noise})
 
@@ -212,7 +212,7 @@ def models(variation: Variation, study: Study, data: Data, stream: Stream) -> Fl
         total[:, :-1] += noise * drawn.normal(total[:, :-1].size).reshape(len(total), -1)
         total[:, -1] += noise * drawn.normal(len(total))
         step = learning_rate(study.training, number) / expected * total
-        velocity = (study.training.server_momentum or 0.0) * velocity - step
+        velocity = study.training.values.get("server_momentum", 0.0) * velocity - step
         weights = weights + velocity
         found.append(weights)
     return np.stack(found)

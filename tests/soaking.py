@@ -50,7 +50,6 @@ from wardround_common.secagg.terms import read_members
 from wardround_common.study.file import Study, read_study
 from wardround_common.study.roster import Listed
 from wardround_common.study.sums import encoding_for
-from wardround_server.averaging import next_model
 from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_server.service.commanding import commanding
 from wardround_server.service.enrolment_desk import begin, enrol
@@ -129,7 +128,7 @@ class Books:
         total = sum((each.update for each in made), start=np.zeros_like(made[0].update))
         weight = sum(int(each.counts[0]) for each in made)
         mean = encoding_for(self.study.aggregation, len(self.cohorts[number])).decode(total) / weight
-        _, expected = next_model(self.study.training, None, self.before[number], mean)
+        _, expected = self.study.training.how.step(self.study.training.values, None, self.before[number], mean)
         (self.right if expected.tobytes() == after.tobytes() else self.wrong).append(number)
         self.updates.pop(number)
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardround_common.errors import StudyError
-from wardround_common.study.file import LARGEST_FILE_BYTES, STRATEGY_KEYS, Study, parse_canonical, parse_study
+from wardround_common.strategies.registry import STRATEGIES
+from wardround_common.study.file import LARGEST_FILE_BYTES, Study, parse_canonical, parse_study
 from wardround_common.study.template import study_text, toml_value
 
 VECTOR_TOML = """
@@ -85,7 +86,7 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
     """Draw the tables of a valid study, optional keys there or not."""
     words = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8)
     classes = draw(st.lists(words, min_size=2, max_size=4, unique_by=lambda word: unicodedata.normalize("NFC", word)))
-    strategy = draw(st.sampled_from(sorted(STRATEGY_KEYS)))
+    strategy = draw(st.sampled_from(sorted(STRATEGIES)))
     training: dict[str, Any] = {
         "strategy": strategy,
         "rounds": draw(st.integers(1, 100_000)),
@@ -94,7 +95,7 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
         "optimiser": draw(st.sampled_from(["sgd", "adamw"])),
         "learning_rate": draw(amounts()),
     }
-    for key in STRATEGY_KEYS[strategy]:
+    for key in [key.name for key in STRATEGIES[strategy].keys]:
         training[key] = (
             draw(fractions(0.999)) if key.startswith("beta") or key == "server_momentum" else draw(amounts())
         )

@@ -6,11 +6,12 @@ import tomllib
 import pytest
 
 from wardround_common.errors import StudyError
+from wardround_common.strategies.registry import STRATEGIES
 from wardround_common.study.faults import LESSONS
-from wardround_common.study.file import STRATEGY_KEYS, Study, parse_study
+from wardround_common.study.file import Study, parse_study
 from wardround_common.study.roster import Listed
 from wardround_common.study.template import DEFAULTS, OPTIONAL, REASONS, SECTION_REASONS, study_text
-from wardround_common.study.words import NORMS, STRATEGIES, describe
+from wardround_common.study.words import NORMS, describe
 
 
 def said(study: Study) -> str:
@@ -56,11 +57,11 @@ def test_a_line_of_the_template_fits_a_screen() -> None:
     assert max(len(line) for line in study_text("a").splitlines()) <= 120
 
 
-@pytest.mark.parametrize("strategy", sorted(STRATEGY_KEYS))
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_uncommenting_the_keys_of_a_strategy_gives_a_valid_study(strategy: str) -> None:
     text = study_text("a").replace(f'strategy = "{DEFAULTS["training"]["strategy"]}"', f'strategy = "{strategy}"')
-    for key in STRATEGY_KEYS[strategy]:
-        text = text.replace(f"# {key} = ", f"{key} = ")
+    for key in STRATEGIES[strategy].keys:
+        text = text.replace(f"# {key.name} = ", f"{key.name} = ")
     assert parse_study(text).training.strategy == strategy
 
 
@@ -69,7 +70,7 @@ def test_the_written_file_says_the_defaults_and_nothing_else() -> None:
 
 
 def test_every_strategy_and_norm_has_words() -> None:
-    assert set(STRATEGIES) == set(STRATEGY_KEYS)
+    assert all(each.words and (each.words_of_a_step or each.not_of_a_step) for each in STRATEGIES.values())
     assert set(NORMS) == {"group", "instance", "batch"}
 
 

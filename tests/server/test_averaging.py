@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from examples import study
 from wardround_common.errors import MessageError
-from wardround_server.averaging import WeightedSum, first_moments, next_model
+from wardround_server.averaging import WeightedSum
 
 ADAPTIVE = {"server_learning_rate": 0.1, "beta_1": 0.9, "tau": 1e-3}
 STRATEGIES = {
@@ -58,12 +58,12 @@ def test_three_rounds_equal_the_paper_line_by_line(strategy: str) -> None:
     training = study(training={"strategy": strategy, **STRATEGIES[strategy]}).training
     rng = np.random.default_rng(2)
     parameters = rng.normal(size=5).astype(np.float32)
-    moments = first_moments(training, 5)
+    moments = training.how.begin(training.values, 5)
     x = parameters.astype(np.float64)
     m, v = [0.0] * 5, [1e-6] * 5  # Reddi et al. 2021, algorithm 2: v starts at tau squared
     for _ in range(3):
         delta = rng.normal(size=5)
-        moments, parameters = next_model(training, moments, parameters, delta)
+        moments, parameters = training.how.step(training.values, moments, parameters, delta)
         for i, d in enumerate(delta):
             if strategy in ("fedavg", "fedprox"):
                 x[i] += d

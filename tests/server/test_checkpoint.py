@@ -17,7 +17,7 @@ from wardround_common.errors import StorageError
 from wardround_common.messages.parameters import Layout
 from wardround_common.metrics import ScoreSums
 from wardround_common.results import RoundRecord
-from wardround_server.averaging import Moments
+from wardround_common.strategies.contract import Moments
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import State
 

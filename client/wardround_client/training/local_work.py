@@ -216,7 +216,7 @@ def _tensors(
 def _plain_steps(this: _Round) -> tuple[int, float]:
     run, training = this.of, this.of.study.training
     optimiser = _optimiser(training, run.network, this.number)
-    anchors = [weight.detach().clone() for weight in this.weights] if training.proximal_mu else []
+    anchors = [weight.detach().clone() for weight in this.weights] if training.proximal else []
     steps, total = 0, torch.zeros((), device=this.device)
     for rows in _batches(training, len(run.examples), this.number, run.stream):
         images, targets = this.batch(rows, steps)
@@ -224,13 +224,13 @@ def _plain_steps(this: _Round) -> tuple[int, float]:
         losses = this.loss(run.network(images), targets)
         value = losses.mean()
         value.backward()  # type: ignore[no-untyped-call]
-        _pull_to_anchors(this.weights, anchors, training.proximal_mu)
+        _pull_to_anchors(this.weights, anchors, training.proximal)
         optimiser.step()
         steps, total = steps + 1, total + value.detach()
     return steps, float(total)
 
 
-def _pull_to_anchors(weights: list[nn.Parameter], anchors: list[torch.Tensor], mu: float | None) -> None:
+def _pull_to_anchors(weights: list[nn.Parameter], anchors: list[torch.Tensor], mu: float) -> None:
     """FedProx (Li et al., *Federated optimization in heterogeneous networks*, MLSys 2020, section 3.2).
 
     The gradient of mu/2 times the squared distance to the round's first parameters is added to the loss's own. It does
@@ -249,7 +249,7 @@ def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
     divided by the *expected* number of patients, so that the number drawn stays unknown; a step that drew nobody is a
     step of noise alone.
     """
-    run, mu = this.of, this.of.study.training.proximal_mu
+    run, mu = this.of, this.of.study.training.proximal
     optimiser = _optimiser(run.study.training, run.network, this.number)
     anchors = [weight.detach().clone() for weight in this.weights] if mu else []
     scale, expected = plan.noise_multiplier * privacy.clip_norm, plan.sampling_rate * len(this.rows_of)

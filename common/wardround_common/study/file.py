@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -26,35 +26,26 @@ from pydantic import (
     SerializeAsAny,
     Tag,
     ValidationInfo,
+    create_model,
     field_validator,
     model_validator,
 )
 
 from wardround_common.errors import RoundError, StudyError
 from wardround_common.secagg.thresholds import LARGEST_COHORT, threshold_of
+from wardround_common.section import Decay, Fraction, NotNegative, Positive, Section, each_once
+from wardround_common.strategies.contract import Strategy
+from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS, StrategyName, users_of
 from wardround_common.study.faults import bad_toml, unreadable, validated
 from wardround_common.study.networks import NetworkName
 from wardround_common.study.roster import Listed, in_order
-from wardround_common.study.section import Decay, Fraction, NotNegative, Positive, Section, each_once
 from wardround_common.study.template import example, toml_value
 from wardround_common.tasks.contract import TaskSection
 from wardround_common.tasks.registry import task_of, task_section
 
 Norm = Literal["group", "instance", "batch"]
-Strategy = Literal["fedavg", "fedavgm", "fedprox", "fedadam", "fedyogi", "fedadagrad"]
 Intensity = Literal["percentile", "window", "range"]
 Augmentation = Literal["flip", "shift", "rotate", "scale", "intensity"]
-
-ADAPTIVE = ("fedadam", "fedyogi", "fedadagrad")
-STRATEGY_KEYS: dict[str, tuple[str, ...]] = {
-    "fedavg": (),
-    "fedavgm": ("server_learning_rate", "server_momentum"),
-    "fedprox": ("proximal_mu",),
-    "fedadam": ("server_learning_rate", "beta_1", "beta_2", "tau"),
-    "fedyogi": ("server_learning_rate", "beta_1", "beta_2", "tau"),
-    "fedadagrad": ("server_learning_rate", "beta_1", "tau"),
-}
-"""The keys of ``[training]`` that a strategy needs; any other strategy's key is refused."""
 
 LONGEST_ADDRESS = 500
 
@@ -100,12 +91,24 @@ class Model(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
-class Training(Section):
+if TYPE_CHECKING:
+
+    class _StrategyKeys(Section):
+        pass
+
+else:
+    # The keys of all installed strategies, none of which a study must have; `_unfit_keys` says which belong together.
+    _StrategyKeys = create_model(
+        "_StrategyKeys", __base__=Section, **{key.name: (key.kind | None, None) for key in STRATEGY_KEYS.values()}
+    )
+
+
+class Training(_StrategyKeys):
     """``[training]``: rounds, local work, optimiser, and how updates become the next model."""
 
     LATER: ClassVar[tuple[str, ...]] = ("threads",)
 
-    strategy: Strategy
+    strategy: StrategyName
     rounds: Annotated[int, Field(ge=1, le=100_000)]
     local_epochs: Annotated[float, Field(gt=0, le=100)] | None = None
     """Passes over a hospital's training images in a round; 0.5 is half of its batches, the next round goes on.
@@ -124,15 +127,6 @@ class Training(Section):
     class_weights: Annotated[tuple[Positive, ...], Field(strict=False)] | None = None
     """One weight of the loss for each class; stated by the study, so that no hospital's class balance leaks."""
     augmentations: Annotated[tuple[Augmentation, ...], Field(strict=False)] = ()
-    proximal_mu: Positive | None = None
-    """fedprox only: the weight of half the squared distance to the round's first parameters."""
-    server_learning_rate: Positive | None = None
-    server_momentum: Decay | None = None
-    """fedavgm only: how much of its last step the coordinator adds to the next."""
-    beta_1: Decay | None = None
-    beta_2: Decay | None = None
-    tau: Positive | None = None
-    """fedadam, fedyogi, fedadagrad: the degree of adaptivity, the epsilon of the adaptive step."""
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     """Threads that each hospital computes with, whatever it has of cores: another number rounds sums otherwise, and so
     gives another model."""
@@ -153,6 +147,21 @@ class Training(Section):
             raise StudyError("a round of this study is one step, and no number of passes")
         return self.local_epochs
 
+    @property
+    def how(self) -> Strategy:
+        """How updates become the next model."""
+        return STRATEGIES[self.strategy]
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The values of the strategy's own keys."""
+        return {key.name: getattr(self, key.name) for key in self.how.keys}
+
+    @property
+    def proximal(self) -> float:
+        """The weight of half the squared distance to the round's first parameters in the local loss; 0 for none."""
+        return self.values[self.how.proximal] if self.how.proximal else 0.0
+
     @model_validator(mode="after")
     def _keys_fit(self) -> Training:
         if faults := list(_unfit_keys(self)):
@@ -162,16 +171,15 @@ class Training(Section):
 
 def _unfit_keys(training: Training) -> Iterator[str]:
     """Name the keys that the strategy or the optimiser needs and has not, or has and does not use."""
-    wanted = STRATEGY_KEYS[training.strategy]
-    for key in sorted({key for keys in STRATEGY_KEYS.values() for key in keys}):
+    wanted = [key.name for key in training.how.keys]
+    for key in sorted(STRATEGY_KEYS):
         value = getattr(training, key)
-        users = [strategy for strategy, keys in STRATEGY_KEYS.items() if key in keys]
         if key in wanted and value is None:
             yield f"[training] {key}: strategy '{training.strategy}' needs this key, such as {example('training', key)}"
         if key not in wanted and value is not None:
             yield (
                 f"[training] {key} = {value!r}: strategy '{training.strategy}' does not use this key "
-                f"({', '.join(users)} would); remove it or change the strategy"
+                f"({', '.join(users_of(key))} would); remove it or change the strategy"
             )
     if training.optimiser == "adamw" and training.momentum:
         yield f"[training] momentum = {training.momentum!r}: optimiser 'adamw' does not use this key; remove it"
@@ -193,8 +201,8 @@ def _not_of_a_step(training: Training) -> Iterator[str]:
         yield f"[training] momentum = {training.momentum!r}: {why}; remove it, or write strategy = 'fedavgm'"
     if training.weight_decay:
         yield f"[training] weight_decay = {training.weight_decay!r}: {why}; remove it"
-    if training.strategy == "fedprox":
-        yield f"[training] strategy = 'fedprox': {why}, so that nothing strays from its start; write 'fedavg'"
+    if training.how.not_of_a_step:
+        yield f"[training] strategy = '{training.strategy}': {why}, {training.how.not_of_a_step}"
 
 
 class NoPrivacy(Section):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS, users_of
 from wardround_common.tasks.registry import TASKS
 
 
@@ -19,6 +20,12 @@ def task_reasons(task: str) -> dict[tuple[str, str], str]:
     """Return the line above each key of ``[task]`` in a new study of a task: the docstring of the key."""
     fields = TASKS[task].section.model_fields.items()
     return {("task", key): field.description or "" for key, field in fields}
+
+
+def strategy_reasons() -> dict[tuple[str, str], str]:
+    """Return the line above each key of a strategy: who uses it, and what it does."""
+    keys = STRATEGY_KEYS.items()
+    return {("training", name): f"{', '.join(users_of(name))} only: {key.reason}" for name, key in keys}
 
 
 # The numbers, all of them: ``study new`` writes these, error messages quote them, and nothing else holds a copy.
@@ -93,12 +100,7 @@ DISTRIBUTED: Mapping[str, Mapping[str, object]] = {
 OPTIONAL: Mapping[str, Mapping[str, object]] = {
     "training": {
         "class_weights": [1.0, 3.0],
-        "proximal_mu": 0.01,
-        "server_learning_rate": 1.0,
-        "server_momentum": 0.8,
-        "beta_1": 0.9,
-        "beta_2": 0.99,
-        "tau": 0.001,
+        **{key.name: key.example for key in STRATEGY_KEYS.values()},
         "threads": 4,
     },
     "privacy": {"trust": "distributed", "sampling_rate": 0.25, "dropouts": 0, "colluders": 1},
@@ -129,7 +131,9 @@ SECTION_REASONS: Mapping[str, str] = {
     "roster": "Who may take part; without it the study is a draft, which only a simulation can run.",
 }
 
-REASONS: Mapping[tuple[str, str], str] = task_reasons("classification") | {
+REASONS: Mapping[tuple[str, str], str] = {
+    **task_reasons("classification"),
+    **strategy_reasons(),
     ("study", "name"): "Names the run's folder: lower-case letters, digits and hyphens, at most 64.",
     ("data", "modalities"): "DICOM Modality values: MR, CR, DX, CT, ...; 'OTHER' also takes PNG, JPEG, TIFF and NIfTI.",
     ("data", "image_size"): "Height and width in pixels, 16 to 1024; the aspect is kept and the rest is padded.",
@@ -143,10 +147,7 @@ REASONS: Mapping[tuple[str, str], str] = task_reasons("classification") | {
     ): "For dp-sgd a small one, such as 'wavelets' or 'tiny-cnn'; any other name is answered with all that are known.",
     ("model", "norm"): "'group' or 'instance'; 'batch' mixes patients, so that it is refused under dp-sgd.",
     ("model", "seed"): "Seed for the initial weights; every hospital starts from the same model.",
-    (
-        "training",
-        "strategy",
-    ): "'fedavg'; 'fedavgm' adds momentum; 'fedprox' for hospitals that differ; 'fedadam', 'fedyogi', 'fedadagrad'.",
+    ("training", "strategy"): f"How updates become the next model: {', '.join(map(repr, STRATEGIES))}.",
     ("training", "rounds"): "How often the hospitals train and the coordinator averages.",
     (
         "training",
@@ -168,15 +169,6 @@ REASONS: Mapping[tuple[str, str], str] = task_reasons("classification") | {
     ("training", "class_weights"): (
         "Weight of each class in the loss, stated here so that no hospital's class balance leaks; left out: all 1."
     ),
-    (
-        "training",
-        "proximal_mu",
-    ): "fedprox only: how strongly a hospital's model is held to the one that the round began with.",
-    ("training", "server_learning_rate"): "fedavgm, fedadam, fedyogi, fedadagrad only: the coordinator's step.",
-    ("training", "server_momentum"): "fedavgm only: how much of its last step the coordinator adds to the next.",
-    ("training", "beta_1"): "fedadam, fedyogi, fedadagrad only: the memory of the mean update.",
-    ("training", "beta_2"): "fedadam, fedyogi only: the memory of its square.",
-    ("training", "tau"): "fedadam, fedyogi, fedadagrad only: the degree of adaptivity; smaller adapts more.",
     (
         "training",
         "threads",

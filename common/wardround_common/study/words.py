@@ -15,21 +15,6 @@ from wardround_common.tasks.contract import Task
 from wardround_common.tasks.registry import task_of
 
 NORMS = {"group": "group normalisation", "instance": "instance normalisation", "batch": "batch normalisation"}
-STEPS = {
-    "fedavg": "makes that step as it is",
-    "fedavgm": "adds momentum to the steps",
-    "fedadam": "feeds the steps to Adam (FedAdam)",
-    "fedyogi": "feeds the steps to Yogi (FedYogi)",
-    "fedadagrad": "feeds the steps to Adagrad (FedAdagrad)",
-}
-STRATEGIES = {
-    "fedavg": "averages the hospitals' updates, weighted by their training images (FedAvg)",
-    "fedavgm": "averages the updates by training images and adds momentum (FedAvgM)",
-    "fedprox": "averages the updates by training images; each hospital stays near the round's start (FedProx)",
-    "fedadam": "feeds the average update to Adam (FedAdam)",
-    "fedyogi": "feeds the average update to Yogi (FedYogi)",
-    "fedadagrad": "feeds the average update to Adagrad (FedAdagrad)",
-}
 INTENSITIES = {
     "percentile": "the 0.5th to 99.5th percentile of each image become 0 to 1",
     "window": "each file's own window becomes 0 to 1",
@@ -139,8 +124,8 @@ def _network(study: Study) -> str:
 
 
 def _strategy(study: Study) -> str:
-    words = STEPS if isinstance(study.privacy, DistributedDpSgd) else STRATEGIES
-    return words[study.training.strategy]
+    how = study.training.how
+    return how.words_of_a_step if isinstance(study.privacy, DistributedDpSgd) else how.words
 
 
 def _local_work(training: Training, study: Study) -> str:

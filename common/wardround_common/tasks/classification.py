@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from wardround_common.metrics.decisions import DECISION_METRICS, decisions_of
 from wardround_common.metrics.sums import ScoreSums
-from wardround_common.study.section import Word, each_once
+from wardround_common.section import Word, each_once
 from wardround_common.tasks.contract import Metric, Task, TaskSection, Words
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict
 
-from wardround_common.study.section import Section
+from wardround_common.section import Section
 
 
 class TaskSection(Section):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from wardround_common.metrics.outlines import OutlineSums
-from wardround_common.study.section import Word, each_once
+from wardround_common.section import Word, each_once
 from wardround_common.tasks.contract import Metric, Task, TaskSection, Words
 
 

@@ -15,9 +15,9 @@ from wardround_common.errors import MessageError, StorageError
 from wardround_common.messages.parameters import Layout
 from wardround_common.results import RoundRecord
 from wardround_common.storage import write_atomically
+from wardround_common.strategies.contract import Moments
 from wardround_common.study.file import Study
 from wardround_common.tasks.registry import task_of
-from wardround_server.averaging import Moments
 from wardround_server.rounds.course import State
 
 FORMAT = "wardround checkpoint 1"

@@ -11,10 +11,10 @@ from wardround_common.messages.parameters import Layout, Vector, vector_digest
 from wardround_common.messages.rounds import Failure, Parts, Prepared, PrepareRequest
 from wardround_common.results import Absence, RoundRecord
 from wardround_common.secagg.terms import Member
+from wardround_common.strategies.contract import Moments
 from wardround_common.study.file import Study
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
-from wardround_server.averaging import Moments, first_moments, next_model
 from wardround_server.rounds import plain_rounds, secure_rounds
 from wardround_server.rounds.exchange import Counted, Exchange
 from wardround_server.rounds.heard import Heard, Rounds, Scored, absence, check_answers, enough
@@ -243,10 +243,11 @@ def _prepare(
                 do="Go on with the versions of torch and MONAI that it began with.",
             )
         return before, roll
+    training = study.training
     for prepared in ready.values():
         vector = prepared.parameters
         if vector is not None and vector_digest(vector) == prepared.parameters_digest:
-            first = State(prepared.layout, vector, first_moments(study.training, prepared.layout.size), ())
+            first = State(prepared.layout, vector, training.how.begin(training.values, prepared.layout.size), ())
             return first, roll
     raise RoundError("no hospital sent the first parameters that all of them built", do="Start again.")
 
@@ -284,8 +285,9 @@ def _round(
     moments, parameters, refused = state.moments, state.parameters, "" if isinstance(heard, Heard) else heard.refused
     absences = list(heard.absent)
     against: tuple[str, ...] = ()
+    training = study.training
     if work:
-        moments, parameters = next_model(study.training, state.moments, state.parameters, work.mean)
+        moments, parameters = training.how.step(training.values, state.moments, state.parameters, work.mean)
         if study.aggregation.vote_margin is not None:
             models = (state.parameters, parameters)
             vote = hold_vote(study, counted, work.answered, models, number, consortium)

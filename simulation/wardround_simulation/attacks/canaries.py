@@ -165,7 +165,7 @@ def _one_step_a_round(study: Study, steps: int) -> Study:
             "weight_decay": 0.0,
             "augmentations": (),
             "class_weights": None,
-            "proximal_mu": None,
+            "strategy": "fedavg",
         }
     )
     return study.model_copy(update={"training": plain})

@@ -197,7 +197,7 @@ def _update(
             "weight_decay": 0.0,
             "augmentations": (),
             "class_weights": None,
-            "proximal_mu": None,
+            "strategy": "fedavg",
         }
     )
     privacy = study.privacy if plan else NoPrivacy(mechanism="none")

@@ -12,7 +12,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from typing import Any
 
@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from pydicom import Dataset, FileDataset, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     JPEGExtended12Bit,
 )
 
@@ -64,6 +65,7 @@ PIXEL_TAGS = (PIXEL_DATA, tag("FloatPixelData"), tag("DoubleFloatPixelData"))
 _ENCRYPTED_ATTRIBUTES = tag("EncryptedAttributesSequence")
 _SOP_CLASS, _SYNTAX = tag("SOPClassUID"), tag("TransferSyntaxUID")
 _UNDEFINED = 0xFFFFFFFF
+_MOST_INFLATED = 1032  # bytes that a byte can become: zlib's technical details, maximum compression factor
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 READ_BY_PYTHON = frozenset(str(uid).encode() for uid in (*_PLAIN, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian))
@@ -137,8 +139,16 @@ def stored_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str]:
             raise ImageRefused("pixel-layout", "HighBit is not that of the bits that are stored", where=where)
         if (photometric := code(dataset, PHOTOMETRIC)) != dataset.get("PhotometricInterpretation"):
             dataset.PhotometricInterpretation = photometric  # with a space before it, or in small letters
-        pixels, properties = decoder.as_array(dataset, validate=True, raw=False)
+        pixels, properties = _decoded(decoder, dataset)
     return pixels, str(properties.get("photometric_interpretation", ""))
+
+
+def _decoded(decoder: Decoder, dataset: FileDataset) -> tuple[Stored, dict[str, Any]]:
+    """Decode by whichever library reads the file; of lossless JPEG 2000 all give the same pixels, OpenJPEG first."""
+    if dataset.file_meta.TransferSyntaxUID == JPEG2000Lossless:
+        with suppress(RuntimeError):  # it cannot read what another one may
+            return decoder.as_array(dataset, decoding_plugin="pylibjpeg", validate=True, raw=False)
+    return decoder.as_array(dataset, validate=True, raw=False)
 
 
 _within = threading.local()
@@ -226,6 +236,8 @@ def _plain_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str] | N
 
 def _check_inflated_size(data: bytes, *, where: str) -> None:
     """Refuse a deflated data set that grows beyond the limit, since pydicom would inflate it whole."""
+    if len(data) * _MOST_INFLATED <= LARGEST_FILE_BYTES:
+        return
     start = PREAMBLE
     while data[start : start + 2] == b"\x02\0":  # past the file meta information, which is never deflated
         long_form = data[start + 4 : start + 6] in (b"OB", b"UN", b"UT")

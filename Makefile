@@ -146,6 +146,10 @@ bench-scan: needs-data $(INSTALLED) ## speed of a scan against a bare pydicom lo
 bench-near-copies: $(INSTALLED) ## which near-copies of made ultrasound a scan finds, and what it takes for one (DATA=DIR: also of a folder)
 	PYTHONPATH=tests $(BIN)/python benchmarks/near_copies.py $(DATA)
 
+.PHONY: volumes
+volumes: needs-data $(INSTALLED) ## series and outlines of several hospitals: taken in, refused, told apart as stated; time over a bare read (DATA=DIR)
+	$(BIN)/python benchmarks/volumes.py "$(DATA)"
+
 dicom-zoo: needs-data $(INSTALLED) ## every odd DICOM file gives the stated pixels or the stated refusal (DATA=DIR)
 	$(BIN)/python benchmarks/dicom_zoo.py "$(DATA)"
 

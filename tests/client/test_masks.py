@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from pydicom import Dataset, FileDataset, dcmread
 from pydicom.uid import generate_uid
 
-from series_made import COLUMNS, OBLIQUE, ROWS, contour, segmentation, slices, structure_set, written
+from series_made import AXIAL, COLUMNS, OBLIQUE, ROWS, contour, segmentation, slices, structure_set, written
 from tiny_dicom import save
 from wardround_client.masks import LEFT_OUT, Beside, Found, Structures, find, named
 from wardround_client.masks.rtstruct import combined, inside
@@ -354,6 +354,18 @@ def test_a_nifti_mask_of_a_finer_grid_is_taken_at_the_nearest_voxel(place: Place
     np.testing.assert_array_equal(place.volume(beside=[Beside(place.folder / "m.nii", patient="P1")]), drawn)
 
 
+def test_a_mask_of_a_patient_outlines_the_series_on_whose_voxels_it_lies_and_not_every_one(
+    place: Place, drawn: np.ndarray
+) -> None:
+    mask = Beside(nifti_mask(place, drawn), patient="P1")
+    across = survey(written(slices(3, orientation=AXIAL), place.folder / "across")).series[0]
+    alike = survey(written(slices(5, orientation=OBLIQUE), place.folder / "alike")).series[0]
+    found = find([across, place.series, alike], [], TUMOUR, beside=[mask])
+    assert set(found.masks) == {place.series.uid, alike.uid}
+    assert found.counts() == {"met": 1}
+    assert not find([across], [], TUMOUR, beside=[mask]).masks
+
+
 def test_a_nifti_mask_that_does_not_fit_is_refused(place: Place, drawn: np.ndarray) -> None:
     def why(path: Path, **says: Any) -> str:
         return place.why(beside=[Beside(path, **{"patient": "P1", **says})])
@@ -363,6 +375,20 @@ def test_a_nifti_mask_that_does_not_fit_is_refused(place: Place, drawn: np.ndarr
     assert why(nifti_mask(place, drawn * 3)) == "unknown-class"
     assert why(nifti_mask(place, drawn * np.float32(0.5))) == "not-whole-numbers"
     assert why(nifti_mask(place, drawn), patient="P2") == "source-absent"
+
+
+def test_a_small_mask_that_claims_a_huge_grid_is_refused_before_it_takes_memory(
+    place: Place, drawn: np.ndarray
+) -> None:
+    at = nifti_mask(place, drawn, "m.nii")
+    header = bytearray(at.read_bytes())
+    header[40:56] = np.array([3, 30000, 30000, 30000, 1, 1, 1, 1], "<i2").tobytes()
+    at.write_bytes(header)
+    assert place.why(beside=[Beside(at, patient="P1")]) == "too-many-pixels"
+    far = segmentation(place.images, drawn)
+    place_of = far.PerFrameFunctionalGroupsSequence[-1].PlanePositionSequence[0]
+    place_of.ImagePositionPatient = list(np.array([-3.0, -4, 7]) + 5e9 * np.cross(OBLIQUE[:3], OBLIQUE[3:]))
+    assert place.why(far) in ("too-many-pixels", "mask-geometry")
 
 
 def test_masks_are_found_by_the_name_of_their_patient_or_by_a_table(place: Place, drawn: np.ndarray) -> None:

@@ -8,6 +8,7 @@ its series, so that "met" means met by geometry.
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ import numpy as np
 
 from wardround_client.images.dicom import quiet
 from wardround_client.images.sop_class import STORAGE, sop_class_of
+from wardround_client.images.source import check_pixel_count
 from wardround_client.masks import nifti, png, rtstruct, seg
 from wardround_client.masks.meet import Classes, Outlined
 from wardround_client.masks.structures import Structures
@@ -140,7 +142,7 @@ def find(
                 of, number = _slice(one, known)
                 pictures[of.uid][number] = one.mask
             else:
-                pairs += [_read(of, "nifti", one.mask, nifti.read, structures) for of in _named(one, known)]
+                pairs += _met(_named(one, known), "nifti", one.mask, nifti.read, structures)
     by_uid = {of.uid: of for of in known}
     for uid, slices in pictures.items():
         with _noting(unmet, *slices.values()):
@@ -160,6 +162,7 @@ class _Pair:
     defined: frozenset[int]
     voxels: tuple[int, ...]
     notes: tuple[str, ...]
+    exact: bool
 
     @classmethod
     def of(cls, series: Series, kind: Format, files: Iterable[Path], read: Callable[[], Outlined], most: int) -> _Pair:
@@ -168,6 +171,7 @@ class _Pair:
         Raises:
             ImageRefused: it does not meet the series.
         """
+        check_pixel_count(math.prod(series.geometry.shape), where="")
         with quiet():
             outlined = read()
         counted = np.bincount(outlined.classes.ravel(), minlength=most + 1)[1:]
@@ -180,6 +184,7 @@ class _Pair:
             outlined.defined,
             tuple(int(count) for count in counted),
             outlined.notes,
+            outlined.exact,
         )
 
 
@@ -199,11 +204,25 @@ def _dicom(path: Path, known: list[Series], structures: Structures) -> list[_Pai
             raise ImageRefused("other-object", "masks of this kind are not read", where=str(path))
         kind, reader = found
         of = reader.target(header).among(known)
-    return [_read(one, kind, path, reader.read, structures) for one in of]
+    return _met(of, kind, path, reader.read, structures)
 
 
-def _read(of: Series, kind: Format, path: Path, read: Reader, structures: Structures) -> _Pair:
-    return _Pair.of(of, kind, [path], partial(read, path, of, structures), len(structures.classes))
+def _met(of: Iterable[Series], kind: Format, path: Path, read: Reader, structures: Structures) -> list[_Pair]:
+    """Read a mask onto each series that it may outline: those on whose very voxels it lies, else those that it meets.
+
+    Raises:
+        ImageRefused: it meets none of them, as the first one has it.
+    """
+    pairs: list[_Pair] = []
+    refused: list[ImageRefused] = []
+    for one in of:
+        try:
+            pairs.append(_Pair.of(one, kind, [path], partial(read, path, one, structures), len(structures.classes)))
+        except ImageRefused as error:
+            refused.append(error)
+    if not pairs:
+        raise refused[0]
+    return [pair for pair in pairs if pair.exact] or pairs
 
 
 def _named(one: Beside, known: Iterable[Series]) -> list[Series]:

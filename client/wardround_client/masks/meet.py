@@ -32,6 +32,8 @@ class Outlined:
     defined: frozenset[int]
     """The classes that the mask speaks of, whether or not it has a voxel of them."""
     notes: tuple[str, ...] = ()
+    exact: bool = True
+    """Whether its voxels are voxels of the series, and none was taken for the nearest one."""
 
 
 def onto(classes: Classes, at: Geometry, grid: Geometry, *, covering: bool) -> Classes:
@@ -55,6 +57,11 @@ def onto(classes: Classes, at: Geometry, grid: Geometry, *, covering: bool) -> C
             )
     whole = _whole(forth, grid.shape)
     return _exact(classes, whole, grid.shape) if whole is not None else _nearest(classes, forth, grid.shape)
+
+
+def is_exact(at: Geometry, grid: Geometry) -> bool:
+    """Say whether the voxels of a grid are voxels of a mask that lies ``at`` its own, turned or shifted as may be."""
+    return _whole(grid.index_in(at), grid.shape) is not None
 
 
 def _check_within(classes: Classes, at: Geometry, grid: Geometry) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 
-from wardround_client.masks.meet import Outlined, onto
+from wardround_client.images.source import check_pixel_count
+from wardround_client.masks.meet import Outlined, is_exact, onto
 from wardround_client.masks.structures import MOST, Structures
 from wardround_client.volumes import Series
 from wardround_client.volumes.nifti import nifti_of
@@ -21,12 +23,14 @@ def read(path: Path, series: Series, structures: Structures) -> Outlined:
             :func:`wardround_client.volumes.nifti.nifti_of` does.
     """
     volume = nifti_of(path)
+    check_pixel_count(math.prod(volume.geometry.shape), where=str(path))
     made = np.zeros(volume.geometry.shape, np.uint8)
     for number in range(len(made)):
         made[number] = classes_of(volume.values(number), structures, where=str(path))
     classes = onto(made, volume.geometry, series.geometry, covering=True)
     every = frozenset(range(1, len(structures.classes) + 1))
-    return Outlined(classes, np.ones(len(series), np.bool_), every, volume.notes)
+    exact = is_exact(volume.geometry, series.geometry)
+    return Outlined(classes, np.ones(len(series), np.bool_), every, volume.notes, exact)
 
 
 def classes_of(values: np.ndarray, structures: Structures, *, where: str) -> np.ndarray:

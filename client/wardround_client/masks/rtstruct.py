@@ -37,6 +37,8 @@ NEAR_IMAGE = 1.0
 """How far a contour may lie from the image that it references, in slices."""
 BEYOND = 1.0
 """How far a contour may reach beyond the image, in pixels."""
+_EDGES = 4096
+"""Edges that are looked at together, so that a contour of any length takes little memory."""
 _DIGITS = 4
 """Points are rounded to this many digits of a pixel, so that a vertex on a voxel's centre is on it everywhere."""
 
@@ -199,15 +201,15 @@ def inside(points: Floats, shape: tuple[int, ...]) -> Fill:
     """
     rows, columns = shape
     ends = np.roll(points, -1, axis=0)
-    (y, x), (y_end, x_end) = points.T[..., None], ends.T[..., None]
-    centres = np.arange(rows)  # (rows,)
-    crosses = (y <= centres) != (y_end <= centres)  # (edges, rows)
-    edge, row = crosses.nonzero()
-    slope = (x_end - x)[edge, 0] / (y_end - y)[edge, 0]
-    at = (x[edge, 0] + (row - y[edge, 0]) * slope).round(_DIGITS)
-    first = np.clip(np.ceil(at).astype(np.int64), 0, columns)  # the first column whose centre is not left of the edge
     crossings = np.zeros((rows, columns + 1), np.int64)
-    np.add.at(crossings, (row, first), 1)
+    for start in range(0, len(points), _EDGES):
+        (y, x), (y_end, x_end) = points[start : start + _EDGES].T, ends[start : start + _EDGES].T  # (edges,)
+        centres = np.arange(rows)[:, None]
+        row, edge = ((y <= centres) != (y_end <= centres)).nonzero()  # (rows, edges)
+        slope = (x_end - x)[edge] / (y_end - y)[edge]
+        at = (x[edge] + (row - y[edge]) * slope).round(_DIGITS)
+        first = np.clip(np.ceil(at), 0, columns).astype(np.int64)  # the first column whose centre is not left of it
+        np.add.at(crossings, (row, first), 1)
     return np.asarray(np.cumsum(crossings[:, :columns], axis=1) % 2 == 1)
 
 

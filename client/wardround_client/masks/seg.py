@@ -7,6 +7,7 @@ another in silence.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from pydicom import FileDataset
 
 from wardround_client.images.attributes import integer, items_of, tag, text
 from wardround_client.images.dicom import parse, refusing
-from wardround_client.images.source import read_bytes
+from wardround_client.images.source import check_pixel_count, read_bytes
 from wardround_client.masks.meet import Classes, Outlined, onto
 from wardround_client.masks.structures import Structures
 from wardround_client.masks.target import OURS, Target
@@ -78,6 +79,10 @@ def read(path: Path, series: Series, structures: Structures) -> Outlined:
 def _segment(segmentation: Segmentation, segment: int, full: int, *, where: str) -> tuple[Classes, Geometry]:
     """Return the stored values of a segment where they reach the threshold, else 0, and where they lie."""
     with refusing("mask-geometry", "the frames of the segmentation make up no volume", where=where):
+        where_it_lies = segmentation.get_volume_geometry()
+        if where_it_lies is None:
+            raise ImageRefused("mask-geometry", "the frames of the segmentation make up no volume", where=where)
+        check_pixel_count(math.prod(where_it_lies.spatial_shape), where=where)
         volume = segmentation.get_volume(segment_numbers=[segment], combine_segments=False, rescale_fractional=False)
         values = np.asarray(volume.array[..., 0], np.uint8)
         if not full:

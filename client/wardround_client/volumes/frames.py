@@ -23,7 +23,13 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.tag import BaseTag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from wardround_client.images import dicom_pixels, read_image
 from wardround_client.images.attributes import (
@@ -113,18 +119,23 @@ class Layout:
 
     def of_one_frame(self, data: bytes) -> FileDataset:
         """Make an object of one frame of these bytes, as the decoders take it."""
-        meta = FileMetaDataset()
-        meta.TransferSyntaxUID = self.syntax
         made = FileDataset(
             "",
             dict(self.elements),
-            file_meta=meta,
+            file_meta=self._meta,
             is_implicit_VR=self.syntax == ImplicitVRLittleEndian,
             is_little_endian=self.syntax != ExplicitVRBigEndian,
         )
         narrow = self.syntax.is_encapsulated or int(self.elements[BITS_ALLOCATED].value) <= 8
         made[PIXEL_DATA] = DataElement(PIXEL_DATA, "OB" if narrow else "OW", data)
         return made
+
+    @cached_property
+    def _meta(self) -> FileMetaDataset:
+        meta = FileMetaDataset()
+        deflated = self.syntax == DeflatedExplicitVRLittleEndian  # but not the bytes that are handed over
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian if deflated else self.syntax
+        return meta
 
 
 @dataclass(frozen=True, eq=False)

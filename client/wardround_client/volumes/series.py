@@ -222,22 +222,27 @@ def _part(
             acquisition=acquisitions[uid],
             file=source.file,
             frames=tuple(Frame(source, number, sop_uid) for number in range(count)),
-            places=tuple(_place(header, number, several=count > 1) for number in range(count)),
+            places=tuple(_places(header, count)),
             stated_mm=_positive(measures, _BETWEEN),
             thickness_mm=_positive(measures, _THICKNESS),
         )
 
 
-def _place(header: Dataset, number: int, *, several: bool) -> Slice:
-    rows, columns = integer(header, ROWS) or 0, integer(header, COLUMNS) or 0
+def _places(header: Dataset, count: int) -> Iterator[Slice]:
+    """Read where the frames of a file lie; what they share is read once."""
+    size = integer(header, ROWS) or 0, integer(header, COLUMNS) or 0
     # One position for all frames of a file is the position of none.
-    placed = not several or varies(header, _PLANE)
-    position = _numbers(group(header, _PLANE, number), _POSITION, 3) if placed else None
-    orientation = _numbers(group(header, _ORIENTED, number), _ORIENTATION, 6)
-    spacing = _numbers(group(header, _MEASURES, number), _SPACING, 2)
-    if spacing is not None and min(spacing) <= 0:
-        spacing = None
-    return Slice(position, orientation, spacing, (rows, columns))  # type: ignore[arg-type]  # as many as asked for
+    placed = count == 1 or varies(header, _PLANE)
+    turning, scaling = varies(header, _ORIENTED), varies(header, _MEASURES)
+    orientation = spacing = None
+    for number in range(count):
+        position = _numbers(group(header, _PLANE, number), _POSITION, 3) if placed else None
+        if turning or not number:
+            orientation = _numbers(group(header, _ORIENTED, number), _ORIENTATION, 6)
+        if scaling or not number:
+            spacing = _numbers(group(header, _MEASURES, number), _SPACING, 2)
+        usable = spacing is not None and min(spacing) > 0
+        yield Slice(position, orientation, spacing if usable else None, size)  # type: ignore[arg-type]  # so many
 
 
 def _numbers(holder: Dataset, which: BaseTag, count: int) -> tuple[float, ...] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -14,13 +15,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import nn
 
+from examples import study
 from wardround_client.tasks import segmentation
 from wardround_client.tasks.outline_choice import chosen, strata, voxels_of
 from wardround_client.tasks.outline_loss import outline_loss
 from wardround_client.tasks.outline_measures import Places, Volume, measure, volumes_by_patient
+from wardround_client.tasks.registry import LOCAL_TASKS
 from wardround_client.tasks.windows import outline
-from wardround_common.errors import ModelError
+from wardround_client.training.rehearsal import rehearse
+from wardround_common.errors import ModelError, StudyError
 from wardround_common.metrics.outlines import Outcome
+from wardround_common.study.file import Study
+from wardround_common.tasks.registry import TASKS
 from wardround_common.tasks.segmentation import METRICS, SEGMENTATION, Segmentation
 
 Bools = NDArray[np.bool_]
@@ -368,3 +374,40 @@ def test_windows_of_a_network_that_looks_at_single_voxels_say_what_it_says_of_th
     layer = nn.Conv2d(1, 3, 1)
     with torch.no_grad():
         torch.testing.assert_close(outline(layer, images, (16, 16)), layer(images))
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*given: object) -> NoReturn:
+        raise NotImplementedError
+
+    monkeypatch.setitem(TASKS, "segmentation", SEGMENTATION)
+    monkeypatch.setitem(LOCAL_TASKS, "segmentation", segmentation.local_segmentation(nothing, nothing))
+
+
+def outlining(dims: int, network: str, size: int, privacy: str = "dp-sgd") -> Study:
+    task = {"name": "segmentation", "classes": ["tumour"], "dims": dims}
+    protection = {"mechanism": "dp-sgd", "epsilon": 8.0, "delta": 1e-3, "clip_norm": 1.0}
+    return study(
+        task=task,
+        model={"network": network},
+        data={"image_size": size},
+        privacy=protection if privacy == "dp-sgd" else {"mechanism": privacy},
+    )
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(("dims", "extent"), [(2, "16 × 16"), pytest.param(3, "16 × 16 × 16", marks=pytest.mark.slow)])
+def test_a_private_study_of_outlines_is_rehearsed_in_its_dimensions(dims: int, extent: str) -> None:
+    said = rehearse(outlining(dims, "tiny-unet", 16))
+    assert f"noise of {extent} pixels" in said
+    assert "the gradient of each image is its own" in said
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_study_of_volumes_with_a_network_for_images_is_refused_with_those_that_fit() -> None:
+    with pytest.raises(StudyError, match="this network is for classification") as refused:
+        rehearse(outlining(3, "tiny-cnn", 16, "none"))
+    assert "tiny-unet, unet" in str(refused.value.do)
+    with pytest.raises(StudyError, match="cannot be trained on images of this size"):
+        rehearse(outlining(2, "unet", 24, "none"))

@@ -27,6 +27,7 @@ from wardround_common.errors import StudyError
 from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.study.file import Norm, Study
 from wardround_common.study.networks import file_of, known_networks
+from wardround_common.tasks.registry import task_of
 
 _SEEDING = threading.Lock()  # torch has one generator for all threads
 
@@ -64,15 +65,15 @@ def check(name: str, task: str, dims: int) -> None:
 def build(study: Study) -> nn.Module:
     """Build the study's network; the study's seed alone decides its first parameters.
 
-    Input: (images, channels, image_size, image_size) float32 from 0 to 1. Output: (images, outputs) logits, or (images,
-    outputs, image_size, image_size) where the task draws outlines.
+    Input: (images, channels, image_size, image_size) float32 from 0 to 1, or one dimension more where the task is on
+    volumes. Output: (images, outputs) logits, or (images, outputs, *size) where the task draws outlines.
 
     Raises:
         StudyError: the network is not for the study's task, or not installed.
     """
-    model = study.model
-    check(model.network, study.task.name, 2)
-    return construct(model.network, study.data.channels, study.outputs, model.norm, seed=model.seed)
+    model, dims = study.model, task_of(study.task).dims(study.task)
+    check(model.network, study.task.name, dims)
+    return construct(model.network, study.data.channels, study.outputs, model.norm, seed=model.seed, dims=dims)
 
 
 def construct(name: str, channels: int, outputs: int, norm: Norm, *, seed: int, dims: int = 2) -> nn.Module:

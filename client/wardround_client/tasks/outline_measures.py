@@ -111,7 +111,7 @@ def _structure(volumes: Sequence[Volume], structure: int) -> tuple[tuple[int, ..
     counts = np.zeros(6, np.int64)
     ways: tuple[list[Floats], list[Floats]] = ([], [])
     for volume in volumes:
-        there, drawn = volume.reference == structure, volume.predicted == structure
+        there, drawn = _cropped(volume.reference == structure, volume.predicted == structure)
         counts[:3] += there.sum(), drawn.sum(), (there & drawn).sum()
         counts[3:] += _parts(there, drawn)
         if volume.spacing_mm is not None and there.any() and drawn.any():
@@ -122,6 +122,15 @@ def _structure(volumes: Sequence[Volume], structure: int) -> tuple[tuple[int, ..
     one, other = (np.concatenate(way) for way in ways)
     farthest = max(np.percentile(one, PERCENTILE), np.percentile(other, PERCENTILE))
     return tuple(counts), (float(farthest), float(np.concatenate([one, other]).mean()))
+
+
+def _cropped(there: NDArray[np.bool_], drawn: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Cut both down to where one of them has a voxel; a single slice stays one, and several stay several."""
+    found = ndimage.find_objects((there | drawn).astype(np.int8))
+    if not found:
+        return there[:, :0], drawn[:, :0]
+    box = (slice(None), *found[0][1:])  # all slices: a single one is measured in its plane
+    return there[box], drawn[box]
 
 
 def _parts(there: NDArray[np.bool_], drawn: NDArray[np.bool_]) -> tuple[int, int, int]:

@@ -13,9 +13,10 @@ from wardround_client.tasks.registry import local_task
 from wardround_client.training.network_probe import defects_of
 from wardround_common.errors import PrivacyError, StudyError
 from wardround_common.study.file import DpSgd, Norm, Study
+from wardround_common.tasks.registry import task_of
 
-SMALL = 32
-"""Pixels at which gradients are compared: how layers are joined does not depend on the size, and time does."""
+SMALL = {2: (32,), 3: (16, 32)}
+"""Sizes at which gradients are compared, by dimensions: how layers are joined does not depend on it, and time does."""
 SIZES = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 """Image sizes that are tried to advise one, up to the largest that a network of ours needs for any normalisation."""
 NORMS: tuple[Norm, ...] = ("group", "instance", "batch")
@@ -40,7 +41,8 @@ def _rehearse(study: Study, private: bool) -> str:
     network = networks.build(study)
     if reason := why_not(network, study, size):
         raise _cannot_run(study, reason)
-    tried = f"{model.network} made steps on noise of {size} × {size} pixels, of two images and of one"
+    extent = " × ".join([str(size)] * task_of(study.task).dims(study.task))
+    tried = f"{model.network} made steps on noise of {extent} pixels, of two images and of one"
     if not private:
         return tried
     check_private(network, study)
@@ -50,7 +52,7 @@ def _rehearse(study: Study, private: bool) -> str:
 def why_not(network: nn.Module, study: Study, size: int) -> str | None:
     """Say why a network cannot make a step on two images and on one, which the last batch of a pass may hold."""
     local, cpu = local_task(study.task), torch.device("cpu")
-    space, loss = (size, size), local.loss(study.task, study.training, cpu)
+    space, loss = (size,) * local.task.dims(study.task), local.loss(study.task, study.training, cpu)
     generator = torch.Generator().manual_seed(0)
     with networks.seeded(0):
         network.train()
@@ -78,10 +80,9 @@ def check_private(network: nn.Module, study: Study) -> None:
         PrivacyError: it is not, or cannot be computed.
     """
     channels, classes, size = study.data.channels, study.outputs, study.data.image_size
-    small = min(size, SMALL)
-    if small < size and why_not(network, study, small):
-        small = size
-    defects = defects_of(network, channels, small, classes)
+    dims = task_of(study.task).dims(study.task)
+    small = next((small for small in SMALL[dims] if small < size and not why_not(network, study, small)), size)
+    defects = defects_of(network, channels, small, classes, dims)
     if defects:
         raise PrivacyError(
             f"the network {study.model.network} cannot be trained with privacy by patient:\n"

@@ -92,6 +92,10 @@ def _none(section: Any) -> tuple[str, ...]:
     return ()
 
 
+def _flat(section: Any) -> int:
+    return 2
+
+
 def _no_point(sums: Any, sensitivity: float) -> float | None:
     return None
 
@@ -125,6 +129,8 @@ class Task(Generic[T, S]):
     words: Callable[[T], Words]
     point: Callable[[S, float], float | None] = _no_point
     """The operating point at which a sensitivity is reached on validation sums; None where the task has none."""
+    dims: Callable[[T], int] = _flat
+    """Spatial dimensions of a record: 2 for images and slices, 3 for volumes."""
     weighted: Callable[[T], tuple[str, ...]] = _none
     """The classes for which ``[training] class_weights`` states a weight each; empty if the loss has none."""
     undefined: Callable[[S, str], str] = field(default=lambda sums, metric: "it is not defined for these patients")

@@ -94,6 +94,7 @@ SEGMENTATION = Task[Segmentation, OutlineSums](
     section=Segmentation,
     outputs=lambda section: len(section.classes) + 1,
     dense=True,
+    dims=lambda section: section.dims,
     groups=lambda section: section.classes,
     empty=lambda section: OutlineSums.empty(len(section.classes)),
     read=lambda vector, section: OutlineSums.from_vector(vector, len(section.classes)),

@@ -5,6 +5,4 @@ from monai.networks.nets import resnet
 from wardround_client.networks._network import Network
 from wardround_client.networks._resnet import residual
 
-NETWORK = Network(
-    residual(resnet.resnet18), "residual network of 18 layers, 11 million weights in 2D, 33 in 3D", dims=(2, 3)
-)
+NETWORK = Network(residual(resnet.resnet18), "residual network of 18 layers, 11 million weights")

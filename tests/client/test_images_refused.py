@@ -17,7 +17,8 @@ from PIL import Image as Pillow
 
 from tiny_dicom import RAMP, item, save, tiny
 from wardround_client.images import read_image
-from wardround_client.images.source import LARGEST_FILE_BYTES, kind_of
+from wardround_client.images.formats.registry import FORMATS, format_of
+from wardround_client.images.source import LARGEST_FILE_BYTES
 from wardround_common.errors import ImageRefused
 
 
@@ -125,7 +126,7 @@ def test_a_deflated_bomb_is_not_inflated_whole(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_compressed_volume_that_grows_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wardround_client.images.nifti.LARGEST_FILE_BYTES", 1 << 20)
+    monkeypatch.setattr("wardround_client.images.formats.nifti.LARGEST_FILE_BYTES", 1 << 20)
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(b"\0" * (1 << 22)))
     assert reason_of(tmp_path / "a.nii.gz") == "too-large"
 
@@ -157,7 +158,7 @@ def test_what_pydicom_says_of_a_value_is_not_repeated(tmp_path: Path) -> None:
 @given(st.binary(max_size=400))
 def test_bytes_of_any_kind_are_told_apart_or_refused(data: bytes) -> None:
     with contextlib.suppress(ImageRefused):
-        assert kind_of(data, where="") in ("dicom", "picture", "nifti")
+        assert format_of(data, where="") in (None, *FORMATS)
 
 
 def _content() -> bytes:

@@ -119,7 +119,7 @@ def test_a_nifti_of_any_size_is_read_slice_by_slice(tmp_path: Path) -> None:
 
 def test_a_compressed_nifti_that_grows_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
     at = nifti(tmp_path / "a.nii.gz", np.zeros((40, 40, 40), np.uint8))
-    monkeypatch.setattr("wardround_client.images.nifti.LARGEST_FILE_BYTES", 10_000)
+    monkeypatch.setattr("wardround_client.images.formats.nifti.LARGEST_FILE_BYTES", 10_000)
     assert reason([at]) == "too-large"
 
 

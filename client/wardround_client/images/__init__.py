@@ -8,13 +8,12 @@ import numpy as np
 
 from wardround_client.images.attributes import frames_of
 from wardround_client.images.dicom import Stored, parse, refusing, stored_pixels
+from wardround_client.images.formats.registry import format_of
 from wardround_client.images.frames import spacing_of
 from wardround_client.images.image import Image
 from wardround_client.images.intensity import colour, grey
 from wardround_client.images.meaning import Colour, Grey, Meaning, Values, meaning_of
-from wardround_client.images.nifti import nifti_volume
-from wardround_client.images.picture import picture_pixels
-from wardround_client.images.source import kind_of, read_bytes
+from wardround_client.images.source import read_bytes
 
 __all__ = ["Image", "decode", "dicom_pixels", "finite", "plain_pixels", "read_image"]
 
@@ -34,13 +33,9 @@ def read_image(path: Path, *, voi: bool = False) -> Image:
     """
     where = str(path)
     data = read_bytes(path)
-    kind = kind_of(data, where=where)
-    if kind == "nifti":
-        stored, spacing, _ = nifti_volume(data, where=where)
-        return Image(finite(_stretched(stored) if voi else stored)[None], spacing)
-    if kind == "picture":
-        stored, _ = picture_pixels(data, where=where)
-        return Image(plain_pixels(stored, voi=voi), None)
+    if form := format_of(data, where=where):
+        plain = form.read(data, where)
+        return Image(plain_pixels(plain.stored, colour=plain.colour, voi=voi), plain.spacing_mm)
     dataset = parse(data, where=where)
     stored, photometric = stored_pixels(dataset, where=where)
     with refusing("unreadable", "the attributes of the image contradict each other", where=where):
@@ -62,11 +57,9 @@ def dicom_pixels(meaning: Meaning, stored: Stored, *, several: bool, voi: bool, 
     return finite(_channels_first(values, has_channels=isinstance(meaning, Colour)))
 
 
-def plain_pixels(stored: Stored, *, voi: bool) -> Values:
-    """Map the decoded pixels of a picture that is not DICOM to what :func:`read_image` gives."""
-    several = stored.ndim == 4 or (stored.ndim == 3 and stored.shape[-1] != 3)
-    values = _stretched(stored) if voi else stored.astype(np.float32)
-    return _channels_first(values, has_channels=stored.ndim - several == 3)
+def plain_pixels(stored: Stored, *, colour: bool, voi: bool) -> Values:
+    """Map the decoded pixels of an image that is not DICOM to what :func:`read_image` gives."""
+    return _channels_first(finite(_stretched(stored) if voi else stored), has_channels=colour)
 
 
 def decode(path: Path) -> Stored:
@@ -79,11 +72,8 @@ def decode(path: Path) -> Stored:
     """
     where = str(path)
     data = read_bytes(path)
-    kind = kind_of(data, where=where)
-    if kind == "nifti":
-        return nifti_volume(data, where=where)[0]
-    if kind == "picture":
-        return picture_pixels(data, where=where)[0]
+    if form := format_of(data, where=where):
+        return form.read(data, where).stored
     return stored_pixels(parse(data, where=where), where=where)[0]
 
 

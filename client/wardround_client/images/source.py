@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import Literal
 
 from wardround_common.errors import ImageRefused
 
@@ -18,15 +17,9 @@ LARGEST_FILE_BYTES = 1 << 30
 LARGEST_PIXEL_COUNT = 1 << 28
 """Rows x columns x frames x samples: 512 x 512 x 1,024 is the most; a small file may claim far more."""
 
-Kind = Literal["dicom", "picture", "nifti"]
-
 PREAMBLE = 132
 HEAD = 1024
 """Bytes that tell what a file is and, of DICOM, how its pixels are encoded."""
-_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_GZIP = b"\x1f\x8b"
-_ENVELOPED = bytes.fromhex("06092a864886f70d010703")  # CMS EnvelopedData, the DICOM secure file of PS3.15 Annex D
-_CIPHERTEXTS = (b"Salted__", b"age-encryption.org/", b"-----BEGIN PGP MESSAGE", b"-----BEGIN CMS", b"-----BEGIN PKCS7")
 
 
 def read_bytes(path: Path, *, largest: int = LARGEST_FILE_BYTES, peek: Callable[[bytes], None] | None = None) -> bytes:
@@ -76,30 +69,6 @@ def opened(path: Path, *, largest: int | None = LARGEST_FILE_BYTES) -> Iterator[
             yield file
     finally:
         os.close(handle)
-
-
-def kind_of(data: bytes, *, where: str) -> Kind:
-    """Tell by its first bytes, never by its name, what a file is.
-
-    Raises:
-        ImageRefused: ``encrypted``, ``no-preamble`` or ``not-an-image``.
-    """
-    if data[128:PREAMBLE] == b"DICM":
-        return "dicom"
-    if data.startswith(_PICTURES):
-        return "picture"
-    if data.startswith(_GZIP) or data[344:348] in (b"n+1\0", b"ni1\0") or data[4:8] in (b"n+2\0", b"ni2\0"):
-        return "nifti"
-    if data.startswith(_CIPHERTEXTS) or (data[:1] == b"\x30" and _ENVELOPED in data[:64]):
-        raise ImageRefused("encrypted", "the file is encrypted", where=where, do="Decrypt it first.")
-    if data[:2] in (b"\x02\0", b"\x08\0", b"\0\x08") and data[2:4] != b"\0\0":
-        raise ImageRefused(
-            "no-preamble",
-            "this looks like a DICOM data set without its preamble, so its encoding would have to be guessed",
-            where=where,
-            do="Rewrite it as a DICOM Part 10 file.",
-        )
-    raise ImageRefused("not-an-image", "this is not DICOM, PNG, JPEG, TIFF or NIfTI", where=where)
 
 
 def check_pixel_count(count: int, *, where: str) -> None:

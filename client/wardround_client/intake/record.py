@@ -36,12 +36,12 @@ from wardround_client.images.dicom import (
     stored_pixels,
     syntax_of,
 )
+from wardround_client.images.formats.contract import Plain
+from wardround_client.images.formats.registry import format_of
 from wardround_client.images.frames import spacing_of
 from wardround_client.images.meaning import Meaning, meaning_of
-from wardround_client.images.nifti import nifti_volume
-from wardround_client.images.picture import is_one_bit_png, picture_pixels
 from wardround_client.images.sop_class import other_object, sop_class_of
-from wardround_client.images.source import PREAMBLE, kind_of, read_bytes
+from wardround_client.images.source import PREAMBLE, read_bytes
 from wardround_client.intake import deidentification, image_kinds, kept_pixels
 from wardround_client.intake.duplicates import likeness
 from wardround_client.intake.instance import Instance, Refusal
@@ -106,31 +106,22 @@ def read_record(folder: Path, file: str, *, codecs: bool = True, keeper: Keeper 
 
 def _read(folder: Path, file: str, *, codecs: bool, keeper: Keeper | None) -> Record:
     data = read_bytes(folder / file, peek=None if codecs else _refuse_codecs)
-    kind = kind_of(data, where=file)
-    if kind == "dicom":
-        dataset = parse(data, where=file)
-        with refusing("unreadable", "the attributes cannot be read", where=file):
-            if other := other_object(dataset):
-                raise ImageRefused(*other, where=file)
-        if integer(dataset, BITS_ALLOCATED) == 1:
-            raise ImageRefused("mask", "one bit a pixel is an outline or a mask, not an image", where=file)
-        stored, photometric = stored_pixels(dataset, where=file)
-        with refusing("unreadable", "the attributes cannot be read", where=file):
-            meaning = meaning_of(dataset, photometric, where=file)
-            findings = {**deidentification.check(dataset), **image_kinds.kinds_of(dataset)}
-            instance = _dicom_instance(file, dataset, stored, len(data))
-        return Record(instance, findings, _keep(dataset, stored, meaning, keeper))
-    if is_one_bit_png(data):
+    if form := format_of(data, where=file):
+        plain = form.read(data, file)
+        kept = keeper.keep(plain.stored, None) if keeper and plain.frames == 1 else None
+        return Record(_plain_instance(file, plain, len(data)), dict(plain.findings), kept)
+    dataset = parse(data, where=file)
+    with refusing("unreadable", "the attributes cannot be read", where=file):
+        if other := other_object(dataset):
+            raise ImageRefused(*other, where=file)
+    if integer(dataset, BITS_ALLOCATED) == 1:
         raise ImageRefused("mask", "one bit a pixel is an outline or a mask, not an image", where=file)
-    if kind == "picture":
-        stored, name = picture_pixels(data, where=file)
-        several = stored.ndim == 4 or (stored.ndim == 3 and stored.shape[-1] != 3)
-        instance = _plain_instance(file, name, stored, len(data), frames=len(stored) if several else 1)
-        return Record(instance, kept=None if several or keeper is None else keeper.keep(stored, None))
-    stored, spacing, named = nifti_volume(data, where=file)
-    found = {"identity": "a DICOM header or a name is carried along"} if named else {}
-    frames = len(stored) if stored.ndim == 3 else 1
-    return Record(_plain_instance(file, "NIFTI", stored, len(data), frames=frames, spacing_mm=spacing), found)
+    stored, photometric = stored_pixels(dataset, where=file)
+    with refusing("unreadable", "the attributes cannot be read", where=file):
+        meaning = meaning_of(dataset, photometric, where=file)
+        findings = {**deidentification.check(dataset), **image_kinds.kinds_of(dataset)}
+        instance = _dicom_instance(file, dataset, stored, len(data))
+    return Record(instance, findings, _keep(dataset, stored, meaning, keeper))
 
 
 def _keep(dataset: FileDataset, stored: Stored, meaning: Meaning, keeper: Keeper | None) -> Kept | None:
@@ -149,8 +140,8 @@ _PLAIN_MARKS = tuple(
 
 def _refuse_codecs(head: bytes) -> None:
     """Stop before the rest of a file is read that needs a codec: another process will read it."""
-    dicom = kind_of(head, where="") == "dicom"
-    plain = any(mark in head[PREAMBLE:] for mark in _PLAIN_MARKS) if dicom else is_one_bit_png(head)
+    form = format_of(head, where="")
+    plain = form.needs_no_codec(head) if form else any(mark in head[PREAMBLE:] for mark in _PLAIN_MARKS)
     if not plain:
         raise CodecNeededError
 
@@ -202,10 +193,9 @@ def _issuer(dataset: FileDataset) -> str:
     return text(items[0], _ISSUER_ENTITY) if items else ""
 
 
-def _plain_instance(
-    file: str, name: str, stored: Stored, size_bytes: int, *, frames: int, spacing_mm: tuple[float, ...] | None = None
-) -> Instance:
-    rows, columns = stored.shape[1:3] if frames > 1 else stored.shape[:2]
+def _plain_instance(file: str, plain: Plain, size_bytes: int) -> Instance:
+    stored = plain.stored
+    rows, columns = stored.shape[1:3] if plain.frames > 1 else stored.shape[:2]
     bits = stored.dtype.itemsize * 8
     patient, identified_by = by_itself("", "", file)
     return Instance(
@@ -217,13 +207,13 @@ def _plain_instance(
         modality="OTHER",
         manufacturer="",
         scanner="",
-        transfer_syntax=name,
-        photometric="RGB" if stored.shape[-1] == 3 and name != "NIFTI" and stored.ndim > 2 else "MONOCHROME2",
+        transfer_syntax=plain.name,
+        photometric="RGB" if plain.colour else "MONOCHROME2",
         bits=f"{bits}/{bits}",
         rows=rows,
         columns=columns,
-        frames=frames,
-        spacing_mm=spacing_mm,
+        frames=plain.frames,
+        spacing_mm=plain.spacing_mm,
         size_bytes=size_bytes,
         pixel_digest=_digest(stored),
         likeness=likeness(stored),

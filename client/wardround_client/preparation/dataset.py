@@ -339,7 +339,7 @@ def _network_form(source: Source, data: Data, instance: Instance, kept: Kept | N
     if kept is None or stored is None:
         return preprocessing.to_network_form(read_image(source.folder / instance.file, voi=voi), data)
     if kept.meaning is None:
-        return preprocessing.to_network_form(Image(plain_pixels(stored, voi=voi), None), data)
+        return preprocessing.to_network_form(Image(plain_pixels(stored, colour=stored.ndim == 3, voi=voi), None), data)
     meaning, where = kept.meaning, instance.file
 
     def values_of(levels: Stored) -> NDArray[np.float32]:

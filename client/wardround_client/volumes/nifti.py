@@ -19,8 +19,8 @@ import numpy as np
 
 from wardround_client.images import finite
 from wardround_client.images.dicom import refusing
+from wardround_client.images.formats.nifti import inflate
 from wardround_client.images.meaning import Values
-from wardround_client.images.nifti import inflate
 from wardround_client.images.source import opened, read_bytes
 from wardround_client.volumes.frames import Stamp
 from wardround_client.volumes.geometry import Floats, Geometry

@@ -19,10 +19,13 @@ from pydicom.tag import BaseTag
 
 from wardround_client.images.attributes import COLUMNS, ROWS, frames_of, integer, numbers, tag, text
 from wardround_client.images.dicom import quiet, refusing
+from wardround_client.images.formats.contract import Format
+from wardround_client.images.formats.nifti import FORMAT as NIFTI
+from wardround_client.images.formats.registry import format_of
 from wardround_client.images.frames import group, varies
 from wardround_client.images.meaning import Values
 from wardround_client.images.sop_class import other_object
-from wardround_client.images.source import kind_of, opened
+from wardround_client.images.source import opened
 from wardround_client.volumes.acquisition import Acquisition, acquisition_of
 from wardround_client.volumes.assemble import Slice, stack
 from wardround_client.volumes.frames import Frame, Pixels, Sources, Stamp, header_of
@@ -42,7 +45,7 @@ _PLANE, _ORIENTED, _MEASURES = (
 _POSITION, _ORIENTATION, _SPACING = tag("ImagePositionPatient"), tag("ImageOrientationPatient"), tag("PixelSpacing")
 _BETWEEN, _THICKNESS = tag("SpacingBetweenSlices"), tag("SliceThickness")
 _HEAD_BYTES = 352
-"""Enough to tell DICOM and NIfTI from all else (:func:`wardround_client.images.source.kind_of`)."""
+"""Enough to tell DICOM and NIfTI from all else (:func:`wardround_client.images.formats.registry.format_of`)."""
 
 
 class StoredSlice(Protocol):
@@ -151,10 +154,10 @@ def survey(files: Iterable[Path]) -> Survey:
     for path in files:
         try:
             with quiet():
-                kind = _kind(path)
-                if kind == "nifti":
+                form = _format(path)
+                if form is NIFTI:
                     series.append(_nifti(path))
-                elif kind == "dicom":
+                elif form is None:
                     header, pixels = header_of(path)
                     if other := _other(header, path):
                         outlines += [path] if other in ("segmentation", "contours") else []
@@ -172,9 +175,9 @@ def survey(files: Iterable[Path]) -> Survey:
     return Survey(tuple(series), tuple(refused), tuple(outlines))
 
 
-def _kind(path: Path) -> str:
+def _format(path: Path) -> Format | None:
     with opened(path, largest=None) as file:
-        return kind_of(file.read(_HEAD_BYTES), where=str(path))
+        return format_of(file.read(_HEAD_BYTES), where=str(path))
 
 
 def _other(header: FileDataset, path: Path) -> str | None:

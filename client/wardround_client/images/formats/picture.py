@@ -8,10 +8,12 @@ import numpy as np
 from PIL import Image as Pillow
 
 from wardround_client.images.dicom import Stored, refusing
+from wardround_client.images.formats.contract import Format, Plain
 from wardround_client.images.source import check_pixel_count
 from wardround_common.errors import ImageRefused
 
 FORMATS = ("PNG", "JPEG", "TIFF")
+BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def is_one_bit_png(data: bytes) -> bool:
@@ -48,3 +50,17 @@ def picture_pixels(data: bytes, *, where: str) -> tuple[Stored, str]:
         if any(part.shape != decoded[0].shape for part in decoded):
             raise ImageRefused("codec", "its pages differ in size", where=where)
         return (np.stack(decoded) if frames > 1 else decoded[0]), str(picture.format)
+
+
+def _read(data: bytes, where: str) -> Plain:
+    if is_one_bit_png(data):
+        raise ImageRefused("mask", "one bit a pixel is an outline or a mask, not an image", where=where)
+    stored, name = picture_pixels(data, where=where)
+    colour = stored.ndim > 2 and stored.shape[-1] == 3
+    frames = len(stored) if stored.ndim - colour == 3 else 1
+    return Plain(stored, name, frames, colour)
+
+
+FORMAT = Format(
+    words=FORMATS, matches=lambda head: head.startswith(BEGINNINGS), read=_read, needs_no_codec=is_one_bit_png
+)

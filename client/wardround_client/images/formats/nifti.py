@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 
 from wardround_client.images.dicom import Stored, refusing
+from wardround_client.images.formats.contract import Format, Plain
 from wardround_client.images.source import LARGEST_FILE_BYTES, check_pixel_count
 from wardround_common.errors import ImageRefused
 
@@ -72,3 +73,17 @@ def inflate(data: bytes, *, where: str) -> bytes:
     if not inflater.eof:
         raise ImageRefused("truncated", "the compressed volume is cut off", where=where)
     return inflated
+
+
+def _matches(head: bytes) -> bool:
+    return head[:2] == b"\x1f\x8b" or head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
+
+
+def _read(data: bytes, where: str) -> Plain:
+    stored, spacing_mm, named = nifti_volume(data, where=where)
+    findings = {"identity": "a DICOM header or a name is carried along"} if named else {}
+    frames = len(stored) if stored.ndim == 3 else 1
+    return Plain(stored, "NIFTI", frames, spacing_mm=spacing_mm, findings=findings)
+
+
+FORMAT = Format(words=("NIfTI",), matches=_matches, read=_read, told_late=True)

@@ -1,0 +1,1 @@
+"""The formats beside DICOM that hospitals keep images in, one file each (``contract``)."""

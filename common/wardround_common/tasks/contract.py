@@ -75,7 +75,7 @@ class Metric(Generic[S]):
     """From the sums and the operating point; None where the sums do not define it."""
     unit: str = ""
     """Empty for a fraction."""
-    better: Literal["higher", "lower"] = "higher"
+    better: Literal["higher", "lower", "nearer 0"] = "higher"
 
 
 @dataclass(frozen=True)

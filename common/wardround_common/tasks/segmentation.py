@@ -42,7 +42,7 @@ def _metric(
     label: str,
     value: Callable[[OutlineSums], float | None],
     unit: str = "",
-    better: Literal["higher", "lower"] = "lower",
+    better: Literal["higher", "lower", "nearer 0"] = "lower",
 ) -> Metric[OutlineSums]:
     return Metric(name, label, lambda sums, point: value(sums), unit, better)
 
@@ -62,7 +62,7 @@ METRICS = (
     ),
     _metric("surface_distance", "Mean surface distance", lambda sums: sums.mean_surface_distance(), "mm"),
     _metric("volume_error", "Volume error", lambda sums: sums.volume_error(), "mL"),
-    _metric("volume_excess", "Volume error, signed", lambda sums: sums.volume_bias(), "mL"),
+    _metric("volume_excess", "Volume error, signed", lambda sums: sums.volume_bias(), "mL", better="nearer 0"),
     _metric("lesion_sensitivity", "Lesion sensitivity", lambda sums: sums.part_sensitivity(), better="higher"),
     _metric("false_lesions", "False lesions per patient", lambda sums: sums.false_parts()),
     _metric("missed", "Patients missed", lambda sums: sums.missed()),

@@ -135,10 +135,12 @@ class HospitalService:
             StorageError: a part of it cannot be read.
         """
         status = self._status
+        away = self._health.troubles().get(IMAGES)  # not looked for here: a share that is gone would keep the answer
+        studies = tuple(study_stages(self._folder.path, self._stages.now()))
         return HospitalStatus(
             state=str(status.state) if status else STARTING,
             since=datetime.fromtimestamp(status.since, UTC) if status else self._began,
-            lasting=read_lasting(self._folder, tuple(study_stages(self._folder.path, self._stages.now()))),
+            lasting=read_lasting(self._folder, str(away or ""), studies),
             doing="; ".join(sorted(self._doing.copy().values())),
             fault=str(status.fault) if status and status.fault else "",
             split=self._split,

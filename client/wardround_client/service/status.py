@@ -89,23 +89,18 @@ class HospitalStatus:
         return "\n".join(filter(None, said))
 
 
-def read_lasting(folder: HospitalFolder, studies: tuple[StudyStage, ...] | None = None) -> Lasting:
-    """Read from a hospital's folder what outlasts its service; ``studies`` where that knows better.
+def read_lasting(folder: HospitalFolder, images_away: str, studies: tuple[StudyStage, ...]) -> Lasting:
+    """Read from a hospital's folder what outlasts its service.
 
     Raises:
-        StorageError: this is no hospital's folder, or whether it has paused cannot be read.
+        StorageError: whether it has paused cannot be read.
     """
-    try:
-        check_images_there(folder.settings())
-        images_away = ""
-    except ImagesAwayError as error:
-        images_away = str(error)
     since = paused_since(folder.path)
     return Lasting(
         images_away=images_away,
         failure=last_failure(folder.path),
         paused=datetime.fromisoformat(since) if since else None,
-        studies=tuple(study_stages(folder.path)) if studies is None else studies,
+        studies=studies,
         damaged=tuple(str(error) for error in Approvals(folder.path / "studies").damaged().values()),
     )
 
@@ -116,9 +111,14 @@ def stopped_status(folder: HospitalFolder) -> HospitalStatus:
     A service that has its folder, and is not to be asked yet, is starting.
 
     Raises:
-        StorageError: as :func:`read_lasting`.
+        StorageError: this is no hospital's folder, or as :func:`read_lasting`.
     """
-    lasting = read_lasting(folder)
+    try:
+        check_images_there(folder.settings())
+        images_away = ""
+    except ImagesAwayError as error:
+        images_away = str(error)
+    lasting = read_lasting(folder, images_away, tuple(study_stages(folder.path)))
     return HospitalStatus(STARTING if somebody_in(folder.path) else STOPPED, _last_entry(folder.audit), lasting)
 
 

@@ -21,7 +21,7 @@ IMAGES, COORDINATOR, DISK = "images", "coordinator", "disk"
 """The names of services by which health is asked; the empty name is all of them together."""
 LOOK_S = 1.0
 STALE_S = 15.0  # without a look that ended a service is not well
-SLOW = f"the service has not seen to its health for {STALE_S:.0f} s"
+SLOW = "the service has not seen to its health lately"
 LEAST_FREE_BYTES = 64 * 1024 * 1024
 """Less is a full disk: an answer of a small network and its notes do not fit any more."""
 

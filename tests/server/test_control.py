@@ -238,8 +238,10 @@ def a_process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen([sys.executable, "-c", script, folder], stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout
         assert process.stdout.readline() == b"here\n"
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_service_that_is_killed_ends_what_is_watched_and_does_not_hinder_the_next(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ class Line:
         self.channel = channel
         self._folder = folder
         self._role = role
+        self._greeted = False
 
     def greet(self) -> None:
         """See who answers.
@@ -51,6 +52,7 @@ class Line:
             )
         if found.role != self._role:
             raise ServiceError(f"a {found.role} serves here, and no {self._role}", where=str(self._folder))
+        self._greeted = True
 
     def ask(
         self, method: Callable[..., Any], request: Any, read: Callable[[Any], Said], within_s: float = ANSWER_S
@@ -114,7 +116,7 @@ class Line:
                 if not is_served(self._folder):
                     return away(self._folder, self._role)
                 time.sleep(LOOK_S)
-            if "keepalive" in str(error.details()):
+            if self._greeted:  # it is one of ours, and listens, and its pings stay away
                 return silent(self._folder, within_s)
         return self._not_understood()
 

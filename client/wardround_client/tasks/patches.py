@@ -1,0 +1,47 @@
+"""Patches of a volume that a network is trained on: half of them around a structure, half anywhere."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround_common.randomness import Stream
+
+Extent = tuple[int, int, int]
+Value = TypeVar("Value", bound=np.generic)
+
+
+def corners(outline: NDArray[np.uint8], window: Extent, count: int, stream: Stream) -> NDArray[np.int64]:
+    """Draw where patches begin: (count, 3) int64, in voxels of the volume.
+
+    ``outline`` uint8 (slices, rows, columns), ``window`` the patch's extent. Every other patch, the first one among
+    them, is centred on a voxel of a structure, of each structure that is there with the same chance, as far as it then
+    lies within the volume; the others lie anywhere in it. Where nothing is outlined, all do. Where the volume is
+    smaller than the patch, the patch begins before it, so that the volume is in its middle (:func:`cut`).
+
+    What is drawn depends on this volume alone, so that a patient's patches can be clipped as theirs.
+    """
+    structures = [np.argwhere(outline == number) for number in np.unique(outline[outline > 0])]
+    room = np.array(outline.shape) - window  # (3,) the last corner; negative where the patch is larger
+    found = np.empty((count, 3), np.int64)
+    for number in range(count):
+        if structures and number % 2 == 0:
+            voxels = structures[stream.below(len(structures))]
+            corner = voxels[stream.below(len(voxels))] - np.array(window) // 2
+        else:
+            corner = np.array([stream.below(max(int(most), 0) + 1) for most in room])
+        found[number] = np.where(room < 0, -(-room // 2), np.clip(corner, 0, np.maximum(room, 0)))
+    return found
+
+
+def cut(volume: NDArray[Value], corner: NDArray[np.int64], window: Extent) -> NDArray[Value]:
+    """Cut a patch (…, *window) out of a volume (…, slices, rows, columns); what lies beyond the volume is 0."""
+    shape = volume.shape[-3:]
+    begin, end = np.maximum(corner, 0), np.minimum(corner + window, shape)
+    inside = [slice(int(a), int(b)) for a, b in zip(begin, end, strict=True)]
+    there = [slice(int(a), int(b)) for a, b in zip(begin - corner, end - corner, strict=True)]
+    patch: NDArray[Value] = np.zeros((*volume.shape[:-3], *window), volume.dtype)
+    patch[..., there[0], there[1], there[2]] = volume[..., inside[0], inside[1], inside[2]]
+    return patch

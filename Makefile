@@ -14,7 +14,7 @@ WITH_BENCH := .venv/.with-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test test-slow test-deployment test-faults soak images licences lock protos map sbom containers pre-commit clean needs-data \
+.PHONY: help install demo lint test test-slow test-deployment test-faults soak images licences lock protos map sbom release audit containers pre-commit clean needs-data \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
 	bench-privacy bench-private-recipe private-networks bench-ledger bench-near-copies bench-commands cases
 
@@ -79,6 +79,15 @@ sbom: ## write what both images are made of to dist/sbom, as CycloneDX
 
 release: $(INSTALLED) ## make a release in dist: wheel, requirements, components, provenance, sums; KEY=FILE signs; IMAGES=1 builds the images too
 	bash docker/release.sh
+
+WITH_AUDIT := .venv/audit/.installed
+$(WITH_AUDIT): $(INSTALLED) docker/requirements-audit.txt
+	$(BIN)/python -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r docker/requirements-audit.txt
+	@touch $@
+
+audit: $(WITH_AUDIT) ## ask a service which pinned versions have known vulnerabilities (SERVICE=osv: another); needs a network
+	.venv/audit/bin/python docker/audit.py $(SERVICE)
 
 test-faults: $(INSTALLED) ## what hospitals do to a federation: kill -9 at each stage of a round, full disks, cut links, wrong clocks
 	$(BIN)/pytest -m "slow or faults" --numprocesses 2 --dist loadfile tests/faults $(PYTEST_ARGS)

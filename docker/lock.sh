@@ -19,4 +19,7 @@ for tool in build=setuptools sbom=cyclonedx-bom; do
     "$uv" pip compile --quiet - --constraint constraints.txt --python-version 3.11 --generate-hashes --no-annotate --no-header \
       > "docker/requirements-${tool%=*}.txt"
 done
+# What audits the others (docker/audit.py), in an environment of its own.
+echo pip-audit==2.10.1 |
+  "$uv" pip compile --quiet - --python-version 3.11 --generate-hashes --no-annotate --no-header > docker/requirements-audit.txt
 wc -l docker/requirements-*.txt

@@ -53,10 +53,10 @@ $(WITH_RAY): $(INSTALLED)
 	@touch $@
 
 test-slow: $(WITH_RAY) ## the tests that take longer: real engines, whole runs
-	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/pytest -m slow -rs --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 test-deployment: $(INSTALLED) ## coordinator and hospitals as processes, TLS, secure sums: the simulator's model, also after kill -9
-	$(BIN)/pytest -m slow --numprocesses 2 tests/simulation/test_deployment.py $(PYTEST_ARGS)
+	$(BIN)/pytest -m slow -rs --numprocesses 2 tests/simulation/test_deployment.py $(PYTEST_ARGS)
 
 images: ## build both images; RELEASE=1 wants PYTHON_IMAGE=python:3.11-slim@sha256:… and a clean working tree
 	bash docker/build.sh

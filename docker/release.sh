@@ -14,6 +14,7 @@ version="$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml | head -n 1)"
 folder="${1:-dist/wardround-$version}"
 test -z "$(git status --porcelain)" || fail "a release is made from a commit, and the working tree has changes: git status"
 test ! -e "$folder" || fail "$folder is there already: move it away"
+test -z "${KEY:-}" || test -f "$KEY" || fail "there is no key $KEY: wardround release key $KEY makes one, once"
 SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)"
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 umask 022

@@ -111,6 +111,61 @@ def copied(source: Path) -> Path:
     return source
 
 
+def advised(extras: str) -> str:
+    """Return the commands that docs/releases.md advises, for these extras."""
+    page = (ROOT / "docs" / "releases.md").read_text()
+    return page.split("## Install\n\n```\n")[1].split("```")[0].replace("[client]", f"[{extras}]")
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lay out what somebody has who was handed a release: the wheel and the constraints."""
+    folder = tmp_path_factory.mktemp("release")
+    source = copied(folder / "source")
+    built = run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, source, cwd=folder)
+    assert built.returncode == 0, built.stderr
+    shutil.copy(ROOT / "constraints.txt", folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("extras", "shown", "command"),
+    [
+        ("client", "serve", ["hospital"]),
+        ("server,tracking", "enrol", ["coordinator"]),
+        ("simulation,ray", "--engine", ["simulate"]),
+    ],
+)
+def test_the_advised_commands_install_a_wheel_that_works(
+    release: Path, tmp_path: Path, extras: str, shown: str, command: list[str]
+) -> None:
+    environment = tmp_path / "environment"
+    assert run(sys.executable, "-m", "venv", environment, cwd=tmp_path).returncode == 0
+    commands = advised(extras)
+    if extras.startswith("server"):
+        commands = commands.splitlines()[-1]  # the first installs torch
+    assert commands.count("pip install") == 1 + (extras != "server,tracking")
+    done = run("bash", "-euc", f'PATH="{environment}/bin:$PATH"\nexport PIP_NO_COMPILE=1\n{commands}', cwd=release)
+    assert done.returncode == 0, done.stderr
+    assert run(environment / "bin" / "pip", "check", cwd=tmp_path).returncode == 0
+    asked = run(environment / "bin" / "wardround", *command, "--help", cwd=tmp_path)
+    assert asked.returncode == 0, asked.stderr
+    assert shown in asked.stdout
+
+
+@pytest.mark.slow
+def test_every_other_extra_can_be_installed_beside_what_is_pinned(release: Path, tmp_path: Path) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"].keys()
+    others = sorted(extras - {"client", "server", "tracking", "simulation", "ray"})
+    assert others == ["bench", "dev", "sbom"]
+    assert run(sys.executable, "-m", "venv", tmp_path / "environment", cwd=tmp_path).returncode == 0
+    pip = ["environment/bin/pip", "install", "--dry-run", "--constraint", str(ROOT / "constraints.txt")]
+    (wheel,) = release.glob("*.whl")
+    done = run(*pip, f"{wheel}[{','.join(others)}]", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 def test_the_bare_installation_has_the_study_commands_and_no_others(tmp_path: Path) -> None:
     source = copied(tmp_path / "source")

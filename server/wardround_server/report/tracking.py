@@ -71,8 +71,8 @@ def check_tracking(study: Study) -> None:
             raise StudyError(
                 f"the study is tracked with {key}, which is not installed here",
                 where="[tracking]",
-                do="Install it beside Wardround: pip install 'wardround[tracking]'. Or leave it out of the study: it "
-                "is another study then, which hospitals approve anew.",
+                do="Install wardround[tracking]. Or leave it out of the study: it is another study "
+                "then, which hospitals approve anew.",
             )
 
 

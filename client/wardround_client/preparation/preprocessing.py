@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -95,12 +96,31 @@ def _match_channels(pixels: NDArray[np.float32], channels: int) -> NDArray[np.fl
     return np.tensordot(luma, pixels[:3], axes=1)[None]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where an image lies in the square that a network sees, in pixels of that square."""
+
+    rows: int
+    columns: int
+    top: int
+    left: int
+
+    @classmethod
+    def of(cls, height: int, width: int, size: int) -> Place:
+        """Return the place of an image of this height and width: as large as fits, its aspect kept, in the middle."""
+        ratio = size / max(height, width)
+        rows, columns = max(1, round(height * ratio)), max(1, round(width * ratio))
+        return cls(rows, columns, (size - rows) // 2, (size - columns) // 2)
+
+
+def resized(pixels: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """Resize (images, channels, height, width), smoothing where it gets smaller."""
+    return functional.interpolate(pixels, (rows, columns), mode="bilinear", antialias=True, align_corners=False)
+
+
 def _fit(pixels: torch.Tensor, size: int) -> torch.Tensor:
     height, width = pixels.shape[1:]
-    ratio = size / max(height, width)
-    rows, columns = max(1, round(height * ratio)), max(1, round(width * ratio))
-    small = functional.interpolate(pixels[None], (rows, columns), mode="bilinear", antialias=True, align_corners=False)[
-        0
-    ]
-    top, left = (size - rows) // 2, (size - columns) // 2
-    return functional.pad(small, (left, size - columns - left, top, size - rows - top))
+    place = Place.of(height, width, size)
+    small = resized(pixels[None], place.rows, place.columns)[0]
+    right, below = size - place.columns - place.left, size - place.rows - place.top
+    return functional.pad(small, (place.left, right, place.top, below))

@@ -38,7 +38,7 @@ ConfirmPatients = Annotated[
 ]
 WorkerCount = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Processes that train; by default one per core.", show_default=False),
+    typer.Option(min=1, metavar="N", help="Number of training processes; by default one per core.", show_default=False),
 ]
 
 
@@ -49,13 +49,13 @@ def simulate(
     ] = None,
     pool: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="One folder to cut into hospitals, by patient.", show_default=False),
+        typer.Option(metavar="DIR", help="Single folder to split into hospitals, by patient.", show_default=False),
     ] = None,
     split: Annotated[
-        int | None, typer.Option(metavar="N", help="Number of hospitals to cut --pool into.", show_default=False)
+        int | None, typer.Option(metavar="N", help="Number of hospitals to split --pool into.", show_default=False)
     ] = None,
     partition: Annotated[
-        str, typer.Option(metavar="HOW", help="Way to cut --pool: iid, dirichlet:ALPHA or by:KEYWORD.")
+        str, typer.Option(metavar="HOW", help="Way to split --pool: iid, dirichlet:ALPHA or by:KEYWORD.")
     ] = "iid",
     seed: Annotated[
         int | None,
@@ -75,7 +75,9 @@ def simulate(
     workers: WorkerCount = None,
     baselines: Annotated[
         bool,
-        typer.Option("--baselines/--no-baselines", help="Also train each hospital alone, and all data pooled."),
+        typer.Option(
+            "--baselines/--no-baselines", help="Also train on each hospital's data alone, and on all data pooled."
+        ),
     ] = True,
     labels: Labels = "",
     label_attribute: LabelAttribute = "",
@@ -83,13 +85,14 @@ def simulate(
         list[str] | None,
         typer.Option(
             metavar="WORD",
-            help="Accept files that 'scan' refuses for this finding or kind; repeat it for several.",
+            help="Accept files that 'scan' refuses for this finding or of this kind; repeatable.",
             show_default=False,
         ),
     ] = None,
     confirm_patients: ConfirmPatients = None,
     engine: Annotated[
-        Engine, typer.Option(help="Engine to run on; flower is Flower's own, on Ray, for what outgrows one machine.")
+        Engine,
+        typer.Option(help="Engine to run on; flower is Flower's own, on Ray, for runs that outgrow one machine."),
     ] = "in-process",
     state: Annotated[
         Path | None,
@@ -97,7 +100,7 @@ def simulate(
     ] = None,
     policy: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Policy of every hospital, as 'wardround hospital policy new' writes it."),
+        typer.Option(metavar="FILE", help="Policy for every hospital, as written by 'wardround hospital policy new'."),
     ] = None,
 ) -> None:
     """Simulate a federation on this machine, with the code that hospitals and coordinator run.
@@ -151,7 +154,7 @@ def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the hospitals and the run.")] = Path("runs/demo"),
     workers: WorkerCount = None,
 ) -> None:
-    """Make four synthetic hospitals, train their federation with differential privacy, and write its report.
+    """Make four synthetic hospitals, train one model across them with differential privacy, and write a report.
 
     Run the same command again after an interruption to continue.
     """

@@ -22,14 +22,14 @@ def plan(
     file: StudyFile,
     patients: Annotated[
         str,
-        typer.Option(metavar="N1,N2,...", help="Number of training patients of each hospital.", show_default=False),
+        typer.Option(metavar="N1,N2,...", help="Number of training patients at each hospital.", show_default=False),
     ],
     dropouts: Annotated[
         int | None,
         typer.Option(
             min=0,
             metavar="N",
-            help="Hospitals that may drop out of a step; by default as many as the study says, else 0.",
+            help="Number of hospitals that may drop out of a step; by default as the study says, otherwise 0.",
             show_default=False,
         ),
     ] = None,
@@ -38,7 +38,7 @@ def plan(
         typer.Option(
             min=0,
             metavar="N",
-            help="Hospitals that may reveal their noise; by default as many as the study says, else 1.",
+            help="Number of hospitals that may reveal their noise; by default as the study says, otherwise 1.",
             show_default=False,
         ),
     ] = None,
@@ -50,9 +50,9 @@ def plan(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Plan a study: what it costs in privacy and how much noise it needs, before anybody trains.
+    """Plan a study: compute its privacy cost and the noise it needs, before anything is trained.
 
-    Plans each hospital under local trust, and all of them together under distributed trust.
+    Plans each hospital separately under local trust, and all together under distributed trust.
     """
     from wardround_common.study.file import DistributedDpSgd, read_study
 

@@ -488,7 +488,7 @@ def test_a_tail_that_was_cut_off_is_found_by_the_head_beside_it(lived: Path, tmp
     faults = changed(lived, tmp_path, ("DELETE FROM entries WHERE number > 3", ()))
     assert faults == [
         "the ledger ends with entry 3, and a head says that there were 8: entries 4 to 8 were cut off, or the ledger "
-        "was set back"
+        "was rolled back"
     ]
     with pytest.raises(StorageError, match="entry 4 and all after it were removed"):
         opened(tmp_path / "state")
@@ -503,7 +503,7 @@ def test_only_a_head_that_was_given_out_finds_a_folder_that_was_set_back(lived: 
     assert ledger.head is not None
     given = Head.parse(ledger.head.text())
     assert verified(tmp_path / "backup").faults == ()  # as the documentation says
-    assert "were cut off, or the ledger was set back" in verified(tmp_path / "backup", heads=[given]).faults[0]
+    assert "were cut off, or the ledger was rolled back" in verified(tmp_path / "backup", heads=[given]).faults[0]
 
 
 @pytest.mark.parametrize("name", [HEAD_NAME, LEDGER_NAME, "patients.key"])

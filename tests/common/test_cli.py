@@ -63,7 +63,7 @@ def test_without_arguments_the_help_is_shown(tmp_path: Path) -> None:
 def test_help_lists_the_commands_on_standard_output(tmp_path: Path) -> None:
     run = wardround("--help", cwd=tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
-    assert "Write a study file, check it, and say in plain words what it will do." in " ".join(run.stdout.split())
+    assert "Write a study file, check it, and explain in plain words what it will do." in " ".join(run.stdout.split())
 
 
 def test_version_is_that_of_the_installed_distribution(tmp_path: Path) -> None:

@@ -146,6 +146,6 @@ def test_two_copies_of_a_hospital_that_both_serve_are_said_at_both_ends(site: Si
     assert "the audit log of hospital-a is not the one that it was" in warning
     for who in ("hospital-a", "copy-of-a"):
         until(
-            lambda who=who: "a copy of this folder serves as well" in site.run("hospital", "status", "--state", who),
+            lambda who=who: "a copy of this folder is also serving" in site.run("hospital", "status", "--state", who),
             WAIT_S,
         )

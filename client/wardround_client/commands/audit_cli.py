@@ -11,14 +11,16 @@ from wardround_common.shell.command_options import Follow, Heads, Last, LinesAsJ
 from wardround_common.shell.commands import Commands, ShowByDefault
 
 app = Commands(
-    "Show, check or export the signed audit log of what came in and what went out.",
+    "Show, verify or export the signed audit log of what came in and what went out.",
     ShowByDefault,
     no_args_is_help=False,
 )
 
 State = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="The hospital's own folder; by default in this user's data.", show_default=False),
+    typer.Option(
+        metavar="DIR", help="The hospital's own folder; by default in this user's data directory.", show_default=False
+    ),
 ]
 
 
@@ -43,12 +45,16 @@ def verify(
     head: Heads = None,
     against: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Compare with the coordinator's log, as exported there.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Compare with the coordinator's log, as exported by the coordinator.",
+            show_default=False,
+        ),
     ] = None,
     their_head: TheirHeads = None,
     as_json: LogsAsJson = False,
 ) -> None:
-    """Check every entry of the audit log; with --against also that both logs record the same messages.
+    """Check every entry of the audit log; with --against, also check that both logs record the same messages.
 
     Finds entries that were edited, removed, moved, inserted or cut off. A log rewritten with this hospital's key
     passes, except against a head that was given out earlier or against the coordinator's log.
@@ -70,7 +76,7 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.", show_default=False)],
     state: State = None,
 ) -> None:
-    """Export the whole audit log to a file that the coordinator can check. It names studies and epsilon, no patient."""
+    """Export the whole audit log for the coordinator to check. It names studies and epsilon, but no patient."""
     from wardround_client.hospital.hospital_audit import hospital_log
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state
@@ -81,7 +87,7 @@ def export(
 
 @app.command("head")
 def show_head(state: State = None) -> None:
-    """Print the signed head of the audit log. Keep it elsewhere: it reveals a log that was set back."""
+    """Print the signed head of the audit log. Keep it elsewhere: it exposes a log that was rolled back."""
     from wardround_client.hospital.hospital_audit import hospital_log
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state

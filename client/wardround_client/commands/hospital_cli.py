@@ -14,20 +14,20 @@ from wardround_common.shell.command_options import AsJson, Compared, Heads, LogJ
 from wardround_common.shell.commands import Commands, confirm
 
 WATCH_S = 1.0  # between two looks at a service
-app = Commands("Run a hospital: connect to a coordinator, decide on studies, account for privacy.")
+app = Commands("Run a hospital: connect to a coordinator, decide on studies, track the privacy budget.")
 
 
 @app.command()
 def init(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name of the hospital, as others will read it.", show_default=False)
+        str, typer.Argument(metavar="NAME", help="Name of the hospital, as others will see it.", show_default=False)
     ],
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of images.", show_default=False)],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder that holds the images.", show_default=False)],
     labels: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Table of labels; by default labels.csv in the folder of images.",
+            help="Table of labels; by default labels.csv in the image folder.",
             show_default=False,
         ),
     ] = None,
@@ -59,14 +59,14 @@ def init(
         typer.Option(metavar="FILE", help="Write the request here instead of NAME.request.", show_default=False),
     ] = None,
     new_node_key: Annotated[
-        bool, typer.Option("--new-node-key", help="Replace the key of the connection; the identity stays.")
+        bool, typer.Option("--new-node-key", help="Replace the connection's key; the identity stays the same.")
     ] = False,
     new_keys: Annotated[
-        bool, typer.Option("--new-keys", help="Replace both keys: every study will take this for another hospital.")
+        bool, typer.Option("--new-keys", help="Replace both keys: every study will treat this as a different hospital.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Set up this hospital: make its keys, which stay here, and write the request for the coordinator."""
+    """Set up this hospital: create its keys, which stay here, and write a request to the coordinator."""
     from contextlib import nullcontext
     from datetime import UTC, datetime
     from functools import partial
@@ -184,7 +184,7 @@ def accept_invitation(
     state: State = None,
     yes: Compared = False,
 ) -> None:
-    """Accept a coordinator's invitation without serving yet; from now on this hospital follows that coordinator."""
+    """Accept a coordinator's invitation without serving yet; from now on this hospital uses that coordinator."""
     address = _accept(state, invitation, yes)
     typer.echo(f"Accepted: this hospital follows the coordinator at {address}. Begin with: wardround hospital serve")
 
@@ -200,7 +200,7 @@ def serve(
     log_json: LogJson = False,
     metrics: MetricsPort = None,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM: outbound connections only, and nothing runs that was not approved."""
+    """Serve until Ctrl-C or SIGTERM: makes outbound connections only, and runs nothing that was not approved."""
     import signal
     import threading
 
@@ -257,7 +257,7 @@ StudyWord = Annotated[
 def approve(
     study: StudyWord,
     state: State = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the study has been read already.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the study has already been read.")] = False,
 ) -> None:
     """Approve a study, after reading in plain words what it does, who takes part and what it costs."""
     from rich.console import Console
@@ -373,7 +373,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every second until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what this hospital's service is doing, and how each study stands."""
+    """Show what this hospital's service is doing, and the state of each study."""
     from wardround_client.service.status import stopped_status
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state
@@ -399,7 +399,7 @@ def status(
 
 @app.command()
 def health(state: State = None) -> None:
-    """Check that the service runs and can work; else say what is in its way, and exit with its code."""
+    """Check that the service is running and able to work; otherwise say why not, and exit with that error's code."""
     from wardround_client.state.state_folder import hospital_state
     from wardround_common.control import HOSPITAL
     from wardround_common.control.place import is_served
@@ -416,7 +416,7 @@ def health(state: State = None) -> None:
 
 policy_app = Commands("Write the policy: what this hospital takes part in, and what a patient may spend.")
 app.add_typer(policy_app, name="policy")
-ledger_app = Commands("Check the privacy ledger, or print its head.")
+ledger_app = Commands("Verify, restore or rebuild the privacy ledger, or print its head.")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(audit_cli.app, name="audit")
 
@@ -433,12 +433,12 @@ def new(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write it here instead of policy.toml in --state.",
+            help="Write the policy here instead of policy.toml in --state.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Write a strict policy that explains each of its keys."""
+    """Write a strict policy in which every key is explained."""
     from wardround_client.spending.policy import POLICY_NAME, policy_text
     from wardround_client.state.state_folder import hospital_state
     from wardround_common.errors import StorageError
@@ -462,11 +462,13 @@ def budget(
     delta: Annotated[
         float | None,
         typer.Option(
-            metavar="DELTA", help="Count epsilon at this delta; by default the policy's, else 1e-5.", show_default=False
+            metavar="DELTA",
+            help="Count epsilon at this delta; by default the policy's, otherwise 1e-5.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Show what patients have spent, by study, and what open studies reserve. It names no patient."""
+    """Show what patients have spent, by study, and what open studies reserve. No patient is named."""
     from rich.console import Console
 
     from wardround_client.commands.budget_screen import page, screen
@@ -508,9 +510,9 @@ def statement(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a signed statement of the epsilon that a study has cost this hospital's patients. It names no patient.
+    """Write a signed statement of the epsilon that a study has cost this hospital's patients. No patient is named.
 
-    Epsilon is counted at the study's own delta; if it has none, at the policy's, else at 1e-5.
+    Epsilon is counted at the study's own delta; if it has none, at the policy's, otherwise at 1e-5.
     """
     from datetime import UTC, datetime
 
@@ -574,7 +576,7 @@ def verify_ledger(
     head: Heads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check every entry of the ledger: its signature, its place, and the patients that it names by pseudonym.
+    """Check every entry of the ledger: its signature, its position, and the patients it lists by pseudonym.
 
     Finds entries that were edited, removed, moved, inserted or cut off. A folder restored as a whole from an older copy
     passes: only a head that was given out earlier reveals that.
@@ -616,7 +618,7 @@ def verify_ledger(
 
 @ledger_app.command("head")
 def show_head(state: State = None) -> None:
-    """Print the signed head of the ledger. Keep it elsewhere: it reveals a ledger that was set back."""
+    """Print the signed head of the ledger. Keep it elsewhere: it exposes a ledger that was rolled back."""
     from wardround_client.spending.ledger.store import existing_ledger
     from wardround_client.state.identity_file import read_identity
     from wardround_client.state.state_folder import hospital_state
@@ -634,9 +636,9 @@ def restore_ledger(
     state: State = None,
     head: Heads = None,
 ) -> None:
-    """Verify the ledger of a copy of this hospital's folder and put it in its place; what is here is set aside.
+    """Verify the ledger in a copy of this hospital's folder and restore it; the current ledger is set aside.
 
-    If the audit log or a head tells of more than the copy knows, nothing is trained until the ledger is rebuilt on top.
+    If the audit log or a head shows more than the copy records, nothing is trained until the ledger is rebuilt from it.
     """
     from wardround_client.hospital.recovery import restore
     from wardround_client.spending.ledger.chain import Head
@@ -662,14 +664,14 @@ def rebuild_ledger(
         typer.Option(
             min=0.0,
             metavar="EPSILON",
-            help="Charge every patient at least this much, if more is known than the audit log tells.",
+            help="Charge every patient at least this much, if you know of more than the audit log shows.",
         ),
     ] = 0.0,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Charge every patient of this hospital the most that the audit log tells of any, after the ledger was lost.
+    """Rebuild a lost ledger: charge every patient the most that the audit log shows for any one of them.
 
-    Studies in which the hospital trained before end here, as far as rounds of them were lost from the ledger.
+    Ends the studies in which this hospital has trained, if any of their rounds were lost from the ledger.
     """
     import math
 

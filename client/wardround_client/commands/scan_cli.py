@@ -26,7 +26,7 @@ def scan(
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="Labels that may occur; any other is an error.", show_default=False),
+        typer.Option(metavar="A,B", help="Labels that are allowed; any other is an error.", show_default=False),
     ] = None,
     state: Annotated[
         Path | None,
@@ -34,7 +34,9 @@ def scan(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=64, metavar="N", help="Processes that read; by default up to 4.", show_default=False),
+        typer.Option(
+            min=1, max=64, metavar="N", help="Number of reading processes; by default up to 4.", show_default=False
+        ),
     ] = None,
     allow: Annotated[
         list[str] | None,
@@ -56,12 +58,12 @@ def scan(
     report: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write the local HTML report here instead of beside the index.", show_default=False
+            metavar="FILE", help="Write the local HTML report here instead of next to the index.", show_default=False
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Scan a hospital's folder of images: what is accepted, what is refused and why."""
+    """Scan a hospital's image folder: report what is accepted, and what is refused and why."""
     from wardround_client.commands.scan_screen import scan_and_show
 
     scan_and_show(

@@ -49,12 +49,12 @@ def warning_of(witness: Witness) -> str:
     if since := witness.told(COORDINATOR):
         said.append(
             f"Since {since:%Y-%m-%d %H:%M} UTC the coordinator is told of two states of this hospital's audit log: a "
-            "copy of this folder serves as well, or it was set back to an older copy. Stop one of the two; what each "
-            "has spent is unknown to the other: see 'wardround hospital ledger rebuild --help'."
+            "copy of this folder is also serving, or it was rolled back to an older copy. Stop one of the two; neither "
+            "knows what the other has spent: see 'wardround hospital ledger rebuild --help'."
         )
     if since := witness.split(COORDINATOR):
         said.append(
-            f"Since {since:%Y-%m-%d %H:%M} UTC the coordinator's audit log is not the one that it was: it was set back "
-            "to an older copy, or two copies of it serve. Ask its people."
+            f"Since {since:%Y-%m-%d %H:%M} UTC the coordinator's audit log is not the one that it was: it was rolled "
+            "back to an older copy, or two copies of it are serving. Ask its people."
         )
     return " ".join(said)

@@ -44,7 +44,7 @@ class _Last(NamedTuple):
 
 
 class Witness:
-    """Says this end's head, and notes the other's; finds a log that was set back, or of which there are two.
+    """Says this end's head, and notes the other's; finds a log that was rolled back, or of which there are two.
 
     What it heard before a restart it finds in its own log. One end cannot see of itself that a copy of its folder
     serves as well: each tells the other.

@@ -127,7 +127,7 @@ def head_faults(
             entries = f"entries {last + 1} to {head.number}" if head.number > last + 1 else f"entry {last + 1}"
             yield (
                 f"the {what} ends with entry {last}, and a head says that there were {head.number}: {entries} "
-                f"were cut off, or the {what} was set back"
+                f"were cut off, or the {what} was rolled back"
             )
         elif links.get(head.number) != head.link:
             yield f"entry {head.number} is another one than when its head was signed: the {what} was written anew"

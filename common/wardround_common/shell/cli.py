@@ -236,8 +236,8 @@ def _summary(target: object) -> str:
     cls=InstalledCommands,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train one medical-image model among hospitals; no image leaves.",
+    help="Train one medical-image model across hospitals; no image leaves its hospital.",
 )
 @click.version_option(version("wardround"), prog_name=NAME)
 def wardround() -> None:
-    """Train one medical-image model among hospitals; no image leaves."""
+    """Train one medical-image model across hospitals; no image leaves its hospital."""

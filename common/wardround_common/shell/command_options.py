@@ -21,14 +21,14 @@ LogJson = Annotated[bool, typer.Option("--log-json", help="Write the log as one 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 LinesAsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 LogsAsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per log.")]
-Compared = Annotated[bool, typer.Option("--yes", help="Do not ask: the fingerprint has been compared already.")]
+Compared = Annotated[bool, typer.Option("--yes", help="Do not ask: the fingerprints have already been compared.")]
 Last = Annotated[int, typer.Option(min=1, metavar="N", help="Number of entries to show.")]
 Follow = Annotated[bool, typer.Option("--follow", help="Keep printing new entries until Ctrl-C.")]
 Heads = Annotated[
     list[str] | None,
     typer.Option(
         metavar="HEAD",
-        help="Check against a head that was given out earlier; repeat it for several.",
+        help="Check against a head that was given out earlier; repeatable.",
         show_default=False,
     ),
 ]
@@ -36,7 +36,7 @@ TheirHeads = Annotated[
     list[str] | None,
     typer.Option(
         metavar="HEAD",
-        help="Check the other log against a head that its owner gave out earlier; repeat it for several.",
+        help="Check the other log against a head that its owner gave out earlier; repeatable.",
         show_default=False,
     ),
 ]

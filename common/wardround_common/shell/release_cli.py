@@ -12,7 +12,7 @@ from wardround_common.shell.commands import Commands, confirm
 if TYPE_CHECKING:  # what a command needs is imported when it runs: help comes at once
     from wardround_common.documents.software_release import Verified
 
-app = Commands("Verify that a release of Wardround is what its makers signed, and sign one.")
+app = Commands("Verify that a release of Wardround is what its makers signed, or sign one.")
 
 
 @app.command()
@@ -21,7 +21,7 @@ def verify(
         list[Path],
         typer.Argument(
             metavar="DIR|FILE...",
-            help="Folder of a release, every file of which is verified; or single files of one.",
+            help="Release folder, to verify all its files; or single files of a release.",
             show_default=False,
         ),
     ],
@@ -32,7 +32,7 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Verify a release, or files of one: the signature, the sum of each file, and whose key signed."""
+    """Verify a release, or single files of one: the signature, each file's digest, and whose key signed it."""
     from wardround_common.documents.software_release import check_signer
     from wardround_common.documents.software_release import verify as verified
 
@@ -63,7 +63,7 @@ def _said(folder: Path, found: Verified) -> str:
 def key(
     file: Annotated[Path, typer.Argument(metavar="KEY", help="File to write the private key to.", show_default=False)],
 ) -> None:
-    """Make a key to sign releases with, once; keep it off the machines that serve."""
+    """Make the key that signs releases; do this once, and keep the key off machines that run services."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from wardround_common.errors import StorageError
@@ -85,7 +85,7 @@ def sign(
     ],
     key: Annotated[Path, typer.Option(metavar="KEY", help="Private key of the makers.", show_default=False)],
 ) -> None:
-    """Sign a release whose files are as its list of sums says."""
+    """Sign a release, after checking its files against its list of digests."""
     from wardround_common.documents.software_release import sign as signed
     from wardround_common.keys.identity import fingerprint
     from wardround_common.keys.key_files import Words, read_identity_key

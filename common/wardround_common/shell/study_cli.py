@@ -21,7 +21,7 @@ WIDEST = 110
 REHEARSALS = "wardround.rehearsals"
 """The group of entry points that try a study: each is a function from a study to a sentence, and raises our errors."""
 
-app = Commands("Write a study file, check it, and say in plain words what it will do.")
+app = Commands("Write a study file, check it, and explain in plain words what it will do.")
 
 
 @app.command()
@@ -34,7 +34,7 @@ def new(
     ],
     dp: Annotated[bool, typer.Option("--dp/--no-dp", help="Train with differential privacy, or without.")] = True,
     distributed: Annotated[
-        bool, typer.Option("--distributed", help="Share the noise out among the hospitals, under secure sums.")
+        bool, typer.Option("--distributed", help="Split the noise among the hospitals, under secure sums.")
     ] = False,
     classes: Annotated[
         str | None, typer.Option(metavar="A,B", help="Classes to tell apart, in this order.", show_default=False)
@@ -93,9 +93,9 @@ def check(
     file: StudyFile,
     as_json: AsJson = False,
 ) -> None:
-    """Check a study file: print its digest, or name every fault.
+    """Check a study file: print its digest, or list every fault.
 
-    Where the hospital's part is installed, the network also makes a step on noise.
+    If the hospital's package is installed, also trains the network for one step on noise.
     """
     from wardround_common.study.file import read_study
 
@@ -136,7 +136,7 @@ def show(
     file: StudyFile,
     as_json: AsJson = False,
 ) -> None:
-    """Say in plain words what a study does, what leaves a hospital, and what it costs."""
+    """Explain in plain words what a study does, what leaves a hospital, and what it costs."""
     from wardround_common.study.file import read_study
     from wardround_common.study.words import describe
 

@@ -11,7 +11,7 @@ from wardround_common.shell.command_options import Follow, Heads, Last, LinesAsJ
 from wardround_common.shell.commands import Commands, ShowByDefault
 
 app = Commands(
-    "Show, check or export the signed audit log of what came in and what went out.",
+    "Show, verify or export the signed audit log of what came in and what went out.",
     ShowByDefault,
     no_args_is_help=False,
 )
@@ -39,12 +39,14 @@ def verify(
     head: Heads = None,
     against: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Compare with a hospital's log, as exported there.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="Compare with a hospital's log, as exported by the hospital.", show_default=False
+        ),
     ] = None,
     their_head: TheirHeads = None,
     as_json: LogsAsJson = False,
 ) -> None:
-    """Check every entry of the audit log; with --against also that both logs record the same messages.
+    """Check every entry of the audit log; with --against, also check that both logs record the same messages.
 
     Finds entries that were edited, removed, moved, inserted or cut off. A log rewritten with the coordinator's key
     passes, except against a head that was given out earlier or against a hospital's log.
@@ -67,7 +69,7 @@ def export(
     folder: Folder,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.", show_default=False)],
 ) -> None:
-    """Export the whole audit log to a file that a hospital can check. It names all hospitals, studies and runs."""
+    """Export the whole audit log for a hospital to check. It names all hospitals, studies and runs."""
     from wardround_server.service.coordinator_audit import coordinator_log
     from wardround_server.state.coordinator_folder import CoordinatorFolder
 
@@ -77,7 +79,7 @@ def export(
 
 @app.command("head")
 def show_head(folder: Folder) -> None:
-    """Print the signed head of the audit log. Keep it elsewhere: it reveals a log that was set back."""
+    """Print the signed head of the audit log. Keep it elsewhere: it exposes a log that was rolled back."""
     from wardround_common.audit.commands import show_head as show_log_head
     from wardround_server.service.coordinator_audit import coordinator_log
     from wardround_server.state.coordinator_folder import CoordinatorFolder

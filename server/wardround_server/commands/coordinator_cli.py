@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 from wardround_server.commands import audit_cli
 
-app = Commands("Run a coordinator: enrol hospitals, propose studies to them, lead the rounds.")
+app = Commands("Run a coordinator: enrol hospitals, propose studies to them, coordinate the rounds.")
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The coordinator's own folder.", show_default=False)]
 Hosts = Annotated[
@@ -27,7 +27,7 @@ Hosts = Annotated[
     typer.Option(
         "--host",
         metavar="NAME_OR_IP",
-        help="Name or address of this machine for hospitals; repeat it for several. Invitations name the first.",
+        help="Name or address at which hospitals reach this machine; repeatable. Invitations use the first.",
         show_default=False,
     ),
 ]
@@ -61,7 +61,9 @@ def init(
 @app.command()
 def enrol(
     folder: Folder,
-    request: Annotated[Path, typer.Argument(metavar="REQUEST", help="File that a hospital sent.", show_default=False)],
+    request: Annotated[
+        Path, typer.Argument(metavar="REQUEST", help="Request file from the hospital.", show_default=False)
+    ],
     yes: Compared = False,
     out: Annotated[
         Path | None,
@@ -150,10 +152,10 @@ def hospitals(folder: Folder, as_json: AsJson = False) -> None:
 def revoke(
     folder: Folder,
     hospital: Annotated[str, typer.Argument(metavar="NAME", help="Name of the hospital.", show_default=False)],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Permanently revoke a hospital's access; its keys are never enrolled again."""
+    """Permanently revoke a hospital's access; its keys can never be enrolled again."""
     from wardround_server.service.enrolment_desk import find_enrolled
     from wardround_server.service.enrolment_desk import revoke as let_out
     from wardround_server.state.coordinator_folder import CoordinatorFolder
@@ -187,9 +189,9 @@ def renew(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Renew the server's certificate, signed by the same authority; hospitals need nothing new.
+    """Renew the server's certificate under the same authority; nothing changes for hospitals.
 
-    With --host or --port the server has moved: hospitals need new invitations, as with --new-authority.
+    Use --host or --port if the server has moved: hospitals then need new invitations, as with --new-authority.
     """
     from wardround_server.service.enrolment_desk import renew as make_new
     from wardround_server.state.coordinator_folder import CoordinatorFolder
@@ -209,10 +211,10 @@ def roster(
     folder: Folder,
     hospitals: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Hospitals to list; by default all that are enrolled."),
+        typer.Argument(metavar="[NAME]...", help="Hospitals to list; by default all enrolled hospitals."),
     ] = None,
 ) -> None:
-    """Print the [[roster]] entries of a study file for these hospitals."""
+    """Print the [[roster]] entries of these hospitals for a study file."""
     from wardround_common.errors import MessageError
     from wardround_common.study.roster import Listed
     from wardround_server.state.coordinator_folder import CoordinatorFolder
@@ -258,7 +260,7 @@ def _log(text: str) -> None:
 
 
 Run = Annotated[
-    str, typer.Argument(metavar="RUN", help="Name of the run, which is that of its study.", show_default=False)
+    str, typer.Argument(metavar="RUN", help="Name of the run; same as the name of its study.", show_default=False)
 ]
 
 
@@ -271,15 +273,17 @@ def run(
         typer.Option(
             min=1,
             metavar="N",
-            help="Number of approvals to start with; by default those of the whole roster.",
+            help="Start once this many hospitals have approved; by default the whole roster.",
             show_default=False,
         ),
     ] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Return at once; the run continues in the service.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return immediately; the run continues in the service.")
+    ] = False,
 ) -> None:
     """Run a study: propose it to its hospitals, wait for their approvals, train.
 
-    Exits with 0 if every hospital was in every round, and with 6 if the run failed, was stopped, or a hospital was
+    Exits with code 0 if every hospital was in every round, and 6 if the run failed or was stopped, or a hospital was
     missing.
     """
     from wardround_common.study.file import read_study
@@ -305,7 +309,9 @@ def resume(
             help="Skip a round of secure sums that can no longer be summed; its privacy cost still counts.",
         ),
     ] = False,
-    detach: Annotated[bool, typer.Option("--detach", help="Return at once; the run continues in the service.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return immediately; the run continues in the service.")
+    ] = False,
 ) -> None:
     """Resume a run that failed or was stopped, from its last completed round."""
     from wardround_server.service.commanding import commanding
@@ -328,7 +334,7 @@ def stop(folder: Folder, run: Run) -> None:
 
 @app.command()
 def archive(folder: Folder, run: Run) -> None:
-    """Archive a run that is over: its folder is kept elsewhere, its name is free, and 'status' no longer shows it."""
+    """Archive a run that has ended: set its folder aside, free its name and hide it from 'status'."""
     from wardround_server.service.commanding import commanding
 
     with commanding(folder) as coordinator:
@@ -340,9 +346,9 @@ def archive(folder: Folder, run: Run) -> None:
 def remove(
     folder: Folder,
     run: Run,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the run may be deleted.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove a run that is over, with its model and its report, for good."""
+    """Permanently delete a run that has ended, with its model and its report."""
     from wardround_server.service.commanding import commanding
 
     if not yes:
@@ -361,7 +367,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every second until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show which hospitals are connected, how each run stands, and whom it waits for."""
+    """Show which hospitals are connected, the state of each run, and whom it is waiting for."""
     from rich.console import Console
     from rich.live import Live
 
@@ -382,7 +388,7 @@ def status(
 
 @app.command()
 def health(folder: Folder) -> None:
-    """Check that the coordinator serves and can work; else say what is in its way, and exit with its code."""
+    """Check that the service is running and able to work; otherwise say why not, and exit with that error's code."""
     from wardround_common.control import COORDINATOR
     from wardround_common.control.checking import check_health
 
@@ -395,13 +401,13 @@ def export(
     folder: Folder,
     run: Run,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder to write; by default ./RUN.", show_default=False)
+        Path | None, typer.Option(metavar="DIR", help="Folder to write to; by default ./RUN.", show_default=False)
     ] = None,
     statement: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Epsilon statement of a hospital to check, keep and export; repeat it for several.",
+            help="Epsilon statement from a hospital, to check, keep and export; repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -424,9 +430,11 @@ def export(
 @app.command()
 def backup(
     folder: Folder,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make, on another disk.", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="New folder for the copy, on another disk.", show_default=False)
+    ],
 ) -> None:
-    """Back up the coordinator's folder, also while it serves. Keep the copy as secret: it has all private keys."""
+    """Back up the coordinator's folder, even while it serves. Keep the copy secret: it holds all private keys."""
     from wardround_server.state.backup import back_up
     from wardround_server.state.coordinator_folder import CoordinatorFolder
 

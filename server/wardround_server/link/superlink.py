@@ -730,7 +730,7 @@ class LinkGrid(Grid):
     ``push_messages`` remembers on disk what is out. After a restart, a question with the same content to the same node
     is no new one: if its answer is here, or it waits here whole, that counts. If not, it is put again under its own
     name: a hospital that has it or its answer on its disk only confirms it, and one that has neither, whose answer a
-    database that was set back does not know, works on it again. A process that asks the same twice gets two answers.
+    database that was rolled back does not know, works on it again. A process that asks the same twice gets two answers.
     """
 
     def __init__(self, link: SuperLink, run: int, patience_s: float) -> None:

@@ -321,6 +321,6 @@ def copies(name: str, which: str) -> str:
     """Say of whom there seem to be two: of a hospital, or, as a hospital says, of this coordinator (``ours``)."""
     whose = f"the audit log of {name}" if which == "its" else f"this coordinator's audit log, says {name},"
     return (
-        f"{whose} is not the one that it was: its folder was set back to an older copy, or two copies of it serve. "
+        f"{whose} is not the one that it was: its folder was rolled back to an older copy, or two copies of it serve. "
         "Stop one of the two."
     )

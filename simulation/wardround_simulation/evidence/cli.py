@@ -47,7 +47,7 @@ def make(
         list[str] | None,
         typer.Option(
             metavar="WORD",
-            help="Accept files that 'scan' refuses for this finding or kind, as the run did.",
+            help="Accept files that 'scan' refuses for this finding or of this kind, as the run did; repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -55,11 +55,14 @@ def make(
     shadows: Annotated[
         int,
         typer.Option(
-            min=0, max=1000, metavar="N", help="Shadow federations for membership inference, each as long as the run."
+            min=0,
+            max=1000,
+            metavar="N",
+            help="Number of shadow federations for membership inference, each trained as long as the run.",
         ),
     ] = 8,
     canaries: Annotated[
-        int, typer.Option(min=20, max=20_000, metavar="N", help="Canaries of the canary audit.")
+        int, typer.Option(min=20, max=20_000, metavar="N", help="Number of canaries in the canary audit.")
     ] = 2000,
     workers: WorkerCount = None,
 ) -> None:

@@ -75,7 +75,7 @@ def check_reaches(folder: Path, told: Told, approved: Iterable[str], charged: It
     """Check that a ledger knows what the audit log beside it proves.
 
     Raises:
-        StorageError: it was set back to an older copy, or is not the one of this folder.
+        StorageError: it was rolled back to an older copy, or is not the one of this folder.
     """
     found = missing(told, approved, charged)
     if found:

@@ -217,7 +217,7 @@ class Ledger:
         """Check that the ledger knows what the audit log in its folder proves.
 
         Raises:
-            StorageError: it was set back to an older copy.
+            StorageError: it was rolled back to an older copy.
         """
         books = self.books
         known = dict(books.carried.logs) if books.carried else {}

@@ -1,7 +1,7 @@
 """What an audit log tells of the ledger beside it: which rounds were charged and answered, and what patients had spent.
 
-The log outlives a lost ledger, and tells when a ledger was set back. It has no cohorts and no mechanisms, only numbers
-that name nobody; so what it proves is a bound for every patient, and not who spent what.
+The log outlives a lost ledger, and tells when a ledger was rolled back. It has no cohorts and no mechanisms, only
+numbers that name nobody; so what it proves is a bound for every patient, and not who spent what.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _REBUILT = "ledger rebuilt"
 _OF_A_LEDGER = (_CHARGED, _APPROVED, "study withdrawn", "study closed", "statement given", "ledger restored", _REBUILT)
 _WORDS = tuple(f'"{word}"'.encode() for word in (*_OF_A_LEDGER, _ANSWERED))
 _ROUNDING = 1e-4
-"""Epsilon is noted to six digits, and two ways of bounding it differ by less than this where neither was set back."""
+"""Epsilon is noted to six digits, and two ways of bounding it differ by less than this if neither was rolled back."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Goes through a whole ledger and names every entry that was edited, removed, moved or put in.
 
-What it cannot find: a state folder that was set back as a whole to an older copy, since every head in it is older too.
-A head that was given out before (``wardround hospital ledger head``) finds that as well. And nothing is hidden from
-whoever has the hospital's private key: they can write another ledger from its first entry on.
+What it cannot find: a state folder that was rolled back as a whole to an older copy, since every head in it is older
+too. A head that was given out before (``wardround hospital ledger head``) finds that as well. Nor can it find a forgery
+by somebody who has the hospital's private key: they can write another ledger from the first entry on.
 """
 
 from __future__ import annotations

@@ -19,15 +19,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from measure import RESULTS, report
 from wardround_client import networks
-from wardround_client.training.evaluation import predict
+from wardround_client.training.evaluation import sums_of
 from wardround_common.messages.parameters import Vector
-from wardround_common.metrics import measure
 from wardround_common.study.file import DpSgd, Study, read_study
 from wardround_server.rounds.course import run_study
 from wardround_server.rounds.secure_rounds import Consortium, FolderJournal
@@ -106,8 +104,7 @@ def judged(parameters: Vector, study: Study, sites: tuple[Site, ...]) -> float:
     for site in sites:
         hospital = open_hospital(Federation(alone_study(study), (site,)), site.name)
         networks.write_vector(hospital.built.network, hospital.built.layout, parameters)
-        scores = predict(hospital.built.network, hospital.dataset.test)
-        found.append(measure(scores, None, resamples=0, rng=np.random.default_rng(0))["auroc"].value)
+        found.append(sums_of(hospital.built.network, study, hospital.dataset.test).auroc())
     return statistics.mean(value for value in found if value is not None)
 
 

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from wardround_common.results import RoundRecord
+from wardround_common.tasks.registry import TASKS
 from wardround_simulation.run import Progress
 
 TITLES = {
@@ -66,6 +67,11 @@ class Display:
             self._console.print(f"{title} {progress.done}/{progress.total} {facts}".rstrip(), soft_wrap=True)
 
 
+def _label(metric: str) -> str:
+    labels = {one.name: one.label for task in TASKS.values() for one in task.metrics}
+    return labels.get(metric, metric)
+
+
 def describe(record: RoundRecord) -> str:
     """Say what a round gave, in a line."""
     parts = [f"{len(record.answered)} hospitals"]
@@ -76,8 +82,8 @@ def describe(record: RoundRecord) -> str:
     loss = record.validation_loss if record.validation_loss is not None else record.training_loss
     if loss is not None:
         parts.append(f"loss {loss:.3f}")
-    if record.validation_auroc is not None:
-        parts.append(f"AUROC {record.validation_auroc:.3f}")
+    if record.headline.value is not None:
+        parts.append(f"{_label(record.headline.metric)} {record.headline.value:.3f}")
     if record.epsilon is not None:
         parts.append(f"ε ≤ {record.epsilon:.2f}")
     return " · ".join(parts)

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from flwr.app import Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
+from numpy.typing import NDArray
 
 from wardround_client import networks
 from wardround_client.hospital.answering import device
@@ -16,12 +18,12 @@ from wardround_client.intake.duplicates import near_pairs
 from wardround_client.intake.instance import Instance
 from wardround_client.preparation.dataset import Examples, Intake
 from wardround_client.tasks.registry import local_task
-from wardround_client.training.evaluation import predict
+from wardround_client.training.evaluation import patient_sums, sums_of
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError, RoundError
 from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.messages.rounds import Failure, Parts
-from wardround_common.metrics import Scores
+from wardround_common.metrics import PatientSums
 from wardround_common.results import PrivacySpent, SplitCounts
 from wardround_common.study.file import Study
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
@@ -138,15 +140,26 @@ def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vecto
         return None
 
 
-def score(federation: Federation, name: str, models: Sequence[Vector]) -> list[tuple[Scores, Scores]]:
-    """Score each model on a hospital's validation and test patients."""
-    use_threads(federation.study)
+@dataclass(frozen=True)
+class Judged:
+    """What one hospital's patients say of one model."""
+
+    validation: NDArray[np.int64]
+    """The sums over its validation patients, as a vector."""
+    test: PatientSums
+
+
+def score(federation: Federation, name: str, models: Sequence[Vector]) -> list[Judged]:
+    """Judge each model on a hospital's validation and test patients."""
+    study = federation.study
+    use_threads(study)
     hospital = open_hospital(federation, name)
     network, layout = hospital.built.network, hospital.built.layout
     scores = []
     for parameters in models:
         networks.write_vector(network, layout, parameters)
-        scores.append((predict(network, hospital.dataset.validation), predict(network, hospital.dataset.test)))
+        validation = sums_of(network, study, hospital.dataset.validation).to_vector()
+        scores.append(Judged(validation, patient_sums(network, study, hospital.dataset.test)))
     return scores
 
 

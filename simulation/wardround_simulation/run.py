@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,7 +23,6 @@ from wardround_client.training.accounting import SampledGaussian, epsilon_of
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.errors import RoundError, StorageError, WardroundError
 from wardround_common.messages.parameters import Vector
-from wardround_common.metrics import Scores, operating_threshold
 from wardround_common.results import (
     ALL,
     FEDERATED,
@@ -35,6 +36,7 @@ from wardround_common.results import (
 )
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import DpSgd, Study
+from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
 from wardround_server.report.tracking import check_tracking, open_tracking
 from wardround_server.rounds.app import server_app
@@ -124,7 +126,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     if plan.baselines and len(plan.sites) > 1:
         baselines, diverged = _train_baselines(plan, federation, workers, show)
         models |= baselines
-    scored = dict(
+    judged = dict(
         _all(workers, "scoring", names, lambda n: Job(jobs.score, (federation, n, list(models.values())), n), show)
     )
     results = Results(
@@ -139,7 +141,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
         finished=datetime.now(UTC),
         hospitals=tuple(_hospital_record(name, described[name]) for name in names),
         rounds=tuple(_with_epsilon(record, described, plan.study) for record in final.history),
-        evaluation=_judge(plan.study, list(models), names, scored),
+        evaluation=_judge(plan.study, list(models), names, judged),
         notes=(
             *_notes(plan, described, final),
             *_said_of_shared(shared),
@@ -343,29 +345,25 @@ def _train_baselines(
 
 
 def _judge(
-    study: Study, models: Sequence[str], names: Sequence[str], scored: dict[str, list[tuple[Scores, Scores]]]
+    study: Study, models: Sequence[str], names: Sequence[str], judged: dict[str, list[jobs.Judged]]
 ) -> dict[str, dict[str, SiteMetrics]]:
     """Judge each model on each hospital's test patients and on all of them, at its own operating point."""
     evaluation: dict[str, dict[str, SiteMetrics]] = {}
+    task, section = task_of(study.task), study.task
     for place, model in enumerate(models):
-        validation = _together([scored[name][place][0] for name in names])
-        tests = {name: scored[name][place][1] for name in names}
-        threshold = operating_threshold(validation, study.evaluation.sensitivity)
-        curves = model in (FEDERATED, POOLED) or len(names) <= MATRIX_HOSPITALS
-        resamples = BOOTSTRAP if curves else 0
-        rng = np.random.default_rng(study.model.seed)
-        sites = {name: evaluate(scores, threshold, resamples, rng, curves=curves) for name, scores in tests.items()}
+        validation = sum((judged[name][place].validation for name in names[1:]), judged[names[0]][place].validation)
+        tests = {name: judged[name][place].test for name in names}
         if len(names) > 1:
-            sites[ALL] = evaluate(_together(list(tests.values())), threshold, resamples, rng, curves=curves)
-        evaluation[model] = sites
+            tests[ALL] = functools.reduce(operator.add, tests.values())
+        point = task.point(task.read(validation, section), study.evaluation.sensitivity)
+        detail = model in (FEDERATED, POOLED) or len(names) <= MATRIX_HOSPITALS
+        resamples = BOOTSTRAP if detail else 0
+        rng = np.random.default_rng(study.model.seed)
+        evaluation[model] = {
+            name: evaluate(section, sums, point, resamples=resamples, rng=rng, detail=detail)
+            for name, sums in tests.items()
+        }
     return evaluation
-
-
-def _together(scores: Sequence[Scores]) -> Scores:
-    total = scores[0]
-    for more in scores[1:]:
-        total = total + more
-    return total
 
 
 def _hospital_record(name: str, description: Description) -> HospitalRecord:

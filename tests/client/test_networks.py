@@ -149,7 +149,6 @@ def test_each_file_of_a_network_is_one_that_a_study_can_name_and_says_what_it_is
         for name in known_networks():
             network = networks.find(name)
             assert network.caption
-            assert set(network.tasks) <= {"classification", "segmentation"}
             assert set(network.dims) <= {2, 3}
 
 
@@ -191,21 +190,21 @@ def test_an_unknown_network_is_answered_with_those_that_are_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "task", "dims", "why"),
+    ("name", "dense", "dims", "why"),
     [
-        ("tiny-cnn", "segmentation", 2, "is for classification, and the study's task is segmentation"),
-        ("unet", "classification", 2, "is for segmentation, and the study's task is classification"),
-        ("wavelets", "classification", 3, "is for images of 2 dimensions, and the study's have 3"),
+        ("tiny-cnn", True, 2, "says something of the image as a whole, and the study's task reads something of each"),
+        ("unet", False, 2, "says something of each place of an image, and the study's task reads something of the im"),
+        ("wavelets", False, 3, "is for images of 2 dimensions, and the study's have 3"),
     ],
 )
 def test_a_network_for_another_task_or_for_flat_images_is_refused_with_those_that_fit(
-    name: str, task: str, dims: int, why: str
+    name: str, dense: bool, dims: int, why: str
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(StudyError, match=why) as refused:
-            networks.check(name, task, dims)
-    fits = "unet" if task == "segmentation" else "tiny-cnn"
+            networks.check(name, dims, dense=dense)
+    fits = "unet" if dense else "tiny-cnn"
     assert fits in str(refused.value.do)
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from scored import Scored
 from wardround_common.errors import StorageError
-from wardround_common.metrics import METRICS, Scores
-from wardround_common.results import ALL, FEDERATED, Results, alone, alone_hospital, evaluate
+from wardround_common.metrics import METRICS
+from wardround_common.results import ALL, FEDERATED, Results, alone, alone_hospital
 from wardround_server.report.example import example
 
 
@@ -22,11 +23,11 @@ def results() -> Results:
     return example(hospitals=3)
 
 
-def scores(images: int, classes: int = 2, seed: int = 0, labels: int | None = None) -> Scores:
+def scores(images: int, classes: int = 2, seed: int = 0, labels: int | None = None) -> Scored:
     rng = np.random.default_rng(seed)
     y = rng.integers(0, classes, images) if labels is None else np.full(images, labels)
     p = rng.dirichlet(np.ones(classes), images).astype(np.float32)
-    return Scores(y, p, np.arange(images) // 3)
+    return Scored(y, p, np.arange(images) // 3)
 
 
 @pytest.mark.parametrize("kind", ["private", "open", "many classes", "one class", "no baselines"])
@@ -116,7 +117,7 @@ def test_epsilon_of_a_round_is_the_most_that_a_hospital_has_spent(results: Resul
 
 
 def test_evaluate_keeps_curves_short_and_ends_at_the_corners() -> None:
-    site = evaluate(scores(5000), 0.5, 0, np.random.default_rng(0))
+    site = scores(5000).judged(0.5)
     assert site.roc is not None
     assert site.precision_recall is not None
     assert len(site.roc.x) <= 200
@@ -127,7 +128,7 @@ def test_evaluate_keeps_curves_short_and_ends_at_the_corners() -> None:
 
 def test_the_area_under_the_kept_roc_curve_is_the_auroc() -> None:
     for classes in (2, 4):
-        site = evaluate(scores(4000, classes), 0.5, 0, np.random.default_rng(0))
+        site = scores(4000, classes).judged(0.5)
         assert site.roc is not None
         assert np.trapezoid(site.roc.y, site.roc.x) == pytest.approx(site.value("auroc"), abs=0.003)
 
@@ -135,7 +136,7 @@ def test_the_area_under_the_kept_roc_curve_is_the_auroc() -> None:
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("images", [0, 1, 2])
 def test_a_site_of_hardly_any_image_has_reasons_instead_of_numbers(images: int, classes: int) -> None:
-    site = evaluate(scores(images, classes, labels=0), None, 50, np.random.default_rng(0))
+    site = scores(images, classes, labels=0).judged(None, 50)
     assert set(site.metrics) == set(METRICS)
     assert site.roc is None
     auroc = site.metrics["auroc"]
@@ -145,6 +146,6 @@ def test_a_site_of_hardly_any_image_has_reasons_instead_of_numbers(images: int, 
 
 
 def test_evaluate_without_curves_keeps_the_numbers_only() -> None:
-    site = evaluate(scores(50), 0.5, 20, np.random.default_rng(0), curves=False)
+    site = scores(50).judged(0.5, 20, detail=False)
     assert site.roc is site.precision_recall is site.reliability is None
     assert site.metrics["auroc"].low is not None

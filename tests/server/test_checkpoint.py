@@ -16,7 +16,7 @@ from wardround_common import storage
 from wardround_common.errors import StorageError
 from wardround_common.messages.parameters import Layout
 from wardround_common.metrics import ScoreSums
-from wardround_common.results import RoundRecord
+from wardround_common.results import Headline, RoundRecord
 from wardround_common.strategies.contract import Moments
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import State
@@ -29,7 +29,7 @@ RECORD = RoundRecord(
     bytes_from_hospitals=2,
     training_loss=None,
     validation_loss=0.5,
-    validation_auroc=None,
+    headline=Headline(metric="auroc", value=None),
     answered=("a",),
 )
 

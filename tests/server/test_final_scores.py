@@ -18,7 +18,7 @@ from wardround_common.errors import MessageError
 from wardround_common.messages.rounds import EvaluateRequest
 from wardround_common.metrics import ScoreSums
 from wardround_common.randomness import insecure_stream
-from wardround_common.results import ALL, FEDERATED, Results, evaluate_sums
+from wardround_common.results import ALL, FEDERATED, Results, evaluate
 from wardround_common.study.file import Study
 from wardround_server.rounds import muster
 from wardround_server.rounds.limits import Limits
@@ -56,7 +56,7 @@ def test_f10_the_results_of_a_run_are_filled_with_what_the_test_patients_say(tmp
     assert set(found.evaluation) == {FEDERATED}
     assert set(found.evaluation[FEDERATED]) == {ALL}  # one hospital's own scores are nobody else's
     threshold = expected["validation"].operating_threshold(0.9)
-    assert found.evaluation[FEDERATED][ALL] == evaluate_sums(expected["test"], threshold)
+    assert found.evaluation[FEDERATED][ALL] == evaluate(of.task, expected["test"], threshold)
     assert found.evaluation[FEDERATED][ALL].images == sum(len(dataset(ord(name)).test.rows) for name in NAMES)
     page = (tmp_path / "runs/test/report.html").read_text()
     assert "On the hospitals’ test patients together, which it never saw, its AUROC is" in page
@@ -105,8 +105,8 @@ def test_a_run_without_the_test_patients_of_a_hospital_is_no_success_and_says_so
     assert standing.stage == "incomplete"
     assert standing.said == "the test patients of these hospitals did not judge the model: b (failed: crashed)"
     assert results(tmp_path).evaluation[FEDERATED][ALL].confusion == (
-        evaluate_sums(
-            directly(tmp_path, of, "ac")["test"], directly(tmp_path, of)["validation"].operating_threshold(0.9)
+        evaluate(
+            of.task, directly(tmp_path, of, "ac")["test"], directly(tmp_path, of)["validation"].operating_threshold(0.9)
         ).confusion
     )
     assert any("did not judge the model: b" in note for note in results(tmp_path).notes)

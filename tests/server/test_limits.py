@@ -10,7 +10,7 @@ import pytest
 from consortium import secure_study
 from examples import DP, study
 from wardround_common.errors import RoundError
-from wardround_common.results import Absence, RoundRecord
+from wardround_common.results import Absence, Headline, RoundRecord
 from wardround_server.rounds import muster as muster_module
 from wardround_server.rounds.attendance import missing
 from wardround_server.rounds.limits import RECONNECT_S, Clock, Limits, can_begin, needed_of
@@ -150,10 +150,13 @@ def test_a_secure_round_does_not_begin_with_too_few_to_open_its_sum() -> None:
     assert [can_begin(of, count) for count in (2, 3, 4)] == [False, True, True]
 
 
+NOTHING = Headline(metric="auroc", value=None)
+
+
 def test_who_was_missing_is_said_with_the_rounds_and_the_reason() -> None:
     def record(number: int, answered: str = "ab", **absent: str) -> RoundRecord:
         absences = tuple(Absence(hospital=name, kind=kind) for name, kind in absent.items())
-        empty = {"training_loss": None, "validation_loss": None, "validation_auroc": None}
+        empty = {"training_loss": None, "validation_loss": None, "headline": NOTHING}
         sizes = {"seconds": 1.0, "bytes_to_hospitals": 0, "bytes_from_hospitals": 0}
         return RoundRecord(number=number, answered=tuple(answered), absent=absences, **empty, **sizes)  # type: ignore[arg-type]
 

@@ -216,7 +216,7 @@ def test_a_round_that_was_given_up_leaves_gaps_and_no_fault() -> None:
     document = json.loads(example(hospitals=3, baselines=False, private=True).to_json())
     for place in (0, len(document["rounds"]) - 1):
         document["rounds"][place] |= {"answered": [], "training_loss": None, "validation_loss": None}
-        document["rounds"][place] |= {"validation_auroc": None, "epsilons": {}, "absent": []}
+        document["rounds"][place] |= {"headline": {"metric": "auroc", "value": None}, "epsilons": {}, "absent": []}
     page = Page(render(Results.from_json(json.dumps(document))))
     assert "nan" not in " ".join(page.words).lower().split()
     assert page.open == []

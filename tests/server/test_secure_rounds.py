@@ -82,7 +82,7 @@ def test_secure_sums_give_the_model_of_plain_ones_within_the_rounding(tmp_path: 
     theirs = run_study(other, Memory(other, tmp_path), quiet)
     assert np.abs(mine.parameters - theirs.parameters).max() < 2e-3  # training multiplies what rounding began
     for ours, reference in zip(mine.history, theirs.history, strict=True):
-        assert ours.validation_auroc == pytest.approx(reference.validation_auroc, abs=0.01)
+        assert ours.headline.value == pytest.approx(reference.headline.value, abs=0.01)
         assert ours.training_loss == pytest.approx(reference.training_loss, abs=1e-3)
         assert ours.answered == reference.answered
         assert ours.clipped == 0.0
@@ -281,7 +281,7 @@ def test_an_evaluation_that_cannot_be_opened_is_left_out_and_names_who_was_missi
     of = fast(rounds=1)
     (record,) = run_study(of, Memory(of, tmp_path, alter), quiet, None, consortium()).history
     assert record.answered == tuple(NAMES)  # the training's sum was opened
-    assert record.validation_auroc is None
+    assert record.headline.value is None
     assert [(a.hospital, a.kind) for a in record.absent] == [("b", "crashed"), ("d", "crashed")]
 
 

@@ -16,7 +16,7 @@ import pytest
 from examples import study as example
 from tensorboard_events import events
 from wardround_common.errors import RoundError, StudyError
-from wardround_common.results import Absence, RoundRecord
+from wardround_common.results import Absence, Headline, RoundRecord
 from wardround_common.study.file import Study
 from wardround_server.report import tracking
 from wardround_server.report.tracking import NOTES, Outcome, Sink, Tracking, figures_of, open_tracking
@@ -38,7 +38,7 @@ def record(number: int, **facts: Any) -> RoundRecord:
         "bytes_from_hospitals": 2000,
         "training_loss": 1.0 / number,
         "validation_loss": None,
-        "validation_auroc": 0.5,
+        "headline": Headline(metric="auroc", value=0.5),
         "answered": ("mercy", "north"),
     }
     return RoundRecord(number=number, **(usual | facts))

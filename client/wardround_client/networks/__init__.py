@@ -44,18 +44,20 @@ def find(name: str) -> Network:
     return network
 
 
-def check(name: str, task: str, dims: int) -> None:
-    """Check that a network is for a task on images of ``dims`` dimensions; it imports those that could be instead.
+def check(name: str, dims: int, *, dense: bool) -> None:
+    """Check that a network gives what a task reads, of images of ``dims`` dimensions; else import those that would.
 
     Raises:
         StudyError: it is not, or no network of this name is installed.
     """
     network = find(name)
-    if task in network.tasks and dims in network.dims:
+    if network.dense == dense and dims in network.dims:
         return
-    fit = [other for other in known_networks() if task in find(other).tasks and dims in find(other).dims]
-    if task not in network.tasks:
-        why = f"this network is for {' and '.join(network.tasks)}, and the study's task is {task}"
+    fit = [other for other in known_networks() if find(other).dense == dense and dims in find(other).dims]
+    if network.dense != dense:
+        outlines, image = "each place of an image", "the image as a whole"
+        gives, reads = (outlines, image) if network.dense else (image, outlines)
+        why = f"this network says something of {gives}, and the study's task reads something of {reads}"
     else:
         made = " and ".join(f"{each}" for each in network.dims)
         why = f"this network is for images of {made} dimensions, and the study's have {dims}"
@@ -71,8 +73,9 @@ def build(study: Study) -> nn.Module:
     Raises:
         StudyError: the network is not for the study's task, or not installed.
     """
-    model, dims = study.model, task_of(study.task).dims(study.task)
-    check(model.network, study.task.name, dims)
+    model, task = study.model, task_of(study.task)
+    dims = task.dims(study.task)
+    check(model.network, dims, dense=task.dense)
     return construct(model.network, study.data.channels, study.outputs, model.norm, seed=model.seed, dims=dims)
 
 

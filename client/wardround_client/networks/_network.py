@@ -14,10 +14,9 @@ class Build(Protocol):
     """Builds a network with torch's generator as it is."""
 
     def __call__(self, channels: int, outputs: int, norm: Norm, dims: int) -> nn.Module:
-        """Map (images, channels, *size) float32 to what the task reads.
+        """Map (images, channels, *size) float32 to (images, outputs), or to (images, outputs, *size) if it is dense.
 
-        Classification: (images, outputs) logits. Segmentation: (images, outputs, *size) logits. ``dims``: 2 or 3, the
-        spatial dimensions of an image.
+        ``dims``: 2 or 3, the spatial dimensions of an image.
         """
 
 
@@ -28,6 +27,6 @@ class Network:
     build: Build
     caption: str
     """What it is and about how many weights are trained, for a person who chooses."""
-    tasks: tuple[str, ...] = ("classification",)
-    """The tasks that read what it gives, by their names in a study."""
+    dense: bool = False
+    """Whether it gives outputs for each place of an image, or for the image: what a task reads (``Task.dense``)."""
     dims: tuple[int, ...] = (2,)

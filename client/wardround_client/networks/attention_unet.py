@@ -21,6 +21,6 @@ def _build(channels: int, outputs: int, norm: Norm, dims: int) -> nn.Module:
 NETWORK = Network(
     _build,
     "U-Net of four levels with attention gates, 0.5 million weights in 2D, 1.5 in 3D",
-    tasks=("segmentation",),
+    dense=True,
     dims=(2, 3),
 )

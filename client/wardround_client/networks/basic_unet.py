@@ -23,6 +23,6 @@ def _build(channels: int, outputs: int, norm: Norm, dims: int) -> nn.Module:
 NETWORK = Network(
     _build,
     "plain U-Net of five levels, 2.0 million weights in 2D, 5.7 in 3D",
-    tasks=("segmentation",),
+    dense=True,
     dims=(2, 3),
 )

@@ -34,6 +34,6 @@ def _build(channels: int, outputs: int, norm: Norm, dims: int) -> nn.Module:
 NETWORK = Network(
     _build,
     "nnU-Net's network of five levels, 5.7 million weights in 2D, 17 in 3D",
-    tasks=("segmentation",),
+    dense=True,
     dims=(2, 3),
 )

@@ -24,6 +24,6 @@ def _build(channels: int, outputs: int, norm: Norm, dims: int) -> nn.Module:
 NETWORK = Network(
     _build,
     "residual encoder with a light decoder, four levels, 1.6 million weights in 2D, 4.7 in 3D",
-    tasks=("segmentation",),
+    dense=True,
     dims=(2, 3),
 )

@@ -6,6 +6,6 @@ from wardround_client.networks._unet import residual_unet
 NETWORK = Network(
     residual_unet(16, 32, 64, 128, 256),
     "U-Net of five levels with residual units, 1.6 million weights in 2D, 4.8 in 3D",
-    tasks=("segmentation",),
+    dense=True,
     dims=(2, 3),
 )

@@ -12,7 +12,7 @@ from torch import nn
 
 from wardround_client.preparation.dataset import Examples
 from wardround_client.tasks.registry import local_task
-from wardround_common.metrics import Scores
+from wardround_common.metrics import PatientSums
 from wardround_common.study.file import Study
 
 BATCH = 256
@@ -20,11 +20,12 @@ MOST_NUMBERS = 2**25
 """Of the outputs for each pixel that are held at a time: 128 MB."""
 
 
-def predict(network: nn.Module, examples: Examples) -> Scores:
-    """Return a classifier's probabilities for each image; they stay in the hospital."""
+def probabilities_of(network: nn.Module, examples: Examples) -> NDArray[np.float32]:
+    """Return a classifier's probabilities (images, classes); they stay in the hospital."""
     places = [np.arange(start, min(start + BATCH, len(examples))) for start in range(0, len(examples), BATCH)]
-    probabilities = [_outputs(network, examples, some, BATCH).softmax(1) for some in places]
-    return Scores(examples.targets, torch.cat(probabilities).numpy(), examples.patients)
+    parts = [_outputs(network, examples, some, BATCH).softmax(1) for some in places]
+    probabilities: NDArray[np.float32] = torch.cat(parts).numpy()
+    return probabilities
 
 
 def sums_of(network: nn.Module, study: Study, examples: Examples) -> Any:
@@ -39,6 +40,24 @@ def sums_of(network: nn.Module, study: Study, examples: Examples) -> Any:
         targets = torch.from_numpy(examples.targets[places])
         total = total + local.sums(study.task, outputs, targets, examples.patients[places])
     return total
+
+
+def patient_sums(network: nn.Module, study: Study, examples: Examples) -> PatientSums:
+    """Return the sums of each patient, patients in the order of their codes; they stay where patients may be read.
+
+    Raises:
+        ModelError: an output is not a finite number.
+    """
+    local = local_task(study.task)
+    task, section = local.task, study.task
+    of = dict.fromkeys(np.unique(examples.patients).tolist(), task.empty(section))
+    for places, outputs in _parts(network, study, examples):
+        patients = examples.patients[places]
+        for patient in np.unique(patients).tolist():
+            here = np.flatnonzero(patients == patient)
+            targets = torch.from_numpy(examples.targets[places[here]])
+            of[patient] = of[patient] + local.sums(section, outputs[here], targets, patients[here])
+    return PatientSums.of((sums.to_vector() for sums in of.values()), task.length(section))
 
 
 def _parts(network: nn.Module, study: Study, examples: Examples) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:

@@ -1,18 +1,14 @@
-"""How good a model is: exactly, from the scores of images, and pooled, from sums that hospitals can add.
+"""How good a model is, from sums that hospitals can add.
 
-``Scores`` hold one group's labels and probabilities and give every metric with an interval (``measure``);
-``ScoreSums`` are what leaves a hospital. A metric that a group cannot have (one class only, no patient) is None with a
-reason: never an exception, never a silent 0.5.
+``ScoreSums`` are what leaves a hospital, and every figure is read off such sums, in a simulation as in a deployment;
+``PatientSums`` are the sums of each patient, from which a simulation has intervals. A metric that a group cannot have
+(one class only, no patient) is None with a reason: never an exception, never a silent 0.5.
 """
 
-from wardround_common.metrics.calibration import Reliability as Reliability
-from wardround_common.metrics.calibration import reliability as reliability
-from wardround_common.metrics.decisions import confusion as confusion
-from wardround_common.metrics.decisions import decide as decide
-from wardround_common.metrics.decisions import operating_threshold as operating_threshold
-from wardround_common.metrics.intervals import METRICS as METRICS
-from wardround_common.metrics.intervals import Estimate as Estimate
-from wardround_common.metrics.intervals import measure as measure
-from wardround_common.metrics.scores import Scores as Scores
+from wardround_common.metrics.patients import PatientSums as PatientSums
+from wardround_common.metrics.shapes import Curve as Curve
+from wardround_common.metrics.shapes import Estimate as Estimate
+from wardround_common.metrics.shapes import ReliabilityBins as ReliabilityBins
+from wardround_common.metrics.sums import METRICS as METRICS
 from wardround_common.metrics.sums import ScoreSums as ScoreSums
 from wardround_common.metrics.sums import vector_length as vector_length

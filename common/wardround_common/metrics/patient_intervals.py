@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from wardround_common.metrics.bins import Floats
-from wardround_common.metrics.intervals import DEFINED, LEVEL, Estimate
+from wardround_common.metrics.intervals import DEFINED, LEVEL
+from wardround_common.metrics.shapes import Estimate
 
 
 def mean_of_defined(values: Floats) -> Floats:

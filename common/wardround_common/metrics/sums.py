@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError, ModelError
-from wardround_common.metrics.calibration import RELIABILITY_BINS, squared_errors
-from wardround_common.metrics.ranking import average_precision, mean_defined, roc_area
+from wardround_common.metrics.calibration import calibration_error, squared_errors
+from wardround_common.metrics.decisions import DECISION_METRICS, decisions_of
+from wardround_common.metrics.ranking import Floats, average_precision, divide, mean_defined, roc_area
 from wardround_common.metrics.scores import check_scores, findings
 
 BINS = 1024  # equal ones over [0, 1]; a power of two, so that the bin of a float32 score is exact
@@ -152,17 +154,14 @@ class ScoreSums:
         """Return the mean loss of an image in nats; None over no image."""
         return self.loss * UNIT / self.records if self.records else None
 
-    def brier(self) -> float | None:
-        """Return the mean squared error of the probabilities, as ``squared_errors`` states; None over no image."""
-        return self.squared_error * UNIT / self.records if self.records else None
-
-    def accuracy(self) -> float | None:
-        """Return the fraction of images whose most probable class is the true one; None over no image."""
-        return float(self.confusion.trace() / self.records) if self.records else None
+    def figures(self, threshold: float | None = None) -> dict[str, float | None]:
+        """Return every metric at a threshold (``figures_of``); None where it is not defined."""
+        found = figures_of(self.to_vector()[None], self.classes, threshold)
+        return {name: None if np.isnan(value[0]) else float(value[0]) for name, value in found.items()}
 
     def auroc(self) -> float | None:
         """Return the area under the ROC curve, the mean over the classes that occur; None unless two of them do."""
-        return mean_defined(roc_area(self.histograms[:, 0], self.histograms[:, 1]))
+        return self.figures()["auroc"]
 
     def auroc_margin(self) -> float | None:
         """Return the most by which ``auroc`` can differ from the exact one."""
@@ -170,19 +169,6 @@ class ScoreSums:
         pairs = rest.sum(axis=1) * found.sum(axis=1)
         shared = (rest * found).sum(axis=1)
         return mean_defined(np.divide(shared, 2 * pairs, out=np.full(len(pairs), np.nan), where=pairs > 0))
-
-    def auprc(self) -> float | None:
-        """Return the average precision, the mean over the classes that occur; None unless two of them do."""
-        return mean_defined(average_precision(self.histograms[:, 0], self.histograms[:, 1]))
-
-    def calibration_error(self) -> float | None:
-        """Return the expected calibration error, to within 1/2048 of the exact one; None over no image."""
-        if not self.records:
-            return None
-        centres = (np.arange(BINS) + 0.5) / BINS
-        counts, found = self.histograms.sum(axis=1), self.histograms[:, 1]  # (findings, bins)
-        gaps = (counts * centres - found).reshape(len(counts), RELIABILITY_BINS, -1).sum(axis=2)
-        return float(np.abs(gaps).sum(axis=1).mean() / self.records)
 
     def decided(self, threshold: float | None) -> NDArray[np.int64]:
         """Count images (classes, classes): rows are true classes, columns those decided at a threshold.
@@ -192,9 +178,8 @@ class ScoreSums:
         """
         if threshold is None or self.classes != 2:
             return self.confusion
-        edge = int(np.ceil(threshold * BINS))
-        by_class = self.histograms[0]  # (2, bins)
-        return np.stack([by_class[:, :edge].sum(axis=1), by_class[:, edge:].sum(axis=1)], axis=1)
+        decided: NDArray[np.int64] = _decided(self.histograms[None], threshold)[0]
+        return decided
 
     def operating_threshold(self, sensitivity: float) -> float | None:
         """Return the highest multiple of 1/1024 at which the finding's sensitivity is reached; two classes only."""
@@ -204,16 +189,43 @@ class ScoreSums:
         reached = np.cumsum(found[::-1])[::-1] >= sensitivity * found.sum() - 1e-9  # (bins,) true, then false
         return float(np.flatnonzero(reached)[-1] / BINS)
 
-    def at(self, threshold: float) -> tuple[float | None, float | None]:
-        """Give sensitivity and specificity at a threshold, rounded up to a multiple of 1/1024; two classes only."""
-        if self.classes != 2:
-            return None, None
-        rest, found = self.histograms[0]
-        edge = int(np.ceil(threshold * BINS))
-        return (
-            float(found[edge:].sum() / found.sum()) if found.sum() else None,
-            float(rest[:edge].sum() / rest.sum()) if rest.sum() else None,
-        )
+
+def figures_of(vectors: NDArray[np.number], classes: int, threshold: float | None) -> dict[str, Floats]:
+    """Return every metric (rows,) of vectors of sums (rows, ``vector_length(classes)``); NaN where it is not defined.
+
+    Numbers need not be whole: a resample of patients is the same sums with other weights. AUROC and average precision
+    are the means over the classes that occur, and take scores in one bin for ties; the decisions are those at the
+    threshold, rounded up to a multiple of 1/1024, or for the most probable class.
+    """
+    many = len(findings(classes))
+    cut = many * 2 * BINS
+    histograms = vectors[:, :cut].reshape(-1, many, 2, BINS)
+    confusion = vectors[:, cut:-2].reshape(-1, classes, classes)
+    images = confusion.sum(axis=(1, 2))
+    used = np.flatnonzero(histograms.any(axis=(0, 1, 2)))  # an empty bin ranks nobody, and most are empty
+    rest, found = histograms[:, :, 0, used], histograms[:, :, 1, used]
+    decided = confusion if threshold is None or classes != 2 else _decided(histograms, threshold)
+    return {
+        "auroc": _mean_defined(roc_area(rest, found)),
+        "auprc": _mean_defined(average_precision(rest, found)),
+        **decisions_of(decided),
+        "brier": divide(vectors[:, -1] * UNIT, images),
+        "calibration_error": calibration_error(histograms, images),
+    }
+
+
+METRICS = ("auroc", "auprc", *DECISION_METRICS, "brier", "calibration_error")
+
+
+def _decided(histograms: NDArray[Any], threshold: float) -> NDArray[Any]:  # (rows, 1, 2, bins) -> (rows, true, decided)
+    edge = int(np.ceil(threshold * BINS))
+    below, above = histograms[:, 0, :, :edge].sum(axis=2), histograms[:, 0, :, edge:].sum(axis=2)
+    return np.stack([below, above], axis=2)
+
+
+def _mean_defined(values: Floats) -> Floats:  # (rows, findings) -> (rows,)
+    defined = ~np.isnan(values)
+    return divide(np.where(defined, values, 0.0).sum(axis=1), defined.sum(axis=1))
 
 
 def vector_length(classes: int) -> int:

@@ -1,11 +1,11 @@
 """What a run produced, as data: the one source of its report, its summary and its JSON."""
 
 from wardround_common.results.evaluation import evaluate as evaluate
-from wardround_common.results.pooled import evaluate_sums as evaluate_sums
 from wardround_common.results.record import ALL as ALL
 from wardround_common.results.record import FEDERATED as FEDERATED
 from wardround_common.results.record import POOLED as POOLED
 from wardround_common.results.record import Absence as Absence
+from wardround_common.results.record import Headline as Headline
 from wardround_common.results.record import HospitalRecord as HospitalRecord
 from wardround_common.results.record import PrivacySpent as PrivacySpent
 from wardround_common.results.record import Results as Results

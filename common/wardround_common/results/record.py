@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from wardround_common.errors import StorageError
 from wardround_common.results.site import Amount, Count, Name, Rate, Record, SiteMetrics
 from wardround_common.study.file import Study
+from wardround_common.tasks.contract import Metric
+from wardround_common.tasks.registry import task_of
 
 FORMAT: Final = "wardround results 1"
 FEDERATED, POOLED, ALL = "federated", "pooled", "all"
@@ -65,6 +67,13 @@ class Absence(Record):
     kind: Annotated[str, Field(pattern=r"^[a-z][a-z-]{0,30}$")]
 
 
+class Headline(Record):
+    """The metric that stands first in the study's task, on the pooled validation patients of a round."""
+
+    metric: Name
+    value: float | None
+
+
 class RoundRecord(Record):
     """One completed round: what it took, who answered, and how the new model does on the pooled validation patients."""
 
@@ -75,8 +84,8 @@ class RoundRecord(Record):
     training_loss: float | None
     """Mean over the hospitals' images, nats."""
     validation_loss: float | None
-    validation_auroc: Rate | None
-    """Pooled, from sums over the hospitals (``ScoreSums``)."""
+    headline: Headline
+    """Of the pooled validation patients, from sums over the hospitals."""
     answered: tuple[Name, ...]
     """Empty if the round was given up: the model stayed that of the round before. Of a refused one: who was
     summed."""
@@ -133,7 +142,8 @@ class Results(Record):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         names = [hospital.name for hospital in self.hospitals]
-        classes = len(self.study.groups)
+        classes, task = len(self.study.groups), task_of(self.study.task)
+        metrics = {metric.name for metric in task.metrics}
         if self.study_digest != self.study.digest():
             raise ValueError("the study digest is not that of the study")
         if len(set(names)) != len(names) or ALL in names:
@@ -144,15 +154,24 @@ class Results(Record):
         _refuse_others("a model", self.evaluation, known)
         for sites in self.evaluation.values():
             _refuse_others("a site", sites, {ALL, *names})
-            if any(len(site.confusion) != classes for site in sites.values()):
+            if any(set(site.metrics) != metrics for site in sites.values()):
+                raise ValueError(f"the metrics are not {', '.join(metric.name for metric in task.metrics)}")
+            if any(len(site.confusion) not in (0, classes) for site in sites.values()):
                 raise ValueError(f"a confusion matrix is not of the study's {classes} classes")
         for r in self.rounds:
+            if r.headline.metric != task.headline:
+                raise ValueError(f"a round has {r.headline.metric!r} for a headline, and the task {task.headline!r}")
             absent = [absence.hospital for absence in r.absent]
             _refuse_others("a hospital", [*r.answered, *absent, *r.epsilons, *r.against], set(names))
         for h in self.hospitals:
             if any(len(s.per_class) != classes for s in (h.train, h.validation, h.test) if s):
                 raise ValueError(f"counts of a hospital are not of the study's {classes} classes")
         return self
+
+    @property
+    def headline(self) -> Metric[Any]:
+        """The metric that stands first."""
+        return task_of(self.study.task).first
 
     def to_json(self) -> str:
         """Return the one JSON form, on one line; keys in the order of this file, no NaN."""

@@ -290,9 +290,9 @@ def _tracked(study: Study) -> Iterator[str]:
     if not (tracking.mlflow or tracking.tensorboard):
         return
     readers = [name for name, on in (("MLflow", tracking.mlflow), ("TensorBoard", tracking.tensorboard)) if on]
-    alone = study.aggregation.min_hospitals == 1
+    alone, first = study.aggregation.min_hospitals == 1, _task(study).first.label
     yield (
-        f"For {_listed(readers)} it keeps each round's figures over all hospitals together: losses, AUROC, how many "
+        f"For {_listed(readers)} it keeps each round's figures over all hospitals together: losses, {first}, how many "
         f"hospitals answered and were missing, seconds and bytes. No hospital's own number is among them"
         f"{', unless a round is of one hospital only' if alone else ''}."
     )

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from wardround_common.metrics.decisions import DECISION_METRICS, decisions_of
-from wardround_common.metrics.sums import ScoreSums
+from wardround_common.metrics.calibration import reliability
+from wardround_common.metrics.shapes import curves_of
+from wardround_common.metrics.sums import ScoreSums, figures_of
 from wardround_common.section import Word, each_once
-from wardround_common.tasks.contract import Metric, Task, TaskSection, Words
+from wardround_common.tasks.contract import Detail, Metric, Task, TaskSection, Words
 
 
 class Classification(TaskSection):
@@ -29,30 +30,82 @@ class Classification(TaskSection):
         return each_once(classes)
 
 
-def _decision(name: str) -> Metric[ScoreSums]:
+def _metric(
+    name: str,
+    label: str,
+    better: Literal["higher", "lower"] = "higher",
+    reading: str = "",
+    chance: float | None = None,
+) -> Metric[ScoreSums]:
     def value(sums: ScoreSums, point: float | None) -> float | None:
-        found = decisions_of(sums.decided(point))[name]
-        return None if found != found else found  # NaN: none of these images
+        return sums.figures(point)[name]
 
-    labels = {"ppv": "PPV", "npv": "NPV", "f1": "F1", "balanced_accuracy": "Balanced accuracy"}
-    return Metric(name, labels.get(name, name.capitalize()), value)
+    return Metric(name, label, value, better=better, reading=reading, chance=chance)
 
 
 METRICS = (
-    Metric[ScoreSums]("auroc", "AUROC", lambda sums, point: sums.auroc()),
-    Metric[ScoreSums]("auprc", "AUPRC", lambda sums, point: sums.auprc()),
-    *map(_decision, DECISION_METRICS),
-    Metric[ScoreSums]("brier", "Brier score", lambda sums, point: sums.brier(), better="lower"),
-    Metric[ScoreSums](
-        "calibration_error", "Calibration error", lambda sums, point: sums.calibration_error(), better="lower"
-    ),
+    _metric("auroc", "AUROC", reading="1 is perfect, 0.5 is chance", chance=0.5),
+    _metric("auprc", "AUPRC"),
+    _metric("sensitivity", "Sensitivity"),
+    _metric("specificity", "Specificity"),
+    _metric("ppv", "PPV"),
+    _metric("npv", "NPV"),
+    _metric("f1", "F1"),
+    _metric("balanced_accuracy", "Balanced accuracy"),
+    _metric("accuracy", "Accuracy"),
+    _metric("brier", "Brier score", "lower"),
+    _metric("calibration_error", "Calibration error", "lower"),
 )
+
+
+def _detail(sums: ScoreSums, point: float | None) -> Detail:
+    lines = curves_of([(rest, found) for rest, found in sums.histograms if rest.sum() and found.sum()])
+    roc, precision_recall = lines or (None, None)
+    confusion = tuple(tuple(row) for row in sums.decided(point).tolist())
+    return Detail(confusion, roc, precision_recall, reliability(sums.histograms) if sums.records else None)
 
 
 def _words(section: Classification) -> Words:
     words = [f"'{word}'" for word in section.classes]
     apart = f"{words[0]} from {words[1]}" if len(words) == 2 else f"apart {', '.join(words[:-1])} and {words[-1]}"
     return Words(f"tell {apart}", "In a small split a histogram's bar may stand for one patient.")
+
+
+TERMS = (
+    (
+        "AUROC",
+        "The chance that a patient’s image with the finding scores higher than one without. 0.5 is chance, 1 is "
+        "perfect.",
+    ),
+    (
+        "AUPRC",
+        "Average precision: the mean, over the images with the finding, of the share of true findings among all images "
+        "that score as high. Chance is the share of images with the finding.",
+    ),
+    (
+        "Sensitivity, specificity",
+        "Of the images with the finding, the fraction that is found; of those without, the fraction that is left "
+        "alone; both at the operating point.",
+    ),
+    (
+        "PPV, NPV",
+        "Of the images that the model calls a finding, the fraction that is one; of the others, the fraction that is "
+        "none. They depend on how common the finding is among the test patients.",
+    ),
+    (
+        "Brier score, calibration",
+        "Mean squared error of the probabilities; and how far a probability is, on average over 16 bins, from the "
+        "fraction that turns out to be so. Lower is better.",
+    ),
+)
+SEVERAL = (
+    "Several classes",
+    "Each class is judged against the rest and the mean is taken over the classes that occur.",
+)
+
+
+def _terms(section: Classification) -> tuple[tuple[str, str], ...]:
+    return (*TERMS, SEVERAL) if len(section.classes) > 2 else TERMS
 
 
 def _why_undefined(sums: ScoreSums, metric: str) -> str:
@@ -83,4 +136,8 @@ TASK = Task[Classification, ScoreSums](
     point=lambda sums, sensitivity: sums.operating_threshold(sensitivity),
     weighted=lambda section: section.classes,
     undefined=_why_undefined,
+    figures=lambda vectors, section, point: figures_of(vectors, len(section.classes), point),
+    detail=_detail,
+    terms=_terms,
+    compared=("auprc", "sensitivity", "specificity"),
 )

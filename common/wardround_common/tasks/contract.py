@@ -8,14 +8,16 @@ network is trained towards. Nothing else names a task. The laws that every task 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict
 
+from wardround_common.metrics.ranking import Floats
+from wardround_common.metrics.shapes import Curve, ReliabilityBins
 from wardround_common.section import Section
 
 
@@ -76,6 +78,29 @@ class Metric(Generic[S]):
     unit: str = ""
     """Empty for a fraction."""
     better: Literal["higher", "lower", "nearer 0"] = "higher"
+    reading: str = ""
+    """How to read it, in a few words: '1 is perfect, 0.5 is chance'."""
+    chance: float | None = None
+    """The value of a model that guesses, where there is one."""
+
+    def best(self, values: Iterable[float]) -> float | None:
+        """Return the best of some values; None of none."""
+        return max(values, default=None, key=self.goodness)
+
+    def goodness(self, value: float) -> float:
+        """Return a number that is higher the better the value is."""
+        return value if self.better == "higher" else -abs(value) if self.better == "nearer 0" else -value
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What a task has to show beside its metrics, of one model on one group of patients; what it has not is empty."""
+
+    confusion: tuple[tuple[int, ...], ...] = ()
+    """Rows are the true groups, columns the decided ones."""
+    roc: Curve | None = None
+    precision_recall: Curve | None = None
+    reliability: ReliabilityBins | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +119,18 @@ def _none(section: Any) -> tuple[str, ...]:
 
 def _flat(section: Any) -> int:
     return 2
+
+
+def _why_undefined(sums: Sums, metric: str) -> str:
+    return "it is not defined for these patients" if sums.records else "no patients"
+
+
+def _no_detail(sums: Any, point: float | None) -> Detail:
+    return Detail()
+
+
+def _no_terms(section: Any) -> tuple[tuple[str, str], ...]:
+    return ()
 
 
 def _no_point(sums: Any, sensitivity: float) -> float | None:
@@ -133,12 +170,36 @@ class Task(Generic[T, S]):
     """Spatial dimensions of a record: 2 for images and slices, 3 for volumes."""
     weighted: Callable[[T], tuple[str, ...]] = _none
     """The classes for which ``[training] class_weights`` states a weight each; empty if the loss has none."""
-    undefined: Callable[[S, str], str] = field(default=lambda sums, metric: "it is not defined for these patients")
+    undefined: Callable[[S, str], str] = _why_undefined
     """Why a metric has no value."""
+    figures: Callable[[NDArray[np.number], T, float | None], dict[str, Floats]] | None = None
+    """Every metric of many vectors of sums at once, (rows, n) to (rows,) each, NaN where undefined: for intervals. A
+    task without it has its metrics computed row by row."""
+    detail: Callable[[S, float | None], Detail] = _no_detail
+    """What there is to show beside the metrics at an operating point."""
+    terms: Callable[[T], tuple[tuple[str, str], ...]] = _no_terms
+    """What a report explains: a word, and what it means in a sentence or two."""
+    compared: tuple[str, ...] = ()
+    """The metrics in which models are compared beside the headline; those of a hospital's row are all of them."""
 
     def length(self, section: T) -> int:
         """Return how many numbers the sums are."""
         return len(self.empty(section).to_vector())
+
+    def values(self, vectors: NDArray[np.number], section: T, point: float | None) -> dict[str, Floats]:
+        """Return every metric (rows,) of vectors of sums (rows, n) at an operating point; NaN where it is undefined."""
+        if self.figures is not None:
+            return self.figures(vectors, section, point)
+        sums = [self.read(np.asarray(vector, np.float64), section) for vector in vectors]
+        return {
+            metric.name: np.array([np.nan if (v := metric.value(one, point)) is None else v for one in sums])
+            for metric in self.metrics
+        }
+
+    @property
+    def first(self) -> Metric[S]:
+        """The metric that stands first."""
+        return self.metric(self.headline)
 
     def metric(self, name: str) -> Metric[S]:
         """Return the metric of that name."""

@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from wardround_common.metrics import Scores, operating_threshold
+from wardround_common.metrics import PatientSums, ScoreSums, vector_length
 from wardround_common.results import (
     ALL,
     FEDERATED,
     POOLED,
     Absence,
+    Headline,
     HospitalRecord,
     PrivacySpent,
     Results,
@@ -131,7 +132,7 @@ def _round(number: int, names: list[str], private: bool) -> RoundRecord:
         bytes_from_hospitals=428_400 * (len(names) - len(away)),
         training_loss=float(0.7 - 0.33 * learnt + rng.normal(0, 0.012)),
         validation_loss=float(0.7 - 0.27 * learnt + rng.normal(0, 0.008)),
-        validation_auroc=float(min(0.52 + 0.37 * learnt + rng.normal(0, 0.006), 1)),
+        headline=Headline(metric="auroc", value=float(min(0.52 + 0.37 * learnt + rng.normal(0, 0.006), 1))),
         answered=tuple(name for name in names if name not in away),
         absent=tuple(Absence(hospital=name, kind="silent") for name in away),
         epsilons={name: (8.0 - 0.6 * (k % 4)) * (number / 30) ** 0.6 for k, name in enumerate(names)}
@@ -146,12 +147,13 @@ def _evaluation(names: list[str], classes: int, baselines: bool, one_class: bool
         for k, name in enumerate(names):
             skills[alone(name)] = 0.8 - 0.08 * (k % 3) + 0.3 * (np.arange(len(names)) == k)
         skills[POOLED] = np.full(len(names), 1.42)
-    evaluation = {}
+    evaluation, section = {}, example_study(classes=classes).task
     for row, (model, skill) in enumerate(skills.items()):
         rng = np.random.default_rng(row)
-        threshold = operating_threshold(_scores(400, classes, float(skill.mean()), 0, False, rng), 0.9)
+        validation = _sums(400, classes, float(skill.mean()), 0, False, rng).total()
+        threshold = ScoreSums.from_vector(validation, classes).operating_threshold(0.9)
         groups = [
-            _scores(
+            _sums(
                 2 * ((420 - 70 * (k % 5)) // 4),
                 classes,
                 float(s),
@@ -165,17 +167,22 @@ def _evaluation(names: list[str], classes: int, baselines: bool, one_class: bool
         for group in groups[1:]:
             whole = whole + group
         evaluation[model] = {
-            site: evaluate(scores, threshold, 400, rng)
-            for site, scores in zip([*names, ALL], [*groups, whole], strict=True)
+            site: evaluate(section, sums, threshold, resamples=400, rng=rng)
+            for site, sums in zip([*names, ALL], [*groups, whole], strict=True)
         }
     return evaluation
 
 
-def _scores(images: int, classes: int, skill: float, shift: float, one_class: bool, rng: np.random.Generator) -> Scores:
+def _sums(
+    images: int, classes: int, skill: float, shift: float, one_class: bool, rng: np.random.Generator
+) -> PatientSums:
     patients = np.arange(images) // 2
     labels = np.zeros(images, np.int64) if one_class else rng.integers(0, classes, images // 2 + 1)[patients]
     logits = rng.normal(size=(images, classes)) * 1.1
     logits[np.arange(images), labels] += skill
     logits[:, -1] += shift
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return Scores(labels, p.astype(np.float32), patients)
+    losses = -np.log(p[np.arange(images), labels])
+    of = (np.flatnonzero(patients == patient) for patient in range(int(patients.max()) + 1))
+    vectors = (ScoreSums.of(labels[rows], p[rows].astype(np.float32), losses[rows]).to_vector() for rows in of)
+    return PatientSums.of(vectors, vector_length(classes))

@@ -60,7 +60,7 @@ def sections(results: Results) -> list[Section]:
                 "learning",
                 "How it learnt",
                 "",
-                _present([course_figures.auroc(results), course_figures.loss(results)]),
+                _present([course_figures.headline(results), course_figures.loss(results)]),
             ),
             _section(
                 "privacy",

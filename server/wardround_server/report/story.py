@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone, alone_hospital
 from wardround_common.study.file import DpSgd
+from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.quality import mean_over_hospitals
-from wardround_server.report.words import count, duration, interval, listing, number, small
+from wardround_server.report.words import count, duration, interval, number, small
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +28,20 @@ def story(results: Results) -> list[str]:
 def key_numbers(results: Results) -> list[KeyNumber]:
     """Return the numbers at the head of the page; those that the run does not have are left out."""
     numbers = []
-    auroc = mean_over_hospitals(results, FEDERATED)
+    mean, first = mean_over_hospitals(results, FEDERATED), results.headline
     whole = results.evaluation.get(FEDERATED, {}).get(ALL)
-    if auroc is not None:
-        numbers.append(KeyNumber("Federated AUROC", number(auroc), "mean over hospitals"))
-    if whole and whole.value("auroc") is not None:
-        around = interval(whole.metrics["auroc"])
-        detail = f"95 % interval {around}" if around else "AUROC, no interval"
-        numbers.append(KeyNumber("All test patients", number(whole.value("auroc")), detail))
+    if mean is not None:
+        numbers.append(KeyNumber(f"Federated {first.label}", number(mean), "mean over hospitals"))
+    if whole and whole.value(first.name) is not None:
+        around = interval(whole.metrics[first.name])
+        detail = f"95 % interval {around}" if around else f"{first.label}, no interval"
+        numbers.append(KeyNumber("All test patients", number(whole.value(first.name)), detail))
     best = best_alone(results)
     if best:
         numbers.append(KeyNumber("Best hospital alone", number(best[1]), f"{best[0]}, mean over hospitals"))
     pooled = mean_over_hospitals(results, POOLED)
     if pooled is not None:
-        numbers.append(KeyNumber("Pooled AUROC", number(pooled), "images brought together"))
+        numbers.append(KeyNumber(f"Pooled {first.label}", number(pooled), "images brought together"))
     spent = most_spent(results)
     if isinstance(results.study.privacy, DpSgd):
         limit = f"of {results.study.privacy.epsilon:g} at δ = {small(results.study.privacy.delta)}"
@@ -53,23 +54,23 @@ def key_numbers(results: Results) -> list[KeyNumber]:
 
 
 def best_alone(results: Results) -> tuple[str, float] | None:
-    """Name the hospital whose own model has the highest mean AUROC over all hospitals, with that AUROC."""
+    """Name the hospital whose own model has the best mean headline over all hospitals, with that mean."""
     found = [
         (hospital, value)
         for model in results.evaluation
         if (hospital := alone_hospital(model)) is not None
         and (value := mean_over_hospitals(results, model)) is not None
     ]
-    return max(found, key=lambda pair: pair[1], default=None)
+    return max(found, key=lambda pair: results.headline.goodness(pair[1]), default=None)
 
 
 def at_home(results: Results) -> list[tuple[float, float]]:
-    """Give, for each hospital's own test patients, the AUROC of its own model and of the federated one."""
-    pairs = []
+    """Return, for each hospital's own test patients, the headline of its own model and of the federated one."""
+    pairs, first = [], results.headline.name
     for h in results.hospitals:
         own = results.evaluation.get(alone(h.name), {}).get(h.name)
         together = results.evaluation.get(FEDERATED, {}).get(h.name)
-        if own and together and (a := own.value("auroc")) is not None and (b := together.value("auroc")) is not None:
+        if own and together and (a := own.value(first)) is not None and (b := together.value(first)) is not None:
             pairs.append((a, b))
     return pairs
 
@@ -81,8 +82,7 @@ def most_spent(results: Results) -> float | None:
 
 
 def _what(results: Results) -> str:
-    groups = results.study.groups
-    words = listing([f"“{word}”" for word in groups]) if len(groups) <= 6 else f"{len(groups)} classes"
+    purpose = task_of(results.study.task).words(results.study.task).purpose
     known = [h for h in results.hospitals if h.train is not None]
     patients = sum(h.train.patients for h in known if h.train is not None)
     on = f" on {count(patients, 'training patient')}" if len(known) == len(results.hospitals) and known else ""
@@ -90,25 +90,28 @@ def _what(results: Results) -> str:
     planned = results.study.training.rounds
     rounds = count(len(results.rounds), "round") + (f" of {planned} planned" if len(results.rounds) < planned else "")
     return (
-        f"{count(len(results.hospitals), 'hospital')} trained one model together to tell {words} apart{on}, "
+        f"{count(len(results.hospitals), 'hospital')} trained one model together to {purpose}{on}, "
         f"in {rounds} ({took}). Model updates and sums were exchanged, no image."
     )
 
 
 def _how_good(results: Results) -> list[str]:
-    federated = mean_over_hospitals(results, FEDERATED)
+    federated, first = mean_over_hospitals(results, FEDERATED), results.headline
     whole = results.evaluation.get(FEDERATED, {}).get(ALL)
-    together = whole.value("auroc") if whole else None
+    together = whole.value(first.name) if whole else None
+    label = first.label if first.label.isupper() else first.label[0].lower() + first.label[1:]
+    reading = f" ({first.reading})" if first.reading else ""
+    unit = f" {first.unit}" if first.unit else ""
     if federated is None and together is not None:
         return [
-            f"On the hospitals’ test patients together, which it never saw, its AUROC is {together:.3f} (1 is perfect, "
-            "0.5 is chance)."
+            f"On the hospitals’ test patients together, which it never saw, its {label} is {together:.3f}{unit}"
+            f"{reading}."
         ]
     if federated is None:
         return ["The model was not judged on test patients, so that nothing can be said of how good it is."]
     said = [
-        f"On test patients that it never saw, its AUROC is {federated:.3f} on average over the hospitals "
-        "(1 is perfect, 0.5 is chance)."
+        f"On test patients that it never saw, its {label} is {federated:.3f}{unit} on average over the hospitals"
+        f"{reading}."
     ]
     best, pooled = best_alone(results), mean_over_hospitals(results, POOLED)
     alone_models = [alone(h.name) for h in results.hospitals if alone(h.name) in results.evaluation]
@@ -120,7 +123,7 @@ def _how_good(results: Results) -> list[str]:
         )
     home = at_home(results)
     if home:
-        better = sum(together > own for own, together in home)
+        better = sum(first.goodness(together) > first.goodness(own) for own, together in home)
         own_mean = sum(own for own, _ in home) / len(home)
         said.append(
             f"On a hospital’s own patients its own model reaches {own_mean:.3f} on average, and the federated model is "
@@ -130,7 +133,7 @@ def _how_good(results: Results) -> list[str]:
         said.append(
             f"A model trained on all images in one place, which is what federation avoids, reaches {pooled:.3f}."
         )
-    if best and best[1] > federated:
+    if best and first.goodness(best[1]) > first.goodness(federated):
         said.append("The federation is not better than that hospital alone.")
     return said
 

@@ -24,18 +24,23 @@ def summary(results: Results) -> RenderableType:
         _shown(results.run, style="bold"),
         *(_shown(paragraph) for paragraph in story(results)),
     ]
-    shown = models(results)
+    shown, first = models(results), results.headline
     if shown:
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for head in ("model", "AUROC, mean over hospitals", "AUROC, all test patients", "95 % interval"):
+        for head in (
+            "model",
+            f"{first.label}, mean over hospitals",
+            f"{first.label}, all test patients",
+            "95 % interval",
+        ):
             table.add_column(Text(head), justify="left" if head == "model" else "right")
         for model in shown if len(shown) <= MOST else [*shown[: MOST - 1], shown[-1]]:
             whole = results.evaluation[model].get(ALL)
             table.add_row(
                 _shown(title(model)),
                 number(mean_over_hospitals(results, model)),
-                number(whole.value("auroc") if whole else None),
-                interval(whole.metrics["auroc"]) if whole else "",
+                number(whole.value(first.name) if whole else None),
+                interval(whole.metrics[first.name]) if whole else "",
                 style="bold" if model == FEDERATED else "",
             )
         if len(shown) > MOST:

@@ -49,7 +49,7 @@ def figures_of(record: RoundRecord) -> dict[str, float]:
     figures = {
         "training_loss": record.training_loss,
         "validation_loss": record.validation_loss,
-        "validation_auroc": record.validation_auroc,
+        f"validation_{record.headline.metric}": record.headline.value,
         "hospitals_answered": len(record.answered),
         "hospitals_absent": len(record.absent),
         "seconds": record.seconds,

@@ -4,19 +4,6 @@ from __future__ import annotations
 
 from wardround_common.metrics import Estimate
 
-NAMES = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "f1": "F1",
-    "balanced_accuracy": "Balanced accuracy",
-    "accuracy": "Accuracy",
-    "brier": "Brier score",
-    "calibration_error": "Calibration error",
-}
 NOTHING = "–"
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from wardround_common.errors import StorageError
 from wardround_common.results import Results
+from wardround_common.tasks.registry import task_of
 
 
 def write_report(results: Results, folder: Path) -> Path:
@@ -55,7 +56,7 @@ def render(results: Results) -> str:
         story=story(results),
         numbers=key_numbers(results),
         sections=sections(results),
-        many=len(results.study.groups) > 2,
+        terms=task_of(results.study.task).terms(results.study.task),
     )
 
 

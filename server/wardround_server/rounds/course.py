@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from wardround_common.errors import MessageError, RoundError
 from wardround_common.messages.parameters import Layout, Vector, vector_digest
 from wardround_common.messages.rounds import Failure, Parts, Prepared, PrepareRequest
-from wardround_common.results import Absence, RoundRecord
+from wardround_common.results import Absence, Headline, RoundRecord
 from wardround_common.secagg.terms import Member
 from wardround_common.strategies.contract import Moments
 from wardround_common.study.file import Study
@@ -307,7 +307,7 @@ def _round(
         bytes_from_hospitals=counted.received,
         training_loss=work.training_loss if work else None,
         validation_loss=scored.sums.mean_loss(),
-        validation_auroc=task.metric(task.headline).value(scored.sums, None),
+        headline=Headline(metric=task.headline, value=task.first.value(scored.sums, None)),
         answered=heard.answered,
         absent=_all_absent(absences, roll, heard.answered or expected, expected, why_away),
         epsilons=work.epsilons if work else {},

@@ -21,8 +21,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from wardround_common.errors import PausedError, RoundError, StorageError, StudyError, WardroundError
-from wardround_common.metrics import ScoreSums
-from wardround_common.results import ALL, FEDERATED, HospitalRecord, Results, evaluate_sums
+from wardround_common.results import ALL, FEDERATED, HospitalRecord, Results, evaluate
 from wardround_common.storage import flush_names, no_room_is_said, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.roster import keys_of
@@ -406,10 +405,10 @@ def _read(folder: Path) -> Run:
 def _results(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Results:
     study = run.study
     evaluation = {}
-    if judged.test.records and isinstance(judged.test, ScoreSums):
+    if judged.test.records:
         sensitivity, validation = study.evaluation.sensitivity, final.validation
         threshold = task_of(study.task).point(validation, sensitivity) if validation else None
-        evaluation = {FEDERATED: {ALL: evaluate_sums(judged.test, threshold)}}
+        evaluation = {FEDERATED: {ALL: evaluate(study.task, judged.test, threshold)}}
     return Results(
         run=run.standing.name,
         study=study,

@@ -22,12 +22,11 @@ from numpy.typing import NDArray
 from wardround_client import networks
 from wardround_client.hospital.answering import Hospital, join
 from wardround_client.preparation.dataset import Dataset, Examples
-from wardround_client.training.evaluation import predict
+from wardround_client.training.evaluation import probabilities_of
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import PrivacyError, RoundError, WardroundError
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Failure, Parts
-from wardround_common.metrics import Scores
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.study.file import Aggregation, DpSgd, NoPrivacy, Study
 from wardround_server.rounds.course import run_study
@@ -229,21 +228,21 @@ def _look(federation: Federation, hospitals: Mapping[str, Hospital], model: Vect
     for name, real in _hospitals(federation).items():
         hospital, everybody = hospitals[name], _everybody(real.dataset)
         networks.write_vector(hospital.built.network, hospital.built.layout, model)
-        codes, mean = _by_patient(predict(hospital.built.network, everybody))
+        codes, mean = _by_patient(everybody, probabilities_of(hospital.built.network, everybody))
         confidence.append(mean)
         trained.append(np.isin(codes, hospital.dataset.train.patients))
     return Seen(np.concatenate(confidence), np.concatenate(trained))
 
 
-def _by_patient(scores: Scores) -> tuple[NDArray[np.int64], Floats]:
+def _by_patient(examples: Examples, scores: NDArray[np.float32]) -> tuple[NDArray[np.int64], Floats]:
     """Return the patients' codes and, for each, the mean logit of the true class' probability over their images."""
-    probabilities = scores.probabilities.astype(np.float64)
-    images = np.arange(len(scores.labels))
-    true = probabilities[images, scores.labels]
+    probabilities = scores.astype(np.float64)
+    images = np.arange(len(examples))
+    true = probabilities[images, examples.targets]
     rest = probabilities.copy()
-    rest[images, scores.labels] = 0
+    rest[images, examples.targets] = 0
     logits = np.log(np.maximum(true, LEAST_PROBABILITY)) - np.log(np.maximum(rest.sum(1), LEAST_PROBABILITY))
-    codes, place = np.unique(scores.patients, return_inverse=True)
+    codes, place = np.unique(examples.patients, return_inverse=True)
     return codes, np.bincount(place, logits) / np.bincount(place)
 
 

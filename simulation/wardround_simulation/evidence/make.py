@@ -26,7 +26,6 @@ from wardround_simulation.attacks import canaries, inversion, membership
 from wardround_simulation.evidence.finished_run import FinishedRun, digest_of
 from wardround_simulation.evidence.page import render
 from wardround_simulation.evidence.record import (
-    METRICS,
     Attacks,
     CanaryFinding,
     Evidence,
@@ -96,10 +95,7 @@ def make_evidence(run: FinishedRun, wanted: Wanted, workers: Workers, show: Show
         roster=results.study.roster if run.deployed else roster_of(statements),
         deployed=run.deployed,
         rounds=len(results.rounds),
-        metrics={
-            site: {name: metrics.metrics[name] for name in METRICS}
-            for site, metrics in results.evaluation.get(FEDERATED, {}).items()
-        },
+        metrics={site: dict(metrics.metrics) for site, metrics in results.evaluation.get(FEDERATED, {}).items()},
         attacks=Attacks(
             canaries=canary,
             membership=members,

@@ -14,10 +14,11 @@ from wardround_common.documents.epsilon_statement import EpsilonStatement
 from wardround_common.metrics import Estimate
 from wardround_common.results import ALL, PrivacySpent
 from wardround_common.study.file import DpSgd
+from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, in_style, panel, picture
 from wardround_server.report.tables.table import Table, table
-from wardround_server.report.words import NAMES, count, interval, number, size, small
-from wardround_simulation.evidence.record import METRICS, Evidence, InversionFinding, MembershipFinding
+from wardround_server.report.words import count, interval, number, size, small
+from wardround_simulation.evidence.record import Evidence, InversionFinding, MembershipFinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,9 @@ def _key_numbers(evidence: Evidence) -> list[KeyNumber]:
         made.append(KeyNumber("Members found", _percent(caught.value), "at 1 % false alarms"))
     whole = evidence.metrics.get(ALL) or next(iter(evidence.metrics.values()), None)
     if whole:
-        made.append(KeyNumber("The model’s AUROC", number(whole["auroc"].value), interval(whole["auroc"])))
+        first = task_of(evidence.study.task).first
+        found = whole[first.name]
+        made.append(KeyNumber(f"The model’s {first.label}", number(found.value), interval(found)))
     return made
 
 
@@ -281,13 +284,14 @@ def _above(statement: EpsilonStatement | None, planned: float) -> bool:
 
 
 def _quality(evidence: Evidence) -> Table | None:
+    shown = task_of(evidence.study.task).metrics
     rows = [
-        (site, *(f"{number(metrics[name].value)} ({interval(metrics[name])})" for name in METRICS))
-        for site, metrics in evidence.metrics.items()
+        (site, *(f"{number(found[m.name].value)} ({interval(found[m.name])})" for m in shown))
+        for site, found in evidence.metrics.items()
     ]
     if not rows:
         return None
-    return table("On test patients, with 95 % intervals", ("", *(NAMES[name] for name in METRICS)), rows, "numbers")
+    return table("On test patients, with 95 % intervals", ("", *(m.label for m in shown)), rows, "numbers")
 
 
 def _files(evidence: Evidence) -> Table:

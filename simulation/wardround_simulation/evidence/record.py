@@ -14,7 +14,6 @@ from wardround_common.study.file import Study
 from wardround_common.study.roster import Listed
 
 FORMAT: Final = "wardround evidence 1"
-METRICS = ("auroc", "auprc", "sensitivity", "specificity", "brier", "calibration_error")
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

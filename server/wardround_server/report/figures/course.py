@@ -31,15 +31,16 @@ def loss(results: Results) -> Picture | None:
     )
 
 
-def auroc(results: Results) -> Picture | None:
-    """Draw the pooled validation AUROC by round."""
+def headline(results: Results) -> Picture | None:
+    """Draw the headline of the pooled validation patients by round."""
+    first = results.headline
     return _lines(
         results,
-        "auroc",
-        title="Validation AUROC",
-        unit="AUROC",
-        lines={"validation, all hospitals": [r.validation_auroc for r in results.rounds]},
-        caption="AUROC of all hospitals' validation patients by round, computed from sums over the hospitals.",
+        first.name.replace("_", "-"),
+        title=f"Validation {first.label}",
+        unit=first.unit or first.label,
+        lines={"validation, all hospitals": [r.headline.value for r in results.rounds]},
+        caption=f"{first.label} of all hospitals' validation patients by round, computed from sums over the hospitals.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Hospital by hospital: the AUROC of the federated, the own and the pooled model with their intervals."""
+"""Hospital by hospital: the headline of the federated, the own and the pooled model with their intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def forest(results: Results) -> Picture | None:
     """Draw a row for each hospital, and one for all patients, as a forest plot does."""
     sites = results.evaluation.get(FEDERATED, {})
     names = [name for name in [*(h.name for h in results.hospitals), ALL] if name in sites]
-    shown = [name for name in names if sites[name].value("auroc") is not None]
+    first = results.headline
+    shown = [name for name in names if sites[name].value(first.name) is not None]
     if not shown or len(shown) > TALLEST:
         return None
     figure, axes = panel(4.6, max(4.9, 1.4 + 0.42 * len(shown)))
@@ -28,7 +29,7 @@ def forest(results: Results) -> Picture | None:
         points = [
             (len(shown) - k + shift, estimate)
             for k, name in enumerate(shown)
-            if (estimate := _auroc(results, model_of.get(name, ""), name)) is not None
+            if (estimate := _headline(results, model_of.get(name, ""), name)) is not None
         ]
         for y, e in points:
             if e.low is not None and e.high is not None:
@@ -36,25 +37,28 @@ def forest(results: Results) -> Picture | None:
         if points:
             x, y_of = [e.value for _, e in points], [y for y, _ in points]
             axes.plot(x, y_of, linestyle="", marker=marker, markersize=5, color=colour, label=label)  # type: ignore[arg-type]  # values are not None
-    axes.axvline(0.5, color=RULE, linewidth=1)
-    axes.set(title="AUROC with 95 % interval", xlabel="AUROC on the site's test patients")
+    if first.chance is not None:
+        axes.axvline(first.chance, color=RULE, linewidth=1)
+    unit = f" ({first.unit})" if first.unit else ""
+    axes.set(title=f"{first.label} with 95 % interval", xlabel=f"{first.label} on the site's test patients{unit}")
     axes.set(yticks=[len(shown) - k for k in range(len(shown))], ylim=(0.4, len(shown) + 0.6))
     axes.set_yticklabels(["All patients" if name == ALL else shorten(name, 24) for name in shown])
-    axes.set_xlim(right=1.005)
+    if first.better == "higher" and not first.unit:
+        axes.set_xlim(right=1.005)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside lower left", ncols=3)
-    said = "; ".join(f"{name} {number(sites[name].value('auroc'), 2)}" for name in shown)
+    said = "; ".join(f"{name} {number(sites[name].value(first.name), 2)}" for name in shown)
     return picture(
         figure,
         "forest",
-        alt=f"AUROC of the federated model at each site, with intervals: {said}",
+        alt=f"{first.label} of the federated model at each site, with intervals: {said}",
         caption="On the site's own test patients."
         + (" “The hospital alone” is that hospital's own model at home." if len(results.evaluation) > 1 else ""),
     )
 
 
-def _auroc(results: Results, model: str, site: str) -> Estimate | None:
-    found = results.evaluation.get(model, {}).get(site)
-    return found.metrics["auroc"] if found and found.value("auroc") is not None else None
+def _headline(results: Results, model: str, site: str) -> Estimate | None:
+    found, first = results.evaluation.get(model, {}).get(site), results.headline.name
+    return found.metrics[first] if found and found.value(first) is not None else None

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 
 from wardround_common.metrics import Estimate
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, SiteMetrics, alone_hospital
+from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
-from wardround_server.report.words import NAMES, NOTHING, interval, number
+from wardround_server.report.words import NOTHING, interval, number
 
 WIDEST = 16  # hospitals in a cross-site matrix; more cannot be read
-SHOWN = ("auroc", "auprc", "sensitivity", "specificity", "ppv", "npv", "f1", "balanced_accuracy", "brier")
 
 
-def mean_over_hospitals(results: Results, model: str, metric: str = "auroc") -> float | None:
-    """Return the mean of a metric over the hospitals' test patients, each hospital counting once."""
-    values = _at_hospitals(results, model, metric)
+def mean_over_hospitals(results: Results, model: str) -> float | None:
+    """Return the mean of the headline over the hospitals' test patients, each hospital counting once."""
+    values = _at_hospitals(results, model)
     return sum(values) / len(values) if values else None
 
 
@@ -36,55 +36,59 @@ def title(model: str) -> str:
 def comparison(results: Results) -> Table | None:
     """Compare the models over the hospitals: the mean, the worst, and all test patients together."""
     rows: list[list[Cell | str]] = []
-    shown = _few(results, models(results))
+    shown, task, first = _few(results, models(results)), task_of(results.study.task), results.headline
     for model in shown:
-        values = _at_hospitals(results, model, "auroc")
+        values = _at_hospitals(results, model)
         whole = results.evaluation[model].get(ALL)
         rows.append(
             [
                 Cell(title(model), strong=model == FEDERATED),
                 Cell(number(mean_over_hospitals(results, model)), strong=model == FEDERATED),
-                number(min(values, default=None)),
-                *(_estimate(whole, metric) for metric in ("auroc", "auprc", "sensitivity", "specificity")),
+                number(min(values, default=None, key=first.goodness)),
+                *(_estimate(whole, metric) for metric in (first.name, *task.compared)),
             ]
         )
     if not rows:
         return None
-    head = ["Model", "AUROC, mean over hospitals", "AUROC, lowest hospital", "AUROC, all patients", "AUPRC"]
+    worst = "lowest" if first.better == "higher" else "highest"
+    head = [
+        "Model",
+        *(f"{first.label}, {which}" for which in ("mean over hospitals", f"{worst} hospital", "all patients")),
+    ]
     fewer = len(shown) < len(models(results))
-    who = " Of the hospitals alone: the best, the middle and the lowest." if fewer else ""
+    who = f" Of the hospitals alone: the best, the middle and the {worst}." if fewer else ""
     what = "Each model" if len(shown) > 1 else "The model"
     return table(
         f"{what} on test patients, with 95 % intervals.{who}{_missing(rows)}",
-        [*head, "Sensitivity", "Specificity"],
+        [*head, *(task.metric(name).label for name in task.compared)],
         rows,
         "numbers",
     )
 
 
 def cross_site(results: Results) -> Table | None:
-    """Show the AUROC of every model at every hospital; None with one model or more hospitals than can be read."""
+    """Show the headline of every model at every hospital; None with one model or more hospitals than can be read."""
     names = [h.name for h in results.hospitals]
     rows_of = models(results)
     if len(rows_of) < 2 or len(names) > WIDEST:
         return None
-    every = [v for model in rows_of for v in _at_hospitals(results, model, "auroc")]
+    every, first = [v for model in rows_of for v in _at_hospitals(results, model)], results.headline
     if not every:
         return None
-    low, high = min(every), max(every)
+    low, high = sorted((min(every), max(every)), key=first.goodness)  # from the worst to the best
     rows: list[list[Cell | str]] = []
     for model in rows_of:
         cells: list[Cell | str] = [Cell(title(model), strong=model == FEDERATED)]
         for name in names:
             site = results.evaluation[model].get(name)
-            value = site.value("auroc") if site else None
-            shade = None if value is None else (value - low) / (high - low) if high > low else 0.5
-            why = site.metrics["auroc"].reason if site and value is None else ""
+            value = site.value(first.name) if site else None
+            shade = None if value is None else (value - low) / (high - low) if high != low else 0.5
+            why = site.metrics[first.name].reason if site and value is None else ""
             cells.append(Cell(number(value), shade=shade, strong=alone_hospital(model) == name, why=why))
         rows.append(cells)
     return table(
-        "AUROC of every model (rows) on every hospital's test patients (columns): the stronger the colour, the better. "
-        f"Bold: a hospital's own model at home.{_missing(rows)}",
+        f"{first.label} of every model (rows) on every hospital's test patients (columns): the stronger the "
+        f"colour, the better. Bold: a hospital's own model at home.{_missing(rows)}",
         ["Model", *names],
         rows,
         "heat",
@@ -93,15 +97,15 @@ def cross_site(results: Results) -> Table | None:
 
 def by_hospital(results: Results) -> Table | None:
     """Show every metric of the federated model with its interval, by hospital."""
-    sites = results.evaluation.get(FEDERATED, {})
+    sites, metrics = results.evaluation.get(FEDERATED, {}), task_of(results.study.task).metrics
     rows = [
         [
             Cell(name if name != ALL else "All patients", quiet=_of_whom(m), strong=name == ALL),
-            *(_estimate(m, metric) for metric in SHOWN),
+            *(_estimate(m, metric.name) for metric in metrics),
         ]
         for name, m in ordered_sites(results, sites)
     ]
-    head = ["Test patients of", *(NAMES[metric] for metric in SHOWN)]
+    head = ["Test patients of", *(metric.label for metric in metrics)]
     caption = f"The federated model at each hospital, with 95 % intervals.{_missing(rows)}"
     return table(caption, head, rows, "numbers") if rows else None
 
@@ -113,7 +117,8 @@ def _of_whom(site: SiteMetrics) -> str:
 def confusions(results: Results) -> list[Table]:
     """Show the federated model's confusion matrices: of all patients, and of each hospital where few are needed."""
     classes = results.study.groups
-    sites = dict(ordered_sites(results, results.evaluation.get(FEDERATED, {})))
+    ordered = ordered_sites(results, results.evaluation.get(FEDERATED, {}))
+    sites = {name: site for name, site in ordered if site.confusion}
     sites = {ALL: sites[ALL], **sites} if ALL in sites else sites
     if ALL in sites and (len(classes) > 4 or len(sites) > 9):
         sites = {ALL: sites[ALL]}
@@ -145,11 +150,14 @@ def ordered_sites(results: Results, sites: dict[str, SiteMetrics]) -> Iterable[t
 
 
 def _few(results: Results, names: list[str]) -> list[str]:
-    """Of more models trained alone than can be read, keep the best, the middle and the lowest by mean AUROC."""
+    """Of more models trained alone than can be read, keep the best, the middle and the worst by mean headline."""
     own = [m for m in names if alone_hospital(m) is not None]
     if len(own) <= WIDEST:
         return names
-    ordered = sorted(own, key=lambda m: mean_over_hospitals(results, m) or 0.0, reverse=True)
+    means = {m: mean_over_hospitals(results, m) for m in own}
+    known = [m for m in own if means[m] is not None]
+    ordered = sorted(known, key=lambda m: results.headline.goodness(means[m] or 0.0), reverse=True)
+    ordered += [m for m in own if means[m] is None]
     kept = {ordered[0], ordered[len(ordered) // 2], ordered[-1]}
     return [m for m in names if m not in own or m in kept]
 
@@ -161,9 +169,9 @@ def _missing(rows: Sequence[Sequence[Cell | str]]) -> str:
     return f" {NOTHING} stands where there is no number: {'; '.join(reasons)}." if reasons else ""
 
 
-def _at_hospitals(results: Results, model: str, metric: str) -> list[float]:
-    sites = results.evaluation.get(model, {})
-    values = [sites[h.name].value(metric) for h in results.hospitals if h.name in sites]
+def _at_hospitals(results: Results, model: str) -> list[float]:
+    sites, first = results.evaluation.get(model, {}), results.headline.name
+    values = [sites[h.name].value(first) for h in results.hospitals if h.name in sites]
     return [v for v in values if v is not None]
 
 

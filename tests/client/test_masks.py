@@ -165,6 +165,20 @@ def test_a_structure_that_the_study_does_not_know_is_refused_until_the_hospital_
         Structures(("tumour",), {"gtv*": "tumor"})
 
 
+def test_what_is_left_out_may_lie_over_what_is_not(place: Place, drawn: np.ndarray) -> None:
+    both = np.stack([drawn, np.ones_like(drawn)], axis=-1)
+    mask = segmentation(place.images, both, labels=("tumour", "BODY"))
+    made = place.volume(mask, structures=Structures(("tumour",), {"body": LEFT_OUT}))
+    np.testing.assert_array_equal(made, drawn)
+    regions = {
+        "tumour": [contour(box(place, 1, 2.5, 2.5, 4.5, 4.5), place.images[1])],
+        "BODY": [contour(box(place, 1, 0.5, 0.5, 6.5, 6.5), place.images[1])],
+    }
+    left_out = Structures(("tumour",), {"body": LEFT_OUT})
+    (place.folder / "mask0").unlink()
+    assert place.volume(structure_set(place.images[0], regions), structures=left_out).sum() == 4
+
+
 WRONG: dict[str, dict[str, Any]] = {
     "other-patient": {"PatientID": "P2"},
     "other-frame-of-reference": {"FrameOfReferenceUID": generate_uid()},
@@ -360,7 +374,9 @@ def test_a_mask_of_a_patient_outlines_the_series_on_whose_voxels_it_lies_and_not
     mask = Beside(nifti_mask(place, drawn), patient="P1")
     across = survey(written(slices(3, orientation=AXIAL), place.folder / "across")).series[0]
     alike = survey(written(slices(5, orientation=OBLIQUE), place.folder / "alike")).series[0]
-    found = find([across, place.series, alike], [], TUMOUR, beside=[mask])
+    coarser = survey(written(slices(3, orientation=OBLIQUE, step_mm=7.5), place.folder / "coarser")).series[0]
+    assert find([coarser], [], TUMOUR, beside=[mask]).counts() == {"met": 1}
+    found = find([across, coarser, place.series, alike], [], TUMOUR, beside=[mask])
     assert set(found.masks) == {place.series.uid, alike.uid}
     assert found.counts() == {"met": 1}
     assert not find([across], [], TUMOUR, beside=[mask]).masks
@@ -403,6 +419,27 @@ def test_masks_are_found_by_the_name_of_their_patient_or_by_a_table(place: Place
     (place.folder / "t.csv").write_text(f"file,mask\n{image},gone.nii.gz\n", encoding="utf-8")
     with pytest.raises(LabelError, match="not there"):
         named(place.folder)
+
+
+def test_a_nifti_mask_lies_beside_the_nifti_image_of_its_path(tmp_path: Path) -> None:
+    values, affine = np.zeros((3, 4, 5), np.uint8), np.diag([1.0, 2, 5, 1])
+    values[1, 2, 3] = 1
+    for at in ("P1/flair.nii", "masks/P1/flair.nii.gz"):
+        (tmp_path / at).parent.mkdir(parents=True)
+        nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / at)  # type: ignore[no-untyped-call]
+    image = survey([tmp_path / "P1/flair.nii"]).series
+    found = find(image, [], TUMOUR, beside=named(tmp_path))
+    np.testing.assert_array_equal(found.masks[image[0].uid].volume(), image[0].volume())
+
+
+def test_a_segmentation_that_highdicom_finds_odd_puts_no_identifier_into_a_log(
+    place: Place, drawn: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    mask = segmentation(place.images, drawn)
+    references = mask.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    references.append(references[0])
+    np.testing.assert_array_equal(place.volume(mask), drawn)
+    assert not caplog.text
 
 
 def picture(path: Path, values: np.ndarray) -> Path:

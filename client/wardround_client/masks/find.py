@@ -37,7 +37,7 @@ FOLDER = "masks"
 """In a hospital's folder: masks named by patient (NIfTI), or by the image beside which they lie (PNG)."""
 COLUMN = "mask"
 _KEYS = ("file", "patient", "uid")
-_NIFTI, _PNG = (".nii", ".nii.gz"), (".png",)
+_NIFTI, _PNG = (".nii.gz", ".nii"), (".png",)
 _DICOM: dict[str, tuple[Format, ModuleType]] = {
     f"{STORAGE}66.4": ("seg", seg),
     f"{STORAGE}66.7": ("seg", seg),
@@ -106,7 +106,7 @@ class Beside:
     mask: Path = field(repr=False)
     patient: str = field(default="", repr=False)
     file: Path | None = field(default=None, repr=False)
-    """An image: the mask outlines its series (NIfTI), or itself (PNG)."""
+    """An image: the mask outlines its series (NIfTI), or itself (PNG). It comes before the patient."""
     uid: str = field(default="", repr=False)
     """SeriesInstanceUID."""
 
@@ -314,8 +314,8 @@ def named(folder: Path) -> list[Beside]:
     """List the masks of a hospital's folder that are not DICOM, with what its tables and their names say of them.
 
     A table is a CSV file at the top of the folder with a column ``mask`` and one of ``file``, ``patient`` and ``uid``
-    (of the series); paths are relative to the folder. Without a table, ``masks/NAME.nii.gz`` is of the patient NAME,
-    and ``masks/NAME.png`` lies beside the image of that path, whatever its ending.
+    (of the series); paths are relative to the folder. Without a table, ``masks/NAME.png`` and ``masks/NAME.nii.gz`` lie
+    beside the image of that path, whatever its ending; where there is none, the latter is of the patient NAME.
 
     Raises:
         LabelError: a table names a mask twice, or one that is not there.
@@ -324,22 +324,24 @@ def named(folder: Path) -> list[Beside]:
     if stated:
         return stated
     below = folder / FOLDER
-    files = sorted(path for path in below.rglob("*") if path.is_file())
-    images: dict[Path, Path] = {}
-    if any(path.suffix.lower() in _PNG for path in files):
-        images = {path.relative_to(folder).with_suffix(""): path for path in _images(folder, below)}
+    masks = [path for path in sorted(below.rglob("*")) if path.is_file() and _ending(path)]
+    beside: dict[Path, Path] = {}
+    if masks:
+        images = (path for path in folder.rglob("*") if below not in path.parents and path.is_file())
+        beside = {_stem(path.relative_to(folder)): path for path in images}
     made = []
-    for path in files:
-        ending = next((end for end in (*_NIFTI[::-1], *_PNG) if path.name.lower().endswith(end)), None)
-        if ending in _NIFTI:
-            made.append(Beside(path, patient=path.name[: -len(ending or "")]))
-        elif ending in _PNG:
-            made.append(Beside(path, file=images.get(path.relative_to(below).with_suffix(""))))
+    for path in masks:
+        stem = _stem(path.relative_to(below))
+        made.append(Beside(path, patient="" if _ending(path) in _PNG else stem.name, file=beside.get(stem)))
     return made
 
 
-def _images(folder: Path, below: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and below not in path.parents]
+def _ending(path: Path) -> str:
+    return next((ending for ending in (*_NIFTI, *_PNG) if path.name.lower().endswith(ending)), "")
+
+
+def _stem(path: Path) -> Path:
+    return path.with_name(path.name[: -len(_ending(path))]) if _ending(path) else path.with_suffix("")
 
 
 def _table(path: Path) -> list[Beside]:

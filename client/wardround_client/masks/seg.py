@@ -7,6 +7,7 @@ another in silence.
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from wardround_client.masks.structures import Structures
 from wardround_client.masks.target import OURS, Target
 from wardround_client.volumes import Geometry, Series
 from wardround_common.errors import ImageRefused
+
+# highdicom logs the identifiers of images that it finds odd: no log may hold those.
+logging.getLogger("highdicom").setLevel(logging.CRITICAL + 1)
 
 THRESHOLD = 0.5
 """From which part of a voxel on, or from which probability, a fractional segment holds it."""

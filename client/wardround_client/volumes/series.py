@@ -280,7 +280,7 @@ def _assembled(uid: str, parts: list[_Part]) -> Series:
     places = [place for part in kept for place in part.places]
     frames = [frame for part in kept for frame in part.frames]
     made = stack(places, stated_mm=first.stated_mm, thickness_mm=first.thickness_mm)
-    notes = (f"{copies:,} copies of files were left out",) if copies else ()
+    notes = (f"copies of its files that were left out: {copies:,}",) if copies else ()
     return Series(
         uid=uid,
         patient=first.patient,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -127,6 +129,17 @@ def test_a_hospital_that_is_stopped_says_since_when_and_what_outlasts_its_servic
     assert said.startswith("stopped since 20")
     assert "paused since" in said
     assert "train: it failed" in said
+
+
+def test_watching_by_command_ends_when_the_service_does_and_says_so(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with at_work(tmp_path, "waiting"):
+            watching = pool.submit(CliRunner().invoke, app, ["status", "--state", str(tmp_path), "--watch"])
+            time.sleep(0.4)
+            assert not watching.done()
+        done = watching.result(20)
+    assert isinstance(done.exception, ServiceAwayError)
+    assert "waiting since" in done.stdout
 
 
 def test_images_are_read_in_other_processes_while_the_socket_answers(

@@ -220,10 +220,13 @@ def test_where_nobody_serves_it_is_said_how_to_start_it(tmp_path: Path) -> None:
             pass
         assert caught.value.do == f"Start it: wardround coordinator serve {tmp_path}"
         (tmp_path / FOLDER).mkdir(exist_ok=True)
-        (tmp_path / FOLDER / NAME).unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX) as left:  # as kill -9 leaves it
-            left.bind(str(tmp_path / FOLDER / NAME))
+        for left_before in (tmp_path / FOLDER).iterdir():
+            left_before.unlink()
+        for name in (NAME, ".0a1b2c3d"):  # as kill -9 leaves it, before it has its name and after
+            with socket.socket(socket.AF_UNIX) as left:
+                left.bind(str(tmp_path / FOLDER / name))
     with commanded(tmp_path), commanding(tmp_path) as coordinator:
+        assert [path.name for path in (tmp_path / FOLDER).iterdir()] == [NAME]
         assert coordinator.status() == a_status()
 
 

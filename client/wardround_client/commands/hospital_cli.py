@@ -333,17 +333,16 @@ def pause(state: State = None) -> None:
     Takes effect immediately, for a running service and after any restart. Rounds continue without this hospital.
     """
     from wardround_client.hospital.pausing import pause_work
+    from wardround_client.service.asking import asking
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state
-    from wardround_common.control.place import is_served
+    from wardround_common.errors import ServiceAwayError
 
     folder = HospitalFolder(state or hospital_state())
-    if is_served(folder.path):
-        from wardround_client.service.asking import asking
-
+    try:
         with asking(folder.path) as hospital:
             hospital.pause()
-    else:
+    except ServiceAwayError:
         pause_work(folder)
     typer.echo("Paused: no new work is started. Resume with: wardround hospital resume")
 
@@ -352,17 +351,16 @@ def pause(state: State = None) -> None:
 def resume(state: State = None) -> None:
     """Resume work after 'pause'."""
     from wardround_client.hospital.pausing import resume_work
+    from wardround_client.service.asking import asking
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state
-    from wardround_common.control.place import is_served
+    from wardround_common.errors import ServiceAwayError
 
     folder = HospitalFolder(state or hospital_state())
-    if is_served(folder.path):
-        from wardround_client.service.asking import asking
-
+    try:
         with asking(folder.path) as hospital:
             hospital.resume()
-    else:
+    except ServiceAwayError:
         resume_work(folder)
     typer.echo("This hospital is active again.")
 
@@ -374,26 +372,27 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show what this hospital's service is doing, and the state of each study."""
+    from rich.live import Live
+    from rich.text import Text
+
+    from wardround_client.service.asking import asking
     from wardround_client.service.status import stopped_status
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state
-    from wardround_common.control.place import is_served
+    from wardround_common.errors import ServiceAwayError
 
-    folder = HospitalFolder(state or hospital_state())
-    if not is_served(folder.path):
-        found = stopped_status(folder)
-    else:
-        from wardround_client.service.asking import asking
-
+    folder, found = HospitalFolder(state or hospital_state()), None
+    try:
         with asking(folder.path) as hospital:
             found = hospital.status()
             if watch:
-                from rich.live import Live
-                from rich.text import Text
-
                 with Live(Text(str(found)), refresh_per_second=2) as live:
                     for found in hospital.watch(WATCH_S):
                         live.update(Text(str(found)))
+    except ServiceAwayError:
+        if found:  # it has ended while it was watched
+            raise
+        found = stopped_status(folder)
     typer.echo(json.dumps(found.facts(), indent=2, ensure_ascii=False) if as_json else str(found))
 
 

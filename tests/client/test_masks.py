@@ -147,6 +147,11 @@ def test_segments_of_two_files_are_one_mask_and_of_the_same_structure_none(place
     assert place.why(one, one, structures=ORGANS) == "several-masks"
 
 
+def test_a_mask_says_of_which_structures_it_speaks(place: Place, drawn: np.ndarray) -> None:
+    found = place.find(segmentation(place.images, drawn, labels=("spleen",)), structures=ORGANS)
+    assert (found.masks[place.series.uid].defined, found.masks[place.series.uid].voxels[0]) == ({2}, 0)
+
+
 def test_a_voxel_of_two_structures_is_refused(place: Place, drawn: np.ndarray) -> None:
     both = np.stack([drawn, drawn], axis=-1)
     assert place.why(segmentation(place.images, both, labels=("liver", "spleen")), structures=ORGANS) == "overlap"
@@ -160,7 +165,7 @@ def test_a_structure_that_the_study_does_not_know_is_refused_until_the_hospital_
     mask = segmentation(place.images, drawn, labels=("GTV 1",))
     assert place.why(mask) == "unknown-class"
     assert place.volume(mask, structures=Structures(("tumour",), {"gtv*": "tumour"})).sum() == drawn.sum()
-    assert place.volume(mask, structures=Structures(("tumour",), {"gtv*": LEFT_OUT})).sum() == 0
+    assert place.why(mask, structures=Structures(("tumour",), {"gtv*": LEFT_OUT})) == "no-structure"
     with pytest.raises(ValueError, match="'tumor' is none"):
         Structures(("tumour",), {"gtv*": "tumor"})
 
@@ -310,6 +315,25 @@ def test_a_structure_set_that_outlines_no_slice_of_the_series_is_refused(place: 
 
 def test_a_region_without_any_contour_is_refused_and_not_read_as_nothing_there(place: Place) -> None:
     assert place.why(structure_set(place.images[0], {"tumour": []})) == "no-closed-contours"
+
+
+DAMAGES = {
+    "an attribute of the segments": (b"\x62\x00\x01\x00CS", b"\x62\x00\x01\x00CR"),
+    "the sequence of what is referenced": (b"\x08\x00\x15\x11SQ", b"\x08\x00\x15\x11RQ"),
+    "the sequence of origins": (b"\x06\x30\x10\x00SQ", b"\x06\x30\x10\x00RQ"),
+    "the pixels": (b"\xe0\x7f\x10\x00OB", b"\xe0\x7f\x12\x00OB"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_a_damaged_mask_is_refused_and_ends_nothing(place: Place, drawn: np.ndarray, what: str) -> None:
+    made = [segmentation(place.images, drawn), contours_of(place, (1, 0.5, 0.5, 2.5, 2.5))]
+    files = [save(mask, place.folder / f"mask{number}") for number, mask in enumerate(made)]
+    for file in files:
+        file.write_bytes(file.read_bytes().replace(*DAMAGES[what]))
+    found = find([place.series], files, TUMOUR)
+    reason = "pixels-missing" if what == "the pixels" else "unreadable"
+    assert found.counts() == {"met": 1, reason: 1}
 
 
 def test_a_pixel_is_inside_if_its_centre_is() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "volumes.md").read_text(encoding="utf-8")
-OF_EVERY_FILE = {"vanished", "unreadable", "truncated", "not-an-image", "other-object"}
+OF_EVERY_FILE = {"vanished", "unreadable", "truncated", "not-an-image", "pixels-missing", "other-object"}
 """Said of every image in ``docs/images.md``, or of an object that is no mask of a kind that is read."""
 
 

@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from wardround_client.images.dicom import quiet
+from wardround_client.images.dicom import quiet, refusing
 from wardround_client.images.sop_class import STORAGE, sop_class_of
 from wardround_client.images.source import check_pixel_count
 from wardround_client.masks import nifti, png, rtstruct, seg
@@ -55,6 +55,8 @@ class Mask:
     files: frozenset[Path] = field(repr=False)
     annotated: tuple[bool, ...]
     """Of each slice: whether somebody looked at it. Where nobody did, background does not mean "nothing there"."""
+    defined: frozenset[int]
+    """The structures, from 1, that its files speak of: that another one is background there may mean nothing."""
     voxels: tuple[int, ...]
     """Voxels of each structure of the study, the first one first."""
     notes: tuple[str, ...]
@@ -200,10 +202,12 @@ def _noting(unmet: list[Unmet], *files: Path) -> Iterator[None]:
 def _dicom(path: Path, known: list[Series], structures: Structures) -> list[_Pair]:
     with quiet():
         header, _ = header_of(path)
-        if (found := _DICOM.get(sop_class_of(header))) is None:
-            raise ImageRefused("other-object", "masks of this kind are not read", where=str(path))
-        kind, reader = found
-        of = reader.target(header).among(known)
+        with refusing("unreadable", "the attributes of the mask cannot be read", where=str(path)):
+            if (found := _DICOM.get(sop_class_of(header))) is None:
+                raise ImageRefused("other-object", "masks of this kind are not read", where=str(path))
+            kind, reader = found
+            target = reader.target(header)
+        of = target.among(known)
     return _met(of, kind, path, reader.read, structures)
 
 
@@ -278,7 +282,9 @@ def _together(pairs: Iterable[_Pair], unmet: list[Unmet], most: int) -> Found:
     for uid, several in by_series.items():
         with _noting(unmet, *(file for pair in several for file in pair.files)):
             pair = several[0] if len(several) == 1 else _united(several, most)
-            masks[uid] = Mask(uid, pair.format, pair.files, pair.annotated, pair.voxels, pair.notes, pair.read)
+            masks[uid] = Mask(
+                uid, pair.format, pair.files, pair.annotated, pair.defined, pair.voxels, pair.notes, pair.read
+            )
     return Found(masks, tuple(unmet))
 
 

@@ -45,14 +45,15 @@ def read(path: Path, series: Series, structures: Structures) -> Outlined:
     """Read a segmentation onto the grid of a series.
 
     Raises:
-        ImageRefused: ``unreadable``, ``unknown-class``, ``overlap`` if two structures of the study hold one voxel,
-            ``mask-geometry`` if its frames make up no volume, or as :func:`wardround_client.masks.meet.onto` does.
+        ImageRefused: ``unreadable``, ``pixels-missing``, ``own-result``, ``unknown-class``, ``no-structure``,
+            ``overlap`` if two structures of the study hold one voxel, ``mask-geometry`` if its frames make up no
+            volume, or as :func:`wardround_client.masks.meet.onto` does.
     """
     where = str(path)
-    dataset = parse(read_bytes(path), where=where)
-    if text(dataset, _MAKER) == OURS:
-        raise ImageRefused("own-result", "this outline was made by a model of Wardround, not by a person", where=where)
+    dataset = _parsed(path)
     with refusing("unreadable", "the segmentation cannot be read", where=where):
+        if text(dataset, _MAKER) == OURS:
+            raise ImageRefused("own-result", "a model of Wardround made this outline, not a person", where=where)
         segmentation = Segmentation.from_dataset(dataset, copy=False)
         numbers = {
             number: structures.number(description.segment_label, description.segmented_property_type.meaning)
@@ -60,8 +61,11 @@ def read(path: Path, series: Series, structures: Structures) -> Outlined:
             if number > 0
             for description in [segmentation.get_segment_description(number)]
         }
-    fractional = segmentation.segmentation_type == SegmentationTypeValues.FRACTIONAL
-    full = integer(dataset, _FULL) or 0 if fractional else 1
+        fractional = segmentation.segmentation_type == SegmentationTypeValues.FRACTIONAL
+        full = integer(dataset, _FULL) or 0 if fractional else 1
+        looked_at = _looked_at(dataset, series)
+    if not any(numbers.values()):
+        raise ImageRefused("no-structure", "it has no structure of the study", where=where)
     made = np.zeros(series.geometry.shape, np.uint8)
     strongest = np.zeros_like(made)
     for segment, number in numbers.items():
@@ -77,7 +81,16 @@ def read(path: Path, series: Series, structures: Structures) -> Outlined:
             )
         stronger = found > strongest  # of two fractions of one voxel the larger one counts
         made[stronger], strongest[stronger] = number, found[stronger]
-    return Outlined(made, _looked_at(dataset, series), frozenset(numbers.values()) - {0})
+    return Outlined(made, looked_at, frozenset(numbers.values()) - {0})
+
+
+def _parsed(path: Path) -> FileDataset:
+    try:
+        return parse(read_bytes(path), where=str(path))
+    except ImageRefused as refused:
+        if refused.reason != "segmentation":
+            raise
+        raise ImageRefused("pixels-missing", "the segmentation has no pixels", where=str(path)) from None
 
 
 def _segment(segmentation: Segmentation, segment: int, full: int, *, where: str) -> tuple[Classes, Geometry]:

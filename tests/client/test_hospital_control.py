@@ -142,6 +142,7 @@ def test_watching_by_command_ends_when_the_service_does_and_says_so(tmp_path: Pa
     assert "waiting since" in done.stdout
 
 
+@pytest.mark.slow
 def test_images_are_read_in_other_processes_while_the_socket_answers(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

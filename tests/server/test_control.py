@@ -247,6 +247,7 @@ def a_process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_service_that_is_killed_ends_what_is_watched_and_does_not_hinder_the_next(tmp_path: Path) -> None:
     with a_process(tmp_path) as process, commanding(tmp_path) as coordinator:
         watching = coordinator.watch(0.1)
@@ -350,6 +351,7 @@ def test_who_does_not_speak_our_language_is_said_to_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Callable[[socket.socket], object], said: str
 ) -> None:
     monkeypatch.setattr(line, "SILENT_S", 0.3)
+    monkeypatch.setattr(line, "LOOK_S", 0.001)
     with liar(tmp_path, answer), pytest.raises(ServiceError, match=said) as caught, commanding(tmp_path):
         pass
     assert caught.value.do
@@ -496,8 +498,11 @@ def test_who_watches_health_by_the_standard_is_told_of_the_end(tmp_path: Path) -
     with commanded(tmp_path) as here, address(tmp_path) as path, grpc.insecure_channel(f"unix:{path}") as channel:
         watching = HealthStub(channel).Watch(HealthCheckRequest(), timeout=10)
         until(lambda: next(watching).status == HealthCheckResponse.SERVING)
-        here.server.close()
+        closing = threading.Thread(target=here.server.close)
+        closing.start()
         assert next(watching).status == HealthCheckResponse.NOT_SERVING
+        watching.cancel()
+        closing.join()
 
 
 def test_there_is_room_for_a_command_however_many_watch_the_health(here: Here) -> None:

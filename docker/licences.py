@@ -40,58 +40,25 @@ WORDS = {
 }
 """What older metadata says, in the words of SPDX."""
 WHY = {
-    "alembic": "Flower's tables of nodes and messages, made and renewed; a coordinator only",
-    "annotated-doc": "of FastAPI and Typer",
-    "anyio": "of httpx and Starlette",
-    "certifi": "of httpx and requests; a hospital trusts its coordinator's authority and no other",
-    "charset-normalizer": "of requests",
-    "fastapi": "Flower's own interfaces; never served",
+    "alembic": "Flower's tables of nodes and messages, made and renewed",
+    "fastapi": "Flower's Fleet API; a hospital serves nothing",
     "flwr": "messages, node authentication, object transfer",
-    "greenlet": "of SQLAlchemy; not used",
     "grpcio": "commands to a service that runs, by a UNIX socket; Flower imports it too",
     "grpcio-health-checking": "the standard health service, at the same socket",
-    "h11": "of httpx and uvicorn",
     "highdicom": "DICOM segmentations, by position",
-    "httpcore": "of httpx",
-    "httptools": "an option of uvicorn; not used",
-    "httpx": "the hospital's connection",
-    "idna": "of httpx and requests",
-    "iterators": "Flower's older connection; not used",
-    "mako": "of Alembic",
     "monai": "networks",
     "opacus": "differentially private training and its accountants",
-    "packaging": "Flower compares versions",
-    "pathspec": "Flower packs bundles with it; not used",
-    "prompt-toolkit": "Flower's own command line; not used",
-    "protobuf": "the form of messages",
-    "pycryptodome": "Flower's own secure aggregation; not used: ours is in `secagg`",
     "pyjpegls": "JPEG-LS of the few precisions that GDCM leaves out",
-    "python-dotenv": "an option of uvicorn; not used",
     "python-gdcm": "JPEG, JPEG Lossless, JPEG-LS, JPEG 2000",
-    "pyyaml": "Flower's own programs; not used",
-    "requests": "Flower's own programs, and MONAI's downloads; not used",
-    "sqlalchemy": "Flower's tables; a coordinator only",
-    "starlette": "Flower's own interfaces; never served",
-    "tomli": "Flower's own configuration; not used",
-    "tomli-w": "Flower's own configuration; not used",
-    "urllib3": "of requests",
     "uv": "Flower installs a bundle's dependencies with it; never called here: no bundle is accepted",
-    "uvicorn": "the coordinator's port",
-    "uvloop": "an option of uvicorn; not used",
     "watchfiles": "an option of uvicorn; not used",
-    "wcwidth": "of prompt-toolkit",
-    "websockets": "an option of uvicorn; not used",
 }
-"""What a package is for; of all that Flower brings, also whether it is used."""
 HEAD = """# What ships, and under which licence
 
 Every package of a hospital's and of a coordinator's image, with its licence (SPDX) and the direct dependency that
 brings it in. `make licences` writes this page from the metadata of the pinned packages; a test compares them, and fails
 at a licence that is not on the list of `docker/licences.py`. PyTorch's builds with CUDA bring NVIDIA's libraries as
 well, under NVIDIA's own terms.
-
-Flower is one package for all its own programs, and brings what these need. Both images get all of it; a hospital's
-service imports neither its web server nor its database, its installer or its command line, which a test checks.
 
 """
 

@@ -19,7 +19,7 @@ from wardround_client.preparation.source import Source
 from wardround_client.tasks.contract import Found, LocalTask, Loss, Targets
 from wardround_client.tasks.registry import LOCAL_TASKS
 from wardround_common.errors import MessageError
-from wardround_common.study.file import Data, Training
+from wardround_common.study.file import Data, Study, Training
 from wardround_common.tasks.contract import Metric, Task, TaskSection, Words
 from wardround_common.tasks.registry import TASKS
 
@@ -93,12 +93,14 @@ def _loss(section: Share, training: Training, device: torch.device) -> Loss:
     return lambda outputs, targets: (outputs[:, 0] - targets).square()
 
 
-def _sums(section: Share, outputs: torch.Tensor, targets: torch.Tensor, patients: NDArray[np.int64]) -> ShareSums:
+def _sums(
+    section: Share, outputs: torch.Tensor, targets: torch.Tensor, patients: NDArray[np.int64], places: object
+) -> ShareSums:
     errors = (outputs[:, 0].double() - targets.double()).square().numpy()
     return ShareSums(len(errors), int(np.rint(errors / UNIT).astype(np.int64).sum()))
 
 
-def _find(source: Source, index: Index, section: Share) -> Found:
+def _find(source: Source, index: Index, study: Study) -> Found:
     return Found({instance.file: "image" for instance in index.accepted})
 
 

@@ -20,6 +20,7 @@ from wardround_client.spending.account import Account, approve, ask
 from wardround_client.spending.ledger.store import open_ledger
 from wardround_client.spending.policy import Policy
 from wardround_client.tasks.contract import Found
+from wardround_client.tasks.outline_measures import Places
 from wardround_common.errors import RoundError, WardroundError
 from wardround_common.keys.identity import Identity, Roster
 from wardround_common.randomness import insecure_stream
@@ -193,4 +194,19 @@ def _join(parts: Sequence[Examples]) -> Examples:
         shift = int(patients[-1].max(initial=shift - 1)) + 1
     kept = np.concatenate([part.images(slice(None)) for part in parts])
     targets = np.concatenate([part.targets for part in parts])
-    return Examples(kept, np.arange(len(kept)), targets, np.concatenate(patients))
+    return Examples(kept, np.arange(len(kept)), targets, np.concatenate(patients), _places(parts))
+
+
+def _places(parts: Sequence[Examples]) -> Places | None:
+    """Put places together; the volumes of one part stay apart from those of another one."""
+    shift, moved = 0, []
+    for part in parts:
+        if part.places is None:
+            return None
+        moved.append(replace(part.places, series=part.places.series + shift))
+        shift = int(moved[-1].series.max(initial=shift - 1)) + 1
+    return Places(
+        np.concatenate([one.series for one in moved]),
+        np.concatenate([one.heights_mm for one in moved]),
+        np.concatenate([one.spacing_mm for one in moved]),
+    )

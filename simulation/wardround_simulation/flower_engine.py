@@ -1,9 +1,4 @@
-"""Flower's own simulation engine (Ray), for a federation that outgrows one machine: the same apps, the same result.
-
-``_run_simulation`` is a private part of ``flwr``: what Flower's own ``flwr run`` calls in its process, and what the
-public ``run_simulation``, which is deprecated, wraps. ``flwr run`` itself would send the apps through a SuperLink whose
-interfaces know no authentication (docs/adr/0031-flower-engine.md); a test names the part that another version changes.
-"""
+"""Flower's own simulation engine (Ray), for a federation that outgrows one machine: the same apps, the same result."""
 
 from __future__ import annotations
 
@@ -44,8 +39,7 @@ def run_with_flower(federation: Federation, drive: Callable[[Exchange], None], a
     if "RAY_ADDRESS" not in os.environ:  # nobody named a cluster of several machines
         # Ray takes this machine's outside address else, and serves there without asking who it is that calls.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    from flwr.simulation.run_simulation import _run_simulation
-    from flwr.supercore.telemetry import EventType
+    from flwr.simulation import run_simulation
 
     errors: list[WardroundError] = []
     finished: list[bool] = []
@@ -67,11 +61,10 @@ def run_with_flower(federation: Federation, drive: Callable[[Exchange], None], a
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray and Flower speak of their own future versions
-        _run_simulation(
+        run_simulation(
             server_app=server_app(keep_error, lambda grid: _ask_names(grid, len(federation.sites))),
             client_app=_naming_app(federation),
             num_supernodes=len(federation.sites),
-            exit_event=EventType.PYTHON_API_RUN_SIMULATION_LEAVE,
             backend_config={"init_args": cluster, "client_resources": actor},
         )
     if errors:

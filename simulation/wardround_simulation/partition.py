@@ -12,8 +12,7 @@ from pydicom.datadict import tag_for_keyword
 
 from wardround_client.intake.duplicates import joined_patients, near_pairs
 from wardround_client.intake.instance import Instance
-from wardround_client.preparation.dataset import LEAST_PATIENTS, Source, take_in, wanted_images
-from wardround_client.tasks.registry import local_task
+from wardround_client.preparation.dataset import LEAST_PATIENTS, Source, strata_by_patient, take_in, wanted_images
 from wardround_common.errors import DataError
 from wardround_common.one_form import one_form
 from wardround_common.randomness import insecure_stream
@@ -38,11 +37,7 @@ def cut(pool: Source, study: Study, partition: str, hospitals: int | None) -> tu
     """
     index, found = take_in(pool, study)
     used, _ = wanted_images(pool, study, index, found)
-    local = local_task(study.task)
-    strata = local.strata(study.task, local.targets(pool, study.data, study.task, used, found))
-    highest: dict[str, int] = defaultdict(int)
-    for instance, stratum in zip(used, strata.tolist(), strict=True):
-        highest[instance.patient] = max(highest[instance.patient], stratum)
+    highest = strata_by_patient(pool, study, used, found)
     patients = sorted(highest)
     together = _together(used, patients, (hospitals or 0) * LEAST_PATIENTS)
     kind, _, value = partition.partition(":")

@@ -427,8 +427,8 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
                 "'wardround scan FOLDER' shows them."
             )
         for split in ("train", "validation", "test"):
-            present = [count for count in getattr(description, split).per_class if count]
-            if len(present) < 2:
+            counts = getattr(description, split).per_class
+            if len(counts) > 1 and sum(count > 0 for count in counts) < 2:
                 yield f"{name}: its {split} patients have one class only; what needs two is not computed there."
     for record in final.history:
         if not record.answered:

@@ -45,7 +45,7 @@ def outputs_of(local: LocalTask[Any, Any], of: Study) -> tuple[torch.Tensor, tor
 
 def sums_of(local: LocalTask[Any, Any], of: Study, rows: slice) -> Any:
     outputs, targets = outputs_of(local, of)
-    return local.sums(of.task, outputs[rows], targets[rows], PATIENTS[rows])
+    return local.sums(of.task, outputs[rows], targets[rows], PATIENTS[rows], None)
 
 
 def test_both_halves_are_installed_under_one_name(local: LocalTask[Any, Any]) -> None:

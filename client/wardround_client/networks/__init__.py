@@ -76,7 +76,7 @@ def build(study: Study) -> nn.Module:
     model, task = study.model, task_of(study.task)
     dims = task.dims(study.task)
     check(model.network, dims, dense=task.dense)
-    return construct(model.network, study.data.channels, study.outputs, model.norm, seed=model.seed, dims=dims)
+    return construct(model.network, study.data.inputs, study.outputs, model.norm, seed=model.seed, dims=dims)
 
 
 def construct(name: str, channels: int, outputs: int, norm: Norm, *, seed: int, dims: int = 2) -> nn.Module:

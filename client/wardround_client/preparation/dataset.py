@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import shutil
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +24,14 @@ from wardround_client.intake.kept_pixels import Kept
 from wardround_client.intake.patients import check_guesses, count_by_basis, said_of_doubts, said_of_patients
 from wardround_client.intake.record import RETRIED
 from wardround_client.preparation import preprocessing
+from wardround_client.preparation.made_once import FOLDER, Facts, made_once
 from wardround_client.preparation.source import Source as Source
-from wardround_client.tasks.contract import Found
+from wardround_client.tasks.contract import Found, LocalTask, Records
+from wardround_client.tasks.outline_measures import Places
 from wardround_client.tasks.registry import local_task
 from wardround_common.errors import DataError, ImageRefused
 from wardround_common.messages.rounds import Split
 from wardround_common.randomness import insecure_stream
-from wardround_common.storage import no_room_is_said
 from wardround_common.study.file import Data, Study
 
 LEAST_PATIENTS = 3  # one to train on, one to choose the operating point, one to test on
@@ -51,10 +49,16 @@ class Examples:
     """What the network is trained towards: (images,) int64 class numbers, or whatever else the task has for each."""
     patients: NDArray[np.int64] = field(repr=False)
     """(images,) codes that mean nothing outside this data set."""
+    places: Places | None = field(default=None, repr=False)
+    """(images,) where they lie in their patients; None where that is not known."""
 
     def images(self, places: NDArray[np.int64] | slice) -> NDArray[np.float32]:
         """Copy the images at these places of the split: (places, channels, size, size) float32."""
         return np.ascontiguousarray(self.kept[self.rows[places]])
+
+    def lying(self, places: NDArray[np.int64]) -> Places | None:
+        """Return where the images at these places of the split lie in their patients; None where that is not known."""
+        return self.places and self.places.at(places)
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -139,7 +143,12 @@ def take_in(source: Source, study: Study) -> tuple[Index, Found]:
             do="'wardround scan FOLDER' says what each reason means, and what --allow takes in all the same; a "
             "hospital that serves has allow = [...] in its hospital.toml.",
         )
-    found = local_task(study.task).find(source, index, study.task)
+    found = local_task(study.task).find(source, index, study)
+    index = replace(
+        index,
+        accepted=tuple(one for one in index.accepted if one.file not in found.aside),
+        refused=tuple(one for one in index.refused if one.file not in found.aside),
+    )
     return identify(index, found.patients, found.words, groups=study.groups, confirmed=source.confirmed), found
 
 
@@ -172,9 +181,10 @@ def prepare(
         PrivacyError: the study has differential privacy, and who is a patient is guessed without the hospital's word.
     """
     wanted, left_out = wanted_images(source, study, index, found)
-    kept = keep_images(source, study.data, wanted, index.kept)
-    used = [instance for instance in wanted if kept.refused.get(instance.file) is None]
-    left_out.update(kept.refused.values())
+    made = _records(source, study, wanted, found, index.kept)
+    used = made.files
+    left_out.update(made.left_out.values())
+    left_out.update({f"mask-{reason}": count for reason, count in found.unmet.items()})
     if not used:
         why = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common()) or "no image was accepted"
         raise DataError(
@@ -189,9 +199,8 @@ def prepare(
     accounts = {instance.patient: instance.accounts or (instance.patient,) for instance in used}
     names = sorted(accounts)
     code_of = {name: code for code, name in enumerate(names)}
-    patients = np.array([code_of[instance.patient] for instance in used], np.int64)
-    local = local_task(study.task)
-    targets = local.targets(source, study.data, study.task, used, found)  # (images, …)
+    patients = np.array([code_of[name] for name in made.patients], np.int64)  # (records,)
+    local, targets = local_task(study.task), made.targets
     words = [found.words[instance.file] for instance in used]
     pairs = near_pairs(used, range(len(used)))
     joined = joined_patients(used, pairs)
@@ -205,23 +214,27 @@ def prepare(
             do=f"A hospital takes part with {LEAST_PATIENTS} patients or more. If there are more, name the patient of "
             "each file in the column 'patient' of labels.csv.",
         )
-    parts = part_of[patients]  # (images,)
-    rows = np.array([kept.row_of[instance.file] for instance in used], np.int64)
+    parts = part_of[patients]  # (records,)
+    of_file = part_of[[code_of[instance.patient] for instance in used]]  # (files,)
 
     def examples(part: int) -> Examples:
         here = np.flatnonzero(parts == part)
-        return Examples(kept.images, rows[here], targets[here], patients[here])
+        if part == 0 and local.trained is not None:
+            here = here[local.trained(targets[here], patients[here])]
+        return Examples(
+            made.images, made.rows[here], targets[here], patients[here], made.places and made.places.at(here)
+        )
 
     return Dataset(
         train=examples(0),
         validation=examples(1),
         test=examples(2),
-        fingerprint=hashlib.sha256(kept.key.encode() + targets.tobytes() + parts.tobytes()).hexdigest(),
+        fingerprint=hashlib.sha256(made.stamp + parts.tobytes()).hexdigest(),
         intake=Intake(
             refused=dict(Counter(refusal.reason for refusal in index.refused)),
             left_out=dict(left_out),
             scanners=tuple(sorted({f"{i.manufacturer} {i.scanner}".strip() or "unknown" for i in used})),
-            duplicates_across_splits=sum(bool(parts[one] != parts[other]) for one, other in pairs),
+            duplicates_across_splits=sum(bool(of_file[one] != of_file[other]) for one, other in pairs),
             allowed=index.allowed,
             patients=by_basis,
             doubts=index.doubts,
@@ -235,13 +248,57 @@ def prepare(
     )
 
 
+def _records(
+    source: Source, study: Study, wanted: Sequence[Instance], found: Found, kept: Mapping[str, Kept]
+) -> Records:
+    """Return the records of these files; where each file is one, its image is prepared here."""
+    local = local_task(study.task)
+    if local.records is not None:
+        return local.records(source, study, wanted, found)
+    prepared = keep_images(source, study.data, wanted, kept)
+    used = tuple(one for one in wanted if prepared.refused.get(one.file) is None)
+    targets = _targets(local, source, study, used, found)
+    return Records(
+        stamp=prepared.key.encode() + targets.tobytes(),
+        images=prepared.images,
+        rows=np.array([prepared.row_of[one.file] for one in used], np.int64),
+        targets=targets,
+        files=used,
+        patients=tuple(one.patient for one in used),
+        left_out=prepared.refused,
+    )
+
+
+def _targets(
+    local: LocalTask[Any, Any], source: Source, study: Study, used: Sequence[Instance], found: Found
+) -> NDArray[Any]:
+    if local.targets is None:
+        raise TypeError(f"the task {local.task.name} says neither targets nor records")
+    return local.targets(source, study.data, study.task, used, found)
+
+
+def strata_by_patient(source: Source, study: Study, wanted: Sequence[Instance], found: Found) -> dict[str, int]:
+    """Return the highest stratum of each patient's records; no image is decoded for it that need not be."""
+    local = local_task(study.task)
+    if local.records is not None:
+        made = local.records(source, study, wanted, found)
+        patients, targets = made.patients, made.targets
+    else:
+        patients, targets = tuple(one.patient for one in wanted), _targets(local, source, study, wanted, found)
+    highest: dict[str, int] = defaultdict(int)
+    if len(patients):
+        for patient, stratum in zip(patients, local.strata(study.task, targets).tolist(), strict=True):
+            highest[patient] = max(highest[patient], stratum)
+    return dict(highest)
+
+
 def _sizes_kept_together(units: NDArray[np.int64], part_of: NDArray[np.int8]) -> list[int]:
     """Return how many patients each unit of several has, of those that stand in one split."""
     parts = [part_of[units == unit] for unit in np.flatnonzero(np.bincount(units) > 1)]
     return [len(part) for part in parts if (part == part[0]).all()]
 
 
-def _labelled(used: list[Instance], words: list[str]) -> str:
+def _labelled(used: Sequence[Instance], words: list[str]) -> str:
     pairs = sorted(f"{instance.pixel_digest} {word}" for instance, word in zip(used, words, strict=True))
     return hashlib.sha256("\n".join(pairs).encode()).hexdigest()
 
@@ -304,7 +361,7 @@ class Prepared:
     refused: dict[str, str]
 
 
-def keep_images(source: Source, data: Data, wanted: list[Instance], kept: Mapping[str, Kept]) -> Prepared:
+def keep_images(source: Source, data: Data, wanted: Sequence[Instance], kept: Mapping[str, Kept]) -> Prepared:
     """Return the images of ``wanted`` in the study's form, as a memory map; they are made once for these pixels.
 
     ``kept`` has, by file, what a scan kept of the decoded pixels.
@@ -313,12 +370,12 @@ def keep_images(source: Source, data: Data, wanted: list[Instance], kept: Mappin
     form = data.model_dump_json(exclude={"modalities"}) + f" {preprocessing.VERSION}"
     named = "\n".join(f"{instance.file}\t{instance.pixel_digest}" for instance in wanted)
     key = hashlib.sha256(f"{form}\n{named}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    folder = source.state / "prepared" / key
-    facts = _facts(folder)
-    if facts is None or RETRIED & set(facts["refused"].values()):
-        shutil.rmtree(folder, ignore_errors=True)  # who has these images open keeps them
-        _make_images(source, data, wanted, kept, folder)
-        facts = json.loads((folder / "done.json").read_text())
+    folder = source.state / FOLDER / key
+    facts = made_once(
+        folder,
+        lambda making: _make_images(source, data, wanted, kept, making),
+        again=lambda facts: bool(RETRIED & {*facts["refused"].values()}),
+    )
     shape = (len(facts["row_of"]), data.channels, data.image_size, data.image_size)
     if not facts["row_of"]:
         return Prepared(key, np.empty(shape, np.float32), {}, facts["refused"])
@@ -354,34 +411,18 @@ def _network_form(source: Source, data: Data, instance: Instance, kept: Kept | N
     return preprocessing.to_network_form(image, data)
 
 
-def _facts(folder: Path) -> dict[str, Any] | None:
-    try:
-        facts: dict[str, Any] = json.loads((folder / "done.json").read_text())
-    except FileNotFoundError:
-        return None
-    return facts
-
-
-def _make_images(source: Source, data: Data, wanted: list[Instance], kept: Mapping[str, Kept], folder: Path) -> None:
-    making = folder.with_name(f"{folder.name}.{os.getpid()}.making")
+def _make_images(
+    source: Source, data: Data, wanted: Sequence[Instance], kept: Mapping[str, Kept], making: Path
+) -> Facts:
     row_of: dict[str, int] = {}
     refused: dict[str, str] = {}
-    with no_room_is_said(making):
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir(parents=True, mode=0o700)
-        # Plain writes: a full disk is an error here, and a crash of the process with a writable memory map.
-        with (making / "images.f32").open("wb") as images:
-            for instance in wanted:
-                try:
-                    form = _network_form(source, data, instance, kept.get(instance.file))
-                    images.write(form.astype("<f4", copy=False).tobytes())
-                    row_of[instance.file] = len(row_of)
-                except ImageRefused as refusal:
-                    refused[instance.file] = refusal.reason
-        (making / "done.json").write_text(json.dumps({"row_of": row_of, "refused": refused}))
-        try:
-            making.rename(folder)
-        except OSError:
-            if not (folder / "done.json").exists():
-                raise
-            shutil.rmtree(making, ignore_errors=True)  # another process made the same images meanwhile
+    # Plain writes: a full disk is an error here, and a crash of the process with a writable memory map.
+    with (making / "images.f32").open("wb") as images:
+        for instance in wanted:
+            try:
+                form = _network_form(source, data, instance, kept.get(instance.file))
+                images.write(form.astype("<f4", copy=False).tobytes())
+                row_of[instance.file] = len(row_of)
+            except ImageRefused as refusal:
+                refused[instance.file] = refusal.reason
+    return {"row_of": row_of, "refused": refused}

@@ -37,7 +37,7 @@ def to_network_form(image: Image, data: Data) -> NDArray[np.float32]:
         low, high = pixels.min(), pixels.max()
     else:
         low, high = 0.0, 1.0  # the image's own window has been applied
-    return _fit(torch.from_numpy(_scaled(pixels, low, high)), data.image_size).numpy()
+    return fit(torch.from_numpy(_scaled(pixels, low, high)), data.image_size).numpy()
 
 
 def levels_to_network_form(
@@ -64,7 +64,7 @@ def levels_to_network_form(
     else:
         low, high = 0.0, 1.0
     scaled = _scaled(values, low, high).take(places)  # (height, width)
-    return _fit(torch.from_numpy(scaled[None]), data.image_size).numpy()
+    return fit(torch.from_numpy(scaled[None]), data.image_size).numpy()
 
 
 def _scaled(pixels: NDArray[np.float32], low: Number, high: Number) -> NDArray[np.float32]:
@@ -118,7 +118,8 @@ def resized(pixels: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
     return functional.interpolate(pixels, (rows, columns), mode="bilinear", antialias=True, align_corners=False)
 
 
-def _fit(pixels: torch.Tensor, size: int) -> torch.Tensor:
+def fit(pixels: torch.Tensor, size: int) -> torch.Tensor:
+    """Bring (channels, height, width) into the square that a network sees: (channels, size, size), padded with 0."""
     height, width = pixels.shape[1:]
     place = Place.of(height, width, size)
     small = resized(pixels[None], place.rows, place.columns)[0]

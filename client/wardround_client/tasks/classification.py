@@ -13,14 +13,15 @@ from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.labels import find_labels
 from wardround_client.preparation.source import Source
 from wardround_client.tasks.contract import Found, LocalTask, Loss, Targets
+from wardround_client.tasks.outline_measures import Places
 from wardround_common.metrics.sums import ScoreSums
-from wardround_common.study.file import Data, Training
+from wardround_common.study.file import Data, Study, Training
 from wardround_common.tasks import classification
 from wardround_common.tasks.classification import Classification
 
 
-def _find(source: Source, index: Index, section: Classification) -> Found:
-    found = find_labels(source.folder, index, section.classes, csv=source.labels, attribute=source.label_attribute)
+def _find(source: Source, index: Index, study: Study) -> Found:
+    found = find_labels(source.folder, index, study.groups, csv=source.labels, attribute=source.label_attribute)
     return Found(found.words, found.patients)
 
 
@@ -42,7 +43,11 @@ def _loss(section: Classification, training: Training, device: torch.device) -> 
 
 
 def _sums(
-    section: Classification, outputs: torch.Tensor, targets: torch.Tensor, patients: NDArray[np.int64]
+    section: Classification,
+    outputs: torch.Tensor,
+    targets: torch.Tensor,
+    patients: NDArray[np.int64],
+    places: Places | None,
 ) -> ScoreSums:
     losses: NDArray[np.float64] = nn.functional.cross_entropy(outputs.double(), targets, reduction="none").numpy()
     return ScoreSums.of(targets.numpy(), outputs.softmax(1).numpy(), losses)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.preparation.source import Source
-from wardround_common.study.file import Data, Training
+from wardround_common.study.file import Data, Study, Training
 from wardround_common.tasks.contract import Sums, Task, TaskSection
+
+if TYPE_CHECKING:
+    from wardround_client.tasks.outline_measures import Places
 
 S = TypeVar("S", bound=Sums)
 T = TypeVar("T", bound=TaskSection)
@@ -38,8 +41,34 @@ class Found:
     """File to patient, where something beside the image names one (``identification.identify``)."""
     left_out: dict[str, str] = field(default_factory=dict, repr=False)
     """File to the reason why it has no target; where there is none, 'no-label'."""
+    aside: frozenset[str] = field(default=frozenset(), repr=False)
+    """Files that say something of images and are none: masks."""
+    unmet: dict[str, int] = field(default_factory=dict)
+    """What says something of images that are not here, counted by reason."""
     more: Any = field(default=None, repr=False)
     """Whatever else the task needs to make targets."""
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """What a network is trained and judged on, of the files that a study uses: images with their targets."""
+
+    stamp: bytes = field(repr=False)
+    """Differs where images or targets do."""
+    images: NDArray[np.float32] = field(repr=False)
+    """(kept, channels, *space), 0 to 1, usually a memory map."""
+    rows: NDArray[np.int64] = field(repr=False)
+    """(records,) where ``images`` holds them."""
+    targets: Targets = field(repr=False)
+    """(records, …)."""
+    files: tuple[Instance, ...] = field(repr=False)
+    """The files that they are of; of one file there may be several records, and of several files one."""
+    patients: tuple[str, ...] = field(repr=False)
+    """(records,): whose they are."""
+    left_out: dict[str, str] = field(default_factory=dict, repr=False)
+    """File to the reason why there is no record of it."""
+    places: Places | None = None
+    """Where they lie in their patients; None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -47,27 +76,33 @@ class LocalTask(Generic[T, S]):
     """One task as a hospital knows it."""
 
     task: Task[T, S]
-    find: Callable[[Source, Index, T], Found]
+    find: Callable[[Source, Index, Study], Found]
     """What is said of each accepted file.
 
     Raises:
         DataError: nothing is, or what is said contradicts itself.
     """
-    targets: Callable[[Source, Data, T, Sequence[Instance], Found], Targets]
-    """The targets of these files, in the form that the network sees: (files, …)."""
     strata: Callable[[T, Targets], NDArray[np.int64]]
     """A number for each record, (records,): patients are dealt into the splits in proportion to their highest."""
     members: Callable[[T, Targets], NDArray[np.bool_]]
     """Whether each record counts under each of the task's groups: (records, groups)."""
     loss: Callable[[T, Training, torch.device], Loss]
     """What training makes small."""
-    sums: Callable[[T, torch.Tensor, torch.Tensor, NDArray[np.int64]], S]
-    """The sums over some records, from outputs and targets on the CPU and the records' patients, (records,).
+    sums: Callable[[T, torch.Tensor, torch.Tensor, NDArray[np.int64], Places | None], S]
+    """The sums over some records, from outputs and targets on the CPU, the records' patients, (records,), and where
+    they lie in them.
 
     Raises:
         ModelError: an output is not a finite number (the training diverged).
     """
     noise: Callable[[T, int, tuple[int, ...]], torch.Tensor]
     """Targets that could be, of so many records of these sizes, without any patient: for a rehearsal."""
+    targets: Callable[[Source, Data, T, Sequence[Instance], Found], Targets] | None = None
+    """The targets of these files, in the form that the network sees, (files, …): where each file is a record."""
+    records: Callable[[Source, Study, Sequence[Instance], Found], Records] | None = None
+    """The records of these files: where a file is not a record, such as that of a series. One of the two is given."""
+    trained: Callable[[Targets, NDArray[np.int64]], NDArray[np.bool_]] | None = None
+    """Which of the training records are trained on, (records,), from their targets and patients; None for all. What is
+    said of a patient's records depends on that patient alone."""
     whole_patients: bool = False
     """Whether ``sums`` needs all records of a patient at once, such as the slices of a volume."""

@@ -65,6 +65,10 @@ class Places:
         count = len(patients)
         return cls(patients, np.full(count, np.nan), np.full((count, 3), np.nan))
 
+    def at(self, rows: Codes) -> Places:
+        """Return the places of these records."""
+        return Places(self.series[rows], self.heights_mm[rows], self.spacing_mm[rows])
+
 
 def volumes_by_patient(predicted: Masks, reference: Masks, patients: Codes, places: Places) -> Iterator[list[Volume]]:
     """Put records together as volumes: a list of them for each patient, in the order of the patients' codes.

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from wardround_client.intake.instance import Index, Instance
+from wardround_client.preparation.slices import Slices, first_of, prepare_slices
 from wardround_client.preparation.source import Source
 from wardround_client.tasks import outline_choice
-from wardround_client.tasks.contract import Found, LocalTask, Targets
+from wardround_client.tasks.contract import Found, LocalTask, Records
 from wardround_client.tasks.outline_loss import Loss, outline_loss
 from wardround_client.tasks.outline_measures import Places, measure, volumes_by_patient
-from wardround_common.errors import ModelError
+from wardround_common.errors import ModelError, StudyError
 from wardround_common.metrics.outlines import Outlines, OutlineSums
-from wardround_common.study.file import Data
-from wardround_common.tasks.segmentation import SEGMENTATION, Segmentation
+from wardround_common.study.file import Study
+from wardround_common.tasks import segmentation
+from wardround_common.tasks.registry import task_of
+from wardround_common.tasks.segmentation import Segmentation
 
 Masks = NDArray[np.uint8]
 
@@ -82,19 +85,53 @@ def sums(
     return OutlineSums.of(outlines(section, outputs, targets.numpy(), patients, where), np.array(losses, np.float64))
 
 
-def local_segmentation(
-    find: Callable[[Source, Index, Segmentation], Found],
-    targets: Callable[[Source, Data, Segmentation, Sequence[Instance], Found], Targets],
-) -> LocalTask[Segmentation, OutlineSums]:
-    """Return the hospital's half of the task, given how masks are found and brought into the network's form."""
-    return LocalTask[Segmentation, OutlineSums](
-        task=SEGMENTATION,
-        find=find,
-        targets=targets,
-        strata=strata,
-        members=members,
-        loss=lambda section, training, device: loss(section),
-        sums=sums,
-        noise=noise,
-        whole_patients=True,
+def _find(source: Source, index: Index, study: Study) -> Found:
+    if task_of(study.task).dims(study.task) != 2:
+        raise StudyError(
+            "[task] dims = 3: hospitals of this version prepare slices, and no volumes",
+            where=f"study {study.study.name}",
+            do="Write dims = 2: each slice by itself, judged over whole volumes.",
+        )
+    slices = prepare_slices(source, index, study.data, study.groups)
+    words = {file: stack.word for stack in slices.stacks for file in stack.files}
+    return Found(words, left_out=slices.left_out, aside=slices.aside, unmet=slices.unmet, more=slices)
+
+
+def _records(source: Source, study: Study, files: Sequence[Instance], found: Found) -> Records:
+    slices: Slices = found.more
+    wanted = {one.file: one for one in files}
+    used = [(stack, one) for stack in slices.stacks if (one := first_of(stack, wanted)) is not None]
+    rows = np.array([row for stack, _ in used for row in stack.rows], np.int64)
+    counts = [len(stack.rows) for stack, _ in used]
+    places = Places(
+        np.repeat(np.arange(len(used)), counts),
+        np.array([height for stack, _ in used for height in stack.heights_mm], np.float64),
+        np.repeat(np.array([stack.spacing_mm for stack, _ in used], np.float64).reshape(-1, 3), counts, axis=0),
     )
+    return Records(
+        stamp=slices.digest.encode() + rows.tobytes(),
+        images=slices.images,
+        rows=rows,
+        targets=slices.masks[rows],
+        files=tuple(one for one in files if one.file in found.words),
+        patients=tuple(one.patient for (_, one), count in zip(used, counts, strict=True) for _ in range(count)),
+        places=places,
+    )
+
+
+def _trained(targets: Masks, patients: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return outline_choice.chosen(outline_choice.voxels_of(targets), patients)
+
+
+TASK = LocalTask[Segmentation, OutlineSums](
+    task=segmentation.TASK,
+    find=_find,
+    records=_records,
+    strata=strata,
+    members=members,
+    loss=lambda section, training, device: loss(section),
+    sums=sums,
+    noise=noise,
+    trained=_trained,
+    whole_patients=True,
+)

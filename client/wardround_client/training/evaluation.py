@@ -38,7 +38,7 @@ def sums_of(network: nn.Module, study: Study, examples: Examples) -> Any:
     total = local.task.empty(study.task)
     for places, outputs in _parts(network, study, examples):
         targets = torch.from_numpy(examples.targets[places])
-        total = total + local.sums(study.task, outputs, targets, examples.patients[places])
+        total = total + local.sums(study.task, outputs, targets, examples.patients[places], examples.lying(places))
     return total
 
 
@@ -55,8 +55,10 @@ def patient_sums(network: nn.Module, study: Study, examples: Examples) -> Patien
         patients = examples.patients[places]
         for patient in np.unique(patients).tolist():
             here = np.flatnonzero(patients == patient)
-            targets = torch.from_numpy(examples.targets[places[here]])
-            of[patient] = of[patient] + local.sums(section, outputs[here], targets, patients[here])
+            theirs = places[here]
+            targets = torch.from_numpy(examples.targets[theirs])
+            sums = local.sums(section, outputs[here], targets, patients[here], examples.lying(theirs))
+            of[patient] = of[patient] + sums
     return PatientSums.of((sums.to_vector() for sums in of.values()), task.length(section))
 
 

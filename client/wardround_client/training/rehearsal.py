@@ -57,7 +57,7 @@ def why_not(network: nn.Module, study: Study, size: int) -> str | None:
     with networks.seeded(0):
         network.train()
         for count in (2, 1):
-            images = torch.rand(count, study.data.channels, *space, generator=generator)
+            images = torch.rand(count, study.data.inputs, *space, generator=generator)
             wanted = (count, study.outputs, *(space if local.task.dense else ()))
             try:
                 logits = network(images)
@@ -79,7 +79,7 @@ def check_private(network: nn.Module, study: Study) -> None:
     Raises:
         PrivacyError: it is not, or cannot be computed.
     """
-    channels, classes, size = study.data.channels, study.outputs, study.data.image_size
+    channels, classes, size = study.data.inputs, study.outputs, study.data.image_size
     dims = task_of(study.task).dims(study.task)
     small = next((small for small in SMALL[dims] if small < size and not why_not(network, study, small)), size)
     defects = defects_of(network, channels, small, classes, dims)

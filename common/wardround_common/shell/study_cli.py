@@ -36,8 +36,12 @@ def new(
     distributed: Annotated[
         bool, typer.Option("--distributed", help="Split the noise among the hospitals, under secure sums.")
     ] = False,
+    task: Annotated[
+        str, typer.Option(metavar="NAME", help="What the model is to do: classification or segmentation.")
+    ] = "classification",
     classes: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Classes to tell apart, in this order.", show_default=False)
+        str | None,
+        typer.Option(metavar="A,B", help="Classes to tell apart or structures, in this order.", show_default=False),
     ] = None,
     modalities: Annotated[
         str | None,
@@ -54,6 +58,7 @@ def new(
     """Write a commented study file with the usual settings."""
     from wardround_common.study.file import parse_study
     from wardround_common.study.template import study_text
+    from wardround_common.tasks.registry import TASKS
 
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
         raise StudyError(
@@ -62,6 +67,8 @@ def new(
         )
     if distributed and not dp:
         raise typer.BadParameter("noise that is shared out is differential privacy: leave out --no-dp or --distributed")
+    if task not in TASKS:
+        raise typer.BadParameter(f"there is no task {task!r}: write {' or '.join(TASKS)}", param_hint="'--task'")
     path = out or Path(f"{name}.toml")
     own: dict[str, dict[str, object]] = {}
     for section, key, value in (
@@ -71,7 +78,7 @@ def new(
     ):
         if value is not None:
             own.setdefault(section, {})[key] = value
-    text = study_text(name, dp=dp, distributed=distributed, own=own)
+    text = study_text(name, task=task, dp=dp, distributed=distributed, own=own)
     try:
         parse_study(text)
     except StudyError as error:

@@ -39,6 +39,7 @@ from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS, Stra
 from wardround_common.study.faults import bad_toml, unreadable, validated
 from wardround_common.study.networks import NetworkName
 from wardround_common.study.roster import Listed, in_order
+from wardround_common.study.series import Wanted
 from wardround_common.study.template import example, toml_value
 from wardround_common.tasks.contract import TaskSection
 from wardround_common.tasks.registry import task_of, task_section
@@ -76,6 +77,21 @@ class Data(Section):
     intensity: Intensity
     """percentile: 0.5 to 99.5 % become 0 to 1 · window: the file's VOI LUT or window · range: minimum to maximum."""
     channels: Literal[1, 3] = 1
+    series: Annotated[tuple[Wanted, ...], Field(max_length=16, strict=False)] = ()
+    """``[[data.series]]``: the series that are taken of each patient, each a channel of what the network sees."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("series",)
+
+    @property
+    def inputs(self) -> int:
+        """How many channels the study's network sees."""
+        return len(self.series) or self.channels
+
+    @field_validator("series")
+    @classmethod
+    def _roles_differ(cls, series: tuple[Wanted, ...]) -> tuple[Wanted, ...]:
+        each_once(tuple(one.role for one in series))
+        return series
 
     @field_validator("modalities")
     @classmethod
@@ -402,6 +418,21 @@ class Tracking(Section):
         return self.mlflow if isinstance(self.mlflow, str) else None
 
 
+def _unfit_series(data: Data, task: TaskSection) -> Iterator[str]:
+    """Name what a task that takes series cannot do with single images, and the other way round."""
+    if not task_of(task).takes_series:
+        if data.series:
+            yield f"[data] series: the task '{task.name}' takes single images, and no series; remove it"
+        return
+    if data.intensity == "window":
+        yield (
+            "[data] intensity = 'window': intensities are scaled by a whole series, whose slices may propose windows "
+            "that differ; write 'percentile' or 'range'"
+        )
+    if data.channels != 1:
+        yield f"[data] channels = {data.channels}: each of [[data.series]] is one channel; remove it"
+
+
 class Study(Section):
     """A whole study; an instance is valid."""
 
@@ -421,6 +452,14 @@ class Study(Section):
     """``[[roster]]``: the hospitals that may take part, by name. Without one the study is a draft."""
 
     # Two sections that disagree are found by field, so that a fault elsewhere in the file does not hide it.
+    @field_validator("data")
+    @classmethod
+    def _series_fit(cls, data: Data, info: ValidationInfo) -> Data:
+        task = info.data.get("task")
+        if isinstance(task, TaskSection) and (faults := list(_unfit_series(data, task))):
+            raise ValueError(*faults)
+        return data
+
     @field_validator("training")
     @classmethod
     def _a_weight_for_each_class(cls, training: Training, info: ValidationInfo) -> Training:

@@ -96,6 +96,13 @@ DISTRIBUTED: Mapping[str, Mapping[str, object]] = {
     },
 }
 
+TABLES: Mapping[tuple[str, str], str] = {
+    ("data", "series"): (
+        "A series that is taken of each patient, by what scanners write of it; each [[data.series]] is one channel."
+    ),
+}
+"""Keys whose values are tables, below their section, with their reasons: for tasks that have them."""
+
 # Keys that the default study leaves out; written as comments, ready to be uncommented.
 OPTIONAL: Mapping[str, Mapping[str, object]] = {
     "training": {
@@ -259,6 +266,7 @@ def study_text(
 ) -> str:
     """Write the commented TOML of a new study with the default numbers; ``own`` has others, by section and key."""
     instead = DISTRIBUTED if distributed else {} if dp else WITHOUT_DP
+    of_task = TASKS[task].usual
     reasons = {**REASONS, **task_reasons(task)}
     blocks = [_HEADER.format(name=name)]
     for section, usual in DEFAULTS.items():
@@ -267,7 +275,11 @@ def study_text(
             values["name"] = name
         if section == "task":
             usual, values = usual_keys(task), dict(usual_keys(task))
+        values |= of_task.get(section, {})
         values |= own.get(section, {})
+        tables = {key: values.pop(key) for at, key in TABLES if at == section and key in values}
+        if tables:
+            usual = values = {key: value for key, value in values.items() if key != "channels"}
         lines = [f"# {SECTION_REASONS[section]}", f"[{section}]"]
         for key, value in values.items():
             lines += [f"# {reasons[section, key]}", f"{key} = {toml_value(value)}"]
@@ -275,9 +287,19 @@ def study_text(
             if key in values:
                 continue
             lines += [f"# {reasons[section, key]}", f"# {key} = {toml_value(value)}"]
+        for key, table in tables.items():
+            lines += _tables(f"{section}.{key}", TABLES[section, key], table)
         blocks.append("\n".join(lines) + "\n")
     blocks.append(_ROSTER.format(reason=SECTION_REASONS["roster"]))
     return "\n".join(blocks)
+
+
+def _tables(name: str, reason: str, tables: object) -> list[str]:
+    """Write an array of tables, ``[[name]]`` each."""
+    lines = ["", f"# {reason}"]
+    for table in tables if isinstance(tables, list | tuple) else ():
+        lines += [f"[[{name}]]", *(f"{key} = {toml_value(value)}" for key, value in table.items())]
+    return lines
 
 
 def example(section: str, key: str) -> str | None:

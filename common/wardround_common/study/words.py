@@ -47,8 +47,9 @@ def _work(study: Study) -> Iterator[str]:
     yield (
         f"Trains {_network(study)} to {_task(study).words(study.task).purpose} in "
         f"{_listed(data.modalities)} images of {data.image_size} × {data.image_size} pixels, "
-        f"{data.channels} channel{'s' if data.channels > 1 else ''}; {INTENSITIES[data.intensity]}."
+        f"{data.inputs} channel{'s' if data.inputs > 1 else ''}; {_intensities(study)}."
     )
+    yield from _series(study)
     rounds = f"{training.rounds} round{'s' if training.rounds > 1 else ''}"
     if isinstance(study.privacy, DistributedDpSgd):
         yield (
@@ -75,6 +76,22 @@ def _work(study: Study) -> Iterator[str]:
     yield (
         f"Each hospital keeps {evaluation.validation:.0%} of its patients to choose the operating point (sensitivity "
         f"{evaluation.sensitivity:g}) and {evaluation.test:.0%} to test; a patient is in one part only."
+    )
+
+
+def _intensities(study: Study) -> str:
+    said = INTENSITIES[study.data.intensity]
+    return said.replace("image", "series") if _task(study).takes_series else said
+
+
+def _series(study: Study) -> Iterator[str]:
+    """Say which series are taken, of a task that takes series."""
+    if not _task(study).takes_series:
+        return
+    taken = _listed([f"'{one.role}'" for one in study.data.series]) if study.data.series else "the only series there is"
+    yield (
+        f"Of each patient it takes {taken}, by what scanners write of a series, with the outlines that somebody drew "
+        "in it. A patient with a series missing, or without outlines, is left out."
     )
 
 
@@ -201,7 +218,10 @@ def _leaves_beside(study: Study) -> Iterator[str]:
 
 
 def _stays() -> Iterator[str]:
-    yield "Images and pixels, DICOM attributes, patient identifiers, dates, file names, a patient's label or score."
+    yield (
+        "Images and pixels, outlines, DICOM attributes, patient identifiers, dates, file names, a patient's label or "
+        "score."
+    )
     yield "The scan's index and report, the prepared images, and the logs."
 
 

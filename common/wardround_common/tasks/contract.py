@@ -9,7 +9,7 @@ network is trained towards. Nothing else names a task. The laws that every task 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 import numpy as np
@@ -170,6 +170,11 @@ class Task(Generic[T, S]):
     """Spatial dimensions of a record: 2 for images and slices, 3 for volumes."""
     weighted: Callable[[T], tuple[str, ...]] = _none
     """The classes for which ``[training] class_weights`` states a weight each; empty if the loss has none."""
+    usual: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """What a new study of the task has in other sections, where that is not what other studies have: by section and
+    key; a section with ``series`` states those in the place of channels."""
+    takes_series: bool = False
+    """Whether it learns from series (``[[data.series]]``), and not from single images."""
     undefined: Callable[[S, str], str] = _why_undefined
     """Why a metric has no value."""
     figures: Callable[[NDArray[np.number], T, float | None], dict[str, Floats]] | None = None

@@ -89,7 +89,7 @@ def _why_undefined(sums: OutlineSums, metric: str) -> str:
     return "it is not defined for these patients"
 
 
-SEGMENTATION = Task[Segmentation, OutlineSums](
+TASK = Task[Segmentation, OutlineSums](
     name="segmentation",
     section=Segmentation,
     outputs=lambda section: len(section.classes) + 1,
@@ -117,5 +117,13 @@ SEGMENTATION = Task[Segmentation, OutlineSums](
     metrics=METRICS,
     headline="dice",
     words=_words,
+    takes_series=True,
+    usual={
+        "data": {
+            "image_size": 128,
+            "series": ({"role": "flair", "modality": "MR", "description": ("*flair*", "*dark fluid*")},),
+        },
+        "model": {"network": "tiny-unet", "norm": "instance"},
+    },
     undefined=_why_undefined,
 )

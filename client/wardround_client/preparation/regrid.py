@@ -1,0 +1,104 @@
+"""A series on the grid of another one, slice by slice: by where both lie in the patient, never by number."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from scipy import ndimage
+
+from wardround_client.images.meaning import Values
+from wardround_client.volumes import Geometry, Series
+from wardround_common.errors import ImageRefused
+
+MOST_HELD = 2**26
+"""Values of a series that are held at a time: 256 MB. A longer one is read slice by slice, and twice."""
+LEAST_COVERED = 0.9
+"""Of a grid's voxels that must lie within a series, so that it can be laid on it."""
+_EDGE = 0.5
+_FLAT = 0.25
+"""How far the slices of two grids may lean against each other, in slices at a corner, to be taken one for one."""
+_SAMPLED = 16
+"""Places along each axis at which it is tried whether a grid lies within another one."""
+
+
+class OnGrid:
+    """The values of a series at the voxels of a grid; slices are read when they are asked for."""
+
+    def __init__(self, series: Series, grid: Geometry) -> None:
+        """Find out how the two lie to one another.
+
+        Raises:
+            ImageRefused: ``not-covering``: the series does not lie where the grid does.
+        """
+        self._series, self._grid = series, grid
+        self._forth = grid.index_in(series.geometry)
+        self._same = grid.is_grid_of(series.geometry)
+        if not self._same and _covered(self._forth, grid.shape, series.geometry.shape) < LEAST_COVERED:
+            raise ImageRefused(
+                "not-covering",
+                "a series of the patient does not cover the one that the mask lies on",
+                do="Export the whole series.",
+            )
+
+    def slice(self, number: int) -> Values:
+        """Return the values at one slice of the grid: (rows, columns) float32; what lies outside repeats the edge.
+
+        Raises:
+            ImageRefused: the pixels cannot be read, or the file ``changed``.
+        """
+        if self._same:
+            return self._stored(number)
+        across = self._forth[0, :3] * np.array([0, *self._grid.shape[1:]])
+        if np.abs(across[1:]).sum() <= _FLAT:
+            return self._in_plane(number)
+        rows, columns = np.indices(self._grid.shape[1:])
+        index = np.stack([np.full(rows.shape, number), rows, columns]).reshape(3, -1)
+        places = self._forth[:3, :3] @ index + self._forth[:3, 3:]
+        values = ndimage.map_coordinates(self._whole, places, order=1, mode="nearest", output=np.float32)
+        return np.asarray(values.reshape(rows.shape), np.float32)
+
+    def _in_plane(self, number: int) -> Values:
+        """Take the nearest slice, and resample it within its plane."""
+        forth, last = self._forth, self._series.geometry.shape[0] - 1
+        middle = forth[0, :3] @ [number, *(np.array(self._grid.shape[1:]) / 2)] + forth[0, 3]
+        plane = self._stored(int(np.clip(round(float(middle)), 0, last)))
+        offset = forth[1:3, 0] * number + forth[1:3, 3]
+        turned = np.abs(forth[1:3, 1:3] - np.eye(2)).max()
+        if plane.shape == self._grid.shape[1:] and turned < 1e-6 and np.abs(offset).max() < 1e-3:
+            return plane
+        moved = ndimage.affine_transform(
+            plane, forth[1:3, 1:3], offset, self._grid.shape[1:], order=1, mode="nearest", output=np.float32
+        )
+        return np.asarray(moved, np.float32)
+
+    def _stored(self, number: int) -> Values:
+        return self._whole[number] if self._held else self._series.slice(number)
+
+    @property
+    def _held(self) -> bool:
+        return int(np.prod(self._series.geometry.shape)) <= MOST_HELD
+
+    @cached_property
+    def _whole(self) -> Values:
+        return self._series.volume()
+
+    def sample(self) -> Values:
+        """Return values of the series as it is, all of them or evenly chosen ones: (values,) float32.
+
+        Raises:
+            ImageRefused: as :meth:`slice` does.
+        """
+        if self._held:
+            return self._whole.ravel()
+        step = -(-int(np.prod(self._series.geometry.shape)) // MOST_HELD)
+        return np.concatenate([self._series.slice(number).ravel()[::step] for number in range(len(self._series))])
+
+
+def _covered(forth: np.ndarray, grid: tuple[int, int, int], of: tuple[int, int, int]) -> float:
+    """Return which part of a grid's voxels lies within another one."""
+    along = [np.linspace(0, count - 1, min(count, _SAMPLED)) for count in grid]
+    index = np.array(np.meshgrid(*along, indexing="ij")).reshape(3, -1)
+    places = forth[:3, :3] @ index + forth[:3, 3:]
+    inside = ((places >= -_EDGE) & (places <= np.array(of)[:, None] - 1 + _EDGE)).all(axis=0)
+    return float(inside.mean())

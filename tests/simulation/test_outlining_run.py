@@ -1,0 +1,42 @@
+"""A federation of hospitals that outline: from DICOM, masks and tables to a model, its sums and its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from examples import DP
+from outlined_hospitals import HOSPITALS, outlining, write_hospitals
+from wardround_common.results import ALL, FEDERATED, Results
+from wardround_common.study.file import Study
+from wardround_simulation.places import Places, sites_in
+from wardround_simulation.run import Plan, simulate
+from wardround_simulation.workers import InThisProcess
+
+SECURE = {"min_hospitals": 3, "secure": True}
+SHARED = {**DP, "trust": "distributed", "sampling_rate": 0.5, "dropouts": 0, "colluders": 1, "images_per_patient": 4}
+STEPS = {"local_epochs": None, "learning_rate": 0.5}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("outlining")
+    write_hospitals(made / "hospitals")
+    return made
+
+
+def run(of: Study, folder: Path, out: Path, *, baselines: bool = False) -> Results:
+    sites = sites_in(folder / "hospitals", Places(None, None, frozenset(), folder / "state"))
+    return simulate(Plan(of, sites, out, False, baselines), InThisProcess(), lambda progress: None)
+
+
+def test_a_federation_learns_to_outline_and_reports_dice(folder: Path, tmp_path: Path) -> None:
+    results = run(outlining(aggregation=SECURE), folder, tmp_path / "run")
+    found = results.evaluation[FEDERATED]
+    assert set(found) == {*HOSPITALS, ALL}
+    assert found[ALL].metrics["dice"].value is not None
+    assert all(one.train.images for one in results.hospitals)
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert "Dice" in report
+    assert "AUROC" not in report

@@ -79,6 +79,10 @@ def simulate(
             "--baselines/--no-baselines", help="Also train on each hospital's data alone, and on all data pooled."
         ),
     ] = True,
+    leave_one_out: Annotated[
+        bool,
+        typer.Option("--leave-one-out", help="Also train without each hospital in turn, and judge the model there."),
+    ] = False,
     labels: Labels = "",
     label_attribute: LabelAttribute = "",
     allow: Annotated[
@@ -147,6 +151,7 @@ def simulate(
             engine=engine,
             give_up=give_up,
             policy=rules,
+            leave_one_out=leave_one_out,
         )
 
 
@@ -193,6 +198,7 @@ def _run(
     engine: Engine,
     policy: Policy | None,
     give_up: bool = False,
+    leave_one_out: bool = False,
 ) -> None:
     from rich.console import Console
 
@@ -205,7 +211,7 @@ def _run(
     try:
         with Display(console) as show:
             results = run.simulate(
-                run.Plan(study, sites, folder, resume, baselines, engine, give_up, policy), crew, show
+                run.Plan(study, sites, folder, resume, baselines, engine, give_up, policy, leave_one_out), crew, show
             )
     except RoundError as error:
         hint = "" if "--resume" in error.do else resuming(error, "the same command with --resume")

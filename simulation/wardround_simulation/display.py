@@ -19,6 +19,7 @@ TITLES = {
     "comparing": "Comparing hospitals",
     "training": "Federated rounds",
     "baselines": "Alone and pooled",
+    "leaving-one-out": "Without one each",
     "scoring": "Scoring models",
 }
 LINES_APART_S = 5.0

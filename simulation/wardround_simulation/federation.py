@@ -24,7 +24,7 @@ from wardround_client.tasks.outline_measures import Places
 from wardround_common.errors import RoundError, WardroundError
 from wardround_common.keys.identity import Identity, Roster
 from wardround_common.randomness import insecure_stream
-from wardround_common.study.file import Aggregation, Study
+from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,19 @@ def alone_study(study: Study) -> Study:
     Where hospitals would share the noise out, the one adds all of it: DP-SGD with the same rate, steps and budget.
     """
     return study.model_copy(update={"aggregation": Aggregation(min_hospitals=1, secure=False)})
+
+
+def study_of_fewer(study: Study, hospitals: int) -> Study:
+    """Return the study that so many of its hospitals follow without the others: the same but for who must be there.
+
+    Sums are plain, which gives the same model but for rounding, unless the noise is shared out under secure ones.
+    """
+    least = min(study.aggregation.min_hospitals, hospitals)
+    if not isinstance(study.privacy, DistributedDpSgd) or hospitals < 2:
+        aggregation = Aggregation(min_hospitals=least, secure=False)
+    else:
+        aggregation = study.aggregation.model_copy(update={"min_hospitals": max(least, 2), "threshold": None})
+    return study.model_copy(update={"aggregation": aggregation})
 
 
 def draft_of(study: Study) -> Study:

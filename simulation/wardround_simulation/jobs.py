@@ -28,12 +28,15 @@ from wardround_common.results import PrivacySpent, SplitCounts
 from wardround_common.study.file import Study
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import Event, RoundEnds, State, run_study
+from wardround_server.rounds.secure_rounds import Consortium, open_consortium
 from wardround_simulation.federation import (
     Federation,
     alone_study,
     find_hospital,
     images_of,
+    insecure_roster,
     open_hospital,
+    study_of_fewer,
 )
 
 BASELINE_CHECKPOINT_ROUNDS = 10
@@ -124,7 +127,10 @@ def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vecto
     """Train one site's model alone, by the same rounds and the same code; None if its training diverged."""
     study = alone_study(federation.study)
     alone = Federation(study, (federation.site(name),))
+    return _rounds_of(study, InOneProcess(alone, [name]), checkpoint, None)
 
+
+def _rounds_of(study: Study, exchange: InOneProcess, checkpoint: Path, consortium: Consortium | None) -> Vector | None:
     def keep(event: Event) -> None:
         if isinstance(event, RoundEnds) and (
             event.record.number % BASELINE_CHECKPOINT_ROUNDS == 0 or event.record.number == study.training.rounds
@@ -135,9 +141,20 @@ def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vecto
     if checkpoint.exists():
         before = read_checkpoint(checkpoint, study)
     try:
-        return run_study(study, InOneProcess(alone, [name]), keep, before).parameters
-    except RoundError:  # the only failure that the exchange below gives a round: training diverged
+        return run_study(study, exchange, keep, before, consortium).parameters
+    except RoundError:  # the failure that this exchange gives a round: training diverged
         return None
+
+
+def train_without(federation: Federation, name: str, folder: Path) -> Vector | None:
+    """Train the federation of all hospitals but one, by the same rounds and the same code; None if that failed."""
+    sites = tuple(site for site in federation.sites if site.name != name)
+    study = study_of_fewer(federation.study, len(sites))
+    others = Federation(study, sites, (folder / "hospitals").resolve() if study.aggregation.secure else None)
+    consortium = None
+    if study.aggregation.secure:
+        consortium = open_consortium(folder / "coordinator", insecure_roster(others))
+    return _rounds_of(study, InOneProcess(others, [site.name for site in sites]), folder / "checkpoint", consortium)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from wardround_common.results import (
     SiteMetrics,
     alone,
     evaluate,
+    without,
 )
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import DpSgd, Study
@@ -96,6 +97,8 @@ class Plan:
     """Whether a round of secure sums that was begun and cannot be summed again is left out."""
     policy: Policy | None = None
     """Of every hospital, if there is one."""
+    leave_one_out: bool = False
+    """Whether a model is also trained without each hospital in turn, and judged there."""
 
 
 def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
@@ -126,6 +129,10 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     if plan.baselines and len(plan.sites) > 1:
         baselines, diverged = _train_baselines(plan, federation, workers, show)
         models |= baselines
+    if plan.leave_one_out and len(plan.sites) > 1:
+        left_out = _train_without(plan, federation, workers, show)
+        models |= {name: vector for name, vector in left_out.items() if vector is not None}
+        diverged += [name for name in left_out if name not in models]
     judged = dict(
         _all(workers, "scoring", names, lambda n: Job(jobs.score, (federation, n, list(models.values())), n), show)
     )
@@ -344,6 +351,18 @@ def _train_baselines(
     return models, [name for name in named if name not in models]
 
 
+def _train_without(plan: Plan, federation: Federation, workers: Workers, show: Show) -> dict[str, Vector | None]:
+    """Train a model without each hospital in turn, by the same rounds."""
+    names = [site.name for site in plan.sites]
+
+    def job(name: str) -> Job:
+        folder = plan.folder / "leave-one-out" / f"{names.index(name)}"
+        return Job(jobs.train_without, (federation, name, folder), affinity=without(name))
+
+    trained = dict(_all(workers, "leaving-one-out", names, job, show))
+    return {without(name): trained[name] for name in names}
+
+
 def _judge(
     study: Study, models: Sequence[str], names: Sequence[str], judged: dict[str, list[jobs.Judged]]
 ) -> dict[str, dict[str, SiteMetrics]]:
@@ -351,9 +370,10 @@ def _judge(
     evaluation: dict[str, dict[str, SiteMetrics]] = {}
     task, section = task_of(study.task), study.task
     for place, model in enumerate(models):
-        validation = sum((judged[name][place].validation for name in names[1:]), judged[names[0]][place].validation)
+        asked = [name for name in names if model != without(name)]  # who did not train does not choose either
+        validation = sum((judged[name][place].validation for name in asked[1:]), judged[asked[0]][place].validation)
         tests = {name: judged[name][place].test for name in names}
-        if len(names) > 1:
+        if len(names) > 1 and len(asked) == len(names):
             tests[ALL] = functools.reduce(operator.add, tests.values())
         point = task.point(task.read(validation, section), study.evaluation.sensitivity)
         detail = model in (FEDERATED, POOLED) or len(names) <= MATRIX_HOSPITALS

@@ -13,6 +13,7 @@ from wardround_common.results.record import RoundRecord as RoundRecord
 from wardround_common.results.record import SplitCounts as SplitCounts
 from wardround_common.results.record import alone as alone
 from wardround_common.results.record import alone_hospital as alone_hospital
+from wardround_common.results.record import without as without
 from wardround_common.results.site import Curve as Curve
 from wardround_common.results.site import ReliabilityBins as ReliabilityBins
 from wardround_common.results.site import SiteMetrics as SiteMetrics

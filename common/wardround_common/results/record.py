@@ -28,6 +28,11 @@ def alone_hospital(model: str) -> str | None:
     return model.removeprefix("alone: ") if model.startswith("alone: ") else None
 
 
+def without(hospital: str) -> str:
+    """Name the model that all hospitals but this one trained."""
+    return f"without: {hospital}"
+
+
 class SplitCounts(Record):
     """How many patients and images are in one part of a hospital's data, and of which classes."""
 
@@ -115,8 +120,9 @@ class RoundRecord(Record):
 class Results(Record):
     """Everything that a run produced, except the model itself.
 
-    ``evaluation``: model name → site → how it does on the site's test patients. Models are ``FEDERATED``, ``POOLED``
-    and ``alone(hospital)``; sites are the hospitals and ``ALL``, the test patients of all together. Any may be missing.
+    ``evaluation``: model name → site → how it does on the site's test patients. Models are ``FEDERATED``, ``POOLED``,
+    ``alone(hospital)`` and ``without(hospital)``; sites are the hospitals and ``ALL``, the test patients of
+    all together. Any may be missing.
 
     Raises:
         pydantic.ValidationError: the parts do not fit each other. ``from_json`` raises StorageError instead.
@@ -150,7 +156,7 @@ class Results(Record):
             raise ValueError(f"hospitals need different names, none of them {ALL!r}")
         if [r.number for r in self.rounds] != list(range(1, len(self.rounds) + 1)):
             raise ValueError("rounds are numbered 1, 2, 3 and so on")
-        known = {FEDERATED, POOLED, *map(alone, names)}
+        known = {FEDERATED, POOLED, *map(alone, names), *map(without, names)}
         _refuse_others("a model", self.evaluation, known)
         for sites in self.evaluation.values():
             _refuse_others("a site", sites, {ALL, *names})

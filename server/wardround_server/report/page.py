@@ -41,6 +41,7 @@ def sections(results: Results) -> list[Section]:
                 _COMPARE if len(quality.models(results)) > 1 else "",
                 quality.comparison(results),
                 quality.cross_site(results),
+                quality.left_out(results),
             ),
             _section(
                 "curves",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from wardround_common.metrics import Estimate
-from wardround_common.results import ALL, FEDERATED, POOLED, Results, SiteMetrics, alone_hospital
+from wardround_common.results import ALL, FEDERATED, POOLED, Results, SiteMetrics, alone, alone_hospital, without
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
 from wardround_server.report.words import NOTHING, interval, number
@@ -61,6 +61,35 @@ def comparison(results: Results) -> Table | None:
     return table(
         f"{what} on test patients, with 95 % intervals.{who}{_missing(rows)}",
         [*head, *(task.metric(name).label for name in task.compared)],
+        rows,
+        "numbers",
+    )
+
+
+def left_out(results: Results) -> Table | None:
+    """Show how well the model that was trained without each hospital does there; None where none was."""
+    first = results.headline
+    rows: list[list[Cell | str]] = []
+    there: list[tuple[float, float]] = []
+    for hospital in results.hospitals:
+        by_model = [
+            results.evaluation.get(model, {}).get(hospital.name)
+            for model in (without(hospital.name), FEDERATED, alone(hospital.name))
+        ]
+        if by_model[0] is not None:
+            rows.append([Cell(hospital.name, strong=True), *(_estimate(site, first.name) for site in by_model)])
+            pair = by_model[0].value(first.name), by_model[1].value(first.name) if by_model[1] else None
+            there += [(pair[0], pair[1])] if pair[0] is not None and pair[1] is not None else []
+    if not rows:
+        return None
+    mean = ""
+    if there:
+        apart, together = (sum(values) / len(values) for values in zip(*there, strict=True))
+        mean = f" On average {number(apart)} without the hospital, {number(together)} with it."
+    return table(
+        f"{first.label} on the test patients of a hospital that did not train, with 95 % intervals.{mean}"
+        f"{_missing(rows)}",
+        ["Hospital left out", "Trained without it", "Federated, with it", "Its own model"],
         rows,
         "numbers",
     )

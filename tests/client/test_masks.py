@@ -17,7 +17,9 @@ from pydicom.uid import generate_uid
 from series_made import AXIAL, COLUMNS, OBLIQUE, ROWS, contour, segmentation, slices, structure_set, written
 from tiny_dicom import save
 from wardround_client.masks import LEFT_OUT, Beside, Found, Structures, find, named
-from wardround_client.masks.rtstruct import combined, inside
+from wardround_client.masks.formats.contract import DicomFormat
+from wardround_client.masks.formats.registry import FORMATS
+from wardround_client.masks.formats.rtstruct import combined, inside
 from wardround_client.volumes import Series, survey
 from wardround_common.errors import LabelError
 
@@ -494,6 +496,14 @@ PICTURES = {
 def test_a_png_that_is_no_mask_of_its_image_is_refused(place: Place, why: str) -> None:
     at = picture(place.folder / "m.png", PICTURES[why])
     assert place.why(beside=[Beside(at, file=place.series.slices[0].file)]) == why
+
+
+def test_a_format_of_masks_is_a_file_of_its_own_and_no_two_claim_the_same() -> None:
+    assert {kind.name for kind in FORMATS} == {"nifti", "png", "rtstruct", "seg"}
+    claims = [
+        claim for kind in FORMATS for claim in (kind.sop_classes if isinstance(kind, DicomFormat) else kind.endings)
+    ]
+    assert len(claims) == len({*claims})
 
 
 def test_counts_say_how_many_met_and_why_others_did_not(place: Place, drawn: np.ndarray) -> None:

@@ -16,7 +16,7 @@ OF_EVERY_FILE = {"vanished", "unreadable", "truncated", "not-an-image", "pixels-
 def reasons(room: str) -> set[str]:
     """Collect the reasons that the modules of a room refuse with."""
     found: set[str] = set()
-    for module in (ROOT / "client" / "wardround_client" / room).glob("*.py"):
+    for module in (ROOT / "client" / "wardround_client" / room).rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
                 first = node.args[0]

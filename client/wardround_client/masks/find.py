@@ -15,35 +15,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from types import ModuleType
-from typing import Literal
 
 import numpy as np
 
 from wardround_client.images.dicom import quiet, refusing
-from wardround_client.images.sop_class import STORAGE, sop_class_of
+from wardround_client.images.sop_class import sop_class_of
 from wardround_client.images.source import check_pixel_count
-from wardround_client.masks import nifti, png, rtstruct, seg
+from wardround_client.masks.formats.contract import Reader, SliceFormat
+from wardround_client.masks.formats.registry import of_class, of_name
 from wardround_client.masks.meet import Classes, Outlined
 from wardround_client.masks.structures import Structures
 from wardround_client.volumes import Series
 from wardround_client.volumes.frames import header_of
 from wardround_common.errors import ImageRefused, LabelError
 
-Format = Literal["seg", "rtstruct", "nifti", "png"]
-Reader = Callable[[Path, Series, Structures], Outlined]
-
 FOLDER = "masks"
 """In a hospital's folder: masks named by patient (NIfTI), or by the image beside which they lie (PNG)."""
 COLUMN = "mask"
 _KEYS = ("file", "patient", "uid")
-_NIFTI, _PNG = (".nii.gz", ".nii"), (".png",)
-_DICOM: dict[str, tuple[Format, ModuleType]] = {
-    f"{STORAGE}66.4": ("seg", seg),
-    f"{STORAGE}66.7": ("seg", seg),
-    f"{STORAGE}481.3": ("rtstruct", rtstruct),
-}
-"""By SOP class: the format and the module that reads it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +40,8 @@ class Mask:
     """The outlines of a series, on its grid."""
 
     series_uid: str = field(repr=False)
-    format: Format
+    format: str
+    """The name of the format of its files, such as ``seg``."""
     files: frozenset[Path] = field(repr=False)
     annotated: tuple[bool, ...]
     """Of each slice: whether somebody looked at it. Where nobody did, background does not mean "nothing there"."""
@@ -137,18 +127,22 @@ def find(
     for path in outlines:
         with _noting(unmet, path):
             pairs += _dicom(path, known, structures)
-    pictures = defaultdict[str, dict[int, Path]](dict)
+    pictures = defaultdict[tuple[str, SliceFormat], dict[int, Path]](dict)
     for one in beside:
         with _noting(unmet, one.mask):
-            if one.mask.name.lower().endswith(_PNG):
+            if (named_so := of_name(one.mask)) is None:
+                raise ImageRefused("other-object", "masks with such names are not read", where=str(one.mask))
+            kind, _ = named_so
+            if isinstance(kind, SliceFormat):
                 of, number = _slice(one, known)
-                pictures[of.uid][number] = one.mask
+                pictures[of.uid, kind][number] = one.mask
             else:
-                pairs += _met(_named(one, known), "nifti", one.mask, nifti.read, structures)
+                pairs += _met(_named(one, known), kind.name, one.mask, kind.read, structures)
     by_uid = {of.uid: of for of in known}
-    for uid, slices in pictures.items():
+    for (uid, kind), slices in pictures.items():
         with _noting(unmet, *slices.values()):
-            pairs.append(_pictures(by_uid[uid], slices, structures))
+            read = partial(_read_slices, by_uid[uid], kind, dict(slices), structures)
+            pairs.append(_Pair.of(by_uid[uid], kind.name, slices.values(), read, len(structures.classes)))
     return _together(pairs, unmet, len(structures.classes))
 
 
@@ -157,7 +151,7 @@ class _Pair:
     """A mask that meets a series; its voxels were counted and let go."""
 
     series: Series
-    format: Format
+    format: str
     files: frozenset[Path]
     read: Callable[[], Outlined]
     annotated: tuple[bool, ...]
@@ -167,7 +161,7 @@ class _Pair:
     exact: bool
 
     @classmethod
-    def of(cls, series: Series, kind: Format, files: Iterable[Path], read: Callable[[], Outlined], most: int) -> _Pair:
+    def of(cls, series: Series, kind: str, files: Iterable[Path], read: Callable[[], Outlined], most: int) -> _Pair:
         """Read a mask once.
 
         Raises:
@@ -203,15 +197,14 @@ def _dicom(path: Path, known: list[Series], structures: Structures) -> list[_Pai
     with quiet():
         header, _ = header_of(path)
         with refusing("unreadable", "the attributes of the mask cannot be read", where=str(path)):
-            if (found := _DICOM.get(sop_class_of(header))) is None:
+            if (kind := of_class(sop_class_of(header))) is None:
                 raise ImageRefused("other-object", "masks of this kind are not read", where=str(path))
-            kind, reader = found
-            target = reader.target(header)
+            target = kind.target(header)
         of = target.among(known)
-    return _met(of, kind, path, reader.read, structures)
+    return _met(of, kind.name, path, kind.read, structures)
 
 
-def _met(of: Iterable[Series], kind: Format, path: Path, read: Reader, structures: Structures) -> list[_Pair]:
+def _met(of: Iterable[Series], kind: str, path: Path, read: Reader, structures: Structures) -> list[_Pair]:
     """Read a mask onto each series that it may outline: those on whose very voxels it lies, else those that it meets.
 
     Raises:
@@ -259,17 +252,12 @@ def _slice(one: Beside, known: Iterable[Series]) -> tuple[Series, int]:
     )
 
 
-def _pictures(of: Series, slices: Mapping[int, Path], structures: Structures) -> _Pair:
-    read = partial(_read_pictures, of, dict(slices), structures)
-    return _Pair.of(of, "png", slices.values(), read, len(structures.classes))
-
-
-def _read_pictures(of: Series, slices: Mapping[int, Path], structures: Structures) -> Outlined:
+def _read_slices(of: Series, kind: SliceFormat, slices: Mapping[int, Path], structures: Structures) -> Outlined:
     _, rows, columns = of.geometry.shape
     made = np.zeros(of.geometry.shape, np.uint8)
     looked_at = np.zeros(len(of), np.bool_)
     for number, path in slices.items():
-        made[number], looked_at[number] = png.read(path, (rows, columns), structures), True
+        made[number], looked_at[number] = kind.read(path, (rows, columns), structures), True
     return Outlined(made, looked_at, frozenset(range(1, len(structures.classes) + 1)))
 
 
@@ -330,7 +318,7 @@ def named(folder: Path) -> list[Beside]:
     if stated:
         return stated
     below = folder / FOLDER
-    masks = [path for path in sorted(below.rglob("*")) if path.is_file() and _ending(path)]
+    masks = [path for path in sorted(below.rglob("*")) if of_name(path) is not None and path.is_file()]
     beside: dict[Path, Path] = {}
     if masks:
         images = (path for path in folder.rglob("*") if below not in path.parents and path.is_file())
@@ -338,16 +326,13 @@ def named(folder: Path) -> list[Beside]:
     made = []
     for path in masks:
         stem = _stem(path.relative_to(below))
-        made.append(Beside(path, patient="" if _ending(path) in _PNG else stem.name, file=beside.get(stem)))
+        made.append(Beside(path, patient=stem.name, file=beside.get(stem)))
     return made
 
 
-def _ending(path: Path) -> str:
-    return next((ending for ending in (*_NIFTI, *_PNG) if path.name.lower().endswith(ending)), "")
-
-
 def _stem(path: Path) -> Path:
-    return path.with_name(path.name[: -len(_ending(path))]) if _ending(path) else path.with_suffix("")
+    named_so = of_name(path)
+    return path.with_suffix("") if named_so is None else path.with_name(path.name[: -len(named_so[1])])
 
 
 def _table(path: Path) -> list[Beside]:

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from wardround_common.errors import ImageRefused
 
@@ -67,6 +71,24 @@ class Structures:
     @property
     def _numbers(self) -> range:
         return range(1, len(self.classes) + 1)
+
+
+def classes_of(values: NDArray[Any], structures: Structures, *, where: str) -> NDArray[np.uint8]:
+    """Return the class of each value, uint8 in the shape of ``values``.
+
+    Raises:
+        ImageRefused: ``not-whole-numbers`` or ``unknown-class``.
+    """
+    found = np.unique(values)
+    if (found != np.rint(found)).any() or found[0] < 0 or len(found) > MOST + 1:
+        raise ImageRefused(
+            "not-whole-numbers",
+            "its values are not the numbers of structures: it was scaled, resampled or is an image",
+            where=where,
+            do="Export it as integers, resampled by nearest neighbour if at all.",
+        )
+    table = np.array([structures.value(int(value)) for value in found], np.uint8)
+    return table[np.searchsorted(found, values)]
 
 
 def _plain(word: str) -> str:

@@ -9,9 +9,9 @@ from PIL import Image as Pillow
 
 from wardround_client.images.dicom import refusing
 from wardround_client.images.source import opened
+from wardround_client.masks.formats.contract import SliceFormat
 from wardround_client.masks.meet import Classes
-from wardround_client.masks.nifti import classes_of
-from wardround_client.masks.structures import Structures
+from wardround_client.masks.structures import Structures, classes_of
 from wardround_common.errors import ImageRefused
 
 _WHITE = 255
@@ -50,3 +50,6 @@ def read(path: Path, size: tuple[int, int], structures: Structures) -> Classes:
     if len(structures.classes) == 1 and set(np.unique(values)) <= {0, _WHITE}:
         values = values // _WHITE
     return classes_of(values, structures, where=where)
+
+
+FORMAT = SliceFormat("png", (".png",), read)

@@ -18,7 +18,9 @@ from pydicom import FileDataset
 
 from wardround_client.images.attributes import integer, items_of, tag, text
 from wardround_client.images.dicom import parse, refusing
+from wardround_client.images.sop_class import STORAGE
 from wardround_client.images.source import check_pixel_count, read_bytes
+from wardround_client.masks.formats.contract import DicomFormat
 from wardround_client.masks.meet import Classes, Outlined, onto
 from wardround_client.masks.structures import Structures
 from wardround_client.masks.target import OURS, Target
@@ -118,3 +120,6 @@ def _looked_at(dataset: FileDataset, series: Series) -> NDArray[np.bool_]:
         for instance in items_of(item, _INSTANCES)
     }
     return np.array([not named or one.sop_uid in named for one in series.slices])
+
+
+FORMAT = DicomFormat("seg", (f"{STORAGE}66.4", f"{STORAGE}66.7"), target, read)

@@ -19,7 +19,9 @@ from pydicom import Dataset, FileDataset, dcmread
 
 from wardround_client.images.attributes import code, items_of, tag, text
 from wardround_client.images.dicom import refusing
+from wardround_client.images.sop_class import STORAGE
 from wardround_client.images.source import opened
+from wardround_client.masks.formats.contract import DicomFormat
 from wardround_client.masks.meet import Outlined
 from wardround_client.masks.structures import Structures
 from wardround_client.masks.target import Target
@@ -222,3 +224,6 @@ def _between(contours: Iterable[Contour], count: int) -> NDArray[np.bool_]:
         looked_at[drawn[0] : drawn[-1] + 1] = False
         looked_at[drawn] = True
     return looked_at
+
+
+FORMAT = DicomFormat("rtstruct", (f"{STORAGE}481.3",), target, read)

@@ -1,0 +1,1 @@
+"""The formats in which outlines come, one file each (``contract``)."""

@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -248,6 +248,18 @@ def test_a_broken_database_is_said_with_what_to_do_and_that_works(here: Coordina
         path.rename(path.with_name(f"old-{path.name}"))
     with here.serving() as link:
         until(lambda: set(link.nodes().values()) == {"mercy", "north"})
+
+
+def test_a_database_of_a_newer_version_is_refused_in_words_and_stays_as_it_is(tmp_path: Path) -> None:
+    database = tmp_path / "superlink.db"
+    shutil.copy(_empty_database(), database)
+    with closing(sqlite3.connect(database)) as later, later:
+        later.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    with pytest.raises(StorageError, match="written by another version of Flower") as caught:
+        SuperLink(tmp_path)
+    assert "A newer Wardround" in caught.value.do
+    with closing(sqlite3.connect(database)) as later:
+        assert later.execute("SELECT version_num FROM alembic_version").fetchall() == [("ffffffffffff",)]
 
 
 def test_a_database_that_breaks_under_a_coordinator_that_serves_is_a_storage_error(tmp_path: Path) -> None:

@@ -21,10 +21,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from alembic.util import CommandError
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -406,6 +408,12 @@ def _trouble_is_said(folder: Path) -> Iterator[None]:
                 do="Check that the disk is there, and that this user may write the folder and what is in it.",
             ) from error
         raise
+    except CommandError as error:
+        raise StorageError(
+            f"the database of questions and answers was written by another version of Flower than {version('flwr')}",
+            where=str(folder / DATABASE),
+            do="A newer Wardround has served from this folder: start that one, or restore the backup from before.",
+        ) from error
 
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -74,7 +74,7 @@ def check(path: Path, row: dict[str, str]) -> str:
         differs(row, "its pixels are others")
     for voi in (False, True):
         if not np.isfinite(read_image(path, voi=voi).pixels).all():
-            differs(row, "its image holds values that are no numbers")
+            differs(row, "its image holds values that are not numbers")
     return "exact" if exact else "lossy, by another decoder"
 
 

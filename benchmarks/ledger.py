@@ -1,7 +1,7 @@
 """What the hospital's ledger costs: 100,000 patients, 50 studies of 210 rounds, two ways in which studies overlap.
 
 ``nested``: each study trains on one of ten groups of patients, as when studies ask for a modality or a finding.
-``random``: each study's seed deals out two thirds of all patients anew, so that hardly two patients are in the same
+``random``: each study's seed deals out two thirds of all patients again, so that hardly two patients are in the same
 studies: the worst case.
 
 Times are of one core, but for what waits for the disk.

@@ -270,7 +270,7 @@ class Soaked:
 
 
 def soak(plan: Plan, folder: Path, tell: Callable[[Look], None] = lambda look: None) -> Soaked:
-    """Run all rounds; a run that fails is gone on with, and its reason kept in the log."""
+    """Run all rounds; a run that fails is resumed, and its reason kept in the log."""
     place = CoordinatorFolder(folder / "C")
     now = datetime.now(UTC)
     begin(place, ("127.0.0.1",), free_port(), now)

@@ -24,7 +24,7 @@ def check_host(host: str) -> str:
     if len(name) <= 253 and re.fullmatch(rf"{label}(\.{label})*", name) and not name.rpartition(".")[2].isdigit():
         return name
     raise MessageError(
-        f"{host!r} is no name or address of a server",
+        f"{host!r} is not a name or address of a server",
         do="Write a DNS name such as fl.example.org (one with accents in its xn-- form), or an IP address; no port.",
     )
 
@@ -46,5 +46,5 @@ def split_address(value: str) -> tuple[str, int]:
         raise MessageError(f"{value!r} has no port from 1 to 65535")
     host = host[1:-1] if bracketed else host
     if bracketed != (":" in host):
-        raise MessageError(f"{value!r} is no address: an IPv6 address, and nothing else, stands in brackets")
+        raise MessageError(f"{value!r} is not an address: an IPv6 address, and nothing else, stands in brackets")
     return check_host(host), int(port)

@@ -28,7 +28,7 @@ def cut(content: bytes) -> list[bytes]:
         size = int.from_bytes(content[place : place + 8], "big")
         place += 8 + size
         if place > len(content):
-            raise MessageError("joined parts are cut short")
+            raise MessageError("joined parts are truncated")
         parts.append(content[place - size : place])
     return parts
 
@@ -49,7 +49,7 @@ class Reader:
         """
         taken = self._content[self._place : self._place + size]
         if len(taken) != size:
-            raise MessageError(f"{self._what} is cut short")
+            raise MessageError(f"{self._what} is truncated")
         self._place += size
         return taken
 

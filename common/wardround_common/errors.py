@@ -130,7 +130,7 @@ class RoundError(WardroundError):
     exit_code = 6
     kind = "round"
     give_up = False
-    """Whether the run may have to go on without the round: it was begun, and perhaps can never be summed again."""
+    """Whether the run may have to go on without the round: it was begun, and perhaps can never be summed."""
 
 
 class ModelError(WardroundError):

@@ -3,7 +3,7 @@
 After Unicode's security mechanisms (UTS 39), in the part that names of hospitals need: letters of Latin, Greek and
 Cyrillic are not mixed in one name (section 5.2, "single script"), and two names are alike if they have one skeleton
 (section 4): NFKC, letters that look like Latin ones taken for these, digits 0 and 1 for o and l, case and spaces alike.
-The table has the letters of Greek and Cyrillic that most fonts draw as Latin ones; it is no list of everything.
+The table has the letters of Greek and Cyrillic that most fonts draw as Latin ones; it is not a list of everything.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def demo_study() -> Study:
 
 
 def make_demo_hospitals(folder: Path, console: Console) -> Path:
-    """Make the hospitals' folders unless they are there; a half-made folder is made anew."""
+    """Make the hospitals' folders unless they are there; a half-made folder is made again."""
     if folder.exists():
         return folder
     making = folder.with_name(f".{folder.name}.making")

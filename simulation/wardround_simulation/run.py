@@ -1,4 +1,4 @@
-"""A whole simulated run: prepare, rounds, baselines, scores, report; every part can be stopped and gone on with."""
+"""A whole simulated run: prepare, rounds, baselines, scores, report; every part can be stopped and resumed."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def _check_fingerprints(plan: Plan, fingerprints: dict[str, str]) -> None:
         raise StorageError(
             f"since the run began the data changed at: {', '.join(changed)}",
             where=str(plan.folder),
-            do="Give the same hospitals with the same images and labels, or start anew with another --out.",
+            do="Give the same hospitals with the same images and labels, or start again with another --out.",
         )
 
 

@@ -121,7 +121,7 @@ def test_a_head_that_was_removed_or_is_none_is_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Path
 ) -> None:
     assert typed(monkeypatch, "ledger", "verify", "--state", state, "--head", "8:nonsense") == 7
-    assert "this is no head of a ledger" in capsys.readouterr().err
+    assert "this is not a head of a ledger" in capsys.readouterr().err
     (state / "ledger.head").unlink()
     assert typed(monkeypatch, "ledger", "verify", "--state", state) == 7
     assert "the head beside the ledger was removed" in capsys.readouterr().err

@@ -252,7 +252,7 @@ def test_what_goes_wrong_each_time_is_tried_again_less_and_less_often(meeting: M
     with meeting() as node:
         until(fault(node, f"HTTP {status}"))
         time.sleep(1.2)
-        # Each time it registers anew: after 0.1 to 0.2 s, 0.2 to 0.4 s, 0.4 to 0.8 s, 0.8 to 1.6 s.
+        # Each time it registers again: after 0.1 to 0.2 s, 0.2 to 0.4 s, 0.4 to 0.8 s, 0.8 to 1.6 s.
         assert meeting.desk.asked["activate-node"] <= 5
 
 

@@ -146,7 +146,7 @@ def test_watching_by_command_ends_when_the_service_does_and_says_so(tmp_path: Pa
 def test_images_are_read_in_other_processes_while_the_socket_answers(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """gRPC's threads and a fork do not go together: what reads images is started anew instead."""
+    """gRPC's threads and a fork do not go together: what reads images is started again instead."""
     images = tmp_path / "images"
     images.mkdir()
     save(tiny(), images / "one.dcm")

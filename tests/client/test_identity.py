@@ -97,7 +97,7 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
     key = rsa.generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / NAME).write_bytes(key)
     (tmp_path / NAME).chmod(0o600)
-    with pytest.raises(StorageError, match="this is no Ed25519 key"):
+    with pytest.raises(StorageError, match="this is not an Ed25519 key"):
         read_identity(tmp_path)
 
 

@@ -294,7 +294,7 @@ def test_a_slow_clock_and_an_expired_authority_are_said(hospital: HospitalFolder
 def test_a_forged_invitation_is_refused(hospital: HospitalFolder) -> None:
     path = invited(hospital)
     path.write_bytes(path.read_bytes().replace(b"fl.example.org", b"ev.example.org"))
-    with pytest.raises(MessageError, match="the signature of this invitation does not hold"):
+    with pytest.raises(MessageError, match="the signature of this invitation is not valid"):
         accept(hospital, path, now=NOW)
     assert not hospital.ca_certificate.exists()
 

@@ -216,7 +216,7 @@ DECOMPOSED, COMPOSED = (unicodedata.normalize(form, "Läsion") for form in ("NFD
         ("file;label;note\n0.dcm;none;a;b\n", "a semicolon in it without quotes"),
         ("file,label\n0.dcm,none,\n", "line 2 has 3 cells"),
         ("file;label\n0.dcm,none\n", "line 2 has 1 of 2 columns"),
-        ('file,note,label\n"0.dcm,x,none\n1.dcm",x,none\n', "line 2: a cell goes on in the next line"),
+        ('file,note,label\n"0.dcm,x,none\n1.dcm",x,none\n', "line 2: a cell continues on the next line"),
         ('file,note,label\n0.dcm,"two\nlines",none\n1.dcm,"x,none\n', "line 4 is not CSV"),
         ("file,Label,label \n0.dcm,none,none\n", "the column 'label' is there twice"),
         ("file,label\n0.DCM,none\n1.dcm,none\n", "line 2 names a file that differs in upper and lower case"),

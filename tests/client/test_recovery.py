@@ -85,10 +85,10 @@ def empty(lived: Lived) -> None:
 OTHER = "other/state"
 LOSSES: dict[str, tuple[Callable[[Lived], None], str]] = {
     "ledger and head": (remove(LEDGER_NAME, HEAD_NAME), "the ledger is gone, and there was one: patients.key is there"),
-    "ledger, head, key": (remove(LEDGER_NAME, HEAD_NAME, KEY_NAME), "audit log tells of approved studies"),
+    "ledger, head, key": (remove(LEDGER_NAME, HEAD_NAME, KEY_NAME), "audit log records approved studies"),
     "ledger, head, log": (remove(LEDGER_NAME, HEAD_NAME, "audit"), "patients.key is there"),
     "ledger, head, key, log": (remove(LEDGER_NAME, HEAD_NAME, KEY_NAME, "audit"), "secrets of studies"),
-    "ledger, head, key, studies": (remove(LEDGER_NAME, HEAD_NAME, KEY_NAME, "studies"), "audit log tells of"),
+    "ledger, head, key, studies": (remove(LEDGER_NAME, HEAD_NAME, KEY_NAME, "studies"), "audit log records"),
     "ledger": (remove(LEDGER_NAME), "emptied, or it or its head was removed"),
     "head": (remove(HEAD_NAME), "emptied, or it or its head was removed"),
     "key": (remove(KEY_NAME), "the key of the ledger's patients is gone"),
@@ -246,7 +246,7 @@ def test_another_identity_keeps_what_patients_spent_under_the_one_before(lived: 
     with pytest.raises(StorageError):
         open_ledger(lived.state, lived.folder.identity())
     remove(LEDGER_NAME, HEAD_NAME, KEY_NAME)(lived)
-    with pytest.raises(StorageError, match="the audit log tells of approved studies"):
+    with pytest.raises(StorageError, match="the audit log records approved studies"):
         open_ledger(lived.state, lived.folder.identity())
     lived.well("ledger", "rebuild", "--yes")
     assert lived.spent() == pytest.approx(once.spent(), rel=1e-4)

@@ -147,7 +147,7 @@ def test_whoever_has_the_key_is_found_only_by_a_head_that_was_given_out(folder: 
     for number in range(1, 7):
         anew.note("round charged", {"round": number, "epsilon after": 0.1})
     assert faults(tmp_path / "anew") == ()
-    assert "the log was written anew" in faults(tmp_path / "anew", given)[0]
+    assert "the log was rewritten" in faults(tmp_path / "anew", given)[0]
 
 
 def test_a_log_whose_head_was_removed_is_not_gone_on_with(folder: Path) -> None:
@@ -207,9 +207,9 @@ def test_half_a_line_is_a_fault_in_an_export_and_where_the_head_speaks_of_it(fol
     [path] = segments(folder)
     exported = tmp_path / "out.log"
     exported.write_bytes(path.read_bytes()[:-20])
-    assert any("line 7, after entry 6, is no entry" in fault for fault in faults(exported))
+    assert any("line 7, after entry 6, is not an entry" in fault for fault in faults(exported))
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(StorageError, match="line 7, after entry 6, is no entry"):
+    with pytest.raises(StorageError, match="line 7, after entry 6, is not an entry"):
         report(Owner("st-mary", OURS.public, "coordinator"), folder, [], False, print)
 
 

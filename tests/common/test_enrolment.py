@@ -127,7 +127,7 @@ def test_a_length_that_a_key_claims_is_not_believed(length: int, place: int) -> 
     inside = bytearray(base64.b64decode(blob))
     inside[place : place + 4] = length.to_bytes(4, "big")
     key = f"{kind} {base64.b64encode(inside).decode()}"
-    with pytest.raises(MessageError, match="'node_key': this is no NIST P-256 public key"):
+    with pytest.raises(MessageError, match="'node_key': this is not a NIST P-256 public key"):
         Request.parse(changed(REQUEST, HOSPITAL, node_key=key))
 
 
@@ -228,14 +228,14 @@ def test_an_invitation_says_what_an_invitation_may_say(fields: dict[str, Any], s
     ids=["name", "name-signed-by-another", "identity", "signature-of-another", "node-key"],
 )
 def test_a_request_of_which_a_part_is_anothers_is_refused(forged: Callable[[], bytes]) -> None:
-    with pytest.raises(MessageError, match="the signature of this enrolment request does not hold"):
+    with pytest.raises(MessageError, match="the signature of this enrolment request is not valid"):
         Request.parse(forged())
 
 
 def test_nobody_can_enrol_anothers_node_key_as_their_own() -> None:
     stolen = json.loads(REQUEST.content())
     forged = changed(REQUEST, OTHER, identity=OTHER.public.hex(), hospital="St Luke", node_key=stolen["node_key"])
-    with pytest.raises(MessageError, match="the signature of this enrolment request does not hold"):
+    with pytest.raises(MessageError, match="the signature of this enrolment request is not valid"):
         Request.parse(forged)
 
 
@@ -243,12 +243,12 @@ def test_a_signature_for_one_kind_of_statement_is_none_for_another() -> None:
     fields = json.loads(INVITATION.content())
     del fields["signature"]
     wrong = COORDINATOR.sign(b"enrolment request", canonical(fields)).hex()
-    with pytest.raises(MessageError, match="the signature of this invitation does not hold"):
+    with pytest.raises(MessageError, match="the signature of this invitation is not valid"):
         Invitation.parse(changed(INVITATION, signature=wrong))
 
 
 def test_another_coordinator_cannot_write_in_this_ones_name() -> None:
-    with pytest.raises(MessageError, match="the signature of this invitation does not hold"):
+    with pytest.raises(MessageError, match="the signature of this invitation is not valid"):
         Invitation.parse(changed(INVITATION, OTHER, address="evil.example.org:9093"))
 
 

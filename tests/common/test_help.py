@@ -1,4 +1,4 @@
-"""The help of every command: each argument and option is explained, in one style, and nothing is cut short."""
+"""The help of every command: each argument and option is explained, in one style, and nothing is truncated."""
 
 import re
 from collections.abc import Iterator

@@ -53,7 +53,7 @@ def test_the_statements_of_a_round_are_kept_and_name_each_hospitals_upload(
         check_statements(content, other, roster(NAMES))
     parts = cut(content)
     assert content.count(parts[1]) == 1
-    with pytest.raises(MessageError, match="a signature of the clip does not hold"):
+    with pytest.raises(MessageError, match="a signature of the clip is not valid"):
         check_statements(content.replace(b"clipped to", b"clipped at"), terms, roster(NAMES))
 
 

@@ -248,7 +248,7 @@ def test_a_log_that_was_written_anew_is_found_by_the_head_that_the_other_end_was
     anew.rounds(("theirs", "out", 105))
     ends.file = anew.file
     said = str(ends.compared(monkeypatch).exception)
-    assert "the log of mercy was written anew since the coordinator was told of entry" in said
+    assert "the log of mercy was rewritten since the coordinator was told of entry" in said
 
 
 def test_a_log_that_began_again_or_was_cut_is_found_by_the_heads_that_were_told(

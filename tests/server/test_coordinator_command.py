@@ -138,7 +138,7 @@ def test_what_is_no_coordinators_folder_is_said(tmp_path: Path, desk: Path, comm
     Path("st-mary-s.request").rename("a.request")
     result = coordinator(command[0], tmp_path / "nothing", *command[1:])
     assert isinstance(result.exception, StorageError)
-    assert result.exception.what == "this is no coordinator's folder"
+    assert result.exception.what == "this is not a coordinator's folder"
 
 
 @pytest.mark.parametrize("command", [["status"], ["run"], ["stop"], ["resume"]])
@@ -148,7 +148,7 @@ def test_a_folder_that_is_no_coordinators_is_not_told_to_be_started(tmp_path: Pa
     rest = {"run": [str(tmp_path / "s.toml")], "stop": ["s"], "resume": ["s"]}.get(command[0], [])
     done = coordinator(*command, tmp_path / "nope", *rest)
     assert isinstance(done.exception, StorageError)
-    assert "this is no coordinator's folder" in str(done.exception)
+    assert "this is not a coordinator's folder" in str(done.exception)
     assert "serve" not in str(done.exception)
 
 

@@ -326,7 +326,7 @@ def test_who_is_not_enrolled_cannot_be_revoked(folder: CoordinatorFolder) -> Non
     [
         ('hosts = ["a"]\nport = 9093\nhost = "b"', 'there is no key "host"; the keys are hosts, port'),
         ('hosts = ["a"]', 'the key "port" is missing'),
-        ('hosts = ["a b"]\nport = 9093', "is no name or address of a server"),
+        ('hosts = ["a b"]\nport = 9093', "is not a name or address of a server"),
         ('hosts = []\nport = "x"', '"port": input should be a valid integer'),
         ("hosts = [", "this is not TOML text"),
     ],

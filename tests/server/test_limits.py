@@ -1,4 +1,4 @@
-"""How long hospitals are waited for: a slow one is not a dead one, and a restart does not begin to count anew."""
+"""How long hospitals are waited for: a slow one is not a dead one, and a restart does not start counting again."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_deadline_goes_on_counting_when_the_coordinator_starts_again(tmp_path:
     wall, mono = 1000.0, 50.0
     clock = Clock(tmp_path / "asked", lambda: wall, lambda: mono)
     assert clock.asked("train", 3, 600.0) == 50.0
-    wall, mono = 1200.0, 7.0  # another process: its monotonic clock began anew
+    wall, mono = 1200.0, 7.0  # another process: its monotonic clock started again
     assert mono - clock.asked("train", 3, 600.0) == 200.0
     assert mono - clock.asked("train", 4, 600.0) == 0.0  # another round
     assert mono - clock.asked("evaluate", 4, 600.0) == 0.0

@@ -90,7 +90,7 @@ def test_a_swapped_key_is_refused(group: Group) -> None:
     group.upload("a")
     mine = AgreementKey(os.urandom(32)).public
     swapped = [replace(member, agreement=mine) if member.name == "b" else member for member in group.members]
-    with pytest.raises(MessageError, match="a signature of the key does not hold"):
+    with pytest.raises(MessageError, match="a signature of the key is not valid"):
         group.upload("c", cohort=write_members(swapped))
 
 

@@ -339,7 +339,7 @@ def test_a_hospital_that_was_away_for_some_rounds_takes_part_again_and_the_run_i
             until(lambda: (runs.standings()[0].round, runs.standings()[0].hospitals) == (1, in_round_2))
         all_of.gate[2].set()
         until(lambda: runs.standings()[0].round == 3)
-        assert runs.standings()[0].said == "c was missing in 1 of 3 rounds: 3 (away)"  # said while the run goes on
+        assert runs.standings()[0].said == "c was missing in 1 of 3 rounds: 3 (away)"  # said while the run continues
         with all_of.hospital("c"):
             until(lambda: len(all_of.link.here()) == 3)
             all_of.gate[4].set()

@@ -185,9 +185,9 @@ def test_the_ballots_are_kept_and_prove_who_voted_how(tmp_path: Path) -> None:
     models = VoteRequest(of.digest(), 1, first(of), final.parameters).models()
     for name, (worse, signature) in ballots.items():
         check_ballot(identity(name).public, Ballot(of.digest(), 1, worse, signature), RUN, models)
-        with pytest.raises(MessageError, match="a signature of the ballot does not hold"):
+        with pytest.raises(MessageError, match="a signature of the ballot is not valid"):
             check_ballot(identity(name).public, Ballot(of.digest(), 1, not worse, signature), RUN, models)
-        with pytest.raises(MessageError, match="a signature of the ballot does not hold"):
+        with pytest.raises(MessageError, match="a signature of the ballot is not valid"):
             check_ballot(identity(name).public, Ballot(of.digest(), 2, worse, signature), RUN, models)
 
 

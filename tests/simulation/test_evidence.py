@@ -237,7 +237,7 @@ def test_a_statement_that_was_changed_or_signed_anew_or_is_of_another_study_is_f
     fields = json.loads(path.read_text())
     path.write_bytes(canonical(fields | {"epsilon": 0.1}))
     repacked(copied)
-    with pytest.raises(MessageError, match="signature of this epsilon statement does not hold"):
+    with pytest.raises(MessageError, match="signature of this epsilon statement is not valid"):
         verify(copied)
 
     def signed(identity: Identity, **changes: Any) -> bytes:

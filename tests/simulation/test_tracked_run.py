@@ -1,4 +1,4 @@
-"""A simulated run follows its rounds as the coordinator's does, also when it is interrupted and gone on with."""
+"""A simulated run follows its rounds as the coordinator's does, also when it is interrupted and resumed."""
 
 from __future__ import annotations
 

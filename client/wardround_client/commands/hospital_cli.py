@@ -686,11 +686,11 @@ def rebuild_ledger(
         pass
     delta, most = planned.bound.delta, shown(planned.bound.epsilon if math.isfinite(planned.bound.epsilon) else None)
     typer.echo(
-        f"The audit log tells of {planned.rounds:,} charged rounds. From now on every patient of this hospital, "
+        f"The audit log records {planned.rounds:,} charged rounds. From now on every patient of this hospital, "
         f"whether or not they took part, counts as having spent epsilon {most} "
         f"(delta {delta:g}) before; a later study adds to it, epsilon and delta.\n"
-        f"{len(planned.studies):,} studies end here. The ledger {'goes on' if planned.continues else 'begins anew'}.\n"
-        "This rests on one assumption: the audit log tells of every round that this hospital has trained, from its "
+        f"{len(planned.studies):,} studies end here. The ledger {'continues' if planned.continues else 'restarts'}.\n"
+        "This rests on one assumption: the audit log records every round that this hospital has trained, from its "
         "first study on."
     )
     if not yes:

@@ -196,6 +196,6 @@ def _there(path: Path) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise DataError(
-            "this path has bytes that are no UTF-8 text", where=repr(text), do="Rename the folder, or link to it."
+            "this path has bytes that are not UTF-8 text", where=repr(text), do="Rename the folder, or link to it."
         ) from None
     return text

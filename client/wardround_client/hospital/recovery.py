@@ -135,12 +135,12 @@ def plan_rebuild(folder: HospitalFolder, at_least: float = 0.0) -> Rebuilding:
     here = _sound(folder)
     if here is not None and not _lacks(here, told) and not (folder.path / BEHIND).exists():
         raise StorageError(
-            "there is nothing to rebuild: the ledger is whole, and knows all that the audit log tells of",
+            "there is nothing to rebuild: the ledger is whole, and knows all that the audit log records",
             where=str(folder.path),
         )
     if not any(one.last for one in told) and not at_least:
         raise StorageError(
-            "there is no audit log from which the ledger could be rebuilt",
+            "there is not an audit log from which the ledger could be rebuilt",
             where=str(folder.audit),
             do="Restore a copy of it; or state with --at-least what no patient has exceeded, such as the policy's cap.",
         )
@@ -163,7 +163,7 @@ def plan_rebuild(folder: HospitalFolder, at_least: float = 0.0) -> Rebuilding:
 
 
 def rebuild(folder: HospitalFolder, planned: Rebuilding) -> None:
-    """Charge every patient what was planned; what cannot be gone on with is set aside.
+    """Charge every patient what was planned; what cannot be continued is set aside.
 
     Raises:
         StorageError: it cannot be written, or the service runs.
@@ -192,7 +192,7 @@ def _rebuild(folder: HospitalFolder, planned: Rebuilding) -> None:
 
 
 def _sound(folder: HospitalFolder) -> Ledger | None:
-    """Open the ledger that is here; None if there is none that can be gone on with."""
+    """Open the ledger that is here; None if there is none that can be continued."""
     try:
         return existing_ledger(folder.path, folder.identity(), also_behind=True)
     except StorageError:

@@ -264,7 +264,7 @@ class Desk:
         return StorageError(
             "what this hospital keeps of its secure sums is damaged",
             where=str(self.folder / name),
-            do="Take part in a new run with an empty folder; this run cannot go on here.",
+            do="Take part in a new run with an empty folder; this run cannot continue here.",
         )
 
 

@@ -93,7 +93,7 @@ def parse(data: bytes, *, where: str) -> FileDataset:
             raise ImageRefused("no-transfer-syntax", "the file does not say how its pixels are encoded", where=where)
         rows, columns = integer(dataset, ROWS), integer(dataset, COLUMNS)
         if rows is None or columns is None or integer(dataset, BITS_ALLOCATED) is None:
-            raise ImageRefused("unreadable", "rows, columns or bits are missing, or are no numbers", where=where)
+            raise ImageRefused("unreadable", "rows, columns or bits are missing, or are not numbers", where=where)
         if not rows or not columns:
             raise ImageRefused("no-image", "the image has no rows or no columns", where=where)
         check_pixel_count(rows * columns * frames_of(dataset) * (integer(dataset, SAMPLES) or 1), where=where)
@@ -180,7 +180,7 @@ def refusing(reason: str, what: str, *, where: str) -> Iterator[None]:
     except MemoryError:
         raise ImageRefused("no-memory", "there is not enough memory to read the file", where=where) from None
     except (EOFError, BytesLengthException, struct.error):
-        raise ImageRefused("truncated", f"{what}: the file is cut off or damaged", where=where) from None
+        raise ImageRefused("truncated", f"{what}: the file is truncated or damaged", where=where) from None
     except BaseException as error:
         # A hostile file makes pydicom and its decoders raise nearly anything, a decoder in Rust even a panic.
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":

@@ -84,7 +84,7 @@ def check_length(dataset: Dataset, data: bytes, *, where: str) -> None:
         raise _too_few(len(data) // frame, frames, where)
     if len(data) < expected:
         raise ImageRefused(
-            "truncated", f"the pixels are cut off: {len(data):,} of {expected:,} bytes are there", where=where
+            "truncated", f"the pixels are truncated: only {len(data):,} of {expected:,} bytes are there", where=where
         )
     if len(data) - expected >= max(frame, 2):
         what = f"there are {len(data):,} bytes of pixels, where the attributes speak of {expected:,}"

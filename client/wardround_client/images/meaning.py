@@ -259,7 +259,7 @@ def _table(dataset: Dataset, sequence: BaseTag, *, signed: bool, where: str) -> 
 def _entries(dataset: Dataset, data: object, count: int, *, where: str) -> Values:
     if isinstance(data, bytes):
         if len(data) % 2 and len(data) != count:
-            raise _nonsense("a lookup table is cut off", where)
+            raise _nonsense("a lookup table is truncated", where)
         bytes_each = 1 if len(data) in (count, count + count % 2) else 2
         data = np.frombuffer(data, "u1" if bytes_each == 1 else _byte_order(dataset) + "u2")
     entries = np.atleast_1d(np.asarray(() if data is None else data, np.float32))[:count]
@@ -289,4 +289,4 @@ def _numbers(dataset: Dataset, which: BaseTag, where: str) -> tuple[float, ...]:
 
 
 def _nonsense(what: str, where: str) -> ImageRefused:
-    return ImageRefused("pixel-values", what, where=where, do="Export the file again, or mend the attribute.")
+    return ImageRefused("pixel-values", what, where=where, do="Export the file again, or correct the attribute.")

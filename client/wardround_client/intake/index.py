@@ -1,7 +1,7 @@
 """The index of a hospital's folder: every file is read once, and again only when it has changed.
 
 The index is a cache in SQLite. It holds patients' identifiers, so it is readable by its owner only, and it is never
-written into the folder that it describes. Records are committed as the scan goes on: a scan that is killed is
+written into the folder that it describes. Records are committed as the scan proceeds: a scan that is killed is
 continued by the next one.
 """
 

@@ -100,7 +100,7 @@ def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path:
     for line, row in _whole_rows(rows, len(header), delimiter, where):
         name, word = one_form(row[of_key].strip()), one_form(row[of_label].strip())
         if any("\n" in cell or "\r" in cell for cell in (name, word)):
-            raise LabelError(f"line {line}: a cell goes on in the next line", where=where, do="Close its quotes.")
+            raise LabelError(f"line {line}: a cell continues on the next line", where=where, do="Close its quotes.")
         if not name:
             raise LabelError(
                 f"line {line} has no {key}", where=where, do=f"Fill the column '{key}', or remove the line."
@@ -169,7 +169,7 @@ def _rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str
         try:
             row = next(reader, None)
         except csv_module.Error as error:
-            raise LabelError(f"line {line} is not CSV ({error})", where=where, do="Mend its quotes.") from None
+            raise LabelError(f"line {line} is not CSV ({error})", where=where, do="Correct its quotes.") from None
         if row is None:
             return
         yield line, row

@@ -103,5 +103,5 @@ def _trouble_is_said(path: Path) -> Iterator[None]:
         raise StorageError(
             f"a message on the disk cannot be used ({error.strerror or type(error).__name__})",
             where=str(path),
-            do="Check that the disk is there and may be written; this goes on by itself then.",
+            do="Check that the disk is there and may be written; this then continues by itself.",
         ) from error

@@ -620,7 +620,7 @@ class _Wire:
             try:
                 answer.ParseFromString(content)
             except DecodeError:
-                raise LinkError("what answers is no coordinator of this version", where=self._address) from None
+                raise LinkError("what answers is not a coordinator of this version", where=self._address) from None
             if heart:
                 heart.hears(response.headers)
             return cast(Proto, answer)
@@ -703,7 +703,7 @@ def _refusal(address: str, response: httpx.Response, why: str) -> Exception:
         return LinkError(what, where=address, do="A proxy or a portal stands between: let this address pass unchanged.")
     if status == httpx.codes.INSUFFICIENT_STORAGE:
         return LinkError("the coordinator's disk is full", where=address, do="Nothing is lost; it keeps trying.")
-    return LinkError(f"what answers is no coordinator, or is not well (HTTP {status})", where=address)
+    return LinkError(f"what answers is not a coordinator, or is not well (HTTP {status})", where=address)
 
 
 _CLOCK = "Set this machine's clock, best by NTP; then the link comes up by itself."
@@ -749,5 +749,5 @@ def _read_key(key: bytes) -> ec.EllipticCurvePrivateKey:
     except (ValueError, TypeError):
         private = None
     if not isinstance(private, ec.EllipticCurvePrivateKey):
-        raise MessageError("the hospital's node key is no private key on a NIST curve")
+        raise MessageError("the hospital's node key is not a private key on a NIST curve")
     return private

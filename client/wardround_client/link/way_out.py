@@ -42,7 +42,7 @@ class WayOut:
         """
         split_address(self.to)
         if self.through and not (urlsplit(self.through).hostname and urlsplit(self.through).port):
-            raise MessageError(f"{self.through} is no proxy's address", do="Name it as http://HOST:PORT.")
+            raise MessageError(f"{self.through} is not a proxy address", do="Name it as http://HOST:PORT.")
 
     async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection: a tunnel if it asks for the one address, else a refusal."""

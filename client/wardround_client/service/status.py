@@ -111,7 +111,7 @@ def stopped_status(folder: HospitalFolder) -> HospitalStatus:
     A service that has its folder, and is not to be asked yet, is starting.
 
     Raises:
-        StorageError: this is no hospital's folder, or as :func:`read_lasting`.
+        StorageError: this is not a hospital's folder, or as :func:`read_lasting`.
     """
     try:
         check_images_there(folder.settings())

@@ -156,7 +156,7 @@ class Ward:
                 raise
             except Exception:
                 # A graphics card that vanished, or a bug: what is in memory may be broken; all that counts is on the
-                # disk, from which the next question opens it anew.
+                # disk, from which the next question opens it again.
                 del self._open[digest]
                 raise
 
@@ -252,7 +252,7 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     Raises:
         DataError: the data cannot be used for it.
         StudyError: the network does not run at the study's image size.
-        PrivacyError: there is no policy, it does not allow the study, the study does not list this hospital, or its
+        PrivacyError: there is not a policy, it does not allow the study, the study does not list this hospital, or its
             network cannot be trained with privacy by patient.
     """
     check_listed(study, folder.settings().name, folder.identity())

@@ -158,10 +158,10 @@ class Account:
         if approval.cohort != self._cohort or approval.data != self.asked.data:
             raise PrivacyError(
                 "the images, labels or patients are not those for which this hospital approved the study",
-                do="Approve the study anew with the data as they are now, or bring back those that were approved.",
+                do="Approve the study again with the data as they are now, or bring back those that were approved.",
             )
         if approval.event != self.asked.event or approval.rounds != self.asked.study.training.rounds:
             raise PrivacyError(
                 "the noise or the rounds are not those for which this hospital approved the study",
-                do="Approve the study anew: another version of Wardround may plan it otherwise.",
+                do="Approve the study again: another version of Wardround may plan it otherwise.",
             )

@@ -18,7 +18,7 @@ from wardround_common.study.networks import NetworkName, known_networks
 
 POLICY_NAME = "policy.toml"
 DEFAULT_DELTA = 1e-5
-"""Where there is no policy to say it."""
+"""Where there is not a policy to say it."""
 LARGEST_FILE_BYTES = 64 * 1024
 
 Task = Literal["classification"]
@@ -79,7 +79,7 @@ def read_policy(path: Path) -> Policy:
     """Read a policy file; every fault in it is named at once.
 
     Raises:
-        PrivacyError: it cannot be read or is no policy. There is no policy that stands in for it.
+        PrivacyError: it cannot be read or is not a policy. There is not a policy that stands in for it.
     """
     try:
         with path.open("rb") as file:
@@ -97,7 +97,7 @@ def read_policy(path: Path) -> Policy:
             "the policy is not UTF-8 text", where=str(path), do="Save the file as UTF-8 in your editor."
         ) from None
     if len(text) > LARGEST_FILE_BYTES:
-        raise PrivacyError("this is no policy: it is too large", where=str(path), do="Name the policy file.")
+        raise PrivacyError("this is not a policy: it is too large", where=str(path), do="Name the policy file.")
     return parse_policy(text, where=str(path))
 
 
@@ -117,7 +117,7 @@ def parse_policy(text: str, *, where: str = POLICY_NAME) -> Policy:
         return PrivacyError(
             "the policy cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
             where=where,
-            do="Mend the file; 'wardround hospital policy new --out FILE' writes one that says what each key means.",
+            do="Correct the file; 'wardround hospital policy new --out FILE' writes one that says what each key means.",
         )
 
     return validated(tables, Policy, refusal)

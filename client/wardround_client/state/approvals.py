@@ -71,7 +71,7 @@ class Approvals:
         return self.get(digest)
 
     def _mend(self, study: Study) -> None:
-        """Set aside what is damaged of a proposal that comes again: a decision that is lost has to be taken anew."""
+        """Set aside what is damaged of a proposal that comes again: a lost decision has to be made again."""
         digest = study.digest()
         try:
             self.get(digest)
@@ -176,7 +176,7 @@ class Approvals:
         self.deciding(study, decision).make()
 
     def deciding(self, study: Study, decision: Decision) -> Change:
-        """Return the change that keeps a decision, for the audit log to make it with the entry that tells of it."""
+        """Return the change that keeps a decision, for the audit log to make it with the entry that shows it."""
         content = {"decision": decision, "since": datetime.now(UTC).isoformat(timespec="seconds")}
         return Change((Written(self._record(study.digest()), json.dumps(content).encode()),))
 
@@ -211,6 +211,6 @@ class Approvals:
         return DamagedError(
             f"what this hospital keeps of the proposed study {digest[:12]} is damaged",
             where=str(self._record(digest)),
-            do="Restore it from your backup. Without one, it is mended when the study is proposed again; "
+            do="Restore it from your backup. Without one, it is repaired when the study is proposed again; "
             "it needs a new approval if the decision is what was lost.",
         )

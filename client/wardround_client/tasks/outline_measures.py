@@ -152,7 +152,7 @@ def _distances(
     """Return the distances of each surface's voxels from the other surface, mm: of the model's and of the reference's.
 
     They are those of MONAI's ``compute_hausdorff_distance`` and ``compute_average_surface_distance``, each of which
-    would find them anew, in single precision.
+    would find them again, in single precision.
     """
     spacing: tuple[float, ...] = spacing_mm
     if len(there) == 1:  # in three dimensions every voxel of a single slice would be surface

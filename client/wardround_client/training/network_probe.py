@@ -263,7 +263,7 @@ def _refused(network: nn.Module, calls: Calls, error: Exception) -> Defect:
     why, do = calls.cause(network, [name for name, _ in network.named_modules()], shape=False)
     if "trainable layer with buffers" in text:
         why = ": a layer keeps buffers beside weights that are trained"
-        do = "Compute them anew in each pass, or keep them in a layer without weights."
+        do = "Compute them again in each pass, or keep them in a layer without weights."
     elif "modified inplace" in text or "modified by an inplace operation" in text:
         why = ": an operation in place overwrites what Opacus' hooks keep of the layer before"
         do = "Set inplace=False, and write x = x + y in place of x += y."

@@ -1,6 +1,6 @@
 """Chance that is the same for every record and in every pass, so that a network that draws can be compared with itself.
 
-Dropout, stochastic depth and random masks draw anew in each pass, and other numbers for a batch than for one image.
+Dropout, stochastic depth and random masks draw again in each pass, and other numbers for a batch than for one image.
 Here every draw varies along one dimension, which is not that of the images, and is the same whenever the same is drawn
 again. What is dropped is every other one, and a single one never, so that nothing is hidden behind a draw.
 """

@@ -78,7 +78,7 @@ class NiftiVolume:
                 file.seek(start)
                 data = file.read(length)
         if len(data) < length:
-            raise ImageRefused("truncated", "the volume is cut off", where=str(self.file.path))
+            raise ImageRefused("truncated", "the volume is truncated", where=str(self.file.path))
         plane = np.frombuffer(data, self.dtype).reshape(along, across)
         plane = plane.T if self.transposed else plane
         return plane[:: -1 if self.flips[1] else 1, :: -1 if self.flips[2] else 1]

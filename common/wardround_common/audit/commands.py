@@ -103,13 +103,13 @@ def first_of(file: Path) -> Entry:
     """Read the entry in which a log says whose it is; nothing of it is checked.
 
     Raises:
-        StorageError: this is no audit log.
+        StorageError: this is not an audit log.
     """
     try:
         return read_line(next(lines(file), b""))
     except MessageError:
         raise StorageError(
-            "this is no audit log", where=str(file), do="The other end makes one with: audit export FILE"
+            "this is not an audit log", where=str(file), do="The other end makes one with: audit export FILE"
         ) from None
 
 
@@ -152,7 +152,7 @@ def _shown(line: bytes, as_json: bool) -> str:
     try:
         entry = read_line(line)
     except MessageError:
-        return json.dumps({"fault": "no entry"}) if as_json else "        this line is no entry: run 'audit verify'"
+        return json.dumps({"fault": "no entry"}) if as_json else "        this line is not an entry: run 'audit verify'"
     if as_json:
         return json.dumps(entry.as_json(), ensure_ascii=False)
     return f"{entry.number:>7}  {entry.time:%Y-%m-%d %H:%M:%S}  {entry.what:<18}  {_words(entry)}".rstrip()

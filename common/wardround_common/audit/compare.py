@@ -91,7 +91,7 @@ def _other_way(side: Side, witness: Side) -> Iterator[tuple[datetime, str]]:
         elif entry.time < begin:
             yield entry.time, f"the log of {side.who} is not the first: {told} before it begins"
         elif head.number in side.log.links and side.log.links[head.number] != head.link:
-            yield entry.time, f"the log of {side.who} was written anew since {told}"
+            yield entry.time, f"the log of {side.who} was rewritten since {told}"
         elif head.number not in side.log.links and entry.time <= end:
             yield entry.time, f"the log of {side.who} was cut off since {told}"
 

@@ -137,7 +137,7 @@ def read_line(line: bytes) -> Entry:
     """Read an entry from its line. A kind that this version does not know is read as it is.
 
     Raises:
-        MessageError: it is no entry in its one form.
+        MessageError: it is not an entry in its one form.
     """
     try:
         fields = json.loads(line.decode()) if len(line) <= LARGEST_LINE else None
@@ -156,7 +156,7 @@ def read_line(line: bytes) -> Entry:
         )
         row = AuditRow(number, _canonical(body), bytes.fromhex(previous), bytes.fromhex(signature))
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise MessageError("this line is no entry of an audit log") from None
+        raise MessageError("this line is not an entry of an audit log") from None
     if not well or len(row.previous) != len(FIRST_LINK) or line_of(row) != line:
         raise MessageError("this line is not in the form in which entries are written")
     return Entry(row, moment, body["what"], body["facts"])

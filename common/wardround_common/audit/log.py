@@ -193,7 +193,7 @@ class AuditLog:
                 if last and place == len(lines) - 1 and not rest and (head is None or head.number <= self._number):
                     rest = line + b"\n"
                     break
-                raise self._broken(f"has a line that is no entry, after entry {self._number}") from None
+                raise self._broken(f"has a line that is not an entry, after entry {self._number}") from None
             row = entry.row
             first = self._number == 0 and row.number > 1 and place == 0 and path.stem == f"{row.number:012d}"
             if not first and (row.number != self._number + 1 or row.previous != self._link):
@@ -206,7 +206,7 @@ class AuditLog:
             except MessageError:
                 raise self._broken(f"has an entry {row.number} that is not signed with this key") from None
         if rest and not last:
-            raise self._broken(f"has half a line after entry {self._number}, and goes on after it")
+            raise self._broken(f"has half a line after entry {self._number}, and continues after it")
         return rest
 
     def _check_head(self, head: AuditHead | None) -> None:
@@ -284,7 +284,7 @@ def segments(folder: Path) -> list[Path]:
 
 def no_log_yet(place: Path) -> StorageError:
     """Say that there is no log."""
-    return StorageError("there is no audit log yet", where=str(place), do="It begins when the service is started.")
+    return StorageError("there is not an audit log yet", where=str(place), do="It begins when the service is started.")
 
 
 def lines(place: Path) -> Iterator[bytes]:
@@ -299,7 +299,7 @@ def lines(place: Path) -> Iterator[bytes]:
     for path in paths:
         try:
             with path.open("rb") as file:
-                while line := file.readline(LARGEST_LINE + 1):  # what is longer is no entry, in pieces either
+                while line := file.readline(LARGEST_LINE + 1):  # what is longer is not an entry, in pieces either
                     yield line.removesuffix(b"\n")
         except OSError as error:
             raise StorageError(f"the audit log cannot be read ({error.strerror})", where=str(path)) from None

@@ -43,7 +43,7 @@ class Change:
     removed: tuple[Path, ...] = ()
 
     def make(self) -> None:
-        """Make the change by itself, where no log tells of it.
+        """Make the change by itself, where no log shows it.
 
         Raises:
             StorageError: it cannot be written.

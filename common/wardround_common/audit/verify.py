@@ -65,7 +65,7 @@ class _Reading:
                 entry = read_line(line)
             except MessageError:
                 self.last_is_none = True
-                self.faults.append(f"line {place}, after entry {number}, is no entry: it was edited, put in, or cut")
+                self.faults.append(f"line {place}, after entry {number}, is not an entry: it was edited, added or cut")
                 continue
             row = entry.row
             self.faults += gap(row.number, number)

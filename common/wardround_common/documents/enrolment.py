@@ -49,7 +49,7 @@ def _a_node_key(value: str) -> str:
     except (UnsupportedAlgorithm, NotImplementedError, ValueError):  # the second: a compressed point
         key = None
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1) or openssh(key) != value:
-        raise ValueError("this is no NIST P-256 public key in OpenSSH's form")
+        raise ValueError("this is not a NIST P-256 public key in OpenSSH's form")
     return value
 
 
@@ -70,7 +70,7 @@ def _an_address(value: str) -> str:
     except MessageError:
         right = False
     if not right:
-        raise ValueError("this is no name or address with a port, such as fl.example.org:9093")
+        raise ValueError("this is not a name or address with a port, such as fl.example.org:9093")
     return value
 
 
@@ -132,7 +132,7 @@ class Invitation(SignedDocument):
     request: Digest
     """Which request this answers."""
     since: Moment
-    """When the hospital was enrolled; an invitation that is written anew, for another address, keeps it."""
+    """When the hospital was enrolled; an invitation that is rewritten, for another address, keeps it."""
 
     @classmethod
     def make(

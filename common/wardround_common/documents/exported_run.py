@@ -56,13 +56,13 @@ def read_approvals(path: Path, study: Study) -> tuple[Approval, ...]:
 
     Raises:
         StorageError: the file cannot be read, or is no such file.
-        MessageError: one does not hold.
+        MessageError: one is not valid.
     """
     try:
         facts: Any = json.loads(path.read_bytes())
         digest, approvals = facts["study"], tuple(Approval.model_validate(given) for given in facts["approvals"])
     except (OSError, ValueError, TypeError, KeyError, ValidationError):
-        raise StorageError("this is no file of approvals", where=str(path)) from None
+        raise StorageError("this is not a file of approvals", where=str(path)) from None
     if digest != study.digest():
         raise MessageError("these approvals are of another study", where=str(path))
     keys = keys_of(study.roster).keys
@@ -76,7 +76,7 @@ def read_statement(study: Study, path: Path) -> EpsilonStatement:
 
     Raises:
         StorageError: it cannot be read.
-        MessageError: it is none, does not hold, or is of another hospital or study.
+        MessageError: it is not a valid one, or is of another hospital or study.
     """
     statement = EpsilonStatement.read(path)
     keys = keys_of(study.roster).keys

@@ -38,15 +38,15 @@ class ProposeRequest:
         """Parse the wire form.
 
         Raises:
-            MessageError: it is no study, or another one than its digest says.
+            MessageError: it is not a study, or another one than its digest says.
         """
         digest, canonical = study_digest(parts), optional_bytes(parts, "canonical")
         if canonical is None:
-            raise MessageError("a proposal has no study in it")
+            raise MessageError("a proposal contains no study")
         try:
             study = parse_canonical(canonical)
         except StudyError:
-            raise MessageError("a proposal is no study that this version of Wardround can read") from None
+            raise MessageError("a proposal is not a study that this version of Wardround can read") from None
         if study.digest() != digest:
             raise MessageError("a proposal is of another study than its digest says")
         return cls(study)

@@ -96,7 +96,7 @@ class SignedHead:
         """
         found = re.fullmatch(r"([1-9]\d{0,14}):([0-9a-f]{64}):([0-9a-f]{128})", text.strip())
         if not found:
-            raise StorageError(f"this is no head of {cls.WHAT}", do=f"It is one line, as '{cls.COMMAND}' prints it.")
+            raise StorageError(f"this is not a head of {cls.WHAT}", do=f"It is one line, as '{cls.COMMAND}' prints it.")
         return cls(int(found[1]), bytes.fromhex(found[2]), bytes.fromhex(found[3]))
 
 
@@ -130,4 +130,4 @@ def head_faults(
                 f"were cut off, or the {what} was rolled back"
             )
         elif links.get(head.number) != head.link:
-            yield f"entry {head.number} is another one than when its head was signed: the {what} was written anew"
+            yield f"entry {head.number} is another one than when its head was signed: the {what} was rewritten"

@@ -78,7 +78,7 @@ class SignedDocument(BaseModel):
         """Read a document from its file and check what it says of itself.
 
         Raises:
-            MessageError: it is not in its one form, of another version, or a signature does not hold.
+            MessageError: it is not in its one form, of another version, or a signature is not valid.
         """
         where = where or cls.ROLE
         try:
@@ -163,9 +163,9 @@ def canonical(fields: dict[str, Any]) -> bytes:
 
 
 def not_signed(role: str, where: str) -> MessageError:
-    """Say that a signature does not hold."""
+    """Say that a signature is not valid."""
     return MessageError(
-        f"the signature of this {role} does not hold",
+        f"the signature of this {role} is not valid",
         where=where,
         do="It was changed on its way, or is not from who it says. Ask for it again and compare the fingerprint.",
     )

@@ -46,7 +46,7 @@ class Sums:
         found = [match for line in lines if (match := _LINE.fullmatch(line))]
         sums = cls({match[2]: match[1] for match in found})
         if not found or sums.content() != content or ABOUT_ITSELF & sums.of.keys():
-            raise MessageError("this is no list of the SHA-256 of a release's files", where=where, do=_ANEW)
+            raise MessageError("this is not a list of the SHA-256 of a release's files", where=where, do=_ANEW)
         return sums
 
     @classmethod
@@ -67,7 +67,7 @@ class Sums:
         said = []
         for name in sorted({*self.of, *found}) if names is None else names:
             if name not in self.of:
-                said.append(f"{name} is no part of this release")
+                said.append(f"{name} is not part of this release")
             elif name not in found:
                 said.append(f"{name} is missing")
             elif found[name] != self.of[name]:
@@ -97,7 +97,7 @@ def sign(folder: Path, identity: Identity) -> Sums:
         MessageError: there is no proper list of sums.
         StorageError: a file is not as it is listed, or cannot be read or written.
     """
-    content = _read(folder, SUMS, "no list of sums: this is no release")
+    content = _read(folder, SUMS, "no list of sums: this is not a release")
     sums = Sums.parse(content, str(folder / SUMS))
     _refuse(sums.faults(Sums.taken(folder).of), folder)
     write_atomically(folder / SIGNATURE, Ed25519PrivateKey.from_private_bytes(identity.secret).sign(content))
@@ -112,7 +112,7 @@ def verify(folder: Path, names: Sequence[str] | None = None) -> Verified:
         MessageError: it is not signed, or the signature is not over this list by the key that lies beside it.
         StorageError: a file was changed, is missing or was added, each is named; or one cannot be read.
     """
-    content = _read(folder, SUMS, "no list of sums lies beside it: this is no release")
+    content = _read(folder, SUMS, "no list of sums lies beside it: this is not a release")
     if not (folder / SIGNATURE).exists():
         raise MessageError("nobody has signed this release", where=str(folder), do="Ask its makers for the signed one.")
     signature = _read(folder, SIGNATURE, "")
@@ -121,7 +121,7 @@ def verify(folder: Path, names: Sequence[str] | None = None) -> Verified:
         key.verify(signature, content)
     except InvalidSignature:
         raise MessageError(
-            f"the signature of this release does not hold: {SUMS} was changed, or signed by another",
+            f"the signature of this release is not valid: {SUMS} was changed, or signed by another",
             where=str(folder),
             do=_ANEW,
         ) from None
@@ -188,7 +188,7 @@ def _public_key(content: bytes, folder: Path) -> Ed25519PublicKey:
     except (ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PublicKey):
-        raise MessageError("this is no Ed25519 public key", where=str(folder / KEY), do=_ANEW)
+        raise MessageError("this is not an Ed25519 public key", where=str(folder / KEY), do=_ANEW)
     return key
 
 

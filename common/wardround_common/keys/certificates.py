@@ -254,7 +254,7 @@ def client_context(authority: bytes) -> ssl.SSLContext:
     """Return what a hospital connects with: TLS 1.3, trusting the authority in this PEM and no other.
 
     Raises:
-        MessageError: it is no authority's certificate.
+        MessageError: it is not an authority's certificate.
     """
     certificate = read_certificate(authority, where="the coordinator's authority")
     check_authority(certificate)
@@ -297,7 +297,7 @@ _NOT_YET_VALID, _EXPIRED, _WRONG_NAME = 9, 10, (62, 64)
 _FOREIGN = "this certificate is not from the authority in the invitation"
 _FOREIGN_DO = (
     "A proxy that reads TLS shows its own certificate: let this address pass unread. "
-    "If the coordinator was set up anew, ask it for a new invitation; otherwise somebody stands between."
+    "If the coordinator was set up again, ask it for a new invitation; otherwise somebody stands between."
 )
 _CLOCK = "Set the machine's clock by a time server (timedatectl set-ntp true); a clock that is slow explains this."
 _RENEW = "The coordinator runs: wardround coordinator renew DIR; hospitals need nothing new."

@@ -43,7 +43,7 @@ def check_signature(public: bytes, signature: bytes, role: bytes, *parts: bytes)
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, joined(DOMAIN, role, *parts))
     except (InvalidSignature, ValueError):
-        raise MessageError(f"a signature of the {role.decode()} does not hold") from None
+        raise MessageError(f"a signature of the {role.decode()} is not valid") from None
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def read_identity_key(path: Path, words: Words) -> Identity:
     """
     key = _read_private(path, words)
     if not isinstance(key, Ed25519PrivateKey):
-        raise StorageError("this is no Ed25519 key", where=str(path), do=words.restore)
+        raise StorageError("this is not an Ed25519 key", where=str(path), do=words.restore)
     return Identity(key.private_bytes_raw())
 
 
@@ -83,7 +83,7 @@ def read_p256_key(path: Path, words: Words) -> EllipticCurvePrivateKey:
     """
     key = _read_private(path, words)
     if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
-        raise StorageError("this is no NIST P-256 key", where=str(path), do=words.restore)
+        raise StorageError("this is not a NIST P-256 key", where=str(path), do=words.restore)
     return key
 
 

@@ -105,7 +105,7 @@ class Prepared:
         try:
             sizes = tuple(tuple(int(size) for size in str(shape).split()) for shape in shapes)
         except ValueError:
-            raise MessageError("the layout of the model has a shape that is no list of integers") from None
+            raise MessageError("the layout of the model has a shape that is not a list of integers") from None
         if any(size < 0 for shape in sizes for size in shape):
             raise MessageError("the layout of the model has a negative size")
         layout = Layout(tuple(map(str, names)), sizes)
@@ -249,9 +249,9 @@ def scalar(parts: Parts, name: str, kind: type[T]) -> T:
         try:
             value = float(value)
         except OverflowError:
-            raise MessageError(f"the field {name!r} is no float") from None
+            raise MessageError(f"the field {name!r} is not a float") from None
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise MessageError(f"the field {name!r} is missing or is no {kind.__name__}")
+        raise MessageError(f"the field {name!r} is missing or is not of type {kind.__name__}")
     return value
 
 
@@ -289,7 +289,7 @@ def optional_bytes(parts: Parts, name: str) -> bytes | None:
     if array is None:
         return None
     if array.ndim != 1 or array.dtype != np.uint8:
-        raise MessageError(f"{name!r} is no array of bytes")
+        raise MessageError(f"{name!r} is not an array of bytes")
     return array.tobytes()
 
 

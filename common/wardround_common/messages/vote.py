@@ -99,7 +99,7 @@ def read_ballots(content: bytes) -> dict[str, tuple[bool, bytes]]:
     """
     parts = cut(content)
     if len(parts) % 3:
-        raise MessageError("the ballots of a round are cut short")
+        raise MessageError("the ballots of a round are truncated")
     return {parts[place].decode(): (parts[place + 1] == b"\1", parts[place + 2]) for place in range(0, len(parts), 3)}
 
 

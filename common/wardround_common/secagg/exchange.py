@@ -85,7 +85,7 @@ class Dealt:
         """Read the wire form.
 
         Raises:
-            MessageError: it is cut short.
+            MessageError: it is truncated.
         """
         sealed = tuple(reader.take(sealed_bytes(circle)) for _ in range(circle))
         shares = reader.take(DIGEST_BYTES * circle * circle)

@@ -152,5 +152,5 @@ def _bytes(parts: Parts, name: str) -> bytes:
 def _numbers(parts: Parts, name: str, size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     array = parts.arrays.get(name)
     if array is None or array.dtype != dtype or array.shape != (size,):
-        raise MessageError(f"{name!r} is no vector of {size} numbers of the ring")
+        raise MessageError(f"{name!r} is not a vector of {size} numbers of the ring")
     return array

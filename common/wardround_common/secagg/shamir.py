@@ -40,7 +40,7 @@ def combine(shares: Mapping[int, bytes], at_zero: Mapping[int, int]) -> bytes:
     """Return the secret from the shares of the holders for which ``at_zero`` has the weights.
 
     Raises:
-        MessageError: a share is no share, or together they are none of a 32-byte secret.
+        MessageError: a share is not a share, or together they are none of a 32-byte secret.
     """
     total = sum(share_number(shares[holder]) * weight for holder, weight in at_zero.items()) % PRIME
     if total >= 2**256:
@@ -52,11 +52,11 @@ def share_number(share: bytes) -> int:
     """Read a share.
 
     Raises:
-        MessageError: it is no number of the field in 33 bytes.
+        MessageError: it is not an element of the field in 33 bytes.
     """
     number = int.from_bytes(share, "big")
     if len(share) != SHARE_BYTES or number >= PRIME:
-        raise MessageError("a share is no number of the field")
+        raise MessageError("a share is not an element of the field")
     return number
 
 

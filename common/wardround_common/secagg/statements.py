@@ -44,11 +44,11 @@ def check_statements(content: bytes, terms: Terms, roster: Roster) -> tuple[str,
     """Read what was kept of a sum; return the claim, and by hospital the digest of the upload that it was made about.
 
     Raises:
-        MessageError: it is of another sum, or a signature does not hold.
+        MessageError: it is of another sum, or a signature is not valid.
     """
     of, claim, *entries = cut(content)
     if of != terms.digest or len(entries) % 4:
-        raise MessageError("the statements are of another sum, or cut short")
+        raise MessageError("the statements are of another sum, or truncated")
     uploads = {}
     for start in range(0, len(entries), 4):
         name, head = entries[start].decode(), Head(entries[start + 1], entries[start + 2])

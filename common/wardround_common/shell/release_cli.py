@@ -49,7 +49,7 @@ def verify(
     if signer is None:
         confirm(
             "Did the makers of this release tell you this very fingerprint, by another way than the files came?",
-            "Not verified: the files are whole, but whoever changed them could have signed them anew.",
+            "Not verified: the files are whole, but whoever changed them could have signed them again.",
         )
     typer.echo("Verified.")
 

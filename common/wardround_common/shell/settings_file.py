@@ -41,12 +41,12 @@ def read_settings(path: Path, kind: type[Settings], *, absent: str, do: str) -> 
     except (ValueError, RecursionError):
         tables = None
     if tables is None:
-        raise StorageError("this is not TOML text", where=str(path), do="Mend the file: one line 'key = value' each.")
+        raise StorageError("this is not TOML text", where=str(path), do="Correct the file: write 'key = value' lines.")
     try:
         return kind.model_validate(tables)
     except ValidationError as error:
         raise StorageError(
-            f"the settings cannot be used: {'; '.join(_faults(error, kind))}", where=str(path), do="Mend the file."
+            f"the settings cannot be used: {'; '.join(_faults(error, kind))}", where=str(path), do="Correct the file."
         ) from None
 
 

@@ -78,7 +78,7 @@ def bad_toml(text: str, error: ValueError | RecursionError, *, where: str) -> St
         what = f"{what.strip()}; the file ends here"
     else:
         what = f"this is not TOML: {message}"
-    do = "Mend that line: words stand in quotes, lists in [ ], each key once, and a section is a line like [training]."
+    do = "Correct that line: words go in quotes, lists in [ ], each key once, and a section is a line like [training]."
     return StudyError(what, where=where, do=do)
 
 

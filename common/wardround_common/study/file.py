@@ -391,7 +391,7 @@ def _a_place(value: object) -> bool | str:
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
-        with suppress(ValueError):  # what urllib refuses is no address
+        with suppress(ValueError):  # what urllib refuses is not an address
             parts = urlsplit(value)
             named = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
             bare = not (parts.username or parts.password or parts.query or parts.fragment)
@@ -597,7 +597,7 @@ def read_study(path: Path) -> Study:
         raise unreadable(path, error) from None
     if len(data) > LARGEST_FILE_BYTES:
         raise StudyError(
-            f"this is no study file: it is larger than {LARGEST_FILE_BYTES // 1024} KiB",
+            f"this is not a study file: it is larger than {LARGEST_FILE_BYTES // 1024} KiB",
             where=str(path),
             do="Name the study file; 'wardround study new NAME' writes one of a few kilobytes.",
         )
@@ -649,7 +649,7 @@ def _study(tables: dict[str, object], *, where: str) -> Study:
         return StudyError(
             "the study cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
             where=where,
-            do="Mend the file, then run: wardround study check FILE",
+            do="Correct the file, then run: wardround study check FILE",
             faults=faults,
         )
 

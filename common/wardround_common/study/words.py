@@ -110,7 +110,7 @@ def _waits(study: Study) -> Iterator[str]:
     spent = " What it cost in privacy stays spent." if isinstance(study.privacy, DpSgd) else ""
     yield (
         f"A hospital that is still at work {_time(aggregation.deadline_minutes)} after a round was asked is late: the "
-        f"round goes on without it, and its answer is dropped.{spent} One that is not heard for "
+        f"round continues without it, and its answer is dropped.{spent} One that is not heard for "
         f"{_time(aggregation.patience_minutes)} is not waited for any longer once enough have answered. Both take part "
         "again in the next round for which they are there."
     )

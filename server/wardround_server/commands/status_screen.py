@@ -27,7 +27,7 @@ STANDINGS = {"against-policy": "may not, by its own policy"}
 
 
 def screen(status: Mapping[str, Any]) -> Group:
-    """Draw the answer to the command ``status``: first the runs that go on, then the hospitals, then what is over."""
+    """Draw the answer to the command ``status``: first the active runs, then the hospitals, then what is over."""
     hospitals = Table("hospital", "link", "last heard", box=None, pad_edge=False)
     for one in status["hospitals"]:
         heard = f"{_ago(one['last_heard'], status['time'])} ago" if one["last_heard"] else "never"

@@ -159,7 +159,7 @@ class ObjectFiles(SqlObjectStore):
         """Announce the objects of a tree; give those whose contents are not here. In a transaction.
 
         Raises:
-            ValueError: an object's name is no SHA-256, or it is known with other parts.
+            ValueError: an object's name is not a SHA-256, or it is known with other parts.
         """
         tree: dict[str, frozenset[str]] = {}
         for part in iterate_object_tree(object_tree):
@@ -223,7 +223,7 @@ class ObjectFiles(SqlObjectStore):
 
     @contextmanager
     def _rows(self) -> Iterator[sqlite3.Cursor]:
-        """Give SQLite's own cursor, in the transaction that goes on: Flower's statements take ten times as long."""
+        """Give SQLite's own cursor, in the open transaction: Flower's statements take ten times as long."""
         with self.session() as session, closing(session.connection().connection.cursor()) as rows:
             yield cast(sqlite3.Cursor, rows)
 

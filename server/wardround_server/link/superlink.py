@@ -209,7 +209,7 @@ class SuperLink:
         the new key in the place of the old: its node stays, and so do the questions that are out.
 
         Raises:
-            MessageError: it is no such key, it is another hospital's, or it was revoked.
+            MessageError: it is not such a key, it is another hospital's, or it was revoked.
         """
         public = _read_key(name, key)
         pem = _pem(public)
@@ -344,7 +344,7 @@ class SuperLink:
         return self._nodes.get(key)
 
     def running(self, run: int) -> bool:
-        """Say whether a run goes on."""
+        """Say whether a run is active."""
         return self._status(run) == Status.RUNNING
 
     def tell(self, way: Way, node: int, message_type: str, root: str) -> None:
@@ -399,7 +399,7 @@ def _trouble_is_said(folder: Path) -> Iterator[None]:
                 "the database of questions and answers is damaged",
                 where=str(folder / DATABASE),
                 do=f"Restore the folder from your backup. Without one: move {DATABASE} and the files that begin with "
-                "its name away; runs go on from their last complete round, and ask anew.",
+                "its name away; runs continue from their last completed round, and ask anew.",
             ) from error
         if code in _WITHHELD:
             raise StorageError(
@@ -754,8 +754,8 @@ class LinkGrid(Grid):
             self._out = {str(slot): [str(part) for part in parts] for slot, parts in noted.items()}
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, TypeError, AttributeError):  # as after a restored backup, all is asked anew
-            log.warning("which questions of run %d are out cannot be read (%s); they are asked anew", run, path)
+        except (OSError, ValueError, TypeError, AttributeError):  # as after a restored backup, all is asked again
+            log.warning("which questions of run %d are out cannot be read (%s); they are asked again", run, path)
         self._fresh: set[str] = set()  # ids that this process has pushed or taken over
         self._node_of: dict[str, int] = {}
         self._undeliverable: set[str] = set()
@@ -988,7 +988,7 @@ def _read_key(name: str, key: bytes) -> ec.EllipticCurvePublicKey:
     except (ValueError, TypeError):
         public = None
     if not isinstance(public, ec.EllipticCurvePublicKey):
-        raise MessageError(f"the node key of {name} is no public key on a NIST curve")
+        raise MessageError(f"the node key of {name} is not a public key on a NIST curve")
     return public
 
 

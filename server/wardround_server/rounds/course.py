@@ -91,7 +91,7 @@ def run_study(
     Raises:
         RoundError: fewer hospitals than the study's ``min_hospitals`` are ready or answer; or they do not agree on the
             model; or :data:`MOST_REFUSED` rounds were refused one after the other. What ``watch`` was told as
-            ``RoundEnds`` stays true, so the run can go on from there.
+            ``RoundEnds`` stays true, so the run can continue from there.
     """
     if study.aggregation.secure != (consortium is not None):
         raise RoundError("the study's sums are secure, and the coordinator has no roster and no name for the run")
@@ -115,8 +115,8 @@ def _check_refusals(history: Sequence[RoundRecord]) -> None:
     raise RoundError(
         f"rounds {last[0].number} to {last[-1].number} were refused, one after the other; the model is {model}. The "
         f"last: {last[-1].refused}",
-        do="Find out with the hospitals which of them did not follow the study, and revoke or mend it. Then go on with "
-        "the run: it takes up the next round.",
+        do="Find out with the hospitals which of them did not follow the study, and revoke or repair it. Then resume "
+        "the run: it continues with the next round.",
     )
 
 

@@ -106,7 +106,7 @@ def enough(study: Study, what: str, here: Sequence[str], absent: Sequence[Absenc
         said += [f"files cannot be written or read at {', '.join(unwritten)}"] if unwritten else []
         raise RoundStorageError(
             f"{'; '.join(said)}: {what}",
-            do="Have it mended there: its people read which file and why with 'wardround hospital status'. Completed "
+            do="Have it repaired there: its people read which file and why with 'wardround hospital status'. Completed "
             "rounds are kept.",
         )
     raise RoundError(what, do=remedies(absent) or "Wait until hospitals are connected.")

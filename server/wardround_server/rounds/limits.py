@@ -1,7 +1,7 @@
 """How long hospitals are waited for: a deadline for those that work, patience with those that are not heard.
 
 The decisions are functions of elapsed time and nothing else; :class:`Clock` keeps on disk when a round was asked, so
-that a coordinator that starts again does not begin to count anew.
+that a coordinator that starts again does not start counting again.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Limits:
 
 
 def needed_of(study: Study, kind: str, hospitals: int, cohort: int) -> int:
-    """Say how many of so many hospitals must answer a question for the round to go on.
+    """Say how many of so many hospitals must answer a question for the round to continue.
 
     ``cohort``: how many a secure sum was begun with.
     """
@@ -138,7 +138,7 @@ class Clock:
         return self.monotonic() - min(elapsed_s, max(0.0, deadline_s - RECONNECT_S))
 
     def forget(self) -> None:
-        """Forget all: the next question begins anew."""
+        """Forget all: the next question starts over."""
         self.path.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, tuple[int, float]]:

@@ -74,7 +74,7 @@ class Consortium:
     """What the coordinator needs for secure sums: the run's name, the roster, a journal."""
 
     run: bytes
-    """16 bytes from the operating system's generator, the same when the run is gone on with."""
+    """16 bytes from the operating system's generator, the same when the run is resumed."""
     roster: Roster
     journal: Journal = field(repr=False)
     give_up: bool = False

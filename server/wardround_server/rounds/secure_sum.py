@@ -114,7 +114,7 @@ class Confirming:
         """
         place = self._terms.place(name)
         if place not in self._heads:
-            raise MessageError("a hospital that is no survivor confirmed the list")
+            raise MessageError("a hospital that is not a survivor confirmed the list")
         check_signature(self._roster.keys[name], signature, b"survivors", self._statement)
         self._signatures[place] = signature
 

@@ -1,6 +1,6 @@
 """With which identity each hospital was enrolled whom the link lets in: by that, two of one name are told apart.
 
-The link itself knows names and node keys. A hospital that was revoked and enrolled anew under its name, between two
+The link itself knows names and node keys. A hospital that was revoked and enrolled again under its name, between two
 looks at the folder or while no coordinator served, is another hospital, whose state folder holds nothing of what the
 first was asked.
 """

@@ -63,7 +63,7 @@ def commanding(folder: Path) -> Iterator[Coordinator]:
 
     Raises:
         ServiceAwayError: none serves there.
-        StorageError: this is no coordinator's folder, or the service is another user's.
+        StorageError: this is not a coordinator's folder, or the service is another user's.
         ServiceError: it does not answer, or is of another version.
     """
     try:

@@ -35,7 +35,7 @@ def coordinator_log(folder: CoordinatorFolder) -> AuditLog:
     """Return the coordinator's log.
 
     Raises:
-        StorageError: this is no coordinator's folder.
+        StorageError: this is not a coordinator's folder.
     """
     return AuditLog(folder.path / NAME, folder.identity(), "coordinator", folder.settings.address)
 

@@ -52,7 +52,7 @@ def begin(folder: CoordinatorFolder, hosts: Sequence[str], port: int, now: datet
 
     Raises:
         StorageError: it is complete already, or cannot be written.
-        MessageError: a host is no name or address.
+        MessageError: a host is not a name or address.
     """
     settings = CoordinatorSettings(hosts=_each_once(hosts), port=port)
     if folder.settings_file.exists():
@@ -83,7 +83,7 @@ def renew(
 
     Raises:
         StorageError: the authority's key is not here, or the folder cannot be written.
-        MessageError: a host is no name or address, or the authority has expired.
+        MessageError: a host is not a name or address, or the authority has expired.
     """
     before = folder.settings
     settings = CoordinatorSettings(hosts=_each_once([*hosts, *before.hosts]), port=port or before.port)

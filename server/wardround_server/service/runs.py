@@ -291,7 +291,7 @@ class Runs:
 
     def _ended(self, run: Run, stage: Stage, said: str) -> None:
         """Note that a run ended before its time; on a full disk that is said all the same, and known until a restart,
-        which goes on with the run.
+        which continues the run.
         """
         try:
             self._stage(run, stage, said=said)
@@ -397,7 +397,7 @@ def _read(folder: Path) -> Run:
         raise StorageError(
             "what was kept of a run is damaged",
             where=str(folder),
-            do="Restore it from your backup or move the folder away; then start the coordinator again. Others go on.",
+            do="Restore it from your backup, or move the folder away; then restart the coordinator. Others continue.",
         ) from None
     return Run(folder, study, standing)
 

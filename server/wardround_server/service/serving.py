@@ -69,7 +69,7 @@ class Service:
         host: str = "0.0.0.0",  # noqa: S104  # hospitals must reach it
         metrics: int | None = None,
     ) -> None:
-        """Serve until ``stop`` is set. Runs that were under way go on.
+        """Serve until ``stop`` is set. Runs that were under way continue.
 
         ``metrics``: the port on this machine's loopback where figures are served; 0 takes a free one.
 
@@ -154,11 +154,11 @@ class Service:
                 self._end(standing.name)
 
     def _number(self, file: Path) -> int | None:
-        """Read by which number the link knows a run; None, and said, if that is damaged: the run then asks anew."""
+        """Read by which number the link knows a run; None, and said, if that is damaged: the run then asks again."""
         try:
             return int(file.read_bytes())
         except (OSError, ValueError):
-            what = "by which number the link knows a run cannot be read; its questions are asked anew"
+            what = "by which number the link knows a run cannot be read; its questions are asked again"
             self._say(what, event="damaged", level="warning", study=file.parent.name)
             return None
 
@@ -226,7 +226,7 @@ class Service:
         return NotedExchange(exchange, self._log.note)
 
     def _end(self, run: str) -> None:
-        """Forget what is out: a run that is gone on with asks anew, and is not given what it was answered before."""
+        """Forget what is out: a resumed run asks again, and is not given what it was answered before."""
         file = self._folder.path / "runs" / run / "link"
         if file.exists():
             number = self._number(file)

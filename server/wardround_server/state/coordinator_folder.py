@@ -169,9 +169,10 @@ class CoordinatorFolder:
         """Read where hospitals reach this coordinator.
 
         Raises:
-            StorageError: this is no coordinator's folder, or its settings are wrong.
+            StorageError: this is not a coordinator's folder, or its settings are wrong.
         """
-        return read_settings(self.settings_file, CoordinatorSettings, absent="this is no coordinator's folder", do=INIT)
+        absent = "this is not a coordinator's folder"
+        return read_settings(self.settings_file, CoordinatorSettings, absent=absent, do=INIT)
 
     def identity(self) -> Identity:
         """Read the key that signs invitations.
@@ -228,7 +229,7 @@ class CoordinatorFolder:
         """List the hospitals that may connect, and name the files that are damaged instead of failing by one of them.
 
         Raises:
-            StorageError: this is no coordinator's folder, or the folder of its hospitals cannot be read.
+            StorageError: this is not a coordinator's folder, or the folder of its hospitals cannot be read.
         """
         _ = self.settings  # a folder that is no coordinator's has no hospitals, and says so
         damaged: dict[Path, WardroundError] = {}

@@ -2,7 +2,7 @@
 
 The likelihood-ratio attack of Carlini et al., *Membership inference attacks from first principles* (IEEE S&P 2022): the
 online attack with one variance for all, which suits few shadow models. Shadow federations train as the real one did, on
-patients drawn anew from the same hospitals; so it is known how sure of a patient the models are that were trained on
+patients drawn again from the same hospitals; so it is known how sure of a patient the models are that were trained on
 them, and those that were not. Members are the patients that the real model was trained on, the others those of
 validation and test, whom it never saw.
 
@@ -203,7 +203,7 @@ def _hospitals(federation: Federation) -> dict[str, Hospital]:
 
 
 def _shadow_of(hospital: Hospital, study: Study, stream: Stream) -> Hospital:
-    """Return the hospital with as many training patients as before, drawn anew from all that it has."""
+    """Return the hospital with as many training patients as before, drawn again from all that it has."""
     data = hospital.dataset
     everybody = _everybody(data)
     codes = np.unique(everybody.patients)

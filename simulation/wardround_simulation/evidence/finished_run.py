@@ -121,7 +121,7 @@ def _read_model(folder: Path, results: Results) -> Vector:
         size = int.from_bytes(content[:8], "little")
         about = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["wardround"])
     except (SafetensorError, ValueError, KeyError, TypeError):
-        raise ModelError("this is no model of Wardround", where=str(path), do="Run the study again.") from None
+        raise ModelError("this is not a model of Wardround", where=str(path), do="Run the study again.") from None
     if about.get("study_digest") != results.study_digest:
         raise ModelError(
             "the model is of another study than the run: the study digest in its header differs",

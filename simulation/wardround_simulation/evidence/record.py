@@ -133,11 +133,11 @@ class Evidence(Record):
         """Read a pack; ``where`` names it in errors.
 
         Raises:
-            StorageError: this is no evidence pack.
+            StorageError: this is not an evidence pack.
         """
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in fault["loc"])
-            raise StorageError(f"this is no evidence pack: {place or 'all'}: {fault['msg']}", where=where) from None
+            raise StorageError(f"this is not an evidence pack: {place or 'all'}: {fault['msg']}", where=where) from None

@@ -66,7 +66,7 @@ def read_statements(folder: Path, study: Study) -> dict[str, EpsilonStatement]:
 
     Raises:
         StorageError: one cannot be read.
-        MessageError: one does not hold, or is of another hospital or study.
+        MessageError: one is not valid, or is of another hospital or study.
     """
     found = [read_statement(study, path) for path in sorted(folder.glob("*.statement"))]
     return {statement.hospital: statement for statement in sorted(found, key=lambda one: one.hospital)}
@@ -88,7 +88,7 @@ def check_statements(evidence: Evidence, folder: Path) -> int:
     Of a deployed run the roster is the study's, which the digest covers, and some hospitals may have sent none.
 
     Raises:
-        MessageError: one does not hold, or is of another hospital or study.
+        MessageError: one is not valid, or is of another hospital or study.
         StorageError: one cannot be read, or pack, roster and statements do not fit each other.
     """
     keys = {one.name: one.public for one in evidence.roster}

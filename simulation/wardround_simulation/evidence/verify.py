@@ -34,7 +34,7 @@ def verify(place: Path) -> Verified:
 
     Raises:
         StorageError: there is no pack, a file is missing, or one has changed.
-        MessageError: a statement's signature does not hold, or it is of another hospital or study.
+        MessageError: a statement's signature is not valid, or it is of another hospital or study.
     """
     path = _find(place)
     try:
@@ -56,7 +56,7 @@ def verify(place: Path) -> Verified:
             raise StorageError(
                 "the file is not the one that the pack speaks of: its SHA-256 differs",
                 where=str(named),
-                do="Put back the file of that time, or make the pack anew with 'wardround evidence RUN'.",
+                do="Put back the file of that time, or make the pack again with 'wardround evidence RUN'.",
             )
     approvals = 0
     if evidence.deployed:

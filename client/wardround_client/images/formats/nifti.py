@@ -71,7 +71,7 @@ def inflate(data: bytes, *, where: str) -> bytes:
     if len(inflated) > LARGEST_FILE_BYTES:
         raise ImageRefused("too-large", "the compressed volume grows beyond the limit", where=where)
     if not inflater.eof:
-        raise ImageRefused("truncated", "the compressed volume is cut off", where=where)
+        raise ImageRefused("truncated", "the compressed volume is truncated", where=where)
     return inflated
 
 

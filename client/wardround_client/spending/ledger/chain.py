@@ -76,7 +76,7 @@ def check_head(head: Head, public: bytes, links: dict[int, bytes]) -> None:
             f"entry {max(links, default=0) + 1} and all after it were removed"
         )
     if links[head.number] != head.link:
-        raise broken(head.number, "is not the one that the head was signed for: the ledger was written anew")
+        raise broken(head.number, "is not the one that the head was signed for: the ledger was rewritten")
 
 
 WAYS_OUT = (

@@ -22,9 +22,9 @@ no loss."""
 BEHIND = "ledger.behind"
 """Lies in the folder while the ledger there is a copy that is known to be older than what was spent."""
 REBUILD = (
-    "No study is trained before that is mended. Put a copy back: wardround hospital ledger restore COPY. Without one, "
+    "No study is trained until this is fixed. Put a copy back: wardround hospital ledger restore COPY. Without one, "
     "or after an older one: wardround hospital ledger rebuild, which charges every patient the most that the audit log "
-    "tells of."
+    "records."
 )
 
 
@@ -38,7 +38,7 @@ def traces(folder: Path) -> Iterator[str]:
     if (folder / KEY_NAME).exists() and not (folder / BEGINNING).exists():
         yield f"{KEY_NAME} is there"
     if any(read_told(log).speaks for log in logs(folder)):
-        yield "the audit log tells of approved studies"
+        yield "the audit log records approved studies"
     studies = folder / "studies"
     if any(studies.glob("*/stream.key")) or any(studies.glob("*/desk")):
         yield "there are secrets of studies in which it trained"

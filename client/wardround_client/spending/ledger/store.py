@@ -152,7 +152,7 @@ class Ledger:
                     raise PrivacyError(
                         f"round {number} of this study was answered before, for another question or other data: a "
                         "second answer would spend what was charged for one",
-                        do="Go on from the round that was reached; a study begun anew needs another name or seed.",
+                        do="Go on from the round that was reached; a study started again needs another name or seed.",
                     )
                 return
             check(self.books)
@@ -268,7 +268,7 @@ class Ledger:
                 yield database
                 database.execute("COMMIT")
         except BaseException:
-            self._forget()  # what is in memory may be ahead of the disk: the next call reads it anew
+            self._forget()  # what is in memory may be ahead of the disk: the next call reads it again
             raise
         if self.head is None or self.head.number != self._number:
             self._write_head()
@@ -363,7 +363,7 @@ def open_ledger(folder: Path, identity: Identity, *, durable: bool = True) -> Le
     """Open the hospital's ledger in its state folder, or begin it; the whole chain is followed.
 
     Raises:
-        StorageError: it cannot be read, was changed, was cut short, is another hospital's, or another process holds it.
+        StorageError: it cannot be read, was changed, was truncated, is another hospital's, or another process holds it.
     """
     path, beginning = folder / LEDGER_NAME, folder / BEGINNING
     with no_room_is_said(path):

@@ -29,7 +29,7 @@ class Stream:
 
     def __init__(self, key: bytes) -> None:
         if len(key) != 32:
-            raise ValueError("a stream's key has 32 bytes")
+            raise ValueError("a stream's key must have 32 bytes")
         self._key = key
         self._keystream = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor()
 

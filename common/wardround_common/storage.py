@@ -29,7 +29,7 @@ def no_room_is_said(where: Path) -> Iterator[None]:
         raise StorageError(
             f"the file cannot be written ({error.strerror or type(error).__name__})",
             where=str(where),
-            do="Check that the folder exists and may be written.",
+            do="Check that the folder exists and is writable.",
         ) from error
 
 
@@ -78,7 +78,7 @@ def read_private(path: Path, what: str, most_bytes: int = -1) -> bytes:
         open_to_others = os.fstat(file.fileno()).st_mode & 0o077
         content = file.read(most_bytes)
     if open_to_others:
-        raise StorageError(f"others may read {what}", where=str(path), do=f"Run: chmod 600 '{path}'")
+        raise StorageError(f"other users can read {what}", where=str(path), do=f"Run: chmod 600 '{path}'")
     return content
 
 
@@ -113,7 +113,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     try:
         if not _locked(lock):
             raise StorageError(
-                "another process works with this folder", where=str(folder), do="End it, or wait until it has ended."
+                "another process is using this folder", where=str(folder), do="Stop it, or wait until it has finished."
             )
         yield
     finally:

@@ -133,7 +133,7 @@ def said_of(commands: list[str]) -> str:
 CASES = (
     Case(
         "a hospital of three rounds, its ledger and the head removed",
-        "the ledger is gone, and there was one",
+        "the ledger is missing, although there was one",
         a_lost_ledger,
     ),
     Case("the ledger of two rounds before put in place", "older than the audit log", an_older_ledger),

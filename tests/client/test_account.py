@@ -214,7 +214,7 @@ def test_other_data_than_approved_need_a_new_approval(tmp_path: Path, built: Bui
         other = replace(data, fingerprint="other images")
     else:
         other = replace(data, identifiers=tuple(f"somebody else {number}" for number in range(20)))
-    with pytest.raises(PrivacyError, match="not those for which this hospital approved"):
+    with pytest.raises(PrivacyError, match="not those with which this hospital approved"):
         hospital(tmp_path, built, data=other, approved=False)
     renewed = hospital(tmp_path, built, data=other)
     renewed.answer("train", question(2, start()))

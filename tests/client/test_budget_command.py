@@ -149,7 +149,7 @@ def test_a_study_is_closed_by_its_name_and_then_says_so(
     studies = json.loads(capsys.readouterr().out)["studies"]
     assert [(study["name"], study["state"]) for study in studies] == [("study-a", "open"), ("study-b", "closed")]
     assert typed(monkeypatch, "close", "study-b", "--state", state) == 5
-    assert "it is closed already" in capsys.readouterr().err
+    assert "it is already closed" in capsys.readouterr().err
 
 
 def test_a_study_whose_rounds_are_all_charged_is_done(

@@ -145,7 +145,7 @@ def test_a_damaged_record_of_earlier_studies_is_said_and_never_taken_for_none(fo
     propose(folder, "first")
     (folder.path / FILE).write_text("{")
     done = CliRunner().invoke(app, ["approve", "first", "--state", str(folder.path), "--yes"])
-    assert "brought to earlier studies cannot be read" in str(done.exception)
+    assert "contributed to earlier studies cannot be read" in str(done.exception)
 
 
 def test_init_says_that_no_table_of_labels_lies_where_one_is_looked_for(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_a_message_without_its_tree_of_parts_ends_no_service(meeting: Meeting) -
     meeting.desk.offer("query.echo", np.arange(3.0))
     del meeting.desk.offers[0].message_object_trees[:]
     with meeting() as node:
-        until(fault(node, "without its one tree"))
+        until(fault(node, "lacks its tree"))
 
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "", "a" * 5000, "é" * 64])
@@ -167,11 +167,11 @@ def test_a_message_of_an_impossible_name_or_type_is_refused(meeting: Meeting, na
     meeting.desk.offer("query.echo", np.arange(3.0))
     meeting.desk.offers[0].message_object_trees[0].object_id = name
     with meeting() as node:
-        until(fault(node, "impossible name"))
+        until(fault(node, "invalid name"))
         meeting.desk.offers.clear()
         meeting.desk.offer("query.echo", np.arange(3.0))
         meeting.desk.offers[0].messages_list[0].metadata.message_type = name
-        until(fault(node, "impossible type"))
+        until(fault(node, "invalid type"))
 
 
 def test_a_part_that_is_too_large_is_not_read_to_its_end_nor_kept(meeting: Meeting) -> None:

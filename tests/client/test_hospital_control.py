@@ -73,7 +73,7 @@ def test_only_the_user_that_serves_can_reach_a_hospitals_socket(tmp_path: Path) 
 
 def test_a_second_service_of_one_folder_is_refused_and_leaves_the_first_its_socket(tmp_path: Path) -> None:
     with at_work(tmp_path, "waiting"):
-        with pytest.raises(StorageError, match="another process works with this folder"), at_work(tmp_path):
+        with pytest.raises(StorageError, match="another process is using this folder"), at_work(tmp_path):
             pass
         assert is_served(tmp_path)
 

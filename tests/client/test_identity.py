@@ -60,7 +60,7 @@ def test_only_the_owner_can_read_the_private_half(tmp_path: Path) -> None:
 def test_an_identity_that_others_may_read_is_refused_until_that_is_mended(tmp_path: Path, mode: int) -> None:
     made, _ = make_identity(tmp_path)
     (tmp_path / NAME).chmod(mode)
-    with pytest.raises(StorageError, match=r"others may read this hospital's private key\n.*chmod 600"):
+    with pytest.raises(StorageError, match=r"other users can read this hospital's private key\n.*chmod 600"):
         read_identity(tmp_path)
     (tmp_path / NAME).chmod(0o600)
     assert read_identity(tmp_path).secret == made.secret
@@ -170,5 +170,5 @@ def test_a_hospital_takes_no_part_in_a_draft(tmp_path: Path) -> None:
 def test_no_other_roster_stands_in_for_the_studys(tmp_path: Path) -> None:
     study = rostered("a", "b", "c")
     wider = Roster({name: identity(name).public for name in "abcz"})
-    with pytest.raises(PrivacyError, match="another one than the study's"):
+    with pytest.raises(PrivacyError, match="is not that of the study"):
         Desk(study, "b", identity("b"), wider, tmp_path, os.urandom)

@@ -72,7 +72,7 @@ def test_what_is_the_hospitals_is_for_its_owner_only(hospital: HospitalFolder) -
 @pytest.mark.parametrize("name", ["identity.pem", "node.pem"])
 def test_a_private_key_that_others_may_read_is_not_used(hospital: HospitalFolder, data: Path, name: str) -> None:
     (hospital.path / name).chmod(0o604)
-    with pytest.raises(StorageError, match="others may read "):
+    with pytest.raises(StorageError, match="other users can read "):
         begin(hospital, "St Mary", data, None, NOW)
 
 
@@ -96,7 +96,7 @@ def test_a_node_key_that_cannot_be_used_says_how_to_make_another(
     hospital: HospitalFolder, curve: EllipticCurve | None
 ) -> None:
     hospital.node_key.write_bytes(private_pem(generate_private_key(curve)) if curve else b"words")
-    with pytest.raises(StorageError, match=r"node key is damaged|no NIST P-256 key") as caught:
+    with pytest.raises(StorageError, match=r"node key is damaged|not a NIST P-256 key") as caught:
         hospital.node_keys()
     assert "--new-node-key" in caught.value.do
 
@@ -131,7 +131,7 @@ def test_the_request_of_another_hospital_of_this_name_is_not_written_over(tmp_pa
 
     assert "earlier request" not in str(init("one"))
     first = out.read_bytes()
-    assert "there is another file of this name" in str(init("two"))
+    assert "a different file of this name already exists" in str(init("two"))
     assert out.read_bytes() == first
     assert "earlier request" not in str(init("one"))  # the same request again
     assert "over the earlier request" in str(init("one", "--new-node-key"))
@@ -146,7 +146,7 @@ def test_keys_are_not_replaced_under_a_service_that_runs_with_them(tmp_path: Pat
     for more in ("--new-node-key", "--new-keys"):
         with alone_in(state):
             done = CliRunner().invoke(app, [*words, more])
-        assert "another process works with this folder" in str(done.exception)
+        assert "another process is using this folder" in str(done.exception)
         assert {path: path.read_bytes() for path in before} == before
 
 
@@ -184,9 +184,9 @@ def test_another_name_or_folder_is_not_written_over_the_first(hospital: Hospital
 
 def test_images_and_labels_must_be_there_and_nothing_is_made_before(tmp_path: Path, data: Path) -> None:
     folder = HospitalFolder(tmp_path / "state")
-    with pytest.raises(DataError, match="no such folder of images"):
+    with pytest.raises(DataError, match="the image folder does not exist"):
         begin(folder, "St Mary", tmp_path / "none", None, NOW)
-    with pytest.raises(DataError, match="no such table of labels"):
+    with pytest.raises(DataError, match="the table of labels does not exist"):
         begin(folder, "St Mary", data, tmp_path / "none.csv", NOW)
     with pytest.raises(StudyError, match="a hospital cannot be called"):
         begin(folder, "two\nlines", data, None, NOW)

@@ -270,7 +270,7 @@ def test_what_a_killed_process_left_in_the_write_ahead_log_is_read_and_nothing_i
     assert found.books.rounds_of(a_study("a")) == [1, 2, 3]
     assert found.cohort(cohort).size == 2
     assert verified(killed).faults == ()
-    with pytest.raises(StorageError, match="opened to be read only"):
+    with pytest.raises(StorageError, match="opened read-only"):
         charge(found, "a", 4, cohort)
     assert before == {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in killed.iterdir()}
 

@@ -84,7 +84,10 @@ def empty(lived: Lived) -> None:
 
 OTHER = "other/state"
 LOSSES: dict[str, tuple[Callable[[Lived], None], str]] = {
-    "ledger and head": (remove(LEDGER_NAME, HEAD_NAME), "the ledger is gone, and there was one: patients.key is there"),
+    "ledger and head": (
+        remove(LEDGER_NAME, HEAD_NAME),
+        "the ledger is missing, although there was one: patients.key is there",
+    ),
     "ledger, head, key": (remove(LEDGER_NAME, HEAD_NAME, KEY_NAME), "audit log records approved studies"),
     "ledger, head, log": (remove(LEDGER_NAME, HEAD_NAME, "audit"), "patients.key is there"),
     "ledger, head, key, log": (remove(LEDGER_NAME, HEAD_NAME, KEY_NAME, "audit"), "secrets of studies"),
@@ -93,8 +96,8 @@ LOSSES: dict[str, tuple[Callable[[Lived], None], str]] = {
     "head": (remove(HEAD_NAME), "emptied, or it or its head was removed"),
     "key": (remove(KEY_NAME), "the key of the ledger's patients is gone"),
     "an emptied ledger": (empty, "emptied, or it or its head was removed"),
-    "an emptied ledger without head": (both(empty, remove(HEAD_NAME)), "the ledger is gone, and there was one"),
-    "key of another hospital": (put(OTHER, KEY_NAME), "is not the one that the ledger was begun with"),
+    "an emptied ledger without head": (both(empty, remove(HEAD_NAME)), "the ledger is missing, although there was one"),
+    "key of another hospital": (put(OTHER, KEY_NAME), "is not the one that this ledger began with"),
     "older ledger and head": (put("older", LEDGER_NAME, HEAD_NAME), "older than the audit log .* 2 answered rounds"),
     "older ledger, newer head": (put("older", LEDGER_NAME), "ends with entry 4, and its head says that there were 8"),
     "newer ledger, older head, older log": (put("older", HEAD_NAME), ""),
@@ -163,7 +166,7 @@ def test_rebuilt_from_the_audit_log_nobody_has_spent_less_than_they_did(lived: L
 
 def test_without_an_audit_log_the_hospital_must_say_what_nobody_has_exceeded(lived: Lived) -> None:
     remove(LEDGER_NAME, HEAD_NAME, "audit")(lived)
-    with pytest.raises(StorageError, match="no audit log from which"):
+    with pytest.raises(StorageError, match="no audit log to rebuild"):
         lived.well("ledger", "rebuild", "--yes")
     lived.well("ledger", "rebuild", "--yes", "--at-least", "8")
     assert lived.spent() == 8.0
@@ -173,7 +176,7 @@ def test_that_the_service_runs_is_said_before_anybody_is_asked_to_rebuild(lived:
     remove(LEDGER_NAME, HEAD_NAME)(lived)
     with alone_in(lived.state):
         done = lived.run("ledger", "rebuild")
-    assert "another process works with this folder" in str(done.exception)
+    assert "another process is using this folder" in str(done.exception)
     assert "Rebuild the ledger so?" not in done.stdout
 
 
@@ -218,8 +221,11 @@ def test_a_head_that_was_kept_elsewhere_shows_that_a_copy_is_older(lived: Lived)
             lambda copy, lived: shutil.copytree(lived.place / OTHER, copy, dirs_exist_ok=True),
             "is not what this hospital",
         ),
-        (lambda copy, lived: (copy / HEAD_NAME).unlink(), "no head beside the ledger of this copy"),
-        (lambda copy, lived: shutil.copy2(lived.place / OTHER / KEY_NAME, copy / KEY_NAME), "is not the one that the"),
+        (lambda copy, lived: (copy / HEAD_NAME).unlink(), "this copy has a ledger without its head"),
+        (
+            lambda copy, lived: shutil.copy2(lived.place / OTHER / KEY_NAME, copy / KEY_NAME),
+            "is not the one that this ledger",
+        ),
         (lambda copy, lived: (copy / LEDGER_NAME).write_bytes(b"no database"), "cannot be read"),
     ],
 )
@@ -234,7 +240,7 @@ def test_a_copy_that_does_not_verify_is_not_put_in_place(
 
 
 def test_a_whole_ledger_is_not_replaced_by_an_older_copy(lived: Lived) -> None:
-    with pytest.raises(StorageError, match="is whole, and no charge of the copy is missing"):
+    with pytest.raises(StorageError, match="is intact, and has every charge of the copy"):
         lived.well("ledger", "restore", lived.place / "older")
     with pytest.raises(StorageError, match="nothing to rebuild"):
         lived.well("ledger", "rebuild", "--yes")
@@ -271,7 +277,7 @@ def test_while_the_service_runs_nothing_is_restored_or_rebuilt(lived: Lived) -> 
     remove(LEDGER_NAME, HEAD_NAME)(lived)
     with alone_in(lived.state):
         for command in (("restore", lived.place / "whole"), ("rebuild", "--yes")):
-            with pytest.raises(StorageError, match="another process works with this folder"):
+            with pytest.raises(StorageError, match="another process is using this folder"):
                 lived.well("ledger", *command)
     assert not (lived.state / LEDGER_NAME).exists()
 

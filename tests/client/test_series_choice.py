@@ -131,7 +131,7 @@ def test_the_table_of_the_hospital_comes_before_the_patterns_of_the_study(tmp_pa
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("uid,role\n1.2,flare\n", "no such role"),
+        ("uid,role\n1.2,flare\n", "does not have this role"),
         ("uid,role\n,flair\n", "names no series"),
         ("uid,role\n1.2,flair\n1.2,t1\n", "two roles"),
         ("role\nflair\n", "needs a column"),

@@ -214,7 +214,7 @@ def test_a_hospital_writes_its_statement_at_the_studys_delta_and_over_nothing_el
     assert typed(monkeypatch, digest[:8], "--state", folder.path, "--json") == 0
     assert json.loads(capsys.readouterr().out)["rounds_charged"] == EpsilonStatement.read(written).rounds_charged == 2
     assert typed(monkeypatch, "study-a", "--state", folder.path, "--out", written) == 7
-    assert "another file of this name" in capsys.readouterr().err
+    assert "a different file of this name" in capsys.readouterr().err
     assert typed(monkeypatch, "study-a", "--state", folder.path, "--out", "a.statement") == 0
     assert EpsilonStatement.read(tmp_path / "a.statement").delta == 1e-5  # the study is not kept here: the policy's
     assert typed(monkeypatch, "study-z", "--state", folder.path) == 5

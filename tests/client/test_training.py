@@ -162,5 +162,5 @@ def test_under_dp_no_loss_leaves() -> None:
 
 
 def test_a_delta_that_would_publish_a_patient_is_refused() -> None:
-    with pytest.raises(PrivacyError, match="no protection among 2000"):
+    with pytest.raises(PrivacyError, match="does not protect anybody among 2000"):
         plan_privacy(study(privacy=DP), patients=2000)

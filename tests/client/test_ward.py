@@ -44,7 +44,7 @@ def listing(name: str, public: bytes) -> Study:
 def test_a_study_that_was_proposed_waits_and_gets_no_answer_until_it_is_approved(folder: HospitalFolder) -> None:
     study, ward = secure_study(), Ward(folder)
     question = PrepareRequest(study.digest(), False, bytes(16)).parts()
-    with pytest.raises(ApprovalError, match="no such study was proposed"):
+    with pytest.raises(ApprovalError, match="this study was not proposed"):
         ward.answer("prepare", question)
     assert ward.answer("propose", ProposeRequest(study).parts()).parts().fields["decision"] == "waiting"
     with pytest.raises(ApprovalError, match="did not approve"):
@@ -70,7 +70,7 @@ def test_a_study_that_lists_another_key_under_our_name_is_refused(folder: Hospit
 
 
 def test_without_a_policy_nothing_is_served(folder: HospitalFolder) -> None:
-    with pytest.raises(PrivacyError, match="no such policy"):
+    with pytest.raises(PrivacyError, match="there is no policy"):
         hospital_policy(folder)
 
 
@@ -104,7 +104,7 @@ def test_a_study_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:
     first = own_stream(path).words(2).tolist()
     assert own_stream(path).words(2).tolist() == first  # the same until the study is over
     path.chmod(0o640)
-    with pytest.raises(StorageError, match="others may read this hospital's secret of a study") as caught:
+    with pytest.raises(StorageError, match="other users can read this hospital's secret of a study") as caught:
         own_stream(path)
     assert caught.value.do == f"Run: chmod 600 '{path}'"
     path.chmod(0o600)
@@ -117,5 +117,5 @@ def test_a_run_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:
     desk = Desk(secure_study(), "a", identity("a"), roster("abcd"), tmp_path, os.urandom)
     desk.join(RUN)
     (tmp_path / "run").chmod(0o604)
-    with pytest.raises(StorageError, match="others may read what this hospital keeps of its secure sums"):
+    with pytest.raises(StorageError, match="other users can read what this hospital keeps of its secure sums"):
         desk.join(RUN)

@@ -272,7 +272,7 @@ def test_the_chain_goes_over_segments_and_one_that_is_missing_is_found(tmp_path:
     assert faults(tmp_path / "audit") == ()
     log.export(tmp_path / "all.log")
     assert faults(tmp_path / "all.log") == ()
-    with pytest.raises(StorageError, match="a file of this name already"):
+    with pytest.raises(StorageError, match="this file already exists"):
         log.export(segments(tmp_path / "audit")[0])
     segments(tmp_path / "audit")[1].unlink()
     assert "were removed" in faults(tmp_path / "audit")[0]

@@ -253,7 +253,7 @@ def test_new_writes_a_file_that_check_accepts(study: Path) -> None:
 def test_new_with_values_that_no_study_takes_writes_nothing_and_does_not_say_to_mend_a_file(tmp_path: Path) -> None:
     run = wardround("study", "new", "lung", "--classes", "only", cwd=tmp_path)
     assert run.returncode == 3
-    assert "Nothing was written: give other values." in run.stderr
+    assert "Nothing was written: give different values." in run.stderr
     assert "Mend" not in run.stderr
     assert list(tmp_path.iterdir()) == []
 

@@ -146,7 +146,7 @@ def test_an_unknown_field_is_refused_also_when_it_is_signed(document: Request | 
 @DOCUMENTS
 @pytest.mark.parametrize("format_", [0, 2, "1", 2**80])
 def test_another_version_is_refused_and_said(document: Request | Invitation, format_: object) -> None:
-    with pytest.raises(MessageError, match="of another version than this Wardround reads"):
+    with pytest.raises(MessageError, match="of a version that this Wardround does not read"):
         type(document).parse(changed(document, format=format_))
 
 
@@ -170,9 +170,9 @@ def test_every_field_is_needed(document: Request | Invitation) -> None:
         ({"made": 5}, "a time is text"),
         ({"identity": "H" * 64}, "'identity' is not what it must be"),
         ({"wardround": "\x1b[2J"}, "'wardround' is not what it must be"),
-        ({"node_key": openssh(generate_private_key(SECP384R1()).public_key())}, "no NIST P-256 public key"),
-        ({"node_key": REQUEST.node_key + " a comment"}, "no NIST P-256 public key"),
-        ({"node_key": "ssh-ed25519 AAAA"}, "no NIST P-256 public key"),
+        ({"node_key": openssh(generate_private_key(SECP384R1()).public_key())}, "not a NIST P-256 public key"),
+        ({"node_key": REQUEST.node_key + " a comment"}, "not a NIST P-256 public key"),
+        ({"node_key": "ssh-ed25519 AAAA"}, "not a NIST P-256 public key"),
         ({"node_signature": "00" * 80}, "'node_signature' is not what it must be"),
     ],
 )
@@ -187,27 +187,30 @@ def test_a_made_up_authority_is_refused_in_words_whatever_byte_of_it_is_changed(
         for bit in (1, 4, 0x20, 0x80):
             body = base64.encodebytes(der[:place] + bytes([der[place] ^ bit]) + der[place + 1 :]).decode()
             forged = f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n"
-            with pytest.raises(MessageError, match=r"'authority': (there is not exactly one|this )"):
+            with pytest.raises(MessageError, match=r"'authority': (this file must hold exactly one|this )"):
                 Invitation.parse(changed(INVITATION, COORDINATOR, authority=forged))
 
 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"address": "fl.example.org"}, "no name or address with a port"),
-        ({"address": "fl.example.org:0"}, "no name or address with a port"),
-        ({"address": "fl.example.org:٣"}, "no name or address with a port"),
-        ({"address": "user@fl.example.org:9093"}, "no name or address with a port"),
-        ({"address": "FL.example.org:9093"}, "no name or address with a port"),
-        ({"address": "fl.example.org/:9093"}, "no name or address with a port"),
-        ({"address": "::1:9093"}, "no name or address with a port"),
-        ({"authority": "-----BEGIN CERTIFICATE-----"}, "not exactly one certificate"),
-        ({"authority": pem(AUTHORITY.certificate).decode() * 2}, "not exactly one certificate"),
+        ({"address": "fl.example.org"}, "not a name or address with a port"),
+        ({"address": "fl.example.org:0"}, "not a name or address with a port"),
+        ({"address": "fl.example.org:٣"}, "not a name or address with a port"),
+        ({"address": "user@fl.example.org:9093"}, "not a name or address with a port"),
+        ({"address": "FL.example.org:9093"}, "not a name or address with a port"),
+        ({"address": "fl.example.org/:9093"}, "not a name or address with a port"),
+        ({"address": "::1:9093"}, "not a name or address with a port"),
+        ({"authority": "-----BEGIN CERTIFICATE-----"}, "must hold exactly one"),
+        ({"authority": pem(AUTHORITY.certificate).decode() * 2}, "must hold exactly one"),
         (
             {"authority": "x" + pem(AUTHORITY.certificate).decode()},
-            "not one certificate in its usual form|not exactly one",
+            "not one certificate in its usual form|must hold exactly one",
         ),
-        ({"authority": pem(issue_server(AUTHORITY, ["a"], NOW).certificate).decode()}, "not that of an authority"),
+        (
+            {"authority": pem(issue_server(AUTHORITY, ["a"], NOW).certificate).decode()},
+            "not that of a certificate authority",
+        ),
         ({"request": "0" * 63}, "'request' is not what it must be"),
     ],
 )

@@ -67,9 +67,9 @@ def test_the_honest_survivors_have_together_the_noise_that_is_counted(
 
 
 def test_noise_that_does_not_fit_the_ring_and_noise_that_is_too_little_are_refused() -> None:
-    with pytest.raises(PrivacyError, match="does not hold the noise of 100 hospitals"):
+    with pytest.raises(PrivacyError, match="cannot hold the noise of 100 hospitals"):
         form(hospitals=100, survivors=51, colluders=50).share(100.0)
-    with pytest.raises(PrivacyError, match="too little to be accounted"):
+    with pytest.raises(PrivacyError, match="too small to be accounted"):
         form().share(math.sqrt(LEAST_VARIANCE) / form().levels / 2)
 
 

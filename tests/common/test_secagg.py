@@ -64,7 +64,7 @@ def _at(points: dict[int, int], place: int) -> int:
 
 @pytest.mark.parametrize("share", [b"", bytes(32), bytes(34), PRIME.to_bytes(33, "big"), b"\xff" * 33])
 def test_what_is_no_number_of_the_field_is_no_share(share: bytes) -> None:
-    with pytest.raises(MessageError, match="no number of the field"):
+    with pytest.raises(MessageError, match="not an element of the field"):
         combine({0: share, 1: bytes(33)}, weights([0, 1]))
 
 

@@ -78,7 +78,7 @@ def test_the_file_that_is_not_as_signed_is_named(release: Path, change: Callable
 
 def test_a_release_without_a_signature_is_refused(release: Path) -> None:
     (release / SIGNATURE).unlink()
-    with pytest.raises(MessageError, match="nobody has signed"):
+    with pytest.raises(MessageError, match="this release is not signed"):
         verify(release)
 
 

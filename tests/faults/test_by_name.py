@@ -61,7 +61,7 @@ def test_F3_what_a_killed_process_left_keeps_nobody_out_and_healthy_means_regist
     site.kill(A)
     assert (site.folder / A / "lock").exists()
     said = site.run("hospital", "health", "--state", A, code=8)
-    assert "this hospital is stopped, and not connected" in said
+    assert "this hospital is stopped and not connected" in said
     site.until(lambda: A not in site.connected())  # it was heard half a minute ago
     site.start(A)
     site.until(lambda: A in site.connected())

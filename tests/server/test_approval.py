@@ -123,7 +123,7 @@ def test_a_changed_study_needs_its_own_approval(tmp_path: Path) -> None:
     approvals.propose(study)
     approvals.decide(study, "approved")
     assert approvals.approved(study.digest()) == study
-    with pytest.raises(ApprovalError, match="no such study was proposed"):
+    with pytest.raises(ApprovalError, match="this study was not proposed"):
         approvals.approved(changed.digest())
     approvals.propose(changed)
     with pytest.raises(ApprovalError, match="did not approve"):

@@ -92,7 +92,7 @@ def test_a_copy_goes_over_nothing_and_not_into_itself(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["init", str(folder), "--host", "fl.example.org"]).exit_code == 0
     with pytest.raises(StorageError, match="already"):
         back_up(folder, tmp_path)
-    with pytest.raises(StorageError, match="would lie in the folder"):
+    with pytest.raises(StorageError, match="would lie inside the folder"):
         back_up(folder, folder / "copy")
     assert not (folder / "copy").exists()
 
@@ -100,4 +100,4 @@ def test_a_copy_goes_over_nothing_and_not_into_itself(tmp_path: Path) -> None:
 def test_what_is_no_coordinators_folder_is_not_copied(tmp_path: Path) -> None:
     said = CliRunner().invoke(app, ["backup", str(tmp_path), str(tmp_path.parent / "copy")])
     assert isinstance(said.exception, StorageError)
-    assert "no coordinator's folder" in str(said.exception)
+    assert "not a coordinator's folder" in str(said.exception)

@@ -49,7 +49,7 @@ def test_the_statements_of_a_round_are_kept_and_name_each_hospitals_upload(
         if kind == "train" and isinstance(answer, Parts):
             assert uploads[name] == answer.arrays["envelope"].tobytes()[-96:-64]
     other = Terms(terms.study, RUN, "train", 2, terms.question, terms.roster, terms.members, terms.threshold)
-    with pytest.raises(MessageError, match="of another sum"):
+    with pytest.raises(MessageError, match="belong to another sum"):
         check_statements(content, other, roster(NAMES))
     parts = cut(content)
     assert content.count(parts[1]) == 1

@@ -91,7 +91,7 @@ def test_another_user_is_refused_by_the_folder_and_by_the_socket_itself_and_is_t
         (here.folder / opened).chmod(0o755)
         os.seteuid(65534)
         try:
-            with pytest.raises(StorageError, match="another user's"):
+            with pytest.raises(StorageError, match="another user"):
                 is_served(here.folder)
         finally:
             os.seteuid(0)
@@ -302,7 +302,7 @@ def test_there_is_room_for_a_command_however_many_watch(here: Here, monkeypatch:
         watching = [coordinator.watch(10.0) for _ in range(service.WATCHERS)]
         for each in watching:
             next(each)
-        with pytest.raises(ServiceError, match="watch this service already"):
+        with pytest.raises(ServiceError, match="are already watching this service"):
             next(another.watch(1.0))
         assert another.stop("lung").name == "lung"
 
@@ -341,9 +341,9 @@ def liar(folder: Path, answer: Callable[[socket.socket], object]) -> Iterator[No
     ("answer", "said"),
     [
         (lambda taken: None, "did not answer within"),
-        (lambda taken: taken.close(), "not understood"),
-        (lambda taken: taken.sendall(b'{"result": 1}\n' * 100), "not understood"),
-        (lambda taken: taken.sendall(b"HTTP/1.1 200 OK\r\n\r\n"), "not understood"),
+        (lambda taken: taken.close(), "cannot be understood"),
+        (lambda taken: taken.sendall(b'{"result": 1}\n' * 100), "cannot be understood"),
+        (lambda taken: taken.sendall(b"HTTP/1.1 200 OK\r\n\r\n"), "cannot be understood"),
     ],
     ids=["silent", "hangs up", "an older line protocol", "HTTP"],
 )
@@ -424,10 +424,14 @@ def fail_with(value: bytes) -> Callable[[grpc.ServicerContext], bytes]:
 @pytest.mark.parametrize(
     ("answer", "kind", "said"),
     [
-        (b"\xff\xff\xff", ServiceError, "not understood"),
-        (pb.CoordinatorStatus(runs=[pb.Standing(stage="dancing")]).SerializeToString(), ServiceError, "not understood"),
+        (b"\xff\xff\xff", ServiceError, "cannot be understood"),
+        (
+            pb.CoordinatorStatus(runs=[pb.Standing(stage="dancing")]).SerializeToString(),
+            ServiceError,
+            "cannot be understood",
+        ),
         (b"x" * (LARGEST_ANSWER_BYTES + 1), MessageError, "too many ask"),
-        (fail_with(b"\xff\xff\xff"), ServiceError, "not understood"),
+        (fail_with(b"\xff\xff\xff"), ServiceError, "cannot be understood"),
         (fail_with(b"x" * 1_000_000), MessageError, "too many ask"),
         (fail_with(pb.Error(type="Exception", what="a\x1b[2J").SerializeToString()), WardroundError, "a"),
     ],

@@ -84,7 +84,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Coordinator:
 
 def test_a_second_service_of_one_folder_is_refused_and_the_first_goes_on_answering(here: Coordinator) -> None:
     with here.serving():
-        with pytest.raises(StorageError, match="another process works with this folder"):
+        with pytest.raises(StorageError, match="another process is using this folder"):
             Service(here.folder, ServiceLog(stream=io.StringIO()).say).serve(threading.Event(), "127.0.0.1")
         assert [one["name"] for one in here.status()["hospitals"]] == ["mercy", "north"]
 

@@ -177,7 +177,7 @@ def test_a_gradient_that_is_not_finite_counts_as_zero_and_is_no_error() -> None:
 def test_colluders_raise_the_threshold_or_are_refused() -> None:
     assert threshold_for(shared({"colluders": 0}), 3) == 2
     assert threshold_for(shared({"colluders": 1}), 3) == 3
-    with pytest.raises(RoundError, match="a threshold of 3 of 5 hospitals lets 1 colluders open two lists"):
+    with pytest.raises(RoundError, match="a threshold of 3 of 5 hospitals would let 1 colluders open two lists"):
         threshold_for(shared({"colluders": 1}, aggregation={"min_hospitals": 2, "threshold": 3}), 5)
 
 

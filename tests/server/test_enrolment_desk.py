@@ -54,14 +54,14 @@ def test_private_keys_are_for_their_owner_only(folder: CoordinatorFolder) -> Non
 @pytest.mark.parametrize("name", ["identity.pem", "authority.key"])
 def test_a_private_key_that_others_may_read_is_not_used(folder: CoordinatorFolder, name: str) -> None:
     (folder.path / name).chmod(0o640)
-    with pytest.raises(StorageError, match="others may read ") as caught:
+    with pytest.raises(StorageError, match="other users can read ") as caught:
         folder.identity() if name == "identity.pem" else folder.authority()
     assert "chmod 600" in caught.value.do
 
 
 def test_a_coordinator_is_not_made_over_another(folder: CoordinatorFolder) -> None:
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
-    with pytest.raises(StorageError, match="there is a coordinator in this folder already"):
+    with pytest.raises(StorageError, match="this folder already holds a coordinator"):
         begin(folder, ["other.example.org"], 9093, LATER)
     assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
 

@@ -81,7 +81,7 @@ def test_an_approval_that_was_changed_is_found(tmp_path: Path) -> None:
         read_approvals(file, of)
     for broken in ("{", '{"study": 1}', '{"study": "", "approvals": [{"hospital": "a"}]}'):
         file.write_text(broken)
-        with pytest.raises(StorageError, match="no file of approvals"):
+        with pytest.raises(StorageError, match="not a file of approvals"):
             read_approvals(file, of)
 
 

@@ -222,7 +222,7 @@ def test_no_vector_of_a_round_that_was_given_up_is_opened_later(tmp_path: Path) 
     desk = memory.at["a"].desk
     assert desk is not None
     for ask in (lambda: desk.confirm("train", 1, b""), lambda: desk.open("train", 1, b"", b"")):
-        with pytest.raises(MessageError, match="round 1 is not the one whose upload this hospital made last"):
+        with pytest.raises(MessageError, match="round 1 is not the round of this hospital's last upload"):
             ask()
 
 
@@ -299,9 +299,9 @@ def test_a_hospital_sends_no_update_in_the_clear_however_it_is_asked(tmp_path: P
     hospital = memory.at["a"]
     hospital.desk.join(RUN)  # type: ignore[union-attr]
     parameters = np.zeros(hospital.built.layout.size, np.float32)
-    with pytest.raises(MessageError, match="names no cohort"):
+    with pytest.raises(MessageError, match="named no cohort"):
         hospital.answer("train", TrainRequest(of.digest(), 1, parameters).parts())
-    with pytest.raises(PrivacyError, match="no key to take part"):
+    with pytest.raises(PrivacyError, match="no key for them"):
         join(of, hospital.dataset, hospital.stream, hospital.built)
 
 

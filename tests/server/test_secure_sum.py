@@ -149,7 +149,7 @@ def test_a_hospital_that_did_not_upload_cannot_be_listed(group: Group) -> None:
 def test_a_hospital_does_not_confirm_a_list_without_itself(group: Group) -> None:
     uploads = {name: group.upload(name) for name in "abcde"}
     del uploads["a"]
-    with pytest.raises(MessageError, match="does not have this hospital"):
+    with pytest.raises(MessageError, match="this hospital is not on the list"):
         group.desks["a"].confirm("train", 1, heads(group, uploads))  # type: ignore[arg-type]
 
 
@@ -190,7 +190,7 @@ def test_a_second_list_gets_no_signature_also_after_a_restart(group: Group) -> N
     uploads = {name: group.upload(name) for name in "abcde"}
     first = group.desk("a").confirm("train", 1, heads(group, uploads))  # type: ignore[arg-type]
     assert group.desk("a").confirm("train", 1, heads(group, uploads)) == first  # type: ignore[arg-type]
-    with pytest.raises(MessageError, match="another list of survivors was confirmed before"):
+    with pytest.raises(MessageError, match="a different list of survivors was already confirmed"):
         group.desk("a").confirm("train", 1, heads(group, {name: uploads[name] for name in "abcd"}))
 
 
@@ -214,16 +214,16 @@ def test_the_same_question_gets_the_same_bytes_after_a_restart(group: Group) -> 
 
 def test_another_question_of_the_same_round_gets_no_answer_after_a_restart(group: Group) -> None:
     group.upload("a")
-    with pytest.raises(MessageError, match="another question of round 1 was answered before"):
+    with pytest.raises(MessageError, match="a different question of round 1 was already answered"):
         group.upload("a", question=b"another model".ljust(32))
     fewer = write_members(group.members[:4])
-    with pytest.raises(MessageError, match="another question of round 1 was answered before"):
+    with pytest.raises(MessageError, match="a different question of round 1 was already answered"):
         group.upload("a", cohort=fewer)
 
 
 def test_a_round_behind_the_last_one_gets_no_answer(group: Group) -> None:
     group.sum("abcde", "abcde", "abcde", 2)
-    with pytest.raises(MessageError, match="lies behind the last one"):
+    with pytest.raises(MessageError, match="comes before the last one"):
         group.upload("a", number=1)
 
 
@@ -249,7 +249,7 @@ def test_last_rounds_confirmations_and_shares_open_nothing_of_this_round(group: 
     opening = confirming.close()
     for name in "abcde":
         group.upload(name, number=2)
-    with pytest.raises(MessageError, match="is not the one whose upload"):
+    with pytest.raises(MessageError, match="is not the round of this hospital's last upload"):
         group.desks["a"].open("train", 1, opening.signatures(), opening.sealed_for("a"))
     with pytest.raises(MessageError, match="a signature of the upload"):
         group.desks["a"].confirm("train", 2, confirming.question())
@@ -276,7 +276,7 @@ def test_an_upload_that_was_changed_is_refused_and_nothing_is_added(group: Group
     gathering = group.gathering()
     changed = upload.masked.update.copy()
     changed[3] += 1
-    with pytest.raises(MessageError, match="not what its signature says"):
+    with pytest.raises(MessageError, match="does not match its signature"):
         gathering.add("b", replace(upload, masked=Masked(changed, upload.masked.counts)))
     with pytest.raises(MessageError, match="a signature of the upload"):
         gathering.add("a", upload)  # another hospital's name

@@ -236,13 +236,16 @@ def test_a_hospital_votes_once_in_a_round_also_after_a_restart(tmp_path: Path) -
     before = ask(2, zeros + np.float32(0.5))
     assert ask(2, zeros + np.float32(0.5)) == before
     for number in (1, 2):
-        with pytest.raises(MessageError, match="this hospital voted in round 2, on other models"):
+        with pytest.raises(MessageError, match="this hospital voted in round 2, on different models"):
             ask(number, zeros + np.float32(0.25))
     ask(3, zeros + np.float32(0.25))
 
 
 def test_a_hospital_does_not_vote_where_the_study_has_no_vote_or_no_such_round(tmp_path: Path) -> None:
-    for of, number, said in ((fast(False), 1, "has no vote"), (fast(False, **MARGIN), 4, "is not one of the 2 rounds")):
+    for of, number, said in (
+        (fast(False), 1, "holds no vote"),
+        (fast(False, **MARGIN), 4, "is not one of the study's 2 rounds"),
+    ):
         hospital = join(of, dataset(), insecure_stream(0, "a"), build(of))
         vector = networks.read_vector(networks.build(of))
         with pytest.raises(MessageError, match=said):

@@ -115,7 +115,7 @@ def test_a_pack_whose_study_was_edited_is_found(copied: Path) -> None:
     with pytest.raises(StorageError, match="does not have the digest"):
         verify(pack)
     pack.write_text("{}")
-    with pytest.raises(StorageError, match="no evidence pack"):
+    with pytest.raises(StorageError, match="not an evidence pack"):
         verify(pack)
 
 
@@ -338,7 +338,7 @@ def test_a_model_that_is_not_the_runs_is_refused(copied: Path) -> None:
     write_model(path, tiny(), layout, vector)
     assert "of another study" in str(refusal(copied))
     path.write_bytes(b"not a model")
-    assert "no model of Wardround" in str(refusal(copied))
+    assert "not a model of Wardround" in str(refusal(copied))
 
 
 def test_study_and_run_of_another_study_are_refused(copied: Path) -> None:

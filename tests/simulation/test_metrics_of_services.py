@@ -137,7 +137,7 @@ def test_only_loopback_and_only_this_machines_own_name_is_answered() -> None:
             ("a.example", "/metrics"): 404,
             ("127.0.0.1", "/"): 404,
         }
-        with pytest.raises(StorageError, match="port of the metrics cannot be opened"):
+        with pytest.raises(StorageError, match="metrics port cannot be opened"):
             MetricsPort(port.number)
     finally:
         port.close()

@@ -125,8 +125,8 @@ def test_pausing_and_revoking_show_at_once_without_a_restart_and_a_second_servic
     until(lambda: paused() == set(), WAIT_S)
     site.run("coordinator", "revoke", "C", "hospital-c", "--yes")
     until(lambda: connected() == {"hospital-a", "hospital-b"}, WAIT_S)
-    assert "another process works with this folder" in site.run("coordinator", "serve", "C", code=7)
-    assert "another process works with this folder" in site.run("hospital", "serve", "--state", "hospital-a", code=7)
+    assert "another process is using this folder" in site.run("coordinator", "serve", "C", code=7)
+    assert "another process is using this folder" in site.run("hospital", "serve", "--state", "hospital-a", code=7)
 
 
 def test_two_copies_of_a_hospital_that_both_serve_are_said_at_both_ends(site: Site) -> None:

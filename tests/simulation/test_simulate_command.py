@@ -104,7 +104,7 @@ def test_a_hospital_with_too_few_patients_for_delta_is_a_privacy_error(
     file = write(tmp_path / "study.toml", of)
     out = ["--out", tmp_path / "run", "--state", tmp_path / "state", "--workers", "1"]
     assert typed(monkeypatch, "simulate", file, "--hospitals", hospitals, *out) == 5
-    assert "no protection" in capsys.readouterr().err
+    assert "does not protect anybody" in capsys.readouterr().err
 
 
 def test_a_seed_on_the_command_line_is_part_of_the_study_that_is_kept(

@@ -15,7 +15,7 @@ from wardround_client.spending.budget import BudgetStatement, SpendingLevel
 
 def screen(statement: BudgetStatement) -> Group:
     """Lay the statement out as tables."""
-    cap = f"{statement.patient_cap:g}" if statement.patient_cap is not None else "none: there is not a policy"
+    cap = f"{statement.patient_cap:g}" if statement.patient_cap is not None else "none: there is no policy"
     lines = [
         f"{statement.patients:,} patients · epsilon at delta {statement.delta:g} · cap of a patient: {cap}",
         f"spent most: {shown(statement.highest_spent)} · with all that open studies may still take: "

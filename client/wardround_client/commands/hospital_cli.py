@@ -169,7 +169,7 @@ def _accept(state: Path | None, invitation: Path, yes: bool) -> str:
     if found.new and not yes:
         typer.echo(f"The coordinator at {found.invitation.address}\nfingerprint  {found.invitation.fingerprint}")
         confirm(
-            "Does the coordinator read this very fingerprint to you by telephone?",
+            "Does the coordinator read this exact fingerprint to you by telephone?",
             "Not accepted: nothing was changed. If the fingerprints differ, somebody may stand between you and the "
             "coordinator: tell its people.",
         )
@@ -406,7 +406,7 @@ def health(state: State = None) -> None:
 
     folder = state or hospital_state()
     if not is_served(folder):
-        raise LinkError("this hospital is stopped, and not connected", do="Start it: wardround hospital serve")
+        raise LinkError("this hospital is stopped and not connected", do="Start it: wardround hospital serve")
     from wardround_common.control.checking import check_health
 
     check_health(folder, HOSPITAL)

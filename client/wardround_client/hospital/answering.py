@@ -96,7 +96,7 @@ class Hospital:
         if self.desk is None:
             return Prepared(request.study, self.built.layout, self.built.first_parameters, vector)
         if request.run is None:
-            raise MessageError("the study's sums are secure, and the coordinator names no run")
+            raise MessageError("the study's sums are secure, and the coordinator named no run")
         member = self.desk.join(request.run)
         agreement = member.agreement + member.signature
         return Prepared(request.study, self.built.layout, self.built.first_parameters, vector, agreement)
@@ -150,7 +150,7 @@ class Hospital:
         self._check_round(request.round)
         margin = self.study.aggregation.vote_margin
         if margin is None:
-            raise MessageError("the study has no vote")
+            raise MessageError("the study holds no vote")
         if not len(self.dataset.validation):
             raise DataError("this hospital has no validation patients to vote with")
 
@@ -233,11 +233,11 @@ class Hospital:
     def _check_round(self, number: int) -> None:
         rounds = self.study.training.rounds
         if not 1 <= number <= rounds:
-            raise MessageError(f"round {number} is not one of the {rounds} rounds that the study has")
+            raise MessageError(f"round {number} is not one of the study's {rounds} rounds")
 
     def _check_study(self, digest: str) -> None:
         if digest != self.study.digest():
-            raise MessageError("the message is of another study than the one that this hospital takes part in")
+            raise MessageError("the message belongs to another study, not the one that this hospital takes part in")
 
 
 def build(study: Study) -> Built:
@@ -272,7 +272,7 @@ def join(
     if account:
         account.check_approved()
     if study.aggregation.secure != (desk is not None):
-        raise PrivacyError("the study's sums are secure, and this hospital has no key to take part in them")
+        raise PrivacyError("the study's sums are secure, and this hospital has no key for them")
     return Hospital(study, dataset, built, plan_privacy(study, dataset.train.patient_count), stream, desk, account)
 
 
@@ -288,5 +288,5 @@ def _bounded(update: Update, aggregation: Aggregation) -> Update:
 
 def _cohort(request: TrainRequest | EvaluateRequest) -> bytes:
     if request.cohort is None:
-        raise MessageError("the study's sums are secure, and the coordinator names no cohort")
+        raise MessageError("the study's sums are secure, and the coordinator named no cohort")
     return request.cohort

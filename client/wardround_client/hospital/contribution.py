@@ -177,9 +177,9 @@ def _read(path: Path) -> _File:
         return _File()
     except (OSError, ValidationError):
         raise StorageError(
-            "what this hospital brought to earlier studies cannot be read",
+            "the record of what this hospital contributed to earlier studies cannot be read",
             where=str(path),
-            do="Restore it, or remove it: then the next approval has nothing to compare with.",
+            do="Restore it, or remove it: the next approval then has nothing to compare with.",
         ) from None
 
 

@@ -59,9 +59,9 @@ def begin(
         {"name": name, "data": _there(data), "labels": labels and _there(labels)} | kept | dict(switches or {})
     )
     if not settings.data.is_dir():
-        raise DataError("there is no such folder of images", where=str(data))
+        raise DataError("the image folder does not exist", where=str(data))
     if settings.labels is not None and not settings.labels.is_file():
-        raise DataError("there is no such table of labels", where=str(labels))
+        raise DataError("the table of labels does not exist", where=str(labels))
     claim(folder.path, "hospital")
     _keep_settings(folder, settings)
     make_identity(folder.path)
@@ -122,7 +122,7 @@ def examine(folder: HospitalFolder, path: Path, *, now: datetime | None = None) 
         raise MessageError(
             "this invitation is older than the one that this hospital accepted",
             where=str(path),
-            do="Ask the coordinator for its latest.",
+            do="Ask the coordinator for its latest invitation.",
         )
     return Accepted(invitation, new=invitation != before)
 
@@ -156,9 +156,9 @@ def _keep_settings(folder: HospitalFolder, settings: HospitalSettings) -> None:
         there = folder.settings()
         if there != settings:
             raise StorageError(
-                f"this hospital is set up otherwise already: {_said(there)}",
+                f"this hospital is already set up differently: {_said(there)}",
                 where=str(folder.settings_file),
-                do="Give the same name and folders as then, or edit this file; another name needs another --state.",
+                do="Give the same name and folders, or edit this file; a different name needs a different --state.",
             )
         return
     private_folder(folder.path)

@@ -13,7 +13,7 @@ def leave(folder: HospitalFolder, ledger: Ledger, study: str) -> str:
     """Close the study of this digest in the ledger, noted in the audit log first; return its name.
 
     Raises:
-        PrivacyError: this hospital takes part in no such study.
+        PrivacyError: this hospital does not take part in this study.
         StorageError: the ledger or the audit log cannot be written.
     """
     name = ledger.books.approved[study].name
@@ -50,7 +50,7 @@ def find_open(books: Books, word: str) -> str:
     if not meant:
         raise PrivacyError(f"no studies of this hospital are called '{word}'", do=_SEE)
     if not opened:
-        raise PrivacyError(f"'{word}' reserves nothing: it is closed already", do=_SEE)
+        raise PrivacyError(f"'{word}' reserves nothing: it is already closed", do=_SEE)
     those = ", ".join(digest[:12] for digest in opened)
     raise PrivacyError(f"{len(opened)} open studies are meant by '{word}': {those}", do=f"Name one of these. {_SEE}")
 

@@ -80,7 +80,7 @@ def restore(folder: HospitalFolder, copy: Path, heads: Sequence[Head]) -> Restor
     identity = folder.identity()
     theirs = read_head(copy)
     if theirs is None:
-        raise StorageError("there is no head beside the ledger of this copy", where=str(copy), do="Take another copy.")
+        raise StorageError("this copy has a ledger without its head", where=str(copy), do="Take another copy.")
     known = [theirs, *heads]
     with suppress(StorageError, MessageError):  # what cannot be read, or is another's, says nothing
         if here_said := read_head(folder.path):
@@ -101,7 +101,7 @@ def restore(folder: HospitalFolder, copy: Path, heads: Sequence[Head]) -> Restor
     here = _sound(folder)
     if here is not None and len(here.books.charged) >= len(source.books.charged):
         raise StorageError(
-            "the ledger that is here is whole, and no charge of the copy is missing in it",
+            "the ledger here is intact, and has every charge of the copy",
             where=str(folder.path),
             do="If it is older than what was spent, run: wardround hospital ledger rebuild",
         )
@@ -135,14 +135,14 @@ def plan_rebuild(folder: HospitalFolder, at_least: float = 0.0) -> Rebuilding:
     here = _sound(folder)
     if here is not None and not _lacks(here, told) and not (folder.path / BEHIND).exists():
         raise StorageError(
-            "there is nothing to rebuild: the ledger is whole, and knows all that the audit log records",
+            "there is nothing to rebuild: the ledger is intact, and has everything that the audit log records",
             where=str(folder.path),
         )
     if not any(one.last for one in told) and not at_least:
         raise StorageError(
-            "there is not an audit log from which the ledger could be rebuilt",
+            "there is no audit log to rebuild the ledger from",
             where=str(folder.audit),
-            do="Restore a copy of it; or state with --at-least what no patient has exceeded, such as the policy's cap.",
+            do="Restore a copy of it; or give with --at-least what no patient has exceeded, such as the policy's cap.",
         )
     rules = folder.path / POLICY_NAME
     delta = read_policy(rules).budget.delta if rules.exists() else DEFAULT_DELTA
@@ -256,7 +256,7 @@ def _trusted_logs(folder: HospitalFolder) -> Iterator[Told]:
         found = verify_log(lines(log) if segments(log) else (), public, (), "this hospital", kept=kept)
         if found.faults or kept is None:
             raise StorageError(
-                "the audit log cannot be trusted, so that nothing can be rebuilt from it",
+                "the audit log cannot be trusted, so nothing can be rebuilt from it",
                 where=str(log),
                 do="'wardround hospital audit verify' names its faults. Restore a copy of it, or of the ledger.",
             )

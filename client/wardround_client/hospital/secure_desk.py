@@ -57,7 +57,7 @@ class Desk:
             PrivacyError: it is not so.
         """
         if self.study.roster and self.roster.digest != keys_of(self.study.roster).digest:
-            raise PrivacyError("the roster is another one than the study's, which this hospital approved")
+            raise PrivacyError("the roster is not that of the study that this hospital approved")
         if self.name not in self.roster.keys:
             raise PrivacyError(
                 f"the study's roster does not list {self.name!r}",
@@ -112,10 +112,10 @@ class Desk:
             raise MessageError("the cohort has another key for this hospital than the one that it made")
         last = self._terms(what)
         if last and last.round > number:
-            raise MessageError(f"round {number} lies behind the last one that this hospital answered")
+            raise MessageError(f"round {number} comes before the last one that this hospital answered")
         if last and last.round == number:
             if last.digest != terms.digest:
-                raise MessageError(f"another question of round {number} was answered before")
+                raise MessageError(f"a different question of round {number} was already answered")
             return self._kept_upload(last)
         answered = self._answered(what, number, once) if once else []
         vector = make(encoding_for(self.study.aggregation, len(members)), threshold)
@@ -137,7 +137,7 @@ class Desk:
         before = self._confirmed(terms)
         if before:
             if before.statement != survivors_statement(terms, heads):
-                raise MessageError("another list of survivors was confirmed before")
+                raise MessageError("a different list of survivors was already confirmed")
             return sign_survivors(self.identity, before.statement)
         least = self.study.aggregation.min_hospitals
         if what == "train":  # fewer than these have too little noise between them (docs/distributed-privacy.md)
@@ -156,7 +156,7 @@ class Desk:
         terms = self._terms_of(what, number)
         confirmed = self._confirmed(terms)
         if not confirmed:
-            raise MessageError("no list of survivors of this sum was confirmed")
+            raise MessageError("no list of survivors was confirmed for this sum")
         signatures = read_confirmations(confirmations, len(terms.members))
         dealers = dealers_of(terms.graph, confirmed.survivors, terms.place(self.name))
         return confirmed.open(self._who(), signatures, read_sealed(sealed, dealers, terms.graph.circle))
@@ -179,7 +179,7 @@ class Desk:
         kept = self._read("vote")
         last = int.from_bytes(kept[0], "big") if kept else 0
         if last > number or (kept and last == number and kept[1] != models):
-            raise MessageError(f"this hospital voted in round {last}, on other models")
+            raise MessageError(f"this hospital voted in round {last}, on different models")
         if kept and last == number:
             worse = kept[2] == b"\1"
         else:
@@ -191,7 +191,7 @@ class Desk:
     def _run(self) -> tuple[bytes, AgreementKey]:
         stored = self._read("run")  # with the secret of the pairs
         if stored is None:
-            raise MessageError("this hospital was not asked to take part in a run yet")
+            raise MessageError("this hospital has not been asked to take part in a run yet")
         run, secret = stored
         return run, AgreementKey(secret)
 
@@ -209,7 +209,7 @@ class Desk:
         for entry in entries:
             if entry[4:] == once and entry != ours:
                 before = int.from_bytes(entry[:4], "big")
-                raise MessageError(f"these parameters were evaluated in round {before} and will be in no other")
+                raise MessageError(f"these parameters were evaluated in round {before} and will not be evaluated again")
         return [*entries, *([] if ours in entries else [ours])]
 
     def _keep_upload(self, terms: Terms, upload: Upload) -> None:
@@ -242,7 +242,7 @@ class Desk:
     def _terms_of(self, what: What, number: int) -> Terms:
         terms = self._terms(what)
         if terms is None or terms.round != number:
-            raise MessageError(f"round {number} is not the one whose upload this hospital made last")
+            raise MessageError(f"round {number} is not the round of this hospital's last upload")
         return terms
 
     def _confirmed(self, terms: Terms) -> Confirmed | None:
@@ -262,7 +262,7 @@ class Desk:
 
     def _damaged(self, name: str) -> StorageError:
         return StorageError(
-            "what this hospital keeps of its secure sums is damaged",
+            "this hospital's records of its secure sums are damaged",
             where=str(self.folder / name),
             do="Take part in a new run with an empty folder; this run cannot continue here.",
         )
@@ -276,7 +276,7 @@ def open_desk(study: Study, name: str, identity: Identity, folder: Path, random:
     """
     if not study.roster:
         raise PrivacyError(
-            "the study is a draft: it does not list the hospitals whose sums it wants",
+            "the study is a draft: it does not list the hospitals to be summed",
             do="Ask the coordinator for the study with its roster.",
         )
     return Desk(study, name, identity, keys_of(study.roster), folder, random)

@@ -99,7 +99,7 @@ class Uploaded:
         """
         terms = self.terms
         if terms.place(who.name) not in heads:
-            raise MessageError("the list of survivors does not have this hospital on it")
+            raise MessageError("this hospital is not on the list of survivors")
         if len(heads) < max(terms.threshold, min_hospitals):
             raise MessageError("the list of survivors is shorter than the study allows")
         for place, head in heads.items():

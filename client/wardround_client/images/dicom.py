@@ -90,7 +90,7 @@ def parse(data: bytes, *, where: str) -> FileDataset:
                 raise ImageRefused(*other, where=where)
             raise ImageRefused(*_without_pixels(dataset), where=where)
         if not syntax_of(dataset):
-            raise ImageRefused("no-transfer-syntax", "the file does not say how its pixels are encoded", where=where)
+            raise ImageRefused("no-transfer-syntax", "the file does not state how its pixels are encoded", where=where)
         rows, columns = integer(dataset, ROWS), integer(dataset, COLUMNS)
         if rows is None or columns is None or integer(dataset, BITS_ALLOCATED) is None:
             raise ImageRefused("unreadable", "rows, columns or bits are missing, or are not numbers", where=where)
@@ -136,7 +136,7 @@ def stored_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str]:
             data = dataset[PIXEL_DATA].value or b""
             (check_fragments if syntax.is_encapsulated else check_length)(dataset, data, where=where)
         if _lies_high(dataset):
-            raise ImageRefused("pixel-layout", "HighBit is not that of the bits that are stored", where=where)
+            raise ImageRefused("pixel-layout", "HighBit does not match the stored bits", where=where)
         if (photometric := code(dataset, PHOTOMETRIC)) != dataset.get("PhotometricInterpretation"):
             dataset.PhotometricInterpretation = photometric  # with a space before it, or in small letters
         pixels, properties = _decoded(decoder, dataset)
@@ -227,7 +227,9 @@ def _plain_pixels(dataset: FileDataset, *, where: str) -> tuple[Stored, str] | N
     below = right - left
     if below and (pixels & ((1 << below) - 1)).any():
         raise ImageRefused(
-            "pixel-layout", "HighBit says that the lowest bits are not part of a pixel, and they are used", where=where
+            "pixel-layout",
+            "HighBit says that the lowest bits are not part of the pixel, but they are used",
+            where=where,
         )
     if right:  # unused high bits carry nothing (PS3.5 section 8.1.1), or an overlay of the old days
         pixels = (pixels << left) >> right

@@ -52,7 +52,7 @@ def colour(meaning: Colour, stored: Stored, *, voi: bool, where: str) -> Values:
         full = 255 if meaning.palette_bits <= 8 and rgb.max() <= 255 else _UINT16 - 1
         return rgb / np.float32(full if voi else 1)
     if stored.ndim < 3 or stored.shape[-1] != 3:
-        raise ImageRefused("colour-space", "its photometric interpretation is not one that is read", where=where)
+        raise ImageRefused("colour-space", "its photometric interpretation is not supported", where=where)
     return stored.astype(np.float32) / np.float32(meaning.full if voi else 1)
 
 
@@ -80,7 +80,7 @@ def _range(meaning: Grey, modality: Table | Rescale) -> tuple[float, float]:
 def _voi(frame: Frame, values: Values, padding: NDArray[np.bool_] | None, *, where: str) -> Values:
     window = frame.voi
     if isinstance(window, Unusable):
-        raise ImageRefused("window", window.why, where=where, do="Take a study that scales by percentiles or range.")
+        raise ImageRefused("window", window.why, where=where, do="Use a study that scales by percentiles or range.")
     if isinstance(window, Table):
         return _stretch(_look_up(window, np.rint(values)), float(window.entries.min()), float(window.entries.max()))
     if isinstance(window, Window):

@@ -54,7 +54,7 @@ def _problem(dataset: Dataset, *, compressed: bool) -> str | None:
     if high is not None and not stored - 1 <= high < allocated:
         return "HighBit is not within the bits of a pixel"
     if high is not None and high != stored - 1 and compressed:
-        return "HighBit is not that of the bits that are stored"
+        return "HighBit does not match the stored bits"
     if sign not in (0, 1):
         return "PixelRepresentation is missing, or is neither 0 nor 1"
     if samples is None or (wanted is not None and samples != wanted):
@@ -111,7 +111,7 @@ def check_fragments(dataset: Dataset, data: bytes, *, where: str) -> None:
 
 
 def _no_bytes(where: str) -> ImageRefused:
-    return ImageRefused("pixels-empty", "the pixels have no bytes", where=where, do="Export the file again.")
+    return ImageRefused("pixels-empty", "the pixel data are empty", where=where, do="Export the file again.")
 
 
 def _too_few(found: int, stated: int, where: str) -> ImageRefused:

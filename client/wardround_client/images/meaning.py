@@ -216,7 +216,7 @@ def _colour(dataset: Dataset, photometric: str, *, where: str) -> Colour:
     if photometric == "RGB":
         return Colour(full, None, 0)
     if photometric != "PALETTE COLOR":
-        raise ImageRefused("colour-space", "its photometric interpretation is not one that is read", where=where)
+        raise ImageRefused("colour-space", "its photometric interpretation is not supported", where=where)
     descriptors = [dataset.get(f"{name}PaletteColorLookupTableDescriptor") for name in _CHANNELS]
     if any(found is None or len(found) != 3 for found in descriptors):
         raise _nonsense("its palette is not described", where)

@@ -55,9 +55,9 @@ def opened(path: Path, *, largest: int | None = LARGEST_FILE_BYTES) -> Iterator[
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
-            raise ImageRefused("not-a-file", "this is a folder, a pipe or a device, not a file", where=where)
+            raise ImageRefused("not-a-file", "this is a folder, pipe or device, not a file", where=where)
         if found.st_size == 0:
-            raise ImageRefused("empty", "the file has no bytes", where=where)
+            raise ImageRefused("empty", "the file is empty", where=where)
         if largest is not None and found.st_size > largest:
             raise ImageRefused(
                 "too-large",

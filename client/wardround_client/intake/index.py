@@ -126,7 +126,9 @@ def _checked_folder(folder: Path) -> Path:
     except (OSError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or "its links lead in a circle"
         raise DataError(
-            f"the folder may not be read ({why})", where=str(folder), do="Give this user the right to list and read it."
+            f"this user may not read the folder ({why})",
+            where=str(folder),
+            do="Give this user permission to list and read it.",
         ) from None
     return resolved
 
@@ -184,7 +186,7 @@ def _walk_folder(
             entries = sorted(os.scandir(place), key=lambda entry: entry.name)
         except OSError as error:
             name = prefix.rstrip("/")
-            found[name] = _refused(name, "permission", f"the folder may not be read ({error.strerror})")
+            found[name] = _refused(name, "permission", f"this user may not read the folder ({error.strerror})")
             continue
         for entry in entries:
             if entry.name.startswith(".") or (not prefix and entry.name == LABELS_FILE):
@@ -347,5 +349,5 @@ class _storage_errors:  # noqa: N801  # reads as a phrase where it is used
             raise StorageError(
                 f"the index of the images cannot be written ({getattr(error, 'strerror', None) or str(error)})",
                 where=where,
-                do="Choose another place with --state; of a hospital that serves, with XDG_CACHE_HOME.",
+                do="Choose another place with --state; for a hospital service, set XDG_CACHE_HOME.",
             ) from error

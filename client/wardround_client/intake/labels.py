@@ -66,7 +66,7 @@ def find_labels(
         LabelError: there are no labels, they contradict each other, or a word is not one of the classes.
     """
     if csv is not None and attribute is not None:
-        raise LabelError("labels are asked for from a CSV and from an attribute", do="Choose one of the two.")
+        raise LabelError("labels were requested both from a CSV and from an attribute", do="Choose one of the two.")
     if attribute is not None:
         found = _from_attribute(folder, index, classes, attribute)
         return replace(found, patients=_patients_beside(folder, index))
@@ -118,10 +118,10 @@ def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path:
             raise LabelError(
                 f"lines {before[1]} and {line} give the same {key} different labels",
                 where=where,
-                do="Decide for one of them.",
+                do="Keep one of them.",
             )
     if not lines:
-        raise LabelError("there is no label in this file", where=where, do=f"Write one line for each {key}.")
+        raise LabelError("this file has no labels", where=where, do=f"Write one line for each {key}.")
     found = _match(index, key, lines, where)
     return replace(found, patients=_named(index, key, patients))
 
@@ -157,7 +157,7 @@ def _named(index: Index, key: str, patients: dict[str, str]) -> dict[str, str]:
 
 def _two_patients(line: int, key: str, where: str) -> LabelError:
     return LabelError(
-        f"line {line} gives a {key} another patient than an earlier line", where=where, do="Decide for one of them."
+        f"line {line} gives a {key} another patient than an earlier line", where=where, do="Keep one of them."
     )
 
 
@@ -220,7 +220,7 @@ def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str
         if len(labels) > 1:
             first, second = sorted(lines[name][1] for name in names)[:2]
             raise LabelError(
-                f"lines {first} and {second} give one image different labels", where=where, do="Decide for one of them."
+                f"lines {first} and {second} give one image different labels", where=where, do="Keep one of them."
             )
         used.update(names)
         if labels:
@@ -232,7 +232,7 @@ def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str
             raise LabelError(
                 f"all {len(refused)} labelled files were refused",
                 where=where,
-                do="'wardround scan FOLDER' says why they were, and what lets them in.",
+                do="'wardround scan FOLDER' says why, and how to accept them.",
             )
         raise LabelError(
             f"none of its {len(lines)} lines belongs to an accepted image",
@@ -254,15 +254,15 @@ def _check_names(index: Index, lines: dict[str, tuple[str, int]], where: str) ->
     for name, (_, line) in lines.items():
         if forms[name] > 1:
             raise LabelError(
-                f"line {line} names two files, whose names differ in their Unicode form only",
+                f"line {line} names two files whose names differ only in their Unicode form",
                 where=where,
                 do="Rename one of them.",
             )
         if name not in forms and name.casefold() in by_case:
             raise LabelError(
-                f"line {line} names a file that differs in upper and lower case",
+                f"line {line} names a file with different upper and lower case",
                 where=where,
-                do="Write its path as it is in the folder.",
+                do="Write its path exactly as in the folder.",
             )
 
 
@@ -284,7 +284,7 @@ def _names(instance: Instance, key: str) -> tuple[str, ...]:
 def _columns(header: list[str], where: str) -> tuple[str, int, int]:
     twice = [name for name, count in Counter(header).items() if count > 1 and name in (*KEYS, "label")]
     if twice:
-        raise LabelError(f"the column '{twice[0]}' is there twice", where=where, do="Keep one of the two.")
+        raise LabelError(f"the column '{twice[0]}' appears twice", where=where, do="Keep one of the two.")
     if "label" not in header:
         raise LabelError(
             "the first line names no column 'label'", where=where, do="Begin with a line such as: file,label"
@@ -294,7 +294,7 @@ def _columns(header: list[str], where: str) -> tuple[str, int, int]:
         raise LabelError(
             "the first line names none of the columns 'file', 'uid' and 'patient'",
             where=where,
-            do="One of them says which images a label belongs to, such as: file,label",
+            do="Add one of them to say which images a label belongs to, such as: file,label",
         )
     return key, header.index(key), header.index("label")
 
@@ -303,7 +303,7 @@ def _read_text(path: Path) -> str:
     where = str(path)
     try:
         if path.stat().st_size > LARGEST_CSV_BYTES:
-            raise LabelError("this is too large for a list of labels", where=where, do=f"Name the CSV {_BY_NAME}.")
+            raise LabelError("this file is too large for a list of labels", where=where, do=f"Name the CSV {_BY_NAME}.")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise LabelError(f"the labels cannot be read ({error.strerror})", where=where, do="Check the path.") from None
@@ -311,7 +311,7 @@ def _read_text(path: Path) -> str:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise LabelError(f"line {line} is not UTF-8 text", where=where, do="Save it as 'CSV UTF-8'.") from None
     if not text.strip():
-        raise LabelError("the file of labels is empty", where=where, do="Begin with a line such as: file,label")
+        raise LabelError("the label file is empty", where=where, do="Begin with a line such as: file,label")
     if "\0" in text:
         raise LabelError("this is not a text file", where=where, do="Save the table as 'CSV UTF-8'.")
     return text
@@ -354,7 +354,7 @@ def _from_attribute(folder: Path, index: Index, classes: tuple[str, ...] | None,
                 dataset = dcmread(folder / instance.file, stop_before_pixels=True, specific_tags=[tag])
                 word = str(dataset[tag].value or "").strip() if tag in dataset else ""
         except ImageRefused as refused:
-            raise LabelError(f"{refused.what} any more", where=where, do="Scan the folder again.") from None
+            raise LabelError(f"{refused.what} now", where=where, do="Scan the folder again.") from None
         if word:
             words[instance.file] = _as_class(one_form(word), classes, f"the attribute {keyword}", where, quote=False)
     if not words:

@@ -101,7 +101,7 @@ def _trouble_is_said(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise StorageError(
-            f"a message on the disk cannot be used ({error.strerror or type(error).__name__})",
+            f"a message on disk cannot be used ({error.strerror or type(error).__name__})",
             where=str(path),
-            do="Check that the disk is there and may be written; this then continues by itself.",
+            do="Check that the disk is there and writable; this then continues by itself.",
         ) from error

@@ -382,7 +382,7 @@ class Supernode:
             request = message_pb2.PullObjectRequest(node=self._node, run_id=run, object_id=name)
             content: bytes = self._wire.ask("pull-object", request, message_pb2.PullObjectResponse).object_content
             if get_object_id(content) != name:
-                raise LinkError("a part of a question came damaged")
+                raise LinkError("a part of a question arrived damaged")
             with counting:
                 came += len(content)
                 if came > most:
@@ -530,11 +530,11 @@ def _offered(answer: Any) -> tuple[Any, Any]:
     try:
         ((message,), (tree,)) = answer.messages_list, answer.message_object_trees
     except ValueError:
-        raise LinkError("the coordinator's message comes without its one tree of parts", do=_VERSIONS) from None
+        raise LinkError("the coordinator's message lacks its tree of parts", do=_VERSIONS) from None
     if not _NAME.fullmatch(tree.object_id):
-        raise LinkError("the coordinator's message has an impossible name", do=_VERSIONS)
+        raise LinkError("the coordinator's message has an invalid name", do=_VERSIONS)
     if not _TYPE.fullmatch(message.metadata.message_type):
-        raise LinkError("the coordinator's message has an impossible type", do=_VERSIONS)
+        raise LinkError("the coordinator's message has an invalid type", do=_VERSIONS)
     return message.metadata, tree
 
 
@@ -564,7 +564,7 @@ class _Wire:
             raise StorageError(
                 f"the coordinator's certificate authority cannot be used ({why})",
                 where=str(link.authority),
-                do="Take it from the invitation again.",
+                do="Restore it from the invitation.",
             ) from error
         # A redirect could send an answer elsewhere.
         pool = httpx.Limits(max_connections=8, max_keepalive_connections=8, keepalive_expiry=60.0)
@@ -653,7 +653,9 @@ def _unreachable(address: str, error: Exception, proxy: str = "") -> LinkError:
     if said := refused(error, address.rpartition(":")[0].strip("[]"), datetime.now(UTC)):
         return LinkError(said.what, where=address, do=said.do)
     if isinstance(error, httpx.ProxyError):
-        return LinkError(f"the proxy does not let this hospital out ({text})", where=address, do="Check HTTPS_PROXY.")
+        return LinkError(
+            f"the proxy does not let this hospital connect ({text})", where=address, do="Check HTTPS_PROXY."
+        )
     if proxy and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and not _spoke_tls(error):
         return LinkError(
             f"the proxy {proxy} cannot be reached ({text or type(error).__name__})",
@@ -662,7 +664,9 @@ def _unreachable(address: str, error: Exception, proxy: str = "") -> LinkError:
         )
     if ("PROTOCOL" in text and "VERSION" in text) or "UNSUPPORTED_PROTOCOL" in text:  # OpenSSL's words, of both sides
         what = "what answers at this address does not speak TLS 1.3"
-        return LinkError(what, where=address, do="A proxy that reads TLS stands between: let this address pass unread.")
+        return LinkError(
+            what, where=address, do="A proxy on the way intercepts TLS: let it pass this address through unread."
+        )
     return LinkError(
         f"the coordinator cannot be reached ({text or type(error).__name__})",
         where=address,
@@ -700,10 +704,12 @@ def _refusal(address: str, response: httpx.Response, why: str) -> Exception:
         return NotWantedError(why)
     if httpx.codes.is_redirect(status):
         what = f"what answers at this address points elsewhere (HTTP {status}), where no answer is sent"
-        return LinkError(what, where=address, do="A proxy or a portal stands between: let this address pass unchanged.")
+        return LinkError(
+            what, where=address, do="A proxy or portal is in the way: let it pass this address through unchanged."
+        )
     if status == httpx.codes.INSUFFICIENT_STORAGE:
         return LinkError("the coordinator's disk is full", where=address, do="Nothing is lost; it keeps trying.")
-    return LinkError(f"what answers is not a coordinator, or is not well (HTTP {status})", where=address)
+    return LinkError(f"what answers is not a coordinator, or is failing (HTTP {status})", where=address)
 
 
 _CLOCK = "Set this machine's clock, best by NTP; then the link comes up by itself."

@@ -91,7 +91,7 @@ class WayOut:
         head = await reader.readuntil(_END_OF_HEAD)
         if head.split(b" ")[1:2] != [b"200"]:
             writer.close()
-            raise LinkError("the site's proxy opens no tunnel", where=self.through)
+            raise LinkError("the site's proxy refuses to open a tunnel", where=self.through)
         return reader, writer
 
 

@@ -198,7 +198,7 @@ def _dicom(path: Path, known: list[Series], structures: Structures) -> list[_Pai
         header, _ = header_of(path)
         with refusing("unreadable", "the attributes of the mask cannot be read", where=str(path)):
             if (kind := of_class(sop_class_of(header))) is None:
-                raise ImageRefused("other-object", "masks of this kind are not read", where=str(path))
+                raise ImageRefused("other-object", "masks of this kind are not supported", where=str(path))
             target = kind.target(header)
         of = target.among(known)
     return _met(of, kind.name, path, kind.read, structures)
@@ -233,7 +233,7 @@ def _named(one: Beside, known: Iterable[Series]) -> list[Series]:
     if not found:
         raise ImageRefused(
             "source-absent",
-            "what it outlines is not there, or was refused",
+            "the images it outlines are missing, or were refused",
             do="Name the mask as its patient, or state it in a table with the columns 'mask' and 'file' or 'patient'.",
         )
     return found
@@ -247,7 +247,7 @@ def _slice(one: Beside, known: Iterable[Series]) -> tuple[Series, int]:
             return of, here[0]
     raise ImageRefused(
         "source-absent",
-        "a picture outlines one image, and that is not there",
+        "a picture outlines one image, and that image is missing",
         do="Name the mask as its image, or state it in a table with the columns 'mask' and 'file'.",
     )
 
@@ -281,7 +281,7 @@ def _united(several: list[_Pair], most: int) -> _Pair:
         raise ImageRefused(
             "several-masks",
             "several masks outline the same structure of the same series",
-            do="Leave one of them: which reader is right is not guessed.",
+            do="Keep only one: Wardround does not guess which reader is right.",
         )
     files = [file for pair in several for file in pair.files]
     read = partial(_read_united, [pair.read for pair in several])
@@ -353,7 +353,7 @@ def _table(path: Path) -> list[Beside]:
         at = folder / mask.strip()
         if not at.is_file():
             raise LabelError(
-                "the table names a mask that is not there",
+                "the table names a mask that does not exist",
                 where=f"{path.name} line {number}",
                 do="Write its path relative to the folder, with '/'.",
             )

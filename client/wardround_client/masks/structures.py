@@ -52,7 +52,7 @@ class Structures:
                     return number
         raise ImageRefused(
             "unknown-class",
-            "the mask outlines a structure that the study does not know",
+            "the mask outlines a structure that is not in the study",
             do=f"Say which of the study's it is ({', '.join(self.classes)}), or that it is to be left out.",
         )
 

@@ -44,7 +44,7 @@ class Target:
         if not found:
             raise ImageRefused(
                 "source-absent",
-                "the series that it outlines is not there, or was refused",
+                "the series it outlines is missing, or was refused",
                 do="Export the images of that series into the folder as well.",
             )
         for one in found:
@@ -60,13 +60,13 @@ class Target:
         if self.patient and series.patient and self.patient != series.patient:
             raise ImageRefused(
                 "other-patient",
-                "the mask names another patient than the series that it outlines",
+                "the mask and the series it outlines name different patients",
                 do="Correct the PatientID of one of them.",
             )
         if self.frame_of_reference and series.frame_of_reference and not self._shares_origin(series):
             raise ImageRefused(
                 "other-frame-of-reference",
-                "the mask measures positions from another origin than the series that it outlines",
+                "the mask and the series it outlines have different frames of reference",
                 do="Draw it on this series, or export it registered to it.",
             )
 

@@ -53,7 +53,7 @@ class HospitalService:
         Raises:
             StorageError: another process serves from the folder, a key or the invitation cannot be used, or the audit
                 log cannot be written or trusted.
-            PrivacyError: there is not a policy.
+            PrivacyError: there is no policy.
         """
         folder = self._folder
         with alone_in(folder.path):

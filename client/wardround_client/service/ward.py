@@ -139,7 +139,7 @@ class Ward:
 
     def _answer(self, kind: str, parts: Parts) -> Reply:
         if kind not in FINISHING and paused_since(self.folder.path):
-            raise PausedError("this hospital has paused", do="Resume with: wardround hospital resume")
+            raise PausedError("this hospital is paused", do="Resume with: wardround hospital resume")
         if kind == ProposeRequest.kind:
             study = ProposeRequest.parse(parts).study
             if not self.approvals.knows(study.digest()):
@@ -252,7 +252,7 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     Raises:
         DataError: the data cannot be used for it.
         StudyError: the network does not run at the study's image size.
-        PrivacyError: there is not a policy, it does not allow the study, the study does not list this hospital, or its
+        PrivacyError: there is no policy, it does not allow the study, the study does not list this hospital, or its
             network cannot be trained with privacy by patient.
     """
     check_listed(study, folder.settings().name, folder.identity())

@@ -154,14 +154,14 @@ class Account:
     def _check_approved(self, books: Books) -> None:
         approval = books.approved.get(self._study)
         if approval is None or self._study in books.closed:
-            raise PrivacyError("this hospital has not approved the study", do="Approve it first, or leave it.")
+            raise PrivacyError("this hospital has not approved the study", do="Approve it first.")
         if approval.cohort != self._cohort or approval.data != self.asked.data:
             raise PrivacyError(
-                "the images, labels or patients are not those for which this hospital approved the study",
-                do="Approve the study again with the data as they are now, or bring back those that were approved.",
+                "the images, labels or patients are not those with which this hospital approved the study",
+                do="Approve the study again with the data as they are now, or restore those that were approved.",
             )
         if approval.event != self.asked.event or approval.rounds != self.asked.study.training.rounds:
             raise PrivacyError(
-                "the noise or the rounds are not those for which this hospital approved the study",
-                do="Approve the study again: another version of Wardround may plan it otherwise.",
+                "the noise or the rounds are not those that this hospital approved",
+                do="Approve the study again: a different version of Wardround may plan it differently.",
             )

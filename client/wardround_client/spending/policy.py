@@ -18,7 +18,7 @@ from wardround_common.study.networks import NetworkName, known_networks
 
 POLICY_NAME = "policy.toml"
 DEFAULT_DELTA = 1e-5
-"""Where there is not a policy to say it."""
+"""Where there is no policy to say it."""
 LARGEST_FILE_BYTES = 64 * 1024
 
 Task = Literal["classification"]
@@ -86,11 +86,11 @@ def read_policy(path: Path) -> Policy:
             text = file.read(LARGEST_FILE_BYTES + 1).decode("utf-8-sig")
     except FileNotFoundError:
         raise PrivacyError(
-            "there is no such policy", where=str(path), do="Write one with: wardround hospital policy new"
+            "there is no policy", where=str(path), do="Write one with: wardround hospital policy new"
         ) from None
     except OSError as error:
         raise PrivacyError(
-            f"the policy cannot be read ({error.strerror})", where=str(path), do="Look at its permissions."
+            f"the policy cannot be read ({error.strerror})", where=str(path), do="Check its permissions."
         ) from None
     except UnicodeDecodeError:
         raise PrivacyError(

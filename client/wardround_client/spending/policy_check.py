@@ -202,7 +202,7 @@ class _Weigh:
             )
         if math.isinf(worst):
             raise PolicyError(
-                f"{who} took part in a study without differential privacy, so that no cap holds for them",
+                f"{who} took part in a study without differential privacy, so no cap holds for them",
                 do="Needed: to leave these patients out, or require_dp = false in the policy, with which the caps "
                 "count only studies with differential privacy.",
             )

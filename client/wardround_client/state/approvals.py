@@ -65,7 +65,7 @@ class Approvals:
             self._mend(study)
         else:
             if sum(proposal.decision in ("waiting", "against-policy") for proposal in self.all()) >= MOST_WAITING:
-                raise MessageError("too many proposed studies wait for this hospital's decision")
+                raise MessageError("too many proposed studies are waiting for this hospital's decision")
             write_atomically(self._study(digest), study.canonical(), private=True)
             self.decide(study, "waiting")
         return self.get(digest)
@@ -98,11 +98,11 @@ class Approvals:
             decided = self._decided(digest)
         except FileNotFoundError:
             raise ApprovalError(
-                "no such study was proposed to this hospital", do="See: wardround hospital studies"
+                "this study was not proposed to this hospital", do="See: wardround hospital studies"
             ) from None
         except OSError as error:
             raise StorageError(
-                f"what this hospital keeps of a proposed study cannot be read ({error.strerror})",
+                f"the record of a proposed study cannot be read ({error.strerror})",
                 where=str(self._record(digest)),
             ) from None
         try:
@@ -209,7 +209,7 @@ class Approvals:
 
     def _damaged(self, digest: str) -> DamagedError:
         return DamagedError(
-            f"what this hospital keeps of the proposed study {digest[:12]} is damaged",
+            f"the record of the proposed study {digest[:12]} is damaged",
             where=str(self._record(digest)),
             do="Restore it from your backup. Without one, it is repaired when the study is proposed again; "
             "it needs a new approval if the decision is what was lost.",

@@ -41,4 +41,6 @@ def paused_since(folder: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError):
-        raise StorageError("it cannot be read whether this hospital has paused", where=str(folder / FLAG)) from None
+        raise StorageError(
+            "the record of whether this hospital is paused cannot be read", where=str(folder / FLAG)
+        ) from None

@@ -42,7 +42,7 @@ class Volume:
         if self.reference.ndim != 3 or self.reference.shape != self.predicted.shape:
             raise ModelError(f"outlines of {self.predicted.shape} voxels do not fit those of {self.reference.shape}")
         if self.spacing_mm is not None and not all(0 < each < np.inf for each in self.spacing_mm):
-            raise ModelError(f"a spacing of {self.spacing_mm} mm is none")
+            raise ModelError(f"invalid spacing {self.spacing_mm} mm")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -73,7 +73,7 @@ def plan_privacy(study: Study, patients: int) -> PrivacyPlan | None:
         return None
     if privacy.delta * patients >= 1:
         raise PrivacyError(
-            f"delta = {privacy.delta} is no protection among {patients} training patients",
+            f"delta = {privacy.delta} does not protect anybody among {patients} training patients",
             do=f"Choose a delta well below {1 / patients:.0e} in [privacy].",
         )
     if isinstance(privacy, DistributedDpSgd):  # the noise of the whole sum: no hospital's own data decide it
@@ -155,11 +155,11 @@ def gradient_sum(run: LocalRun, parameters: Vector, round_number: int, form: Noi
     """
     plan, privacy, layout = run.plan, run.study.privacy, run.layout
     if plan is None or not isinstance(privacy, DistributedDpSgd):
-        raise PrivacyError("this hospital has no plan for noise that is shared out")
+        raise PrivacyError("this hospital has no plan for distributed noise")
     this = _begin(run, parameters, round_number)
     weights = [name for name, weight in run.network.named_parameters() if weight.requires_grad]
     if set(weights) != set(layout.names):
-        raise ModelError("the network has numbers that no gradient moves, and noise would move them")
+        raise ModelError("the network has parameters that no gradient changes, and noise would change them")
     total = np.zeros(layout.size, np.int64)
     with gradients_per_image(run.network) as sampled:
         means = _drawn_means(this, privacy, plan, sampled, 0)

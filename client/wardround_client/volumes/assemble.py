@@ -160,7 +160,7 @@ def _step(places: Floats, *, where: str) -> float:
             "uneven-spacing",
             f"its slices lie between {gaps.min():.4g} and {gaps.max():.4g} mm apart",
             where=where,
-            do="Reconstruct the series with one slice distance.",
+            do="Reconstruct the series with a uniform slice distance.",
         )
     return step
 

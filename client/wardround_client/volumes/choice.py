@@ -131,7 +131,9 @@ def roles_in(path: Path, wanted: Iterable[Wanted]) -> Roles:
     for number, row in stated:
         role, where = (row[_ROLE] or "").strip(), f"{path.name} line {number}"
         if role not in known | {NONE}:
-            raise LabelError("the study has no such role", where=where, do=f"Its roles: {', '.join(sorted(known))}.")
+            raise LabelError(
+                "the study does not have this role", where=where, do=f"Its roles: {', '.join(sorted(known))}."
+            )
         key = next((key for key in keys if (row[key] or "").strip()), None)
         if key is None:
             raise LabelError("the line names no series", where=where)

@@ -163,7 +163,7 @@ def _shape(header: Any, *, where: str) -> tuple[int, int, int]:
     kind = header.get_data_dtype()
     if not 2 <= len(shape) <= 3 or min(shape) < 1 or kind.fields is not None or kind.kind not in "iuf":
         raise ImageRefused(
-            "shape", "only one grey volume a file is read", where=where, do="Split it by time or channel."
+            "shape", "only one grey volume per file is supported", where=where, do="Split it by time or channel."
         )
     across, along, *slices = shape
     return across, along, *(slices or [1])  # type: ignore[return-value]  # three of them

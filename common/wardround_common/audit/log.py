@@ -114,7 +114,7 @@ class AuditLog:
             StorageError: as :meth:`note`, or there is a file already, or it cannot be written.
         """
         if path.exists() or path.is_symlink():
-            raise StorageError("there is a file of this name already", where=str(path), do="Name another.")
+            raise StorageError("this file already exists", where=str(path), do="Name another.")
         try:
             self.note("log exported")
         except StorageError as error:
@@ -284,7 +284,7 @@ def segments(folder: Path) -> list[Path]:
 
 def no_log_yet(place: Path) -> StorageError:
     """Say that there is no log."""
-    return StorageError("there is not an audit log yet", where=str(place), do="It begins when the service is started.")
+    return StorageError("there is no audit log yet", where=str(place), do="It begins when the service is started.")
 
 
 def lines(place: Path) -> Iterator[bytes]:

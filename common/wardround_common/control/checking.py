@@ -34,4 +34,4 @@ def check_health(folder: Path, role: str) -> None:
         for trouble in line.troubles():
             raise trouble
     if found not in (HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING):  # else it is well again just now
-        raise ServiceError("the service did not answer the health check", where=str(folder), do="Look at its log.")
+        raise ServiceError("the service did not answer the health check", where=str(folder), do="Check its log.")

@@ -57,7 +57,9 @@ class Health:
         """Return what is in the way as of the last look, by its name; that there was none lately is under none."""
         if not self.is_current:
             return {
-                "": ServiceError(SLOW, do="Did it just start? Else a disk does not answer, such as a network share.")
+                "": ServiceError(
+                    SLOW, do="Did it just start? Otherwise a disk, such as a network share, does not respond."
+                )
             }
         return {name: error for name, error in self._found.items() if error}
 

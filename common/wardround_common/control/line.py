@@ -51,7 +51,7 @@ class Line:
                 do="Start the service again with the version that is installed now.",
             )
         if found.role != self._role:
-            raise ServiceError(f"a {found.role} serves here, and no {self._role}", where=str(self._folder))
+            raise ServiceError(f"a {found.role} serves here, not a {self._role}", where=str(self._folder))
         self._greeted = True
 
     def ask(
@@ -122,7 +122,7 @@ class Line:
 
     def _not_understood(self) -> ServiceError:
         return ServiceError(
-            "what answers at this service's socket is not understood",
+            "the reply from this service's socket cannot be understood",
             where=str(self._folder),
             do="Start the service again with the version that is installed now.",
         )

@@ -57,7 +57,9 @@ def is_served(folder: Path) -> bool:
             line.connect(path)
     except PermissionError:
         raise StorageError(
-            "this service is another user's", where=str(folder), do="Give the command as the user that serves."
+            "this service belongs to another user",
+            where=str(folder),
+            do="Run the command as the user who runs the service.",
         ) from None
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         return False
@@ -71,5 +73,5 @@ def silent(folder: Path, within_s: float = SILENT_S) -> ServiceError:
     return ServiceError(
         f"the service of this folder did not answer within {within_s:g} s",
         where=str(folder),
-        do="Look at its log and at what else the machine does. If it stays so, end it and start it again.",
+        do="Check its log and the machine's load. If this persists, stop it and start it again.",
     )

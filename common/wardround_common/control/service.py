@@ -76,9 +76,9 @@ class ControlServer:
             self._open.close()
             if isinstance(error, RuntimeError):  # which is all that gRPC says
                 raise StorageError(
-                    "no UNIX socket can be made here",
+                    "a UNIX socket cannot be created here",
                     where=str(self._place),
-                    do="Is there room, and is the disk one of this machine? Network shares often have no sockets.",
+                    do="Is there room, and is the disk local? Network shares often do not support sockets.",
                 ) from error
             raise
         health.begin()
@@ -106,7 +106,9 @@ class Watchers:
             ServiceError: too many watch already.
         """
         if not self._room.acquire(blocking=False):
-            raise ServiceError(f"{WATCHERS} others watch this service already", do="End one of them, with Ctrl-C.")
+            raise ServiceError(
+                f"{WATCHERS} others are already watching this service", do="Stop one of them with Ctrl-C."
+            )
         try:
             yield say()
             while not self._ending.wait(min(max(asked.every_s, SOONEST_S), LATEST_S)):
@@ -173,7 +175,7 @@ def _stream(answer: Callable[[Any, Any], Iterator[Any]]) -> Callable[[Any, Any],
 def _said(error: Exception) -> Error:
     if not isinstance(error, WardroundError):
         log.error("a command failed by a bug", exc_info=error)
-        error = WardroundError("a bug in Wardround: the service's log has it")
+        error = WardroundError("a bug in Wardround: see the service's log")
     error.__traceback__ = None  # an error that is kept, as that of a damaged run, would keep the call open
     return to_message(error)
 

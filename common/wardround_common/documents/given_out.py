@@ -29,7 +29,9 @@ def give_out(path: Path, document: Document, *, replaces: Document | None = None
             earlier = None
         if earlier is None or (_about(earlier) != _about(document) and earlier != replaces):
             raise StorageError(
-                "there is another file of this name", where=str(path), do="Move it away, or name another with --out."
+                "a different file of this name already exists",
+                where=str(path),
+                do="Move it away, or name another with --out.",
             )
     write_atomically(path, document.content())
     return earlier not in (None, document)

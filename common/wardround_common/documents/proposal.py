@@ -48,7 +48,7 @@ class ProposeRequest:
         except StudyError:
             raise MessageError("a proposal is not a study that this version of Wardround can read") from None
         if study.digest() != digest:
-            raise MessageError("a proposal is of another study than its digest says")
+            raise MessageError("a proposal's digest is not that of its study")
         return cls(study)
 
 
@@ -90,7 +90,7 @@ class Proposed:
             return cls(digest, "refused")
         if word == "against-policy":
             return cls(digest, "against-policy")
-        raise MessageError("an answer to a proposal is neither waiting, refused nor a signed approval")
+        raise MessageError("an answer to a proposal is neither pending, a refusal nor a signed approval")
 
     def check(self, study: Study, name: str, public: bytes) -> None:
         """Check that this is the approval of that study by the hospital of that name and key.

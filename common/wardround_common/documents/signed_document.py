@@ -90,7 +90,7 @@ class SignedDocument(BaseModel):
             raise MessageError(f"this is no {cls.ROLE}", where=where, do="Ask for the file again, as an attachment.")
         if fields.get("format") != FORMAT:
             raise MessageError(
-                f"this {cls.ROLE} is of another version than this Wardround reads ({FORMAT})",
+                f"this {cls.ROLE} is of a version that this Wardround does not read ({FORMAT})",
                 where=where,
                 do="Install the same version of Wardround at both ends.",
             )
@@ -105,9 +105,9 @@ class SignedDocument(BaseModel):
         # A mail program may have added or changed the end of the last line, nothing else.
         if document.content() != content.removesuffix(b"\n").removesuffix(b"\r") + b"\n":
             raise MessageError(
-                f"this {cls.ROLE} is not in the form in which it was written",
+                f"this {cls.ROLE} was altered after it was written",
                 where=where,
-                do="Somebody or some program has edited it. Ask for the file again, as an attachment.",
+                do="Somebody or some program edited it. Ask for the file again, as an attachment.",
             )
         document.check_signatures(where)
         return document

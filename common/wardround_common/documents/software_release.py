@@ -114,14 +114,14 @@ def verify(folder: Path, names: Sequence[str] | None = None) -> Verified:
     """
     content = _read(folder, SUMS, "no list of sums lies beside it: this is not a release")
     if not (folder / SIGNATURE).exists():
-        raise MessageError("nobody has signed this release", where=str(folder), do="Ask its makers for the signed one.")
+        raise MessageError("this release is not signed", where=str(folder), do="Ask its makers for the signed one.")
     signature = _read(folder, SIGNATURE, "")
     key = _public_key(_read(folder, KEY, "the public key is missing"), folder)
     try:
         key.verify(signature, content)
     except InvalidSignature:
         raise MessageError(
-            f"the signature of this release is not valid: {SUMS} was changed, or signed by another",
+            f"the signature of this release is not valid: {SUMS} was changed, or signed by somebody else",
             where=str(folder),
             do=_ANEW,
         ) from None
@@ -141,7 +141,7 @@ def check_signer(verified: Verified, expected: str, where: str = "") -> None:
         raise MessageError(
             f"this release is signed with another key: {verified.fingerprint}",
             where=where,
-            do="Use none of it. Compare the fingerprint with its makers, over another way than this file came.",
+            do="Do not use any of it. Compare the fingerprint with its makers through a different channel.",
         )
 
 
@@ -199,4 +199,4 @@ def _public_pem(public: bytes) -> bytes:
 
 def _refuse(faults: Sequence[str], folder: Path) -> None:
     if faults:
-        raise StorageError("; ".join(faults), where=str(folder), do=f"Use none of it. {_ANEW}")
+        raise StorageError("; ".join(faults), where=str(folder), do=f"Do not use any of it. {_ANEW}")

@@ -174,7 +174,7 @@ def read_certificate(content: bytes, *, where: str = "certificate") -> x509.Cert
             warnings.simplefilter("ignore")  # of oddities in a file that is about to be checked
             return x509.load_pem_x509_certificate(content)
     except _UNREADABLE:
-        raise MessageError("there is not exactly one certificate here that can be read", where=where) from None
+        raise MessageError("this file must hold exactly one readable certificate", where=where) from None
 
 
 def check_authority(certificate: x509.Certificate) -> None:
@@ -190,7 +190,7 @@ def check_authority(certificate: x509.Certificate) -> None:
     except _UNREADABLE:
         right = False
     if not right:
-        raise MessageError("this certificate is not that of an authority for servers only")
+        raise MessageError("this certificate is not that of a certificate authority restricted to servers")
     if not _signed_by(certificate, certificate):
         raise MessageError("this authority's certificate is not signed by its own key")
 

@@ -59,11 +59,11 @@ def numbers(array: Any) -> NDArray[Any]:
         own: NDArray[Any] = array.numpy()
         return own
     if array.stype != "numpy.ndarray":
-        raise TypeError(f"an array comes as {array.stype!r}")
+        raise TypeError(f"an array arrives as {array.stype!r}")
     head = BytesIO(memoryview(array.data)[:MOST_HEAD_BYTES])
     version = np.lib.format.read_magic(head)
     if version not in _HEADS:
-        raise ValueError(f"an array comes in version {version} of the .npy form")
+        raise ValueError(f"an array arrives in version {version} of the .npy form")
     shape, by_columns, dtype = _HEADS[version](head)
     count = math.prod(shape)
     if dtype.hasobject or min(shape, default=0) < 0 or head.tell() + count * dtype.itemsize != len(array.data):

@@ -54,7 +54,7 @@ class Layout:
     def vector(self, tensors: Mapping[str, NDArray[np.float32]]) -> Vector:
         """Join named tensors into a vector."""
         if tuple(tensors) != self.names:
-            raise ModelError("the model's tensors are not those of the layout")
+            raise ModelError("the model's tensors do not match the layout")
         return np.concatenate([np.asarray(tensor, np.float32).reshape(-1) for tensor in tensors.values()])
 
 

@@ -223,7 +223,7 @@ class Evaluated:
         """Parse the wire form; what the sums mean is checked by ``ScoreSums.from_vector``."""
         sums = parts.arrays.get("sums")
         if sums is None or sums.ndim != 1 or sums.dtype != np.int64:
-            raise MessageError("the sums of an evaluation are missing or have another form")
+            raise MessageError("the sums of an evaluation are missing or malformed")
         return cls(study_digest(parts), round_number(parts), sums.astype(np.int64, copy=False))
 
 

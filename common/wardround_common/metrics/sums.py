@@ -86,7 +86,7 @@ class ScoreSums:
             MessageError: they are of models with different numbers of classes.
         """
         if self.confusion.shape != other.confusion.shape:
-            raise MessageError("sums of models with different numbers of classes cannot be added")
+            raise MessageError("sums with different numbers of classes cannot be added")
         return ScoreSums(
             histograms=self.histograms + other.histograms,
             confusion=self.confusion + other.confusion,

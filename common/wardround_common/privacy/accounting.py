@@ -40,7 +40,7 @@ class SampledGaussian:
         if not 0.0 <= self.sampling_rate <= 1.0:
             raise PrivacyError(f"invalid sampling rate {self.sampling_rate}: it must be between 0 and 1")
         if self.steps < 0:
-            raise PrivacyError(f"{self.steps} steps cannot have been made")
+            raise PrivacyError(f"invalid number of steps {self.steps}")
 
 
 Event = SampledGaussian
@@ -57,7 +57,7 @@ def epsilon_of(events: Event | Sequence[Event], delta: float) -> float:
     """
     if not SMALLEST_DELTA <= delta < 1.0:
         raise PrivacyError(
-            f"no account can be kept at delta = {delta}", do=f"Choose a delta from {SMALLEST_DELTA:g} to below 1."
+            f"epsilon cannot be computed at delta = {delta}", do=f"Choose a delta from {SMALLEST_DELTA:g} to below 1."
         )
     several = events if isinstance(events, Sequence) else (events,)
     counts: Counter[tuple[float, float]] = Counter()
@@ -72,7 +72,7 @@ def _steps_of(event: Event) -> tuple[float, float, int]:
     if type(event) is not SampledGaussian:
         raise PrivacyError(
             f"the account has an event of an unknown kind: {type(event).__name__}",
-            do="Install the version of Wardround that wrote it; leaving it out would make the account too low.",
+            do="Install the version of Wardround that wrote it; leaving it out would understate epsilon.",
         )
     return event.noise_multiplier, event.sampling_rate, event.steps
 

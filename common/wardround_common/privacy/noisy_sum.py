@@ -84,13 +84,13 @@ class NoisySum:
         variance = math.ceil(wanted / (self.survivors - self.colluders))
         if variance < LEAST_VARIANCE:
             raise PrivacyError(
-                f"integer noise of variance {variance} is too little to be accounted as Gaussian noise",
+                f"integer noise of variance {variance} is too small to be accounted as Gaussian noise",
                 do="Ask for a smaller epsilon or a smaller batch_size.",
             )
         most = self.most_patients * self.levels + 12 * math.sqrt(variance * self.hospitals)
         if most >= 1 << (RING_BITS - 1):
             raise PrivacyError(
-                f"a ring of {RING_BITS} bits does not hold the noise of {self.hospitals} hospitals for this study",
+                f"a ring of {RING_BITS} bits cannot hold the noise of {self.hospitals} hospitals for this study",
                 do="Ask for a larger epsilon, fewer rounds, a lower sampling_rate, or fewer dropouts and colluders.",
             )
         return variance

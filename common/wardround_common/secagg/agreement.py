@@ -34,5 +34,5 @@ class AgreementKey:
         try:
             shared = X25519PrivateKey.from_private_bytes(self.secret).exchange(X25519PublicKey.from_public_bytes(other))
         except ValueError:
-            raise MessageError("a key for agreeing on secrets is a point of small order") from None
+            raise MessageError("a key-agreement key is a point of small order") from None
         return HKDF(SHA256(), 32, salt=DOMAIN, info=joined(role, *parts)).derive(shared)

@@ -146,7 +146,7 @@ class Upload:
             MessageError: they are not.
         """
         if self.head.content != digest(b"upload", self.masked.digest, self.dealt.written()):
-            raise MessageError("an upload is not what its signature says")
+            raise MessageError("an upload does not match its signature")
         self.head.check(public, terms, place)
 
 

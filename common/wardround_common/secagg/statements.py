@@ -48,7 +48,7 @@ def check_statements(content: bytes, terms: Terms, roster: Roster) -> tuple[str,
     """
     of, claim, *entries = cut(content)
     if of != terms.digest or len(entries) % 4:
-        raise MessageError("the statements are of another sum, or truncated")
+        raise MessageError("the statements belong to another sum, or truncated")
     uploads = {}
     for start in range(0, len(entries), 4):
         name, head = entries[start].decode(), Head(entries[start + 1], entries[start + 2])

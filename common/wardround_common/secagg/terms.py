@@ -96,7 +96,7 @@ class Terms:
         if names != sorted(set(names)) or len({member.agreement for member in self.members}) != len(names):
             raise MessageError("the cohort is out of order, or names a hospital or a key twice")
         if self.roster != roster.digest:
-            raise MessageError("the roster is another one than ours")
+            raise MessageError("the roster differs from ours")
         for member in self.members:
             member.check(roster, self.study, self.run)
 

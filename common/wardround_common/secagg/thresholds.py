@@ -31,7 +31,7 @@ def threshold_of(hospitals: int, *, least: int = 2, stated: int | None = None, c
         )
     if not hospitals + colluders < 2 * threshold:
         raise RoundError(
-            f"a threshold of {threshold} of {hospitals} hospitals lets {colluders} colluders open two lists",
+            f"a threshold of {threshold} of {hospitals} hospitals would let {colluders} colluders open two lists",
             do=f"Write a threshold of at least {(hospitals + colluders) // 2 + 1}, or leave it out.",
         )
     return threshold

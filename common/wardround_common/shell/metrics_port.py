@@ -50,9 +50,9 @@ class MetricsPort:
             self._server = _Server(port, self.registry)
         except OSError as error:
             raise StorageError(
-                f"the port of the metrics cannot be opened ({error.strerror})",
+                f"the metrics port cannot be opened ({error.strerror})",
                 where=f"{LOOPBACK}:{port}",
-                do="Stop what uses it, or name another with --metrics.",
+                do="Stop whatever is using it, or name another with --metrics.",
             ) from None
         self.number: int = self._server.server_address[1]
         self.address = f"http://{LOOPBACK}:{self.number}{PATH}"

@@ -48,7 +48,7 @@ def verify(
         typer.echo(_said(folder, each))
     if signer is None:
         confirm(
-            "Did the makers of this release tell you this very fingerprint, by another way than the files came?",
+            "Did the makers of this release give you this exact fingerprint through a channel other than the files?",
             "Not verified: the files are whole, but whoever changed them could have signed them again.",
         )
     typer.echo("Verified.")

@@ -82,7 +82,7 @@ def new(
     try:
         parse_study(text)
     except StudyError as error:
-        raise StudyError(error.what, do="Nothing was written: give other values.", faults=error.faults) from None
+        raise StudyError(error.what, do="Nothing was written: give different values.", faults=error.faults) from None
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

@@ -60,7 +60,7 @@ def unreadable(path: Path, error: OSError) -> StudyError:
         do = "Look at the path, or write a study file with 'wardround study new NAME'."
         return StudyError("there is no such file", where=str(path), do=do)
     reason = (error.strerror or "no reason given").lower()
-    return StudyError(f"the study file cannot be read: {reason}", where=str(path), do="Look at its permissions.")
+    return StudyError(f"the study file cannot be read: {reason}", where=str(path), do="Check its permissions.")
 
 
 def bad_toml(text: str, error: ValueError | RecursionError, *, where: str) -> StudyError:

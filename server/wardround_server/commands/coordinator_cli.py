@@ -93,7 +93,7 @@ def enrol(
     typer.echo(about, err=as_json)
     if found is not Standing.SAME and not yes:
         confirm(
-            "Does the hospital read this very fingerprint to you by telephone?",
+            "Does the hospital read this exact fingerprint to you by telephone?",
             "Not enrolled: nothing was changed. If the fingerprints differ, this request is not the hospital's.",
             err=as_json,
         )

@@ -161,7 +161,7 @@ class Port:
             raise StorageError(
                 f"the port cannot be opened ({error.strerror})",
                 where=f"{host}:{port}",
-                do="Stop what uses it, or name another port.",
+                do="Stop whatever is using it, or name another port.",
             ) from error
         self.number: int = self._socket.getsockname()[1]
         config = uvicorn.Config(

@@ -57,7 +57,7 @@ def begin(folder: CoordinatorFolder, hosts: Sequence[str], port: int, now: datet
     settings = CoordinatorSettings(hosts=_each_once(hosts), port=port)
     if folder.settings_file.exists():
         raise StorageError(
-            "there is a coordinator in this folder already",
+            "this folder already holds a coordinator",
             where=str(folder.path),
             do="Choose another folder; for other names or a new certificate: wardround coordinator renew DIR",
         )

@@ -136,7 +136,7 @@ class Runs:
                 raise self._damaged[name]
             if (folder / "run.json").exists():
                 raise StorageError(
-                    f"there is a run called {name!r} already",
+                    f"there is already a run called {name!r}",
                     do=f"To resume it: wardround coordinator resume {self._folder.parent} {name}. To free its name for "
                     f"another study: wardround coordinator archive {self._folder.parent} {name}",
                 )

@@ -35,9 +35,9 @@ def back_up(folder: Path, target: Path) -> int:
         StorageError: ``target`` is there already or lies in the folder, or something cannot be read or written.
     """
     if target.exists():
-        raise StorageError("there is something of that name already", where=str(target), do="Name a new folder.")
+        raise StorageError("this name is already taken", where=str(target), do="Name a new folder.")
     if target.resolve().is_relative_to(folder.resolve()):
-        raise StorageError("the copy would lie in the folder that is copied", where=str(target), do="Name another.")
+        raise StorageError("the copy would lie inside the folder being copied", where=str(target), do="Name another.")
     private_folder(target)
     copied = 0
     for path in sorted(_files(folder), key=lambda path: _turn(path.relative_to(folder))):

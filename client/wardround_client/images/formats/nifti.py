@@ -42,7 +42,7 @@ def nifti_volume(data: bytes, *, where: str) -> tuple[Stored, tuple[float, ...],
             shape.pop()
         if not 2 <= len(shape) <= 3 or 0 in shape or volume.get_data_dtype().fields is not None:
             raise ImageRefused(
-                "shape", "only one grey volume a file is read", where=where, do="Split it by time or channel."
+                "shape", "only one grey volume per file is supported", where=where, do="Split it by time or channel."
             )
         check_pixel_count(int(np.prod(shape)), where=where)
         shape += [1] * (3 - len(shape))

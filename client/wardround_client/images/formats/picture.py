@@ -48,7 +48,7 @@ def picture_pixels(data: bytes, *, where: str) -> tuple[Stored, str]:
                 )
             )
         if any(part.shape != decoded[0].shape for part in decoded):
-            raise ImageRefused("codec", "its pages differ in size", where=where)
+            raise ImageRefused("codec", "its pages have different sizes", where=where)
         return (np.stack(decoded) if frames > 1 else decoded[0]), str(picture.format)
 
 

@@ -35,9 +35,9 @@ def read(path: Path, size: tuple[int, int], structures: Structures) -> Classes:
         if (picture.height, picture.width) != size:
             raise ImageRefused(
                 "other-size",
-                "the mask has other rows and columns than its image",
+                "the mask and its image differ in rows or columns",
                 where=where,
-                do="Export both in the same size.",
+                do="Export both at the same size.",
             )
         if picture.mode not in ("1", "L", "P", "I", "I;16"):
             raise ImageRefused(

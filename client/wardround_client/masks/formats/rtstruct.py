@@ -101,7 +101,7 @@ def read(path: Path, series: Series, structures: Structures) -> Outlined:
         _fill(made, contours, number, where=where)
         looked_at &= _between(contours, len(series))
     if not any(numbers.values()):
-        raise ImageRefused("no-structure", "it has no structure of the study", where=where)
+        raise ImageRefused("no-structure", "it contains none of the study's structures", where=where)
     return Outlined(made, looked_at, frozenset(numbers.values()) - {0})
 
 

@@ -54,7 +54,9 @@ def check_no_past(folder: Path) -> None:
     """
     found = list(traces(folder))
     if found:
-        raise StorageError(f"the ledger is gone, and there was one: {'; '.join(found)}", where=str(folder), do=REBUILD)
+        raise StorageError(
+            f"the ledger is missing, although there was one: {'; '.join(found)}", where=str(folder), do=REBUILD
+        )
 
 
 def check_not_behind(folder: Path) -> None:
@@ -67,7 +69,7 @@ def check_not_behind(folder: Path) -> None:
         raise StorageError(
             "the ledger is a copy that does not know all that was spent after it",
             where=str(folder),
-            do="No study is trained before: wardround hospital ledger rebuild",
+            do="No study is trained until you run: wardround hospital ledger rebuild",
         )
 
 

@@ -37,7 +37,7 @@ def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
             break
         time.sleep(LOOK_S)
     else:
-        raise StorageError("the ledger was written each time that it was read", where=str(path), do="Try again.")
+        raise StorageError("the ledger changed each time it was read", where=str(path), do="Try again.")
     if not logged:
         header = bytearray(content[:100])
         if header[_FORMAT] == b"\x02\x02":  # nothing is logged: the file is whole, and memory knows no WAL mode

@@ -157,7 +157,7 @@ class Ledger:
                 return
             check(self.books)
             if not database.execute("SELECT 1 FROM cohorts WHERE digest = ?", (cohort,)).fetchone():
-                raise StorageError("the ledger does not know the patients that it is to charge")
+                raise StorageError("the ledger does not know the patients to charge")
             entry = Charged(study=study, round=number, cohort=cohort, event=event, draw=draw, at=_now())
             self._append(database, entry)
 
@@ -165,7 +165,7 @@ class Ledger:
         """Note that the work of a charged round was done."""
         with self._writing() as database:
             if (study, number) not in self.books.charged:
-                raise StorageError(f"round {number} was not charged and cannot be confirmed")
+                raise StorageError(f"round {number} was not charged, so it cannot be confirmed")
             if (study, number) not in self.books.confirmed:
                 self._append(database, Confirmed(study=study, round=number, at=_now()))
 
@@ -173,11 +173,11 @@ class Ledger:
         """Take part in a study no longer; ``telling`` is called when that is sure to be so, just before it is.
 
         Raises:
-            PrivacyError: this hospital takes part in no such study.
+            PrivacyError: this hospital does not take part in this study.
         """
         with self._writing() as database:
             if study not in self.books.approved or study in self.books.closed:
-                raise PrivacyError("this hospital takes part in no such study")
+                raise PrivacyError("this hospital does not take part in this study")
             self._append(database, Closed(study=study, at=_now()))
             if telling is not None:
                 with _room_held(self.folder):
@@ -260,7 +260,7 @@ class Ledger:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """Hold the ledger for one change; what others added since is read first."""
         if self.reads_only:
-            raise StorageError("this ledger was opened to be read only", where=str(self.folder / LEDGER_NAME))
+            raise StorageError("this ledger was opened read-only", where=str(self.folder / LEDGER_NAME))
         try:
             with _opened(self.folder, durable=self.durable) as database:
                 database.execute("BEGIN IMMEDIATE")
@@ -297,7 +297,7 @@ class Ledger:
         check_head(self.head, self.identity.public, {row.number: row.link for row in rows})
         if self._books.opened is None or self._books.opened.patients != self.key.mark:
             raise StorageError(
-                "the key of the ledger's patients is not the one that the ledger was begun with",
+                "the key of the ledger's patients is not the one that this ledger began with",
                 where=str(self.folder / KEY_NAME),
                 do="Restore that key from your backup: with another one the same patient would look like two.",
             )
@@ -439,7 +439,7 @@ def _no_ledger(folder: Path) -> StorageError:
     return StorageError(
         "this hospital has no ledger yet",
         where=str(folder / LEDGER_NAME),
-        do="It begins with the first study that this hospital approves.",
+        do="It starts with the first study that this hospital approves.",
     )
 
 
@@ -475,7 +475,7 @@ def read_rows(folder: Path) -> tuple[list[tuple[object, ...]], list[tuple[object
     with _looked_at(folder) as database:
         problem = database.execute("PRAGMA quick_check(1)").fetchone()
         if problem != ("ok",):
-            raise StorageError("the file of the ledger is damaged", where=str(path), do=WAYS_OUT)
+            raise StorageError("the ledger's file is damaged", where=str(path), do=WAYS_OUT)
         entries = database.execute("SELECT * FROM entries ORDER BY number").fetchall()
         return entries, database.execute("SELECT * FROM cohorts ORDER BY digest").fetchall()
 
@@ -534,7 +534,7 @@ def _said_by_sqlite(error: sqlite3.Error, path: Path) -> StorageError:
         return StorageError(
             f"another process has held the ledger for {WAIT_S:.0f} seconds",
             where=str(path),
-            do="End that process, or wait for it; nothing was charged.",
+            do="Stop that process, or wait for it; nothing was charged.",
         )
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
         return StorageError(

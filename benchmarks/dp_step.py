@@ -45,7 +45,7 @@ def study_of(network: str, batch: int, steps: int, *, private: bool) -> Study:
 
 
 def batch_of(network: str) -> tuple[np.ndarray, np.ndarray]:
-    """Give one batch of noise images (batch, 1, size, size) float32 and labels (batch,)."""
+    """Return one batch of noise images (batch, 1, size, size) float32 and labels (batch,)."""
     stream, batch = insecure_stream(0, "dp step"), BATCHES[network]
     images = stream.uniform(batch * SIZE * SIZE).astype(np.float32).reshape(batch, 1, SIZE, SIZE)
     return images, np.arange(batch, dtype=np.int64) % 2

@@ -80,7 +80,7 @@ class Ckks:
         return tenseal.ckks_vector_from(context, written)
 
     def values(self, decrypted: list[float]) -> NDArray[np.float64]:
-        """Give numbers from what was decrypted."""
+        """Return numbers from what was decrypted."""
         return np.asarray(decrypted)
 
 
@@ -116,7 +116,7 @@ class Bfv:
         return tenseal.bfv_vector_from(context, written)
 
     def values(self, decrypted: list[int]) -> NDArray[np.float64]:
-        """Give numbers from what was decrypted."""
+        """Return numbers from what was decrypted."""
         return np.asarray(decrypted) / self.levels
 
 
@@ -152,7 +152,7 @@ def mask_figures(updates: NDArray[np.float32]) -> dict[str, float]:
 
 
 def bits(found: NDArray[np.float64], updates: NDArray[np.float32]) -> float:
-    """Give how many bits after the point a sum has right, in units of the clip."""
+    """Return how many fractional bits of a sum are right, in units of the clip."""
     return -float(np.log2(np.abs(found - updates.astype(np.float64).clip(-CLIP, CLIP).sum(axis=0) / CLIP).max()))
 
 

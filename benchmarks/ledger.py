@@ -57,7 +57,7 @@ def timed(work: Callable[[], object], clock: Callable[[], float] = time.process_
 
 
 def tags(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Make the tags of so many patients: (patients, 16) bytes."""
+    """Make the tags of ``count`` patients: (patients, 16) bytes."""
     return rng.integers(0, 256, (count, TAG_BYTES), np.uint8)
 
 

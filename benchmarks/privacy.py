@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--kinds", nargs="+", choices=STUDY_OF, default=list(STUDY_OF))
     parser.add_argument("--epsilons", type=int, nargs="+", choices=EPSILONS, default=EPSILONS)
-    parser.add_argument("--most", type=int, default=None, help="train at most so many models now")
+    parser.add_argument("--most", type=int, default=None, help="train at most this many models now")
     parser.add_argument("--state", type=Path, default=None, help="where prepared images are kept between calls")
     typed = parser.parse_args()
     done: dict[str, float] = json.loads(RUNS.read_text()) if RUNS.exists() else {}

@@ -68,7 +68,7 @@ class Before(Training):
     """The recipe that is varied: the study's before this table chose a constant learning rate and all images."""
 
     def study(self) -> Study:
-        """Give that study."""
+        """Return that study."""
         study = super().study()
         training = study.training.model_copy(update={"schedule": "cosine"})
         privacy = study.privacy.model_copy(update={"images_per_patient": 8})
@@ -88,7 +88,7 @@ class Variation:
     """Which model is given out: the last, the mean of the last half of the rounds, or a moving average."""
 
     def study(self, seed: int, factor: float, epsilon: int = EPSILON) -> Study:
-        """Return the study that it trains by, at so many times the learning rate.
+        """Return the study that it trains by, at a multiple of the learning rate.
 
         With other rounds or with momentum the rate is scaled so that the steps are together as long as the recipe's.
         """
@@ -179,7 +179,7 @@ class Data:
 
     @cached_property
     def tested(self) -> list[tuple[Floats, NDArray[np.bool_]]]:
-        """Give each hospital's test features, and which images show a tumour."""
+        """Return each hospital's test features, and which images show a tumour."""
         return [(self.front_end.of(test.images(slice(None))), test.targets == 1) for test in self.tests]
 
     @lru_cache(maxsize=2)  # noqa: B019 (a seed's data go when the seed is done)

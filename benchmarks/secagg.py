@@ -126,7 +126,7 @@ class Group:
         return Gathering(self.terms, self.roster, Total(np.zeros(size, "<u2"), np.zeros(3, "<u8")))
 
     def vector(self, size: int) -> Masked:
-        """Give a vector to be masked."""
+        """Return a vector to be masked."""
         return Masked(np.ones(size, "<u2"), np.ones(3, "<u8"))
 
     def open(self, confirming: Confirming, survivors: Sequence[int]) -> tuple[Total, float, float]:

@@ -116,7 +116,7 @@ def plain_round(hospitals: list[Hospital], of: Study) -> float:
 
 
 def overhead(federation: Federation, folder: Path) -> float:
-    """Give simulated over plain seconds of a round, the two taking turns."""
+    """Return the ratio of simulated to plain seconds of a round, the two taking turns."""
     hospitals = [open_hospital(federation, site.name) for site in federation.sites]
     plain_round(hospitals, federation.study)
     plain, simulated = [], []
@@ -127,7 +127,7 @@ def overhead(federation: Federation, folder: Path) -> float:
 
 
 def speedup(federation: Federation, folder: Path) -> float:
-    """Give how much faster rounds are with two workers than with one, the two taking turns."""
+    """Return how much faster rounds are with two workers than with one, the two taking turns."""
     two = Processes(2)
     try:
         with_one, with_two = [], []

@@ -60,7 +60,7 @@ def stock_rounds(folder: Path, hospitals: int, parameters: int, rounds: int) -> 
 
 @contextmanager
 def _programs(folder: Path, home: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Give a way to start Flower's programs; all of them, and what they started, have ended afterwards."""
+    """Yield a way to start Flower's programs; all of them, and what they started, have ended afterwards."""
     mark = f"FLWR_HOME={home}"
     environment = os.environ | {
         "FLWR_HOME": str(home),

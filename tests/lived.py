@@ -93,7 +93,7 @@ class Lived:
         return done.stdout
 
     def spent(self) -> float:
-        """Give epsilon of the patient who has spent most."""
+        """Return epsilon of the patient who has spent most."""
         return float(json.loads(self.well("budget", "--json", "--delta", str(DEFAULT_DELTA)))["highest_spent"])
 
 

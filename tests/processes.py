@@ -246,7 +246,7 @@ class Site:
         return found
 
     def each_charged(self, study: Study, rounds: int) -> bool:
-        """Whether each hospital charged each of so many rounds, and no other."""
+        """Whether each hospital charged each of this number of rounds, and no other."""
         return all(charged == list(range(1, rounds + 1)) for charged in self.charged(study).values())
 
     def mail(self, name: str) -> list[str]:

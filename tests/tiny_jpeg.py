@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEP = 16
-"""Grey levels are stored in steps of so many: of each block of 8 x 8 only the mean is coded."""
+"""Grey levels are stored in steps of this size: of each block of 8 x 8 only the mean is coded."""
 
 
 def twelve_bit_jpeg(blocks: NDArray[np.int64]) -> bytes:

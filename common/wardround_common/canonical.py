@@ -42,7 +42,7 @@ class Reader:
         self._place = 0
 
     def take(self, size: int) -> bytes:
-        """Take so many bytes.
+        """Take a number of bytes.
 
         Raises:
             MessageError: there are fewer.

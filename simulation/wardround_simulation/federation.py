@@ -55,7 +55,7 @@ class Federation:
 
 
 def nodes(names: Sequence[str]) -> dict[int, str]:
-    """Give each hospital a number as Flower's node: 1000, 1001 and so on."""
+    """Number each hospital as Flower's node: 1000, 1001 and so on."""
     return dict(enumerate(names, start=1000))
 
 

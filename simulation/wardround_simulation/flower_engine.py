@@ -28,7 +28,7 @@ NODES_WAIT_S = 300.0
 
 
 def run_with_flower(federation: Federation, drive: Callable[[Exchange], None], actors: int) -> None:
-    """Run ``drive`` as a ServerApp in Flower's engine, with one virtual node a hospital and so many Ray actors.
+    """Run ``drive`` as a ServerApp in Flower's engine, with one virtual node per hospital and a number of Ray actors.
 
     Raises:
         RoundError: Ray is not installed, or the engine ended before ``drive`` did.

@@ -68,12 +68,12 @@ class StudyPlan:
 
 
 def plan_study(study: Study, patients: Sequence[int], parameters: int, dropouts: int, colluders: int) -> StudyPlan:
-    """Plan a study for hospitals with so many training patients, and a network of so many trained parameters.
+    """Plan a study for hospitals with these numbers of training patients, and a network's trained parameters.
 
     Raises:
         PrivacyError: the study has no differential privacy, its delta is too large for the hospitals, or more may
             drop out or collude than leave any noise.
-        RoundError: a distributed study allows no sum over so many hospitals.
+        RoundError: a distributed study does not allow a sum over this number of hospitals.
     """
     privacy = study.privacy
     if not isinstance(privacy, DpSgd):

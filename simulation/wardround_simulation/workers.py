@@ -149,7 +149,7 @@ class Processes:
             yield number, result
 
     def close(self) -> None:
-        """End the workers at once; what they keep on disk is written whole or not at all."""
+        """End the workers immediately; what they keep on disk is written whole or not at all."""
         for worker in self._workers:
             worker.process.kill()
             worker.process.join()
@@ -186,7 +186,7 @@ class Processes:
 
 
 def start_workers(count: int) -> Workers:
-    """Start so many workers; one is this process itself."""
+    """Start a number of workers; one is this process itself."""
     if count < 1:
         raise RoundError(f"{count} workers cannot do anything", do="Ask for one or more with --workers.")
     return InThisProcess() if count == 1 else Processes(count)

@@ -216,7 +216,7 @@ def test_a_volume_is_refused_for_a_network_of_single_images() -> None:
 
 
 def pictures(folder: Path, patients: int, copies: dict[int, int]) -> None:
-    """Give each patient one image; patient ``copies[n]`` has that of patient n, with noise."""
+    """Write one image per patient; patient ``copies[n]`` has that of patient n, with noise."""
     rng = np.random.default_rng(5)
     made = [rng.integers(0, 4000, (32, 32)) for _ in range(patients)]
     for one, other in copies.items():

@@ -10,7 +10,7 @@ import pytest
 
 from wardround_server.service.memory import give_large_buffers_back
 
-SIZE, COUNT, KEPT = 300_000, 400, 8  # bytes, buffers, and one in so many that stays
+SIZE, COUNT, KEPT = 300_000, 400, 8  # bytes, buffers, and one in this many that stays
 SHORT_AND_LONG_LIVES = f"""
 from pathlib import Path
 

@@ -145,7 +145,7 @@ def test_a_length_of_2_to_40_is_refused_by_every_decoder(order: Any, before: byt
 
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> tuple[Memory, list[tuple[str, Parts]]]:
-    """Give hospitals and the questions that a whole run asked the first of them."""
+    """Return hospitals and the questions that a whole run asked the first of them."""
     of = fast(rounds=1)
     memory = Memory(of, tmp_path_factory.mktemp("asked"))
     asked: list[tuple[str, Parts]] = []
@@ -223,7 +223,7 @@ def reordered(content: bytes, head: int, count: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[Group, dict[str, bytes]]:
-    """Give hospitals whose sum over three of four is confirmed, and what the coordinator has for the first of them."""
+    """Return hospitals whose sum over three of four is confirmed, and what the coordinator has for the first."""
     group = Group(tmp_path_factory.mktemp("opened"), "abcd")
     gathering = group.gathering()
     for name in "abc":

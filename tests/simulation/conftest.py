@@ -27,7 +27,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """Give services of a coordinator and two hospitals that have run a study to its end, and go on serving."""
+    """Yield services of a coordinator and two hospitals that have completed a study and keep serving."""
     with Federation(tmp_path_factory.mktemp("f")) as made:
         made.start()
         standing = made.run(made.study())

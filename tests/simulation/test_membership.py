@@ -43,7 +43,7 @@ def attacked(federation: Federation) -> Membership:
 
 @pytest.fixture(scope="module")
 def federation_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Study], Federation]:
-    """Give federations of one hospital of sixty patients, labelled at random: what is learnt is remembered."""
+    """Return federations of one hospital of sixty patients, labelled at random: what is learnt is remembered."""
     folder = tmp_path_factory.mktemp("members")
     make_hospital(folder / "hospitals" / "one", SCANNERS[0], seed=5, patients=60)
     labels = folder / "hospitals" / "one" / "labels.csv"

@@ -81,7 +81,7 @@ class Watch:
         return path.read_text().splitlines() if path.exists() else []
 
     def abroad(self) -> set[str]:
-        """Give the attempts to reach anybody beyond this machine."""
+        """Return the attempts to reach anything beyond this machine."""
         return {line for line in self.attempts() if not _here(line.split(" ", 1)[1])}
 
 

@@ -27,7 +27,7 @@ def screen(statement: BudgetStatement) -> Group:
             f"(at delta {statement.carried.delta:g}, which adds up)"
         )
     if not statement.composed:
-        lines.append("There are so many different histories that some are bounded by Rényi divergences: a little high.")
+        lines.append("There are too many different histories: some are bounded by Rényi divergences, slightly high.")
     levels = Table(title="Patients by what they spent, over all studies", title_justify="left")
     for name in ("epsilon", "patients now", "when open studies are done"):
         levels.add_column(name, justify="right")

@@ -1,4 +1,4 @@
-"""``wardround scan``, as a person types it. What it needs is imported when it runs, so that help comes at once."""
+"""``wardround scan``, as a person types it. What it needs is imported when it runs, so help appears immediately."""
 
 from __future__ import annotations
 

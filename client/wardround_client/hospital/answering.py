@@ -266,8 +266,8 @@ def join(
     hospital keeps the stream's key as long as the study lasts.
 
     Raises:
-        PrivacyError: the study's privacy cannot be kept with so many patients, its sums are secure and the hospital
-            has no desk, or the account's study was not approved as it is now.
+        PrivacyError: the study's privacy cannot be guaranteed with this number of patients, its sums are secure
+            and the hospital has no desk, or the account's study was not approved as it is now.
     """
     if account:
         account.check_approved()

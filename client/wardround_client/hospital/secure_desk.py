@@ -93,7 +93,7 @@ class Desk:
         make: Callable[[Encoding, int], Masked],
         once: bytes = b"",
     ) -> Upload:
-        """Give our part of a sum, masked; ``make`` does the work and is not called when it was done before.
+        """Return our masked part of a sum; ``make`` does the work and is not called if it was done before.
 
         ``make`` is told the sum's encoding and threshold. ``once`` names what is asked in one round only; nothing, if
         it may be asked in every round.
@@ -101,7 +101,7 @@ class Desk:
         Raises:
             MessageError: the terms are not those of this study and roster, another question of this sum was answered,
                 a later sum has begun, or ``once`` was answered in another round.
-            RoundError: the study allows no sum over so many hospitals.
+            RoundError: the study does not allow a sum over this number of hospitals.
         """
         run, key = self._run()
         members = read_members(cohort)
@@ -148,7 +148,7 @@ class Desk:
         return signature
 
     def open(self, what: What, number: int, confirmations: bytes, sealed: bytes) -> bytes:
-        """Give our shares for the list that we confirmed.
+        """Return our shares for the list that we confirmed.
 
         Raises:
             MessageError: we confirmed none, too few others did, or the sealed shares are not theirs.

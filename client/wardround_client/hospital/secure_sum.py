@@ -117,7 +117,7 @@ class Confirmed:
     statement: bytes = field(repr=False)
 
     def open(self, who: Participant, confirmations: Mapping[int, bytes], sealed: Mapping[int, bytes]) -> bytes:
-        """Give our shares of the survivors' self-masks and of the seeds that they share with the dropped.
+        """Return our shares of the survivors' self-masks and of the seeds that they share with the dropped.
 
         ``sealed``: by survivor of our circle, what it dealt to us.
 

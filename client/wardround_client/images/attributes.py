@@ -30,7 +30,7 @@ PHOTOMETRIC, PIXEL_DATA = tag("PhotometricInterpretation"), tag("PixelData")
 
 
 def text(dataset: Dataset, which: BaseTag) -> str:
-    """Give an attribute as text without its padding; empty where it is missing. Several values are joined by ``\\``."""
+    """Return an attribute as text without its padding; empty if missing. Several values are joined by ``\\``."""
     element = elements_of(dataset).get(which)
     value = None if element is None else element.value
     if isinstance(value, bytes):

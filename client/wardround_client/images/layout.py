@@ -65,7 +65,7 @@ def _problem(dataset: Dataset, *, compressed: bool) -> str | None:
 
 
 def check_length(dataset: Dataset, data: bytes, *, where: str) -> None:
-    """Refuse pixels that are not compressed and of which there are too few or too many.
+    """Refuse uncompressed pixels if there are too few or too many of them.
 
     A few bytes at the end are padding; as many as a frame are a sign that rows, columns, bits or frames are not as the
     file says.

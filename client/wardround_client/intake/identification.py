@@ -59,7 +59,7 @@ class _Sets:
         return len({self.top(node) for node in nodes}) > 1
 
     def members(self) -> dict[_Node, list[_Node]]:
-        """Give each set by the node that stands for it, sorted."""
+        """Return each set by the node that represents it, sorted."""
         found: dict[_Node, list[_Node]] = defaultdict(list)
         for node in sorted(self._above):
             found[self.top(node)].append(node)
@@ -189,7 +189,7 @@ def _place_the_rest(
     *,
     apart: bool,
 ) -> list[tuple[_Node, Basis]]:
-    """Give each file its node and how it was decided: files that state nobody follow their study, or are guessed."""
+    """Return each file's node and how it was decided: files that name nobody follow their study, or are guessed."""
     of_study: dict[str, set[_Node]] = defaultdict(set)
     for one, node in zip(accepted, nodes, strict=True):
         if node and one.study_uid:

@@ -66,7 +66,7 @@ def scan(
     be read is refused with a reason and stops nothing; where its bytes need not be the cause, the next scan tries it
     again. Symbolic links are followed, to each folder and each file once. Hidden files and ``labels.csv`` are passed
     over. With one worker this process reads what needs no decoder in C, and a second process beside it reads what does,
-    so that a crash of the decoder costs one file; with several, all reading is done in so many processes.
+    so that a crash of the decoder costs one file; with several, that number of processes do all the reading.
 
     Args:
         folder: the hospital's images; nothing is ever written there.

@@ -58,7 +58,7 @@ class Room:
     free: int
 
     def lend(self, among: int) -> int:
-        """Take an equal part for one of so many, who gives back what is left of it."""
+        """Take an equal part for one of ``shares``, which returns what is left of it."""
         part = self.free // among
         self.free -= part
         return part

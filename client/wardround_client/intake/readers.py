@@ -92,7 +92,7 @@ class _Queue:
 def read_in_processes(
     folder: Path, files: Iterable[str | tuple[str, str]], *, workers: int, kept_in: Path, room: Room
 ) -> Iterator[tuple[str, str]]:
-    """Read files in so many processes; gives each file with its record as JSON, as they are done.
+    """Read files in several processes; yields each file with its record as JSON, as they finish.
 
     ``files`` may read some files itself: it gives those with their records, which are passed on, and the others by
     name. It is run while the readers work, and never waited for by them longer than it takes to read one file.

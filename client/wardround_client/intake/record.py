@@ -186,7 +186,7 @@ def _dicom_instance(file: str, dataset: FileDataset, stored: Stored, size_bytes:
 
 
 def _issuer(dataset: FileDataset) -> str:
-    """Give who issued the PatientID: in words, else as the universal identifier of the qualifiers."""
+    """Return who issued the PatientID: in words, else as the universal identifier of the qualifiers."""
     if (issuer := text(dataset, _ISSUER)) or _ISSUER_QUALIFIERS not in dataset:
         return issuer
     items = dataset[_ISSUER_QUALIFIERS].value

@@ -109,7 +109,7 @@ def _contradictions(folder: Path, summary: Summary, labels: Labels | None) -> li
 
 
 def _tables(summary: Summary) -> list[tuple[str, list[tuple[str, int, float]], int]]:
-    """Give each count as (title, [(word, images, part of all)], how many words are not listed)."""
+    """Return each count as (title, [(word, images, part of all)], how many words are not listed)."""
     tables = {
         "Modality": summary.modalities,
         "Size in pixels": summary.sizes,

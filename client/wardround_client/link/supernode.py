@@ -364,7 +364,7 @@ class Supernode:
             self._wire.ask("confirm-message-received", confirmation, message_pb2.ConfirmMessageReceivedResponse)
         except NotWantedError:
             log.info("the coordinator took the question %s back", name[:8])
-            self._check(POLL_S[1])  # it does not give it again, or not at once
+            self._check(POLL_S[1])  # it does not send it again, or not immediately
             return False
         self._well = True
         return new

@@ -25,13 +25,13 @@ from wardround_common.study.file import Norm
 SCALES, ORIENTATIONS, GRID = 4, 6, 8
 SIGMA, FREQUENCY, SLANT = 0.8, 3 * math.pi / 4, 0.5  # pixels, radians a pixel, and the envelope's aspect
 RADIUS = math.ceil(3 * SIGMA)
-BRIGHTEST = (64, 32, 16, 8, 4)  # the value that one of so many places exceeds, and the maximum
+BRIGHTEST = (64, 32, 16, 8, 4)  # the value that one in this many places exceeds, and the maximum
 MOST_KEPT = 1 << 16  # images whose features stay in memory
 GROUPS = (3, 3 * (len(BRIGHTEST) + 1), 3 * SCALES * ORIENTATIONS, GRID * GRID)  # features of a channel
 
 
 class WaveletFeatures(nn.Module):
-    """Gives the features of images (images, channels, height, width); it has no parameters."""
+    """Computes the features of images (images, channels, height, width); it has no parameters."""
 
     kernels: torch.Tensor
 
@@ -84,17 +84,17 @@ class WaveletClassifier(nn.Module):
         nn.init.zeros_(self.classify.bias)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Give logits (images, classes)."""
+        """Return logits (images, classes)."""
         return self.classify(self.features(images))  # type: ignore[no-any-return]
 
 
 def _moments(maps: torch.Tensor) -> torch.Tensor:
-    """Give mean, maximum and standard deviation of each map: (images, 3 · maps)."""
+    """Return mean, maximum and standard deviation of each map: (images, 3 · maps)."""
     return torch.cat([maps.mean((2, 3)), maps.amax((2, 3)), maps.std((2, 3))], dim=1)
 
 
 def _brightest(images: torch.Tensor) -> torch.Tensor:
-    """Give how bright the brightest places of three smaller images are."""
+    """Return how bright the brightest places of three smaller images are."""
     found = []
     for scale in (1, 2, 3):
         values = functional.avg_pool2d(images, 2**scale).flatten(1).sort(dim=1, descending=True).values

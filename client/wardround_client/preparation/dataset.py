@@ -65,7 +65,7 @@ class Examples:
         return len(self.rows)
 
     def places_by_patient(self) -> list[NDArray[np.int64]]:
-        """Give each patient's places in the split, patients in the order of their codes."""
+        """Return each patient's places in the split, patients in the order of their codes."""
         order = np.argsort(self.patients, kind="stable")
         cuts = np.flatnonzero(np.diff(self.patients[order])) + 1
         return np.split(order, cuts) if len(order) else []
@@ -316,7 +316,7 @@ def split_patients(
     sides between rounds.
 
     Patients with the same number in ``joined`` (patients,), who share near-copies, come into one split; they count as
-    many, and go into training if validation or test has no room for them. Where so many are joined that the others do
+    many, and go into training if validation or test has no room for them. Where too many are joined for the others to
     not fill validation and test, each is dealt out alone. Without joined patients the split is what it is without this.
     """
     count = int(patients.max()) + 1

@@ -73,7 +73,7 @@ def _scaled(pixels: NDArray[np.float32], low: Number, high: Number) -> NDArray[n
 
 
 def _percentiles(values: NDArray[np.float32], counts: NDArray[np.int64]) -> tuple[np.float64, np.float64]:
-    """Return what ``np.percentile`` gives for values of which there are so many each, bit for bit."""
+    """Return what ``np.percentile`` gives for values that each occur this many times, bit for bit."""
     if values[0] > values[-1]:
         values, counts = values[::-1], counts[::-1]
     up_to = np.cumsum(counts)

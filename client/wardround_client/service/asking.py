@@ -27,11 +27,11 @@ class Hospital:
         self._stub = HospitalStub(line.channel)
 
     def status(self) -> HospitalStatus:
-        """Say how it stands."""
+        """Report its state."""
         return self._line.ask(self._stub.Status, pb.Nothing(), status_seen)
 
     def watch(self, every_s: float) -> Iterator[HospitalStatus]:
-        """Say how it stands, every so many seconds; ends by ServiceAwayError."""
+        """Report its state at an interval; ends by ServiceAwayError."""
         return self._line.watch(self._stub.Watch, every_s, status_seen)
 
     def pause(self) -> HospitalStatus:

@@ -129,7 +129,7 @@ class HospitalService:
         return self._node.certificate_until if self._node else None
 
     def status(self) -> HospitalStatus:
-        """Say how it stands, and what it does.
+        """Report its state and what it is doing.
 
         Raises:
             StorageError: a part of it cannot be read.

@@ -124,7 +124,7 @@ class StudyStage:
         return f"{self.name} {self.digest[:12]}: {self.stage}{rounds} since {self.since:%Y-%m-%d %H:%M:%S}"
 
     def facts(self) -> dict[str, str | int | None]:
-        """Give it for a program."""
+        """Return it for a program."""
         return {
             "study": self.name,
             "digest": self.digest,

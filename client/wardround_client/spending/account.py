@@ -35,7 +35,7 @@ UNPROTECTED = Event(noise_multiplier=0.0, sampling_rate=1.0, steps=1)
 
 @dataclass(frozen=True)
 class Ask:
-    """What a study asks of a hospital: so many rounds of an event, from these patients with this data."""
+    """What a study asks of a hospital: a number of rounds of an event, from these patients with this data."""
 
     study: Study
     event: Event
@@ -51,7 +51,7 @@ def ask(study: Study, dataset: Dataset, ledger: Ledger) -> Ask:
     """Say what a study asks of the patients that it would train on.
 
     Raises:
-        PrivacyError: the study's privacy cannot be kept with so many patients.
+        PrivacyError: the study's privacy cannot be guaranteed with this number of patients.
     """
     plan = plan_privacy(study, dataset.train.patient_count)
     event = UNPROTECTED if plan is None else Event.of(plan.event(1))

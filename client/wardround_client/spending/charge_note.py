@@ -31,7 +31,7 @@ class Charge:
     delta: float
 
     def facts(self) -> dict[str, Fact]:
-        """Give them as an audit entry states them."""
+        """Return them as an audit entry states them."""
         return {
             "study": self.study[:SHORT],
             "round": self.round,
@@ -42,7 +42,7 @@ class Charge:
 
 
 class _Found(NamedTuple):
-    """With this round and so many charges in the ledger, epsilon is this."""
+    """Epsilon with this round and this number of charges in the ledger."""
 
     round: tuple[str, int]
     charges: int

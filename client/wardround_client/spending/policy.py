@@ -76,7 +76,7 @@ class Policy(_Section):
 
 
 def read_policy(path: Path) -> Policy:
-    """Read a policy file; every fault in it is named at once.
+    """Read a policy file; all its faults are reported together.
 
     Raises:
         PrivacyError: it cannot be read or is not a policy. There is not a policy that stands in for it.

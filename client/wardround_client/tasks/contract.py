@@ -96,7 +96,7 @@ class LocalTask(Generic[T, S]):
         ModelError: an output is not a finite number (the training diverged).
     """
     noise: Callable[[T, int, tuple[int, ...]], torch.Tensor]
-    """Targets that could be, of so many records of these sizes, without any patient: for a rehearsal."""
+    """Plausible targets for a number of records of these sizes, without any patient: for a rehearsal."""
     targets: Callable[[Source, Data, T, Sequence[Instance], Found], Targets] | None = None
     """The targets of these files, in the form that the network sees, (files, …): where each file is a record."""
     records: Callable[[Source, Study, Sequence[Instance], Found], Records] | None = None

@@ -68,7 +68,7 @@ def _candidates(variance: int, stream: Stream) -> NDArray[np.int64]:
 
 
 def _exact_size(word: int, scale: int, more: Stream) -> int:
-    """Give floor(-``scale`` · ln u) for u with ``word`` as its first 64 bits and more bits behind them."""
+    """Return floor(-``scale`` · ln u) for u with ``word`` as its first 64 bits and more bits behind them."""
     with localcontext(prec=DIGITS):
         u = _extended(word, 64, more)
         return int((-scale * u.ln()).to_integral_value(ROUND_FLOOR))

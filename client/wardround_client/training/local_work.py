@@ -54,19 +54,19 @@ class PrivacyPlan:
     steps_a_round: int
 
     def event(self, rounds: int) -> SampledGaussian:
-        """Return what so many rounds are to the accountant."""
+        """Return what a number of rounds are to the accountant."""
         return SampledGaussian(self.noise_multiplier, self.sampling_rate, rounds * self.steps_a_round)
 
     def epsilon_after(self, rounds: int) -> float:
-        """Return the epsilon spent after so many rounds, an upper bound."""
+        """Return the epsilon spent after a number of rounds, an upper bound."""
         return epsilon_of(self.event(rounds), self.delta)
 
 
 def plan_privacy(study: Study, patients: int) -> PrivacyPlan | None:
-    """Choose the noise with which all rounds of the study keep to its epsilon at a hospital with so many patients.
+    """Choose the noise that keeps all rounds of the study within its epsilon at a hospital with ``patients``.
 
     Raises:
-        PrivacyError: delta is so large that it would allow to publish a patient outright.
+        PrivacyError: delta is so large that it would permit publishing a patient outright.
     """
     privacy = study.privacy
     if not isinstance(privacy, DpSgd):

@@ -112,7 +112,7 @@ class Layout:
         return math.prod(sizes) // 8 if whole else 0
 
     def holds(self, frames: int, length: int) -> bool:
-        """Say whether so many bytes of pixels are those of this many frames."""
+        """Say whether pixel data of this length hold this many frames."""
         if self.syntax.is_encapsulated:
             return length == _UNDEFINED and self.frame_bytes > 0
         return self.frame_bytes > 0 and length in (frames * self.frame_bytes, frames * self.frame_bytes + 1)

@@ -40,7 +40,7 @@ class Side:
                     yield entry, head
 
     def messages(self, what: str) -> dict[str, Entry]:
-        """Give its messages with the other end of one kind of entry, by the digest of their content."""
+        """Return its messages with the other end of one kind of entry, by the digest of their content."""
         return {
             entry.text("content"): entry
             for entry in reversed(self.entries)

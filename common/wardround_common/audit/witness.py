@@ -30,7 +30,7 @@ IMAGES_AWAY = "images-away"
 SPLIT_HEADER = "x-wardround-audit-split"
 """Tells the other end since when its audit log is not the one that it was: it went back, or there are two of them."""
 EVERY_S = 3600.0
-"""A head of the other end is noted so often; the first after a start at once, and one that went back at once, unless
+"""A head of the other end is noted at this interval; immediately if it is the first after a start or went back, unless
 that was noted within the hour: of two copies that both serve, each other head goes back."""
 
 

@@ -70,7 +70,7 @@ class Line:
             raise self._told(error, within_s) from None
 
     def watch(self, method: Callable[..., Any], every_s: float, read: Callable[[Any], Said]) -> Iterator[Said]:
-        """Yield how things stand, every so many seconds, until the service ends.
+        """Yield the state at an interval, until the service ends.
 
         Raises:
             ServiceAwayError: it has ended.

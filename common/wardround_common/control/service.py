@@ -100,7 +100,7 @@ class Watchers:
         self._ending = threading.Event()
 
     def tell(self, say: Callable[[], Answer], asked: WatchRequest) -> Iterator[Answer]:
-        """Say how things stand, at once and then every so many seconds, until the service ends.
+        """Report the state, immediately and then at an interval, until the service ends.
 
         Raises:
             ServiceError: too many watch already.

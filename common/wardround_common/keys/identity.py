@@ -60,7 +60,7 @@ class Roster:
 
 
 def fingerprint(public: bytes) -> str:
-    """Give 20 digits in groups of five that two people can compare over a telephone; a forger needs 2^66 tries."""
+    """Return 20 digits in groups of five that two people can compare over a telephone; a forger needs 2^66 tries."""
     number = int.from_bytes(hashlib.sha256(joined(DOMAIN, b"fingerprint", public)).digest(), "big") % 10**20
     digits = f"{number:020d}"
     return " ".join(digits[start : start + 5] for start in range(0, 20, 5))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 MIB = 2**20
 SHORT = frozenset({"query.propose", "query.confirm", "query.open"})
-"""Types of messages without a network's parameters: such a question is answered at once, also beside a long one."""
+"""Types of messages without a network's parameters: such a question is answered immediately, even during a long one."""
 
 HOLDS_HEADER = "x-wardround-holds"
 """In a hospital's sign of life: the questions that it has, answered or not, by the first digits of their names."""

@@ -294,7 +294,7 @@ def optional_bytes(parts: Parts, name: str) -> bytes | None:
 
 
 def as_array(content: bytes) -> NDArray[np.uint8]:
-    """Give bytes as the array that a message carries."""
+    """Return bytes as the array that a message carries."""
     return np.frombuffer(content, np.uint8)
 
 
@@ -303,7 +303,7 @@ def _asked(parameters: Vector, cohort: bytes | None) -> dict[str, NDArray[Any]]:
 
 
 def read_vector(parts: Parts, name: str, size: int) -> Vector:
-    """Read a vector of so many finite numbers.
+    """Read a vector of ``size`` finite numbers.
 
     Raises:
         MessageError: it is missing, of another form, or has numbers that are not finite.

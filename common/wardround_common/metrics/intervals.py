@@ -8,7 +8,7 @@ from wardround_common.metrics.ranking import Floats
 from wardround_common.metrics.shapes import Estimate
 
 LEVEL = 0.95  # of every interval
-DEFINED = 0.95  # an interval needs a metric that is defined in so many of the resamples
+DEFINED = 0.95  # an interval needs a metric that is defined in this part of the resamples
 
 
 def with_interval(value: float, drawn: Floats) -> Estimate:

@@ -52,7 +52,7 @@ class PatientSums:
         return total
 
     def resampled(self, times: int, rng: np.random.Generator) -> Iterator[Floats]:
-        """Yield the sums of so many resamples, some at a time: (some, length).
+        """Yield the sums of ``times`` resamples, some at a time: (some, length).
 
         Patients are drawn with replacement and bring all their images, since the images of one patient are not
         independent (Efron and Tibshirani 1993, An Introduction to the Bootstrap, sections 8 and 13).

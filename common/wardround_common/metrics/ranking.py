@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 
 def count_by_score(scores: NDArray[np.floating], found: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
-    """Give (rest, found), each (resamples, distinct scores), of scores (images,) under weights (resamples, images)."""
+    """Return (rest, found) of scores (images,) under weights (resamples, images), each (resamples, distinct scores)."""
     order = np.argsort(scores, kind="stable")
     ordered = scores[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)])
@@ -58,7 +58,7 @@ def roc_points(rest: NDArray[np.number], found: NDArray[np.number]) -> tuple[Flo
 
 
 def precision_recall_points(rest: NDArray[np.number], found: NDArray[np.number]) -> tuple[Floats, Floats]:
-    """Give recall and precision of every threshold, each (scores,), by rising recall."""
+    """Return recall and precision of every threshold, each (scores,), by rising recall."""
     hits = _at_or_above(found)[::-1]
     return hits / found.sum(), divide(hits, hits + _at_or_above(rest)[::-1], empty=1.0)
 

@@ -130,7 +130,7 @@ class ScoreSums:
         return sums
 
     def _check_sizes(self) -> None:
-        """Check that so many images can have these losses and errors, each rounded to half a unit."""
+        """Check that this number of images can have these losses and errors, each rounded to half a unit."""
         error_limit = 1.0 if self.classes == 2 else 2.0  # of one image (``squared_errors``)
         for name, found, limit in (("loss", self.loss, LOSS_LIMIT), ("squared error", self.squared_error, error_limit)):
             most = self.records * int(limit / UNIT) + self.records
@@ -229,5 +229,5 @@ def _mean_defined(values: Floats) -> Floats:  # (rows, findings) -> (rows,)
 
 
 def vector_length(classes: int) -> int:
-    """Say how many numbers the sums for so many classes are."""
+    """Return the length of the sums for a number of classes."""
     return len(findings(classes)) * 2 * BINS + classes * classes + 2

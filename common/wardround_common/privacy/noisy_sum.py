@@ -26,7 +26,7 @@ LEAST_VARIANCE = 4096
 
 @dataclass(frozen=True)
 class NoisySum:
-    """The sum of one round over a cohort of so many hospitals."""
+    """The sum of one round over a cohort of ``hospitals``."""
 
     hospitals: int
     survivors: int
@@ -57,7 +57,7 @@ class NoisySum:
         return 4 * self.batch_size + 16
 
     def most(self, noise_multiplier: float, survivors: int, size: int) -> float:
-        """Return the largest L2 norm of a sum over so many hospitals, of ``size`` numbers, in levels.
+        """Return the largest L2 norm of a sum over a number of hospitals, of ``size`` numbers, in levels.
 
         Gradients have at most :attr:`most_patients` levels-long norms between them. The square of the noise's norm is a
         chi-square variable's with ``size`` degrees of freedom, beyond this bound with a chance below e^-50 (Laurent and
@@ -113,7 +113,7 @@ class NoisySum:
             scale *= 1 - 1e-9
 
     def in_ring(self, whole: NDArray[np.int64]) -> NDArray[np.uint32]:
-        """Give whole numbers modulo 2^32, as a secure sum adds them."""
+        """Return whole numbers modulo 2^32, as a secure sum adds them."""
         return whole.astype("<u4")
 
     def decode(self, total: NDArray[np.uint32]) -> NDArray[np.float64]:
@@ -123,7 +123,7 @@ class NoisySum:
 
 
 def least_survivors(study: Study, hospitals: int, threshold: int) -> int:
-    """Give how many hospitals of a cohort must be in a round's sum before an honest one helps to open it."""
+    """Return how many hospitals of a cohort must be in a round's sum before an honest one helps to open it."""
     least = max(threshold, study.aggregation.min_hospitals)
     if isinstance(study.privacy, DistributedDpSgd):
         return max(least, hospitals - study.privacy.dropouts)

@@ -170,7 +170,7 @@ def _log_moment(mass: Numbers, first: int, tilt: float) -> float:
 
 
 def _loss_at(place: Numbers, noise_multiplier: float, rate: float) -> Numbers:
-    """Give t(x) = log(1 − q + q exp((2x − 1) / 2σ²))."""
+    """Return t(x) = log(1 − q + q exp((2x − 1) / 2σ²))."""
     exponent = (2.0 * place - 1.0) / (2.0 * noise_multiplier**2)
     if rate == 1.0:
         return exponent

@@ -26,7 +26,7 @@ class AgreementKey:
         return X25519PrivateKey.from_private_bytes(self.secret).public_key().public_bytes_raw()
 
     def derive(self, other: bytes, role: bytes, *parts: bytes) -> bytes:
-        """Give 32 secret bytes that only we and the holder of ``other`` can derive, for one role and one use.
+        """Return 32 secret bytes that only we and the holder of ``other`` can derive, for one role and one use.
 
         Raises:
             MessageError: ``other`` is a point that would make the secret known to everybody.

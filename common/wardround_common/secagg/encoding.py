@@ -18,7 +18,7 @@ _BLOCK = 1 << 16  # coordinates at a time, so that float64 copies stay small
 
 @dataclass(frozen=True)
 class Encoding:
-    """How updates of a study become integers of ``bits`` bits when so many hospitals are summed.
+    """How updates of a study become integers of ``bits`` bits when ``hospitals`` of them are summed.
 
     A coordinate is clipped to ±``clip``, weighted by the hospital's images over ``largest_weight``, and rounded at
     random, up or down, to one of the levels from -L to L, so that the expectation is exact. L is the largest with
@@ -50,7 +50,7 @@ class Encoding:
         return self.clip * self.largest_weight / self.levels
 
     def most(self, weight: int, hospitals: int) -> int:
-        """Return the largest size of an integer of a sum over so many hospitals that weigh ``weight`` together.
+        """Return the largest size of an integer of a sum over a number of hospitals that weigh ``weight`` together.
 
         Each hospital's is at most L · its weight / largest_weight, and off by less than a level from rounding; a second
         level is room for what floating point does before.
@@ -63,7 +63,7 @@ class Encoding:
         return max(int(signed.max(initial=0)), -int(signed.min(initial=0)))
 
     def weight(self, examples: int) -> int:
-        """Return the weight of a hospital with so many training images."""
+        """Return the weight of a hospital with this number of training images."""
         return min(examples, self.largest_weight)
 
     def encode(self, update: Vector, weight: int, rounding: Stream) -> NDArray[Any]:
@@ -93,7 +93,7 @@ class Encoding:
 
 
 def encode_counts(counts: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Give counts and score sums as integers of the ring 2^64.
+    """Return counts and score sums as integers of the ring 2^64.
 
     Raises:
         MessageError: one is negative, or so large that a sum could wrap.
@@ -104,10 +104,10 @@ def encode_counts(counts: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 
 def decode_counts(total: NDArray[np.uint64], hospitals: int) -> NDArray[np.int64]:
-    """Return the sums of counts over so many hospitals.
+    """Return the sums of counts over a number of hospitals.
 
     Raises:
-        MessageError: a sum is larger than so many hospitals can give: one of them did not follow the protocol.
+        MessageError: a sum is larger than that many hospitals can give: one of them did not follow the protocol.
     """
     if not np.all(total < hospitals * COUNT_LIMIT):
         raise MessageError("a sum of counts is not possible: one hospital did not follow the protocol")

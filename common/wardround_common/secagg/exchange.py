@@ -76,7 +76,7 @@ class Dealt:
         return b"".join((*self.sealed, self.shares, *self.seeds))
 
     def commitment(self, holder: int, secret: int) -> bytes:
-        """Give the commitment to one share, both by their place in the dealer's circle."""
+        """Return the commitment to one share, both by their place in the dealer's circle."""
         start = (holder * len(self.seeds) + secret) * DIGEST_BYTES
         return self.shares[start : start + DIGEST_BYTES]
 

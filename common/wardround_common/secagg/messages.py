@@ -45,7 +45,7 @@ class MaskedAnswer:
 
     @classmethod
     def parse(cls, parts: Parts, size: int, counts: int, dtype: np.dtype[Any], circle: int) -> MaskedAnswer:
-        """Parse the wire form of an update of ``size`` ring numbers and so many counts, with shares for a circle."""
+        """Parse the wire form of an update of ``size`` ring numbers and some counts, with shares for a circle."""
         masked = Masked(_numbers(parts, "update", size, dtype), _numbers(parts, "counts", counts, np.dtype("<u8")))
         upload = Upload.read(masked, _bytes(parts, "envelope"), circle)
         return cls(study_digest(parts), round_number(parts), upload, optional_bytes(parts, "statement") or b"")

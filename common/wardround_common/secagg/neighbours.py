@@ -11,7 +11,7 @@ ALL_UP_TO = 20
 
 @dataclass(frozen=True)
 class Graph:
-    """The neighbours in a cohort of so many hospitals whose sums so many must open.
+    """The neighbours in a cohort of a given size, for a given threshold.
 
     Up to 20 hospitals all are neighbours. Beyond, hospitals stand in a circle in the order of their places, and each
     has the ``degree``/2 next ones on either side (Harary, *The maximum connectivity of a graph*, PNAS 48, 1962): such a

@@ -24,7 +24,7 @@ def split(secret: bytes, threshold: int, holders: Sequence[int], random: RandomB
 
 
 def weights(holders: Sequence[int]) -> dict[int, int]:
-    """Give Lagrange's weights at 0 for the shares of these holders, each named once."""
+    """Return Lagrange's weights at 0 for the shares of these holders, each named once."""
     found = {}
     for one in holders:
         above, below = 1, 1

@@ -9,13 +9,13 @@ LARGEST_COHORT = 100
 
 
 def threshold_of(hospitals: int, *, least: int = 2, stated: int | None = None, colluders: int = 0) -> int:
-    """Return how many of so many hospitals must open a sum: more than half, so that only one list can be opened.
+    """Return how many of the hospitals must open a sum: more than half, so that only one list can be opened.
 
     ``least`` hospitals are needed for a sum; ``stated`` is the threshold that the study states, if it states one. With
-    ``colluders`` it is so many that these cannot help to open two lists.
+    ``colluders`` it is large enough that these cannot help to open two lists.
 
     Raises:
-        RoundError: the study does not allow a sum over so many hospitals.
+        RoundError: the study does not allow a sum over this number of hospitals.
     """
     least = max(2, least)
     if not least <= hospitals <= LARGEST_COHORT:

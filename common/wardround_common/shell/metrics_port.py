@@ -29,10 +29,10 @@ IDLE_S = 10.0
 
 
 class Collector(Protocol):
-    """Gives the figures as they are at the moment."""
+    """Reads the current figures."""
 
     def collect(self) -> Iterable[Metric]:
-        """Give them."""
+        """Yield them."""
 
 
 class MetricsPort:

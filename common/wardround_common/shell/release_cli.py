@@ -9,7 +9,7 @@ import typer
 
 from wardround_common.shell.commands import Commands, confirm
 
-if TYPE_CHECKING:  # what a command needs is imported when it runs: help comes at once
+if TYPE_CHECKING:  # what a command needs is imported when it runs: help appears immediately
     from wardround_common.documents.software_release import Verified
 
 app = Commands("Verify that a release of Wardround is what its makers signed, or sign one.")

@@ -14,7 +14,7 @@ from wardround_common.errors import PrivacyError, StorageError, StudyError
 from wardround_common.shell.command_options import AsJson, StudyFile
 from wardround_common.shell.commands import Commands
 
-if TYPE_CHECKING:  # what a command needs is imported when it runs: help comes at once
+if TYPE_CHECKING:  # what a command needs is imported when it runs: help appears immediately
     from wardround_common.study.file import Study
 
 WIDEST = 110

@@ -57,7 +57,7 @@ class Strategy:
     """What the coordinator does with the updates, after "The coordinator"."""
     step: Step
     begin: Callable[[Values, int], Moments | None] = _nothing
-    """What is remembered before the first round, of so many parameters."""
+    """What is remembered before the first round, of a number of parameters."""
     keys: tuple[Key, ...] = ()
     words_of_a_step: str = ""
     """The same where a round is one step, from the sum of gradients."""

@@ -136,8 +136,8 @@ def _said_already(fault: ErrorDetails, misspelt: set[tuple[int | str, ...]]) -> 
 
 
 def _place(fault: ErrorDetails) -> tuple[str, str]:
-    """Give section and key; either may be empty. The tag of ``[privacy]`` is pydantic's, not the file's; the number of
-    an entry of ``[[roster]]`` is left out too.
+    """Return section and key; either may be empty. The tag of ``[privacy]`` is pydantic's, not the file's; the number
+    of an entry of ``[[roster]]`` is left out too.
     """
     path = list(fault["loc"])
     if path[:1] in (["privacy"], ["roster"]):

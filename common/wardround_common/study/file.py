@@ -240,7 +240,7 @@ class DpSgd(Section):
     clip_norm: Positive
     """The most that one patient contributes to a step: the L2 norm to which a patient's gradient is clipped."""
     images_per_patient: Annotated[int, Field(ge=1, le=1000)] = 1
-    """A sampled patient contributes the mean gradient over up to so many of their images."""
+    """A sampled patient contributes the mean gradient over up to this many of their images."""
 
 
 class DistributedDpSgd(DpSgd):
@@ -374,7 +374,7 @@ class Evaluation(Section):
     sensitivity: Fraction = 0.9
     """The operating point: the highest threshold that reaches this sensitivity on the validation patients."""
     every: Annotated[int, Field(ge=1, le=100_000)] = 1
-    """The hospitals judge the model on their validation patients after every so many rounds, and after the last."""
+    """Rounds between evaluations of the model on validation patients; it is also evaluated after the last round."""
 
     @model_validator(mode="after")
     def _leave_some_to_train(self) -> Evaluation:
@@ -585,7 +585,7 @@ def _unfit_roster(aggregation: Aggregation, colluders: int, hospitals: int) -> s
 
 
 def read_study(path: Path) -> Study:
-    """Read a study file; every fault in it is named at once.
+    """Read a study file; all its faults are reported together.
 
     Raises:
         StudyError: the file cannot be read, is not TOML, or says something that is not a study.

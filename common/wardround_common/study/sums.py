@@ -8,10 +8,10 @@ from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
 
 
 def threshold_for(study: Study, hospitals: int) -> int:
-    """Return how many of so many hospitals must open a sum of the study, with the colluders that it states.
+    """Return how many of a number of hospitals must open a sum of the study, with the colluders that it states.
 
     Raises:
-        RoundError: the study does not allow a sum over so many hospitals.
+        RoundError: the study does not allow a sum over this number of hospitals.
     """
     colluders = study.privacy.colluders if isinstance(study.privacy, DistributedDpSgd) else 0
     aggregation = study.aggregation
@@ -19,7 +19,7 @@ def threshold_for(study: Study, hospitals: int) -> int:
 
 
 def encoding_for(aggregation: Aggregation, hospitals: int) -> Encoding:
-    """Return the encoding of a study's updates for a sum over so many hospitals.
+    """Return the encoding of a study's updates for a sum over a number of hospitals.
 
     Raises:
         RoundError: the ring that the study names cannot hold such a sum.

@@ -242,7 +242,7 @@ _HEADER = """\
 # A Wardround study. Hospitals approve it by its digest, which covers every value below and no comment:
 # change a value and they are asked again.
 #
-#   wardround study check {name}.toml     names every fault at once
+#   wardround study check {name}.toml     lists all faults
 #   wardround study show {name}.toml      says what it does, what leaves a hospital, and what it costs
 """
 

@@ -68,7 +68,7 @@ class LinkExchange:
 
     A hospital that has paused, or whose images are away, answers so before it begins anything. As long as the round
     would be lost without it, it is waited for like one that is silent, until the deadline, and asked again when
-    ``held`` does not name it any more. So is one that lost its question, at once.
+    ``held`` does not name it any more. So is one that lost its question, immediately.
 
     ``stop``: when it is set, nobody who is silent or postponed is waited for in the hope of enough answers.
     """

@@ -223,7 +223,7 @@ class ObjectFiles(SqlObjectStore):
 
     @contextmanager
     def _rows(self) -> Iterator[sqlite3.Cursor]:
-        """Give SQLite's own cursor, in the open transaction: Flower's statements take ten times as long."""
+        """Yield SQLite's own cursor, in the open transaction: Flower's statements take ten times as long."""
         with self.session() as session, closing(session.connection().connection.cursor()) as rows:
             yield cast(sqlite3.Cursor, rows)
 

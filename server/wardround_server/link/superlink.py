@@ -513,7 +513,7 @@ class _Fleet:
         if owner is None or owner.number != node:
             raise Refused(403, "node")
         with self._link.transaction():
-            # A hospital that crashed comes back at once; Flower would refuse it until it has been silent for a minute.
+            # A hospital that crashed comes back immediately; Flower would refuse it until it was silent for a minute.
             self._link.state.deactivate_node(node)
             if not self._link.state.activate_node(node, HEARTBEAT_DEFAULT_INTERVAL):
                 raise Refused(403, "node")
@@ -854,7 +854,7 @@ class LinkGrid(Grid):
         self._drop(questions)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
-        """Put questions and wait for all answers, or for so many seconds."""
+        """Ask questions and wait for all answers, or until the timeout in seconds."""
         waiting, replies = set(self.push_messages(messages)), []
         until = time.monotonic() + (float("inf") if timeout is None else timeout)
         while waiting and time.monotonic() < until:

@@ -40,7 +40,7 @@ class Postponed(Protocol):
         """Say whether a failure is kept."""
 
     def due(self, answered: int, asked: int) -> tuple[list[str], list[tuple[str, Failure]]]:
-        """Give up those that are to be asked again now, and those that are waited for no more.
+        """Return those to be asked again now, and those that are no longer waited for.
 
         Args:
             answered: how many gave an answer that is no failure.
@@ -60,7 +60,7 @@ class NothingPostponed:
         return False
 
     def due(self, answered: int, asked: int) -> tuple[list[str], list[tuple[str, Failure]]]:
-        """Give none."""
+        """Return none."""
         return [], []
 
 

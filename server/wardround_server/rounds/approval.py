@@ -31,7 +31,7 @@ class ApprovalBook:
     path: Path
 
     def signatures(self) -> dict[str, bytes]:
-        """Give each hospital's signature under its approval.
+        """Return each hospital's signature on its approval.
 
         Raises:
             StorageError: the file is damaged.
@@ -96,7 +96,7 @@ def wait_for_approvals(
     were given before count, whether or not the hospital is there now; it asks its own approval at each question.
 
     Raises:
-        RoundError: so many refused that the study cannot be done, or ``stop`` was set.
+        RoundError: too many refused for the study to be done, or ``stop`` was set.
     """
     needed = max(study.aggregation.min_hospitals, len(keys) if least is None else least)
     standing: dict[str, Standing] = dict.fromkeys(sorted(keys), "away")

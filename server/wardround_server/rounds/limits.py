@@ -85,7 +85,7 @@ class Limits:
 
 
 def needed_of(study: Study, kind: str, hospitals: int, cohort: int) -> int:
-    """Say how many of so many hospitals must answer a question for the round to continue.
+    """Return how many of the hospitals must answer a question for the round to continue.
 
     ``cohort``: how many a secure sum was begun with.
     """
@@ -100,7 +100,7 @@ def needed_of(study: Study, kind: str, hospitals: int, cohort: int) -> int:
 
 
 def can_begin(study: Study, hospitals: int) -> bool:
-    """Tell whether a round with so many hospitals could be completed."""
+    """Say whether a round with this number of hospitals could be completed."""
     if hospitals < study.aggregation.min_hospitals:
         return False
     if study.aggregation.secure:

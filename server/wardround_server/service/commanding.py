@@ -53,7 +53,7 @@ class Coordinator:
         return self._line.ask(self._stub.Status, pb.Nothing(), status_seen)
 
     def watch(self, every_s: float) -> Iterator[CoordinatorStatus]:
-        """Say how all stands, every so many seconds; ends by ServiceAwayError."""
+        """Report the state at an interval; ends by ServiceAwayError."""
         return self._line.watch(self._stub.Watch, every_s, status_seen)
 
 

@@ -33,7 +33,7 @@ class Tally:
             self._last[run] = (time.time(), len(record.absent))
 
     def durations(self) -> tuple[list[tuple[float, int]], float]:
-        """Give how many rounds took at most so many seconds, cumulative, the last without bound; and all their time."""
+        """Return the rounds that took up to each bound in seconds, cumulative, the last unbounded; and their time."""
         with self._lock:
             bounds, total = (*BUCKETS_S, float("inf")), 0
             cumulative = []

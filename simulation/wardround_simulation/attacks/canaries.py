@@ -58,7 +58,7 @@ class CanaryAudit:
 def audit(
     study: Study, plan: PrivacyPlan, steps: int, canaries: int, auditor: Stream, hospital: Stream, watch: Watch
 ) -> CanaryAudit:
-    """Train on canaries with a study's privacy for so many steps, and guess which of them took part.
+    """Train on canaries with a study's privacy for a number of steps, and guess which of them took part.
 
     ``auditor`` draws the coins that the guesses are judged by; ``hospital`` is the stream that the training draws from,
     of which the auditor knows nothing. ``watch`` is told the steps done and their number.
@@ -83,7 +83,7 @@ def audit(
 
 
 def canaries_for(delta: float, most: int) -> int:
-    """Give how many canaries to use at this delta: the bound loses 2 m delta alpha, which many canaries make large.
+    """Return how many canaries to use at this delta: the bound loses 2 m delta alpha, which many canaries make large.
 
     Raises:
         PrivacyError: delta is so large that no number of canaries could show anything.
@@ -95,7 +95,7 @@ def canaries_for(delta: float, most: int) -> int:
 
 
 def log_odds(along: Floats, noise: float, rate: float) -> Floats:
-    """Give each canary's log odds to have taken part, from what each step shows: (steps, canaries) → (canaries,).
+    """Return each canary's log odds of having taken part, from what each step shows: (steps, canaries) → (canaries,).
 
     Both are in clip norms. In a step a canary that takes part adds 1 with the chance ``rate``, so that the likelihood
     ratio is that of the mixture (1 - rate) N(0, noise²) + rate N(1, noise²) to N(0, noise²), which no test beats.

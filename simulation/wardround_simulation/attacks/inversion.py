@@ -114,7 +114,7 @@ def phantom(stream: Stream, size: int = SIZE) -> Image:
 def invert(network: nn.Module, start: Vector, update: Vector, stream: Stream, *, iterations: int = ITERATIONS) -> Image:
     """Look for the image of the class ``FINDING`` whose gradient has the direction of minus ``update`` in each layer.
 
-    Starts from noise of ``stream`` and takes so many iterations of L-BFGS in float64.
+    Starts from noise of ``stream`` and takes a number of iterations of L-BFGS in float64.
     """
     networks.write_vector(network, networks.layout_of(network), start)
     double = network.double()

@@ -75,7 +75,7 @@ class Seen:
 
 
 def attack(federation: Federation, model: Vector, shadows: int, workers: Workers, watch: Watch) -> Membership:
-    """Attack a federation's released model with so many shadow federations, trained by ``workers``.
+    """Attack a federation's released model with ``shadows`` shadow federations, trained by ``workers``.
 
     ``watch`` is told how many models are trained and how many there are.
 
@@ -130,7 +130,7 @@ def without_masks(federation: Federation) -> Federation:
 
 
 def likelihood_ratio(confidence: Floats, shadows: Sequence[Seen]) -> Floats:
-    """Give each patient's log likelihood ratio to have been trained on (Carlini et al., algorithm 1): (patients,).
+    """Return each patient's log likelihood ratio of having been trained on (Carlini et al., algorithm 1): (patients,).
 
     Each patient has a mean among the shadow models with and one among those without them; the two spreads are those of
     all patients. Where a patient was in all or in none, the mean that is missing lies at the usual distance.
@@ -183,7 +183,7 @@ def _rate(value: float, drawn: list[float]) -> Rate:
 
 
 def _mean_and_spread(seen: Floats, chosen: Flags) -> tuple[Floats, float]:
-    """Give each patient's mean over the chosen models, NaN if none, and the spread about these means: one number."""
+    """Return each patient's mean over the chosen models, NaN if none, and the spread around these means: one number."""
     count = chosen.sum(0)
     with np.errstate(invalid="ignore"):
         mean = np.where(chosen, seen, 0).sum(0) / np.where(count, count, np.nan)

@@ -208,7 +208,7 @@ def _estimate(rate: membership.Rate) -> Estimate:
 
 
 def _roc(found: membership.Membership) -> Curve:
-    """Give the curve at rates of false alarms that are evenly spaced in their logarithm, so that its left end shows."""
+    """Return the curve at false-alarm rates evenly spaced in their logarithm, so that its left end shows."""
     scores = np.concatenate([found.scores_of_others, found.scores_of_members])
     is_member = np.arange(len(scores)) >= found.others
     rest, caught = count_by_score(scores, is_member, np.ones((1, len(scores))))

@@ -26,7 +26,7 @@ def make_hospitals(
         seed: of everything that is drawn.
         hospitals: at most as many as there are ``SCANNERS``.
         patients: patients of each hospital.
-        images_per_patient: every patient has one to so many images.
+        images_per_patient: every patient has from one to this many images.
     """
     if not 1 <= hospitals <= len(SCANNERS):
         raise ValueError(f"hospitals must be 1 to {len(SCANNERS)}, one for each scanner")

@@ -79,7 +79,7 @@ SCANNERS = (
 
 
 def detector(scanner: Scanner) -> tuple[Plane, Plane]:
-    """Give x and y of each pixel in units of 90 mm, (rows, columns)."""
+    """Return x and y of each pixel in units of 90 mm, (rows, columns)."""
     step = scanner.spacing_mm / UNIT_MM
     y, x = np.meshgrid(
         (np.arange(scanner.rows) - (scanner.rows - 1) / 2) * step,

@@ -39,7 +39,7 @@ class Event(_Said):
         )
 
     def times(self, count: int) -> SampledGaussian:
-        """Give so many of it, for the accountant."""
+        """Return ``count`` of it, for the accountant."""
         return SampledGaussian(self.noise_multiplier, self.sampling_rate, count * self.steps)
 
 
@@ -56,7 +56,7 @@ class Opened(_Said):
 
 
 class Approved(_Said):
-    """The hospital takes part in a study: with these patients and data, so many rounds, each of this event.
+    """The hospital takes part in a study: with these patients and data, for a number of rounds, each of this event.
 
     A later approval of the same study takes the place of the earlier one; what was charged stays.
     """

@@ -39,7 +39,7 @@ def upper_bounds(groups: list[tuple[float, float]], steps: NDArray[np.int64], de
 
 @lru_cache(maxsize=1024)
 def _moments(noise: float, rate: float) -> Numbers:
-    """Give log E[exp((α - 1) · loss)] of one step for each order α: (orders,).
+    """Return log E[exp((α - 1) · loss)] of one step for each order α: (orders,).
 
     For whole α it is a finite sum (Mironov, Talwar and Zhang 2019, arXiv:1908.10530, section 3.3). It is convex in α,
     so that a straight line between two whole orders lies above it.

@@ -22,7 +22,7 @@ EXACT_WORK = 60
 """So many different mechanisms are composed exactly for one question, over all histories: a second or two."""
 
 FEW_HISTORIES = 4096
-"""Up to so many histories it is looked whether some come to the same; of more, most keep the quick bound anyway."""
+"""Up to this many histories are checked for equal ones; with more, most keep the quick bound anyway."""
 
 
 @dataclass(frozen=True, eq=False)

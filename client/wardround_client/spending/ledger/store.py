@@ -110,7 +110,7 @@ class Ledger:
         data: str,
         check: Callable[[Books], None],
     ) -> None:
-        """Take part in a study: so many rounds of ``event``, for these patients with this data.
+        """Take part in a study: a number of rounds of ``event``, for these patients with this data.
 
         ``check`` looks at the books as they are, while nobody else can add to them, and raises if there is to be no
         approval. One that says the same as the study's last one adds nothing.

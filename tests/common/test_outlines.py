@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wardround_common.errors import MessageError, ModelError
+from wardround_common.metrics import Estimate, PatientSums
 from wardround_common.metrics.bins import doubling_bins, even_bins
 from wardround_common.metrics.outlines import (
     DICE_BINS,
@@ -20,7 +22,8 @@ from wardround_common.metrics.outlines import (
     OutlineSums,
     outline_length,
 )
-from wardround_common.metrics.patient_intervals import estimate, median_of_defined
+from wardround_common.results import evaluate
+from wardround_common.tasks.segmentation import Segmentation
 
 NAN = math.nan
 
@@ -184,19 +187,28 @@ def test_a_value_lies_in_its_bin(values: list[float]) -> None:
 
 
 def test_an_interval_is_over_patients_and_says_why_there_is_none() -> None:
+    section = Segmentation(name="segmentation", classes=("tumour",))
+
+    def judged(patients: Sequence[Outlines]) -> dict[str, Estimate]:
+        sums = [OutlineSums.of(one, np.array([0.5])).to_vector() for one in patients]
+        by_patient = PatientSums.of(sums, outline_length(1))
+        return evaluate(section, by_patient, None, resamples=1000, rng=np.random.default_rng(0)).metrics
+
     rng = np.random.default_rng(0)
-    values = rng.uniform(0.5, 0.9, 60)
-    found = estimate(values, rng=rng)
-    assert found.value == pytest.approx(values.mean())
+    overlaps = rng.integers(500, 900, 60)
+    dice = overlaps / 1000
+    some = [patient(1000, 1000, int(overlap)) for overlap in overlaps]
+    found = judged(some)["dice"]
+    assert found.value == pytest.approx(dice.mean(), abs=1e-5)
     assert found.low is not None
     assert found.high is not None
-    spread = 1.96 * values.std() / math.sqrt(60)
-    assert found.low == pytest.approx(values.mean() - spread, abs=0.01)
-    assert found.high == pytest.approx(values.mean() + spread, abs=0.01)
-    some = np.concatenate([values, np.full(60, NAN)])
-    assert estimate(some, rng=rng).value == pytest.approx(values.mean())
-    assert estimate(some, rng=rng, figure=median_of_defined).value == pytest.approx(np.median(values))
-    assert estimate(np.zeros(0), rng=rng).reason == "no patients"
-    assert "not defined" in estimate(np.full(3, NAN), rng=rng).reason
-    assert "one patient" in estimate(values[:1], rng=rng).reason
-    assert "too few" in estimate(np.array([0.5, *[NAN] * 9]), rng=rng).reason
+    spread = 1.96 * dice.std() / math.sqrt(60)
+    assert found.low == pytest.approx(dice.mean() - spread, abs=0.01)
+    assert found.high == pytest.approx(dice.mean() + spread, abs=0.01)
+    nothing = [patient(0, 0, 0)] * 9
+    assert judged(some + nothing)["dice"].value == pytest.approx(dice.mean(), abs=1e-5)
+    assert judged(some)["dice_median"].value == pytest.approx(np.median(dice), abs=0.01)
+    assert judged([])["dice"].reason == "no patients"
+    assert judged(nothing)["dice"].reason == "no patient has the structure"
+    assert "one patient" in judged(some[:1])["dice"].reason
+    assert "too few" in judged([*some[:1], *nothing])["dice"].reason

@@ -42,7 +42,7 @@ def test_a_task_of_the_tests_is_simulated_from_its_study_to_its_report(tmp_path:
         assert f"Error of the brightness {last.value:.3f}" in describe(results.rounds[-1])
     assert "to tell how bright an image is" in page
     assert "Error of the brightness" in page
-    assert "its error of the brightness is" in page
+    assert "its Error of the brightness is" in page
     assert not {"AUROC", "sensitivity", "ROC", "Confusion"} & set(page.split())
     if not secure:
         assert POOLED in results.evaluation

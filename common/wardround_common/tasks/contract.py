@@ -8,7 +8,7 @@ network is trained towards. Nothing else names a task. The laws that every task 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
@@ -82,10 +82,6 @@ class Metric(Generic[S]):
     """How to read it, in a few words: '1 is perfect, 0.5 is chance'."""
     chance: float | None = None
     """The value of a model that guesses, where there is one."""
-
-    def best(self, values: Iterable[float]) -> float | None:
-        """Return the best of some values; None of none."""
-        return max(values, default=None, key=self.goodness)
 
     def goodness(self, value: float) -> float:
         """Return a number that is higher the better the value is."""

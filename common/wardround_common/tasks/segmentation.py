@@ -43,12 +43,15 @@ def _metric(
     value: Callable[[OutlineSums], float | None],
     unit: str = "",
     better: Literal["higher", "lower", "nearer 0"] = "lower",
+    reading: str = "",
 ) -> Metric[OutlineSums]:
-    return Metric(name, label, lambda sums, point: value(sums), unit, better)
+    return Metric(name, label, lambda sums, point: value(sums), unit, better, reading)
 
 
 METRICS = (
-    _metric("dice", "Dice", lambda sums: sums.mean_dice(), better="higher"),
+    _metric(
+        "dice", "Dice", lambda sums: sums.mean_dice(), better="higher", reading="1 is the same outline, 0 none of it"
+    ),
     _metric("dice_median", "Dice, median", lambda sums: sums.dice_quantile(0.5), better="higher"),
     _metric("dice_worst_tenth", "Dice, worst tenth", lambda sums: sums.dice_quantile(WORST), better="higher"),
     _metric("dice_spread", "Dice, between quartiles", lambda sums: sums.dice_spread()),
@@ -67,6 +70,34 @@ METRICS = (
     _metric("false_lesions", "False lesions per patient", lambda sums: sums.false_parts()),
     _metric("missed", "Patients missed", lambda sums: sums.missed()),
     _metric("false_alarms", "False alarms", lambda sums: sums.false_alarms()),
+)
+
+
+TERMS = (
+    (
+        "Dice",
+        "Twice the overlap of both outlines over the sum of their sizes, over the whole volume of a patient with the "
+        "structure. 1 is the same outline; a patient in whom nothing was outlined counts with 0.",
+    ),
+    (
+        "95 % Hausdorff distance",
+        "The distance within which 95 % of each outline's surface lies of the other, of patients in whom something was "
+        "outlined: it stands beside the patients who were missed.",
+    ),
+    (
+        "Worst tenth, between quartiles",
+        "The value that a tenth of the patients do not reach; and how far the middle half of the patients lies apart.",
+    ),
+    (
+        "Lesion sensitivity, false lesions",
+        "Of the connected parts of the reference, the fraction of which a voxel was outlined; and how many parts a "
+        "patient has outlined where nothing is.",
+    ),
+    (
+        "Missed, false alarms",
+        "Of the patients with the structure, the fraction in whom nothing was outlined; of those without, the fraction "
+        "in whom something was.",
+    ),
 )
 
 
@@ -125,5 +156,7 @@ TASK = Task[Segmentation, OutlineSums](
         },
         "model": {"network": "tiny-unet", "norm": "instance"},
     },
+    terms=lambda section: TERMS,
+    compared=("dice_worst_tenth", "dice_spread", "hausdorff"),
     undefined=_why_undefined,
 )

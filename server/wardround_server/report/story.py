@@ -99,7 +99,7 @@ def _how_good(results: Results) -> list[str]:
     federated, first = mean_over_hospitals(results, FEDERATED), results.headline
     whole = results.evaluation.get(FEDERATED, {}).get(ALL)
     together = whole.value(first.name) if whole else None
-    label = first.label if first.label.isupper() else first.label[0].lower() + first.label[1:]
+    label = first.label
     reading = f" ({first.reading})" if first.reading else ""
     unit = f" {first.unit}" if first.unit else ""
     if federated is None and together is not None:

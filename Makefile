@@ -159,6 +159,10 @@ bench-near-copies: $(INSTALLED) ## which near-copies of made ultrasound a scan f
 volumes: needs-data $(INSTALLED) ## series and outlines of several hospitals: taken in, refused, told apart as stated; time over a bare read (DATA=DIR)
 	$(BIN)/python benchmarks/volumes.py "$(DATA)"
 
+.PHONY: bench-segmentation
+bench-segmentation: needs-data $(INSTALLED) ## outlines: federated, pooled, alone and private; can be gone on with (DATA=DIR)
+	$(BIN)/python benchmarks/segmentation.py "$(DATA)"
+
 dicom-zoo: needs-data $(INSTALLED) ## every odd DICOM file gives the stated pixels or the stated refusal (DATA=DIR)
 	$(BIN)/python benchmarks/dicom_zoo.py "$(DATA)"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from safetensors.numpy import load_file
 
 from examples import DP
 from outlined_hospitals import HOSPITALS, outlining, write_hospitals
-from wardround_common.results import ALL, FEDERATED, Results
+from wardround_common.results import ALL, FEDERATED, POOLED, Results
 from wardround_common.study.file import Study
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, simulate
@@ -16,7 +18,6 @@ from wardround_simulation.workers import InThisProcess
 
 SECURE = {"min_hospitals": 3, "secure": True}
 SHARED = {**DP, "trust": "distributed", "sampling_rate": 0.5, "dropouts": 0, "colluders": 1, "images_per_patient": 4}
-STEPS = {"local_epochs": None, "learning_rate": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +32,31 @@ def run(of: Study, folder: Path, out: Path, *, baselines: bool = False) -> Resul
     return simulate(Plan(of, sites, out, False, baselines), InThisProcess(), lambda progress: None)
 
 
+@pytest.mark.slow
 def test_a_federation_learns_to_outline_and_reports_dice(folder: Path, tmp_path: Path) -> None:
-    results = run(outlining(aggregation=SECURE), folder, tmp_path / "run")
+    results = run(outlining(aggregation=SECURE), folder, tmp_path / "run", baselines=True)
     found = results.evaluation[FEDERATED]
     assert set(found) == {*HOSPITALS, ALL}
+    assert POOLED in results.evaluation
     assert found[ALL].metrics["dice"].value is not None
+    assert found[ALL].metrics["hausdorff"].value is not None
     assert all(one.train.images for one in results.hospitals)
     report = (tmp_path / "run" / "report.html").read_text()
     assert "Dice" in report
     assert "AUROC" not in report
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("privacy", [DP, SHARED], ids=["local", "distributed"])
+def test_outlines_are_learnt_with_privacy_by_patient_the_same_each_time(
+    privacy: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    shared = "trust" in privacy
+    training = {"local_epochs": None, "learning_rate": 0.5} if shared else {}
+    of = outlining(privacy=privacy, training={"rounds": 1, **training}, aggregation=SECURE)
+    models = []
+    for name in ("once", "again"):
+        results = run(of, folder, tmp_path / name)
+        assert all(one.privacy is not None and one.privacy.epsilon <= 8 for one in results.hospitals)
+        models.append(load_file(tmp_path / name / "model.safetensors"))
+    assert all((models[0][name] == models[1][name]).all() for name in models[0])

@@ -1,0 +1,199 @@
+"""Outlines: does federation reach what pooling reaches, does it beat every hospital alone, and what does privacy cost?
+
+Run with ``make bench-segmentation DATA=DIR``, where ``DIR`` holds one folder a hospital with series and masks. The
+study is ``benchmarks/studies/brain-mri-outlines.toml``; its private forms are the same with the numbers below. Runs are
+kept under ``--out`` and gone on with when the benchmark is started again. ``--size``, ``--passes``, ``--seeds`` and
+``--network`` make it smaller; ``--only`` takes some of its parts. What was measured with other numbers than the study's
+is no figure of it: such runs print, and write nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from measure import known, report
+from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone_hospital
+from wardround_common.study.file import Study, read_study
+from wardround_simulation.display import Display
+from wardround_simulation.places import Places, sites_in
+from wardround_simulation.run import Plan, simulate
+from wardround_simulation.workers import start_workers
+
+STUDY = Path(__file__).parent / "studies" / "brain-mri-outlines.toml"
+SEEDS = (0, 1, 2)
+PARTS = ("plain", "eps8-local", "eps3-local", "eps8-distributed", "eps3-distributed")
+MEANINGS = {
+    "dice_federated": "mean Dice of the test patients, averaged over the hospitals, mean over seeds",
+    "dice_pooled": "all training patients in one place, the same passes over each hospital's",
+    "dice_alone_best": "the best single hospital's own model, on the same test patients",
+    "dice_worst_hospital": "federated, at the hospital where it is lowest",
+    "dice_spread": "federated, between the highest and the lowest hospital",
+    "hausdorff_federated": "95 % Hausdorff distance in mm, averaged over the hospitals",
+    "dice_eps8_local": "epsilon 8 for each patient, each hospital adds enough noise on its own",
+    "dice_eps3_local": "the same with epsilon 3",
+    "dice_eps8_distributed": "epsilon 8, the noise shared out among the hospitals under secure sums",
+    "dice_eps3_distributed": "the same with epsilon 3",
+}
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What a person typed."""
+
+    data: Path
+    out: Path
+    seeds: tuple[int, ...]
+    only: tuple[str, ...]
+    changed: dict[str, dict[str, object]]
+    workers: int
+
+
+def main(typed: Arguments) -> None:
+    """Run what is missing, print the tables, and write the figures if they are those of the study."""
+    figures: dict[str, float] = {}
+    for part in typed.only:
+        runs = [run(study_of(part, typed.changed), seed, typed) for seed in typed.seeds]
+        show_by_site(part, runs)
+        figures |= figures_of(part, runs)
+    if typed.changed or typed.seeds != SEEDS:
+        show(figures)
+        return
+    report("segmentation", known("segmentation") | figures, MEANINGS)
+
+
+def study_of(part: str, changed: Mapping[str, Mapping[str, object]]) -> Study:
+    """Return the study of one part of the benchmark, with what a person typed in the place of the study's numbers."""
+    tables = read_study(STUDY).tables(nulls=False)
+    for section, values in changed.items():
+        tables[section] |= values
+    if part != "plain":
+        epsilon, trust = part.split("-")
+        tables["study"]["name"] += f"-{part}"
+        tables["model"]["network"] = "tiny-unet"
+        tables["training"]["augmentations"] = []
+        tables["privacy"] = PRIVATE[trust] | {"epsilon": float(epsilon.removeprefix("eps"))}
+        for key in ("weight_decay", "schedule"):
+            tables["training"].pop(key, None)
+        tables["training"] |= {"optimiser": "sgd", "learning_rate": 1.0, "batch_size": 20}
+        if trust == "distributed":
+            tables["training"].pop("local_epochs", None)
+            tables["training"] |= {"rounds": 2 * int(tables["training"]["rounds"]), "batch_size": 29}
+        else:
+            tables["training"] |= {"momentum": 0.9}
+    return Study.model_validate(tables)
+
+
+PRIVATE: dict[str, dict[str, object]] = {
+    "local": {"mechanism": "dp-sgd", "delta": 1e-3, "clip_norm": 0.1, "images_per_patient": 16},
+    "distributed": {
+        "mechanism": "dp-sgd",
+        "trust": "distributed",
+        "delta": 1e-3,
+        "clip_norm": 0.1,
+        "images_per_patient": 16,
+        "sampling_rate": 0.5,
+        "dropouts": 0,
+        "colluders": 0,
+    },
+}
+
+
+def run(study: Study, seed: int, typed: Arguments) -> Results:
+    """Simulate the study with that seed, go on with it where it was stopped, or read what it gave."""
+    seeded = study.model_copy(update={"model": study.model.model_copy(update={"seed": seed})})
+    folder = typed.out / f"{study.study.name}-{study.digest()[:8]}-{seed}"
+    if (folder / "results.json").exists():
+        return Results.from_json((folder / "results.json").read_text())
+    sites = sites_in(typed.data, Places(None, None, frozenset(), typed.out / "state"))
+    workers = start_workers(typed.workers)
+    begun = (folder / "run.json").exists()
+    plan = Plan(seeded, sites, folder, begun, baselines=study.privacy.mechanism == "none")
+    console = Console(stderr=True)
+    console.print(f"{study.study.name}, seed {seed}")
+    try:
+        with Display(console) as display:
+            return simulate(plan, workers, display)
+    finally:
+        workers.close()
+
+
+def by_site(results: Results, model: str, metric: str = "dice") -> dict[str, float]:
+    """Return a metric of a model at each hospital."""
+    sites = results.evaluation[model]
+    values = {name: sites[name].metrics[metric].value for name in sites if name != ALL}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def mean_of(runs: Iterable[Results], model: str, metric: str = "dice") -> float:
+    """Average a metric over the hospitals, and then over the runs."""
+    return statistics.mean(statistics.mean(by_site(results, model, metric).values()) for results in runs)
+
+
+def figures_of(part: str, runs: list[Results]) -> dict[str, float]:
+    """Return the figures of one part."""
+    if part != "plain":
+        return {f"dice_{part.replace('-', '_')}": mean_of(runs, FEDERATED)}
+    alone = {model: mean_of(runs, model) for model in runs[0].evaluation if alone_hospital(model)}
+    at_sites = [by_site(results, FEDERATED) for results in runs]
+    sites = {name: statistics.mean(one[name] for one in at_sites) for name in at_sites[0]}
+    return {
+        "dice_worst_hospital": min(sites.values()),
+        "dice_spread": max(sites.values()) - min(sites.values()),
+        "dice_federated": mean_of(runs, FEDERATED),
+        "hausdorff_federated": mean_of(runs, FEDERATED, "hausdorff"),
+        "dice_pooled": mean_of(runs, POOLED),
+        "dice_alone_best": max(alone.values()),
+        **{f"dice_alone_{(alone_hospital(model) or '').lower()}": value for model, value in alone.items()},
+    }
+
+
+def show_by_site(part: str, runs: list[Results]) -> None:
+    """Print the Dice of each model at each hospital."""
+    names = [hospital.name for hospital in runs[0].hospitals]
+    table = Table("model", *names, "mean", title=f"{part}: Dice of test patients by hospital, mean over seeds")
+    for model in runs[0].evaluation:
+        found = [by_site(results, model) for results in runs]
+        row = [statistics.mean(one[name] for one in found if name in one) for name in names]
+        table.add_row(model, *(f"{value:.3f}" for value in row), f"{statistics.mean(row):.3f}")
+    Console(width=120).print(table)
+
+
+def show(figures: Mapping[str, float]) -> None:
+    """Print figures that are not those of the study, and are not kept."""
+    for name, value in figures.items():
+        print(f"{name} {value:.4f}")
+
+
+def arguments() -> Arguments:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Federated, pooled, alone and private outlines.")
+    parser.add_argument("data", type=Path, help="a folder with one sub-folder a hospital")
+    parser.add_argument("--out", type=Path, default=Path("runs") / "segmentation", help="where runs are kept")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--size", type=int, help="pixels, in the place of the study's")
+    parser.add_argument("--passes", type=int, help="rounds of one pass, in the place of the study's")
+    parser.add_argument("--network", help="in the place of the study's")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    typed = parser.parse_args()
+    changed: dict[str, dict[str, object]] = {}
+    for section, key, value in (
+        ("data", "image_size", typed.size),
+        ("training", "rounds", typed.passes),
+        ("model", "network", typed.network),
+    ):
+        if value is not None:
+            changed.setdefault(section, {})[key] = value
+    return Arguments(typed.data, typed.out, tuple(typed.seeds), tuple(typed.only), changed, typed.workers)
+
+
+if __name__ == "__main__":
+    main(arguments())

@@ -103,7 +103,7 @@ def test_verify_is_quiet_about_a_whole_ledger_and_names_what_was_changed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Path
 ) -> None:
     assert typed(monkeypatch, "ledger", "verify", "--state", state) == 0
-    assert "The ledger is whole: 8 entries, 2 cohorts" in capsys.readouterr().out
+    assert "The ledger is intact: 8 entries, 2 cohorts" in capsys.readouterr().out
     assert typed(monkeypatch, "ledger", "head", "--state", state) == 0
     head = capsys.readouterr().out.strip()
     assert typed(monkeypatch, "ledger", "verify", "--state", state, "--head", head) == 0

@@ -117,7 +117,7 @@ def test_labels_that_are_exchanged_are_a_change_although_the_numbers_are_the_sam
     approve(folder, "first")
     exchanged = {3: "none", 4: "finding"}
     label(folder.settings().data, lambda number: exchanged.get(number, "none" if number % 3 else "finding"))
-    assert "the numbers are the same, but images or their labels are others" in approve(folder, "first")
+    assert "the numbers are the same, but the images or their labels differ" in approve(folder, "first")
 
 
 def test_another_study_with_these_classes_is_compared_with_the_last_one(folder: HospitalFolder) -> None:
@@ -186,7 +186,7 @@ def test_a_refusal_frees_what_the_approval_reserved(folder: HospitalFolder) -> N
     books = open_ledger(folder.path, folder.identity()).books
     assert [one.study for one in books.open_studies()] == [study.digest()]
     done = CliRunner().invoke(app, ["refuse", "first", "--state", str(folder.path)])
-    assert "What it had reserved is free." in done.output
+    assert "Its reserved budget is released." in done.output
     assert open_ledger(folder.path, folder.identity()).books.open_studies() == []
     assert "Approved." in approve(folder, "first")  # the last word counts
     assert len(open_ledger(folder.path, folder.identity()).books.open_studies()) == 1

@@ -133,7 +133,7 @@ def test_a_verified_copy_brings_back_what_was_spent(lived: Lived, once: Lived, l
     LOSSES[loss][0](lived)
     said = lived.well("ledger", "restore", lived.place / "whole")
     assert "Restored the ledger: 8 entries" in said
-    assert "does not know" not in said
+    assert "does not record" not in said
     assert lived.spent() == once.spent()
     assert verified(lived.state, lived.folder.identity()).faults == ()
     lived.approve(named("second"))
@@ -177,7 +177,7 @@ def test_that_the_service_runs_is_said_before_anybody_is_asked_to_rebuild(lived:
     with alone_in(lived.state):
         done = lived.run("ledger", "rebuild")
     assert "another process is using this folder" in str(done.exception)
-    assert "Rebuild the ledger so?" not in done.stdout
+    assert "Rebuild the ledger this way?" not in done.stdout
 
 
 def test_nothing_is_rebuilt_from_an_audit_log_that_was_changed(lived: Lived) -> None:

@@ -89,7 +89,7 @@ def test_keys_of_shared_noise_in_a_local_study_say_which_trust_uses_them() -> No
 
 def test_show_says_whose_noise_is_enough_and_that_no_number_leaves_beside_it() -> None:
     text = said(parse_study(TEXT.replace("dropouts = 0", "dropouts = 2")))
-    assert "The shares are enough although 2 hospitals drop out of a round and 1 hospital tells" in text
-    assert "no number beside it: no count, no loss, no epsilon" in text
-    assert "but not for somebody who could read a hospital's update by itself" in text
+    assert "The shares are enough even if 2 hospitals drop out of a round and 1 hospital tells" in text
+    assert "no other number: no count, no loss, no epsilon" in text
+    assert "but not against somebody who reads a single hospital's update" in text
     assert "each hospital adds enough noise on its own" not in text

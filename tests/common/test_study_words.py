@@ -86,8 +86,8 @@ def test_show_says_plainly_whether_the_coordinator_reads_each_update() -> None:
 def test_show_says_what_epsilon_means_and_what_it_does_not_cover() -> None:
     text = said(changed(f"epsilon = {DEFAULTS['privacy']['epsilon']}", "epsilon = 2.0"))
     assert "epsilon 2 and delta " in text
-    assert "7.4 times more sure" in text
-    assert "It does not cover the counts and the evaluation's sums, which are exact" in text
+    assert "7.4 times more certain" in text
+    assert "It does not cover the counts and the evaluation sums, which are exact" in text
 
 
 def test_show_says_that_a_loss_without_noise_leaves_only_without_dp() -> None:
@@ -118,11 +118,11 @@ def test_show_names_all_classes_of_a_study_with_many() -> None:
 def test_show_says_how_long_is_waited_and_that_what_is_late_stays_spent() -> None:
     usual = said(parse_study(study_text("a")))
     assert "still at work 1 day after a round was asked is late" in usual
-    assert "its answer is dropped. What it cost in privacy stays spent." in usual
-    assert "not heard for 10 minutes is not waited for any longer once enough have answered" in usual
+    assert "its answer is dropped. Its privacy cost still counts." in usual
+    assert "silent for 10 minutes is no longer waited for once enough have answered" in usual
     other = said(changed("# deadline_minutes = 240.0", "deadline_minutes = 90.0", dp=False))
     assert "still at work 1.5 hours after" in other
-    assert "stays spent" not in other
+    assert "still counts" not in other
 
 
 def test_waiting_as_long_as_usual_is_the_same_study_and_longer_is_another() -> None:

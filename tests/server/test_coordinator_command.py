@@ -65,7 +65,7 @@ def test_yes_asks_nothing_and_the_same_hospital_again_is_asked_nothing_either(de
     well(coordinator("enrol", desk, "st-mary-s.request", "--yes", answer=""))
     before = Path("st-mary-s.invitation").read_bytes()
     Path("st-mary-s.invitation").unlink()
-    assert "is enrolled with these keys already" in well(coordinator("enrol", desk, "st-mary-s.request", answer=""))
+    assert "is already enrolled with these keys" in well(coordinator("enrol", desk, "st-mary-s.request", answer=""))
     assert Path("st-mary-s.invitation").read_bytes() == before
 
 
@@ -97,7 +97,7 @@ def test_keys_are_replaced_with_two_commands_and_the_run_again_is_harmless(desk:
     accept(HospitalFolder(Path("state")), Path("st-mary-s.invitation"))
     well(hospital("init", "St Mary's", "--data", "images", "--state", "state", "--new-node-key"))
     shown = well(coordinator("enrol", desk, "st-mary-s.request", answer="y\n"))
-    assert "its identity vouches for it" in shown
+    assert "which its identity vouches for" in shown
     accept(HospitalFolder(Path("state")), Path("st-mary-s.invitation"))
     request = HospitalFolder(Path("state")).request()
     assert [one.request for one in CoordinatorFolder(desk).enrolled()] == [request]

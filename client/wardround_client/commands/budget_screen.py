@@ -17,13 +17,13 @@ def screen(statement: BudgetStatement) -> Group:
     """Lay the statement out as tables."""
     cap = f"{statement.patient_cap:g}" if statement.patient_cap is not None else "none: there is no policy"
     lines = [
-        f"{statement.patients:,} patients · epsilon at delta {statement.delta:g} · cap of a patient: {cap}",
-        f"spent most: {shown(statement.highest_spent)} · with all that open studies may still take: "
+        f"{statement.patients:,} patients · epsilon at delta {statement.delta:g} · cap per patient: {cap}",
+        f"spent most: {shown(statement.highest_spent)} · including what open studies may still spend: "
         f"{shown(statement.highest_planned)}",
     ]
     if statement.carried:
         lines.append(
-            f"of it, everybody carries {shown(statement.carried.epsilon)} from before the ledger was rebuilt "
+            f"of this, every patient carries {shown(statement.carried.epsilon)} from before the ledger was rebuilt "
             f"(at delta {statement.carried.delta:g}, which adds up)"
         )
     if not statement.composed:

@@ -109,17 +109,17 @@ def init(
     typer.echo(
         f"{'Set up' if new else 'This is'} {request.hospital}; its private keys stay in {folder.path}.\n\n"
         f"fingerprint  {request.fingerprint}\n\n"
-        f"Wrote {written}{over}: send it to the coordinator, and read it this fingerprint by telephone.\n"
+        f"Wrote {written}{over}: send it to the coordinator, and read this fingerprint to them by telephone.\n"
         f"Read {folder.path / POLICY_NAME}, and change what does not suit this hospital.\n"
         f"{'' if label_attribute else _labels_missing(data, labels)}"
         f"{_REBUILD if new_keys and (folder.path / LEDGER_NAME).exists() else ''}"
-        "When the invitation has come back: wardround hospital serve INVITATION"
+        "Once you have the invitation, run: wardround hospital serve INVITATION"
     )
 
 
 _REBUILD = (
-    "The ledger of what patients have spent is signed with the old keys. Before the service starts, so that studies "
-    "can be trained: wardround hospital ledger rebuild\n"
+    "The ledger of what patients have spent is signed with the old keys. Before you start the service, so that studies "
+    "can be trained, run: wardround hospital ledger rebuild\n"
 )
 
 
@@ -131,7 +131,7 @@ def _labels_missing(data: Path, labels: Path | None) -> str:
         return ""
     return (
         f"There is no {LABELS_FILE} in {data}: put one there or name a table in hospital.toml (labels = ...), unless "
-        "sub-folders are named like a study's classes.\n"
+        "sub-folders are named after a study's classes.\n"
     )
 
 
@@ -170,7 +170,7 @@ def _accept(state: Path | None, invitation: Path, yes: bool) -> str:
         typer.echo(f"The coordinator at {found.invitation.address}\nfingerprint  {found.invitation.fingerprint}")
         confirm(
             "Does the coordinator read this exact fingerprint to you by telephone?",
-            "Not accepted: nothing was changed. If the fingerprints differ, somebody may stand between you and the "
+            "Not accepted: nothing was changed. If the fingerprints differ, somebody may be impersonating the "
             "coordinator: tell its people.",
         )
     return accept(folder, invitation, keep=partial(note_invitation, folder)).invitation.address
@@ -186,7 +186,7 @@ def accept_invitation(
 ) -> None:
     """Accept a coordinator's invitation without serving yet; from now on this hospital uses that coordinator."""
     address = _accept(state, invitation, yes)
-    typer.echo(f"Accepted: this hospital follows the coordinator at {address}. Begin with: wardround hospital serve")
+    typer.echo(f"Accepted: this hospital uses the coordinator at {address}. Start with: wardround hospital serve")
 
 
 @app.command()
@@ -245,7 +245,7 @@ def studies(state: State = None, as_json: AsJson = False) -> None:
         over = f"  ({ended[digest]})" if digest in ended else ""
         typer.echo(f"{digest[:12]}  {p.decision:<8}  {p.since:%Y-%m-%d %H:%M}  {p.study.study.name}{over}")
     if not found:
-        typer.echo("No study was proposed to this hospital yet.")
+        typer.echo("No study has been proposed to this hospital yet.")
 
 
 StudyWord = Annotated[
@@ -302,7 +302,7 @@ def approve(
         spent = f"epsilon {level.before:.2f} so far, {level.after:.2f} after all rounds"
         console.print(f"{level.patients} patients: {spent}.")
     if not yes:
-        confirm("Approve exactly this?", "Not approved: nothing was changed, and the study still waits.")
+        confirm("Approve exactly this?", "Not approved: nothing was changed, and the study is still waiting.")
     planned.approve()
     note_approval(folder, proposed, approvals.deciding(proposed, "approved"), planned.facts())
     console.print("Approved. The service tells the coordinator when it is next asked.")
@@ -322,8 +322,8 @@ def refuse(study: StudyWord, state: State = None) -> None:
     proposal = approvals.find(study, ("waiting", "against-policy", "approved"))
     meant = proposal.study
     note_refusal(folder, meant, proposal.decision == "approved", approvals.deciding(meant, "refused"))
-    freed = " What it had reserved is free." if release(folder, meant.digest()) else ""
-    typer.echo(f"Refused {meant.study.name} {meant.digest()[:12]}. What it has spent stays spent.{freed}")
+    freed = " Its reserved budget is released." if release(folder, meant.digest()) else ""
+    typer.echo(f"Refused {meant.study.name} {meant.digest()[:12]}. What it has spent still counts.{freed}")
 
 
 @app.command()
@@ -536,7 +536,7 @@ def statement(
     except StorageError as error:
         if not cannot_be_written(error):  # the hospital's own folder: what cannot be noted is not given out
             raise
-        typer.echo("This folder is a copy that cannot be written: its audit log does not tell of this.", err=True)
+        typer.echo("This folder is a copy that cannot be written: its audit log does not record this.", err=True)
     give_out(written, made)
     if as_json:
         answer = made.model_dump(mode="json") | {"fingerprint": made.fingerprint, "statement": str(written)}
@@ -547,7 +547,7 @@ def statement(
         f"{made.hospital} states for {ledger.books.approved[digest].name} {digest[:12]}: {spent}, "
         f"{made.rounds_charged} rounds charged, {made.rounds_confirmed} confirmed.\n\n"
         f"fingerprint  {made.fingerprint}\n\n"
-        f"Wrote {written}: whoever gets it compares this fingerprint with the roster's, or by telephone."
+        f"Wrote {written}: the recipient should compare this fingerprint with the roster's, or by telephone."
     )
 
 
@@ -566,7 +566,7 @@ def close(
     ledger = existing_ledger(folder.path, folder.identity())
     digest = find_open(ledger.books, study)
     name = leave(folder, ledger, digest)
-    typer.echo(f"Closed {name} {digest[:12]}. What it has spent stays spent; what it had reserved is free.")
+    typer.echo(f"Closed {name} {digest[:12]}. What it has spent still counts; its reserved budget is released.")
 
 
 @ledger_app.command("verify")
@@ -611,7 +611,7 @@ def verify_ledger(
         )
     if not as_json:
         typer.echo(
-            f"The ledger is whole: {found.entries:,} entries, {found.cohorts:,} cohorts, signed by this hospital."
+            f"The ledger is intact: {found.entries:,} entries, {found.cohorts:,} cohorts, signed by this hospital."
         )
 
 
@@ -650,7 +650,7 @@ def restore_ledger(
     if done.missing:
         lacks = "\n".join(f"  · {what}" for what in done.missing)
         typer.echo(
-            f"It does not know all that was spent after it:\n{lacks}\n"
+            f"It does not record everything that was spent since:\n{lacks}\n"
             "No study is trained before you run: wardround hospital ledger rebuild"
         )
 
@@ -694,6 +694,6 @@ def rebuild_ledger(
         "first study on."
     )
     if not yes:
-        confirm("Rebuild the ledger so?", "Not rebuilt: nothing was changed, and no study is trained.")
+        confirm("Rebuild the ledger this way?", "Not rebuilt: nothing was changed, and no study is trained.")
     rebuild(folder, planned)
     typer.echo("Rebuilt. See: wardround hospital budget")

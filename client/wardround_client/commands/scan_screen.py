@@ -125,7 +125,7 @@ def _screen(summary: Summary, fault: LabelError | None) -> Table:
     for reason, count in refused.items():
         row("", Text(f"{count:>7,}  ").append(reason, style="yellow").append(f"  {MEANINGS[reason][0]}"))
     if any("--allow" in MEANINGS[reason][1] for reason in summary.refused):
-        row("", "--allow is for 'scan' and 'simulate'; a hospital that serves has allow = [...] in its hospital.toml")
+        row("", "--allow is for 'scan' and 'simulate'; for a hospital service, set allow = [...] in its hospital.toml")
     if summary.relaxed:
         row("Allowed", Text(", ".join(summary.relaxed) + " (the de-identification check was relaxed)", style="yellow"))
     if summary.taken_in:
@@ -173,7 +173,7 @@ def _labels_said(summary: Summary, fault: LabelError | None) -> str | Text:
         said = _listed(summary.labels) + _label_faults(summary)
         return Text(f"{said}; one class only", style="yellow") if len(summary.labels) == 1 else said
     if fault:
-        return Text("none could be used; the reason stands below", style="yellow")
+        return Text("none could be used; the reason is below", style="yellow")
     said = "none were read"
     if summary.other_tables:
         first, more = summary.other_tables[0], len(summary.other_tables) - 1
@@ -183,7 +183,7 @@ def _labels_said(summary: Summary, fault: LabelError | None) -> str | Text:
         said += "the folder that it is in"
     else:
         said += f": there is no {LABELS_FILE} here; name a table with --labels, an attribute with --label-attribute, "
-        said += "or, where folders are named like classes, the classes with --classes"
+        said += "or, if folders are named after classes, the classes with --classes"
     return Text(said, style="yellow")
 
 

@@ -76,7 +76,7 @@ class Contribution(_Kept):
         if self.joined_patients:
             yield (
                 f"{_of(self.joined_patients, 'patient')} share near-identical images with another patient. They are "
-                "kept on one side of the split; but if two of them are one person, epsilon holds for each name and not "
+                "kept on one side of the split; but if two of them are one person, epsilon holds for each name, not "
                 "for the person. Give them one name in the column 'patient' of labels.csv."
             )
         if self.split_copies:
@@ -87,8 +87,8 @@ class Contribution(_Kept):
         there = [count.word for count in self.classes if count.images]
         if len(there) == 1:
             yield (
-                f"every label is '{there[0]}': a hospital with one class only teaches the model nothing about the "
-                "others, and its test numbers say nothing. Check the labels."
+                f"every label is '{there[0]}': a hospital with only one class teaches the model nothing about the "
+                "others, and its test numbers mean nothing. Check the labels."
             )
         else:
             missing = [f"'{count.word}'" for count in self.classes if not count.images]
@@ -115,7 +115,7 @@ class Earlier(_Kept):
         if said:
             yield f"changed {since}: {'; '.join(said)}."
         elif before.labelled != now.labelled:
-            yield f"changed {since}: the numbers are the same, but images or their labels are others."
+            yield f"changed {since}: the numbers are the same, but the images or their labels differ."
 
 
 class _File(_Kept):

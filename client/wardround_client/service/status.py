@@ -129,7 +129,7 @@ def certificate_warning(until: datetime | None) -> str:
     ends = "expires" if left > timedelta() else "expired"
     return (
         f"The coordinator's certificate {ends} on {until:%Y-%m-%d %H:%M} UTC: "
-        "ask the coordinator to renew it ('wardround coordinator renew DIR'); then nothing has to be done here."
+        "ask the coordinator to renew it ('wardround coordinator renew DIR'); nothing needs to be done here."
     )
 
 

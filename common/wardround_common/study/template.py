@@ -127,12 +127,12 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
 
 SECTION_REASONS: Mapping[str, str] = {
     "study": "What the study is called.",
-    "task": "What the model is to tell of an image; each task has keys of its own.",
-    "data": "Which images are taken, and the form that the network sees.",
+    "task": "What the model learns to predict from an image; each task has its own keys.",
+    "data": "Which images to use, and the form in which the network sees them.",
     "model": "The network; a hospital runs only networks that it installed.",
-    "training": "How long, with which local work, and how the hospitals' updates become the next model.",
+    "training": "How long to train, with what local work, and how the hospitals' updates become the next model.",
     "privacy": "What one patient can lose by taking part; the unit is the patient, not the image.",
-    "aggregation": "How many hospitals must answer, how long they are waited for, and who may read what one sent.",
+    "aggregation": "How many hospitals must answer, how long to wait for them, and who may read what they send.",
     "evaluation": "How patients are split, and where the model is judged; patients are split, never images.",
     "tracking": "Where the coordinator also keeps each round's pooled figures; never one hospital's own.",
     "roster": "Who may take part; without it the study is a draft, which only a simulation can run.",
@@ -151,11 +151,11 @@ REASONS: Mapping[tuple[str, str], str] = {
     (
         "model",
         "network",
-    ): "For dp-sgd a small one, such as 'wavelets' or 'tiny-cnn'; any other name is answered with all that are known.",
-    ("model", "norm"): "'group' or 'instance'; 'batch' mixes patients, so that it is refused under dp-sgd.",
+    ): "For dp-sgd a small one, such as 'wavelets' or 'tiny-cnn'; an unknown name is answered with all known ones.",
+    ("model", "norm"): "'group' or 'instance'; 'batch' mixes patients, so it is refused under dp-sgd.",
     ("model", "seed"): "Seed for the initial weights; every hospital starts from the same model.",
     ("training", "strategy"): f"How updates become the next model: {', '.join(map(repr, STRATEGIES))}.",
-    ("training", "rounds"): "How often the hospitals train and the coordinator averages.",
+    ("training", "rounds"): "Number of rounds; in each, the hospitals train and the coordinator averages.",
     (
         "training",
         "local_epochs",
@@ -239,8 +239,8 @@ REASONS: Mapping[tuple[str, str], str] = {
 }
 
 _HEADER = """\
-# A Wardround study. Hospitals approve it by its digest, which covers every value below and no comment:
-# change a value and they are asked again.
+# A Wardround study. Hospitals approve it by its digest, which covers every value below but no comment:
+# if you change a value, they are asked again.
 #
 #   wardround study check {name}.toml     lists all faults
 #   wardround study show {name}.toml      says what it does, what leaves a hospital, and what it costs
@@ -248,7 +248,7 @@ _HEADER = """\
 
 _ROSTER = """\
 # {reason}
-# The coordinator prints the entries of all that are enrolled: wardround coordinator roster DIR
+# The coordinator prints the entries of all enrolled hospitals: wardround coordinator roster DIR
 # [[roster]]
 # name = "Hospital A"
 # key = "64 hexadecimal digits"

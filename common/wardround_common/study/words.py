@@ -66,7 +66,7 @@ def _work(study: Study) -> Iterator[str]:
         pairs = zip(_task(study).weighted(study.task), training.class_weights, strict=True)
         yield f"The loss weighs {_listed([f'{word} {weight:g}' for word, weight in pairs])}."
     if training.threads != 1:
-        yield f"Every hospital computes with {training.threads} threads: another number would give another model."
+        yield f"Every hospital computes with {training.threads} threads: a different number changes the model."
     yield (
         f"The coordinator {_strategy(study)}; a round counts only when at least "
         f"{study.aggregation.min_hospitals} hospital{'s' if study.aggregation.min_hospitals > 1 else ''} answered."
@@ -99,20 +99,20 @@ def _vote(study: Study) -> Iterator[str]:
     if study.aggregation.vote_margin is None:
         return
     yield (
-        "The hospitals vote on each next model: one votes against it if, on its validation patients, the mean loss is "
+        "The hospitals vote on each new model: one votes against it if, on its validation patients, the mean loss is "
         f"higher than that of the accepted model by more than {study.aggregation.vote_margin:g}. If half of the votes "
-        "are against it, the model stays as it was, and what the round cost in privacy stays spent."
+        "are against it, the model stays as it was, and the round's privacy cost still counts."
     )
 
 
 def _waits(study: Study) -> Iterator[str]:
     aggregation = study.aggregation
-    spent = " What it cost in privacy stays spent." if isinstance(study.privacy, DpSgd) else ""
+    spent = " Its privacy cost still counts." if isinstance(study.privacy, DpSgd) else ""
     yield (
         f"A hospital that is still at work {_time(aggregation.deadline_minutes)} after a round was asked is late: the "
-        f"round continues without it, and its answer is dropped.{spent} One that is not heard for "
-        f"{_time(aggregation.patience_minutes)} is not waited for any longer once enough have answered. Both take part "
-        "again in the next round for which they are there."
+        f"round continues without it, and its answer is dropped.{spent} One that is silent for "
+        f"{_time(aggregation.patience_minutes)} is no longer waited for once enough have answered. Both take part "
+        "again in the next round they are there for."
     )
 
 
@@ -123,7 +123,7 @@ def _hospitals(study: Study) -> Iterator[str]:
     count = len(study.roster)
     yield (
         f"{count} hospital{'s' if count > 1 else ''}, by {'their keys' if count > 1 else 'its key'}, which the digest "
-        "covers. Compare each fingerprint with the people of that hospital, by telephone, not through the coordinator:"
+        "covers. Compare each fingerprint with that hospital's staff by telephone, not through the coordinator:"
     )
     for listed in study.roster:
         yield f"{listed.name}: {listed.fingerprint}"
@@ -146,7 +146,7 @@ def _strategy(study: Study) -> str:
 
 
 def _local_work(training: Training, study: Study) -> str:
-    unit = "patients expected in a step" if isinstance(study.privacy, DpSgd) else "images a step"
+    unit = "patients expected per step" if isinstance(study.privacy, DpSgd) else "images per step"
     momentum = f", momentum {training.momentum:g}" if training.optimiser == "sgd" and training.momentum else ""
     decay = f", weight decay {training.weight_decay:g}" if training.weight_decay else ""
     return (
@@ -189,7 +189,7 @@ def _leaves_masked(study: Study, *, private: bool) -> Iterator[str]:
     if isinstance(study.privacy, DistributedDpSgd):
         yield (
             "Each round of training, masked so that only a sum over hospitals can be read: the sum of the drawn "
-            "patients' clipped gradients with the hospital's share of the noise, and no number beside it: no count, no "
+            "patients' clipped gradients with the hospital's share of the noise, and no other number: no count, no "
             "loss, no epsilon."
         )
         yield from _leaves_beside(study)
@@ -197,7 +197,7 @@ def _leaves_masked(study: Study, *, private: bool) -> Iterator[str]:
     yield (
         f"Each round of training, masked so that only a sum over hospitals can be read: the update (how the parameters "
         f"moved{', clipped and noised' if private else ''}), the number of training images"
-        f"{'' if private else ', the loss'}, and how many numbers of the update were cut off at "
+        f"{'' if private else ', the loss'}, and how many numbers of the update were clipped at "
         f"± {study.aggregation.clip:g}."
     )
     yield from _leaves_beside(study)
@@ -210,7 +210,7 @@ def _leaves_beside(study: Study) -> Iterator[str]:
         f"Each evaluation{how_often}, and once at the end over the test patients, masked in the same way: sums over "
         f"the images of a split ({_task(study).leaves()})."
     )
-    yield "After each of them: a signature under the list of those who are summed, and the shares that open the sum."
+    yield "After each of these: a signature on the list of hospitals that are summed, and the shares that open the sum."
     if study.aggregation.clip_statements:
         yield "With each round of training: a signed statement of the limits to which the hospital clipped."
     yield from _ballot(study)
@@ -228,10 +228,10 @@ def _stays() -> Iterator[str]:
 def _cost(study: Study) -> Iterator[str]:
     privacy = study.privacy
     if not isinstance(privacy, DpSgd):
-        yield "There is no differential privacy: nothing bounds what the model or an update tells of a patient."
+        yield "There is no differential privacy: nothing bounds what the model or an update reveals about a patient."
         yield (
-            "Whoever has the model may find out whether a patient was in the training data; whoever reads a hospital's "
-            "update may reconstruct some of its images. Write mechanism = 'dp-sgd' to bound both."
+            "Anyone with the model may find out whether a patient was in the training data; anyone who reads a "
+            "hospital's update may reconstruct some of its images. Write mechanism = 'dp-sgd' to bound both."
         )
         return
     yield (
@@ -239,15 +239,15 @@ def _cost(study: Study) -> Iterator[str]:
         "hospital (DP-SGD). A patient with images at two hospitals spends it at both."
     )
     yield (
-        f"In the worst case, whoever reads every update can become {_factor(privacy.epsilon)} more sure, in odds, "
-        f"that a patient took part; with a chance of up to {privacy.delta:g} even that does not hold. "
-        "Delta should be well below one in the number of a hospital's patients."
+        f"In the worst case, anyone who reads every update can become {_factor(privacy.epsilon)} more certain, in "
+        f"odds, that a patient took part; with a probability of up to {privacy.delta:g} even this fails. "
+        "Delta should be well below 1/N for a hospital with N patients."
     )
     distributed = isinstance(privacy, DistributedDpSgd)
     if distributed:
         yield (
-            "That holds for whoever reads the secure sums and all models, but not for somebody who could read a "
-            "hospital's update by itself: it rests on the secure sums (docs/distributed-privacy.md)."
+            "This holds against anyone who reads the secure sums and all models, but not against somebody who reads a "
+            "single hospital's update: it rests on the secure sums (docs/distributed-privacy.md)."
         )
     patient = (
         "one image" if privacy.images_per_patient == 1 else f"the mean over up to {privacy.images_per_patient} images"
@@ -262,7 +262,7 @@ def _cost(study: Study) -> Iterator[str]:
     )
     yield (
         "Epsilon covers the training patients' part in the updates, and so the model. It does not cover the counts and "
-        "the evaluation's sums, which are exact, nor this study's numbers if they were tried out on the same patients."
+        "the evaluation sums, which are exact, or this study's settings if they were tuned on the same patients."
     )
 
 
@@ -272,7 +272,7 @@ def _noise_shares(study: Study, privacy: DistributedDpSgd) -> str:
 
     least = study.aggregation.min_hospitals
     return (
-        f"each hospital adds its share of integer noise. The shares are enough although {hospitals(privacy.dropouts)} "
+        f"each hospital adds its share of integer noise. The shares are enough even if {hospitals(privacy.dropouts)} "
         f"drop{'s' if privacy.dropouts == 1 else ''} out of a round and {hospitals(privacy.colluders)} "
         f"tell{'s' if privacy.colluders == 1 else ''} the coordinator the noise that was added; a hospital opens no "
         f"sum over fewer than that, nor over fewer than {least}."
@@ -283,14 +283,14 @@ def _seen(study: Study) -> Iterator[str]:
     if study.aggregation.secure:
         yield (
             f"Sums over at least {study.aggregation.min_hospitals} hospitals: their updates, counts and score sums are "
-            "masked, and the masks come off the sum only. That holds also when the coordinator lies, as long as the "
+            "masked, and only the sum can be unmasked. This holds even if the coordinator lies, as long as the "
             "hospitals know each other's keys and enough of them are honest (docs/secagg.md, sections 6 and 10)."
         )
         bound = "the epsilon above bounds" if isinstance(study.privacy, DpSgd) else "nothing bounds"
         yield (
             "It sees which hospitals took part in a round. By leaving one out of some rounds it can compare sums, "
-            "and so learn that hospital's numbers of images, and something of its update and scores; "
-            f"{bound} what the update tells."
+            "and so learn that hospital's number of images, and something about its update and scores; "
+            f"{bound} what the update reveals."
         )
         return
     yield (

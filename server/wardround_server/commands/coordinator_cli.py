@@ -50,7 +50,7 @@ def init(
         raise typer.BadParameter("name at least one, such as --host fl.example.org", param_hint="'--host'")
     place = CoordinatorFolder(folder)
     begin(place, host, port, _now())
-    _show(place, as_json, f"Made a coordinator in {folder}; its private keys stay there.")
+    _show(place, as_json, f"Set up a coordinator in {folder}; its private keys stay there.")
     if not as_json:
         typer.echo(
             "\nHospitals compare this fingerprint by telephone when they get their invitation.\n"
@@ -83,8 +83,8 @@ def enrol(
     found = standing(place, asked, _now())
     words = {
         Standing.NEW: "asks to be enrolled.",
-        Standing.SAME: "is enrolled with these keys already.",
-        Standing.NEW_NODE_KEY: "is enrolled, and has another node key now; its identity vouches for it.",
+        Standing.SAME: "is already enrolled with these keys.",
+        Standing.NEW_NODE_KEY: "is enrolled and now has a new node key, which its identity vouches for.",
     }
     about = (
         f"hospital     {asked.hospital}\nfingerprint  {asked.fingerprint}\n"
@@ -116,7 +116,7 @@ def _say_enrolled(asked: Request, invitation: Invitation, written: Path, as_json
         )
         return
     typer.echo(
-        f"\nWrote {written}: send it to {asked.hospital}, and read it this coordinator's fingerprint:\n"
+        f"\nWrote {written}: send it to {asked.hospital}, and read this coordinator's fingerprint to them:\n"
         f"\n    {invitation.fingerprint}\n"
     )
 
@@ -164,15 +164,15 @@ def revoke(
     one = find_enrolled(place, hospital)
     if not yes:
         typer.echo(f"hospital     {one.name}\nfingerprint  {one.request.fingerprint}", err=as_json)
-        question = "Revoke it? This cannot be undone: these keys are never enrolled again."
+        question = "Revoke it? This cannot be undone: these keys can never be enrolled again."
         confirm(question, "Not revoked: nothing was changed.", err=as_json)
     gone = let_out(place, hospital, _now())
     if as_json:
         _echo_json({"hospital": gone.hospital, "fingerprint": gone.fingerprint, "revoked": gone.revoked.isoformat()})
         return
     typer.echo(
-        f"Revoked {gone.hospital}, {gone.fingerprint}. These keys are never enrolled again; "
-        "with other keys the hospital may be.\nStudies that list this key in their roster are not changed by this."
+        f"Revoked {gone.hospital}, {gone.fingerprint}. These keys can never be enrolled again; "
+        "the hospital can be enrolled with other keys.\nStudies that list this key in their roster stay as they are."
     )
 
 
@@ -440,7 +440,7 @@ def backup(
 
     _ = CoordinatorFolder(folder).settings
     count = back_up(folder, out)
-    typer.echo(f"Copied {count} files to {out}. It can be this coordinator: keep it as secret as {folder}.")
+    typer.echo(f"Copied {count} files to {out}. It could impersonate this coordinator: keep it as secret as {folder}.")
 
 
 def _follow(folder: Path, name: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom
 
+import share
 from examples import study
 from wardround_client.preparation.dataset import Examples
 from wardround_client.training.local_work import PrivacyPlan, plan_privacy
@@ -113,6 +114,19 @@ def test_protecting_images_where_patients_are_meant_is_caught(monkeypatch: pytes
     monkeypatch.setattr(Examples, "places_by_patient", by_image)
     found, claimed = audited(1.0, images=6)
     assert found.epsilon_at_least > claimed
+
+
+def test_the_clipping_and_noise_of_a_study_of_any_task_are_audited() -> None:
+    dp = {"mechanism": "dp-sgd", "epsilon": 4.0, "delta": DELTA, "clip_norm": 1.0}
+    usual = study(privacy=dp, training={"batch_size": CANARIES // 2, "rounds": 1})
+    with share.installed():
+        of = Study.model_validate(usual.tables() | {"task": {"name": "share"}})
+        plan = plan_of(of)
+        streams = [(insecure_stream(1, "auditor"), insecure_stream(1, "hospital")) for _ in range(2)]
+        found, same = (
+            audit(s, plan, 1, 50, *pair, lambda done, of: None) for s, pair in zip((of, usual), streams, strict=True)
+        )
+    assert found == same
 
 
 def test_many_images_of_one_patient_are_no_more_than_one() -> None:

@@ -71,6 +71,9 @@ def _words(section: Classification) -> Words:
     return Words(f"tell {apart}", "In a small split a histogram's bar may stand for one patient.")
 
 
+TWO_CLASSES = Classification(name="classification", classes=("no-finding", "finding"))
+"""The task of networks of ours that attack or audit what a study does."""
+
 TERMS = (
     (
         "AUROC",

@@ -26,6 +26,7 @@ from wardround_client.training.local_work import LocalRun, PrivacyPlan, train
 from wardround_common.errors import PrivacyError
 from wardround_common.randomness import Stream
 from wardround_common.study.file import DpSgd, NoPrivacy, Study
+from wardround_common.tasks.classification import TWO_CLASSES
 from wardround_simulation.attacks.bound import epsilon_at_least
 
 Floats = NDArray[np.float64]
@@ -154,7 +155,10 @@ def _watch_training(
 
 
 def _one_step_a_round(study: Study, steps: int) -> Study:
-    """Return the study with plain steps of rate 1, so that a round's update is a step's noisy sum, scaled."""
+    """Return the study with plain steps of rate 1, so that a round's update is a step's noisy sum, scaled.
+
+    Its task is that of the canaries' network, whatever the study's is: what is audited is the clipping and the noise.
+    """
     plain = study.training.model_copy(
         update={
             "rounds": steps,
@@ -168,7 +172,7 @@ def _one_step_a_round(study: Study, steps: int) -> Study:
             "strategy": "fedavg",
         }
     )
-    return study.model_copy(update={"training": plain})
+    return study.model_copy(update={"training": plain, "task": TWO_CLASSES})
 
 
 def _how_many(canaries: int, noise: float, rate: float, steps: int, delta: float, stream: Stream) -> int:

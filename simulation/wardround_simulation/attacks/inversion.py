@@ -33,6 +33,8 @@ from wardround_common.secagg.terms import Member, Terms
 from wardround_common.secagg.thresholds import default_threshold
 from wardround_common.study.file import Aggregation, DpSgd, NoPrivacy, Study
 from wardround_common.study.sums import encoding_for
+from wardround_common.tasks.classification import TWO_CLASSES
+from wardround_common.tasks.registry import task_of
 from wardround_simulation.phantoms.anatomy import draw_patient, render
 
 Image = NDArray[np.float64]
@@ -88,7 +90,8 @@ def attack(
     seen["the masked update"] = _masked(bare[0], stream)
     seen[f"the sum over {HOSPITALS} hospitals"] = np.stack(bare).mean(0)
     attempts = [(name, network, start, update) for name, update in seen.items()]
-    if study.model.network in ATTACKED and study.data.channels == 1 and len(study.groups) == 2:
+    two_classes = len(task_of(study.task).weighted(study.task)) == 2
+    if study.model.network in ATTACKED and study.data.channels == 1 and two_classes:
         own = networks.build(study)
         first = networks.read_vector(own)
         update = _update(study, own, first, images[0], None, stream)
@@ -201,7 +204,7 @@ def _update(
         }
     )
     privacy = study.privacy if plan else NoPrivacy(mechanism="none")
-    asked = study.model_copy(update={"training": training, "privacy": privacy})
+    asked = study.model_copy(update={"training": training, "privacy": privacy, "task": TWO_CLASSES})
     one = np.zeros(1, np.int64)
     examples = Examples(image.astype(np.float32)[None, None], one, one + FINDING, one)
     step = plan and replace(plan, sampling_rate=1.0, steps_a_round=1)

@@ -21,6 +21,7 @@ from wardround_common.results import FEDERATED, Curve, HospitalRecord, PrivacySp
 from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_common.study.file import Aggregation, DpSgd, NoPrivacy
 from wardround_common.study.words import describe
+from wardround_common.tasks.registry import task_of
 from wardround_simulation import jobs
 from wardround_simulation.attacks import canaries, inversion, membership
 from wardround_simulation.evidence.finished_run import FinishedRun, digest_of
@@ -181,6 +182,10 @@ def _membership(
     if wanted.sites is None:
         where = "are at the hospitals" if run.deployed else "were not given"
         not_done.append(f"Membership inference: the hospitals' images {where}.")
+        return None
+    task = task_of(run.results.study.task)
+    if not task.weighted(run.results.study.task):
+        not_done.append(f"Membership inference: the attack is on a model that tells classes, and not on {task.name}.")
         return None
     if wanted.shadows == 0:
         not_done.append("Membership inference: no shadow models were asked for.")

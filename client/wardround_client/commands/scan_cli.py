@@ -61,6 +61,14 @@ def scan(
             metavar="FILE", help="Write the local HTML report here instead of next to the index.", show_default=False
         ),
     ] = None,
+    study: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Study of outlines: shows them over the images, in a page that stays here; reads no labels.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Scan a hospital's image folder: report what is accepted, and what is refused and why."""
@@ -76,5 +84,6 @@ def scan(
         allow=frozenset(allow or ()),
         confirmed=frozenset(confirm_patients or ()),
         report=report,
+        study=study,
         as_json=as_json,
     )

@@ -18,9 +18,11 @@ from wardround_client.intake.labels import LABELS_FILE, Labels, find_labels
 from wardround_client.intake.patients import check_confirmed, guessed, said_of_doubts, said_of_patients
 from wardround_client.intake.scan_report import render, shown
 from wardround_client.intake.scan_summary import MEANINGS, Summary, counts, identified, summarise
+from wardround_client.preparation.source import Source
 from wardround_client.state.state_folder import default_state
-from wardround_common.errors import DataError, LabelError
+from wardround_common.errors import DataError, LabelError, StudyError
 from wardround_common.storage import write_atomically
+from wardround_common.study.file import Study, read_study
 
 _LISTED = 5
 """Words that the screen shows of each count; the report has all of them."""
@@ -37,22 +39,27 @@ def scan_and_show(
     allow: frozenset[str],
     confirmed: frozenset[str],
     report: Path | None,
+    study: Path | None = None,
     as_json: bool = False,
 ) -> None:
     """Scan a folder, say on the screen what was found, and write the local report.
 
+    With a ``study`` whose task has something to show of what is said of the images, that is a page beside the report.
+
     Raises:
+        StudyError: the study file is wrong, or its task has nothing to show.
         DataError: the folder cannot be read or holds nothing that is accepted, or its labels do not fit. All that was
             found has been said before.
     """
     check_confirmed(confirmed)
+    of_study = _study(study) if study else None
     console = Console()
     place = state or default_state(folder)
     index = _scan_with_progress(folder, place, allow, workers or min(4, os.cpu_count() or 1))
     if not index.accepted and not index.refused:
         raise DataError("the folder holds no files", where=str(folder), do="Name the folder that holds the images.")
     words = tuple(word.strip() for word in classes.split(",") if word.strip()) if classes else None
-    found, fault = _labels(folder, index, words, labels, label_attribute)
+    found, fault = (None, None) if of_study else _labels(folder, index, words, labels, label_attribute)
     index, found = identified(index, found, words or (), confirmed)
     summary = summarise(index, found, confirmed)
     page = report or place / "scan-report.html"
@@ -73,6 +80,39 @@ def scan_and_show(
         )
     if fault:
         raise fault
+    if of_study:
+        _show_outlines(of_study, Source(folder, place, allow=allow, confirmed=confirmed), None if as_json else console)
+
+
+def _study(path: Path) -> Study:
+    from wardround_client.tasks.registry import local_task  # with torch, for which other scans need not wait
+
+    found = read_study(path)
+    if local_task(found.task).shown is None:
+        raise StudyError(
+            f"the study's task is {found.task.name}, which has no outlines to show",
+            where=str(path),
+            do="Leave out --study: labels are in the scan's own report.",
+        )
+    return found
+
+
+def _show_outlines(study: Study, source: Source, console: Console | None) -> None:
+    """Write the page that shows what is outlined, and say it on the screen."""
+    from wardround_client.preparation.dataset import take_in
+    from wardround_client.tasks.registry import local_task
+
+    _, found = take_in(source, study)
+    task = local_task(study.task)
+    if task.shown is None:
+        return
+    said, text = task.shown(found, study, datetime.now().astimezone())
+    page = source.state / "outlines.html"
+    write_atomically(page, text.encode(), private=True)
+    if console is None:
+        return
+    console.print(Text("Outlines    ").append(said), soft_wrap=True)
+    console.print(Text("Outlines, to stay at the hospital: ").append(shown(str(page)), style="bold"), soft_wrap=True)
 
 
 def _scan_with_progress(folder: Path, state: Path, allow: frozenset[str], workers: int) -> Index:

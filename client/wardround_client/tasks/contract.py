@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -101,6 +102,9 @@ class LocalTask(Generic[T, S]):
     """The targets of these files, in the form that the network sees, (files, …): where each file is a record."""
     records: Callable[[Source, Study, Sequence[Instance], Found], Records] | None = None
     """The records of these files: where a file is not a record, such as that of a series. One of the two is given."""
+    shown: Callable[[Found, Study, datetime], tuple[str, str]] | None = None
+    """What the hospital's own people are shown of what is said of its images: a line for the screen, and a page that
+    stays at the hospital."""
     trained: Callable[[Targets, NDArray[np.int64]], NDArray[np.bool_]] | None = None
     """Which of the training records are trained on, (records,), from their targets and patients; None for all. What is
     said of a patient's records depends on that patient alone."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from wardround_client.intake.instance import Index, Instance
+from wardround_client.preparation import outline_page
 from wardround_client.preparation.slices import Slices, first_of, prepare_slices
 from wardround_client.preparation.source import Source
 from wardround_client.tasks import outline_choice
@@ -123,6 +125,13 @@ def _trained(targets: Masks, patients: NDArray[np.int64]) -> NDArray[np.bool_]:
     return outline_choice.chosen(outline_choice.voxels_of(targets), patients)
 
 
+def _shown(found: Found, study: Study, made: datetime) -> tuple[str, str]:
+    slices: Slices = found.more
+    return outline_page.said(outline_page.counted(slices)), outline_page.render(
+        slices, study.groups, study.study.name, made=made
+    )
+
+
 TASK = LocalTask[Segmentation, OutlineSums](
     task=segmentation.TASK,
     find=_find,
@@ -132,6 +141,7 @@ TASK = LocalTask[Segmentation, OutlineSums](
     loss=lambda section, training, device: loss(section),
     sums=sums,
     noise=noise,
+    shown=_shown,
     trained=_trained,
     whole_patients=True,
 )

@@ -1,0 +1,54 @@
+"""``wardround scan --study``: a hospital sees its outlines over its images, on a page of its own."""
+
+from __future__ import annotations
+
+import base64
+import re
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import tomli_w
+from PIL import Image
+from test_scan_command import run
+
+from examples import study
+from outlined_hospitals import outlining, write_hospital
+from wardround_client.preparation.outline_page import COLOURS, overlaid
+
+
+def test_outlines_are_shown_over_images_on_a_page_that_stays(tmp_path: Path) -> None:
+    folder, state, of = tmp_path / "south", tmp_path / "state", tmp_path / "study.toml"
+    one, *_ = write_hospital(folder, "south", patients=3)
+    (folder / one.name / "outline.dcm").unlink()
+    of.write_text(tomli_w.dumps(outlining().tables(nulls=False)))
+    done = run(folder, "--state", state, "--workers", 1, "--study", of)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+    assert "2 outlined, 12 other-series, 4 no-mask" in done.stdout
+    page = (state / "outlines.html").read_text()
+    assert (state / "outlines.html").stat().st_mode & 0o077 == 0
+    assert len(re.findall("data:image/png;base64,", page)) == 2
+    assert "This page stays at the hospital" in page
+    assert "tumour 1.2 mL" in page  # 5 x 6 pixels in 2 slices, of 2 x 2 x 5 mm
+    assert "<script" not in page
+
+
+def test_a_study_without_outlines_has_none_to_show(tmp_path: Path) -> None:
+    of = tmp_path / "study.toml"
+    of.write_text(tomli_w.dumps(study().tables(nulls=False)))
+    done = run(tmp_path, "--study", of)
+    assert done.returncode
+    assert "has no outlines to show" in done.stderr
+
+
+def test_an_edge_is_drawn_in_the_structures_colour_and_nothing_else_is() -> None:
+    image, mask = np.full((16, 16), 0.5, np.float32), np.zeros((16, 16), np.uint8)
+    mask[4:9, 5:12] = 2
+    drawn = np.asarray(Image.open(BytesIO(base64.b64decode(overlaid(image, mask)))))
+    coloured = (drawn != drawn[0, 0]).any(axis=2)
+    times = len(drawn) // 16
+    there = np.kron(mask, np.ones((times, times))) > 0
+    assert coloured[4 * times, 5 * times]
+    assert (drawn[coloured] == COLOURS[1]).all()
+    assert not (coloured & ~there).any()
+    assert not coloured[6 * times, 8 * times]

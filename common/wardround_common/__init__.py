@@ -1,1 +1,1 @@
-"""The words that hospital, coordinator and simulation share. No torch, no Flower, no images."""
+"""What hospital, coordinator and simulation share. No torch, no Flower, no images."""

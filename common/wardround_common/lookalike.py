@@ -1,4 +1,4 @@
-"""Names that people cannot tell apart: two hospitals must not be enrolled under such.
+"""Names that people cannot tell apart: two hospitals must not be enrolled under such names.
 
 After Unicode's security mechanisms (UTS 39), in the part that names of hospitals need: letters of Latin, Greek and
 Cyrillic are not mixed in one name (section 5.2, "single script"), and two names are alike if they have one skeleton

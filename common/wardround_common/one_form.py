@@ -1,4 +1,4 @@
-"""One form for words that people type and file systems spell: the same letters compare as equal.
+"""One form for words that people type and file systems store: the same letters compare as equal.
 
 ``ä`` is one character or two (``a`` and a diaeresis): a Mac's folder may have the second where a spreadsheet has the
 first. Words, folder names and paths are compared in Unicode's Normalization Form C (Unicode Standard Annex 15); what

@@ -1,4 +1,4 @@
-"""Random numbers from a stream cipher: secret ones keyed by the operating system, repeatable ones by a seed.
+"""Random numbers from a stream cipher: secret ones keyed by the operating system, reproducible ones by a seed.
 
 Batches, splits, augmentation and the noise of differential privacy all draw from a :class:`Stream`. In a hospital its
 key comes from the operating system; in a simulation from a seed, which makes a run repeatable and its noise worthless

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: a crash leaves the old one, a full disk says so."""
+"""Files that are complete or absent: a crash leaves the old one, a full disk is reported."""
 
 from __future__ import annotations
 

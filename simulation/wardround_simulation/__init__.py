@@ -1,1 +1,1 @@
-"""A federation on one machine, with the very code that hospitals and coordinator run."""
+"""A federation on one machine, with the same code that hospitals and coordinator run."""

@@ -1,4 +1,4 @@
-"""How far a run is, for a person who watches: one line that changes, and on a pipe one line a step."""
+"""A run's progress on the screen: one line that changes, or on a pipe one line per step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One folder of images cut into several hospitals, by patient."""
+"""One folder of images split into several hospitals, by patient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study will cost and what will be left to learn from, under both trust models, before anybody trains.
+"""What a study will cost and the signal that will be left, under both trust models, before training.
 
 The signal-to-noise ratio of a step is the largest length that the expected mean of clipped gradients can have, over the
 expected length of the noise in the same mean. Each of q N expected patients gives a gradient of length at most C; the

@@ -1,4 +1,4 @@
-"""``wardround study plan``: noise, epsilon and what is left to learn from, before anybody trains."""
+"""``wardround study plan``: noise, epsilon and signal to noise, before training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs in worker processes, or in this one: a job that dies takes nothing with it but its own answer."""
+"""Jobs in worker processes, or in this one: a job that dies loses only its own answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder cut into hospitals: by patient, nobody twice, nobody lost."""
+"""A folder split into hospitals: by patient, nobody twice, nobody lost."""
 
 from __future__ import annotations
 

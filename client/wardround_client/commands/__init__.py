@@ -1,1 +1,1 @@
-"""``wardround hospital`` and ``wardround scan``, as a hospital's people type them."""
+"""The commands ``wardround hospital`` and ``wardround scan``."""

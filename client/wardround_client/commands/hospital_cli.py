@@ -1,4 +1,4 @@
-"""``wardround hospital``: what the people of one hospital do. What it needs is imported when it runs."""
+"""``wardround hospital``: the commands for a hospital's staff. Imports are deferred until a command runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``wardround scan``, as a person types it. What it needs is imported when it runs, so help appears immediately."""
+"""``wardround scan``. Imports are deferred until it runs, so help appears immediately."""
 
 from __future__ import annotations
 

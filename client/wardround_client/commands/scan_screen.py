@@ -1,4 +1,4 @@
-"""What a hospital's folder holds, said on the screen and in a report that stays there."""
+"""What a hospital's folder holds, on the screen and in a report that stays there."""
 
 from __future__ import annotations
 

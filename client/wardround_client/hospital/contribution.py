@@ -1,4 +1,4 @@
-"""What a hospital brings to a study: images, patients and labels of each class, said before it approves.
+"""What a hospital contributes to a study: images, patients and labels of each class, shown before it approves.
 
 The hospital keeps what it said with each approval, to tell a change the next time. Counts only, for its own people:
 nothing of it leaves the hospital.

@@ -1,4 +1,4 @@
-"""Which images a hospital that serves brings, by its own settings, which are said and noted with each approval.
+"""Which images a hospital service contributes, by its settings, which are shown and recorded with each approval.
 
 ``wardround scan`` and ``wardround simulate`` have the same switches as options, by the same names.
 """

@@ -1,4 +1,4 @@
-"""How a hospital begins: it makes its keys and a request, and accepts the invitation that answers it."""
+"""How a hospital joins: it creates keys and a request, and accepts the invitation sent in reply."""
 
 from __future__ import annotations
 

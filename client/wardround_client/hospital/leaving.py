@@ -1,4 +1,4 @@
-"""How a hospital leaves a study: what it has spent stays spent, and what it reserved is free for others."""
+"""How a hospital leaves a study: what it spent still counts, and its reserved budget is released."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pause and resume, as the hospital's people decide: noted in the audit log, and so until they decide again."""
+"""Pause and resume, as the hospital's staff decide: recorded in the audit log, and in force until they decide again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ways back when a hospital's ledger is lost, or older than what was spent: a verified copy, or a bound for all.
+"""Recovery when a hospital's ledger is lost, or older than what was spent: a verified copy, or a bound for all.
 
 Neither ever lowers what a patient has spent. A copy is verified entry by entry and put in its place; one that does not
 know all that the audit log proves trains nothing until the ledger is rebuilt. To rebuild charges every patient of the

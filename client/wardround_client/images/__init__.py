@@ -1,4 +1,4 @@
-"""One door in for DICOM, PNG, JPEG, TIFF and NIfTI; one form out."""
+"""One way in for DICOM, PNG, JPEG, TIFF and NIfTI; one form out."""
 
 from __future__ import annotations
 

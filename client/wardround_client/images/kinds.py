@@ -1,4 +1,4 @@
-"""Is a DICOM object one of the images that its study was made for, or something that lies beside them?
+"""Whether a DICOM object is one of the images that its study was made for, or something that accompanies them.
 
 An export of one study holds more than its images: the overview that planned the scan, the dose report as a picture,
 screen saves, reformats and maps that were computed from the images. All of them carry the right modality, and most

@@ -1,4 +1,4 @@
-"""How the bytes of the pixels lie: checked before anything is decoded, since a decoder believes what it is told.
+"""The layout of the pixel bytes: checked before anything is decoded, since a decoder believes what it is told.
 
 A decoder that is told 12 bits where the file holds 16, or 8 where it holds 16, gives noise and no error. What DICOM
 asks of these attributes (PS3.3 C.7.6.3, PS3.5 section 8) is asked here; the refusal names the attribute.

@@ -1,4 +1,4 @@
-"""What the stored values of an image mean, as its file states it: parsed once, and refused where it says nonsense.
+"""What the stored values of an image mean, as its file states it: parsed once, and refused if it makes no sense.
 
 A slope that is no number, a table that is too short, a shape that nobody knows: each changes what a pixel means, and
 reading on as if it were not there gives an image that looks right and is not. What is absent or empty is not stated,

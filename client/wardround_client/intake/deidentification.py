@@ -1,4 +1,4 @@
-"""Does a DICOM file still say who the patient is? It is refused if so, never repaired.
+"""Whether a DICOM file still identifies the patient: if so it is refused, never repaired.
 
 The list follows the Basic Application Level Confidentiality Profile (PS3.15 Annex E, table E.1-1), read for an image
 that stays inside the hospital which made it and is grouped by patient there:

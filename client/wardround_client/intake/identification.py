@@ -1,4 +1,4 @@
-"""The patients of a whole folder: what two files state of one person is put together, and an image counts once.
+"""The patients of a whole folder: what two files state about one person is combined, and an image counts once.
 
 What may be one person is a node: a PatientID with its issuer, a name of the hospital's table, or a guess. Nodes that
 mean one person are joined until nothing more is known; each set of joined nodes is a patient. Which statement counts

@@ -1,4 +1,4 @@
-"""Which images of a study lie beside those that it was made for, where only the rest of the study can tell.
+"""Which images only accompany those that a study was made for, where only the rest of the study can tell.
 
 A secondary capture beside true images is a picture of a screen or a page; alone it is how a whole archive was exported,
 as public sets are, and is an image. A radiograph *for processing* is the same exposure once more where the study holds

@@ -1,4 +1,4 @@
-"""Messages that a crash must not lose: each one file, whole or not there, known by its checksum."""
+"""Messages that a crash must not lose: one file each, complete or absent, with its checksum."""
 
 from __future__ import annotations
 

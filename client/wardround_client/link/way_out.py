@@ -1,4 +1,4 @@
-"""The one way out of a hospital's container: a proxy that opens tunnels to the coordinator and to nothing else.
+"""The only way out of a hospital's container: a proxy that opens tunnels to the coordinator and nowhere else.
 
 It runs in a container of its own beside the hospital's, which has no other network (``docker/compose.hospital.yaml``).
 It has neither keys nor images, reads nothing of what passes (TLS ends in the hospital and in the coordinator), and

@@ -1,4 +1,4 @@
-"""Folders of prepared files, made once: whole or not there, whatever crash or full disk comes between."""
+"""Folders of prepared files, made once: complete or absent, whatever crash or full disk intervenes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A hospital that serves: its link, its studies, and what it says of itself."""
+"""The hospital service: its link, its studies, and what it reports about itself."""

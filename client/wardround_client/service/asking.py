@@ -1,4 +1,4 @@
-"""The hospital that serves from a folder, as its own people ask it."""
+"""The client side of a hospital service's socket, for its own staff."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a hospital's answers went: how many of each kind with which outcome, how long they took, and the last failure.
+"""A hospital's record of answers: how many of each kind and outcome, how long they took, and the last failure.
 
 What an error says stays in the hospital and out of its log: it is kept in one private file for its own people.
 """

@@ -1,4 +1,4 @@
-"""What a hospital answers its own people at its socket."""
+"""What a hospital service answers its own staff at its socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a hospital's signs of life carry besides: that it has paused or misses its images, and its audit log's head."""
+"""What a hospital's heartbeats carry: that it is paused or its images are missing, and its audit log's head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hospital's service: its link to the coordinator, and a small record of what it is doing for its own people."""
+"""A hospital's service: its link to the coordinator, and a small record, for its own staff, of what it is doing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hospital's figures for its own Prometheus, read at the moment when they are asked for.
+"""A hospital's metrics for its own Prometheus, read when they are requested.
 
 They are the hospital's own: it serves them on its loopback, and sends none of them to the coordinator. Neither the
 number of patients nor anything of one patient is among them.

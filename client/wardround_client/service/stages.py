@@ -1,4 +1,4 @@
-"""What this hospital is at in each study, since when: approved, scanning, training, sending, waiting."""
+"""What this hospital is doing in each study, and since when: approved, scanning, training, sending, waiting."""
 
 from __future__ import annotations
 

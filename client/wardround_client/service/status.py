@@ -1,4 +1,4 @@
-"""How a hospital stands: what a service that runs knows of itself, and what its folder tells with or without one."""
+"""A hospital's state: what a running service knows about itself, and what its folder shows with or without one."""
 
 from __future__ import annotations
 

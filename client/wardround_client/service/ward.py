@@ -1,4 +1,4 @@
-"""A hospital that serves: it answers for every study that its people approved, and for no other."""
+"""The hospital service: it answers for every study that its staff approved, and for no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hospital's account in one study: what the study asks of its patients, whether the policy allows it, the charges.
+"""A hospital's account in one study: what the study costs its patients, whether the policy allows it, and the charges.
 
 ::
 

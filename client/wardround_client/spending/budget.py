@@ -1,4 +1,4 @@
-"""What the ledger says of a hospital's patients, in numbers that name nobody: what the command and its picture show."""
+"""What the ledger says about a hospital's patients, in numbers that name nobody: shown by the command and its page."""
 
 from __future__ import annotations
 

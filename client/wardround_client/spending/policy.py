@@ -1,4 +1,4 @@
-"""The hospital's policy, ``policy.toml``: what it takes part in, and what its patients may spend at most.
+"""The hospital's policy, ``policy.toml``: what it takes part in, and the most that its patients may spend.
 
 It is the hospital's own file. A study asks; the policy decides, before the study begins and before each round.
 """
@@ -127,7 +127,7 @@ def policy_text() -> str:
     """Write the commented TOML of a new policy: strict, so that a hospital opens it as far as it means to."""
     networks = json.dumps(known_networks())
     return f"""\
-# The policy of this hospital: what it takes part in, and what its patients may spend at most.
+# The policy of this hospital: what it takes part in, and the most that its patients may spend.
 # A study is checked against it before it begins, and again before each round; its wish never wins.
 # A change takes effect when the hospital's service starts again. A key that is missing or misspelt stops it.
 

@@ -197,7 +197,7 @@ class _Weigh:
         worst = float(after.epsilon.max())
         if math.isinf(self._carried):
             raise PolicyError(
-                "the ledger was rebuilt, and nothing bounds what the audit log records the time before",
+                "the ledger was rebuilt, and nothing bounds what the audit log records from before",
                 do="Needed: to restore a copy of the ledger.",
             )
         if math.isinf(worst):

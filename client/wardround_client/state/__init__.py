@@ -1,1 +1,1 @@
-"""What a hospital keeps on its disk of itself and of what its people decided."""
+"""What a hospital keeps on disk about itself and its staff's decisions."""

@@ -1,4 +1,4 @@
-"""Which studies were proposed to this hospital, and what its people decided: nothing runs that was not approved."""
+"""Which studies were proposed to this hospital, and what its staff decided: nothing runs that was not approved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a hospital keeps what it is and whom it follows, in one place: the folder that ``--state`` names."""
+"""Where a hospital keeps its identity and its coordinator's, in one place: the folder that ``--state`` names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the coordinator last said of the runs that this hospital knows: for its people, who cannot see them."""
+"""What the coordinator last reported about the runs that this hospital knows: for its staff, who cannot see them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task is to a hospital: what its network is trained towards, by which loss, and what is summed of its outputs.
+"""What a task is to a hospital: the targets its network is trained on, its loss, and what is summed over its outputs.
 
 The other half is ``wardround_common.tasks.contract``. The laws that every task keeps are in
 ``tests/client/test_task_laws.py``.

@@ -1,4 +1,4 @@
-"""Losses for outlines, one number a record, so that the gradient of a patient can be clipped.
+"""Losses for outlines, one number per record, so that a patient's gradient can be clipped.
 
 Dice loss (Milletari et al., V-Net, 3DV 2016) beside cross-entropy as in nnU-Net (Isensee et al., Nature Methods 2021),
 or beside focal loss (Lin et al., ICCV 2017). Dice is of each record by itself: nnU-Net's Dice over a whole batch mixes

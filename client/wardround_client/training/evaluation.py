@@ -1,4 +1,4 @@
-"""How a model does on a hospital's own patients: scores that stay here, and sums that may leave."""
+"""How well a model does on a hospital's own patients: scores that stay here, and sums that may leave."""
 
 from __future__ import annotations
 

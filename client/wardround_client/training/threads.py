@@ -1,4 +1,4 @@
-"""How many threads a model is trained with: the study says it, since another number gives another model.
+"""How many threads a model is trained with: the study sets it, since a different number gives a different model.
 
 Sums of floating-point numbers are shared out among the threads, so a gradient is rounded otherwise by one thread than
 by two. With a fixed number it is the same on any number of cores, also on fewer than that.

@@ -1,4 +1,4 @@
-"""What a scanner writes of how a series was made: the facts by which several series of one patient are told apart.
+"""What a scanner writes about how a series was made: the facts that tell several series of one patient apart.
 
 Ordinary objects state them at the top, enhanced ones in functional groups (PS3.3 C.8.13.5); both are read into one
 value. Everything here stays in the hospital.

@@ -1,4 +1,4 @@
-"""What ``wardround hospital audit`` and ``wardround coordinator audit`` do alike."""
+"""What ``wardround hospital audit`` and ``wardround coordinator audit`` have in common."""
 
 from __future__ import annotations
 

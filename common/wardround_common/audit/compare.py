@@ -1,4 +1,4 @@
-"""Holds the log of one end against the log of the other: each message that both must know of is in both, the same."""
+"""Compares one end's log with the other's: each message that both must know of is in both, and the same."""
 
 from __future__ import annotations
 

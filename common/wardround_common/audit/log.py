@@ -1,4 +1,4 @@
-"""An audit log on the disk: JSON lines in segments, each entry signed over all before it, on the disk before it counts.
+"""An audit log on disk: JSON lines in segments, each entry signed over all before it, and on disk before it counts.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What an audit log records a message that passes between a hospital and the coordinator: never what it says."""
+"""What an audit log records about a message between a hospital and the coordinator: never what it says."""
 
 from __future__ import annotations
 

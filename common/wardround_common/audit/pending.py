@@ -1,4 +1,4 @@
-"""A change of files that an audit entry tells of: both happen, or neither, whatever crash or full disk comes between.
+"""A change of files together with its audit entry: both happen, or neither, whatever crash or full disk intervenes.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Writes down what passes between hospital and coordinator, once each, however often it is tried again."""
+"""Records each message between hospital and coordinator once, however often it is retried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Goes through an audit log and names every entry that was edited, removed, moved or put in.
+"""Checks an audit log and names every entry that was edited, removed, moved or inserted.
 
 What it cannot find: that whoever has both the key and the disk wrote everything anew since the last head that was given
 out, or since what the other side's log has.

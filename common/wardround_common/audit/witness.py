@@ -1,4 +1,4 @@
-"""Each end tells the other how far its audit log has come, with each sign of life, and notes what it is told.
+"""With each heartbeat, each end tells the other how far its audit log has come, and notes what it is told.
 
 So neither can write its log anew from before the last hour without the other's log saying so: people need not exchange
 heads by hand. The head travels beside the messages, in a header of a heartbeat and of its answer.

@@ -1,4 +1,4 @@
-"""How the people of a service command it while it serves: gRPC over a UNIX socket in its own folder.
+"""How a service's staff control it while it runs: gRPC over a UNIX socket in its own folder.
 
 ``control.proto`` says what can be asked; ``make protos`` makes the ``control_pb2`` files from it. ``place`` is where
 the socket lies, ``errors_carried`` brings errors across, ``service`` is the side that answers, ``line`` the one that

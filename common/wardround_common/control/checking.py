@@ -1,4 +1,4 @@
-"""The health check that containers and people make: one question of gRPC's standard health service."""
+"""The health check for containers and people: one request to gRPC's standard health service."""
 
 from __future__ import annotations
 

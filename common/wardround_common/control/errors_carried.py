@@ -1,4 +1,4 @@
-"""An error of our tree as a message: told by a service, raised by the command that asked."""
+"""An error of our tree as a message: sent by a service, raised by the command that asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""gRPC's standard health service: well or not as a whole, and by what may be in the way."""
+"""gRPC's standard health service: serving or not, as a whole and for each possible obstacle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The side that asks: one connection to the service of a folder, and what is said when there is none."""
+"""The asking side: one connection to a folder's service, and the error if there is none."""
 
 from __future__ import annotations
 

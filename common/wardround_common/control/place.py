@@ -1,4 +1,4 @@
-"""Where a service's socket lies: in a folder of its owner's within the service's own."""
+"""Where a service's socket is: in a folder that only its owner can open, within the service's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The side that answers: a gRPC server at a socket that only its owner can reach."""
+"""The answering side: a gRPC server at a socket that only its owner can reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a hospital and a coordinator come to know each other: a request goes out, an invitation comes back.
+"""How a hospital and a coordinator get to know each other: a request goes out, an invitation comes back.
 
 Both are text files that a person can read and send by mail: JSON with sorted keys, in one form only, and signed over
 all of it (docs/enrolment.md). A file with one byte changed is refused. A signature does not say whose key it is: people

@@ -1,4 +1,4 @@
-"""Documents that are for somebody else, written where a person finds them; nothing of that person's is overwritten."""
+"""Documents for somebody else, written where a person finds them; no file of that person is overwritten."""
 
 from __future__ import annotations
 

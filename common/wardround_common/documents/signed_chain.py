@@ -1,4 +1,4 @@
-"""Accounts whose entries hold together: each is signed with the link of the one before it; none can change or move.
+"""Chained records: each entry is signed with a link to the one before it, so none can be changed or moved.
 
 The link of an entry is the SHA-256 of its number, its bytes, the link before it and its signature. The head is the
 last link, signed once more by itself: whoever keeps a head can tell an account that was cut short or set back. The

@@ -1,4 +1,4 @@
-"""What one party signs and another takes whole or not at all: JSON in one form, bounded, without unknown fields."""
+"""What one party signs and another accepts whole or not at all: JSON in one form, bounded, without unknown fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The coordinator's own certificate authority, its server certificate, and what a person is told of them (RFC 5280).
+"""The coordinator's own certificate authority, its server certificate, and what a person is told about them (RFC 5280).
 
 A hospital trusts this one authority and no other: not those of its operating system, and not a proxy's. Nothing here
 reads the clock: ``now`` is an argument, with a time zone.

@@ -1,4 +1,4 @@
-"""Private keys on the disk of whom they belong to: made there, readable by their owner only, never replaced unasked."""
+"""Private keys on their owner's disk: made there, readable only by their owner, never replaced unasked."""
 
 from __future__ import annotations
 

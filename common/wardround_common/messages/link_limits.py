@@ -1,4 +1,4 @@
-"""What either end of the link between hospital and coordinator takes from the other, and says that it has."""
+"""What either end of the link between hospital and coordinator accepts from the other, and announces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the coordinator tells a hospital in which stage its runs are: a header of the answer to a sign of life."""
+"""How the coordinator tells a hospital in which stage its runs are: a header of the reply to a heartbeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interval of a figure that was computed of many resamples of the patients."""
+"""The interval of a figure that was computed on many resamples of the patients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model says of each image, checked before it is summed."""
+"""What a model says about each image, checked before it is summed."""
 
 from __future__ import annotations
 

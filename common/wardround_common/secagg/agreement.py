@@ -1,4 +1,4 @@
-"""Secrets that two hospitals share without a word between them: X25519, then HKDF-SHA256 (section 3)."""
+"""Secrets that two hospitals share without exchanging a message: X25519, then HKDF-SHA256 (section 3)."""
 
 from __future__ import annotations
 

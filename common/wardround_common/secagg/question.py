@@ -1,4 +1,4 @@
-"""What a sum is asked for, as the digest that all hospitals of the sum must agree on (docs/secagg.md, section 3)."""
+"""What a sum is for, as the digest that all hospitals of the sum must agree on (docs/secagg.md, section 3)."""
 
 from __future__ import annotations
 

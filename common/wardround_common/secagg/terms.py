@@ -1,4 +1,4 @@
-"""What all hospitals of one sum must agree on before any of them masks a number (docs/secagg.md, section 3)."""
+"""What all hospitals of a sum must agree on before any of them masks a number (docs/secagg.md, section 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that several commands have alike, and what each is called on both sides."""
+"""Options that several commands share, with the same names on both sides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands as people meet them: help in one style, with each argument explained and no summary cut short."""
+"""Commands and their help: one style, with every argument explained and no summary cut short."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures for Prometheus, at ``http://127.0.0.1:PORT/metrics``: this machine's loopback and no other address.
+"""Metrics for Prometheus, at ``http://127.0.0.1:PORT/metrics``: only on this machine's loopback address.
 
 Who can start a program on this machine, or in this container's network, can read them; nobody else can, and there is no
 option that changes that. Only what our own collectors give is there: nothing of Python, of the process, or of anybody

@@ -1,4 +1,4 @@
-"""What a service says while it serves: lines for people, or one JSON object a line for whoever collects logs.
+"""The log of a service: lines for people, or one JSON object per line for log collectors.
 
 ::
 

@@ -1,4 +1,4 @@
-"""A small TOML file of settings without sections, read strictly: a misspelt or missing key is said by name."""
+"""A small TOML file of settings without sections, read strictly: a misspelt or missing key is reported by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``wardround study``: write a study file, check it, and say in plain words what it will do."""
+"""``wardround study``: write a study file, check it, and explain in plain words what it will do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What FedAdam, FedYogi and FedAdagrad begin with."""
+"""The initial state of FedAdam, FedYogi and FedAdagrad."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The study file: one TOML document that says what is trained, how, and what it costs in privacy.
+"""The study file: one TOML document that says what is trained, how, and at what privacy cost.
 
 It is parsed once into frozen models; its canonical form has a SHA-256, the *study digest*, which hospitals approve
 and every message carries. A key that is not known is an error that names the nearest one that is.

@@ -1,4 +1,4 @@
-"""``[[data.series]]``: the series that a study takes of each patient, by what scanners write of them.
+"""``[[data.series]]``: the series that a study takes of each patient, by what scanners write about them.
 
 Hospitals name one series in many ways, and a name alone can be wrong; so a study states what it knows of a series, and
 each hospital may state, in a table of its own, which of its series are meant.

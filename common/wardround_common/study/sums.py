@@ -1,4 +1,4 @@
-"""What a study says of its secure sums, in the numbers that ``secagg`` takes: it knows no study."""
+"""What a study says about its secure sums, as the numbers that ``secagg`` takes, which knows no study."""
 
 from __future__ import annotations
 

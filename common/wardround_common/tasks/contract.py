@@ -1,4 +1,4 @@
-"""What a task is to everybody who works with it: a value, with functions over its section of the study and its sums.
+"""What a task is: a value, with functions over its section of the study and its sums.
 
 A task is two files, one on each side of the wall between coordinator and hospital: ``wardround_common.tasks.NAME`` says
 what a study states, what hospitals add up and what is read off the sums; ``wardround_client.tasks.NAME`` says what a

@@ -1,1 +1,1 @@
-"""``wardround coordinator``, as a coordinator's people type it."""
+"""The command ``wardround coordinator``."""

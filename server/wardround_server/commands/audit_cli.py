@@ -1,4 +1,4 @@
-"""``wardround coordinator audit``: what came in, what went out, who approved it. What it needs is imported when run."""
+"""``wardround coordinator audit``: what came in, what went out, who approved it. Imports are deferred."""
 
 from __future__ import annotations
 

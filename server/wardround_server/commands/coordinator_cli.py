@@ -1,4 +1,4 @@
-"""``wardround coordinator``: what the people of a coordinator do. What it needs is imported when it runs."""
+"""``wardround coordinator``: the commands for a coordinator's staff. Imports are deferred until a command runs."""
 
 from __future__ import annotations
 

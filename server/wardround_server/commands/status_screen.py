@@ -1,4 +1,4 @@
-"""How a coordinator's hospitals and runs stand, as a screen and as one line."""
+"""The state of a coordinator's hospitals and runs, as a screen and as one line."""
 
 from __future__ import annotations
 

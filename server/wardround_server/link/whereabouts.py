@@ -1,4 +1,4 @@
-"""What the link knows of each hospital: since when it was heard, and what it does in each study.
+"""What the link knows about each hospital: when it was last heard, and what it is doing in each study.
 
 Told by the messages themselves: a question that is *asked* lies here until the hospital fetches it; one that was
 delivered is worked on; an answer of which a part is here is being sent. Nothing is taken from what a hospital says of

@@ -1,4 +1,4 @@
-"""Before a run: which hospitals of the study's roster approved it, and for whom the coordinator waits."""
+"""Before a run: which hospitals of the study's roster have approved it, and whom the coordinator is waiting for."""
 
 from __future__ import annotations
 

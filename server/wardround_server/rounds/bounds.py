@@ -1,4 +1,4 @@
-"""What an opened sum can be at most if every hospital follows the study; beyond that one of them did not.
+"""The largest an opened sum can be if every hospital follows the study; beyond that, one of them did not.
 
 Masks hide one hospital's numbers, so nothing is checked before a sum is opened, and the excess has no name: a sum that
 is too large says that *one of* its hospitals sent what the study does not allow (docs/secagg.md, section 10). Each

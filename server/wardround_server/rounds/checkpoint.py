@@ -1,4 +1,4 @@
-"""What a run needs to go on after it was stopped: one file, whole or not there, written after each round."""
+"""What a run needs to continue after it was stopped: one file, complete or absent, written after each round."""
 
 from __future__ import annotations
 

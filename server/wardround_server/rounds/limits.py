@@ -1,4 +1,4 @@
-"""How long hospitals are waited for: a deadline for those that work, patience with those that are not heard.
+"""How long to wait for hospitals: a deadline for those at work, patience with those that are silent.
 
 The decisions are functions of elapsed time and nothing else; :class:`Clock` keeps on disk when a round was asked, so
 that a coordinator that starts again does not start counting again.

@@ -1,4 +1,4 @@
-"""Before a round: wait for hospitals that are away for a moment, so that a round is not asked of too few."""
+"""Before a round: wait for hospitals that are briefly away, so that a round does not start with too few."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A round of which the coordinator reads sums only: ``secure = true`` (docs/secagg.md, section 4)."""
+"""A round of which the coordinator reads only sums: ``secure = true`` (docs/secagg.md, section 4)."""
 
 from __future__ import annotations
 

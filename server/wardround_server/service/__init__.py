@@ -1,1 +1,1 @@
-"""A coordinator that serves: runs, enrolment, metrics, and the commands of its people."""
+"""The coordinator service: runs, enrolment, metrics, and the commands of its staff."""

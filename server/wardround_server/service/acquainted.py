@@ -1,4 +1,4 @@
-"""With which identity each hospital was enrolled whom the link lets in: by that, two of one name are told apart.
+"""The identity with which each admitted hospital was enrolled, which tells two of one name apart.
 
 The link itself knows names and node keys. A hospital that was revoked and enrolled again under its name, between two
 looks at the folder or while no coordinator served, is another hospital, whose state folder holds nothing of what the

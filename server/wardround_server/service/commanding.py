@@ -1,4 +1,4 @@
-"""The coordinator that serves from a folder, as its own people command it."""
+"""The client side of a coordinator service's socket, for its own staff."""
 
 from __future__ import annotations
 

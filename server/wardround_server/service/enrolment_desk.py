@@ -1,4 +1,4 @@
-"""What a coordinator does about its keys and hospitals: begin, renew, enrol, revoke. Each leaves the folder whole."""
+"""How a coordinator manages keys and hospitals: begin, renew, enrol, revoke. Each leaves the folder consistent."""
 
 from __future__ import annotations
 

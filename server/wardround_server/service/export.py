@@ -1,4 +1,4 @@
-"""What leaves a coordinator's folder of a finished run: the model, its report, and what an evidence pack is made of.
+"""What is exported of a finished run: the model, its report, and what an evidence pack is made of.
 
 The approvals and the epsilon statements are the hospitals' own words, each signed with the key that the study's roster
 lists; what does not hold is not exported.

@@ -1,4 +1,4 @@
-"""The memory of a coordinator that serves for months: it goes back to the system when it is free."""
+"""Memory of a coordinator that serves for months: free memory is returned to the system."""
 
 from __future__ import annotations
 

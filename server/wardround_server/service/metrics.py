@@ -1,4 +1,4 @@
-"""A coordinator's figures for Prometheus, read at the moment when they are asked for."""
+"""A coordinator's metrics for Prometheus, read when they are requested."""
 
 from __future__ import annotations
 

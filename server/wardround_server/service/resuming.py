@@ -1,4 +1,4 @@
-"""How a run that an error ended is resumed, in the words of whoever drives it."""
+"""How to resume a run that ended with an error, in the words of its caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runs of a coordinator that serves: several at once, each in a thread, each of which survives the process.
+"""The runs of a coordinator service: several at once, each in a thread, each surviving the process.
 
 A run's folder has the study, one small record of how it stands, the notes of its secure sums, a checkpoint a round, and
 in the end the model and the report. A run that was not over when the process ended goes on when the next one starts.

@@ -1,4 +1,4 @@
-"""A coordinator that serves: the public port, the runs, and the commands of its own people."""
+"""The coordinator service: the public port, the runs, and the commands of its own staff."""
 
 from __future__ import annotations
 

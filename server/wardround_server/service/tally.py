@@ -1,4 +1,4 @@
-"""What the rounds of all runs came to since this process started, as numbers that only grow."""
+"""Totals over the rounds of all runs since this process started, as counters."""
 
 from __future__ import annotations
 

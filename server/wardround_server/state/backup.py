@@ -1,4 +1,4 @@
-"""A copy of a coordinator's folder, also while it serves: databases by SQLite's own way, every other file whole.
+"""A copy of a coordinator's folder, even while it serves: databases by SQLite's backup, every other file whole.
 
 Runs are copied before the database of questions and answers: one that is ahead of it would name what the database does
 not know. The audit log's head is copied before its lines: lines beyond a head are what a crash leaves, a head beyond

@@ -1,4 +1,4 @@
-"""How a run stands, and how a coordinator with all its runs and hospitals does."""
+"""The state of a run, and of a coordinator with all its runs and hospitals."""
 
 from __future__ import annotations
 

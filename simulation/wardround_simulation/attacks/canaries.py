@@ -1,4 +1,4 @@
-"""A canary audit in one run: does the code that hospitals train with keep to the epsilon that it claims?
+"""A canary audit in one run: does the code that hospitals train with stay within the epsilon it claims?
 
 After Steinke, Nasr and Jagielski (NeurIPS 2023, algorithm 1) with the gradient canaries of Nasr et al., *Tight
 auditing of differentially private machine learning* (USENIX Security 2023): the auditor is as strong as the guarantee

@@ -1,4 +1,4 @@
-"""Membership inference: does the released model tell who was trained on?
+"""Membership inference: does the released model reveal who was trained on?
 
 The likelihood-ratio attack of Carlini et al., *Membership inference attacks from first principles* (IEEE S&P 2022): the
 online attack with one variance for all, which suits few shadow models. Shadow federations train as the real one did, on

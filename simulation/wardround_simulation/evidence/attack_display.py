@@ -1,4 +1,4 @@
-"""How far the attacks of an evidence pack are, on the screen."""
+"""The progress of an evidence pack's attacks, on the screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``wardround evidence``, as a person types it: RUN makes a pack, ``verify`` checks one."""
+"""``wardround evidence``: RUN makes a pack, ``verify`` checks one."""
 
 from __future__ import annotations
 

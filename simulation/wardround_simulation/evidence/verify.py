@@ -1,4 +1,4 @@
-"""Checking an evidence pack: every file that it names is there and is what it was, and every statement is signed."""
+"""Checking an evidence pack: every file it names is there and unchanged, and every statement is signed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The formats beside DICOM that hospitals keep images in, one file each (``contract``)."""
+"""The image formats other than DICOM, one file each (``contract``)."""

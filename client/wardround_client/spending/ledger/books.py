@@ -1,4 +1,4 @@
-"""What the entries of a ledger say together: which studies are open, what was charged, and to whom."""
+"""What a ledger's entries add up to: which studies are open, what was charged, and to whom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an entry of the ledger can say. An instance is valid; what cannot be parsed is refused, never passed over."""
+"""What an entry of the ledger can say. An instance is valid; what cannot be parsed is refused, never skipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a hospital's folder shows that it had a ledger: then no other may begin in silence, whatever files are lost.
+"""Whether a hospital's folder shows that it had a ledger: then no new one may begin silently, whatever files are lost.
 
 A ledger that begins says that nobody has spent anything. So it begins only in a folder where nothing says otherwise;
 ``wardround hospital ledger restore`` and ``rebuild`` are the ways back (docs/ledger.md).

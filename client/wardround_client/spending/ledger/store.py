@@ -1,4 +1,4 @@
-"""The ledger on the disk: SQLite in WAL mode. Whatever cannot be read or trusted is an error, never nothing spent.
+"""The ledger on disk: SQLite in WAL mode. If it cannot be read or trusted that is an error, never "nothing spent".
 
 Each change is one transaction, on the disk before the call returns. Between calls no file is open: several processes
 may use one ledger, one at a time. Each looks at what the others added before it adds.

@@ -1,4 +1,4 @@
-"""What an audit log records the ledger beside it: which rounds were charged and answered, and what patients had spent.
+"""What an audit log records about the ledger next to it: which rounds were charged and answered, and what was spent.
 
 The log outlives a lost ledger, and tells when a ledger was rolled back. It has no cohorts and no mechanisms, only
 numbers that name nobody; so what it proves is a bound for every patient, and not who spent what.

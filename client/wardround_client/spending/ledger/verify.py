@@ -1,4 +1,4 @@
-"""Goes through a whole ledger and names every entry that was edited, removed, moved or put in.
+"""Check a whole ledger and name every entry that was edited, removed, moved or inserted.
 
 What it cannot find: a state folder that was rolled back as a whole to an older copy, since every head in it is older
 too. A head that was given out before (``wardround hospital ledger head``) finds that as well. Nor can it find a forgery

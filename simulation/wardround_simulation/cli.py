@@ -121,7 +121,7 @@ def simulate(
     if (hospitals is None) == (pool is None):
         raise DataError(
             "say where the images are: either --hospitals or --pool",
-            do="--hospitals DIR has one sub-folder a hospital; --pool DIR is cut into --split N hospitals.",
+            do="--hospitals DIR has one sub-folder per hospital; --pool DIR is split into --split N hospitals.",
         )
     with _crew(workers) as crew:
         from wardround_simulation.places import Places, sites_in

@@ -81,7 +81,7 @@ def study_of_fewer(study: Study, hospitals: int) -> Study:
 
 
 def draft_of(study: Study) -> Study:
-    """Return the study without its roster: whoever simulates has the private key of none of its hospitals."""
+    """Return the study without its roster: a simulation has none of its hospitals' private keys."""
     return study.model_copy(update={"roster": ()})
 
 

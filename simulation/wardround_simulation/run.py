@@ -401,9 +401,9 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
     if isinstance(plan.study.privacy, DpSgd):
         if plan.study.privacy.trust == "distributed":
             yield (
-                "Each hospital added its share of the noise. Epsilon holds for whoever reads the sums over hospitals "
-                "and the models; it rests on the secure sums, and does not hold for one hospital's sum by itself. The "
-                "sums by which the model was judged have no noise."
+                "Each hospital added its share of the noise. Epsilon holds against anyone who reads the sums over "
+                "hospitals and the models; it rests on the secure sums, and does not hold for one hospital's sum by "
+                "itself. The sums by which the model was judged have no noise."
             )
         yield (
             "This is a simulation: its noise was made from the seed, so that the run can be repeated. Epsilon says "

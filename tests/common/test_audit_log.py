@@ -406,7 +406,7 @@ def test_two_copies_of_a_folder_that_both_serve_are_noticed_and_both_ends_are_to
     assert ours.split("north") == at
     assert [copy.told("coordinator") for copy in copies] == [at, at]
     noted = [read_line(line).what for line in lines(tmp_path / "ours")]
-    assert noted.count("head split") + noted.count("head went back") == 1  # and not with every sign of life
+    assert noted.count("head split") + noted.count("head went back") == 1  # and not with every heartbeat
     clock[0] += EVERY_S
     beats(copies[0])  # the other one was stopped
     assert ours.split("north") is None

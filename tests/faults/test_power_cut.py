@@ -1,4 +1,4 @@
-"""A power cut at either end: what was not flushed is gone, and the run continues to the same model all the same.
+"""A power cut at either end: what was not flushed is gone, and the run continues to the same model anyway.
 
 At the coordinator more is gone than may be: its database is set back to the last copy of its log, as by a disk that
 lied about a flush, while the hospitals and its other files know what came after.

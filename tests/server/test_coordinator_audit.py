@@ -244,7 +244,9 @@ def test_a_log_that_was_written_anew_is_found_by_the_head_that_the_other_end_was
     ends: Ends, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends.rounds()
-    anew = Ends(tmp_path / "anew", ends.folder)  # whoever has the key of mercy leaves a message out, at the same times
+    anew = Ends(
+        tmp_path / "anew", ends.folder
+    )  # anyone who has the key of mercy leaves a message out, at the same times
     anew.rounds(("theirs", "out", 105))
     ends.file = anew.file
     said = str(ends.compared(monkeypatch).exception)

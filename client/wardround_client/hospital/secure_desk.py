@@ -169,7 +169,7 @@ class Desk:
     def vote(self, number: int, models: bytes, judge: Callable[[], bool]) -> tuple[bool, bytes]:
         """Return our vote on a round's next model, and our signature under it; ``judge`` is asked once in a round.
 
-        ``models`` names the accepted and the next model. One vote a round, so that a coordinator cannot ask bit after
+        ``models`` names the accepted and the next model. One vote per round, so that a coordinator cannot ask bit after
         bit about models that it made up.
 
         Raises:

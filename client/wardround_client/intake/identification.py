@@ -40,7 +40,7 @@ class _Sets:
     _above: dict[_Node, _Node] = field(default_factory=dict)
 
     def top(self, node: _Node) -> _Node:
-        """Return the node that stands for the set of this one."""
+        """Return the node that represents the set of this one."""
         above = self._above.setdefault(node, node)
         while above != node:
             self._above[node] = self._above[above]
@@ -209,7 +209,7 @@ def _place_the_rest(
 
 
 def _shared(sets: _Sets, nodes: Sequence[_Node], uids: Sequence[str], *, apart: bool) -> int:
-    """Count the UIDs that stand under several patients, and take those for one unless they are to stay apart."""
+    """Count the UIDs that appear under several patients, and take those for one unless they are to stay apart."""
     found: dict[str, set[_Node]] = defaultdict(set)
     times = Counter(uids)
     for node, uid in zip(nodes, uids, strict=True):
@@ -251,7 +251,7 @@ def _names_and_accounts(
 ) -> tuple[dict[_Node, str], dict[_Node, tuple[str, ...]]]:
     """Name each patient for the split, and say under which names the ledger charges them.
 
-    An account is a PatientID as it stands in the file, **without its issuer**: persons of two issuers with one number
+    An account is a PatientID as written in the file, **without its issuer**: persons of two issuers with one number
     share an account, which counts too much for both and never too little.
     """
     members = sets.members()

@@ -318,7 +318,7 @@ def _read_text(path: Path) -> str:
 
 
 def _delimiter(text: str) -> str:
-    """Find what stands between cells: what makes the first line name the columns, else what is there most often."""
+    """Find what separates cells: what makes the first line name the columns, else what is there most often."""
     header = text.lstrip().partition("\n")[0]
     likely = sorted(",;\t", key=header.count, reverse=True)  # spreadsheets of half of Europe write semicolons
     for delimiter in likely:

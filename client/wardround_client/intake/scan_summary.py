@@ -113,7 +113,7 @@ class Summary:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """Of what is refused, the kinds of images that a hospital may take in all the same, by reason."""
+        """Of what is refused, the kinds of images that a hospital may accept anyway, by reason."""
         return {reason: count for reason, count in self.refused.items() if reason in KINDS.values()}
 
     @property

@@ -110,7 +110,7 @@ class _Stopped(Exception):  # noqa: N818  # nothing failed
 
 @dataclass(frozen=True)
 class Heart:
-    """What travels beside a sign of life, as headers: what this end says, and who hears what the other end says."""
+    """What travels beside a heartbeat, as headers: what this end says, and who hears what the other end says."""
 
     says: Callable[[], Mapping[str, str]] = dict
     hears: Callable[[Mapping[str, str]], None] = lambda headers: None
@@ -121,7 +121,7 @@ class Supernode:
 
     ``folder`` keeps what was asked and not answered yet, and what was answered and not sent yet. ``report`` is called
     with each change of state; ``passed`` with each message, before it leaves or is acknowledged: if it raises
-    StorageError, that does not happen, and is tried again. ``heart`` says what a sign of life carries besides, and
+    StorageError, that does not happen, and is tried again. ``heart`` says what a heartbeat carries besides, and
     hears what its answer does. ``limits``: what is taken from the coordinator at most; more of a question is not kept,
     and the status says so. ``report`` and ``passed`` may be called from two threads, one after the other:
 

@@ -140,7 +140,7 @@ def take_in(source: Source, study: Study) -> tuple[Index, Found]:
         raise DataError(
             f"all {len(index.refused):,} files were refused ({', '.join(f'{n:,} {reason}' for reason, n in counts)})",
             where=str(source.folder),
-            do="'wardround scan FOLDER' says what each reason means, and what --allow takes in all the same; a "
+            do="'wardround scan FOLDER' says what each reason means, and what --allow accepts anyway; a "
             "hospital that serves has allow = [...] in its hospital.toml.",
         )
     found = local_task(study.task).find(source, index, study)
@@ -293,7 +293,7 @@ def strata_by_patient(source: Source, study: Study, wanted: Sequence[Instance], 
 
 
 def _sizes_kept_together(units: NDArray[np.int64], part_of: NDArray[np.int8]) -> list[int]:
-    """Return how many patients each unit of several has, of those that stand in one split."""
+    """Return how many patients each unit of several has, of those that are in one split."""
     parts = [part_of[units == unit] for unit in np.flatnonzero(np.bincount(units) > 1)]
     return [len(part) for part in parts if (part == part[0]).all()]
 

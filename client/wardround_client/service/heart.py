@@ -28,7 +28,7 @@ def heart_of(
 
     def says() -> Mapping[str, str]:
         said = witness.says(COORDINATOR)
-        with suppress(StorageError):  # a sign of life is given all the same
+        with suppress(StorageError):  # a heartbeat is sent anyway
             if paused_since(folder.path):
                 said[STANDING_HEADER] = PAUSED
             elif images_are_away():

@@ -111,7 +111,7 @@ def read_stages(folder: Path) -> dict[str, Stage]:
 
 @dataclass(frozen=True)
 class StudyStage:
-    """A study that was proposed here, and where it stands."""
+    """A study that was proposed here, and its state."""
 
     name: str
     digest: str

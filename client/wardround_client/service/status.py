@@ -106,7 +106,7 @@ def read_lasting(folder: HospitalFolder, images_away: str, studies: tuple[StudyS
 
 
 def stopped_status(folder: HospitalFolder) -> HospitalStatus:
-    """Say how a hospital stands whose service does not answer: it is stopped since the last entry of its audit log.
+    """Return the state of a hospital whose service does not answer: stopped since the last entry of its audit log.
 
     A service that has its folder, and is not to be asked yet, is starting.
 

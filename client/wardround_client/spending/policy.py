@@ -79,7 +79,7 @@ def read_policy(path: Path) -> Policy:
     """Read a policy file; all its faults are reported together.
 
     Raises:
-        PrivacyError: it cannot be read or is not a policy. There is not a policy that stands in for it.
+        PrivacyError: it cannot be read or is not a policy. There is no policy that stands in for it.
     """
     try:
         with path.open("rb") as file:

@@ -71,7 +71,7 @@ class Approvals:
         return self.get(digest)
 
     def _mend(self, study: Study) -> None:
-        """Set aside what is damaged of a proposal that comes again: a lost decision has to be made again."""
+        """Set aside the damaged part of a proposal that comes again: a lost decision has to be made again."""
         digest = study.digest()
         try:
             self.get(digest)
@@ -123,7 +123,7 @@ class Approvals:
     def find(self, word: str, meant: tuple[Decision, ...] = (), over: Collection[str] = ()) -> Proposal:
         """Find a proposal by the study's name or by the first digits of its digest.
 
-        ``meant``: where several have the name, the one that stands so is meant: a study that was put right and
+        ``meant``: where several have the name, the one with that decision is meant: a study that was put right and
         proposed again has the name of the one before. ``over``: the studies whose run is over, by their digests, are
         meant only if no other stands so.
 

@@ -19,12 +19,12 @@ ENDED = {"done": "done", "incomplete": "done", "failed": "its run failed", "stop
 
 
 def keep_outcomes(folder: Path, headers: Mapping[str, str]) -> None:
-    """Keep what a sign of life's answer says of runs whose study was proposed here; it is only shown, never obeyed."""
+    """Keep what a heartbeat's answer says of runs whose study was proposed here; it is only shown, never obeyed."""
     approvals = Approvals(folder / "studies")
     said = {study: stage for study, stage in read_runs(headers.get(RUNS_HEADER, "")).items() if approvals.knows(study)}
     known = _read(folder)
     if said.items() - known.items():
-        with suppress(StorageError):  # it is said again with the next sign of life
+        with suppress(StorageError):  # it is said again with the next heartbeat
             write_atomically(folder / NAME, json.dumps(known | said).encode(), private=True)
 
 

@@ -28,7 +28,7 @@ T = TypeVar("T", bound=TaskSection)
 Targets = NDArray[Any]
 """With the record as first axis: (records,) int64 for classes, (records, height, width) uint8 for masks."""
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""From outputs (records, outputs, *space) and targets to one number a record: (records,), so that a patient can be
+"""From outputs (records, outputs, *space) and targets to one number per record: (records,), so that a patient can be
 clipped."""
 
 

@@ -15,6 +15,6 @@ def use_threads(study: Study) -> None:
     """Let the calling thread compute with the study's number of threads.
 
     torch keeps the number for each calling thread, and a thread that has computed before does not notice that another
-    one set it: so this is called where the work begins, and by whoever does it.
+    one set it: so this is called where the work begins, and by the one who does it.
     """
     torch.set_num_threads(study.training.threads)

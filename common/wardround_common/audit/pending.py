@@ -7,7 +7,7 @@
     the entry            from here on the change holds
     NAME.ready ─► NAME   and audit/pending goes
 
-Whoever notes next finds ``audit/pending`` if this was cut off: with the entry in the log the change is finished,
+Anyone who notes next finds ``audit/pending`` if this was cut off: with the entry in the log the change is finished,
 without it the files that were ready are removed. Everything has its room on the disk before the entry is written.
 """
 

@@ -1,6 +1,6 @@
 """Checks an audit log and names every entry that was edited, removed, moved or inserted.
 
-What it cannot find: that whoever has both the key and the disk wrote everything anew since the last head that was given
+What it cannot find: that anyone who has both the key and the disk rewrote everything since the last head that was given
 out, or since what the other side's log has.
 """
 
@@ -77,7 +77,7 @@ class _Reading:
                 )
             else:
                 if row.previous != link:
-                    self.faults.append(f"entry {row.number} follows another entry than the one that stands before it")
+                    self.faults.append(f"entry {row.number} follows another entry than the one before it")
                 self.faults += _first(entry, self._public)
                 self.links[row.number] = row.link
                 yield entry

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 HEAD_HEADER = "x-wardround-audit-head"
 STANDING_HEADER = "x-wardround-standing"
-"""A hospital's sign of life says ``paused`` here as long as that is so."""
+"""A hospital's heartbeat says ``paused`` here as long as that is so."""
 PAUSED = "paused"
 IMAGES_AWAY = "images-away"
 """It says this as long as its images are not there, if it missed them."""

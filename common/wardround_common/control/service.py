@@ -41,7 +41,7 @@ OPTIONS = (
 
 
 class ControlServer:
-    """Answers at the socket in a service's folder, until it is closed. Whoever may open the socket may ask.
+    """Answers at the socket in a service's folder, until it is closed. Anyone who may open the socket may ask.
 
     ``add`` puts the services of a role into the server; one process alone may have a folder, which is the caller's to
     see to. The socket appears when it can be asked, and takes the place of one that a killed process left.

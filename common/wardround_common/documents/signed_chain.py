@@ -1,7 +1,7 @@
 """Chained records: each entry is signed with a link to the one before it, so none can be changed or moved.
 
 The link of an entry is the SHA-256 of its number, its bytes, the link before it and its signature. The head is the
-last link, signed once more by itself: whoever keeps a head can tell an account that was cut short or set back. The
+last link, signed once more by itself: anyone who keeps a head can tell a record that was truncated or rolled back. The
 privacy ledger and the audit log are such chains; by their roles no entry of one passes for an entry of the other.
 """
 

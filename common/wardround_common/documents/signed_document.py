@@ -158,7 +158,7 @@ def signed(role: str, fields: dict[str, Any], identity: Identity) -> bytes:
 
 
 def canonical(fields: dict[str, Any]) -> bytes:
-    """Write fields in the one form: sorted, one a line, UTF-8."""
+    """Write fields in the one form: sorted, one per line, UTF-8."""
     return (json.dumps(fields, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
 
 

@@ -161,7 +161,7 @@ def pem(certificate: x509.Certificate) -> bytes:
 
 
 def read_certificate(content: bytes, *, where: str = "certificate") -> x509.Certificate:
-    """Read one certificate from PEM; what stands around it, such as its private key, is passed over.
+    """Read one certificate from PEM; what surrounds it, such as its private key, is passed over.
 
     Raises:
         MessageError: there is not exactly one that can be read.

@@ -9,7 +9,7 @@ SHORT = frozenset({"query.propose", "query.confirm", "query.open"})
 """Types of messages without a network's parameters: such a question is answered immediately, even during a long one."""
 
 HOLDS_HEADER = "x-wardround-holds"
-"""In a hospital's sign of life: the questions that it has, answered or not, by the first digits of their names."""
+"""In a hospital's heartbeat: the questions that it has, answered or not, by the first digits of their names."""
 HOLDS_DIGITS = 16
 
 

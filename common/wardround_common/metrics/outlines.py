@@ -45,7 +45,7 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outlines:
-    """What was measured of each patient's outlines: one row a patient, one column a structure.
+    """What was measured of each patient's outlines: one row per patient, one column per structure.
 
     ``reference``, ``predicted`` and ``overlap`` int64 (patients, structures): voxels of the reference, of what the
     model outlined, and of both. ``voxel_ml`` float64 (patients,): the volume of a voxel, NaN where the spacing is not

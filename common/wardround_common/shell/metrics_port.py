@@ -85,7 +85,7 @@ class _Answer(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:  # the library's name
-        """Return the figures, to whoever asked for this machine by its own name: a page in a browser does not."""
+        """Return the figures, to anyone who asked for this machine by its own name: a page in a browser does not."""
         host = self.headers.get("host", "").rpartition(":")[0] or self.headers.get("host", "")
         if self.path != PATH or host not in (LOOPBACK, "localhost"):
             self._send(404, b"", "text/plain")

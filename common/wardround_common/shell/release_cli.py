@@ -49,7 +49,7 @@ def verify(
     if signer is None:
         confirm(
             "Did the makers of this release give you this exact fingerprint through a channel other than the files?",
-            "Not verified: the files are whole, but whoever changed them could have signed them again.",
+            "Not verified: the files are whole, but anyone who changed them could have signed them again.",
         )
     typer.echo("Verified.")
 

@@ -60,7 +60,7 @@ class Listed(BaseModel):
         return bytes.fromhex(self.key)
 
     def toml(self) -> str:
-        """Return the entry as it stands in a study file."""
+        """Return the entry as written in a study file."""
         name = json.dumps(self.name, ensure_ascii=False)  # TOML's basic strings are written alike
         return f'[[roster]]\nname = {name}\nkey = "{self.key}"\nfingerprint = "{self.fingerprint}"\n'
 

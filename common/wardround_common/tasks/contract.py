@@ -24,7 +24,7 @@ from wardround_common.section import Section
 class TaskSection(Section):
     """``[task]``: the keys of one task, told apart by ``name``.
 
-    A key's docstring is its line in a new study file, and its ``Field(examples=[…])`` the value that stands there.
+    A key's docstring is its line in a new study file, and its ``Field(examples=[…])`` its value there.
     """
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -158,7 +158,7 @@ class Task(Generic[T, S]):
     """For each field of the sums, the words by which a study says that it leaves a hospital."""
     metrics: tuple[Metric[S], ...]
     headline: str
-    """The name of the metric that stands first."""
+    """The name of the headline metric."""
     words: Callable[[T], Words]
     point: Callable[[S, float], float | None] = _no_point
     """The operating point at which a sensitivity is reached on validation sums; None where the task has none."""
@@ -199,7 +199,7 @@ class Task(Generic[T, S]):
 
     @property
     def first(self) -> Metric[S]:
-        """The metric that stands first."""
+        """The headline metric."""
         return self.metric(self.headline)
 
     def metric(self, name: str) -> Metric[S]:

@@ -65,7 +65,7 @@ def _doing(run: Mapping[str, Any], now: float) -> Table:
 
 
 def line(run: Mapping[str, Any]) -> str:
-    """Say in one line how a run stands, and for whom it waits."""
+    """Say in one line the state of a run, and whom it is waiting for."""
     said = WORDS[run["stage"]]
     if run["stage"] == "training":
         said += (

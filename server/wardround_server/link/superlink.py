@@ -91,7 +91,7 @@ Proto = TypeVar("Proto")
 
 
 class _LinkState(SqlLinkState):
-    """Flower's link state; a run does not fail because no separate process sends signs of life."""
+    """Flower's link state; a run does not fail because no separate process sends heartbeats."""
 
     def initialize(self, log_queries: bool = False, **engine: Any) -> list[str]:
         """Open the database, so that what was committed outlives a power cut."""
@@ -131,7 +131,7 @@ class SuperLink:
     ``folder`` keeps the database (``superlink.db``), the contents of messages (``objects``) and, for each run, which
     questions are out. ``hold_s``: how long a hospital's question for new messages is held open when there is none.
     ``passed`` is told of each message before it can be fetched or is acknowledged: if it raises StorageError, neither
-    happens. ``heart`` is told of each hospital's sign of life with its headers, and gives those of its answer.
+    happens. ``heart`` is told of each hospital's heartbeat with its headers, and gives those of its answer.
     ``limits``: what is taken from a hospital at most.
 
     Raises:
@@ -440,7 +440,7 @@ class _Fleet:
         self._waiting: dict[int, asyncio.Event] = {}
         self._pulled: dict[int, frozenset[str]] = {}
         self._coming: dict[str, _Upload] = {}  # by their session
-        self._missed: dict[int, set[str]] = {}  # by node, questions that its last sign of life did not name
+        self._missed: dict[int, set[str]] = {}  # by node, questions that its last heartbeat did not name
         self._beats: dict[int, tuple[Mapping[str, str], Mapping[str, str]]] = {}
 
     def admit(self, path: str, headers: Mapping[str, str]) -> int:
@@ -467,7 +467,7 @@ class _Fleet:
         return node.number
 
     def said(self, path: str, node: int) -> Mapping[str, str]:
-        """Return what the answer to a sign of life carries."""
+        """Return what the answer to a heartbeat carries."""
         return self._beats.get(node, ({}, {}))[1] if path == HEARTBEAT else {}
 
     async def hold(self, path: str, node: int) -> None:
@@ -536,7 +536,7 @@ class _Fleet:
     def _compare(self, node: int, holds: frozenset[str]) -> None:
         """See whether a hospital still has what it took: a restored or cleared state folder has not.
 
-        It has to miss a question twice, since a sign of life and a message may cross.
+        It has to miss a question twice, since a heartbeat and a message may cross.
         """
         with self._link.transaction():
             rows = self._link.state.query(_TAKEN, {"node": uint64_to_int64(node)})

@@ -92,7 +92,7 @@ def wait_for_approvals(
 ) -> Approved:
     """Propose the study to the hospitals of ``keys`` (name: public identity key) until ``least`` of them approved.
 
-    ``least``: left out, all of them. ``tell`` is told how each stands whenever that changed. ``book``: approvals that
+    ``least``: left out, all of them. ``tell`` is told each one's state whenever it changed. ``book``: approvals that
     were given before count, whether or not the hospital is there now; it asks its own approval at each question.
 
     Raises:

@@ -42,7 +42,7 @@ class Acquainted:
         return name in enrolled and self._identity_of.get(name, enrolled[name]) == enrolled[name]
 
     def keep(self, survey: Survey, let_in: set[str]) -> None:
-        """Remember who is enrolled now, and of others only those who are let in all the same."""
+        """Remember who is enrolled now, and of others only those who are admitted anyway."""
         now = {name: identity for name, identity in self._identity_of.items() if name in let_in}
         now |= {one.name: one.request.identity for one in survey.enrolled}
         if now != self._identity_of:

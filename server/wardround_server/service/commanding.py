@@ -49,7 +49,7 @@ class Coordinator:
         return self._line.ask(self._stub.Remove, pb.RunName(run=run), run_seen, WORK_S)
 
     def status(self) -> CoordinatorStatus:
-        """Say how all stands."""
+        """Report the whole state."""
         return self._line.ask(self._stub.Status, pb.Nothing(), status_seen)
 
     def watch(self, every_s: float) -> Iterator[CoordinatorStatus]:

@@ -36,7 +36,7 @@ class Commanded(Protocol):
         """Remove a run."""
 
     def status(self) -> CoordinatorStatus:
-        """Say how all stands."""
+        """Report the whole state."""
 
 
 def open_control(folder: Path, commanded: Commanded, health: Health) -> ControlServer:

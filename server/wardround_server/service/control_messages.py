@@ -12,7 +12,7 @@ from wardround_server.state.standings import CoordinatorStatus, HospitalDoing, H
 
 
 def run_message(run: Standings) -> pb.Standing:
-    """Return how a run stands as a message."""
+    """Return the state of a run as a message."""
     doing = run.doing.items() if isinstance(run, RunSeen) else ()
     return pb.Standing(
         name=run.name,
@@ -34,7 +34,7 @@ def run_message(run: Standings) -> pb.Standing:
 
 
 def run_seen(message: pb.Standing) -> RunSeen:
-    """Read how a run stands.
+    """Read the state of a run.
 
     Raises:
         ValueError: it cannot be so.

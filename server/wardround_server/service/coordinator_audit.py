@@ -58,7 +58,7 @@ class Passages:
         self._record(passage)
         if passage.way != "in":
             return
-        # Who misses its images answers proposals all the same.
+        # Who misses its images answers proposals anyway.
         if passage.kind != ProposeRequest.kind or PAUSED in (passage.failure, self.held.get(passage.peer)):
             self.hold(passage.peer, passage.failure)
 

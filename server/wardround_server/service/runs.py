@@ -1,6 +1,6 @@
 """The runs of a coordinator service: several at once, each in a thread, each surviving the process.
 
-A run's folder has the study, one small record of how it stands, the notes of its secure sums, a checkpoint a round, and
+A run's folder has the study, one small record of its state, the notes of its secure sums, a checkpoint per round, and
 in the end the model and the report. A run that was not over when the process ended goes on when the next one starts.
 """
 
@@ -57,7 +57,7 @@ ARCHIVE = "archive"
 
 @dataclass(eq=False)
 class Run:
-    """One run: its folder, how it stands, and the thread that drives it while it is driven."""
+    """One run: its folder, its state, and the thread that drives it while it is driven."""
 
     folder: Path
     study: Study
@@ -232,7 +232,7 @@ class Runs:
         }
 
     def standing_of(self, name: str) -> Standings:
-        """Say how a run stands.
+        """Return the state of a run.
 
         Raises:
             StorageError: there is none of that name.
@@ -240,7 +240,7 @@ class Runs:
         return self._of(name).standing
 
     def standings(self) -> list[Standings]:
-        """Say how all runs stand, the oldest first."""
+        """Return the state of all runs, the oldest first."""
         return sorted((run.standing for run in self._runs.values()), key=lambda standing: standing.began)
 
     def damaged(self) -> dict[str, StorageError]:
@@ -290,7 +290,7 @@ class Runs:
             self._ended(run, "failed", "a bug in Wardround ended the run; the coordinator's log has it")
 
     def _ended(self, run: Run, stage: Stage, said: str) -> None:
-        """Note that a run ended before its time; on a full disk that is said all the same, and known until a restart,
+        """Note that a run ended before its time; on a full disk that is reported anyway, and known until a restart,
         which continues the run.
         """
         try:

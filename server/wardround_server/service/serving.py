@@ -197,7 +197,7 @@ class Service:
                 self._keys[name] = key
 
     def _hear(self, name: str, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """Take what a hospital's sign of life carries, and give what the answer does."""
+        """Take what a hospital's heartbeat carries, and give what the answer does."""
         self._passages.hold(name, headers.get(STANDING_HEADER, ""))
         if public := self._acquainted.public(name):
             self._witness.hears(name, public, headers)
@@ -284,7 +284,7 @@ class Service:
         return standing
 
     def status(self) -> CoordinatorStatus:
-        """Say how its hospitals and runs stand."""
+        """Return the state of its hospitals and runs."""
         seen, here = self._link.last_seen(), set(self._link.here())
         hospitals = []
         for node, name in sorted(self._link.nodes().items(), key=lambda item: item[1]):
@@ -306,7 +306,7 @@ class Service:
         return CoordinatorStatus(time=time.time(), hospitals=tuple(hospitals), runs=runs, damaged=damaged)
 
     def _run_seen(self, standing: Standings, away: Mapping[str, HospitalSeen]) -> RunSeen:
-        """Say how a run stands, and what each of its hospitals does in it as far as the link knows."""
+        """Return the state of a run, and what each of its hospitals does in it as far as the link knows."""
         doing = {}
         node_of = {name: node for node, name in self._link.nodes().items()}
         for name in standing.hospitals if standing.stage not in OVER else ():

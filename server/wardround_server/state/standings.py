@@ -29,7 +29,7 @@ class Standings(_Value):
     """The last one that is complete."""
     rounds: int
     hospitals: dict[str, str] = Field(default_factory=dict)
-    """Of each hospital of the roster where it stands: away, waiting, approved, refused; in a round asked, answered."""
+    """The state of each hospital of the roster: away, waiting, approved, refused; in a round asked, answered."""
     said: str = ""
     """What ended the run, or who was missing when."""
     began: datetime
@@ -54,7 +54,7 @@ class RunSeen(Standings):
 
     @property
     def standing(self) -> Standings:
-        """How it stands, without its hospitals."""
+        """Its state, without its hospitals."""
         return Standings.model_validate(self.model_dump(exclude={"doing"}))
 
 

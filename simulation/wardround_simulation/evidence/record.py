@@ -111,7 +111,7 @@ class Evidence(Record):
     study_digest: Digest
     words: tuple[Words, ...]
     versions: dict[Name, Name]
-    """Of Wardround and what it stands on, at the training."""
+    """Of Wardround and what it depends on, at the time of training."""
     files: tuple[FileDigest, ...]
     hospitals: tuple[Hospital, ...]
     roster: tuple[Listed, ...] = ()

@@ -1,6 +1,6 @@
 """What a format of masks is: which files it is told by, and how one is read onto a series.
 
-A format is a value, ``FORMAT``, in a file of its own in this package; whoever looks for masks reads it from then on.
+A format is a value, ``FORMAT``, in a file of its own in this package; the search for masks picks it up from then on.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Patients as keyed hashes: who the ledger is about can be told only with the hospital's own key.
 
-A hash without a key would be none: whoever has the ledger could try all hospital numbers.
+A hash without a key would be none: anyone who has the ledger could try all hospital numbers.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ _SCHEMA = (
     "CREATE TABLE entries"
     " (number INTEGER PRIMARY KEY, body BLOB NOT NULL, previous BLOB NOT NULL, signature BLOB NOT NULL)",
     "CREATE TABLE cohorts (digest TEXT PRIMARY KEY, tags BLOB NOT NULL) WITHOUT ROWID",
-    # Against accidents only: whoever can write the file can also remove a trigger.
+    # Against accidents only: anyone who can write the file can also remove a trigger.
     *(
         f"CREATE TRIGGER {table}_{verb.lower()} BEFORE {verb} ON {table}"
         f" BEGIN SELECT RAISE(ABORT, 'the ledger is only added to'); END"

@@ -54,7 +54,7 @@ def verify(entries: Iterable[Columns], cohorts: Iterable[Columns], public: bytes
             faults.append(f"entry {row.number} is not what this hospital signed: it was edited, moved or put in")
         else:
             if row.previous != link:
-                faults.append(f"entry {row.number} follows another entry than the one that stands before it")
+                faults.append(f"entry {row.number} follows another entry than the one before it")
             faults += _fits(row, books, used)
         number, link = row.number, row.link
         links[number] = link

@@ -14,7 +14,7 @@ WITH_BENCH := .venv/.with-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test test-slow test-deployment test-faults soak images licences lock protos map sbom release audit containers pre-commit clean needs-data \
+.PHONY: touched help install demo lint test test-slow test-deployment test-faults soak images licences lock protos map sbom release audit containers pre-commit clean needs-data \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
 	bench-privacy bench-private-recipe private-networks bench-ledger bench-near-copies bench-commands cases
 
@@ -162,6 +162,9 @@ volumes: needs-data $(INSTALLED) ## series and outlines of several hospitals: ta
 .PHONY: bench-segmentation
 bench-segmentation: needs-data $(INSTALLED) ## outlines: federated, pooled, alone and private; can be gone on with (DATA=DIR)
 	$(BIN)/python benchmarks/segmentation.py "$(DATA)"
+
+touched: $(INSTALLED) ## how many files a new network, strategy, format or task touches
+	$(BIN)/python benchmarks/touched.py
 
 dicom-zoo: needs-data $(INSTALLED) ## every odd DICOM file gives the stated pixels or the stated refusal (DATA=DIR)
 	$(BIN)/python benchmarks/dicom_zoo.py "$(DATA)"

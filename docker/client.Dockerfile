@@ -7,19 +7,21 @@ FROM ${PYTHON_IMAGE} AS build
 ARG TORCH_PIP_ARGS=
 RUN python -m venv /opt/venv
 COPY constraints.txt /src/
-RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check ${TORCH_PIP_ARGS} "$(grep '^torch==' /src/constraints.txt)"
+RUN /opt/venv/bin/pip install --no-compile --no-cache-dir --disable-pip-version-check ${TORCH_PIP_ARGS} "$(grep '^torch==' /src/constraints.txt)"
 # The rest is installed by the SHA-256 of its files; that of torch is the site's own choice.
 COPY docker/requirements-build.txt docker/requirements-client.txt /src/docker/
-RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes \
+RUN /opt/venv/bin/pip install --no-compile --no-cache-dir --disable-pip-version-check --no-deps --require-hashes \
     -r /src/docker/requirements-build.txt -r /src/docker/requirements-client.txt
 COPY pyproject.toml README.md LICENSE /src/
 COPY common /src/common
 COPY client /src/client
-# Where the source lay says nothing in the image; and nothing is installed there later.
-RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation /src \
+# Where the source lay says nothing in the image; and nothing is installed there later. What Python compiles is known by
+# what the source is and not by its time, so that the same files are in every build; some packages have files that do not compile.
+RUN /opt/venv/bin/pip install --no-compile --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation /src \
  && /opt/venv/bin/pip check \
  && rm /opt/venv/lib/python3*/site-packages/wardround-*.dist-info/direct_url.json \
- && /opt/venv/bin/pip uninstall --yes --quiet pip
+ && /opt/venv/bin/pip uninstall --yes --quiet pip \
+ && (/opt/venv/bin/python -m compileall -qq -f --invalidation-mode unchecked-hash /opt/venv/lib || true)
 
 # What is in it, as CycloneDX; the tool stays out of the image.
 FROM build AS sbom

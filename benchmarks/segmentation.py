@@ -10,26 +10,36 @@ is no figure of it: such runs print, and write nothing.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from measure import known, report
-from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone_hospital
+from wardround_client import networks
+from wardround_client.hospital.answering import Hospital
+from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone_hospital, without
 from wardround_common.study.file import Study, read_study
+from wardround_server.rounds.app import GridExchange
+from wardround_server.rounds.course import Event, RoundEnds, run_study
 from wardround_simulation.display import Display
+from wardround_simulation.federation import Federation, nodes, open_hospital
+from wardround_simulation.grid import InProcessGrid
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, simulate
-from wardround_simulation.workers import start_workers
+from wardround_simulation.workers import InThisProcess, start_workers
 
 STUDY = Path(__file__).parent / "studies" / "brain-mri-outlines.toml"
 SEEDS = (0, 1, 2)
-PARTS = ("plain", "eps8-local", "eps3-local", "eps8-distributed", "eps3-distributed")
+COST_ROUNDS, COST_TURNS = 4, 2
+PARTS = ("cost", "plain", "eps8-local", "eps3-local", "eps8-distributed", "eps3-distributed")
 MEANINGS = {
     "dice_federated": "mean Dice of the test patients, averaged over the hospitals, mean over seeds",
     "dice_pooled": "all training patients in one place, the same passes over each hospital's",
@@ -37,6 +47,8 @@ MEANINGS = {
     "dice_worst_hospital": "federated, at the hospital where it is lowest",
     "dice_spread": "federated, between the highest and the lowest hospital",
     "hausdorff_federated": "95 % Hausdorff distance in mm, averaged over the hospitals",
+    "dice_left_out_mean": "trained without each hospital in turn, at the hospital that was left out",
+    "round_over_plain": "processor time of a simulated round over a plain loop of the same steps (at most 1.1)",
     "dice_eps8_local": "epsilon 8 for each patient, each hospital adds enough noise on its own",
     "dice_eps3_local": "the same with epsilon 3",
     "dice_eps8_distributed": "epsilon 8, the noise shared out among the hospitals under secure sums",
@@ -60,6 +72,9 @@ def main(typed: Arguments) -> None:
     """Run what is missing, print the tables, and write the figures if they are those of the study."""
     figures: dict[str, float] = {}
     for part in typed.only:
+        if part == "cost":
+            figures["round_over_plain"] = round_over_plain(typed)
+            continue
         runs = [run(study_of(part, typed.changed), seed, typed) for seed in typed.seeds]
         show_by_site(part, runs)
         figures |= figures_of(part, runs)
@@ -115,7 +130,8 @@ def run(study: Study, seed: int, typed: Arguments) -> Results:
     sites = sites_in(typed.data, Places(None, None, frozenset(), typed.out / "state"))
     workers = start_workers(typed.workers)
     begun = (folder / "run.json").exists()
-    plan = Plan(seeded, sites, folder, begun, baselines=study.privacy.mechanism == "none")
+    plain = study.privacy.mechanism == "none"
+    plan = Plan(seeded, sites, folder, begun, baselines=plain, leave_one_out=plain)
     console = Console(stderr=True)
     console.print(f"{study.study.name}, seed {seed}")
     try:
@@ -123,6 +139,65 @@ def run(study: Study, seed: int, typed: Arguments) -> Results:
             return simulate(plan, workers, display)
     finally:
         workers.close()
+
+
+def round_over_plain(typed: Arguments) -> float:
+    """Return the processor time of a simulated round over that of a plain loop, the two taking turns.
+
+    Neither varies its images nor judges the model: views and figures are work that a plain loop would have as well.
+    """
+    changed = {**typed.changed, "aggregation": {"secure": False}, "evaluation": {"every": COST_ROUNDS}}
+    changed["training"] = {"rounds": COST_ROUNDS, "augmentations": [], "schedule": "constant"}
+    study = study_of("plain", changed)
+    sites = sites_in(typed.data, Places(None, None, frozenset(), typed.out / "state"))
+    federation = Federation(study, sites)
+    torch.set_num_threads(1)
+    hospitals = [open_hospital(federation, site.name) for site in sites]
+    plain, simulated = [], []
+    for _ in range(COST_TURNS):
+        plain.append(plain_round(hospitals, study))
+        simulated += simulated_rounds(federation)
+    return min(simulated) / min(plain)
+
+
+def simulated_rounds(federation: Federation) -> list[float]:
+    """Do rounds as ``wardround simulate`` does them; give the processor seconds of each but the first and the last."""
+    names = nodes([site.name for site in federation.sites])
+    exchange = GridExchange(InProcessGrid(federation, names, InThisProcess()), names)
+    ends: list[float] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, RoundEnds):
+            ends.append(time.process_time())
+
+    run_study(federation.study, exchange, watch)
+    return [after - before for before, after in itertools.pairwise(ends)][:-1]
+
+
+def plain_round(hospitals: list[Hospital], study: Study) -> float:
+    """Do one round as a plain loop with MONAI's loss; give its processor seconds."""
+    from monai.losses.dice import DiceCELoss
+
+    loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, smooth_nr=1.0, smooth_dr=1.0)
+    network = networks.build(study)
+    began = time.process_time()
+    start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    total = {name: torch.zeros_like(tensor) for name, tensor in start.items()}
+    for hospital in hospitals:
+        network.load_state_dict(start)
+        network.train()
+        optimiser = torch.optim.AdamW(network.parameters(), study.training.learning_rate)
+        data = hospital.dataset.train
+        images, masks = torch.from_numpy(data.images(slice(None))), torch.from_numpy(data.targets)
+        for rows in torch.randperm(len(masks)).split(study.training.batch_size):
+            optimiser.zero_grad()
+            loss(network(images[rows]), masks[rows][:, None]).backward()
+            optimiser.step()
+        for name, tensor in network.state_dict().items():
+            total[name] += tensor * len(masks)
+    examples = sum(len(hospital.dataset.train) for hospital in hospitals)
+    network.load_state_dict({name: tensor / examples for name, tensor in total.items()})
+    return time.process_time() - began
 
 
 def by_site(results: Results, model: str, metric: str = "dice") -> dict[str, float]:
@@ -151,6 +226,9 @@ def figures_of(part: str, runs: list[Results]) -> dict[str, float]:
         "hausdorff_federated": mean_of(runs, FEDERATED, "hausdorff"),
         "dice_pooled": mean_of(runs, POOLED),
         "dice_alone_best": max(alone.values()),
+        "dice_left_out_mean": statistics.mean(
+            by_site(results, without(name))[name] for results in runs for name in sites
+        ),
         **{f"dice_alone_{(alone_hospital(model) or '').lower()}": value for model, value in alone.items()},
     }
 

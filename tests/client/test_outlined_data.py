@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from outlined_hospitals import HOSPITALS, SIZE, SLICES, Patient, outlining, write_hospital, write_mask
+from tiny_dicom import save
+from wardround_client.hospital.contribution import contribution
 from wardround_client.preparation import slices
 from wardround_client.preparation.dataset import Dataset, Source, prepare, take_in
+from wardround_client.preparation.examinations import Examination
 from wardround_common.errors import DataError, FullDiskError
 from wardround_common.study.file import Study
 
@@ -44,6 +48,8 @@ def test_a_mask_meets_its_slices_however_it_is_stored(
     assert len(data.identifiers) == len(patients)
     assert data.intake.refused == {}
     assert data.intake.left_out == {"other-series": len(patients) * SLICES}
+    brought = contribution(data, outlining())
+    assert (brought.patients, brought.classes[0].patients, list(brought.warnings())) == (5, 5, [])
     for one in patients:
         images, masks = records(data, one.name)
         assert images.shape[1:] == (1, SIZE, SIZE)
@@ -142,3 +148,23 @@ def test_a_full_disk_is_said_and_nothing_half_made_is_used(tmp_path: Path, monke
         with pytest.raises(FullDiskError, match="the disk is full"):
             prepared(folder, state)
     assert len(prepared(folder, state).identifiers) == 3
+
+
+def test_a_series_that_changes_while_it_is_read_is_left_out_and_taken_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, state = tmp_path / "south", tmp_path / "state"
+    one, *_ = write_hospital(folder, "south", patients=4)
+    write_one = slices._write_one
+
+    def changing(examination: Examination, *rest: Any) -> Any:
+        if examination.reference.patient == one.name:
+            path = folder / one.name / "flair" / "1.dcm"
+            path.write_bytes(path.read_bytes() + b"\0\0")
+        return write_one(examination, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(slices, "_write_one", changing)
+        assert prepared(folder, state).intake.left_out == {"changed": SLICES, "other-series": 4 * SLICES}
+    save(one.series["flair"][SLICES - 1], folder / one.name / "flair" / "1.dcm")
+    assert one.name in prepared(folder, state).identifiers

@@ -84,10 +84,10 @@ class Contribution(_Kept):
                 f"{_of(self.split_copies, 'pair')} of near-identical images stand on two sides of the split of "
                 "patients, since too many patients share them: test numbers may be too good."
             )
-        there = [count.word for count in self.classes if count.images]
-        if len(there) == 1:
+        there = [count for count in self.classes if count.images]
+        if len(there) == 1 < len(self.classes) and there[0].images == self.images:
             yield (
-                f"every label is '{there[0]}': a hospital with only one class teaches the model nothing about the "
+                f"every label is '{there[0].word}': a hospital with only one class teaches the model nothing about the "
                 "others, and its test numbers mean nothing. Check the labels."
             )
         else:

@@ -1,0 +1,48 @@
+"""A study of outlines as a file: what a new one has, and which keys it cannot have."""
+
+from __future__ import annotations
+
+import pytest
+
+from wardround_common.errors import StudyError
+from wardround_common.study.file import parse_study
+from wardround_common.study.template import study_text
+from wardround_common.study.words import describe
+
+TEXT = study_text("outlines", task="segmentation", dp=False)
+
+
+def test_a_new_study_of_outlines_takes_series_and_a_network_that_draws() -> None:
+    of = parse_study(TEXT)
+    assert [one.role for one in of.data.series] == ["flair"]
+    assert (of.data.inputs, of.outputs, of.model.network) == (1, 2, "tiny-unet")
+    assert parse_study(TEXT).digest() == of.digest()
+    said = " ".join(sentence for passage in describe(of) for sentence in passage.sentences)
+    assert "takes 'flair', by what scanners write of a series" in said
+    assert "percentile of each series become 0 to 1" in said
+    assert "Images and pixels, outlines," in said  # of what does not leave
+
+
+def test_each_series_is_a_channel() -> None:
+    more = TEXT.replace("[model]", '[[data.series]]\nrole = "t1"\ncontrast = false\n\n[model]')
+    assert parse_study(more).data.inputs == 2
+    assert parse_study(more).digest() != parse_study(TEXT).digest()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        ('intensity = "percentile"', 'intensity = "window"', "scaled by a whole series"),
+        ("image_size = 128", "image_size = 128\nchannels = 3", "each of [[data.series]] is one channel"),
+        ('"segmentation"\n', '"classification"\n', "takes single images, and no series"),
+        ("[model]", '[[data.series]]\nrole = "flair"\n\n[model]', "'flair' is listed more than once"),
+    ],
+)
+def test_keys_that_do_not_fit_are_named(before: str, after: str, fault: str) -> None:
+    changed = TEXT.replace(before, after, 1)
+    if "classification" in after:
+        changed = changed.replace('classes = ["tumour"]\n', 'classes = ["none", "tumour"]\n')
+        changed = "\n".join(line for line in changed.splitlines() if not line.startswith(("dims", "loss")))
+    with pytest.raises(StudyError) as caught:
+        parse_study(changed)
+    assert any(fault in said for said in caught.value.faults), caught.value.faults

@@ -14,7 +14,7 @@ WITH_BENCH := .venv/.with-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: touched help install demo lint test test-slow test-deployment test-faults soak images licences lock protos map sbom release audit containers pre-commit clean needs-data \
+.PHONY: touched help install demo lint test test-slow test-deployment test-operations test-faults soak images licences lock protos map sbom release audit containers pre-commit clean needs-data \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
 	bench-privacy bench-private-recipe private-networks bench-ledger bench-near-copies bench-commands cases
 
@@ -88,6 +88,9 @@ $(WITH_AUDIT): $(INSTALLED) docker/requirements-audit.txt
 
 audit: $(WITH_AUDIT) ## ask a service which pinned versions have known vulnerabilities (SERVICE=osv: another); needs a network
 	.venv/audit/bin/python docker/audit.py $(SERVICE)
+
+test-operations: $(INSTALLED) ## walk the operators' pages and the README's first round by their own lines, with what goes wrong
+	$(BIN)/pytest -m "slow or not slow" tests/test_operators_pages.py tests/simulation/test_operations.py tests/simulation/test_readme.py $(PYTEST_ARGS)
 
 test-faults: $(INSTALLED) ## what hospitals do to a federation: kill -9 at each stage of a round, full disks, cut links, wrong clocks
 	$(BIN)/pytest -m "slow or faults" --numprocesses 2 --dist loadfile tests/faults $(PYTEST_ARGS)

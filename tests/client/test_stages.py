@@ -95,7 +95,12 @@ def test_a_proposal_whose_run_was_stopped_says_so_and_is_not_the_one_that_its_na
         approvals.find(before.study.name, waits, outcomes(tmp_path))
     keep_outcomes(tmp_path, write_runs({before.digest(): "stopped", after.digest(): "approval"}))
     assert approvals.find(before.study.name, waits, outcomes(tmp_path)).study == after
+    assert approvals.waiting(outcomes(tmp_path)).study == after  # 'approve' without a name
+    with pytest.raises(ApprovalError, match=f"2 studies wait for a decision: {before.study.name} "):
+        approvals.waiting()
     assert approvals.find(before.digest()[:8], waits, outcomes(tmp_path)).study == before
+    unread = CliRunner().invoke(app, ["approve", "--yes", "--state", str(tmp_path)])
+    assert (unread.exit_code, "name the study that was read already" in unread.output) == (2, True)
     said = {one.digest: one.stage for one in study_stages(tmp_path)}
     assert said == {before.digest(): "its run was stopped", after.digest(): "proposed"}
     listed = CliRunner().invoke(app, ["studies", "--state", str(tmp_path)]).stdout.splitlines()

@@ -255,7 +255,14 @@ StudyWord = Annotated[
 
 @app.command()
 def approve(
-    study: StudyWord,
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[STUDY]",
+            help="Study name, or the first digits of its digest; by default the only one that waits.",
+            show_default=False,
+        ),
+    ] = None,
     state: State = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the study has already been read.")] = False,
 ) -> None:
@@ -264,7 +271,7 @@ def approve(
 
     from wardround_client.hospital.hospital_audit import note_against_policy, note_approval
     from wardround_client.service.ward import plan
-    from wardround_client.state.approvals import Approvals
+    from wardround_client.state.approvals import WAITS, Approvals
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.run_outcomes import outcomes
     from wardround_client.state.state_folder import hospital_state
@@ -273,7 +280,10 @@ def approve(
 
     folder = HospitalFolder(state or hospital_state())
     approvals = Approvals(folder.path / "studies")
-    proposal = approvals.find(study, ("waiting", "against-policy"), outcomes(folder.path))
+    if study is None and yes:
+        raise typer.BadParameter("name the study that was read already", param_hint="STUDY")
+    over = outcomes(folder.path)
+    proposal = approvals.waiting(over) if study is None else approvals.find(study, WAITS, over)
     proposed = proposal.study
     console = Console(highlight=False, markup=False)
     console.print(f"{proposed.study.name}\ndigest {proposed.digest()}", soft_wrap=True)

@@ -17,6 +17,9 @@ from wardround_common.keys.identity import Identity
 from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 
+WAITS: tuple[Decision, ...] = ("waiting", "against-policy")
+"""How a proposal stands that may still be approved."""
+
 MOST_WAITING = 50
 """Proposals that may wait at once: a coordinator cannot fill the hospital's disk with them."""
 
@@ -64,7 +67,7 @@ class Approvals:
         if self.knows(digest):
             self._mend(study)
         else:
-            if sum(proposal.decision in ("waiting", "against-policy") for proposal in self.all()) >= MOST_WAITING:
+            if sum(proposal.decision in WAITS for proposal in self.all()) >= MOST_WAITING:
                 raise MessageError("too many proposed studies are waiting for this hospital's decision")
             write_atomically(self._study(digest), study.canonical(), private=True)
             self.decide(study, "waiting")
@@ -145,6 +148,23 @@ class Approvals:
         raise ApprovalError(
             f"{len(found)} proposed studies are meant by '{word}': {those}",
             do="Name one by the first digits of its digest.",
+        )
+
+    def waiting(self, over: Collection[str] = ()) -> Proposal:
+        """Return the only proposal that waits for a decision and whose run is not over (``over``: digests of those).
+
+        Raises:
+            ApprovalError: none waits, or several do.
+        """
+        found = [p for p in self.all() if p.decision in WAITS and p.study.digest() not in over]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise ApprovalError("no study waits for a decision", do="See: wardround hospital studies")
+        those = "; ".join(f"{p.study.study.name} {p.study.digest()[:12]}" for p in found)
+        raise ApprovalError(
+            f"{len(found)} studies wait for a decision: {those}",
+            do="Name one, by its name or the first digits of its digest.",
         )
 
     def all(self) -> list[Proposal]:

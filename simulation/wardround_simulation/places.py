@@ -59,7 +59,7 @@ def sites_in(folder: Path, places: Places) -> tuple[Site, ...]:
         raise DataError(
             "there is no hospital here: no sub-folder",
             where=str(folder),
-            do="Put each hospital's images into a sub-folder of its own, or cut this folder with --pool and --split.",
+            do="Put each hospital's images into a sub-folder of its own, or split this folder with --pool and --split.",
         )
     for (before, _), (name, _) in itertools.pairwise(names):
         if name == before:

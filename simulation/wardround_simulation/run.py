@@ -195,7 +195,7 @@ def _sound(result: Any, name: str) -> Any:
         result.reraise()
     if isinstance(result, Died):
         raise RoundError(
-            f"the process that worked for {name} was ended, perhaps for want of memory",
+            f"the process that worked for {name} was killed, perhaps for lack of memory",
             do="Run again with --resume; with fewer --workers it needs less memory.",
         )
     return result
@@ -224,7 +224,7 @@ def _claim_folder(plan: Plan) -> None:
         raise StorageError(
             "this folder already holds a run",
             where=str(plan.folder),
-            do="Go on with --resume, or name another folder with --out.",
+            do="Continue with --resume, or name another folder with --out.",
         )
     if not begun and plan.resume:
         raise StorageError(
@@ -247,7 +247,7 @@ def _check_study(plan: Plan) -> None:
         raise StorageError(
             "the run in this folder is of another study or seed: the study digest differs",
             where=str(plan.folder),
-            do="Give the study file and the seed that the run began with, or another folder with --out.",
+            do="Use the study file and the seed that the run began with, or another folder with --out.",
         )
 
 
@@ -265,7 +265,7 @@ def _check_fingerprints(plan: Plan, fingerprints: dict[str, str]) -> None:
         raise StorageError(
             f"since the run began the data changed at: {', '.join(changed)}",
             where=str(plan.folder),
-            do="Give the same hospitals with the same images and labels, or start again with another --out.",
+            do="Use the same hospitals with the same images and labels, or start again with another --out.",
         )
 
 

@@ -188,7 +188,7 @@ class Processes:
 def start_workers(count: int) -> Workers:
     """Start a number of workers; one is this process itself."""
     if count < 1:
-        raise RoundError(f"{count} workers cannot do anything", do="Ask for one or more with --workers.")
+        raise RoundError(f"{count} workers are not enough", do="Ask for one or more with --workers.")
     return InThisProcess() if count == 1 else Processes(count)
 
 

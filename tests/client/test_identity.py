@@ -158,7 +158,9 @@ def test_a_hospital_that_is_not_listed_takes_no_part(tmp_path: Path) -> None:
 
 
 def test_a_hospital_that_is_listed_with_anothers_key_takes_no_part(tmp_path: Path) -> None:
-    with pytest.raises(PrivacyError, match=r"lists 'b' with another key .*\n.*Somebody may pass for this hospital"):
+    with pytest.raises(
+        PrivacyError, match=r"lists 'b' with another key .*\n.*Somebody may be impersonating this hospital"
+    ):
         open_desk(rostered("a", "b", "c"), "b", identity("mine"), tmp_path, os.urandom)
 
 

@@ -185,7 +185,7 @@ def test_a_bug_is_said_to_be_one_and_the_service_goes_on(here: Here, caplog: pyt
         assert coordinator.stop("lung").name == "lung"
     assert caught.value.exit_code == 1
     assert "patient 7" not in str(caught.value)
-    assert "a command failed by a bug" in caplog.text
+    assert "a command failed because of a bug" in caplog.text
 
 
 def test_a_command_and_an_answer_that_are_too_large_are_refused(here: Here) -> None:

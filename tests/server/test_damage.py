@@ -134,7 +134,7 @@ def test_a_damaged_record_of_a_revocation_lets_nobody_in_and_sends_nobody_away(h
         until(lambda: record.name in here.damage())
         for path, content in ((here.folder.request_of("south"), request("south").content()),):
             path.write_bytes(content)  # as a crash in the middle of the revocation leaves it
-        with pytest.raises(StorageError, match="nobody is let in until it can be read"):
+        with pytest.raises(StorageError, match="nobody is admitted until it can be read"):
             enrol(here.folder, request("south"), NOW)
         assert set(link.nodes().values()) == {"mercy", "north"}
         record.write_bytes(kept)
@@ -228,7 +228,7 @@ def test_a_certificate_that_is_away_or_damaged_is_said_and_the_one_in_use_stays(
         renew(here.folder, [], None, NOW)
         until(lambda: "the renewed certificate is in use" in here.log.getvalue())
     path.unlink()
-    with pytest.raises(StorageError, match="the certificate is not here"):
+    with pytest.raises(StorageError, match="the certificate is missing"):
         Service(here.folder, ServiceLog(stream=here.log).say).serve(threading.Event(), "127.0.0.1")
 
 

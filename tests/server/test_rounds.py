@@ -181,7 +181,7 @@ def test_first_parameters_that_the_seed_does_not_give_are_refused() -> None:
             return replace(answer, arrays={"parameters": answer.arrays["parameters"] * np.float32(2)})
         return answer
 
-    with pytest.raises(RoundError, match="no hospital sent the first parameters that all of them built"):
+    with pytest.raises(RoundError, match="no hospital sent the initial parameters that all of them built"):
         run_study(of, Memory(of, alter=crafted), quiet)
 
 

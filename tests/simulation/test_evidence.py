@@ -105,7 +105,7 @@ def test_a_file_that_changed_or_went_is_found(copied: Path, name: str) -> None:
     with pytest.raises(StorageError, match="SHA-256 differs"):
         verify(copied)
     (copied / name).unlink()
-    with pytest.raises(StorageError, match="is not there"):
+    with pytest.raises(StorageError, match="is missing"):
         verify(copied)
 
 

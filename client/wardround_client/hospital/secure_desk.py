@@ -66,7 +66,7 @@ class Desk:
         if self.roster.keys[self.name] != self.identity.public:
             raise PrivacyError(
                 f"the study's roster lists {self.name!r} with another key than this hospital's identity",
-                do="Compare the fingerprint with 'wardround hospital identity'. Somebody may pass for this hospital.",
+                do="Compare it with 'wardround hospital identity'. Somebody may be impersonating this hospital.",
             )
 
     def join(self, run: bytes) -> Member:

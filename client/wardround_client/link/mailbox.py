@@ -71,7 +71,7 @@ class Mailbox:
                 raise MessageError("the checksum is wrong")
             return cut(content)
         except MessageError:
-            log.error("the message %s was damaged on the disk; it is set aside", self.folder / name)
+            log.error("the message %s was damaged on disk; it is set aside", self.folder / name)
             with _trouble_is_said(self.folder / name):
                 (self.folder / name).replace(self.folder / f"{name}.damaged")
             return None

@@ -363,7 +363,7 @@ class Supernode:
             )
             self._wire.ask("confirm-message-received", confirmation, message_pb2.ConfirmMessageReceivedResponse)
         except NotWantedError:
-            log.info("the coordinator took the question %s back", name[:8])
+            log.info("the coordinator withdrew the question %s", name[:8])
             self._check(POLL_S[1])  # it does not send it again, or not immediately
             return False
         self._well = True
@@ -410,7 +410,7 @@ class Supernode:
             log.exception("the question %s cannot be read", name[:8])
             return None
         if not isinstance(question, Message) or question.metadata.dst_node_id != self._node.node_id:
-            log.error("the question %s is to another hospital", name[:8])
+            log.error("the question %s is for another hospital", name[:8])
             return None
         question.metadata.__dict__["_message_id"] = name
         return question
@@ -460,7 +460,7 @@ class Supernode:
             if str(error) == "session":  # the coordinator started again meanwhile: it wants the answer from its start
                 self._check(POLL_S[1])
                 return
-            log.info("the answer to %s is not wanted any more", name[:8])
+            log.info("the answer to %s is no longer wanted", name[:8])
             self._tell("unwanted", *of)
         self._outbox.remove(name)
 

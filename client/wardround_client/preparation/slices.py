@@ -114,7 +114,7 @@ def _none(source: Source, found: Slices) -> DataError:
         return DataError(
             f"this folder has no mask, and the study learns from outlines{said}",
             where=str(source.folder),
-            do="Put DICOM segmentations or structure sets beside the images, or NIfTI masks into 'masks', named as "
+            do="Put DICOM segmentations or structure sets next to the images, or NIfTI masks into 'masks', named as "
             "their patient; docs/segmentation.md says how.",
         )
     return DataError(

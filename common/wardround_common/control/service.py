@@ -174,7 +174,7 @@ def _stream(answer: Callable[[Any, Any], Iterator[Any]]) -> Callable[[Any, Any],
 
 def _said(error: Exception) -> Error:
     if not isinstance(error, WardroundError):
-        log.error("a command failed by a bug", exc_info=error)
+        log.error("a command failed because of a bug", exc_info=error)
         error = WardroundError("a bug in Wardround: see the service's log")
     error.__traceback__ = None  # an error that is kept, as that of a damaged run, would keep the call open
     return to_message(error)

@@ -235,7 +235,7 @@ class SuperLink:
                     )
             except ValueError:
                 raise MessageError(
-                    f"the key of {name} was revoked", do="Let the hospital make a new key and send a new request."
+                    f"the key of {name} was revoked", do="Have the hospital make a new key and send a new request."
                 ) from None
         if before is not None:
             self._forget(before)
@@ -272,7 +272,7 @@ class SuperLink:
             )
             task = self._run(run).primary_task_id
             if not (run and task and self.state.claim_task(task) and self.state.activate_task(task)):
-                raise RoundError("Flower did not begin the run")
+                raise RoundError("Flower did not start the run")
         return run
 
     def grid(self, run: int, patience_s: float = 600.0) -> LinkGrid:
@@ -755,7 +755,7 @@ class LinkGrid(Grid):
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError, AttributeError):  # as after a restored backup, all is asked again
-            log.warning("which questions of run %d are out cannot be read (%s); they are asked again", run, path)
+            log.warning("the pending questions of run %d cannot be read (%s); they are asked again", run, path)
         self._fresh: set[str] = set()  # ids that this process has pushed or taken over
         self._node_of: dict[str, int] = {}
         self._undeliverable: set[str] = set()

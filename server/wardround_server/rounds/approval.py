@@ -43,9 +43,9 @@ class ApprovalBook:
             return {}
         except (OSError, ValueError, TypeError, AttributeError):
             raise StorageError(
-                "the approvals that were kept of a run are damaged",
+                "the stored approvals of a run are damaged",
                 where=str(self.path),
-                do="Delete the file: the hospitals are asked again, and say what they said.",
+                do="Delete the file: the hospitals are asked again, and give the same answers.",
             ) from None
 
     def add(self, name: str, signature: bytes) -> None:

@@ -76,7 +76,7 @@ def read_checkpoint(path: Path, study: Study) -> State:
             raise StorageError(
                 "the checkpoint is of another study or seed: the study digest differs",
                 where=str(path),
-                do="Give the study file and the seed that the run began with, or another --out folder.",
+                do="Use the study file and the seed that the run began with, or another --out folder.",
             )
         layout = Layout(tuple(json.loads(about["names"])), tuple(tuple(s) for s in json.loads(about["shapes"])))
         history = _HISTORY.validate_json(about["history"])

@@ -101,7 +101,9 @@ def run_study(
         if number < study.training.rounds:
             _check_refusals(state.history)
     if not any(record.counted for record in state.history):
-        raise RoundError("every round was given up: nothing was trained", do="Begin a new run with the hospitals left.")
+        raise RoundError(
+            "every round was given up: nothing was trained", do="Start a new run with the remaining hospitals."
+        )
     return state
 
 
@@ -239,8 +241,8 @@ def _prepare(
     if before:
         if before.layout.digest != next(iter(ready.values())).layout.digest:
             raise RoundError(
-                "the hospitals build another model than the one that this run began with",
-                do="Go on with the versions of torch and MONAI that it began with.",
+                "the hospitals build a different model from the one that this run began with",
+                do="Continue with the versions of torch and MONAI that it began with.",
             )
         return before, roll
     training = study.training
@@ -249,7 +251,7 @@ def _prepare(
         if vector is not None and vector_digest(vector) == prepared.parameters_digest:
             first = State(prepared.layout, vector, training.how.begin(training.values, prepared.layout.size), ())
             return first, roll
-    raise RoundError("no hospital sent the first parameters that all of them built", do="Start again.")
+    raise RoundError("no hospital sent the initial parameters that all of them built", do="Start again.")
 
 
 def _read(answer: Parts | Failure) -> Prepared:

@@ -41,7 +41,7 @@ def muster(
         if waited > limits.deadline_s:
             raise RoundError(
                 f"{len(expected) - len(away)} hospitals are there, too few for a round; away: {', '.join(away)}",
-                do="Ask their people whether the service runs and reaches this coordinator.",
+                do="Ask their staff whether the service is running and can reach this coordinator.",
             )
         if away != told:
             told = away

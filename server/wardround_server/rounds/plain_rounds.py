@@ -90,7 +90,7 @@ class Rounds:
                 check_answers(self.study, evaluated.study, number, evaluated.round)
                 sums = task.read(evaluated.sums, section)
                 if sums.records > MOST_EXAMPLES:
-                    raise MessageError("more images are said to be scored than any hospital has")
+                    raise MessageError("more images are reported as scored than any hospital has")
                 total = total + sums
             except MessageError as error:
                 absent.append(absence(name, error.kind))

@@ -223,7 +223,7 @@ class Rounds:
         if noted and noted[1] and list(noted[1]) != survivors:
             raise RoundError(
                 f"round {number} was to be summed over {', '.join(noted[1])} and not all of them are there again",
-                do="Wait until they are: the hospitals open this sum over no others.",
+                do="Wait until they are: the hospitals open this sum over no other set.",
             )
         self._write_note(what, number, members, tuple(survivors))
         silent: dict[str, str] = {}
@@ -314,7 +314,7 @@ class Rounds:
             members = read_members(cohort)
         except (MessageError, ValueError):
             raise StorageError(
-                "the coordinator's note of a round is damaged", do="Start a new run in another folder."
+                "the coordinator's record of a round is damaged", do="Start a new run in another folder."
             ) from None
         if int(noted) != number:
             return None

@@ -216,5 +216,5 @@ class Opening:
 def _too_few(what: str, count: int, terms: Terms) -> RoundError:
     return RoundError(
         f"{count} hospitals {what} the sum of round {terms.round} ({terms.what}) where {terms.threshold} must",
-        do="The round is abandoned and nothing of it was read. Wait until more hospitals are there.",
+        do="The round is abandoned and none of it was read. Wait until more hospitals are connected.",
     )

@@ -113,7 +113,7 @@ def standing(folder: CoordinatorFolder, request: Request, now: datetime) -> Stan
             raise MessageError(
                 f"a key of this request was revoked on {gone.revoked:%Y-%m-%d} as that of {gone.hospital}",
                 where=request.hospital,
-                do="The hospital makes other keys: wardround hospital init NAME --data DIR --new-keys",
+                do="Have the hospital make new keys: wardround hospital init NAME --data DIR --new-keys",
             )
     found = Standing.NEW
     survey = folder.survey()
@@ -126,7 +126,7 @@ def standing(folder: CoordinatorFolder, request: Request, now: datetime) -> Stan
             raise MessageError(
                 f"this is the key of {one.name}, which is enrolled; each hospital makes its own",
                 where=request.hospital,
-                do="Let the hospital make its own: wardround hospital init NAME --data DIR --new-keys",
+                do="Have the hospital make its own: wardround hospital init NAME --data DIR --new-keys",
             )
     if found is Standing.NEW:
         _check_can_be_told_apart(folder, request.hospital)

@@ -171,7 +171,7 @@ class Service:
         survey = self._folder.survey()
         if not self._folder.hospitals.is_dir() and self._link.nodes():
             raise StorageError(
-                "the folder of the hospitals' requests is not here; nobody is let in or sent away meanwhile",
+                "the folder of the hospitals' requests is missing; meanwhile nobody is admitted or disconnected",
                 where=str(self._folder.hospitals),
                 do="Restore it from your backup.",
             )

@@ -266,7 +266,7 @@ class CoordinatorFolder:
                     listed.append(reader.validate_json(file.read(LARGEST_FILE_BYTES)))
             except (OSError, ValidationError):
                 damaged[path] = StorageError(
-                    "the record of a revoked hospital is damaged; nobody is let in until it can be read",
+                    "the record of a revoked hospital is damaged; nobody is admitted until it can be read",
                     where=str(path),
                     do=RESTORE,
                 )
@@ -285,7 +285,7 @@ class CoordinatorFolder:
             with path.open("rb") as file:
                 return read_certificate(file.read(LARGEST_FILE_BYTES), where=str(path))
         except FileNotFoundError:
-            raise StorageError("the certificate is not here", where=str(path), do=INIT) from None
+            raise StorageError("the certificate is missing", where=str(path), do=INIT) from None
         except OSError as error:
             reason = (error.strerror or "no reason given").lower()
             raise StorageError(f"the certificate cannot be read: {reason}", where=str(path)) from None

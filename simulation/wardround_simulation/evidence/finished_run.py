@@ -66,7 +66,7 @@ def read_run(folder: Path) -> FinishedRun:
         raise StorageError(
             f"the run is not finished: there is no {missing[0]}",
             where=str(folder),
-            do="Finish it: the command that began it, with --resume.",
+            do="Finish it: run the command that started it with --resume.",
         )
     results = Results.from_json(_text(folder / "results.json"), where=str(folder / "results.json"))
     run = _facts(folder / "run.json")
@@ -146,5 +146,5 @@ def _check_against_checkpoint(folder: Path, results: Results, layout: Layout, mo
         raise ModelError(
             "the model is not the one that the last round of the run made",
             where=str(folder / MODEL),
-            do="Put back the model that the run wrote, or finish the run: the command that began it, with --resume.",
+            do="Put back the model that the run wrote, or finish the run: repeat its command with --resume.",
         )

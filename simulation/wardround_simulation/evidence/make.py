@@ -70,7 +70,7 @@ def make_evidence(run: FinishedRun, wanted: Wanted, workers: Workers, show: Show
     folder = run.folder / FOLDER
     results, not_done = run.results, list[str]()
     if run.deployed and wanted.sites is not None:
-        raise DataError("the run was a deployed one: its hospitals' images are at the hospitals, and not here")
+        raise DataError("this was a deployed run: its images are at the hospitals, not here")
     if wanted.sites is not None:
         check_sites(run, wanted.sites)
     canary = _canaries(run, wanted, show, not_done)

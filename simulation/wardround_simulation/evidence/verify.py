@@ -48,15 +48,15 @@ def verify(place: Path) -> Verified:
         named = path.parent / file.path
         if not named.is_file():
             raise StorageError(
-                "a file that the pack speaks of is not there",
+                "a file that the pack names is missing",
                 where=str(named),
                 do="Keep the folder 'evidence' within the folder of its run.",
             )
         if named.stat().st_size != file.bytes or digest_of(named) != file.sha256:
             raise StorageError(
-                "the file is not the one that the pack speaks of: its SHA-256 differs",
+                "the file is not the one that the pack names: its SHA-256 differs",
                 where=str(named),
-                do="Put back the file of that time, or make the pack again with 'wardround evidence RUN'.",
+                do="Restore the original file, or make the pack again with 'wardround evidence RUN'.",
             )
     approvals = 0
     if evidence.deployed:

@@ -82,7 +82,7 @@ def check_reaches(folder: Path, told: Told, approved: Iterable[str], charged: It
     found = missing(told, approved, charged)
     if found:
         raise StorageError(
-            f"the ledger is older than the audit log beside it, which records {'; '.join(found)}",
+            f"the ledger is older than the audit log next to it, which records {'; '.join(found)}",
             where=str(folder),
             do=REBUILD,
         )

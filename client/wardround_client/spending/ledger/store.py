@@ -152,7 +152,7 @@ class Ledger:
                     raise PrivacyError(
                         f"round {number} of this study was answered before, for another question or other data: a "
                         "second answer would spend what was charged for one",
-                        do="Go on from the round that was reached; a study started again needs another name or seed.",
+                        do="Continue from the round reached; a study started again needs another name or seed.",
                     )
                 return
             check(self.books)

@@ -147,7 +147,7 @@ def attend(role: str, folder: Path, address: str, name: str, names: list[str]) -
 
 @contextmanager
 def federation(role: str, names: list[str]) -> Iterator[tuple[SuperLink, Path]]:
-    """Start a coordinator here and the hospitals beside it; gives them when all are there."""
+    """Start a coordinator here and the hospitals next to it; gives them when all are there."""
     with tempfile.TemporaryDirectory() as place, ExitStack() as open_things:
         folder = Path(place)
         authority = Authority(folder / "authority")

@@ -36,7 +36,7 @@ Word = Annotated[str, AfterValidator(_word)]
 
 
 class Section(BaseModel):
-    """One table of the study file: frozen, with no key beside those that it names."""
+    """One table of the study file: frozen, with no key besides those that it names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
     LATER: ClassVar[tuple[str, ...]] = ()

@@ -124,7 +124,7 @@ def test_a_head_that_was_removed_or_is_none_is_an_error(
     assert "this is not a head of a ledger" in capsys.readouterr().err
     (state / "ledger.head").unlink()
     assert typed(monkeypatch, "ledger", "verify", "--state", state) == 7
-    assert "the head beside the ledger was removed" in capsys.readouterr().err
+    assert "the head next to the ledger was removed" in capsys.readouterr().err
     assert typed(monkeypatch, "budget", "--state", state) == 7
 
 

@@ -152,7 +152,7 @@ def test_whoever_has_the_key_is_found_only_by_a_head_that_was_given_out(folder: 
 
 def test_a_log_whose_head_was_removed_is_not_gone_on_with(folder: Path) -> None:
     (folder / "head").unlink()
-    with pytest.raises(StorageError, match="no head beside it"):
+    with pytest.raises(StorageError, match="a head next to it"):
         log_in(folder).note("paused")
 
 

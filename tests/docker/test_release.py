@@ -1,4 +1,4 @@
-"""``make release``: what is committed becomes the same bytes each time, signed, with where it comes from beside it."""
+"""``make release``: what is committed becomes the same bytes each time, signed, with where it comes from next to it."""
 
 from __future__ import annotations
 

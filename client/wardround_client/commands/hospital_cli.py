@@ -604,7 +604,7 @@ def verify_ledger(
     kept = read_head(folder)
     entries, cohorts = read_rows(folder)
     found = verify(entries, cohorts, public, [*given, *([kept] if kept else [])])
-    faults = found.faults if kept else (*found.faults, "the head beside the ledger was removed")
+    faults = found.faults if kept else (*found.faults, "the head next to the ledger was removed")
     if not faults:
         try:
             existing_ledger(folder, identity)

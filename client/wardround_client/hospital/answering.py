@@ -112,7 +112,7 @@ class Hospital:
         def masked(encoding: Encoding, threshold: int) -> Masked:
             if isinstance(privacy, DistributedDpSgd):
                 form = NoisySum.of(self.study, privacy, encoding.hospitals, threshold)
-                # Nothing beside the noisy sum: each count of patients or images would be a release without noise.
+                # Nothing besides the noisy sum: each count of patients or images would be a release without noise.
                 return Masked(self._noisy_sum(request, form), encode_counts(np.empty(0, np.int64)))
             update = self._train(request)
             weight = encoding.weight(update.examples)

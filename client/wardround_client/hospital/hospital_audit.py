@@ -60,7 +60,7 @@ def note_against_policy(folder: HospitalFolder, study: Study) -> None:
 
 
 def note_closing(folder: HospitalFolder, study: str, name: str) -> None:
-    """Note that they took part in a study for the last time; the ledger of a simulation has no log beside it."""
+    """Note that they took part in a study for the last time; the ledger of a simulation has no log next to it."""
     if folder.settings_file.exists():
         hospital_log(folder).note("study closed", {"study": study[:SHORT], "name": name})
 

@@ -28,7 +28,7 @@ def kinds_by_study(images: Iterable[Instance]) -> dict[str, tuple[str, str]]:
     for image in listed:
         if is_below(image.sop_class, CAPTURE):
             if image.study_uid in with_images and image.image_type.split("\\")[1:2] != ["PRIMARY"]:
-                found[image.file] = "captures", "a secondary capture beside the images of its study"
+                found[image.file] = "captures", "a secondary capture next to the images of its study"
         elif (image.study_uid, PROCESSED_OF.get(image.sop_class)) in presented:
             found[image.file] = "for-processing", "the study holds images for presentation as well"
     return found

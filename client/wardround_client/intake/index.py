@@ -65,7 +65,7 @@ def scan(
     Files whose size or time of change differ from the index are read; the others are not opened. A file that cannot
     be read is refused with a reason and stops nothing; where its bytes need not be the cause, the next scan tries it
     again. Symbolic links are followed, to each folder and each file once. Hidden files and ``labels.csv`` are passed
-    over. With one worker this process reads what needs no decoder in C, and a second process beside it reads what does,
+    over. With one worker this process reads what needs no decoder in C, and a second process reads what does,
     so that a crash of the decoder costs one file; with several, that number of processes do all the reading.
 
     Args:

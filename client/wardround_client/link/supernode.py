@@ -110,7 +110,7 @@ class _Stopped(Exception):  # noqa: N818  # nothing failed
 
 @dataclass(frozen=True)
 class Heart:
-    """What travels beside a heartbeat, as headers: what this end says, and who hears what the other end says."""
+    """What travels with a heartbeat, as headers: what this end says, and who hears what the other end says."""
 
     says: Callable[[], Mapping[str, str]] = dict
     hears: Callable[[Mapping[str, str]], None] = lambda headers: None
@@ -126,7 +126,7 @@ class Supernode:
     and the status says so. ``report`` and ``passed`` may be called from two threads, one after the other:
 
     - the thread of :meth:`run` asks for questions and answers short ones (``SHORT``) of which ``beside`` says, told
-      the message's type and content, that they can be answered beside a long one;
+      the message's type and content, that they can be answered during a long one;
     - a thread of its own works on the long ones, one at a time, the oldest first: studies share one GPU.
     """
 

@@ -1,6 +1,6 @@
 """The only way out of a hospital's container: a proxy that opens tunnels to the coordinator and nowhere else.
 
-It runs in a container of its own beside the hospital's, which has no other network (``docker/compose.hospital.yaml``).
+It runs in a container of its own next to the hospital's, which has no other network (``docker/compose.hospital.yaml``).
 It has neither keys nor images, reads nothing of what passes (TLS ends in the hospital and in the coordinator), and
 refuses every other address. ``python -m wardround_client.link.way_out --to fl.example.org:9093 [--through http://proxy:3128]``
 """

@@ -309,7 +309,7 @@ def named(folder: Path) -> list[Beside]:
 
     A table is a CSV file at the top of the folder with a column ``mask`` and one of ``file``, ``patient`` and ``uid``
     (of the series); paths are relative to the folder. Without a table, ``masks/NAME.png`` and ``masks/NAME.nii.gz`` lie
-    beside the image of that path, whatever its ending; where there is none, the latter is of the patient NAME.
+    next to the image of that path, whatever its ending; where there is none, the latter is of the patient NAME.
 
     Raises:
         LabelError: a table names a mask twice, or one that is not there.

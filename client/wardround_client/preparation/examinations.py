@@ -53,7 +53,7 @@ class Chosen:
 
 
 def mask_files(source: Source, index: Index) -> tuple[list[Path], list[Beside]]:
-    """List the files that may outline something: DICOM objects, and what lies beside the images.
+    """List the files that may outline something: DICOM objects, and what lies next to the images.
 
     Raises:
         LabelError: a table names a mask twice, or one that is not there.

@@ -1,4 +1,4 @@
-"""Where a hospital's images are, and what it says of them beside the images."""
+"""Where a hospital's images are, and what it says of them next to the images."""
 
 from __future__ import annotations
 

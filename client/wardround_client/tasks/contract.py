@@ -39,7 +39,7 @@ class Found:
     words: dict[str, str] = field(repr=False)
     """File to a word that is the same for two files of which the same is said: a class, the digest of a mask."""
     patients: dict[str, str] = field(default_factory=dict, repr=False)
-    """File to patient, where something beside the image names one (``identification.identify``)."""
+    """File to patient, where something next to the image names one (``identification.identify``)."""
     left_out: dict[str, str] = field(default_factory=dict, repr=False)
     """File to the reason why it has no target; where there is none, 'no-label'."""
     aside: frozenset[str] = field(default=frozenset(), repr=False)

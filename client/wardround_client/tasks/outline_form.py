@@ -15,7 +15,7 @@ Outline = NDArray[np.uint8]
 def to_form(outline: Outline, size: int) -> Outline:
     """Bring outlines (slices, height, width) into the network's form: (slices, size, size) uint8.
 
-    A pixel has the structure that covers most of it, smoothed as the image is; beside the image there is background.
+    A pixel has the structure that covers most of it, smoothed as the image is; next to the image there is background.
     Where the form is coarser than the image, a structure narrower than half a pixel is lost.
     """
     height, width = outline.shape[1:]

@@ -174,7 +174,7 @@ def _scaling(header: Any, *, where: str) -> tuple[float, float]:
     if slope == 0 or math.isnan(slope):
         if intercept == 0 or math.isnan(intercept):
             return 1.0, 0.0
-        what = "it states an intercept beside a slope that is none, which readers take in different ways"
+        what = "it states an intercept but no slope, which readers interpret differently"
     elif not math.isfinite(slope) or not math.isfinite(intercept):
         what = "its slope or intercept is not a number"
     else:

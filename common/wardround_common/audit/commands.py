@@ -53,7 +53,7 @@ def report(own: Owner, folder: Path, heads: Sequence[str], as_json: bool, echo: 
     kept = read_head(folder)
     there = lines(folder) if segments(folder) or not kept else ()  # a head without entries: they were removed
     found = verify(there, own.public, map(AuditHead.parse, heads), own.who, kept=kept)
-    faults = found.faults if kept else (*found.faults, "the head beside the log was removed")
+    faults = found.faults if kept else (*found.faults, "the head next to the log was removed")
     if as_json:
         facts = {"of": own.who, "entries": len(found.entries), "whole": not faults, "faults": faults}
         echo(json.dumps(facts | ({"torn": True} if found.torn else {}), ensure_ascii=False))

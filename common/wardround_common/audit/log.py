@@ -212,7 +212,7 @@ class AuditLog:
     def _check_head(self, head: AuditHead | None) -> None:
         if head is None:
             if self._number > 1:
-                raise self._broken("has no head beside it any more")
+                raise self._broken("no longer has a head next to it")
             return
         try:
             head.check(self._identity.public)

@@ -2,7 +2,7 @@
 
 ::
 
-    NAME.ready           each new file, beside the place that it will take
+    NAME.ready           each new file, next to the place that it will take
     audit/pending        which files take their places, and which go, with the entry of which number
     the entry            from here on the change holds
     NAME.ready ─► NAME   and audit/pending goes

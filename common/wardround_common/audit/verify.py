@@ -33,7 +33,7 @@ def verify(
 ) -> Verified:
     """Check every line of the log of ``who``, whose key is ``public``, and that it goes through ``heads``.
 
-    ``kept``: the head beside the log, where this is a log on its owner's disk and no export. A last line that is no
+    ``kept``: the head next to the log, where this is a log on its owner's disk and no export. A last line that is no
     entry, and that this head does not speak of, is what a power cut left.
     """
     found = _Reading(public, who)

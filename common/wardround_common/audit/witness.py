@@ -1,7 +1,7 @@
 """With each heartbeat, each end tells the other how far its audit log has come, and notes what it is told.
 
 So neither can write its log anew from before the last hour without the other's log saying so: people need not exchange
-heads by hand. The head travels beside the messages, in a header of a heartbeat and of its answer.
+heads by hand. The head travels with the messages, in a header of a heartbeat and of its answer.
 """
 
 from __future__ import annotations

@@ -14,4 +14,4 @@ COORDINATOR, HOSPITAL = "coordinator", "hospital"
 LARGEST_REQUEST_BYTES = 256 * 1024
 LARGEST_ANSWER_BYTES = 4 * 1024 * 1024
 LARGEST_ERROR_BYTES = 256 * 1024
-"""An error travels beside the answer, in gRPC's trailing metadata, which both ends limit apart."""
+"""An error travels with the answer, in gRPC's trailing metadata, which both ends limit apart."""

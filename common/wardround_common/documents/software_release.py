@@ -109,10 +109,10 @@ def verify(folder: Path, names: Sequence[str] | None = None) -> Verified:
     """Verify a release: its signature, then every file in the folder, or those of these names only.
 
     Raises:
-        MessageError: it is not signed, or the signature is not over this list by the key that lies beside it.
+        MessageError: it is not signed, or the signature is not over this list by the key that lies next to it.
         StorageError: a file was changed, is missing or was added, each is named; or one cannot be read.
     """
-    content = _read(folder, SUMS, "no list of sums lies beside it: this is not a release")
+    content = _read(folder, SUMS, "no list of sums lies next to it: this is not a release")
     if not (folder / SIGNATURE).exists():
         raise MessageError("this release is not signed", where=str(folder), do="Ask its makers for the signed one.")
     signature = _read(folder, SIGNATURE, "")

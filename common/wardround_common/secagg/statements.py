@@ -1,7 +1,7 @@
 """What a hospital states it clipped to, signed with each upload and kept as evidence (docs/secagg.md, section 14).
 
 A statement proves nothing about the masked numbers, which nobody reads. It makes a lie attributable: should the masks
-of an upload be opened later, with its hospital's help, a statement beside it that is not true is one that this hospital
+of an upload be opened later, with its hospital's help, an untrue statement with it is one that this hospital
 signed, for this sum of this round and run.
 """
 

@@ -90,7 +90,7 @@ class Metric(Generic[S]):
 
 @dataclass(frozen=True)
 class Detail:
-    """What a task has to show beside its metrics, of one model on one group of patients; what it has not is empty."""
+    """What a task has to show besides its metrics, of one model on one group of patients; what it has not is empty."""
 
     confusion: tuple[tuple[int, ...], ...] = ()
     """Rows are the true groups, columns the decided ones."""
@@ -177,11 +177,11 @@ class Task(Generic[T, S]):
     """Every metric of many vectors of sums at once, (rows, n) to (rows,) each, NaN where undefined: for intervals. A
     task without it has its metrics computed row by row."""
     detail: Callable[[S, float | None], Detail] = _no_detail
-    """What there is to show beside the metrics at an operating point."""
+    """What there is to show besides the metrics at an operating point."""
     terms: Callable[[T], tuple[tuple[str, str], ...]] = _no_terms
     """What a report explains: a word, and what it means in a sentence or two."""
     compared: tuple[str, ...] = ()
-    """The metrics in which models are compared beside the headline; those of a hospital's row are all of them."""
+    """The metrics in which models are compared besides the headline; those of a hospital's row are all of them."""
 
     def length(self, section: T) -> int:
         """Return how many numbers the sums are."""

@@ -128,7 +128,7 @@ class LinkExchange:
         yield from GridExchange(self._grid, nodes, give_up, postponed).ask(kind, there)
 
     def _lacking(self, asked: Collection[str]) -> int:
-        """Say how many of those who are asked to prepare a round needs beside the others, who did so before."""
+        """Say how many of those who are asked to prepare a round needs besides the others, who did so before."""
         others = {one.name for one in self._study.roster} & set(self.hospitals()) - set(asked) - set(self._held())
         return max(0, self._study.aggregation.min_hospitals - len(others))
 

@@ -353,7 +353,7 @@ class SuperLink:
             names = [part.object_id for part in iterate_object_tree(self.objects.get_object_tree(root))]
         sizes = {name: self.objects.size(name) for name in names}
         heads = {root: self.objects.get(root) or b""}
-        # What an audit log needs beside the sizes: the record of the fields, which is small.
+        # What an audit log needs besides the sizes: the record of the fields, which is small.
         for name in names:
             if sizes[name] < SMALL and (content := self.objects.get(name) or b"").startswith(b"ConfigRecord "):
                 heads[name] = content

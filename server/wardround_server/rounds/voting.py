@@ -53,7 +53,7 @@ def hold_vote(
 ) -> Vote:
     """Ask the hospitals of a round's sum whether the second of two models is worse than the first, the accepted one.
 
-    With secure sums each ballot is signed, and all are kept beside the notes of the run's sums.
+    With secure sums each ballot is signed, and all are kept next to the notes of the run's sums.
     """
     request = VoteRequest(study.digest(), number, *models)
     named, question = request.models(), request.parts()

@@ -19,7 +19,7 @@ from wardround_server.state.coordinator_folder import Survey
 
 @dataclass(eq=False)
 class Acquainted:
-    """The identities, in a file beside the link's database."""
+    """The identities, in a file next to the link's database."""
 
     path: Path
     _identity_of: dict[str, str] = field(default_factory=dict)

@@ -32,7 +32,7 @@ COPIED = ("model.safetensors", "report.html", "results.json")
 
 
 def keep_statement(run: Path, file: Path) -> EpsilonStatement:
-    """Keep a hospital's epsilon statement beside the run of which it is; a later one replaces it.
+    """Keep a hospital's epsilon statement next to the run of which it is; a later one replaces it.
 
     Raises:
         MessageError: it is none, its signature is not that of a hospital of the study's roster, or it is of another

@@ -47,7 +47,7 @@ class Scanner:
     blur: float
     """Standard deviation of the point spread, in pixels."""
     noise: float
-    """Standard deviation of the noise in each pixel beside a density range of 1."""
+    """Standard deviation of the noise in each pixel, relative to a density range of 1."""
     mottle: float
     """The same for noise with a 1/f spectrum, which looks like tissue."""
     prevalence: float

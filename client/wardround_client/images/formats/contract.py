@@ -14,7 +14,7 @@ from wardround_client.images.dicom import Stored
 
 @dataclass(frozen=True, eq=False)
 class Plain:
-    """What a file holds that says little beside its pixels."""
+    """What a file holds that says little besides its pixels."""
 
     stored: Stored = field(repr=False)
     """((frames,) rows, columns (, 3)): grey, or red, green and blue."""

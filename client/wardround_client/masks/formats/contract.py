@@ -47,7 +47,7 @@ class VolumeFormat:
 
 @dataclass(frozen=True)
 class SliceFormat:
-    """Masks of one image, which lie nowhere but beside it."""
+    """Masks of one image, which lie nowhere but next to it."""
 
     name: str
     endings: tuple[str, ...]

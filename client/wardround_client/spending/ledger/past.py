@@ -74,7 +74,7 @@ def check_not_behind(folder: Path) -> None:
 
 
 def check_reaches(folder: Path, told: Told, approved: Iterable[str], charged: Iterable[tuple[str, int]]) -> None:
-    """Check that a ledger knows what the audit log beside it proves.
+    """Check that a ledger knows what the audit log next to it proves.
 
     Raises:
         StorageError: it was rolled back to an older copy, or is not the one of this folder.

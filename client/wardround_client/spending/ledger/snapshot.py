@@ -1,6 +1,6 @@
 """The ledger's file, read as it is between two changes, without writing anything next to it.
 
-SQLite makes files beside a database in WAL mode even for a reader, and cannot read it where it may not: in a copy that
+SQLite makes files next to a database in WAL mode even for a reader, and cannot read it where it may not: in a copy that
 is mounted read only, or on a full disk. So readers take the file whole, and open what they took.
 """
 

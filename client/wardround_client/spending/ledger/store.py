@@ -82,7 +82,7 @@ class Ledger:
     durable: bool
     """False in a simulation: a crash of the process loses nothing, a power cut may."""
     reads_only: bool = False
-    """Nothing is written beside it either, so that a copy may lie on a read-only or full disk."""
+    """Nothing is written next to it either, so that a copy may lie on a read-only or full disk."""
     rebuilt: bool = False
     """Another ledger begins although there was one: what was spent is carried over."""
     head: Head | None = None
@@ -280,7 +280,7 @@ class Ledger:
             self._read_on(database)
 
     def _read_all(self, database: sqlite3.Connection) -> None:
-        """Follow the whole chain, and check that it goes through the head that is kept beside it."""
+        """Follow the whole chain, and check that it goes through the head that is kept next to it."""
         self.head = read_head(self.folder)
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'entries'").fetchone():
             if self.reads_only and self.head is None:
@@ -444,7 +444,7 @@ def _no_ledger(folder: Path) -> StorageError:
 
 
 def read_head(folder: Path) -> Head | None:
-    """Read the head that is kept beside the ledger; None if there is none.
+    """Read the head that is kept next to the ledger; None if there is none.
 
     Raises:
         StorageError: it cannot be read.
@@ -527,7 +527,7 @@ def _is_full(folder: Path) -> bool:
 
 def _said_by_sqlite(error: sqlite3.Error, path: Path) -> StorageError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    # Where there is no room for the shared memory beside the ledger, SQLite says only that input or output failed.
+    # Where there is no room for the shared memory next to the ledger, SQLite says only that input or output failed.
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
         return FullDiskError("the disk is full: the ledger cannot be written", where=str(path), do="Make room first.")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

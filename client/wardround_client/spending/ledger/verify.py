@@ -33,7 +33,7 @@ class Verified:
 def verify(entries: Iterable[Columns], cohorts: Iterable[Columns], public: bytes, heads: Iterable[Head]) -> Verified:
     """Check every entry, every cohort, and that the chain goes through ``heads``, as rows of the tables give them.
 
-    ``heads``: the one that is kept beside the ledger, and any that were given out.
+    ``heads``: the one that is kept next to the ledger, and any that were given out.
     """
     faults: list[str] = []
     links: dict[int, bytes] = {}

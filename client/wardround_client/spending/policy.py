@@ -8,20 +8,30 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticKnownError
 
 from wardround_common.errors import PrivacyError, StudyError
 from wardround_common.study.faults import bad_toml, validated
 from wardround_common.study.networks import NetworkName, known_networks
+from wardround_common.tasks.registry import TASKS
 
 POLICY_NAME = "policy.toml"
 DEFAULT_DELTA = 1e-5
 """Where there is no policy to say it."""
 LARGEST_FILE_BYTES = 64 * 1024
 
-Task = Literal["classification"]
+
+def _installed(name: str) -> str:
+    if name not in TASKS:
+        raise PydanticKnownError("literal_error", {"expected": " or ".join(map(repr, TASKS))})
+    return name
+
+
+Task = Annotated[str, AfterValidator(_installed)]
+"""The name of a task that is installed."""
 Epsilon = Annotated[float, Field(gt=0, le=1000)]
 
 
@@ -125,7 +135,7 @@ def parse_policy(text: str, *, where: str = POLICY_NAME) -> Policy:
 
 def policy_text() -> str:
     """Write the commented TOML of a new policy: strict, so that a hospital opens it as far as it means to."""
-    networks = json.dumps(known_networks())
+    networks, tasks = json.dumps(known_networks()), json.dumps(list(TASKS))
     return f"""\
 # The policy of this hospital: what it takes part in, and the most that its patients may spend.
 # A study is checked against it before it begins, and again before each round; its wish never wins.
@@ -158,8 +168,8 @@ smallest_cohort = 20
 
 # What kind of study.
 [accept]
-# What is asked of an image; 'classification' is the only task so far.
-tasks = ["classification"]
+# What a model may be trained to tell of images; only tasks that are installed can be named.
+tasks = {tasks}
 # Networks that may be trained here; only networks that are installed can be named.
 networks = {networks}
 """

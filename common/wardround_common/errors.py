@@ -158,7 +158,7 @@ class ServiceAwayError(StorageError):
 
 
 class ServiceError(WardroundError):
-    """A service does not answer its own people: it hangs, is of another version, or is none of ours."""
+    """A service does not answer its own people: it hangs, is of another version, or is not one of ours."""
 
     exit_code = 8
     kind = "service"

@@ -168,7 +168,7 @@ def test_a_structure_that_the_study_does_not_know_is_refused_until_the_hospital_
     assert place.why(mask) == "unknown-class"
     assert place.volume(mask, structures=Structures(("tumour",), {"gtv*": "tumour"})).sum() == drawn.sum()
     assert place.why(mask, structures=Structures(("tumour",), {"gtv*": LEFT_OUT})) == "no-structure"
-    with pytest.raises(ValueError, match="'tumor' is none"):
+    with pytest.raises(ValueError, match="'tumor' is not one"):
         Structures(("tumour",), {"gtv*": "tumor"})
 
 

@@ -105,7 +105,7 @@ def check_confirmed(words: Collection[str]) -> None:
     """Check what a hospital confirms of its patients.
 
     Raises:
-        DataError: a word is none of :data:`CONFIRMABLE`.
+        DataError: a word is not in :data:`CONFIRMABLE`.
     """
     if unknown := sorted(set(words) - CONFIRMABLE.keys()):
         raise DataError(

@@ -38,7 +38,7 @@ class WayOut:
         """Check both addresses.
 
         Raises:
-            MessageError: one of them is none.
+            MessageError: one of them is not an address.
         """
         split_address(self.to)
         if self.through and not (urlsplit(self.through).hostname and urlsplit(self.through).port):

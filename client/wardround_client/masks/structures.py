@@ -34,7 +34,7 @@ class Structures:
         if not 0 < len(self.classes) <= MOST:
             raise ValueError(f"a study has 1 to {MOST} structures")
         if unknown := {meaning for meaning in self.words.values() if meaning != LEFT_OUT} - {*self.classes}:
-            raise ValueError(f"{min(unknown)!r} is none of the study's structures: {', '.join(self.classes)}")
+            raise ValueError(f"{min(unknown)!r} is not one of the study's structures: {', '.join(self.classes)}")
 
     def number(self, *names: str) -> int:
         """Return the class of a structure by any of its names, from 1; 0 where the hospital leaves it out.

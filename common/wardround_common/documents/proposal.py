@@ -75,7 +75,7 @@ class Proposed:
         """Parse the wire form.
 
         Raises:
-            MessageError: it is none of the decisions.
+            MessageError: it is not one of the decisions.
         """
         digest, word, signature = (
             study_digest(parts),

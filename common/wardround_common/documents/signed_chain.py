@@ -92,7 +92,7 @@ class SignedHead:
         """Read a head from its line.
 
         Raises:
-            StorageError: this is none.
+            StorageError: this is not one.
         """
         found = re.fullmatch(r"([1-9]\d{0,14}):([0-9a-f]{64}):([0-9a-f]{128})", text.strip())
         if not found:

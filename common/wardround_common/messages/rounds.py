@@ -259,7 +259,7 @@ def study_digest(parts: Parts) -> str:
     """Read the study digest that every message carries.
 
     Raises:
-        MessageError: it is missing or is none.
+        MessageError: it is missing or malformed.
     """
     digest = scalar(parts, "study", str)
     if len(digest) != 64 or set(digest) - set("0123456789abcdef"):

@@ -72,7 +72,7 @@ class Ballot:
         """Parse the wire form; the signature is checked by :func:`check_ballot`."""
         worse, signature = scalar(parts, "worse", int), optional_bytes(parts, "signature") or b""
         if worse not in (0, 1) or len(signature) not in (0, SIGNATURE_BYTES):
-            raise MessageError("a ballot is not one bit, or its signature is none")
+            raise MessageError("a ballot is not one bit, or its signature is malformed")
         return cls(study_digest(parts), round_number(parts), bool(worse), signature)
 
 

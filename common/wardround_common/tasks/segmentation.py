@@ -21,7 +21,7 @@ class Segmentation(TaskSection):
         tuple[Word, ...],
         Field(min_length=1, max_length=100, strict=False, examples=[["tumour"]]),
     ]
-    """The structures, in order: the first is 1 in a mask; what is none of them is background, 0."""
+    """The structures, in order: the first is 1 in a mask; anything else is background, 0."""
     dims: Annotated[Literal[2, 3], Field(examples=[2])] = 2
     """2: each slice by itself; 3: volumes."""
     loss: Annotated[Literal["dice-ce", "dice-focal"], Field(examples=["dice-ce"])] = "dice-ce"

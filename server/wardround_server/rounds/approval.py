@@ -19,7 +19,7 @@ from wardround_server.rounds.exchange import Exchange
 Standing = Literal["away", "busy", "paused", "waiting", "approved", "refused", "against-policy", "failed"]
 """away: not connected · busy: at work on another study · paused: it begins nothing until its people say so · waiting:
 its people have not decided · against-policy: its people want to and its policy does not allow it, which they may
-change · failed: its answer is none."""
+change · failed: its answer is malformed."""
 ASK_AGAIN_S = 2.0
 _STANDING_OF: Mapping[str, Standing] = {"late": "busy", "silent": "away", PausedError.kind: "paused"}
 

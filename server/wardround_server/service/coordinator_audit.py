@@ -63,7 +63,7 @@ class Passages:
             self.hold(passage.peer, passage.failure)
 
     def hold(self, hospital: str, why: str) -> None:
-        """Remember why a hospital begins nothing now; a word that is none of :data:`HELD` says that it does."""
+        """Remember why a hospital begins nothing now; a word not in :data:`HELD` says that it does."""
         if why in HELD:
             self.held[hospital] = why
         else:

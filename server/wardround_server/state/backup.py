@@ -63,7 +63,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _copy(path: Path, copy: Path) -> bool:
-    """Copy a file as it is now; one that was removed meanwhile is none."""
+    """Copy a file as it is now; one that was removed meanwhile is skipped."""
     try:
         with path.open("rb") as file:
             is_database = file.read(len(DATABASE)) == DATABASE

@@ -95,9 +95,9 @@ def study_of(part: str, changed: Mapping[str, Mapping[str, object]]) -> Study:
         tables["model"]["network"] = "tiny-unet"
         tables["training"]["augmentations"] = []
         tables["privacy"] = PRIVATE[trust] | {"epsilon": float(epsilon.removeprefix("eps"))}
-        for key in ("weight_decay", "schedule"):
+        for key in ("weight_decay", "schedule", "server_learning_rate", "server_momentum"):
             tables["training"].pop(key, None)
-        tables["training"] |= {"optimiser": "sgd", "learning_rate": 1.0, "batch_size": 20}
+        tables["training"] |= {"strategy": "fedavg", "optimiser": "sgd", "learning_rate": 1.0, "batch_size": 20}
         if trust == "distributed":
             tables["training"].pop("local_epochs", None)
             tables["training"] |= {"rounds": 2 * int(tables["training"]["rounds"]), "batch_size": 29}
@@ -260,12 +260,14 @@ def arguments() -> Arguments:
     parser.add_argument("--size", type=int, help="pixels, in the place of the study's")
     parser.add_argument("--passes", type=int, help="rounds of one pass, in the place of the study's")
     parser.add_argument("--network", help="in the place of the study's")
+    parser.add_argument("--rate", type=float, help="the learning rate, in the place of the study's")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     typed = parser.parse_args()
     changed: dict[str, dict[str, object]] = {}
     for section, key, value in (
         ("data", "image_size", typed.size),
         ("training", "rounds", typed.passes),
+        ("training", "learning_rate", typed.rate),
         ("model", "network", typed.network),
     ):
         if value is not None:

@@ -177,7 +177,7 @@ def test_a_beginning_that_a_crash_cut_short_is_completed_with_the_same_keys(
 
 def test_another_name_or_folder_is_not_written_over_the_first(hospital: HospitalFolder, data: Path) -> None:
     for name, images in (("St Luke", data), ("St Mary", data.parent)):
-        with pytest.raises(StorageError, match="set up otherwise already: name St Mary"):
+        with pytest.raises(StorageError, match="already set up differently: name St Mary"):
             begin(hospital, name, images, None, NOW)
     assert hospital.settings().data == data
 

@@ -443,7 +443,7 @@ def test_masks_are_found_by_the_name_of_their_patient_or_by_a_table(place: Place
     assert [one.mask.name for one in named(place.folder)] == ["other.nii.gz"]
     assert place.find(beside=named(place.folder)).counts() == {"met": 1}
     (place.folder / "t.csv").write_text(f"file,mask\n{image},gone.nii.gz\n", encoding="utf-8")
-    with pytest.raises(LabelError, match="not there"):
+    with pytest.raises(LabelError, match="does not exist"):
         named(place.folder)
 
 

@@ -150,7 +150,7 @@ def test_rebuilt_from_the_audit_log_nobody_has_spent_less_than_they_did(lived: L
     assert lived.spent() >= once.spent() - 1e-6
     assert lived.spent() == pytest.approx(once.spent(), rel=1e-4)
     assert verified(lived.state, lived.folder.identity()).faults == ()
-    assert "whole" in lived.well("ledger", "verify")
+    assert "intact" in lived.well("ledger", "verify")
     said = [read_line(line).what for line in lines(lived.folder.audit)]
     assert said[-2:] == ["ledger rebuilt", "study withdrawn"] or (loss == "ledger, head, key, studies" and said[-1:])
     with pytest.raises(PrivacyError, match="has ended here"):  # its noise would be drawn twice

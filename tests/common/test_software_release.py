@@ -119,7 +119,7 @@ def test_a_single_file_is_verified_without_the_others_and_a_foreign_one_is_named
     ],
 )
 def test_a_list_of_sums_has_one_form_and_names_no_other_place(content: bytes) -> None:
-    with pytest.raises(MessageError, match="no list"):
+    with pytest.raises(MessageError, match="not a list"):
         Sums.parse(content)
 
 

@@ -400,7 +400,7 @@ def test_a_service_of_another_version_or_role_is_told_apart(tmp_path: Path) -> N
         (
             (pb.Greeting(version=2, wardround="0.9", role="coordinator"), "Wardround 0.9, this command of"),
             (pb.Greeting(), "do not understand each other"),
-            (pb.Greeting(version=1, role="hospital"), "a hospital serves here, and no coordinator"),
+            (pb.Greeting(version=1, role="hospital"), "a hospital serves here, not a coordinator"),
         )
     ):
         folder = tmp_path / str(number)

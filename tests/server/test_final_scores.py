@@ -135,6 +135,6 @@ def test_test_patients_judge_no_model_but_the_last_and_validation_patients_never
     vector = networks.read_vector(networks.build(of))
     for number, split in ((1, "test"), (of.training.rounds, "test"), (of.test_round, "validation")):
         question = EvaluateRequest(of.digest(), number, split, vector)  # type: ignore[arg-type]
-        with pytest.raises(MessageError, match=r"after the last round|is not one of the 2 rounds"):
+        with pytest.raises(MessageError, match=r"after the last round|is not one of the study's 2 rounds"):
             hospital.answer("evaluate", question.parts())
     hospital.answer("evaluate", EvaluateRequest(of.digest(), of.test_round, "test", vector).parts())

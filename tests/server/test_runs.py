@@ -236,7 +236,7 @@ def test_a_draft_and_a_name_that_is_taken_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="a draft"):
         runs.begin(draft)
     runs.begin(rostered())
-    with pytest.raises(StorageError, match="a run called 'test' already"):
+    with pytest.raises(StorageError, match="already a run called 'test'"):
         runs.begin(rostered(rounds=5))
     with pytest.raises(StorageError, match="there is no run 'other'"):
         runs.stop("other")

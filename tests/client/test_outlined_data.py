@@ -114,6 +114,15 @@ def test_a_hospital_without_masks_is_told_what_is_missing(tmp_path: Path) -> Non
     assert "masks" in (caught.value.do or "")
 
 
+def test_masks_in_other_words_than_the_studys_are_said_with_where_to_translate_them(tmp_path: Path) -> None:
+    folder = tmp_path / "east"
+    for one in write_hospital(folder, "east", patients=3):
+        write_mask(folder, "east", one, 7 * one.mask)
+    with pytest.raises(DataError, match="no mask outlines what the study learns, 'tumour'") as caught:
+        prepared(folder, tmp_path / "state")
+    assert "structures.csv" in (caught.value.do or "")
+
+
 def test_a_patient_without_a_series_of_the_study_is_left_out(
     written: dict[str, tuple[Path, list[Patient]]], tmp_path: Path
 ) -> None:

@@ -99,11 +99,11 @@ def prepare_slices(source: Source, index: Index, data: Data, classes: tuple[str,
     facts = made_once(folder, make, again=lambda facts: bool(_PASSING & {*facts["left_out"].values(), *facts["unmet"]}))
     found = _read(folder, facts, (len(wanted), data.image_size, data.image_size))
     if not found.stacks:
-        raise _none(source, found)
+        raise _none(source, found, classes)
     return found
 
 
-def _none(source: Source, found: Slices) -> DataError:
+def _none(source: Source, found: Slices, classes: Sequence[str]) -> DataError:
     why = [f"{count:,} mask{'' if count == 1 else 's'} {reason}" for reason, count in found.unmet.items()]
     counts: dict[str, int] = {}
     for reason in found.left_out.values():
@@ -116,6 +116,12 @@ def _none(source: Source, found: Slices) -> DataError:
             where=str(source.folder),
             do="Put DICOM segmentations or structure sets next to the images, or NIfTI masks into 'masks', named as "
             "their patient; docs/segmentation.md says how.",
+        )
+    if "unknown-class" in found.unmet:
+        return DataError(
+            f"no mask outlines what the study learns, {', '.join(map(repr, classes))}{said}",
+            where=str(source.folder),
+            do=f"Where the masks call it something else, say so in {STRUCTURES_FILE}; docs/segmentation.md says how.",
         )
     return DataError(
         f"no series that the study takes is outlined by a mask{said}",

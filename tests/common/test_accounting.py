@@ -52,6 +52,7 @@ def of(row: dict[str, Any]) -> float:
     return epsilon_of([SampledGaussian(*event) for event in row["events"]], row["delta"])
 
 
+@pytest.mark.slow
 def test_the_grid_agrees_with_googles_privacy_loss_distributions() -> None:
     """Both are upper bounds, each with its own looseness; dp-accounting's grid of 1e-4 shows at small epsilons."""
     far = [(row, of(row)) for row in GRID if of(row) != pytest.approx(row["pld"], rel=2e-3, abs=5e-4)]

@@ -48,6 +48,7 @@ def check(study: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_what_was_tried_is_said_to_people_and_to_programs(study: Path) -> None:
     rehearsal(study.parent, "def rehearse(study): return f'{study.model.network} runs'")
     people = check(study)
@@ -59,6 +60,7 @@ def test_what_was_tried_is_said_to_people_and_to_programs(study: Path) -> None:
     assert programs["rehearsed"]["tried"] == "tiny-cnn runs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("error", "code"), [("StudyError", 3), ("PrivacyError", 5)])
 def test_a_study_that_is_refused_when_tried_is_not_valid(study: Path, error: str, code: int) -> None:
     rehearsal(

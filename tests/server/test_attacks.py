@@ -149,6 +149,7 @@ def test_a_process_would_be_noticed() -> None:
     assert begun
 
 
+@pytest.mark.slow
 def test_garbage_from_an_enrolled_hospital_is_refused_and_harms_nobody(tmp_path: Path) -> None:
     place = Place(tmp_path)
     source = random.Random(5)

@@ -12,6 +12,7 @@ import pytest
 REFERENCE = Path(__file__).parents[1] / "reference"
 
 
+@pytest.mark.slow
 def test_the_models_of_three_small_studies_are_those_that_were_recorded() -> None:
     script = REFERENCE / "recorded_models.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, check=True)

@@ -271,6 +271,7 @@ def test_flowers_own_engine_gives_the_same_model(hospitals: Path, state: Path, t
     assert model(tmp_path / "ours") == model(tmp_path / "flower")
 
 
+@pytest.mark.slow
 def test_secure_sums_give_the_same_model_whether_by_one_worker_or_two_stopped_or_not(
     hospitals: Path, state: Path, tmp_path: Path
 ) -> None:

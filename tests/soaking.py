@@ -302,8 +302,8 @@ def soak(plan: Plan, folder: Path, tell: Callable[[Look], None] = lambda look: N
         threads = [threading.Thread(target=one.run, daemon=True) for one in attending]
         for thread in threads:
             thread.start()
-        with commanding(place.path) as coordinator:
-            coordinator.run((folder / "soak.toml").read_text(), "soak.toml")
+        with commanding(place.path) as commands:
+            commands.run((folder / "soak.toml").read_text(), "soak.toml")
         standing: dict[str, object] = {"stage": ""}
         try:
             while standing["stage"] not in OVER:

@@ -116,7 +116,7 @@ def test_a_defect_is_looked_for_where_the_network_runs(monkeypatch: pytest.Monke
 
     sizes: list[int] = []
 
-    def found(network: torch.nn.Module, channels: int, size: int, classes: int) -> tuple[Defect, ...]:
+    def found(network: torch.nn.Module, channels: int, size: int, classes: int, dims: int) -> tuple[Defect, ...]:
         sizes.append(size)
         return ()
 

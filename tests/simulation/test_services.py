@@ -61,7 +61,7 @@ def test_from_enrolment_to_model_with_secure_sums_and_privacy_by_commands_alone(
     for name in NAMES:
         spent = json.loads(site.run("hospital", "budget", "--state", name, "--json"))
         assert "first" in json.dumps(spent)
-        assert "whole" in site.run("hospital", "ledger", "verify", "--state", name)
+        assert "intact" in site.run("hospital", "ledger", "verify", "--state", name)
         assert '"state": "waiting"' in site.run("hospital", "status", "--state", name, "--json")
     logs = site.logs()
     assert str(site.folder / "data") not in (site.folder / "C.log").read_text(), logs  # no path of a hospital leaves

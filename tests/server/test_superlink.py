@@ -103,7 +103,7 @@ def raw(place: Place, content: bytes = b"", within_s: float = 20.0) -> bytes:
 
 
 def test_flower_is_the_version_that_the_two_ends_were_written_for() -> None:
-    assert importlib.metadata.version("flwr") == "1.41.0"
+    assert importlib.metadata.version("flwr") == "1.42.0"
 
 
 def test_the_private_parts_of_flower_have_the_form_that_is_used(place: Place) -> None:

@@ -1,6 +1,6 @@
 """The hospital's end of its link to the coordinator: it asks, outbound only, and its own installed ClientApp answers.
 
-It speaks Flower's Fleet messages (``flwr==1.41.0``) and runs nothing that a coordinator sends: no code is fetched, no
+It speaks Flower's Fleet messages (``flwr==1.42.0``) and runs nothing that a coordinator sends: no code is fetched, no
 redirect is followed, nothing is unpickled. A question is on this disk before its receipt is confirmed, and **an answer
 is on this disk before a byte of it leaves**: a process that is killed at any moment sends the same bytes when it starts
 again, never a second answer.

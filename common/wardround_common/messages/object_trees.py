@@ -1,7 +1,7 @@
 """Flower's objects put together again without copying an array three times on the way.
 
 Flower cuts a message into objects that are named by their SHA-256: a head (kind, names of the parts, length), a zero
-byte, a body. An array's data are ``.npy`` bytes in chunks of 5 MiB. The form is that of ``flwr==1.41.0``;
+byte, a body. An array's data are ``.npy`` bytes in chunks of 5 MiB. The form is that of ``flwr==1.42.0``;
 ``tests/common/test_object_trees.py`` compares with Flower's own reading. Flower itself is not imported here: who calls
 gives its classes.
 """

@@ -2,7 +2,7 @@
 
 A content is written once, whoever sends or asks for it, without the database's lock, and is on the disk before the
 database says that it is here. Its name is its SHA-256, which is checked when it comes. Private parts of
-``flwr==1.41.0``, as in ``superlink``.
+``flwr==1.42.0``, as in ``superlink``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Used of Flower are the durable link state (``SqlLinkState``, SQLite in WAL mode), the content-addressed objects that
 messages are cut into, and the protobuf messages of the Fleet interface. Its web application is not: of that, anybody
-who reaches the port could start runs and register nodes. These are private parts of ``flwr==1.41.0``;
+who reaches the port could start runs and register nodes. These are private parts of ``flwr==1.42.0``;
 ``tests/server/test_superlink.py`` says which of them another version changed. Questions and answers outlive this
 process: a coordinator that starts again and asks the same gets the answer to what it had asked.
 """

@@ -84,7 +84,7 @@ def example(
         study=study,
         study_digest=study.digest(),
         seed=1,
-        versions={"wardround": "0.1.0", "flwr": "1.41.0", "torch": "2.13.0", "opacus": "1.6.0", "monai": "1.6.1"},
+        versions={"wardround": "0.1.0", "flwr": "1.42.0", "torch": "2.13.0", "opacus": "1.6.0", "monai": "1.6.1"},
         devices=("CPU, 2 threads",),
         engine="in process",
         started=started,

@@ -15,6 +15,7 @@ import pytest
 from at_work import at_work
 from examples import hear_interrupts
 from link import until
+from wardround_common.shell import cli
 from wardround_common.shell.cli import NO_TELEMETRY, quieten
 from wardround_common.study.file import read_study
 
@@ -343,3 +344,24 @@ def test_what_dependencies_would_report_is_off_and_what_a_person_set_stays(monke
     monkeypatch.setattr(os, "environ", {"RAY_USAGE_STATS_ENABLED": "1"})
     quieten()
     assert os.environ == NO_TELEMETRY | {"RAY_USAGE_STATS_ENABLED": "1"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (("hospital", "health", "--state"), "this hospital has not been set up here"),
+        (("coordinator", "health"), "this is not a coordinator's folder"),
+    ],
+)
+def test_the_health_of_a_folder_that_is_nobodys_is_not_that_of_a_stopped_service(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    typed: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["wardround", *typed, str(tmp_path / "nope")])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 7
+    assert said in capsys.readouterr().err

@@ -416,6 +416,9 @@ def health(state: State = None) -> None:
 
     folder = state or hospital_state()
     if not is_served(folder):
+        from wardround_client.state.hospital_folder import HospitalFolder
+
+        HospitalFolder(folder).settings()  # a folder that is nobody's is said to be that
         raise LinkError("this hospital is stopped and not connected", do="Start it: wardround hospital serve")
     from wardround_common.control.checking import check_health
 

@@ -94,4 +94,5 @@ def sign(
     words = Words("the release key", "there is no such key", f"Make one once: wardround release key {key}", restore)
     identity = read_identity_key(key, words)
     sums = signed(folder, identity)
-    typer.echo(f"Signed {len(sums.of)} files of {folder}.\nfingerprint  {fingerprint(identity.public)}")
+    count = f"{len(sums.of)} file{'' if len(sums.of) == 1 else 's'}"
+    typer.echo(f"Signed {count} of {folder}.\nfingerprint  {fingerprint(identity.public)}")

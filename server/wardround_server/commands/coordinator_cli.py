@@ -391,7 +391,12 @@ def health(folder: Folder) -> None:
     """Check that the service is running and able to work; otherwise say why not, and exit with that error's code."""
     from wardround_common.control import COORDINATOR
     from wardround_common.control.checking import check_health
+    from wardround_common.control.place import is_served
 
+    if not is_served(folder):
+        from wardround_server.state.coordinator_folder import CoordinatorFolder
+
+        CoordinatorFolder(folder).settings  # noqa: B018  # reading them says that a folder is nobody's
     check_health(folder, COORDINATOR)
     typer.echo("serving")
 

@@ -143,7 +143,7 @@ bench-ledger: $(INSTALLED) ## the hospital's ledger: a charge, and what 100,000 
 bench-brain-mri: needs-data $(INSTALLED) ## federated, pooled and alone on the brain MRI hospitals (DATA=DIR)
 	$(BIN)/python benchmarks/brain_mri.py "$(DATA)"
 
-bench-privacy: needs-data $(INSTALLED) ## what privacy costs at epsilon 1, 3 and 8 on the brain MRI hospitals; can be gone on with (DATA=DIR)
+bench-privacy: needs-data $(INSTALLED) ## what privacy costs at epsilon 1, 3 and 8 on the brain MRI hospitals; can be resumed (DATA=DIR)
 	$(BIN)/python benchmarks/privacy.py "$(DATA)"
 
 bench-private-recipe: needs-data $(INSTALLED) ## what helps at epsilon 8: averaging, views, rates and steps, momentum, one at a time (DATA=DIR)
@@ -163,7 +163,7 @@ volumes: needs-data $(INSTALLED) ## series and outlines of several hospitals: ta
 	$(BIN)/python benchmarks/volumes.py "$(DATA)"
 
 .PHONY: bench-segmentation
-bench-segmentation: needs-data $(INSTALLED) ## outlines: federated, pooled, alone and private; can be gone on with (DATA=DIR)
+bench-segmentation: needs-data $(INSTALLED) ## outlines: federated, pooled, alone and private; can be resumed (DATA=DIR)
 	$(BIN)/python benchmarks/segmentation.py "$(DATA)"
 
 touched: $(INSTALLED) ## how many files a new network, strategy, format or task touches

@@ -2,7 +2,7 @@
 
 Run with ``make bench-segmentation DATA=DIR``, where ``DIR`` holds one folder a hospital with series and masks. The
 study is ``benchmarks/studies/brain-mri-outlines.toml``; its private forms are the same with the numbers below. Runs are
-kept under ``--out`` and gone on with when the benchmark is started again. ``--size``, ``--passes``, ``--seeds`` and
+kept under ``--out`` and resumed when you start the benchmark again. ``--size``, ``--passes``, ``--seeds`` and
 ``--network`` make it smaller; ``--only`` takes some of its parts. What was measured with other numbers than the study's
 is no figure of it: such runs print, and write nothing.
 """

@@ -68,7 +68,7 @@ def alone_study(study: Study) -> Study:
 
 
 def study_of_fewer(study: Study, hospitals: int) -> Study:
-    """Return the study that so many of its hospitals follow without the others: the same but for who must be there.
+    """Return the study that this number of its hospitals follow without the others: the same but for who must be there.
 
     Sums are plain, which gives the same model but for rounding, unless the noise is shared out under secure ones.
     """

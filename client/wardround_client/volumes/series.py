@@ -245,7 +245,7 @@ def _places(header: Dataset, count: int) -> Iterator[Slice]:
         if scaling or not number:
             spacing = _numbers(group(header, _MEASURES, number), _SPACING, 2)
         usable = spacing is not None and min(spacing) > 0
-        yield Slice(position, orientation, spacing if usable else None, size)  # type: ignore[arg-type]  # so many
+        yield Slice(position, orientation, spacing if usable else None, size)  # type: ignore[arg-type]  # as long as asked
 
 
 def _numbers(holder: Dataset, which: BaseTag, count: int) -> tuple[float, ...] | None:

@@ -28,7 +28,7 @@ def evaluate(
 ) -> SiteMetrics:
     """Judge a model on one group of test patients, by the study's task.
 
-    ``sums``: over all of them, or those of each patient, which intervals need: the percentile bootstrap over so many
+    ``sums``: over all of them, or those of each patient, which intervals need: the percentile bootstrap over
     ``resamples`` of the patients, 0 for none. ``point``: the operating point that was chosen on validation patients.
     ``detail=False`` leaves out what only the figures need, which matters for the cross-site matrix of many hospitals.
 

@@ -8,29 +8,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround_common.messages.parameters import Vector
-from wardround_common.strategies.adaptive import begin
-from wardround_common.strategies.contract import Moments, Strategy, Values
+from wardround_common.strategies.adaptive import adaptive
+from wardround_common.strategies.contract import Values
 from wardround_common.strategies.keys import BETA_1, BETA_2, SERVER_LEARNING_RATE, TAU
 
 
-def step(
-    values: Values, moments: Moments | None, parameters: Vector, mean_update: NDArray[np.float64]
-) -> tuple[Moments, Vector]:
-    """Return the next moments and parameters (parameters,)."""
-    before = moments or begin(values, len(parameters))
-    square = np.square(mean_update)
-    first = before.first * values["beta_1"] + (1 - values["beta_1"]) * mean_update
-    second = before.second * values["beta_2"] + (1 - values["beta_2"]) * square
-    move = values["server_learning_rate"] * first / (np.sqrt(second) + values["tau"])
-    return Moments(first, second), (parameters + move).astype(np.float32)
+def second_moment(values: Values, before: NDArray[np.float64], square: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the next second moment (parameters,)."""
+    return before * values["beta_2"] + (1 - values["beta_2"]) * square
 
 
-STRATEGY = Strategy(
-    name="fedadam",
-    words="feeds the average update to Adam (FedAdam)",
-    words_of_a_step="feeds the steps to Adam (FedAdam)",
-    keys=(SERVER_LEARNING_RATE, BETA_1, BETA_2, TAU),
-    begin=begin,
-    step=step,
-)
+STRATEGY = adaptive("fedadam", "Adam", second_moment, (SERVER_LEARNING_RATE, BETA_1, BETA_2, TAU))

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Annotated
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticKnownError
 
 from wardround_common import strategies
+from wardround_common.installed import installed
 from wardround_common.strategies.contract import Key, Strategy
 
-
-def _found() -> Iterator[Strategy]:
-    for module in iter_modules(strategies.__path__, f"{strategies.__name__}."):
-        strategy = getattr(import_module(module.name), "STRATEGY", None) if module.name != __name__ else None
-        if isinstance(strategy, Strategy):
-            yield strategy
-
-
-STRATEGIES: dict[str, Strategy] = {strategy.name: strategy for strategy in _found()}
+STRATEGIES: dict[str, Strategy] = {
+    strategy.name: strategy for strategy in installed(strategies, "STRATEGY", Strategy, besides=__name__)
+}
 STRATEGY_KEYS: dict[str, Key] = {key.name: key for strategy in STRATEGIES.values() for key in strategy.keys}
 """The keys of ``[training]`` that some strategy needs; another strategy's key is refused."""
 

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails
 
 from wardround_common import tasks
+from wardround_common.installed import installed
 from wardround_common.tasks.contract import Task, TaskSection
 
-
-def _found() -> Iterator[Task[Any, Any]]:
-    for module in iter_modules(tasks.__path__, f"{tasks.__name__}."):
-        task = getattr(import_module(module.name), "TASK", None) if module.name != __name__ else None
-        if isinstance(task, Task):
-            yield task
-
-
-TASKS: dict[str, Task[Any, Any]] = {task.name: task for task in _found()}
+TASKS: dict[str, Task[Any, Any]] = {task.name: task for task in installed(tasks, "TASK", Task, besides=__name__)}
 
 
 def task_of(section: TaskSection) -> Task[Any, Any]:

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib import import_module
-from pkgutil import iter_modules
-
 from wardround_client.images import formats
 from wardround_client.images.formats.contract import Format
 from wardround_client.images.source import PREAMBLE
 from wardround_common.errors import ImageRefused
+from wardround_common.installed import installed
 
 _ENVELOPED = bytes.fromhex("06092a864886f70d010703")  # CMS EnvelopedData, the DICOM secure file of PS3.15 Annex D
 _CIPHERTEXTS = (b"Salted__", b"age-encryption.org/", b"-----BEGIN PGP MESSAGE", b"-----BEGIN CMS", b"-----BEGIN PKCS7")
 
 
-def _found() -> Iterator[Format]:
-    for module in iter_modules(formats.__path__, f"{formats.__name__}."):
-        found = getattr(import_module(module.name), "FORMAT", None) if module.name != __name__ else None
-        if isinstance(found, Format):
-            yield found
-
-
-FORMATS = tuple(sorted(_found(), key=lambda found: (found.told_late, found.words)))
+FORMATS: tuple[Format, ...] = tuple(
+    sorted(installed(formats, "FORMAT", Format, besides=__name__), key=lambda found: (found.told_late, found.words))
+)
 
 
 def format_of(data: bytes, *, where: str) -> Format | None:

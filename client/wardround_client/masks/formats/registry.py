@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 
 from wardround_client.masks import formats
 from wardround_client.masks.formats.contract import DicomFormat, Format, SliceFormat, VolumeFormat
+from wardround_common.installed import installed
 
-
-def _found() -> Iterator[Format]:
-    for module in iter_modules(formats.__path__, f"{formats.__name__}."):
-        found = getattr(import_module(module.name), "FORMAT", None) if module.name != __name__ else None
-        if isinstance(found, Format):
-            yield found
-
-
-FORMATS = tuple(_found())
+FORMATS: tuple[Format, ...] = tuple(installed(formats, "FORMAT", Format, besides=__name__))
 _BY_CLASS = {uid: found for found in FORMATS if isinstance(found, DicomFormat) for uid in found.sop_classes}
 
 

@@ -401,6 +401,21 @@ def test_what_needs_no_codec_is_read_while_the_decoder_decodes(tmp_path: Path) -
     assert answered == names
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("left", "processes"), [(readers.WORTH_A_READER + readers.FILES_A_BATCH, 2), (1, 1)])
+def test_a_long_backlog_is_shared_once_the_caller_has_read_its_own(tmp_path: Path, left: int, processes: int) -> None:
+    readers.end_idle_readers()
+    (tmp_path / "images").mkdir()
+    names = [f"{number:03d}.txt" for number in range(left)]
+    for name in names:
+        (tmp_path / "images" / name).write_text("no image")
+    read = readers.read_in_processes(
+        tmp_path / "images", names, workers=1, kept_in=tmp_path / "pixels", room=Room(0), at_the_end=2
+    )
+    assert sorted(file for file, _ in read) == names
+    assert len(readers._idle) == processes
+
+
 def test_an_answer_that_is_there_is_never_late() -> None:
     """The process that scans was busy with something else for longer than a file may take."""
     started = [

@@ -66,14 +66,15 @@ def scan(
     be read is refused with a reason and stops nothing; where its bytes need not be the cause, the next scan tries it
     again. Symbolic links are followed, to each folder and each file once. Hidden files and ``labels.csv`` are passed
     over. With one worker this process reads what needs no decoder in C, and a second process reads what does,
-    so that a crash of the decoder costs one file; with several, that number of processes do all the reading.
+    so that a crash of the decoder costs one file; where much is left for the second when this one has read its own,
+    a third takes its place. With several workers, that number of processes do all the reading.
 
     Args:
         folder: the hospital's images; nothing is ever written there.
         state: where the index is kept, made if need be with access for its owner only.
         allow: what the hospital accepts although the de-identification check found it, or although it is not an image
             that its study was made for: words of ``ALLOWABLE``.
-        workers: how many processes read; with 1, this one and a second one for compressed files.
+        workers: how many processes read; with 1, two at a time: this one, and another for compressed files.
         progress: called with how many of the changed files have been read, and how many there are.
 
     Raises:
@@ -261,8 +262,10 @@ def _refusal_for_now(record: str) -> Record | None:
 
 def _records(folder: Path, files: list[str], workers: int, keeper: Keeper) -> Iterator[tuple[str, str]]:
     work = files if workers > 1 else _read_here(folder, files, keeper)
-    try:
-        yield from read_in_processes(folder, work, workers=workers, kept_in=keeper.folder, room=keeper.room)
+    try:  # this process and a reader, or two readers: with one worker two processes are busy at any time
+        yield from read_in_processes(
+            folder, work, workers=workers, kept_in=keeper.folder, room=keeper.room, at_the_end=2
+        )
     finally:
         keeper.close()
 

@@ -26,6 +26,8 @@ from wardround_client.intake.kept_pixels import Keeper, Room
 from wardround_client.intake.record import Record, read_record, to_json
 
 FILES_A_BATCH = 24
+WORTH_A_READER = 8 * FILES_A_BATCH
+"""Files left that are worth another reader at the end: it takes about as long to start as they take to read."""
 SLOWEST_FILE_S = 120.0
 """A file that takes longer is refused as ``too-slow`` and its reader ended."""
 
@@ -90,12 +92,19 @@ class _Queue:
 
 
 def read_in_processes(
-    folder: Path, files: Iterable[str | tuple[str, str]], *, workers: int, kept_in: Path, room: Room
+    folder: Path,
+    files: Iterable[str | tuple[str, str]],
+    *,
+    workers: int,
+    kept_in: Path,
+    room: Room,
+    at_the_end: int = 0,
 ) -> Iterator[tuple[str, str]]:
     """Read files in several processes; yields each file with its record as JSON, as they finish.
 
     ``files`` may read some files itself: it gives those with their records, which are passed on, and the others by
-    name. It is run while the readers work, and never waited for by them longer than it takes to read one file.
+    name. It is run while the readers work, and never waited for by them longer than it takes to read one file. Once
+    it has no more, ``at_the_end`` readers share what is left, if that is worth starting one.
 
     When a reader dies or hangs, its batch is read again one file at a time: the one that fails alone is refused as
     ``decoder-crashed`` or ``too-slow``. Decoded pixels are kept in the folder ``kept_in``, as long as there is room.
@@ -103,15 +112,19 @@ def read_in_processes(
     queue = _Queue(iter(files))
     readers: list[_Reader] = []
 
+    def most() -> int:
+        worth_it = queue.complete and len(queue.found) >= WORTH_A_READER
+        return max(workers, at_the_end) if worth_it else workers
+
     def employ(reader: _Reader) -> None:
         if batch := queue.batch():
-            idle = workers - sum(bool(one.batch) for one in readers)
+            idle = max(most(), len(readers)) - sum(bool(one.batch) for one in readers)
             reader.send(folder, batch, kept_in, room.lend(idle if queue.complete else idle + 1))
 
     try:
         while queue or any(reader.batch for reader in readers):
             finished = queue.look()
-            while (queue.found or queue.alone) and len(readers) < workers:
+            while (queue.found or queue.alone) and len(readers) < most():
                 readers.append(_idle.pop() if _idle else _start())  # long before its batch is full: it has to import
             for reader in readers:
                 if not reader.batch:

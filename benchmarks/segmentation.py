@@ -3,7 +3,9 @@
 Run with ``make bench-segmentation DATA=DIR``, where ``DIR`` holds one folder a hospital with series and masks. The
 study is ``benchmarks/studies/brain-mri-outlines.toml``; its private forms are the same with the numbers below. Runs are
 kept under ``--out`` and resumed when you start the benchmark again. ``--size``, ``--passes``, ``--seeds`` and
-``--network`` make it smaller; ``--only`` takes some of its parts. What was measured with other numbers than the study's
+``--network`` make it smaller; ``--only`` takes some of its parts; ``--device`` trains on a card. Seeds and parts can be
+run one at a time, also beside one another with an ``--out`` of their own each: put the folders of their runs into one
+``--out``, and a call for all of them reads what they gave. What was measured with other numbers than the study's
 is no figure of it: such runs print, and write nothing.
 """
 
@@ -25,6 +27,7 @@ from rich.table import Table
 from measure import known, report
 from wardround_client import networks
 from wardround_client.hospital.answering import Hospital
+from wardround_client.training.devices import CPU, choose
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone_hospital, without
 from wardround_common.study.file import Study, read_study
 from wardround_server.rounds.app import GridExchange
@@ -66,6 +69,7 @@ class Arguments:
     only: tuple[str, ...]
     changed: dict[str, dict[str, object]]
     workers: int
+    device: str = "cpu"
 
 
 def main(typed: Arguments) -> None:
@@ -131,7 +135,7 @@ def run(study: Study, seed: int, typed: Arguments) -> Results:
     workers = start_workers(typed.workers)
     begun = (folder / "run.json").exists()
     plain = study.privacy.mechanism == "none"
-    plan = Plan(seeded, sites, folder, begun, baselines=plain, leave_one_out=plain)
+    plan = Plan(seeded, sites, folder, begun, baselines=plain, leave_one_out=plain, device=typed.device)
     console = Console(stderr=True)
     console.print(f"{study.study.name}, seed {seed}")
     try:
@@ -261,7 +265,8 @@ def arguments() -> Arguments:
     parser.add_argument("--passes", type=int, help="rounds of one pass, in the place of the study's")
     parser.add_argument("--network", help="in the place of the study's")
     parser.add_argument("--rate", type=float, help="the learning rate, in the place of the study's")
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps; 'cost' is always the CPU's")
+    parser.add_argument("--workers", type=int, help="by default one per core, or one in all on a card")
     typed = parser.parse_args()
     changed: dict[str, dict[str, object]] = {}
     for section, key, value in (
@@ -272,7 +277,9 @@ def arguments() -> Arguments:
     ):
         if value is not None:
             changed.setdefault(section, {})[key] = value
-    return Arguments(typed.data, typed.out, tuple(typed.seeds), tuple(typed.only), changed, typed.workers)
+    device = choose(typed.device)
+    workers = typed.workers or (len(os.sched_getaffinity(0)) if device == CPU else 1)
+    return Arguments(typed.data, typed.out, tuple(typed.seeds), tuple(typed.only), changed, workers, device)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@
     ├── RoundError        a round cannot be completed                       exit 6
     │   └── RoundStorageError  since hospitals could not write their files  exit 7
     ├── ModelError        a model or its parameters do not fit              exit 6
+    ├── DeviceError       the device that is to train is not here           exit 9
     ├── StorageError      a file cannot be written, read or trusted         exit 7
     │   ├── FullDiskError  there is no room on the disk
     │   └── ServiceAwayError  no service serves from this folder            exit 7
@@ -138,6 +139,13 @@ class ModelError(WardroundError):
 
     exit_code = 6
     kind = "model"
+
+
+class DeviceError(WardroundError):
+    """The device that is to train is not here."""
+
+    exit_code = 9
+    kind = "device"
 
 
 class StorageError(WardroundError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from wardround_client.training.devices import CPU, choose, describe
 from wardround_common.errors import DataError, RoundError
 from wardround_common.shell.command_options import StudyFile
 
@@ -39,6 +40,14 @@ ConfirmPatients = Annotated[
 WorkerCount = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Number of training processes; by default one per core.", show_default=False),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="WHAT",
+        help="Device to train on: cpu, cuda, cuda:N, mps, or auto (a CUDA card, else the CPU). On a card one training "
+        "process is the default.",
+    ),
 ]
 
 
@@ -73,6 +82,7 @@ def simulate(
         ),
     ] = False,
     workers: WorkerCount = None,
+    device: Device = "auto",
     baselines: Annotated[
         bool,
         typer.Option(
@@ -123,7 +133,7 @@ def simulate(
             "say where the images are: either --hospitals or --pool",
             do="--hospitals DIR has one sub-folder per hospital; --pool DIR is split into --split N hospitals.",
         )
-    with _crew(workers) as crew:
+    with _crew(workers, chosen := choose(device)) as crew:
         from wardround_simulation.places import Places, sites_in
 
         places = Places(
@@ -152,12 +162,14 @@ def simulate(
             give_up=give_up,
             policy=rules,
             leave_one_out=leave_one_out,
+            device=chosen,
         )
 
 
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the hospitals and the run.")] = Path("runs/demo"),
     workers: WorkerCount = None,
+    device: Device = "auto",
 ) -> None:
     """Make four synthetic hospitals, train one model across them with differential privacy, and write a report.
 
@@ -165,22 +177,26 @@ def demo(
     """
     from rich.console import Console
 
-    with _crew(workers) as crew:
+    with _crew(workers, chosen := choose(device)) as crew:
         from wardround_simulation.demo import demo_study, make_demo_hospitals
         from wardround_simulation.places import Places, sites_in
 
         hospitals = make_demo_hospitals(out / "hospitals", Console(stderr=True))
         sites = sites_in(hospitals, Places(None, None, frozenset(), out / "state"))
         begun = (out / "run.json").exists()
-        _run(demo_study(), sites, out, crew, resume=begun, baselines=True, engine="in-process", policy=None)
+        study = demo_study()
+        _run(study, sites, out, crew, resume=begun, baselines=True, engine="in-process", policy=None, device=chosen)
 
 
 @contextmanager
-def _crew(count: int | None) -> Iterator[Workers]:
-    """Start the workers, which import torch while this process reads what it needs, and end them."""
+def _crew(count: int | None, device: str) -> Iterator[Workers]:
+    """Start the workers, which import torch while this process reads what it needs, and end them.
+
+    On a card one worker is the default: all hospitals share what that process has on it.
+    """
     from wardround_simulation.workers import start_workers
 
-    workers = start_workers(count or len(os.sched_getaffinity(0)))
+    workers = start_workers(count or (len(os.sched_getaffinity(0)) if device == CPU else 1))
     try:
         yield workers
     finally:
@@ -197,6 +213,7 @@ def _run(
     baselines: bool,
     engine: Engine,
     policy: Policy | None,
+    device: str,
     give_up: bool = False,
     leave_one_out: bool = False,
 ) -> None:
@@ -208,11 +225,12 @@ def _run(
     from wardround_simulation.display import Display
 
     console = Console(stderr=True)
+    if device != CPU:
+        console.print(f"Training on {describe(device)}")
+    plan = run.Plan(study, sites, folder, resume, baselines, engine, give_up, policy, leave_one_out, device)
     try:
         with Display(console) as show:
-            results = run.simulate(
-                run.Plan(study, sites, folder, resume, baselines, engine, give_up, policy, leave_one_out), crew, show
-            )
+            results = run.simulate(plan, crew, show)
     except RoundError as error:
         hint = "" if "--resume" in error.do else resuming(error, "the same command with --resume")
         error.do = "\n  → ".join(filter(None, (error.do, hint)))

@@ -21,6 +21,7 @@ from wardround_client.spending.ledger.store import open_ledger
 from wardround_client.spending.policy import Policy
 from wardround_client.tasks.contract import Found
 from wardround_client.tasks.outline_measures import Places
+from wardround_client.training.devices import CPU
 from wardround_common.errors import RoundError, WardroundError
 from wardround_common.keys.identity import Identity, Roster
 from wardround_common.randomness import insecure_stream
@@ -48,6 +49,8 @@ class Federation:
     """Where the hospitals keep their ledgers, each in a folder of its own; None for a baseline, which has none."""
     policy: Policy | None = None
     """The policy of every hospital, if there is one."""
+    device: str = CPU
+    """What every hospital trains on, as ``devices.choose`` chose it."""
 
     def site(self, name: str) -> Site:
         """Return the site of that name."""
@@ -108,7 +111,8 @@ def open_hospital(federation: Federation, name: str) -> Hospital:
     form = alone_study(study)  # how many hospitals take part changes neither data nor network
     dataset = _dataset(site, form)
     account = _account(federation, name, dataset)
-    return join(study, dataset, stream, _built(form), _desk(federation, name), account)
+    built = _built(form, federation.device)
+    return join(study, dataset, stream, built, _desk(federation, name), account)
 
 
 def _account(federation: Federation, name: str, dataset: Dataset) -> Account | None:
@@ -151,8 +155,8 @@ def find_hospital(federation: Federation, context: Context) -> Hospital:
 
 
 @lru_cache(maxsize=2)
-def _built(study: Study) -> Built:
-    return build(study)
+def _built(study: Study, device: str) -> Built:
+    return build(study, device)
 
 
 @lru_cache(maxsize=16)

@@ -12,12 +12,12 @@ from flwr.supercore.task_identity import TaskIdentity
 from numpy.typing import NDArray
 
 from wardround_client import networks
-from wardround_client.hospital.answering import device
 from wardround_client.hospital.app import client_app
 from wardround_client.intake.duplicates import near_pairs
 from wardround_client.intake.instance import Instance
 from wardround_client.preparation.dataset import Examples, Intake
 from wardround_client.tasks.registry import local_task
+from wardround_client.training.devices import describe as describe_device
 from wardround_client.training.evaluation import patient_sums, sums_of
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError, RoundError
@@ -96,7 +96,7 @@ def describe(federation: Federation, name: str) -> Description:
         data.intake,
         data.fingerprint,
         spent,
-        device(),
+        describe_device(federation.device),
         hospital.built.layout,
     )
 
@@ -126,7 +126,7 @@ def shared_images(federation: Federation, names: Sequence[str]) -> dict[tuple[st
 def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vector | None:
     """Train one site's model alone, by the same rounds and the same code; None if its training diverged."""
     study = alone_study(federation.study)
-    alone = Federation(study, (federation.site(name),))
+    alone = Federation(study, (federation.site(name),), device=federation.device)
     return _rounds_of(study, InOneProcess(alone, [name]), checkpoint, None)
 
 
@@ -150,7 +150,8 @@ def train_without(federation: Federation, name: str, folder: Path) -> Vector | N
     """Train the federation of all hospitals but one, by the same rounds and the same code; None if that failed."""
     sites = tuple(site for site in federation.sites if site.name != name)
     study = study_of_fewer(federation.study, len(sites))
-    others = Federation(study, sites, (folder / "hospitals").resolve() if study.aggregation.secure else None)
+    desks = (folder / "hospitals").resolve() if study.aggregation.secure else None
+    others = Federation(study, sites, desks, device=federation.device)
     consortium = None
     if study.aggregation.secure:
         consortium = open_consortium(folder / "coordinator", insecure_roster(others))

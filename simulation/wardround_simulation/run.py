@@ -20,6 +20,7 @@ from wardround_client.intake.patients import guessed, said_of_doubts, said_of_pa
 from wardround_client.spending.ledger.store import LEDGER_NAME
 from wardround_client.spending.policy import Policy
 from wardround_client.training.accounting import SampledGaussian, epsilon_of
+from wardround_client.training.devices import CPU, choose
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.errors import RoundError, StorageError, WardroundError
 from wardround_common.messages.parameters import Vector
@@ -99,6 +100,8 @@ class Plan:
     """Of every hospital, if there is one."""
     leave_one_out: bool = False
     """Whether a model is also trained without each hospital in turn, and judged there."""
+    device: str = CPU
+    """What trains: a word that ``devices.choose`` knows."""
 
 
 def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
@@ -106,6 +109,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
 
     Raises:
         DataError: a hospital's data cannot be used.
+        DeviceError: the device that is to train is not here.
         RoundError: too few hospitals answered in a round.
         StorageError: the folder already has a run, or cannot be written; completed rounds are kept.
         StudyError: the study's tracking needs what is not installed, or its network does not run at its image size.
@@ -115,7 +119,8 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     check_tracking(plan.study)
     _claim_folder(plan)
     desks, ledgers = plan.folder / "secure" / "hospitals", plan.folder / "ledgers"
-    federation = Federation(draft_of(plan.study), plan.sites, desks.resolve(), ledgers.resolve(), plan.policy)
+    draft, policy = draft_of(plan.study), plan.policy
+    federation = Federation(draft, plan.sites, desks.resolve(), ledgers.resolve(), policy, choose(plan.device))
     names = [site.name for site in plan.sites]
     for _ in _all(workers, "rehearsing", ["the network"], lambda _: Job(rehearse, (plan.study,), ""), show):
         pass
@@ -337,7 +342,7 @@ def _train_baselines(
 ) -> tuple[dict[str, Vector], list[str]]:
     """Train each hospital alone, and one model on all patients together, by the same rounds; name what diverged."""
     everybody = Site(POOLED, tuple(source for site in plan.sites for source in site.sources))
-    wider = Federation(alone_study(federation.study), (*plan.sites, everybody))
+    wider = Federation(alone_study(federation.study), (*plan.sites, everybody), device=federation.device)
     # The pooled one takes longest, so it starts first.
     order = [POOLED, *(site.name for site in plan.sites)]
 

@@ -46,12 +46,12 @@ def a_status() -> HospitalStatus:
         StudyStage("other", "e" * 64, "approved", THEN + timedelta(days=1)),
     )
     lasting = Lasting("images", "train: failed", THEN + timedelta(hours=1), studies, ("one", "two"))
-    return HospitalStatus("working", THEN, lasting, "lung: train", "a fault", "split", THEN + timedelta(days=9))
+    return HospitalStatus("working", THEN, lasting, "lung: train", "a fault", "split", THEN + timedelta(days=9), "cpu")
 
 
 def test_what_a_hospital_says_survives_its_message() -> None:
     status = a_status()
-    empty = replace(status, lasting=Lasting(), doing="", fault="", split="", certificate_until=None)
+    empty = replace(status, lasting=Lasting(), doing="", fault="", split="", certificate_until=None, device="")
     assert all(getattr(status, one.name) != getattr(empty, one.name) for one in fields(status)[2:])
     for said in (status, empty):
         message = control.status_message(said).SerializeToString()

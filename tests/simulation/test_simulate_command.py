@@ -61,6 +61,19 @@ def test_a_run_that_begins_gives_no_round_up(
     assert "add --resume" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_here_ends_with_9_before_any_image_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, device: str
+) -> None:
+    file = write(tmp_path / "study.toml", phantom_study())
+    assert typed(monkeypatch, "simulate", file, "--hospitals", tmp_path / "nowhere", "--device", device) == 9
+    said = capsys.readouterr().err
+    assert device in said
+    assert "→" in said
+    assert typed(monkeypatch, "demo", "--out", tmp_path / "demo", "--device", device) == 9
+    assert not (tmp_path / "demo").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

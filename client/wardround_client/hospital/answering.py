@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -16,6 +15,7 @@ from wardround_client import networks
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.preparation.dataset import Dataset
 from wardround_client.spending.account import Account
+from wardround_client.training.devices import CPU, make_ready
 from wardround_client.training.evaluation import sums_of
 from wardround_client.training.local_work import LocalRun, PrivacyPlan, gradient_sum, plan_privacy, train
 from wardround_client.training.threads import use_threads
@@ -240,16 +240,12 @@ class Hospital:
             raise MessageError("the message belongs to another study, not the one that this hospital takes part in")
 
 
-def build(study: Study) -> Built:
-    """Build the study's network, on CUDA when there is a device, else on the CPU."""
+def build(study: Study, device: str = CPU) -> Built:
+    """Build the study's network on a device that :func:`devices.choose` has chosen."""
     network = networks.build(study)
     first = vector_digest(networks.read_vector(network))
-    return Built(network.to(device()), networks.layout_of(network), first)
-
-
-def device() -> str:
-    """Name the device that this hospital trains on."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    make_ready(device)
+    return Built(network.to(device), networks.layout_of(network), first)
 
 
 def join(

@@ -14,8 +14,9 @@ from wardround_client.intake.record import ALLOWABLE
 from wardround_client.preparation.dataset import Intake, Source
 from wardround_client.state.hospital_folder import HospitalFolder, HospitalSettings
 from wardround_client.state.state_folder import default_state
+from wardround_client.training.devices import choose, describe
 from wardround_common.audit.entries import Fact
-from wardround_common.errors import DataError
+from wardround_common.errors import DataError, DeviceError
 
 
 def check_switches(allow: Collection[str], label_attribute: str | None, confirm_patients: Collection[str]) -> None:
@@ -55,6 +56,20 @@ def hospital_source(folder: HospitalFolder) -> Source:
         allow=frozenset(settings.allow),
         confirmed=frozenset(settings.confirm_patients),
     )
+
+
+def hospital_device(folder: HospitalFolder) -> str:
+    """Name what this hospital trains on.
+
+    Raises:
+        DeviceError: its settings name what is not here.
+        StorageError: the settings cannot be used.
+    """
+    try:
+        return describe(choose(folder.settings().device))
+    except DeviceError as error:
+        error.where = str(folder.settings_file)
+        raise
 
 
 def said_of_intake(settings: HospitalSettings, intake: Intake) -> Iterator[str]:

@@ -176,6 +176,8 @@ _MORE_KEYS = """
 #   confirm_patients = ["folder"]    confirm how patients are guessed where files name none: each folder holds the
 #                                    images of one person, and no person has two; also subject, study, file,
 #                                    shared-study
+#   device = "cpu"                   what trains: cpu, cuda, cuda:1 (the second card), mps; without it the first CUDA
+#                                    card, or else the CPU
 """
 
 

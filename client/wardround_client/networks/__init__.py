@@ -120,8 +120,8 @@ def layout_of(network: nn.Module) -> Layout:
 
 def read_vector(network: nn.Module) -> Vector:
     """Copy the network's parameters into one vector (parameters,) float32."""
-    parts = [tensor.detach().reshape(-1).to("cpu", torch.float32) for tensor in _tensors(network).values()]
-    return torch.cat(parts).numpy()
+    parts = [tensor.detach().reshape(-1).to(torch.float32) for tensor in _tensors(network).values()]
+    return torch.cat(parts).cpu().numpy()  # one copy from a card, which is waited for once
 
 
 def write_vector(network: nn.Module, layout: Layout, vector: Vector) -> None:

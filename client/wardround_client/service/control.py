@@ -71,6 +71,7 @@ def status_message(status: HospitalStatus) -> pb.HospitalStatus:
             for one in status.lasting.studies
         ],
         damaged=status.lasting.damaged,
+        device=status.device,
     )
 
 
@@ -104,6 +105,7 @@ def status_seen(message: pb.HospitalStatus) -> HospitalStatus:
         fault=message.fault,
         split=message.split,
         certificate_until=_moment(message, "certificate_until"),
+        device=message.device,
     )
 
 

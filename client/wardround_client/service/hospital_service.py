@@ -11,7 +11,7 @@ from typing import TextIO
 
 from wardround_client.hospital.app import beside, client_app
 from wardround_client.hospital.hospital_audit import hospital_log
-from wardround_client.hospital.hospital_source import hospital_source
+from wardround_client.hospital.hospital_source import hospital_device, hospital_source
 from wardround_client.intake.images_there import check_images_there
 from wardround_client.link.supernode import Link, State, Status, Supernode
 from wardround_client.service.attendance import Attendance
@@ -40,7 +40,7 @@ class HospitalService:
         self._stages = Stages(folder.path)
         self._node: Supernode | None = None
         self._witness: Witness | None = None
-        self._split = ""
+        self._split = self._device = ""
         self._warned = ""
         self._began = datetime.now(UTC)
         self._health = Health(self._look)
@@ -59,6 +59,7 @@ class HospitalService:
         with alone_in(folder.path):
             hospital_policy(folder)
             hospital_source(folder)  # a misspelt switch is said now, and not by the first study
+            self._device = hospital_device(folder)
             invitation = folder.invitation()
             link = Link(invitation.address, folder.ca_certificate, folder.node_key.read_bytes())
             log = hospital_log(folder)
@@ -73,6 +74,7 @@ class HospitalService:
             self._stages.begin()
             log.note("service began", {"version": version("wardround")})
             self._say(f"{folder.settings().name} follows the coordinator at {invitation.address}", event="serving")
+            self._say(f"training runs on {self._device}", event="device")
             with ExitStack() as ending:
                 ending.callback(log.note, "service ended")
                 ending.callback(open_control(folder, self.status, self._health).close)
@@ -142,6 +144,7 @@ class HospitalService:
             since=datetime.fromtimestamp(status.since, UTC) if status else self._began,
             lasting=read_lasting(self._folder, str(away or ""), studies),
             doing="; ".join(sorted(self._doing.copy().values())),
+            device=self._device,
             fault=str(status.fault) if status and status.fault else "",
             split=self._split,
             certificate_until=self._certificate_until(),

@@ -51,6 +51,8 @@ class HospitalStatus:
     split: str = ""
     """That a copy of this folder, or of the coordinator's, seems to serve as well."""
     certificate_until: datetime | None = None
+    device: str = ""
+    """What a service that runs trains on."""
 
     @property
     def shown(self) -> tuple[str, datetime | None]:
@@ -66,6 +68,7 @@ class HospitalStatus:
             "state": state,
             "since": _iso(since),
             "doing": self.doing,
+            "device": self.device,
             "certificate_until": _iso(self.certificate_until),
             "fault": self.fault,
             "split": self.split,
@@ -82,6 +85,7 @@ class HospitalStatus:
         said = [f"{state} since {_iso(since)}" if since else state, self.doing]
         if self.lasting.paused and state != "paused":
             said.append(f"paused since {_iso(self.lasting.paused)}: no new work is started")
+        said += [f"trains on {self.device}" if self.device else ""]
         said += [self.fault, self.lasting.images_away, self.split]
         if self.lasting.failure:
             said.append(f"The last answer that failed: {self.lasting.failure}")

@@ -33,6 +33,7 @@ from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder, HospitalSettings
 from wardround_client.state.pause import FINISHING, paused_since
 from wardround_client.state.run_outcomes import outcomes
+from wardround_client.training.devices import choose
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.audit.entries import Fact
 from wardround_common.audit.recorder import SHORT
@@ -179,7 +180,8 @@ class Ward:
         account = Account(ledger, hospital_policy(self.folder), ask(study, dataset, ledger), self._charging)
         secure = study.aggregation.secure
         desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
-        return join(study, dataset, own_stream(place / "stream.key"), build(study), desk, account)
+        built = build(study, choose(self.folder.settings().device))
+        return join(study, dataset, own_stream(place / "stream.key"), built, desk, account)
 
     def _charging(self, charge: Charge) -> None:
         self.note("round charged", charge.facts())

@@ -52,6 +52,8 @@ class HospitalSettings(BaseModel):
     """What is taken in although the scan would refuse it: words of ``record.ALLOWABLE``."""
     confirm_patients: Switch = ()
     """The guesses of who is a patient that this hospital confirms: words of ``patients.CONFIRMABLE``."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")] = "auto"
+    """What trains (``training.devices``): auto is the first CUDA card, or else the CPU."""
 
     @field_validator("label_attribute")
     @classmethod
@@ -63,8 +65,13 @@ class HospitalSettings(BaseModel):
     @property
     def switches(self) -> dict[str, object]:
         """Return the settings beside name, images and table that differ from what a new hospital has."""
-        every = {"label_attribute": self.label_attribute, "allow": self.allow}
-        return {key: value for key, value in (every | {"confirm_patients": self.confirm_patients}).items() if value}
+        every: dict[str, object] = {
+            "label_attribute": self.label_attribute,
+            "allow": self.allow,
+            "confirm_patients": self.confirm_patients,
+            "device": None if self.device == "auto" else self.device,
+        }
+        return {key: value for key, value in every.items() if value}
 
 
 @dataclass(frozen=True)

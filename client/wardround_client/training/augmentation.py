@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from wardround_client.training.supply import sent
 from wardround_common.randomness import Stream
 from wardround_common.study.file import Augmentation
 
@@ -34,7 +35,7 @@ def augment(
     count = len(images)
     moved = targets if targets.dim() > 2 and targets.shape[-2:] == images.shape[-2:] else None
     chosen = set(augmentations)
-    draws = torch.from_numpy(stream.uniform(8 * count).astype(np.float32).reshape(8, count)).to(images.device)
+    draws = sent(stream.uniform(8 * count).astype(np.float32).reshape(8, count), images.device)
     centred = 2 * draws - 1  # (8, images), from -1 to 1
     if chosen & {"shift", "rotate", "scale"}:
         angle = ROTATE * centred[0] if "rotate" in chosen else torch.zeros_like(centred[0])

@@ -12,6 +12,7 @@ from torch import nn
 
 from wardround_client.preparation.dataset import Examples
 from wardround_client.tasks.registry import local_task
+from wardround_client.training.supply import supply_of
 from wardround_common.metrics import PatientSums
 from wardround_common.study.file import Study
 
@@ -78,6 +79,6 @@ def _parts(network: nn.Module, study: Study, examples: Examples) -> Iterator[tup
 @torch.no_grad()
 def _outputs(network: nn.Module, examples: Examples, places: NDArray[np.int64], batch: int) -> torch.Tensor:
     network.eval()
-    device = next(network.parameters()).device
+    supply = supply_of(examples, next(network.parameters()).device)
     chunks = [places[start : start + batch] for start in range(0, len(places), batch)]
-    return torch.cat([network(torch.from_numpy(examples.images(chunk)).to(device)).cpu() for chunk in chunks])
+    return torch.cat([network(images).cpu() for images, _ in supply.batches(chunks)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -24,6 +24,7 @@ from wardround_client.tasks.registry import local_task
 from wardround_client.training.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
 from wardround_client.training.augmentation import augment
 from wardround_client.training.discrete_gaussian import discrete_gaussian
+from wardround_client.training.supply import Batch, Supply, supply_of
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError, PrivacyError
 from wardround_common.messages.parameters import Layout, Vector
@@ -108,16 +109,25 @@ class _Round:
     weights: list[nn.Parameter]
     rows_of: list[NDArray[np.int64]]
     """Each patient's places in the examples; empty without a plan."""
+    supply: Supply
 
     @property
     def device(self) -> torch.device:
-        return self.weights[0].device
+        return self.supply.device
 
-    def batch(
-        self, rows: NDArray[np.int64], step: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:  # (rows, channels, *space), (rows, …)
-        views = self.of.stream.child("views", self.number, step)
-        return _tensors(self.of.study, self.of.examples, rows, views, self.device)
+    def batch(self, rows: NDArray[np.int64], step: int) -> Batch:
+        return self._seen(self.supply.batch(rows), step)
+
+    def batches(self, orders: Iterable[NDArray[np.int64]]) -> Iterator[Batch]:
+        for step, batch in enumerate(self.supply.batches(orders)):
+            yield self._seen(batch, step)
+
+    def _seen(self, batch: Batch, step: int) -> Batch:
+        (images, targets), training = batch, self.of.study.training
+        if training.augmentations:
+            views = self.of.stream.child("views", self.number, step)
+            images, targets = augment(images, targets, training.augmentations, views)
+        return images.contiguous(), targets  # Opacus' rules read what is permuted in memory as if it were in order
 
 
 def train(run: LocalRun, parameters: Vector, round_number: int) -> LocalWork:
@@ -179,8 +189,10 @@ def _begin(run: LocalRun, parameters: Vector, round_number: int) -> _Round:
     run.network.train()
     weights = [parameter for parameter in run.network.parameters() if parameter.requires_grad]
     torch.manual_seed(run.stream.child("layers", round_number).below(2**63))  # for layers that drop at random
-    loss = local_task(run.study.task).loss(run.study.task, run.study.training, weights[0].device)
-    return _Round(run, round_number, loss, weights, run.examples.places_by_patient() if run.plan else [])
+    device = weights[0].device
+    loss = local_task(run.study.task).loss(run.study.task, run.study.training, device)
+    places = run.examples.places_by_patient() if run.plan else []
+    return _Round(run, round_number, loss, weights, places, supply_of(run.examples, device))
 
 
 def _optimiser(training: Training, network: nn.Module, round_number: int) -> torch.optim.Optimizer:
@@ -203,23 +215,12 @@ def _batches(training: Training, examples: int, round_number: int, stream: Strea
         yield order[place * training.batch_size : (place + 1) * training.batch_size]
 
 
-def _tensors(
-    study: Study, examples: Examples, rows: NDArray[np.int64], stream: Stream, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    images = torch.from_numpy(examples.images(rows)).to(device)  # (rows, channels, *space)
-    targets = torch.from_numpy(examples.targets[rows]).to(device)  # (rows, …)
-    if study.training.augmentations:
-        images, targets = augment(images, targets, study.training.augmentations, stream)
-    return images.contiguous(), targets  # Opacus' rules read what is permuted in memory as if it were in order
-
-
 def _plain_steps(this: _Round) -> tuple[int, float]:
     run, training = this.of, this.of.study.training
     optimiser = _optimiser(training, run.network, this.number)
     anchors = [weight.detach().clone() for weight in this.weights] if training.proximal else []
     steps, total = 0, torch.zeros((), device=this.device)
-    for rows in _batches(training, len(run.examples), this.number, run.stream):
-        images, targets = this.batch(rows, steps)
+    for images, targets in this.batches(_batches(training, len(run.examples), this.number, run.stream)):
         optimiser.zero_grad()
         losses = this.loss(run.network(images), targets)
         value = losses.mean()

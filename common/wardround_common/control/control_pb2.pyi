@@ -166,7 +166,7 @@ class CoordinatorStatus(_message.Message):
     def __init__(self, time: _Optional[float] = ..., hospitals: _Optional[_Iterable[_Union[HospitalSeen, _Mapping]]] = ..., runs: _Optional[_Iterable[_Union[Standing, _Mapping]]] = ..., damaged: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class HospitalStatus(_message.Message):
-    __slots__ = ("state", "since", "doing", "certificate_until", "fault", "split", "images_away", "failure", "paused", "studies", "damaged")
+    __slots__ = ("state", "since", "doing", "certificate_until", "fault", "split", "images_away", "failure", "paused", "studies", "damaged", "device")
     STATE_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
     DOING_FIELD_NUMBER: _ClassVar[int]
@@ -178,6 +178,7 @@ class HospitalStatus(_message.Message):
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     STUDIES_FIELD_NUMBER: _ClassVar[int]
     DAMAGED_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
     state: str
     since: _timestamp_pb2.Timestamp
     doing: str
@@ -189,7 +190,8 @@ class HospitalStatus(_message.Message):
     paused: _timestamp_pb2.Timestamp
     studies: _containers.RepeatedCompositeFieldContainer[StudyStage]
     damaged: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, state: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., doing: _Optional[str] = ..., certificate_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fault: _Optional[str] = ..., split: _Optional[str] = ..., images_away: _Optional[str] = ..., failure: _Optional[str] = ..., paused: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., studies: _Optional[_Iterable[_Union[StudyStage, _Mapping]]] = ..., damaged: _Optional[_Iterable[str]] = ...) -> None: ...
+    device: str
+    def __init__(self, state: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., doing: _Optional[str] = ..., certificate_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fault: _Optional[str] = ..., split: _Optional[str] = ..., images_away: _Optional[str] = ..., failure: _Optional[str] = ..., paused: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., studies: _Optional[_Iterable[_Union[StudyStage, _Mapping]]] = ..., damaged: _Optional[_Iterable[str]] = ..., device: _Optional[str] = ...) -> None: ...
 
 class StudyStage(_message.Message):
     __slots__ = ("study", "digest", "stage", "since", "round")

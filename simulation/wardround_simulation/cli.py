@@ -1,4 +1,4 @@
-"""``wardround simulate`` and ``wardround demo``: a federation on one machine."""
+"""``wardround simulate``, ``demo`` and ``export``: a federation on one machine, and its model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ import typer
 
 from wardround_client.training.devices import CPU, choose, describe
 from wardround_common.errors import DataError, RoundError
-from wardround_common.shell.command_options import StudyFile
+from wardround_common.shell.command_options import (
+    Allow,
+    ConfirmPatients,
+    ImageState,
+    LabelAttribute,
+    LabelsInEach,
+    StudyFile,
+)
 
 if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in the study file, come without it
     from wardround_client.spending.policy import Policy
@@ -22,21 +29,6 @@ if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in th
 
 Engine = Literal["in-process", "flower"]
 
-Labels = Annotated[
-    str, typer.Option(metavar="FILE", help="Name of the label table in each hospital's folder.", show_default=False)
-]
-LabelAttribute = Annotated[
-    str,
-    typer.Option(metavar="KEYWORD", help="DICOM attribute that holds the label, by its keyword.", show_default=False),
-]
-ConfirmPatients = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="GUESS",
-        help="Confirm how patients are guessed where files name none: subject, study, folder or file; repeatable.",
-        show_default=False,
-    ),
-]
 WorkerCount = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Number of training processes; by default one per core.", show_default=False),
@@ -93,25 +85,15 @@ def simulate(
         bool,
         typer.Option("--leave-one-out", help="Also train without each hospital in turn, and judge the model there."),
     ] = False,
-    labels: Labels = "",
-    label_attribute: LabelAttribute = "",
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="WORD",
-            help="Accept files that 'scan' refuses for this finding or of this kind; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    labels: LabelsInEach = "",
+    label_attribute: LabelAttribute = None,
+    allow: Allow = None,
     confirm_patients: ConfirmPatients = None,
     engine: Annotated[
         Engine,
         typer.Option(help="Engine to run on; flower is Flower's own, on Ray, for runs that outgrow one machine."),
     ] = "in-process",
-    state: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder for indexes and prepared images.", show_default=False),
-    ] = None,
+    state: ImageState = None,
     policy: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Policy for every hospital, as written by 'wardround hospital policy new'."),
@@ -137,7 +119,7 @@ def simulate(
         from wardround_simulation.places import Places, sites_in
 
         places = Places(
-            labels or None, label_attribute or None, frozenset(allow or ()), state, frozenset(confirm_patients or ())
+            labels or None, label_attribute, frozenset(allow or ()), state, frozenset(confirm_patients or ())
         )
         if hospitals is not None:
             sites = sites_in(hospitals, places)
@@ -186,6 +168,28 @@ def demo(
         begun = (out / "run.json").exists()
         study = demo_study()
         _run(study, sites, out, crew, resume=begun, baselines=True, engine="in-process", policy=None, device=chosen)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder to write to; by default ./NAME of the run.", show_default=False),
+    ] = None,
+) -> None:
+    """Export a finished run's model: weights, study, report, and what must be known of them, for predict and evaluate.
+
+    Of a deployed run 'wardround coordinator export' writes the same, with approvals and statements.
+    """
+    from wardround_common.study.file import read_study
+    from wardround_server.rounds.exported_model import check_over, export_model
+
+    check_over(run, "Finish it: run the command that started it with --resume.")
+    target = out or Path(run.resolve().name)
+    if target.resolve() == run.resolve():
+        raise typer.BadParameter("the model's folder is another one than the run's", param_hint="--out")
+    written = export_model(run, read_study(run / "study.toml"), target)
+    typer.echo(f"Wrote {', '.join(written[:-1])} and {written[-1]} to {target}")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,9 +13,14 @@ from test_runs import at_once, begin
 from consortium import identity
 from wardround_common.documents.epsilon_statement import COMPOSED, EpsilonStatement, Spent
 from wardround_common.documents.exported_run import APPROVALS, Approval, read_approvals, study_toml, write_approvals
-from wardround_common.errors import MessageError, StorageError
+from wardround_common.errors import MessageError, ModelError, StorageError
+from wardround_common.results import ALL, FEDERATED, Results
+from wardround_common.results.model_folder import read_model_folder
 from wardround_common.study.file import Study, parse_study, read_study
 from wardround_common.study.template import study_text
+from wardround_common.tasks.registry import task_of
+from wardround_server.rounds.checkpoint import read_checkpoint
+from wardround_server.rounds.model_file import write_model
 from wardround_server.service.export import export_run
 from wards import rostered
 
@@ -51,6 +57,32 @@ def test_an_export_has_the_study_that_was_approved_the_approvals_and_the_stateme
     export_run(finished, tmp_path / "later", [stated(tmp_path, of, "c")])
     names = {path.name for path in (tmp_path / "later" / "statements").iterdir()}
     assert names == {"hospital-2.statement", "hospital-3.statement"}  # what came before is kept
+
+
+def test_an_exported_model_says_what_was_chosen_on_the_runs_validation_sums(finished: Path, tmp_path: Path) -> None:
+    export_run(finished, tmp_path)
+    of, found = rostered(rounds=1), read_model_folder(tmp_path)
+    assert found.study == of
+    validation = read_checkpoint(finished / "checkpoint", of).validation
+    assert validation is not None
+    task, card = task_of(of.task), found.card
+    assert card.point == task.point(validation, of.evaluation.sensitivity)
+    assert card.temperature == task.temperature(validation)
+    assert (card.round, card.engine, card.validation_images) == (1, "deployment", validation.records)
+    results = Results.from_json((tmp_path / "results.json").read_text())
+    judged = results.evaluation[FEDERATED][ALL]
+    assert card.judgement is not None
+    assert card.judgement.metrics == {name: estimate.value for name, estimate in judged.metrics.items()}
+
+
+def test_a_model_of_another_round_than_the_runs_last_is_not_exported(finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    state = read_checkpoint(run / "checkpoint", rostered(rounds=1))
+    write_model(run / "model.safetensors", rostered(rounds=1), state.layout, state.parameters + 1)
+    with pytest.raises(ModelError, match="not the one that the last round of the run made"):
+        export_run(run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_statement_that_is_not_the_hospitals_or_not_of_this_study_is_neither_kept_nor_exported(

@@ -10,7 +10,17 @@ import typer
 
 from wardround_client.commands import audit_cli
 from wardround_client.commands.audit_cli import State
-from wardround_common.shell.command_options import AsJson, Compared, Heads, LogJson, MetricsPort
+from wardround_common.shell.command_options import (
+    Allow,
+    AsJson,
+    Compared,
+    ConfirmPatients,
+    Heads,
+    LabelAttribute,
+    Labels,
+    LogJson,
+    MetricsPort,
+)
 from wardround_common.shell.commands import Commands, confirm
 
 WATCH_S = 1.0  # between two looks at a service
@@ -23,36 +33,10 @@ def init(
         str, typer.Argument(metavar="NAME", help="Name of the hospital, as others will see it.", show_default=False)
     ],
     data: Annotated[Path, typer.Option(metavar="DIR", help="Folder that holds the images.", show_default=False)],
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Table of labels; by default labels.csv in the image folder.",
-            show_default=False,
-        ),
-    ] = None,
-    label_attribute: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEYWORD", help="DICOM attribute that holds the label, instead of a table.", show_default=False
-        ),
-    ] = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FINDING",
-            help="Accept this finding of the scan, such as private-tags; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    confirm_patients: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GUESS",
-            help="Confirm how patients are guessed where files name none: subject, study, folder or file; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    labels: Labels = None,
+    label_attribute: LabelAttribute = None,
+    allow: Allow = None,
+    confirm_patients: ConfirmPatients = None,
     state: State = None,
     out: Annotated[
         Path | None,

@@ -7,54 +7,34 @@ from typing import Annotated
 
 import typer
 
-from wardround_common.shell.command_options import AsJson
+from wardround_common.shell.command_options import (
+    Allow,
+    AsJson,
+    ConfirmPatients,
+    ImageFolder,
+    ImageState,
+    LabelAttribute,
+    Labels,
+)
 
 
 def scan(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images; nothing is written there.")],
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="CSV table with the column label and one of file, uid, patient.", show_default=False
-        ),
-    ] = None,
-    label_attribute: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEYWORD", help="DICOM attribute that holds the label, by its keyword.", show_default=False
-        ),
-    ] = None,
+    folder: ImageFolder,
+    labels: Labels = None,
+    label_attribute: LabelAttribute = None,
     classes: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Labels that are allowed; any other is an error.", show_default=False),
     ] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder for the index; by default in this user's cache.", show_default=False),
-    ] = None,
+    state: ImageState = None,
     workers: Annotated[
         int | None,
         typer.Option(
             min=1, max=64, metavar="N", help="Number of reading processes; by default up to 4.", show_default=False
         ),
     ] = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="WORD",
-            help="Accept files with this finding of the de-identification check (identity, private-tags, burnt-in) or "
-            "of this kind (localizers, screens, derived, captures, for-processing, parametric-maps); repeat it for "
-            "several.",
-            show_default=False,
-        ),
-    ] = None,
-    confirm_patients: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Confirm how patients are guessed where files name none: subject, study, folder or file.",
-            metavar="GUESS",
-        ),
-    ] = None,
+    allow: Allow = None,
+    confirm_patients: ConfirmPatients = None,
     report: Annotated[
         Path | None,
         typer.Option(

@@ -23,6 +23,7 @@ from torch import nn
 
 from wardround_client.networks._layers import BATCH, normalisation
 from wardround_client.networks._network import Network as Network
+from wardround_client.networks._stored import read_weights as read_weights
 from wardround_common.errors import StudyError
 from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.study.file import Norm, Study

@@ -2,6 +2,7 @@
 
 from wardround_common.results.evaluation import evaluate as evaluate
 from wardround_common.results.record import ALL as ALL
+from wardround_common.results.record import DEPLOYED as DEPLOYED
 from wardround_common.results.record import FEDERATED as FEDERATED
 from wardround_common.results.record import POOLED as POOLED
 from wardround_common.results.record import Absence as Absence

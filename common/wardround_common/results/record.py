@@ -16,6 +16,8 @@ from wardround_common.tasks.registry import task_of
 
 FORMAT: Final = "wardround results 1"
 FEDERATED, POOLED, ALL = "federated", "pooled", "all"
+DEPLOYED: Final = "deployment"
+"""The engine of a run whose hospitals are services, and not simulated."""
 
 
 def alone(hospital: str) -> str:

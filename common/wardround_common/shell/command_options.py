@@ -41,3 +41,53 @@ TheirHeads = Annotated[
     ),
 ]
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="Study file.", show_default=False)]
+
+# Where a hospital's images and labels are: the same words in every command that reads them.
+ImageFolder = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="Folder of images; nothing is written there.", show_default=False)
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="CSV table with the column label and one of file, uid, patient; by default labels.csv there.",
+        show_default=False,
+    ),
+]
+LabelsInEach = Annotated[
+    str, typer.Option("--labels", metavar="FILE", help="Name of the label table in each folder.", show_default=False)
+]
+LabelAttribute = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEYWORD",
+        help="DICOM attribute that holds the label, by its keyword, instead of a table.",
+        show_default=False,
+    ),
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WORD",
+        help="Accept files with this finding of the de-identification check (identity, private-tags, burnt-in) or "
+        "of this kind (localizers, screens, derived, captures, for-processing, parametric-maps); repeatable.",
+        show_default=False,
+    ),
+]
+ConfirmPatients = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GUESS",
+        help="Confirm how patients are guessed where files name none: subject, study, folder or file; repeatable.",
+        show_default=False,
+    ),
+]
+ImageState = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="Folder for the index and prepared images; by default in this user's cache.",
+        show_default=False,
+    ),
+]

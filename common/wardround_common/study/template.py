@@ -318,6 +318,8 @@ def toml_value(value: object) -> str:
     """Write one value as TOML does; text that could steer a terminal is escaped."""
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items()) + " }"
     if isinstance(value, str):
         quoted = json.dumps(value, ensure_ascii=False)
         return "".join(char if char.isprintable() else _escape(char) for char in quoted)

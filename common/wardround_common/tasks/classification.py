@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from wardround_common.metrics.calibration import reliability
+from wardround_common.metrics.calibration import reliability, temperature
 from wardround_common.metrics.shapes import curves_of
 from wardround_common.metrics.sums import ScoreSums, figures_of
 from wardround_common.section import Word, each_once
@@ -137,6 +137,7 @@ TASK = Task[Classification, ScoreSums](
     headline="auroc",
     words=_words,
     point=lambda sums, sensitivity: sums.operating_threshold(sensitivity),
+    temperature=lambda sums: temperature(sums.histograms),
     weighted=lambda section: section.classes,
     undefined=_why_undefined,
     figures=lambda vectors, section, point: figures_of(vectors, len(section.classes), point),

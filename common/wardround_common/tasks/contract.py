@@ -133,6 +133,10 @@ def _no_point(sums: Any, sensitivity: float) -> float | None:
     return None
 
 
+def _no_temperature(sums: Any) -> float | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Task(Generic[T, S]):
     """One task as coordinator and hospitals both know it."""
@@ -162,6 +166,8 @@ class Task(Generic[T, S]):
     words: Callable[[T], Words]
     point: Callable[[S, float], float | None] = _no_point
     """The operating point at which a sensitivity is reached on validation sums; None where the task has none."""
+    temperature: Callable[[S], float | None] = _no_temperature
+    """The temperature that calibrates a model's probabilities, from validation sums; None where none can be fitted."""
     dims: Callable[[T], int] = _flat
     """Spatial dimensions of a record: 2 for images and slices, 3 for volumes."""
     weighted: Callable[[T], tuple[str, ...]] = _none

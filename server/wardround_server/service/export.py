@@ -1,4 +1,4 @@
-"""What is exported of a finished run: the model, its report, and what an evidence pack is made of.
+"""What is exported of a finished run: the model's folder, and what an evidence pack is made of.
 
 The approvals and the epsilon statements are the hospitals' own words, each signed with the key that the study's roster
 lists; what does not hold is not exported.
@@ -16,19 +16,17 @@ from wardround_common.documents.exported_run import (
     APPROVALS,
     RUN,
     STATEMENTS,
-    STUDY,
     Approval,
     read_statement,
-    study_toml,
     write_approvals,
 )
 from wardround_common.errors import StorageError
+from wardround_common.results import DEPLOYED
 from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.roster import keys_of
+from wardround_server.rounds import exported_model
 from wardround_server.rounds.approval import ApprovalBook
-
-COPIED = ("model.safetensors", "report.html", "results.json")
 
 
 def keep_statement(run: Path, file: Path) -> EpsilonStatement:
@@ -47,22 +45,16 @@ def keep_statement(run: Path, file: Path) -> EpsilonStatement:
 
 
 def check_over(run: Path) -> None:
-    """Check that a run has all that is exported: the report is written last, after the test patients were asked.
+    """Check that a run has all that is exported.
 
     Raises:
         StorageError: it has not.
     """
-    lacking = [name for name in COPIED if not (run / name).exists()]
-    if lacking:
-        raise StorageError(
-            f"this run has no {Path(lacking[0]).stem} yet: there is nothing to export before it is over",
-            where=str(run),
-            do=f"See: wardround coordinator status {run.parents[1]}",
-        )
+    exported_model.check_over(run, f"See: wardround coordinator status {run.parents[1]}")
 
 
 def export_run(run: Path, out: Path, statements: Iterable[Path] = ()) -> list[str]:
-    """Copy a finished run out, with the statements that were kept and those given now; name the files.
+    """Export a finished run's model, with the statements that were kept and those given now; name the files.
 
     Raises:
         StorageError: the run is not over, or a file cannot be read or written.
@@ -78,22 +70,19 @@ def export_run(run: Path, out: Path, statements: Iterable[Path] = ()) -> list[st
     approvals = [Approval(hospital=name, signature=signature.hex()) for name, signature in sorted(book.items())]
     for approval in approvals:
         approval.check(study, keys)
-    facts = {"study": study.digest(), "hospitals": dict.fromkeys(sorted(book), ""), "engine": "deployment"}
+    facts = {"study": study.digest(), "hospitals": dict.fromkeys(sorted(book), ""), "engine": DEPLOYED}
     contents = {
-        STUDY: study_toml(study).encode(),
         APPROVALS: write_approvals(study, approvals),
         RUN: json.dumps(facts, indent=1).encode(),
     }
+    model = exported_model.export_model(run, study, out)
     with no_room_is_said(out):
-        out.mkdir(parents=True, exist_ok=True)
-        for name in COPIED:
-            shutil.copyfile(run / name, out / name)
         for name, content in contents.items():
             write_atomically(out / name, content)
         for path in kept:
             (out / STATEMENTS).mkdir(exist_ok=True)
             shutil.copyfile(path, out / STATEMENTS / path.name)
-    return [*COPIED, *contents, *(f"{STATEMENTS}/{path.name}" for path in kept)]
+    return [*model, *contents, *(f"{STATEMENTS}/{path.name}" for path in kept)]
 
 
 def _study(run: Path) -> Study:

@@ -21,7 +21,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from wardround_common.errors import PausedError, RoundError, StorageError, StudyError, WardroundError
-from wardround_common.results import ALL, FEDERATED, HospitalRecord, Results, evaluate
+from wardround_common.results import ALL, DEPLOYED, FEDERATED, HospitalRecord, Results, evaluate
 from wardround_common.storage import flush_names, no_room_is_said, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.roster import keys_of
@@ -416,7 +416,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str]) -> R
         seed=study.model.seed,
         versions={package: importlib.metadata.version(package) for package in ("wardround", "flwr", "numpy")},
         devices=(),
-        engine="deployment",
+        engine=DEPLOYED,
         started=run.standing.began,
         finished=datetime.now(UTC),
         hospitals=tuple(HospitalRecord(name=name) for name in sorted(names)),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from wardround_common.shell.command_options import Allow, ConfirmPatients, ImageState, LabelAttribute, LabelsInEach
 from wardround_common.shell.commands import Commands, ShowByDefault
-from wardround_simulation.cli import ConfirmPatients, LabelAttribute, Labels, WorkerCount
+from wardround_simulation.cli import WorkerCount
 
 if TYPE_CHECKING:  # help comes without what a command needs
     from rich.console import Console
@@ -37,20 +38,10 @@ def make(
             show_default=False,
         ),
     ] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder in which the run kept prepared images.", show_default=False),
-    ] = None,
-    labels: Labels = "",
-    label_attribute: LabelAttribute = "",
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="WORD",
-            help="Accept files that 'scan' refuses for this finding or of this kind, as the run did; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    state: ImageState = None,
+    labels: LabelsInEach = "",
+    label_attribute: LabelAttribute = None,
+    allow: Allow = None,
     confirm_patients: ConfirmPatients = None,
     shadows: Annotated[
         int,
@@ -78,9 +69,7 @@ def make(
     finished = read_run(run)
     if hospitals is None and (run / "hospitals").is_dir():
         hospitals, state = run / "hospitals", state or (run / "state" if (run / "state").is_dir() else None)
-    places = Places(
-        labels or None, label_attribute or None, frozenset(allow or ()), state, frozenset(confirm_patients or ())
-    )
+    places = Places(labels or None, label_attribute, frozenset(allow or ()), state, frozenset(confirm_patients or ()))
     wanted = Wanted(None if hospitals is None else sites_in(hospitals, places), shadows, canaries)
     crew = start_workers(workers or len(os.sched_getaffinity(0)))
     try:

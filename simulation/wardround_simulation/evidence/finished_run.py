@@ -8,20 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
 from wardround_client import networks
 from wardround_common.documents.exported_run import APPROVALS, Approval, read_approvals
 from wardround_common.errors import ModelError, StorageError
 from wardround_common.messages.parameters import Layout, Vector
-from wardround_common.results import Results
+from wardround_common.results import DEPLOYED, Results
+from wardround_common.results.model_folder import MODEL, STUDY
 from wardround_common.study.file import read_study
 from wardround_server.rounds.checkpoint import read_checkpoint
 
-MODEL = "model.safetensors"
-DEPLOYED = "deployment"
-FILES = (MODEL, "study.toml", "results.json", "run.json", "report.html")
+FILES = (MODEL, STUDY, "results.json", "run.json", "report.html")
 
 
 @dataclass(frozen=True)
@@ -116,23 +113,8 @@ def _facts(path: Path) -> tuple[str, dict[str, str]]:
 def _read_model(folder: Path, results: Results) -> Vector:
     path = folder / MODEL
     content = path.read_bytes()
-    try:
-        tensors = load(content)
-        size = int.from_bytes(content[:8], "little")
-        about = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["wardround"])
-    except (SafetensorError, ValueError, KeyError, TypeError):
-        raise ModelError("this is not a model of Wardround", where=str(path), do="Run the study again.") from None
-    if about.get("study_digest") != results.study_digest:
-        raise ModelError(
-            "the model is of another study than the run: the study digest in its header differs",
-            where=str(path),
-            do="Put back the model that the run wrote, or run the study again.",
-        )
     layout = networks.layout_of(networks.build(results.study))
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if shapes != dict(zip(layout.names, layout.shapes, strict=True)):
-        raise ModelError("the model is not of the study's network", where=str(path), do="Run the study again.")
-    vector = np.concatenate([tensors[name].reshape(-1) for name in layout.names]).astype(np.float32)
+    vector = networks.read_weights(content, results.study, layout, where=str(path))
     _check_against_checkpoint(folder, results, layout, vector)
     return vector
 

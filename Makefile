@@ -14,7 +14,7 @@ WITH_BENCH := .venv/.with-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: touched help install demo lint test test-slow test-deployment test-operations test-faults soak images licences lock protos map sbom release audit containers pre-commit clean needs-data \
+.PHONY: touched help install demo lint test test-slow test-deployment test-operations test-faults soak images licences lock protos map sbom release audit containers pre-commit clean needs-data check-gpu \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
 	bench-privacy bench-private-recipe private-networks bench-ledger bench-near-copies bench-commands cases
 
@@ -103,6 +103,9 @@ containers: $(INSTALLED) ## build both images, wall off a coordinator and four h
 
 pre-commit: $(INSTALLED) ## check every commit from now on, with the tools of .venv
 	$(BIN)/pre-commit install
+
+check-gpu: $(INSTALLED) ## on a machine with a GPU: the CPU's models, the private step's time and memory, secure sums; some three minutes
+	$(BIN)/python benchmarks/gpu.py $(if $(DEVICE),--device "$(DEVICE)")
 
 bench-simulation: $(INSTALLED) ## cost of the simulation over a plain training loop, and its speed-up with two workers
 	$(BIN)/python benchmarks/simulation.py

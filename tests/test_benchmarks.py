@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,27 @@ def test_a_new_distributed_study_begins_with_the_numbers_that_were_measured_and_
 
 @pytest.mark.parametrize("file", sorted((BENCHMARKS / "results").glob("*.json")), ids=lambda file: file.stem)
 def test_results_are_flat_numbers(file: Path) -> None:
+    """Words only say what was measured on: which device, which versions."""
     figures = json.loads(file.read_text())
     assert figures
-    assert all(isinstance(value, int | float) for value in figures.values())
+    assert all(isinstance(value, int | float) or name.startswith("on_") for name, value in figures.items())
+
+
+@pytest.mark.slow
+def test_the_check_of_a_gpu_runs_tiny_on_the_cpu_and_says_when_there_is_no_card(tmp_path: Path) -> None:
+    written = tmp_path / "gpu.json"
+    check = [sys.executable, BENCHMARKS / "gpu.py"]
+    done = subprocess.run(
+        [*check, "--device", "cpu", "--quick", "--json", written], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "refuses" not in done.stdout
+    figures = json.loads(written.read_text())
+    assert figures["on_device"] == "cpu"
+    for key in ("classes_plain", "classes_private", "outlines_plain", "outlines_private"):
+        assert (figures[f"{key}_difference"], figures[f"{key}_repeats"]) == (0, 1)
+    assert (figures["secure_same_bytes"], figures["secure_difference"]) == (1, 0)
+    assert figures["tiny_unet_16_2_ours_time"] > 0
+    absent = subprocess.run([*check, "--device", "cuda:99"], capture_output=True, text=True, check=False)
+    assert absent.returncode == 9
+    assert "cuda:99" in absent.stderr

@@ -31,8 +31,9 @@ from wardround_client.link.supernode import Link, Supernode, _Wire
 from wardround_common.errors import LinkError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.rounds import Parts
+from wardround_server.link.fleet import FLEET
 from wardround_server.link.port import Port, Refused
-from wardround_server.link.superlink import FLEET, SuperLink
+from wardround_server.link.superlink import SuperLink
 
 NODE = 4711
 SMALL = LinkLimits(body_bytes=100_000, long_bytes=300_000, short_bytes=20_000, parts=30, waiting=3)

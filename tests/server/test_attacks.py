@@ -25,7 +25,8 @@ from wardround_client.link.supernode import NotWantedError
 from wardround_client.service.ward import Ward
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.messages.rounds import TrainRequest
-from wardround_server.link.superlink import FLEET, SuperLink
+from wardround_server.link.fleet import FLEET
+from wardround_server.link.superlink import SuperLink
 
 VECTOR = np.arange(5.0)
 PROCESSES = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "pty.spawn")
@@ -120,7 +121,7 @@ def run_with_a_bundle(link: SuperLink) -> int:
     run: int = link.state.create_run(
         "somebody/app", "1.0.0", "0" * 64, {}, NOOP_FEDERATION_ID, None, NOOP_FLWR_AID, TaskType.SERVER_APP
     )
-    task = link._run(run).primary_task_id
+    task = link.run_of(run).primary_task_id
     assert task
     assert link.state.claim_task(task)
     assert link.state.activate_task(task)

@@ -31,8 +31,10 @@ from wardround_client.link.supernode import Link, NotWantedError, State, _envelo
 from wardround_common.errors import LinkError, MessageError, RoundError, StorageError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.rounds import Failure
+from wardround_server.link.fleet import FLEET
+from wardround_server.link.link_grid import LinkGrid
 from wardround_server.link.port import Doorway
-from wardround_server.link.superlink import FLEET, LinkGrid, SuperLink
+from wardround_server.link.superlink import SuperLink
 from wardround_server.rounds.app import _answer
 
 VECTOR = np.arange(5.0)

@@ -13,7 +13,8 @@ from wardround_common.documents.proposal import ProposeRequest
 from wardround_common.messages.rounds import Failure, Parts, PrepareRequest, optional_bytes
 from wardround_common.secagg.terms import read_members
 from wardround_common.study.file import Study
-from wardround_server.link.superlink import FORGOTTEN, LinkGrid, SuperLink
+from wardround_server.link.link_grid import FORGOTTEN, LinkGrid
+from wardround_server.link.superlink import SuperLink
 from wardround_server.rounds.app import GridExchange
 from wardround_server.rounds.limits import TIMED, Clock, Limits, Reason, needed_of
 

@@ -30,7 +30,8 @@ from measure import report
 from stock_deployment import stock_rounds
 from wardround_client.hospital.app import client_app
 from wardround_client.hospital.secure_desk import Desk
-from wardround_client.link.supernode import Link, Supernode
+from wardround_client.link.supernode import Supernode
+from wardround_client.link.wire import Link
 from wardround_common.audit.log import AuditLog
 from wardround_common.audit.recorder import Recorder
 from wardround_common.keys.identity import Identity, Roster

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from link import Authority, until
 from wardround_client.hospital.app import client_app
-from wardround_client.link.supernode import Link, Supernode
+from wardround_client.link.supernode import Supernode
+from wardround_client.link.wire import Link
 from wardround_common.messages.rounds import RUN_BYTES
 from wardround_common.storage import write_atomically
 from wardround_server.link.superlink import SuperLink

@@ -22,7 +22,8 @@ from cryptography.x509.oid import NameOID
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from wardround_client.link.supernode import Link, Status, Supernode, _Wire
+from wardround_client.link.supernode import Status, Supernode
+from wardround_client.link.wire import Link, Wire
 from wardround_common.audit.passage import Passage
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_server.link.port import Doorway
@@ -151,9 +152,9 @@ class Place:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def wire(self, name: str) -> _Wire:
+    def wire(self, name: str) -> Wire:
         """Return what an attacker has who has this hospital's key: requests of any content."""
-        return _Wire(self.link(name))
+        return Wire(self.link(name))
 
     def link(self, name: str) -> Link:
         return Link(self.address, self.authority.certificate, private_pem(self.keys[name]))

@@ -32,7 +32,8 @@ from link import new_key, until
 from processes import COMMAND, OVER, free_port
 from wardround_client.hospital.app import Reply, client_app
 from wardround_client.hospital.secure_desk import Desk, open_desk
-from wardround_client.link.supernode import Link, Supernode
+from wardround_client.link.supernode import Supernode
+from wardround_client.link.wire import Link
 from wardround_common.documents.enrolment import Request
 from wardround_common.documents.proposal import ProposeRequest, sign_approval
 from wardround_common.errors import RoundError, StorageError

@@ -23,11 +23,12 @@ from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 from flwr.supercore.task_identity import TaskIdentity
 
-import wardround_client.link.supernode as supernode
+import wardround_client.link.wire as wire
 from link import Authority, echo, new_key, private_pem, until
 from wardround_client.hospital.app import beside, client_app
 from wardround_client.link.mailbox import Mailbox
-from wardround_client.link.supernode import Link, Supernode, _Wire
+from wardround_client.link.supernode import Supernode
+from wardround_client.link.wire import Link, Wire
 from wardround_common.errors import LinkError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.rounds import Parts
@@ -188,7 +189,7 @@ def test_a_question_of_many_parts_is_left_when_it_exceeds_what_a_message_may_hav
     with meeting() as node:
         until(fault(node, f"more than {SMALL.long_bytes} bytes"))
         first_try = meeting.desk.fetched.copy()
-        assert sum(first_try) < SMALL.long_bytes + 2 * supernode.TRANSFERS * SMALL.body_bytes
+        assert sum(first_try) < SMALL.long_bytes + 2 * wire.TRANSFERS * SMALL.body_bytes
     assert meeting.kept() == []
 
 
@@ -278,7 +279,7 @@ def test_an_answer_that_drips_is_given_up(tmp_path: Path, monkeypatch: pytest.Mo
                 yield b"."
 
     link = Link("127.0.0.1:1", meeting.authority.certificate, private_pem(new_key()))
-    with closing(_Wire(link, meeting.limits)) as wire, pytest.raises(Exception, match="too slowly"):
+    with closing(Wire(link, meeting.limits)) as wire, pytest.raises(Exception, match="too slowly"):
         wire._body(Dripping())  # type: ignore[arg-type]
 
 
@@ -301,7 +302,7 @@ def test_a_coordinator_without_tls_1_3_is_refused_and_said_so(tmp_path: Path) ->
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     link = Link(f"127.0.0.1:{listener.getsockname()[1]}", authority.certificate, private_pem(new_key()))
-    with listener, closing(_Wire(link)) as wire, pytest.raises(LinkError, match=r"does not speak TLS 1\.3"):
+    with listener, closing(Wire(link)) as wire, pytest.raises(LinkError, match=r"does not speak TLS 1\.3"):
         wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
     thread.join(10)
     assert met == []

@@ -23,9 +23,11 @@ from flwr.app import Message
 from flwr.proto import fleet_pb2
 
 import wardround_client.link.supernode as supernode
+import wardround_client.link.wire as wire_module
 from link import Authority, Place, StandingPlace, echo, new_key, private_pem, question, until, vector_of
 from wardround_client.link.mailbox import Mailbox
-from wardround_client.link.supernode import Link, State, Status, Supernode, _Wire
+from wardround_client.link.supernode import State, Status, Supernode
+from wardround_client.link.wire import Link, Wire
 from wardround_common.audit import compare
 from wardround_common.audit.log import AuditLog, lines
 from wardround_common.audit.recorder import Recorder
@@ -74,7 +76,7 @@ def killed_at(where: str, after: bool, monkeypatch: pytest.MonkeyPatch) -> Itera
         return acting
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Wire, "ask", fuse(_Wire.ask, lambda wire, path, *_: path))
+        patch.setattr(Wire, "ask", fuse(Wire.ask, lambda wire, path, *_: path))
         for write in ("put", "remove"):
             name_of = lambda box, *_, write=write: f"{write} {box.folder.name}"  # noqa: E731
             patch.setattr(Mailbox, write, fuse(getattr(Mailbox, write), name_of))
@@ -100,14 +102,14 @@ def test_a_hospital_killed_at_any_stage_sends_one_answer_and_the_same_bytes(
     place: Place, monkeypatch: pytest.MonkeyPatch, stages: list[tuple[str, bool]]
 ) -> None:
     sent: list[bytes] = []
-    ask = _Wire.ask
+    ask = Wire.ask
 
-    def recording(wire: _Wire, path: str, request: Any, *rest: Any) -> Any:
+    def recording(wire: Wire, path: str, request: Any, *rest: Any) -> Any:
         if path == "push-messages":
             sent.append(request)
         return ask(wire, path, request, *rest)
 
-    monkeypatch.setattr(_Wire, "ask", recording)
+    monkeypatch.setattr(Wire, "ask", recording)
     with place.coordinator("mercy") as link:
         with place.hospital("mercy"):
             until(link.here)
@@ -247,7 +249,7 @@ def test_an_answer_that_is_not_wanted_any_more_is_forgotten(standing: Place) -> 
 def test_a_foreign_coordinator_is_refused_and_said_so(standing: Place, tmp_path: Path) -> None:
     foreign = Authority(tmp_path / "foreign")
     with standing.coordinator("mercy"):
-        wire = _Wire(Link(standing.address, foreign.certificate, private_pem(standing.keys["mercy"])))
+        wire = Wire(Link(standing.address, foreign.certificate, private_pem(standing.keys["mercy"])))
         with pytest.raises(LinkError, match="not from the authority in the invitation"):
             wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
 
@@ -270,11 +272,11 @@ def test_a_wrong_clock_is_measured_and_said_so(
         def now(cls, tz: datetime.tzinfo | None = None) -> Any:
             return super().now(tz) + datetime.timedelta(seconds=seconds)
 
-    monkeypatch.setattr(supernode, "datetime", Skewed)
+    monkeypatch.setattr(wire_module, "datetime", Skewed)
     real = time.time
     with standing.coordinator("mercy"):
         wire = standing.wire("mercy")
-        monkeypatch.setattr(supernode.time, "time", lambda: real() + (seconds if _in_supernode() else 0))
+        monkeypatch.setattr(wire_module.time, "time", lambda: real() + (seconds if _in_wire() else 0))
         with pytest.raises(LinkError) as caught:
             wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
         wire.close()
@@ -282,8 +284,8 @@ def test_a_wrong_clock_is_measured_and_said_so(
     assert "NTP" in str(caught.value)
 
 
-def _in_supernode() -> bool:
-    return sys._getframe(2).f_code.co_filename.endswith("supernode.py")
+def _in_wire() -> bool:
+    return sys._getframe(2).f_code.co_filename.endswith("wire.py")
 
 
 def test_a_clock_a_minute_off_is_good_enough(standing: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,7 +294,7 @@ def test_a_clock_a_minute_off_is_good_enough(standing: Place, monkeypatch: pytes
         def now(cls, tz: datetime.tzinfo | None = None) -> Any:
             return super().now(tz) + datetime.timedelta(seconds=60)
 
-    monkeypatch.setattr(supernode, "datetime", Skewed)
+    monkeypatch.setattr(wire_module, "datetime", Skewed)
     with standing.coordinator("mercy") as link, standing.hospital("mercy"):
         until(link.here)
 
@@ -315,7 +317,7 @@ def test_a_redirect_is_not_followed(standing: Place) -> None:
     thread = threading.Thread(target=redirect, daemon=True)
     thread.start()
     with listener:
-        wire = _Wire(Link(address, standing.authority.certificate, private_pem(standing.keys["mercy"])))
+        wire = Wire(Link(address, standing.authority.certificate, private_pem(standing.keys["mercy"])))
         with pytest.raises(LinkError, match="HTTP 307"):
             wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(), fleet_pb2.PullMessagesResponse)
         wire.close()
@@ -482,16 +484,17 @@ def test_a_disk_that_fails_for_a_while_ends_no_service(
 
 def test_a_key_that_is_none_is_said_so(standing: Place) -> None:
     with pytest.raises(MessageError, match="NIST"):
-        _Wire(Link("127.0.0.1:1", standing.authority.certificate, b"no key"))
+        Wire(Link("127.0.0.1:1", standing.authority.certificate, b"no key"))
     with pytest.raises(StorageError, match="authority"):
-        _Wire(Link("127.0.0.1:1", standing.folder / "none.pem", private_pem(new_key())))
+        Wire(Link("127.0.0.1:1", standing.folder / "none.pem", private_pem(new_key())))
 
 
 SERVE = """
 import signal, sys, threading
 from pathlib import Path
 from link import echo
-from wardround_client.link.supernode import Link, Supernode
+from wardround_client.link.supernode import Supernode
+from wardround_client.link.wire import Link
 address, authority, key, folder = sys.argv[1:]
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -155,7 +155,8 @@ SERVE = """
 import sys, threading, time
 from pathlib import Path
 from flwr.clientapp import ClientApp
-from wardround_client.link.supernode import Link, Supernode
+from wardround_client.link.supernode import Supernode
+from wardround_client.link.wire import Link
 address, authority, key, folder = sys.argv[1:]
 app = ClientApp()
 

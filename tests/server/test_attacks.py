@@ -20,8 +20,8 @@ from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
 
 from link import Place, question, until, vector_of
 from wardround_client.hospital.app import client_app
-from wardround_client.link import supernode
-from wardround_client.link.supernode import NotWantedError
+from wardround_client.link import wire
+from wardround_client.link.wire import NotWantedError
 from wardround_client.service.ward import Ward
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.messages.rounds import TrainRequest
@@ -97,13 +97,13 @@ def test_code_that_a_coordinator_sends_is_not_run(tmp_path: Path, kind: str) -> 
 
 def test_a_bundle_that_belongs_to_a_run_is_never_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths: set[str] = set()
-    ask = supernode._Wire.ask
+    ask = wire.Wire.ask
 
     def recording(self: Any, path: str, *rest: Any) -> Any:
         paths.add(FLEET + path)
         return ask(self, path, *rest)
 
-    monkeypatch.setattr(supernode._Wire, "ask", recording)
+    monkeypatch.setattr(wire.Wire, "ask", recording)
     place = Place(tmp_path)
     with place.coordinator("mercy") as link:
         with place.hospital("mercy"):

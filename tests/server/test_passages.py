@@ -13,7 +13,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 import wardround_client.link.supernode as supernode
 from link import Place, echo, question, until
-from wardround_client.link.supernode import Heart, Supernode
+from wardround_client.link.supernode import Supernode
+from wardround_client.link.wire import Heart
 from wardround_common.audit.passage import Passage
 from wardround_common.errors import StorageError
 from wardround_server.link.superlink import SuperLink

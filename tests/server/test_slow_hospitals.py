@@ -20,7 +20,8 @@ from consortium import secure_study
 from examples import study
 from link import Place, new_key, until
 from wardround_client.hospital.app import client_app
-from wardround_client.link.supernode import NotWantedError, _envelope
+from wardround_client.link.supernode import _envelope
+from wardround_client.link.wire import NotWantedError
 from wardround_common.errors import ApprovalError
 from wardround_common.messages.rounds import Failure, Parts, as_array
 from wardround_common.secagg.terms import Member, write_members

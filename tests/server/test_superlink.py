@@ -27,7 +27,8 @@ from flwr.supercore.state.alembic.utils import get_combined_metadata
 from flwr.supercore.task_identity import TaskIdentity
 
 from link import Authority, Place, echo, new_key, private_pem, public_pem, question, record, until, vector_of
-from wardround_client.link.supernode import Link, NotWantedError, State, _envelope, _Wire
+from wardround_client.link.supernode import State, _envelope
+from wardround_client.link.wire import Link, NotWantedError, Wire
 from wardround_common.errors import LinkError, MessageError, RoundError, StorageError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.rounds import Failure
@@ -45,12 +46,12 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def activate(wire: _Wire) -> Any:
+def activate(wire: Wire) -> Any:
     request = fleet_pb2.ActivateNodeRequest(public_key=wire.public_key, heartbeat_interval=30)
     return node_pb2.Node(node_id=wire.ask("activate-node", request, fleet_pb2.ActivateNodeResponse).node_id)
 
 
-def pull(wire: _Wire, node: Any) -> Any:
+def pull(wire: Wire, node: Any) -> Any:
     return wire.ask("pull-messages", fleet_pb2.PullMessagesRequest(node=node), fleet_pb2.PullMessagesResponse)
 
 
@@ -70,7 +71,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
 
 
 @contextmanager
-def two_asked(standing: Standing) -> Iterator[tuple[LinkGrid, dict[str, tuple[_Wire, Any]], dict[str, str]]]:
+def two_asked(standing: Standing) -> Iterator[tuple[LinkGrid, dict[str, tuple[Wire, Any]], dict[str, str]]]:
     """Ask mercy and north one question each; both are at the test's own hands."""
     with ExitStack() as open_wires:
         wires = {name: open_wires.enter_context(closing(standing.place.wire(name))) for name in ("mercy", "north")}
@@ -438,10 +439,10 @@ def test_a_silent_hospital_is_given_up_after_the_patience_that_was_stated(place:
     with place.coordinator("mercy") as link:
         with closing(place.wire("mercy")) as wire:
             node = activate(wire).node_id
-        grid = link.grid(link.new_run(), patience_s=0.5)
+        grid = link.grid(link.new_run(), patience_s=60)
         [asked] = grid.push_messages([question(node)])
         assert grid.pull_messages([asked]) == []
-        link._seen[node] = link.started = time.monotonic() - 1
+        link._seen[node] = link.started = time.monotonic() - 61
         [absence] = grid.pull_messages([asked])
         assert absence.has_error()
         assert absence.metadata.reply_to_message_id == asked
@@ -529,7 +530,7 @@ def test_a_new_certificate_is_used_without_a_new_start(place: Place, tmp_path: P
         other = Authority(tmp_path / "other")
         assert link.port is not None
         link.port.renew(*other.server)
-        with closing(_Wire(Link(place.address, other.certificate, private_pem(place.keys["mercy"])))) as wire:
+        with closing(Wire(Link(place.address, other.certificate, private_pem(place.keys["mercy"])))) as wire:
             activate(wire)
         with (
             closing(place.wire("mercy")) as wire,
@@ -593,7 +594,7 @@ def test_what_is_kept_does_not_grow_with_the_rounds_and_is_gone_when_the_run_end
         assert kept(link) == before
 
 
-def push(ends: tuple[_Wire, Any], parts: list[bytes], first: int = 0) -> str:
+def push(ends: tuple[Wire, Any], parts: list[bytes], first: int = 0) -> str:
     """Send an answer, from its object number ``first`` on; give the upload's session."""
     wire, node = ends
     answer = wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
@@ -637,7 +638,7 @@ def test_what_a_coordinator_has_committed_is_flushed(standing: Standing) -> None
         assert part.query("PRAGMA synchronous")[0]["synchronous"] == 2  # FULL: also without a copy into the database
 
 
-def confirm(ends: tuple[_Wire, Any], run: int, asked: str) -> None:
+def confirm(ends: tuple[Wire, Any], run: int, asked: str) -> None:
     wire, node = ends
     confirmation = message_pb2.ConfirmMessageReceivedRequest(node=node, run_id=run, message_object_id=asked)
     wire.ask("confirm-message-received", confirmation, message_pb2.ConfirmMessageReceivedResponse)

@@ -11,33 +11,23 @@ from __future__ import annotations
 import logging
 import random
 import re
-import ssl
 import threading
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import Any
 
-import httpx
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
 from flwr.app.message import remove_content_from_message
 from flwr.clientapp import ClientApp
-from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, TIMESTAMP_HEADER, ErrorCode
+from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, ErrorCode
 from flwr.common.serde import message_to_proto
 from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2, node_pb2
-from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
     get_object_id,
@@ -46,27 +36,21 @@ from flwr.supercore.inflatable.inflatable_object import (
     no_object_id_recompute,
 )
 from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
-from google.protobuf.message import DecodeError
 
 from wardround_client.link.mailbox import Mailbox
+from wardround_client.link.wire import ENROL, Heart, Link, NotWantedError, Wire
 from wardround_common.audit.passage import COORDINATOR, Passage, Way, passage_of
-from wardround_common.errors import LinkError, MessageError, StorageError, WardroundError
-from wardround_common.keys.certificates import client_context, refused
+from wardround_common.errors import LinkError, StorageError, WardroundError
 from wardround_common.messages.link_limits import HOLDS_DIGITS, HOLDS_HEADER, SHORT, LinkLimits
 from wardround_common.messages.object_trees import inflate
 from wardround_common.storage import alone_in
 
 log = logging.getLogger(__name__)
 
-FLEET = "/v1/fleet/"
-PROTOBUF = "application/protobuf"
 POLL_S = (0.05, 0.5)  # between two questions for messages, of a coordinator that does not hold them open
 HEARTBEAT_S = 10.0
 BACK_OFF_S = (0.1, 30.0)
-TIMEOUT_S = 30.0
 LOOK_S = 1.0  # between two looks of the queue for work, when nobody calls it
-TRANSFERS = 4  # objects in flight at a time
-Proto = TypeVar("Proto")
 
 
 class State(StrEnum):
@@ -88,32 +72,8 @@ class Status:
     fault: WardroundError | None = None
 
 
-@dataclass(frozen=True)
-class Link:
-    """Where the coordinator is, and by what both know each other."""
-
-    address: str
-    """``host:port``."""
-    authority: Path
-    """The coordinator's own certificate authority, PEM; no other is trusted."""
-    key: bytes = field(repr=False)
-    """The hospital's private node key on a NIST curve, as PEM or as OpenSSH writes it."""
-
-
-class NotWantedError(Exception):
-    """The coordinator does not know what a request is about, or does not want it any more."""
-
-
 class _Stopped(Exception):  # noqa: N818  # nothing failed
     pass
-
-
-@dataclass(frozen=True)
-class Heart:
-    """What travels with a heartbeat, as headers: what this end says, and who hears what the other end says."""
-
-    says: Callable[[], Mapping[str, str]] = dict
-    hears: Callable[[Mapping[str, str]], None] = lambda headers: None
 
 
 class Supernode:
@@ -151,7 +111,7 @@ class Supernode:
         self._passed = passed
         self._heart = heart or Heart()
         self._status = Status(State.CONNECTING, time.time())
-        self._wire = _Wire(link, self._limits)
+        self._wire = Wire(link, self._limits)
         self._node = node_pb2.Node()
         self._stop = threading.Event()
         self._well = False  # something went well since the last fault
@@ -225,7 +185,7 @@ class Supernode:
         try:
             answer = self._wire.ask("activate-node", request, fleet_pb2.ActivateNodeResponse)
         except NotWantedError as error:
-            raise LinkError(f"the coordinator does not register this hospital ({error})", do=_ENROL) from None
+            raise LinkError(f"the coordinator does not register this hospital ({error})", do=ENROL) from None
         self._node = node_pb2.Node(node_id=answer.node_id)
         self._say(State.REGISTERED)
         self._registered.set()
@@ -344,7 +304,7 @@ class Supernode:
         try:
             answer = self._wire.ask("pull-messages", request, fleet_pb2.PullMessagesResponse)
         except NotWantedError as error:
-            raise LinkError(f"the coordinator does not register this hospital ({error})", do=_ENROL) from None
+            raise LinkError(f"the coordinator does not register this hospital ({error})", do=ENROL) from None
         if not answer.messages_list:
             self._well = True
             return False
@@ -541,186 +501,6 @@ def _offered(answer: Any) -> tuple[Any, Any]:
 _NAME = re.compile("[0-9a-f]{64}")
 _TYPE = re.compile(r"[a-z_]{1,20}(\.[a-z_]{1,20})?")
 _VERSIONS = "Nothing of it was kept. Compare the coordinator's version of Wardround with yours."
-_ENROL = (
-    "Ask the coordinator whether this hospital's key is enrolled, or was revoked. If it was, stop this service and "
-    "make a request with other keys: wardround hospital init NAME --data DIR --new-keys"
-)
-
-
-class _Wire:
-    """HTTPS to one coordinator, through the proxy that ``HTTPS_PROXY`` names if it does; each head is signed."""
-
-    def __init__(self, link: Link, limits: LinkLimits | None = None) -> None:
-        self._address = link.address
-        self._limits = limits or LinkLimits()
-        self._key = _read_key(link.key)
-        self.public_key: bytes = self._key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        try:
-            tls = client_context(link.authority.read_bytes())
-        except (OSError, MessageError) as error:
-            why = error.what if isinstance(error, MessageError) else error.strerror or "no reason given"
-            raise StorageError(
-                f"the coordinator's certificate authority cannot be used ({why})",
-                where=str(link.authority),
-                do="Restore it from the invitation.",
-            ) from error
-        # A redirect could send an answer elsewhere.
-        pool = httpx.Limits(max_connections=8, max_keepalive_connections=8, keepalive_expiry=60.0)
-        self._http = httpx.Client(verify=tls, timeout=TIMEOUT_S, follow_redirects=False, limits=pool)
-        self._transfers = ThreadPoolExecutor(TRANSFERS, "transfer")
-        self.bytes_in = self.bytes_out = 0
-        self.certificate_until: datetime | None = None
-        self._counting = threading.Lock()
-
-    def close(self) -> None:
-        """End the connections."""
-        self._transfers.shutdown(wait=True, cancel_futures=True)
-        self._http.close()
-
-    def each(self, transfer: Callable[[str], Any], names: list[str]) -> list[Any]:
-        """Do several transfers, a few at a time.
-
-        Raises:
-            LinkError, NotWantedError: what the first of those that failed raised.
-        """
-        return list(self._transfers.map(transfer, names))
-
-    def ask(self, path: str, request: Any, kind: type[Proto], heart: Heart | None = None) -> Proto:
-        """Send one request and give the answer.
-
-        Raises:
-            LinkError: the coordinator cannot be reached, is not the one of the invitation, or refuses this hospital.
-            NotWantedError: it does not want this request any more.
-        """
-        body = request if isinstance(request, bytes) else request.SerializeToString(deterministic=True)
-        stamp = datetime.now(UTC).isoformat()
-        signature = self._key.sign(stamp.encode(), ec.ECDSA(hashes.SHA256()))
-        headers = {
-            "content-type": PROTOBUF,
-            FLEET_HTTP_PUBLIC_KEY_HEADER: b64encode(self.public_key).decode(),
-            FLEET_HTTP_SIGNATURE_HEADER: b64encode(signature).decode(),
-            TIMESTAMP_HEADER: stamp,
-            **(heart.says() if heart else {}),
-        }
-        url = f"https://{self._address}{FLEET}{path}"
-        try:
-            with self._http.stream("POST", url, content=body, headers=headers) as response:
-                content = self._body(response)
-                if path == "send-node-heartbeat" or self.certificate_until is None:
-                    self.certificate_until = _expiry(response)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise _unreachable(self._address, error, _proxy_to(self._address)) from error
-        with self._counting:
-            self.bytes_in += len(content)
-            self.bytes_out += len(body)
-        if response.status_code == httpx.codes.OK and response.headers.get("content-type") == PROTOBUF:
-            answer: Any = kind()
-            try:
-                answer.ParseFromString(content)
-            except DecodeError:
-                raise LinkError("what answers is not a coordinator of this version", where=self._address) from None
-            if heart:
-                heart.hears(response.headers)
-            return cast(Proto, answer)
-        raise _refusal(self._address, response, content[:100].decode(errors="replace"))
-
-    def _body(self, response: httpx.Response) -> bytes:
-        """Read an answer's body, which has neither more bytes nor more time than the limits say."""
-        parts, size, until = [], 0, time.monotonic() + self._limits.body_s
-        for part in response.iter_raw():
-            parts.append(part)
-            size += len(part)
-            if size > self._limits.body_bytes:
-                most = self._limits.body_bytes
-                raise LinkError(f"the coordinator's answer has more than {most} bytes", where=self._address)
-            if time.monotonic() > until:
-                raise httpx.ReadTimeout("the answer comes too slowly")
-        return b"".join(parts)
-
-
-def _expiry(response: httpx.Response) -> datetime | None:
-    """Say until when the certificate is valid that the coordinator showed."""
-    stream = response.extensions.get("network_stream")
-    tls = stream.get_extra_info("ssl_object") if stream else None
-    end = tls.getpeercert().get("notAfter") if tls else None
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(end), UTC) if end else None
-
-
-def _unreachable(address: str, error: Exception, proxy: str = "") -> LinkError:
-    text = str(error)
-    if said := refused(error, address.rpartition(":")[0].strip("[]"), datetime.now(UTC)):
-        return LinkError(said.what, where=address, do=said.do)
-    if isinstance(error, httpx.ProxyError):
-        return LinkError(
-            f"the proxy does not let this hospital connect ({text})", where=address, do="Check HTTPS_PROXY."
-        )
-    if proxy and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and not _spoke_tls(error):
-        return LinkError(
-            f"the proxy {proxy} cannot be reached ({text or type(error).__name__})",
-            where=address,
-            do="Nothing is lost; it keeps trying. Check HTTPS_PROXY and the proxy; the coordinator was not asked.",
-        )
-    if ("PROTOCOL" in text and "VERSION" in text) or "UNSUPPORTED_PROTOCOL" in text:  # OpenSSL's words, of both sides
-        what = "what answers at this address does not speak TLS 1.3"
-        return LinkError(
-            what, where=address, do="A proxy on the way intercepts TLS: let it pass this address through unread."
-        )
-    return LinkError(
-        f"the coordinator cannot be reached ({text or type(error).__name__})",
-        where=address,
-        do="Nothing is lost; it keeps trying. Check that outbound connections to this address are allowed.",
-    )
-
-
-def _proxy_to(address: str) -> str:
-    """Return ``host:port`` of the proxy through which requests to an address go; nothing if they go straight."""
-    host = address.rpartition(":")[0].strip("[]")
-    proxy = "" if proxy_bypass(host) else getproxies().get("https") or getproxies().get("all") or ""
-    return urlsplit(proxy).netloc.rpartition("@")[2]  # without its user and password
-
-
-def _spoke_tls(error: BaseException) -> bool:
-    """Say whether a connection was there already when it failed: to reach the coordinator a proxy must have let us."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLError):
-        cause = cause.__cause__ or cause.__context__
-    return cause is not None
-
-
-def _refusal(address: str, response: httpx.Response, why: str) -> Exception:
-    status = response.status_code
-    if status == httpx.codes.UNAUTHORIZED and why == "clock":
-        return LinkError(f"the coordinator refuses this hospital: {_skew(response)}", where=address, do=_CLOCK)
-    if status == httpx.codes.UNAUTHORIZED:
-        return LinkError(f"the coordinator does not know this hospital's key ({why})", where=address, do=_ENROL)
-    if status in (
-        httpx.codes.GONE,
-        httpx.codes.FORBIDDEN,
-        httpx.codes.BAD_REQUEST,
-        httpx.codes.REQUEST_ENTITY_TOO_LARGE,
-    ):
-        return NotWantedError(why)
-    if httpx.codes.is_redirect(status):
-        what = f"what answers at this address points elsewhere (HTTP {status}), where no answer is sent"
-        return LinkError(
-            what, where=address, do="A proxy or portal is in the way: let it pass this address through unchanged."
-        )
-    if status == httpx.codes.INSUFFICIENT_STORAGE:
-        return LinkError("the coordinator's disk is full", where=address, do="Nothing is lost; it keeps trying.")
-    return LinkError(f"what answers is not a coordinator, or is failing (HTTP {status})", where=address)
-
-
-_CLOCK = "Set this machine's clock, best by NTP; then the link comes up by itself."
-
-
-def _skew(response: httpx.Response) -> str:
-    try:
-        seconds = time.time() - parsedate_to_datetime(response.headers["date"]).timestamp()
-    except (KeyError, ValueError):
-        return "the two clocks differ by minutes"
-    return f"this machine's clock is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} the coordinator's"
 
 
 def _envelope(node: Any, answer: Message) -> list[bytes]:
@@ -746,14 +526,3 @@ def _pairs(contents: dict[str, bytes]) -> list[bytes]:
 
 def _unpaired(parts: list[bytes]) -> dict[str, bytes]:
     return {name.decode(): content for name, content in zip(parts[::2], parts[1::2], strict=True)}
-
-
-def _read_key(key: bytes) -> ec.EllipticCurvePrivateKey:
-    try:
-        read = serialization.load_ssh_private_key if b"OPENSSH" in key[:40] else serialization.load_pem_private_key
-        private = read(key, None)
-    except (ValueError, TypeError):
-        private = None
-    if not isinstance(private, ec.EllipticCurvePrivateKey):
-        raise MessageError("the hospital's node key is not a private key on a NIST curve")
-    return private

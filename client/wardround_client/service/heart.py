@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from wardround_client.link.supernode import Heart
+from wardround_client.link.wire import Heart
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.state.pause import paused_since
 from wardround_client.state.run_outcomes import keep_outcomes

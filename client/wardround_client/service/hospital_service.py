@@ -13,7 +13,8 @@ from wardround_client.hospital.app import beside, client_app
 from wardround_client.hospital.hospital_audit import hospital_log
 from wardround_client.hospital.hospital_source import hospital_device, hospital_source
 from wardround_client.intake.images_there import check_images_there
-from wardround_client.link.supernode import Link, State, Status, Supernode
+from wardround_client.link.supernode import State, Status, Supernode
+from wardround_client.link.wire import Link
 from wardround_client.service.attendance import Attendance
 from wardround_client.service.control import open_control
 from wardround_client.service.heart import heart_of, warning_of

@@ -15,6 +15,7 @@ from wardround_common.errors import DataError, RoundError
 from wardround_common.shell.command_options import (
     Allow,
     ConfirmPatients,
+    Device,
     ImageState,
     LabelAttribute,
     LabelsInEach,
@@ -31,14 +32,11 @@ Engine = Literal["in-process", "flower"]
 
 WorkerCount = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Number of training processes; by default one per core.", show_default=False),
-]
-Device = Annotated[
-    str,
     typer.Option(
-        metavar="WHAT",
-        help="Device to train on: cpu, cuda, cuda:N, mps, or auto (a CUDA card, else the CPU). On a card one training "
-        "process is the default.",
+        min=1,
+        metavar="N",
+        help="Number of training processes; by default one per core, or one on a card.",
+        show_default=False,
     ),
 ]
 

@@ -34,6 +34,7 @@ from wardround_common.messages.rounds import Split
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Data, Study
 
+TEST = 2  # the number of the test patients' part in a split
 LEAST_PATIENTS = 3  # one to train on, one to choose the operating point, one to test on
 
 
@@ -115,6 +116,8 @@ class Dataset:
     """Digest of which pixels have which label word, the same in every study that takes them."""
     accounts: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
     """By the same codes: under which names the ledger charges the patient; empty where that is the identifier."""
+    trains: bool = True
+    """Whether the hospital trains; one that only evaluates has all its patients in ``test``."""
 
     def trained(self) -> list[str]:
         """Name the patients that are trained on as the ledger charges them: some have two names, some share one."""
@@ -173,8 +176,12 @@ def prepare(
     study: Study,
     index: Index,
     found: Found,
+    *,
+    trains: bool = True,
 ) -> Dataset:
     """Prepare the images that the study asks for, unless they are kept from before, and split the patients.
+
+    ``trains``: where a hospital only evaluates, the model is tested on all its patients, and there may be any number.
 
     Raises:
         DataError: nothing can be used, or there are too few patients to split.
@@ -205,7 +212,9 @@ def prepare(
     pairs = near_pairs(used, range(len(used)))
     joined = joined_patients(used, pairs)
     units = np.array([code_of[joined[name]] for name in names], np.int64)  # (patients,)
-    part_of = split_patients(patients, local.strata(study.task, targets), study, units)  # (patients,)
+    part_of: NDArray[np.int8] | None = np.full(len(names), TEST, np.int8)  # (patients,)
+    if trains:
+        part_of = split_patients(patients, local.strata(study.task, targets), study, units)
     if part_of is None:
         raise DataError(
             f"{len(names)} {'patient is' if len(names) == 1 else 'patients are'} too few: each needs to be in one of "
@@ -245,6 +254,7 @@ def prepare(
         identifiers=tuple(names),
         labelled=_labelled(used, words),
         accounts=tuple(accounts[name] for name in names),
+        trains=trains,
     )
 
 

@@ -42,6 +42,21 @@ TheirHeads = Annotated[
 ]
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="Study file.", show_default=False)]
 
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="WHAT", help="Device to compute on: cpu, cuda, cuda:N, mps, or auto (a CUDA card, else the CPU)."
+    ),
+]
+ModelPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="Folder of the model, as 'wardround export RUN' or 'wardround coordinator export DIR RUN' writes it.",
+        show_default=False,
+    ),
+]
+
 # Where a hospital's images and labels are: the same words in every command that reads them.
 ImageFolder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Folder of images; nothing is written there.", show_default=False)

@@ -1,0 +1,116 @@
+"""``wardround evaluate``. Imports are deferred until it runs, so help appears immediately."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from wardround_common.shell.command_options import (
+    Allow,
+    AsJson,
+    ConfirmPatients,
+    Device,
+    ImageFolder,
+    ImageState,
+    LabelAttribute,
+    Labels,
+    ModelPath,
+)
+
+if TYPE_CHECKING:
+    from wardround_client.prediction.judging import JudgedHere
+    from wardround_client.prediction.model import Model
+
+Part = Literal["all", "train", "validation", "test"]
+
+
+def evaluate(
+    model: ModelPath,
+    folder: ImageFolder,
+    split: Annotated[
+        Part, typer.Option(help="Patients to judge on: all, or those that the study's split of this folder puts there.")
+    ] = "all",
+    labels: Labels = None,
+    label_attribute: LabelAttribute = None,
+    allow: Allow = None,
+    confirm_patients: ConfirmPatients = None,
+    state: ImageState = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate a saved model on this hospital's own images, by the metrics of its study.
+
+    Nothing leaves this machine. A patient on whom the model was trained says nothing about its quality: for a folder
+    that took part in the training, --split test takes the patients who did not.
+    """
+    import json
+
+    from wardround_client.intake.patients import check_confirmed
+    from wardround_client.prediction.judging import judge
+    from wardround_client.prediction.model import open_model
+    from wardround_client.preparation.source import Source
+    from wardround_client.state.state_folder import default_state
+    from wardround_client.training.devices import choose
+
+    confirmed = frozenset(confirm_patients or ())
+    check_confirmed(confirmed)
+    opened = open_model(model, choose(device))
+    source = Source(
+        folder, state or default_state(folder), labels, label_attribute, frozenset(allow or ()), confirmed=confirmed
+    )
+    judged = judge(opened, source, split)
+    if as_json:
+        intake = judged.intake
+        facts = {
+            "model": opened.card.name,
+            "study": opened.card.study_digest,
+            "split": split,
+            "refused": intake.refused,
+            "left_out": intake.left_out,
+            **judged.site.model_dump(mode="json"),
+        }
+        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    _show(opened, judged, split)
+
+
+def _show(model: Model, judged: JudgedHere, split: Part) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from wardround_common.tasks.registry import task_of
+
+    site, console = judged.site, Console()
+    patients = f"{site.patients:,} patient{'' if site.patients == 1 else 's'}, " if site.patients is not None else ""
+    part = "" if split == "all" else f" of the study's {split} patients"
+    title = f"{model.card.name}: {patients}{site.images:,} records{part}"
+    table = Table("metric", "value", "95 % interval", title=title, box=SIMPLE_HEAD, show_edge=False)
+    for metric in task_of(model.study.task).metrics:
+        found = site.metrics[metric.name]
+        unit = f" {metric.unit}" if metric.unit else ""
+        if found.value is None:
+            table.add_row(metric.label, "none", found.reason)
+            continue
+        between = found.reason if found.low is None else f"{found.low:.3f} to {found.high:.3f}"
+        table.add_row(metric.label, f"{found.value:.3f}{unit}", between)
+    console.print(table)
+    if site.confusion:
+        console.print(_confusion(model.study.groups, site.confusion))
+    if site.threshold is not None:
+        console.print(f"Decided at {site.threshold:g}, the operating point of the run.", highlight=False)
+    aside = {**judged.intake.refused, **judged.intake.left_out}
+    if aside:
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(aside.items()))
+        console.print(f"Not judged on: {counts}. 'wardround scan FOLDER' says what each means.", highlight=False)
+
+
+def _confusion(groups: tuple[str, ...], counts: tuple[tuple[int, ...], ...]) -> object:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table("true \\ decided", *groups, box=SIMPLE_HEAD, show_edge=False)
+    for word, row in zip(groups, counts, strict=True):
+        table.add_row(word, *(f"{count:,}" for count in row))
+    return table

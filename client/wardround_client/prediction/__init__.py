@@ -1,0 +1,1 @@
+"""A trained model at a hospital: judged on its own images, and asked about new ones."""

@@ -1,0 +1,39 @@
+"""A model that was opened from its folder: the study's network with the weights that the run made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from wardround_client import networks
+from wardround_client.training.devices import CPU, make_ready
+from wardround_common.results.model_folder import MODEL, Card, read_model_folder
+from wardround_common.study.file import Study
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network that is ready to be asked, and what must be known of it."""
+
+    study: Study
+    card: Card
+    network: nn.Module = field(repr=False)
+
+
+def open_model(folder: Path, device: str = CPU) -> Model:
+    """Open a model's folder and build its network on a device that :func:`devices.choose` has chosen.
+
+    Raises:
+        StorageError: a file of the folder is missing, was changed or is of another version.
+        StudyError: this version does not have the study's task or network.
+        ModelError: the weights are not those of the study's network.
+    """
+    found = read_model_folder(folder)
+    network = networks.build(found.study)
+    layout = networks.layout_of(network)
+    vector = networks.read_weights(found.weights, found.study, layout, where=str(folder / MODEL))
+    networks.write_vector(network, layout, vector)
+    make_ready(device)
+    return Model(found.study, found.card, network.to(device).eval())

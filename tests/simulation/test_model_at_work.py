@@ -1,0 +1,104 @@
+"""A model that a run exported, at a hospital: its figures there are the run's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from examples import study
+from outlined_hospitals import outlining, write_hospitals
+from wardround_common.results import FEDERATED, Results
+from wardround_common.results.model_folder import read_model_folder
+from wardround_common.shell.cli import wardround
+from wardround_common.study.file import Study
+from wardround_simulation.phantoms.scanner import SCANNERS
+from wardround_simulation.places import Places, sites_in
+from wardround_simulation.run import Plan, simulate
+from wardround_simulation.workers import InThisProcess
+
+pytestmark = pytest.mark.slow
+MODALITIES = sorted({scanner.modality for scanner in SCANNERS})
+
+
+def command(*words: str | Path) -> Result:
+    return CliRunner().invoke(wardround, [str(word) for word in words], catch_exceptions=False)
+
+
+def trained(of: Study, hospitals: Path, state: Path, out: Path) -> tuple[Path, Results]:
+    """Train a small model, and export it by the command."""
+    sites = sites_in(hospitals, Places(None, None, frozenset(), state))
+    results = simulate(Plan(of, sites, out / "run", False, False), InThisProcess(), lambda progress: None)
+    assert command("export", out / "run", "--out", out / "model").exit_code == 0
+    return out / "model", results
+
+
+@pytest.fixture(scope="module")
+def classifier(hospitals: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
+    of = study(
+        task={"classes": ["normal", "finding"]},
+        data={"modalities": MODALITIES, "intensity": "percentile"},
+        training={"rounds": 2},
+    )
+    return trained(of, hospitals, state, tmp_path_factory.mktemp("classifier"))
+
+
+def test_the_test_patients_of_a_hospital_give_the_runs_own_figures(
+    classifier: tuple[Path, Results], hospitals: Path, state: Path
+) -> None:
+    model, results = classifier
+    for name, site in results.evaluation[FEDERATED].items():
+        if name == "all":
+            continue
+        found = command("evaluate", model, hospitals / name, "--split", "test", "--state", state / "own", "--json")
+        said = json.loads(found.stdout)
+        assert {metric: one["value"] for metric, one in said["metrics"].items()} == {
+            metric: one.value for metric, one in site.metrics.items()
+        }
+        assert (said["patients"], said["threshold"]) == (site.patients, site.threshold)
+        assert said["confusion"] == [list(row) for row in site.confusion]
+
+
+def test_all_patients_of_a_folder_judge_a_model_and_so_does_one(
+    classifier: tuple[Path, Results], hospitals: Path, tmp_path: Path
+) -> None:
+    model, results = classifier
+    name = results.hospitals[0].name
+    everybody = json.loads(command("evaluate", model, hospitals / name, "--state", tmp_path, "--json").stdout)
+    assert everybody["patients"] == 20
+    rows = (hospitals / name / "labels.csv").read_text().splitlines()
+    (tmp_path / "one.csv").write_text("\n".join(rows[:2]) + "\n")
+    one = command("evaluate", model, hospitals / name, "--labels", tmp_path / "one.csv", "--state", tmp_path / "other")
+    assert one.exit_code == 0
+    assert "1 patient, 1 record" in one.stdout
+
+
+def test_a_card_has_the_figures_of_all_hospitals_together(classifier: tuple[Path, Results]) -> None:
+    model, results = classifier
+    card = read_model_folder(model).card
+    together = results.evaluation[FEDERATED]["all"]
+    assert card.judgement is not None
+    assert card.judgement.metrics == {name: one.value for name, one in together.metrics.items()}
+    assert (card.point, card.engine, card.round) == (together.threshold, "in-process", 2)
+
+
+@pytest.fixture(scope="module")
+def outliner(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results, Path]:
+    folder = tmp_path_factory.mktemp("outliner")
+    write_hospitals(folder / "hospitals")
+    return *trained(outlining(), folder / "hospitals", folder / "state", folder), folder / "hospitals"
+
+
+def test_outlines_of_test_patients_give_the_runs_own_figures(
+    outliner: tuple[Path, Results, Path], tmp_path: Path
+) -> None:
+    model, results, hospitals = outliner
+    for name in ("north", "east", "south"):
+        said = json.loads(
+            command("evaluate", model, hospitals / name, "--split", "test", "--state", tmp_path / name, "--json").stdout
+        )
+        assert {metric: one["value"] for metric, one in said["metrics"].items()} == {
+            metric: one.value for metric, one in results.evaluation[FEDERATED][name].metrics.items()
+        }

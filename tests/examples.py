@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,16 @@ def dataset(seed: int = 0, patients: int = 20, images_per_patient: int = 1, size
     names = tuple(f"patient {number}" for number in range(patients))
     intake = Intake({}, {}, (), 0, ())
     return Dataset(examples(0), examples(1), examples(2), intake, f"made from seed {seed}", names)
+
+
+def untrained(seed: int = 0, patients: int = 20) -> Dataset:
+    """Make the same for a hospital that only evaluates: all patients test."""
+    data = dataset(seed, patients)
+    parts = (data.train, data.validation, data.test)
+    rows, targets, of = (np.concatenate([getattr(p, name) for p in parts]) for name in ("rows", "targets", "patients"))
+    nobody = Examples(data.train.kept, rows[:0], targets[:0], of[:0])
+    everybody = Examples(data.train.kept, rows, targets, of)
+    return replace(data, train=nobody, validation=nobody, test=everybody, trains=False)
 
 
 def hear_interrupts() -> None:

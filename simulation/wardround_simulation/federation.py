@@ -19,6 +19,7 @@ from wardround_client.preparation.dataset import Dataset, Examples, Intake, Sour
 from wardround_client.spending.account import Account, approve, ask
 from wardround_client.spending.ledger.store import open_ledger
 from wardround_client.spending.policy import Policy
+from wardround_client.spending.policy_check import check_kind
 from wardround_client.tasks.contract import Found
 from wardround_client.tasks.outline_measures import Places
 from wardround_client.training.devices import CPU
@@ -116,8 +117,15 @@ def open_hospital(federation: Federation, name: str) -> Hospital:
 
 
 def _account(federation: Federation, name: str, dataset: Dataset) -> Account | None:
-    """Open a hospital's account, and approve the study there: in a simulation nobody else is there to do it."""
+    """Open a hospital's account, and approve the study there: in a simulation nobody else is there to do it.
+
+    A hospital that only evaluates has none: nothing of it is charged.
+    """
     if federation.ledgers is None:
+        return None
+    if not dataset.trains:
+        if federation.policy is not None:
+            check_kind(federation.policy, federation.study, dataset.test.patient_count, trains=False)
         return None
     identity = insecure_identity(federation.study, name)
     try:
@@ -168,7 +176,13 @@ def _taken_in(source: Source, study: Study) -> tuple[Index, Found]:
 def _dataset(site: Site, study: Study) -> Dataset:
     try:
         taken_in = [_taken_in(replace(source, patients=None), study) for source in site.sources]
-        return pool([prepare(source, study, *taken) for source, taken in zip(site.sources, taken_in, strict=True)])
+        trains = study.trains(site.name)
+        return pool(
+            [
+                prepare(source, study, *taken, trains=trains)
+                for source, taken in zip(site.sources, taken_in, strict=True)
+            ]
+        )
     except WardroundError as error:
         error.where = f"hospital {site.name}, {error.where}" if error.where else f"hospital {site.name}"
         raise

@@ -176,7 +176,9 @@ def score(federation: Federation, name: str, models: Sequence[Vector]) -> list[J
     scores = []
     for parameters in models:
         networks.write_vector(network, layout, parameters)
-        validation = sums_of(network, study, hospital.dataset.validation).to_vector()
+        validation = sums_of(
+            network, study, hospital.dataset.validation
+        ).to_vector()  # empty of one that evaluates only
         scores.append(Judged(validation, patient_sums(network, study, hospital.dataset.test)))
     return scores
 

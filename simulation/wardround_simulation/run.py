@@ -22,12 +22,14 @@ from wardround_client.spending.policy import Policy
 from wardround_client.training.accounting import SampledGaussian, epsilon_of
 from wardround_client.training.devices import CPU, choose
 from wardround_client.training.rehearsal import rehearse
-from wardround_common.errors import RoundError, StorageError, WardroundError
+from wardround_common.errors import RoundError, StorageError, StudyError, WardroundError
 from wardround_common.messages.parameters import Vector
 from wardround_common.results import (
     ALL,
+    EXTERNAL,
     FEDERATED,
     POOLED,
+    TRAINED,
     HospitalRecord,
     Results,
     RoundRecord,
@@ -117,6 +119,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     """
     started = datetime.now(UTC)
     check_tracking(plan.study)
+    _check_external(plan)
     _claim_folder(plan)
     desks, ledgers = plan.folder / "secure" / "hospitals", plan.folder / "ledgers"
     draft, policy = draft_of(plan.study), plan.policy
@@ -131,10 +134,10 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     write_model(plan.folder / "model.safetensors", plan.study, final.layout, final.parameters)
     models: dict[str, Vector] = {FEDERATED: final.parameters}
     diverged: list[str] = []
-    if plan.baselines and len(plan.sites) > 1:
+    if plan.baselines and len(_trainers(plan)) > 1:
         baselines, diverged = _train_baselines(plan, federation, workers, show)
         models |= baselines
-    if plan.leave_one_out and len(plan.sites) > 1:
+    if plan.leave_one_out and len(_trainers(plan)) > 1:
         left_out = _train_without(plan, federation, workers, show)
         models |= {name: vector for name, vector in left_out.items() if vector is not None}
         diverged += [name for name in left_out if name not in models]
@@ -162,6 +165,26 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     )
     write_report(results, plan.folder)
     return results
+
+
+def _trainers(plan: Plan) -> tuple[Site, ...]:
+    return tuple(site for site in plan.sites if plan.study.trains(site.name))
+
+
+def _check_external(plan: Plan) -> None:
+    """Check that the hospitals that only evaluate are there, and enough others to train.
+
+    Raises:
+        StudyError: one is not, or too few would train.
+    """
+    names = {site.name for site in plan.sites}
+    if missing := sorted(set(plan.study.evaluation.external) - names):
+        raise StudyError(
+            f"[evaluation] external names {', '.join(missing)}, and the hospitals are {', '.join(sorted(names))}",
+            do="Name the hospitals by their sub-folders; those of --pool are hospital-1, hospital-2 and so on.",
+        )
+    if not _trainers(plan):
+        raise StudyError("[evaluation] external names every hospital: nobody would train", do="Leave some to train.")
 
 
 def _describe(federation: Federation) -> Callable[[str], Job]:
@@ -212,7 +235,7 @@ def _check_ledgers(plan: Plan) -> None:
     Raises:
         StorageError: one is gone.
     """
-    for site in plan.sites:
+    for site in _trainers(plan):
         folder = ledger_folder(plan.folder / "ledgers", site.name)
         if not (folder / LEDGER_NAME).exists():
             raise StorageError(
@@ -341,24 +364,26 @@ def _train_baselines(
     plan: Plan, federation: Federation, workers: Workers, show: Show
 ) -> tuple[dict[str, Vector], list[str]]:
     """Train each hospital alone, and one model on all patients together, by the same rounds; name what diverged."""
-    everybody = Site(POOLED, tuple(source for site in plan.sites for source in site.sources))
-    wider = Federation(alone_study(federation.study), (*plan.sites, everybody), device=federation.device)
+    sites = _trainers(plan)
+    everybody = Site(POOLED, tuple(source for site in sites for source in site.sources))
+    wider = Federation(alone_study(federation.study), (*sites, everybody), device=federation.device)
     # The pooled one takes longest, so it starts first.
-    order = [POOLED, *(site.name for site in plan.sites)]
+    order = [POOLED, *(site.name for site in sites)]
 
     def job(name: str) -> Job:
         kept = plan.folder / "baselines" / f"{order.index(name)}.checkpoint"
         return Job(jobs.train_baseline, (wider, name, kept), affinity=name)
 
     trained = dict(_all(workers, "baselines", order, job, show))
-    named = {POOLED: trained[POOLED]} | {alone(site.name): trained[site.name] for site in plan.sites}
+    named = {POOLED: trained[POOLED]} | {alone(site.name): trained[site.name] for site in sites}
     models = {name: vector for name, vector in named.items() if vector is not None}
     return models, [name for name in named if name not in models]
 
 
 def _train_without(plan: Plan, federation: Federation, workers: Workers, show: Show) -> dict[str, Vector | None]:
-    """Train a model without each hospital in turn, by the same rounds."""
-    names = [site.name for site in plan.sites]
+    """Train a model without each hospital in turn, by the same rounds; those that only evaluate are in none."""
+    names = [site.name for site in _trainers(plan)]
+    federation = replace(federation, sites=_trainers(plan))
 
     def job(name: str) -> Job:
         folder = plan.folder / "leave-one-out" / f"{names.index(name)}"
@@ -375,11 +400,15 @@ def _judge(
     evaluation: dict[str, dict[str, SiteMetrics]] = {}
     task, section = task_of(study.task), study.task
     for place, model in enumerate(models):
-        asked = [name for name in names if model != without(name)]  # who did not train does not choose either
+        trained = [name for name in names if study.trains(name)]
+        asked = [name for name in trained if model != without(name)]  # who did not train does not choose either
         validation = sum((judged[name][place].validation for name in asked[1:]), judged[asked[0]][place].validation)
         tests = {name: judged[name][place].test for name in names}
-        if len(names) > 1 and len(asked) == len(names):
-            tests[ALL] = functools.reduce(operator.add, tests.values())
+        groups = {ALL: names}
+        if len(trained) < len(names):
+            groups |= {TRAINED: trained, EXTERNAL: [name for name in names if name not in trained]}
+        if len(names) > 1 and len(asked) == len(trained):
+            tests |= {group: functools.reduce(operator.add, (tests[n] for n in of)) for group, of in groups.items()}
         point = task.point(task.read(validation, section), study.evaluation.sensitivity)
         detail = model in (FEDERATED, POOLED) or len(names) <= MATRIX_HOSPITALS
         resamples = BOOTSTRAP if detail else 0
@@ -453,7 +482,7 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
             )
         for split in ("train", "validation", "test"):
             counts = getattr(description, split).per_class
-            if len(counts) > 1 and sum(count > 0 for count in counts) < 2:
+            if getattr(description, split).images and len(counts) > 1 and sum(count > 0 for count in counts) < 2:
                 yield f"{name}: its {split} patients have one class only; what needs two is not computed there."
     for record in final.history:
         if not record.answered:

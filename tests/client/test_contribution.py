@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from typer.testing import CliRunner
 
-from examples import STUDY
+from examples import DP, STUDY
 from tiny_dicom import save, tiny
 from wardround_client.commands.hospital_cli import app
 from wardround_client.hospital.contribution import FILE
@@ -21,9 +21,11 @@ from wardround_client.spending.ledger.store import open_ledger
 from wardround_client.spending.policy import POLICY_NAME, policy_text
 from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_common.audit.log import lines
 from wardround_common.documents.proposal import ProposeRequest
-from wardround_common.errors import PolicyError
+from wardround_common.errors import MessageError, PolicyError
 from wardround_common.keys.identity import Identity
+from wardround_common.messages.rounds import Prepared, PrepareRequest, TrainRequest
 from wardround_common.shell.commands import DECLINED
 from wardround_common.study.file import Study
 from wardround_common.study.roster import Listed
@@ -198,3 +200,33 @@ def test_the_answer_no_is_no_interruption_and_changes_nothing(folder: HospitalFo
     assert done.exit_code == DECLINED
     assert "Not approved: nothing was changed" in done.output
     assert decision(folder, study) == "waiting"
+
+
+def test_a_hospital_that_only_evaluates_reads_that_nobody_is_trained_on_and_reserves_nothing(
+    folder: HospitalFolder,
+) -> None:
+    study = propose(folder, "first")
+    tables = study.tables(nulls=False)
+    listed = [Listed.of(name, Identity(name.encode() * 32).public).model_dump() for name in "bc"]
+    tables["privacy"] = DP
+    tables["evaluation"] = tables["evaluation"] | {"external": ["a"]}
+    tables["roster"] = [tables["roster"][0], *listed]
+    tables["study"] = {"name": "tried"}
+    judged = Study.model_validate(tables)
+    Approvals(folder.path / "studies").propose(judged)
+    said = approve(folder, "tried")
+    assert "This hospital's patients are never trained on: the model is tried on all 30 of them, once" in said
+    assert "No epsilon is reserved or spent here." in said
+    assert "epsilon does not cover them" in said
+    assert "would train on" not in said
+    assert "Approved." in said
+    assert not open_ledger(folder.path, folder.identity()).books.approved
+    assert any(b"evaluation approved" in line for line in lines(folder.audit))
+    assert "never trained on" in approve(folder, "tried")  # a later study finds a ledger that is whole
+    propose(folder, "later")
+    assert "Here it would train on" in approve(folder, "later")
+    given = Ward(folder).answer("prepare", PrepareRequest(judged.digest(), True).parts())
+    assert isinstance(given, Prepared)
+    question = TrainRequest(judged.digest(), 1, given.parameters)  # type: ignore[arg-type]
+    with pytest.raises(MessageError, match="only evaluates"):
+        Ward(folder).answer("train", question.parts())

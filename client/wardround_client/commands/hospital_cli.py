@@ -291,10 +291,8 @@ def approve(
         console.print(f"Warning: {warning}", style="yellow")
     for sentence in planned.intake_said():
         console.print(sentence)
-    console.print(f"Here it would train on {planned.asked.patients} patients.")
-    for level in planned.levels:
-        spent = f"epsilon {level.before:.2f} so far, {level.after:.2f} after all rounds"
-        console.print(f"{level.patients} patients: {spent}.")
+    for sentence in planned.uses():
+        console.print(sentence)
     if not yes:
         confirm("Approve exactly this?", "Not approved: nothing was changed, and the study is still waiting.")
     planned.approve()

@@ -132,8 +132,9 @@ class Hospital:
     def _answer_evaluate(self, request: EvaluateRequest) -> Evaluated | MaskedAnswer:
         self._check_study(request.study)
         if request.split == "validation":
+            self._check_trains()
             self._check_round(request.round)
-        elif request.round != self.study.test_round:
+        elif request.round != self._test_round():
             raise MessageError("the test patients judge the model once, after the last round")
         if self.desk is None:
             return self._evaluate(request)
@@ -182,8 +183,19 @@ class Hospital:
         shares = desk.open(request.what, request.round, request.confirmations, request.sealed)
         return Opened(request.study, request.round, shares)
 
+    def _test_round(self) -> int:
+        """Return the number under which our test patients are asked for, and no other: so they are in one sum only."""
+        return self.study.test_round if self.dataset.trains else self.study.external_round
+
+    def _check_trains(self) -> None:
+        if not self.dataset.trains:
+            raise MessageError(
+                "this hospital only evaluates: the study neither trains on its patients nor chooses by them"
+            )
+
     def _check_train(self, request: TrainRequest) -> None:
         self._check_study(request.study)
+        self._check_trains()
         self._check_round(request.round)
         if request.round == 1 and vector_digest(request.parameters) != self.built.first_parameters:
             # Parameters that were made up can turn an update into a copy of an image.
@@ -261,6 +273,8 @@ def join(
     With an ``account``, a question that comes again is answered from the same ``stream`` as before, or not at all: a
     hospital keeps the stream's key as long as the study lasts.
 
+    A hospital that only evaluates has neither plan nor account: nothing of it is trained on.
+
     Raises:
         PrivacyError: the study's privacy cannot be guaranteed with this number of patients, its sums are secure
             and the hospital has no desk, or the account's study was not approved as it is now.
@@ -269,7 +283,8 @@ def join(
         account.check_approved()
     if study.aggregation.secure != (desk is not None):
         raise PrivacyError("the study's sums are secure, and this hospital has no key for them")
-    return Hospital(study, dataset, built, plan_privacy(study, dataset.train.patient_count), stream, desk, account)
+    plan = plan_privacy(study, dataset.train.patient_count) if dataset.trains else None
+    return Hospital(study, dataset, built, plan, stream, desk, account)
 
 
 def _bounded(update: Update, aggregation: Aggregation) -> Update:

@@ -42,11 +42,13 @@ def note_approval(
     """Note that the hospital's people approved a study, with the digest of the signature that says so.
 
     ``change`` is what keeps the decision: it is made with the entry, or neither is. ``switches`` says what of the
-    hospital's own settings decides which images and patients it brings.
+    hospital's own settings decides which images and patients it brings. Where the hospital only evaluates, the entry is
+    another one: no ledger has to know of it.
     """
     approval = sign_approval(folder.identity(), study, folder.settings().name)
     facts = about(study) | {"approval": approval.signature_digest} | dict(switches or {})
-    hospital_log(folder).note("study approved", facts, change)
+    trains = study.trains(folder.settings().name)
+    hospital_log(folder).note("study approved" if trains else "evaluation approved", facts, change)
 
 
 def note_refusal(folder: HospitalFolder, study: Study, approved: bool, change: Change | None = None) -> None:

@@ -176,8 +176,10 @@ class Ward:
         rehearse(study)  # here too: since it was approved, torch or Opacus may be another
         place = self.folder.path / "studies" / study.digest()
         dataset = read_data(self.folder, study)
-        ledger = open_ledger(self.folder.path, identity)
-        account = Account(ledger, hospital_policy(self.folder), ask(study, dataset, ledger), self._charging)
+        account = None  # of a hospital that only evaluates, which is asked nothing that would cost
+        if dataset.trains:
+            ledger = open_ledger(self.folder.path, identity)
+            account = Account(ledger, hospital_policy(self.folder), ask(study, dataset, ledger), self._charging)
         secure = study.aggregation.secure
         desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
         built = build(study, choose(self.folder.settings().device))
@@ -200,7 +202,9 @@ def _asked_about(parts: Parts) -> dict[str, Fact]:
 class Planned:
     """What a study would ask of this hospital's patients, before anybody approves it."""
 
-    asked: Ask
+    study: Study
+    asked: Ask | None
+    """None where this hospital only evaluates: nothing is trained on, reserved or spent."""
     ledger: Ledger
     policy: Policy
     levels: tuple[Level, ...]
@@ -212,8 +216,25 @@ class Planned:
     """What was brought the time before."""
     settings: HospitalSettings
     intake: Intake
-    known: tuple[int, int]
+    known: tuple[int, int] = (0, 0)
     """How many of its patients earlier studies charged, and how many patients these charged in all."""
+
+    def uses(self) -> Iterator[str]:
+        """Say on whom it trains here, and what that spends; or that it trains on nobody."""
+        if self.asked is None:
+            yield (
+                f"This hospital's patients are never trained on: the model is tried on all {self.brings.patients} of "
+                "them, once, after the last round."
+            )
+            yield (
+                "No epsilon is reserved or spent here. What leaves are sums of how well the model does on them, which "
+                "are exact: epsilon does not cover them."
+            )
+            return
+        yield f"Here it would train on {self.asked.patients} patients."
+        for level in self.levels:
+            spent = f"epsilon {level.before:.2f} so far, {level.after:.2f} after all rounds"
+            yield f"{level.patients} patients: {spent}."
 
     def warnings(self) -> list[str]:
         """Say what the hospital's people should look at before they approve."""
@@ -244,8 +265,9 @@ class Planned:
             PrivacyError: the policy does not allow it any more.
             StorageError: ledger or state folder cannot be written.
         """
-        approve(self.asked, self.ledger, self.policy)
-        keep_contribution(self.folder, self.asked.study, self.brings, datetime.now(UTC))
+        if self.asked:
+            approve(self.asked, self.ledger, self.policy)
+        keep_contribution(self.folder, self.study, self.brings, datetime.now(UTC))
 
 
 def plan(folder: HospitalFolder, study: Study) -> Planned:
@@ -260,14 +282,21 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     check_listed(study, folder.settings().name, folder.identity())
     policy = hospital_policy(folder)
     rehearse(study)
-    ledger = open_ledger(folder.path, folder.identity())
+    ledger = open_ledger(
+        folder.path, folder.identity()
+    )  # also where nothing is spent: none may begin after an approval
     dataset = read_data(folder, study)
+    brings, earlier = contribution(dataset, study), earlier_contribution(folder.path, study)
+    if not dataset.trains:
+        check_kind(policy, study, brings.patients, trains=False)
+        settings, intake = folder.settings(), dataset.intake
+        return Planned(study, None, ledger, policy, (), folder.path, brings, earlier, settings, intake)
     asked = ask(study, dataset, ledger)
     check_kind(policy, study, asked.patients)
     ended = outcomes(folder.path)
     spent = check_spending(policy, ledger, study.digest(), study.training.rounds, asked.event, asked.cohort, ended)
-    brings, earlier = contribution(dataset, study), earlier_contribution(folder.path, study)
     return Planned(
+        study,
         asked,
         ledger,
         policy,
@@ -285,7 +314,8 @@ def read_data(folder: HospitalFolder, study: Study) -> Dataset:
     """Scan what changed in the hospital's images, and prepare those that the study takes."""
     check_images_there(folder.settings())
     source = hospital_source(folder)
-    return prepare(source, study, *take_in(source, study))
+    trains = study.trains(folder.settings().name)
+    return prepare(source, study, *take_in(source, study), trains=trains)
 
 
 def hospital_policy(folder: HospitalFolder) -> Policy:

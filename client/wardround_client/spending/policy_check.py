@@ -34,8 +34,11 @@ class Level:
     """Whether both are composed; else they are the Rényi bound, which is looser."""
 
 
-def check_kind(policy: Policy, study: Study, patients: int) -> None:
+def check_kind(policy: Policy, study: Study, patients: int, *, trains: bool = True) -> None:
     """Check what needs no ledger: the task, the network, the protection, and the number of patients to train on.
+
+    Where the hospital only evaluates, ``patients`` are those on whom the model is tried, and no noise is needed: there
+    is no update to be noised.
 
     Raises:
         PolicyError: the policy does not allow it; every reason is named.
@@ -47,14 +50,16 @@ def check_kind(policy: Policy, study: Study, patients: int) -> None:
         reasons.append(f"its task is {study.task.name}; needed: one of {', '.join(accept.tasks)}")
     if study.model.network not in accept.networks:
         reasons.append(f"its network is {study.model.network}; needed: one of {', '.join(accept.networks)}")
-    if protection.require_dp and not private:
+    if protection.require_dp and not private and trains:
         reasons.append("it has no differential privacy; needed: [privacy] mechanism = 'dp-sgd'")
-    if protection.require_local and isinstance(study.privacy, DistributedDpSgd):
+    if protection.require_local and isinstance(study.privacy, DistributedDpSgd) and trains:
         reasons.append("it relies on other hospitals' noise (trust = 'distributed'); needed: trust = 'local'")
     if protection.require_secure and not study.aggregation.secure:
-        reasons.append("the coordinator would read this hospital's updates; needed: [aggregation] secure = true")
+        what = "updates" if trains else "evaluation sums"
+        reasons.append(f"the coordinator would read this hospital's {what}; needed: [aggregation] secure = true")
     if patients < protection.smallest_cohort:
-        reasons.append(f"it would train on {patients} patients; needed: {protection.smallest_cohort}")
+        use = "train on" if trains else "be tried on"
+        reasons.append(f"it would {use} {patients} patients; needed: {protection.smallest_cohort}")
     if reasons:
         raise PolicyError(
             "this hospital's policy does not allow the study:\n" + "\n".join(f"  · {reason}" for reason in reasons),

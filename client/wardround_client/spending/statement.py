@@ -30,7 +30,8 @@ def find_study(books: Books, word: str) -> str:
     if len(meant) != 1:
         raise PrivacyError(
             f"{len(meant) or 'no'} studies of this hospital are called '{word}' or have a digest that begins so",
-            do="'wardround hospital budget --json' lists them.",
+            do="'wardround hospital budget --json' lists them. A study at which this hospital only evaluates is not "
+            "among them: it spends nothing.",
         )
     return meant[0]
 

@@ -67,11 +67,16 @@ def plan_privacy(study: Study, patients: int) -> PrivacyPlan | None:
     """Choose the noise that keeps all rounds of the study within its epsilon at a hospital with ``patients``.
 
     Raises:
-        PrivacyError: delta is so large that it would permit publishing a patient outright.
+        PrivacyError: delta is so large that it would permit publishing a patient outright, or there is no patient.
     """
     privacy = study.privacy
     if not isinstance(privacy, DpSgd):
         return None
+    if patients < 1:
+        raise PrivacyError(
+            "there is no noise to plan for a hospital without training patients",
+            do="Give 1 or more. A hospital that is to evaluate only stands in 'external' of [evaluation].",
+        )
     if privacy.delta * patients >= 1:
         raise PrivacyError(
             f"delta = {privacy.delta} does not protect anybody among {patients} training patients",

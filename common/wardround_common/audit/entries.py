@@ -40,6 +40,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "invitation accepted": ("address", "fingerprint", "invitation"),
     "study proposed": _STUDY,
     "study approved": (*_STUDY, "approval", "hospital", *_SWITCHES),
+    "evaluation approved": (*_STUDY, "approval", *_SWITCHES),
     "study refused": (*_STUDY, "hospital"),
     "study against policy": (*_STUDY, "hospital"),
     "study withdrawn": _STUDY,

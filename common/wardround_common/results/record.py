@@ -18,6 +18,8 @@ FORMAT: Final = "wardround results 1"
 FEDERATED, POOLED, ALL = "federated", "pooled", "all"
 DEPLOYED: Final = "deployment"
 """The engine of a run whose hospitals are services, and not simulated."""
+TRAINED, EXTERNAL = "hospitals that trained", "hospitals that did not train"
+"""Sites of a study in which hospitals only evaluate: all test patients on either side."""
 
 
 def alone(hospital: str) -> str:
@@ -124,7 +126,8 @@ class Results(Record):
 
     ``evaluation``: model name → site → how it does on the site's test patients. Models are ``FEDERATED``, ``POOLED``,
     ``alone(hospital)`` and ``without(hospital)``; sites are the hospitals and ``ALL``, the test patients of
-    all together. Any may be missing.
+    all together, which are also told apart by whether the hospital trained: ``TRAINED``, ``EXTERNAL``. Any may be
+    missing.
 
     Raises:
         pydantic.ValidationError: the parts do not fit each other. ``from_json`` raises StorageError instead.
@@ -154,14 +157,14 @@ class Results(Record):
         metrics = {metric.name for metric in task.metrics}
         if self.study_digest != self.study.digest():
             raise ValueError("the study digest is not that of the study")
-        if len(set(names)) != len(names) or ALL in names:
-            raise ValueError(f"hospitals need different names, none of them {ALL!r}")
+        if len(set(names)) != len(names) or set(names) & {ALL, TRAINED, EXTERNAL}:
+            raise ValueError(f"hospitals need different names, none of them {ALL!r}, {TRAINED!r} or {EXTERNAL!r}")
         if [r.number for r in self.rounds] != list(range(1, len(self.rounds) + 1)):
             raise ValueError("rounds are numbered 1, 2, 3 and so on")
         known = {FEDERATED, POOLED, *map(alone, names), *map(without, names)}
         _refuse_others("a model", self.evaluation, known)
         for sites in self.evaluation.values():
-            _refuse_others("a site", sites, {ALL, *names})
+            _refuse_others("a site", sites, {ALL, TRAINED, EXTERNAL, *names})
             if any(set(site.metrics) != metrics for site in sites.values()):
                 raise ValueError(f"the metrics are not {', '.join(metric.name for metric in task.metrics)}")
             if any(len(site.confusion) not in (0, classes) for site in sites.values()):
@@ -175,6 +178,16 @@ class Results(Record):
             if any(len(s.per_class) != classes for s in (h.train, h.validation, h.test) if s):
                 raise ValueError(f"counts of a hospital are not of the study's {classes} classes")
         return self
+
+    @property
+    def trainers(self) -> tuple[str, ...]:
+        """The hospitals that trained."""
+        return tuple(hospital.name for hospital in self.hospitals if self.study.trains(hospital.name))
+
+    @property
+    def external(self) -> tuple[str, ...]:
+        """The hospitals that only evaluated."""
+        return tuple(hospital.name for hospital in self.hospitals if not self.study.trains(hospital.name))
 
     @property
     def headline(self) -> Metric[Any]:

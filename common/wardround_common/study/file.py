@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -38,7 +38,7 @@ from wardround_common.strategies.contract import Strategy
 from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS, StrategyName, users_of
 from wardround_common.study.faults import bad_toml, unreadable, validated
 from wardround_common.study.networks import NetworkName
-from wardround_common.study.roster import Listed, in_order
+from wardround_common.study.roster import HospitalName, Listed, in_order
 from wardround_common.study.series import Wanted
 from wardround_common.study.template import example, toml_value
 from wardround_common.tasks.contract import TaskSection
@@ -365,7 +365,7 @@ def _unfit_sums(privacy: DistributedDpSgd, aggregation: Aggregation) -> Iterator
 class Evaluation(Section):
     """``[evaluation]``: how patients are split, and at which operating point the model is judged."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("every",)
+    LATER: ClassVar[tuple[str, ...]] = ("every", "external")
 
     validation: Fraction
     """Fraction of a hospital's patients that choose the operating point."""
@@ -375,6 +375,14 @@ class Evaluation(Section):
     """The operating point: the highest threshold that reaches this sensitivity on the validation patients."""
     every: Annotated[int, Field(ge=1, le=100_000)] = 1
     """Rounds between evaluations of the model on validation patients; it is also evaluated after the last round."""
+    external: Annotated[tuple[HospitalName, ...], Field(max_length=1000, strict=False)] = ()
+    """Hospitals that only evaluate: none of their patients is trained on or chosen by, and all of them test the model,
+    once, after the last round (external validation)."""
+
+    @field_validator("external")
+    @classmethod
+    def _external_ones_differ(cls, external: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(each_once(external)))  # their order means nothing, and must not change the digest
 
     @model_validator(mode="after")
     def _leave_some_to_train(self) -> Evaluation:
@@ -490,15 +498,13 @@ class Study(Section):
     @field_validator("roster")
     @classmethod
     def _roster_fits(cls, roster: tuple[Listed, ...], info: ValidationInfo) -> tuple[Listed, ...]:
-        faults, ordered, aggregation = [], roster, info.data.get("aggregation")
-        privacy = info.data.get("privacy")
-        colluders = privacy.colluders if isinstance(privacy, DistributedDpSgd) else 0
-        if (
-            roster
-            and isinstance(aggregation, Aggregation)
-            and (fault := _unfit_roster(aggregation, colluders, len(roster)))
-        ):
-            faults.append(fault)
+        faults: list[str] = []
+        ordered, aggregation = roster, info.data.get("aggregation")
+        evaluation = info.data.get("evaluation")
+        external = evaluation.external if isinstance(evaluation, Evaluation) else ()
+        colluders = _colluders(info.data.get("privacy"))
+        if roster and isinstance(aggregation, Aggregation):
+            faults += _unfit_roster(aggregation, colluders, [listed.name for listed in roster], external)
         try:
             ordered = in_order(roster)
         except ValueError as error:
@@ -540,10 +546,28 @@ class Study(Section):
         """Tell whether the hospitals judge the model after this round."""
         return number % self.evaluation.every == 0 or number == self.training.rounds
 
+    def trains(self, hospital: str) -> bool:
+        """Tell whether a hospital of this name trains; one that does not only evaluates the model."""
+        return hospital not in self.evaluation.external
+
+    @property
+    def external_apart(self) -> bool:
+        """Whether the hospitals that only evaluate are summed by themselves, and not together with all others.
+
+        A secure sum over fewer than it needs would be refused by each of them, since it would say too much of one.
+        """
+        external = len(self.evaluation.external)
+        return external > 0 and not _no_sum(self.aggregation, _colluders(self.privacy), external)
+
     @property
     def test_round(self) -> int:
         """The number under which the hospitals are asked to judge the model on their test patients: after the last."""
         return self.training.rounds + 1
+
+    @property
+    def external_round(self) -> int:
+        """The number under which those are asked that only evaluate: another one where they are summed apart."""
+        return self.test_round + self.external_apart
 
     def canonical(self) -> bytes:
         """Return the one byte form of this study: JSON, every key with its value, sorted, no spaces, UTF-8.
@@ -566,22 +590,49 @@ class Study(Section):
         return hashlib.sha256(DOMAIN + self.canonical()).hexdigest()
 
 
-def _unfit_roster(aggregation: Aggregation, colluders: int, hospitals: int) -> str | None:
-    """Say why the hospitals of a roster cannot make the sums that the study wants; None if they can."""
-    if hospitals < aggregation.min_hospitals:
-        return (
-            f"[aggregation] min_hospitals = {aggregation.min_hospitals}: the roster lists {hospitals} "
-            f"hospital{'s' if hospitals > 1 else ''}; list more of them, or lower it"
-        )
+def _colluders(privacy: object) -> int:
+    return privacy.colluders if isinstance(privacy, DistributedDpSgd) else 0
+
+
+def _no_sum(aggregation: Aggregation, colluders: int, hospitals: int) -> str:
+    """Say why there is no sum over a number of hospitals that is secure; nothing if there is, or none is asked for."""
     if not aggregation.secure:
-        return None
-    if hospitals > LARGEST_COHORT:
-        return f"[[roster]]: {hospitals} hospitals are listed, and a secure sum is over at most {LARGEST_COHORT}"
+        return ""
     try:
         threshold_of(hospitals, least=aggregation.min_hospitals, stated=aggregation.threshold, colluders=colluders)
     except RoundError as error:
-        return f"[aggregation] threshold = {aggregation.threshold}: {error.what}"
-    return None
+        return error.what
+    return ""
+
+
+def _unfit_roster(
+    aggregation: Aggregation, colluders: int, names: Sequence[str], external: Sequence[str]
+) -> Iterator[str]:
+    """Say why the hospitals of a roster cannot make the sums that the study wants: those that train, in each round."""
+    if unlisted := sorted(set(external) - set(names)):
+        yield (
+            f"[evaluation] external = {toml_value(external)}: the roster does not list {', '.join(unlisted)}; "
+            "list each there too, by its name and key"
+        )
+        return
+    hospitals = len(names) - len(external)
+    if hospitals < aggregation.min_hospitals:
+        that = " that train" if external else ""
+        yield (
+            f"[aggregation] min_hospitals = {aggregation.min_hospitals}: the roster lists {hospitals} "
+            f"hospital{'s' if hospitals > 1 else ''}{that}; list more of them, or lower it"
+        )
+        return
+    if not aggregation.secure:
+        return
+    if len(names) > LARGEST_COHORT:
+        yield f"[[roster]]: {len(names)} hospitals are listed, and a secure sum is over at most {LARGEST_COHORT}"
+        return
+    together = bool(external) and _no_sum(aggregation, colluders, len(external))  # at the end, over all of them
+    for count in (hospitals, *([len(names)] if together else [])):
+        if fault := _no_sum(aggregation, colluders, count):
+            yield f"[aggregation] threshold = {aggregation.threshold}: {fault}"
+            return
 
 
 def read_study(path: Path) -> Study:

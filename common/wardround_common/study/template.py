@@ -121,7 +121,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "vote_margin": 0.2,
         "clip_statements": True,
     },
-    "evaluation": {"every": 10},
+    "evaluation": {"every": 10, "external": ["Hospital D"]},
     "tracking": {"mlflow": True, "tensorboard": True},
 }
 
@@ -234,6 +234,9 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("evaluation", "test"): "Fraction of a hospital's patients held out: never used to train or to choose.",
     ("evaluation", "sensitivity"): "Operating point: the highest threshold that still reaches this sensitivity.",
     ("evaluation", "every"): "Number of rounds between two evaluations on the validation patients; left out: 1.",
+    ("evaluation", "external"): (
+        "Hospitals that never train: the model is tried on all their patients, once, at the end; left out: none."
+    ),
     ("tracking", "mlflow"): "true: in the run's folder; 'https://…': sent to that MLflow server; left out: false.",
     ("tracking", "tensorboard"): "true: TensorBoard's events in the run's folder; left out: false.",
 }

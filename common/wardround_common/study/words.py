@@ -73,10 +73,16 @@ def _work(study: Study) -> Iterator[str]:
     )
     yield from _vote(study)
     yield from _waits(study)
+    who = "Each hospital that trains" if evaluation.external else "Each hospital"
     yield (
-        f"Each hospital keeps {evaluation.validation:.0%} of its patients to choose the operating point (sensitivity "
+        f"{who} keeps {evaluation.validation:.0%} of its patients to choose the operating point (sensitivity "
         f"{evaluation.sensitivity:g}) and {evaluation.test:.0%} to test; a patient is in one part only."
     )
+    if evaluation.external:
+        yield (
+            f"{_only(study)} only evaluate{_s(evaluation.external)}: the model is never trained on patients there and "
+            "chooses nothing by them. It is tried on all of them once, after the last round."
+        )
 
 
 def _intensities(study: Study) -> str:
@@ -126,7 +132,7 @@ def _hospitals(study: Study) -> Iterator[str]:
         "covers. Compare each fingerprint with that hospital's staff by telephone, not through the coordinator:"
     )
     for listed in study.roster:
-        yield f"{listed.name}: {listed.fingerprint}"
+        yield f"{listed.name}{'' if study.trains(listed.name) else ' (only evaluates)'}: {listed.fingerprint}"
 
 
 def _task(study: Study) -> Task[Any, Any]:
@@ -159,6 +165,12 @@ def _local_work(training: Training, study: Study) -> str:
 def _leaves(study: Study) -> Iterator[str]:
     private = isinstance(study.privacy, DpSgd)
     yield "Once: the names and shapes of the model's parameters and, from one hospital, their first values."
+    if study.evaluation.external:
+        also = " and the key for secure sums" if study.aggregation.secure else ""
+        yield (
+            f"From {_only(study)}: the names and shapes{also}, once, and at the end the sums over the test patients; "
+            "none of the updates."
+        )
     if study.aggregation.secure:
         yield from _leaves_masked(study, private=private)
         return
@@ -217,6 +229,15 @@ def _leaves_beside(study: Study) -> Iterator[str]:
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
 
 
+def _only(study: Study) -> str:
+    """Name the hospitals that only evaluate."""
+    return _listed(study.evaluation.external)
+
+
+def _s(names: tuple[str, ...]) -> str:
+    return "s" if len(names) == 1 else ""
+
+
 def _stays() -> Iterator[str]:
     yield (
         "Images and pixels, outlines, DICOM attributes, patient identifiers, dates, file names, a patient's label or "
@@ -264,6 +285,11 @@ def _cost(study: Study) -> Iterator[str]:
         "Epsilon covers the training patients' part in the updates, and so the model. It does not cover the counts and "
         "the evaluation sums, which are exact, or this study's settings if they were tuned on the same patients."
     )
+    if study.evaluation.external:
+        yield (
+            f"Nothing is spent at {_only(study)}, where nobody is trained on. The sums over the test patients there "
+            "are exact, and epsilon does not cover them."
+        )
 
 
 def _noise_shares(study: Study, privacy: DistributedDpSgd) -> str:
@@ -280,6 +306,8 @@ def _noise_shares(study: Study, privacy: DistributedDpSgd) -> str:
 
 
 def _seen(study: Study) -> Iterator[str]:
+    if study.evaluation.external:
+        yield _seen_external(study)
     if study.aggregation.secure:
         yield (
             f"Sums over at least {study.aggregation.min_hospitals} hospitals: their updates, counts and score sums are "
@@ -302,6 +330,19 @@ def _seen(study: Study) -> Iterator[str]:
     else:
         yield "Without noise, take part only if you would trust the coordinator with the training images themselves."
     yield "The coordinator learns how large each hospital's data are, and how well the model does there."
+
+
+def _seen_external(study: Study) -> str:
+    """Say over whom the figures are where the model did not train."""
+    who = _only(study)
+    if not study.aggregation.secure:
+        return f"How well the model does at {who}, hospital by hospital; the report has them apart from all others."
+    if study.external_apart:
+        return f"How well the model does over {who} together: their test patients are summed apart from all others."
+    return (
+        f"How well the model does at {who} is not seen by itself: a secure sum over so few would say too much "
+        "of one, so that their test patients are summed together with those of the hospitals that train."
+    )
 
 
 def _tracked(study: Study) -> Iterator[str]:

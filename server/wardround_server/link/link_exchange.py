@@ -130,7 +130,9 @@ class LinkExchange:
 
     def _lacking(self, asked: Collection[str]) -> int:
         """Say how many of those who are asked to prepare a round needs besides the others, who did so before."""
-        others = {one.name for one in self._study.roster} & set(self.hospitals()) - set(asked) - set(self._held())
+        others = {one.name for one in self._study.roster if self._study.trains(one.name)} & set(self.hospitals()) - set(
+            asked
+        ) - set(self._held())
         return max(0, self._study.aggregation.min_hospitals - len(others))
 
     def _cohort_of(self, kind: str, questions: Mapping[str, Parts]) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone, alone_hospital
+from wardround_common.results import ALL, FEDERATED, POOLED, TRAINED, Results, alone, alone_hospital
 from wardround_common.study.file import DpSgd
 from wardround_common.tasks.registry import task_of
-from wardround_server.report.tables.quality import mean_over_hospitals
-from wardround_server.report.words import count, duration, interval, number, small
+from wardround_server.report.tables.quality import mean_over_hospitals, mean_where_not_trained
+from wardround_server.report.words import count, duration, interval, listing, number, small
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,10 @@ def key_numbers(results: Results) -> list[KeyNumber]:
         around = interval(whole.metrics[first.name])
         detail = f"95 % interval {around}" if around else f"{first.label}, no interval"
         numbers.append(KeyNumber("All test patients", number(whole.value(first.name)), detail))
+    outside = mean_where_not_trained(results, FEDERATED)
+    if outside is not None:
+        said = ", ".join(results.external)
+        numbers.append(KeyNumber("Where it did not train", number(outside), said))
     best = best_alone(results)
     if best:
         numbers.append(KeyNumber("Best hospital alone", number(best[1]), f"{best[0]}, mean over hospitals"))
@@ -83,16 +87,23 @@ def most_spent(results: Results) -> float | None:
 
 def _what(results: Results) -> str:
     purpose = task_of(results.study.task).words(results.study.task).purpose
-    known = [h for h in results.hospitals if h.train is not None]
+    known = [h for h in results.hospitals if h.train is not None and h.name in results.trainers]
     patients = sum(h.train.patients for h in known if h.train is not None)
-    on = f" on {count(patients, 'training patient')}" if len(known) == len(results.hospitals) and known else ""
+    on = f" on {count(patients, 'training patient')}" if len(known) == len(results.trainers) and known else ""
     took = duration(sum(r.seconds for r in results.rounds))
     planned = results.study.training.rounds
     rounds = count(len(results.rounds), "round") + (f" of {planned} planned" if len(results.rounds) < planned else "")
     return (
-        f"{count(len(results.hospitals), 'hospital')} trained one model together to {purpose}{on}, "
-        f"in {rounds} ({took}). Model updates and sums were exchanged, no image."
+        f"{count(len(results.trainers), 'hospital')} trained one model together to {purpose}{on}, "
+        f"in {rounds} ({took}). Model updates and sums were exchanged, no image.{_external(results)}"
     )
+
+
+def _external(results: Results) -> str:
+    """Name the hospitals that only evaluated; nothing if all trained."""
+    if not results.external:
+        return ""
+    return f" It was also tried at {listing(list(results.external))}, which did not train."
 
 
 def _how_good(results: Results) -> list[str]:
@@ -102,16 +113,21 @@ def _how_good(results: Results) -> list[str]:
     label = first.label
     reading = f" ({first.reading})" if first.reading else ""
     unit = f" {first.unit}" if first.unit else ""
+    outside = mean_where_not_trained(results, FEDERATED)
+    there = [] if outside is None else [f"At hospitals that did not train it is {outside:.3f}{unit}."]
     if federated is None and together is not None:
-        return [
-            f"On the hospitals’ test patients together, which it never saw, its {label} is {together:.3f}{unit}"
-            f"{reading}."
-        ]
+        inside = results.evaluation[FEDERATED].get(TRAINED)
+        among = inside.value(first.name) if inside else None
+        whose, value = "the hospitals’ test patients", together
+        if among is not None:
+            whose, value = "the test patients of the hospitals that trained", among
+        return [f"On {whose} together, which it never saw, its {label} is {value:.3f}{unit}{reading}.", *there]
     if federated is None:
         return ["The model was not judged on test patients, so that nothing can be said of how good it is."]
     said = [
         f"On test patients that it never saw, its {label} is {federated:.3f}{unit} on average over the hospitals"
-        f"{reading}."
+        f"{reading}.",
+        *there,
     ]
     best, pooled = best_alone(results), mean_over_hospitals(results, POOLED)
     alone_models = [alone(h.name) for h in results.hospitals if alone(h.name) in results.evaluation]

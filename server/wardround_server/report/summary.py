@@ -8,7 +8,7 @@ from rich.text import Text
 
 from wardround_common.results import ALL, FEDERATED, Results
 from wardround_server.report.story import story
-from wardround_server.report.tables.quality import mean_over_hospitals, models, title
+from wardround_server.report.tables.quality import mean_over_hospitals, mean_where_not_trained, models, title
 from wardround_server.report.words import interval, number
 
 MOST = 8  # models in the table: a screen has 24 lines
@@ -27,9 +27,11 @@ def summary(results: Results) -> RenderableType:
     shown, first = models(results), results.headline
     if shown:
         table = Table(box=None, pad_edge=False, header_style="dim")
+        outside = mean_where_not_trained(results, FEDERATED) is not None
         for head in (
             "model",
             f"{first.label}, mean over hospitals",
+            *(["where it did not train"] if outside else []),
             f"{first.label}, all test patients",
             "95 % interval",
         ):
@@ -39,6 +41,7 @@ def summary(results: Results) -> RenderableType:
             table.add_row(
                 _shown(title(model)),
                 number(mean_over_hospitals(results, model)),
+                *([number(mean_where_not_trained(results, model))] if outside else []),
                 number(whole.value(first.name) if whole else None),
                 interval(whole.metrics[first.name]) if whole else "",
                 style="bold" if model == FEDERATED else "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -105,6 +105,10 @@ def wait_for_approvals(
             standing[name] = "approved"
     told: dict[str, Standing] = {}
     question = ProposeRequest(study).parts()
+
+    def can_train(names: Collection[str]) -> bool:
+        return sum(map(study.trains, names)) >= study.aggregation.min_hospitals
+
     while True:
         there = [name for name in exchange.hospitals() if name in keys]
         for name in keys:
@@ -119,10 +123,10 @@ def wait_for_approvals(
             told = dict(standing)
             tell(told)
         approved = frozenset(name for name, how in standing.items() if how == "approved")
-        if len(approved) >= needed:
+        if len(approved) >= needed and can_train(approved):
             return Approved(exchange, approved)
         refused = [name for name, how in standing.items() if how == "refused"]
-        if len(keys) - len(refused) < needed:
+        if len(keys) - len(refused) < needed or not can_train(keys.keys() - set(refused)):
             raise RoundError(
                 f"the study needs {needed} hospitals, and these refused it: {', '.join(refused)}",
                 do="Talk to them, or propose a study with another roster.",

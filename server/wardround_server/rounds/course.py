@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wardround_common.errors import MessageError, RoundError
+from wardround_common.errors import MessageError, ModelError, RoundError
 from wardround_common.messages.parameters import Layout, Vector, vector_digest
 from wardround_common.messages.rounds import Failure, Parts, Prepared, PrepareRequest
 from wardround_common.results import Absence, Headline, RoundRecord
@@ -16,7 +16,7 @@ from wardround_common.study.file import Study
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
 from wardround_server.rounds import plain_rounds, secure_rounds
-from wardround_server.rounds.exchange import Counted, Exchange
+from wardround_server.rounds.exchange import Counted, Exchange, Some, trainers
 from wardround_server.rounds.heard import Heard, Rounds, Scored, absence, check_answers, enough
 from wardround_server.rounds.secure_rounds import Consortium
 from wardround_server.rounds.voting import hold_vote
@@ -83,7 +83,8 @@ def run_study(
 ) -> State:
     """Drive a study to its last round, from its first or from the ``before`` of an interrupted run.
 
-    A hospital that comes, or comes back, while rounds go on is prepared and takes part from the next one.
+    Hospitals that only evaluate are asked nothing here. A hospital that comes, or comes back, while rounds go on
+    is prepared and takes part from the next one.
 
     ``consortium``: needed if the study's sums are secure, and only then. ``expected``: who should be in every round;
     one of them that is not even there to be asked is noted with the word that ``why_away`` has for it.
@@ -95,6 +96,7 @@ def run_study(
     """
     if study.aggregation.secure != (consortium is not None):
         raise RoundError("the study's sums are secure, and the coordinator has no roster and no name for the run")
+    exchange, expected = trainers(study, exchange), [name for name in expected if study.trains(name)]
     state, roll = _prepare(study, exchange, watch, before, consortium)
     for number in range(len(state.history) + 1, study.training.rounds + 1):
         state = _round(study, exchange, watch, state, number, consortium, roll, expected, why_away)
@@ -127,10 +129,15 @@ class Judged:
     """What the hospitals' test patients say of the last model, all of them together."""
 
     test: Sums
+    """Of all of them."""
     absent: tuple[Absence, ...]
     """Whose test patients are not among them."""
     refused: str = ""
     """Why the sums are not used, in one sentence; empty if they are."""
+    trained: Sums | None = None
+    """Of those that trained; None where no hospital only evaluates, or all were summed together."""
+    external: Sums | None = None
+    """Of those that did not; None as above."""
 
 
 def judge_study(
@@ -143,18 +150,30 @@ def judge_study(
 ) -> Judged:
     """Let the hospitals judge the last model on their test patients, once; sums are as secure as those of rounds.
 
+    Those that only evaluate are summed apart from those that trained where they are enough for a sum of their own
+    (:attr:`Study.external_apart`), else together with them: each hospital is in one sum, so that no two differ by one.
     Too few hospitals give empty sums and no error: the model is there.
 
     Raises:
         RoundError: fewer hospitals than the study's ``min_hospitals`` are ready.
     """
     _, roll = _prepare(study, exchange, lambda event: None, state, consortium)
-    rounds: Rounds = plain_rounds.Rounds(study, roll)
-    if consortium:
-        rounds = secure_rounds.Rounds(study, roll, consortium, roll.members)
     there = roll.hospitals()
-    scored = rounds.score(state.parameters, study.test_round, "test")
-    return Judged(scored.sums, _all_absent(scored.absent, roll, there, expected, why_away), scored.refused)
+
+    def score(number: int, takes: Callable[[str], bool]) -> Scored:
+        some = Some(roll, takes)
+        if not consortium:
+            return plain_rounds.Rounds(study, some).score(state.parameters, number, "test")
+        return secure_rounds.Rounds(study, some, consortium, roll.members).score(state.parameters, number, "test")
+
+    if not study.external_apart:
+        scored = score(study.test_round, lambda name: True)
+        return Judged(scored.sums, _all_absent(scored.absent, roll, there, expected, why_away), scored.refused)
+    own = score(study.test_round, study.trains)
+    others = score(study.external_round, lambda name: not study.trains(name))
+    absent = _all_absent((*own.absent, *others.absent), roll, there, expected, why_away)
+    refused = "; ".join(scored.refused for scored in (own, others) if scored.refused)
+    return Judged(own.sums + others.sums, absent, refused, own.sums, others.sums)
 
 
 @dataclass(frozen=True)
@@ -230,7 +249,12 @@ def _prepare(
         have_parameters = any(prepared.parameters is not None for prepared in ready.values())
         asked = [] if before or have_parameters else [name for name in ready if name not in senders][:1]
     enough(study, "ready for the study", list(ready), [absence(name, why) for name, why in failed.items()])
-    models = {(prepared.layout.digest, prepared.parameters_digest) for prepared in ready.values()}
+    built = {name: (prepared.layout.digest, prepared.parameters_digest) for name, prepared in ready.items()}
+    models = {model for name, model in built.items() if study.trains(name)} or set(built.values())
+    for name in [name for name, model in built.items() if model not in models]:  # it only evaluates, and stops nobody
+        failed[name] = ModelError.kind
+        del ready[name]
+        members.pop(name, None)
     if len(models) > 1:
         raise RoundError(
             "the hospitals do not build the same model from the study: " + ", ".join(sorted(ready)),

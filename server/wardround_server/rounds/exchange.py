@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from wardround_common.messages.rounds import Failure, Parts
+from wardround_common.study.file import Study
 
 
 class Exchange(Protocol):
@@ -16,6 +18,27 @@ class Exchange(Protocol):
 
     def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
         """Ask each hospital its question and give the answers as they come, one for each hospital."""
+
+
+@dataclass(frozen=True)
+class Some:
+    """An exchange with some of the hospitals: those of one part in a study."""
+
+    exchange: Exchange
+    takes: Callable[[str], bool]
+
+    def hospitals(self) -> Sequence[str]:
+        """Name those of them that can be asked now."""
+        return [name for name in self.exchange.hospitals() if self.takes(name)]
+
+    def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
+        """Ask each its question."""
+        return self.exchange.ask(kind, questions)
+
+
+def trainers(study: Study, exchange: Exchange) -> Exchange:
+    """Return the exchange with those that train; it is the whole one where the study names none that does not."""
+    return Some(exchange, study.trains) if study.evaluation.external else exchange
 
 
 class Counted:

@@ -305,8 +305,12 @@ class Rounds:
                 silent[name] = error.what if isinstance(answer, Failure) else error.kind
         return opening.total()
 
+    def _place(self, what: str, number: int) -> str:
+        """Name the note of a sum; one over those that only evaluate has its own, and replaces no other's."""
+        return f"{what}.external" if number > self.study.test_round else what
+
     def _note(self, what: str, number: int) -> tuple[tuple[Member, ...], tuple[str, ...]] | None:
-        content = self.consortium.journal.read(what)
+        content = self.consortium.journal.read(self._place(what, number))
         if content is None:
             return None
         try:
@@ -322,7 +326,8 @@ class Rounds:
 
     def _write_note(self, what: str, number: int, members: tuple[Member, ...], survivors: tuple[str, ...]) -> None:
         names = [name.encode() for name in survivors]
-        self.consortium.journal.write(what, joined(str(number).encode(), write_members(members), *names))
+        content = joined(str(number).encode(), write_members(members), *names)
+        self.consortium.journal.write(self._place(what, number), content)
 
 
 def _refused(number: int, excess: str, survivors: list[str], absent: list[Absence]) -> GivenUp:

@@ -21,7 +21,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from wardround_common.errors import PausedError, RoundError, StorageError, StudyError, WardroundError
-from wardround_common.results import ALL, DEPLOYED, FEDERATED, HospitalRecord, Results, evaluate
+from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, evaluate
 from wardround_common.storage import flush_names, no_room_is_said, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.roster import keys_of
@@ -53,6 +53,8 @@ from wardround_server.state.standings import OVER, Stage, Standings
 log = logging.getLogger(__name__)
 
 ARCHIVE = "archive"
+EVALUATES = "evaluates only"
+"""How a hospital stands, in rounds of training, that takes no part in them."""
 
 
 @dataclass(eq=False)
@@ -340,16 +342,20 @@ class Runs:
             return Judged(task_of(run.study.task).empty(run.study.task), nobody)
 
     def _muster(self, run: Run, approved: Approved, stage: Stage, after: State | None) -> None:
-        """Wait for the hospitals that are away; those that were missing in the last round too are not waited for."""
+        """Wait for the hospitals that are away; those that were missing in the last round too are not waited for.
+
+        Those that only evaluate are waited for when the model is tested.
+        """
         missed = {absent.hospital for absent in after.history[-1].absent} if after and after.history else set()
+        names = {name for name in approved.names if stage == "testing" or run.study.trains(name)}
 
         def told(away: Sequence[str]) -> None:
-            of = {name: approved.why_away(name) if name in away else "here" for name in sorted(approved.names)}
-            self._stage(run, stage, hospitals=of)
+            of = {name: approved.why_away(name) if name in away else "here" for name in sorted(names)}
+            self._stage(run, stage, hospitals=of | dict.fromkeys(approved.names - names, EVALUATES))
 
         self._stage(run, stage)
         paused = {name for name, why in approved.held().items() if why == PausedError.kind}
-        muster(run.study, approved, approved.names, missed | paused, told, run.stop)
+        muster(run.study, approved, names, missed | paused, told, run.stop)
 
     def _watcher(self, run: Run, approved: Approved, before: State | None) -> Callable[[Event], None]:
         last = before
@@ -362,6 +368,7 @@ class Runs:
                     here = set(approved.hospitals())
                     names = sorted(approved.names)
                     asked = {name: "asked" if name in here else approved.why_away(name) for name in names}
+                    asked |= {name: EVALUATES for name in names if not run.study.trains(name)}
                     self._stage(run, "training", hospitals=asked)
                 case Answered(hospital=hospital):
                     self._stage(run, "training", hospitals=run.standing.hospitals | {hospital: "answered"})
@@ -408,7 +415,9 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str]) -> R
     if judged.test.records:
         sensitivity, validation = study.evaluation.sensitivity, final.validation
         threshold = task_of(study.task).point(validation, sensitivity) if validation else None
-        evaluation = {FEDERATED: {ALL: evaluate(study.task, judged.test, threshold)}}
+        of = {ALL: judged.test, TRAINED: judged.trained, EXTERNAL: judged.external}
+        there = {site: sums for site, sums in of.items() if sums is not None and sums.records}
+        evaluation = {FEDERATED: {site: evaluate(study.task, sums, threshold) for site, sums in there.items()}}
     return Results(
         run=run.standing.name,
         study=study,
@@ -432,5 +441,23 @@ def _notes(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Ite
     yield from (f"{why[0].upper()}{why[1:]}." for why in refusals(final.history))
     if lacking := untested(judged):
         yield f"{lacking[0].upper()}{lacking[1:]}."
+    yield from _said_of_external(run.study, judged)
     if without := sorted({one.name for one in run.study.roster} - names):
         yield f"Of the hospitals that the study lists, these had not approved it: {', '.join(without)}."
+
+
+def _said_of_external(study: Study, judged: Judged) -> Iterator[str]:
+    """Say why there are no figures by themselves of the hospitals that only evaluate; nothing if there are."""
+    who = ", ".join(study.evaluation.external)
+    if not who or not judged.test.records:
+        return
+    if judged.external is None:
+        yield (
+            f"How the model does where it did not train ({who}) is not known by itself: a secure sum over these "
+            "hospitals alone would be over too few, so that their test patients are summed together with all others."
+        )
+    elif not judged.external.records:
+        yield (
+            f"How the model does where it did not train ({who}) is not known: too few of these hospitals answered for "
+            "a sum of their own."
+        )

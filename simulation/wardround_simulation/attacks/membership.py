@@ -198,8 +198,9 @@ def _log_density(at: Floats, mean: Floats, spread: float) -> Floats:
 
 
 def _hospitals(federation: Federation) -> dict[str, Hospital]:
+    """Open those that train: patients of another hospital would be told apart by where they come from."""
     plain = without_masks(federation)
-    return {site.name: open_hospital(plain, site.name) for site in plain.sites}
+    return {site.name: open_hospital(plain, site.name) for site in plain.sites if plain.study.trains(site.name)}
 
 
 def _shadow_of(hospital: Hospital, study: Study, stream: Stream) -> Hospital:

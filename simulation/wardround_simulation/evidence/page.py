@@ -18,7 +18,7 @@ from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, in_style, panel, picture
 from wardround_server.report.tables.table import Table, table
 from wardround_server.report.words import count, interval, number, size, small
-from wardround_simulation.evidence.record import Evidence, InversionFinding, MembershipFinding
+from wardround_simulation.evidence.record import Evidence, Hospital, InversionFinding, MembershipFinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def render(evidence: Evidence, pictures: Mapping[str, bytes], statements: Mappin
 def _summary(evidence: Evidence) -> list[str]:
     patients = sum(hospital.patients or 0 for hospital in evidence.hospitals)
     trained = (
-        f"This is what goes with the model of the run “{evidence.run}”: {count(len(evidence.hospitals), 'hospital')} "
+        f"This is what goes with the model of the run “{evidence.run}”: {count(len(_trainers(evidence)), 'hospital')} "
         f"trained it in {count(evidence.rounds, 'round')}"
     )
     said = [
@@ -208,11 +208,16 @@ def _data(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
+def _trainers(evidence: Evidence) -> list[Hospital]:
+    """Return the hospitals that trained: one that only evaluated has spent nothing, and states nothing."""
+    return [hospital for hospital in evidence.hospitals if evidence.study.trains(hospital.name)]
+
+
 def _costs(evidence: Evidence) -> Table | None:
     if evidence.deployed:
         return None
     rows: list[Sequence[str]] = []
-    for hospital in evidence.hospitals:
+    for hospital in _trainers(evidence):
         planned = hospital.planned
         rows.append(
             (
@@ -234,7 +239,7 @@ def _costs(evidence: Evidence) -> Table | None:
 
 def _stated(evidence: Evidence, statements: Mapping[str, EpsilonStatement]) -> Table:
     rows: list[Sequence[str]] = []
-    for hospital in evidence.hospitals:
+    for hospital in _trainers(evidence):
         statement, planned = statements.get(hospital.name), hospital.planned
         if statement is None:
             rows.append((hospital.name, *("–",) * 6))
@@ -260,11 +265,17 @@ def _limit(evidence: Evidence, planned: PrivacySpent | None) -> str:
     return "no limit" if planned is None else f"{planned.epsilon:.3f}"
 
 
+def _part(evidence: Evidence, name: str, took_part: set[str]) -> str:
+    if name not in took_part:
+        return "no"
+    return "yes" if evidence.study.trains(name) else "yes, and did not train"
+
+
 def _approved(evidence: Evidence) -> Table | None:
     if not evidence.deployed:
         return None
     took_part = {hospital.name for hospital in evidence.hospitals}
-    rows = [(one.name, one.fingerprint, "yes" if one.name in took_part else "no") for one in evidence.roster]
+    rows = [(one.name, one.fingerprint, _part(evidence, one.name, took_part)) for one in evidence.roster]
     head = ("", "fingerprint of the key", "approved and took part")
     return table("The study’s roster. The signatures are in approvals.json.", head, rows, "files")
 
@@ -286,7 +297,10 @@ def _above(statement: EpsilonStatement | None, planned: float) -> bool:
 def _quality(evidence: Evidence) -> Table | None:
     shown = task_of(evidence.study.task).metrics
     rows = [
-        (site, *(f"{number(found[m.name].value)} ({interval(found[m.name])})" for m in shown))
+        (
+            f"{site} (did not train)" if site in evidence.study.evaluation.external else site,
+            *(f"{number(found[m.name].value)} ({interval(found[m.name])})" for m in shown),
+        )
         for site, found in evidence.metrics.items()
     ]
     if not rows:

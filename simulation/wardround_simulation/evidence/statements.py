@@ -29,6 +29,8 @@ LEDGERS = "ledgers"
 def make_statements(run: FinishedRun, now: datetime) -> dict[str, EpsilonStatement]:
     """Let each hospital of a run state from its ledger what it spent; give statements by hospital.
 
+    One that only evaluated spent nothing and states nothing.
+
     A run of a version that kept no ledgers has none. Of a deployed run those that the hospitals sent are read.
 
     Raises:
@@ -43,7 +45,7 @@ def make_statements(run: FinishedRun, now: datetime) -> dict[str, EpsilonStateme
     study = run.results.study
     delta = study.privacy.delta if isinstance(study.privacy, DpSgd) else DEFAULT_DELTA
     made = {}
-    for name in (hospital.name for hospital in run.results.hospitals):
+    for name in run.results.trainers:
         folder = ledger_folder(run.folder / LEDGERS, name)
         if not (folder / LEDGER_NAME).is_file():
             raise StorageError(
@@ -99,7 +101,7 @@ def check_statements(evidence: Evidence, folder: Path) -> int:
             raise StorageError("the pack's roster is not that of the study", where=where)
     elif len(keys) != len(evidence.roster) or set(keys) != set(stating):
         raise StorageError("the pack's roster does not list the hospitals whose statements it has", where=where)
-    elif stating and len(stating) != len(evidence.hospitals):
+    elif stating and len(stating) != sum(evidence.study.trains(hospital.name) for hospital in evidence.hospitals):
         raise StorageError("the pack has statements of some hospitals and not of others", where=where)
     if not set(stating.values()) <= {file.path for file in evidence.files}:
         raise StorageError("the pack names a statement that is not among its files", where=where)

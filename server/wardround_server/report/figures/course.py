@@ -101,7 +101,7 @@ def traffic(results: Results) -> Picture | None:
 def attendance(results: Results) -> Picture | None:
     """Draw who answered in which round; None where everybody always did or there is only one round."""
     kinds = sorted({a.kind for r in results.rounds for a in r.absent})
-    names = [h.name for h in results.hospitals]
+    names = list(results.trainers)
     if not kinds or len(results.rounds) < 2:
         return None
     figure, axes = panel(9.4, 0.9 + 0.24 * len(names))

@@ -6,6 +6,7 @@ from wardround_common.metrics import Estimate
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone
 from wardround_server.report.figures.quality import shorten
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, panel, picture
+from wardround_server.report.tables.quality import ordered_sites, site_title
 from wardround_server.report.words import number
 
 TALLEST = 24  # hospitals; more make rows that cannot be read, and the tables have them all
@@ -14,7 +15,7 @@ TALLEST = 24  # hospitals; more make rows that cannot be read, and the tables ha
 def forest(results: Results) -> Picture | None:
     """Draw a row for each hospital, and one for all patients, as a forest plot does."""
     sites = results.evaluation.get(FEDERATED, {})
-    names = [name for name in [*(h.name for h in results.hospitals), ALL] if name in sites]
+    names = [name for name, _ in ordered_sites(results, sites)]
     first = results.headline
     shown = [name for name in names if sites[name].value(first.name) is not None]
     if not shown or len(shown) > TALLEST:
@@ -42,7 +43,10 @@ def forest(results: Results) -> Picture | None:
     unit = f" ({first.unit})" if first.unit else ""
     axes.set(title=f"{first.label} with 95 % interval", xlabel=f"{first.label} on the site's test patients{unit}")
     axes.set(yticks=[len(shown) - k for k in range(len(shown))], ylim=(0.4, len(shown) + 0.6))
-    axes.set_yticklabels(["All patients" if name == ALL else shorten(name, 24) for name in shown])
+    external = " *" if results.external else ""
+    axes.set_yticklabels(
+        [shorten(site_title(name), 24) + (external if name in results.external else "") for name in shown]
+    )
     if first.better == "higher" and not first.unit:
         axes.set_xlim(right=1.005)
     axes.grid(visible=False, axis="y")
@@ -55,7 +59,8 @@ def forest(results: Results) -> Picture | None:
         "forest",
         alt=f"{first.label} of the federated model at each site, with intervals: {said}",
         caption="On the site's own test patients."
-        + (" “The hospital alone” is that hospital's own model at home." if len(results.evaluation) > 1 else ""),
+        + (" “The hospital alone” is that hospital's own model at home." if len(results.evaluation) > 1 else "")
+        + (" * It did not train." if external else ""),
     )
 
 

@@ -15,7 +15,7 @@ def data(results: Results) -> Table | None:
     scanners = any(h.scanners for h in results.hospitals)
     rows: list[list[Cell | str]] = [
         [
-            Cell(h.name, strong=True),
+            Cell(h.name, strong=True, quiet="" if results.study.trains(h.name) else "did not train"),
             *(_split(s, results.study.groups) for s in (h.train, h.validation, h.test)),
             *([", ".join(h.scanners) or NOTHING] if scanners else []),
         ]
@@ -51,11 +51,11 @@ def answers(results: Results) -> Table | None:
     if not any(r.absent for r in results.rounds):
         return None
     rows = []
-    for h in results.hospitals:
-        given = sum(h.name in r.answered for r in results.rounds)
-        missed = [f"{r.number} ({a.kind})" for r in results.rounds for a in r.absent if a.hospital == h.name]
+    for name in results.trainers:
+        given = sum(name in r.answered for r in results.rounds)
+        missed = [f"{r.number} ({a.kind})" for r in results.rounds for a in r.absent if a.hospital == name]
         more = f" and {len(missed) - 12} more" if len(missed) > 12 else ""
-        rows.append([h.name, f"{given} of {len(results.rounds)}", (", ".join(missed[:12]) + more) or "none"])
+        rows.append([name, f"{given} of {len(results.rounds)}", (", ".join(missed[:12]) + more) or "none"])
     return table("Rounds in which each hospital answered", ["Hospital", "Answered", "Missed rounds"], rows)
 
 
@@ -125,7 +125,7 @@ def _splits(hospital: HospitalRecord) -> list[SplitCounts]:
 
 
 def _split(split: SplitCounts | None, classes: tuple[str, ...]) -> Cell:
-    if split is None:
+    if split is None or not split.images:
         return Cell(NOTHING)
     parts = [f"{n:,} {word}" for n, word in zip(split.per_class, classes, strict=True)]
     shown = " · ".join(parts) if len(parts) <= 6 else f"{sum(n > 0 for n in split.per_class)} of {len(parts)} classes"

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from wardround_common.metrics import Estimate
-from wardround_common.results import ALL, FEDERATED, POOLED, Results, SiteMetrics, alone, alone_hospital, without
+from wardround_common.results import (
+    ALL,
+    EXTERNAL,
+    FEDERATED,
+    POOLED,
+    TRAINED,
+    Results,
+    SiteMetrics,
+    alone,
+    alone_hospital,
+    without,
+)
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
 from wardround_server.report.words import NOTHING, interval, number
@@ -14,9 +25,24 @@ WIDEST = 16  # hospitals in a cross-site matrix; more cannot be read
 
 
 def mean_over_hospitals(results: Results, model: str) -> float | None:
-    """Return the mean of the headline over the hospitals' test patients, each hospital counting once."""
+    """Return the mean of the headline over the hospitals that trained, on their test patients, each counting once."""
     values = _at_hospitals(results, model)
     return sum(values) / len(values) if values else None
+
+
+def mean_where_not_trained(results: Results, model: str) -> float | None:
+    """Return the mean of the headline over the hospitals that did not train; of a deployed run, over their patients."""
+    values = _values(results, model, results.external)
+    if values:
+        return sum(values) / len(values)
+    together = results.evaluation.get(model, {}).get(EXTERNAL)
+    return together.value(results.headline.name) if together else None
+
+
+def site_title(site: str) -> str:
+    """Name a site in a table."""
+    named = {ALL: "All patients", TRAINED: "All that trained", EXTERNAL: "All that did not train"}
+    return named.get(site, site)
 
 
 def models(results: Results) -> list[str]:
@@ -37,6 +63,7 @@ def comparison(results: Results) -> Table | None:
     """Compare the models over the hospitals: the mean, the worst, and all test patients together."""
     rows: list[list[Cell | str]] = []
     shown, task, first = _few(results, models(results)), task_of(results.study.task), results.headline
+    outside = any(mean_where_not_trained(results, model) is not None for model in shown)
     for model in shown:
         values = _at_hospitals(results, model)
         whole = results.evaluation[model].get(ALL)
@@ -45,6 +72,7 @@ def comparison(results: Results) -> Table | None:
                 Cell(title(model), strong=model == FEDERATED),
                 Cell(number(mean_over_hospitals(results, model)), strong=model == FEDERATED),
                 number(min(values, default=None, key=first.goodness)),
+                *([number(mean_where_not_trained(results, model))] if outside else []),
                 *(_estimate(whole, metric) for metric in (first.name, *task.compared)),
             ]
         )
@@ -53,7 +81,15 @@ def comparison(results: Results) -> Table | None:
     worst = "lowest" if first.better == "higher" else "highest"
     head = [
         "Model",
-        *(f"{first.label}, {which}" for which in ("mean over hospitals", f"{worst} hospital", "all patients")),
+        *(
+            f"{first.label}, {which}"
+            for which in (
+                "mean over hospitals",
+                f"{worst} hospital",
+                *(["where it did not train"] if outside else []),
+                "all patients",
+            )
+        ),
     ]
     fewer = len(shown) < len(models(results))
     who = f" Of the hospitals alone: the best, the middle and the {worst}." if fewer else ""
@@ -118,7 +154,7 @@ def cross_site(results: Results) -> Table | None:
     return table(
         f"{first.label} of every model (rows) on every hospital's test patients (columns): the stronger the "
         f"colour, the better. Bold: a hospital's own model at home.{_missing(rows)}",
-        ["Model", *names],
+        ["Model", *(name if results.study.trains(name) else f"{name} (did not train)" for name in names)],
         rows,
         "heat",
     )
@@ -129,7 +165,7 @@ def by_hospital(results: Results) -> Table | None:
     sites, metrics = results.evaluation.get(FEDERATED, {}), task_of(results.study.task).metrics
     rows = [
         [
-            Cell(name if name != ALL else "All patients", quiet=_of_whom(m), strong=name == ALL),
+            Cell(site_title(name), quiet=_of_whom(m) + _part(results, name), strong=name == ALL),
             *(_estimate(m, metric.name) for metric in metrics),
         ]
         for name, m in ordered_sites(results, sites)
@@ -137,6 +173,10 @@ def by_hospital(results: Results) -> Table | None:
     head = ["Test patients of", *(metric.label for metric in metrics)]
     caption = f"The federated model at each hospital, with 95 % intervals.{_missing(rows)}"
     return table(caption, head, rows, "numbers") if rows else None
+
+
+def _part(results: Results, name: str) -> str:
+    return " · did not train" if name in results.external else ""
 
 
 def _of_whom(site: SiteMetrics) -> str:
@@ -155,7 +195,7 @@ def confusions(results: Results) -> list[Table]:
         return []
     return [
         table(
-            "All patients" if name == ALL else name,
+            site_title(name) + _part(results, name),
             ["True ↓ decided →", *classes],
             [
                 [
@@ -174,8 +214,9 @@ def confusions(results: Results) -> list[Table]:
 
 
 def ordered_sites(results: Results, sites: dict[str, SiteMetrics]) -> Iterable[tuple[str, SiteMetrics]]:
-    """Give sites in the order of the hospitals, all together last."""
-    return [(name, sites[name]) for name in [*(h.name for h in results.hospitals), ALL] if name in sites]
+    """Return sites in the order of the hospitals, those that only evaluated after the others, all together last."""
+    ordered = [*results.trainers, *results.external, TRAINED, EXTERNAL, ALL]
+    return [(name, sites[name]) for name in ordered if name in sites]
 
 
 def _few(results: Results, names: list[str]) -> list[str]:
@@ -199,8 +240,12 @@ def _missing(rows: Sequence[Sequence[Cell | str]]) -> str:
 
 
 def _at_hospitals(results: Results, model: str) -> list[float]:
+    return _values(results, model, results.trainers)
+
+
+def _values(results: Results, model: str, names: Sequence[str]) -> list[float]:
     sites, first = results.evaluation.get(model, {}), results.headline.name
-    values = [sites[h.name].value(first) for h in results.hospitals if h.name in sites]
+    values = [sites[name].value(first) for name in names if name in sites]
     return [v for v in values if v is not None]
 
 

@@ -43,7 +43,7 @@ def test_every_key_is_written_with_its_reason_just_above(dp: bool) -> None:
 def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others() -> None:
     texts = (study_text("a"), study_text("a", dp=False), study_text("a", distributed=True))
     # Else they would not be in the dump.
-    later = "every|mlflow|deadline_minutes|patience_minutes|threads|vote_margin|clip_statements"
+    later = "every|external|mlflow|deadline_minutes|patience_minutes|threads|vote_margin|clip_statements"
     uncommented = re.compile(f"^# (?=({later}) = )", re.MULTILINE)
     parsed = [parse_study(uncommented.sub("", text)) for text in texts]
     keys = {(s, k) for study in parsed for s, table in study.model_dump().items() for k in table}
@@ -133,3 +133,11 @@ def test_waiting_as_long_as_usual_is_the_same_study_and_longer_is_another() -> N
         assert changed(f"# {line}", line).digest() != usual.digest()
     with pytest.raises(StudyError, match="one lost message would count as a lost hospital"):
         changed("# patience_minutes = 30.0", "patience_minutes = 0.1")
+
+
+def test_show_names_who_only_evaluates_what_leaves_there_and_that_it_costs_nothing() -> None:
+    said = " ".join(s for p in describe(changed("# external =", "external =")) for s in p.sentences)
+    assert "Hospital D only evaluates: the model is never trained on patients there" in said
+    assert "From Hospital D: the names and shapes and the key for secure sums, once" in said
+    assert "Nothing is spent at Hospital D" in said
+    assert "summed together with those of the hospitals that train" in said

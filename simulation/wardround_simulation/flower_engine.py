@@ -15,13 +15,15 @@ from flwr.serverapp import Grid
 
 from wardround_client.hospital.answering import Hospital
 from wardround_client.hospital.app import client_app
-from wardround_common.errors import RoundError, WardroundError
+from wardround_client.training.devices import CPU
+from wardround_common.errors import DeviceError, RoundError, WardroundError
 from wardround_server.rounds.app import server_app
 from wardround_server.rounds.exchange import Exchange
 from wardround_simulation.federation import Federation, open_hospital
 
 Scalar = int | float | str | bytes | bool | list[int] | list[float] | list[str] | list[bytes] | list[bool]
 
+FIRST_CARD = "cuda:0"
 POLL_S = 0.1
 NODES_WAIT_S = 300.0
 """Ray's processes each import torch first, one after the other on a busy machine."""
@@ -32,10 +34,16 @@ def run_with_flower(federation: Federation, drive: Callable[[Exchange], None], a
 
     Raises:
         RoundError: Ray is not installed, or the engine ended before ``drive`` did.
+        DeviceError: the engine cannot train on the federation's device.
         WardroundError: what ``drive`` raised.
     """
     if importlib.util.find_spec("ray") is None:
         raise RoundError("Flower's engine needs Ray, which is not installed", do="Install 'wardround[ray]'.")
+    if federation.device not in (CPU, FIRST_CARD):
+        raise DeviceError(
+            f"Flower's engine cannot train on {federation.device}: it shows its processes one CUDA card, as the first",
+            do="Set CUDA_VISIBLE_DEVICES to the number of the card, and train with --device cuda.",
+        )
     if "RAY_ADDRESS" not in os.environ:  # nobody named a cluster of several machines
         # Ray takes this machine's outside address else, and serves there without asking who it is that calls.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -52,7 +60,9 @@ def run_with_flower(federation: Federation, drive: Callable[[Exchange], None], a
         finished.append(True)
 
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    actor: dict[str, Scalar] = {"num_cpus": 1, "num_gpus": 0.0}
+    # An actor with no share of a card is shown none by Ray; with a share it is shown the one, as cuda:0.
+    share = 1 / actors if federation.device == FIRST_CARD else 0.0
+    actor: dict[str, Scalar] = {"num_cpus": 1, "num_gpus": share}
     cluster: dict[str, Scalar] = {
         "num_cpus": actors,
         "include_dashboard": False,

@@ -6,12 +6,9 @@ written there about a patient.
 
 from __future__ import annotations
 
-import csv as csv_module
 import difflib
-import io
-import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -21,11 +18,11 @@ from pydicom.datadict import tag_for_keyword
 from wardround_client.images.dicom import refusing
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.patients import may_be_named
+from wardround_client.intake.table import delimiter_of, read_text, rows_of, whole_rows
 from wardround_common.errors import ImageRefused, LabelError
 from wardround_common.one_form import one_form
 
 LABELS_FILE = "labels.csv"
-LARGEST_CSV_BYTES = 256 << 20
 TABLE_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xls", ".xlsx", ".ods"})
 _BY_NAME = "with --labels, or as labels in the hospital.toml of a hospital that serves"
 KEYS = ("file", "uid", "patient")
@@ -89,15 +86,15 @@ def other_tables(index: Index) -> list[str]:
 
 def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path: Path) -> Labels:
     where = str(path)
-    text = _read_text(path)
-    delimiter = _delimiter(text)
-    rows = _rows(text, delimiter, where)
+    text = read_text(path, _BY_NAME)
+    delimiter = delimiter_of(text, _names_columns)
+    rows = rows_of(text, delimiter, where)
     header = [name.strip().casefold() for name in next(rows, (1, []))[1]]
     key, of_key, of_label = _columns(header, where)
     lines: dict[str, tuple[str, int]] = {}
     of_patient = header.index("patient") if "patient" in header else None
     patients: dict[str, str] = {}
-    for line, row in _whole_rows(rows, len(header), delimiter, where):
+    for line, row in whole_rows(rows, len(header), delimiter, where):
         name, word = one_form(row[of_key].strip()), one_form(row[of_label].strip())
         if any("\n" in cell or "\r" in cell for cell in (name, word)):
             raise LabelError(f"line {line}: a cell continues on the next line", where=where, do="Close its quotes.")
@@ -131,16 +128,16 @@ def _patients_beside(folder: Path, index: Index) -> dict[str, str]:
     path = folder / LABELS_FILE
     if not path.is_file():
         return {}
-    where, text = str(path), _read_text(path)
-    delimiter = _delimiter(text)
-    rows = _rows(text, delimiter, where)
+    where, text = str(path), read_text(path, _BY_NAME)
+    delimiter = delimiter_of(text, _names_columns)
+    rows = rows_of(text, delimiter, where)
     header = [name.strip().casefold() for name in next(rows, (1, []))[1]]
     key = next((name for name in ("file", "uid") if name in header), None)
     if key is None or "patient" not in header:
         return {}
     of_key, of_patient = header.index(key), header.index("patient")
     patients: dict[str, str] = {}
-    for line, row in _whole_rows(rows, len(header), delimiter, where):
+    for line, row in whole_rows(rows, len(header), delimiter, where):
         name, patient = one_form(row[of_key].strip()), one_form(row[of_patient].strip())
         if key == "file" and name:
             name = _relative(name, folder)
@@ -159,52 +156,6 @@ def _two_patients(line: int, key: str, where: str) -> LabelError:
     return LabelError(
         f"line {line} gives a {key} another patient than an earlier line", where=where, do="Keep one of them."
     )
-
-
-def _rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:
-    """Read the table row by row, each with the number of the line where it begins."""
-    reader = csv_module.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            row = next(reader, None)
-        except csv_module.Error as error:
-            raise LabelError(f"line {line} is not CSV ({error})", where=where, do="Correct its quotes.") from None
-        if row is None:
-            return
-        yield line, row
-
-
-def _whole_rows(
-    rows: Iterator[tuple[int, list[str]]], cells: int, delimiter: str, where: str
-) -> Iterator[tuple[int, list[str]]]:
-    """Leave out blank lines; raise LabelError at a line that is not as long as the first."""
-    for line, row in rows:
-        if any(cell.strip() for cell in row):
-            if len(row) != cells:
-                raise _not_as_long(line, row, cells, delimiter, where)
-            yield line, row
-
-
-def _not_as_long(line: int, row: list[str], columns: int, delimiter: str, where: str) -> LabelError:
-    """Say that a line has more or fewer cells than the first one, and what mostly is behind it: no cell is quoted."""
-    if len(row) < columns:
-        short = f"line {line} has {len(row)} of {columns} columns"
-        return LabelError(short, where=where, do="Complete the line; an empty cell keeps its separator.")
-    numbers = any(one.strip().isdigit() and other.strip().isdigit() for one, other in itertools.pairwise(row))
-    if delimiter == "," and numbers:
-        likely = "Most likely a number has a decimal comma without quotes"
-    else:
-        likely = f"Most likely a cell has a {_SEPARATORS[delimiter]} in it without quotes"
-    return LabelError(
-        f"line {line} has {len(row)} cells, and the first line names {columns} columns",
-        where=where,
-        do=f'{likely}: what follows it is read in the wrong column. Put such a cell in "quotes", or save the table '
-        "with another separator.",
-    )
-
-
-_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 
 def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str) -> Labels:
@@ -281,6 +232,10 @@ def _names(instance: Instance, key: str) -> tuple[str, ...]:
     return tuple(uid for uid in (instance.sop_uid, instance.series_uid, instance.study_uid) if uid)
 
 
+def _names_columns(header: set[str]) -> bool:
+    return "label" in header and bool(header & set(KEYS))
+
+
 def _columns(header: list[str], where: str) -> tuple[str, int, int]:
     twice = [name for name, count in Counter(header).items() if count > 1 and name in (*KEYS, "label")]
     if twice:
@@ -297,35 +252,6 @@ def _columns(header: list[str], where: str) -> tuple[str, int, int]:
             do="Add one of them to say which images a label belongs to, such as: file,label",
         )
     return key, header.index(key), header.index("label")
-
-
-def _read_text(path: Path) -> str:
-    where = str(path)
-    try:
-        if path.stat().st_size > LARGEST_CSV_BYTES:
-            raise LabelError("this file is too large for a list of labels", where=where, do=f"Name the CSV {_BY_NAME}.")
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise LabelError(f"the labels cannot be read ({error.strerror})", where=where, do="Check the path.") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise LabelError(f"line {line} is not UTF-8 text", where=where, do="Save it as 'CSV UTF-8'.") from None
-    if not text.strip():
-        raise LabelError("the label file is empty", where=where, do="Begin with a line such as: file,label")
-    if "\0" in text:
-        raise LabelError("this is not a text file", where=where, do="Save the table as 'CSV UTF-8'.")
-    return text
-
-
-def _delimiter(text: str) -> str:
-    """Find what separates cells: what makes the first line name the columns, else what is there most often."""
-    header = text.lstrip().partition("\n")[0]
-    likely = sorted(",;\t", key=header.count, reverse=True)  # spreadsheets of half of Europe write semicolons
-    for delimiter in likely:
-        names = {name.strip().casefold() for name in next(csv_module.reader([header], delimiter=delimiter), [])}
-        if "label" in names and names & set(KEYS):
-            return delimiter
-    return likely[0]
 
 
 def _relative(name: str, folder: Path) -> str:

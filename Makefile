@@ -92,6 +92,10 @@ audit: $(WITH_AUDIT) ## ask a service which pinned versions have known vulnerabi
 test-operations: $(INSTALLED) ## walk the operators' pages and the README's first round by their own lines, with what goes wrong
 	$(BIN)/pytest -m "slow or not slow" tests/test_operators_pages.py tests/simulation/test_operations.py tests/simulation/test_readme.py $(PYTEST_ARGS)
 
+.PHONY: test-pacs
+test-pacs: $(INSTALLED) ## fetch from an archive and store in it: Orthanc of Debian (apt-get install orthanc orthanc-dicomweb), and wrong ones
+	$(BIN)/pytest -m "slow or not slow" -rs tests/client/test_pacs.py tests/client/test_pacs_orthanc.py $(PYTEST_ARGS)
+
 test-faults: $(INSTALLED) ## what hospitals do to a federation: kill -9 at each stage of a round, full disks, cut links, wrong clocks
 	$(BIN)/pytest -m "slow or faults" --numprocesses 2 --dist loadfile tests/faults $(PYTEST_ARGS)
 

@@ -21,7 +21,8 @@
     │   ├── FullDiskError  there is no room on the disk
     │   └── ServiceAwayError  no service serves from this folder            exit 7
     ├── ServiceError      a service does not answer its own people          exit 8
-    └── LinkError         hospital and coordinator do not reach each other  exit 8
+    ├── LinkError         hospital and coordinator do not reach each other  exit 8
+    └── PacsError         the hospital's archive is away, or refuses        exit 8
 
 Only the shells (``cli.py``, ``app.py``) catch these, and only this tree: anything else is a bug and crashes loudly.
 
@@ -184,6 +185,13 @@ class LinkError(WardroundError):
 
     exit_code = 8
     kind = "link"
+
+
+class PacsError(WardroundError):
+    """The hospital's own archive is not reached, refuses, or answers otherwise than DICOM says."""
+
+    exit_code = 8
+    kind = "pacs"
 
 
 def _restore(kind: type[WardroundError], args: tuple[object, ...], facts: dict[str, object]) -> WardroundError:

@@ -331,3 +331,16 @@ def test_the_override_for_a_graphics_card_gives_the_card_and_takes_nothing_away(
     assert set(services["hospital"]) == {"image", "deploy"}
     resources = services["hospital"]["deploy"]["resources"]
     assert resources == {"reservations": {"devices": [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]}}
+
+
+def test_the_archive_to_try_is_reached_from_this_machine_only_and_keeps_nothing() -> None:
+    found = site("pacs")
+    assert set(found["services"]) == {"archive"}
+    archive = found["services"]["archive"]
+    assert all(port.startswith("127.0.0.1:") for port in archive["ports"])
+    assert not archive.get("volumes")
+    assert (archive["read_only"], archive["cap_drop"], archive["user"]) == (True, ["ALL"], "10001:10001")
+    settings = json.loads(found["configs"]["archive"]["content"])
+    assert f"127.0.0.1:{settings['DicomPort']}:{settings['DicomPort']}" in archive["ports"]
+    assert f"127.0.0.1:{settings['HttpPort']}:{settings['HttpPort']}" in archive["ports"]
+    assert settings["StorageDirectory"] == settings["IndexDirectory"] == archive["tmpfs"][0].partition(":")[0]

@@ -54,7 +54,10 @@ def begin(
         StorageError: other settings are there, or something cannot be written or used.
     """
     check_name(name)
-    kept = folder.settings().switches if folder.settings_file.exists() else {}
+    kept: dict[str, object] = {}
+    if folder.settings_file.exists():
+        there = folder.settings()
+        kept = there.switches | ({"pacs": str(there.pacs)} if there.pacs else {})
     settings = HospitalSettings.model_validate(
         {"name": name, "data": _there(data), "labels": labels and _there(labels)} | kept | dict(switches or {})
     )
@@ -178,6 +181,7 @@ _MORE_KEYS = """
 #                                    shared-study
 #   device = "cpu"                   what trains: cpu, cuda, cuda:1 (the second card), mps; without it the first CUDA
 #                                    card, or else the CPU
+#   pacs = "/PATH/pacs.toml"         how the archive is reached; without it pacs.toml beside this file (docs/pacs.md)
 """
 
 

@@ -40,9 +40,6 @@ _OTHER_MODALITIES = {
 """For objects whose SOP class a converter replaced or lost."""
 
 
-OTHER_REASONS = frozenset(reason for _, reason, _ in _OTHER_OBJECTS)
-"""Every reason under which an object is refused that is no image."""
-
 _SOP_CLASS, _MODALITY, _MEDIA_CLASS = tag("SOPClassUID"), tag("Modality"), tag("MediaStorageSOPClassUID")
 
 
@@ -53,11 +50,12 @@ def sop_class_of(dataset: Dataset) -> str:
 
 def other_object(dataset: Dataset) -> tuple[str, str] | None:
     """Return the reason and the words for an object that is no image whatever its pixels; None for the others."""
-    return _other_class(sop_class_of(dataset)) or _OTHER_MODALITIES.get(text(dataset, _MODALITY).upper())
+    return other_class(sop_class_of(dataset)) or _OTHER_MODALITIES.get(text(dataset, _MODALITY).upper())
 
 
 @lru_cache(maxsize=256)
-def _other_class(sop_class: str) -> tuple[str, str] | None:
+def other_class(sop_class: str) -> tuple[str, str] | None:
+    """Return the reason and the words for a SOP class that is no image's; None for the others."""
     found = (other for root, *other in _OTHER_OBJECTS if is_below(sop_class, root))
     reason, what = next(found, (None, None))
     return None if reason is None or what is None else (reason, what)

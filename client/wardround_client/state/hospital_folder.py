@@ -54,6 +54,8 @@ class HospitalSettings(BaseModel):
     """The guesses of who is a patient that this hospital confirms: words of ``patients.CONFIRMABLE``."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")] = "auto"
     """What trains (``training.devices``): auto is the first CUDA card, or else the CPU."""
+    pacs: AbsolutePath | None = None
+    """The file that says how the hospital's archive is reached; None for ``pacs.toml`` beside this one."""
 
     @field_validator("label_attribute")
     @classmethod

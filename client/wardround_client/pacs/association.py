@@ -1,0 +1,237 @@
+"""One association with the archive, and why there is none: host, port, AE title on either side, or TLS."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pynetdicom import AE, _config
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.presentation import PresentationContext
+
+from wardround_client.pacs.settings import PacsSettings
+from wardround_common.errors import PacsError
+
+# What it logs holds identifiers of patients, and of objects: no log of ours may.
+_config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
+_config.LOG_HANDLER_LEVEL = "none"
+for _name in ("pynetdicom", "dicomweb_client", "urllib3"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+    logging.getLogger(_name).propagate = False
+
+BUSY = (2, 3)  # transient, by the provider: congestion, or the limit of associations (PS3.8, table 9-21)
+TRIES, WAIT_S = 4, 1.0
+MOST_CONTEXTS = 128
+_RULES = "Ask those who run the archive which AE titles it knows: {title!r} must be entered there, with this address."
+
+
+def our_context(settings: PacsSettings) -> ssl.SSLContext:
+    """Return what a connection to the archive is checked with.
+
+    Raises:
+        PacsError: a certificate or key cannot be read.
+    """
+    try:
+        context = ssl.create_default_context(cafile=settings.authority)
+    except (OSError, ssl.SSLError):
+        raise _unreadable(settings.authority, "authority") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.certificate is not None:
+        load_certificate(context, settings)
+    return context
+
+
+def load_certificate(context: ssl.SSLContext, settings: PacsSettings) -> None:
+    """Load our own certificate.
+
+    Raises:
+        PacsError: it cannot be read, or has another key.
+    """
+    try:
+        context.load_cert_chain(settings.certificate or "", settings.key)
+    except (OSError, ssl.SSLError):
+        raise _unreadable(settings.certificate, "certificate or its key") from None
+
+
+def _unreadable(path: Path | None, what: str) -> PacsError:
+    return PacsError(
+        f"the {what} cannot be read as PEM", where=str(path or "pacs.toml"), do="Check the path and the file."
+    )
+
+
+@contextmanager
+def associated(
+    settings: PacsSettings,
+    contexts: Sequence[PresentationContext],
+    *,
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[Any] = (),
+) -> Iterator[Association]:
+    """Associate with the archive, and release at the end; wait where it says that it is busy.
+
+    Raises:
+        PacsError: it is not reached, or refuses; the words say which of the settings is the likely cause.
+    """
+    if settings.host is None or settings.title is None:
+        raise PacsError("pacs.toml names no archive for DICOM", do="Name 'host', 'port' and 'title'.")
+    entity = AE(ae_title=settings.our_title)
+    entity.acse_timeout = entity.connection_timeout = settings.connect_s
+    entity.dimse_timeout = entity.network_timeout = settings.answer_s
+    security = (our_context(settings), settings.host) if settings.tls else None
+    for attempt in range(TRIES):
+        association = entity.associate(
+            settings.host,
+            settings.port,
+            list(contexts),
+            ae_title=settings.title,
+            ext_neg=list(roles),
+            evt_handlers=list(handlers),
+            tls_args=security,
+        )
+        if association.is_established:
+            break
+        if not (_rejected(association)[:2] == BUSY and attempt + 1 < TRIES):
+            raise _no_association(settings, association)
+        time.sleep(WAIT_S * 2**attempt)
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+        if association.is_alive():
+            association.abort()
+            association.join(settings.connect_s)
+
+
+def _rejected(association: Association) -> tuple[int, int, int]:
+    answer = association.acceptor.primitive
+    if not association.is_rejected or answer is None:
+        return 0, 0, 0
+    return answer.result or 0, answer.result_source or 0, answer.diagnostic or 0
+
+
+def _no_association(settings: PacsSettings, association: Association) -> PacsError:
+    """Say why there is no association, and what to do."""
+    where = f"{settings.host}:{settings.port}"
+    if association.is_rejected:
+        result, source, diagnostic = _rejected(association)
+        match source, diagnostic:
+            case 1, 7:
+                return PacsError(
+                    f"the archive does not answer to the AE title {settings.title!r}",
+                    where=where,
+                    do="Correct 'title' in pacs.toml: it is the archive's own AE title; upper and lower case count.",
+                )
+            case 1, 3:
+                return PacsError(
+                    f"the archive does not know our AE title {settings.our_title!r}",
+                    where=where,
+                    do=_RULES.format(title=settings.our_title),
+                )
+        if (result, source) == BUSY:
+            return PacsError("the archive is busy: it takes no more associations", where=where, do="Try again later.")
+        return PacsError(
+            f"the archive refuses associations (result {result}, source {source}, reason {diagnostic})",
+            where=where,
+            do=_RULES.format(title=settings.our_title),
+        )
+    if association.acceptor.primitive is not None and not association.is_aborted:
+        return PacsError("the archive accepts none of what is asked for", where=where, do="Ask those who run it.")
+    return no_connection(settings) or PacsError(
+        "the archive took the connection and broke it off, or did not answer, before an association",
+        where=where,
+        do="Check that 'port' is its DICOM port, and the AE titles: some archives break off where they know none. "
+        + _RULES.format(title=settings.our_title),
+    )
+
+
+def no_connection(settings: PacsSettings) -> PacsError | None:
+    """Say why there is no connection to the archive's DICOM port; None where there is one, with TLS as is said.
+
+    Raises:
+        PacsError: our own certificates cannot be read.
+    """
+    host, port = str(settings.host), settings.port
+    where = f"{host}:{port}"
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return PacsError(
+            "nobody has this name", where=host, do="Correct 'host' in pacs.toml, or ask for its address in numbers."
+        )
+    try:
+        connection = socket.create_connection((str(found[0][4][0]), port), settings.connect_s)
+    except ConnectionRefusedError:
+        return PacsError(
+            "the machine is there, and nothing listens at this port",
+            where=where,
+            do="Correct 'port' in pacs.toml (often 104, 4242 or 11112), or start the archive.",
+        )
+    except OSError:
+        return PacsError(
+            f"the machine does not answer within {settings.connect_s:g} s",
+            where=where,
+            do="Check 'host', and that the firewall between here and the archive lets this connection pass.",
+        )
+    with connection:
+        return _no_tls(settings, connection, where)
+
+
+def _no_tls(settings: PacsSettings, connection: socket.socket, where: str) -> PacsError | None:
+    if not settings.tls:
+        connection.settimeout(min(settings.connect_s, 2))
+        return _speaks_tls(connection, where)
+    try:
+        with our_context(settings).wrap_socket(connection, server_hostname=settings.host) as secured:
+            return _wants_certificate(secured, where)
+    except ssl.SSLCertVerificationError as error:
+        name = "the name or address in 'host' is not in its certificate"
+        unknown = "its certificate is not signed by what 'authority' names"
+        expired = "its certificate has expired, or this machine's clock is wrong"
+        reason = {62: name, 64: name, 10: expired, 9: expired}.get(error.verify_code, unknown)
+        return PacsError(
+            f"the archive's TLS cannot be trusted: {reason}",
+            where=where,
+            do="Ask those who run the archive for the authority of its certificate, and for the name in it.",
+        )
+    except (ssl.SSLError, OSError):
+        return PacsError(
+            "the archive does not speak TLS at this port, or not TLS 1.2 or newer",
+            where=where,
+            do="Name its TLS port (often 2762), or write tls = false if it has none.",
+        )
+
+
+def _speaks_tls(connection: socket.socket, where: str) -> PacsError | None:
+    probe = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it looks whether there is TLS, and sends nothing through it
+    probe.check_hostname, probe.verify_mode = False, ssl.CERT_NONE
+    try:
+        with probe.wrap_socket(connection):
+            pass
+    except (ssl.SSLError, OSError):
+        return None
+    return PacsError(
+        "the archive speaks TLS at this port", where=where, do="Write tls = true, and name its 'authority'."
+    )
+
+
+def _wants_certificate(secured: ssl.SSLSocket, where: str) -> PacsError | None:
+    """Read on for a moment: with TLS 1.3 a server tells only after the handshake that it wants a certificate."""
+    secured.settimeout(0.5)
+    try:
+        with suppress(TimeoutError):
+            secured.recv(1)
+    except (ssl.SSLError, OSError):
+        return PacsError(
+            "the archive wants a certificate of ours, or does not trust the one it gets",
+            where=where,
+            do="Name 'certificate' and 'key' in pacs.toml, of an authority that the archive trusts.",
+        )
+    return None

@@ -1,0 +1,418 @@
+"""The hospital's archive: what is asked, what is believed of the answers, and what is kept; archives that are wrong."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import FileDataset, dcmwrite
+from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, SegmentationStorage
+from pynetdicom import AE
+from pynetdicom.sop_class import MRImageStorage, Verification  # type: ignore[attr-defined]
+
+from archived import document, files, study
+from in_process import run
+from orthanc import free_ports
+from tiny_archive import TITLE, TinyArchive, tiny_archive
+from tiny_dicom import tiny
+from wardround_client.pacs import association
+from wardround_client.pacs.archive import Instance, Query, Study, checked
+from wardround_client.pacs.dimse import DimseArchive
+from wardround_client.pacs.fetching import Report, fetch
+from wardround_client.pacs.receiver import Receiver, storage_classes
+from wardround_client.pacs.settings import PacsSettings, read_pacs
+from wardround_client.pacs.taking import examine, place_of
+from wardround_client.pacs.worklist import read_worklist
+from wardround_common.errors import FullDiskError, LabelError, PacsError, StorageError
+
+# pynetdicom 3.0.4 leaves a socket to the garbage collector when the other side closes it first.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def one_archive() -> Iterator[TinyArchive]:
+    with tiny_archive() as archive:
+        yield archive
+
+
+@pytest.fixture
+def archive(one_archive: TinyArchive) -> TinyArchive:
+    one_archive.becomes()
+    return one_archive
+
+
+def reached(archive: TinyArchive, **others: Any) -> PacsSettings:
+    every = {"host": "127.0.0.1", "port": archive.port, "title": TITLE, "answer_s": 10.0}
+    return PacsSettings.model_validate(every | others)
+
+
+def fetched(settings: PacsSettings, into: Path, *lines: str) -> Report:
+    worklist = into.parent / "worklist.csv"
+    worklist.write_text("\n".join(lines) + "\n")
+    return fetch(DimseArchive(settings), *read_worklist(worklist), into)
+
+
+# What is asked, and what is believed of the answers.
+
+
+def test_an_answer_that_is_none_to_the_question_is_not_believed() -> None:
+    query = Query(patient="P1", accession="A1", dates=(date(2024, 1, 1), None), exact=True)
+    right = Study("1.2", "P1", "A1", "20240105")
+    others = [
+        Study("1.3", "P2", "A1", "20240105"),
+        Study("1.4", "P1", "", "20240105"),
+        Study("1.5", "P1", "A1", "20231231"),
+        Study("1.6", "P1", "A1", ""),
+    ]
+    assert checked([right, *others, right], query) == [right]
+
+
+def test_a_question_for_everything_is_not_asked() -> None:
+    with pytest.raises(PacsError, match="list the whole archive"):
+        Query()
+
+
+@pytest.mark.parametrize("identifier", ["A*", "A?1", "A\\B"])
+def test_an_identifier_that_means_several_is_no_identifier(identifier: str) -> None:
+    with pytest.raises(PacsError):
+        Query(accession=identifier, exact=True)
+
+
+def test_a_work_list_is_read_by_what_its_columns_are_called(tmp_path: Path) -> None:
+    path = tmp_path / "worklist.csv"
+    path.write_text("\ufeffAccession Number;Patient_ID;Label;Site\nA1;;tumour;x\n;P2;none;y\n", encoding="utf-8")
+    (first, second), columns = read_worklist(path)
+    assert (first.query.accession, second.query.patient, columns) == ("A1", "P2", ("label", "site"))
+    assert second.rest == {"label": "none", "site": "y"}
+    assert (first.number, second.number) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name,label\nSECRET,1\n", "names none of the columns"),
+        ("accession,label\n,1\n", "line 2 names no study"),
+        ("accession,label\nSECRET*,1\n", "line 2: an identifier holds"),
+        ("accession,label\nA1,1,2\n", "line 2 has 3 cells"),
+        ("accession,date\nA1,SECRET\n", "line 2 has no date"),
+        ("accession,label\n", "has no lines"),
+        ("patient,PatientID\nA,B\n", "two columns have the same meaning"),
+    ],
+)
+def test_a_work_list_that_would_fetch_the_wrong_is_refused_by_line_without_its_cells(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "worklist.csv"
+    path.write_text(text)
+    with pytest.raises(LabelError, match=said) as refused:
+        read_worklist(path)
+    assert "SECRET" not in str(refused.value)
+
+
+# The settings.
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('host = "a"', "name the archive's AE title"),
+        ("port = 104", "name an archive"),
+        ('host = "a"\ntitle = "A TITLE THAT IS TOO LONG"', "1 to 16 characters"),
+        ('host = "a"\ntitle = "A"\nretrieve = "move"', "name this machine's address"),
+        ('host = "a"\ntitle = "A"\ntitel = "B"', 'there is no key "titel"'),
+        ('web = "ftp://a/b"', "write an address such as"),
+        ('web = "https://me:secret@a/b"', "no password stands in an address"),
+    ],
+)
+def test_wrong_settings_say_what_to_write(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "pacs.toml"
+    path.write_text(text)
+    with pytest.raises(StorageError, match=said) as refused:
+        read_pacs(path)
+    assert "secret" not in str(refused.value).lower()
+
+
+def test_the_settings_are_those_beside_hospital_toml_or_those_that_it_names(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no archive is set up here"):
+        read_pacs(None, tmp_path)
+    (tmp_path / "pacs.toml").write_text('web = "http://beside/"')
+    assert read_pacs(None, tmp_path).web == "http://beside"
+    (tmp_path / "other.toml").write_text('web = "http://named"')
+    (tmp_path / "hospital.toml").write_text(f'name = "a"\ndata = "/data"\npacs = "{tmp_path}/other.toml"\n')
+    assert read_pacs(None, tmp_path).web == "http://named"
+
+
+# What is kept of what arrives.
+
+
+def as_file(made: FileDataset) -> bytes:
+    written = BytesIO()
+    dcmwrite(written, made, enforce_file_format=True)
+    return written.getvalue()
+
+
+def listed(made: FileDataset, syntax: str = "") -> Instance:
+    return Instance(made.StudyInstanceUID, made.SeriesInstanceUID, made.SOPInstanceUID, str(made.SOPClassUID), syntax)
+
+
+def test_whole_images_and_outlines_are_kept_and_nothing_else() -> None:
+    image, other = study("A1", 2)
+    outline = tiny(np.zeros((4, 8), np.uint8), SOPClassUID=SegmentationStorage, Modality="SEG")
+    cut, short = as_file(image)[:-100], tiny()
+    short.PixelData = short.PixelData[:-4]
+    assert examine(as_file(image), listed(image)) is None
+    assert examine(as_file(outline), listed(outline)) is None
+    reasons = [
+        examine(as_file(other), listed(image)),
+        examine(cut, listed(image)),
+        examine(as_file(short), listed(short)),
+        examine(as_file(document(image)), listed(document(image))),
+        examine(b"", listed(image)),
+    ]
+    assert [reason.reason if reason else "" for reason in reasons][:3] == ["another", "truncated", "truncated"]
+    assert all(reasons)
+
+
+def test_an_image_that_lost_something_on_the_way_is_refused() -> None:
+    (image,) = study("A1", 1)
+    image.compress(JPEG2000, j2k_cr=[4], generate_instance_uid=False)
+    assert examine(as_file(image), listed(image, JPEG2000)) is None
+    refused = examine(as_file(image), listed(image, ExplicitVRLittleEndian))
+    assert refused is not None
+    assert refused.reason == "made-lossy"
+
+
+def test_names_follow_from_uids_and_do_not_say_them(tmp_path: Path) -> None:
+    (image,) = study("A1", 1)
+    place = place_of(listed(image), tmp_path)
+    assert place == place_of(listed(image), tmp_path)
+    assert not any(uid in str(place) for uid in (image.StudyInstanceUID, image.SOPInstanceUID))
+
+
+def test_every_class_that_an_archive_may_send_is_received() -> None:
+    known = storage_classes()
+    assert {"1.2.840.10008.5.1.4.1.1.66.7", "1.2.840.10008.5.1.4.1.1.104.1", SegmentationStorage} <= set(known)
+    assert known[0] == MRImageStorage
+
+
+# Archives that are wrong.
+
+
+@pytest.mark.slow
+def test_a_retrieval_that_breaks_off_keeps_what_came_and_goes_on(archive: TinyArchive, tmp_path: Path) -> None:
+    archive.becomes(*study("A1", 4), drops_after=0)
+    archive.drops_after = 2
+    settings = reached(archive)
+    first = fetched(settings, tmp_path / "in", "accession", "A1")
+    # Lists of instances break off after two; each by itself comes.
+    assert (first.counts()["accepted"], first.counts()["missing"]) == (4, 0)
+    for path in files(tmp_path / "in")[:3]:
+        path.unlink()
+    archive.drops_after = 0
+    second = fetched(settings, tmp_path / "in", "accession", "A1")
+    assert (second.counts()["there"], second.counts()["missing"]) == (1, 3)
+    assert "broke the connection off" in second.studies[0].problem
+    archive.drops_after = None
+    third = fetched(settings, tmp_path / "in", "accession", "A1")
+    assert (third.complete, third.counts()["accepted"]) == (True, 3)
+
+
+def test_a_study_that_is_listed_and_empty_is_no_success(archive: TinyArchive, tmp_path: Path) -> None:
+    archive.becomes(*study("A1", 2), hides=True)
+    report = fetched(reached(archive), tmp_path / "in", "accession", "A1")
+    assert (report.complete, report.studies[0].problem) == (
+        False,
+        "the archive lists it, and has no instance of it",
+    )
+    archive.counts = 2
+    report = fetched(reached(archive), tmp_path / "in", "accession", "A1")
+    assert report.studies[0].missing == {"the archive counts it, and does not list it": 2}
+
+
+@pytest.mark.slow
+def test_an_archive_that_says_success_and_sends_nothing_is_not_believed(archive: TinyArchive, tmp_path: Path) -> None:
+    archive.becomes(*study("A1", 2), says_only=True)
+    report = fetched(reached(archive), tmp_path / "in", "accession", "A1")
+    assert report.studies[0].missing == {"the archive said that it sent it, and it did not come": 2}
+    assert files(tmp_path / "in") == []
+
+
+@pytest.mark.slow
+def test_an_archive_that_ignores_keys_brings_no_strangers_study(archive: TinyArchive, tmp_path: Path) -> None:
+    archive.becomes(*study("A1", 1), *study("A2", 2, patient="P2"), ignores_keys=True)
+    report = fetched(reached(archive), tmp_path / "in", "accession", "A1")
+    assert [each.accepted for each in report.studies] == [1]
+
+
+def test_what_was_not_asked_for_is_not_kept(archive: TinyArchive, tmp_path: Path) -> None:
+    stranger = study("A2", 1)[0]
+    archive.becomes(*study("A1", 1), sends_instead=stranger)
+    report = fetched(reached(archive), tmp_path / "in", "accession", "A1")
+    assert (report.counts()["accepted"], report.counts()["missing"], files(tmp_path / "in")) == (0, 1, [])
+
+
+def test_an_archive_that_is_away_is_not_asked_for_every_line(archive: TinyArchive, tmp_path: Path) -> None:
+    (nobody,) = free_ports(1)
+    lines = [f"A{number}" for number in range(10)]
+    report = fetched(reached(archive, port=nobody), tmp_path / "in", "accession", *lines)
+    assert (len(report.failed), report.not_tried) == (3, 7)
+    assert "nothing listens at this port" in report.failed[2]
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_the_fetch_and_nothing_is_half_there(
+    archive: TinyArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, done = Path.replace, []
+
+    def full(self: Path, target: Path) -> Path:
+        if self.name.endswith(".dcm") or ".dcm." in self.name:
+            done.append(target)
+            if len(done) == 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    archive.becomes(*study("A1", 3))
+    with pytest.raises(FullDiskError):
+        fetched(reached(archive), tmp_path / "in", "accession", "A1")
+    assert len(files(tmp_path / "in")) == 1
+
+
+def test_a_busy_archive_is_asked_again_and_one_that_stays_busy_is_said(
+    archive: TinyArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(association, "WAIT_S", 0.01)
+    monkeypatch.setattr(association, "TRIES", 3)
+    entity = AE("OTHER")
+    entity.add_requested_context(Verification)
+    others = []
+    for _ in range(10):  # as many as pynetdicom accepts
+        others.append(entity.associate("127.0.0.1", archive.port))
+    with pytest.raises(PacsError, match="busy"):
+        DimseArchive(reached(archive)).echo()
+    for each in others:
+        each.release()
+    DimseArchive(reached(archive)).echo()
+
+
+def test_a_refused_echo_says_so(archive: TinyArchive) -> None:
+    archive.becomes(echo_status=0x0122)
+    with pytest.raises(PacsError, match="0x0122"):
+        DimseArchive(reached(archive)).echo()
+
+
+@pytest.mark.slow
+def test_a_machine_that_never_answers_is_given_up_in_time() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        settings = PacsSettings(host="127.0.0.1", port=silent.getsockname()[1], title="X", connect_s=0.3, answer_s=0.3)
+        before = datetime.now(UTC)
+        with pytest.raises(PacsError, match="did not answer"):
+            DimseArchive(settings).echo()
+        assert (datetime.now(UTC) - before).total_seconds() < 10
+
+
+# The receiver.
+
+
+@pytest.fixture
+def receiving() -> Iterator[tuple[Receiver, PacsSettings, list[bytes]]]:
+    kept: list[bytes] = []
+    (port,) = free_ports(1)
+    settings = PacsSettings(
+        host="127.0.0.1",
+        title="ARCHIVE",
+        retrieve="move",
+        receiver_address="127.0.0.1",
+        receiver_port=port,
+        associations=2,
+        connect_s=2.0,
+    )
+    lock = threading.Lock()
+
+    def take(uid: str, data: bytes) -> bool:
+        with lock:
+            kept.append(data)
+        return True
+
+    with Receiver(settings, take) as receiver:
+        yield receiver, settings, kept
+
+
+def offer(settings: PacsSettings, image: FileDataset, calling: str, called: str, source: str = "127.0.0.1") -> bool:
+    entity = AE(calling)
+    entity.acse_timeout = 2
+    entity.add_requested_context(MRImageStorage)
+    made = entity.associate("127.0.0.1", settings.receiver_port, ae_title=called, bind_address=(source, 0))
+    if not made.is_established:
+        return False
+    status = made.send_c_store(image).get("Status")
+    made.release()
+    return status == 0
+
+
+@pytest.mark.slow
+def test_only_the_archive_may_send_and_only_to_us(
+    receiving: tuple[Receiver, PacsSettings, list[bytes]],
+) -> None:
+    receiver, settings, kept = receiving
+    (image,) = study("A1", 1)
+    assert not offer(settings, image, "STRANGER", "WARDROUND")
+    assert "another AE title than the one that is called" in str(receiver.problem(""))
+    assert not offer(settings, image, "ARCHIVE", "SOMEBODY")
+    assert "calls another AE title than ours" in str(receiver.problem(""))
+    assert not offer(settings, image, "ARCHIVE", "WARDROUND", source="127.0.0.2")
+    assert "another address than the archive's" in str(receiver.problem(""))
+    assert kept == []
+    assert offer(settings, image, "ARCHIVE", "WARDROUND")
+    assert len(kept) == 1
+
+
+# The commands.
+
+
+@pytest.mark.slow
+def test_commands_say_what_is_wrong_and_end_with_its_code(
+    archive: TinyArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    pacs, worklist, into = tmp_path / "pacs.toml", tmp_path / "worklist.csv", tmp_path / "in"
+    pacs.write_text(f'host = "127.0.0.1"\nport = {archive.port}\ntitle = "{TITLE}"\n')
+    worklist.write_text("accession,label\nA1,x\nSECRET,x\n")
+    archive.becomes(*study("A1", 2))
+
+    none = run("pacs", "echo", "--state", tmp_path)
+    assert (none.returncode, run("pacs", "echo", "--pacs", tmp_path / "none").returncode) == (0, 7)
+    assert "answers" in run("pacs", "echo", "--pacs", pacs).stdout
+    found = json.loads(run("pacs", "find", "--accession", "A*", "--pacs", pacs, "--json").stdout)
+    assert found == {"studies": [], "more": False}  # this archive knows no wildcards
+    assert run("pacs", "find", "--pacs", pacs).returncode == 8
+    assert run("pacs", "find", "--date", "yesterday", "--pacs", pacs).returncode == 2
+    assert "A1" in run("pacs", "find", "--accession", "A1", "--pacs", pacs).stdout
+
+    partly = run("pacs", "fetch", worklist, "--into", into, "--pacs", pacs)
+    assert (partly.returncode, len(files(into))) == (4, 2)
+    assert "line 3: the archive has no such study" in partly.stdout
+    assert "SECRET" not in partly.stdout + partly.stderr
+    assert run("pacs", "fetch", worklist, "--into", into, "--label", "no", "--pacs", pacs).returncode == 4
+    assert run("pacs", "store", tmp_path / "nothing", "--pacs", pacs).returncode == 4
+    refused = run("pacs", "store", into, "--pacs", pacs)
+    assert refused.returncode == 4
+    assert "--any sends it" in refused.stdout

@@ -103,7 +103,7 @@ class Answering:
 
             def masked(encoding: Encoding, threshold: int) -> Masked:
                 weight = encoding.weight(100)
-                counts = encode_counts(np.array([weight, 0, 0], np.int64))
+                counts = encode_counts(np.array([weight, 0, 0], np.int64), encoding.hospitals)
                 return Masked(encoding.encode(self._update, weight, self._stream.child("rounding")), counts)
 
             upload = self._desk.upload("train", request.round, question_digest(request), request.cohort or b"", masked)

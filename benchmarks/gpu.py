@@ -43,6 +43,7 @@ from wardround_client.preparation.dataset import Dataset, Examples, Intake
 from wardround_client.tasks.registry import local_task
 from wardround_client.training.devices import choose, describe, make_ready
 from wardround_client.training.local_work import LocalRun, PrivacyPlan, train
+from wardround_client.training.noise import noise_maker
 from wardround_common.errors import WardroundError
 from wardround_common.keys.identity import Identity, Roster
 from wardround_common.messages.parameters import Vector
@@ -389,12 +390,18 @@ def measured(make: Callable[[], Step], device: str, turns: int) -> tuple[float, 
 
 
 def noise(wanted: Wanted) -> Figures:
-    """Time the noise of one step of a ResNet-18 by itself: ours on the CPU, and torch's generator on both."""
+    """Time the noise of one step of a ResNet-18 by itself: ours, made and added, and torch's generator on both."""
     count = 2**12 if wanted.quick else 11_176_514
     stream, device = insecure_stream(0, "noise"), torch.device(wanted.device)
+    sums = [torch.zeros(count, device=device)]
+
+    def ours() -> None:
+        with noise_maker(count, 1.0, device) as maker:
+            maker.begin(stream).add(sums, 1.0)
+
     return {
         "noise_numbers": float(count),
-        "noise_ours_ms": 1000 * seconds_of(lambda: stream.normal(count), wanted.device),
+        "noise_ours_ms": 1000 * seconds_of(ours, wanted.device),
         "noise_torch_cpu_ms": 1000 * seconds_of(lambda: torch.randn(count), wanted.device),
         "noise_torch_device_ms": 1000 * seconds_of(lambda: torch.randn(count, device=device), wanted.device),
     }

@@ -16,7 +16,7 @@ from wardround_common.keys.identity import Identity, Roster
 from wardround_common.secagg.exchange import Masked, Upload
 from wardround_common.secagg.terms import Member, Terms, What, write_members
 from wardround_common.study.file import Study
-from wardround_common.study.sums import encoding_for, threshold_for
+from wardround_common.study.sums import encoding_for, margins_for, threshold_for
 from wardround_server.rounds.secure_sum import Gathering, Total
 
 RUN = bytes(range(16))
@@ -75,7 +75,9 @@ class Group:
     def terms(self, what: What = "train", number: int = 1, question: bytes = QUESTION) -> Terms:
         threshold = threshold_for(self.study, len(self.names))
         members = tuple(self.members)
-        return Terms(self.study.digest(), RUN, what, number, question, self.roster.digest, members, threshold)
+        margins = margins_for(self.study)
+        roster = self.roster.digest
+        return Terms(self.study.digest(), RUN, what, number, question, roster, members, threshold, *margins)
 
     def upload(
         self, name: str, what: What = "train", number: int = 1, question: bytes = QUESTION, cohort: bytes | None = None

@@ -174,7 +174,7 @@ class MadeUp:
             case "evaluate":
                 evaluate = EvaluateRequest.parse(parts, size)
                 cohort, once = evaluate.cohort or b"", evaluated_digest(evaluate)
-                none = encode_counts(np.zeros(vector_length(len(study.groups)), np.int64))
+                none = encode_counts(np.zeros(vector_length(len(study.groups)), np.int64), len(study.roster) or 1)
                 upload = self.desk.upload(
                     "evaluate",
                     evaluate.round,
@@ -209,7 +209,7 @@ class MadeUp:
             stream = insecure_stream(self.books.plan.seed, f"{self.name} {number}")
             update = (0.01 * (stream.uniform(self.books.plan.size) - 0.5)).astype(np.float32)
             weight = encoding.weight(50 + number % 7 + len(self.name))
-            counts = encode_counts(np.array([weight, 0, 0], np.int64))
+            counts = encode_counts(np.array([weight, 0, 0], np.int64), encoding.hospitals)
             vector: NDArray[np.unsignedinteger] = encoding.encode(update, weight, stream.child("rounding"))
             with self.books.lock:  # a copy: the masks are added in place
                 kept = Masked(vector.copy(), counts.copy())

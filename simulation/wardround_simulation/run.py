@@ -40,6 +40,7 @@ from wardround_common.results import (
 )
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import DpSgd, Study
+from wardround_common.study.words import said_of_graph
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
 from wardround_server.report.tracking import check_tracking, open_tracking
@@ -445,6 +446,7 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
         )
     else:
         yield "Differential privacy was off: the model may remember patients."
+    yield from said_of_graph(plan.study, len(plan.sites))
     if plan.study.roster:
         yield (
             "The study's roster was not used: its hospitals' private keys are not here. The simulated hospitals have "

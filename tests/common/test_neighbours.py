@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wardround_common.secagg.expander import CIRCLE_UP_TO
 from wardround_common.secagg.neighbours import ALL_UP_TO, Graph
-from wardround_common.secagg.thresholds import LARGEST_COHORT, default_threshold
+from wardround_common.secagg.thresholds import default_threshold
 
-COHORTS = [(n, t) for n in range(2, LARGEST_COHORT + 1) for t in range(n // 2 + 1, n + 1)]
+COHORTS = [(n, t) for n in range(2, CIRCLE_UP_TO + 1) for t in range(n // 2 + 1, n + 1)]
 
 
 def edges(graph: Graph) -> networkx.Graph:

@@ -138,7 +138,7 @@ def test_a_ring_that_is_too_small_for_the_hospitals_is_refused() -> None:
 def test_counts_that_could_wrap_are_refused_on_both_sides() -> None:
     for counts in ([-1], [COUNT_LIMIT]):
         with pytest.raises(MessageError):
-            encode_counts(np.array(counts, np.int64))
+            encode_counts(np.array(counts, np.int64), 3)
     with pytest.raises(MessageError, match="did not follow the protocol"):
         decode_counts(np.array([3 * COUNT_LIMIT], np.uint64), 3)
 

@@ -346,7 +346,7 @@ def test_a_file_of_a_gigabyte_is_refused_without_being_read(tmp_path: Path) -> N
         file.truncate(2**30)  # sparse: it takes no space
     tracemalloc.start()
     try:
-        with pytest.raises(StudyError, match="larger than 64 KiB"):
+        with pytest.raises(StudyError, match="larger than 1024 KiB"):
             read_study(path)
         assert tracemalloc.get_traced_memory()[1] < 2**21
     finally:

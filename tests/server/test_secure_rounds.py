@@ -240,7 +240,7 @@ def test_a_round_is_given_up_only_if_it_was_begun_before_and_another_one_can_be_
             memory.at.pop("c", None)
             memory.at.pop("d", None)
 
-    with pytest.raises(RoundError, match="needs 3 to 100 hospitals, and there are 2"):
+    with pytest.raises(RoundError, match="needs 3 to 10,000 hospitals, and there are 2"):
         run_study(of, memory, leave, None, begun)
 
 
@@ -308,7 +308,7 @@ def test_a_hospital_sends_no_update_in_the_clear_however_it_is_asked(tmp_path: P
 def test_one_hospital_is_no_sum() -> None:
     from wardround_common.secagg.thresholds import threshold_of
 
-    with pytest.raises(RoundError, match="needs 2 to 100 hospitals, and there are 1"):
+    with pytest.raises(RoundError, match="needs 2 to 10,000 hospitals, and there are 1"):
         threshold_of(1)
     with pytest.raises(ValueError, match="a sum over one is that hospital's own"):
         secure_study(min_hospitals=1)

@@ -34,7 +34,7 @@ def group(tmp_path: Path) -> Group:
 
 def heads(group: Group, uploads: dict[str, object]) -> bytes:
     entries = {group.names.index(name): upload.head for name, upload in uploads.items()}  # type: ignore[attr-defined]
-    return write_signed({place: (head.content, head.signature) for place, head in entries.items()})
+    return write_signed({place: (head.content, head.signature) for place, head in entries.items()}, 5)
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,9 @@ def test_no_message_can_name_one_hospital_both_survivor_and_dropped(group: Group
 
 def test_a_hospital_that_did_not_upload_cannot_be_listed(group: Group) -> None:
     uploads = {name: group.upload(name) for name in "abcd"}
-    forged = read_heads(heads(group, uploads), 5)  # type: ignore[arg-type]
+    forged = dict(read_heads(heads(group, uploads), 5))  # type: ignore[arg-type]
     forged[4] = forged[0]
-    content = write_signed({place: (head.content, head.signature) for place, head in forged.items()})
+    content = write_signed({place: (head.content, head.signature) for place, head in forged.items()}, 5)
     with pytest.raises(MessageError, match="a signature of the upload"):
         group.desks["a"].confirm("train", 1, content)
 
@@ -163,11 +163,11 @@ def test_two_lists_for_two_halves_of_the_hospitals_open_nothing(group: Group) ->
             signatures[listed][group.names.index(name)] = group.desks[name].confirm("train", 1, content)
     together = {place: (sig,) for found in signatures.values() for place, sig in found.items() if place < 4}
     sealed = b"".join(uploads[name].dealt.sealed[0] for name in "abcd")
-    short = write_signed({place: (sig,) for place, sig in signatures["abcd"].items()})
+    short = write_signed({place: (sig,) for place, sig in signatures["abcd"].items()}, 5)
     with pytest.raises(MessageError, match="too few survivors confirmed"):
         group.desks["a"].open("train", 1, short, sealed)
     with pytest.raises(MessageError, match="a signature of the survivors"):
-        group.desks["a"].open("train", 1, write_signed(together), sealed)
+        group.desks["a"].open("train", 1, write_signed(together, 5), sealed)
 
 
 def test_shares_from_different_lists_cannot_be_mixed_into_a_sum_over_two(tmp_path: Path) -> None:
@@ -508,8 +508,8 @@ def test_no_bytes_make_a_decoder_fail_in_another_way(content: bytes) -> None:
     empty = Masked(np.empty(0, "<u4"), np.empty(0, "<u8"))
     for decode in (
         lambda: write_members(read_members(content)),
-        lambda: write_signed({k: (h.content, h.signature) for k, h in read_heads(content, 5).items()}),
-        lambda: write_signed({k: (s,) for k, s in read_confirmations(content, 5).items()}),
+        lambda: write_signed({k: (h.content, h.signature) for k, h in read_heads(content, 5).items()}, 5),
+        lambda: write_signed({k: (s,) for k, s in read_confirmations(content, 5).items()}, 5),
         lambda: b"".join(read_sealed(content, [0, 2], 3).values()),
         lambda: b"".join(read_opened(content, [(0, 0), (0, 1), (2, 2)]).values()),
         lambda: Upload.read(empty, content, 2).envelope(),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -102,3 +104,29 @@ def test_outlines_of_test_patients_give_the_runs_own_figures(
         assert {metric: one["value"] for metric, one in said["metrics"].items()} == {
             metric: one.value for metric, one in results.evaluation[FEDERATED][name].metrics.items()
         }
+
+
+def predicted(*words: str | Path) -> tuple[int, list[dict[str, Any]]]:
+    found = command("predict", *words, "--json")
+    return found.exit_code, [json.loads(line) for line in found.stdout.splitlines()]
+
+
+def test_a_folder_is_predicted_without_labels_at_the_runs_operating_point(
+    classifier: tuple[Path, Results], hospitals: Path, tmp_path: Path
+) -> None:
+    model, results = classifier
+    folder = tmp_path / "images"
+    shutil.copytree(hospitals / results.hospitals[0].name, folder)
+    (folder / "labels.csv").unlink()
+    code, lines = predicted(model, folder)
+    assert (code, len(lines)) == (0, 20)
+    for line in lines:
+        assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert (line["class"] == "finding") == (line["probabilities"]["finding"] >= line["operating_point"] - 1e-6)
+        assert line["patient"]
+
+
+def test_outlines_come_back_on_the_grid_of_their_series(outliner: tuple[Path, Results, Path], tmp_path: Path) -> None:
+    model, _, hospitals = outliner
+    code, lines = predicted(model, hospitals / "south", "--out", tmp_path / "out", "--preview")
+    assert (code, len(lines)) == (0, 5)

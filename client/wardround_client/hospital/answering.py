@@ -113,14 +113,14 @@ class Hospital:
             if isinstance(privacy, DistributedDpSgd):
                 form = NoisySum.of(self.study, privacy, encoding.hospitals, threshold)
                 # Nothing besides the noisy sum: each count of patients or images would be a release without noise.
-                return Masked(self._noisy_sum(request, form), encode_counts(np.empty(0, np.int64)))
+                return Masked(self._noisy_sum(request, form), encode_counts(np.empty(0, np.int64), encoding.hospitals))
             update = self._train(request)
             weight = encoding.weight(update.examples)
             rounding = self.stream.child("rounding", number)
             loss = round((update.mean_loss or 0.0) * weight / UNIT)
             clipped = int((np.abs(update.vector) > encoding.clip).sum())
             counts = np.array([weight, loss, clipped], np.int64)
-            return Masked(encoding.encode(update.vector, weight, rounding), encode_counts(counts))
+            return Masked(encoding.encode(update.vector, weight, rounding), encode_counts(counts, encoding.hospitals))
 
         question, cohort = question_digest(request), _cohort(request)
         upload = self.desk.upload("train", number, question, cohort, masked)
@@ -140,7 +140,7 @@ class Hospital:
             return self._evaluate(request)
 
         def masked(encoding: Encoding, threshold: int) -> Masked:
-            return Masked(np.empty(0, encoding.dtype), encode_counts(self._evaluate(request).sums))
+            return Masked(np.empty(0, encoding.dtype), encode_counts(self._evaluate(request).sums, encoding.hospitals))
 
         question, cohort, once = question_digest(request), _cohort(request), evaluated_digest(request)
         upload = self.desk.upload("evaluate", request.round, question, cohort, masked, once)

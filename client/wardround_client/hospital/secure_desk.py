@@ -25,13 +25,14 @@ from wardround_common.secagg.exchange import (
     read_sealed,
     survivors_statement,
 )
+from wardround_common.secagg.neighbours import read_places
 from wardround_common.secagg.shamir import RandomBytes
 from wardround_common.secagg.statements import sign_statement
-from wardround_common.secagg.terms import Member, Terms, What, read_members, write_members
+from wardround_common.secagg.terms import Member, Terms, What, read_members, terms_of, write_members
 from wardround_common.storage import read_private, write_atomically
 from wardround_common.study.file import Study
 from wardround_common.study.roster import keys_of
-from wardround_common.study.sums import clip_claim, encoding_for, threshold_for
+from wardround_common.study.sums import clip_claim, encoding_for, margins_for, threshold_for
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Desk:
     folder: Path
     random: RandomBytes = field(repr=False)
     """The operating system's generator, ``os.urandom``."""
+    _key: dict[bytes, AgreementKey] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the roster: it is the study's if that has one, and our name stands in it with our key.
@@ -106,7 +108,9 @@ class Desk:
         run, key = self._run()
         members = read_members(cohort)
         threshold = threshold_for(self.study, len(members))
-        terms = Terms(self.study.digest(), run, what, number, question, self.roster.digest, members, threshold)
+        margins = margins_for(self.study)
+        digest, roster = self.study.digest(), self.roster.digest
+        terms = terms_of(digest, run, what, number, question, roster, cohort, threshold, *margins)
         terms.check_members(self.roster)
         if members[terms.place(self.name)].agreement != key.public:
             raise MessageError("the cohort has another key for this hospital than the one that it made")
@@ -143,7 +147,7 @@ class Desk:
         if what == "train":  # fewer than these have too little noise between them (docs/distributed-privacy.md)
             least = least_survivors(self.study, len(terms.members), terms.threshold)
         confirmed, signature = Uploaded(terms).confirm(self._who(), heads, least)
-        kept = joined(terms.digest, bytes(confirmed.survivors), confirmed.statement)
+        kept = joined(terms.digest, terms.places(*confirmed.survivors), confirmed.statement)
         write_atomically(self.folder / f"{what}.confirmed", kept, private=True)
         return signature
 
@@ -158,7 +162,7 @@ class Desk:
         if not confirmed:
             raise MessageError("no list of survivors was confirmed for this sum")
         signatures = read_confirmations(confirmations, len(terms.members))
-        dealers = dealers_of(terms.graph, confirmed.survivors, terms.place(self.name))
+        dealers = dealers_of(terms.graph, frozenset(confirmed.survivors), terms.place(self.name))
         return confirmed.open(self._who(), signatures, read_sealed(sealed, dealers, terms.graph.circle))
 
     def statement(self, what: What, number: int, upload: Upload) -> bytes:
@@ -193,7 +197,10 @@ class Desk:
         if stored is None:
             raise MessageError("this hospital has not been asked to take part in a run yet")
         run, secret = stored
-        return run, AgreementKey(secret)
+        if self._key.get(secret) is None:
+            self._key.clear()
+            self._key[secret] = AgreementKey(secret)  # it remembers what it agreed on with each neighbour
+        return run, self._key[secret]
 
     def _who(self) -> Participant:
         return Participant(self.name, self.identity, self._run()[1], self.roster)
@@ -236,8 +243,8 @@ class Desk:
             return None
         run, number, threshold, question, roster, cohort = stored
         numbers = (int.from_bytes(number, "big"), int.from_bytes(threshold, "big"))
-        members = read_members(cohort)
-        return Terms(self.study.digest(), run, what, numbers[0], question, roster, members, numbers[1])
+        digest, margins = self.study.digest(), margins_for(self.study)
+        return terms_of(digest, run, what, numbers[0], question, roster, cohort, numbers[1], *margins)
 
     def _terms_of(self, what: What, number: int) -> Terms:
         terms = self._terms(what)
@@ -249,7 +256,7 @@ class Desk:
         stored = self._read(f"{terms.what}.confirmed")
         if stored is None or stored[0] != terms.digest:
             return None
-        return Confirmed(terms, tuple(stored[1]), stored[2])
+        return Confirmed(terms, read_places(stored[1], len(terms.members)), stored[2])
 
     def _read(self, name: str) -> list[bytes] | None:
         path = self.folder / name

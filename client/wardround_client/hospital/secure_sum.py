@@ -13,22 +13,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wardround_common.errors import MessageError
-from wardround_common.keys.identity import Identity, Roster, check_signature
+from wardround_common.keys.identity import Identity, Roster
 from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.exchange import (
     Dealt,
     Head,
     Masked,
     Upload,
+    check_confirmations,
+    checked_list,
     dealers_of,
     opened_places,
     seed_commitment,
     share_commitment,
-    survivors_statement,
 )
 from wardround_common.secagg.masks import add_masks
 from wardround_common.secagg.sealing import seal, unseal
-from wardround_common.secagg.shamir import SHARE_BYTES, RandomBytes, split
+from wardround_common.secagg.shamir import SHARE_BYTES, RandomBytes, split_many
 from wardround_common.secagg.terms import Terms
 
 
@@ -61,20 +62,20 @@ class Participant:
         return Upload(vector, dealt, Head.signed(self.identity, terms, ours, vector, dealt))
 
     def _pair_seed(self, terms: Terms, other: int, ours: int) -> bytes:
-        pair = bytes((min(ours, other), max(ours, other)))
+        pair = terms.places(min(ours, other), max(ours, other))
         return self.key.derive(terms.members[other].agreement, b"mask", terms.digest, pair)
 
     def _deal(self, terms: Terms, ours: int, seeds: Mapping[int, bytes], random: RandomBytes) -> Dealt:
         holders, needed = tuple(seeds), terms.graph.share_threshold  # our circle
         shares = {  # by secret, then holder
-            place: dict(zip(holders, split(seed, needed, holders, random), strict=True))
-            for place, seed in seeds.items()
+            place: dict(zip(holders, dealt, strict=True))
+            for place, dealt in zip(seeds, split_many(list(seeds.values()), needed, holders, random), strict=True)
         }
         sealed = []
         for holder in holders:
-            key = self.key.derive(terms.members[holder].agreement, b"seal", terms.digest, bytes((ours, holder)))
+            key = self.key.derive(terms.members[holder].agreement, b"seal", terms.digest, terms.places(ours, holder))
             bundle = b"".join(shares[place][holder] for place in seeds)
-            sealed.append(seal(key, bundle, terms.digest + bytes((ours, holder)), random))
+            sealed.append(seal(key, bundle, terms.digest + terms.places(ours, holder), random))
         commitments = b"".join(
             share_commitment(terms, ours, holder, place, shares[place][holder]) for holder in holders for place in seeds
         )
@@ -102,9 +103,7 @@ class Uploaded:
             raise MessageError("this hospital is not on the list of survivors")
         if len(heads) < max(terms.threshold, min_hospitals):
             raise MessageError("the list of survivors is shorter than the study allows")
-        for place, head in heads.items():
-            head.check(who.roster.keys[terms.members[place].name], terms, place)
-        statement = survivors_statement(terms, heads)
+        statement = checked_list(terms, who.roster, heads)
         return Confirmed(terms, tuple(sorted(heads)), statement), sign_survivors(who.identity, statement)
 
 
@@ -127,18 +126,17 @@ class Confirmed:
         terms, ours = self.terms, self.terms.place(who.name)
         if len(confirmations) < terms.threshold or not set(confirmations) <= set(self.survivors):
             raise MessageError("too few survivors confirmed the list")
-        for place, signature in confirmations.items():
-            check_signature(who.roster.keys[terms.members[place].name], signature, b"survivors", self.statement)
-        shares = {}  # by dealer and place
-        for dealer in dealers_of(terms.graph, self.survivors, ours):
-            key = who.key.derive(terms.members[dealer].agreement, b"seal", terms.digest, bytes((dealer, ours)))
+        check_confirmations(terms, who.roster, confirmations, self.statement)
+        shares, survivors = {}, frozenset(self.survivors)  # by dealer and place
+        for dealer in dealers_of(terms.graph, survivors, ours):
+            key = who.key.derive(terms.members[dealer].agreement, b"seal", terms.digest, terms.places(dealer, ours))
             try:
-                bundle = unseal(key, sealed[dealer], terms.digest + bytes((dealer, ours)))
+                bundle = unseal(key, sealed[dealer], terms.digest + terms.places(dealer, ours))
             except MessageError:  # zeros are not what the dealer committed to: the coordinator sees who dealt garbage
                 bundle = bytes(terms.graph.circle * SHARE_BYTES)
             for k, place in enumerate(terms.graph.circle_of(dealer)):
                 shares[dealer, place] = bundle[k * SHARE_BYTES : (k + 1) * SHARE_BYTES]
-        return b"".join(shares[secret] for secret in opened_places(terms.graph, self.survivors, ours))
+        return b"".join(shares[secret] for secret in opened_places(terms.graph, survivors, ours))
 
 
 def sign_survivors(identity: Identity, statement: bytes) -> bytes:

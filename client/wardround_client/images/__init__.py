@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from pydicom import FileDataset
 
 from wardround_client.images.attributes import frames_of
 from wardround_client.images.dicom import Stored, parse, refusing, stored_pixels
@@ -15,7 +16,7 @@ from wardround_client.images.intensity import colour, grey
 from wardround_client.images.meaning import Colour, Grey, Meaning, Values, meaning_of
 from wardround_client.images.source import read_bytes
 
-__all__ = ["Image", "decode", "dicom_pixels", "finite", "plain_pixels", "read_image"]
+__all__ = ["Image", "decode", "dicom_pixels", "finite", "plain_pixels", "read_image", "read_with_header"]
 
 
 def read_image(path: Path, *, voi: bool = False) -> Image:
@@ -31,17 +32,23 @@ def read_image(path: Path, *, voi: bool = False) -> Image:
     Raises:
         ImageRefused: the file is no image, is damaged, too large or encrypted; ``reason`` says which.
     """
+    return read_with_header(path, voi=voi)[0]
+
+
+def read_with_header(path: Path, *, voi: bool = False) -> tuple[Image, FileDataset | None]:
+    """Read one image file as :func:`read_image` does, with the attributes that say what it is; None if not DICOM."""
     where = str(path)
     data = read_bytes(path)
     if form := format_of(data, where=where):
         plain = form.read(data, where)
-        return Image(plain_pixels(plain.stored, colour=plain.colour, voi=voi), plain.spacing_mm)
+        return Image(plain_pixels(plain.stored, colour=plain.colour, voi=voi), plain.spacing_mm), None
     dataset = parse(data, where=where)
     stored, photometric = stored_pixels(dataset, where=where)
     with refusing("unreadable", "the attributes of the image contradict each other", where=where):
         meaning = meaning_of(dataset, photometric, where=where)
         several = frames_of(dataset) > 1
-        return Image(dicom_pixels(meaning, stored, several=several, voi=voi, where=where), spacing_of(dataset))
+        image = Image(dicom_pixels(meaning, stored, several=several, voi=voi, where=where), spacing_of(dataset))
+        return image, dataset
 
 
 def dicom_pixels(meaning: Meaning, stored: Stored, *, several: bool, voi: bool, where: str) -> Values:

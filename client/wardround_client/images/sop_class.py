@@ -40,6 +40,9 @@ _OTHER_MODALITIES = {
 """For objects whose SOP class a converter replaced or lost."""
 
 
+OTHER_REASONS = frozenset(reason for _, reason, _ in _OTHER_OBJECTS)
+"""Every reason under which an object is refused that is no image."""
+
 _SOP_CLASS, _MODALITY, _MEDIA_CLASS = tag("SOPClassUID"), tag("Modality"), tag("MediaStorageSOPClassUID")
 
 

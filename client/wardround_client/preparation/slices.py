@@ -8,7 +8,7 @@ would otherwise be all noise.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -32,6 +32,7 @@ from wardround_client.preparation.made_once import FOLDER, Facts, made_once
 from wardround_client.preparation.regrid import OnGrid
 from wardround_client.preparation.source import Source
 from wardround_client.tasks.outline_form import spacing_in_form, to_form
+from wardround_client.volumes import Geometry, Series
 from wardround_common.errors import DataError, ImageRefused
 from wardround_common.study.file import Data
 from wardround_common.study.series import Wanted
@@ -181,13 +182,11 @@ def _write_one(
     one: Examination, data: Data, images: BinaryIO, masks: BinaryIO, digest: hashlib._Hash
 ) -> dict[str, object]:
     grid, outlined = one.reference.geometry, one.mask.volume()
-    channels = [_Scaled(OnGrid(series, grid), data) for series in one.channels]
     between, rows_mm, columns_mm = grid.spacing_mm
     in_plane = spacing_in_form(*grid.shape[1:], (rows_mm, columns_mm), data.image_size)
     word, heights = hashlib.sha256(), []
-    for number in np.flatnonzero(one.mask.annotated).tolist():
-        values = np.stack([channel.slice(number) for channel in channels])
-        form = preprocessing.fit(torch.from_numpy(values), data.image_size).numpy()
+    numbers: list[int] = np.flatnonzero(one.mask.annotated).tolist()
+    for number, form in zip(numbers, forms(one.channels, grid, data, numbers), strict=True):
         (classes,) = to_form(outlined[number : number + 1], data.image_size)
         heights.append(number * between)
         for file, made in ((images, form.astype("<f4", copy=False)), (masks, classes)):
@@ -197,6 +196,18 @@ def _write_one(
     spacing = (between, *in_plane)
     digest.update(repr((spacing, heights)).encode())
     return {"spacing_mm": spacing, "heights_mm": heights, "word": word.hexdigest()}
+
+
+def forms(channels: Sequence[Series], grid: Geometry, data: Data, numbers: Iterable[int]) -> Iterator[Images]:
+    """Yield slices of a grid as the network sees them, (channels, size, size) from 0 to 1, by their numbers.
+
+    Raises:
+        ImageRefused: a series does not lie where the grid does, or cannot be read.
+    """
+    scaled = [_Scaled(OnGrid(series, grid), data) for series in channels]
+    for number in numbers:
+        values = np.stack([channel.slice(number) for channel in scaled])
+        yield preprocessing.fit(torch.from_numpy(values), data.image_size).numpy()
 
 
 class _Scaled:

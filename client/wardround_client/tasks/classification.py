@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +13,17 @@ from torch import nn
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.labels import find_labels
 from wardround_client.preparation.source import Source
-from wardround_client.tasks.contract import Found, LocalTask, Loss, Targets
+from wardround_client.tasks.contract import Answer, Asked, Asking, Case, Chosen, Found, LocalTask, Loss, Targets
 from wardround_client.tasks.outline_measures import Places
+from wardround_common.errors import ModelError
+from wardround_common.metrics.calibration import at_temperature
 from wardround_common.metrics.sums import ScoreSums
 from wardround_common.study.file import Data, Study, Training
 from wardround_common.tasks import classification
 from wardround_common.tasks.classification import Classification
+
+DIGITS = 6
+"""Of a probability that is written down."""
 
 
 def _find(source: Source, index: Index, study: Study) -> Found:
@@ -53,6 +59,41 @@ def _sums(
     return ScoreSums.of(targets.numpy(), outputs.softmax(1).numpy(), losses)
 
 
+def _answer(section: Classification, outputs: torch.Tensor, asked: Asked, case: Case, chosen: Chosen) -> Answer:
+    """Say what one image is: the class, each probability, and at which point it was decided."""
+    own: NDArray[np.float32] = outputs.softmax(1).numpy()  # (1, classes), decided on as where they are summed
+    if not np.isfinite(own).all():
+        raise ModelError("the model's scores are not finite", do="Its training diverged: do not use it.")
+    point = chosen.point if len(section.classes) == 2 else None
+    decided = int(own[0].argmax()) if point is None else int(own[0, 1] >= point)
+    if point is not None and chosen.temperature is not None:  # on the scale of the probabilities that are shown
+        point = float(at_temperature(np.array([1 - point, point]), chosen.temperature)[1])
+    shown = own[0].astype(np.float64) if chosen.temperature is None else at_temperature(own, chosen.temperature)[0]
+    return Answer(
+        {
+            "class": section.classes[decided],
+            "probabilities": {word: round(float(p), DIGITS) for word, p in zip(section.classes, shown, strict=True)},
+            "calibrated": chosen.temperature is not None,
+            "operating_point": None if point is None else round(point, DIGITS),
+        }
+    )
+
+
+def _rows(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    probabilities = {f"probability {word}": p for word, p in facts["probabilities"].items()}
+    more = {name: facts[name] for name in ("calibrated", "operating_point")}
+    return [{"class": facts["class"], **probabilities, **more}]
+
+
+def _said(facts: Mapping[str, Any]) -> str:
+    word, point = facts["class"], facts["operating_point"]
+    probabilities = facts["probabilities"]
+    finding = word if point is None else list(probabilities)[1]
+    kind = "probability" if facts["calibrated"] else "uncalibrated probability"
+    decided = "" if point is None else f", decided at {point:.2f}"
+    return f"{word} ({kind} of {finding} {probabilities[finding]:.2f}{decided})"
+
+
 TASK = LocalTask[Classification, ScoreSums](
     task=classification.TASK,
     find=_find,
@@ -61,5 +102,6 @@ TASK = LocalTask[Classification, ScoreSums](
     members=_members,
     loss=_loss,
     sums=_sums,
+    asking=Asking(_answer, _rows, _said),
     noise=lambda section, records, space: torch.arange(records) % len(section.classes),
 )

@@ -6,9 +6,10 @@ The other half is ``wardround_common.tasks.contract``. The laws that every task 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from wardround_common.tasks.contract import Sums, Task, TaskSection
 
 if TYPE_CHECKING:
     from wardround_client.tasks.outline_measures import Places
+    from wardround_client.volumes import Refused, Series
 
 S = TypeVar("S", bound=Sums)
 T = TypeVar("T", bound=TaskSection)
@@ -73,6 +75,75 @@ class Records:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """What was chosen for a model on validation patients; None where nothing was."""
+
+    point: float | None
+    """The operating point, on the model's own probabilities."""
+    temperature: float | None
+    """By which log-odds are divided for a calibrated probability."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A case in the form that the network sees."""
+
+    images: NDArray[np.float32] = field(repr=False)
+    """(records, channels, *space), 0 to 1."""
+    about: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What its files say of it: whose it is, of which study and series. It stays at the hospital."""
+    back: Callable[[torch.Tensor], NDArray[np.uint8]] | None = None
+    """From outputs (records, outputs, *space) to classes (slices, rows, columns) on the grid of its first series."""
+    window: tuple[int, ...] | None = None
+    """What the network was trained on, where images have another size: they are looked at window by window."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What a model is asked about by itself: an image, or the series of an examination."""
+
+    name: str = field(repr=False)
+    """The path of its file, or the UID of its first series."""
+    files: tuple[Path, ...] = field(repr=False)
+    prepare: Callable[[], Asked]
+    """Read it.
+
+    Raises:
+        ImageRefused: it cannot be read, or is not what the study takes.
+    """
+    series: tuple[Series, ...] = field(default=(), repr=False)
+    """In the order of the study's roles; empty for an image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a model says of a case."""
+
+    facts: dict[str, Any]
+    """As JSON: numbers and words."""
+    outline: NDArray[np.uint8] | None = field(default=None, repr=False)
+    """(slices, rows, columns) on the grid of the case's first series: 0 is background, s is structure s."""
+
+
+@dataclass(frozen=True)
+class Asking(Generic[T]):
+    """How a task is asked about images that nobody labelled."""
+
+    answer: Callable[[T, torch.Tensor, Asked, Case, Chosen], Answer]
+    """From the outputs of a case's images, on the CPU, to an answer.
+
+    Raises:
+        ModelError: an output is not a finite number.
+    """
+    rows: Callable[[Mapping[str, Any]], list[dict[str, Any]]]
+    """From an answer's facts to the rows of a table: plain values under the names of columns."""
+    said: Callable[[Mapping[str, Any]], str]
+    """From an answer's facts to a line for a person."""
+    cases: Callable[[Sequence[Path], Study, frozenset[str]], Iterator[Case | Refused]] | None = None
+    """What there is among these files, given the kinds that are allowed; None where each file is an image."""
+
+
+@dataclass(frozen=True)
 class LocalTask(Generic[T, S]):
     """One task as a hospital knows it."""
 
@@ -108,5 +179,7 @@ class LocalTask(Generic[T, S]):
     trained: Callable[[Targets, NDArray[np.int64]], NDArray[np.bool_]] | None = None
     """Which of the training records are trained on, (records,), from their targets and patients; None for all. What is
     said of a patient's records depends on that patient alone."""
+    asking: Asking[T] | None = None
+    """How a saved model is asked about new images; None where it cannot be."""
     whole_patients: bool = False
     """Whether ``sums`` needs all records of a patient at once, such as the slices of a volume."""

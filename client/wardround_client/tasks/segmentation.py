@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,12 +13,15 @@ from numpy.typing import NDArray
 
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.preparation import outline_page
+from wardround_client.preparation.asking import series_cases, slice_by_slice
 from wardround_client.preparation.slices import Slices, first_of, prepare_slices
 from wardround_client.preparation.source import Source
 from wardround_client.tasks import outline_choice
-from wardround_client.tasks.contract import Found, LocalTask, Records
+from wardround_client.tasks.contract import Answer, Asked, Asking, Case, Chosen, Found, LocalTask, Records
 from wardround_client.tasks.outline_loss import Loss, outline_loss
 from wardround_client.tasks.outline_measures import Places, measure, volumes_by_patient
+from wardround_client.tasks.outline_sizes import Ends, Lesion, lesions
+from wardround_client.volumes import Refused, Series
 from wardround_common.errors import ModelError, StudyError
 from wardround_common.metrics.outlines import Outlines, OutlineSums
 from wardround_common.study.file import Study
@@ -25,6 +30,8 @@ from wardround_common.tasks.registry import task_of
 from wardround_common.tasks.segmentation import Segmentation
 
 Masks = NDArray[np.uint8]
+DIGITS = 3
+"""Of a length in mm or a volume in mL that is written down."""
 
 
 def loss(section: Segmentation) -> Loss:
@@ -132,6 +139,76 @@ def _shown(found: Found, study: Study, made: datetime) -> tuple[str, str]:
     )
 
 
+def _cases(files: Sequence[Path], study: Study, allow: frozenset[str]) -> Iterator[Case | Refused]:
+    return series_cases(files, study, allow, slice_by_slice)
+
+
+def _answer(section: Segmentation, outputs: torch.Tensor, asked: Asked, case: Case, chosen: Chosen) -> Answer:
+    """Outline an examination on the grid of its first series, and measure each structure there."""
+    if not torch.isfinite(outputs).all():
+        raise ModelError("the model's scores are not finite", do="Its training diverged: do not use it.")
+    if asked.back is None:
+        raise TypeError("outlines need the way back to the grid of their series")
+    outline, series = asked.back(outputs), case.series[0]
+    structures = []
+    for number, word in enumerate(section.classes, 1):
+        found = lesions(outline == number, series.geometry)
+        structures.append(
+            {
+                "structure": word,
+                "volume_ml": round(sum(lesion.volume_ml for lesion in found), DIGITS),
+                "voxels": sum(lesion.voxels for lesion in found),
+                "lesions": [_facts(lesion, series) for lesion in found],
+            }
+        )
+    return Answer({"structures": structures}, outline)
+
+
+def _facts(lesion: Lesion, series: Series) -> dict[str, Any]:
+    shown = lesion.diameters
+    return {
+        "volume_ml": round(lesion.volume_ml, DIGITS),
+        "long_axis_mm": round(shown.long_mm, DIGITS),
+        "short_axis_mm": round(shown.short_mm, DIGITS),
+        "slice": lesion.slice + 1,
+        "sop_uid": series.slices[lesion.slice].sop_uid,
+        "long_axis": _places(lesion.slice, shown.long_ends, series),
+        "short_axis": _places(lesion.slice, shown.short_ends, series),
+        "centre": _place(lesion.centre, series),
+    }
+
+
+def _places(at: int, ends: Ends, series: Series) -> list[list[float]]:
+    return [_place((at, *end), series) for end in ends]
+
+
+def _place(index: Sequence[float], series: Series) -> list[float]:
+    """Return where an index (slice, row, column) lies in the patient: mm towards left, back and head."""
+    return [round(float(mm), DIGITS) for mm in series.geometry.to_mm(index)]
+
+
+def _rows(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for one in facts["structures"]:
+        longest: Mapping[str, Any] = max(one["lesions"], key=lambda lesion: float(lesion["long_axis_mm"]), default={})
+        sizes = {name: longest.get(name, "") for name in ("long_axis_mm", "short_axis_mm", "slice")}
+        rows.append(
+            {"structure": one["structure"], "volume_ml": one["volume_ml"], "lesions": len(one["lesions"]), **sizes}
+        )
+    return rows
+
+
+def _said(facts: Mapping[str, Any]) -> str:
+    found = []
+    for row in _rows(facts):
+        parts = f"{row['lesions']} part{'' if row['lesions'] == 1 else 's'}"
+        size = f", the longest {row['long_axis_mm']:.1f} x {row['short_axis_mm']:.1f} mm" if row["lesions"] else ""
+        found.append(
+            f"{row['structure']} {row['volume_ml']:.2f} mL in {parts}{size}" if size else f"no {row['structure']}"
+        )
+    return "; ".join(found)
+
+
 TASK = LocalTask[Segmentation, OutlineSums](
     task=segmentation.TASK,
     find=_find,
@@ -144,4 +221,5 @@ TASK = LocalTask[Segmentation, OutlineSums](
     shown=_shown,
     trained=_trained,
     whole_patients=True,
+    asking=Asking(_answer, _rows, _said, _cases),
 )

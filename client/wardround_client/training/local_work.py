@@ -24,6 +24,7 @@ from wardround_client.tasks.registry import local_task
 from wardround_client.training.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
 from wardround_client.training.augmentation import augment
 from wardround_client.training.discrete_gaussian import discrete_gaussian
+from wardround_client.training.noise import noise_maker
 from wardround_client.training.supply import Batch, Supply, supply_of
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError, PrivacyError
@@ -259,8 +260,10 @@ def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
     optimiser = _optimiser(run.study.training, run.network, this.number)
     anchors = [weight.detach().clone() for weight in this.weights] if mu else []
     scale, expected = plan.noise_multiplier * privacy.clip_norm, plan.sampling_rate * len(this.rows_of)
-    with gradients_per_image(run.network) as sampled:
+    numbers = sum(weight.numel() for weight in this.weights)
+    with gradients_per_image(run.network) as sampled, noise_maker(numbers, scale, this.device) as maker:
         for step in range(plan.steps_a_round):
+            noise = maker.begin(run.stream.child("noise", this.number, step))  # made while the step computes
             optimiser.zero_grad()
             means = _drawn_means(this, privacy, plan, sampled, step)
             sums = (
@@ -268,10 +271,8 @@ def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
                 if means
                 else [torch.zeros_like(weight) for weight in this.weights]
             )
-            noise = run.stream.child("noise", this.number, step)
-            for weight, clipped in zip(this.weights, sums, strict=True):
-                drawn_noise = torch.from_numpy(noise.normal(weight.numel()) * scale).to(this.device, weight.dtype)
-                weight.grad = (clipped + drawn_noise.view_as(weight)) / expected
+            for weight, noisy in zip(this.weights, noise.add(sums, expected), strict=True):
+                weight.grad = noisy
             _pull_to_anchors(this.weights, anchors, mu)
             optimiser.step()
 

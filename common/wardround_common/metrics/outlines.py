@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError, ModelError
 from wardround_common.metrics.bins import Bins, Floats, doubling_bins, even_bins
+from wardround_common.metrics.shapes import GroupFigures
 
 Counts = NDArray[np.int64]
 
@@ -386,6 +387,24 @@ class OutlineSums:
             return _over(alarms, alarms + self.count(Outcome.RIGHTLY_EMPTY, row))
 
         return self._each(structure, rate)
+
+    def by_structure(self) -> tuple[GroupFigures, ...]:
+        """Return the figures of each structure."""
+        return tuple(
+            GroupFigures(
+                records=int(self.dice_bins[row].sum()),
+                rest=None,
+                decided=self.count(Outcome.FOUND, row) + self.count(Outcome.FALSE_ALARM, row),
+                found=self.count(Outcome.FOUND, row),
+                figures={
+                    "dice": self.mean_dice(row),
+                    "hausdorff": self.mean_hausdorff(row),
+                    "volume_error": self.volume_error(row),
+                    "missed": self.missed(row),
+                },
+            )
+            for row in range(self.structures)
+        )
 
     def unmeasured(self, structure: int) -> int:
         """Return in how many patients with both outlines no distance could be measured: the spacing is not known."""

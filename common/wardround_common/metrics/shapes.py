@@ -67,6 +67,31 @@ class ReliabilityBins(Record):
         return self
 
 
+LEAST_RECORDS = 5
+"""Records of a group, and of the others, below which a figure of it is left out of means: one more or less would move
+it by a fifth."""
+
+
+class GroupFigures(Record):
+    """How a model does on one group, such as a class: how many there are, how many it finds, and some metrics."""
+
+    records: Count
+    """Images of the class; patients with the structure."""
+    rest: Count | None
+    """All others; None where the figures do not need them."""
+    decided: Count
+    """How often the model decides for it, rightly or not."""
+    found: Count
+    """Of ``records``, those for which it does."""
+    figures: dict[Name, float | None]
+    """By the names of the task's metrics."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are enough on either side for a figure to say something."""
+        return self.records >= LEAST_RECORDS and (self.rest is None or self.rest >= LEAST_RECORDS)
+
+
 def curves_of(counted: Sequence[tuple[NDArray[np.number], NDArray[np.number]]]) -> tuple[Curve, Curve] | None:
     """Return ROC and precision-recall of (rest, found) by score, as ``ranking`` has them; None of none.
 

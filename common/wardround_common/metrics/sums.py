@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError, ModelError
 from wardround_common.metrics.calibration import calibration_error, squared_errors
-from wardround_common.metrics.decisions import DECISION_METRICS, decisions_of
+from wardround_common.metrics.decisions import DECISION_METRICS, decisions_of, figures_by_class
 from wardround_common.metrics.ranking import Floats, average_precision, divide, mean_defined, roc_area
 from wardround_common.metrics.scores import check_scores, findings
+from wardround_common.metrics.shapes import LEAST_RECORDS, GroupFigures
 
 BINS = 1024  # equal ones over [0, 1]; a power of two, so that the bin of a float32 score is exact
 UNIT = 2.0**-20  # losses and squared errors are summed as whole multiples of it: sums do not depend on their order
@@ -156,8 +157,37 @@ class ScoreSums:
 
     def figures(self, threshold: float | None = None) -> dict[str, float | None]:
         """Return every metric at a threshold (``figures_of``); None where it is not defined."""
-        found = figures_of(self.to_vector()[None], self.classes, threshold)
+        found = figures_of(self.to_vector()[None], self.classes, threshold, self.counted())
         return {name: None if np.isnan(value[0]) else float(value[0]) for name, value in found.items()}
+
+    def counted(self) -> NDArray[np.bool_]:
+        """Say which classes (classes,) have enough images on either side to count in a mean; if none has, all do.
+
+        Of two classes there is no mean, and both count.
+        """
+        if self.classes == 2:
+            return np.ones(2, np.bool_)
+        of_class = self.confusion.sum(axis=1)
+        enough: NDArray[np.bool_] = (of_class >= LEAST_RECORDS) & (self.records - of_class >= LEAST_RECORDS)
+        return enough if enough.any() else ~enough
+
+    def by_class(self, threshold: float | None) -> tuple[GroupFigures, ...]:
+        """Return the figures of each class against the rest at a threshold (``decided``)."""
+        decided = self.decided(threshold)
+        figures = figures_by_class(decided[None])
+        areas = roc_area(self.histograms[None, :, 0], self.histograms[None, :, 1])[0]  # (findings,)
+        of_class = decided.sum(axis=1)
+        return tuple(
+            GroupFigures(
+                records=int(of_class[number]),
+                rest=int(of_class.sum() - of_class[number]),
+                decided=int(decided[:, number].sum()),
+                found=int(decided[number, number]),
+                figures={"auroc": _number(areas[number if self.classes > 2 else 0])}
+                | {name: _number(figures[name][0, number]) for name in ("sensitivity", "specificity", "ppv")},
+            )
+            for number in range(self.classes)
+        )
 
     def auroc(self) -> float | None:
         """Return the area under the ROC curve, the mean over the classes that occur; None unless two of them do."""
@@ -190,12 +220,15 @@ class ScoreSums:
         return float(np.flatnonzero(reached)[-1] / BINS)
 
 
-def figures_of(vectors: NDArray[np.number], classes: int, threshold: float | None) -> dict[str, Floats]:
+def figures_of(
+    vectors: NDArray[np.number], classes: int, threshold: float | None, counted: NDArray[np.bool_] | None = None
+) -> dict[str, Floats]:
     """Return every metric (rows,) of vectors of sums (rows, ``vector_length(classes)``); NaN where it is not defined.
 
     Numbers need not be whole: a resample of patients is the same sums with other weights. AUROC and average precision
     are the means over the classes that occur, and take scores in one bin for ties; the decisions are those at the
-    threshold, rounded up to a multiple of 1/1024, or for the most probable class.
+    threshold, rounded up to a multiple of 1/1024, or for the most probable class. ``counted`` (classes,): the classes
+    of which means are taken (``ScoreSums.counted``), also of resamples in which one of them is rarer; left out: all.
     """
     many = len(findings(classes))
     cut = many * 2 * BINS
@@ -205,10 +238,12 @@ def figures_of(vectors: NDArray[np.number], classes: int, threshold: float | Non
     used = np.flatnonzero(histograms.any(axis=(0, 1, 2)))  # an empty bin ranks nobody, and most are empty
     rest, found = histograms[:, :, 0, used], histograms[:, :, 1, used]
     decided = confusion if threshold is None or classes != 2 else _decided(histograms, threshold)
+    kept = list(range(many)) if counted is None or classes == 2 else np.flatnonzero(counted)
+    each = None if counted is None else np.broadcast_to(counted, (len(images), classes))
     return {
-        "auroc": _mean_defined(roc_area(rest, found)),
-        "auprc": _mean_defined(average_precision(rest, found)),
-        **decisions_of(decided),
+        "auroc": _mean_defined(roc_area(rest, found)[:, kept]),
+        "auprc": _mean_defined(average_precision(rest, found)[:, kept]),
+        **decisions_of(decided, each),
         "brier": divide(vectors[:, -1] * UNIT, images),
         "calibration_error": calibration_error(histograms, images),
     }
@@ -221,6 +256,10 @@ def _decided(histograms: NDArray[Any], threshold: float) -> NDArray[Any]:  # (ro
     edge = int(np.ceil(threshold * BINS))
     below, above = histograms[:, 0, :, :edge].sum(axis=2), histograms[:, 0, :, edge:].sum(axis=2)
     return np.stack([below, above], axis=2)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _mean_defined(values: Floats) -> Floats:  # (rows, findings) -> (rows,)

@@ -47,6 +47,7 @@ def evaluate(
         roc=shown.roc if detail else None,
         precision_recall=shown.precision_recall if detail else None,
         reliability=shown.reliability if detail else None,
+        by_group=shown.by_group,
     )
 
 
@@ -59,11 +60,11 @@ def _estimates(
     resamples: int,
     rng: np.random.Generator,
 ) -> Iterator[tuple[str, Estimate]]:
-    values = task.values(whole.to_vector()[None], section, point)
+    values = task.values(whole.to_vector()[None], section, point, whole)
     by_patient = isinstance(sums, PatientSums)
     drawn: dict[str, Floats] = {}
     if isinstance(sums, PatientSums) and resamples and sums.patients > 1:
-        blocks = [task.values(some, section, point) for some in sums.resampled(resamples, rng)]
+        blocks = [task.values(some, section, point, whole) for some in sums.resampled(resamples, rng)]
         drawn = {name: np.concatenate([block[name] for block in blocks]) for name in values}
     for name, (value,) in values.items():
         if np.isnan(value):

@@ -169,6 +169,8 @@ class Results(Record):
                 raise ValueError(f"the metrics are not {', '.join(metric.name for metric in task.metrics)}")
             if any(len(site.confusion) not in (0, classes) for site in sites.values()):
                 raise ValueError(f"a confusion matrix is not of the study's {classes} classes")
+            if any(len(site.by_group) not in (0, classes) for site in sites.values()):
+                raise ValueError(f"the figures of a site are not of the study's {classes} classes")
         for r in self.rounds:
             if r.headline.metric != task.headline:
                 raise ValueError(f"a round has {r.headline.metric!r} for a headline, and the task {task.headline!r}")

@@ -10,6 +10,7 @@ from wardround_common.metrics.shapes import Amount as Amount
 from wardround_common.metrics.shapes import Count as Count
 from wardround_common.metrics.shapes import Curve as Curve
 from wardround_common.metrics.shapes import Estimate as Estimate
+from wardround_common.metrics.shapes import GroupFigures as GroupFigures
 from wardround_common.metrics.shapes import Name as Name
 from wardround_common.metrics.shapes import Rate as Rate
 from wardround_common.metrics.shapes import Record as Record
@@ -35,6 +36,13 @@ class SiteMetrics(Record):
     roc: Curve | None = None
     precision_recall: Curve | None = None
     reliability: ReliabilityBins | None = None
+    by_group: tuple[GroupFigures, ...] = ()
+    """The figures of each group (class, structure), in the study's order."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are enough test patients on either side of some group for a figure to say something."""
+        return not self.by_group or any(group.enough for group in self.by_group)
 
     @model_validator(mode="after")
     def _confusion_is_square(self) -> Self:

@@ -19,6 +19,7 @@ class AgreementKey:
     """A hospital's key for agreeing on secrets, made for one run of one study; ``secret`` are its 32 bytes."""
 
     secret: bytes = field(repr=False)
+    _shared: dict[bytes, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def public(self) -> bytes:
@@ -31,8 +32,12 @@ class AgreementKey:
         Raises:
             MessageError: ``other`` is a point that would make the secret known to everybody.
         """
+        if other not in self._shared:
+            self._shared[other] = self._exchange(other)
+        return HKDF(SHA256(), 32, salt=DOMAIN, info=joined(role, *parts)).derive(self._shared[other])
+
+    def _exchange(self, other: bytes) -> bytes:
         try:
-            shared = X25519PrivateKey.from_private_bytes(self.secret).exchange(X25519PublicKey.from_public_bytes(other))
+            return X25519PrivateKey.from_private_bytes(self.secret).exchange(X25519PublicKey.from_public_bytes(other))
         except ValueError:
             raise MessageError("a key-agreement key is a point of small order") from None
-        return HKDF(SHA256(), 32, salt=DOMAIN, info=joined(role, *parts)).derive(shared)

@@ -12,7 +12,7 @@ from wardround_common.errors import MessageError, ModelError, RoundError
 from wardround_common.messages.parameters import Vector
 from wardround_common.randomness import Stream
 
-COUNT_LIMIT = 2**56  # of one hospital: the sum over 100 hospitals stays below 2^63
+COUNT_LIMIT = 2**56  # of one hospital: the sum over up to 127 hospitals stays below 2^63
 _BLOCK = 1 << 16  # coordinates at a time, so that float64 copies stay small
 
 
@@ -92,13 +92,18 @@ class Encoding:
         return total.view("<i2" if self.bits == 16 else "<i4")
 
 
-def encode_counts(counts: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return counts and score sums as integers of the ring 2^64.
+def count_limit(hospitals: int) -> int:
+    """Return what a count of one of a number of hospitals must be below, so that their sum is below 2^63."""
+    return min(COUNT_LIMIT, 2**63 // hospitals)
+
+
+def encode_counts(counts: NDArray[np.int64], hospitals: int) -> NDArray[np.uint64]:
+    """Return counts and score sums as integers of the ring 2^64, for a sum over a number of hospitals.
 
     Raises:
         MessageError: one is negative, or so large that a sum could wrap.
     """
-    if not np.all((counts >= 0) & (counts < COUNT_LIMIT)):
+    if not np.all((counts >= 0) & (counts < count_limit(hospitals))):
         raise MessageError("a count is negative or too large to be added")
     return counts.astype("<u8")
 
@@ -109,6 +114,6 @@ def decode_counts(total: NDArray[np.uint64], hospitals: int) -> NDArray[np.int64
     Raises:
         MessageError: a sum is larger than that many hospitals can give: one of them did not follow the protocol.
     """
-    if not np.all(total < hospitals * COUNT_LIMIT):
+    if not np.all(total < hospitals * count_limit(hospitals)):
         raise MessageError("a sum of counts is not possible: one hospital did not follow the protocol")
     return total.astype(np.int64)

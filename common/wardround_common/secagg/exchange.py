@@ -7,9 +7,10 @@ how many secrets a hospital deals and to how many, its neighbours and itself (se
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 
 from wardround_common.canonical import Reader, joined
 from wardround_common.errors import MessageError
-from wardround_common.keys.identity import DOMAIN, SIGNATURE_BYTES, Identity, check_signature
-from wardround_common.secagg.neighbours import Graph
+from wardround_common.keys.identity import DOMAIN, SIGNATURE_BYTES, Identity, Roster, check_signature
+from wardround_common.secagg.neighbours import Graph, place_bytes, written_places
 from wardround_common.secagg.sealing import OVERHEAD_BYTES
 from wardround_common.secagg.shamir import SHARE_BYTES
 from wardround_common.secagg.terms import Terms
@@ -33,12 +34,20 @@ def digest(*parts: bytes) -> bytes:
 
 def seed_commitment(terms: Terms, dealer: int, place: int, seed: bytes) -> bytes:
     """Return the hash by which a seed is known when it is put together again."""
-    return digest(b"seed", terms.digest, bytes((dealer, place)), seed)
+    return digest(b"seed", terms.digest, terms.places(dealer, place), seed)
 
 
 def share_commitment(terms: Terms, dealer: int, holder: int, place: int, share: bytes) -> bytes:
     """Return the hash by which the coordinator tells a share from garbage."""
-    return digest(b"share", terms.digest, bytes((dealer, holder, place)), share)
+    hasher = _share_hasher(terms.digest).copy()  # what precedes is the same for all: there are many
+    hasher.update(joined(terms.places(dealer, holder, place), share))
+    found: bytes = hasher.digest()
+    return found
+
+
+@lru_cache(maxsize=4)
+def _share_hasher(terms: bytes) -> Any:
+    return hashlib.sha256(joined(DOMAIN, b"share", terms))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +112,7 @@ class Head:
     def signed(cls, identity: Identity, terms: Terms, place: int, masked: Masked, dealt: Dealt) -> Head:
         """Sign an upload."""
         content = digest(b"upload", masked.digest, dealt.written())
-        return cls(content, identity.sign(b"upload", terms.digest, bytes((place,)), content))
+        return cls(content, identity.sign(b"upload", terms.digest, terms.places(place), content))
 
     def check(self, public: bytes, terms: Terms, place: int) -> None:
         """Check that this hospital made an upload for this sum.
@@ -111,7 +120,7 @@ class Head:
         Raises:
             MessageError: it did not.
         """
-        check_signature(public, self.signature, b"upload", terms.digest, bytes((place,)), self.content)
+        check_signature(public, self.signature, b"upload", terms.digest, terms.places(place), self.content)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,37 +159,71 @@ class Upload:
         self.head.check(public, terms, place)
 
 
+def checked_list(terms: Terms, roster: Roster, heads: Mapping[int, Head]) -> bytes:
+    """Check that each survivor of a list signed an upload for this sum; return what is signed to confirm the list.
+
+    Raises:
+        MessageError: one did not, or the list leaves one without enough of its neighbours (section 15).
+    """
+
+    def check() -> bytes:
+        if terms.graph.deserted(heads):
+            raise MessageError("the list of survivors leaves a hospital without enough of its neighbours")
+        for place, head in heads.items():
+            head.check(roster.keys[terms.members[place].name], terms, place)
+        return survivors_statement(terms, heads)
+
+    return terms.once("heads", (roster, heads), check)
+
+
+def check_confirmations(terms: Terms, roster: Roster, signatures: Mapping[int, bytes], statement: bytes) -> None:
+    """Check signatures under a list of survivors.
+
+    Raises:
+        MessageError: one is of another list, or of somebody else.
+    """
+
+    def check() -> bytes:
+        for place, signature in signatures.items():
+            check_signature(roster.keys[terms.members[place].name], signature, b"survivors", statement)
+        return statement
+
+    if terms.once("confirmations", (roster, signatures), check) != statement:
+        raise MessageError("a signature of the survivors is not valid")
+
+
 def survivors_statement(terms: Terms, heads: Mapping[int, Head]) -> bytes:
     """Return what a hospital signs when it confirms: this list of survivors, for this sum."""
-    parts = [part for place in sorted(heads) for part in (bytes((place,)), heads[place].content)]
+    parts = [part for place in sorted(heads) for part in (terms.places(place), heads[place].content)]
     return digest(b"survivors", terms.digest, *parts)
 
 
-def write_signed(entries: Mapping[int, tuple[bytes, ...]]) -> bytes:
-    """Write what belongs to hospitals, by their places, in order."""
-    listed = [bytes((place,)) + b"".join(entries[place]) for place in sorted(entries)]
+def write_signed(entries: Mapping[int, tuple[bytes, ...]], hospitals: int) -> bytes:
+    """Write what belongs to hospitals of a cohort, by their places, in order."""
+    listed = [written_places(hospitals, place) + b"".join(entries[place]) for place in sorted(entries)]
     return len(entries).to_bytes(2, "big") + b"".join(listed)
 
 
-def read_heads(content: bytes, hospitals: int) -> dict[int, Head]:
+@lru_cache(maxsize=4)
+def read_heads(content: bytes, hospitals: int) -> Mapping[int, Head]:
     """Read a list of survivors: the heads of their uploads by place.
 
     Raises:
         MessageError: the bytes are not exactly such a list, in order.
     """
-    return {
-        place: Head(head, signature)
-        for place, (head, signature) in _entries(content, hospitals, (DIGEST_BYTES, SIGNATURE_BYTES)).items()
-    }
+    entries = _entries(content, hospitals, (DIGEST_BYTES, SIGNATURE_BYTES))
+    return MappingProxyType({place: Head(head, signature) for place, (head, signature) in entries.items()})
 
 
-def read_confirmations(content: bytes, hospitals: int) -> dict[int, bytes]:
+@lru_cache(maxsize=4)
+def read_confirmations(content: bytes, hospitals: int) -> Mapping[int, bytes]:
     """Read the signatures under a list of survivors, by place.
 
     Raises:
         MessageError: the bytes are not exactly such signatures, in order.
     """
-    return {place: signature for place, (signature,) in _entries(content, hospitals, (SIGNATURE_BYTES,)).items()}
+    entries = _entries(content, hospitals, (SIGNATURE_BYTES,))
+    return MappingProxyType({place: signature for place, (signature,) in entries.items()})
 
 
 def read_sealed(content: bytes, dealers: Sequence[int], circle: int) -> dict[int, bytes]:
@@ -207,12 +250,12 @@ def read_opened(content: bytes, opened: Sequence[tuple[int, int]]) -> dict[tuple
     return shares
 
 
-def dealers_of(graph: Graph, survivors: tuple[int, ...], holder: int) -> list[int]:
+def dealers_of(graph: Graph, survivors: Collection[int], holder: int) -> list[int]:
     """Name the survivors whose shares a hospital holds."""
     return [place for place in graph.circle_of(holder) if place in survivors]
 
 
-def opened_places(graph: Graph, survivors: tuple[int, ...], holder: int) -> list[tuple[int, int]]:
+def opened_places(graph: Graph, survivors: Collection[int], holder: int) -> list[tuple[int, int]]:
     """Name the secrets, by dealer and place, of which a hospital gives its shares to open a sum.
 
     Of each survivor the self-mask, and the seeds that it shares with the dropped: never both of one hospital.
@@ -229,10 +272,12 @@ def sealed_bytes(circle: int) -> int:
 def _entries(content: bytes, hospitals: int, sizes: tuple[int, ...]) -> dict[int, tuple[bytes, ...]]:
     reader = Reader(content, "a list of hospitals")
     entries: dict[int, tuple[bytes, ...]] = {}
+    last, width = -1, place_bytes(hospitals)
     for _ in range(reader.number(hospitals)):
-        place = reader.take(1)[0]
-        if place >= hospitals or (entries and place <= max(entries)):
+        place = int.from_bytes(reader.take(width), "big")
+        if not last < place < hospitals:
             raise MessageError("a list of hospitals is out of order, or names one that is not in the cohort")
         entries[place] = tuple(reader.take(size) for size in sizes)
+        last = place
     reader.end()
     return entries

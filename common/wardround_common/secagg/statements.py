@@ -18,7 +18,7 @@ from wardround_common.secagg.terms import Terms
 
 def sign_statement(identity: Identity, terms: Terms, place: int, head: Head, claim: bytes) -> bytes:
     """Sign a claim about one upload; the same upload gives the same bytes."""
-    return identity.sign(b"clip", terms.digest, bytes((place,)), head.content, claim)
+    return identity.sign(b"clip", terms.digest, terms.places(place), head.content, claim)
 
 
 def check_statement(public: bytes, statement: bytes, terms: Terms, place: int, head: Head, claim: bytes) -> None:
@@ -27,7 +27,7 @@ def check_statement(public: bytes, statement: bytes, terms: Terms, place: int, h
     Raises:
         MessageError: it did not.
     """
-    check_signature(public, statement, b"clip", terms.digest, bytes((place,)), head.content, claim)
+    check_signature(public, statement, b"clip", terms.digest, terms.places(place), head.content, claim)
 
 
 def write_statements(terms: Terms, claim: bytes, signed: Mapping[str, tuple[Head, bytes]]) -> bytes:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from functools import cached_property, lru_cache
+from typing import Any, Literal, TypeVar
 
 from wardround_common.canonical import Reader, joined
 from wardround_common.errors import MessageError
 from wardround_common.keys.identity import DOMAIN, KEY_BYTES, SIGNATURE_BYTES, Identity, Roster, check_signature
-from wardround_common.secagg.neighbours import Graph
+from wardround_common.secagg.expander import CIRCLE_UP_TO, STRETCH
+from wardround_common.secagg.neighbours import Graph, written_places
 from wardround_common.secagg.thresholds import LARGEST_COHORT
 
 What = Literal["train", "evaluate"]
+T = TypeVar("T")
 LARGEST_NAME_BYTES = 1000
 
 
@@ -61,6 +63,9 @@ class Terms:
     """Digest of the roster."""
     members: tuple[Member, ...]
     threshold: int
+    colluders: int = 0
+    """What the study states, and so its digest: the graph of a large cohort needs it, as it does the drop-outs."""
+    dropouts: int = 0
 
     @cached_property
     def digest(self) -> bytes:
@@ -72,8 +77,15 @@ class Terms:
 
     @cached_property
     def graph(self) -> Graph:
-        """Who shares secrets with whom."""
-        return Graph(len(self.members), self.threshold)
+        """Who shares secrets with whom: in a large cohort, as a seed draws it that all of them made and none chose."""
+        seed = b""
+        if len(self.members) > CIRCLE_UP_TO:
+            seed = _graph_seed(self.study, self.run, self.roster, self.members)
+        return Graph(len(self.members), self.threshold, self.colluders, self.dropouts, seed)
+
+    def places(self, *places: int) -> bytes:
+        """Return places of the cohort in the one form in which they are hashed, signed and sent."""
+        return written_places(len(self.members), *places)
 
     def place(self, name: str) -> int:
         """Return a hospital's place in the cohort, counted from 0.
@@ -81,10 +93,32 @@ class Terms:
         Raises:
             MessageError: it is not in it.
         """
-        for place, member in enumerate(self.members):
-            if member.name == name:
-                return place
-        raise MessageError("the hospital is not in the cohort of this sum")
+        if name not in self._places:
+            raise MessageError("the hospital is not in the cohort of this sum")
+        return self._places[name]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {member.name: place for place, member in reversed([*enumerate(self.members)])}
+
+    def once(self, kind: str, what: tuple[object, ...], check: Callable[[], T]) -> T:
+        """Return what a check of the very same objects, which nobody changes, gave last time; or check them.
+
+        Hospitals in one process check the same lists one after the other; a list is as long as the cohort.
+        """
+        before = self._checked.get(kind)
+        if (
+            before is None
+            or len(before[0]) != len(what)
+            or any(a is not b for a, b in zip(before[0], what, strict=True))
+        ):
+            before = self._checked[kind] = (what, check())
+        result: T = before[1]
+        return result
+
+    @cached_property
+    def _checked(self) -> dict[str, tuple[tuple[object, ...], Any]]:
+        return {}
 
     def check_members(self, roster: Roster) -> None:
         """Check the cohort: in order, nobody twice, everybody in our roster and with a key of their own.
@@ -92,6 +126,9 @@ class Terms:
         Raises:
             MessageError: it is not so.
         """
+        self.once("members", (roster,), lambda: self._check_members(roster))
+
+    def _check_members(self, roster: Roster) -> None:
         names = [member.name for member in self.members]
         if names != sorted(set(names)) or len({member.agreement for member in self.members}) != len(names):
             raise MessageError("the cohort is out of order, or names a hospital or a key twice")
@@ -99,6 +136,40 @@ class Terms:
             raise MessageError("the roster differs from ours")
         for member in self.members:
             member.check(roster, self.study, self.run)
+
+
+@lru_cache(maxsize=16)
+def _graph_seed(study: str, run: bytes, roster: bytes, members: tuple[Member, ...]) -> bytes:
+    """Return the seed of a cohort's graph: a slow hash of what everybody in it contributed.
+
+    Each honest hospital's key is fresh and signed, so the seed is known to nobody before the last of them is. Neither
+    round nor question is in it: they would be further tries.
+    """
+    parts = [part for member in members for part in (member.name.encode(), member.agreement)]
+    content = hashlib.sha256(joined(DOMAIN, b"graph", study.encode(), run, roster, *parts)).digest()
+    return hashlib.pbkdf2_hmac("sha256", content, DOMAIN + b" graph", STRETCH)
+
+
+@lru_cache(maxsize=8)
+def terms_of(
+    study: str,
+    run: bytes,
+    what: What,
+    number: int,
+    question: bytes,
+    roster: bytes,
+    cohort: bytes,
+    threshold: int,
+    colluders: int,
+    dropouts: int,
+) -> Terms:
+    """Return the terms of a sum over a cohort in its wire form: the same object to all hospitals of one process.
+
+    Raises:
+        MessageError: the bytes are not exactly a cohort.
+    """
+    members = read_members(cohort)
+    return Terms(study, run, what, number, question, roster, members, threshold, colluders, dropouts)
 
 
 def write_members(members: Sequence[Member]) -> bytes:
@@ -110,6 +181,7 @@ def write_members(members: Sequence[Member]) -> bytes:
     return b"".join(written)
 
 
+@lru_cache(maxsize=8)
 def read_members(content: bytes) -> tuple[Member, ...]:
     """Read a cohort; the signatures are checked by :meth:`Terms.check_members`.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from wardround_common.errors import RoundError
+from wardround_common.secagg.expander import CIRCLE_UP_TO, colluders_of
 
-LARGEST_COHORT = 100
-"""Beyond this the shares outgrow the model, and sums of counts could wrap."""
+LARGEST_COHORT = 10_000
+"""Beyond this the lists that every hospital checks outgrow the model."""
 
 
 def threshold_of(hospitals: int, *, least: int = 2, stated: int | None = None, colluders: int = 0) -> int:
@@ -17,10 +18,10 @@ def threshold_of(hospitals: int, *, least: int = 2, stated: int | None = None, c
     Raises:
         RoundError: the study does not allow a sum over this number of hospitals.
     """
-    least = max(2, least)
+    least, colluders = max(2, least), max(colluders, colluders_of(hospitals))
     if not least <= hospitals <= LARGEST_COHORT:
         raise RoundError(
-            f"a secure sum of this study needs {least} to {LARGEST_COHORT} hospitals, and there are {hospitals}",
+            f"a secure sum of this study needs {least} to {LARGEST_COHORT:,} hospitals, and there are {hospitals}",
             do="Change min_hospitals or secure in [aggregation].",
         )
     threshold = stated or max(default_threshold(hospitals), (hospitals + colluders) // 2 + 1)
@@ -38,5 +39,10 @@ def threshold_of(hospitals: int, *, least: int = 2, stated: int | None = None, c
 
 
 def default_threshold(hospitals: int) -> int:
-    """Return the threshold of a study that states none: about two thirds, and one may drop out from three on."""
+    """Return the threshold of a study that states none: about two thirds, and one may drop out from three on.
+
+    Of more than 100 hospitals it is five sixths: lists that long need fewer neighbours (``expander``).
+    """
+    if hospitals > CIRCLE_UP_TO:
+        return hospitals - hospitals // 6
     return max(hospitals // 2 + 1, min(hospitals - 1, 2 * hospitals // 3 + 1))

@@ -50,8 +50,8 @@ Augmentation = Literal["flip", "shift", "rotate", "scale", "intensity"]
 
 LONGEST_ADDRESS = 500
 
-LARGEST_FILE_BYTES = 64 * 1024
-"""A study file is a few kilobytes; anything beyond this is refused before it is read."""
+LARGEST_FILE_BYTES = 1024 * 1024
+"""A study file is a few kilobytes, and more with a long roster; anything beyond this is refused before it is read."""
 
 DOMAIN = b"wardround study 1\n"
 """Hashed before the canonical form, so that no other document can have a study's digest."""
@@ -287,7 +287,7 @@ class Aggregation(Section):
     min_hospitals: Annotated[int, Field(ge=1, le=1000)]
     secure: bool
     """Whether the coordinator reads sums only, never one hospital's numbers (docs/secagg.md)."""
-    threshold: Annotated[int, Field(ge=2, le=100)] | None = None
+    threshold: Annotated[int, Field(ge=2, le=1000)] | None = None
     """secure only: how many hospitals must open a sum, more than half of them; left out: about two thirds."""
     ring_bits: Literal[16, 32] | None = None
     """secure only: of each number of a masked update; left out: 32."""
@@ -329,9 +329,9 @@ class Aggregation(Section):
             for key in secure_only
             if not self.secure and getattr(self, key) not in (None, False)
         ]
-        if self.secure and not 2 <= self.min_hospitals <= 100:
+        if self.secure and self.min_hospitals < 2:
             faults.append(
-                f"[aggregation] min_hospitals = {self.min_hospitals}: a secure sum is over 2 to 100 hospitals; "
+                f"[aggregation] min_hospitals = {self.min_hospitals}: a secure sum is over 2 hospitals or more; "
                 "a sum over one is that hospital's own"
             )
         if faults:
@@ -626,7 +626,7 @@ def _unfit_roster(
     if not aggregation.secure:
         return
     if len(names) > LARGEST_COHORT:
-        yield f"[[roster]]: {len(names)} hospitals are listed, and a secure sum is over at most {LARGEST_COHORT}"
+        yield f"[[roster]]: {len(names)} hospitals are listed, and a secure sum is over at most {LARGEST_COHORT:,}"
         return
     together = bool(external) and _no_sum(aggregation, colluders, len(external))  # at the end, over all of them
     for count in (hospitals, *([len(names)] if together else [])):

@@ -13,9 +13,15 @@ def threshold_for(study: Study, hospitals: int) -> int:
     Raises:
         RoundError: the study does not allow a sum over this number of hospitals.
     """
-    colluders = study.privacy.colluders if isinstance(study.privacy, DistributedDpSgd) else 0
+    colluders, _ = margins_for(study)
     aggregation = study.aggregation
     return threshold_of(hospitals, least=aggregation.min_hospitals, stated=aggregation.threshold, colluders=colluders)
+
+
+def margins_for(study: Study) -> tuple[int, int]:
+    """Return how many hospitals may collude and how many may drop out, as a study states it; 0 if it does not."""
+    privacy = study.privacy
+    return (privacy.colluders, privacy.dropouts) if isinstance(privacy, DistributedDpSgd) else (0, 0)
 
 
 def encoding_for(aggregation: Aggregation, hospitals: int) -> Encoding:

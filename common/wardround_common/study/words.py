@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from wardround_common.errors import RoundError
+from wardround_common.secagg.expander import LEAK_BITS, LOST_BITS, TRIED_BITS, form_of
 from wardround_common.study.file import DistributedDpSgd, DpSgd, Study, Training
+from wardround_common.study.sums import margins_for, threshold_for
 from wardround_common.tasks.contract import Task
 from wardround_common.tasks.registry import task_of
 
@@ -314,6 +318,9 @@ def _seen(study: Study) -> Iterator[str]:
             "masked, and only the sum can be unmasked. This holds even if the coordinator lies, as long as the "
             "hospitals know each other's keys and enough of them are honest (docs/secagg.md, sections 6 and 10)."
         )
+        yield from said_of_graph(
+            study, max(len(study.roster) - len(study.evaluation.external), study.aggregation.min_hospitals)
+        )
         bound = "the epsilon above bounds" if isinstance(study.privacy, DpSgd) else "nothing bounds"
         yield (
             "It sees which hospitals took part in a round. By leaving one out of some rounds it can compare sums, "
@@ -342,6 +349,24 @@ def _seen_external(study: Study) -> str:
     return (
         f"How well the model does at {who} is not seen by itself: a secure sum over so few would say too much "
         "of one, so that their test patients are summed together with those of the hospitals that train."
+    )
+
+
+def said_of_graph(study: Study, hospitals: int) -> Iterator[str]:
+    """Say what a secure sum over a number of hospitals leaves to chance; nothing up to 100, where nothing is."""
+    form = None
+    if study.aggregation.secure:
+        with suppress(RoundError):  # a number of hospitals that the study does not allow has no sum
+            form = form_of(hospitals, threshold_for(study, hospitals), *margins_for(study))
+    if form is None:
+        return
+    yield (
+        f"With {hospitals} hospitals each has {form.degree} others as neighbours, of which any {form.share_threshold} "
+        "can open its masks; a hash of all hospitals' keys draws them, and nobody chooses it. If no more than "
+        f"{form.colluders} hospitals side with the coordinator, and did before the keys were known, the probability "
+        f"that any honest hospital's numbers can be read is at most 2^-{LEAK_BITS}, even if the coordinator tries "
+        f"2^{TRIED_BITS} sets of keys. If up to {form.dropouts} hospitals drop out of a round by accident, the round "
+        f"is lost with a probability of at most 2^-{LOST_BITS} (docs/secagg.md, section 15)."
     )
 
 

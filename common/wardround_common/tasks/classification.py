@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from wardround_common.metrics.calibration import reliability, temperature
-from wardround_common.metrics.shapes import curves_of
+from wardround_common.metrics.shapes import LEAST_RECORDS, curves_of
 from wardround_common.metrics.sums import ScoreSums, figures_of
 from wardround_common.section import Word, each_once
 from wardround_common.tasks.contract import Detail, Metric, Task, TaskSection, Words
@@ -62,7 +62,8 @@ def _detail(sums: ScoreSums, point: float | None) -> Detail:
     lines = curves_of([(rest, found) for rest, found in sums.histograms if rest.sum() and found.sum()])
     roc, precision_recall = lines or (None, None)
     confusion = tuple(tuple(row) for row in sums.decided(point).tolist())
-    return Detail(confusion, roc, precision_recall, reliability(sums.histograms) if sums.records else None)
+    bins = reliability(sums.histograms) if sums.records else None
+    return Detail(confusion, roc, precision_recall, bins, sums.by_class(point) if sums.records else ())
 
 
 def _words(section: Classification) -> Words:
@@ -103,7 +104,8 @@ TERMS = (
 )
 SEVERAL = (
     "Several classes",
-    "Each class is judged against the rest and the mean is taken over the classes that occur.",
+    "Each class is judged against the rest and the mean is taken over the classes that occur, and not over those "
+    f"with fewer than {LEAST_RECORDS} images on either side, as long as another one is left.",
 )
 
 
@@ -140,8 +142,9 @@ TASK = Task[Classification, ScoreSums](
     temperature=lambda sums: temperature(sums.histograms),
     weighted=lambda section: section.classes,
     undefined=_why_undefined,
-    figures=lambda vectors, section, point: figures_of(vectors, len(section.classes), point),
+    figures=lambda vectors, section, point, whole: figures_of(vectors, len(section.classes), point, whole.counted()),
     detail=_detail,
     terms=_terms,
+    verdict=("decides for", "test images of"),
     compared=("auprc", "sensitivity", "specificity"),
 )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 
 from wardround_common.metrics.ranking import Floats
-from wardround_common.metrics.shapes import Curve, ReliabilityBins
+from wardround_common.metrics.shapes import Curve, GroupFigures, ReliabilityBins
 from wardround_common.section import Section
 
 
@@ -97,6 +97,8 @@ class Detail:
     roc: Curve | None = None
     precision_recall: Curve | None = None
     reliability: ReliabilityBins | None = None
+    by_group: tuple[GroupFigures, ...] = ()
+    """Of each of the task's groups, in their order."""
 
 
 @dataclass(frozen=True)
@@ -179,13 +181,16 @@ class Task(Generic[T, S]):
     """Whether it learns from series (``[[data.series]]``), and not from single images."""
     undefined: Callable[[S, str], str] = _why_undefined
     """Why a metric has no value."""
-    figures: Callable[[NDArray[np.number], T, float | None], dict[str, Floats]] | None = None
-    """Every metric of many vectors of sums at once, (rows, n) to (rows,) each, NaN where undefined: for intervals. A
-    task without it has its metrics computed row by row."""
+    figures: Callable[[NDArray[np.number], T, float | None, S], dict[str, Floats]] | None = None
+    """Every metric of many vectors of sums at once, (rows, n) to (rows,) each, NaN where undefined: for intervals. The
+    last argument are the sums of which the rows are resamples: they decide over which groups means are taken. A task
+    without it has its metrics computed row by row."""
     detail: Callable[[S, float | None], Detail] = _no_detail
     """What there is to show besides the metrics at an operating point."""
     terms: Callable[[T], tuple[tuple[str, str], ...]] = _no_terms
     """What a report explains: a word, and what it means in a sentence or two."""
+    verdict: tuple[str, str] = ("decides for", "records of")
+    """How it is said that the model decides on a group, and what is counted: 'decides for', 'test images of'."""
     compared: tuple[str, ...] = ()
     """The metrics in which models are compared besides the headline; those of a hospital's row are all of them."""
 
@@ -193,10 +198,13 @@ class Task(Generic[T, S]):
         """Return how many numbers the sums are."""
         return len(self.empty(section).to_vector())
 
-    def values(self, vectors: NDArray[np.number], section: T, point: float | None) -> dict[str, Floats]:
-        """Return every metric (rows,) of vectors of sums (rows, n) at an operating point; NaN where it is undefined."""
+    def values(self, vectors: NDArray[np.number], section: T, point: float | None, whole: S) -> dict[str, Floats]:
+        """Return every metric (rows,) of vectors of sums (rows, n) at an operating point; NaN where it is undefined.
+
+        ``whole``: the sums themselves, or those of which the rows are resamples.
+        """
         if self.figures is not None:
-            return self.figures(vectors, section, point)
+            return self.figures(vectors, section, point, whole)
         sums = [self.read(np.asarray(vector, np.float64), section) for vector in vectors]
         return {
             metric.name: np.array([np.nan if (v := metric.value(one, point)) is None else v for one in sums])

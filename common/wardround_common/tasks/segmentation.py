@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from wardround_common.metrics.outlines import OutlineSums
 from wardround_common.section import Word, each_once
-from wardround_common.tasks.contract import Metric, Task, TaskSection, Words
+from wardround_common.tasks.contract import Detail, Metric, Task, TaskSection, Words
 
 
 class Segmentation(TaskSection):
@@ -157,6 +157,8 @@ TASK = Task[Segmentation, OutlineSums](
         "model": {"network": "tiny-unet", "norm": "instance"},
     },
     terms=lambda section: TERMS,
+    detail=lambda sums, point: Detail(by_group=sums.by_structure() if sums.records else ()),
+    verdict=("outlines", "test patients with"),
     compared=("dice_worst_tenth", "dice_spread", "hausdorff"),
     undefined=_why_undefined,
 )

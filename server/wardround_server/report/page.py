@@ -49,7 +49,13 @@ def sections(results: Results) -> list[Section]:
                 "",
                 _present([quality_figures.roc(results), quality_figures.precision_recall(results)]),
             ),
-            _section("decisions", "What it decides", _operating_point(results), quality.confusions(results)),
+            _section(
+                "decisions",
+                "What it decides",
+                _operating_point(results),
+                quality.by_group(results),
+                quality.confusions(results),
+            ),
             _section(
                 "hospitals",
                 "At each hospital",

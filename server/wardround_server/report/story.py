@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from wardround_common.results import ALL, FEDERATED, POOLED, TRAINED, Results, alone, alone_hospital
 from wardround_common.study.file import DpSgd
 from wardround_common.tasks.registry import task_of
-from wardround_server.report.tables.quality import mean_over_hospitals, mean_where_not_trained
+from wardround_server.report.alarms import alarms
+from wardround_server.report.tables.quality import mean_over_hospitals, mean_where_not_trained, said_of_means
 from wardround_server.report.words import count, duration, interval, listing, number, small
+
+MOST_GROUPS = 6
+"""Groups of which the first paragraph says how many are found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +25,9 @@ class KeyNumber:
 
 
 def story(results: Results) -> list[str]:
-    """Tell the run in plain words, one paragraph a string."""
-    return [" ".join(part) for part in ([_what(results)], _how_good(results), [_privacy(results)]) if part]
+    """Tell the run in plain words, one paragraph a string: alarms, then how good it is, before anything else."""
+    parts = (alarms(results), [_what(results)], [*_found(results), *_how_good(results)], [_privacy(results)])
+    return [" ".join(part) for part in parts if part]
 
 
 def key_numbers(results: Results) -> list[KeyNumber]:
@@ -106,6 +111,21 @@ def _external(results: Results) -> str:
     return f" It was also tried at {listing(list(results.external))}, which did not train."
 
 
+def _found(results: Results) -> list[str]:
+    """Say of each group how many of the test patients' records the model finds; nothing of more than can be read."""
+    sites, words = results.evaluation.get(FEDERATED, {}), results.study.groups
+    whole = sites.get(ALL) or next(iter(sites.values()), None)
+    shown = [] if whole is None else [pair for pair in zip(words, whole.by_group, strict=False) if pair[1].records]
+    if not shown or len(words) > MOST_GROUPS:
+        return []
+    of = task_of(results.study.task).verdict[1]
+    least_first = sorted(shown, key=lambda pair: pair[1].found / pair[1].records)
+    (word, group), *others = least_first
+    first = f"{group.found:,} of the {group.records:,} {of} “{word}”"
+    rest = [f"{other.found:,} of {other.records:,} “{name}”" for name, other in others]
+    return [f"Of all test patients together it finds {listing([first, *rest])}."]
+
+
 def _how_good(results: Results) -> list[str]:
     federated, first = mean_over_hospitals(results, FEDERATED), results.headline
     whole = results.evaluation.get(FEDERATED, {}).get(ALL)
@@ -127,6 +147,7 @@ def _how_good(results: Results) -> list[str]:
     said = [
         f"On test patients that it never saw, its {label} is {federated:.3f}{unit} on average over the hospitals"
         f"{reading}.",
+        *filter(None, [said_of_means(results)]),
         *there,
     ]
     best, pooled = best_alone(results), mean_over_hospitals(results, POOLED)

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wardround_common.results import ALL, FEDERATED, Results
+from wardround_server.report.alarms import alarms
 from wardround_server.report.story import story
 from wardround_server.report.tables.quality import mean_over_hospitals, mean_where_not_trained, models, title
 from wardround_server.report.words import interval, number
@@ -20,9 +21,11 @@ def summary(results: Results) -> RenderableType:
     Names of hospitals and classes are shown as they are: no markup in them is followed, and characters that a
     terminal would obey rather than show are replaced.
     """
+    found = alarms(results)
     parts: list[RenderableType] = [
         _shown(results.run, style="bold"),
-        *(_shown(paragraph) for paragraph in story(results)),
+        *(_shown(alarm, style="bold red") for alarm in found),
+        *(_shown(paragraph) for paragraph in story(results)[bool(found) :]),
     ]
     shown, first = models(results), results.headline
     if shown:

@@ -40,6 +40,7 @@ def write_report(results: Results, folder: Path) -> Path:
 def render(results: Results) -> str:
     """Return the page as one HTML document."""
     # Imported here: matplotlib takes a second to load, and a command that draws nothing should not wait for it.
+    from wardround_server.report.alarms import alarms
     from wardround_server.report.page import sections
     from wardround_server.report.story import key_numbers, story
 
@@ -54,6 +55,7 @@ def render(results: Results) -> str:
         results=results,
         css=Markup(css),  # noqa: S704 (our own file)
         story=story(results),
+        alarms=alarms(results),
         numbers=key_numbers(results),
         sections=sections(results),
         terms=task_of(results.study.task).terms(results.study.task),

@@ -27,7 +27,7 @@ from wardround_common.secagg.terms import Member, Terms, read_members, write_mem
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
 from wardround_common.study.schedule import learning_rate
-from wardround_common.study.sums import clip_claim, encoding_for, threshold_for
+from wardround_common.study.sums import clip_claim, encoding_for, margins_for, threshold_for
 from wardround_common.tasks.registry import task_of
 from wardround_server.rounds.bounds import mean_excess, noisy_excess, readable_sums, refusal
 from wardround_server.rounds.exchange import Exchange
@@ -210,6 +210,7 @@ class Rounds:
             self.consortium.roster.digest,
             members,
             threshold_for(self.study, len(members)),
+            *margins_for(self.study),
         )
         if noted is None:
             self._write_note(what, number, members, ())

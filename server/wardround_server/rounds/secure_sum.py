@@ -83,8 +83,18 @@ class Gathering:
         self._dealt[place], self._heads[place] = upload.dealt, upload.head
 
     def close(self) -> Confirming:
-        """Take those who are here as the survivors; what comes later stays unread."""
+        """Take those who are here as the survivors; what comes later stays unread.
+
+        Raises:
+            RoundError: somebody among them has too few neighbours left: no hospital would confirm the list.
+        """
         self._closed = True  # the total goes on with the survivors
+        if self._terms.graph.deserted(self._heads):
+            raise RoundError(
+                f"so many hospitals dropped out of round {self._terms.round} ({self._terms.what}) that one of "
+                "the others has too few neighbours left to be summed with",
+                do="The round is abandoned and none of it was read. Wait until more hospitals are connected.",
+            )
         return Confirming(self._terms, self._roster, self._total, dict(self._dealt), dict(self._heads))
 
 
@@ -104,7 +114,8 @@ class Confirming:
 
     def question(self) -> bytes:
         """Return the list of survivors that each of them is asked to sign."""
-        return write_signed({place: (head.content, head.signature) for place, head in self._heads.items()})
+        entries = {place: (head.content, head.signature) for place, head in self._heads.items()}
+        return write_signed(entries, len(self._terms.members))
 
     def add(self, name: str, signature: bytes) -> None:
         """Take one survivor's signature.
@@ -137,6 +148,7 @@ class Opening:
         self._total = total
         self._dealt = dealt
         self._survivors = tuple(sorted(dealt))
+        self._surviving = frozenset(dealt)
         self._signatures = signatures
         self._opened: dict[int, dict[tuple[int, int], bytes]] = {}
 
@@ -147,12 +159,13 @@ class Opening:
 
     def signatures(self) -> bytes:
         """Return the signatures under the list of survivors, which each of them checks before it opens anything."""
-        return write_signed({place: (signature,) for place, signature in self._signatures.items()})
+        entries = {place: (signature,) for place, signature in self._signatures.items()}
+        return write_signed(entries, len(self._terms.members))
 
     def sealed_for(self, name: str) -> bytes:
         """Return the sealed shares that the survivors of its circle dealt to one hospital."""
         holder, graph = self._terms.place(name), self._terms.graph
-        dealers = dealers_of(graph, self._survivors, holder)
+        dealers = dealers_of(graph, self._surviving, holder)
         return b"".join(self._dealt[dealer].sealed[graph.circle_of(dealer).index(holder)] for dealer in dealers)
 
     def add(self, name: str, content: bytes) -> None:
@@ -164,7 +177,7 @@ class Opening:
             MessageError: it has another form, or none of them is what was dealt.
         """
         holder, graph = self._terms.place(name), self._terms.graph
-        shares = read_opened(content, opened_places(graph, self._survivors, holder))
+        shares = read_opened(content, opened_places(graph, self._surviving, holder))
         sound = {}
         for (dealer, place), share in shares.items():
             circle = graph.circle_of(dealer)
@@ -188,7 +201,7 @@ class Opening:
         taken: list[bytes] = []
         at_zero: dict[tuple[int, ...], dict[int, int]] = {}  # Lagrange's weights, the same for many secrets
         for dealer in self._survivors:
-            for place in terms.graph.opened(dealer, self._survivors):
+            for place in terms.graph.opened(dealer, self._surviving):
                 holders = tuple(h for h in terms.graph.circle_of(dealer) if (dealer, place) in self._opened.get(h, ()))
                 holders = holders[: terms.graph.share_threshold]
                 if holders not in at_zero:

@@ -27,6 +27,7 @@ from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.roster import keys_of
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
+from wardround_server.report.alarms import alarms
 from wardround_server.report.tracking import Tracking, check_tracking, open_tracking
 from wardround_server.rounds.approval import ApprovalBook, Approved, Standing, wait_for_approvals
 from wardround_server.rounds.attendance import gaps, missing, refusals, untested
@@ -327,9 +328,11 @@ class Runs:
         assert final is not None  # noqa: S101  # a run has at least one round
         write_model(run.folder / "model.safetensors", study, final.layout, final.parameters)
         judged = self._judge(run, approved, final, consortium)
-        write_report(_results(run, final, judged, approved.names), run.folder)
+        results = _results(run, final, judged, approved.names)
+        write_report(results, run.folder)
         absent = "; ".join(said for said in (gaps(final.history), untested(judged)) if said)
-        self._stage(run, "incomplete" if absent else "done", said=absent)
+        said = "; ".join(filter(None, [absent, *alarms(results)]))
+        self._stage(run, "incomplete" if absent else "done", said=said)
 
     def _judge(self, run: Run, approved: Approved, final: State, consortium: Consortium | None) -> Judged:
         """Let the test patients judge the model; with too few hospitals it stays unjudged, and the report says so."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from wardround_common.metrics import Estimate
+from wardround_common.metrics.shapes import LEAST_RECORDS
 from wardround_common.results import (
     ALL,
     EXTERNAL,
@@ -19,20 +20,80 @@ from wardround_common.results import (
 )
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
-from wardround_server.report.words import NOTHING, interval, number
+from wardround_server.report.words import NOTHING, interval, listing, number
 
 WIDEST = 16  # hospitals in a cross-site matrix; more cannot be read
 
 
 def mean_over_hospitals(results: Results, model: str) -> float | None:
-    """Return the mean of the headline over the hospitals that trained, on their test patients, each counting once."""
+    """Return the mean of the headline over the hospitals that trained, on their test patients, each counting once.
+
+    Hospitals of :func:`too_few` do not count.
+    """
     values = _at_hospitals(results, model)
     return sum(values) / len(values) if values else None
 
 
+def too_few(results: Results, names: Sequence[str]) -> list[str]:
+    """Name the hospitals with too few test records of either side to count in a mean; none, if all have too few."""
+    sites = results.evaluation.get(FEDERATED, {})
+    there = [name for name in names if name in sites]
+    few = [name for name in there if not sites[name].enough]
+    return few if len(few) < len(there) else []
+
+
+def said_of_means(results: Results) -> str:
+    """Say which hospitals and groups no mean counts, and why; nothing if all count."""
+    said, sites = [], results.evaluation.get(FEDERATED, {})
+    there = [name for name in (*results.trainers, *results.external) if name in sites]
+    few = [*too_few(results, results.trainers), *too_few(results, results.external)]
+    if few:
+        said.append(f"Not in the means over hospitals, with fewer than {LEAST_RECORDS} on either side: {listing(few)}.")
+    elif there and not any(sites[name].enough for name in there):
+        said.append(f"No hospital has {LEAST_RECORDS} test records on either side: means over hospitals say little.")
+    whole = sites.get(ALL)
+    if whole and len(whole.by_group) > 2 and whole.by_group[0].rest is not None:
+        rare = [word for word, group in zip(results.study.groups, whole.by_group, strict=True) if not group.enough]
+        if rare and len(rare) < len(whole.by_group):
+            words = listing([f"“{word}”" for word in rare])
+            said.append(f"Not in the means over classes, with fewer than {LEAST_RECORDS} images: {words}.")
+    return " ".join(said)
+
+
+def by_group(results: Results) -> Table | None:
+    """Show how the federated model does on each group, of all patients and of each hospital; None of two or fewer."""
+    task, words = task_of(results.study.task), results.study.groups
+    if len(words) < 3 and not (task.dense and len(words) > 1):
+        return None
+    rows: list[list[Cell | str]] = []
+    names: list[str] = []
+    for site, metrics in reversed(list(ordered_sites(results, results.evaluation.get(FEDERATED, {})))):
+        for word, group in zip(words, metrics.by_group, strict=False):
+            names = list(group.figures)
+            few = "" if group.enough or not group.records else "few"
+            alarm = group.records and not group.found
+            rows.append(
+                [
+                    Cell(word, quiet=site_title(site) + _part(results, site), strong=site == ALL),
+                    Cell(f"{group.records:,}", quiet=few),
+                    Cell(f"{group.found:,}", quiet="none" if alarm else "", strong=bool(alarm)),
+                    *(number(group.figures[name]) for name in names),
+                ]
+            )
+    if not rows:
+        return None
+    whom = task.verdict[1].removeprefix("test ").split()[0]
+    return table(
+        f"The federated model on each of {len(words)}, one by one. Few: fewer than {LEAST_RECORDS} on either side.",
+        ["", f"Test {whom}", "Found", *(task.metric(name).label for name in names)],
+        rows,
+        "numbers",
+    )
+
+
 def mean_where_not_trained(results: Results, model: str) -> float | None:
     """Return the mean of the headline over the hospitals that did not train; of a deployed run, over their patients."""
-    values = _values(results, model, results.external)
+    values = _values(results, model, _counted(results, results.external))
     if values:
         return sum(values) / len(values)
     together = results.evaluation.get(model, {}).get(EXTERNAL)
@@ -95,7 +156,8 @@ def comparison(results: Results) -> Table | None:
     who = f" Of the hospitals alone: the best, the middle and the {worst}." if fewer else ""
     what = "Each model" if len(shown) > 1 else "The model"
     return table(
-        f"{what} on test patients, with 95 % intervals.{who}{_missing(rows)}",
+        " ".join(filter(None, [f"{what} on test patients, with 95 % intervals.{who}", said_of_means(results)]))
+        + _missing(rows),
         [*head, *(task.metric(name).label for name in task.compared)],
         rows,
         "numbers",
@@ -240,7 +302,12 @@ def _missing(rows: Sequence[Sequence[Cell | str]]) -> str:
 
 
 def _at_hospitals(results: Results, model: str) -> list[float]:
-    return _values(results, model, results.trainers)
+    return _values(results, model, _counted(results, results.trainers))
+
+
+def _counted(results: Results, names: Sequence[str]) -> list[str]:
+    few = too_few(results, names)
+    return [name for name in names if name not in few]
 
 
 def _values(results: Results, model: str, names: Sequence[str]) -> list[float]:

@@ -1,0 +1,58 @@
+"""``wardround predict``. Imports are deferred until it runs, so help appears immediately."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wardround_common.shell.command_options import Allow, Device, LinesAsJson, ModelPath
+
+NOT_ALL = 4
+"""The exit code where some of what was asked about was refused: that of an error in a hospital's data."""
+
+
+def predict(
+    model: ModelPath,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="INPUT...", help="Images, series or folders of them.", show_default=False),
+    ] = None,
+    more: Annotated[
+        list[Path] | None,
+        typer.Option("--input", "-i", metavar="INPUT", help="Same as INPUT; repeatable.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Folder for lines, table and masks; what another run has finished there is not done again.",
+            show_default=False,
+        ),
+    ] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Also write a picture of each, as PNG.")] = False,
+    batch: Annotated[
+        int, typer.Option(min=1, max=4096, metavar="N", help="Number of images to give to the network at a time.")
+    ] = 64,
+    allow: Allow = None,
+    device: Device = "auto",
+    as_json: LinesAsJson = False,
+) -> None:
+    """Ask a model about new images: what it sees, with probabilities, or outlines with volumes and diameters.
+
+    No labels are needed, and nothing leaves this machine. A file that cannot be used is refused with its reason, and
+    the others go on; the exit code is then 4. Run the same command again after an interruption to continue.
+    """
+    from wardround_client.commands.predict_screen import Wanted, predict_and_show
+
+    asked = [*(inputs or ()), *(more or ())]
+    if not asked:
+        raise typer.BadParameter("name what the model is asked about", param_hint="INPUT")
+    if preview and out is None:
+        raise typer.BadParameter("pictures are written into the folder that --out names", param_hint="--preview")
+    wanted = Wanted(out, preview, frozenset(allow or ()), batch, device, as_json)
+    if not predict_and_show(model, asked, wanted):
+        raise typer.Exit(NOT_ALL)

@@ -1,0 +1,143 @@
+"""Predictions on the screen and in a folder: progress, a line for each case, and a count of what was refused."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from wardround_client.images.kinds import KINDS
+from wardround_client.images.sop_class import OTHER_REASONS
+from wardround_client.intake.record import ALLOWABLE
+from wardround_client.intake.scan_report import shown
+from wardround_client.prediction.inputs import Input, files_of
+from wardround_client.prediction.keeping import LINES, TABLE, Kept, Line, keeping
+from wardround_client.prediction.model import Model, open_model
+from wardround_client.prediction.predicting import Done, NotDone, ask, asking_of
+from wardround_client.prediction.written import write_files
+from wardround_client.preparation.asking import image_cases
+from wardround_client.tasks.contract import Case
+from wardround_client.training.devices import choose
+from wardround_client.volumes import Refused
+from wardround_common.errors import DataError
+
+ASIDE = frozenset({"not-an-image", "no-image", *OTHER_REASONS, *KINDS.values()})
+"""What accompanies images in a folder: it is passed over there, and refused where it is named itself."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for besides the answers."""
+
+    out: Path | None
+    preview: bool
+    allow: frozenset[str]
+    batch: int
+    device: str
+    as_json: bool
+
+
+def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bool:
+    """Ask a model about all inputs; tell whether nothing was refused.
+
+    Raises:
+        StorageError: the model's folder is not whole, or the folder for the predictions cannot be used.
+        DataError: an input is not there, or there is nothing to ask about.
+    """
+    if unknown := sorted(wanted.allow - ALLOWABLE.keys()):
+        raise DataError(f"there is no finding {unknown[0]!r} to allow", do=f"Known: {', '.join(ALLOWABLE)}.")
+    model = open_model(folder, choose(wanted.device))
+    asking = asking_of(model)
+    found = files_of(inputs, leave_out=wanted.out)
+    with keeping(wanted.out, model.card) if wanted.out else nullcontext(None) as kept:
+        cases = asking.cases or image_cases
+        there = list(cases([each.path for each in found], model.study, wanted.allow))
+        if not there:
+            raise DataError(
+                "there is nothing here that the model can be asked about",
+                where=str(inputs[0]),
+                do=f"It was trained with {', '.join(model.study.data.modalities)}.",
+            )
+        todo = [case for case in there if kept is None or not kept.is_done(_name(case))]
+        counts = _all(model, todo, found, wanted, kept, asking.said)
+        if kept is not None:
+            kept.sync()
+            kept.tabulate(asking.rows)
+    _say(counts, len(there) - len(todo), kept)
+    return not any(count for reason, count in counts.items() if reason not in ("", _PASSED))
+
+
+_PASSED = "passed over"
+
+
+def _name(case: Case | Refused) -> str:
+    return case.name if isinstance(case, Case) else case.uid or str(min(case.files))
+
+
+def _all(
+    model: Model,
+    todo: Sequence[Case | Refused],
+    found: Sequence[Input],
+    wanted: Wanted,
+    kept: Kept | None,
+    said: Callable[[Mapping[str, Any]], str],
+) -> Counter[str]:
+    named = {str(each.path) for each in found if each.named}
+    counts: Counter[str] = Counter()
+    console = Console(stderr=True)
+    progress = Progress(
+        TextColumn("Predicting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    with progress:
+        bar = progress.add_task("", total=len(todo))
+        for number, one in enumerate(ask(model, todo, wanted.batch), 1):
+            progress.update(bar, completed=number)
+            if isinstance(one, NotDone):
+                if one.reason in ASIDE and one.name not in named:
+                    counts[_PASSED] += 1
+                    continue
+                counts[one.reason] += 1
+                line: Line = {"input": one.name, "refused": one.reason, "why": one.why}
+                do = f"\n  → {one.do}" if one.do else ""
+                console.print(Text(f"Refused: {shown(one.name)}: {one.why} ({one.reason}){do}"), soft_wrap=True)
+            else:
+                counts[""] += 1
+                line = {"input": one.case.name, **one.asked.about, **one.answer.facts}
+                if kept is not None:
+                    line["files"] = write_files(one, kept, preview=wanted.preview)
+            if kept is not None:
+                kept.add(line)
+                if number % wanted.batch == 0:
+                    kept.sync()
+            if wanted.as_json:
+                print(json.dumps(line, ensure_ascii=False), flush=True)  # noqa: T201  # one object a line, for a program
+            elif kept is None and isinstance(one, Done):
+                Console().print(Text(f"{shown(one.case.name)}: {said(line)}"), soft_wrap=True)
+    return counts
+
+
+def _say(counts: Counter[str], before: int, kept: Kept | None) -> None:
+    """Say what came of it, on standard error: standard output is for answers."""
+    refused = sum(count for reason, count in counts.items() if reason not in ("", _PASSED))
+    parts = [f"{counts['']:,} predicted", f"{before:,} done before" if before else "", f"{refused:,} refused"]
+    if counts[_PASSED]:
+        parts.append(f"{counts[_PASSED]:,} that accompany images passed over")
+    console = Console(stderr=True)
+    console.print(", ".join(filter(None, parts)), highlight=False)
+    if kept is not None:
+        console.print(
+            Text(f"Written to {shown(str(kept.folder))}: {LINES}, {TABLE}. It stays at the hospital."), soft_wrap=True
+        )

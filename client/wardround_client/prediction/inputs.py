@@ -1,0 +1,64 @@
+"""What a person named, as files: a file is itself, a folder all that lies below it, each once and in one order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wardround_client.masks.find import FOLDER as MASKS
+from wardround_common.errors import DataError
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file that a model is asked about."""
+
+    path: Path = field(repr=False)
+    """Without links, so that it has one name."""
+    named: bool
+    """Whether a person named it, and not a folder that holds it."""
+
+
+def files_of(inputs: Sequence[Path], *, leave_out: Path | None = None) -> list[Input]:
+    """List files in the order in which they were named, those of a folder by name; hidden ones are left out.
+
+    So are the masks that a hospital keeps in ``masks`` at the top of a folder: they outline what is asked about.
+
+    ``leave_out``: a folder whose files are none, such as the one that answers are written to.
+
+    Raises:
+        DataError: an input is not there or cannot be read, or there is no file at all.
+    """
+    aside = {leave_out.resolve()} if leave_out else set[Path]()
+    found: dict[Path, Input] = {}
+    for given in inputs:
+        path = given.resolve()
+        if path.is_file():
+            found[path] = Input(path, named=True)
+        elif path.is_dir():
+            for below in _below(path, {*aside, path / MASKS}):
+                found.setdefault(below, Input(below, named=False))
+        else:
+            raise DataError("there is no such file or folder", where=str(given), do="Check the path.")
+    if not found:
+        raise DataError("there is no file to ask about", where=str(inputs[0]), do="Name images, or folders of images.")
+    return list(found.values())
+
+
+def _below(folder: Path, aside: set[Path]) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"the folder cannot be read ({error.strerror})",
+            where=str(folder),
+            do="Give this user permission to list and read it.",
+        ) from None
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        here = Path(place)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and here / name not in aside)
+        for name in sorted(files):
+            path = (here / name).resolve()
+            if not name.startswith(".") and path.is_file():
+                yield path

@@ -1,0 +1,143 @@
+"""What was predicted, in a folder of the hospital's: a line for each case, on disk as it comes, and the files of each.
+
+A line is written after the files that it names. A run that was cut off is resumed by the same command: what has a line
+is not asked about again, what was begun and has none is done anew. Only a folder that is empty, or that another run of
+the same model began, is written to; nothing in it that has a line is ever replaced.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from wardround_client.intake.record import RETRIED
+from wardround_common.errors import StorageError
+from wardround_common.results.model_folder import MODEL, Card
+from wardround_common.storage import alone_in, no_room_is_said, write_atomically
+
+HEAD, LINES, TABLE = "predict.json", "predictions.jsonl", "predictions.csv"
+FORMAT = "wardround predictions 1"
+Line = dict[str, Any]
+
+
+@dataclass(eq=False)
+class Kept:
+    """The folder of a run of predictions."""
+
+    folder: Path = field(repr=False)
+    lines: dict[str, Line] = field(default_factory=dict, repr=False)
+    """By the name of the case, the last line of each."""
+    _file: IO[bytes] | None = field(default=None, repr=False)
+
+    def is_done(self, name: str) -> bool:
+        """Tell whether a case needs no further look: it was answered, or refused for what does not pass."""
+        line = self.lines.get(name)
+        return line is not None and line.get("refused") not in RETRIED
+
+    def add(self, line: Line) -> None:
+        """Write the line of a case; it survives a crash of the process from now on, and a power cut after ``sync``."""
+        if self._file is None:
+            raise ValueError("the folder is closed")
+        with no_room_is_said(self.folder / LINES):
+            self._file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n")
+            self._file.flush()
+        self.lines[line["input"]] = line
+
+    def sync(self) -> None:
+        """Let what was written survive a power cut."""
+        if self._file is not None:
+            with no_room_is_said(self.folder / LINES):
+                os.fsync(self._file.fileno())
+
+    def write(self, name: str, content: bytes) -> str:
+        """Write a file of a case that has no line yet; return its name."""
+        write_atomically(self.folder / name, content, private=True)
+        return name
+
+    def tabulate(self, rows: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> Path:
+        """Write the table of all lines; cells that a spreadsheet would take for a formula are quoted."""
+        table = [row for line in self.lines.values() for row in _rows(line, rows)]
+        columns = list(dict.fromkeys(name for row in table for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="")
+        writer.writeheader()
+        writer.writerows({name: _cell(value) for name, value in row.items()} for row in table)
+        write_atomically(self.folder / TABLE, text.getvalue().encode("utf-8", "surrogateescape"), private=True)
+        return self.folder / TABLE
+
+
+def _rows(line: Line, rows: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    first = {"input": line["input"], "patient": line.get("patient", ""), "refused": line.get("refused", "")}
+    for row in [{}] if "refused" in line else rows(line):
+        yield first | row
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value[:1] else value
+
+
+@contextmanager
+def keeping(folder: Path, card: Card) -> Iterator[Kept]:
+    """Open a folder for the predictions of a model: a new one, or one that a run of the same model began.
+
+    Raises:
+        StorageError: it holds anything else, another process is writing to it, or it cannot be written.
+    """
+    head = folder / HEAD
+    facts = {"format": FORMAT, "model": card.name, "study": card.study_digest, "weights": card.files[MODEL]}
+    with no_room_is_said(folder):
+        others = [path.name for path in folder.iterdir()] if folder.exists() else []
+    if not head.exists():
+        if set(others) - {"lock"}:
+            raise StorageError(
+                "this folder holds other files, and nothing is written among them",
+                where=str(folder),
+                do="Name a new folder with --out.",
+            )
+        write_atomically(head, json.dumps(facts, indent=1).encode(), private=True)
+    elif _facts(head) != facts:
+        raise StorageError(
+            "this folder holds the predictions of another model",
+            where=str(folder),
+            do="Name another folder with --out.",
+        )
+    with alone_in(folder):
+        lines = folder / LINES
+        known = _read(lines)
+        with (
+            no_room_is_said(lines),
+            os.fdopen(os.open(lines, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file,
+        ):
+            yield Kept(folder, known, file)
+
+
+def _facts(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _read(path: Path) -> dict[str, Line]:
+    """Read the lines of an earlier run; the end of one that was cut off while it was written is taken away."""
+    if not path.exists():
+        return {}
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        with no_room_is_said(path):
+            os.truncate(path, len(whole))
+    try:
+        lines = [json.loads(line.decode("utf-8", "surrogateescape")) for line in whole.splitlines()]
+        return {line["input"]: line for line in lines}
+    except (ValueError, KeyError, TypeError):
+        raise StorageError(
+            "this is not what a run of predictions wrote", where=str(path), do="Name another folder with --out."
+        ) from None

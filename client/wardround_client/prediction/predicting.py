@@ -1,0 +1,116 @@
+"""A model is asked about one case after the other, several at a time where they are small; what fails is one case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from wardround_client.prediction.model import Model
+from wardround_client.tasks.contract import Answer, Asked, Asking, Case, Chosen
+from wardround_client.tasks.registry import local_task
+from wardround_client.tasks.windows import outline
+from wardround_client.training.threads import use_threads
+from wardround_client.volumes import Refused
+from wardround_common.errors import ImageRefused, StudyError
+
+TOGETHER = 64
+"""Images that the network is asked about in one pass."""
+MOST_NUMBERS = 2**24
+"""Of the outputs for each pixel that are held at a time: 64 MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What a model says of a case."""
+
+    case: Case = field(repr=False)
+    asked: Asked = field(repr=False)
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class NotDone:
+    """Why a model was not asked about a case."""
+
+    name: str = field(repr=False)
+    reason: str
+    why: str
+    do: str
+
+
+def asking_of(model: Model) -> Asking[Any]:
+    """Return how the study's task is asked about new images.
+
+    Raises:
+        StudyError: it says nothing of that.
+    """
+    local = local_task(model.study.task)
+    if local.asking is None:
+        raise StudyError(
+            f"the task '{model.study.task.name}' does not say what its outputs mean for a new image",
+            do="Give its LocalTask an 'asking' (client/…/tasks/contract.py).",
+        )
+    return local.asking
+
+
+def ask(model: Model, cases: Iterable[Case | Refused], together: int = TOGETHER) -> Iterator[Done | NotDone]:
+    """Ask a model about cases in their order; up to ``together`` images are read ahead, and asked about in one pass.
+
+    Raises:
+        StudyError: the study's task says nothing of new images.
+        ModelError: an output is not a finite number.
+    """
+    asking, study = asking_of(model), model.study
+    chosen = Chosen(model.card.point, model.card.temperature)
+    use_threads(study)
+    waiting: list[tuple[Case, Asked]] = []
+
+    def answered() -> Iterator[Done]:
+        for (case, asked), outputs in zip(
+            waiting, _outputs(model, [asked for _, asked in waiting], together), strict=True
+        ):
+            yield Done(case, asked, asking.answer(study.task, outputs, asked, case, chosen))
+        waiting.clear()
+
+    for case in cases:
+        if isinstance(case, Refused):
+            yield from answered()
+            yield NotDone(case.uid or str(min(case.files)), case.reason, case.what, case.do)
+            continue
+        try:
+            asked = case.prepare()
+        except ImageRefused as refused:
+            yield from answered()  # in the order in which they were asked about
+            yield NotDone(case.name, refused.reason, refused.what, refused.do)
+            continue
+        if waiting and waiting[0][1].images.shape[1:] != asked.images.shape[1:]:
+            yield from answered()
+        waiting.append((case, asked))
+        if asked.back is not None or sum(len(one.images) for _, one in waiting) >= together:
+            yield from answered()
+    yield from answered()
+
+
+@torch.no_grad()
+def _outputs(model: Model, asked: list[Asked], together: int) -> Iterator[torch.Tensor]:
+    """Return the outputs on the CPU for each of several cases whose images are of one size."""
+    if not asked:
+        return
+    device = next(model.network.parameters()).device
+    images = np.concatenate([one.images for one in asked]) if len(asked) > 1 else asked[0].images
+    window = asked[0].window
+    step = together
+    if asked[0].back is not None:
+        step = max(1, min(together, MOST_NUMBERS // (model.study.outputs * int(np.prod(images.shape[2:])))))
+    parts = []
+    for first in range(0, len(images), step):
+        some = torch.from_numpy(images[first : first + step]).to(device)
+        parts.append((model.network(some) if window is None else outline(model.network, some, window)).cpu())
+    whole, first = torch.cat(parts), 0
+    for one in asked:
+        yield whole[first : first + len(one.images)]
+        first += len(one.images)

@@ -1,0 +1,165 @@
+"""What a saved model is asked about: images and examinations, brought into the form that its study trained it with.
+
+Nothing is labelled or outlined here, and a patient's name in a file is no reason to refuse it: what is predicted stays
+at the hospital. What a study does not take is refused with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wardround_client.images import read_with_header
+from wardround_client.images.attributes import tag, text
+from wardround_client.images.dicom import refusing
+from wardround_client.images.kinds import KINDS, kinds_of
+from wardround_client.images.sop_class import other_object
+from wardround_client.preparation import preprocessing
+from wardround_client.preparation.examinations import ROLES_FILE
+from wardround_client.preparation.slices import ANY, forms
+from wardround_client.tasks.contract import Asked, Case
+from wardround_client.tasks.outline_form import from_form
+from wardround_client.volumes import Refused, Roles, Series, choose, examinations, roles_in, survey
+from wardround_common.errors import ImageRefused
+from wardround_common.study.file import Data, Study
+
+SLICES_BACK = 16
+"""Slices whose logits are brought to the size of the image at a time."""
+_ABOUT = {
+    "patient": tag("PatientID"),
+    "study_uid": tag("StudyInstanceUID"),
+    "series_uid": tag("SeriesInstanceUID"),
+    "sop_uid": tag("SOPInstanceUID"),
+}
+_MODALITY = tag("Modality")
+Prepare = Callable[[Sequence[Series], Data], Asked]
+
+
+def image_cases(files: Sequence[Path], study: Study, allow: frozenset[str]) -> Iterator[Case]:
+    """Take each file for an image of its own; it is read when it is prepared."""
+    for path in files:
+        yield Case(str(path), (path,), lambda path=path: _image(path, study.data, allow))  # type: ignore[misc]  # of now
+
+
+def _image(path: Path, data: Data, allow: frozenset[str]) -> Asked:
+    image, header = read_with_header(path, voi=data.intensity == "window")
+    about: dict[str, Any] = {}
+    modality = "OTHER"
+    if header is not None:
+        with refusing("unreadable", "the attributes cannot be read", where=str(path)):
+            if other := other_object(header):
+                raise ImageRefused(*other, where=str(path))
+            for word, why in kinds_of(header).items():
+                if word not in allow:
+                    raise ImageRefused(KINDS[word], why, where=str(path), do=f"Predict it anyway with --allow {word}.")
+            modality = text(header, _MODALITY)
+            about = {name: text(header, which) for name, which in _ABOUT.items()}
+    if modality not in data.modalities:
+        raise _other_modality([modality], data)
+    return Asked(preprocessing.to_network_form(image, data)[None], about)
+
+
+def _other_modality(found: Sequence[str], data: Data) -> ImageRefused:
+    return ImageRefused(
+        "other-modality",
+        f"this is {' and '.join(found) or 'of no stated modality'}, and the model was trained with "
+        f"{', '.join(data.modalities)}",
+        do="Ask a model that was trained with such images.",
+    )
+
+
+def series_cases(
+    files: Sequence[Path], study: Study, allow: frozenset[str], prepare: Prepare
+) -> Iterator[Case | Refused]:
+    """Take each examination for a case: the series that the study takes of it, told apart as in training."""
+    wanted = study.data.series or (ANY,)
+    if allow:
+        wanted = tuple(replaced(one, allow) for one in wanted)
+    found = survey(files)
+    yield from found.refused
+    series = [_grouped(one, several=len(wanted) > 1) for one in found.series]
+    tables = [path for path in files if path.name == ROLES_FILE]
+    roles = roles_in(tables[0], wanted) if tables else None
+    for together in examinations(series).values():
+        yield _examination(together, study.data, wanted, roles, prepare)
+
+
+def replaced(one: Any, allow: frozenset[str]) -> Any:
+    """Let a series be of the kinds that were allowed too."""
+    return one.model_copy(update={"kinds": tuple({*one.kinds, *allow})})
+
+
+def _grouped(series: Series, *, several: bool) -> Series:
+    """Name the examination of a series whose file does not: a NIfTI file is one, or its folder where several belong."""
+    if series.patient or series.study_uid:
+        return series
+    path = min(series.files)
+    return replace(series, study_uid=str(path.parent if several else path))
+
+
+def _examination(
+    together: list[Series], data: Data, wanted: Sequence[Any], roles: Roles | None, prepare: Prepare
+) -> Case | Refused:
+    files = tuple(sorted(path for one in together for path in one.files))
+    fitting = [one for one in together if one.acquisition.modality in data.modalities]
+    here = ", ".join(sorted({f"{one.acquisition.modality} '{one.acquisition.description}'" for one in together}))
+    if not fitting:
+        error = _other_modality(sorted({one.acquisition.modality for one in together}), data)
+        return Refused(error.reason, error.what, error.do, files)
+    choice = choose(fitting, wanted, roles)
+    if choice.open:
+        return Refused(
+            "unclear-series",
+            f"several series fit {', '.join(choice.open)}; here are {here}",
+            f"Name the series alone, or say in {ROLES_FILE} which is meant (docs/volumes.md).",
+            files,
+        )
+    if choice.missing:
+        return Refused(
+            "missing-series",
+            f"no series fits {', '.join(choice.missing)}; here are {here}",
+            f"If one of them is meant, say so in {ROLES_FILE} (docs/volumes.md).",
+            files,
+        )
+    taken = tuple(choice.taken[one.role] for one in wanted)
+    if len({one.frame_of_reference for one in taken}) > 1:
+        return Refused(
+            "other-frame",
+            "its series measure positions from different origins, so that they cannot be laid on one another",
+            "Ask about an examination whose series were acquired together.",
+            files,
+        )
+    used = tuple(sorted(path for one in taken for path in one.files))
+
+    def asked() -> Asked:
+        about = {"patient": taken[0].patient, "study_uid": taken[0].study_uid, "series_uid": taken[0].uid}
+        if taken[0].stored == "nifti":
+            about = {}
+        made = prepare(taken, data)
+        return replace(made, about=about | {"notes": [note for one in taken for note in one.notes]})
+
+    return Case(taken[0].uid, used, asked, taken)
+
+
+def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:
+    """Bring the series of an examination into the form of a network that sees slices.
+
+    The answer lies on the grid of the first one, on which the others are laid.
+
+    Raises:
+        ImageRefused: a series cannot be read, or does not lie where the first one does.
+    """
+    grid = series[0].geometry
+    images = np.stack([*forms(series, grid, data, range(grid.shape[0]))])  # (slices, channels, size, size)
+
+    def back(outputs: torch.Tensor) -> NDArray[np.uint8]:
+        starts = range(0, len(outputs), SLICES_BACK)
+        return np.concatenate([from_form(outputs[at : at + SLICES_BACK], *grid.shape[1:]) for at in starts])
+
+    return Asked(images, {}, back=back)

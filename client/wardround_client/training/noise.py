@@ -1,0 +1,153 @@
+"""The Gaussian noise of a private step, made by threads of its own while the step computes, and added exactly.
+
+Sum and noise are whole multiples of one unit, a power of two that is tiny beside the noise, and are added as such: what
+comes out is a function of their sum alone, so that no pattern of floating-point values gives away what the noise was
+added to (Mironov, *On significance of the least significant bits for differential privacy*, CCS 2012). The law of the
+noise is a Gaussian's, computed in float64 and rounded to the unit. It ends at 8.49 standard deviations, which one
+number in 10^17 would exceed, and rests on 52 random bits each for length and angle: an approximation, and no proof.
+
+The numbers are Box and Muller's (1958), from blocks of the stream, each a child of its own: they are the same on any
+number of threads. On a card the threads make the cipher's words, and the card makes numbers of them; its logarithm and
+sine may differ in their last bit, so one number in many thousands is another by one unit.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wardround_common.randomness import Stream
+
+BLOCK = 2**18
+"""Numbers that one child of the stream gives; even."""
+CHUNK = 2**13
+"""Pairs that are worked on at a time, so that they stay in the cache. No number depends on it."""
+FINE = 36
+"""The unit is the power of two that is this many powers below the noise's standard deviation."""
+ONE, FRACTION = 0x3FF0_0000_0000_0000, 0x000F_FFFF_FFFF_FFFF
+"""The bits of 1.0, and those of a float64 that stand behind the point: together a number in [1, 2)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pending:
+    """One step's noise on its way."""
+
+    scale: float
+    """Its standard deviation."""
+    blocks: Sequence[Future[torch.Tensor]] = field(repr=False)
+    device: torch.device
+
+    @property
+    def unit(self) -> float:
+        """What sum and noise are whole multiples of."""
+        return unit_of(self.scale)
+
+    def add(self, sums: Sequence[torch.Tensor], divisor: float) -> list[torch.Tensor]:
+        """Add the noise to tensors that have as many numbers as it has, divide, and return tensors like them."""
+        made = [block.result() for block in self.blocks]
+        if self.device.type == "cuda":
+            words = torch.cat([block.to(self.device, non_blocking=True) for block in made])
+            noise = in_units(words, self.scale)
+        else:
+            noise = torch.cat(made)
+        ends = list(accumulate(each.numel() for each in sums))
+        parts = [noise[end - each.numel() : end] for each, end in zip(sums, ends, strict=True)]
+        return [self._added(each, part, divisor) for each, part in zip(sums, parts, strict=True)]
+
+    def _added(self, one: torch.Tensor, noise: torch.Tensor, divisor: float) -> torch.Tensor:
+        flat = one.reshape(-1)
+        if flat.device != noise.device:  # such as mps, which has no float64
+            return self._added(one.cpu(), noise, divisor).to(one.device)
+        result = torch.empty_like(flat)
+        step = len(flat) if flat.device.type == "cuda" else 4 * CHUNK
+        for start in range(0, len(flat), max(step, 1)):
+            part = slice(start, start + step)
+            whole = flat[part].to(torch.float64, copy=True).mul_(1 / self.unit).round_()
+            result[part] = whole.add_(noise[part]).mul_(self.unit / divisor)
+        return result.view(one.shape)
+
+
+class NoiseMaker:
+    """Makes noise in threads of its own, for steps that each need as many numbers."""
+
+    def __init__(self, pool: ThreadPoolExecutor, count: int, scale: float, device: torch.device) -> None:
+        self._pool, self._count, self._scale, self._device = pool, count, scale, device
+
+    def begin(self, stream: Stream) -> Pending:
+        """Begin to make one step's noise from a stream."""
+        sizes = [min(BLOCK, self._count - start) for start in range(0, self._count, BLOCK)]
+        work = words_of if self._device.type == "cuda" else numbers_of
+        blocks = [
+            self._pool.submit(work, stream.child("block", number), size, self._scale)
+            for number, size in enumerate(sizes)
+        ]
+        return Pending(self._scale, blocks, self._device)
+
+
+@contextmanager
+def noise_maker(count: int, scale: float, device: torch.device, threads: int | None = None) -> Iterator[NoiseMaker]:
+    """Start threads that make noise of ``count`` numbers with this standard deviation, above 0; end them afterwards."""
+    few = max(1, min(4, (os.cpu_count() or 1) // 2))
+    with ThreadPoolExecutor(threads or few, thread_name_prefix="noise") as pool:
+        yield NoiseMaker(pool, count, scale, device)
+
+
+def unit_of(scale: float) -> float:
+    """Return the unit of noise of a standard deviation."""
+    return math.ldexp(1.0, math.frexp(scale)[1] - FINE)
+
+
+def numbers_of(stream: Stream, size: int, scale: float) -> torch.Tensor:
+    """Return whole numbers (size,) float64: noise in units."""
+    pairs = -(-size // 2)
+    words, ratio = stream.words(2 * pairs).reshape(2, pairs), scale / unit_of(scale)
+    noise = torch.empty(2, pairs, dtype=torch.float64)
+    for start in range(0, pairs, CHUNK):
+        part = slice(start, start + CHUNK)
+        uniform = _from_one_to_two(words[:, part])
+        length = np.sqrt(np.log(2.0 - uniform[0]) * -2.0) * ratio
+        angle = torch.from_numpy((uniform[1] - 1.0) * (2 * math.pi))
+        radius = torch.from_numpy(length)
+        torch.mul(angle.cos(), radius, out=noise[0, part])
+        torch.mul(angle.sin(), radius, out=noise[1, part])
+    return noise.round_().view(-1)[:size]
+
+
+def words_of(stream: Stream, size: int, scale: float) -> torch.Tensor:
+    """Return the words (2 · pairs,) that the card makes a block's numbers of, int64, in pinned memory."""
+    return torch.from_numpy(stream.words(2 * -(-size // 2)).view(np.int64)).pin_memory()
+
+
+def in_units(words: torch.Tensor, scale: float) -> torch.Tensor:
+    """Make of words, block after block, what :func:`numbers_of` makes of each block, on the words' device.
+
+    A last number that a block of odd size has too many is at the end, where nobody reads it.
+    """
+    ratio = scale / unit_of(scale)
+    full = len(words) // BLOCK * BLOCK
+    parts = [words[:full].view(-1, 2, BLOCK // 2), words[full:].view(1, 2, (len(words) - full) // 2)]
+    return torch.cat([_numbers(part, ratio).view(-1) for part in parts])
+
+
+def _numbers(words: torch.Tensor, ratio: float) -> torch.Tensor:
+    """Return (blocks, 2, pairs) numbers of as many words."""
+    uniform = ((words >> 12) & FRACTION | ONE).view(torch.float64)
+    radius = (2.0 - uniform[:, 0]).log_().mul_(-2.0).sqrt_().mul_(ratio)
+    angle = (uniform[:, 1] - 1.0).mul_(2 * math.pi)
+    return torch.stack([angle.cos().mul_(radius), angle.sin().mul_(radius)], dim=1).round_()
+
+
+def _from_one_to_two(words: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Return numbers in [1, 2), multiples of 2^-52."""
+    bits = words >> np.uint64(12)
+    bits |= np.uint64(ONE)
+    return bits.view(np.float64)

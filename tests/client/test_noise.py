@@ -1,0 +1,124 @@
+"""The noise of a private step: Gaussian to its tails, the same on any number of threads, and added exactly."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from wardround_client.training import noise
+from wardround_client.training.noise import BLOCK, FINE, in_units, noise_maker, numbers_of, unit_of
+from wardround_common.randomness import Stream, insecure_stream
+
+CPU = torch.device("cpu")
+
+
+def made(count: int, scale: float = 1.0, threads: int = 1, seed: int = 3) -> torch.Tensor:  # float64
+    """Return noise as a step gets it that has nothing but zeros to add it to."""
+    with noise_maker(count, scale, CPU, threads) as maker:
+        (result,) = maker.begin(insecure_stream(seed)).add([torch.zeros(count, dtype=torch.float64)], 1.0)
+    return result
+
+
+@pytest.fixture(scope="module")
+def many() -> np.ndarray:
+    return made(2**19 + 2, scale=3.0, threads=2).numpy() / 3.0
+
+
+def test_noise_is_gaussian_by_kolmogorov_and_smirnov_and_by_its_moments(many: np.ndarray) -> None:
+    assert stats.kstest(many[: 2**16], "norm").pvalue > 0.01
+    count = len(many)
+    for power, moment, spread in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):  # of x^power: its mean and variance
+        assert abs((many**power).mean() - moment) < 4 * math.sqrt(spread / count)
+
+
+def has_gaussian_tails(numbers: np.ndarray, beyond: float) -> bool:
+    expected = len(numbers) * stats.norm.sf(beyond)
+    counts = (numbers > beyond).sum(), (numbers < -beyond).sum()
+    return all(
+        min(stats.poisson.sf(count - 1, expected), stats.poisson.cdf(count, expected)) > 1e-4 for count in counts
+    )
+
+
+@pytest.mark.parametrize("beyond", [2.0, 3.0, 4.0])
+def test_noise_has_the_tails_of_a_gaussian(many: np.ndarray, beyond: float) -> None:
+    assert has_gaussian_tails(many, beyond)
+
+
+@pytest.mark.slow
+def test_noise_has_the_tails_of_a_gaussian_to_five_deviations() -> None:
+    assert has_gaussian_tails(made(2**25, threads=2).numpy(), 5.0)
+
+
+def test_neighbouring_numbers_and_the_two_of_a_pair_are_independent(many: np.ndarray) -> None:
+    blocks = many[: 2 * BLOCK].reshape(-1, 2, BLOCK // 2)
+    for one, other in ((many[:-1], many[1:]), (blocks[:, 0].ravel(), blocks[:, 1].ravel())):
+        for power in (1, 2):
+            assert abs(np.corrcoef(one**power, other**power)[0, 1]) < 5 / math.sqrt(len(one))
+
+
+@pytest.mark.parametrize("count", [1, 2, 777, 1024 + 3, 5 * 1024])
+def test_noise_is_the_same_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(noise, "BLOCK", 1024)
+    assert torch.equal(made(count, threads=1), made(count, threads=3))
+
+
+def test_noise_does_not_depend_on_how_much_is_worked_on_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = made(20_001)
+    monkeypatch.setattr(noise, "CHUNK", 640)
+    assert torch.equal(made(20_001), at_once)
+
+
+def test_noise_is_what_box_and_muller_say_of_the_ciphers_words() -> None:
+    """The first pair of RFC 8439's first keystream, by Python's own logarithm and cosine."""
+    stream, scale = Stream(bytes(32)), 1.0
+    first, second = (int(word) >> 12 for word in stream.words(2))
+    radius = math.sqrt(-2 * math.log(1 - first / 2**52)) * scale / unit_of(scale)
+    angle = 2 * math.pi * second / 2**52
+    expected = [radius * math.cos(angle), radius * math.sin(angle)]
+    assert np.abs(numbers_of(Stream(bytes(32)), 2, scale).numpy() - expected).max() <= 1
+
+
+@pytest.mark.parametrize("sizes", [(5,), (1023,), (1024, 1024, 7), (1024, 1024)])
+def test_a_card_makes_the_same_numbers_of_the_words_within_a_unit(
+    monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(noise, "BLOCK", 1024)
+    root, scale = insecure_stream(8), 0.37
+    words = [root.child(number).words(2 * -(-size // 2)).view(np.int64) for number, size in enumerate(sizes)]
+    of_card = in_units(torch.from_numpy(np.concatenate(words)), scale)[: sum(sizes)]
+    of_threads = torch.cat([numbers_of(root.child(number), size, scale) for number, size in enumerate(sizes)])
+    assert (of_card - of_threads).abs().max() <= 1
+    assert (of_card != of_threads).float().mean() < 1e-3
+
+
+def test_sum_and_noise_are_whole_units_and_are_added_exactly() -> None:
+    scale, count = 0.7, 1000
+    sums = torch.randn(count, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with noise_maker(count, scale, CPU, 1) as maker:
+        (noisy,) = maker.begin(insecure_stream(1)).add([sums], 1.0)
+    drawn, unit = made(count, scale, seed=1), Fraction(unit_of(scale))
+    for before, added, after in zip(sums.tolist(), drawn.tolist(), noisy.tolist(), strict=True):
+        assert (Fraction(added) / unit).denominator == 1
+        assert Fraction(after) == round(Fraction(before) / unit) * unit + Fraction(added)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 0.5, 1.0, 3.0, 1e4])
+def test_the_unit_is_a_power_of_two_far_below_the_noise(scale: float) -> None:
+    assert math.frexp(unit_of(scale))[0] == 0.5
+    assert 2.0 ** -(FINE + 1) <= unit_of(scale) / scale <= 2.0 ** -(FINE - 1)
+
+
+def test_every_tensor_gets_its_own_noise_in_its_shape_and_its_type() -> None:
+    shapes = [(3, 4), (), (5,), (2, 2, 2)]
+    with noise_maker(26, 1.0, CPU, 1) as maker:
+        noisy = maker.begin(insecure_stream(2)).add([torch.zeros(shape) for shape in shapes], 2.0)
+    assert [tuple(one.shape) for one in noisy] == shapes
+    together = torch.cat([one.flatten() for one in noisy])
+    assert together.dtype == torch.float32
+    assert torch.allclose(together, (made(26, seed=2) / 2).float())
+    assert len(set(together.tolist())) == 26

@@ -1,0 +1,209 @@
+"""A model is asked about new images: masks on the grid of their series, what fails refused, nothing done twice."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image as Pillow
+
+from examples import study
+from models_made import model_folder
+from outlined_hospitals import outlining, write_hospital
+from series_made import OBLIQUE, slices, written
+from tiny_dicom import save, tiny
+from wardround_client.prediction.keeping import HEAD, LINES, TABLE, keeping
+from wardround_client.prediction.nifti_mask import nifti_of
+from wardround_client.volumes import Series, series_in
+from wardround_common.errors import StorageError
+from wardround_common.metrics.calibration import at_temperature
+from wardround_common.results.model_folder import read_model_folder
+from wardround_common.shell.cli import wardround
+
+
+def predict(*words: str | Path) -> tuple[int, list[dict[str, Any]], str]:
+    found = CliRunner().invoke(wardround, ["predict", *map(str, words), "--json"])
+    if found.exception and not isinstance(found.exception, SystemExit):
+        raise found.exception
+    return found.exit_code, [json.loads(line) for line in found.stdout.splitlines()], found.stderr
+
+
+def images(folder: Path, count: int = 5, **attributes: Any) -> Path:
+    rng = np.random.default_rng(1)
+    for number in range(count):
+        stated = {"Modality": "DX", "PatientID": f"P{number}", "ImageType": ["ORIGINAL", "PRIMARY"]} | attributes
+        save(tiny(rng.integers(0, 4000, (20, 24)).astype(np.uint16), **stated), folder / f"{number}.dcm")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return model_folder(tmp_path_factory.mktemp("classifier"), study(), point=0.5, temperature=2.0)
+
+
+@pytest.fixture(scope="module")
+def outliner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return model_folder(tmp_path_factory.mktemp("outliner"), outlining())
+
+
+def test_a_named_patient_is_no_reason_to_refuse_an_image_and_probabilities_are_calibrated(
+    classifier: Path, tmp_path: Path
+) -> None:
+    folder = images(tmp_path, PatientName="Doe^Jane", PatientBirthDate="19500101")
+    code, lines, _ = predict(classifier, folder)
+    assert (code, [line["patient"] for line in lines]) == (0, ["P0", "P1", "P2", "P3", "P4"])
+    plain = model_folder(tmp_path / "plain", study(), point=0.5)
+    _, own, _ = predict(plain, folder)
+    for line, uncalibrated in zip(lines, own, strict=True):
+        assert (line["calibrated"], uncalibrated["calibrated"]) == (True, False)
+        expected = at_temperature(np.array([*uncalibrated["probabilities"].values()]), 2.0)
+        assert [*line["probabilities"].values()] == pytest.approx(expected, abs=1e-5)
+        assert line["class"] == uncalibrated["class"]  # a temperature decides nothing anew
+
+
+def test_one_image_at_a_time_or_all_together_give_the_same_answers(classifier: Path, tmp_path: Path) -> None:
+    folder = images(tmp_path)
+    answers = [predict(classifier, folder, "--batch", batch)[1] for batch in ("1", "3", "64")]
+    for line, other, third in zip(*answers, strict=True):
+        assert line["input"] == other["input"] == third["input"]
+        assert [*line["probabilities"].values()] == pytest.approx([*other["probabilities"].values()], abs=1e-5)
+
+
+def test_what_cannot_be_used_is_refused_with_its_reason_and_the_others_go_on(classifier: Path, tmp_path: Path) -> None:
+    folder = images(tmp_path / "images", 2)
+    images(tmp_path / "ct", 1, Modality="CT")
+    images(tmp_path / "overview", 1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    (folder / "broken.dcm").write_bytes((folder / "0.dcm").read_bytes()[:-100])
+    (folder / "notes.txt").write_text("hello")
+    code, lines, said = predict(classifier, folder, tmp_path / "ct", tmp_path / "overview")
+    assert code == 4
+    assert [line.get("refused", "") for line in lines] == ["", "", "truncated", "other-modality"]
+    assert "this is CT, and the model was trained with DX" in said
+    assert "2 predicted, 2 refused, 2 that accompany images passed over" in said  # the note and the overview
+    code, lines, _ = predict(classifier, tmp_path / "overview" / "0.dcm")  # named itself
+    assert (code, lines[0]["refused"]) == (4, "localizer")
+    assert predict(classifier, tmp_path / "overview", "--allow", "localizers")[0] == 0
+
+
+def test_a_picture_is_predicted_where_the_study_takes_pictures(tmp_path: Path) -> None:
+    model = model_folder(tmp_path / "model", study(data={"modalities": ["OTHER"]}))
+    Pillow.fromarray(np.arange(400, dtype=np.uint8).reshape(20, 20)).save(tmp_path / "one.png")
+    code, lines, _ = predict(model, "-i", tmp_path / "one.png")
+    assert (code, lines[0]["operating_point"]) == (0, None)
+
+
+def test_a_run_that_was_cut_off_goes_on_and_does_nothing_twice(classifier: Path, tmp_path: Path) -> None:
+    folder, out = images(tmp_path / "images"), tmp_path / "out"
+    assert predict(classifier, folder, "-o", out, "--preview")[0] == 0
+    whole = (out / LINES).read_bytes().splitlines(keepends=True)
+    (out / LINES).write_bytes(b"".join(whole[:3]) + whole[3][:20])  # killed in the middle of a line
+    first = json.loads(whole[0])["files"][0]
+    before = (out / first).stat().st_mtime_ns
+    code, lines, said = predict(classifier, folder, "-o", out, "--preview")
+    assert (code, len(lines)) == (0, 2)
+    assert "3 done before" in said
+    assert (out / LINES).read_bytes() == b"".join(whole)
+    assert (out / first).stat().st_mtime_ns == before
+    with (out / TABLE).open(newline="") as table:
+        assert [row["patient"] for row in csv.DictReader(table)] == ["P0", "P1", "P2", "P3", "P4"]
+    assert {path.stat().st_mode & 0o077 for path in out.iterdir()} == {0}
+
+
+def test_a_folder_of_something_else_or_of_another_model_is_not_written_to(
+    classifier: Path, outliner: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("")
+    with (
+        pytest.raises(StorageError, match="holds other files"),
+        keeping(tmp_path / "mine", read_model_folder(classifier).card),
+    ):
+        pass
+    with keeping(tmp_path / "out", read_model_folder(classifier).card) as kept:
+        kept.add({"input": "a"})
+        assert kept.is_done("a")
+        with (
+            pytest.raises(StorageError, match="another process"),
+            keeping(tmp_path / "out", read_model_folder(classifier).card),
+        ):
+            pass
+    with (
+        pytest.raises(StorageError, match="of another model"),
+        keeping(tmp_path / "out", read_model_folder(outliner).card),
+    ):
+        pass
+    assert (tmp_path / "out" / HEAD).exists()
+
+
+def test_outlines_lie_on_the_grid_of_their_series_and_volumes_are_those_of_the_mask(
+    outliner: Path, tmp_path: Path
+) -> None:
+    for hospital in ("north", "east"):
+        write_hospital(tmp_path / hospital, hospital, 2)
+        out = tmp_path / f"{hospital}-out"
+        code, lines, _ = predict(outliner, tmp_path / hospital, "--out", out)
+        assert (code, len(lines)) == (0, 2)
+        for line in lines:
+            image: Any = nibabel.load(out / line["files"][0])
+            (structure,) = line["structures"]
+            mask = np.asarray(image.dataobj)
+            assert (image.shape, np.count_nonzero(mask)) == ((16, 16, 4), structure["voxels"])
+            voxel_ml = abs(np.linalg.det(image.affine[:3, :3])) / 1000
+            assert structure["volume_ml"] == pytest.approx(np.count_nonzero(mask) * voxel_ml)
+            assert np.allclose(np.abs(np.diag(image.affine)), [2, 2, 5, 1])
+            assert sum(one["volume_ml"] for one in structure["lesions"]) == pytest.approx(structure["volume_ml"])
+
+
+def test_an_examination_without_what_the_study_takes_is_refused_and_says_what_is_there(
+    outliner: Path, tmp_path: Path
+) -> None:
+    written(slices(3, Modality="MR", SeriesDescription="T2 AX"), tmp_path / "t2")
+    written(slices(3, Modality="CT", SeriesDescription="FLAIR", StudyInstanceUID="1.2.3"), tmp_path / "ct")
+    gap = slices(4, Modality="MR", SeriesDescription="FLAIR", StudyInstanceUID="1.2.4")
+    written([gap[0], gap[1], gap[3]], tmp_path / "gap")
+    code, lines, said = predict(outliner, tmp_path)
+    assert code == 4
+    assert sorted(line["refused"] for line in lines) == ["missing-series", "other-modality", "uneven-spacing"]
+    assert "no series fits flair; here are MR 'T2 AX'" in said
+
+
+def series_of(*files: Path) -> Series:
+    (found,) = series_in(files)
+    assert isinstance(found, Series)
+    return found
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "RAS", "PSR", "AIL", "SRP"])
+def test_the_mask_of_a_nifti_file_is_stored_voxel_for_voxel_as_the_file(orientation: str, tmp_path: Path) -> None:
+    values = np.random.default_rng(2).random((4, 5, 6)).astype(np.float32)
+    axes = nibabel.orientations.axcodes2ornt(tuple(orientation))
+    affine = np.zeros((4, 4))
+    for axis, (towards, sign) in enumerate(axes):
+        affine[int(towards), axis] = sign * (axis + 1.5)
+    affine[:, 3] = [7, -3, 11, 1]
+    image = nibabel.Nifti1Image(values, affine)
+    image.set_sform(affine, 1)
+    nibabel.save(image, tmp_path / "image.nii")
+    series = series_of(tmp_path / "image.nii")
+    (tmp_path / "mask.nii.gz").write_bytes(nifti_of((series.volume() > 0.5).astype(np.uint8), series))
+    found: Any = nibabel.load(tmp_path / "mask.nii.gz")
+    assert np.array_equal(np.asarray(found.dataobj), values > 0.5)
+    assert np.allclose(found.affine, affine, atol=1e-5)
+    assert np.allclose(found.get_qform(), affine, atol=1e-5)
+
+
+def test_the_mask_of_an_oblique_series_lies_where_its_voxels_do(tmp_path: Path) -> None:
+    series = series_of(*written(slices(4, orientation=OBLIQUE), tmp_path / "series"))
+    outline = np.zeros(series.geometry.shape, np.uint8)
+    outline[1, 2, 3] = 1
+    (tmp_path / "mask.nii.gz").write_bytes(nifti_of(outline, series))
+    found: Any = nibabel.load(tmp_path / "mask.nii.gz")
+    ((x, y, z),) = np.argwhere(np.asarray(found.dataobj))
+    place = found.affine @ [x, y, z, 1]
+    assert np.allclose(place[:3] * [-1, -1, 1], series.geometry.to_mm((1, 2, 3)), atol=1e-4)

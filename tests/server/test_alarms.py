@@ -1,0 +1,157 @@
+"""A model that drops a class: that is the first thing that anybody reads, before any mean."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from test_runs import at_once
+
+import wards as wards_module
+from examples import dataset
+from examples import study as example_study
+from wardround_common.metrics import ScoreSums
+from wardround_common.metrics.outlines import Outlines, OutlineSums
+from wardround_common.metrics.shapes import LEAST_RECORDS
+from wardround_common.results import ALL, FEDERATED, HospitalRecord, Results, SiteMetrics, evaluate
+from wardround_common.study.file import Study
+from wardround_common.tasks.segmentation import Segmentation
+from wardround_server.report import summary
+from wardround_server.report.alarms import alarms
+from wardround_server.report.story import story
+from wardround_server.report.tables import quality
+from wardround_server.report.write import render
+from wardround_server.service.runs import Runs
+from wards import Wards, rostered
+
+__all__ = ["at_once"]  # the fixture that is used in every test of this file
+
+CLASSES = ("normal", "benign", "malignant")
+OF = example_study(task={"classes": list(CLASSES)})
+
+
+def sums(*counts: tuple[int, int, int]) -> ScoreSums:
+    """Sum images by true class (rows) and decided class (columns)."""
+    labels, decided = [], []
+    for true, row in enumerate(counts):
+        for column, count in enumerate(row):
+            labels += [true] * count
+            decided += [column] * count
+    probabilities = np.full((len(labels), 3), 0.2, np.float32)
+    probabilities[np.arange(len(labels)), decided] = 0.6
+    return ScoreSums.of(np.array(labels), probabilities, np.ones(len(labels)))
+
+
+def results(**sites: ScoreSums) -> Results:
+    whole = sum(list(sites.values())[1:], next(iter(sites.values())))
+    judged: dict[str, SiteMetrics] = {name: evaluate(OF.task, one, None) for name, one in {**sites, ALL: whole}.items()}
+    now = datetime.now(UTC)
+    return Results(
+        run="test", study=OF, study_digest=OF.digest(), seed=0, versions={}, devices=(), engine="deployment",
+        started=now, finished=now, hospitals=tuple(HospitalRecord(name=name) for name in sites), rounds=(),
+        evaluation={FEDERATED: judged},
+    )  # fmt: skip
+
+
+def test_a_class_that_is_never_decided_comes_before_every_figure() -> None:
+    found = results(north=sums((40, 2, 0), (3, 37, 0), (30, 23, 0)))
+    sentence = (
+        "The model never decides for “malignant”: it finds none of the 53 test images of “malignant”. Nobody should "
+        "rely on it to find “malignant”."
+    )
+    assert alarms(found) == [sentence]
+    assert story(found)[0] == sentence
+    assert f'<p class="alarm" role="alert">{sentence}</p>' in render(found)
+    console = Console(width=300)
+    with console.capture() as said:
+        console.print(summary(found))
+    assert said.get().splitlines()[1].strip() == sentence
+    assert said.get().count(sentence) == 1
+    assert "finds 0 of the 53 test images of “malignant”, 37 of 40 “benign” and 40 of 42 “normal”" in said.get()
+
+
+def test_a_class_that_is_decided_and_never_rightly_is_an_alarm_too() -> None:
+    (said,) = alarms(results(north=sums((40, 0, 3), (0, 40, 0), (30, 23, 0))))
+    assert said.startswith("The model finds none of the 53 test images of “malignant”: it decides for “malignant” 3 t")
+
+
+def test_a_hospital_where_a_class_is_never_found_is_named_and_few_images_raise_no_alarm() -> None:
+    good, bad = ((9, 0, 0), (0, 9, 0), (0, 0, 9)), ((9, 0, 0), (0, 9, 0), (8, 0, 0))
+    assert alarms(results(north=sums(*good), south=sums(*bad))) == [
+        "There are hospitals where the model finds none of the test images of “malignant”: south (none of 8)."
+    ]
+    few = ((9, 0, 0), (0, 9, 0), (LEAST_RECORDS - 1, 0, 0))
+    assert alarms(results(north=sums(*good), south=sums(*few))) == []
+    assert alarms(results(north=sums(*good))) == []
+
+
+def test_a_class_with_too_few_images_is_in_no_mean_and_named() -> None:
+    common = ((20, 0, 0), (0, 20, 0))
+    rare, none = sums(*common, (2, 0, 0)), sums(*common, (0, 0, 0))
+    assert rare.figures()["sensitivity"] == pytest.approx(1.0)
+    assert rare.figures()["sensitivity"] == none.figures()["sensitivity"]
+    assert sums((3, 0, 0), (3, 0, 0), (0, 0, 3)).figures()["sensitivity"] == pytest.approx(2 / 3)  # all are rare
+    found = results(north=rare)
+    assert "Not in the means over classes, with fewer than 5 images: “malignant”." in quality.said_of_means(found)
+    table = quality.by_group(found)
+    assert table is not None
+    assert [(row[0].text, row[1].text, row[2].text) for row in table.rows][:3] == [
+        ("normal", "20", "20"),
+        ("benign", "20", "20"),
+        ("malignant", "2", "0"),
+    ]
+    assert table.rows[2][1].quiet == "few"
+
+
+def test_a_hospital_with_too_few_of_either_side_is_in_no_mean_and_named() -> None:
+    enough, few = sums((20, 0, 0), (10, 10, 0), (0, 0, 20)), sums((0, 0, 0), (0, 2, 0), (0, 0, 3))
+    found = results(north=enough, south=few)
+    sites = found.evaluation[FEDERATED]
+    assert (
+        quality.mean_over_hospitals(found, FEDERATED) == sites["north"].value("auroc") != sites["south"].value("auroc")
+    )
+    assert "Not in the means over hospitals, with fewer than 5 on either side: south." in " ".join(story(found))
+    small = results(south=few)
+    assert quality.mean_over_hospitals(small, FEDERATED) == small.evaluation[FEDERATED]["south"].value("auroc")
+    assert "No hospital has 5 test records on either side" in quality.said_of_means(small)
+
+
+def test_a_structure_that_is_never_outlined_is_an_alarm() -> None:
+    section = Segmentation(name="segmentation", classes=("tumour", "oedema"))
+    there, drawn = np.full((6, 2), 100), np.full((6, 2), 90)
+    drawn[:, 1] = 0
+    found = drawn > 0
+    distance, parts = np.where(found, 2.0, np.nan), np.ones((6, 2), np.int64)
+    outlines = Outlines(there, drawn, drawn, np.ones(6), distance, distance, parts, found.astype(np.int64), 0 * parts)
+    site = evaluate(section, OutlineSums.of(outlines, np.ones(6)), None)
+    assert [(group.records, group.found) for group in site.by_group] == [(6, 6), (6, 0)]
+    assert [group.figures["missed"] for group in site.by_group] == [0.0, 1.0]
+
+
+def test_a_deployed_model_that_drops_a_class_ends_its_run_with_the_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third class is among the test patients and nobody was ever trained on it."""
+
+    def with_a_third(seed: int) -> Any:
+        data = dataset(seed)
+        rare = data.test.targets.copy()
+        rare[:2] = 2
+        return replace(data, test=replace(data.test, targets=rare))
+
+    monkeypatch.setattr(wards_module, "dataset", with_a_third)
+    tables = rostered().tables(nulls=False)
+    tables["task"]["classes"] = list(CLASSES)
+    wards = Wards(tmp_path / "wards")
+    runs = Runs(tmp_path / "runs", lambda name: wards)
+    runs.begin(Study.model_validate(tables))
+    runs.wait()
+    (standing,) = runs.standings()
+    assert standing.stage == "done"
+    assert "The model never decides for “malignant”: it finds none of the 6 test images" in standing.said
+    assert "The model never decides for “malignant”" in (tmp_path / "runs/test/report.html").read_text()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import sys
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
@@ -43,11 +44,19 @@ class Stream:
 
     def words(self, count: int) -> NDArray[np.uint64]:
         """Draw ``count`` 64-bit words."""
-        drawn = np.zeros(8 * count, np.uint8)
+        drawn = np.empty(count, np.uint64)
+        self.fill(drawn)
+        return drawn
+
+    def fill(self, words: NDArray[np.uint64]) -> None:
+        """Draw as many 64-bit words as an array has that is contiguous, into it: no memory is asked for."""
+        words.fill(0)
+        drawn = words.reshape(-1).view(np.uint8).data
         for start in range(0, len(drawn), CHUNK_BYTES):  # ciphers work in place, and a chunk stays in the cache
-            part = drawn.data[start : start + CHUNK_BYTES]
+            part = drawn[start : start + CHUNK_BYTES]
             self._keystream.update_into(part, part)
-        return drawn.view("<u8").astype(np.uint64, copy=False)
+        if sys.byteorder == "big":
+            words.byteswap(inplace=True)
 
     def uniform(self, count: int) -> NDArray[np.float64]:
         """Draw ``count`` numbers from [0, 1), multiples of 2^-53."""

@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 
 from wardround_client.training import noise
-from wardround_client.training.noise import BLOCK, FINE, in_units, noise_maker, numbers_of, unit_of
+from wardround_client.training.noise import CHUNK, FINE, in_units, noise_maker, unit_of, write_numbers
 from wardround_common.randomness import Stream, insecure_stream
 
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ def test_noise_has_the_tails_of_a_gaussian_to_five_deviations() -> None:
 
 
 def test_neighbouring_numbers_and_the_two_of_a_pair_are_independent(many: np.ndarray) -> None:
-    blocks = many[: 2 * BLOCK].reshape(-1, 2, BLOCK // 2)
+    blocks = many[:-2].reshape(-1, 2, CHUNK)
     for one, other in ((many[:-1], many[1:]), (blocks[:, 0].ravel(), blocks[:, 1].ravel())):
         for power in (1, 2):
             assert abs(np.corrcoef(one**power, other**power)[0, 1]) < 5 / math.sqrt(len(one))
@@ -67,10 +67,12 @@ def test_noise_is_the_same_on_any_number_of_threads(monkeypatch: pytest.MonkeyPa
     assert torch.equal(made(count, threads=1), made(count, threads=3))
 
 
-def test_noise_does_not_depend_on_how_much_is_worked_on_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_once = made(20_001)
-    monkeypatch.setattr(noise, "CHUNK", 640)
-    assert torch.equal(made(20_001), at_once)
+def test_noise_of_a_step_does_not_depend_on_the_step_before() -> None:
+    with noise_maker(1001, 1.0, CPU, 2) as maker:
+        zeros = [torch.zeros(1001, dtype=torch.float64)]
+        steps = [maker.begin(insecure_stream(seed)).add(zeros, 1.0)[0] for seed in (1, 2, 1)]
+    assert torch.equal(steps[0], steps[2])
+    assert not torch.equal(steps[0], steps[1])
 
 
 def test_noise_is_what_box_and_muller_say_of_the_ciphers_words() -> None:
@@ -80,18 +82,24 @@ def test_noise_is_what_box_and_muller_say_of_the_ciphers_words() -> None:
     radius = math.sqrt(-2 * math.log(1 - first / 2**52)) * scale / unit_of(scale)
     angle = 2 * math.pi * second / 2**52
     expected = [radius * math.cos(angle), radius * math.sin(angle)]
-    assert np.abs(numbers_of(Stream(bytes(32)), 2, scale).numpy() - expected).max() <= 1
+    assert (
+        np.abs(write_numbers(Stream(bytes(32)), torch.empty(2, dtype=torch.float64), scale).numpy() - expected).max()
+        <= 1
+    )
 
 
 @pytest.mark.parametrize("sizes", [(5,), (1023,), (1024, 1024, 7), (1024, 1024)])
 def test_a_card_makes_the_same_numbers_of_the_words_within_a_unit(
     monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...]
 ) -> None:
-    monkeypatch.setattr(noise, "BLOCK", 1024)
+    monkeypatch.setattr(noise, "CHUNK", 256)
     root, scale = insecure_stream(8), 0.37
     words = [root.child(number).words(2 * -(-size // 2)).view(np.int64) for number, size in enumerate(sizes)]
     of_card = in_units(torch.from_numpy(np.concatenate(words)), scale)[: sum(sizes)]
-    of_threads = torch.cat([numbers_of(root.child(number), size, scale) for number, size in enumerate(sizes)])
+    of_threads = torch.empty(sum(sizes) + sum(sizes) % 2, dtype=torch.float64)
+    for number, start in enumerate(range(0, sum(sizes), 1024)):
+        write_numbers(root.child(number), of_threads[start : start + 1024], scale)
+    of_threads = of_threads[: sum(sizes)]
     assert (of_card - of_threads).abs().max() <= 1
     assert (of_card != of_threads).float().mean() < 1e-3
 

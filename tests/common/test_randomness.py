@@ -28,6 +28,12 @@ def test_normal_numbers_do_not_depend_on_how_many_are_worked_on_at_a_time(monkey
     np.testing.assert_array_equal(insecure_stream(3).normal(20_001), at_once)
 
 
+def test_words_that_are_filled_in_are_those_that_are_returned() -> None:
+    place = np.ones((3, 5), np.uint64)
+    insecure_stream(3).fill(place)
+    np.testing.assert_array_equal(place.ravel(), insecure_stream(3).words(15))
+
+
 def test_uniform_numbers_are_uniform_below_one() -> None:
     draws = insecure_stream(4).uniform(100_000)
     assert draws.min() >= 0 < 1 - draws.max()

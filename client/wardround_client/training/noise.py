@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from wardround_common.randomness import Stream
 
-BLOCK = 2**18
-"""Numbers that one child of the stream gives; even."""
 CHUNK = 2**13
-"""Pairs that are worked on at a time, so that they stay in the cache. No number depends on it."""
+"""Pairs that are worked on at a time, so that they stay in the cache: as many lengths, then as many angles."""
+BLOCK = 16 * 2 * CHUNK
+"""Numbers that one child of the stream gives."""
 FINE = 36
 """The unit is the power of two that is this many powers below the noise's standard deviation."""
 ONE, FRACTION = 0x3FF0_0000_0000_0000, 0x000F_FFFF_FFFF_FFFF
@@ -44,7 +44,9 @@ class Pending:
     scale: float
     """Its standard deviation."""
     blocks: Sequence[Future[torch.Tensor]] = field(repr=False)
+    """Of numbers, which lie one after the other in ``whole``, or for a card of words."""
     device: torch.device
+    whole: torch.Tensor = field(repr=False)
 
     @property
     def unit(self) -> float:
@@ -58,7 +60,7 @@ class Pending:
             words = torch.cat([block.to(self.device, non_blocking=True) for block in made])
             noise = in_units(words, self.scale)
         else:
-            noise = torch.cat(made)
+            noise = self.whole
         ends = list(accumulate(each.numel() for each in sums))
         parts = [noise[end - each.numel() : end] for each, end in zip(sums, ends, strict=True)]
         return [self._added(each, part, divisor) for each, part in zip(sums, parts, strict=True)]
@@ -77,20 +79,24 @@ class Pending:
 
 
 class NoiseMaker:
-    """Makes noise in threads of its own, for steps that each need as many numbers."""
+    """Makes noise in threads of its own, for steps that each need as many numbers; one step's at a time."""
 
     def __init__(self, pool: ThreadPoolExecutor, count: int, scale: float, device: torch.device) -> None:
         self._pool, self._count, self._scale, self._device = pool, count, scale, device
+        here = 0 if device.type == "cuda" else count + count % 2
+        self._whole = torch.empty(here, dtype=torch.float64)  # asked for once: new memory costs as much as the numbers
 
     def begin(self, stream: Stream) -> Pending:
-        """Begin to make one step's noise from a stream."""
-        sizes = [min(BLOCK, self._count - start) for start in range(0, self._count, BLOCK)]
-        work = words_of if self._device.type == "cuda" else numbers_of
-        blocks = [
-            self._pool.submit(work, stream.child("block", number), size, self._scale)
-            for number, size in enumerate(sizes)
-        ]
-        return Pending(self._scale, blocks, self._device)
+        """Begin to make one step's noise from a stream, when that of the step before has been added."""
+        blocks = []
+        for number, start in enumerate(range(0, self._count, BLOCK)):
+            child, part = stream.child("block", number), self._whole[start : start + BLOCK]
+            if self._device.type == "cuda":
+                pairs = -(-min(BLOCK, self._count - start) // 2)
+                blocks.append(self._pool.submit(words_of, child, pairs))
+            else:
+                blocks.append(self._pool.submit(write_numbers, child, part, self._scale))
+        return Pending(self._scale, blocks, self._device, self._whole)
 
 
 @contextmanager
@@ -106,40 +112,43 @@ def unit_of(scale: float) -> float:
     return math.ldexp(1.0, math.frexp(scale)[1] - FINE)
 
 
-def numbers_of(stream: Stream, size: int, scale: float) -> torch.Tensor:
-    """Return whole numbers (size,) float64: noise in units."""
-    pairs = -(-size // 2)
-    words, ratio = stream.words(2 * pairs).reshape(2, pairs), scale / unit_of(scale)
-    noise = torch.empty(2, pairs, dtype=torch.float64)
-    for start in range(0, pairs, CHUNK):
-        part = slice(start, start + CHUNK)
-        uniform = _from_one_to_two(words[:, part])
-        length = np.sqrt(np.log(2.0 - uniform[0]) * -2.0) * ratio
-        angle = torch.from_numpy((uniform[1] - 1.0) * (2 * math.pi))
-        radius = torch.from_numpy(length)
-        torch.mul(angle.cos(), radius, out=noise[0, part])
-        torch.mul(angle.sin(), radius, out=noise[1, part])
-    return noise.round_().view(-1)[:size]
+def write_numbers(stream: Stream, noise: torch.Tensor, scale: float) -> torch.Tensor:
+    """Write whole numbers, noise in units, into a float64 tensor of an even number of them, and return it."""
+    ratio = scale / unit_of(scale)
+    words, values = np.empty(2 * CHUNK, np.uint64), torch.empty(2, CHUNK, dtype=torch.float64)
+    for part in noise.split(2 * CHUNK):  # type: ignore[no-untyped-call]  # torch's own method is untyped
+        pairs = len(part) // 2
+        drawn, (length, angle) = words[: 2 * pairs], values[:, :pairs]
+        stream.fill(drawn)
+        uniform = torch.from_numpy(_from_one_to_two(drawn)).view(2, pairs)
+        radius = length.numpy()
+        np.subtract(2.0, uniform[0].numpy(), out=radius)
+        np.log(radius, out=radius)  # NumPy's logarithm is the faster one, torch's sine and cosine are
+        np.sqrt(np.multiply(radius, -2.0, out=radius), out=radius)
+        length.mul_(ratio)
+        torch.sub(uniform[1], 1.0, out=angle).mul_(2 * math.pi)
+        torch.cos(angle, out=part[:pairs]).mul_(length).round_()
+        torch.sin(angle, out=part[pairs:]).mul_(length).round_()
+    return noise
 
 
-def words_of(stream: Stream, size: int, scale: float) -> torch.Tensor:
+def words_of(stream: Stream, pairs: int) -> torch.Tensor:
     """Return the words (2 · pairs,) that the card makes a block's numbers of, int64, in pinned memory."""
-    return torch.from_numpy(stream.words(2 * -(-size // 2)).view(np.int64)).pin_memory()
+    words = torch.empty(2 * pairs, dtype=torch.int64, pin_memory=True)
+    stream.fill(words.numpy().view(np.uint64))
+    return words
 
 
 def in_units(words: torch.Tensor, scale: float) -> torch.Tensor:
-    """Make of words, block after block, what :func:`numbers_of` makes of each block, on the words' device.
-
-    A last number that a block of odd size has too many is at the end, where nobody reads it.
-    """
+    """Make of words, block after block, what :func:`write_numbers` writes for each block, on the words' device."""
     ratio = scale / unit_of(scale)
-    full = len(words) // BLOCK * BLOCK
-    parts = [words[:full].view(-1, 2, BLOCK // 2), words[full:].view(1, 2, (len(words) - full) // 2)]
+    full = len(words) // (2 * CHUNK) * 2 * CHUNK
+    parts = [words[:full].view(-1, 2, CHUNK), words[full:].view(1, 2, (len(words) - full) // 2)]
     return torch.cat([_numbers(part, ratio).view(-1) for part in parts])
 
 
 def _numbers(words: torch.Tensor, ratio: float) -> torch.Tensor:
-    """Return (blocks, 2, pairs) numbers of as many words."""
+    """Return (chunks, 2, pairs) numbers of as many words."""
     uniform = ((words >> 12) & FRACTION | ONE).view(torch.float64)
     radius = (2.0 - uniform[:, 0]).log_().mul_(-2.0).sqrt_().mul_(ratio)
     angle = (uniform[:, 1] - 1.0).mul_(2 * math.pi)
@@ -147,7 +156,7 @@ def _numbers(words: torch.Tensor, ratio: float) -> torch.Tensor:
 
 
 def _from_one_to_two(words: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Return numbers in [1, 2), multiples of 2^-52."""
-    bits = words >> np.uint64(12)
-    bits |= np.uint64(ONE)
-    return bits.view(np.float64)
+    """Turn words into numbers in [1, 2), multiples of 2^-52, where they are."""
+    np.right_shift(words, np.uint64(12), out=words)
+    np.bitwise_or(words, np.uint64(ONE), out=words)
+    return words.view(np.float64)

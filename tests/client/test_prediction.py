@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image as Pillow
+from pydicom import dcmread
 
 from examples import study
 from models_made import model_folder
@@ -158,6 +159,30 @@ def test_outlines_lie_on_the_grid_of_their_series_and_volumes_are_those_of_the_m
             assert structure["volume_ml"] == pytest.approx(np.count_nonzero(mask) * voxel_ml)
             assert np.allclose(np.abs(np.diag(image.affine)), [2, 2, 5, 1])
             assert sum(one["volume_ml"] for one in structure["lesions"]) == pytest.approx(structure["volume_ml"])
+
+
+def test_objects_for_the_archive_are_written_of_dicom_and_refused_of_anything_else(
+    outliner: Path, classifier: Path, tmp_path: Path
+) -> None:
+    write_hospital(tmp_path / "south", "south", 1)
+    code, (line,), _ = predict(outliner, tmp_path / "south", "-o", tmp_path / "out", "--dicom")
+    assert code == 0
+    assert [name.removeprefix(line["series_uid"]) for name in line["files"]] == [".nii.gz", ".seg.dcm", ".report.dcm"]
+    made = dcmread(tmp_path / "out" / line["files"][1])
+    assert (made.PatientID, made.StudyInstanceUID) == (line["patient"], line["study_uid"])
+    assert [one.SegmentLabel.split()[0] for one in made.SegmentSequence] == ["tumour"]
+    code, (line,), _ = predict(classifier, images(tmp_path / "images", 1), "-o", tmp_path / "classes", "--dicom")
+    assert (code, len(line["files"])) == (0, 1)  # of images that leave out what may be empty
+    assert dcmread(tmp_path / "classes" / line["files"][0]).Modality == "SR"
+    write_hospital(tmp_path / "east", "east", 1)
+    image = next((tmp_path / "east").rglob("*.nii.gz"))
+    image.rename(tmp_path / "flair.nii.gz")
+    of = outlining(data={"modalities": ["OTHER"], "series": [{"role": "flair"}]})
+    code, (line,), _ = predict(
+        model_folder(tmp_path / "other", of), tmp_path / "flair.nii.gz", "-o", tmp_path / "none", "--dicom"
+    )
+    assert (code, line["refused"]) == (4, "not-dicom")
+    assert not list((tmp_path / "none").glob("*.nii.gz"))
 
 
 def test_an_examination_without_what_the_study_takes_is_refused_and_says_what_is_there(

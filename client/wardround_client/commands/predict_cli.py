@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -34,6 +34,17 @@ def predict(
         ),
     ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Also write a picture of each, as PNG.")] = False,
+    dicom: Annotated[
+        bool,
+        typer.Option(
+            "--dicom",
+            help="Also write DICOM objects for the PACS: segmentations of outlines, and reports of numbers.",
+        ),
+    ] = False,
+    labelmap: Annotated[
+        bool,
+        typer.Option("--labelmap", help="With --dicom: write segmentations as label maps, which newer archives read."),
+    ] = False,
     batch: Annotated[
         int, typer.Option(min=1, max=4096, metavar="N", help="Number of images to give to the network at a time.")
     ] = 64,
@@ -53,6 +64,9 @@ def predict(
         raise typer.BadParameter("name what the model is asked about", param_hint="INPUT")
     if preview and out is None:
         raise typer.BadParameter("pictures are written into the folder that --out names", param_hint="--preview")
-    wanted = Wanted(out, preview, frozenset(allow or ()), batch, device, as_json)
+    if (dicom or labelmap) and out is None:
+        raise typer.BadParameter("objects are written into the folder that --out names", param_hint="--dicom")
+    kind: Literal["BINARY", "LABELMAP"] | None = "LABELMAP" if labelmap else "BINARY" if dicom else None
+    wanted = Wanted(out, preview, kind, frozenset(allow or ()), batch, device, as_json)
     if not predict_and_show(model, asked, wanted):
         raise typer.Exit(NOT_ALL)

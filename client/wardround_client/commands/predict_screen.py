@@ -18,6 +18,7 @@ from wardround_client.images.kinds import KINDS
 from wardround_client.images.sop_class import OTHER_REASONS
 from wardround_client.intake.record import ALLOWABLE
 from wardround_client.intake.scan_report import shown
+from wardround_client.prediction.dicom_out import Kind
 from wardround_client.prediction.inputs import Input, files_of
 from wardround_client.prediction.keeping import LINES, TABLE, Kept, Line, keeping
 from wardround_client.prediction.model import Model, open_model
@@ -27,7 +28,7 @@ from wardround_client.preparation.asking import image_cases
 from wardround_client.tasks.contract import Case
 from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
-from wardround_common.errors import DataError
+from wardround_common.errors import DataError, ImageRefused
 
 ASIDE = frozenset({"not-an-image", "no-image", *OTHER_REASONS, *KINDS.values()})
 """What accompanies images in a folder: it is passed over there, and refused where it is named itself."""
@@ -39,6 +40,7 @@ class Wanted:
 
     out: Path | None
     preview: bool
+    dicom: Kind | None
     allow: frozenset[str]
     batch: int
     device: str
@@ -105,6 +107,12 @@ def _all(
         bar = progress.add_task("", total=len(todo))
         for number, one in enumerate(ask(model, todo, wanted.batch), 1):
             progress.update(bar, completed=number)
+            files: list[str] = []
+            if isinstance(one, Done) and kept is not None:
+                try:
+                    files = write_files(one, kept, model.card, preview=wanted.preview, dicom=wanted.dicom)
+                except ImageRefused as refused:
+                    one = NotDone(one.case.name, refused.reason, refused.what, refused.do)  # no answer
             if isinstance(one, NotDone):
                 if one.reason in ASIDE and one.name not in named:
                     counts[_PASSED] += 1
@@ -116,8 +124,7 @@ def _all(
             else:
                 counts[""] += 1
                 line = {"input": one.case.name, **one.asked.about, **one.answer.facts}
-                if kept is not None:
-                    line["files"] = write_files(one, kept, preview=wanted.preview)
+                line |= {} if kept is None else {"files": files}
             if kept is not None:
                 kept.add(line)
                 if number % wanted.batch == 0:

@@ -1,4 +1,4 @@
-"""The files of one case: an outline as NIfTI, and a picture for a person to look at."""
+"""The files of one case: an outline as NIfTI, objects for the PACS, and a picture for a person to look at."""
 
 from __future__ import annotations
 
@@ -8,22 +8,35 @@ from pathlib import Path
 
 import numpy as np
 
+from wardround_client.prediction.dicom_out import Kind, content_of, report_of, segmentation_of, sources_of
 from wardround_client.prediction.keeping import Kept
 from wardround_client.prediction.nifti_mask import nifti_of
 from wardround_client.prediction.predicting import Done
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.outline_page import overlaid
+from wardround_common.results.model_folder import Card
 
 
-def write_files(done: Done, kept: Kept, *, preview: bool) -> list[str]:
-    """Write the files of a case into the folder of its run; name them."""
+def write_files(done: Done, kept: Kept, card: Card, *, preview: bool = False, dicom: Kind | None = None) -> list[str]:
+    """Write the files of a case into the folder of its run; name them.
+
+    Raises:
+        ImageRefused: DICOM objects are asked for, and the images do not say what they need.
+    """
     stem, outline = stem_of(done), done.answer.outline
-    files = []
+    made: dict[str, bytes] = {}  # all of them before one is written: what is refused leaves nothing behind
     if outline is not None:
-        files.append(kept.write(f"{stem}.nii.gz", nifti_of(outline, done.case.series[0])))
+        made[f"{stem}.nii.gz"] = nifti_of(outline, done.case.series[0])
+    if dicom is not None:
+        sources = sources_of(done.case)
+        segmentation = None
+        if outline is not None:
+            segmentation = segmentation_of(done.answer, sources, card, dicom)
+            made[f"{stem}.seg.dcm"] = content_of(segmentation)
+        made[f"{stem}.report.dcm"] = content_of(report_of(done.answer, sources, card, segmentation))
     if preview:
-        files.append(kept.write(f"{stem}.png", picture_of(done)))
-    return files
+        made[f"{stem}.png"] = picture_of(done)
+    return [kept.write(name, content) for name, content in made.items()]
 
 
 def stem_of(done: Done) -> str:

@@ -1,0 +1,47 @@
+"""Codes of SNOMED CT for what studies outline; a word without one is coded as the study's own."""
+
+from __future__ import annotations
+
+import hashlib
+
+from pydicom.sr.coding import Code
+
+OWN_SCHEME = "99WARDROUND"
+"""Of words that only the study knows; private schemes begin with 99 (PS3.16, 8.2)."""
+_SHORT = 16  # characters of a code value, PS3.5 6.2 (SH)
+_LONG = 64  # of a meaning (LO)
+
+ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
+_KNOWN: dict[str, tuple[Code, Code]] = {
+    word: (category, Code(value, "SCT", meaning))
+    for category, value, meaning, words in (
+        (ABNORMAL, "108369006", "Neoplasm", "tumour tumor neoplasm mass gtv cancer carcinoma glioma"),
+        (ABNORMAL, "52988006", "Lesion", "lesion lesions"),
+        (ABNORMAL, "27925004", "Nodule", "nodule nodules"),
+        (ABNORMAL, "79654002", "Edema", "oedema edema"),
+        (ABNORMAL, "6574001", "Necrosis", "necrosis"),
+        (ANATOMY, "12738006", "Brain", "brain"),
+        (ANATOMY, "10200004", "Liver", "liver"),
+        (ANATOMY, "64033007", "Kidney", "kidney kidneys"),
+        (ANATOMY, "39607008", "Lung", "lung lungs"),
+        (ANATOMY, "80891009", "Heart", "heart"),
+        (ANATOMY, "41216001", "Prostate", "prostate"),
+        (ANATOMY, "78961009", "Spleen", "spleen"),
+        (ANATOMY, "15776009", "Pancreas", "pancreas"),
+    )
+    for word in words.split()
+}
+
+
+def code_of(word: str) -> tuple[Code, Code]:
+    """Return the category and the type of a structure, by the study's word for it."""
+    return _KNOWN.get(word.casefold(), (ABNORMAL, own_code(word)))
+
+
+def own_code(word: str) -> Code:
+    """Return the study's own code for a word; two words have two codes, however long they are."""
+    plain = "".join(char if char.isascii() and char.isalnum() else "-" for char in word)
+    if plain != word or len(plain) > _SHORT:
+        plain = f"{plain[: _SHORT - 9]}-{hashlib.sha256(word.encode()).hexdigest()[:8]}"
+    return Code(plain, OWN_SCHEME, word[:_LONG])

@@ -1,0 +1,250 @@
+"""Answers as DICOM objects: the voxels come back as they were, frames name their images, a checker finds no error."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import highdicom
+import numpy as np
+import pytest
+import torch
+from pydicom import Dataset, FileDataset, dcmread
+
+from examples import study
+from models_made import model_folder
+from outlined_hospitals import outlining
+from series_made import OBLIQUE, SAGITTAL, enhanced, slices, written
+from tiny_dicom import save, tiny
+from wardround_client.masks import Structures
+from wardround_client.masks.formats import seg
+from wardround_client.prediction.dicom_out import content_of, report_of, segmentation_of, sources_of
+from wardround_client.tasks.contract import Answer, Asked, Case, Chosen
+from wardround_client.tasks.registry import LOCAL_TASKS
+from wardround_client.volumes import Series, series_in
+from wardround_common.errors import ImageRefused
+from wardround_common.results.model_folder import Card, read_model_folder
+from wardround_common.study.file import Study
+
+STRUCTURES = ("tumour", "something else")
+COMPLETE = {
+    "PatientID": "MRN 1",
+    "PatientName": "Doe^Jane",
+    "PatientBirthDate": "19500101",
+    "PatientSex": "F",
+    "StudyDate": "20240102",
+    "StudyTime": "101112",
+    "StudyID": "1",
+    "AccessionNumber": "A1",
+}
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Card:
+    return read_model_folder(model_folder(tmp_path_factory.mktemp("model"), two_structures())).card
+
+
+def two_structures() -> Study:
+    of = outlining()
+    return of.model_copy(update={"task": of.task.model_copy(update={"classes": STRUCTURES})})
+
+
+def answered(series: Series, outline: np.ndarray) -> tuple[Case, Answer]:
+    """Return the answer of a model that outlined this."""
+    task = LOCAL_TASKS["segmentation"]
+    asking = task.asking
+    assert asking is not None
+    case = Case(series.uid, tuple(series.files), lambda: Asked(np.zeros((0, 1, 1, 1), np.float32)), (series,))
+    asked = Asked(np.zeros((0, 1, 1, 1), np.float32), back=lambda outputs: outline)
+    section = two_structures().task
+    return case, asking.answer(section, torch.zeros(1), asked, case, Chosen(None, None))
+
+
+def outlined(shape: tuple[int, ...]) -> np.ndarray:
+    outline = np.zeros(shape, np.uint8)
+    outline[1, 2:6, 3:5] = 1
+    outline[2, 2:4, 3:7] = 1
+    outline[2, 6, 8] = 2
+    return outline
+
+
+def files(kind: str, folder: Path) -> list[FileDataset]:
+    more = {"Modality": "MR", **COMPLETE}
+    match kind:
+        case "axial":
+            made = slices(4, **more)
+        case "oblique":
+            made = slices(4, orientation=OBLIQUE, **more)
+        case "sagittal":
+            made = slices(4, orientation=SAGITTAL, step_mm=1.5, **more)
+        case _:
+            made = [enhanced(**{**more, "SeriesInstanceUID": "1.2.826.0.1.3680043.8.498.77"})]
+    written(made, folder)
+    return made
+
+
+def objects(
+    kind: str, folder: Path, card: Card, outline: Any = outlined, form: Any = "BINARY"
+) -> tuple[Series, np.ndarray, Any, Any]:
+    files(kind, folder)
+    (series,) = series_in(sorted(folder.iterdir()))
+    assert isinstance(series, Series)
+    drawn = outline(series.geometry.shape)
+    case, answer = answered(series, drawn)
+    sources = sources_of(case)
+    segmentation = segmentation_of(answer, sources, card, form)
+    return series, drawn, segmentation, report_of(answer, sources, card, segmentation)
+
+
+def read_back(segmentation: Dataset, series: Series) -> np.ndarray:
+    """Return the outline by where each frame of the object lies, in the order of the series."""
+    read = highdicom.seg.segread(BytesIO(content_of(segmentation)))
+    volume = read.get_volume(combine_segments=True, allow_missing_positions=True)
+    found = np.zeros(series.geometry.shape, np.uint8)
+    for index in np.argwhere(volume.array):
+        place = volume.affine @ [*index, 1]
+        s, r, c = np.rint(series.geometry.to_index(place[:3])).astype(int)
+        assert np.allclose(series.geometry.to_mm((s, r, c)), place[:3], atol=1e-3)
+        found[s, r, c] = volume.array[tuple(index)]
+    return found
+
+
+@pytest.mark.parametrize("form", ["BINARY", "LABELMAP"])
+@pytest.mark.parametrize("kind", ["axial", "oblique", "sagittal", "enhanced"])
+def test_the_voxels_come_back_where_they_were(kind: str, form: str, card: Card, tmp_path: Path) -> None:
+    series, drawn, segmentation, _ = objects(kind, tmp_path, card, form=form)
+    assert np.array_equal(read_back(segmentation, series), drawn)
+
+
+@pytest.mark.parametrize("kind", ["oblique", "enhanced"])
+def test_every_frame_names_the_image_that_it_lies_on(kind: str, card: Card, tmp_path: Path) -> None:
+    series, _, segmentation, _ = objects(kind, tmp_path, card)
+    assert segmentation.PerFrameFunctionalGroupsSequence
+    for group in segmentation.PerFrameFunctionalGroupsSequence:
+        (derived,) = group.DerivationImageSequence
+        (source,) = derived.SourceImageSequence
+        place = group.PlanePositionSequence[0].ImagePositionPatient
+        at = int(np.rint(series.geometry.to_index(place)[0]))
+        named = series.slices[at]
+        assert source.ReferencedSOPInstanceUID == named.sop_uid
+        if kind == "enhanced":
+            assert source.ReferencedFrameNumber == named.number + 1
+    (referenced,) = segmentation.ReferencedSeriesSequence
+    assert referenced.SeriesInstanceUID == series.uid
+
+
+def test_an_object_is_of_the_patients_study_and_says_that_a_model_made_it(card: Card, tmp_path: Path) -> None:
+    series, _, segmentation, report = objects("axial", tmp_path, card)
+    for made in (segmentation, report):
+        assert (made.PatientID, str(made.PatientName), made.AccessionNumber) == ("MRN 1", "Doe^Jane", "A1")
+        assert made.StudyInstanceUID == series.study_uid
+        assert made.SeriesInstanceUID not in (series.uid, segmentation.SeriesInstanceUID if made is report else "")
+    assert segmentation.FrameOfReferenceUID == series.frame_of_reference
+    tumour, other = segmentation.SegmentSequence
+    assert (tumour.SegmentAlgorithmType, tumour.SegmentAlgorithmName) == ("AUTOMATIC", "made")
+    assert tumour.SegmentLabel == "tumour 0.16 mL"
+    assert "0.16 mL in 1 connected parts, the longest" in tumour.SegmentDescription
+    assert tumour.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Neoplasm"
+    assert other.SegmentedPropertyTypeCodeSequence[0].CodingSchemeDesignator == "99WARDROUND"
+    assert "RecommendedDisplayCIELabValue" in tumour
+    again = objects("axial", tmp_path / "again", card)[2]
+    assert again.SOPInstanceUID != segmentation.SOPInstanceUID
+
+
+def test_a_report_has_volume_and_diameters_of_what_was_outlined(card: Card, tmp_path: Path) -> None:
+    _, _, segmentation, report = objects("oblique", tmp_path, card)
+    read = highdicom.sr.srread(BytesIO(content_of(report)))
+    volumes = read.content.get_volumetric_roi_measurement_groups()
+    assert [group.get_measurements()[0].value for group in volumes] == pytest.approx([0.16, 0.01])
+    planar = read.content.get_planar_roi_measurement_groups()
+    lengths = [measurement.value for measurement in planar[0].get_measurements()]
+    assert lengths[0] >= lengths[1] > 0
+    assert {one.ReferencedSOPInstanceUID for one in _references(report)} >= {segmentation.SOPInstanceUID}
+
+
+def _references(report: Dataset) -> list[Dataset]:
+    return [
+        item
+        for study_item in report.CurrentRequestedProcedureEvidenceSequence
+        for one in study_item.ReferencedSeriesSequence
+        for item in one.ReferencedSOPSequence
+    ]
+
+
+@pytest.mark.parametrize("kind", ["axial", "enhanced"])
+def test_nothing_outlined_is_an_object_that_says_so(kind: str, card: Card, tmp_path: Path) -> None:
+    _, _, segmentation, report = objects(kind, tmp_path, card, outline=lambda shape: np.zeros(shape, np.uint8))
+    assert [one.SegmentLabel for one in segmentation.SegmentSequence] == ["tumour 0.00 mL", "something else 0.00 mL"]
+    assert not highdicom.seg.segread(BytesIO(content_of(segmentation))).pixel_array.any()
+    assert report.ContentSequence
+
+
+def test_what_is_no_dicom_or_has_no_frame_of_reference_cannot_be_written_back(card: Card, tmp_path: Path) -> None:
+    written(slices(3, FrameOfReferenceUID=""), tmp_path / "series")
+    (series,) = series_in(sorted((tmp_path / "series").iterdir()))
+    assert isinstance(series, Series)
+    case, _ = answered(series, np.zeros(series.geometry.shape, np.uint8))
+    with pytest.raises(ImageRefused, match="do not say from where they measure"):
+        sources_of(case)
+    (tmp_path / "one.png").write_bytes(b"no DICOM")
+    with pytest.raises(ImageRefused, match="not DICOM"):
+        sources_of(Case("one", (tmp_path / "one.png",), lambda: Asked(np.zeros((1, 1, 2, 2), np.float32))))
+
+
+def classified(folder: Path) -> tuple[Case, Answer]:
+    image = tiny(np.arange(400, dtype=np.uint16).reshape(20, 20), Modality="DX", **COMPLETE)
+    path = save(image, folder / "one.dcm")
+    asking = LOCAL_TASKS["classification"].asking
+    assert asking is not None
+    case = Case("one", (path,), lambda: Asked(np.zeros((1, 1, 2, 2), np.float32)))
+    outputs = torch.tensor([[0.0, 2.0]])
+    return case, asking.answer(study().task, outputs, case.prepare(), case, Chosen(0.5, 2.0))
+
+
+def test_a_class_and_its_probabilities_are_a_report_of_the_image(card: Card, tmp_path: Path) -> None:
+    case, answer = classified(tmp_path)
+    report = report_of(answer, sources_of(case), card, None)
+    (group,) = highdicom.sr.srread(BytesIO(content_of(report))).content.get_image_measurement_groups()
+    said = {one.name.meaning: one.value for one in group.get_measurements()}
+    assert list(said) == ["Probability of none", "Probability of finding"]
+    assert [*said.values()] == pytest.approx([0.2689, 0.7311], abs=1e-3)
+    assert len({one.name.value for one in group.get_measurements()}) == 2
+    assert group.finding_type.meaning == "finding"
+
+
+def test_what_a_model_outlined_is_no_reference_to_train_on(card: Card, tmp_path: Path) -> None:
+    series, _, segmentation, _ = objects("axial", tmp_path / "series", card)
+    (tmp_path / "own.dcm").write_bytes(content_of(segmentation))
+    with pytest.raises(ImageRefused) as refused:
+        seg.read(tmp_path / "own.dcm", series, Structures(STRUCTURES, {}))
+    assert refused.value.reason == "own-result"
+
+
+def errors_of(path: Path) -> list[str]:
+    checked = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
+    return [line for line in checked.stderr.splitlines() if re.match("Error", line)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy is not installed (Debian: dicom3tools)")
+@pytest.mark.parametrize("empty", [False, True], ids=["outlined", "empty"])
+@pytest.mark.parametrize("kind", ["axial", "oblique", "sagittal", "enhanced"])
+def test_a_checker_of_the_standard_finds_no_error(kind: str, empty: bool, card: Card, tmp_path: Path) -> None:
+    outline = (lambda shape: np.zeros(shape, np.uint8)) if empty else outlined
+    _, _, segmentation, report = objects(kind, tmp_path / "series", card, outline=outline)
+    for name, made in (("seg", segmentation), ("report", report)):
+        (tmp_path / name).write_bytes(content_of(made))
+        assert errors_of(tmp_path / name) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy is not installed (Debian: dicom3tools)")
+def test_a_checker_of_the_standard_finds_no_error_in_the_report_of_an_image(card: Card, tmp_path: Path) -> None:
+    case, answer = classified(tmp_path)
+    (tmp_path / "report").write_bytes(content_of(report_of(answer, sources_of(case), card, None)))
+    assert errors_of(tmp_path / "report") == []
+    assert dcmread(tmp_path / "report").PatientID == "MRN 1"

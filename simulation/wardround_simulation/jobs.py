@@ -28,6 +28,7 @@ from wardround_common.results import PrivacySpent, SplitCounts
 from wardround_common.study.file import Study
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import Event, RoundEnds, State, run_study
+from wardround_server.rounds.keeping import over
 from wardround_server.rounds.secure_rounds import Consortium, open_consortium
 from wardround_simulation.federation import (
     Federation,
@@ -133,7 +134,7 @@ def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vecto
 def _rounds_of(study: Study, exchange: InOneProcess, checkpoint: Path, consortium: Consortium | None) -> Vector | None:
     def keep(event: Event) -> None:
         if isinstance(event, RoundEnds) and (
-            event.record.number % BASELINE_CHECKPOINT_ROUNDS == 0 or event.record.number == study.training.rounds
+            event.record.number % BASELINE_CHECKPOINT_ROUNDS == 0 or over(study, event.state.history)
         ):
             write_checkpoint(checkpoint, study, event.state)
 
@@ -141,7 +142,7 @@ def _rounds_of(study: Study, exchange: InOneProcess, checkpoint: Path, consortiu
     if checkpoint.exists():
         before = read_checkpoint(checkpoint, study)
     try:
-        return run_study(study, exchange, keep, before, consortium).parameters
+        return run_study(study, exchange, keep, before, consortium).chosen.model
     except RoundError:  # the failure that this exchange gives a round: training diverged
         return None
 

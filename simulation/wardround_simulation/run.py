@@ -31,6 +31,7 @@ from wardround_common.results import (
     POOLED,
     TRAINED,
     HospitalRecord,
+    PrivacySpent,
     Results,
     RoundRecord,
     SiteMetrics,
@@ -132,8 +133,9 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     _check_fingerprints(plan, {name: description.fingerprint for name, description in described.items()})
     shared = _compare(federation, names, workers, show)
     final = _train_federation(plan, federation, workers, _shows_epsilon(show, described, plan.study))
-    write_model(plan.folder / "model.safetensors", plan.study, final.layout, final.parameters)
-    models: dict[str, Vector] = {FEDERATED: final.parameters}
+    kept = final.chosen.model
+    write_model(plan.folder / "model.safetensors", plan.study, final.layout, kept)
+    models: dict[str, Vector] = {FEDERATED: kept}
     diverged: list[str] = []
     if plan.baselines and len(_trainers(plan)) > 1:
         baselines, diverged = _train_baselines(plan, federation, workers, show)
@@ -155,8 +157,9 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
         engine=plan.engine,
         started=started,
         finished=datetime.now(UTC),
-        hospitals=tuple(_hospital_record(name, described[name]) for name in names),
+        hospitals=tuple(_hospital_record(name, described[name], plan.study, len(final.history)) for name in names),
         rounds=tuple(_with_epsilon(record, described, plan.study) for record in final.history),
+        kept_rounds=final.chosen.rounds,
         evaluation=_judge(plan.study, list(models), names, judged),
         notes=(
             *_notes(plan, described, final),
@@ -421,15 +424,24 @@ def _judge(
     return evaluation
 
 
-def _hospital_record(name: str, description: Description) -> HospitalRecord:
+def _hospital_record(name: str, description: Description, study: Study, rounds: int) -> HospitalRecord:
     return HospitalRecord(
         name=name,
         train=description.train,
         validation=description.validation,
         test=description.test,
         scanners=description.intake.scanners,
-        privacy=description.privacy,
+        privacy=_spent(description.privacy, study, rounds),
     )
+
+
+def _spent(planned: PrivacySpent | None, study: Study, rounds: int) -> PrivacySpent | None:
+    """Return what a number of rounds cost; a study that ended early cost less than was planned."""
+    if planned is None or rounds == study.training.rounds:
+        return planned
+    steps = planned.steps // study.training.rounds * rounds
+    event = SampledGaussian(planned.noise_multiplier, planned.sampling_rate, steps)
+    return planned.model_copy(update={"epsilon": epsilon_of(event, planned.delta), "steps": steps})
 
 
 def _notes(plan: Plan, described: dict[str, Description], final: State) -> Iterator[str]:

@@ -45,7 +45,9 @@ def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others()
     # Else they would not be in the dump.
     later = "every|external|mlflow|deadline_minutes|patience_minutes|threads|vote_margin|clip_statements"
     uncommented = re.compile(f"^# (?=({later}) = )", re.MULTILINE)
-    parsed = [parse_study(uncommented.sub("", text)) for text in texts]
+    texts = tuple(uncommented.sub("", text) for text in texts)
+    best, mean = texts[0].replace("# patience =", "patience ="), texts[0].replace("# average =", "average =")
+    parsed = [parse_study(text) for text in (*texts, best, mean.replace('keep = "best"', 'keep = "mean-of-last"'))]
     keys = {(s, k) for study in parsed for s, table in study.model_dump().items() for k in table}
     assert set(REASONS) == keys
     assert {(s, k) for tables in (DEFAULTS, OPTIONAL) for s, table in tables.items() for k in table} == keys

@@ -80,7 +80,7 @@ def test_a_model_of_another_round_than_the_runs_last_is_not_exported(finished: P
     shutil.copytree(finished, run)
     state = read_checkpoint(run / "checkpoint", rostered(rounds=1))
     write_model(run / "model.safetensors", rostered(rounds=1), state.layout, state.parameters + 1)
-    with pytest.raises(ModelError, match="not the one that the last round of the run made"):
+    with pytest.raises(ModelError, match="not the one that the run kept"):
         export_run(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

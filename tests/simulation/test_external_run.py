@@ -77,3 +77,21 @@ def test_a_name_that_no_hospital_has_is_refused_before_anything_is_done(
         with pytest.raises(StudyError, match=fault):
             run(of, hospitals, state, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_simulated_study_that_ends_early_states_the_epsilon_of_its_rounds_and_which_model_it_kept(
+    hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    of = phantom_study(
+        privacy=DP, training={"rounds": 20, "learning_rate": 1e-6}, evaluation={"keep": "best", "patience": 1}
+    )
+    results = run(of, hospitals, state, tmp_path / "run", baselines=True)
+    done = len(results.rounds)
+    assert done < 20
+    assert results.kept_rounds == (done - 1,)
+    assert all(h.privacy and h.privacy.epsilon < 7.9 for h in results.hospitals)
+    assert read_run(tmp_path / "run").model.size
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert f"The model that was kept is that of round {done - 1}, the best by AUROC on the validation patients" in page
+    assert "ended after 1 evaluation without a better one" in page

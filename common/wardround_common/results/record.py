@@ -146,6 +146,8 @@ class Results(Record):
     finished: AwareDatetime
     hospitals: tuple[HospitalRecord, ...]
     rounds: tuple[RoundRecord, ...]
+    kept_rounds: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """The round whose model was kept, or those whose models it is the mean of; empty if it is not on record."""
     evaluation: dict[Name, dict[Name, SiteMetrics]] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What a reader must know, one sentence each; the report shows them first."""
@@ -161,6 +163,8 @@ class Results(Record):
             raise ValueError(f"hospitals need different names, none of them {ALL!r}, {TRAINED!r} or {EXTERNAL!r}")
         if [r.number for r in self.rounds] != list(range(1, len(self.rounds) + 1)):
             raise ValueError("rounds are numbered 1, 2, 3 and so on")
+        if any(number > len(self.rounds) for number in self.kept_rounds):
+            raise ValueError("the model that was kept is of a round that the run did not have")
         known = {FEDERATED, POOLED, *map(alone, names), *map(without, names)}
         _refuse_others("a model", self.evaluation, known)
         for sites in self.evaluation.values():

@@ -365,7 +365,7 @@ def _unfit_sums(privacy: DistributedDpSgd, aggregation: Aggregation) -> Iterator
 class Evaluation(Section):
     """``[evaluation]``: how patients are split, and at which operating point the model is judged."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("every", "external")
+    LATER: ClassVar[tuple[str, ...]] = ("every", "external", "keep", "average", "patience")
 
     validation: Fraction
     """Fraction of a hospital's patients that choose the operating point."""
@@ -378,6 +378,27 @@ class Evaluation(Section):
     external: Annotated[tuple[HospitalName, ...], Field(max_length=1000, strict=False)] = ()
     """Hospitals that only evaluate: none of their patients is trained on or chosen by, and all of them test the model,
     once, after the last round (external validation)."""
+
+    keep: Literal["last", "best", "mean-of-last"] = "last"
+    """The model that the run ends with: of the last round, of the best one by the headline metric on the validation
+    patients, or the mean of the last ``average`` ones."""
+    average: Annotated[int, Field(ge=2, le=1000)] | None = None
+    """mean-of-last only: over how many rounds."""
+    patience: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """best only: the run ends after this many evaluations without a better one."""
+
+    @model_validator(mode="after")
+    def _keeps_fit(self) -> Evaluation:
+        faults = [
+            f"[evaluation] {key} = {value}: only keep = '{keep}' uses this key; remove it"
+            for key, value, keep in (("average", self.average, "mean-of-last"), ("patience", self.patience, "best"))
+            if value is not None and self.keep != keep
+        ]
+        if self.keep == "mean-of-last" and self.average is None:
+            faults.append("[evaluation] average: keep = 'mean-of-last' needs this key, such as average = 5")
+        if faults:
+            raise ValueError(*faults)
+        return self
 
     @field_validator("external")
     @classmethod
@@ -494,6 +515,16 @@ class Study(Section):
                 "contributes. Write norm = 'group', which does the same work within one image"
             )
         return privacy
+
+    @field_validator("evaluation")
+    @classmethod
+    def _mean_fits(cls, evaluation: Evaluation, info: ValidationInfo) -> Evaluation:
+        training = info.data.get("training")
+        if isinstance(training, Training) and evaluation.average and evaluation.average > training.rounds:
+            raise ValueError(
+                f"[evaluation] average = {evaluation.average}: the study has {training.rounds} rounds; lower it"
+            )
+        return evaluation
 
     @field_validator("roster")
     @classmethod

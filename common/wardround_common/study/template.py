@@ -48,7 +48,7 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
     },
     "privacy": {"mechanism": "dp-sgd", "epsilon": 8.0, "delta": 1e-5, "clip_norm": 1.0, "images_per_patient": 1},
     "aggregation": {"min_hospitals": 3, "secure": True},
-    "evaluation": {"validation": 0.15, "test": 0.25, "sensitivity": 0.9},
+    "evaluation": {"validation": 0.15, "test": 0.25, "sensitivity": 0.9, "keep": "best"},
     "tracking": {},
 }
 
@@ -121,7 +121,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "vote_margin": 0.2,
         "clip_statements": True,
     },
-    "evaluation": {"every": 10, "external": ["Hospital D"]},
+    "evaluation": {"every": 10, "external": ["Hospital D"], "average": 5, "patience": 10},
     "tracking": {"mlflow": True, "tensorboard": True},
 }
 
@@ -234,6 +234,11 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("evaluation", "test"): "Fraction of a hospital's patients held out: never used to train or to choose.",
     ("evaluation", "sensitivity"): "Operating point: the highest threshold that still reaches this sensitivity.",
     ("evaluation", "every"): "Number of rounds between two evaluations on the validation patients; left out: 1.",
+    ("evaluation", "keep"): (
+        "The model to end with: 'best' on the validation patients, 'last', or 'mean-of-last'; left out: 'last'."
+    ),
+    ("evaluation", "average"): "mean-of-last only: number of rounds whose models are averaged.",
+    ("evaluation", "patience"): "best only: end after this many evaluations without a better one; left out: never.",
     ("evaluation", "external"): (
         "Hospitals that never train: the model is tried on all their patients, once, at the end; left out: none."
     ),

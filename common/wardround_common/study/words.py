@@ -82,11 +82,27 @@ def _work(study: Study) -> Iterator[str]:
         f"{who} keeps {evaluation.validation:.0%} of its patients to choose the operating point (sensitivity "
         f"{evaluation.sensitivity:g}) and {evaluation.test:.0%} to test; a patient is in one part only."
     )
+    yield from _kept(study)
     if evaluation.external:
         yield (
             f"{_only(study)} only evaluate{_s(evaluation.external)}: the model is never trained on patients there and "
             "chooses nothing by them. It is tried on all of them once, after the last round."
         )
+
+
+def _kept(study: Study) -> Iterator[str]:
+    """Say which round's model is kept; nothing if it is the last one's."""
+    evaluation = study.evaluation
+    if evaluation.keep == "mean-of-last":
+        yield f"The model that is kept is the mean of the models of the last {evaluation.average} rounds."
+    if evaluation.keep == "best":
+        yield (
+            f"The model that is kept is that of the round with the best {_task(study).first.label} over all validation "
+            "patients together, by the sums that hospitals send anyway: the choice costs no privacy."
+        )
+    if evaluation.patience:
+        times = f"{evaluation.patience} evaluation{'s' if evaluation.patience > 1 else ''}"
+        yield f"The study ends early after {times} without a better one."
 
 
 def _intensities(study: Study) -> str:

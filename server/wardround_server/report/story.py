@@ -8,6 +8,7 @@ from wardround_common.results import ALL, FEDERATED, POOLED, TRAINED, Results, a
 from wardround_common.study.file import DpSgd
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.alarms import alarms
+from wardround_server.report.tables.course import kept
 from wardround_server.report.tables.quality import mean_over_hospitals, mean_where_not_trained, said_of_means
 from wardround_server.report.words import count, duration, interval, listing, number, small
 
@@ -100,8 +101,15 @@ def _what(results: Results) -> str:
     rounds = count(len(results.rounds), "round") + (f" of {planned} planned" if len(results.rounds) < planned else "")
     return (
         f"{count(len(results.trainers), 'hospital')} trained one model together to {purpose}{on}, "
-        f"in {rounds} ({took}). Model updates and sums were exchanged, no image.{_external(results)}"
+        f"in {rounds} ({took}). Model updates and sums were exchanged, no image.{_kept(results)}{_external(results)}"
     )
+
+
+def _kept(results: Results) -> str:
+    """Say which model was kept, where it is another than the last."""
+    if results.study.evaluation.keep == "last" or not results.kept_rounds:
+        return ""
+    return f" The model that was kept is {kept(results)}."
 
 
 def _external(results: Results) -> str:

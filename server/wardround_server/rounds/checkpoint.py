@@ -19,6 +19,7 @@ from wardround_common.strategies.contract import Moments
 from wardround_common.study.file import Study
 from wardround_common.tasks.registry import task_of
 from wardround_server.rounds.course import State
+from wardround_server.rounds.keeping import Kept
 
 FORMAT = "wardround checkpoint 1"
 _HISTORY = TypeAdapter(tuple[RoundRecord, ...])
@@ -35,6 +36,10 @@ def write_checkpoint(path: Path, study: Study, state: State) -> None:
         arrays |= {"first": state.moments.first, "second": state.moments.second}
     if state.validation:
         arrays["validation"] = state.validation.to_vector()
+    if state.kept:
+        arrays["kept"] = state.kept.added
+        if state.kept.validation:
+            arrays["kept_validation"] = state.kept.validation.to_vector()
     about = {
         "format": FORMAT,
         "study": study.digest(),
@@ -42,6 +47,8 @@ def write_checkpoint(path: Path, study: Study, state: State) -> None:
         "shapes": json.dumps(state.layout.shapes),
         "history": _HISTORY.dump_json(state.history).decode(),
     }
+    if state.kept:
+        about["kept"] = json.dumps({"rounds": state.kept.rounds, "value": state.kept.value})
     content = save(arrays, metadata=about)
     write_atomically(path, content + hashlib.sha256(content).digest())
 
@@ -82,7 +89,13 @@ def read_checkpoint(path: Path, study: Study) -> State:
         history = _HISTORY.validate_json(about["history"])
         moments = Moments(arrays["first"], arrays["second"]) if "first" in arrays else None
         parameters = arrays["parameters"]
-        validation = task_of(study.task).read(arrays["validation"], study.task) if "validation" in arrays else None
+        read = task_of(study.task).read
+        validation = read(arrays["validation"], study.task) if "validation" in arrays else None
+        kept = None
+        if "kept" in about:
+            facts = json.loads(about["kept"])
+            said = read(arrays["kept_validation"], study.task) if "kept_validation" in arrays else None
+            kept = Kept(tuple(facts["rounds"]), arrays["kept"], facts["value"], said)
     except (MessageError, SafetensorError, ValueError, KeyError, ValidationError):
         raise damaged from None
-    return State(layout, parameters, moments, history, validation)
+    return State(layout, parameters, moments, history, validation, kept)

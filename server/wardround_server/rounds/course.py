@@ -18,6 +18,7 @@ from wardround_common.tasks.registry import task_of
 from wardround_server.rounds import plain_rounds, secure_rounds
 from wardround_server.rounds.exchange import Counted, Exchange, Some, trainers
 from wardround_server.rounds.heard import Heard, Rounds, Scored, absence, check_answers, enough
+from wardround_server.rounds.keeping import Kept, averaged, evaluated, is_mean, over
 from wardround_server.rounds.secure_rounds import Consortium
 from wardround_server.rounds.voting import hold_vote
 
@@ -33,6 +34,13 @@ class State:
     validation: Sums | None = field(default=None, repr=False)
     """What the hospitals' validation patients said of these parameters, if they were asked: they give the operating
     point."""
+    kept: Kept | None = field(default=None, repr=False)
+    """The best model so far, or the mean of the last ones, if the study keeps another than the last."""
+
+    @property
+    def chosen(self) -> Kept:
+        """The model that the run keeps, if these were all rounds."""
+        return self.kept or Kept((len(self.history),), self.parameters, None, self.validation)
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,8 @@ def run_study(
         raise RoundError("the study's sums are secure, and the coordinator has no roster and no name for the run")
     exchange, expected = trainers(study, exchange), [name for name in expected if study.trains(name)]
     state, roll = _prepare(study, exchange, watch, before, consortium)
-    for number in range(len(state.history) + 1, study.training.rounds + 1):
+    while not over(study, state.history):
+        number = len(state.history) + 1
         state = _round(study, exchange, watch, state, number, consortium, roll, expected, why_away)
         if number < study.training.rounds:
             _check_refusals(state.history)
@@ -148,7 +157,7 @@ def judge_study(
     expected: Collection[str] = (),
     why_away: Callable[[str], str] = lambda name: "away",
 ) -> Judged:
-    """Let the hospitals judge the last model on their test patients, once; sums are as secure as those of rounds.
+    """Let the hospitals judge the kept model on their test patients, once; sums are as secure as those of rounds.
 
     Those that only evaluate are summed apart from those that trained where they are enough for a sum of their own
     (:attr:`Study.external_apart`), else together with them: each hospital is in one sum, so that no two differ by one.
@@ -158,13 +167,13 @@ def judge_study(
         RoundError: fewer hospitals than the study's ``min_hospitals`` are ready.
     """
     _, roll = _prepare(study, exchange, lambda event: None, state, consortium)
-    there = roll.hospitals()
+    there, model = roll.hospitals(), state.chosen.model
 
     def score(number: int, takes: Callable[[str], bool]) -> Scored:
         some = Some(roll, takes)
         if not consortium:
-            return plain_rounds.Rounds(study, some).score(state.parameters, number, "test")
-        return secure_rounds.Rounds(study, some, consortium, roll.members).score(state.parameters, number, "test")
+            return plain_rounds.Rounds(study, some).score(model, number, "test")
+        return secure_rounds.Rounds(study, some, consortium, roll.members).score(model, number, "test")
 
     if not study.external_apart:
         scored = score(study.test_round, lambda name: True)
@@ -324,7 +333,12 @@ def _round(
     task = task_of(study.task)
     # A model that stays and was judged is not judged again: with other hospitals, the difference would tell of one.
     judged = study.judges(number) and ((work and not refused) or (refused and state.validation is None))
-    scored = rounds.score(parameters, number) if judged else Scored(task.empty(study.task), ())
+    kept = averaged(study, state.kept, number, parameters)
+    tried = kept.model if kept and is_mean(study, number) else parameters
+    scored = Scored(task.empty(study.task), ())
+    if judged or tried is not parameters:
+        scored = rounds.score(tried, number)
+        kept = evaluated(study, kept, number, tried, scored.sums)
     absences += scored.absent
     record = RoundRecord(
         number=number,
@@ -343,7 +357,7 @@ def _round(
         scores_refused=scored.refused,
     )
     validation = scored.sums if judged else state.validation if refused or not work else None
-    after = State(state.layout, parameters, moments, (*state.history, record), validation)
+    after = State(state.layout, parameters, moments, (*state.history, record), validation, kept)
     watch(RoundEnds(record, after))
     return after
 

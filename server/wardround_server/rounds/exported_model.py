@@ -80,7 +80,7 @@ def make_card(results: Results, state: State | None, files: dict[str, str]) -> C
     study, judged = results.study, results.evaluation.get(FEDERATED, {})
     task = task_of(study.task)
     site = judged.get(ALL) or (next(iter(judged.values())) if len(judged) == 1 else None)
-    validation: Sums | None = state.validation if state else None
+    validation: Sums | None = state.chosen.validation if state else None
     point = site.threshold if site else task.point(validation, study.evaluation.sensitivity) if validation else None
     return Card(
         name=results.run,
@@ -140,11 +140,11 @@ def _state(run: Path, study: Study, weights: bytes) -> State | None:
         return None
     state = read_checkpoint(run / "checkpoint", study)
     same = tensors.keys() == {*state.layout.names} and all(
-        np.array_equal(tensors[name], part) for name, part in state.layout.tensors(state.parameters).items()
+        np.array_equal(tensors[name], part) for name, part in state.layout.tensors(state.chosen.model).items()
     )
     if not same:
         raise ModelError(
-            "the model is not the one that the last round of the run made",
+            "the model is not the one that the run kept",
             where=str(run / MODEL),
             do="Put back the model that the run wrote, or finish the run: repeat its command with --resume.",
         )

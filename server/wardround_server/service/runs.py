@@ -44,6 +44,7 @@ from wardround_server.rounds.course import (
 )
 from wardround_server.rounds.exchange import Exchange
 from wardround_server.rounds.heard import absence
+from wardround_server.rounds.keeping import over
 from wardround_server.rounds.model_file import write_model
 from wardround_server.rounds.muster import muster
 from wardround_server.rounds.secure_rounds import Consortium, open_consortium
@@ -321,12 +322,12 @@ class Runs:
         final = before
         with open_tracking(study, run.folder, run.stop.is_set) as run.tracking:
             run.tracking.follow(before.history if before else ())
-            if before is None or len(before.history) < study.training.rounds:
+            if before is None or not over(study, before.history):
                 watch = self._watcher(run, approved, before)
                 self._muster(run, approved, "preparing", before)
                 final = run_study(study, approved, watch, before, consortium, approved.names, approved.why_away)
         assert final is not None  # noqa: S101  # a run has at least one round
-        write_model(run.folder / "model.safetensors", study, final.layout, final.parameters)
+        write_model(run.folder / "model.safetensors", study, final.layout, final.chosen.model)
         judged = self._judge(run, approved, final, consortium)
         results = _results(run, final, judged, approved.names)
         write_report(results, run.folder)
@@ -416,7 +417,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str]) -> R
     study = run.study
     evaluation = {}
     if judged.test.records:
-        sensitivity, validation = study.evaluation.sensitivity, final.validation
+        sensitivity, validation = study.evaluation.sensitivity, final.chosen.validation
         threshold = task_of(study.task).point(validation, sensitivity) if validation else None
         of = {ALL: judged.test, TRAINED: judged.trained, EXTERNAL: judged.external}
         there = {site: sums for site, sums in of.items() if sums is not None and sums.records}
@@ -433,6 +434,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str]) -> R
         finished=datetime.now(UTC),
         hospitals=tuple(HospitalRecord(name=name) for name in sorted(names)),
         rounds=final.history,
+        kept_rounds=final.chosen.rounds,
         evaluation=evaluation,
         notes=tuple(_notes(run, final, judged, names)),
     )

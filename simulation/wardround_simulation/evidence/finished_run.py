@@ -124,9 +124,9 @@ def _check_against_checkpoint(folder: Path, results: Results, layout: Layout, mo
     if not path.exists():
         return
     last = read_checkpoint(path, results.study)
-    if last.layout.names != layout.names or not np.array_equal(last.parameters, model):
+    if last.layout.names != layout.names or not np.array_equal(last.chosen.model, model):
         raise ModelError(
-            "the model is not the one that the last round of the run made",
+            "the model is not the one that the run kept",
             where=str(folder / MODEL),
             do="Put back the model that the run wrote, or finish the run: repeat its command with --resume.",
         )

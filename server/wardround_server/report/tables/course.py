@@ -98,12 +98,28 @@ def settings(results: Results) -> Table:
         ["Network", f"{s.model.network}, {s.model.norm} normalisation, seed {s.model.seed}"],
         ["Training", f"{t.strategy}, {t.rounds} rounds, {work}"],
         ["Optimiser", f"{t.optimiser}, learning rate {t.learning_rate:g}, {t.schedule}"],
+        ["Model that is kept", kept(results)],
         ["Privacy", noise],
         ["Smallest cohort", count(s.aggregation.min_hospitals, "hospital")],
     ]
     if (margin := s.aggregation.vote_margin) is not None:
         rows.append(["Vote", f"against a next model whose validation loss is more than {margin:g} higher"])
     return table("What the study fixed", ["", ""], [[Cell(a, strong=True), b] for a, b in rows], "plain")
+
+
+def kept(results: Results) -> str:
+    """Say which model the run kept."""
+    evaluation, rounds = results.study.evaluation, results.kept_rounds
+    early = (
+        f"; ended after {count(evaluation.patience, 'evaluation')} without a better one"
+        if evaluation.patience and len(results.rounds) < results.study.training.rounds
+        else ""
+    )
+    if len(rounds) > 1:
+        return f"the mean of those of rounds {rounds[0]} to {rounds[-1]}"
+    if evaluation.keep == "best" and rounds:
+        return f"that of round {rounds[0]}, the best by {results.headline.label} on the validation patients{early}"
+    return "that of the last round"
 
 
 def origin(results: Results) -> Table:

@@ -25,6 +25,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -341,32 +342,32 @@ def theirs(case: Case, device: str, engine: str | None) -> Step:
     return turn
 
 
-def steps(wanted: Wanted, show: Callable[[str], None]) -> Figures:
-    """Measure each private step over the plain one: time, and the most memory that it takes on the device."""
+def steps(case: Case, wanted: Wanted) -> Figures:
+    """Measure a private step over the plain one: time, and the most memory that it takes on the device."""
     figures: Figures = {}
-    for case in wanted.cases:
-        makers: dict[str, Callable[[], Step]] = {
-            "plain": lambda case=case: theirs(case, wanted.device, None),  # type: ignore[misc]
-            "our_plain": lambda case=case: ours(case, wanted.device, private=False),  # type: ignore[misc]
-            "ours": lambda case=case: ours(case, wanted.device, private=True),  # type: ignore[misc]
-        }
-        for engine in ENGINES:
-            makers[f"opacus_{engine}"] = lambda case=case, engine=engine: theirs(case, wanted.device, engine)  # type: ignore[misc]
-        found: dict[str, tuple[float, float]] = {}
-        for name, make in makers.items():
-            try:
-                found[name] = measured(make, wanted.device, 1 if wanted.quick else TURNS)
-            except Exception as error:  # noqa: BLE001  # each engine refuses in its own way, and that is the finding
-                show(f"{case.key}: {name} refuses it: {type(error).__name__}: {str(error).splitlines()[0][:150]}")
-        for name, (seconds, peak) in found.items():
-            figures[f"{case.key}_{name}_ms"] = 1000 * seconds / case.steps
-            base = found.get("our_plain" if name == "ours" else "plain")
-            if name not in ("plain", "our_plain") and base:
-                figures[f"{case.key}_{name}_time"] = seconds / base[0]
-                if peak:
-                    figures[f"{case.key}_{name}_memory"] = peak / base[1]
+    makers: dict[str, Callable[[], Step]] = {
+        "plain": lambda: theirs(case, wanted.device, None),
+        "our_plain": lambda: ours(case, wanted.device, private=False),
+        "ours": lambda: ours(case, wanted.device, private=True),
+    }
+    for engine in ENGINES:
+        makers[f"opacus_{engine}"] = lambda engine=engine: theirs(case, wanted.device, engine)  # type: ignore[misc]
+    found: dict[str, tuple[float, float]] = {}
+    for name, make in makers.items():
+        try:
+            found[name] = measured(make, wanted.device, 1 if wanted.quick else TURNS)
+        except Exception as error:  # noqa: BLE001  # each engine refuses in its own way, and that is the finding
+            why = str(error).splitlines()[0][:150]
+            print(f"{case.key}: {name} refuses it: {type(error).__name__}: {why}", flush=True)
+    for name, (seconds, peak) in found.items():
+        figures[f"{case.key}_{name}_ms"] = 1000 * seconds / case.steps
+        base = found.get("our_plain" if name == "ours" else "plain")
+        if name not in ("plain", "our_plain") and base:
+            figures[f"{case.key}_{name}_time"] = seconds / base[0]
             if peak:
-                figures[f"{case.key}_{name}_gib"] = peak / 2**30
+                figures[f"{case.key}_{name}_memory"] = peak / base[1]
+        if peak:
+            figures[f"{case.key}_{name}_gib"] = peak / 2**30
     return figures
 
 
@@ -452,11 +453,11 @@ def main(wanted: Wanted, out: Path | None) -> None:
     make_ready(wanted.device)
     figures = machine(wanted.device)
     parts: dict[str, Callable[[], Figures]] = {
-        "federations": lambda: compare(wanted),
-        "secure sums": lambda: secure(wanted),
-        "waits": lambda: waits(wanted),
+        **{f"private step of {case.key}": partial(steps, case, wanted) for case in wanted.cases},
         "noise": lambda: noise(wanted),
-        "private steps": lambda: steps(wanted, lambda words: print(words, flush=True)),
+        "waits": lambda: waits(wanted),
+        "secure sums": lambda: secure(wanted),
+        "federations": lambda: compare(wanted),
     }
     for name, part in parts.items():
         began = time.perf_counter()

@@ -155,3 +155,24 @@ def test_a_deployed_model_that_drops_a_class_ends_its_run_with_the_alarm(
     assert standing.stage == "done"
     assert "The model never decides for “malignant”: it finds none of the 6 test images" in standing.said
     assert "The model never decides for “malignant”" in (tmp_path / "runs/test/report.html").read_text()
+
+
+def test_what_is_decided_where_a_hospital_did_not_train_is_beside_what_is_decided_where_it_did() -> None:
+    from wardround_common.results import without
+
+    found = results(north=sums((20, 0, 0), (0, 20, 0), (2, 0, 18)), south=sums((20, 0, 0), (0, 20, 0), (0, 0, 20)))
+    assert quality.left_out_decisions(found) is None
+    apart = {
+        without("north"): {"north": evaluate(OF.task, sums((20, 0, 0), (0, 20, 0), (14, 0, 6)), None)},
+        without("south"): {"south": found.evaluation[FEDERATED]["south"]},
+    }
+    left = found.model_copy(update={"evaluation": {**found.evaluation, **apart}})
+    table = quality.left_out_decisions(left)
+    assert table is not None
+    assert [(row[0].text, row[1].text, row[2].text) for row in table.rows] == [
+        ("north", "0.767", "0.967"),
+        ("south", "1.000", "1.000"),
+    ]
+    assert "Sensitivity at the operating point falls from 0.97 to 0.77 at north if that hospital does not train" in (
+        " ".join(story(left))
+    )

@@ -12,6 +12,7 @@ from examples import DP
 from wardround_common.results import ALL, FEDERATED, Results, without
 from wardround_common.study.file import Study
 from wardround_server.report.tables import quality
+from wardround_server.report.words import number
 from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_simulation.federation import study_of_fewer
 from wardround_simulation.phantoms import make_hospitals
@@ -50,6 +51,14 @@ def test_the_model_without_a_hospital_is_that_of_the_others_alone(tmp_path: Path
     shown = quality.left_out(results)
     assert shown is not None
     assert [row[0].text for row in shown.rows] == names
+    decided = quality.left_out_decisions(results)
+    assert decided is not None
+    assert decided.head[1:3] == ("Sensitivity, did not train", "Sensitivity, trained")
+    for hospital, row in zip(names, decided.rows, strict=True):
+        apart, together = (results.evaluation[model][hospital] for model in (without(hospital), FEDERATED))
+        assert row[1].text == number(apart.value("sensitivity"))
+        assert row[2].text == number(together.value("sensitivity"))
+        assert (row[-2].text, row[-1].text) == (number(apart.threshold), number(together.threshold))
     assert "Trained without it" in (tmp_path / "out" / "report.html").read_text()
     left_out = read_checkpoint(tmp_path / "out" / "leave-one-out" / "0" / "checkpoint", study_of_fewer(of, 2))
     if name == "plain":

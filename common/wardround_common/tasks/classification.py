@@ -145,6 +145,7 @@ TASK = Task[Classification, ScoreSums](
     figures=lambda vectors, section, point, whole: figures_of(vectors, len(section.classes), point, whole.counted()),
     detail=_detail,
     terms=_terms,
+    decisions=("sensitivity", "specificity"),
     verdict=("decides for", "test images of"),
     compared=("auprc", "sensitivity", "specificity"),
 )

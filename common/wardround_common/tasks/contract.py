@@ -189,6 +189,8 @@ class Task(Generic[T, S]):
     """What there is to show besides the metrics at an operating point."""
     terms: Callable[[T], tuple[tuple[str, str], ...]] = _no_terms
     """What a report explains: a word, and what it means in a sentence or two."""
+    decisions: tuple[str, ...] = ()
+    """The metrics at the operating point that a clinician acts on."""
     verdict: tuple[str, str] = ("decides for", "records of")
     """How it is said that the model decides on a group, and what is counted: 'decides for', 'test images of'."""
     compared: tuple[str, ...] = ()

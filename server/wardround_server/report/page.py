@@ -42,6 +42,7 @@ def sections(results: Results) -> list[Section]:
                 quality.comparison(results),
                 quality.cross_site(results),
                 quality.left_out(results),
+                quality.left_out_decisions(results),
             ),
             _section(
                 "curves",

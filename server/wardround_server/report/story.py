@@ -9,7 +9,12 @@ from wardround_common.study.file import DpSgd
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.alarms import alarms
 from wardround_server.report.tables.course import kept
-from wardround_server.report.tables.quality import mean_over_hospitals, mean_where_not_trained, said_of_means
+from wardround_server.report.tables.quality import (
+    fell_where_left_out,
+    mean_over_hospitals,
+    mean_where_not_trained,
+    said_of_means,
+)
 from wardround_server.report.words import count, duration, interval, listing, number, small
 
 MOST_GROUPS = 6
@@ -157,6 +162,12 @@ def _how_good(results: Results) -> list[str]:
         f"{reading}.",
         *filter(None, [said_of_means(results)]),
         *there,
+    ]
+    said += [
+        f"{label} at the operating point falls from {together:.2f} to {apart:.2f} at {hospital} if that hospital does "
+        "not train, where it falls most."
+        for label, hospital, apart, together in fell_where_left_out(results)
+        if apart < together
     ]
     best, pooled = best_alone(results), mean_over_hospitals(results, POOLED)
     alone_models = [alone(h.name) for h in results.hospitals if alone(h.name) in results.evaluation]

@@ -193,6 +193,57 @@ def left_out(results: Results) -> Table | None:
     )
 
 
+def left_out_decisions(results: Results) -> Table | None:
+    """Show what each model decides at a hospital that did not train it, beside the federation it trained with.
+
+    Either at its own operating point, which the hospitals that trained fixed on their validation patients.
+    """
+    metrics = [task_of(results.study.task).metric(name) for name in task_of(results.study.task).decisions]
+    rows: list[list[Cell | str]] = []
+    for hospital in results.trainers:
+        apart, together = (results.evaluation.get(model, {}).get(hospital) for model in (without(hospital), FEDERATED))
+        if apart is None:
+            continue
+        cells: list[Cell | str] = []
+        for metric in metrics:
+            cells += [_estimate(apart, metric.name), _estimate(together, metric.name)]
+        rows.append([Cell(hospital, strong=True), *cells, *(_threshold(site) for site in (apart, together))])
+    if not rows or not metrics:
+        return None
+    points = any(isinstance(cell, str) and cell != NOTHING for row in rows for cell in row[-2:])
+    heads = [f"{metric.label}, {where}" for metric in metrics for where in ("did not train", "trained")]
+    return table(
+        "What is decided at a hospital that did not train, at the operating point that the others fixed on their "
+        f"validation patients; beside it, the federation with that hospital. 95 % intervals.{_missing(rows)}",
+        ["Hospital", *heads, *(["Threshold of the others", "Threshold of all"] if points else [])],
+        rows if points else [row[:-2] for row in rows],
+        "numbers",
+    )
+
+
+def _threshold(site: SiteMetrics | None) -> str:
+    return number(site.threshold if site else None)
+
+
+def fell_where_left_out(results: Results) -> list[tuple[str, str, float, float]]:
+    """Return for each metric at the operating point where it fell most: its label, the hospital, there without, with.
+
+    Without: the model that the hospital did not train. Only hospitals with enough test records count.
+    """
+    found = []
+    for name in task_of(results.study.task).decisions:
+        pairs = []
+        for hospital in _counted(results, results.trainers):
+            sites = (results.evaluation.get(model, {}).get(hospital) for model in (without(hospital), FEDERATED))
+            apart, together = (site.value(name) if site else None for site in sites)
+            if apart is not None and together is not None:
+                pairs.append((apart - together, hospital, apart, together))
+        if pairs:
+            _, hospital, apart, together = min(pairs)
+            found.append((task_of(results.study.task).metric(name).label, hospital, apart, together))
+    return found
+
+
 def cross_site(results: Results) -> Table | None:
     """Show the headline of every model at every hospital; None with one model or more hospitals than can be read."""
     names = [h.name for h in results.hospitals]

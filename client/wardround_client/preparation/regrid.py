@@ -18,8 +18,8 @@ LEAST_COVERED = 0.9
 _EDGE = 0.5
 _FLAT = 0.25
 """How far the slices of two grids may lean against each other, in slices at a corner, to be taken one for one."""
-_SAMPLED = 16
-"""Places along each axis at which it is tried whether a grid lies within another one."""
+_SAMPLED = 64
+"""Places along each axis at which it is tried whether a grid lies within another one: all of a shorter one."""
 
 
 class OnGrid:
@@ -89,15 +89,37 @@ class OnGrid:
         Raises:
             ImageRefused: as :meth:`slice` does.
         """
+        return self._seen[0]
+
+    def highest(self) -> tuple[Values, Values, Values]:
+        """Return the highest value in each slice, each row and each column of the series as it is: float32 each.
+
+        Raises:
+            ImageRefused: as :meth:`slice` does.
+        """
+        return self._seen[1]
+
+    @cached_property
+    def _seen(self) -> tuple[Values, tuple[Values, Values, Values]]:
+        """Look at all values once: (values,) some of them, and the highest along each axis."""
         if self._held:
-            return self._whole.ravel()
+            whole = self._whole
+            rows = whole.max(axis=0)  # (rows, columns)
+            return whole.ravel(), (whole.max(axis=(1, 2)), rows.max(axis=1), rows.max(axis=0))
         step = -(-int(np.prod(self._series.geometry.shape)) // MOST_HELD)
-        return np.concatenate([self._series.slice(number).ravel()[::step] for number in range(len(self._series))])
+        some, slices = [], []
+        rows = np.full(self._series.geometry.shape[1:], -np.inf, np.float32)
+        for plane in self._series:
+            some.append(plane.ravel()[::step])
+            slices.append(plane.max())
+            np.maximum(rows, plane, out=rows)
+        return np.concatenate(some), (np.array(slices, np.float32), rows.max(axis=1), rows.max(axis=0))
 
 
 def _covered(forth: np.ndarray, grid: tuple[int, int, int], of: tuple[int, int, int]) -> float:
     """Return which part of a grid's voxels lies within another one."""
-    along = [np.linspace(0, count - 1, min(count, _SAMPLED)) for count in grid]
+    tried = [min(count, _SAMPLED) for count in grid]
+    along = [(np.arange(some) + 0.5) * count / some - 0.5 for some, count in zip(tried, grid, strict=True)]
     index = np.array(np.meshgrid(*along, indexing="ij")).reshape(3, -1)
     places = forth[:3, :3] @ index + forth[:3, 3:]
     inside = ((places >= -_EDGE) & (places <= np.array(of)[:, None] - 1 + _EDGE)).all(axis=0)

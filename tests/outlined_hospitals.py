@@ -55,6 +55,24 @@ def outlining(**sections: dict[str, Any]) -> Study:
     )
 
 
+def outlining_volumes(**sections: dict[str, Any]) -> Study:
+    """Return a small study of volumes: what :func:`outlining` outlines slice by slice."""
+    data = {
+        "modalities": ["MR"],
+        "image_size": None,
+        "intensity": "percentile",
+        "series": [{"role": "flair", "description": ["*flair*"]}],
+        "spacing_mm": [STEP_MM, PIXEL_MM, PIXEL_MM],
+        "patch_size": [8, 16, 16],
+        **sections.pop("data", {}),
+    }
+    training = {"rounds": 2, "batch_size": 4, "learning_rate": 0.1, **sections.pop("training", {})}
+    return study(
+        **{"data": data, "model": {"network": "tiny-unet", "norm": "instance"}, "training": training} | sections,
+        task={"name": "segmentation", "classes": ["tumour"], "dims": 3},
+    )
+
+
 def write_hospitals(folder: Path, patients: int = 5) -> dict[str, list[Patient]]:
     """Write all three below a folder."""
     return {name: write_hospital(folder / name, name, patients) for name in HOSPITALS}

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 from flwr.app import Context
+from numpy.typing import NDArray
 
 from wardround_client.hospital.answering import Built, Hospital, build, join
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.preparation.dataset import Dataset, Examples, Intake, Source, prepare, take_in, wanted_images
+from wardround_client.preparation.kept_volumes import KeptVolumes
+from wardround_client.preparation.mapped_masks import MappedMasks
 from wardround_client.spending.account import Account, approve, ask
 from wardround_client.spending.ledger.store import open_ledger
 from wardround_client.spending.policy import Policy
@@ -223,9 +226,21 @@ def _join(parts: Sequence[Examples]) -> Examples:
     for part in parts:
         patients.append(part.patients + shift)
         shift = int(patients[-1].max(initial=shift - 1)) + 1
+    if all(isinstance(part.kept, KeptVolumes) for part in parts):
+        return _join_volumes(parts, np.concatenate(patients))
     kept = np.concatenate([part.images(slice(None)) for part in parts])
-    targets = np.concatenate([part.targets for part in parts])
+    targets = np.concatenate([part.targets[:] for part in parts])
     return Examples(kept, np.arange(len(kept)), targets, np.concatenate(patients), _places(parts))
+
+
+def _join_volumes(parts: Sequence[Examples], patients: NDArray[np.int64]) -> Examples:
+    """Put volumes together, which stay on the disk."""
+    kept = [part.kept for part in parts if isinstance(part.kept, KeptVolumes)]
+    volumes = KeptVolumes(tuple(volume for one in kept for volume in one.volumes), kept[0].patch)
+    starts = np.cumsum([0, *map(len, kept)])
+    rows = np.concatenate([part.rows + start for part, start in zip(parts, starts, strict=False)])
+    voxels = np.concatenate([part.targets.voxels for part in parts if isinstance(part.targets, MappedMasks)])
+    return Examples(volumes, rows, MappedMasks(volumes.masks, rows, voxels), patients, _places(parts))
 
 
 def _places(parts: Sequence[Examples]) -> Places | None:

@@ -205,6 +205,6 @@ class InOneProcess:
 
 
 def _counts(examples: Examples, study: Study) -> SplitCounts:
-    of = local_task(study.task).members(study.task, examples.targets)  # (images, groups)
+    of = local_task(study.task).members(study.task, examples.targets)[examples.once]  # (images, groups)
     per_class = tuple(int(count) for count in of.sum(axis=0))
-    return SplitCounts(patients=examples.patient_count, images=len(examples), per_class=per_class)
+    return SplitCounts(patients=examples.patient_count, images=len(of), per_class=per_class)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from outlined_hospitals import outlining, write_hospital
+from outlined_hospitals import outlining, outlining_volumes, write_hospital
 from wardround_client import networks
 from wardround_client.commands.hospital_cli import app
 from wardround_client.hospital.joining import begin
@@ -19,13 +20,15 @@ from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.documents.proposal import ProposeRequest
 from wardround_common.keys.identity import Identity
 from wardround_common.messages.rounds import Evaluated, EvaluateRequest, PrepareRequest, TrainRequest, Update
+from wardround_common.study.file import Study
 from wardround_common.study.roster import Listed
 from wardround_common.tasks.segmentation import TASK
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("made", [outlining, outlining_volumes], ids=["slices", "volumes"])
 def test_a_hospital_that_serves_approves_trains_and_judges_outlines(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Callable[[], Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     one, *_ = write_hospital(tmp_path / "images", "south", patients=6)
@@ -35,7 +38,7 @@ def test_a_hospital_that_serves_approves_trains_and_judges_outlines(
     rules = policy_text().replace("= true", "= false").replace("smallest_cohort = 20", "smallest_cohort = 2")
     (folder.path / POLICY_NAME).write_text(rules)
     listed = Listed.of("a", folder.identity().public), Listed.of("other", Identity(bytes(32)).public)
-    study = outlining().model_copy(update={"roster": listed})
+    study = made().model_copy(update={"roster": listed})
     ward = Ward(folder)
     ward.answer("propose", ProposeRequest(study).parts())
     done = CliRunner().invoke(app, ["approve", "test", "--state", str(folder.path), "--yes"], catch_exceptions=False)

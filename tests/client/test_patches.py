@@ -6,8 +6,19 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wardround_client.tasks.patches import corners, cut
-from wardround_common.randomness import insecure_stream
+from wardround_client.tasks.patches import Extent, corner_of, cut
+from wardround_common.randomness import Stream, insecure_stream
+
+
+def corners(outline: np.ndarray, window: Extent, count: int, stream: Stream) -> np.ndarray:
+    """Draw where patches begin, every other one around a structure, as training does."""
+    structures = [np.argwhere(outline == number) for number in np.unique(outline[outline > 0])]
+    found = [
+        corner_of(structures if number % 2 == 0 else [], outline.shape, window, stream.child("patch", number))
+        for number in range(count)
+    ]
+    return np.array(found, np.int64).reshape(count, 3)
+
 
 extents = st.tuples(*[st.integers(1, 9)] * 3)
 

@@ -114,9 +114,9 @@ def test_a_network_that_cannot_be_private_is_refused_with_the_reason() -> None:
 def test_a_defect_is_looked_for_where_the_network_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     from wardround_client.training import rehearsal
 
-    sizes: list[int] = []
+    sizes: list[tuple[int, ...]] = []
 
-    def found(network: torch.nn.Module, channels: int, size: int, classes: int, dims: int) -> tuple[Defect, ...]:
+    def found(network: torch.nn.Module, channels: int, size: tuple[int, ...], classes: int) -> tuple[Defect, ...]:
         sizes.append(size)
         return ()
 
@@ -124,7 +124,7 @@ def test_a_defect_is_looked_for_where_the_network_runs(monkeypatch: pytest.Monke
     for norm in ("group", "instance"):  # instance normalisation does not run at 32 pixels
         deep = of("densenet121", norm, 64, private=True)
         check_private(networks.build(deep), deep)
-    assert sizes == [32, 64]
+    assert sizes == [(32, 32), (64, 64)]
 
 
 def test_a_rehearsal_leaves_torchs_generator_as_it_was() -> None:
@@ -136,7 +136,7 @@ def test_a_rehearsal_leaves_torchs_generator_as_it_was() -> None:
 
 
 def test_a_network_whose_output_does_not_fit_the_classes_does_not_run() -> None:
-    assert why_not(torch.nn.Flatten(), study(), 4) == "it gives (2, 16) in place of (2, 2) numbers"
+    assert why_not(torch.nn.Flatten(), study(), (4, 4)) == "it gives (2, 16) in place of (2, 2) numbers"
 
 
 class Reflecting(torch.nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from PIL import Image
 from test_scan_command import run
 
 from examples import study
-from outlined_hospitals import outlining, write_hospital
+from outlined_hospitals import outlining, outlining_volumes, write_hospital
+from wardround_client.preparation.dataset import Source, take_in
 from wardround_client.preparation.outline_page import COLOURS, overlaid
+from wardround_client.tasks.registry import local_task
 
 
 def test_outlines_are_shown_over_images_on_a_page_that_stays(tmp_path: Path) -> None:
@@ -31,6 +34,25 @@ def test_outlines_are_shown_over_images_on_a_page_that_stays(tmp_path: Path) -> 
     assert "This page stays at the hospital" in page
     assert "tumour 1.2 mL" in page  # 5 x 6 pixels in 2 slices, of 2 x 2 x 5 mm
     assert "<script" not in page
+
+
+def test_volumes_are_shown_in_three_planes_to_scale(tmp_path: Path) -> None:
+    folder, state = tmp_path / "south", tmp_path / "state"
+    write_hospital(folder, "south", patients=3)
+    of = outlining_volumes()
+    _, found = take_in(Source(folder, state), of)
+    shown = local_task(of.task).shown
+    assert shown is not None
+    said, page = shown(found, of, datetime.now().astimezone())
+    assert said == "3 outlined, 12 other-series"
+    assert "slice 2 of 4, and the other planes · tumour 1.2 mL" in page
+    assert "three planes through what is outlined" in page
+    pictures = re.findall('data:image/png;base64,([^"]+)"', page)
+    assert len(pictures) == 3
+    drawn = Image.open(BytesIO(base64.b64decode(pictures[0])))
+    # Axial 16 x 16 pixels of 2 mm; coronal and sagittal 4 slices of 5 mm, drawn as 2 pixels each; gaps of 2.
+    assert drawn.width * 16 == drawn.height * (3 * 16 + 2 * 2)
+    assert (np.asarray(drawn) == COLOURS[0]).all(axis=2).any()
 
 
 def test_a_study_without_outlines_has_none_to_show(tmp_path: Path) -> None:

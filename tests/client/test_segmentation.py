@@ -373,21 +373,27 @@ def test_windows_of_a_network_that_looks_at_single_voxels_say_what_it_says_of_th
         torch.testing.assert_close(outline(layer, images, (16, 16)), layer(images))
 
 
+VOLUMES = {"image_size": None, "spacing_mm": [5.0, 2.0, 2.0]}
+
+
 def outlining(dims: int, network: str, size: int, privacy: str = "dp-sgd") -> Study:
     task = {"name": "segmentation", "classes": ["tumour"], "dims": dims}
     protection = {"mechanism": "dp-sgd", "epsilon": 8.0, "delta": 1e-3, "clip_norm": 1.0}
     return study(
         task=task,
         model={"network": network},
-        data={"image_size": size},
+        data={"image_size": size} if dims == 2 else {**VOLUMES, "patch_size": [size, size, size]},
         privacy=protection if privacy == "dp-sgd" else {"mechanism": privacy},
     )
 
 
-@pytest.mark.parametrize(("dims", "extent"), [(2, "16 × 16"), pytest.param(3, "16 × 16 × 16", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("dims", "extent"),
+    [(2, "16 × 16 pixels"), pytest.param(3, "16 × 16 × 16 voxels", marks=pytest.mark.slow)],
+)
 def test_a_private_study_of_outlines_is_rehearsed_in_its_dimensions(dims: int, extent: str) -> None:
     said = rehearse(outlining(dims, "tiny-unet", 16))
-    assert f"noise of {extent} pixels" in said
+    assert f"noise of {extent}" in said
     assert "the gradient of each image is its own" in said
 
 
@@ -397,3 +403,6 @@ def test_a_study_of_volumes_with_a_network_for_images_is_refused_with_those_that
     assert "tiny-unet, unet" in str(refused.value.do)
     with pytest.raises(StudyError, match="cannot be trained on images of this size"):
         rehearse(outlining(2, "unet", 24, "none"))
+    with pytest.raises(StudyError, match="cannot be trained on patches of this size") as refused:
+        rehearse(outlining(3, "tiny-unet", 12, "none"))  # which it halves three times
+    assert refused.value.do == "Write patch_size = [16, 16, 16]."

@@ -125,9 +125,9 @@ class _File(_Kept):
 def contribution(dataset: Dataset, study: Study) -> Contribution:
     """Count what a data set brings to a study."""
     splits = (dataset.train, dataset.validation, dataset.test)
-    members = [local_task(study.task).members(study.task, split.targets) for split in splits]  # (images, groups)
-    of = np.concatenate(members)
-    patients = np.concatenate([split.patients for split in splits])  # (images,)
+    members = [local_task(study.task).members(study.task, split.targets)[split.once] for split in splits]
+    of = np.concatenate(members)  # (images, groups)
+    patients = np.concatenate([split.patients[split.once] for split in splits])  # (images,)
     return Contribution(
         images=len(of),
         patients=len(np.unique(patients)),

@@ -22,7 +22,11 @@ from wardround_client.images.kinds import KINDS, kinds_of
 from wardround_client.images.sop_class import other_object
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.examinations import ROLES_FILE
-from wardround_client.preparation.slices import ANY, forms
+from wardround_client.preparation.outlined import ANY
+from wardround_client.preparation.regrid import OnGrid
+from wardround_client.preparation.scaled import Scaled
+from wardround_client.preparation.slices import forms
+from wardround_client.preparation.volume_form import VolumeForm
 from wardround_client.tasks.contract import Asked, Case
 from wardround_client.tasks.outline_form import from_form
 from wardround_client.volumes import Refused, Roles, Series, choose, examinations, roles_in, survey
@@ -163,3 +167,27 @@ def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:
         return np.concatenate([from_form(outputs[at : at + SLICES_BACK], *grid.shape[1:]) for at in starts])
 
     return Asked(images, {}, back=back)
+
+
+def whole_volume(series: Sequence[Series], data: Data) -> Asked:
+    """Bring the series of an examination into the form of a network that sees patches of volumes.
+
+    As in training, but for what is cut off around the body, which there never is what was outlined.
+
+    Raises:
+        ImageRefused: a series cannot be read, or does not lie where the first one does.
+    """
+    grid = series[0].geometry
+    channels = [Scaled(OnGrid(one, grid), data.intensity) for one in series]
+    form = VolumeForm.of(grid, channels[0].body(), data.spacing_mm or grid.spacing_mm)
+
+    def read(number: int) -> torch.Tensor:
+        return torch.from_numpy(np.stack([channel.slice(number) for channel in channels]))
+
+    planes = np.stack([plane.numpy() for plane in form.slices(read)])  # (slices, channels, rows, columns) of the series
+    images = np.ascontiguousarray(form.turned(planes.swapaxes(0, 1))[None])
+
+    def back(outputs: torch.Tensor) -> NDArray[np.uint8]:
+        return form.back(outputs[0].argmax(0).to(torch.uint8).numpy())
+
+    return Asked(images, {}, back=back, window=data.patch_size)

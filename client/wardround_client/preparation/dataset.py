@@ -24,14 +24,16 @@ from wardround_client.intake.kept_pixels import Kept
 from wardround_client.intake.patients import check_guesses, count_by_basis, said_of_doubts, said_of_patients
 from wardround_client.intake.record import RETRIED
 from wardround_client.preparation import preprocessing
+from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.made_once import FOLDER, Facts, made_once
+from wardround_client.preparation.mapped_masks import MappedMasks
 from wardround_client.preparation.source import Source as Source
-from wardround_client.tasks.contract import Found, LocalTask, Records
+from wardround_client.tasks.contract import Found, LocalTask, Records, Targets
 from wardround_client.tasks.outline_measures import Places
 from wardround_client.tasks.registry import local_task
 from wardround_common.errors import DataError, ImageRefused
 from wardround_common.messages.rounds import Split
-from wardround_common.randomness import insecure_stream
+from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.study.file import Data, Study
 
 TEST = 2  # the number of the test patients' part in a split
@@ -42,11 +44,11 @@ LEAST_PATIENTS = 3  # one to train on, one to choose the operating point, one to
 class Examples:
     """Images of one split with what is to be told of them, and their patients."""
 
-    kept: NDArray[np.float32] = field(repr=False)
-    """All prepared images of the hospital (kept, channels, size, size), 0 to 1, usually a memory map."""
+    kept: NDArray[np.float32] | KeptVolumes = field(repr=False)
+    """All prepared images of the hospital (kept, channels, size, size), 0 to 1, usually a memory map; or volumes."""
     rows: NDArray[np.int64] = field(repr=False)
     """(images,) where ``kept`` holds the images of this split."""
-    targets: NDArray[Any] = field(repr=False)
+    targets: Targets = field(repr=False)
     """What the network is trained towards: (images,) int64 class numbers, or whatever else the task has for each."""
     patients: NDArray[np.int64] = field(repr=False)
     """(images,) codes that mean nothing outside this data set."""
@@ -54,8 +56,26 @@ class Examples:
     """(images,) where they lie in their patients; None where that is not known."""
 
     def images(self, places: NDArray[np.int64] | slice) -> NDArray[np.float32]:
-        """Copy the images at these places of the split: (places, channels, size, size) float32."""
-        return np.ascontiguousarray(self.kept[self.rows[places]])
+        """Copy the images at these places of the split, which are of one extent: (places, channels, *space) float32."""
+        rows = self.rows[places]
+        if isinstance(self.kept, KeptVolumes):
+            return np.stack([self.kept.volumes[row].image() for row in rows.tolist()])
+        return np.ascontiguousarray(self.kept[rows])
+
+    def drawn(self, places: NDArray[np.int64], stream: Stream) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Copy what is trained on at these places: images, and their targets; of volumes, patches that are drawn.
+
+        What ``stream`` draws for a place depends on the place alone, and what it gives afterwards on nothing drawn.
+        """
+        if isinstance(self.kept, KeptVolumes):
+            return self.kept.drawn(self.rows[places], places, stream)
+        return self.images(places), self.targets[places]
+
+    @property
+    def once(self) -> NDArray[np.int64]:
+        """(records,) a place of each record of the split: a volume of which several patches are drawn has one here."""
+        places: NDArray[np.int64] = np.sort(np.unique(self.rows, return_index=True)[1])
+        return places
 
     def lying(self, places: NDArray[np.int64]) -> Places | None:
         """Return where the images at these places of the split lie in their patients; None where that is not known."""
@@ -229,9 +249,9 @@ def prepare(
     def examples(part: int) -> Examples:
         here = np.flatnonzero(parts == part)
         if part == 0 and local.trained is not None:
-            here = here[local.trained(targets[here], patients[here])]
+            here = here[local.trained(study, _at(targets, here), patients[here])]
         return Examples(
-            made.images, made.rows[here], targets[here], patients[here], made.places and made.places.at(here)
+            made.images, made.rows[here], _at(targets, here), patients[here], made.places and made.places.at(here)
         )
 
     return Dataset(
@@ -277,6 +297,11 @@ def _records(
         patients=tuple(one.patient for one in used),
         left_out=prepared.refused,
     )
+
+
+def _at(targets: Targets, places: NDArray[np.int64]) -> Targets:
+    """Return the targets at these places; what is on the disk stays there."""
+    return targets.at(places) if isinstance(targets, MappedMasks) else targets[places]
 
 
 def _targets(
@@ -386,7 +411,7 @@ def keep_images(source: Source, data: Data, wanted: Sequence[Instance], kept: Ma
         lambda making: _make_images(source, data, wanted, kept, making),
         again=lambda facts: bool(RETRIED & {*facts["refused"].values()}),
     )
-    shape = (len(facts["row_of"]), data.channels, data.image_size, data.image_size)
+    shape = (len(facts["row_of"]), data.channels, data.square, data.square)
     if not facts["row_of"]:
         return Prepared(key, np.empty(shape, np.float32), {}, facts["refused"])
     images = np.memmap(folder / "images.f32", "<f4", "r", shape=shape)

@@ -20,37 +20,40 @@ from PIL import Image as Pillow
 from scipy import ndimage
 
 from wardround_client.intake.scan_report import shown
-from wardround_client.preparation.slices import Slices, Stack
+from wardround_client.preparation.kept_volumes import KeptVolumes
+from wardround_client.preparation.outlined import Outlined, Stack
 
 SHOWN = 60
 """Examinations, evenly chosen where there are more."""
 LEAST_PIXELS = 192
+_GAP = 2
+"""Pixels between two planes."""
 COLOURS = np.array([[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [213, 94, 0], [204, 121, 167]])
 """Of the first structure, the second and so on, for eyes of every kind (Okabe and Ito 2008); they repeat."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One examination: the slice in which most is outlined."""
+    """One examination: the slice in which most is outlined, or three planes of a volume."""
 
     png: str
     caption: str
     file: str
 
 
-def counted(slices: Slices) -> dict[str, int]:
+def counted(outlined: Outlined) -> dict[str, int]:
     """Count examinations with outlines, those in which nothing is there, and what is left out by reason."""
-    with_one = sum(bool(slices.masks[_rows(stack)].any()) for stack in slices.stacks)
-    counts = {"outlined": with_one, "nothing there": len(slices.stacks) - with_one}
-    return counts | left_out(slices)
+    with_one = sum(any(map(any, stack.voxels)) for stack in outlined.stacks)
+    counts = {"outlined": with_one, "nothing there": len(outlined.stacks) - with_one}
+    return counts | left_out(outlined)
 
 
-def left_out(slices: Slices) -> dict[str, int]:
+def left_out(outlined: Outlined) -> dict[str, int]:
     """Count image files that are not used, and masks that outline nothing here, by reason."""
-    return dict(Counter(slices.left_out.values())) | {f"mask-{why}": count for why, count in slices.unmet.items()}
+    return dict(Counter(outlined.left_out.values())) | {f"mask-{why}": count for why, count in outlined.unmet.items()}
 
 
-def render(slices: Slices, classes: tuple[str, ...], study: str, *, made: datetime) -> str:
+def render(outlined: Outlined, classes: tuple[str, ...], study: str, *, made: datetime) -> str:
     """Write the page as one self-contained HTML file."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -59,30 +62,70 @@ def render(slices: Slices, classes: tuple[str, ...], study: str, *, made: dateti
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    chosen = np.unique(np.linspace(0, len(slices.stacks) - 1, min(SHOWN, len(slices.stacks))).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(outlined.stacks) - 1, min(SHOWN, len(outlined.stacks))).round().astype(int))
     return environment.get_template("outline_page.html").render(
         study=study,
         made=made,
         version=version("wardround"),
-        examinations=len(slices.stacks),
-        left_out=left_out(slices),
+        examinations=len(outlined.stacks),
+        volumes=isinstance(outlined.images, KeptVolumes),
+        left_out=left_out(outlined),
         classes=[(word, _css(number)) for number, word in enumerate(classes)],
-        shown=[_picture(slices, slices.stacks[number], classes) for number in chosen],
+        shown=[_picture(outlined, outlined.stacks[number], classes) for number in chosen],
     )
 
 
-def _rows(stack: Stack) -> slice:
-    return slice(stack.rows.start, stack.rows.stop)
-
-
-def _picture(slices: Slices, stack: Stack, classes: tuple[str, ...]) -> Picture:
-    masks = slices.masks[_rows(stack)]
-    most = int(np.count_nonzero(masks, axis=(1, 2)).argmax())
+def _picture(outlined: Outlined, stack: Stack, classes: tuple[str, ...]) -> Picture:
+    if isinstance(outlined.images, KeptVolumes):
+        volume = outlined.images.volumes[stack.rows.start]
+        image, mask = volume.image()[0], volume.mask()
+    else:
+        rows = slice(stack.rows.start, stack.rows.stop)
+        image, mask = outlined.images[rows, 0], np.asarray(outlined.masks[rows])
     voxel_ml = float(np.prod(stack.spacing_mm)) / 1000
-    sizes = [(word, np.count_nonzero(masks == number) * voxel_ml) for number, word in enumerate(classes, 1)]
+    sizes = zip(classes, np.sum(stack.voxels, axis=0) * voxel_ml, strict=True)
     said = ", ".join(f"{word} {ml:.1f} mL" for word, ml in sizes if ml) or "nothing there"
-    picture = overlaid(slices.images[stack.rows.start + most, 0], masks[most])
-    return Picture(picture, f"slice {most + 1} of {len(masks)} · {said}", shown(min(stack.files)))
+    most = _most(mask, (1, 2))
+    where = f"slice {most + 1} of {len(mask)}"
+    if not isinstance(outlined.images, KeptVolumes):
+        picture = overlaid(image[most], mask[most])
+    else:
+        picture = three_planes(image, mask, stack.spacing_mm)
+        where += ", and the other planes"
+    return Picture(picture, f"{where} · {said}", shown(min(stack.files)))
+
+
+def _most(mask: np.ndarray, others: tuple[int, int]) -> int:
+    """Return where along an axis most is outlined; the middle where nothing is."""
+    counts = np.count_nonzero(mask, axis=others)
+    return int(counts.argmax()) if counts.any() else len(counts) // 2
+
+
+def three_planes(image: np.ndarray, mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> str:
+    """Draw a volume (slices, rows, columns) in three planes through what is outlined, side by side: a PNG in Base64.
+
+    Axial, coronal and sagittal, the head above in the latter two, each pixel as large as the smallest side of a voxel.
+    """
+    step = min(spacing_mm)
+    seen = []
+    for axis in range(3):
+        others = [other for other in range(3) if other != axis]
+        at = _most(mask, (others[0], others[1]))
+        times = [round(spacing_mm[other] / step) for other in others]
+        planes = [
+            np.repeat(np.repeat(volume.take(at, axis), times[0], 0), times[1], 1)[:: -1 if axis else 1]
+            for volume in (image, mask)
+        ]
+        seen.append(planes)
+    highest, width = max(len(plane) for plane, _ in seen), sum(plane.shape[1] for plane, _ in seen) + 2 * _GAP
+    canvas, drawn = np.zeros((highest, width), np.float32), np.zeros((highest, width), np.uint8)
+    left = 0
+    for plane, outline in seen:
+        top = (highest - len(plane)) // 2
+        inside = slice(top, top + len(plane)), slice(left, left + plane.shape[1])
+        canvas[inside], drawn[inside] = plane, outline
+        left += plane.shape[1] + _GAP
+    return overlaid(canvas, drawn)
 
 
 def overlaid(image: np.ndarray, mask: np.ndarray) -> str:

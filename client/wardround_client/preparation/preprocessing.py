@@ -37,7 +37,7 @@ def to_network_form(image: Image, data: Data) -> NDArray[np.float32]:
         low, high = pixels.min(), pixels.max()
     else:
         low, high = 0.0, 1.0  # the image's own window has been applied
-    return fit(torch.from_numpy(_scaled(pixels, low, high)), data.image_size).numpy()
+    return fit(torch.from_numpy(_scaled(pixels, low, high)), data.square).numpy()
 
 
 def levels_to_network_form(
@@ -64,7 +64,7 @@ def levels_to_network_form(
     else:
         low, high = 0.0, 1.0
     scaled = _scaled(values, low, high).take(places)  # (height, width)
-    return fit(torch.from_numpy(scaled[None]), data.image_size).numpy()
+    return fit(torch.from_numpy(scaled[None]), data.square).numpy()
 
 
 def _scaled(pixels: NDArray[np.float32], low: Number, high: Number) -> NDArray[np.float32]:

@@ -13,7 +13,18 @@ from torch import nn
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.labels import find_labels
 from wardround_client.preparation.source import Source
-from wardround_client.tasks.contract import Answer, Asked, Asking, Case, Chosen, Found, LocalTask, Loss, Targets
+from wardround_client.tasks.contract import (
+    Answer,
+    Asked,
+    Asking,
+    Case,
+    Chosen,
+    Found,
+    LocalTask,
+    Loss,
+    Outputs,
+    Targets,
+)
 from wardround_client.tasks.outline_measures import Places
 from wardround_common.errors import ModelError
 from wardround_common.metrics.calibration import at_temperature
@@ -39,7 +50,7 @@ def _targets(
 
 
 def _members(section: Classification, targets: Targets) -> NDArray[np.bool_]:
-    members: NDArray[np.bool_] = targets[:, None] == np.arange(len(section.classes))
+    members: NDArray[np.bool_] = targets[:][:, None] == np.arange(len(section.classes))
     return members
 
 
@@ -50,11 +61,13 @@ def _loss(section: Classification, training: Training, device: torch.device) -> 
 
 def _sums(
     section: Classification,
-    outputs: torch.Tensor,
-    targets: torch.Tensor,
+    outputs: Outputs,
+    targets: Outputs,
     patients: NDArray[np.int64],
     places: Places | None,
 ) -> ScoreSums:
+    if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
+        raise TypeError("images are judged together")
     losses: NDArray[np.float64] = nn.functional.cross_entropy(outputs.double(), targets, reduction="none").numpy()
     return ScoreSums.of(targets.numpy(), outputs.softmax(1).numpy(), losses)
 
@@ -98,7 +111,7 @@ TASK = LocalTask[Classification, ScoreSums](
     task=classification.TASK,
     find=_find,
     targets=_targets,
-    strata=lambda section, targets: targets,
+    strata=lambda section, targets: targets[:],
     members=_members,
     loss=_loss,
     sums=_sums,

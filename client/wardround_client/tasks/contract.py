@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,13 +22,32 @@ from wardround_common.study.file import Data, Study, Training
 from wardround_common.tasks.contract import Sums, Task, TaskSection
 
 if TYPE_CHECKING:
+    from wardround_client.preparation.kept_volumes import KeptVolumes
     from wardround_client.tasks.outline_measures import Places
     from wardround_client.volumes import Refused, Series
 
 S = TypeVar("S", bound=Sums)
 T = TypeVar("T", bound=TaskSection)
-Targets = NDArray[Any]
-"""With the record as first axis: (records,) int64 for classes, (records, height, width) uint8 for masks."""
+Outputs = torch.Tensor | Sequence[torch.Tensor]
+"""Of some records: a tensor with the record as first axis, or one tensor for each where they differ in extent."""
+
+
+class Targets(Protocol):
+    """What records are trained towards: an array, or what reads it when asked.
+
+    With the record as first axis: (records,) int64 for classes, (records, *space) uint8 for masks.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, places: Any, /) -> Any:
+        """Return those of the records at these places."""
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes they take in memory."""
+
+
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """From outputs (records, outputs, *space) and targets to one number per record: (records,), so that a patient can be
 clipped."""
@@ -58,8 +77,8 @@ class Records:
 
     stamp: bytes = field(repr=False)
     """Differs where images or targets do."""
-    images: NDArray[np.float32] = field(repr=False)
-    """(kept, channels, *space), 0 to 1, usually a memory map."""
+    images: NDArray[np.float32] | KeptVolumes = field(repr=False)
+    """(kept, channels, *space), 0 to 1, usually a memory map; or volumes that differ in extent."""
     rows: NDArray[np.int64] = field(repr=False)
     """(records,) where ``images`` holds them."""
     targets: Targets = field(repr=False)
@@ -160,7 +179,7 @@ class LocalTask(Generic[T, S]):
     """Whether each record counts under each of the task's groups: (records, groups)."""
     loss: Callable[[T, Training, torch.device], Loss]
     """What training makes small."""
-    sums: Callable[[T, torch.Tensor, torch.Tensor, NDArray[np.int64], Places | None], S]
+    sums: Callable[[T, Outputs, Outputs, NDArray[np.int64], Places | None], S]
     """The sums over some records, from outputs and targets on the CPU, the records' patients, (records,), and where
     they lie in them.
 
@@ -169,16 +188,16 @@ class LocalTask(Generic[T, S]):
     """
     noise: Callable[[T, int, tuple[int, ...]], torch.Tensor]
     """Plausible targets for a number of records of these sizes, without any patient: for a rehearsal."""
-    targets: Callable[[Source, Data, T, Sequence[Instance], Found], Targets] | None = None
+    targets: Callable[[Source, Data, T, Sequence[Instance], Found], NDArray[Any]] | None = None
     """The targets of these files, in the form that the network sees, (files, …): where each file is a record."""
     records: Callable[[Source, Study, Sequence[Instance], Found], Records] | None = None
     """The records of these files: where a file is not a record, such as that of a series. One of the two is given."""
     shown: Callable[[Found, Study, datetime], tuple[str, str]] | None = None
     """What the hospital's own people are shown of what is said of its images: a line for the screen, and a page that
     stays at the hospital."""
-    trained: Callable[[Targets, NDArray[np.int64]], NDArray[np.bool_]] | None = None
-    """Which of the training records are trained on, (records,), from their targets and patients; None for all. What is
-    said of a patient's records depends on that patient alone."""
+    trained: Callable[[Study, Targets, NDArray[np.int64]], NDArray[np.int64]] | None = None
+    """Which of the training records a pass is over, their places (n,), from their targets and patients; None for all.
+    A record may stand there more than once. What is said of a patient's records depends on that patient alone."""
     asking: Asking[T] | None = None
     """How a saved model is asked about new images; None where it cannot be."""
     whole_patients: bool = False

@@ -18,6 +18,8 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 SMOOTH = 1.0
 """Voxels that are added to both sides of Dice's fraction. Where a structure is not in a record, its loss is p / (p + 1)
 of the p voxels that are outlined: 0 for nothing, and its gradient stays bounded."""
+MOST_AT_A_TIME = 2**20
+"""Logits of a volume that are looked at together when its loss is summed up."""
 FOCUS = 2.0
 """Focal loss's gamma: a voxel that is right with probability 0.9 counts for a hundredth of its cross-entropy."""
 
@@ -46,6 +48,27 @@ def outline_loss(kind: Literal["dice-ce", "dice-focal"]) -> Loss:
         return overlaps.flatten(1).mean(1) + of_voxels(outputs, masks).flatten(1).mean(1)
 
     return loss
+
+
+def loss_of_volume(kind: Literal["dice-ce", "dice-focal"], outputs: torch.Tensor, masks: torch.Tensor) -> float:
+    """Return the same loss of one volume, in double precision, a few slices at a time.
+
+    ``outputs`` (structures + 1, slices, rows, columns) logits, ``masks`` (slices, rows, columns): what is held besides
+    them does not grow with the number of slices.
+    """
+    of_voxels = _cross_entropy if kind == "dice-ce" else _focal
+    overlap = torch.zeros(len(outputs) - 1, dtype=torch.float64)  # (structures,)
+    sizes, voxels = torch.zeros_like(overlap), 0.0
+    step = max(1, MOST_AT_A_TIME // outputs[:, 0].numel())
+    for first in range(0, masks.shape[0], step):
+        logits, mask = outputs[:, first : first + step].double(), masks[first : first + step].long()
+        there = functional.one_hot(mask, len(outputs)).movedim(-1, 0)
+        chances = logits.softmax(0)
+        overlap += (chances * there)[1:].flatten(1).sum(1)
+        sizes += (chances + there)[1:].flatten(1).sum(1)
+        voxels += float(of_voxels(logits[None], mask[None]).sum())
+    dice = (2 * overlap + SMOOTH) / (sizes + SMOOTH)
+    return float((1 - dice).mean()) + voxels / masks.numel()
 
 
 def _cross_entropy(outputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:

@@ -70,21 +70,27 @@ class Places:
         return Places(self.series[rows], self.heights_mm[rows], self.spacing_mm[rows])
 
 
-def volumes_by_patient(predicted: Masks, reference: Masks, patients: Codes, places: Places) -> Iterator[list[Volume]]:
+def volumes_by_patient(
+    predicted: Sequence[Masks] | Masks, reference: Sequence[Masks] | Masks, patients: Codes, places: Places
+) -> Iterator[list[Volume]]:
     """Put records together as volumes: a list of them for each patient, in the order of the patients' codes.
 
-    ``predicted`` and ``reference`` uint8 (records, rows, columns) of slices, or (records, slices, rows, columns).
+    ``predicted`` and ``reference`` uint8 (rows, columns) of each slice, or (slices, rows, columns) of each volume.
     """
+    whole = len(reference) > 0 and reference[0].ndim == 3
     for patient in np.unique(patients):
         of_patient = np.flatnonzero(patients == patient)
-        if reference.ndim == 4:
-            yield [Volume(reference[row], predicted[row], _known(places.spacing_mm[row])) for row in of_patient]
+        if whole:
+            yield [
+                Volume(reference[row], predicted[row], _known(places.spacing_mm[row])) for row in of_patient.tolist()
+            ]
             continue
         found = []
         for series in np.unique(places.series[of_patient]):
             rows = of_patient[places.series[of_patient] == series]
             rows = rows[np.argsort(places.heights_mm[rows], kind="stable")]
-            found.append(Volume(reference[rows], predicted[rows], _stack_spacing(places, rows)))
+            there, drawn = (np.stack([each[row] for row in rows]) for each in (reference, predicted))
+            found.append(Volume(there, drawn, _stack_spacing(places, rows)))
         yield found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -13,26 +14,25 @@ Extent = tuple[int, int, int]
 Value = TypeVar("Value", bound=np.generic)
 
 
-def corners(outline: NDArray[np.uint8], window: Extent, count: int, stream: Stream) -> NDArray[np.int64]:
-    """Draw where patches begin: (count, 3) int64, in voxels of the volume.
+def corner_of(
+    structures: Sequence[NDArray[np.int64]], shape: Extent, window: Extent, stream: Stream
+) -> NDArray[np.int64]:
+    """Draw where a patch begins: (3,) int64, in voxels of the volume.
 
-    ``outline`` uint8 (slices, rows, columns), ``window`` the patch's extent. Every other patch, the first one among
-    them, is centred on a voxel of a structure, of each structure that is there with the same chance, as far as it then
-    lies within the volume; the others lie anywhere in it. Where nothing is outlined, all do. Where the volume is
-    smaller than the patch, the patch begins before it, so that the volume is in its middle (:func:`cut`).
+    ``structures`` has voxels of each structure that the patch may be centred on, (voxels, 3): of each with the same
+    chance, as far as the patch then lies within the volume. Without any it lies anywhere in it. ``shape`` is the
+    volume's extent and ``window`` the patch's. Where the volume is smaller than the patch, the patch begins before it,
+    so that the volume is in its middle (:func:`cut`).
 
     What is drawn depends on this volume alone, so that a patient's patches can be clipped as theirs.
     """
-    structures = [np.argwhere(outline == number) for number in np.unique(outline[outline > 0])]
-    room = np.array(outline.shape) - window  # (3,) the last corner; negative where the patch is larger
-    found = np.empty((count, 3), np.int64)
-    for number in range(count):
-        if structures and number % 2 == 0:
-            voxels = structures[stream.below(len(structures))]
-            corner = voxels[stream.below(len(voxels))] - np.array(window) // 2
-        else:
-            corner = np.array([stream.below(max(int(most), 0) + 1) for most in room])
-        found[number] = np.where(room < 0, -(-room // 2), np.clip(corner, 0, np.maximum(room, 0)))
+    room = np.array(shape) - window  # (3,) the last corner; negative where the patch is larger
+    if structures:
+        voxels = structures[stream.below(len(structures))]
+        corner = voxels[stream.below(len(voxels))] - np.array(window) // 2
+    else:
+        corner = np.array([stream.below(max(int(most), 0) + 1) for most in room])
+    found: NDArray[np.int64] = np.where(room < 0, -(-room // 2), np.clip(corner, 0, np.maximum(room, 0)))
     return found
 
 

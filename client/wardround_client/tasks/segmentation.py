@@ -13,16 +13,30 @@ from numpy.typing import NDArray
 
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.preparation import outline_page
-from wardround_client.preparation.asking import series_cases, slice_by_slice
-from wardround_client.preparation.slices import Slices, first_of, prepare_slices
+from wardround_client.preparation.asking import series_cases, slice_by_slice, whole_volume
+from wardround_client.preparation.mapped_masks import MappedMasks
+from wardround_client.preparation.outlined import Outlined, first_of
+from wardround_client.preparation.slices import prepare_slices
 from wardround_client.preparation.source import Source
+from wardround_client.preparation.volumes import prepare_volumes
 from wardround_client.tasks import outline_choice
-from wardround_client.tasks.contract import Answer, Asked, Asking, Case, Chosen, Found, LocalTask, Records
-from wardround_client.tasks.outline_loss import Loss, outline_loss
+from wardround_client.tasks.contract import (
+    Answer,
+    Asked,
+    Asking,
+    Case,
+    Chosen,
+    Found,
+    LocalTask,
+    Outputs,
+    Records,
+    Targets,
+)
+from wardround_client.tasks.outline_loss import Loss, loss_of_volume, outline_loss
 from wardround_client.tasks.outline_measures import Places, measure, volumes_by_patient
 from wardround_client.tasks.outline_sizes import Ends, Lesion, lesions
 from wardround_client.volumes import Refused, Series
-from wardround_common.errors import ModelError, StudyError
+from wardround_common.errors import ModelError
 from wardround_common.metrics.outlines import Outlines, OutlineSums
 from wardround_common.study.file import Study
 from wardround_common.tasks import segmentation
@@ -39,16 +53,23 @@ def loss(section: Segmentation) -> Loss:
     return outline_loss(section.loss)
 
 
-def strata(section: Segmentation, targets: Masks) -> NDArray[np.int64]:
+def strata(section: Segmentation, targets: Targets) -> NDArray[np.int64]:
     """Return for each record whether the structures in its mask are none (0), small (1) or large (2)."""
-    return outline_choice.strata(outline_choice.voxels_of(targets))
+    return outline_choice.strata(_voxels(section, targets).sum(axis=1))
 
 
-def members(section: Segmentation, targets: Masks) -> NDArray[np.bool_]:
+def members(section: Segmentation, targets: Targets) -> NDArray[np.bool_]:
     """Return whether each structure is in each record's mask: (records, structures)."""
-    flat = targets.reshape(len(targets), -1)
-    found = [(flat == structure).any(axis=1) for structure in range(1, len(section.classes) + 1)]
-    return np.stack(found, axis=1)
+    return _voxels(section, targets) > 0
+
+
+def _voxels(section: Segmentation, targets: Targets) -> NDArray[np.int64]:
+    """Return how many voxels of each structure each record has: (records, structures)."""
+    if isinstance(targets, MappedMasks):
+        return targets.voxels
+    wanted = len(section.classes) + 1
+    counts = [np.bincount(mask.ravel(), minlength=wanted)[1:wanted] for mask in targets[:]]
+    return np.array(counts, np.int64).reshape(len(targets), wanted - 1)
 
 
 def noise(section: Segmentation, records: int, space: tuple[int, ...]) -> torch.Tensor:
@@ -62,10 +83,14 @@ def noise(section: Segmentation, records: int, space: tuple[int, ...]) -> torch.
 
 
 def outlines(
-    section: Segmentation, outputs: torch.Tensor, targets: Masks, patients: NDArray[np.int64], places: Places
+    section: Segmentation,
+    outputs: Outputs,
+    targets: Sequence[Masks] | Masks,
+    patients: NDArray[np.int64],
+    places: Places,
 ) -> Outlines:
     """Measure each patient: outputs (records, structures + 1, *space) on the CPU, masks (records, *space)."""
-    predicted = outputs.argmax(1).to(torch.uint8).numpy()
+    predicted = [logits.argmax(0).to(torch.uint8).numpy() for logits in outputs]
     structures = len(section.classes)
     found = [measure(volumes, structures) for volumes in volumes_by_patient(predicted, targets, patients, places)]
     return Outlines.together(found, structures)
@@ -73,43 +98,49 @@ def outlines(
 
 def sums(
     section: Segmentation,
-    outputs: torch.Tensor,
-    targets: torch.Tensor,
+    outputs: Outputs,
+    targets: Outputs,
     patients: NDArray[np.int64],
     places: Places | None = None,
 ) -> OutlineSums:
     """Return the sums over some patients, all of whose records must be among these.
 
-    ``outputs`` (records, structures + 1, *space) logits and ``targets`` uint8 (records, *space) on the CPU,
-    ``patients`` int64 (records,). Without ``places`` nothing is measured in mm or mL.
+    ``outputs`` (records, structures + 1, *space) logits and ``targets`` uint8 (records, *space) on the CPU, or one
+    tensor for each record where they differ in extent; ``patients`` int64 (records,). Without ``places`` nothing is
+    measured in mm or mL.
 
     Raises:
         ModelError: an output is not a finite number (the training diverged).
     """
-    if not torch.isfinite(outputs).all():
+    if not all(torch.isfinite(logits).all() for logits in outputs):
         raise ModelError("the model's scores are not finite", do="Training diverged? Lower the learning rate.")
     where = Places.unknown(patients) if places is None else places
     of_records = loss(section)
-    losses = [float(of_records(outputs[[row]].double(), targets[[row]])) for row in range(len(outputs))]
-    return OutlineSums.of(outlines(section, outputs, targets.numpy(), patients, where), np.array(losses, np.float64))
+    losses = [
+        loss_of_volume(section.loss, logits, mask)
+        if mask.dim() == 3
+        else float(of_records(logits[None].double(), mask[None]))
+        for logits, mask in zip(outputs, targets, strict=True)
+    ]
+    masks = [mask.numpy() for mask in targets]
+    return OutlineSums.of(outlines(section, outputs, masks, patients, where), np.array(losses, np.float64))
 
 
 def _find(source: Source, index: Index, study: Study) -> Found:
-    if task_of(study.task).dims(study.task) != 2:
-        raise StudyError(
-            "[task] dims = 3: hospitals of this version prepare slices, and no volumes",
-            where=f"study {study.study.name}",
-            do="Write dims = 2: each slice by itself, judged over whole volumes.",
-        )
-    slices = prepare_slices(source, index, study.data, study.groups)
-    words = {file: stack.word for stack in slices.stacks for file in stack.files}
-    return Found(words, left_out=slices.left_out, aside=slices.aside, unmet=slices.unmet, more=slices)
+    prepared = prepare_volumes if _of_volumes(study) else prepare_slices
+    outlined = prepared(source, index, study.data, study.groups)
+    words = {file: stack.word for stack in outlined.stacks for file in stack.files}
+    return Found(words, left_out=outlined.left_out, aside=outlined.aside, unmet=outlined.unmet, more=outlined)
+
+
+def _of_volumes(study: Study) -> bool:
+    return task_of(study.task).dims(study.task) == 3
 
 
 def _records(source: Source, study: Study, files: Sequence[Instance], found: Found) -> Records:
-    slices: Slices = found.more
+    outlined: Outlined = found.more
     wanted = {one.file: one for one in files}
-    used = [(stack, one) for stack in slices.stacks if (one := first_of(stack, wanted)) is not None]
+    used = [(stack, one) for stack in outlined.stacks if (one := first_of(stack, wanted)) is not None]
     rows = np.array([row for stack, _ in used for row in stack.rows], np.int64)
     counts = [len(stack.rows) for stack, _ in used]
     places = Places(
@@ -117,30 +148,34 @@ def _records(source: Source, study: Study, files: Sequence[Instance], found: Fou
         np.array([height for stack, _ in used for height in stack.heights_mm], np.float64),
         np.repeat(np.array([stack.spacing_mm for stack, _ in used], np.float64).reshape(-1, 3), counts, axis=0),
     )
+    voxels = np.array([each for stack, _ in used for each in stack.voxels], np.int64)
     return Records(
-        stamp=slices.digest.encode() + rows.tobytes(),
-        images=slices.images,
+        stamp=outlined.digest.encode() + rows.tobytes(),
+        images=outlined.images,
         rows=rows,
-        targets=slices.masks[rows],
+        targets=MappedMasks(outlined.masks, rows, voxels.reshape(len(rows), len(study.groups))),
         files=tuple(one for one in files if one.file in found.words),
         patients=tuple(one.patient for (_, one), count in zip(used, counts, strict=True) for _ in range(count)),
         places=places,
     )
 
 
-def _trained(targets: Masks, patients: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return outline_choice.chosen(outline_choice.voxels_of(targets), patients)
+def _trained(study: Study, targets: Targets, patients: NDArray[np.int64]) -> NDArray[np.int64]:
+    if _of_volumes(study):
+        return np.repeat(np.arange(len(targets)), study.data.patches_per_volume)
+    voxels = _voxels(study.task, targets).sum(axis=1)  # type: ignore[arg-type]  # a study of outlines
+    return np.flatnonzero(outline_choice.chosen(voxels, patients))
 
 
 def _shown(found: Found, study: Study, made: datetime) -> tuple[str, str]:
-    slices: Slices = found.more
-    return outline_page.said(outline_page.counted(slices)), outline_page.render(
-        slices, study.groups, study.study.name, made=made
+    outlined: Outlined = found.more
+    return outline_page.said(outline_page.counted(outlined)), outline_page.render(
+        outlined, study.groups, study.study.name, made=made
     )
 
 
 def _cases(files: Sequence[Path], study: Study, allow: frozenset[str]) -> Iterator[Case | Refused]:
-    return series_cases(files, study, allow, slice_by_slice)
+    return series_cases(files, study, allow, whole_volume if _of_volumes(study) else slice_by_slice)
 
 
 def _answer(section: Segmentation, outputs: torch.Tensor, asked: Asked, case: Case, chosen: Chosen) -> Answer:

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.kept_volumes import KeptVolumes
+from wardround_client.tasks.contract import Outputs
 from wardround_client.tasks.registry import local_task
+from wardround_client.tasks.windows import outline
 from wardround_client.training.supply import supply_of
 from wardround_common.metrics import PatientSums
 from wardround_common.study.file import Study
@@ -37,8 +40,7 @@ def sums_of(network: nn.Module, study: Study, examples: Examples) -> Any:
     """
     local = local_task(study.task)
     total = local.task.empty(study.task)
-    for places, outputs in _parts(network, study, examples):
-        targets = torch.from_numpy(examples.targets[places])
+    for places, outputs, targets in _parts(network, study, examples):
         total = total + local.sums(study.task, outputs, targets, examples.patients[places], examples.lying(places))
     return total
 
@@ -52,19 +54,33 @@ def patient_sums(network: nn.Module, study: Study, examples: Examples) -> Patien
     local = local_task(study.task)
     task, section = local.task, study.task
     of = dict.fromkeys(np.unique(examples.patients).tolist(), task.empty(section))
-    for places, outputs in _parts(network, study, examples):
+    for places, outputs, targets in _parts(network, study, examples):
         patients = examples.patients[places]
         for patient in np.unique(patients).tolist():
             here = np.flatnonzero(patients == patient)
             theirs = places[here]
-            targets = torch.from_numpy(examples.targets[theirs])
-            sums = local.sums(section, outputs[here], targets, patients[here], examples.lying(theirs))
+            sums = local.sums(
+                section, _some(outputs, here), _some(targets, here), patients[here], examples.lying(theirs)
+            )
             of[patient] = of[patient] + sums
     return PatientSums.of((sums.to_vector() for sums in of.values()), task.length(section))
 
 
-def _parts(network: nn.Module, study: Study, examples: Examples) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
-    """Yield the places of some images, and the outputs for them; whole patients where the task needs them."""
+def _some(values: Outputs, places: NDArray[np.int64]) -> Outputs:
+    return values[places] if isinstance(values, torch.Tensor) else [values[place] for place in places.tolist()]
+
+
+def _parts(
+    network: nn.Module, study: Study, examples: Examples
+) -> Iterator[tuple[NDArray[np.int64], Outputs, Outputs]]:
+    """Yield the places of some images, the outputs for them, and their targets; whole patients where the task needs
+    them.
+    """
+    if isinstance(examples.kept, KeptVolumes):
+        for places in examples.places_by_patient():
+            outlined = [_outlined(network, examples, place, examples.kept.patch) for place in places.tolist()]
+            yield places, outlined, [torch.from_numpy(examples.targets[[place]][0]) for place in places.tolist()]
+        return
     local, batch = local_task(study.task), BATCH
     if local.task.dense:
         batch = max(1, min(BATCH, MOST_NUMBERS // (study.outputs * int(np.prod(examples.kept.shape[2:])))))
@@ -73,7 +89,15 @@ def _parts(network: nn.Module, study: Study, examples: Examples) -> Iterator[tup
     else:
         parts = [np.arange(start, min(start + batch, len(examples))) for start in range(0, len(examples), batch)]
     for places in parts:
-        yield places, _outputs(network, examples, places, batch)
+        yield places, _outputs(network, examples, places, batch), torch.from_numpy(examples.targets[places])
+
+
+@torch.no_grad()
+def _outlined(network: nn.Module, examples: Examples, place: int, window: tuple[int, ...]) -> torch.Tensor:
+    """Return the logits of a whole volume, window by window: (outputs, slices, rows, columns)."""
+    network.eval()
+    image = torch.from_numpy(examples.images(np.array([place]))).to(next(network.parameters()).device)
+    return outline(network, image, window)[0].cpu()
 
 
 @torch.no_grad()

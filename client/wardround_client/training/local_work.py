@@ -122,17 +122,20 @@ class _Round:
         return self.supply.device
 
     def batch(self, rows: NDArray[np.int64], step: int) -> Batch:
-        return self._seen(self.supply.batch(rows), step)
+        return self._seen(self.supply.batch(rows, self._views(step)), step)
 
     def batches(self, orders: Iterable[NDArray[np.int64]]) -> Iterator[Batch]:
-        for step, batch in enumerate(self.supply.batches(orders)):
+        for step, batch in enumerate(self.supply.batches(orders, self._views)):
             yield self._seen(batch, step)
+
+    def _views(self, step: int) -> Stream:
+        """Return the stream that the views of a step are drawn from, and its patches."""
+        return self.of.stream.child("views", self.number, step)
 
     def _seen(self, batch: Batch, step: int) -> Batch:
         (images, targets), training = batch, self.of.study.training
         if training.augmentations:
-            views = self.of.stream.child("views", self.number, step)
-            images, targets = augment(images, targets, training.augmentations, views)
+            images, targets = augment(images, targets, training.augmentations, self._views(step))
         return images.contiguous(), targets  # Opacus' rules read what is permuted in memory as if it were in order
 
 

@@ -52,17 +52,17 @@ class Defect:
 
 
 def defects_of(
-    network: nn.Module, channels: int, image_size: int, classes: int = CLASSES, dims: int = 2
+    network: nn.Module, channels: int, size: int | tuple[int, ...], classes: int = CLASSES, dims: int = 2
 ) -> tuple[Defect, ...]:
     """Look for what keeps a network from having a gradient of its own for each image; none is found in a sound one.
 
-    ``network`` maps (images, channels, image_size, image_size), or one dimension more where ``dims`` is 3, to logits
-    (images, classes), or (images, classes, *size) where it draws outlines. It is copied: neither it nor torch's
+    ``network`` maps (images, channels, *size), where one number for ``size`` is that of each of ``dims`` sides, to
+    logits (images, classes), or (images, classes, *size) where it draws outlines. It is copied: neither it nor torch's
     generator is changed.
     """
     generator = torch.Generator().manual_seed(0)
-    size = [image_size] * dims
-    images = torch.rand(IMAGES, channels, *size, generator=generator, dtype=torch.float64)
+    space = size if isinstance(size, tuple) else (size,) * dims
+    images = torch.rand(IMAGES, channels, *space, generator=generator, dtype=torch.float64)
     with seeded(0):
         if coarse := list(_coarse(network, images)):
             return tuple(coarse)

@@ -19,6 +19,8 @@ SMALL = {2: (32,), 3: (16, 32)}
 """Sizes at which gradients are compared, by dimensions: how layers are joined does not depend on it, and time does."""
 SIZES = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 """Image sizes that are tried to advise one, up to the largest that a network of ours needs for any normalisation."""
+HALVINGS = (8, 16, 32)
+"""Multiples to which the sides of a patch are raised to advise one: what networks of four to six levels divide."""
 NORMS: tuple[Norm, ...] = ("group", "instance", "batch")
 
 
@@ -37,22 +39,22 @@ def rehearse(study: Study) -> str:
 
 @lru_cache(maxsize=32)
 def _rehearse(study: Study, private: bool) -> str:
-    model, size = study.model, study.data.image_size
+    model, space = study.model, study.data.extent
     network = networks.build(study)
-    if reason := why_not(network, study, size):
+    if reason := why_not(network, study, space):
         raise _cannot_run(study, reason)
-    extent = " × ".join([str(size)] * task_of(study.task).dims(study.task))
-    tried = f"{model.network} made steps on noise of {extent} pixels, of two images and of one"
+    parts = "voxels, of two patches" if study.data.patch_size else "pixels, of two images"
+    tried = f"{model.network} made steps on noise of {' × '.join(map(str, space))} {parts} and of one"
     if not private:
         return tried
     check_private(network, study)
     return f"{tried}; the gradient of each image is its own"
 
 
-def why_not(network: nn.Module, study: Study, size: int) -> str | None:
-    """Say why a network cannot make a step on two images and on one, which the last batch of a pass may hold."""
+def why_not(network: nn.Module, study: Study, space: tuple[int, ...]) -> str | None:
+    """Say why a network cannot make a step on two images of this extent and on one, which a last batch may hold."""
     local, cpu = local_task(study.task), torch.device("cpu")
-    space, loss = (size,) * local.task.dims(study.task), local.loss(study.task, study.training, cpu)
+    loss = local.loss(study.task, study.training, cpu)
     generator = torch.Generator().manual_seed(0)
     with networks.seeded(0):
         network.train()
@@ -79,10 +81,11 @@ def check_private(network: nn.Module, study: Study) -> None:
     Raises:
         PrivacyError: it is not, or cannot be computed.
     """
-    channels, classes, size = study.data.inputs, study.outputs, study.data.image_size
+    channels, classes, space = study.data.inputs, study.outputs, study.data.extent
     dims = task_of(study.task).dims(study.task)
-    small = next((small for small in SMALL[dims] if small < size and not why_not(network, study, small)), size)
-    defects = defects_of(network, channels, small, classes, dims)
+    cubes = [(side,) * dims for side in SMALL[dims] if side < max(space)]
+    small = next((cube for cube in cubes if not why_not(network, study, cube)), space)
+    defects = defects_of(network, channels, small, classes)
     if defects:
         raise PrivacyError(
             f"the network {study.model.network} cannot be trained with privacy by patient:\n"
@@ -92,33 +95,42 @@ def check_private(network: nn.Module, study: Study) -> None:
 
 
 def _cannot_run(study: Study, reason: str) -> StudyError:
-    model, size = study.model, study.data.image_size
+    model, images = study.model, "patches" if study.data.patch_size else "images"
     fault = (
-        f"[data] image_size = {size}: {model.network} with norm = '{model.norm}' cannot be trained on images of this "
-        f"size ({reason})"
+        f"[data] {_key(study.data.extent)}: {model.network} with norm = '{model.norm}' cannot be trained on {images} "
+        f"of this size ({reason})"
     )
-    advice = [f"image_size = {larger}" for larger in _sizes_that_work(study)]
+    advice = [_key(larger) for larger in _extents_that_work(study)]
     advice += [f"norm = '{norm}'" for norm in _norms_that_work(study)]
     do = f"Write {' or '.join(advice)}." if advice else "Choose another network."
     return StudyError(fault, where=f"study {study.study.name}", do=do, faults=(f"{fault}; {do[0].lower()}{do[1:-1]}",))
 
 
-def _sizes_that_work(study: Study) -> Iterator[int]:
-    """Name the least larger size that works, if there is one."""
-    for size in SIZES:
-        if size > study.data.image_size and _works(study, size, study.model.norm):
-            yield size
+def _key(extent: tuple[int, ...]) -> str:
+    return f"image_size = {extent[0]}" if len(extent) == 2 else f"patch_size = {list(extent)}"
+
+
+def _extents_that_work(study: Study) -> Iterator[tuple[int, ...]]:
+    """Name the least larger extent that works, if there is one."""
+    given = study.data.extent
+    if study.data.patch_size:
+        larger = [tuple(-(-side // multiple) * multiple for side in given) for multiple in HALVINGS]
+    else:
+        larger = [(size, size) for size in SIZES]
+    for extent in larger:
+        if max(extent) >= max(given) and extent != given and _works(study, extent, study.model.norm):
+            yield extent
             return
 
 
 def _norms_that_work(study: Study) -> Iterator[Norm]:
     for norm in NORMS:
         mixes = norm == "batch" and isinstance(study.privacy, DpSgd)
-        if norm != study.model.norm and not mixes and _works(study, study.data.image_size, norm):
+        if norm != study.model.norm and not mixes and _works(study, study.data.extent, norm):
             yield norm
             return
 
 
-def _works(study: Study, size: int, norm: Norm) -> bool:
+def _works(study: Study, extent: tuple[int, ...], norm: Norm) -> bool:
     other = study.model_copy(update={"model": study.model.model_copy(update={"norm": norm})})
-    return why_not(networks.build(other), study, size) is None
+    return why_not(networks.build(other), study, extent) is None

@@ -6,7 +6,7 @@ works on the one before. Which way a batch comes does not change a byte of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from wardround_client.preparation.dataset import Examples
+from wardround_client.preparation.kept_volumes import KeptVolumes
+from wardround_common.randomness import Stream
 
 SHARE = 0.25
 """Of the card's free memory that one split may take, so that several hospitals find room there."""
@@ -42,31 +44,40 @@ class Supply:
     whole: Batch | None = field(repr=False)
     """The split on the card, if it is kept there."""
 
-    def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """Return the images and targets at these places of the split."""
+    def batch(self, rows: NDArray[np.int64], views: Stream | None = None) -> Batch:
+        """Return the images and targets at these places of the split; of volumes, the patches that ``views`` draws."""
         if self.whole is None:
-            return self._sent(*self._gathered(rows))
+            return self._sent(*self._gathered(rows, views))
         images, targets = self.whole
         places = sent(rows, self.device)
         return images.index_select(0, places), targets.index_select(0, places)
 
-    def batches(self, orders: Iterable[NDArray[np.int64]]) -> Iterator[Batch]:
-        """Yield one batch after the other; to a card that keeps none, the next is gathered meanwhile."""
+    def batches(
+        self, orders: Iterable[NDArray[np.int64]], views: Callable[[int], Stream | None] = lambda step: None
+    ) -> Iterator[Batch]:
+        """Yield one batch after the other; to a card that keeps none, the next is gathered meanwhile.
+
+        ``views`` gives the stream of each step from its number, from 0.
+        """
         if self.whole is not None or self.device.type != "cuda":
-            yield from map(self.batch, orders)
+            for step, rows in enumerate(orders):
+                yield self.batch(rows, views(step))
             return
         with ThreadPoolExecutor(1) as beside:
             waiting = None
-            for rows in orders:
-                following = beside.submit(self._gathered, rows)
+            for step, rows in enumerate(orders):
+                following = beside.submit(self._gathered, rows, views(step))
                 if waiting is not None:
                     yield self._sent(*waiting.result())
                 waiting = following
             if waiting is not None:
                 yield self._sent(*waiting.result())
 
-    def _gathered(self, rows: NDArray[np.int64]) -> Batch:
-        images, targets = torch.from_numpy(self.examples.images(rows)), torch.from_numpy(self.examples.targets[rows])
+    def _gathered(self, rows: NDArray[np.int64], views: Stream | None) -> Batch:
+        found, told = (
+            self.examples.drawn(rows, views) if views else (self.examples.images(rows), self.examples.targets[rows])
+        )
+        images, targets = torch.from_numpy(found), torch.from_numpy(told)
         return (images.pin_memory(), targets.pin_memory()) if self.device.type == "cuda" else (images, targets)
 
     def _sent(self, images: torch.Tensor, targets: torch.Tensor) -> Batch:
@@ -84,7 +95,9 @@ def supply_of(examples: Examples, device: torch.device) -> Supply:
 
 
 def fits(examples: Examples, free: int) -> bool:
-    """Say whether a split takes no more than its share of a card's free memory."""
+    """Say whether a split takes no more than its share of a card's free memory; of volumes, patches are drawn anew."""
+    if isinstance(examples.kept, KeptVolumes):
+        return False
     a_row = int(np.prod(examples.kept.shape[1:])) * examples.kept.itemsize
     return len(examples) * a_row + examples.targets.nbytes <= SHARE * free
 
@@ -96,4 +109,4 @@ def free_bytes(device: torch.device) -> int:
 
 
 def _whole(examples: Examples, device: torch.device) -> Batch:
-    return sent(examples.images(slice(None)), device), sent(np.array(examples.targets), device)
+    return sent(examples.images(slice(None)), device), sent(np.array(examples.targets[:]), device)

@@ -39,6 +39,10 @@ def new(
     task: Annotated[
         str, typer.Option(metavar="NAME", help="Task of the model: classification or segmentation.")
     ] = "classification",
+    dims: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Dimensions of segmentation: 2 for slices, 3 for volumes.", show_default=False),
+    ] = None,
     classes: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Classes to tell apart or structures, in this order.", show_default=False),
@@ -69,10 +73,13 @@ def new(
         raise typer.BadParameter("noise that is shared out is differential privacy: leave out --no-dp or --distributed")
     if task not in TASKS:
         raise typer.BadParameter(f"there is no task {task!r}: write {' or '.join(TASKS)}", param_hint="'--task'")
+    if dims is not None and "dims" not in TASKS[task].section.model_fields:
+        raise typer.BadParameter(f"the task {task!r} is on single images: leave it out", param_hint="'--dims'")
     path = out or Path(f"{name}.toml")
     own: dict[str, dict[str, object]] = {}
     for section, key, value in (
         ("task", "classes", classes and classes.split(",")),
+        ("task", "dims", dims),
         ("data", "modalities", modalities and modalities.split(",")),
         ("aggregation", "min_hospitals", hospitals),
     ):

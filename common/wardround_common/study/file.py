@@ -58,6 +58,8 @@ DOMAIN = b"wardround study 1\n"
 
 
 Modality = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,15}$")]
+Millimetres = Annotated[float, Field(gt=0, le=100)]
+Voxels = Annotated[int, Field(ge=8, le=512)]
 
 
 class About(Section):
@@ -72,20 +74,42 @@ class Data(Section):
 
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=100, strict=False)]
     """DICOM Modality values such as MR, CR, DX, CT; ``OTHER`` also takes PNG, JPEG, TIFF and NIfTI."""
-    image_size: Annotated[int, Field(ge=16, le=1024)]
-    """Height and width in pixels; the aspect is kept and the rest is padded."""
+    image_size: Annotated[int, Field(ge=16, le=1024)] | None = None
+    """Of images and slices: height and width in pixels; the aspect is kept and the rest is padded."""
     intensity: Intensity
     """percentile: 0.5 to 99.5 % become 0 to 1 · window: the file's VOI LUT or window · range: minimum to maximum."""
     channels: Literal[1, 3] = 1
     series: Annotated[tuple[Wanted, ...], Field(max_length=16, strict=False)] = ()
     """``[[data.series]]``: the series that are taken of each patient, each a channel of what the network sees."""
+    spacing_mm: Annotated[tuple[Millimetres, Millimetres, Millimetres], Field(strict=False)] | None = None
+    """Of volumes: distance between voxels towards the head, the back and the left, to which they are resampled."""
+    patch_size: Annotated[tuple[Voxels, Voxels, Voxels], Field(strict=False)] | None = None
+    """Of volumes: extent of what the network sees at a time, in voxels of that spacing and in that order."""
+    patches_per_volume: Annotated[int, Field(ge=1, le=1000)] = 4
+    """Of volumes: how many patches are drawn of each in a pass; every other one lies around a structure."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("series",)
+    LATER: ClassVar[tuple[str, ...]] = ("image_size", "series", "spacing_mm", "patch_size", "patches_per_volume")
 
     @property
     def inputs(self) -> int:
         """How many channels the study's network sees."""
         return len(self.series) or self.channels
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """What the network is trained on at a time: (rows, columns), or (slices, rows, columns) of a patch."""
+        return self.patch_size or (self.square, self.square)
+
+    @property
+    def square(self) -> int:
+        """Height and width of an image or slice.
+
+        Raises:
+            StudyError: the study is of volumes, which keep their own extents.
+        """
+        if self.image_size is None:
+            raise StudyError("this study is of volumes, which have no image_size")
+        return self.image_size
 
     @field_validator("series")
     @classmethod
@@ -462,6 +486,22 @@ def _unfit_series(data: Data, task: TaskSection) -> Iterator[str]:
         yield f"[data] channels = {data.channels}: each of [[data.series]] is one channel; remove it"
 
 
+def _unfit_form(data: Data, task: TaskSection | None) -> Iterator[str]:
+    """Name the keys of ``[data]`` that images or volumes need and have not, or have and do not use."""
+    volumes = task is not None and task_of(task).dims(task) == 3
+    of_images, of_volumes = ("image_size",), ("spacing_mm", "patch_size", "patches_per_volume")
+    needed, unused = (of_volumes, of_images) if volumes else (of_images, of_volumes)
+    for key in needed:
+        if getattr(data, key) is None:
+            yield f"[data] {key}: this key is missing, such as {example('data', key)}"
+    if task is None:
+        return
+    for key in unused:
+        if (value := getattr(data, key)) != Data.model_fields[key].default:
+            why = "of images and slices" if volumes else "of volumes ([task] dims = 3)"
+            yield f"[data] {key} = {toml_value(value)}: this is a key {why}; remove it"
+
+
 class Study(Section):
     """A whole study; an instance is valid."""
 
@@ -484,8 +524,12 @@ class Study(Section):
     @field_validator("data")
     @classmethod
     def _series_fit(cls, data: Data, info: ValidationInfo) -> Data:
-        task = info.data.get("task")
-        if isinstance(task, TaskSection) and (faults := list(_unfit_series(data, task))):
+        given = info.data.get("task")
+        task = given if isinstance(given, TaskSection) else None
+        faults = list(_unfit_form(data, task))
+        if task is not None:
+            faults += _unfit_series(data, task)
+        if faults:
             raise ValueError(*faults)
         return data
 

@@ -96,6 +96,13 @@ DISTRIBUTED: Mapping[str, Mapping[str, object]] = {
     },
 }
 
+# The keys of ``[data]`` that a study of volumes has in the place of ``image_size``.
+OF_VOLUMES: Mapping[str, object] = {
+    "spacing_mm": [3.0, 1.5, 1.5],
+    "patch_size": [32, 64, 64],
+    "patches_per_volume": 4,
+}
+
 TABLES: Mapping[tuple[str, str], str] = {
     ("data", "series"): (
         "A series that is taken of each patient, by what scanners write of it; each [[data.series]] is one channel."
@@ -246,6 +253,14 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("tracking", "tensorboard"): "true: TensorBoard's events in the run's folder; left out: false.",
 }
 
+VOLUME_REASONS: Mapping[tuple[str, str], str] = {
+    ("data", "spacing_mm"): "Distance between voxels in mm, towards head, back and left; volumes are resampled to it.",
+    ("data", "patch_size"): (
+        "Voxels that the network sees at a time, in that order; a multiple of 8 or 16, as the network halves them."
+    ),
+    ("data", "patches_per_volume"): "Patches drawn of each volume in a pass; every other one around a structure.",
+}
+
 _HEADER = """\
 # A Wardround study. Hospitals approve it by its digest, which covers every value below but no comment:
 # if you change a value, they are asked again.
@@ -275,7 +290,7 @@ def study_text(
     """Write the commented TOML of a new study with the default numbers; ``own`` has others, by section and key."""
     instead = DISTRIBUTED if distributed else {} if dp else WITHOUT_DP
     of_task = TASKS[task].usual
-    reasons = {**REASONS, **task_reasons(task)}
+    reasons = {**REASONS, **VOLUME_REASONS, **task_reasons(task)}
     blocks = [_HEADER.format(name=name)]
     for section, usual in DEFAULTS.items():
         values = dict(instead.get(section, usual))
@@ -284,6 +299,8 @@ def study_text(
         if section == "task":
             usual, values = usual_keys(task), dict(usual_keys(task))
         values |= of_task.get(section, {})
+        if section == "data" and own.get("task", {}).get("dims") == 3:
+            values = {key: value for key, value in values.items() if key != "image_size"} | dict(OF_VOLUMES)
         values |= own.get(section, {})
         tables = {key: values.pop(key) for at, key in TABLES if at == section and key in values}
         if tables:
@@ -312,7 +329,7 @@ def _tables(name: str, reason: str, tables: object) -> list[str]:
 
 def example(section: str, key: str) -> str | None:
     """Quote a value that works, as it would stand in the file; None for a key that no study has."""
-    for table in (DEFAULTS, OPTIONAL):
+    for table in (DEFAULTS, OPTIONAL, {"data": OF_VOLUMES}):
         if key in table.get(section, {}):
             return f"{key} = {toml_value(table[section][key])}"
     if section == "task":

@@ -13,7 +13,7 @@ from typing import Any
 
 from wardround_common.errors import RoundError
 from wardround_common.secagg.expander import LEAK_BITS, LOST_BITS, TRIED_BITS, form_of
-from wardround_common.study.file import DistributedDpSgd, DpSgd, Study, Training
+from wardround_common.study.file import Data, DistributedDpSgd, DpSgd, Study, Training
 from wardround_common.study.sums import margins_for, threshold_for
 from wardround_common.tasks.contract import Task
 from wardround_common.tasks.registry import task_of
@@ -50,7 +50,7 @@ def _work(study: Study) -> Iterator[str]:
     data, training, evaluation = study.data, study.training, study.evaluation
     yield (
         f"Trains {_network(study)} to {_task(study).words(study.task).purpose} in "
-        f"{_listed(data.modalities)} images of {data.image_size} × {data.image_size} pixels, "
+        f"{_listed(data.modalities)} {_form(data)}, "
         f"{data.inputs} channel{'s' if data.inputs > 1 else ''}; {_intensities(study)}."
     )
     yield from _series(study)
@@ -103,6 +103,16 @@ def _kept(study: Study) -> Iterator[str]:
     if evaluation.patience:
         times = f"{evaluation.patience} evaluation{'s' if evaluation.patience > 1 else ''}"
         yield f"The study ends early after {times} without a better one."
+
+
+def _form(data: Data) -> str:
+    if data.patch_size is None or data.spacing_mm is None:
+        return f"images of {data.square} × {data.square} pixels"
+    voxel, patch = (" × ".join(f"{each:g}" for each in three) for three in (data.spacing_mm, data.patch_size))
+    return (
+        f"volumes of voxels of {voxel} mm, of each of which {data.patches_per_volume} patches of {patch} voxels are "
+        "drawn in a pass"
+    )
 
 
 def _intensities(study: Study) -> str:

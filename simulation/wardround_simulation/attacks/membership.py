@@ -239,9 +239,10 @@ def _by_patient(examples: Examples, scores: NDArray[np.float32]) -> tuple[NDArra
     """Return the patients' codes and, for each, the mean logit of the true class' probability over their images."""
     probabilities = scores.astype(np.float64)
     images = np.arange(len(examples))
-    true = probabilities[images, examples.targets]
+    classes = examples.targets[:]
+    true = probabilities[images, classes]
     rest = probabilities.copy()
-    rest[images, examples.targets] = 0
+    rest[images, classes] = 0
     logits = np.log(np.maximum(true, LEAST_PROBABILITY)) - np.log(np.maximum(rest.sum(1), LEAST_PROBABILITY))
     codes, place = np.unique(examples.patients, return_inverse=True)
     return codes, np.bincount(place, logits) / np.bincount(place)

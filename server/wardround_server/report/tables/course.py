@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wardround_common.results import HospitalRecord, Results, SplitCounts
-from wardround_common.study.file import DistributedDpSgd, DpSgd
+from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
 from wardround_server.report.tables.table import Cell, Table, table
 from wardround_server.report.words import NOTHING, count, duration, listing, number, size, small
 
@@ -94,7 +94,7 @@ def settings(results: Results) -> Table:
     )
     rows = [
         ["Task", f"{s.task.name}: {listing(list(s.groups))}"],
-        ["Images", f"{', '.join(s.data.modalities)}, {s.data.image_size} pixels, intensity by {s.data.intensity}"],
+        ["Images", f"{', '.join(s.data.modalities)}, {_form(s)}, intensity by {s.data.intensity}"],
         ["Network", f"{s.model.network}, {s.model.norm} normalisation, seed {s.model.seed}"],
         ["Training", f"{t.strategy}, {t.rounds} rounds, {work}"],
         ["Optimiser", f"{t.optimiser}, learning rate {t.learning_rate:g}, {t.schedule}"],
@@ -120,6 +120,14 @@ def kept(results: Results) -> str:
     if evaluation.keep == "best" and rounds:
         return f"that of round {rounds[0]}, the best by {results.headline.label} on the validation patients{early}"
     return "that of the last round"
+
+
+def _form(study: Study) -> str:
+    data = study.data
+    if data.spacing_mm is None:
+        return f"{data.square} pixels"
+    voxel, patch = (" × ".join(f"{each:g}" for each in three) for three in (data.spacing_mm, data.extent))
+    return f"voxels of {voxel} mm, patches of {patch}"
 
 
 def origin(results: Results) -> Table:

@@ -1,7 +1,8 @@
 """Outlines: does federation reach what pooling reaches, does it beat every hospital alone, and what does privacy cost?
 
 Run with ``make bench-segmentation DATA=DIR``, where ``DIR`` holds one folder a hospital with series and masks. The
-study is ``benchmarks/studies/brain-mri-outlines.toml``; its private forms are the same with the numbers below. Runs are
+study is ``benchmarks/studies/brain-mri-outlines.toml``; its private forms are the same with the numbers below. The
+part ``volumes`` is ``benchmarks/studies/brain-mri-volumes.toml``, of whole volumes. Runs are
 kept under ``--out`` and resumed when you start the benchmark again. ``--size``, ``--passes``, ``--seeds`` and
 ``--network`` make it smaller; ``--only`` takes some of its parts; ``--device`` trains on a card. Seeds and parts can be
 run one at a time, also beside one another with an ``--out`` of their own each: put the folders of their runs into one
@@ -25,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from measure import known, report
+from prepared_volumes import memory_of, prepare_over_read
 from wardround_client import networks
 from wardround_client.hospital.answering import Hospital
 from wardround_client.training.devices import CPU, choose
@@ -33,16 +35,17 @@ from wardround_common.study.file import Study, read_study
 from wardround_server.rounds.app import GridExchange
 from wardround_server.rounds.course import Event, RoundEnds, run_study
 from wardround_simulation.display import Display
-from wardround_simulation.federation import Federation, nodes, open_hospital
+from wardround_simulation.federation import Federation, alone_study, nodes, open_hospital
 from wardround_simulation.grid import InProcessGrid
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, simulate
 from wardround_simulation.workers import InThisProcess, start_workers
 
 STUDY = Path(__file__).parent / "studies" / "brain-mri-outlines.toml"
+OF_VOLUMES = STUDY.with_name("brain-mri-volumes.toml")
 SEEDS = (0, 1, 2)
 COST_ROUNDS, COST_TURNS = 4, 2
-PARTS = ("cost", "plain", "eps8-local", "eps3-local", "eps8-distributed", "eps3-distributed")
+PARTS = ("cost", "plain", "volumes", "eps8-local", "eps3-local", "eps8-distributed", "eps3-distributed")
 MEANINGS = {
     "dice_federated": "mean Dice of the test patients, averaged over the hospitals, mean over seeds",
     "dice_pooled": "all training patients in one place, the same passes over each hospital's",
@@ -52,6 +55,15 @@ MEANINGS = {
     "hausdorff_federated": "95 % Hausdorff distance in mm, averaged over the hospitals",
     "dice_left_out_mean": "trained without each hospital in turn, at the hospital that was left out",
     "round_over_plain": "processor time of a simulated round over a plain loop of the same steps (at most 1.1)",
+    "dice_3d_federated": "of whole volumes, trained on patches: as dice_federated",
+    "dice_3d_pooled": "of whole volumes, as dice_pooled",
+    "dice_3d_alone_best": "of whole volumes, as dice_alone_best",
+    "hausdorff_3d_federated": "of whole volumes, as hausdorff_federated",
+    "volumes_peak_mib": "most memory of the process of the hospital with most data: a round, and judging",
+    "volumes_idle_mib": "of a process that has opened nothing, with all its libraries",
+    "volumes_data_mib": "what that hospital has prepared on its disk",
+    "prepare_over_read": "processor time of preparing volumes over a bare read of the same files (at most 1.3)",
+    "prepare_over_read_wall": "the same in seconds on the clock",
     "dice_eps8_local": "epsilon 8 for each patient, each hospital adds enough noise on its own",
     "dice_eps3_local": "the same with epsilon 3",
     "dice_eps8_distributed": "epsilon 8, the noise shared out among the hospitals under secure sums",
@@ -79,6 +91,8 @@ def main(typed: Arguments) -> None:
         if part == "cost":
             figures["round_over_plain"] = round_over_plain(typed)
             continue
+        if part == "volumes":
+            figures |= costs_of_volumes(typed)
         runs = [run(study_of(part, typed.changed), seed, typed) for seed in typed.seeds]
         show_by_site(part, runs)
         figures |= figures_of(part, runs)
@@ -90,10 +104,10 @@ def main(typed: Arguments) -> None:
 
 def study_of(part: str, changed: Mapping[str, Mapping[str, object]]) -> Study:
     """Return the study of one part of the benchmark, with what a person typed in the place of the study's numbers."""
-    tables = read_study(STUDY).tables(nulls=False)
+    tables = read_study(OF_VOLUMES if part == "volumes" else STUDY).tables(nulls=False)
     for section, values in changed.items():
-        tables[section] |= values
-    if part != "plain":
+        tables[section] |= {key: value for key, value in values.items() if part != "volumes" or key != "image_size"}
+    if part not in ("plain", "volumes"):
         epsilon, trust = part.split("-")
         tables["study"]["name"] += f"-{part}"
         tables["model"]["network"] = "tiny-unet"
@@ -135,7 +149,15 @@ def run(study: Study, seed: int, typed: Arguments) -> Results:
     workers = start_workers(typed.workers)
     begun = (folder / "run.json").exists()
     plain = study.privacy.mechanism == "none"
-    plan = Plan(seeded, sites, folder, begun, baselines=plain, leave_one_out=plain, device=typed.device)
+    plan = Plan(
+        seeded,
+        sites,
+        folder,
+        begun,
+        baselines=plain,
+        leave_one_out=plain and len(study.data.extent) == 2,
+        device=typed.device,
+    )
     console = Console(stderr=True)
     console.print(f"{study.study.name}, seed {seed}")
     try:
@@ -143,6 +165,15 @@ def run(study: Study, seed: int, typed: Arguments) -> Results:
             return simulate(plan, workers, display)
     finally:
         workers.close()
+
+
+def costs_of_volumes(typed: Arguments) -> dict[str, float]:
+    """Return what volumes cost a hospital: time to prepare them, and memory of the one that has most."""
+    study = study_of("volumes", typed.changed)
+    sites = sites_in(typed.data, Places(None, None, frozenset(), typed.out / "state"))
+    alone = alone_study(study)
+    memory = [memory_of(alone, site) for site in sites]
+    return prepare_over_read(study, sites) | max(memory, key=lambda figures: figures["volumes_data_mib"])
 
 
 def round_over_plain(typed: Arguments) -> float:
@@ -218,6 +249,14 @@ def mean_of(runs: Iterable[Results], model: str, metric: str = "dice") -> float:
 
 def figures_of(part: str, runs: list[Results]) -> dict[str, float]:
     """Return the figures of one part."""
+    if part == "volumes":
+        of_volumes = {model: mean_of(runs, model) for model in runs[0].evaluation}
+        return {
+            "dice_3d_federated": of_volumes[FEDERATED],
+            "dice_3d_pooled": of_volumes[POOLED],
+            "dice_3d_alone_best": max(value for model, value in of_volumes.items() if alone_hospital(model)),
+            "hausdorff_3d_federated": mean_of(runs, FEDERATED, "hausdorff"),
+        }
     if part != "plain":
         return {f"dice_{part.replace('-', '_')}": mean_of(runs, FEDERATED)}
     alone = {model: mean_of(runs, model) for model in runs[0].evaluation if alone_hospital(model)}

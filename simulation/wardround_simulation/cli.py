@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -39,23 +39,36 @@ WorkerCount = Annotated[
         show_default=False,
     ),
 ]
+HospitalsDir = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder with one sub-folder per hospital.", show_default=False)
+]
+PoolDir = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Single folder to split into hospitals, by patient.", show_default=False),
+]
+Split = Annotated[
+    int | None, typer.Option(metavar="N", help="Number of hospitals to split --pool into.", show_default=False)
+]
+PartitionHow = Annotated[
+    str, typer.Option(metavar="HOW", help="Way to split --pool: iid, dirichlet:ALPHA or by:KEYWORD.")
+]
 
 
 def simulate(
     study: StudyFile,
-    hospitals: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder with one sub-folder per hospital.", show_default=False)
+    hospitals: HospitalsDir = None,
+    pool: PoolDir = None,
+    split: Split = None,
+    partition: PartitionHow = "iid",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Use another value for a study key, e.g. training.rounds=5; repeatable.",
+            show_default=False,
+        ),
     ] = None,
-    pool: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Single folder to split into hospitals, by patient.", show_default=False),
-    ] = None,
-    split: Annotated[
-        int | None, typer.Option(metavar="N", help="Number of hospitals to split --pool into.", show_default=False)
-    ] = None,
-    partition: Annotated[
-        str, typer.Option(metavar="HOW", help="Way to split --pool: iid, dirichlet:ALPHA or by:KEYWORD.")
-    ] = "iid",
     seed: Annotated[
         int | None,
         typer.Option(min=0, max=2**32 - 1, metavar="N", help="Seed to use instead of the study's.", show_default=False),
@@ -102,29 +115,16 @@ def simulate(
     You can interrupt a run at any time; run the same command with --resume to continue.
     """
     from wardround_common.study.file import read_study
+    from wardround_common.study.settings import parse_settings
 
     if give_up and not resume:
         raise typer.BadParameter("a new run has no round to give up: add --resume", param_hint="--give-up")
-    parsed = read_study(study)
+    parsed = read_study(study, parse_settings(settings or ()))
     if seed is not None:
         parsed = parsed.model_copy(update={"model": parsed.model.model_copy(update={"seed": seed})})
-    if (hospitals is None) == (pool is None):
-        raise DataError(
-            "say where the images are: either --hospitals or --pool",
-            do="--hospitals DIR has one sub-folder per hospital; --pool DIR is split into --split N hospitals.",
-        )
-    with _crew(workers, chosen := choose(device)) as crew:
-        from wardround_simulation.places import Places, sites_in
-
-        places = Places(
-            labels or None, label_attribute, frozenset(allow or ()), state, frozenset(confirm_patients or ())
-        )
-        if hospitals is not None:
-            sites = sites_in(hospitals, places)
-        else:
-            from wardround_simulation.partition import cut
-
-            sites = cut(places.source(pool or Path()), parsed, partition, split)
+    sites_of = sites_from(hospitals, pool, split, partition, labels, label_attribute, allow, state, confirm_patients)
+    with crew_of(workers, chosen := choose(device)) as crew:
+        sites = sites_of(parsed)
         folder = out or Path("runs") / parsed.study.name
         rules = None
         if policy is not None:
@@ -157,7 +157,7 @@ def demo(
     """
     from rich.console import Console
 
-    with _crew(workers, chosen := choose(device)) as crew:
+    with crew_of(workers, chosen := choose(device)) as crew:
         from wardround_simulation.demo import demo_study, make_demo_hospitals
         from wardround_simulation.places import Places, sites_in
 
@@ -190,8 +190,45 @@ def export(
     typer.echo(f"Wrote {', '.join(written[:-1])} and {written[-1]} to {target}")
 
 
+def sites_from(
+    hospitals: Path | None,
+    pool: Path | None,
+    split: int | None,
+    partition: str,
+    labels: str,
+    label_attribute: str | None,
+    allow: list[str] | None,
+    state: Path | None,
+    confirm_patients: list[str] | None,
+) -> Callable[[Study], tuple[Site, ...]]:
+    """Return what gives the hospitals of a study, from what a person typed; a pool is cut by the study's seed.
+
+    Raises:
+        DataError: it was said twice where the images are, or not at all.
+    """
+    if (hospitals is None) == (pool is None):
+        raise DataError(
+            "say where the images are: either --hospitals or --pool",
+            do="--hospitals DIR has one sub-folder per hospital; --pool DIR is split into --split N hospitals.",
+        )
+
+    def sites(study: Study) -> tuple[Site, ...]:
+        from wardround_simulation.places import Places, sites_in
+
+        places = Places(
+            labels or None, label_attribute, frozenset(allow or ()), state, frozenset(confirm_patients or ())
+        )
+        if hospitals is not None:
+            return sites_in(hospitals, places)
+        from wardround_simulation.partition import cut
+
+        return cut(places.source(pool or Path()), study, partition, split)
+
+    return sites
+
+
 @contextmanager
-def _crew(count: int | None, device: str) -> Iterator[Workers]:
+def crew_of(count: int | None, device: str) -> Iterator[Workers]:
     """Start the workers, which import torch while this process reads what it needs, and end them.
 
     On a card one worker is the default: all hospitals share what that process has on it.

@@ -160,6 +160,12 @@ def _desk(federation: Federation, name: str) -> Desk | None:
     return Desk(federation.study, name, identity, insecure_roster(federation), folder, os.urandom)
 
 
+def forget_hospitals() -> None:
+    """Let go of the hospitals that this process opened, with their images; a later question opens them anew."""
+    for kept in (open_hospital, _dataset, _built):
+        kept.cache_clear()
+
+
 def find_hospital(federation: Federation, context: Context) -> Hospital:
     """Open the hospital that a Flower context names."""
     return open_hospital(federation, str(context.node_config["hospital"]))

@@ -25,7 +25,7 @@ FOLDERS = ("common", "client", "server", "simulation", "benchmarks", "tests", "d
 FILES = [path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
 OTHERS = {"evaluate", "flwr", "grpc", "pydicom", "train", "vote", "wardround"}  # files of secure sums; others
 ENDS = "beginning behind csv damaged db f32 head html internal invitation json key log pem ready request"
-MORE_ENDS = "safetensors sock sqlite terms toml txt upload xml yaml py jsonl"
+MORE_ENDS = "safetensors sock sqlite terms toml txt upload xml yaml py jsonl png"
 NO_NAMES = {*ENDS.split(), *MORE_ENDS.split()}  # of files and hosts
 
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -40,6 +40,7 @@ from wardround_common.study.faults import bad_toml, unreadable, validated
 from wardround_common.study.networks import NetworkName
 from wardround_common.study.roster import HospitalName, Listed, in_order
 from wardround_common.study.series import Wanted
+from wardround_common.study.settings import put
 from wardround_common.study.template import example, toml_value
 from wardround_common.tasks.contract import TaskSection
 from wardround_common.tasks.registry import task_of, task_section
@@ -710,8 +711,10 @@ def _unfit_roster(
             return
 
 
-def read_study(path: Path) -> Study:
+def read_study(path: Path, settings: Mapping[str, Any] | None = None) -> Study:
     """Read a study file; all its faults are reported together.
+
+    ``settings``, by keys with dots, hold in the place of what the file says (``settings``).
 
     Raises:
         StudyError: the file cannot be read, is not TOML, or says something that is not a study.
@@ -734,11 +737,11 @@ def read_study(path: Path) -> Study:
         raise StudyError(
             f"line {line}: this is not UTF-8 text", where=str(path), do="Save the file as UTF-8 in your editor."
         ) from None
-    return parse_study(text, where=str(path))
+    return parse_study(text, settings, where=str(path))
 
 
-def parse_study(text: str, *, where: str = "study") -> Study:
-    """Parse the TOML text of a study; ``where`` names it in errors.
+def parse_study(text: str, settings: Mapping[str, Any] | None = None, *, where: str = "study") -> Study:
+    """Parse the TOML text of a study, with some settings in the place of its own; ``where`` names it in errors.
 
     Raises:
         StudyError: the text is not TOML, or says something that is not a study.
@@ -747,6 +750,7 @@ def parse_study(text: str, *, where: str = "study") -> Study:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a list nested a thousand deep
         raise bad_toml(text, error, where=where) from None
+    put(tables, settings or {}, where)
     return _study(tables, where=where)
 
 

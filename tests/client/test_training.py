@@ -10,12 +10,11 @@ from examples import DP, dataset, study
 from wardround_client import networks
 from wardround_client.hospital.answering import build
 from wardround_client.preparation.dataset import Examples
+from wardround_client.training.bookkeeping import BookKeeping
 from wardround_client.training.local_work import (
     LocalRun,
     LocalWork,
     PrivacyPlan,
-    _clipped_sums,
-    _patient_means,
     plan_privacy,
     train,
 )
@@ -106,13 +105,12 @@ def per_patient_oracle(of: Study, data: Examples, places: list[np.ndarray], clip
 
 
 def clipped_sum(of: Study, data: Examples, places: list[np.ndarray], clip: float) -> torch.Tensor:
-    from opacus import GradSampleModule
-
-    network = GradSampleModule(networks.build(of), loss_reduction="sum")
-    rows = np.concatenate(places)
-    logits = network(torch.from_numpy(data.images(rows)))
-    torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.targets[rows]), reduction="sum").backward()
-    sums = _clipped_sums(_patient_means(list(network.parameters()), [len(one) for one in places]), clip)
+    network, rows, counts = networks.build(of), np.concatenate(places), [len(one) for one in places]
+    with BookKeeping(network) as books:
+        logits = network(torch.from_numpy(data.images(rows)))
+        losses = torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.targets[rows]), reduction="none")
+        shares = torch.from_numpy(np.repeat(1 / np.array(counts, np.float32), counts))
+        sums = books.clipped_sum(losses * shares, counts, clip)
     return torch.cat([part.flatten() for part in sums])
 
 

@@ -64,7 +64,7 @@ HOSPITAL = (
     "wardround_client.hospital.secure_desk:Desk.open",
     "wardround_client.hospital.secure_desk:write_atomically",
     "wardround_client.link.supernode:_Wire.ask",
-    "wardround_client.training.local_work:_drawn_means",
+    "wardround_client.training.local_work:_drawn",
     "wardround_client.service.ward:own_stream",
     "wardround_client.service.ward:read_data",
 )

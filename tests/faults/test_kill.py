@@ -46,7 +46,7 @@ HOSPITAL_WITH_DP = {
         "wardround_client.spending.ledger.store:write_atomically", "before", "ledger.head"
     ),
     "a round is charged": Fault("wardround_client.spending.account:Account.charge"),
-    "a round is being trained": Fault("wardround_client.training.local_work:_drawn_means", "before", "", 2),
+    "a round is being trained": Fault("wardround_client.training.local_work:_drawn", "before", "", 2),
     "a round is trained": Fault("wardround_client.hospital.answering:train"),
     "the ledger knows that it is": Fault("wardround_client.spending.ledger.store:Ledger.confirm"),
     "a masked upload is on the disk without its terms": Fault(

@@ -7,9 +7,7 @@ done again after a crash, in another process or by another number of workers is 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,9 +21,10 @@ from wardround_client.tasks.contract import Loss
 from wardround_client.tasks.registry import local_task
 from wardround_client.training.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
 from wardround_client.training.augmentation import augment
+from wardround_client.training.bookkeeping import BookKeeping
 from wardround_client.training.discrete_gaussian import discrete_gaussian
 from wardround_client.training.noise import noise_maker
-from wardround_client.training.supply import Batch, Supply, supply_of
+from wardround_client.training.supply import Batch, Supply, sent, supply_of
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError, PrivacyError
 from wardround_common.messages.parameters import Layout, Vector
@@ -136,7 +135,7 @@ class _Round:
         (images, targets), training = batch, self.of.study.training
         if training.augmentations:
             images, targets = augment(images, targets, training.augmentations, self._views(step))
-        return images.contiguous(), targets  # Opacus' rules read what is permuted in memory as if it were in order
+        return images.contiguous(), targets  # as they lie in memory without augmentation
 
 
 def train(run: LocalRun, parameters: Vector, round_number: int) -> LocalWork:
@@ -180,13 +179,10 @@ def gradient_sum(run: LocalRun, parameters: Vector, round_number: int, form: Noi
     if set(weights) != set(layout.names):
         raise ModelError("the network has parameters that no gradient changes, and noise would change them")
     total = np.zeros(layout.size, np.int64)
-    with gradients_per_image(run.network) as sampled:
-        means = _drawn_means(this, privacy, plan, sampled, 0)
-    if means:
-        named = dict(zip(weights, means, strict=True))
-        for patient in range(len(means[0])):  # one at a time: all of them in float64 would be the most of the memory
-            gradient = torch.cat([named[name][patient].flatten() for name in layout.names])
-            total += form.cut(gradient.cpu().numpy())
+    with BookKeeping(run.network) as books:
+        for gradient in books.each(*_drawn(this, privacy, plan, 0)):  # one at a time: all of them would fill the memory
+            named = dict(zip(weights, gradient, strict=True))
+            total += form.cut(torch.cat([named[name].flatten() for name in layout.names]).cpu().numpy())
     noise = discrete_gaussian(form.share(plan.noise_multiplier), layout.size, run.stream.child("noise", round_number))
     return form.in_ring(total + noise)
 
@@ -264,69 +260,31 @@ def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
     anchors = [weight.detach().clone() for weight in this.weights] if mu else []
     scale, expected = plan.noise_multiplier * privacy.clip_norm, plan.sampling_rate * len(this.rows_of)
     numbers = sum(weight.numel() for weight in this.weights)
-    with gradients_per_image(run.network) as sampled, noise_maker(numbers, scale, this.device) as maker:
+    with BookKeeping(run.network) as books, noise_maker(numbers, scale, this.device) as maker:
         for step in range(plan.steps_a_round):
             noise = maker.begin(run.stream.child("noise", this.number, step))  # made while the step computes
             optimiser.zero_grad()
-            means = _drawn_means(this, privacy, plan, sampled, step)
-            sums = (
-                _clipped_sums(means, privacy.clip_norm)
-                if means
-                else [torch.zeros_like(weight) for weight in this.weights]
-            )
+            sums = books.clipped_sum(*_drawn(this, privacy, plan, step), privacy.clip_norm)
             for weight, noisy in zip(this.weights, noise.add(sums, expected), strict=True):
                 weight.grad = noisy
             _pull_to_anchors(this.weights, anchors, mu)
             optimiser.step()
 
 
-@contextmanager
-def gradients_per_image(network: nn.Module) -> Iterator[nn.Module]:
-    """Let a network's backward pass keep the gradient of each image, until the end."""
-    from opacus import GradSampleModule
+def _drawn(this: _Round, privacy: DpSgd, plan: PrivacyPlan, step: int) -> tuple[torch.Tensor, list[int]]:
+    """Draw patients, and return the losses of their images, (images,), and how many images each of them has.
 
-    sampled = GradSampleModule(network, loss_reduction="sum")
-    try:
-        # torch remarks that images need no gradient, which is so.
-        warnings.filterwarnings("ignore", message="Full backward hook is firing")
-        yield sampled
-    finally:
-        sampled.to_standard_module()
-
-
-def _drawn_means(this: _Round, privacy: DpSgd, plan: PrivacyPlan, sampled: nn.Module, step: int) -> list[torch.Tensor]:
-    """Draw patients and return the mean gradient of each, not yet clipped: per weight (patients, *shape).
-
-    An empty list if nobody was drawn.
+    Losses add up to each patient's mean.
     """
     draw = this.of.stream.child("patients", this.number, step)
     drawn = [rows for rows in this.rows_of if draw.uniform(1)[0] < plan.sampling_rate]
     chosen = [rows[draw.permutation(len(rows))[: privacy.images_per_patient]] for rows in drawn]
+    counts = [len(some) for some in chosen]
     if not chosen:
-        return []
+        return torch.zeros(0, device=this.device), counts
     images, targets = this.batch(np.concatenate(chosen), step)
-    this.loss(sampled(images), targets).sum().backward()  # type: ignore[no-untyped-call]
-    return _patient_means(this.weights, [len(some) for some in chosen])
-
-
-def _patient_means(weights: list[nn.Parameter], images_of: list[int]) -> list[torch.Tensor]:
-    """Average each patient's per-image gradients: per weight (patients, *shape)."""
-    counts = torch.tensor(images_of, device=weights[0].device)
-    patient = torch.repeat_interleave(torch.arange(len(images_of), device=counts.device), counts)  # (images,)
-    means = []
-    for weight in weights:
-        per_image = weight.grad_sample  # type: ignore[attr-defined]  # Opacus adds it: (images, *shape)
-        weight.grad_sample = None  # type: ignore[attr-defined]
-        if max(images_of) > 1:
-            summed = per_image.new_zeros(len(images_of), *weight.shape).index_add_(0, patient, per_image)
-            means.append(summed.div_(counts.view(-1, *[1] * weight.dim())))
-        else:  # one image each: it is the mean, and large
-            means.append(per_image)
-    return means
-
-
-def _clipped_sums(means: list[torch.Tensor], clip_norm: float) -> list[torch.Tensor]:
-    """Clip each patient's gradient to ``clip_norm``, and add the patients up."""
-    norms = torch.stack([torch.linalg.vector_norm(mean.flatten(1), dim=1) for mean in means])  # (weights, patients)
-    factors = (clip_norm / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(max=1.0)
-    return [torch.einsum("p,p...->...", factors, mean) for mean in means]
+    losses = this.loss(this.of.network(images), targets)
+    if max(counts) > 1:
+        shares = np.repeat(np.float32(1) / np.array(counts, np.float32), counts)
+        losses = losses * sent(shares, losses.device)
+    return losses, counts

@@ -1,12 +1,13 @@
 """Whether the gradient of each image of a network is its own: what clipping by patient rests on, tried on noise.
 
-DP-SGD bounds what a patient can change by clipping the gradient of that patient's images. Opacus computes those
-gradients layer by layer, with rules that know less than torch does: it accepts networks that it computes silently wrong
-gradients for. So every promise that the bound needs is tried, in double precision, on a few made images:
+DP-SGD bounds what a patient can change by clipping the gradient of that patient's images. Those gradients are computed
+layer by layer (``bookkeeping``), and for layers of kinds without a rule there by Opacus: neither sees what a network
+does between its layers. So every promise that the bound needs is tried, in double precision, on a few made images:
 
 - a training pass changes nothing that the network keeps;
 - what it says of an image does not depend on the other images;
-- each trained weight has one gradient an image, which is that of the image alone; and they add up to the batch's.
+- each trained weight has one gradient an image, which is that of the image alone; they add up to the batch's; and the
+  sum of clipped gradients is that of these, in each way to compute it.
 
 What is found is a fact about the network's code and not about data. A network that passes can still be wrong for other
 shapes or other inputs: this is a test, and no proof.
@@ -23,8 +24,7 @@ import torch
 from torch import nn
 
 from wardround_client.networks import seeded
-from wardround_client.training.layer_calls import Calls, named, watched
-from wardround_client.training.local_work import gradients_per_image
+from wardround_client.training.bookkeeping import BookKeeping, UnknownGradientError, Way, clipping_factors, named
 from wardround_client.training.same_chance import SameChance
 
 IMAGES = 3
@@ -70,8 +70,8 @@ def defects_of(
         if not _runs(subject, images):  # code that makes single precision of its own
             subject, images = copy.deepcopy(network).cpu().train(), images.float()
         _move(subject, generator)
-        with watched(subject) as calls, SameChance(IMAGES) as chance:
-            return tuple(_defects(subject, images, classes, calls, chance))
+        with SameChance(IMAGES) as chance:
+            return tuple(_defects(subject, images, classes, chance))
 
 
 def _runs(network: nn.Module, images: torch.Tensor) -> bool:
@@ -102,12 +102,9 @@ def _coarse(network: nn.Module, images: torch.Tensor) -> Iterator[Defect]:
         yield Defect("precision", f"the forward pass computes in {dtype}: {why}", do)
 
 
-def _defects(
-    network: nn.Module, images: torch.Tensor, classes: int, calls: Calls, chance: SameChance
-) -> Iterator[Defect]:
+def _defects(network: nn.Module, images: torch.Tensor, classes: int, chance: SameChance) -> Iterator[Defect]:
     kept = {name: value.clone() for name, value in _kept(network)}
     together = network(images).detach()  # (images, classes)
-    calls.stop()
     slack = SINGLE if torch.float32 in chance.seen else 1.0
     changed = [name for name, value in _kept(network) if not torch.equal(value, kept[name])]
     if changed:
@@ -127,7 +124,7 @@ def _defects(
     if _differ(together, alone, slack):
         yield _mixed(network)
     elif not changed:
-        yield from _gradients(network, images, _labels(together, classes), calls, slack * TOLERANCE)
+        yield from _gradients(network, images, _labels(together, classes), slack * TOLERANCE)
 
 
 def _labels(logits: torch.Tensor, classes: int) -> torch.Tensor:
@@ -178,12 +175,9 @@ def _mixed(network: nn.Module) -> Defect:
     )
 
 
-def _gradients(
-    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, calls: Calls, tolerance: float
-) -> Iterator[Defect]:
+def _gradients(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, tolerance: float) -> Iterator[Defect]:
     weights = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
-    loss = nn.CrossEntropyLoss(reduction="none")
-    loss(network(images), labels).sum().backward()
+    _losses(network, images, labels).sum().backward()  # type: ignore[no-untyped-call]
     batch = {name: weight.grad for name, weight in weights.items()}
     network.zero_grad()
     if unused := [name for name, grad in batch.items() if grad is None]:
@@ -193,85 +187,80 @@ def _gradients(
             "Remove such layers, or freeze them with requires_grad_(False).",
         )
         return
-    rows: dict[str, torch.Tensor | None] = {}
     try:
-        with gradients_per_image(network) as sampled:
-            loss(sampled(images), labels).sum().backward()
-            rows = {name: getattr(weight, "grad_sample", None) for name, weight in weights.items()}
-    except (AttributeError, IndexError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        yield _refused(network, calls, error)
+        with BookKeeping(network) as books:
+            each = list(books.each(_losses(network, images, labels), [1] * len(images)))
+    except UnknownGradientError as error:
+        yield Defect(error.why, error.what, error.do)
         return
-    if missing := [name for name, row in rows.items() if row is None]:
+    rows = {name: torch.stack([one[place] for one in each]) for place, name in enumerate(weights)}
+    wrong = _errors(network, images, labels, rows, {name: grad for name, grad in batch.items() if grad is not None})
+    if bad := sorted((name for name in wrong if not wrong[name] < tolerance), key=lambda name: -wrong[name]):
+        has = "has gradients of single images that are" if len(bad) == 1 else "have gradients of single images that are"
+        which = f"the weight {bad[0]}" if len(bad) == 1 else f"{len(bad)} weights, {bad[0]} first of all,"
         yield Defect(
-            "missing",
-            f"{_some(missing)} no gradient for each image: the weight is used outside its own layer's forward pass, "
-            "where Opacus does not see it (by a function, or in a pass that is computed again for its gradient)",
-            "Call the layer itself, once and in the ordinary way.",
+            "wrong",
+            f"{which} {has} up to {wrong[bad[0]]:.0%} off what the image alone gives",
+            "Use each weight in its own layer's forward pass only, and draw nothing inside a layer with weights.",
         )
         return
-    found = {name: row for name, row in rows.items() if row is not None}
-    if folded := [name for name, row in found.items() if row.shape != (len(images), *weights[name].shape)]:
-        yield Defect(
-            "rows",
-            f"{_some(folded)} {len(found[folded[0]])} gradients for {len(images)} images: something else than images "
-            "is in the first dimension where the layer is called, such as slices or windows, and a patient would be "
-            "clipped in pieces",
-            "Keep images in the first dimension of every layer's input.",
-        )
-        return
-    yield from _errors(network, images, labels, loss, found, batch, calls, tolerance)
+    for way in WAYS:
+        off = _sum_error(network, images, labels, rows, way)
+        if not off < tolerance:
+            yield Defect(
+                "wrong",
+                f"the sum of clipped gradients is up to {off:.0%} off those of the images alone (norms: {way})",
+                "Keep to layers for which there is a rule.",
+            )
+            return
+
+
+WAYS: tuple[Way, ...] = ("make", "drop", "gram")
+
+
+def _losses(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return one number for each image: (images,)."""
+    losses = nn.functional.cross_entropy(network(images), labels, reduction="none")
+    return losses.reshape(len(images), -1).sum(1)
 
 
 def _errors(
     network: nn.Module,
     images: torch.Tensor,
     labels: torch.Tensor,
-    loss: nn.Module,
     rows: dict[str, torch.Tensor],
-    batch: dict[str, torch.Tensor | None],
-    calls: Calls,
-    tolerance: float,
-) -> Iterator[Defect]:
+    batch: dict[str, torch.Tensor],
+) -> dict[str, float]:
+    """Return how far each weight's gradients are off, relative to the largest number of what they should be."""
     weights = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
-    largest = {name: _most(grad) for name, grad in batch.items() if grad is not None}
+    largest = {name: _most(grad) for name, grad in batch.items()}
     floor = 1e-6 * max(largest.values())  # a bias before a normalisation has no gradient but rounding
-    wrong = {
-        name: _most(row.sum(0) - grad) / (largest[name] + floor)
-        for name, row in rows.items()
-        if (grad := batch[name]) is not None
-    }
-    doubled = dict.fromkeys(rows, True)
+    wrong = {name: _most(rows[name].sum(0) - grad) / (largest[name] + floor) for name, grad in batch.items()}
     for number in range(len(images)):
         network.zero_grad()
-        loss(network(images[number : number + 1]), labels[number : number + 1]).sum().backward()
+        one = slice(number, number + 1)
+        _losses(network, images[one], labels[one]).sum().backward()  # type: ignore[no-untyped-call]
         for name, weight in weights.items():
             grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
-            scale = _most(grad) + floor
-            wrong[name] = max(wrong[name], _most(rows[name][number] - grad) / scale)
-            doubled[name] &= _most(rows[name][number] - 2 * grad) / scale < tolerance
-    if bad := sorted((name for name in wrong if not wrong[name] < tolerance), key=lambda name: -wrong[name]):
-        twice = all(doubled[name] for name in bad)
-        how = "exactly twice" if twice else f"up to {wrong[bad[0]]:.0%} off"
-        why, do = calls.cause(network, [name.rpartition(".")[0] for name in bad])
-        has = "has gradients of single images that are" if len(bad) == 1 else "have gradients of single images that are"
-        named = f"the weight {bad[0]}" if len(bad) == 1 else f"{len(bad)} weights, {bad[0]} first of all,"
-        yield Defect("wrong", f"{named} {has} {how} what the image alone gives{why}", do)
+            wrong[name] = max(wrong[name], _most(rows[name][number] - grad) / (_most(grad) + floor))
+    network.zero_grad()
+    return wrong
 
 
-def _refused(network: nn.Module, calls: Calls, error: Exception) -> Defect:
-    text = " ".join(str(error).split())
-    why, do = calls.cause(network, [name for name, _ in network.named_modules()], shape=False)
-    if "trainable layer with buffers" in text:
-        why = ": a layer keeps buffers beside weights that are trained"
-        do = "Compute them again in each pass, or keep them in a layer without weights."
-    elif "modified inplace" in text or "modified by an inplace operation" in text:
-        why = ": an operation in place overwrites what Opacus' hooks keep of the layer before"
-        do = "Set inplace=False, and write x = x + y in place of x += y."
-    said = text if len(text) <= MOST_QUOTED else f"{text[:MOST_QUOTED]} …"
-    return Defect("refused", f"Opacus cannot compute the gradients of single images{why} ({said})", do)
-
-
-MOST_QUOTED = 160
+def _sum_error(
+    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, rows: dict[str, torch.Tensor], way: Way
+) -> float:
+    """Return how far the clipped sum is off, of a patient of all images but the last and of one of that."""
+    counts = [len(images) - 1, 1]
+    patients = [torch.stack([row[:-1].sum(0), row[-1]]) for row in rows.values()]
+    norms = torch.stack([row.flatten(1).norm(dim=1) for row in patients]).norm(dim=0)  # (patients,)
+    clip_norm = float(norms.min()) / 2
+    factors = clipping_factors(norms, clip_norm)
+    with BookKeeping(network, way) as books:
+        found = books.clipped_sum(_losses(network, images, labels), counts, clip_norm)
+    expected = [torch.einsum("p,p...->...", factors, row) for row in patients]
+    floor = 1e-6 * max(map(_most, expected)) + 1e-12
+    return max(_most(one - other) / (_most(other) + floor) for one, other in zip(found, expected, strict=True))
 
 
 def _most(values: torch.Tensor) -> float:

@@ -187,7 +187,7 @@ def _check_external(plan: Plan) -> None:
             f"[evaluation] external names {', '.join(missing)}, and the hospitals are {', '.join(sorted(names))}",
             do="Name the hospitals by their sub-folders; those of --pool are hospital-1, hospital-2 and so on.",
         )
-    if not _trainers(plan):
+    if plan.study.evaluation.external and not _trainers(plan):
         raise StudyError("[evaluation] external names every hospital: nobody would train", do="Leave some to train.")
 
 

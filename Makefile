@@ -173,6 +173,10 @@ volumes: needs-data $(INSTALLED) ## series and outlines of several hospitals: ta
 bench-segmentation: needs-data $(INSTALLED) ## outlines: federated, pooled, alone and private; can be resumed (DATA=DIR)
 	$(BIN)/python benchmarks/segmentation.py "$(DATA)"
 
+.PHONY: bench-use
+bench-use: needs-data $(INSTALLED) ## a model at work: prediction over a plain loop, volumes against reference masks (DATA=DIR)
+	$(BIN)/python benchmarks/use.py "$(DATA)"
+
 touched: $(INSTALLED) ## how many files a new network, strategy, format or task touches
 	$(BIN)/python benchmarks/touched.py
 

@@ -25,7 +25,7 @@ def model_folder(folder: Path, of: Study, **changes: Any) -> Path:
         "task": of.task.name,
         "classes": of.groups,
         "study_digest": of.digest(),
-        "round": 1,
+        "rounds": (1,),
         "point": None,
         "temperature": None,
         "validation_images": 0,

@@ -27,7 +27,7 @@ def written(folder: Path, of: Study | None = None, **changes: Any) -> Path:
         task=of.task.name,
         classes=of.groups,
         study_digest=of.digest(),
-        round=3,
+        rounds=(3,),
         point=0.25,
         temperature=1.5,
         validation_images=12,
@@ -45,7 +45,7 @@ def written(folder: Path, of: Study | None = None, **changes: Any) -> Path:
 def test_a_folder_that_was_written_reads_back_with_its_study_and_weights(tmp_path: Path) -> None:
     found = read_model_folder(written(tmp_path))
     assert (found.study.digest(), found.weights) == (study().digest(), b"weights")
-    assert (found.card.point, found.card.temperature, found.card.round) == (0.25, 1.5, 3)
+    assert (found.card.point, found.card.temperature, found.card.rounds) == (0.25, 1.5, (3,))
 
 
 @pytest.mark.parametrize("name", [MODEL, STUDY])

@@ -19,7 +19,9 @@ from wardround_common.results.model_folder import read_model_folder
 from wardround_common.study.file import Study, parse_study, read_study
 from wardround_common.study.template import study_text
 from wardround_common.tasks.registry import task_of
+from wardround_server.report.example import example
 from wardround_server.rounds.checkpoint import read_checkpoint
+from wardround_server.rounds.exported_model import make_card
 from wardround_server.rounds.model_file import write_model
 from wardround_server.service.export import export_run
 from wards import rostered
@@ -68,11 +70,23 @@ def test_an_exported_model_says_what_was_chosen_on_the_runs_validation_sums(fini
     task, card = task_of(of.task), found.card
     assert card.point == task.point(validation, of.evaluation.sensitivity)
     assert card.temperature == task.temperature(validation)
-    assert (card.round, card.engine, card.validation_images) == (1, "deployment", validation.records)
+    assert (card.rounds, card.engine, card.validation_images) == ((1,), "deployment", validation.records)
     results = Results.from_json((tmp_path / "results.json").read_text())
     judged = results.evaluation[FEDERATED][ALL]
     assert card.judgement is not None
     assert card.judgement.metrics == {name: estimate.value for name, estimate in judged.metrics.items()}
+
+
+def test_a_card_says_what_training_cost_and_that_simulated_noise_protects_nobody() -> None:
+    results = example()
+    said = make_card(results, None, {}).privacy
+    assert said is not None
+    assert said.epsilon == max(one.privacy.epsilon for one in results.hospitals if one.privacy)
+    assert "simulated" in said.statement
+    deployed = make_card(results.model_copy(update={"engine": "deployment"}), None, {}).privacy
+    assert deployed is not None
+    assert "against anyone who reads a hospital's updates or the model" in deployed.statement
+    assert make_card(example(private=False), None, {}).privacy is None
 
 
 def test_a_model_of_another_round_than_the_runs_last_is_not_exported(finished: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_card_has_the_figures_of_all_hospitals_together(classifier: tuple[Path
     together = results.evaluation[FEDERATED]["all"]
     assert card.judgement is not None
     assert card.judgement.metrics == {name: one.value for name, one in together.metrics.items()}
-    assert (card.point, card.engine, card.round) == (together.threshold, "in-process", 2)
+    assert (card.point, card.engine, card.rounds) == (together.threshold, "in-process", results.kept_rounds)
 
 
 @pytest.fixture(scope="module")

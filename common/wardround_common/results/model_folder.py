@@ -55,8 +55,8 @@ class Card(Record):
     task: Name
     classes: tuple[Name, ...]
     study_digest: Digest
-    round: Count
-    """After which round the model is as it is here."""
+    rounds: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
+    """The round after which the model was as it is here, or those of whose models it is the mean."""
     point: Rate | None
     """The operating point, on the model's own probabilities, chosen on validation patients; None if there is none."""
     temperature: Annotated[float, Field(gt=0)] | None

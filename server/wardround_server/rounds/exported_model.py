@@ -89,7 +89,7 @@ def make_card(results: Results, state: State | None, files: dict[str, str]) -> C
         task=study.task.name,
         classes=study.groups,
         study_digest=results.study_digest,
-        round=max((record.number for record in results.rounds if record.counted), default=0),
+        rounds=results.kept_rounds or _last(results),
         point=point,
         temperature=task.temperature(validation) if validation else None,
         validation_images=validation.records if validation else 0,
@@ -103,6 +103,12 @@ def make_card(results: Results, state: State | None, files: dict[str, str]) -> C
         ),
         files=files,
     )
+
+
+def _last(results: Results) -> tuple[int, ...]:
+    """Return the last round that changed the model, where it is not on record which was kept."""
+    counted = [record.number for record in results.rounds if record.counted]
+    return tuple(counted[-1:])
 
 
 def _privacy(results: Results) -> PrivacyClaim | None:

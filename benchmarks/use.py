@@ -1,0 +1,185 @@
+"""A model at work: is prediction as fast as a plain loop, and how far off are its volumes?
+
+Run with ``make bench-use DATA=DIR``, where ``DIR`` holds one folder a hospital with series and masks
+(``brain_mri_volumes``). A small model is trained on the spot, with the study of ``bench-segmentation`` made shorter:
+its volumes say whether the road from image to millilitres is right, and not how good a model can be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from measure import known, report
+from wardround_client import networks
+from wardround_client.images import read_image
+from wardround_client.prediction.keeping import keeping
+from wardround_client.prediction.model import Model, open_model
+from wardround_client.prediction.predicting import TOGETHER, Done, ask, asking_of
+from wardround_client.prediction.written import write_files
+from wardround_client.preparation import preprocessing
+from wardround_client.preparation.asking import image_cases, slice_by_slice
+from wardround_client.preparation.dataset import prepare, take_in
+from wardround_client.preparation.examinations import Examination, choose_examinations
+from wardround_client.preparation.source import Source
+from wardround_client.tasks.contract import Case
+from wardround_common.results.model_folder import Card
+from wardround_common.study.file import Study, read_study
+from wardround_server.rounds.exported_model import export_model
+from wardround_simulation.display import Display
+from wardround_simulation.places import Places, sites_in
+from wardround_simulation.run import Plan, simulate
+from wardround_simulation.workers import InThisProcess
+
+OUTLINES = Path(__file__).parent / "studies" / "brain-mri-outlines.toml"
+IMAGES = Path(__file__).parent / "studies" / "brain-mri.toml"
+SHORTER = {
+    "training": {"rounds": 12, "local_epochs": 1.0},
+    "data": {"image_size": 64},
+    "model": {"network": "tiny-unet"},
+}
+TURNS = 5
+FILES = 256
+MEANINGS = {
+    "predict_over_plain": "processor time of predicting images, with lines and table, over a plain loop (at most 1.1)",
+    "images_a_second": "images predicted in a second of one core",
+    "volume_error_ml": "mean difference of a test patient's outlined volume from the reference mask's, in mL",
+    "volume_ml": "mean volume of the reference masks of the same patients, in mL",
+    "examinations": "how many test patients these are",
+}
+
+
+def main(data: Path, out: Path) -> None:
+    """Train, predict, measure, and write the figures."""
+    torch.set_num_threads(1)
+    figures = speed(data, out) | volumes(data, out)
+    report("use", known("use") | figures, MEANINGS)
+
+
+def speed(data: Path, out: Path) -> dict[str, float]:
+    """Predict single images of a hospital with a network of ordinary size, and do the same in a plain loop."""
+    tables = read_study(IMAGES).tables(nulls=False)
+    study = Study.model_validate(tables | {"model": tables["model"] | {"network": "resnet18"}})
+    network = networks.build(study).eval()
+    found = sorted(path for path in (data / "DU" / "images").iterdir() if path.is_file())[:FILES]
+    card = _card(study)
+    model = Model(study, card, network)
+
+    def ours() -> None:
+        with tempfile.TemporaryDirectory(dir=out) as made, keeping(Path(made) / "out", card) as kept:
+            for one in ask(model, image_cases(found, study, frozenset())):
+                if not isinstance(one, Done):
+                    raise SystemExit(f"an image was refused: {one.reason}")
+                files = write_files(one, kept, card)
+                kept.add({"input": one.case.name, **one.asked.about, **one.answer.facts, "files": files})
+            kept.sync()
+            kept.tabulate(asking_of(model).rows)
+
+    def plain() -> None:
+        voi = study.data.intensity == "window"
+        with torch.no_grad():
+            for first in range(0, len(found), TOGETHER):
+                some = [read_image(path, voi=voi) for path in found[first : first + TOGETHER]]
+                batch = np.stack([preprocessing.to_network_form(image, study.data) for image in some])
+                network(torch.from_numpy(batch)).softmax(1)
+
+    times = _in_turns(ours, plain)
+    return {
+        "predict_over_plain": statistics.median(a / b for a, b in times),
+        "images_a_second": len(found) / statistics.median(a for a, _ in times),
+    }
+
+
+def _in_turns(one: Callable[[], None], other: Callable[[], None]) -> list[tuple[float, float]]:
+    """Return the processor seconds of both, turn by turn, after one turn that counts for nothing."""
+    times = []
+    for _ in range(TURNS + 1):
+        taken = []
+        for work in (one, other):
+            began = time.process_time()
+            work()
+            taken.append(time.process_time() - began)
+        times.append((taken[0], taken[1]))
+    return times[1:]
+
+
+def _card(study: Study) -> Card:
+    return Card(
+        name="bench",
+        wardround="0",
+        engine="none",
+        task=study.task.name,
+        classes=study.groups,
+        study_digest=study.digest(),
+        rounds=(1,),
+        point=0.5,
+        temperature=1.5,
+        validation_images=0,
+        privacy=None,
+        judgement=None,
+        files={"model.safetensors": "0" * 64},
+    )
+
+
+def volumes(data: Path, out: Path) -> dict[str, float]:
+    """Outline the test patients of each hospital, and compare their volumes with those of the reference masks."""
+    tables = read_study(OUTLINES).tables(nulls=False)
+    for section, values in SHORTER.items():
+        tables[section] |= values
+    tables["aggregation"] = {"min_hospitals": 3, "secure": False}
+    study = Study.model_validate(tables)
+    sites = sites_in(data, Places(None, None, frozenset(), out / "state"))
+    if not (out / "run" / "report.html").exists():
+        with Display(Console(stderr=True)) as show:
+            simulate(Plan(study, sites, out / "run", (out / "run" / "run.json").exists(), False), InThisProcess(), show)
+    export_model(out / "run", study, out / "model")
+    model = open_model(out / "model")
+    errors, references = [], []
+    for site in sites:
+        for source in site.sources:
+            for examination in _tested(source, study):
+                reference = examination.mask.volume()
+                voxel_ml = examination.reference.geometry.voxel_ml
+                asked = partial(slice_by_slice, examination.channels, study.data)
+                (one,) = ask(model, [Case("", tuple(examination.files), asked, examination.channels)])
+                if not isinstance(one, Done):
+                    raise SystemExit(f"an examination was refused: {one.reason}")
+                outlined = sum(each["volume_ml"] for each in one.answer.facts["structures"])
+                references.append(np.count_nonzero(reference) * voxel_ml)
+                errors.append(abs(outlined - references[-1]))
+    return {
+        "volume_error_ml": statistics.mean(errors),
+        "volume_ml": statistics.mean(references),
+        "examinations": len(errors),
+    }
+
+
+def _tested(source: Source, study: Study) -> Iterator[Examination]:
+    """Yield the examinations of a hospital's test patients, with their reference masks."""
+    index, found = take_in(source, study)
+    dataset = prepare(source, study, index, found)
+    tested = {dataset.identifiers[code] for code in np.unique(dataset.test.patients).tolist()}
+    patient_of = {source.folder / one.file: one.patient for one in index.accepted}
+    images = [one.file for one in index.accepted if one.modality in study.data.modalities]
+    for examination in choose_examinations(source, index, images, study.data.series, study.groups).taken:
+        whole = all(examination.mask.annotated)  # a slice that nobody looked at has no reference
+        if whole and any(patient_of.get(path) in tested for path in examination.files):
+            yield examination
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("runs/bench-use"))
+    typed = parser.parse_args()
+    typed.out.mkdir(parents=True, exist_ok=True)
+    main(typed.data, typed.out)

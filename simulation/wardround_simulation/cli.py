@@ -275,8 +275,11 @@ def _run(
         error.do = "\n  → ".join(filter(None, (error.do, hint)))
         raise
     except KeyboardInterrupt:
+        report = folder / "report.html"
+        judged = f" The federation's figures are there: {report}." if report.exists() else ""
         console.print(
-            f"Interrupted. What was completed is in {folder}; run the same command with --resume to continue."
+            f"Interrupted. What was completed is in {folder}; run the same command with --resume to continue.{judged}",
+            soft_wrap=True,
         )
         raise typer.Exit(130) from None
     Console().print(summary(results))

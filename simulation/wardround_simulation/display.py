@@ -20,7 +20,9 @@ TITLES = {
     "training": "Federated rounds",
     "baselines": "Alone and pooled",
     "leaving-one-out": "Without one each",
-    "scoring": "Scoring models",
+    "scoring": "Scoring the model",
+    "scoring-baselines": "Scoring these",
+    "scoring-leaving-one-out": "Scoring those",
 }
 LINES_APART_S = 5.0
 

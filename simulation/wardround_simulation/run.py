@@ -135,40 +135,77 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     final = _train_federation(plan, federation, workers, _shows_epsilon(show, described, plan.study))
     kept = final.chosen.model
     write_model(plan.folder / "model.safetensors", plan.study, final.layout, kept)
-    models: dict[str, Vector] = {FEDERATED: kept}
+    hospitals = tuple(_hospital_record(name, described[name], plan.study, len(final.history)) for name in names)
+    rounds = tuple(_with_epsilon(record, described, plan.study) for record in final.history)
+    said = (*_notes(plan, described, final), *_said_of_shared(shared))
+
+    def write(evaluation: dict[str, dict[str, SiteMetrics]], notes: Sequence[str]) -> Results:
+        results = Results(
+            run=plan.folder.name,
+            study=plan.study,
+            study_digest=plan.study.digest(),
+            seed=plan.study.model.seed,
+            versions=_versions(plan.engine),
+            devices=tuple(sorted({description.device for description in described.values()})),
+            engine=plan.engine,
+            started=started,
+            finished=datetime.now(UTC),
+            hospitals=hospitals,
+            rounds=rounds,
+            kept_rounds=final.chosen.rounds,
+            evaluation=evaluation,
+            notes=(*notes, *said),
+        )
+        write_report(results, plan.folder)
+        return results
+
+    def judge(models: dict[str, Vector], phase: str) -> dict[str, dict[str, SiteMetrics]]:
+        vectors = list(models.values())
+        judged = dict(_all(workers, phase, names, lambda n: Job(jobs.score, (federation, n, vectors), n), show))
+        return _judge(plan.study, list(models), names, judged)
+
+    evaluation = judge({FEDERATED: kept}, "scoring")
+    waiting = _others(plan)
+    results = write(evaluation, _said_of_waiting(waiting))
     diverged: list[str] = []
-    if plan.baselines and len(_trainers(plan)) > 1:
-        baselines, diverged = _train_baselines(plan, federation, workers, show)
-        models |= baselines
-    if plan.leave_one_out and len(_trainers(plan)) > 1:
-        left_out = _train_without(plan, federation, workers, show)
-        models |= {name: vector for name, vector in left_out.items() if vector is not None}
-        diverged += [name for name in left_out if name not in models]
-    judged = dict(
-        _all(workers, "scoring", names, lambda n: Job(jobs.score, (federation, n, list(models.values())), n), show)
-    )
-    results = Results(
-        run=plan.folder.name,
-        study=plan.study,
-        study_digest=plan.study.digest(),
-        seed=plan.study.model.seed,
-        versions=_versions(plan.engine),
-        devices=tuple(sorted({description.device for description in described.values()})),
-        engine=plan.engine,
-        started=started,
-        finished=datetime.now(UTC),
-        hospitals=tuple(_hospital_record(name, described[name], plan.study, len(final.history)) for name in names),
-        rounds=tuple(_with_epsilon(record, described, plan.study) for record in final.history),
-        kept_rounds=final.chosen.rounds,
-        evaluation=_judge(plan.study, list(models), names, judged),
-        notes=(
-            *_notes(plan, described, final),
-            *_said_of_shared(shared),
-            *(f"{name} has no numbers: its training diverged, or could not be done." for name in diverged),
-        ),
-    )
-    write_report(results, plan.folder)
+    while waiting:
+        what, train = waiting[0]
+        models = train(plan, federation, workers, show)
+        waiting = waiting[1:]
+        diverged += [name for name, vector in models.items() if vector is None]
+        trained = {name: vector for name, vector in models.items() if vector is not None}
+        evaluation |= judge(trained, f"scoring-{what}") if trained else {}
+        failed = [f"{name} has no numbers: its training diverged, or could not be done." for name in diverged]
+        results = write(evaluation, [*_said_of_waiting(waiting), *failed])
     return results
+
+
+Others = Callable[[Plan, Federation, Workers, Show], dict[str, Vector | None]]
+
+
+def _others(plan: Plan) -> list[tuple[str, Others]]:
+    """Name the phases in which other models are trained after the federation's, to be compared with it."""
+    if len(_trainers(plan)) < 2:
+        return []
+    baselines: list[tuple[str, Others]] = [("baselines", _train_baselines)] if plan.baselines else []
+    return [*baselines, *([("leaving-one-out", _train_without)] if plan.leave_one_out else [])]
+
+
+_WAITING = {
+    "baselines": "of each hospital alone and of all images pooled",
+    "leaving-one-out": "that leave out each hospital in turn",
+}
+
+
+def _said_of_waiting(waiting: Sequence[tuple[str, Others]]) -> list[str]:
+    """Say which models are still to be trained; nothing if none is."""
+    if not waiting:
+        return []
+    which = " and those ".join(_WAITING[what] for what, _ in waiting)
+    return [
+        f"The models {which} are not there yet. They are trained next; if the run was interrupted, repeat its command "
+        "with --resume."
+    ]
 
 
 def _trainers(plan: Plan) -> tuple[Site, ...]:
@@ -364,10 +401,8 @@ def _with_epsilon(record: RoundRecord, described: dict[str, Description], study:
     return record.model_copy(update={"epsilons": epsilons})
 
 
-def _train_baselines(
-    plan: Plan, federation: Federation, workers: Workers, show: Show
-) -> tuple[dict[str, Vector], list[str]]:
-    """Train each hospital alone, and one model on all patients together, by the same rounds; name what diverged."""
+def _train_baselines(plan: Plan, federation: Federation, workers: Workers, show: Show) -> dict[str, Vector | None]:
+    """Train each hospital alone, and one model on all patients together, by the same rounds; None: it diverged."""
     sites = _trainers(plan)
     everybody = Site(POOLED, tuple(source for site in sites for source in site.sources))
     wider = Federation(alone_study(federation.study), (*sites, everybody), device=federation.device)
@@ -379,9 +414,7 @@ def _train_baselines(
         return Job(jobs.train_baseline, (wider, name, kept), affinity=name)
 
     trained = dict(_all(workers, "baselines", order, job, show))
-    named = {POOLED: trained[POOLED]} | {alone(site.name): trained[site.name] for site in sites}
-    models = {name: vector for name, vector in named.items() if vector is not None}
-    return models, [name for name in named if name not in models]
+    return {POOLED: trained[POOLED]} | {alone(site.name): trained[site.name] for site in sites}
 
 
 def _train_without(plan: Plan, federation: Federation, workers: Workers, show: Show) -> dict[str, Vector | None]:

@@ -117,8 +117,15 @@ def test_an_interrupted_baseline_goes_on_to_the_same_numbers(hospitals: Path, st
 
     with pytest.raises(KeyboardInterrupt):
         run(of, hospitals, state, tmp_path / "broken", baselines=True, show=interrupt)
+    # The federation's figures are there as soon as it is trained, and say what is still to come.
+    early = Results.from_json((tmp_path / "broken" / "results.json").read_text())
+    assert set(early.evaluation) == {FEDERATED}
+    assert early.notes[0].startswith("The models of each hospital alone and of all images pooled are not there yet.")
+    assert "are not there yet" in (tmp_path / "broken" / "report.html").read_text()
     resumed = run(of, hospitals, state, tmp_path / "broken", baselines=True, resume=True)
     assert resumed.evaluation == run(of, hospitals, state, tmp_path / "whole", baselines=True).evaluation
+    assert early.evaluation[FEDERATED] == resumed.evaluation[FEDERATED]
+    assert not any("not there yet" in note for note in resumed.notes)
 
 
 def test_a_hospital_whose_process_is_killed_in_a_round_is_named_and_missed_once(

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from pydicom.uid import JPEG2000Lossless, SecondaryCaptureImageStorage, Segmenta
 
 from archived import NAME, PIXELS, authority, document, files, moving, settings, study, web
 from in_process import run
+from models_made import model_folder
 from orthanc import OURS, Orthanc, behind_tls, free_ports, needs_orthanc, orthanc
+from outlined_hospitals import outlining, write_hospital
 from tiny_dicom import tiny
 from wardround_client.intake.index import scan
 from wardround_client.intake.labels import find_labels
@@ -405,6 +408,29 @@ def test_the_doctor_says_what_is_wrong_with_tls(secured: Secured, tmp_path: Path
     assert "TLS cannot be trusted" in wrong(web(archive, web=https)).words
     missing = known | {"key": str(tmp_path / "none")}
     assert "cannot be read as PEM" in wrong(settings(archive, tls=True, **missing)).words
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_fetched_is_predicted_and_its_outlines_come_back_from_the_archive_voxel_for_voxel(
+    way: str, archive: Orthanc, tmp_path: Path
+) -> None:
+    model = model_folder(tmp_path / "model", outlining())
+    write_hospital(tmp_path / "south", "south", 1)
+    images = [each for each in map(dcmread, sorted((tmp_path / "south").rglob("*.dcm"))) if each.Modality != "SEG"]
+    archive.add(*images)
+    reached = {"get": settings, "move": moving, "web": web}[way](archive)
+    pacs, into, out = pacs_file(tmp_path, reached), tmp_path / "images", tmp_path / "out"
+    assert fetched(by(way, archive), into, "study", images[0].StudyInstanceUID).complete
+    for _ in range(2):
+        done = run("predict", model, into, "-o", out, "--dicom", "--store", "--pacs", pacs)
+        assert done.returncode == 0, done.stderr
+    assert "there before" in done.stderr
+    (made,) = map(dcmread, out.rglob("*.seg.dcm"))
+    back: list[bytes] = []
+    kept = [each for each in by(way, archive).instances(made.StudyInstanceUID) if each.uid == made.SOPInstanceUID]
+    by(way, archive).send(kept, lambda data: back.append(data) is None)
+    assert np.array_equal(dcmread(BytesIO(back[0])).pixel_array, made.pixel_array)
+    assert archive.rest("/statistics")["CountInstances"] == len(images) + 2
 
 
 ROOT = Path(__file__).parents[2]

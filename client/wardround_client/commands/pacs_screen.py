@@ -221,7 +221,28 @@ def store_and_show(
     if as_json:
         typer.echo(json.dumps([_said(each) for each in sent], indent=2, ensure_ascii=False))
     else:
-        _show_sent(sent)
+        _show_sent(sent, Console())
+    _check_sent(sent)
+
+
+def store_predictions(pacs: Path | None, folder: Path) -> None:
+    """Store the objects that a folder of predictions holds, and say on standard error what became of them.
+
+    Raises:
+        PacsError: the archive is away.
+        DataError: not all of them are in the archive.
+    """
+    if not (objects := sorted(folder.rglob("*.dcm"))):
+        return
+    settings = read_pacs(pacs)
+    archive = archive_of(settings, web=False)
+    committing = partial(commit, settings) if isinstance(archive, DimseArchive) else None
+    sent = store(archive, objects, commit=committing)
+    _show_sent(sent, Console(stderr=True))
+    _check_sent(sent)
+
+
+def _check_sent(sent: Sequence[Sent]) -> None:
     if left := [each for each in sent if each.outcome not in ("stored", "there")]:
         raise DataError(f"{len(left):,} of {len(sent):,} files are not in the archive", do="Read why above.")
 
@@ -230,8 +251,7 @@ def _said(sent: Sent) -> dict[str, object]:
     return {"file": sent.file, "outcome": sent.outcome, "reason": sent.reason, "committed": sent.committed}
 
 
-def _show_sent(sent: Sequence[Sent]) -> None:
-    console = Console()
+def _show_sent(sent: Sequence[Sent], console: Console) -> None:
     for each in [each for each in sent if each.reason][:_LISTED]:
         console.print(Text(f"{shown(each.file)}: {each.outcome}, {each.reason}"), soft_wrap=True)
     counts = Counter(each.outcome for each in sent)

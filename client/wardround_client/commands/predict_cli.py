@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from wardround_client.commands.pacs_cli import Pacs
 from wardround_common.shell.command_options import Allow, Device, LinesAsJson, ModelPath
 
 NOT_ALL = 4
@@ -45,6 +46,10 @@ def predict(
         bool,
         typer.Option("--labelmap", help="With --dicom: write segmentations as label maps, which newer archives read."),
     ] = False,
+    store: Annotated[
+        bool, typer.Option("--store", help="With --dicom: also store the objects in the hospital's archive.")
+    ] = False,
+    pacs: Pacs = None,
     batch: Annotated[
         int, typer.Option(min=1, max=4096, metavar="N", help="Number of images to give to the network at a time.")
     ] = 64,
@@ -66,7 +71,14 @@ def predict(
         raise typer.BadParameter("pictures are written into the folder that --out names", param_hint="--preview")
     if (dicom or labelmap) and out is None:
         raise typer.BadParameter("objects are written into the folder that --out names", param_hint="--dicom")
+    if store and not (dicom or labelmap):
+        raise typer.BadParameter("what is stored is what --dicom writes", param_hint="--store")
     kind: Literal["BINARY", "LABELMAP"] | None = "LABELMAP" if labelmap else "BINARY" if dicom else None
     wanted = Wanted(out, preview, kind, frozenset(allow or ()), batch, device, as_json)
-    if not predict_and_show(model, asked, wanted):
+    everything = predict_and_show(model, asked, wanted)
+    if store and out is not None:
+        from wardround_client.commands.pacs_screen import store_predictions
+
+        store_predictions(pacs, out)
+    if not everything:
         raise typer.Exit(NOT_ALL)

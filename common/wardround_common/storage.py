@@ -42,8 +42,12 @@ def cannot_be_written(error: BaseException | None) -> bool:
     return False
 
 
-def write_atomically(path: Path, content: bytes | Sequence[bytes | memoryview], *, private: bool = False) -> None:
+def write_atomically(
+    path: Path, content: bytes | Sequence[bytes | memoryview], *, private: bool = False, durable: bool = True
+) -> None:
     """Write a file so that at any moment it is the old one or the new one, on the disk before this returns.
+
+    Without ``durable`` a process that is killed loses nothing, and a power cut may: for what a simulation keeps.
 
     ``content`` may come in pieces, which are written one after the other. A private file, and a folder that is made for
     it, may be read by their owner only.
@@ -59,12 +63,14 @@ def write_atomically(path: Path, content: bytes | Sequence[bytes | memoryview], 
             with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             making.replace(path)
         except BaseException:
             making.unlink(missing_ok=True)
             raise
-        flush_names(path.parent)
+        if durable:
+            flush_names(path.parent)
 
 
 def read_private(path: Path, what: str, most_bytes: int = -1) -> bytes:

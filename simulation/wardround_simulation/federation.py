@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from flwr.app import Context
@@ -31,6 +32,9 @@ from wardround_common.keys.identity import Identity, Roster
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
 
+MOST_OPEN = 16_384
+"""Hospitals that one process keeps open: more than a secure sum can be over."""
+
 
 @dataclass(frozen=True)
 class Site:
@@ -43,7 +47,9 @@ class Site:
 
 @dataclass(frozen=True)
 class Federation:
-    """A study and the hospitals that take part; sent to each worker process."""
+    """A study and the hospitals that take part; sent to each worker process, once."""
+
+    sent_once: ClassVar[bool] = True
 
     study: Study
     sites: tuple[Site, ...]
@@ -58,7 +64,28 @@ class Federation:
 
     def site(self, name: str) -> Site:
         """Return the site of that name."""
-        return next(site for site in self.sites if site.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Site]:
+        return {site.name: site for site in self.sites}
+
+    @cached_property
+    def roster(self) -> Roster:
+        """The roster of the simulated hospitals, whose keys anybody with the seed can make."""
+        return Roster({site.name: insecure_identity(self.study, site.name).public for site in self.sites})
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.study, self.sites, self.desks, self.ledgers, self.policy, self.device))
+
+    def __hash__(self) -> int:
+        """Return a hash, computed once: there may be thousands of sites, and each question is one look-up."""
+        return self._hash
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what crosses to another process: no hash, which is another there, and no keys."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
 
 def nodes(names: Sequence[str]) -> dict[int, str]:
@@ -99,10 +126,10 @@ def insecure_identity(study: Study, name: str) -> Identity:
 
 def insecure_roster(federation: Federation) -> Roster:
     """Return the roster of the simulated hospitals."""
-    return Roster({site.name: insecure_identity(federation.study, site.name).public for site in federation.sites})
+    return federation.roster
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=MOST_OPEN)
 def open_hospital(federation: Federation, name: str) -> Hospital:
     """Open one hospital in this process; its data, and the network that all share, are opened once.
 
@@ -157,7 +184,7 @@ def _desk(federation: Federation, name: str) -> Desk | None:
         raise RoundError("the study's sums are secure, and the simulation names no folder for the hospitals' keys")
     folder = federation.desks / _folder_name(name)
     identity = insecure_identity(federation.study, name)
-    return Desk(federation.study, name, identity, insecure_roster(federation), folder, os.urandom)
+    return Desk(federation.study, name, identity, insecure_roster(federation), folder, os.urandom, durable=False)
 
 
 def forget_hospitals() -> None:
@@ -181,7 +208,7 @@ def _taken_in(source: Source, study: Study) -> tuple[Index, Found]:
     return take_in(source, study)  # once for all hospitals that are cut from one folder
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=MOST_OPEN)
 def _dataset(site: Site, study: Study) -> Dataset:
     try:
         taken_in = [_taken_in(replace(source, patients=None), study) for source in site.sources]

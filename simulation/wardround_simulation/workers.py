@@ -9,16 +9,20 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.forkserver import ensure_running
+from queue import Queue
+from threading import Thread
 from typing import Any, NoReturn, Protocol
 
 from wardround_common.errors import RoundError, WardroundError
 
 # Imported once, in the process that every worker is forked from.
 PRELOADED = ["torch", "wardround_simulation.jobs"]
+AHEAD = 2
+"""Jobs that a worker has at a time: the one that it does, and the next one."""
 
 
 @dataclass(frozen=True)
@@ -96,21 +100,38 @@ class InThisProcess:
         self._queue.clear()
 
 
+@dataclass(frozen=True)
+class _Held:
+    """An argument that a worker has, or is sent here: it keeps it, and its caller's object is not sent again."""
+
+    number: int
+    value: Any = None
+
+
 @dataclass(eq=False)
 class _Worker:
     process: ForkServerProcess
     pipe: Connection
-    busy: int | None = None
-    seen: set[str] = field(default_factory=set)
+    own: deque[tuple[int, Job]] = field(default_factory=deque)
+    """Jobs about hospitals that it has open, which others take only when they have nothing else to do."""
+    sent: deque[tuple[int, Job]] = field(default_factory=deque)
+    """What it does, and what it does next without waiting for us."""
+    holds: set[int] = field(default_factory=set)
 
 
 class Processes:
-    """Several workers: processes forked from one that has imported everything."""
+    """Several workers: processes forked from one that has imported everything.
+
+    A hospital's jobs go to the worker that has it open, and a worker with nothing to do takes one of those that wait
+    for another. Which worker does a job changes no result: a hospital's randomness comes from seed and name.
+    """
 
     def __init__(self, count: int) -> None:
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOADED)
-        self._queue: deque[tuple[int, Job]] = deque()
+        self._new: deque[tuple[int, Job]] = deque()  # about hospitals that nobody has open
+        self._owner: dict[str, _Worker] = {}
+        self._held: dict[int, tuple[int, Any]] = {}  # by the object's id, which is its own while we have it
         self._number = 0
         self.count = count
         self._workers: list[_Worker] = []
@@ -121,30 +142,27 @@ class Processes:
         while len(self._workers) < self.count:
             self._workers.append(self._start())
         self._number += 1
-        self._queue.append((self._number, job))
+        owner = self._owner.get(job.affinity)
+        (owner.own if owner else self._new).append((self._number, job))
         self._hand_out()
         return self._number
 
     def done(self) -> Iterator[tuple[int, Any]]:
         """Wait for results; a worker that died is replaced."""
-        busy = [worker for worker in self._workers if worker.busy is not None]
+        busy = [worker for worker in self._workers if worker.sent]
         if not busy:
             return
         ready = wait([worker.pipe for worker in busy] + [worker.process.sentinel for worker in busy])
         for worker in busy:
             if worker.pipe not in ready and worker.process.sentinel not in ready:
                 continue
-            number = worker.busy
-            if number is None:
-                continue
+            number, _ = worker.sent[0]
             try:
                 result = worker.pipe.recv()
-                worker.busy = None
+                worker.sent.popleft()
             except (EOFError, OSError):
                 result = Died()
-                worker.process.join()
-                worker.pipe.close()
-                self._workers[self._workers.index(worker)] = self._start()
+                self._replace(worker)
             self._hand_out()
             yield number, result
 
@@ -154,7 +172,9 @@ class Processes:
             worker.process.kill()
             worker.process.join()
             worker.pipe.close()
-        self._queue.clear()
+            worker.own.clear()
+        self._new.clear()
+        self._held.clear()
 
     def process_ids(self) -> list[int]:
         """Name the workers' processes to the operating system, so that a test can end one."""
@@ -167,22 +187,45 @@ class Processes:
         theirs.close()
         return _Worker(process, ours)
 
-    def _hand_out(self) -> None:
-        for worker in self._workers:
-            if worker.busy is None and self._queue:
-                number, job = self._queue[self._choose(worker)]
-                self._queue.remove((number, job))
-                worker.busy = number
-                worker.seen.add(job.affinity)
-                with suppress(OSError):  # it died meanwhile: ``done`` will see that
-                    worker.pipe.send(job)
+    def _replace(self, worker: _Worker) -> None:
+        """Start a worker in the place of one that died; it loses what it was doing, and no job that waited."""
+        worker.process.join()
+        worker.pipe.close()
+        fresh = self._start()
+        fresh.own.extend([*worker.sent][1:])
+        fresh.own.extend(worker.own)
+        self._owner = {name: fresh if of is worker else of for name, of in self._owner.items()}
+        self._workers[self._workers.index(worker)] = fresh
 
-    def _choose(self, worker: _Worker) -> int:
-        known = set().union(*(other.seen for other in self._workers))
-        for place, (_, job) in enumerate(self._queue):
-            if job.affinity in worker.seen or job.affinity not in known:
-                return place
-        return 0
+    def _hand_out(self) -> None:
+        """Give every worker something to do, then something to do next: it never waits for us."""
+        for depth in range(1, AHEAD + 1):
+            for worker in self._workers:
+                while len(worker.sent) < depth and (taken := self._next(worker, steal=depth == 1)):
+                    number, job = taken
+                    worker.sent.append((number, job))
+                    self._owner[job.affinity] = worker
+                    with suppress(OSError):  # it died meanwhile: ``done`` will see that
+                        worker.pipe.send(self._packed(worker, job))
+
+    def _next(self, worker: _Worker, *, steal: bool) -> tuple[int, Job] | None:
+        for waiting in (worker.own, self._new):
+            if waiting:
+                return waiting.popleft()
+        most = max(self._workers, key=lambda other: len(other.own))
+        return most.own.pop() if steal and most.own else None
+
+    def _packed(self, worker: _Worker, job: Job) -> Job:
+        return replace(job, arguments=tuple(self._once(worker, one) for one in job.arguments))
+
+    def _once(self, worker: _Worker, argument: Any) -> Any:
+        if not getattr(argument, "sent_once", False):
+            return argument
+        number, _ = self._held.setdefault(id(argument), (len(self._held), argument))
+        if number in worker.holds:
+            return _Held(number)
+        worker.holds.add(number)
+        return _Held(number, argument)
 
 
 def start_workers(count: int) -> Workers:
@@ -201,9 +244,27 @@ def _result(job: Job) -> object:
 
 def _serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us, which ends us
+    waiting: Queue[Job | None] = Queue()
+    # Jobs are taken from the pipe while one is done: who sends the next one never waits for us.
+    Thread(target=_receive, args=(pipe, waiting), daemon=True).start()
     with suppress(EOFError, OSError):
-        while True:
-            pipe.send(_result_or_bug(pipe.recv()))
+        while (job := waiting.get()) is not None:
+            pipe.send(_result_or_bug(job))
+
+
+def _receive(pipe: Connection, waiting: Queue[Job | None]) -> None:
+    held: dict[int, Any] = {}
+    try:
+        with suppress(EOFError, OSError):
+            while True:
+                job = pipe.recv()
+                for one in job.arguments:
+                    if isinstance(one, _Held) and one.value is not None:
+                        held[one.number] = one.value
+                arguments = (held[one.number] if isinstance(one, _Held) else one for one in job.arguments)
+                waiting.put(replace(job, arguments=tuple(arguments)))
+    finally:
+        waiting.put(None)  # whatever ended it: a worker that hears nothing more ends
 
 
 def _result_or_bug(job: Job) -> object:

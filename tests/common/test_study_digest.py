@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from examples import study
 from wardround_common.errors import StudyError
 from wardround_common.strategies.registry import STRATEGIES
 from wardround_common.study.file import LARGEST_FILE_BYTES, Study, parse_canonical, parse_study
@@ -220,3 +221,11 @@ def test_with_and_without_differential_privacy_are_two_studies() -> None:
 def test_bytes_that_are_not_the_canonical_form_are_refused(defect: str, data: bytes) -> None:
     with pytest.raises(StudyError, match="canonical form"):
         parse_canonical(data)
+
+
+def test_a_copy_with_another_value_has_another_digest_whether_or_not_the_first_was_asked_for_its_own() -> None:
+    first = study()
+    asked = first.digest()
+    copy = first.model_copy(update={"study": first.study.model_copy(update={"name": "another"})})
+    assert copy.digest() == Study.model_validate(copy.model_dump()).digest() != asked
+    assert first == study()

@@ -528,3 +528,16 @@ def test_a_length_of_2_to_40_allocates_nothing() -> None:
             read_members(content)
     with pytest.raises(MessageError):
         cut((2**40).to_bytes(8, "big") + b"x")
+
+
+def test_a_simulated_hospital_flushes_nothing_to_the_disk_and_one_that_serves_does(
+    group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    for folder in ("simulated", "serving"):
+        (tmp_path / folder).mkdir()
+    replace(group.desk("a"), folder=tmp_path / "simulated", durable=False).join(RUN)
+    assert not flushed
+    replace(group.desk("a"), folder=tmp_path / "serving").join(RUN)
+    assert len(flushed) == 2  # the file and its name

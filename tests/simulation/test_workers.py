@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +23,26 @@ from wardround_simulation.workers import Broke, Died, InThisProcess, Job, Proces
 
 def double(number: int) -> int:
     return 2 * number
+
+
+def pid_after_a_while(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+class Large:
+    """Something that should not cross to a worker with every job."""
+
+    sent_once = True
+    sent = 0
+
+    def __getstate__(self) -> dict[str, int]:
+        Large.sent += 1
+        return {"number": 21}
+
+
+def double_of(large: Any) -> int:
+    return 2 * int(large.number)
 
 
 def refuse() -> None:
@@ -81,6 +103,23 @@ def test_a_worker_that_dies_costs_its_own_job_and_is_replaced(processes: Process
     assert len(set(processes.process_ids()) - set(before)) == 1
 
 
+def test_what_all_jobs_have_in_common_is_sent_to_a_worker_once(processes: Processes) -> None:
+    large = Large()
+    assert results(processes, [Job(double_of, (large,), str(number)) for number in range(12)]) == [42] * 12
+    assert Large.sent <= processes.count
+
+
+def test_a_worker_without_work_takes_what_waits_for_another(processes: Processes) -> None:
+    """All jobs are about one hospital, which one worker has open."""
+    results(processes, [Job(pid_after_a_while, (0.0,), "the one")])
+    assert len(set(results(processes, [Job(pid_after_a_while, (0.05,), "the one") for _ in range(8)]))) == 2
+
+
+def test_a_job_that_waited_behind_one_that_kills_its_worker_is_done(processes: Processes) -> None:
+    jobs = [Job(end_process, (), "x"), *(Job(double, (number,), "x") for number in range(6))]
+    assert results(processes, jobs) == [Died(), 0, 2, 4, 6, 8, 10]
+
+
 def test_a_bug_in_a_job_is_shown_as_itself_and_the_worker_goes_on(processes: Processes) -> None:
     results(processes, [Job(double, (1,), "a")])
     before = processes.process_ids()
@@ -116,3 +155,13 @@ def test_a_bug_while_a_hospital_answers_ends_the_run_as_itself(processes: Proces
 def test_no_workers_cannot_do_anything() -> None:
     with pytest.raises(RoundError, match="0 workers"):
         start_workers(0)
+
+
+def test_nothing_that_a_federation_computed_crosses_to_another_process() -> None:
+    """A hash is another one there, and what was computed is large."""
+    federation = Federation(study(), (Site("a", ()), Site("b", ())))
+    assert hash(federation) == hash(Federation(study(), (Site("a", ()), Site("b", ()))))
+    assert set(federation.roster.keys) == {"a", "b"}
+    crossed = pickle.loads(pickle.dumps(federation))  # noqa: S301
+    assert crossed == federation
+    assert set(vars(crossed)) == {"study", "sites", "desks", "ledgers", "policy", "device"}

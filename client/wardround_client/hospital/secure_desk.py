@@ -50,6 +50,8 @@ class Desk:
     folder: Path
     random: RandomBytes = field(repr=False)
     """The operating system's generator, ``os.urandom``."""
+    durable: bool = True
+    """Whether what it keeps outlives a power cut; a simulation does without."""
     _key: dict[bytes, AgreementKey] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -80,7 +82,7 @@ class Desk:
         """
         path = self.folder / "run"
         if not path.exists():
-            write_atomically(path, joined(run, self.random(32)), private=True)
+            write_atomically(path, joined(run, self.random(32)), private=True, durable=self.durable)
         begun, key = self._run()
         if begun != run:
             raise MessageError("this hospital takes part in another run of the study")
@@ -125,7 +127,7 @@ class Desk:
         vector = make(encoding_for(self.study.aggregation, len(members)), threshold)
         upload = Participant(self.name, self.identity, key, self.roster).upload(terms, vector, self.random)
         if once:
-            write_atomically(self.folder / f"{what}.answered", joined(*answered), private=True)
+            write_atomically(self.folder / f"{what}.answered", joined(*answered), private=True, durable=self.durable)
         self._keep_upload(terms, upload)
         return upload
 
@@ -148,7 +150,7 @@ class Desk:
             least = least_survivors(self.study, len(terms.members), terms.threshold)
         confirmed, signature = Uploaded(terms).confirm(self._who(), heads, least)
         kept = joined(terms.digest, terms.places(*confirmed.survivors), confirmed.statement)
-        write_atomically(self.folder / f"{what}.confirmed", kept, private=True)
+        write_atomically(self.folder / f"{what}.confirmed", kept, private=True, durable=self.durable)
         return signature
 
     def open(self, what: What, number: int, confirmations: bytes, sealed: bytes) -> bytes:
@@ -189,7 +191,7 @@ class Desk:
         else:
             worse = judge()
             content = joined(number.to_bytes(4, "big"), models, bytes([worse]))
-            write_atomically(self.folder / "vote", content, private=True)
+            write_atomically(self.folder / "vote", content, private=True, durable=self.durable)
         return worse, sign_ballot(self.identity, self.study.digest(), run, number, models, worse=worse)
 
     def _run(self) -> tuple[bytes, AgreementKey]:
@@ -223,11 +225,11 @@ class Desk:
         masked = upload.masked
         arrays = (np.ascontiguousarray(array).view(np.uint8).data for array in (masked.update, masked.counts))
         content = pieces(terms.digest, masked.update.dtype.str.encode(), *arrays, upload.envelope())
-        write_atomically(self.folder / f"{terms.what}.upload", content, private=True)
+        write_atomically(self.folder / f"{terms.what}.upload", content, private=True, durable=self.durable)
         # Written last: until it is there, the upload was not made, and did not leave.
         numbers = (terms.round.to_bytes(4, "big"), terms.threshold.to_bytes(4, "big"))
         facts = joined(terms.run, *numbers, terms.question, terms.roster, write_members(terms.members))
-        write_atomically(self.folder / f"{terms.what}.terms", facts, private=True)
+        write_atomically(self.folder / f"{terms.what}.terms", facts, private=True, durable=self.durable)
 
     def _kept_upload(self, terms: Terms) -> Upload:
         stored = self._read(f"{terms.what}.upload")

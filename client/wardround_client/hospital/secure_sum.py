@@ -134,7 +134,9 @@ class Confirmed:
                 bundle = unseal(key, sealed[dealer], terms.digest + terms.places(dealer, ours))
             except MessageError:  # zeros are not what the dealer committed to: the coordinator sees who dealt garbage
                 bundle = bytes(terms.graph.circle * SHARE_BYTES)
-            for k, place in enumerate(terms.graph.circle_of(dealer)):
+            circle = terms.graph.circle_of(dealer)
+            for place in terms.graph.opened(dealer, survivors):
+                k = circle.index(place)
                 shares[dealer, place] = bundle[k * SHARE_BYTES : (k + 1) * SHARE_BYTES]
         return b"".join(shares[secret] for secret in opened_places(terms.graph, survivors, ours))
 

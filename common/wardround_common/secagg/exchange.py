@@ -39,8 +39,9 @@ def seed_commitment(terms: Terms, dealer: int, place: int, seed: bytes) -> bytes
 
 def share_commitment(terms: Terms, dealer: int, holder: int, place: int, share: bytes) -> bytes:
     """Return the hash by which the coordinator tells a share from garbage."""
+    places = terms.places(dealer, holder, place)
     hasher = _share_hasher(terms.digest).copy()  # what precedes is the same for all: there are many
-    hasher.update(joined(terms.places(dealer, holder, place), share))
+    hasher.update(len(places).to_bytes(8, "big") + places + len(share).to_bytes(8, "big") + share)  # joined
     found: bytes = hasher.digest()
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -88,7 +89,7 @@ class Graph:
 
 def written_places(hospitals: int, *places: int) -> bytes:
     """Return places of a cohort as bytes: one each, two in a cohort of more than 100 hospitals."""
-    return bytes(places) if hospitals <= CIRCLE_UP_TO else b"".join(place.to_bytes(2, "big") for place in places)
+    return bytes(places) if hospitals <= CIRCLE_UP_TO else struct.pack(f">{len(places)}H", *places)
 
 
 def read_places(content: bytes, hospitals: int) -> tuple[int, ...]:

@@ -47,8 +47,8 @@ SHORTER = {
     "data": {"image_size": 64},
     "model": {"network": "tiny-unet"},
 }
-TURNS = 5
-FILES = 256
+TURNS = 3
+FILES = 96
 MEANINGS = {
     "predict_over_plain": "processor time of predicting images, with lines and table, over a plain loop (at most 1.1)",
     "images_a_second": "images predicted in a second of one core",

@@ -11,7 +11,10 @@ from test_run import model_numbers, phantom_study, run
 from examples import DP
 from wardround_common.errors import StudyError
 from wardround_common.results import ALL, EXTERNAL, FEDERATED, POOLED, TRAINED, Results, alone
+from wardround_common.study.file import Study
 from wardround_server.report import summary
+from wardround_server.report.alarms import alarms
+from wardround_server.report.story import story
 from wardround_simulation.evidence.finished_run import read_run
 from wardround_simulation.evidence.statements import make_statements
 
@@ -95,3 +98,21 @@ def test_a_simulated_study_that_ends_early_states_the_epsilon_of_its_rounds_and_
     page = (tmp_path / "run" / "report.html").read_text()
     assert f"The model that was kept is that of round {done - 1}, the best by AUROC on the validation patients" in page
     assert "ended after 1 evaluation without a better one" in page
+
+
+@pytest.mark.slow
+def test_a_simulated_model_that_drops_a_class_says_so_first(hospitals: Path, state: Path, tmp_path: Path) -> None:
+    """The third class weighs nothing in the loss, so that no hospital learns it."""
+    for folder in sorted(hospitals.iterdir()):
+        there = shutil.copytree(folder, tmp_path / "hospitals" / folder.name)
+        head, *rows = (there / "labels.csv").read_text().splitlines()
+        rows = [f"{row.rsplit(',', 1)[0]},rare" if place % 3 == 0 else row for place, row in enumerate(rows)]
+        (there / "labels.csv").write_text("\n".join([head, *rows]) + "\n")
+    tables = phantom_study().tables(nulls=False)
+    tables["task"]["classes"] = [*tables["task"]["classes"], "rare"]
+    tables["training"]["class_weights"] = [1.0, 1.0, 1e-6]
+    results = run(Study.model_validate(tables), tmp_path / "hospitals", tmp_path / "state", tmp_path / "run")
+    (first, *_) = [one for one in alarms(results) if "rare" in one]
+    assert first.startswith("The model never decides for “rare”: it finds none of the ")
+    assert first in story(results)[0]
+    assert first in (tmp_path / "run" / "report.html").read_text()

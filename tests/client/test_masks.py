@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from wardround_client.masks.formats.contract import DicomFormat
 from wardround_client.masks.formats.registry import FORMATS
 from wardround_client.masks.formats.rtstruct import combined, inside
 from wardround_client.volumes import Series, survey
-from wardround_common.errors import LabelError
+from wardround_common.errors import ImageRefused, LabelError
 
 TUMOUR = Structures(("tumour",))
 ORGANS = Structures(("liver", "spleen"))
@@ -81,6 +82,21 @@ def test_a_segmentation_is_read_by_position_with_its_empty_frames_left_out(
     np.testing.assert_array_equal(found.slice(3), drawn[3])
     assert found.annotated == (True,) * 5
     assert found.voxels == (int(drawn.sum()),)
+
+
+def test_a_mask_that_met_its_series_is_not_read_again_unless_it_is_large(
+    place: Place, drawn: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for most, read_again in ((2**16, False), (0, True)):
+        monkeypatch.setattr(import_module("wardround_client.masks.find"), "MOST_KEPT", most)
+        found = place.find(segmentation(place.images, drawn)).masks[place.series.uid]
+        for path in found.files:
+            path.unlink()
+        if read_again:
+            with pytest.raises(ImageRefused, match="no longer there"):
+                found.volume()
+        else:
+            np.testing.assert_array_equal(found.volume(), drawn)
 
 
 def test_frames_of_a_segmentation_in_any_stored_order_lie_where_they_say(place: Place, drawn: np.ndarray) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import csv
 import math
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -33,6 +34,9 @@ FOLDER = "masks"
 """In a hospital's folder: masks named by patient (NIfTI), or by the image beside which they lie (PNG)."""
 COLUMN = "mask"
 _KEYS = ("file", "patient", "uid")
+MOST_KEPT = 2**16
+"""Bytes of a mask that is kept packed from the time when it was found to meet its series; a larger one is read again.
+Outlines are mostly background: one of a head has about 5 KB, and to read it again takes as long as the images do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,13 +179,26 @@ class _Pair:
             series,
             kind,
             frozenset(files),
-            read,
+            _packed(outlined) or read,
             tuple(bool(looked) for looked in outlined.annotated),
             outlined.defined,
             tuple(int(count) for count in counted),
             outlined.notes,
             outlined.exact,
         )
+
+
+def _packed(outlined: Outlined) -> Callable[[], Outlined] | None:
+    """Return what gives a mask again without its files; None if it takes too much room."""
+    shape, packed = outlined.classes.shape, zlib.compress(np.ascontiguousarray(outlined.classes).data, 1)
+    if len(packed) > MOST_KEPT:
+        return None
+    rest = replace(outlined, classes=np.empty((0, 0, 0), np.uint8))
+
+    def unpacked() -> Outlined:
+        return replace(rest, classes=np.frombuffer(bytearray(zlib.decompress(packed)), np.uint8).reshape(shape))
+
+    return unpacked
 
 
 @contextmanager

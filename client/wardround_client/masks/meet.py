@@ -103,12 +103,15 @@ def _exact(classes: Classes, whole: NDArray[np.int64], shape: tuple[int, int, in
     axes = [int(np.abs(whole[:, axis]).argmax()) for axis in range(3)]  # of the mask, for each axis of the grid
     here, there = [], []
     for axis, of_mask in enumerate(axes):
-        index = np.arange(shape[axis])
-        found = whole[of_mask, axis] * index + whole[of_mask, 3]
-        inside = (found >= 0) & (found < classes.shape[of_mask])
-        here.append(index[inside])
-        there.append(found[inside])
-    made[np.ix_(*here)] = classes.transpose(axes)[np.ix_(*there)]
+        step, first, count = int(whole[of_mask, axis]), int(whole[of_mask, 3]), classes.shape[of_mask]
+        ends = (-first, count - first) if step > 0 else (first - count + 1, first + 1)  # where 0 <= place < count
+        begin, end = max(ends[0], 0), min(ends[1], shape[axis])
+        if begin >= end:
+            return made
+        here.append(slice(begin, end))
+        last = step * end + first  # one beyond
+        there.append(slice(step * begin + first, None if last < 0 else last, step))
+    made[tuple(here)] = classes.transpose(axes)[tuple(there)]
     return made
 
 

@@ -326,7 +326,7 @@ def picture(groups: Sequence[Group]) -> Figure:
         if group.mean is not None:
             axes.errorbar(group.mean, at, xerr=group.spread, fmt="|", color="black", markersize=14, capsize=3)
     axes.set_yticks(range(len(groups)), [label_of(group, groups) for group in groups])
-    axes.invert_yaxis()
+    axes.set_ylim(len(groups) - 0.5, -0.5)  # the first group stands at the top
     axes.set_xlabel(f"{headline_of(groups)}, mean over hospitals' test patients (points: seeds; bar: mean ± SD)")
     axes.grid(axis="x", alpha=0.3)
     return figure

@@ -52,6 +52,20 @@ def listed(group: Group, uploads: dict[str, Upload], names: str) -> bytes:
     return write_signed({place: (head.content, head.signature) for place, head in heads.items()}, len(group.names))
 
 
+def test_a_list_that_cuts_a_hospital_off_from_its_neighbours_is_confirmed_by_nobody(
+    group: Group, uploads: dict[str, Upload]
+) -> None:
+    """The coordinator knows the graph, and calls those dropped who are around its victim; the list is long enough."""
+    graph = group.terms().graph
+    short = without_neighbours_of(group, 40, graph.share_threshold - 2)
+    assert len(short) >= graph.threshold
+    for name in (group.names[40], short[0], short[-1]):
+        with pytest.raises(MessageError, match="without enough of its neighbours"):
+            group.desk(name).confirm("train", 1, listed(group, uploads, short))
+    with pytest.raises(RoundError, match="too few neighbours left to be summed with"):
+        gathered(group, uploads, short).close()
+
+
 def test_the_sum_is_exact_when_hospitals_drop_out_at_each_stage(group: Group, uploads: dict[str, Upload]) -> None:
     uploading, confirming, opening = group.names[4:], group.names[8:], group.names[12:]
     gathering = gathered(group, uploads, uploading)
@@ -65,20 +79,6 @@ def test_the_sum_is_exact_when_hospitals_drop_out_at_each_stage(group: Group, up
     # A hospital signs one list: the coordinator that now says that more had dropped out gets nothing.
     with pytest.raises(MessageError, match="different list of survivors"):
         group.desks[confirming[0]].confirm("train", 1, listed(group, uploads, group.names[5:]))
-
-
-def test_a_list_that_cuts_a_hospital_off_from_its_neighbours_is_confirmed_by_nobody(
-    group: Group, uploads: dict[str, Upload]
-) -> None:
-    """The coordinator knows the graph, and calls those dropped who are around its victim; the list is long enough."""
-    graph = group.terms().graph
-    short = without_neighbours_of(group, 40, graph.share_threshold - 2)
-    assert len(short) >= graph.threshold
-    for name in (group.names[40], short[0], short[-1]):
-        with pytest.raises(MessageError, match="without enough of its neighbours"):
-            group.desk(name).confirm("train", 1, listed(group, uploads, short))
-    with pytest.raises(RoundError, match="too few neighbours left to be summed with"):
-        gathered(group, uploads, short).close()
 
 
 def test_a_list_that_leaves_just_enough_neighbours_is_summed_exactly(group: Group) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import warnings
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -290,6 +292,31 @@ def test_the_way_to_a_norm_follows_from_shapes_alone() -> None:
             total = books.clipped_sum(losses(network, made(8, 1, 16, 16).float()), [1] * 8, 1.0)
         sums.add(b"".join(part.numpy().tobytes() for part in total))
     assert len(sums) == 1
+
+
+class Mark:
+    """Lives as long as the graph that it is hooked to."""
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_a_pass_keeps_nothing_of_the_one_before(name: str) -> None:
+    """A tensor that holds the graph it is noted in lives for ever: no collector sees through the graph."""
+    network, records = JOINED[name](), made(4, 2, 6, 6).float()
+    marks: list[weakref.ref[Mark]] = []
+
+    def mark(layer: nn.Module, given: Any, output: torch.Tensor) -> None:
+        if output.requires_grad:
+            one = Mark()
+            marks.append(weakref.ref(one))
+            output.register_hook(lambda gradient, one=one: None)  # type: ignore[no-untyped-call]
+
+    with BookKeeping(network) as books:
+        for layer in network.modules():
+            layer.register_forward_hook(mark)
+        books.clipped_sum(losses(network, records), [1] * len(records), 1.0)
+        gc.collect()
+        assert marks
+        assert not any(one() is not None for one in marks)
 
 
 def test_what_nobody_is_drawn_for_is_zero_and_a_network_is_left_as_it_was() -> None:

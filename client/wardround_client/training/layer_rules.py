@@ -369,8 +369,12 @@ def rule_of(layer: nn.Module) -> Rule | None:
 
 
 def moments_of(layer: nn.Module, output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Return the mean and the reciprocal deviation that group normalisation has kept for its own backward pass."""
+    """Return the mean and the reciprocal deviation that group normalisation has kept for its own backward pass.
+
+    They are cut off from its graph, of which they are outputs: with them a note of the call would keep the whole pass.
+    """
     kept = output.grad_fn
     if type(layer) is not nn.GroupNorm or kept is None or kept.name() != "NativeGroupNormBackward0":
         return None
-    return kept._saved_result1, kept._saved_result2  # type: ignore[attr-defined]  # torch documents them
+    mean, deviation = kept._saved_result1, kept._saved_result2  # type: ignore[attr-defined]  # torch documents them
+    return mean.detach(), deviation.detach()

@@ -1,118 +1,100 @@
 """What a private step costs: ours and Opacus' engines over the plain step of the same network on the same batch.
 
-One image a patient, batch and network fixed. Processor time of one thread, not time on the clock: other work on the
-machine then changes little. The engines take turns, and the median of their turns counts. An engine that refuses a
-network is said, and has no figure.
+One image a patient, batch and network fixed; ``benchmarks/gpu.py`` measures the same steps on a card. Processor time
+of one computing thread and of those that make noise, not time on the clock: other work on the machine then changes
+less. The engines take turns, and the median of their turns counts. An engine that refuses a network is said, and has no
+figure.
+
+``ours`` is a round of the hospital's own training over a plain round of it, noise included, and Opacus' figures include
+its noise; ``ours_without_noise`` is the clipped sum alone in a bare loop. Memory is measured in a fresh process for
+each: what the process takes at most beyond what it took before the network was built.
 """
 
 from __future__ import annotations
 
+import argparse
+import logging
+import multiprocessing
+import os
+import resource
 import statistics
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
-import numpy as np
 import torch
-from opacus import PrivacyEngine
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
-from measure import report
+from gpu import Case, images_of, ours, step_study, theirs
+from measure import known, report
 from wardround_client import networks
-from wardround_client.preparation.dataset import Examples
-from wardround_client.training.local_work import LocalRun, PrivacyPlan, train
-from wardround_common.randomness import insecure_stream
-from wardround_common.study.file import Study, parse_study
-from wardround_common.study.template import study_text
+from wardround_client.tasks.registry import local_task
+from wardround_client.training.bookkeeping import BookKeeping
 
-SIZE, NOISE, CLIP = 64, 1.0, 1.0
-BATCHES = {"small-cnn": 64, "resnet18": 16}
-STEPS = {"small-cnn": 6, "resnet18": 2}
+CASES = {
+    "small_cnn": Case("small-cnn", 64, 64, 6),
+    "resnet18": Case("resnet18", 64, 16, 2),
+    "resnet18_batch32": Case("resnet18", 64, 32, 1),
+    "unet": Case("unet", 128, 8, 1, dense=True),
+    "densenet121": Case("densenet121", 64, 16, 1),
+}
+MEMORY = "resnet18"
+WANTED = {
+    "small_cnn_ours": 1.25,
+    "resnet18_ours": 1.8,
+    "resnet18_batch32_ours": 1.8,
+    "unet_ours": 2.0,
+    "densenet121_ours": 2.0,
+    "resnet18_memory": 1.8,
+}
 TURNS = 3
 ENGINES = ("hooks", "functorch", "ew", "ghost")
 
 Step = Callable[[], None]
 
 
-def study_of(network: str, batch: int, steps: int, *, private: bool) -> Study:
-    """Return a study whose round is ``steps`` steps over the same ``batch`` patients."""
-    study = parse_study(study_text("dp-step", dp=private))
-    training = {"batch_size": batch, "local_epochs": float(steps), "optimiser": "sgd", "learning_rate": 0.01}
-    training |= {"momentum": 0.0, "augmentations": (), "weight_decay": 0.0}
-    model = study.model.model_copy(update={"network": network})
-    return study.model_copy(update={"training": study.training.model_copy(update=training), "model": model})
-
-
-def batch_of(network: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return one batch of noise images (batch, 1, size, size) float32 and labels (batch,)."""
-    stream, batch = insecure_stream(0, "dp step"), BATCHES[network]
-    images = stream.uniform(batch * SIZE * SIZE).astype(np.float32).reshape(batch, 1, SIZE, SIZE)
-    return images, np.arange(batch, dtype=np.int64) % 2
-
-
-def ours(network: str, *, private: bool) -> Step:
-    """A round of the hospital's own training: every patient is drawn in each step."""
-    images, labels = batch_of(network)
-    batch, steps = BATCHES[network], STEPS[network]
-    examples = Examples(images, np.arange(batch), labels, np.arange(batch))
-    study = study_of(network, batch, steps, private=private)
-    built = networks.build(study)
-    layout, start = networks.layout_of(built), networks.read_vector(built)
-    plan = PrivacyPlan(1e-5, NOISE, 1.0, steps) if private else None
-    stream = insecure_stream(0, "hospital")
+def without_noise(case: Case) -> Step:
+    """Return a bare loop whose steps are clipped sums, without noise: what book-keeping costs by itself."""
+    study = step_study(case, private=True)
+    images, targets = (torch.from_numpy(one) for one in images_of(case.batch, case.size, 0, dense=case.dense))
+    network = networks.build(study)
+    optimiser = torch.optim.SGD(network.parameters(), 0.01)
+    loss = local_task(study.task).loss(study.task, study.training, torch.device("cpu"))
 
     def turn() -> None:
-        train(LocalRun(study, built, layout, examples, plan, stream), start, 1)
+        with BookKeeping(network) as books:
+            for _ in range(case.steps):
+                sums = books.clipped_sum(loss(network(images), targets), [1] * case.batch, 1.0)
+                for weight, clipped in zip(books.weights, sums, strict=True):
+                    weight.grad = clipped
+                optimiser.step()
 
     return turn
 
 
-def opacus(network: str, engine: str | None) -> Step:
-    """A plain PyTorch loop (None), or the same loop with one of Opacus' engines."""
-    images, labels = (torch.from_numpy(array) for array in batch_of(network))
-    module = networks.build(study_of(network, BATCHES[network], STEPS[network], private=True))
-    optimiser: torch.optim.Optimizer = torch.optim.SGD(module.parameters(), 0.01)
-    criterion: nn.Module = nn.CrossEntropyLoss()
-    if engine is not None:
-        loader = DataLoader(TensorDataset(images, labels), BATCHES[network])
-        private = PrivacyEngine().make_private(
-            module=module,
-            optimizer=optimiser,
-            criterion=criterion,
-            data_loader=loader,
-            noise_multiplier=NOISE,
-            max_grad_norm=CLIP,
-            poisson_sampling=False,
-            grad_sample_mode=engine,
-        )
-        module, optimiser = private[0], private[1]
-        criterion = private[2] if engine == "ghost" else criterion
-
-    def turn() -> None:
-        for _ in range(STEPS[network]):
-            optimiser.zero_grad()
-            criterion(module(images), labels).backward()
-            optimiser.step()
-
-    return turn
-
-
-def ratios(network: str) -> dict[str, float]:
-    """Time all engines by turns; give each private step over its plain step."""
-    makers: dict[str, Callable[[], Step]] = {
-        "our plain": lambda: ours(network, private=False),
-        "ours": lambda: ours(network, private=True),
-        "plain": lambda: opacus(network, None),
+def makers(case: Case, engines: tuple[str, ...]) -> dict[str, Callable[[], Step]]:
+    """Return how each engine's turn is made."""
+    made: dict[str, Callable[[], Step]] = {
+        "our plain": lambda: ours(case, "cpu", private=False),
+        "ours": lambda: ours(case, "cpu", private=True),
+        "plain": lambda: theirs(case, "cpu", None),
+        "without noise": lambda: without_noise(case),
     }
-    makers |= {engine: lambda engine=engine: opacus(network, engine) for engine in ENGINES}  # type: ignore[misc]
+    for engine in engines:
+        made[engine] = lambda engine=engine: theirs(case, "cpu", engine)  # type: ignore[misc]
+    return made
+
+
+def ratios(key: str, case: Case, engines: tuple[str, ...]) -> dict[str, float]:
+    """Time all engines by turns; give each private step over its plain step."""
     turns: dict[str, Step] = {}
-    for name, make in makers.items():
+    for name, make in makers(case, engines).items():
         try:
             turn = make()
             turn()  # the first is slower
         except Exception as error:  # noqa: BLE001  # each engine refuses in its own way, and that is the finding
-            print(f"{network}: {name} refuses it: {type(error).__name__}: {str(error).splitlines()[0][:150]}")
+            print(f"{key}: {name} refuses it: {type(error).__name__}: {str(error).splitlines()[0][:150]}")
             continue
         turns[name] = turn
     seconds: dict[str, list[float]] = {name: [] for name in turns}
@@ -122,36 +104,94 @@ def ratios(network: str) -> dict[str, float]:
             turn()
             seconds[name].append(time.process_time() - began)
     median = {name: statistics.median(found) for name, found in seconds.items()}
-    key = network.replace("-", "_")
     figures = {f"{key}_ours": median["ours"] / median["our plain"]}
-    figures |= {f"{key}_opacus_{name}": median[name] / median["plain"] for name in ENGINES if name in median}
-    figures[f"{key}_plain_step_ms"] = 1000 * median["plain"] / STEPS[network]
+    figures[f"{key}_ours_without_noise"] = median["without noise"] / median["plain"]
+    figures |= {f"{key}_opacus_{name}": median[name] / median["plain"] for name in engines if name in median}
+    figures[f"{key}_plain_step_ms"] = 1000 * median["plain"] / case.steps
     return figures
 
 
-MEANINGS = {
-    f"{network.replace('-', '_')}_{name}": meaning.format(network=network, batch=BATCHES[network])
-    for network in BATCHES
-    for name, meaning in {
-        "ours": "our private step over our plain step, {network}, {batch} patients",
-        "opacus_hooks": "the loop with Opacus' hooks over the plain loop",
-        "opacus_functorch": "with functorch",
-        "opacus_ew": "with expanded weights",
-        "opacus_ghost": "with ghost clipping",
-        "plain_step_ms": "the plain loop's step, in ms of processor time",
-    }.items()
-}
+def peak(case: Case, name: str, said: multiprocessing.Queue[float]) -> None:
+    """Say how many bytes two turns of an engine take at most, the network and its optimiser included."""
+    quiet()
+    nn.Linear(1, 1)(torch.ones(1, 1)).sum().backward()
+    networks.build(step_study(case, private=True))  # imports are not counted
+    engines = (name,) if name in ENGINES else ()
+    if engines:
+        import opacus  # noqa: F401
+    before = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    turn = makers(case, engines)[name]()
+    turn()
+    turn()
+    said.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
 
 
-def main() -> None:
-    """Measure both networks."""
+def memory(case: Case) -> dict[str, float]:
+    """Measure the peaks of each engine, each in a process of its own, over the plain loop's."""
+    context = multiprocessing.get_context("spawn")
+    found: dict[str, float] = {}
+    for name in ("plain", "ours", "hooks", "ghost"):
+        said: multiprocessing.Queue[float] = context.Queue()
+        child = context.Process(target=peak, args=(case, name, said))
+        child.start()
+        found[name] = said.get(timeout=300)
+        child.join()
+    return {
+        "resnet18_memory": found["ours"] / found["plain"],
+        "resnet18_memory_opacus_hooks": found["hooks"] / found["plain"],
+        "resnet18_memory_opacus_ghost": found["ghost"] / found["plain"],
+        "resnet18_memory_plain_mib": found["plain"] / 2**20,
+    }
+
+
+def meanings() -> dict[str, str]:
+    """Return what each figure means."""
+    found: dict[str, str] = {
+        "resnet18_memory": "our private step's peak memory over the plain loop's",
+        "resnet18_memory_opacus_hooks": "with Opacus' hooks",
+        "resnet18_memory_opacus_ghost": "with ghost clipping",
+        "resnet18_memory_plain_mib": "the plain loop's peak, beyond the process's own, in MiB",
+        "load": "other work on the machine while it was measured: the load average",
+    }
+    for key, case in CASES.items():
+        found |= {
+            f"{key}_ours": f"our private round over our plain one, {case.network}, {case.batch} of {case.size} px",
+            f"{key}_ours_without_noise": "the clipped sum in a bare loop, without noise",
+            f"{key}_opacus_hooks": "the loop with Opacus' hooks over the plain loop",
+            f"{key}_opacus_functorch": "with functorch",
+            f"{key}_opacus_ew": "with expanded weights",
+            f"{key}_opacus_ghost": "with ghost clipping",
+            f"{key}_plain_step_ms": "the plain loop's step, in ms of processor time",
+        }
+    return {
+        key: f"{meaning} (wanted: at most {WANTED[key]})" if key in WANTED else meaning
+        for key, meaning in found.items()
+    }
+
+
+def quiet() -> None:
+    """Compute with one thread, and let nobody warn."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    figures: dict[str, float] = {}
-    for network in BATCHES:
-        figures |= ratios(network)
-    report("dp_step", figures, MEANINGS)
+    logging.disable(logging.WARNING)  # Opacus speaks of secure_rng for each engine
+
+
+def main(only: list[str], *, alone: bool) -> None:
+    """Measure the networks that are named, or all, and keep what an earlier run found of the others."""
+    quiet()
+    figures = known("dp_step") if only else {}
+    for key, case in CASES.items():
+        if not only or key in only:
+            figures |= ratios(key, case, () if alone else ENGINES)
+    if not only or "memory" in only:
+        figures |= memory(CASES[MEMORY])
+    figures["load"] = os.getloadavg()[1]
+    report("dp_step", figures, meanings())
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description="What a private step costs over the plain step.")
+    parser.add_argument("only", nargs="*", choices=[*CASES, "memory", []], help="what to measure; all if left out")
+    parser.add_argument("--alone", action="store_true", help="without Opacus' engines")
+    given = parser.parse_args()
+    main(given.only, alone=given.alone)

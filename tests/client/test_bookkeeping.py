@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -122,14 +122,14 @@ def convolutions(draw: st.DrawFn) -> tuple[nn.Module, torch.Tensor]:
 
 
 @given(convolutions())
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_convolution_gives_each_record_its_own_gradient(case: tuple[nn.Module, torch.Tensor]) -> None:
     check(*case)
 
 
 @pytest.mark.slow
 @given(convolutions(), st.lists(few, min_size=1, max_size=4))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_convolution_gives_owners_of_any_numbers_of_records_theirs(
     case: tuple[nn.Module, torch.Tensor], counts: list[int]
 ) -> None:
@@ -163,7 +163,7 @@ def pointwise(draw: st.DrawFn) -> tuple[nn.Module, torch.Tensor]:
 
 
 @given(pointwise())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_linear_layers_normalisations_and_prelu_give_each_record_its_own_gradient(
     case: tuple[nn.Module, torch.Tensor],
 ) -> None:
@@ -172,7 +172,7 @@ def test_linear_layers_normalisations_and_prelu_give_each_record_its_own_gradien
 
 @pytest.mark.slow
 @given(pointwise(), st.permutations([1, 2, 3]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_these_layers_give_owners_of_any_numbers_of_records_theirs(
     case: tuple[nn.Module, torch.Tensor], counts: list[int]
 ) -> None:

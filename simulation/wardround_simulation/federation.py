@@ -269,7 +269,7 @@ def _join(parts: Sequence[Examples]) -> Examples:
 def _join_volumes(parts: Sequence[Examples], patients: NDArray[np.int64]) -> Examples:
     """Put volumes together, which stay on the disk."""
     kept = [part.kept for part in parts if isinstance(part.kept, KeptVolumes)]
-    volumes = KeptVolumes(tuple(volume for one in kept for volume in one.volumes), kept[0].patch)
+    volumes = KeptVolumes(tuple(volume for one in kept for volume in one.volumes), kept[0].patch, kept[0].each)
     starts = np.cumsum([0, *map(len, kept)])
     rows = np.concatenate([part.rows + start for part, start in zip(parts, starts, strict=False)])
     voxels = np.concatenate([part.targets.voxels for part in parts if isinstance(part.targets, MappedMasks)])

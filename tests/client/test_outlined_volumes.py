@@ -84,7 +84,7 @@ def test_a_pass_is_over_several_patches_of_each_volume_and_half_of_them_hold_a_s
     assert isinstance(train.targets, MappedMasks)
     assert len(train) == 4 * train.patient_count == 4 * len(train.once)
     assert len(data.test) == data.test.patient_count
-    small = Examples(KeptVolumes(train.kept.volumes, (8, 8, 8)), train.rows, train.targets, train.patients)
+    small = Examples(KeptVolumes(train.kept.volumes, (8, 8, 8), 4), train.rows, train.targets, train.patients)
     images, masks = small.drawn(np.arange(len(small)), STREAM)
     assert (images.shape, masks.shape) == ((len(small), 1, 8, 8, 8), (len(small), 8, 8, 8))
     assert (images.dtype, masks.dtype) == (np.float32, np.uint8)
@@ -96,12 +96,25 @@ def test_a_pass_is_over_several_patches_of_each_volume_and_half_of_them_hold_a_s
 def test_what_is_drawn_depends_on_the_stream_and_the_place_and_not_on_the_batch(data: Dataset) -> None:
     kept = data.train.kept
     assert isinstance(kept, KeptVolumes)
-    small = Examples(KeptVolumes(kept.volumes, (2, 8, 8)), data.train.rows, data.train.targets, data.train.patients)
+    volumes = KeptVolumes(kept.volumes, (2, 8, 8), 4)
+    small = Examples(volumes, data.train.rows, data.train.targets, data.train.patients)
     together, masks = small.drawn(np.arange(8), STREAM)
     alone = [small.drawn(np.array([place]), STREAM) for place in reversed(range(8))]
     assert np.array_equal(np.concatenate([image for image, _ in alone])[::-1], together)
     assert np.array_equal(np.concatenate([mask for _, mask in alone])[::-1], masks)
     assert not np.array_equal(small.drawn(np.arange(8), STREAM.child("next"))[0], together)
+
+
+@pytest.mark.parametrize("each", [1, 3, 4])
+def test_which_patches_lie_around_a_structure_does_not_depend_on_other_patients(data: Dataset, each: int) -> None:
+    """Numbered over all patients, one more of them with an odd number of patches would change all later ones' law."""
+    kept = data.train.kept
+    assert isinstance(kept, KeptVolumes)
+    rows = np.repeat(data.train.rows[data.train.once], each)
+    small, places = KeptVolumes(kept.volumes, (1, 1, 1), each), np.arange(len(rows))
+    structure = [small.drawn(rows, places, STREAM.child("try", one))[1].any(axis=(1, 2, 3)) for one in range(12)]
+    always = np.all(structure, axis=0).reshape(-1, each)  # (volumes, patches) of one voxel: in a structure, or anywhere
+    assert (always == [number % 2 == 0 and number + each % 2 < each for number in range(each)]).all()
 
 
 def test_several_series_are_channels_on_the_grid_of_the_outlined_one(
@@ -243,7 +256,8 @@ def test_a_volume_is_judged_whole_in_mm_and_ml_window_by_window(data: Dataset) -
     kept = data.test.kept
     assert isinstance(kept, KeptVolumes)
     split = data.test
-    test = Examples(KeptVolumes(kept.volumes, (8, 8, 8)), split.rows, split.targets, split.patients, split.places)
+    volumes = KeptVolumes(kept.volumes, (8, 8, 8), 4)
+    test = Examples(volumes, split.rows, split.targets, split.patients, split.places)
     study = outlining_volumes()
     found = sums_of(Bright(), study, test)
     truth = [kept.volumes[row] for row in test.rows]

@@ -65,7 +65,7 @@ class Examples:
     def drawn(self, places: NDArray[np.int64], stream: Stream) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Copy what is trained on at these places: images, and their targets; of volumes, patches that are drawn.
 
-        What ``stream`` draws for a place depends on the place alone, and what it gives afterwards on nothing drawn.
+        What is drawn for a place depends on no other place, and what ``stream`` gives afterwards on nothing drawn.
         """
         if isinstance(self.kept, KeptVolumes):
             return self.kept.drawn(self.rows[places], places, stream)

@@ -61,6 +61,8 @@ class KeptVolumes:
     volumes: tuple[KeptVolume, ...] = field(repr=False)
     patch: Extent
     """(slices, rows, columns) of what it is trained on."""
+    each: int
+    """How many patches a pass draws of each volume: that many places of a split in a row."""
 
     def __len__(self) -> int:
         return len(self.volumes)
@@ -68,14 +70,22 @@ class KeptVolumes:
     def drawn(self, rows: NDArray[np.int64], places: NDArray[np.int64], stream: Stream) -> tuple[Images, Masks]:
         """Draw a patch of the volume in each row: (rows, channels, *patch) float32, and masks (rows, *patch) uint8.
 
-        ``places`` number the patches of a pass. What is drawn for one depends on its number and its volume alone, and
-        every other number lies around a structure.
+        ``places`` number the patches of a pass. Of each volume every other one lies around a structure, and where their
+        number is odd the last one by chance. The law by which a patch is drawn depends on its volume and its number
+        among that volume's patches alone: were it numbered over all of them, a patient more or less would change what
+        every later patient brings, and no clipping bounds that.
         """
         found = [
-            self.volumes[row].patch(self.patch, stream.child("patch", place), around=place % 2 == 0)
+            self.volumes[row].patch(self.patch, stream.child("patch", place), around=self._is_around(place, stream))
             for row, place in zip(rows.tolist(), places.tolist(), strict=True)
         ]
         return np.stack([image for image, _ in found]), np.stack([mask for _, mask in found])
+
+    def _is_around(self, place: int, stream: Stream) -> bool:
+        number = place % self.each
+        if self.each % 2 and number == self.each - 1:
+            return stream.child("around", place).below(2) == 0
+        return number % 2 == 0
 
     @property
     def masks(self) -> Sequence[Masks]:

@@ -51,7 +51,9 @@ def prepare_volumes(source: Source, index: Index, data: Data, classes: tuple[str
         return _write(source, chosen, data, len(classes), making)
 
     def read(folder: Path, facts: Facts) -> tuple[KeptVolumes, Any]:
-        volumes = KeptVolumes(tuple(_kept(folder, one, data) for one in facts["stacks"]), patch)
+        volumes = KeptVolumes(
+            tuple(_kept(folder, one, data) for one in facts["stacks"]), patch, data.patches_per_volume
+        )
         return volumes, volumes.masks
 
     return prepare_outlined(source, index, data, classes, version=VERSION, write=write, read=read)

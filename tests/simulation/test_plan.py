@@ -109,7 +109,7 @@ def test_a_distributed_study_is_planned_with_its_own_terms(tmp_path: Path, dropo
 def test_a_distributed_study_over_too_few_hospitals_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "shared.toml"
     path.write_text(study_text("shared", distributed=True), encoding="utf-8")
-    assert "needs 3 to 100 hospitals, and there are 2" in str(run(path, "--patients", "60,60").exception)
+    assert "needs 3 to 10,000 hospitals, and there are 2" in str(run(path, "--patients", "60,60").exception)
 
 
 def test_one_hospital_has_no_sum_to_share_noise_in() -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from wardround_client.state.hospital_folder import AbsolutePath, HospitalFolder
 from wardround_client.state.state_folder import hospital_state
-from wardround_common.errors import PacsError, StorageError
+from wardround_common.errors import StorageError
 from wardround_common.shell.settings_file import read_settings
 
 NAME = "pacs.toml"
@@ -131,19 +131,6 @@ def read_pacs(path: Path | None, state: Path | None = None) -> PacsSettings:
         named = folder.settings().pacs if folder.settings_file.exists() else None
         path = named or folder.path / NAME
     return read_settings(path, PacsSettings, absent="no archive is set up here", do=WRITE_ONE)
-
-
-def with_changes(settings: PacsSettings, **changes: object) -> PacsSettings:
-    """Return other settings, checked as those of a file are.
-
-    Raises:
-        PacsError: they do not fit together.
-    """
-    try:
-        return PacsSettings.model_validate({**settings.model_dump(exclude_unset=True), **changes})
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise PacsError(f"{first['loc'][0]}: {first['msg']}", do=WRITE_ONE) from None
 
 
 def secret_of(path: Path, what: str) -> str:

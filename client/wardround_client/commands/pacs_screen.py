@@ -225,7 +225,7 @@ def store_and_show(
     _check_sent(sent)
 
 
-def store_predictions(pacs: Path | None, folder: Path) -> None:
+def store_predictions(settings: PacsSettings, folder: Path) -> None:
     """Store the objects that a folder of predictions holds, and say on standard error what became of them.
 
     Raises:
@@ -234,7 +234,6 @@ def store_predictions(pacs: Path | None, folder: Path) -> None:
     """
     if not (objects := sorted(folder.rglob("*.dcm"))):
         return
-    settings = read_pacs(pacs)
     archive = archive_of(settings, web=False)
     committing = partial(commit, settings) if isinstance(archive, DimseArchive) else None
     sent = store(archive, objects, commit=committing)

@@ -59,8 +59,9 @@ def predict(
 ) -> None:
     """Ask a model about new images: what it sees, with probabilities, or outlines with volumes and diameters.
 
-    No labels are needed, and nothing leaves this machine. A file that cannot be used is refused with its reason, and
-    the others go on; the exit code is then 4. Run the same command again after an interruption to continue.
+    No labels are needed, and nothing leaves this machine but what --store sends to the archive. A file that cannot be
+    used is refused with its reason, and the others go on; the exit code is then 4. Run the same command again after an
+    interruption to continue.
     """
     from wardround_client.commands.predict_screen import Wanted, predict_and_show
 
@@ -75,10 +76,14 @@ def predict(
         raise typer.BadParameter("what is stored is what --dicom writes", param_hint="--store")
     kind: Literal["BINARY", "LABELMAP"] | None = "LABELMAP" if labelmap else "BINARY" if dicom else None
     wanted = Wanted(out, preview, kind, frozenset(allow or ()), batch, device, as_json)
-    everything = predict_and_show(model, asked, wanted)
     if store and out is not None:
         from wardround_client.commands.pacs_screen import store_predictions
+        from wardround_client.pacs.settings import read_pacs
 
-        store_predictions(pacs, out)
+        settings = read_pacs(pacs)  # what is wrong with it is said before anything is predicted
+        everything = predict_and_show(model, asked, wanted)
+        store_predictions(settings, out)
+    else:
+        everything = predict_and_show(model, asked, wanted)
     if not everything:
         raise typer.Exit(NOT_ALL)

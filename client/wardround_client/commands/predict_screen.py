@@ -16,13 +16,13 @@ from rich.text import Text
 
 from wardround_client.images.kinds import KINDS
 from wardround_client.images.sop_class import OTHER_REASONS
-from wardround_client.intake.record import ALLOWABLE
+from wardround_client.intake.record import check_allowed
 from wardround_client.intake.scan_report import shown
 from wardround_client.prediction.dicom_out import Kind
 from wardround_client.prediction.inputs import Input, files_of
 from wardround_client.prediction.keeping import LINES, TABLE, Kept, Line, keeping
 from wardround_client.prediction.model import Model, open_model
-from wardround_client.prediction.predicting import Done, NotDone, ask, asking_of
+from wardround_client.prediction.predicting import Done, NotDone, ask, asking_of, name_of
 from wardround_client.prediction.written import write_files
 from wardround_client.preparation.asking import image_cases
 from wardround_client.tasks.contract import Case
@@ -54,8 +54,7 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
         StorageError: the model's folder is not whole, or the folder for the predictions cannot be used.
         DataError: an input is not there, or there is nothing to ask about.
     """
-    if unknown := sorted(wanted.allow - ALLOWABLE.keys()):
-        raise DataError(f"there is no finding {unknown[0]!r} to allow", do=f"Known: {', '.join(ALLOWABLE)}.")
+    check_allowed(wanted.allow)
     model = open_model(folder, choose(wanted.device))
     asking = asking_of(model)
     found = files_of(inputs, leave_out=wanted.out)
@@ -68,7 +67,7 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
                 where=str(inputs[0]),
                 do=f"It was trained with {', '.join(model.study.data.modalities)}.",
             )
-        todo = [case for case in there if kept is None or not kept.is_done(_name(case))]
+        todo = [case for case in there if kept is None or not kept.is_done(name_of(case))]
         counts = _all(model, todo, found, wanted, kept, asking.said)
         if kept is not None:
             kept.sync()
@@ -78,10 +77,6 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
 
 
 _PASSED = "passed over"
-
-
-def _name(case: Case | Refused) -> str:
-    return case.name if isinstance(case, Case) else case.uid or str(min(case.files))
 
 
 def _all(

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from pydicom.datadict import tag_for_keyword
 
 from wardround_client.intake.patients import CONFIRMABLE, check_confirmed, guessed, said_of_doubts, said_of_patients
-from wardround_client.intake.record import ALLOWABLE
+from wardround_client.intake.record import ALLOWABLE, check_allowed
 from wardround_client.preparation.dataset import Intake, Source
 from wardround_client.state.hospital_folder import HospitalFolder, HospitalSettings
 from wardround_client.state.state_folder import default_state
@@ -25,8 +25,7 @@ def check_switches(allow: Collection[str], label_attribute: str | None, confirm_
     Raises:
         DataError: one is unknown.
     """
-    if unknown := sorted(set(allow) - ALLOWABLE.keys()):
-        raise DataError(f"there is no finding {unknown[0]!r} to allow", do=f"Known: {', '.join(ALLOWABLE)}.")
+    check_allowed(allow)
     if label_attribute is not None and tag_for_keyword(label_attribute) is None:
         raise DataError(
             f"DICOM has no attribute with the keyword {label_attribute!r}",

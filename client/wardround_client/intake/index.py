@@ -26,11 +26,11 @@ from wardround_client.intake.kept_pixels import Keeper, Room
 from wardround_client.intake.labels import LABELS_FILE
 from wardround_client.intake.readers import read_in_processes
 from wardround_client.intake.record import (
-    ALLOWABLE,
     READER,
     RETRIED,
     CodecNeededError,
     Record,
+    check_allowed,
     from_json,
     read_record,
     to_json,
@@ -81,9 +81,7 @@ def scan(
         DataError: the folder is not there or may not be read, or ``allow`` holds an unknown word.
         StorageError: the index cannot be written.
     """
-    unknown = sorted(allow - ALLOWABLE.keys())
-    if unknown:
-        raise DataError(f"there is no finding {unknown[0]!r} to allow", do=f"Known: {', '.join(ALLOWABLE)}.")
+    check_allowed(allow)
     folder = _checked_folder(folder)
     found = _walk(folder, leave_out=state.resolve())
     with _storage_errors(state), closing(_open(state, folder)) as database:

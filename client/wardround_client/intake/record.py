@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,7 +48,7 @@ from wardround_client.intake.duplicates import likeness
 from wardround_client.intake.instance import Instance, Refusal
 from wardround_client.intake.kept_pixels import Keeper, Kept, keep_in_place
 from wardround_client.intake.patients import by_itself
-from wardround_common.errors import ImageRefused
+from wardround_common.errors import DataError, ImageRefused
 
 READER = f"7 pydicom {pydicom_version}"
 """The version of all that decides a record; an index made by another one is read again."""
@@ -55,6 +56,16 @@ READER = f"7 pydicom {pydicom_version}"
 
 ALLOWABLE: dict[str, str] = {**deidentification.FINDINGS, **image_kinds.KINDS}
 """What a hospital can take in with ``--allow``, and the reason under which a scan counts what it does not."""
+
+
+def check_allowed(words: Collection[str]) -> None:
+    """Check the words that a person allows.
+
+    Raises:
+        DataError: one is unknown.
+    """
+    if unknown := sorted(set(words) - ALLOWABLE.keys()):
+        raise DataError(f"there is no finding {unknown[0]!r} to allow", do=f"Known: {', '.join(ALLOWABLE)}.")
 
 
 RETRIED = frozenset(

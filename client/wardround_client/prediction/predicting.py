@@ -79,7 +79,7 @@ def ask(model: Model, cases: Iterable[Case | Refused], together: int = TOGETHER)
     for case in cases:
         if isinstance(case, Refused):
             yield from answered()
-            yield NotDone(case.uid or str(min(case.files)), case.reason, case.what, case.do)
+            yield NotDone(name_of(case), case.reason, case.what, case.do)
             continue
         try:
             asked = case.prepare()
@@ -93,6 +93,11 @@ def ask(model: Model, cases: Iterable[Case | Refused], together: int = TOGETHER)
         if asked.back is not None or sum(len(one.images) for _, one in waiting) >= together:
             yield from answered()
     yield from answered()
+
+
+def name_of(case: Case | Refused) -> str:
+    """Return the name under which what became of a case is kept."""
+    return case.name if isinstance(case, Case) else case.uid or str(min(case.files))
 
 
 @torch.no_grad()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import sys
 
 import numpy as np
@@ -91,11 +90,6 @@ class Stream:
 
 def _fractions(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def system_stream() -> Stream:
-    """Return a stream that nobody can repeat: its key comes from the operating system's generator."""
-    return Stream(os.urandom(32))
 
 
 def insecure_stream(seed: int, *labels: str | int) -> Stream:

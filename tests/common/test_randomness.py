@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from wardround_common import randomness
-from wardround_common.randomness import Stream, insecure_stream, system_stream
+from wardround_common.randomness import Stream, insecure_stream
 
 
 def test_words_are_the_chacha20_keystream_of_rfc_8439() -> None:
@@ -58,7 +58,5 @@ def test_drawing_from_a_stream_does_not_shift_its_children() -> None:
     assert one.child("noise").words(4).tobytes() == two.child("noise").words(4).tobytes()
 
 
-def test_system_streams_are_never_the_same_and_never_printed() -> None:
-    one, two = system_stream(), system_stream()
-    assert one.words(4).tobytes() != two.words(4).tobytes()
-    assert repr(one) == "Stream(…)"
+def test_the_key_of_a_stream_is_never_printed() -> None:
+    assert repr(Stream(bytes(range(32)))) == "Stream(…)"

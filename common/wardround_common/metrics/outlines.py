@@ -343,10 +343,6 @@ class OutlineSums:
         """Return the mean surface distance in mm of a patient in whom it can be measured."""
         return self._each(structure, lambda row: _over(self.surface[row] * UNIT, self.surface_bins[row].sum()))
 
-    def surface_quantile(self, fraction: float, structure: int | None = None) -> float | None:
-        """Return the mean surface distance in mm that this fraction of those patients do not exceed, to 2.2 %."""
-        return self._each(structure, lambda row: DISTANCE_BINS.quantile(self.surface_bins[row], fraction))
-
     def volume_bias(self, structure: int | None = None) -> float | None:
         """Return by how many mL a patient's outline is too large on average, negative where it is too small."""
 
@@ -362,10 +358,6 @@ class OutlineSums:
             return _over((int(self.larger[row]) + int(self.smaller[row])) * UNIT, self.volume_bins[row].sum())
 
         return self._each(structure, error)
-
-    def volume_error_quantile(self, fraction: float, structure: int | None = None) -> float | None:
-        """Return the absolute volume error in mL that this fraction of those patients do not exceed, to 5 %."""
-        return self._each(structure, lambda row: VOLUME_BINS.quantile(self.volume_bins[row], fraction))
 
     def part_sensitivity(self, structure: int | None = None) -> float | None:
         """Return which fraction of the connected parts of the reference the model touched."""

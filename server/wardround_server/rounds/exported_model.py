@@ -133,12 +133,12 @@ def _state(run: Path, study: Study, weights: bytes) -> State | None:
     try:
         tensors = load(weights)
         size = int.from_bytes(weights[:8], "little")
-        about = json.loads(json.loads(weights[8 : 8 + size])["__metadata__"]["wardround"])
+        digest = json.loads(json.loads(weights[8 : 8 + size])["__metadata__"]["wardround"])["study_digest"]
     except (SafetensorError, ValueError, KeyError, TypeError):
         raise ModelError(
             "this is not a model of Wardround", where=str(run / MODEL), do="Run the study again."
         ) from None
-    if about.get("study_digest") != study.digest():
+    if digest != study.digest():
         raise ModelError(
             "the model is of another study than the run", where=str(run / MODEL), do="Run the study again."
         )

@@ -6,7 +6,7 @@ Everything else of a liar is in order: its key, its signatures, its shares.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,8 @@ def lying(hospital: Hospital, lie: Lie, *, perjurer: bool = False) -> Hospital:
     desk = hospital.desk
     if desk is None:
         raise ValueError("a hospital without a desk masks nothing")
-    other = LyingDesk(desk.study, desk.name, desk.identity, desk.roster, desk.folder, desk.random, lie, perjurer)
+    kept = {each.name: getattr(desk, each.name) for each in fields(Desk) if each.init}
+    other = LyingDesk(**kept, lie=lie, perjurer=perjurer)
     return replace(hospital, desk=other)
 
 

@@ -69,10 +69,10 @@ def test_a_disk_that_fills_in_a_hospitals_round_neither_loses_nor_doubles_a_char
     [
         (
             "question",
-            Fault("wardround_server.link.superlink:LinkGrid._store", "before", "train.train", does="fill-disk"),
+            Fault("wardround_server.link.link_grid:LinkGrid._store", "before", "train.train", does="fill-disk"),
         ),
         ("note", Fault("wardround_server.rounds.secure_rounds:Rounds._write_note", "before", "", 2, does="fill-disk")),
-        ("upload", Fault("wardround_server.link.superlink:_Fleet._push_object", "before", "", 40, does="fill-disk")),
+        ("upload", Fault("wardround_server.link.fleet:Fleet._push_object", "before", "", 40, does="fill-disk")),
         ("checkpoint", Fault("wardround_server.service.runs:write_checkpoint", "before", does="fill-disk")),
         ("model", Fault("wardround_server.service.runs:write_model", "before", does="fill-disk")),
     ],

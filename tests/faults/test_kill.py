@@ -59,8 +59,8 @@ HOSPITAL_WITH_DP = {
         "wardround_client.link.mailbox:Mailbox.put", "before", "outbox train.train"
     ),
     "an answer is on the disk": Fault("wardround_client.link.mailbox:Mailbox.put", "after", "outbox train.train"),
-    "an upload begins": Fault("wardround_client.link.supernode:_Wire.ask", "after", "push-messages", 3),
-    "half of an upload is sent": Fault("wardround_client.link.supernode:_Wire.ask", "after", "push-object", 9),
+    "an upload begins": Fault("wardround_client.link.wire:Wire.ask", "after", "push-messages", 3),
+    "half of an upload is sent": Fault("wardround_client.link.wire:Wire.ask", "after", "push-object", 9),
     "an upload is sent and not forgotten": Fault("wardround_client.link.mailbox:Mailbox.remove", "before", "outbox", 3),
     "the survivors are about to be confirmed": Fault(
         "wardround_client.hospital.secure_desk:write_atomically", "before", "train.confirmed"
@@ -75,29 +75,29 @@ COORDINATOR = {
     "a run is noted": Fault("wardround_server.service.runs:Runs._note"),
     "a run has its number": Fault("wardround_server.link.superlink:SuperLink.new_run"),
     "a proposal is about to be sent": Fault(
-        "wardround_server.link.superlink:LinkGrid.push_messages", "before", "query.propose"
+        "wardround_server.link.link_grid:LinkGrid.push_messages", "before", "query.propose"
     ),
-    "a proposal is out": Fault("wardround_server.link.superlink:LinkGrid.push_messages", "after", "query.propose"),
+    "a proposal is out": Fault("wardround_server.link.link_grid:LinkGrid.push_messages", "after", "query.propose"),
     "the run of secure sums has its name": Fault("wardround_server.service.runs:open_consortium"),
     "the hospitals are asked to prepare": Fault(
-        "wardround_server.link.superlink:LinkGrid.push_messages", "after", "query.prepare"
+        "wardround_server.link.link_grid:LinkGrid.push_messages", "after", "query.prepare"
     ),
     "the cohort of a round is noted": Fault("wardround_server.rounds.secure_rounds:Rounds._write_note"),
-    "one of three has its question": Fault("wardround_server.link.superlink:LinkGrid._store", "after", "train.train"),
-    "a round is asked": Fault("wardround_server.link.superlink:LinkGrid.push_messages", "after", "train.train"),
-    "a question is given out": Fault("wardround_server.link.superlink:_Fleet._pull", "after", "", 12),
-    "a receipt arrives": Fault("wardround_server.link.superlink:_Fleet._confirm", "before", "", 7),
-    "an upload is announced": Fault("wardround_server.link.superlink:_Fleet._push", "after", "", 7),
-    "half of an upload is here": Fault("wardround_server.link.superlink:_Fleet._push_object", "after", "", 40),
-    "an upload is read": Fault("wardround_server.link.superlink:LinkGrid._reply", "after", "", 7),
+    "one of three has its question": Fault("wardround_server.link.link_grid:LinkGrid._store", "after", "train.train"),
+    "a round is asked": Fault("wardround_server.link.link_grid:LinkGrid.push_messages", "after", "train.train"),
+    "a question is given out": Fault("wardround_server.link.fleet:Fleet._pull", "after", "", 12),
+    "a receipt arrives": Fault("wardround_server.link.fleet:Fleet._confirm", "before", "", 7),
+    "an upload is announced": Fault("wardround_server.link.fleet:Fleet._push", "after", "", 7),
+    "half of an upload is here": Fault("wardround_server.link.fleet:Fleet._push_object", "after", "", 40),
+    "an upload is read": Fault("wardround_server.link.link_grid:LinkGrid._reply", "after", "", 7),
     "the survivors are noted": Fault("wardround_server.rounds.secure_rounds:Rounds._write_note", "after", "", 2),
     "confirmations are asked": Fault(
-        "wardround_server.link.superlink:LinkGrid.push_messages", "after", "query.confirm"
+        "wardround_server.link.link_grid:LinkGrid.push_messages", "after", "query.confirm"
     ),
     "confirmations are here": Fault("wardround_server.rounds.secure_sum:Confirming.close"),
-    "shares are asked": Fault("wardround_server.link.superlink:LinkGrid.push_messages", "after", "query.open"),
+    "shares are asked": Fault("wardround_server.link.link_grid:LinkGrid.push_messages", "after", "query.open"),
     "a round is summed": Fault("wardround_server.rounds.secure_sum:Opening.total"),
-    "the evaluation is asked": Fault("wardround_server.link.superlink:LinkGrid.push_messages", "after", "evaluate"),
+    "the evaluation is asked": Fault("wardround_server.link.link_grid:LinkGrid.push_messages", "after", "evaluate"),
     "the evaluation is summed": Fault("wardround_server.rounds.secure_sum:Opening.total", "after", "", 2),
     "a checkpoint is about to be written": Fault("wardround_server.service.runs:write_checkpoint", "before"),
     "a checkpoint is written": Fault("wardround_server.service.runs:write_checkpoint"),

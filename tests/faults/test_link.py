@@ -96,7 +96,7 @@ def test_F6_a_link_that_is_away_for_long_loses_no_round(site: Site, stage: str) 
         moment = {
             "question": Fault("wardround_client.link.mailbox:Mailbox.put", "before", "train.train", does="slow"),
             "training": Fault(TRAIN, "after", does="slow"),
-            "upload": Fault("wardround_client.link.supernode:_Wire.ask", "before", "push-object", 6, does="slow"),
+            "upload": Fault("wardround_client.link.wire:Wire.ask", "before", "push-object", 6, does="slow"),
         }[stage]
         moment.write(site.folder, A)
         site.begin(study)

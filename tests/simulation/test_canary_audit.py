@@ -6,12 +6,14 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from scipy.stats import binom
 
 import share
 from examples import study
 from wardround_client.preparation.dataset import Examples
+from wardround_client.training import noise
 from wardround_client.training.local_work import PrivacyPlan, plan_privacy
 from wardround_common.errors import PrivacyError
 from wardround_common.randomness import Stream, insecure_stream
@@ -101,8 +103,12 @@ def test_the_noise_is_found_without_being_told() -> None:
 
 @pytest.mark.parametrize("factor", [0.0, 0.1])
 def test_training_with_too_little_noise_is_caught(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
-    honest = Stream.normal
-    monkeypatch.setattr(Stream, "normal", lambda self, count: factor * honest(self, count))
+    honest = noise.write_numbers
+
+    def less(stream: Stream, numbers: torch.Tensor, scale: float) -> torch.Tensor:
+        return honest(stream, numbers, scale).mul_(factor).round_()
+
+    monkeypatch.setattr(noise, "write_numbers", less)
     found, claimed = audited(1.0)
     assert found.epsilon_at_least > claimed
 

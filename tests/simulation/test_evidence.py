@@ -334,7 +334,7 @@ def test_a_model_that_is_not_the_runs_is_refused(copied: Path) -> None:
     write_model(path, results.study, layout, vector + 1)
     error = refusal(copied)
     assert isinstance(error, ModelError)
-    assert "not the one that the last round" in str(error)
+    assert "not the one that the run kept" in str(error)
     write_model(path, tiny(), layout, vector)
     assert "of another study" in str(refusal(copied))
     path.write_bytes(b"not a model")

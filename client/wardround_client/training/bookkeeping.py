@@ -30,6 +30,8 @@ from wardround_client.training.layer_rules import Call, Form, moments_of, rule_o
 from wardround_common.errors import PrivacyError
 
 MOST_QUOTED = 160
+MOST_TRIED = 1e8
+"""What Gram matrices may cost an owner where they are asked for."""
 LEAST_ROOM = 8_000_000
 """How many numbers of made gradients may be kept until all norms are known, beyond what their layers' factors take:
 this many, or as many as there are weights if those are more, since the sum will be as large."""
@@ -249,7 +251,8 @@ class BookKeeping:
         owners, costs = len(self._all), [product.costs() for product in products]
         gram = len(forms) == 1 and products[0].device.type != "mps"  # which has no double precision
         if self._way is not None:
-            return "drop" if self._way == "gram" and not gram else self._way
+            absurd = costs[0].squares > max(4 * costs[0].made, MOST_TRIED)  # where it is never chosen
+            return "drop" if self._way == "gram" and (absurd or not gram) else self._way
         made, total = sum(cost.made for cost in costs), sum(cost.total for cost in costs)
         size = owners * products[0].size
         spare = max(sum(product.kept for product in products), self._room)

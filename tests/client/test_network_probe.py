@@ -246,7 +246,7 @@ DEFECTS: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
         "inner (Linear) has 126 gradients for 3 records",
     ),
     "a weight that nothing uses": (unused, "unused", "spare.weight first of all, have no part in the output"),
-    "several outputs": (lambda: Net(conv(), Paired()), "refused", "layers.1.inner (Two) gives several outputs"),
+    "several outputs": (lambda: Net(conv(), Paired()), "refused", "layers.1.inner (Two) returns several outputs"),
     "a buffer beside weights": (lambda: Net(conv(), Biased()), "refused", "keeps buffers beside weights"),
 }
 

@@ -136,7 +136,7 @@ def test_a_work_list_that_would_fetch_the_wrong_is_refused_by_line_without_its_c
         ('host = "a"\ntitle = "A"\nretrieve = "move"', "name this machine's address"),
         ('host = "a"\ntitle = "A"\ntitel = "B"', 'there is no key "titel"'),
         ('web = "ftp://a/b"', "write an address such as"),
-        ('web = "https://me:secret@a/b"', "no password stands in an address"),
+        ('web = "https://me:secret@a/b"', "an address may not hold a password"),
     ],
 )
 def test_wrong_settings_say_what_to_write(text: str, said: str, tmp_path: Path) -> None:

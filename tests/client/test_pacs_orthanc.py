@@ -250,7 +250,7 @@ def test_the_doctor_says_which_setting_is_wrong(archive: Orthanc) -> None:
     archive.add(*study("A1", 1))
     (nobody,) = free_ports(1)
     assert "nothing listens at this port" in wrong(settings(archive, port=nobody)).words
-    assert "nobody has this name" in wrong(settings(archive, host="pacs.invalid")).words
+    assert "no machine is known by this name" in wrong(settings(archive, host="pacs.invalid")).words
     assert "does not answer to the AE title 'OTHER'" in wrong(settings(archive, title="OTHER")).words
     unknown = wrong(settings(archive, our_title="STRANGER"))
     assert unknown.what == "questions"

@@ -50,7 +50,7 @@ def test_a_setting_holds_in_the_place_of_the_files(file: Path) -> None:
         ("trainin.rounds=5", r"did you mean \[training\]"),
         ("training.rounds=many", "rounds"),
         ("training.rounds=0", "rounds"),
-        ("study.name.first=x", "'name' is no section"),
+        ("study.name.first=x", "'name' is not a section"),
     ],
 )
 def test_a_wrong_key_or_value_is_refused_in_the_words_of_a_study_file(file: Path, text: str, says: str) -> None:
@@ -63,9 +63,9 @@ def test_a_wrong_key_or_value_is_refused_in_the_words_of_a_study_file(file: Path
     [
         ("rounds", "a setting is KEY=VALUE"),
         ("=5", "a setting is KEY=VALUE"),
-        ("training.rounds=", "is no value"),
-        ("training.rounds=5\nb=6", "is no value"),
-        ("training.rounds=a b", "is no value"),
+        ("training.rounds=", "is not a value"),
+        ("training.rounds=5\nb=6", "is not a value"),
+        ("training.rounds=a b", "is not a value"),
     ],
 )
 def test_what_is_no_setting_says_how_one_is_written(text: str, says: str) -> None:

@@ -164,7 +164,7 @@ def no_connection(settings: PacsSettings) -> PacsError | None:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return PacsError(
-            "nobody has this name", where=host, do="Correct 'host' in pacs.toml, or ask for its address in numbers."
+            "no machine is known by this name", where=host, do="Correct 'host' in pacs.toml, or write its IP address."
         )
     try:
         connection = socket.create_connection((str(found[0][4][0]), port), settings.connect_s)

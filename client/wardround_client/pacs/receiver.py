@@ -69,7 +69,8 @@ class Receiver:
         settings = self._settings
         if settings.receiver_address is None:
             raise PacsError(
-                "pacs.toml says not where to receive", do="Name receiver_address: this machine's, on the inner network."
+                "pacs.toml does not say where to receive",
+                do="Name receiver_address: this machine's, on the inner network.",
             )
         self._allowed = _addresses(settings)
         entity = AE(ae_title=settings.our_title)

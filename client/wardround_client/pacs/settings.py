@@ -24,7 +24,7 @@ def _an_ae_title(title: str) -> str:
     if not 1 <= len(title) <= 16 or not title.strip() or title != title.strip():
         raise ValueError("an AE title has 1 to 16 characters, without spaces around it")
     if not (title.isascii() and title.isprintable()) or "\\" in title:
-        raise ValueError("an AE title is of plain ASCII letters, digits and signs, without a backslash")
+        raise ValueError("an AE title has ASCII letters, digits and signs only, and no backslash")
     return title
 
 
@@ -116,7 +116,7 @@ class PacsSettings(BaseModel):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("write an address such as 'https://pacs.example.org/dicom-web'")
         if parts.username or parts.password:
-            raise ValueError("no password stands in an address: name web_user and web_password")
+            raise ValueError("an address may not hold a password: name web_user and web_password")
         return web.rstrip("/")
 
 
@@ -144,7 +144,7 @@ def secret_of(path: Path, what: str) -> str:
     try:
         text = read_private(path, what, 64 * 1024).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise StorageError(f"{what} cannot be read: {reason.lower()}", where=str(path)) from None
     if not text:
         raise StorageError(f"the file of {what} is empty", where=str(path))

@@ -36,7 +36,7 @@ LEAST_ROOM = 8_000_000
 """How many numbers of made gradients may be kept until all norms are known, beyond what their layers' factors take:
 this many, or as many as there are weights if those are more, since the sum will be as large."""
 Way = Literal["make", "drop", "gram"]
-"""How a norm is had: make the gradients and keep them, make and drop them, or by Gram matrices."""
+"""How a norm is computed: make the gradients and keep them, make and drop them, or by Gram matrices."""
 
 
 class UnknownGradientError(PrivacyError):
@@ -61,14 +61,14 @@ class _Seen:
 
 
 class BookKeeping:
-    """A network whose backward passes give sums of clipped gradients, while this is entered.
+    """A network whose backward passes make sums of clipped gradients while this is entered.
 
     The weights are those that require a gradient as it is made; sums come in their order. As it is left, the network
     is as before.
     """
 
     def __init__(self, network: nn.Module, way: Way | None = None) -> None:
-        """Prepare; with ``way`` all norms are had in the same way, which is for tests.
+        """Prepare; with ``way`` all norms are computed in the same way, which is for tests.
 
         Raises:
             UnknownGradientError: neither we nor Opacus can compute a layer's gradients.
@@ -177,9 +177,14 @@ class BookKeeping:
                 return None
             given = _only_tensor(name, layer, args, named)
             if not isinstance(output, torch.Tensor):
-                raise _refused(name, layer, "gives several outputs", "Let a layer with weights give one tensor.")
+                raise _refused(name, layer, "returns several outputs", "Let a layer with weights return one tensor.")
             if again := [self._names[weight] for weight in weights if weight in self._settled]:
-                raise _refused(name, layer, f"is called again after {again[0]} was done with", "Call it once a pass.")
+                raise _refused(
+                    name,
+                    layer,
+                    f"is called again after the gradient of {again[0]} was complete",
+                    "Call it once in each pass.",
+                )
             seen = _Seen(name, layer, weights, given.detach(), given._version, moments_of(layer, output))
             self._waiting.update(weights)
             tapped = output if output.requires_grad else _begin(output)
@@ -231,7 +236,7 @@ class BookKeeping:
             ) from error
 
     def _settle(self, weight: nn.Parameter) -> None:
-        """Have the norms of a weight of which all calls are known, and keep no more than its sum will need."""
+        """Compute the norms of a weight whose calls are all known, and keep no more than its sum will need."""
         forms = self._found.pop(weight, [])
         if not forms:  # none of its layers said anything of it
             return
@@ -338,7 +343,7 @@ def _layers(name: str, layer: nn.Module, known: set[nn.Module]) -> Iterator[tupl
 
 
 def _by_opacus(call: Call) -> Iterator[tuple[nn.Parameter, Form]]:
-    """Have a layer's gradients by Opacus: its rule for the kind, or its way by ``torch.func`` for any other."""
+    """Compute a layer's gradients by Opacus: its rule for the kind, or its way by ``torch.func`` for any other."""
     from opacus import GradSampleModule
     from opacus.grad_sample.functorch import ft_compute_per_sample_gradient
 

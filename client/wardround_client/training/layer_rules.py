@@ -36,7 +36,7 @@ class Call:
     """(records, …), of the sum of all records' losses at the layer's output."""
     owners: Owners
     moments: tuple[torch.Tensor, torch.Tensor] | None = None
-    """Mean and reciprocal deviation that a normalisation computed, where they can be had."""
+    """Mean and reciprocal deviation that a normalisation computed, where they are known."""
 
     def exact(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a tensor in the weights' precision, and at least in float32: norms are never computed in less."""

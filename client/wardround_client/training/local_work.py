@@ -75,7 +75,7 @@ def plan_privacy(study: Study, patients: int) -> PrivacyPlan | None:
     if patients < 1:
         raise PrivacyError(
             "there is no noise to plan for a hospital without training patients",
-            do="Give 1 or more. A hospital that is to evaluate only stands in 'external' of [evaluation].",
+            do="Give 1 or more, or name the hospital in 'external' of [evaluation], so that it only evaluates.",
         )
     if privacy.delta * patients >= 1:
         raise PrivacyError(

@@ -66,7 +66,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     seeds: list[int] = []
     for part in text.split(","):
         if not (numbers := re.fullmatch(r"\s*(\d{1,10})(?:\.\.(\d{1,10}))?\s*", part)):
-            raise StudyError("these are no seeds", where=where, do=do)
+            raise StudyError("these are not seeds", where=where, do=do)
         first = int(numbers[1])
         last = int(numbers[2]) if numbers[2] else first
         if last < first:
@@ -83,7 +83,7 @@ def put(tables: dict[str, Any], settings: Mapping[str, Any], where: str) -> None
     """Put settings into the tables of a study file, each by its key with dots.
 
     Raises:
-        StudyError: what stands before a dot is no section.
+        StudyError: what stands before a dot is not a section.
     """
     for key, value in settings.items():
         *sections, last = key.split(".")
@@ -92,7 +92,7 @@ def put(tables: dict[str, Any], settings: Mapping[str, Any], where: str) -> None
             table = table.setdefault(section, {})
             if not isinstance(table, dict):
                 raise StudyError(
-                    f"--set {key}: {section!r} is no section of the study",
+                    f"--set {key}: {section!r} is not a section of the study",
                     where=where,
                     do="Name a section and a key, such as training.rounds.",
                 )
@@ -115,7 +115,7 @@ def _value(value: str, text: str) -> Any:
     if found is None:
         if not _WORD.fullmatch(value):
             raise StudyError(
-                f"{value!r} is no value",
+                f"{value!r} is not a value",
                 where=f"--set {text}",
                 do='Write a number, true, false, a word, or TOML: \'"some text"\', \'["a", "b"]\'.',
             )

@@ -179,12 +179,8 @@ class BookKeeping:
             if not isinstance(output, torch.Tensor):
                 raise _refused(name, layer, "returns several outputs", "Let a layer with weights return one tensor.")
             if again := [self._names[weight] for weight in weights if weight in self._settled]:
-                raise _refused(
-                    name,
-                    layer,
-                    f"is called again after the gradient of {again[0]} was complete",
-                    "Call it once in each pass.",
-                )
+                what = f"is called again after {again[0]}'s gradient was complete"
+                raise _refused(name, layer, what, "Call it once in each pass.")
             seen = _Seen(name, layer, weights, given.detach(), given._version, moments_of(layer, output))
             self._waiting.update(weights)
             tapped = output if output.requires_grad else _begin(output)

@@ -133,6 +133,7 @@ def test_a_structure_that_is_never_outlined_is_an_alarm() -> None:
     assert [group.figures["missed"] for group in site.by_group] == [0.0, 1.0]
 
 
+@pytest.mark.slow
 def test_a_deployed_model_that_drops_a_class_ends_its_run_with_the_alarm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def run(folder: Path, of: Study, wards: Wards | None = None) -> tuple[Results, l
     return Results.from_json((folder / "runs/test/results.json").read_text()), asked, standing.said
 
 
+@pytest.mark.slow
 def test_enough_of_them_are_summed_apart_and_each_hospital_is_in_one_sum(tmp_path: Path) -> None:
     of = rostered(names="abcde", external="de", min_hospitals=2)
     found, asked, said = run(tmp_path, of)

@@ -168,7 +168,8 @@ class BookKeeping:
                 "missing",
                 f"{one if len(missing) == 1 else several} no gradient for each record: the weight is used outside its "
                 "own layer's forward pass, where nothing sees it, or not at all",
-                "Call the layer itself, and freeze weights that are not used.",
+                "Call the layer itself, freeze weights that are not used, and set inplace=False behind an instance "
+                "normalisation.",
             )
 
     def _hook(self, name: str, layer: nn.Module, weights: list[nn.Parameter]) -> Callable[..., torch.Tensor | None]:

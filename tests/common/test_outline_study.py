@@ -34,7 +34,7 @@ def test_a_new_study_of_volumes_states_a_spacing_and_a_patch_in_the_place_of_an_
     assert (of.data.spacing_mm, of.data.patches_per_volume) == ((3.0, 1.5, 1.5), 4)
     assert parse_canonical(of.canonical()).digest() == of.digest()
     said = " ".join(sentence for passage in describe(of) for sentence in passage.sentences)
-    assert "volumes of voxels of 3 × 1.5 × 1.5 mm, of each of which 4 patches of 32 × 64 × 64 voxels are drawn" in said
+    assert "volumes with voxels of 3 × 1.5 × 1.5 mm, with 4 patches of 32 × 64 × 64 voxels drawn from each" in said
 
 
 @pytest.mark.parametrize(

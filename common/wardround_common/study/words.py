@@ -110,8 +110,8 @@ def _form(data: Data) -> str:
         return f"images of {data.square} × {data.square} pixels"
     voxel, patch = (" × ".join(f"{each:g}" for each in three) for three in (data.spacing_mm, data.patch_size))
     return (
-        f"volumes of voxels of {voxel} mm, of each of which {data.patches_per_volume} patches of {patch} voxels are "
-        "drawn in a pass"
+        f"volumes with voxels of {voxel} mm, with {data.patches_per_volume} patches of {patch} voxels drawn from each "
+        "in a pass"
     )
 
 

@@ -82,9 +82,9 @@ def by_group(results: Results) -> Table | None:
             )
     if not rows:
         return None
-    whom = task.verdict[1].removeprefix("test ").split()[0]
+    whom, each = task.verdict[1].removeprefix("test ").split()[0], "structure" if task.dense else "class"
     return table(
-        f"The federated model on each of {len(words)}, one by one. Few: fewer than {LEAST_RECORDS} on either side.",
+        f"The federated model on each {each}. Few: fewer than {LEAST_RECORDS} on either side.",
         ["", f"Test {whom}", "Found", *(task.metric(name).label for name in names)],
         rows,
         "numbers",

@@ -121,7 +121,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     """
     started = datetime.now(UTC)
     check_tracking(plan.study)
-    _check_external(plan)
+    _check_hospitals(plan)
     _claim_folder(plan)
     desks, ledgers = plan.folder / "secure" / "hospitals", plan.folder / "ledgers"
     draft, policy = draft_of(plan.study), plan.policy
@@ -212,8 +212,8 @@ def _trainers(plan: Plan) -> tuple[Site, ...]:
     return tuple(site for site in plan.sites if plan.study.trains(site.name))
 
 
-def _check_external(plan: Plan) -> None:
-    """Check that the hospitals that only evaluate are there, and enough others to train.
+def _check_hospitals(plan: Plan) -> None:
+    """Check that the hospitals that only evaluate are there, and enough that train.
 
     Raises:
         StudyError: one is not, or too few would train.
@@ -226,6 +226,12 @@ def _check_external(plan: Plan) -> None:
         )
     if plan.study.evaluation.external and not _trainers(plan):
         raise StudyError("[evaluation] external names every hospital: nobody would train", do="Leave some to train.")
+    least, trainers = plan.study.aggregation.min_hospitals, len(_trainers(plan))
+    if trainers < least:
+        raise StudyError(
+            f"[aggregation] min_hospitals = {least}, and {trainers} of the {len(names)} hospitals here train",
+            do="Lower it, or let more hospitals train.",
+        )
 
 
 def _describe(federation: Federation) -> Callable[[str], Job]:

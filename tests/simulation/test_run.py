@@ -16,7 +16,7 @@ from flwr.app import Message
 from safetensors.numpy import load_file
 
 from examples import DP, study
-from wardround_common.errors import DataError, RoundError, StorageError, WardroundError
+from wardround_common.errors import DataError, StorageError, StudyError, WardroundError
 from wardround_common.keys.identity import Identity
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone
 from wardround_common.study.file import Study, read_study
@@ -261,12 +261,13 @@ def test_a_hospital_with_one_class_takes_part_and_the_report_says_so(hospitals: 
     assert results.evaluation[FEDERATED]["hospital-a"].metrics["auroc"].value is None
 
 
-def test_too_few_hospitals_end_the_run_and_keep_what_was_completed(
-    hospitals: Path, state: Path, tmp_path: Path
-) -> None:
-    of = phantom_study(aggregation={"min_hospitals": 9})
-    with pytest.raises(RoundError, match="3 hospitals are ready for the study where the study needs 9"):
-        run(of, hospitals, state, tmp_path / "run")
+def test_too_few_hospitals_are_refused_before_anything_is_done(hospitals: Path, state: Path, tmp_path: Path) -> None:
+    for changes in ({"min_hospitals": 9}, {}):
+        external = {} if changes else {"external": ["hospital-a"]}
+        of = phantom_study(aggregation=changes or {"min_hospitals": 3}, evaluation=external)
+        with pytest.raises(StudyError, match=r"min_hospitals = \d, and \d of the 3 hospitals here train"):
+            run(of, hospitals, state, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

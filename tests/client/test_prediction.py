@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,10 @@ from models_made import model_folder
 from outlined_hospitals import outlining, write_hospital
 from series_made import OBLIQUE, slices, written
 from tiny_dicom import save, tiny
-from wardround_client.prediction.keeping import HEAD, LINES, TABLE, keeping
+from wardround_client.prediction.keeping import HEAD, LINES, READING, TABLE, keeping
 from wardround_client.prediction.nifti_mask import nifti_of
 from wardround_client.volumes import Series, series_in
-from wardround_common.errors import StorageError
+from wardround_common.errors import DataError, StorageError
 from wardround_common.metrics.calibration import at_temperature
 from wardround_common.results.model_folder import read_model_folder
 from wardround_common.shell.cli import wardround
@@ -114,6 +117,75 @@ def test_a_run_that_was_cut_off_goes_on_and_does_nothing_twice(classifier: Path,
     with (out / TABLE).open(newline="") as table:
         assert [row["patient"] for row in csv.DictReader(table)] == ["P0", "P1", "P2", "P3", "P4"]
     assert {path.stat().st_mode & 0o077 for path in out.iterdir()} == {0}
+
+
+def test_a_file_that_was_refused_before_still_counts_when_the_same_command_is_run_again(
+    classifier: Path, tmp_path: Path
+) -> None:
+    folder, out = images(tmp_path / "images", 1), tmp_path / "out"
+    images(folder / "ct", 1, Modality="CT")
+    assert predict(classifier, folder, "-o", out)[0] == 4
+    code, lines, said = predict(classifier, folder, "-o", out)
+    assert (code, lines) == (4, [])
+    assert "0 predicted, 2 done before (1 of them refused), 0 refused" in said
+
+
+def test_a_folder_without_an_image_is_an_error_and_a_damaged_one_is_not_passed_over(
+    classifier: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(DataError, match="none of 1 file is an image"):
+        predict(classifier, tmp_path)
+    (tmp_path / "0.dcm").write_bytes(b"overwritten" * 40)
+    code, lines, _ = predict(classifier, tmp_path)
+    assert (code, [line["refused"] for line in lines]) == (4, ["not-an-image"])
+
+
+def test_settings_of_the_archive_are_read_before_anything_is_predicted(classifier: Path, tmp_path: Path) -> None:
+    folder, out = images(tmp_path / "images", 1), tmp_path / "out"
+    with pytest.raises(StorageError, match="no archive is set up here"):
+        predict(classifier, folder, "-o", out, "--dicom", "--store", "--pacs", tmp_path / "pacs.toml")
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_file_at_which_a_run_was_killed_is_tried_in_another_process_and_predicted_if_that_survives(
+    classifier: Path, tmp_path: Path
+) -> None:
+    folder, out = images(tmp_path / "images", 2), tmp_path / "out"
+    with keeping(out, read_model_folder(classifier).card):
+        (out / READING).write_bytes(bytes(folder / "1.dcm"))  # what a run leaves that is killed while it reads it
+    code, lines, _ = predict(classifier, folder, "-o", out)
+    assert (code, [line.get("refused", "") for line in lines]) == (0, ["", ""])
+    assert not (out / READING).exists()
+
+
+_CRASHES = """
+import os, sys
+real = os.open
+def faulty(path, *rest, **more):
+    if str(path).endswith('crash.dcm'): os._exit(134)
+    return real(path, *rest, **more)
+os.open = faulty
+"""
+_MAIN = "from wardround_common.shell.cli import main; main()"
+
+
+@pytest.mark.slow
+def test_a_decoder_that_crashes_costs_one_file_once_the_same_command_is_run_again(
+    classifier: Path, tmp_path: Path
+) -> None:
+    folder, out = images(tmp_path / "images", 2), tmp_path / "out"
+    (folder / "0.dcm").rename(folder / "crash.dcm")
+    (tmp_path / "faulty").mkdir()
+    (tmp_path / "faulty" / "sitecustomize.py").write_text(_CRASHES)
+    command = [sys.executable, "-c", _MAIN, "predict", classifier, folder, "-o", out, "--json"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "faulty")}
+    runs = [subprocess.run(command, env=environment, capture_output=True, check=False) for _ in range(3)]
+    assert [run.returncode for run in runs] == [134, 4, 4]
+    kept = [json.loads(line) for line in (out / LINES).read_bytes().splitlines()]
+    refused = {Path(line["input"]).name: line.get("refused", "") for line in kept}
+    assert refused == {"crash.dcm": "decoder-crashed", "1.dcm": ""}
 
 
 def test_a_folder_of_something_else_or_of_another_model_is_not_written_to(

@@ -79,6 +79,14 @@ def test_a_card_of_another_version_or_that_contradicts_its_folder_is_refused(
 
 
 def test_what_is_no_card_is_said(tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_text("weights")
+    for wrong, said in (
+        ("model.pt", "this is a file, and a model is a folder"),
+        ("nowhere", "there is no such folder"),
+    ):
+        with pytest.raises(StorageError, match=said) as error:
+            read_model_folder(tmp_path / wrong)
+        assert "wardround export RUN" in error.value.do
     with pytest.raises(StorageError, match="there is no model here"):
         read_model_folder(tmp_path)
     (tmp_path / CARD).write_text("{")

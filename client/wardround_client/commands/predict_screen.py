@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from wardround_client.images.kinds import KINDS
 from wardround_client.images.sop_class import OTHER_REASONS
+from wardround_client.intake.readers import try_in_a_process
 from wardround_client.intake.record import check_allowed
 from wardround_client.intake.scan_report import shown
 from wardround_client.prediction.dicom_out import Kind
@@ -25,13 +26,15 @@ from wardround_client.prediction.model import Model, open_model
 from wardround_client.prediction.predicting import Done, NotDone, ask, asking_of, name_of
 from wardround_client.prediction.written import write_files
 from wardround_client.preparation.asking import image_cases
-from wardround_client.tasks.contract import Case
+from wardround_client.tasks.contract import Asked, Case
 from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
 from wardround_common.errors import DataError, ImageRefused
 
 ASIDE = frozenset({"not-an-image", "no-image", *OTHER_REASONS, *KINDS.values()})
 """What accompanies images in a folder: it is passed over there, and refused where it is named itself."""
+IMAGES_BY_NAME = (".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+"""A file that is named so and is no image is a damaged one, which nobody wants to be passed over."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Wanted:
 
 
 def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bool:
-    """Ask a model about all inputs; tell whether nothing was refused.
+    """Ask a model about all inputs; tell whether nothing was refused, now or by the run that is continued.
 
     Raises:
         StorageError: the model's folder is not whole, or the folder for the predictions cannot be used.
@@ -67,13 +70,35 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
                 where=str(inputs[0]),
                 do=f"It was trained with {', '.join(model.study.data.modalities)}.",
             )
+        done = [kept.lines[name_of(case)] for case in there if kept is not None and kept.is_done(name_of(case))]
         todo = [case for case in there if kept is None or not kept.is_done(name_of(case))]
+        if kept is not None:
+            todo = [_noted(case, kept) if isinstance(case, Case) else case for case in todo]
         counts = _all(model, todo, found, wanted, kept, asking.said)
         if kept is not None:
             kept.sync()
             kept.tabulate(asking.rows)
-    _say(counts, len(there) - len(todo), kept)
-    return not any(count for reason, count in counts.items() if reason not in ("", _PASSED))
+    refused_before = sum("refused" in line for line in done)
+    _say(counts, len(done), refused_before, kept)
+    if counts[_PASSED] == len(there):
+        raise DataError(
+            f"none of {len(there):,} file{'s' if len(there) > 1 else ''} is an image that a model is asked about",
+            where=str(inputs[0]),
+            do="Name images, or folders of images; a file that you name itself is refused with its reason.",
+        )
+    return not refused_before and not any(count for reason, count in counts.items() if reason not in ("", _PASSED))
+
+
+def _noted(case: Case, kept: Kept) -> Case:
+    """Let the folder know that a case is being read; one at which a run ended is first read in another process."""
+
+    def prepare() -> Asked:
+        if kept.is_suspect(case.name):
+            try_in_a_process(case.files)
+        with kept.reading(case.name):
+            return case.prepare()
+
+    return replace(case, prepare=prepare)
 
 
 _PASSED = "passed over"
@@ -109,7 +134,7 @@ def _all(
                 except ImageRefused as refused:
                     one = NotDone(one.case.name, refused.reason, refused.what, refused.do)  # no answer
             if isinstance(one, NotDone):
-                if one.reason in ASIDE and one.name not in named:
+                if _accompanies(one) and one.name not in named:
                     counts[_PASSED] += 1
                     continue
                 counts[one.reason] += 1
@@ -131,10 +156,16 @@ def _all(
     return counts
 
 
-def _say(counts: Counter[str], before: int, kept: Kept | None) -> None:
+def _accompanies(one: NotDone) -> bool:
+    damaged = one.reason == "not-an-image" and one.name.lower().endswith(IMAGES_BY_NAME)
+    return one.reason in ASIDE and not damaged
+
+
+def _say(counts: Counter[str], before: int, refused_before: int, kept: Kept | None) -> None:
     """Say what came of it, on standard error: standard output is for answers."""
     refused = sum(count for reason, count in counts.items() if reason not in ("", _PASSED))
-    parts = [f"{counts['']:,} predicted", f"{before:,} done before" if before else "", f"{refused:,} refused"]
+    earlier = f"{before:,} done before{f' ({refused_before:,} of them refused)' if refused_before else ''}"
+    parts = [f"{counts['']:,} predicted", earlier if before else "", f"{refused:,} refused"]
     if counts[_PASSED]:
         parts.append(f"{counts[_PASSED]:,} that accompany images passed over")
     console = Console(stderr=True)

@@ -23,13 +23,16 @@ from typing import IO
 
 from wardround_client.intake.instance import Refusal
 from wardround_client.intake.kept_pixels import Keeper, Room
-from wardround_client.intake.record import Record, read_record, to_json
+from wardround_client.intake.record import Record, from_json, read_record, to_json
+from wardround_common.errors import ImageRefused
 
 FILES_A_BATCH = 24
 WORTH_A_READER = 8 * FILES_A_BATCH
 """Files left that are worth another reader at the end: it takes about as long to start as they take to read."""
 SLOWEST_FILE_S = 120.0
 """A file that takes longer is refused as ``too-slow`` and its reader ended."""
+ENDS_A_READER = frozenset({"decoder-crashed", "too-slow"})
+"""Why a file is refused that costs its reader."""
 
 
 @dataclass(eq=False)
@@ -152,6 +155,20 @@ def read_in_processes(
                 reader.end()  # interrupted: what it is reading is not wanted any more
             else:
                 _idle.append(reader)
+
+
+def try_in_a_process(files: Iterable[Path]) -> None:
+    """Decode files in a process of their own, for nothing but to see that it survives.
+
+    Raises:
+        ImageRefused: the decoder crashes, or hangs, on one of them.
+    """
+    nowhere = Path(os.devnull)  # with no room, no pixels are kept
+    names = [os.fspath(path) for path in files]
+    for _, answer in read_in_processes(Path("/"), names, workers=1, kept_in=nowhere, room=Room(0)):
+        read = from_json(answer).read
+        if isinstance(read, Refusal) and read.reason in ENDS_A_READER:
+            raise ImageRefused(read.reason, read.detail)
 
 
 @atexit.register

@@ -2,7 +2,8 @@
 
 A line is written after the files that it names. A run that was cut off is resumed by the same command: what has a line
 is not asked about again, what was begun and has none is done anew. Only a folder that is empty, or that another run of
-the same model began, is written to; nothing in it that has a line is ever replaced.
+the same model began, is written to; nothing in it that has a line is ever replaced. The case that is being read is
+noted meanwhile, so that the next run knows at which file a decoder ended this one.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from wardround_client.intake.readers import ENDS_A_READER
 from wardround_client.intake.record import RETRIED
 from wardround_common.errors import StorageError
 from wardround_common.results.model_folder import MODEL, Card
 from wardround_common.storage import alone_in, no_room_is_said, write_atomically
 
-HEAD, LINES, TABLE = "predict.json", "predictions.jsonl", "predictions.csv"
+HEAD, LINES, TABLE, READING = "predict.json", "predictions.jsonl", "predictions.csv", "reading"
 FORMAT = "wardround predictions 1"
 Line = dict[str, Any]
 
@@ -35,11 +37,32 @@ class Kept:
     lines: dict[str, Line] = field(default_factory=dict, repr=False)
     """By the name of the case, the last line of each."""
     _file: IO[bytes] | None = field(default=None, repr=False)
+    _noted: str = field(default="", repr=False)
+    """The case that a run was reading when it ended without a word."""
 
     def is_done(self, name: str) -> bool:
         """Tell whether a case needs no further look: it was answered, or refused for what does not pass."""
         line = self.lines.get(name)
         return line is not None and line.get("refused") not in RETRIED
+
+    def is_suspect(self, name: str) -> bool:
+        """Tell whether a run ended while it read a case, or its decoder is known to crash or hang there."""
+        return name == self._noted or self.lines.get(name, {}).get("refused") in ENDS_A_READER
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """Note that a case is being read; the note outlives this process only if it ends within."""
+        note = self.folder / READING
+        with no_room_is_said(note):
+            descriptor = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                os.write(descriptor, os.fsencode(name))
+            finally:
+                os.close(descriptor)
+        try:
+            yield
+        finally:
+            note.unlink(missing_ok=True)
 
     def add(self, line: Line) -> None:
         """Write the line of a case; it survives a crash of the process from now on, and a power cut after ``sync``."""
@@ -115,7 +138,14 @@ def keeping(folder: Path, card: Card) -> Iterator[Kept]:
             no_room_is_said(lines),
             os.fdopen(os.open(lines, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file,
         ):
-            yield Kept(folder, known, file)
+            yield Kept(folder, known, file, _noted(folder))
+
+
+def _noted(folder: Path) -> str:
+    try:
+        return os.fsdecode((folder / READING).read_bytes())
+    except OSError:
+        return ""
 
 
 def _facts(path: Path) -> Any:

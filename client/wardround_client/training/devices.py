@@ -39,7 +39,7 @@ def choose(word: str) -> str:
 
     if word == "mps":
         if not torch.backends.mps.is_available():
-            raise DeviceError("this machine, or this build of torch, has no mps device", do="Train with cpu, or auto.")
+            raise DeviceError("this machine, or this build of torch, has no mps device", do="Name cpu, or auto.")
         return word
     cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if word == AUTO:
@@ -47,7 +47,7 @@ def choose(word: str) -> str:
     number = int(named[1] or 0)
     if number < cards:
         return f"cuda:{number}"
-    raise DeviceError(_why_no_card(word, cards, built=torch.version.cuda is not None), do="Train with cpu, or auto.")
+    raise DeviceError(_why_no_card(word, cards, built=torch.version.cuda is not None), do="Name cpu, or auto.")
 
 
 def describe(device: str) -> str:

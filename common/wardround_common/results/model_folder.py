@@ -137,9 +137,10 @@ def _card(folder: Path) -> Card:
     try:
         with path.open("rb") as file:
             text = file.read(MOST_CARD_BYTES + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        what = f"there is no model here: {CARD} is missing" if folder.is_dir() else "there is no such folder"
         raise StorageError(
-            f"there is no model here: {CARD} is missing",
+            "this is a file, and a model is a folder" if folder.is_file() else what,
             where=str(folder),
             do="Name the folder that 'wardround export RUN' or 'wardround coordinator export DIR RUN' wrote.",
         ) from None

@@ -39,6 +39,7 @@ from wardround_simulation.federation import Federation, alone_study, nodes, open
 from wardround_simulation.grid import InProcessGrid
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, simulate
+from wardround_simulation.sweep import finished_results
 from wardround_simulation.workers import InThisProcess, start_workers
 
 STUDY = Path(__file__).parent / "studies" / "brain-mri-outlines.toml"
@@ -143,8 +144,8 @@ def run(study: Study, seed: int, typed: Arguments) -> Results:
     """Simulate the study with that seed, go on with it where it was stopped, or read what it gave."""
     seeded = study.model_copy(update={"model": study.model.model_copy(update={"seed": seed})})
     folder = typed.out / f"{study.study.name}-{study.digest()[:8]}-{seed}"
-    if (folder / "results.json").exists():
-        return Results.from_json((folder / "results.json").read_text())
+    if (finished := finished_results(folder)) is not None:
+        return finished
     sites = sites_in(typed.data, Places(None, None, frozenset(), typed.out / "state"))
     workers = start_workers(typed.workers)
     begun = (folder / "run.json").exists()

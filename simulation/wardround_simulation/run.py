@@ -139,7 +139,9 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     rounds = tuple(_with_epsilon(record, described, plan.study) for record in final.history)
     said = (*_notes(plan, described, final), *_said_of_shared(shared))
 
-    def write(evaluation: dict[str, dict[str, SiteMetrics]], notes: Sequence[str]) -> Results:
+    def write(
+        evaluation: dict[str, dict[str, SiteMetrics]], waiting: Sequence[tuple[str, Others]], failed: Sequence[str] = ()
+    ) -> Results:
         results = Results(
             run=plan.folder.name,
             study=plan.study,
@@ -154,7 +156,8 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
             rounds=rounds,
             kept_rounds=final.chosen.rounds,
             evaluation=evaluation,
-            notes=(*notes, *said),
+            waiting=tuple(what for what, _ in waiting),
+            notes=(*_said_of_waiting(waiting), *failed, *said),
         )
         write_report(results, plan.folder)
         return results
@@ -166,7 +169,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
 
     evaluation = judge({FEDERATED: kept}, "scoring")
     waiting = _others(plan)
-    results = write(evaluation, _said_of_waiting(waiting))
+    results = write(evaluation, waiting)
     diverged: list[str] = []
     while waiting:
         what, train = waiting[0]
@@ -176,7 +179,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
         trained = {name: vector for name, vector in models.items() if vector is not None}
         evaluation |= judge(trained, f"scoring-{what}") if trained else {}
         failed = [f"{name} has no numbers: its training diverged, or could not be done." for name in diverged]
-        results = write(evaluation, [*_said_of_waiting(waiting), *failed])
+        results = write(evaluation, waiting, failed)
     return results
 
 

@@ -174,10 +174,9 @@ def sweep(
     rows: list[Row] = []
     for number, trial in enumerate(plan.trials, 1):
         folder = plan.folder / "runs" / trial.folder
-        finished = folder / "results.json"
-        if finished.exists():
+        if (results := finished_results(folder)) is not None:
             tell(f"Run {number} of {len(plan.trials)} is finished: {trial.said()}")
-            row = _row(trial, Results.from_json(finished.read_text(encoding="utf-8")))
+            row = _row(trial, results)
         else:
             begun = (folder / "checkpoint").exists() or (folder / "run.json").exists()
             tell(f"Run {number} of {len(plan.trials)}{', continued' if begun else ''}: {trial.said()}")
@@ -193,6 +192,19 @@ def sweep(
         rows.append(row)
         _write(grouped(rows), plan.folder)
     return grouped(rows)
+
+
+def finished_results(folder: Path) -> Results | None:
+    """Return the results of the run in this folder; None if there are none yet, or models are still to be trained.
+
+    Raises:
+        StorageError: they are damaged.
+    """
+    try:
+        results = Results.from_json((folder / "results.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return None if results.waiting else results
 
 
 def _row(trial: Trial, results: Results) -> Row:

@@ -26,6 +26,7 @@ from wardround_simulation.federation import Federation
 from wardround_simulation.phantoms import CLASSES, SCANNERS
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Engine, Plan, Progress, simulate
+from wardround_simulation.sweep import finished_results
 from wardround_simulation.workers import InThisProcess, Processes, Workers
 
 
@@ -120,12 +121,14 @@ def test_an_interrupted_baseline_goes_on_to_the_same_numbers(hospitals: Path, st
     # The federation's figures are there as soon as it is trained, and say what is still to come.
     early = Results.from_json((tmp_path / "broken" / "results.json").read_text())
     assert set(early.evaluation) == {FEDERATED}
+    assert finished_results(tmp_path / "broken") is None
     assert early.notes[0].startswith("The models of each hospital alone and of all images pooled are not there yet.")
     assert "are not there yet" in (tmp_path / "broken" / "report.html").read_text()
     resumed = run(of, hospitals, state, tmp_path / "broken", baselines=True, resume=True)
     assert resumed.evaluation == run(of, hospitals, state, tmp_path / "whole", baselines=True).evaluation
     assert early.evaluation[FEDERATED] == resumed.evaluation[FEDERATED]
     assert not any("not there yet" in note for note in resumed.notes)
+    assert finished_results(tmp_path / "broken") == resumed
 
 
 def test_a_hospital_whose_process_is_killed_in_a_round_is_named_and_missed_once(

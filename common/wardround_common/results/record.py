@@ -149,6 +149,8 @@ class Results(Record):
     kept_rounds: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """The round whose model was kept, or those whose models it is the mean of; empty if it is not on record."""
     evaluation: dict[Name, dict[Name, SiteMetrics]] = Field(default_factory=dict)
+    waiting: tuple[Name, ...] = ()
+    """Which models are still to be trained: 'baselines', 'leaving-one-out'; none if the run is finished."""
     notes: tuple[str, ...] = ()
     """What a reader must know, one sentence each; the report shows them first."""
 

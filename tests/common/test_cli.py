@@ -151,6 +151,7 @@ def test_a_command_whose_extra_is_not_here_is_absent_and_names_what_is_missing(t
     assert "it needs wardround[simulation], and pydicom cannot be found." in run("simulate").stderr
 
 
+@pytest.mark.slow
 def test_a_package_adds_to_another_packages_command(tmp_path: Path, study: Path) -> None:
     plugin(tmp_path, "weigh", "def app() -> None:\n    print('weighed')", group="wardround.commands.study")
     assert "weigh" in wardround("study", "--help", cwd=tmp_path, plugins=tmp_path).stdout
@@ -230,6 +231,7 @@ def test_control_c_stops_with_130_and_one_word(tmp_path: Path) -> None:
     assert errors.strip() == "Stopped."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["study", "show"], ["study", "show", "--json"], ["study", "check"]])
 def test_a_closed_pipe_is_quiet(study: Path, arguments: list[str]) -> None:
     read, write = os.pipe()

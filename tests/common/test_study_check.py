@@ -78,6 +78,7 @@ def test_a_study_that_is_refused_when_tried_is_not_valid(study: Path, error: str
     assert json.loads(programs.stdout) == {"valid": False, "digest": None, "faults": ["images are mixed"]}
 
 
+@pytest.mark.slow
 def test_what_is_not_installed_is_said_to_be_not_tried(study: Path) -> None:
     rehearsal(study.parent, "")
     (study.parent / "tried_package.py").unlink()

@@ -85,6 +85,7 @@ def test_only_pooled_figures_are_followed_and_no_hospital_is_named() -> None:
     assert not {1.25, 3.75} & set(figures.values())
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_in_the_same_mlflow_run_and_tensorboard_folder(tmp_path: Path) -> None:
     study, history = tracked(mlflow=True, tensorboard=True), [record(number) for number in (1, 2, 3)]
     fail(open_tracking(study, tmp_path), [history[:1], history[:2]])

@@ -40,6 +40,7 @@ def everywhere(*rounds: int) -> dict[str, list[int]]:
     return {name: list(rounds) for name in NAMES}
 
 
+@pytest.mark.slow
 def test_each_hospital_is_charged_once_a_round_also_when_the_run_is_stopped_and_gone_on_with(
     hospitals: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,6 +71,7 @@ def test_a_run_whose_ledgers_are_lost_is_not_gone_on_with_as_if_nothing_were_spe
         run(of, hospitals, state, tmp_path / "run", resume=True)
 
 
+@pytest.mark.slow
 def test_secure_sums_are_charged_once_a_round_and_baselines_not_at_all(
     hospitals: Path, state: Path, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ def alone(**sections: dict[str, object]) -> Study:
     return phantom_study(aggregation={"min_hospitals": 1}, evaluation={"validation": 0.25, "test": 0.25}, **sections)
 
 
+@pytest.mark.slow
 def test_a_model_that_remembers_tells_its_patients(federation_of: Callable[[Study], Federation]) -> None:
     found = attacked(federation_of(alone(training=REMEMBERS, model={"network": "tiny-cnn"})))
     assert (found.members, found.others) == (30, 30)

@@ -44,6 +44,7 @@ def value(found: Samples, name: str, **labels: str) -> float:
     return found[name, frozenset(labels.items())]
 
 
+@pytest.mark.slow
 def test_the_coordinators_figures_are_those_of_the_run(federation: Federation) -> None:
     found = samples(federation.metrics("C"))
     own = "wardround_coordinator_"
@@ -63,6 +64,7 @@ def test_the_coordinators_figures_are_those_of_the_run(federation: Federation) -
         assert value(found, own + "hospital_last_heard_timestamp_seconds", hospital=name) > expiry - 400 * 86_400
 
 
+@pytest.mark.slow
 def test_a_refused_request_is_counted_by_its_status(federation: Federation) -> None:
     port = federation.service._link.port
     assert port is not None

@@ -61,6 +61,7 @@ def model_numbers(folder: Path) -> dict[str, bytes]:
     return {name: tensor.tobytes() for name, tensor in load_file(folder / "model.safetensors").items()}
 
 
+@pytest.mark.slow
 def test_one_worker_and_two_give_the_same_model(hospitals: Path, state: Path, tmp_path: Path) -> None:
     of = phantom_study(privacy=DP)
     run(of, hospitals, state, tmp_path / "one")
@@ -109,6 +110,7 @@ def test_an_interrupted_run_goes_on_to_the_same_model(hospitals: Path, state: Pa
     assert resumed.evaluation == whole.evaluation
 
 
+@pytest.mark.slow
 def test_an_interrupted_baseline_goes_on_to_the_same_numbers(hospitals: Path, state: Path, tmp_path: Path) -> None:
     of = phantom_study()
 
@@ -350,6 +352,7 @@ def copied(image: Path, patient: str, to: Path) -> None:
     made.save_as(to)
 
 
+@pytest.mark.slow
 def test_near_copies_in_two_hospitals_are_said_in_the_report_and_with_labels_that_disagree(
     hospitals: Path, tmp_path: Path
 ) -> None:

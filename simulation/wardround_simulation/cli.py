@@ -179,9 +179,16 @@ def export(
 
     Of a deployed run 'wardround coordinator export' writes the same, with approvals and statements.
     """
+    from wardround_common.errors import StorageError
     from wardround_common.study.file import read_study
     from wardround_server.rounds.exported_model import check_over, export_model
 
+    if run.is_dir() and not (run / "study.toml").exists():
+        raise StorageError(
+            "there is no run here: study.toml is missing",
+            where=str(run),
+            do="Name the folder that 'wardround simulate' wrote, such as runs/NAME.",
+        )
     check_over(run, "Finish it: run the command that started it with --resume.")
     target = out or Path(run.resolve().name)
     if target.resolve() == run.resolve():

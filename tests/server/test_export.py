@@ -11,6 +11,8 @@ import pytest
 from test_runs import at_once, begin
 
 from consortium import identity
+from examples import study as example_study
+from models_made import model_folder
 from wardround_common.documents.epsilon_statement import COMPOSED, EpsilonStatement, Spent
 from wardround_common.documents.exported_run import APPROVALS, Approval, read_approvals, study_toml, write_approvals
 from wardround_common.errors import MessageError, ModelError, StorageError
@@ -129,6 +131,25 @@ def test_an_approval_that_was_changed_is_found(tmp_path: Path) -> None:
         file.write_text(broken)
         with pytest.raises(StorageError, match="not a file of approvals"):
             read_approvals(file, of)
+
+
+def test_a_model_is_not_written_among_other_files_or_over_another_model(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StorageError, match="holds other files"):
+        export_run(finished, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    export_run(finished, tmp_path / "out")
+    export_run(finished, tmp_path / "out")  # once more, after an interruption
+    with pytest.raises(StorageError, match="an exported model already"):
+        export_run(tmp_path / "out", tmp_path / "again")
+    other = model_folder(tmp_path / "other", example_study())
+    with pytest.raises(StorageError, match="holds another model"):
+        export_run(finished, other)
+
+
+def test_a_folder_that_is_not_there_is_no_unfinished_run(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no such folder"):
+        export_run(tmp_path / "nowhere", tmp_path / "out")
 
 
 def test_a_run_that_has_no_model_is_not_exported(tmp_path: Path) -> None:

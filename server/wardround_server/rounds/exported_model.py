@@ -40,6 +40,12 @@ def check_over(run: Path, do: str) -> None:
     Raises:
         StorageError: it has not; ``do`` says what to do then.
     """
+    if not run.is_dir():
+        raise StorageError("there is no such folder", where=str(run), do="Name the folder of a finished run.")
+    if (run / CARD).exists():  # its checkpoint is not there, of which the temperature is fitted
+        raise StorageError(
+            "this is an exported model already", where=str(run), do="Copy the folder, or name that of the run."
+        )
     lacking = [name for name in COPIED if not (run / name).exists()]
     if lacking:
         raise StorageError(
@@ -53,7 +59,7 @@ def export_model(run: Path, study: Study, out: Path) -> list[str]:
     """Write a finished run's model folder and read it back; name its files.
 
     Raises:
-        StorageError: a file cannot be read or written, or is of another run.
+        StorageError: a file cannot be read or written, or is of another run, or ``out`` holds anything else.
         ModelError: the model is not the one that the run made.
     """
     results = Results.from_json(_text(run / RESULTS), where=str(run / RESULTS))
@@ -63,6 +69,7 @@ def export_model(run: Path, study: Study, out: Path) -> list[str]:
             where=str(run / RESULTS),
             do="Put back the file that the run wrote, or run the study again.",
         )
+    _check_out(out, study)
     contents = {name: _bytes(run / name) for name in COPIED}
     contents[STUDY] = study_toml(study).encode()
     state = _state(run, study, contents[MODEL])
@@ -73,6 +80,21 @@ def export_model(run: Path, study: Study, out: Path) -> list[str]:
     write_atomically(out / CARD, card.content())  # last: a folder that is cut off has no card
     read_model_folder(out)
     return [*contents, CARD]
+
+
+def _check_out(out: Path, study: Study) -> None:
+    """Check that a folder is new, empty, or one that an export of the study wrote or began."""
+    if not out.is_dir():
+        return
+    if (out / CARD).exists():
+        if read_model_folder(out).card.study_digest != study.digest():
+            raise StorageError("this folder holds another model", where=str(out), do="Name a new folder with --out.")
+    elif {path.name for path in out.iterdir()} - {*COPIED, STUDY}:
+        raise StorageError(
+            "this folder holds other files, and nothing is written among them",
+            where=str(out),
+            do="Name a new folder with --out.",
+        )
 
 
 def make_card(results: Results, state: State | None, files: dict[str, str]) -> Card:

@@ -54,8 +54,9 @@ def test_a_setting_holds_in_the_place_of_the_files(file: Path) -> None:
     ],
 )
 def test_a_wrong_key_or_value_is_refused_in_the_words_of_a_study_file(file: Path, text: str, says: str) -> None:
-    with pytest.raises(StudyError, match=says):
+    with pytest.raises(StudyError, match=says) as error:
         read_study(file, parse_settings([text]))
+    assert f"--set {text.split('=')[0]}" in str(error.value)  # the file may be right
 
 
 @pytest.mark.parametrize(

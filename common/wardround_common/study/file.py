@@ -762,7 +762,7 @@ def parse_study(text: str, settings: Mapping[str, Any] | None = None, *, where: 
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a list nested a thousand deep
         raise bad_toml(text, error, where=where) from None
     put(tables, settings or {}, where)
-    return _study(tables, where=where)
+    return _study(tables, where=where, typed=list(settings or ()))
 
 
 def parse_canonical(data: bytes, *, where: str = "study") -> Study:
@@ -785,12 +785,16 @@ def parse_canonical(data: bytes, *, where: str = "study") -> Study:
     return study
 
 
-def _study(tables: dict[str, object], *, where: str) -> Study:
+def _study(tables: dict[str, object], *, where: str, typed: Sequence[str] = ()) -> Study:
     def error(faults: list[str]) -> StudyError:
+        meant = [key for key in typed if any(word in fault for word in key.split(".") for fault in faults)]
+        settings = " and ".join(f"--set {key}" for key in meant)
         return StudyError(
             "the study cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
             where=where,
-            do="Correct the file, then run: wardround study check FILE",
+            do=f"Correct {settings}, or the file."
+            if meant
+            else "Correct the file, then run: wardround study check FILE",
             faults=faults,
         )
 

@@ -119,15 +119,20 @@ def test_a_run_that_was_cut_off_goes_on_and_does_nothing_twice(classifier: Path,
     assert {path.stat().st_mode & 0o077 for path in out.iterdir()} == {0}
 
 
-def test_a_file_that_was_refused_before_still_counts_when_the_same_command_is_run_again(
-    classifier: Path, tmp_path: Path
-) -> None:
+def test_a_file_that_was_refused_is_asked_about_again_and_has_one_line(classifier: Path, tmp_path: Path) -> None:
     folder, out = images(tmp_path / "images", 1), tmp_path / "out"
     images(folder / "ct", 1, Modality="CT")
     assert predict(classifier, folder, "-o", out)[0] == 4
+    written = (out / LINES).read_bytes()
     code, lines, said = predict(classifier, folder, "-o", out)
-    assert (code, lines) == (4, [])
-    assert "0 predicted, 2 done before (1 of them refused), 0 refused" in said
+    assert (code, [line["refused"] for line in lines]) == (4, ["other-modality"])
+    assert "0 predicted, 1 done before, 1 refused" in said
+    assert (out / LINES).read_bytes() == written
+    images(folder / "ct", 1)  # the right one in its place
+    assert predict(classifier, folder, "-o", out)[0] == 0
+    overview = images(tmp_path / "overview", 1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]) / "0.dcm"
+    assert predict(classifier, overview, "-o", out)[0] == 4
+    assert predict(classifier, overview, "-o", out, "--allow", "localizers")[0] == 0
 
 
 def test_a_folder_without_an_image_is_an_error_and_a_damaged_one_is_not_passed_over(

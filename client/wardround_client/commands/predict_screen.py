@@ -51,7 +51,7 @@ class Wanted:
 
 
 def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bool:
-    """Ask a model about all inputs; tell whether nothing was refused, now or by the run that is continued.
+    """Ask a model about all inputs; tell whether nothing was refused, again where an earlier run refused it.
 
     Raises:
         StorageError: the model's folder is not whole, or the folder for the predictions cannot be used.
@@ -70,7 +70,6 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
                 where=str(inputs[0]),
                 do=f"It was trained with {', '.join(model.study.data.modalities)}.",
             )
-        done = [kept.lines[name_of(case)] for case in there if kept is not None and kept.is_done(name_of(case))]
         todo = [case for case in there if kept is None or not kept.is_done(name_of(case))]
         if kept is not None:
             todo = [_noted(case, kept) if isinstance(case, Case) else case for case in todo]
@@ -78,15 +77,14 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
         if kept is not None:
             kept.sync()
             kept.tabulate(asking.rows)
-    refused_before = sum("refused" in line for line in done)
-    _say(counts, len(done), refused_before, kept)
+    _say(counts, len(there) - len(todo), kept)
     if counts[_PASSED] == len(there):
         raise DataError(
             f"none of {len(there):,} file{'s' if len(there) > 1 else ''} is an image that a model is asked about",
             where=str(inputs[0]),
             do="Name images, or folders of images; a file that you name itself is refused with its reason.",
         )
-    return not refused_before and not any(count for reason, count in counts.items() if reason not in ("", _PASSED))
+    return not any(count for reason, count in counts.items() if reason not in ("", _PASSED))
 
 
 def _noted(case: Case, kept: Kept) -> Case:
@@ -161,11 +159,10 @@ def _accompanies(one: NotDone) -> bool:
     return one.reason in ASIDE and not damaged
 
 
-def _say(counts: Counter[str], before: int, refused_before: int, kept: Kept | None) -> None:
+def _say(counts: Counter[str], before: int, kept: Kept | None) -> None:
     """Say what came of it, on standard error: standard output is for answers."""
     refused = sum(count for reason, count in counts.items() if reason not in ("", _PASSED))
-    earlier = f"{before:,} done before{f' ({refused_before:,} of them refused)' if refused_before else ''}"
-    parts = [f"{counts['']:,} predicted", earlier if before else "", f"{refused:,} refused"]
+    parts = [f"{counts['']:,} predicted", f"{before:,} done before" if before else "", f"{refused:,} refused"]
     if counts[_PASSED]:
         parts.append(f"{counts[_PASSED]:,} that accompany images passed over")
     console = Console(stderr=True)

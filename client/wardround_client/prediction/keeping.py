@@ -1,9 +1,9 @@
 """What was predicted, in a folder of the hospital's: a line for each case, on disk as it comes, and the files of each.
 
-A line is written after the files that it names. A run that was cut off is resumed by the same command: what has a line
-is not asked about again, what was begun and has none is done anew. Only a folder that is empty, or that another run of
-the same model began, is written to; nothing in it that has a line is ever replaced. The case that is being read is
-noted meanwhile, so that the next run knows at which file a decoder ended this one.
+A line is written after the files that it names. A run that was cut off is resumed by the same command: what was
+answered is not asked about again, what was begun, or refused, is done anew. Only a folder that is empty, or that
+another run of the same model began, is written to; nothing that was answered is ever replaced. The case that is being
+read is noted meanwhile, so that the next run knows at which file a decoder ended this one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from wardround_client.intake.readers import ENDS_A_READER
-from wardround_client.intake.record import RETRIED
 from wardround_common.errors import StorageError
 from wardround_common.results.model_folder import MODEL, Card
 from wardround_common.storage import alone_in, no_room_is_said, write_atomically
@@ -41,9 +40,8 @@ class Kept:
     """The case that a run was reading when it ended without a word."""
 
     def is_done(self, name: str) -> bool:
-        """Tell whether a case needs no further look: it was answered, or refused for what does not pass."""
-        line = self.lines.get(name)
-        return line is not None and line.get("refused") not in RETRIED
+        """Tell whether a case was answered; one that was refused may be another file by now, or be allowed."""
+        return name in self.lines and "refused" not in self.lines[name]
 
     def is_suspect(self, name: str) -> bool:
         """Tell whether a run ended while it read a case, or its decoder is known to crash or hang there."""
@@ -68,6 +66,8 @@ class Kept:
         """Write the line of a case; it survives a crash of the process from now on, and a power cut after ``sync``."""
         if self._file is None:
             raise ValueError("the folder is closed")
+        if self.lines.get(line["input"]) == line:
+            return
         with no_room_is_said(self.folder / LINES):
             self._file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n")
             self._file.flush()

@@ -158,7 +158,11 @@ def take_in(source: Source, study: Study) -> tuple[Index, Found]:
         DataError: the folder cannot be read, or what is said of its files does not fit the study's task.
     """
     index = scan(source.folder, state=source.state, allow=source.allow)
-    if index.refused and not index.accepted:
+    if not index.refused and not index.accepted:
+        raise DataError(
+            "the folder holds no files", where=str(source.folder), do="Name the folder that holds the images."
+        )
+    if not index.accepted:
         counts = Counter(refusal.reason for refusal in index.refused).most_common()
         raise DataError(
             f"all {len(index.refused):,} files were refused ({', '.join(f'{n:,} {reason}' for reason, n in counts)})",

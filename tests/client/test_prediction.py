@@ -216,6 +216,11 @@ def test_a_folder_of_something_else_or_of_another_model_is_not_written_to(
         keeping(tmp_path / "out", read_model_folder(outliner).card),
     ):
         pass
+    with (
+        pytest.raises(StorageError, match="of another model"),
+        keeping(tmp_path / "out", read_model_folder(classifier).card.model_copy(update={"point": 0.25})),
+    ):
+        pass
     assert (tmp_path / "out" / HEAD).exists()
 
 

@@ -110,11 +110,14 @@ def _cell(value: Any) -> Any:
 def keeping(folder: Path, card: Card) -> Iterator[Kept]:
     """Open a folder for the predictions of a model: a new one, or one that a run of the same model began.
 
+    It is the same if its operating point and temperature are.
+
     Raises:
         StorageError: it holds anything else, another process is writing to it, or it cannot be written.
     """
     head = folder / HEAD
-    facts = {"format": FORMAT, "model": card.name, "study": card.study_digest, "weights": card.files[MODEL]}
+    facts: Line = {"format": FORMAT, "model": card.name, "study": card.study_digest, "weights": card.files[MODEL]}
+    facts |= {"point": card.point, "temperature": card.temperature}  # with others, the same weights answer otherwise
     with no_room_is_said(folder):
         others = [path.name for path in folder.iterdir()] if folder.exists() else []
     if not head.exists():

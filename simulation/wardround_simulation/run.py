@@ -121,7 +121,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     """
     started = datetime.now(UTC)
     check_tracking(plan.study)
-    _check_hospitals(plan)
+    check_hospitals(plan.study, plan.sites)
     _claim_folder(plan)
     desks, ledgers = plan.folder / "secure" / "hospitals", plan.folder / "ledgers"
     draft, policy = draft_of(plan.study), plan.policy
@@ -215,21 +215,21 @@ def _trainers(plan: Plan) -> tuple[Site, ...]:
     return tuple(site for site in plan.sites if plan.study.trains(site.name))
 
 
-def _check_hospitals(plan: Plan) -> None:
+def check_hospitals(study: Study, sites: Sequence[Site]) -> None:
     """Check that the hospitals that only evaluate are there, and enough that train.
 
     Raises:
         StudyError: one is not, or too few would train.
     """
-    names = {site.name for site in plan.sites}
-    if missing := sorted(set(plan.study.evaluation.external) - names):
+    names = {site.name for site in sites}
+    if missing := sorted(set(study.evaluation.external) - names):
         raise StudyError(
             f"[evaluation] external names {', '.join(missing)}, and the hospitals are {', '.join(sorted(names))}",
             do="Name the hospitals by their sub-folders; those of --pool are hospital-1, hospital-2 and so on.",
         )
-    if plan.study.evaluation.external and not _trainers(plan):
+    least, trainers = study.aggregation.min_hospitals, sum(study.trains(name) for name in names)
+    if study.evaluation.external and not trainers:
         raise StudyError("[evaluation] external names every hospital: nobody would train", do="Leave some to train.")
-    least, trainers = plan.study.aggregation.min_hospitals, len(_trainers(plan))
     if trainers < least:
         raise StudyError(
             f"[aggregation] min_hospitals = {least}, and {trainers} of the {len(names)} hospitals here train",

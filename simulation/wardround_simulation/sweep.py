@@ -21,7 +21,7 @@ from wardround_common.storage import write_atomically
 from wardround_common.study.file import DpSgd, Study, read_study
 from wardround_common.tasks.registry import task_of
 from wardround_simulation.federation import Site, forget_hospitals
-from wardround_simulation.run import Plan, Show, simulate
+from wardround_simulation.run import Plan, Show, check_hospitals, simulate
 from wardround_simulation.workers import Workers
 
 FORMAT = "sweep 1"
@@ -168,8 +168,12 @@ def sweep(
 
     Raises:
         StorageError: the folder holds another sweep or a run, or cannot be written.
+        StudyError: a study has too few hospitals here, or names others; nothing was run then.
         WardroundError: whatever ends a simulated run, but for its training.
     """
+    sites = plan.sites_of(plan.trials[0].study)  # another seed gives them other patients and the same names
+    for trial in plan.trials:
+        check_hospitals(trial.study, sites)
     _claim(plan)
     rows: list[Row] = []
     for number, trial in enumerate(plan.trials, 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,17 @@ def test_a_run_that_fails_is_in_the_table_and_the_others_go_on(
     first, second = sweep(Sweep(trials, lambda study: sites, plan, tmp_path / "s"), here, show, lambda line: None)
     assert first.rows[0].failed
     assert second.mean is not None
+
+
+def test_a_run_with_too_few_hospitals_is_refused_before_the_first_one(file: Path, tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / "H" / name).mkdir(parents=True)
+    sites = sites_in(tmp_path / "H", Places(None, None, frozenset(), None))
+    trials = trials_of([file], [("aggregation.min_hospitals", (3, 9))], None)
+    plan = Plan(trials[0].study, (), tmp_path / "s", resume=False, baselines=False)
+    with pytest.raises(StudyError, match="min_hospitals = 9, and 3 of the 3 hospitals"):
+        sweep(Sweep(trials, lambda study: sites, plan, tmp_path / "s"), here, lambda: nullcontext(print), print)
+    assert not (tmp_path / "s").exists()
 
 
 def test_wrong_input_at_the_command_gets_a_message(

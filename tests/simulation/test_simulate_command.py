@@ -83,7 +83,7 @@ def test_a_device_that_is_not_here_ends_with_9_before_any_image_is_read(
         (["--hospitals", "empty"], "no sub-folder"),
         (["--hospitals", "nobody"], "hospital a"),
         (["--hospitals", "reserved"], "cannot be called 'all'"),
-        (["--pool", "empty", "--split", "3"], "labels"),
+        (["--pool", "empty", "--split", "3"], "the folder holds no files"),
         (["--hospitals", "good", "--allow", "everything"], "no finding 'everything'"),
         (["--hospitals", "good", "--label-attribute", "NoSuchWord"], "NoSuchWord"),
         (["--hospitals", "good", "--labels", "other.csv"], "other.csv"),
@@ -99,7 +99,8 @@ def test_wrong_data_ends_with_4_and_says_what_to_do(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    (tmp_path / "nobody" / "a").mkdir(parents=True)
+    for name in "ab":
+        (tmp_path / "nobody" / name).mkdir(parents=True)
     (tmp_path / "reserved" / "all").mkdir(parents=True)
     (tmp_path / "good").symlink_to(hospitals)
     file = write(tmp_path / "study.toml", phantom_study())

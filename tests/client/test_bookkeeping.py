@@ -76,13 +76,17 @@ def largest_error(one: list[torch.Tensor], other: list[torch.Tensor]) -> float:
 
 
 def check(
-    network: nn.Module, records: torch.Tensor, counts: Sequence[int] = (1, 2, 1), tolerance: float = 1e-9
+    network: nn.Module,
+    records: torch.Tensor,
+    counts: Sequence[int] = (1, 2, 1),
+    tolerance: float = 1e-9,
+    ways: Sequence[Way | None] = WAYS,
 ) -> None:
     """Compare both results, in each way to have norms, with the loop over records."""
     expected = one_by_one(network, records, counts)
     norms = [float(torch.cat([part.flatten() for part in one]).norm()) for one in expected]
     clip = sorted(norms)[len(norms) // 2] + 1e-3  # some are cut, and some are not
-    for way in WAYS:
+    for way in ways:
         with BookKeeping(network, way) as books:
             total = books.clipped_sum(losses(network, records), counts, clip)
             assert largest_error(total, clipped(expected, clip)) < tolerance, way
@@ -389,4 +393,5 @@ def test_every_network_of_the_registry_gives_each_record_its_own_gradient(name: 
         except (RuntimeError, ValueError):
             continue
     with SameChance(3):
-        check(network, records, (1, 2), tolerance=1e-6)
+        # By the way that is chosen: the Gram matrix of 32 x 32 x 32 places would alone take 8 GB.
+        check(network, records, (1, 2), tolerance=1e-6, ways=[None])

@@ -104,8 +104,8 @@ TERMS = (
 def _words(section: Segmentation) -> Words:
     *first, last = [f"'{word}'" for word in section.classes]
     structures = f"{', '.join(first)} and {last}" if first else last
-    where = "volumes" if section.dims == 3 else "slices"
-    return Words(f"outline {structures} in {where}", "In a small split a histogram's bar may stand for one patient.")
+    how = "" if section.dims == 3 else " slice by slice"
+    return Words(f"outline {structures}{how}", "In a small split a histogram's bar may stand for one patient.")
 
 
 def _why_undefined(sums: OutlineSums, metric: str) -> str:

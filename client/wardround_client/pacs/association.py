@@ -11,8 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pynetdicom import AE, _config
+from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
+from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
@@ -66,6 +67,38 @@ def _unreadable(path: Path | None, what: str) -> PacsError:
     )
 
 
+class Sockets:
+    """The sockets of associations, closed when these are over.
+
+    pynetdicom 3.0.4 shuts a socket down and then closes it; where the other side was first, shutting down fails, and
+    the socket is left open.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[int, socket.socket] = {}
+
+    def opened(self, event: Event) -> None:
+        """Note the socket of a connection that was just made."""
+        transport = event.assoc.dul.socket
+        if transport is not None and transport.socket is not None:
+            self._open[id(event.assoc)] = transport.socket
+
+    def closed(self, event: Event) -> None:
+        """Close the socket of a connection that is over."""
+        self._close(self._open.pop(id(event.assoc), None))
+
+    def close(self) -> None:
+        """Close those that are left."""
+        while self._open:
+            self._close(self._open.popitem()[1])
+
+    @staticmethod
+    def _close(one: socket.socket | None) -> None:
+        if one is not None:
+            with suppress(OSError):
+                one.close()
+
+
 @contextmanager
 def associated(
     settings: PacsSettings,
@@ -85,12 +118,32 @@ def associated(
     entity.acse_timeout = entity.connection_timeout = settings.connect_s
     entity.dimse_timeout = entity.network_timeout = settings.answer_s
     security = (our_context(settings), settings.host) if settings.tls else None
+    sockets = Sockets()
+    noting = [(evt.EVT_CONN_OPEN, sockets.opened), (evt.EVT_CONN_CLOSE, sockets.closed)]
+    try:
+        yield from _associated(
+            entity, settings, settings.host, settings.title, contexts, roles, [*noting, *handlers], security
+        )
+    finally:
+        sockets.close()
+
+
+def _associated(
+    entity: AE,
+    settings: PacsSettings,
+    host: str,
+    title: str,
+    contexts: Sequence[PresentationContext],
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation],
+    handlers: Sequence[Any],
+    security: tuple[ssl.SSLContext, str] | None,
+) -> Iterator[Association]:
     for attempt in range(TRIES):
         association = entity.associate(
-            settings.host,
+            host,
             settings.port,
             list(contexts),
-            ae_title=settings.title,
+            ae_title=title,
             ext_neg=list(roles),
             evt_handlers=list(handlers),
             tls_args=security,

@@ -23,7 +23,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # typ
 from pynetdicom.transport import ThreadedAssociationServer
 
 from wardround_client.images.source import LARGEST_FILE_BYTES
-from wardround_client.pacs.association import load_certificate
+from wardround_client.pacs.association import Sockets, load_certificate
 from wardround_client.pacs.settings import PacsSettings
 from wardround_common.errors import PacsError
 
@@ -64,6 +64,7 @@ class Receiver:
         """Why connections were refused: ``address``, ``title``, ``called``."""
         self.connections = 0
         self._server: ThreadedAssociationServer | None = None
+        self._sockets = Sockets()
 
     def __enter__(self) -> Receiver:
         settings = self._settings
@@ -111,6 +112,7 @@ class Receiver:
     ) -> None:
         if self._server is not None:
             self._server.shutdown()
+        self._sockets.close()
 
     def wait(self, complete: Callable[[], bool]) -> None:
         """Wait until what was asked for is here, or nothing has come for some seconds."""
@@ -165,6 +167,7 @@ class Receiver:
 
     def _connected(self, event: Event) -> None:
         self.connections += 1
+        self._sockets.opened(event)
         self._last = time.monotonic()
         address = str(event.assoc.requestor.address)
         if address.removeprefix("::ffff:") not in self._allowed:
@@ -199,6 +202,7 @@ class Receiver:
 
     def _closed(self, event: Event) -> None:
         self._bytes.pop(id(event.assoc), None)
+        self._sockets.closed(event)
 
 
 def received(event: Event, taken: Callable[[str, bytes], bool], failure: list[Exception]) -> int:

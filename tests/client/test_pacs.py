@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from pydicom import FileDataset, dcmwrite
 from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, SegmentationStorage
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.sop_class import MRImageStorage, Verification  # type: ignore[attr-defined]
 
 from archived import document, files, study
@@ -357,15 +357,23 @@ def receiving() -> Iterator[tuple[Receiver, PacsSettings, list[bytes]]]:
 
 
 def offer(settings: PacsSettings, image: FileDataset, calling: str, called: str, source: str = "127.0.0.1") -> bool:
-    entity = AE(calling)
+    entity, sockets = AE(calling), association.Sockets()
     entity.acse_timeout = 2
     entity.add_requested_context(MRImageStorage)
-    made = entity.associate("127.0.0.1", settings.receiver_port, ae_title=called, bind_address=(source, 0))
-    if not made.is_established:
-        return False
-    status = made.send_c_store(image).get("Status")
-    made.release()
-    return status == 0
+    noting: list[Any] = [(evt.EVT_CONN_OPEN, sockets.opened)]
+    made = entity.associate(
+        "127.0.0.1", settings.receiver_port, ae_title=called, bind_address=(source, 0), evt_handlers=noting
+    )
+    try:
+        if not made.is_established:
+            return False
+        status = made.send_c_store(image).get("Status")
+        made.release()
+        return status == 0
+    finally:
+        if made.is_alive():
+            made.join(5)
+        sockets.close()
 
 
 @pytest.mark.slow

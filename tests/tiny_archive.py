@@ -17,6 +17,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
+from wardround_client.pacs.association import Sockets
+
 TITLE = "TINY"
 PENDING = 0xFF00
 
@@ -115,7 +117,10 @@ def tiny_archive() -> Iterator[TinyArchive]:
     ):
         entity.add_supported_context(model)
     entity.add_supported_context(MRImageStorage, ALL_TRANSFER_SYNTAXES, scu_role=True, scp_role=True)
+    sockets = Sockets()
     handlers = [
+        (evt.EVT_CONN_OPEN, sockets.opened),
+        (evt.EVT_CONN_CLOSE, sockets.closed),
         (evt.EVT_C_ECHO, lambda event: archive.echo_status),
         (evt.EVT_C_FIND, archive._find),
         (evt.EVT_C_GET, archive._get),
@@ -126,3 +131,4 @@ def tiny_archive() -> Iterator[TinyArchive]:
         yield archive
     finally:
         server.shutdown()
+        sockets.close()

@@ -187,7 +187,7 @@ def export(
         raise StorageError(
             "there is no run here: study.toml is missing",
             where=str(run),
-            do="Name the folder that 'wardround simulate' wrote, such as runs/NAME.",
+            do="Name a run's folder, such as runs/NAME.",
         )
     check_over(run, "Finish it: run the command that started it with --resume.")
     target = out or Path(run.resolve().name)

@@ -29,6 +29,7 @@ from wardround_common.storage import write_atomically
 from wardround_common.study.file import Study
 from wardround_common.study.roster import Listed
 from wardround_common.study.template import study_text
+from wardround_simulation.federation import Site
 from wardround_simulation.plan_cli import plan as plan_command
 from wardround_simulation.run import Plan, simulate
 from wardround_simulation.workers import InThisProcess
@@ -181,7 +182,7 @@ def test_a_simulation_of_a_network_that_cannot_be_private_ends_before_it_reads_a
     phases: list[str] = []
     with pytest.raises(PrivacyError, match="cannot be trained with privacy"):
         simulate(
-            Plan(private, (), tmp_path / "run", False, False),
+            Plan(private, (Site("a", ()), Site("b", ())), tmp_path / "run", False, False),
             InThisProcess(),
             lambda progress: phases.append(progress.phase),
         )

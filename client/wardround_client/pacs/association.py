@@ -7,7 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -118,49 +118,31 @@ def associated(
     entity.acse_timeout = entity.connection_timeout = settings.connect_s
     entity.dimse_timeout = entity.network_timeout = settings.answer_s
     security = (our_context(settings), settings.host) if settings.tls else None
-    sockets = Sockets()
-    noting = [(evt.EVT_CONN_OPEN, sockets.opened), (evt.EVT_CONN_CLOSE, sockets.closed)]
-    try:
-        yield from _associated(
-            entity, settings, settings.host, settings.title, contexts, roles, [*noting, *handlers], security
-        )
-    finally:
-        sockets.close()
-
-
-def _associated(
-    entity: AE,
-    settings: PacsSettings,
-    host: str,
-    title: str,
-    contexts: Sequence[PresentationContext],
-    roles: Sequence[SCP_SCU_RoleSelectionNegotiation],
-    handlers: Sequence[Any],
-    security: tuple[ssl.SSLContext, str] | None,
-) -> Iterator[Association]:
-    for attempt in range(TRIES):
-        association = entity.associate(
-            host,
-            settings.port,
-            list(contexts),
-            ae_title=title,
-            ext_neg=list(roles),
-            evt_handlers=list(handlers),
-            tls_args=security,
-        )
-        if association.is_established:
-            break
-        if not (_rejected(association)[:2] == BUSY and attempt + 1 < TRIES):
-            raise _no_association(settings, association)
-        time.sleep(WAIT_S * 2**attempt)
-    try:
-        yield association
-    finally:
-        if association.is_established:
-            association.release()
-        if association.is_alive():
-            association.abort()
-            association.join(settings.connect_s)
+    with closing(Sockets()) as sockets:
+        noting = [(evt.EVT_CONN_OPEN, sockets.opened), (evt.EVT_CONN_CLOSE, sockets.closed)]
+        for attempt in range(TRIES):
+            association = entity.associate(
+                settings.host,
+                settings.port,
+                list(contexts),
+                ae_title=settings.title,
+                ext_neg=list(roles),
+                evt_handlers=[*noting, *handlers],
+                tls_args=security,
+            )
+            if association.is_established:
+                break
+            if not (_rejected(association)[:2] == BUSY and attempt + 1 < TRIES):
+                raise _no_association(settings, association)
+            time.sleep(WAIT_S * 2**attempt)
+        try:
+            yield association
+        finally:
+            if association.is_established:
+                association.release()
+            if association.is_alive():
+                association.abort()
+                association.join(settings.connect_s)
 
 
 def _rejected(association: Association) -> tuple[int, int, int]:

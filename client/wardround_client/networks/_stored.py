@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from wardround_common.errors import ModelError
-from wardround_common.messages.parameters import Layout, Vector
+from wardround_common.messages.parameters import Layout, Vector, check_model
 from wardround_common.study.file import Study
-
-_OTHER = "Put back the model that the run wrote, or run the study again."
 
 
 def read_weights(content: bytes, study: Study, layout: Layout, *, where: str) -> Vector:
@@ -21,17 +17,11 @@ def read_weights(content: bytes, study: Study, layout: Layout, *, where: str) ->
     Raises:
         ModelError: it is no model of Wardround, or of another study or network.
     """
+    check_model(content, study.digest(), where=where)
     try:
         tensors = load(content)
-        size = int.from_bytes(content[:8], "little")
-        about = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["wardround"])
-        digest = about.get("study_digest")
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError):
+    except (SafetensorError, ValueError, KeyError):
         raise ModelError("this is not a model of Wardround", where=where, do="Run the study again.") from None
-    if digest != study.digest():
-        raise ModelError(
-            "the model is of another study than the run: the study digest in its header differs", where=where, do=_OTHER
-        )
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if shapes != dict(zip(layout.names, layout.shapes, strict=True)):
         raise ModelError("the model is not of the study's network", where=where, do="Run the study again.")

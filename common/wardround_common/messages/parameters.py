@@ -6,10 +6,12 @@ A vector is what is averaged, masked and sent; the layout travels once. Saved as
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,3 +63,31 @@ class Layout:
 def vector_digest(vector: Vector) -> str:
     """SHA-256 of a vector's little-endian bytes."""
     return hashlib.sha256(np.ascontiguousarray(vector, "<f4").data).hexdigest()
+
+
+def metadata_of(content: bytes) -> Any:
+    """Return what the header of a safetensors file says of it.
+
+    Raises:
+        ValueError, KeyError, TypeError: there is no such header.
+    """
+    size = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + size])["__metadata__"]
+
+
+def check_model(content: bytes, study_digest: str, *, where: str) -> None:
+    """Check that a ``model.safetensors`` is a model of Wardround, and of that study, by its header.
+
+    Raises:
+        ModelError: it is not.
+    """
+    try:
+        found = json.loads(metadata_of(content)["wardround"]).get("study_digest")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ModelError("this is not a model of Wardround", where=where, do="Run the study again.") from None
+    if found != study_digest:
+        raise ModelError(
+            "the model is of another study than the run: the study digest in its header differs",
+            where=where,
+            do="Put back the model that the run wrote, or run the study again.",
+        )

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.messages.parameters import Layout
+from wardround_common.messages.parameters import Layout, metadata_of
 from wardround_common.results import RoundRecord
 from wardround_common.storage import write_atomically
 from wardround_common.strategies.contract import Moments
@@ -75,8 +75,7 @@ def read_checkpoint(path: Path, study: Study) -> State:
         raise damaged
     try:
         arrays = load(content)
-        size = int.from_bytes(content[:8], "little")
-        about = json.loads(content[8 : 8 + size])["__metadata__"]
+        about = metadata_of(content)
         if about["format"] != FORMAT:
             raise damaged
         if about["study"] != study.digest():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from safetensors.numpy import load
 
 from wardround_common.documents.exported_run import study_toml
 from wardround_common.errors import ModelError, StorageError
+from wardround_common.messages.parameters import check_model
 from wardround_common.results import ALL, DEPLOYED, FEDERATED, Results
 from wardround_common.results.model_folder import (
     CARD,
@@ -152,18 +152,12 @@ def _privacy(results: Results) -> PrivacyClaim | None:
 
 def _state(run: Path, study: Study, weights: bytes) -> State | None:
     """Return what the run knew after its last round, whose model the exported one must be."""
+    where = str(run / MODEL)
+    check_model(weights, study.digest(), where=where)
     try:
         tensors = load(weights)
-        size = int.from_bytes(weights[:8], "little")
-        digest = json.loads(json.loads(weights[8 : 8 + size])["__metadata__"]["wardround"])["study_digest"]
-    except (SafetensorError, ValueError, KeyError, TypeError):
-        raise ModelError(
-            "this is not a model of Wardround", where=str(run / MODEL), do="Run the study again."
-        ) from None
-    if digest != study.digest():
-        raise ModelError(
-            "the model is of another study than the run", where=str(run / MODEL), do="Run the study again."
-        )
+    except (SafetensorError, ValueError, KeyError):
+        raise ModelError("this is not a model of Wardround", where=where, do="Run the study again.") from None
     if not (run / "checkpoint").exists():
         return None
     state = read_checkpoint(run / "checkpoint", study)
@@ -173,7 +167,7 @@ def _state(run: Path, study: Study, weights: bytes) -> State | None:
     if not same:
         raise ModelError(
             "the model is not the one that the run kept",
-            where=str(run / MODEL),
+            where=where,
             do="Put back the model that the run wrote, or finish the run: repeat its command with --resume.",
         )
     return state

@@ -208,9 +208,8 @@ def models(variation: Variation, study: Study, data: Data, stream: Stream) -> Fl
     velocity, found = np.zeros_like(weights), []
     for number in range(1, study.training.rounds + 1):
         total = _clipped_sum(variation, study, study.privacy, data, weights, stream, number)
-        drawn = stream.child("noise", number, 0)
-        total[:, :-1] += noise * drawn.normal(total[:, :-1].size).reshape(len(total), -1)
-        total[:, -1] += noise * drawn.normal(len(total))
+        drawn = np.random.default_rng(stream.child("noise", number, 0).below(2**63))  # nobody is protected here
+        total += drawn.normal(0.0, noise, total.shape)
         step = learning_rate(study.training, number) / expected * total
         velocity = study.training.values.get("server_momentum", 0.0) * velocity - step
         weights = weights + velocity

@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from numpy.typing import NDArray
 
 CHUNK_BYTES = 2**16
-CHUNK_NUMBERS = 2**13
-"""Of what is worked on at a time, so that it stays in the cache; the numbers do not depend on them."""
+"""What is drawn at a time, so that it stays in the cache; the words do not depend on it."""
 
 
 class Stream:
@@ -59,7 +58,7 @@ class Stream:
 
     def uniform(self, count: int) -> NDArray[np.float64]:
         """Draw ``count`` numbers from [0, 1), multiples of 2^-53."""
-        return _fractions(self.words(count))
+        return (self.words(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def below(self, limit: int) -> int:
         """Draw one integer from 0 to ``limit`` - 1; the bias is below ``limit`` / 2^64."""
@@ -68,28 +67,6 @@ class Stream:
     def permutation(self, count: int) -> NDArray[np.int64]:
         """Draw an order of ``count`` things; a tie of two 64-bit words leaves those two in place."""
         return np.argsort(self.words(count), kind="stable").astype(np.int64)
-
-    def normal(self, count: int) -> NDArray[np.float64]:
-        """Draw ``count`` standard normal numbers by the Box-Muller transform.
-
-        Each is half the sum of four draws, so that the pattern of floating-point values does not give away the
-        number that the noise was added to (Holohan and Braghin, *Secure random sampling in differential privacy*,
-        ESORICS 2021; Opacus does the same in its secure mode). That makes the attack impractical; it is no proof:
-        exact guarantees need integer noise.
-        """
-        lengths, angles = self.words(2 * count).reshape(2, count), self.words(2 * count).reshape(2, count)
-        total = np.empty(count)
-        for start in range(0, count, CHUNK_NUMBERS):
-            part = slice(start, start + CHUNK_NUMBERS)
-            radius = np.sqrt(-2.0 * np.log1p(-_fractions(lengths[:, part])))
-            angle = (2.0 * np.pi) * _fractions(angles[:, part])
-            cosines, sines = radius * np.cos(angle), radius * np.sin(angle)
-            total[part] = 0.5 * (cosines[0] + cosines[1] + sines[0] + sines[1])
-        return total
-
-
-def _fractions(words: NDArray[np.uint64]) -> NDArray[np.float64]:
-    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def insecure_stream(seed: int, *labels: str | int) -> Stream:

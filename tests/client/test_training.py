@@ -141,9 +141,9 @@ def test_noise_has_the_planned_size_and_an_empty_sample_is_a_step_of_noise() -> 
 
 
 def test_noise_differs_between_rounds_steps_and_hospitals() -> None:
-    draws = {STREAM.child("noise", r, s).normal(4).tobytes() for r in range(3) for s in range(3)}
+    draws = {STREAM.child("noise", r, s).words(4).tobytes() for r in range(3) for s in range(3)}
     assert len(draws) == 9
-    assert insecure_stream(1, "other").child("noise", 0, 0).normal(4).tobytes() not in draws
+    assert insecure_stream(1, "other").child("noise", 0, 0).words(4).tobytes() not in draws
 
 
 def test_the_whole_study_keeps_to_its_epsilon() -> None:

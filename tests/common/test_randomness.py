@@ -15,17 +15,10 @@ def test_words_are_the_chacha20_keystream_of_rfc_8439() -> None:
     assert Stream(bytes(32)).words(2).tobytes().hex() == "76b8e0ada0f13d90405d6ae55386bd28"
 
 
-def test_normal_numbers_are_standard_normal() -> None:
-    draws = insecure_stream(3).normal(100_000)
-    assert stats.kstest(draws, "norm").pvalue > 0.01
-    assert abs(np.corrcoef(draws[:-1], draws[1:])[0, 1]) < 0.015
-
-
-def test_normal_numbers_do_not_depend_on_how_many_are_worked_on_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_once = insecure_stream(3).normal(20_001)
-    monkeypatch.setattr(randomness, "CHUNK_NUMBERS", 777)
+def test_words_do_not_depend_on_how_many_are_drawn_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = insecure_stream(3).words(20_001)
     monkeypatch.setattr(randomness, "CHUNK_BYTES", 24)
-    np.testing.assert_array_equal(insecure_stream(3).normal(20_001), at_once)
+    np.testing.assert_array_equal(insecure_stream(3).words(20_001), at_once)
 
 
 def test_words_that_are_filled_in_are_those_that_are_returned() -> None:
@@ -54,7 +47,7 @@ def test_children_are_told_apart_by_every_label_and_its_end() -> None:
 
 def test_drawing_from_a_stream_does_not_shift_its_children() -> None:
     one, two = insecure_stream(7), insecure_stream(7)
-    one.normal(100)
+    one.words(100)
     assert one.child("noise").words(4).tobytes() == two.child("noise").words(4).tobytes()
 
 

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
-from outlined_hospitals import HOSPITALS, SIZE, SLICES, Patient, outlining, write_hospital, write_mask
+from outlined_hospitals import (
+    HOSPITALS,
+    SIZE,
+    SLICES,
+    Patient,
+    outlining,
+    outlining_volumes,
+    write_hospital,
+    write_mask,
+)
 from tiny_dicom import save
 from wardround_client.hospital.contribution import contribution
-from wardround_client.preparation import slices
+from wardround_client.preparation import slices, volumes
 from wardround_client.preparation.dataset import Dataset, Source, prepare, take_in
 from wardround_client.preparation.examinations import Examination
 from wardround_common.errors import DataError, FullDiskError
 from wardround_common.study.file import Study
+
+BOTH = pytest.mark.parametrize(
+    ("module", "study"), [(slices, outlining()), (volumes, outlining_volumes())], ids=["slices", "volumes"]
+)
 
 
 def prepared(folder: Path, state: Path, study: Study | None = None) -> Dataset:
@@ -105,12 +119,13 @@ def test_masks_that_outline_nothing_here_are_counted_with_their_reason(tmp_path:
     assert two.name in prepared(folder, tmp_path / "state").identifiers
 
 
-def test_a_hospital_without_masks_is_told_what_is_missing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("study", [outlining(), outlining_volumes()], ids=["slices", "volumes"])
+def test_a_hospital_without_masks_is_told_what_is_missing(tmp_path: Path, study: Study) -> None:
     folder = tmp_path / "south"
     for one in write_hospital(folder, "south", patients=3):
         (folder / one.name / "outline.dcm").unlink()
     with pytest.raises(DataError, match="this folder has no mask, and the study learns from outlines") as caught:
-        prepared(folder, tmp_path / "state")
+        prepared(folder, tmp_path / "state", study)
     assert "masks" in (caught.value.do or "")
 
 
@@ -145,7 +160,10 @@ def test_slices_are_prepared_again_when_a_mask_changes(tmp_path: Path) -> None:
     assert (records(after, one.name)[1] == np.roll(one.mask, 1, axis=2)).all()
 
 
-def test_a_full_disk_is_said_and_nothing_half_made_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH
+def test_a_full_disk_is_said_and_nothing_half_made_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, study: Study
+) -> None:
     folder, state = tmp_path / "south", tmp_path / "state"
     write_hospital(folder, "south", patients=3)
 
@@ -153,18 +171,19 @@ def test_a_full_disk_is_said_and_nothing_half_made_is_used(tmp_path: Path, monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(slices, "_write_one", full)
+        patched.setattr(module, "_write_one", full)
         with pytest.raises(FullDiskError, match="the disk is full"):
-            prepared(folder, state)
-    assert len(prepared(folder, state).identifiers) == 3
+            prepared(folder, state, study)
+    assert len(prepared(folder, state, study).identifiers) == 3
 
 
+@BOTH
 def test_a_series_that_changes_while_it_is_read_is_left_out_and_taken_the_next_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, study: Study
 ) -> None:
     folder, state = tmp_path / "south", tmp_path / "state"
     one, *_ = write_hospital(folder, "south", patients=4)
-    write_one = slices._write_one
+    write_one = module._write_one
 
     def changing(examination: Examination, *rest: Any) -> Any:
         if examination.reference.patient == one.name:
@@ -173,7 +192,7 @@ def test_a_series_that_changes_while_it_is_read_is_left_out_and_taken_the_next_t
         return write_one(examination, *rest)
 
     with monkeypatch.context() as patched:
-        patched.setattr(slices, "_write_one", changing)
-        assert prepared(folder, state).intake.left_out == {"changed": SLICES, "other-series": 4 * SLICES}
+        patched.setattr(module, "_write_one", changing)
+        assert prepared(folder, state, study).intake.left_out == {"changed": SLICES, "other-series": 4 * SLICES}
     save(one.series["flair"][SLICES - 1], folder / one.name / "flair" / "1.dcm")
-    assert one.name in prepared(folder, state).identifiers
+    assert one.name in prepared(folder, state, study).identifiers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,14 @@ from outlined_hospitals import write_mask as write_mask_of
 from series_made import segmentation
 from tiny_dicom import save
 from wardround_client.hospital.contribution import contribution
-from wardround_client.preparation import volumes
 from wardround_client.preparation.asking import whole_volume
 from wardround_client.preparation.dataset import Dataset, Examples, Source, prepare, take_in
-from wardround_client.preparation.examinations import Examination
 from wardround_client.preparation.kept_volumes import KeptVolume, KeptVolumes
 from wardround_client.preparation.mapped_masks import MappedMasks
 from wardround_client.tasks.outline_loss import loss_of_volume, outline_loss
 from wardround_client.tasks.segmentation import sums
 from wardround_client.training.evaluation import patient_sums, sums_of
 from wardround_client.volumes import Series, series_in
-from wardround_common.errors import DataError, FullDiskError
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study
 
@@ -166,47 +162,6 @@ def test_a_patient_outlined_with_gaps_is_left_out_and_an_empty_mask_is_not(tmp_p
     image, mask = kept.patch((8, 8, 8), STREAM, around=True)
     assert image.any()
     assert not mask.any()
-
-
-def test_a_hospital_without_masks_is_told_what_is_missing(tmp_path: Path) -> None:
-    folder = tmp_path / "south"
-    for one in write_hospital(folder, "south", patients=3):
-        (folder / one.name / "outline.dcm").unlink()
-    with pytest.raises(DataError, match="this folder has no mask, and the study learns from outlines"):
-        prepared(folder, tmp_path / "state")
-
-
-def test_a_series_that_changes_while_it_is_read_is_left_out_and_taken_the_next_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, state = tmp_path / "south", tmp_path / "state"
-    one, *_ = write_hospital(folder, "south", patients=4)
-    write_one = volumes._write_one
-
-    def changing(examination: Examination, *rest: Any) -> Any:
-        if examination.reference.patient == one.name:
-            path = folder / one.name / "flair" / "1.dcm"
-            path.write_bytes(path.read_bytes() + b"\0\0")
-        return write_one(examination, *rest)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(volumes, "_write_one", changing)
-        assert prepared(folder, state).intake.left_out == {"changed": SLICES, "other-series": 4 * SLICES}
-    save(one.series["flair"][SLICES - 1], folder / one.name / "flair" / "1.dcm")
-    assert one.name in prepared(folder, state).identifiers
-
-
-def test_a_full_disk_is_said_and_nothing_half_made_is_used(
-    written: dict[str, tuple[Path, list[Patient]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*args: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(volumes, "_write_one", full)
-        with pytest.raises(FullDiskError, match="the disk is full"):
-            prepared(written["south"][0], tmp_path)
-    assert len(prepared(written["south"][0], tmp_path).identifiers) == 5
 
 
 def test_other_patches_need_no_other_preparation_and_another_spacing_does(

@@ -35,7 +35,7 @@ class TinyArchive:
     """Lists a study, and no instance of it."""
     ignores_keys: bool = False
     drops_after: int | None = None
-    """Breaks off after so many objects of one retrieval."""
+    """Breaks off after this many objects of one retrieval."""
     says_only: bool = False
     """Answers success to a retrieval, and sends nothing."""
     sends_instead: FileDataset | None = None

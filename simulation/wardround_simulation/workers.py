@@ -198,7 +198,7 @@ class Processes:
         self._workers[self._workers.index(worker)] = fresh
 
     def _hand_out(self) -> None:
-        """Give every worker something to do, then something to do next: it never waits for us."""
+        """Hand every worker a job, and another to do next, so that it never waits for us."""
         for depth in range(1, AHEAD + 1):
             for worker in self._workers:
                 while len(worker.sent) < depth and (taken := self._next(worker, steal=depth == 1)):

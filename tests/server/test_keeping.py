@@ -32,7 +32,7 @@ class StoppedError(Exception):
 
 
 def falling(name: str, kind: str, answer: Parts | Failure) -> Parts | Failure:
-    """Let the model look best after the second round: so many findings of ten score above all other images."""
+    """Make the model look best after the second round: this many findings of ten score above all other images."""
     if kind != "evaluate" or isinstance(answer, Failure):
         return answer
     above = {1: 7, 2: 9, 3: 9, 4: 8, 5: 6, 6: 5}[int(str(answer.fields["round"]))]

@@ -145,7 +145,7 @@ class LabelTable:
         return table
 
     def add(self, study: str, label: str, rest: Mapping[str, str]) -> None:
-        """Give a study its label; one with two labels has none."""
+        """Assign a study its label; a study with two different labels keeps none."""
         self.rows[study] = (study, label, *(rest.get(name, "") for name in self.columns[2:]))
         if self.given.setdefault(study, label) != label:
             self.contradicted.add(study)

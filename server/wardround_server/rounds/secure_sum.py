@@ -91,8 +91,8 @@ class Gathering:
         self._closed = True  # the total goes on with the survivors
         if self._terms.graph.deserted(self._heads):
             raise RoundError(
-                f"so many hospitals dropped out of round {self._terms.round} ({self._terms.what}) that one of "
-                "the others has too few neighbours left to be summed with",
+                f"too many hospitals dropped out of round {self._terms.round} ({self._terms.what}): one of the others "
+                "has too few neighbours left to be summed with",
                 do="The round is abandoned and none of it was read. Wait until more hospitals are connected.",
             )
         return Confirming(self._terms, self._roster, self._total, dict(self._dealt), dict(self._heads))

@@ -174,7 +174,7 @@ def sweep(
     sites = plan.sites_of(plan.trials[0].study)  # another seed gives them other patients and the same names
     for trial in plan.trials:
         check_hospitals(trial.study, sites)
-    _claim(plan)
+    _claim(plan, sorted(site.name for site in sites))
     rows: list[Row] = []
     for number, trial in enumerate(plan.trials, 1):
         folder = plan.folder / "runs" / trial.folder
@@ -193,9 +193,11 @@ def sweep(
                 tell(f"Run {number} failed: {error.what}")
             finally:
                 forget_hospitals()
+            _write(grouped([*rows, row]), plan.folder)
         rows.append(row)
-        _write(grouped(rows), plan.folder)
-    return grouped(rows)
+    groups = grouped(rows)
+    _write(groups, plan.folder)
+    return groups
 
 
 def finished_results(folder: Path) -> Results | None:
@@ -247,12 +249,12 @@ def privacy_note(trials: Sequence[Trial]) -> str:
     )
 
 
-def _claim(plan: Sweep) -> None:
+def _claim(plan: Sweep, hospitals: list[str]) -> None:
     note = plan.folder / NOTE
     now = {
         "format": FORMAT,
         "baselines": plan.plan.baselines,
-        "hospitals": sorted({site.name for site in plan.sites_of(plan.trials[0].study)}),
+        "hospitals": hospitals,
         "runs": {trial.folder: trial.said() for trial in plan.trials},
     }
     if note.exists():

@@ -20,9 +20,15 @@ from models_made import model_folder
 from outlined_hospitals import outlining
 from series_made import OBLIQUE, SAGITTAL, enhanced, slices, written
 from tiny_dicom import save, tiny
+from wardround_client.images.sop_class import other_object
 from wardround_client.masks import Structures
 from wardround_client.masks.formats import seg
-from wardround_client.prediction.dicom_out import content_of, report_of, segmentation_of, sources_of
+from wardround_client.prediction.capture import Picture, captures_of
+from wardround_client.prediction.dicom_out import report_of, segmentation_of
+from wardround_client.prediction.pictures import pictures_of
+from wardround_client.prediction.predicting import Done
+from wardround_client.prediction.sources import content_of, sources_of
+from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.contract import Answer, Asked, Case, Chosen
 from wardround_client.tasks.registry import LOCAL_TASKS
 from wardround_client.volumes import Series, series_in
@@ -216,6 +222,76 @@ def test_a_class_and_its_probabilities_are_a_report_of_the_image(card: Card, tmp
     assert group.finding_type.meaning == "finding"
 
 
+def drawn_of(case: Case, answer: Answer, card: Card) -> list[Picture]:
+    return pictures_of(Done(case, Asked(np.zeros((0, 1, 1, 1), np.float32)), answer), card)
+
+
+def captures(kind: str, folder: Path, card: Card, outline: Any = outlined) -> tuple[Series, list[Any]]:
+    files(kind, folder)
+    (series,) = series_in(sorted(folder.iterdir()))
+    assert isinstance(series, Series)
+    case, answer = answered(series, outline(series.geometry.shape))
+    return series, captures_of(drawn_of(case, answer, card), sources_of(case), card, "Pictures of made")
+
+
+@pytest.mark.parametrize("kind", ["axial", "enhanced"])
+def test_a_picture_is_of_the_patients_study_names_its_image_and_no_patient(
+    kind: str, card: Card, tmp_path: Path
+) -> None:
+    series, (made,) = captures(kind, tmp_path, card)
+    assert made.SOPClassUID == "1.2.840.10008.5.1.4.1.1.7"
+    assert (made.PatientID, made.StudyInstanceUID, made.BurnedInAnnotation) == ("MRN 1", series.study_uid, "NO")
+    (source,) = made.SourceImageSequence
+    assert source.ReferencedSOPInstanceUID == series.slices[2].sop_uid
+    if kind == "enhanced":
+        assert source.ReferencedFrameNumber == series.slices[2].number + 1
+    (listed,) = made.ReferencedSeriesSequence
+    assert listed.SeriesInstanceUID == series.uid
+    _, (again,) = captures(kind, tmp_path / "again", card)
+    assert {made.SOPInstanceUID, made.SeriesInstanceUID}.isdisjoint({again.SOPInstanceUID, again.SeriesInstanceUID})
+
+
+@pytest.mark.parametrize(("kind", "towards"), [("axial", ["L", "P"]), ("sagittal", ["P", "F"])])
+def test_an_outline_lies_in_its_picture_where_it_lies_in_its_slice(
+    kind: str, towards: list[str], card: Card, tmp_path: Path
+) -> None:
+    def landmark(shape: tuple[int, ...]) -> np.ndarray:
+        outline = np.zeros(shape, np.uint8)
+        outline[1, 2, 7] = 1
+        return outline
+
+    series, (made,) = captures(kind, tmp_path, card, landmark)
+    side = float(made.PixelSpacing[0])
+    rows, columns = np.nonzero((made.pixel_array[: round(8 / side)] == COLOURS[0]).all(axis=2))
+    _, rows_mm, columns_mm = series.geometry.spacing_mm
+    assert (rows.min() * side, (rows.max() + 1) * side) == pytest.approx((2 * rows_mm, 3 * rows_mm), abs=side)
+    assert (columns.min() * side, (columns.max() + 1) * side) == pytest.approx(
+        (7 * columns_mm, 8 * columns_mm), abs=side
+    )
+    assert list(made.PatientOrientation) == towards
+
+
+def test_each_slice_in_which_a_part_is_longest_has_a_picture_the_largest_first(card: Card, tmp_path: Path) -> None:
+    def parts(shape: tuple[int, ...]) -> np.ndarray:
+        outline = np.zeros(shape, np.uint8)
+        outline[0, 1, 1:4] = 1
+        outline[3, 2:6, 2:8] = 1
+        return outline
+
+    series, (large, small) = captures("axial", tmp_path, card, parts)
+    named = [one.SourceImageSequence[0].ReferencedSOPInstanceUID for one in (large, small)]
+    assert named == [series.slices[3].sop_uid, series.slices[0].sop_uid]
+    assert (large.SeriesInstanceUID, large.InstanceNumber) == (small.SeriesInstanceUID, small.InstanceNumber - 1)
+
+
+def test_a_picture_of_an_answer_is_no_image_to_train_on(card: Card, tmp_path: Path) -> None:
+    _, (made,) = captures("axial", tmp_path / "series", card)
+    assert other_object(dcmread(BytesIO(content_of(made)))) == (
+        "own-result",
+        "this is a picture of what a model of Wardround answered",
+    )
+
+
 def test_what_a_model_outlined_is_no_reference_to_train_on(card: Card, tmp_path: Path) -> None:
     series, _, segmentation, _ = objects("axial", tmp_path / "series", card)
     (tmp_path / "own.dcm").write_bytes(content_of(segmentation))
@@ -236,15 +312,19 @@ def errors_of(path: Path) -> list[str]:
 def test_a_checker_of_the_standard_finds_no_error(kind: str, empty: bool, card: Card, tmp_path: Path) -> None:
     outline = (lambda shape: np.zeros(shape, np.uint8)) if empty else outlined
     _, _, segmentation, report = objects(kind, tmp_path / "series", card, outline=outline)
-    for name, made in (("seg", segmentation), ("report", report)):
+    _, pictures = captures(kind, tmp_path / "again", card, outline)
+    for name, made in (("seg", segmentation), ("report", report), ("picture", pictures[0])):
         (tmp_path / name).write_bytes(content_of(made))
         assert errors_of(tmp_path / name) == []
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy is not installed (Debian: dicom3tools)")
-def test_a_checker_of_the_standard_finds_no_error_in_the_report_of_an_image(card: Card, tmp_path: Path) -> None:
+def test_a_checker_of_the_standard_finds_no_error_in_what_is_made_of_one_image(card: Card, tmp_path: Path) -> None:
     case, answer = classified(tmp_path)
-    (tmp_path / "report").write_bytes(content_of(report_of(answer, sources_of(case), card, None)))
-    assert errors_of(tmp_path / "report") == []
-    assert dcmread(tmp_path / "report").PatientID == "MRN 1"
+    sources = sources_of(case)
+    (picture,) = captures_of(drawn_of(case, answer, card), sources, card, "Pictures of made")
+    for name, made in (("report", report_of(answer, sources, card, None)), ("picture", picture)):
+        (tmp_path / name).write_bytes(content_of(made))
+        assert errors_of(tmp_path / name) == []
+        assert dcmread(tmp_path / name).PatientID == "MRN 1"

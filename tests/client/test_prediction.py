@@ -249,13 +249,16 @@ def test_objects_for_the_archive_are_written_of_dicom_and_refused_of_anything_el
     write_hospital(tmp_path / "south", "south", 1)
     code, (line,), _ = predict(outliner, tmp_path / "south", "-o", tmp_path / "out", "--dicom")
     assert code == 0
-    assert [name.removeprefix(line["series_uid"]) for name in line["files"]] == [".nii.gz", ".seg.dcm", ".report.dcm"]
+    kinds = [name.removeprefix(line["series_uid"]) for name in line["files"]]
+    assert kinds[:4] == [".nii.gz", ".seg.dcm", ".report.dcm", ".picture-01.dcm"]
     made = dcmread(tmp_path / "out" / line["files"][1])
     assert (made.PatientID, made.StudyInstanceUID) == (line["patient"], line["study_uid"])
     assert [one.SegmentLabel.split()[0] for one in made.SegmentSequence] == ["tumour"]
     code, (line,), _ = predict(classifier, images(tmp_path / "images", 1), "-o", tmp_path / "classes", "--dicom")
-    assert (code, len(line["files"])) == (0, 1)  # of images that leave out what may be empty
-    assert dcmread(tmp_path / "classes" / line["files"][0]).Modality == "SR"
+    assert code == 0  # of images that leave out what may be empty
+    assert [dcmread(tmp_path / "classes" / name).Modality for name in line["files"]] == ["SR", "OT"]
+    plain = predict(classifier, tmp_path / "images", "-o", tmp_path / "plain", "--dicom", "--no-captures")
+    assert len(plain[1][0]["files"]) == 1
     write_hospital(tmp_path / "east", "east", 1)
     image = next((tmp_path / "east").rglob("*.nii.gz"))
     image.rename(tmp_path / "flair.nii.gz")

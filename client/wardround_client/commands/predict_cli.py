@@ -39,13 +39,20 @@ def predict(
         bool,
         typer.Option(
             "--dicom",
-            help="Also write DICOM objects for the PACS: segmentations of outlines, and reports of numbers.",
+            help="Also write DICOM objects for the PACS: segmentations of outlines, reports of numbers, and pictures.",
         ),
     ] = False,
     labelmap: Annotated[
         bool,
         typer.Option("--labelmap", help="With --dicom: write segmentations as label maps, which newer archives read."),
     ] = False,
+    captures: Annotated[
+        bool,
+        typer.Option(
+            "--captures/--no-captures",
+            help="With --dicom: pictures (Secondary Capture) for viewers that show nothing else, or none.",
+        ),
+    ] = True,
     store: Annotated[
         bool, typer.Option("--store", help="With --dicom: also store the objects in the hospital's archive.")
     ] = False,
@@ -75,7 +82,7 @@ def predict(
     if store and not (dicom or labelmap):
         raise typer.BadParameter("what is stored is what --dicom writes", param_hint="--store")
     kind: Literal["BINARY", "LABELMAP"] | None = "LABELMAP" if labelmap else "BINARY" if dicom else None
-    wanted = Wanted(out, preview, kind, frozenset(allow or ()), batch, device, as_json)
+    wanted = Wanted(out, preview, kind, captures, frozenset(allow or ()), batch, device, as_json)
     if store and out is not None:
         from wardround_client.commands.pacs_screen import store_predictions
         from wardround_client.pacs.settings import read_pacs

@@ -30,6 +30,7 @@ from wardround_client.tasks.contract import Asked, Case
 from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
 from wardround_common.errors import DataError, ImageRefused
+from wardround_common.results.model_folder import Card
 
 ASIDE = frozenset({"not-an-image", "no-image", *OTHER_REASONS, *KINDS.values()})
 """What accompanies images in a folder: it is passed over there, and refused where it is named itself."""
@@ -44,6 +45,7 @@ class Wanted:
     out: Path | None
     preview: bool
     dicom: Kind | None
+    captures: bool
     allow: frozenset[str]
     batch: int
     device: str
@@ -128,7 +130,7 @@ def _all(
             files: list[str] = []
             if isinstance(one, Done) and kept is not None:
                 try:
-                    files = write_files(one, kept, model.card, preview=wanted.preview, dicom=wanted.dicom)
+                    files = _written(one, kept, model.card, wanted)
                 except ImageRefused as refused:
                     one = NotDone(one.case.name, refused.reason, refused.what, refused.do)  # no answer
             if isinstance(one, NotDone):
@@ -152,6 +154,10 @@ def _all(
             elif kept is None and isinstance(one, Done):
                 Console().print(Text(f"{shown(one.case.name)}: {said(line)}"), soft_wrap=True)
     return counts
+
+
+def _written(done: Done, kept: Kept, card: Card, wanted: Wanted) -> list[str]:
+    return write_files(done, kept, card, preview=wanted.preview, dicom=wanted.dicom, captures=wanted.captures)
 
 
 def _accompanies(one: NotDone) -> bool:

@@ -24,7 +24,7 @@ from functools import lru_cache
 from pydicom import Dataset
 
 from wardround_client.images.attributes import tag, text
-from wardround_client.images.sop_class import STORAGE, is_below, sop_class_of
+from wardround_client.images.sop_class import CAPTURE, STORAGE, is_below, sop_class_of
 
 KINDS: dict[str, str] = {
     "localizers": "localizer",
@@ -36,7 +36,6 @@ KINDS: dict[str, str] = {
 }
 """What a hospital can take in with ``--allow``, and the reason under which a scan counts what it leaves out."""
 
-CAPTURE = f"{STORAGE}7"  # and its four multi-frame classes below it
 _PARAMETRIC_MAPS = (f"{STORAGE}30", f"{STORAGE}81.1", f"{STORAGE}82.1")
 _WHOLE_SLIDE = f"{STORAGE}77.1.6"
 PROCESSED_OF = {f"{STORAGE}1.{kind}.1": f"{STORAGE}1.{kind}" for kind in ("1", "2", "3")}

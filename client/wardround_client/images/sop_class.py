@@ -40,10 +40,16 @@ _OTHER_MODALITIES = {
 """For objects whose SOP class a converter replaced or lost."""
 
 
-OTHER_REASONS = frozenset(reason for _, reason, _ in _OTHER_OBJECTS)
+OURS = "Wardround"
+"""The Manufacturer of what is made of a model's answers: never taken for a person's outline, nor for an image."""
+CAPTURE = f"{STORAGE}7"
+"""Secondary Capture, and its four multi-frame classes below it."""
+OWN_RESULT = "own-result"
+OTHER_REASONS = frozenset({*(reason for _, reason, _ in _OTHER_OBJECTS), OWN_RESULT})
 """Every reason under which an object is refused that is no image."""
 
 _SOP_CLASS, _MODALITY, _MEDIA_CLASS = tag("SOPClassUID"), tag("Modality"), tag("MediaStorageSOPClassUID")
+_CAPTURED_BY = tag("SecondaryCaptureDeviceManufacturer")
 
 
 def sop_class_of(dataset: Dataset) -> str:
@@ -53,7 +59,10 @@ def sop_class_of(dataset: Dataset) -> str:
 
 def other_object(dataset: Dataset) -> tuple[str, str] | None:
     """Return the reason and the words for an object that is no image whatever its pixels; None for the others."""
-    return other_class(sop_class_of(dataset)) or _OTHER_MODALITIES.get(text(dataset, _MODALITY).upper())
+    sop_class = sop_class_of(dataset)
+    if is_below(sop_class, CAPTURE) and text(dataset, _CAPTURED_BY) == OURS:
+        return OWN_RESULT, "this is a picture of what a model of Wardround answered"
+    return other_class(sop_class) or _OTHER_MODALITIES.get(text(dataset, _MODALITY).upper())
 
 
 @lru_cache(maxsize=256)

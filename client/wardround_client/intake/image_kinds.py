@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wardround_client.images.kinds import CAPTURE, KINDS, PROCESSED_OF, image_type_of, kinds_of
-from wardround_client.images.sop_class import is_below
+from wardround_client.images.kinds import KINDS, PROCESSED_OF, image_type_of, kinds_of
+from wardround_client.images.sop_class import CAPTURE, is_below
 from wardround_client.intake.instance import Instance
 
 __all__ = ["KINDS", "image_type_of", "kinds_by_study", "kinds_of"]

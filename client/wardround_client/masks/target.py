@@ -11,8 +11,6 @@ from wardround_client.images.attributes import tag, text
 from wardround_client.volumes import Series
 from wardround_common.errors import ImageRefused
 
-OURS = "Wardround"
-"""The Manufacturer of what a model of ours outlined: never taken for a person's outline."""
 _PATIENT, _FRAME = tag("PatientID"), tag("FrameOfReferenceUID")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 
 from wardround_client.images.dicom import refusing, syntax_of
-from wardround_client.images.sop_class import is_below, other_class
+from wardround_client.images.sop_class import CAPTURE, is_below, other_class
 from wardround_client.images.source import read_bytes
 from wardround_client.pacs.archive import Archive, Instance, Outcome, Query, StoredFile
 from wardround_client.pacs.dimse import word
@@ -18,7 +18,6 @@ from wardround_common.errors import DataError, ImageRefused, PacsError
 
 RESULTS = frozenset({"segmentation", "report", "presentation-state"})
 """What a result is, in the words of ``sop_class``, beside a secondary capture."""
-CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pydicom.uid import (
 from wardround_client.images.attributes import PIXEL_DATA
 from wardround_client.images.dicom import READ_BY_PYTHON, parse, refusing, syntax_of
 from wardround_client.images.layout import check_fragments, check_layout, check_length
-from wardround_client.images.sop_class import other_object
+from wardround_client.images.sop_class import OWN_RESULT, other_object
 from wardround_client.pacs.archive import OUTLINES, Instance
 from wardround_client.pacs.dimse import word
 from wardround_common.errors import ImageRefused
@@ -72,7 +72,7 @@ def examine(data: bytes, asked: Instance) -> Refused | None:
             raise ImageRefused(*other)
         _check_pixels(dataset)
     except ImageRefused as refused:
-        return None if refused.reason in OUTLINES else Refused(refused.reason, refused.what)
+        return None if refused.reason in {*OUTLINES, OWN_RESULT} else Refused(refused.reason, refused.what)
     if asked.syntax and asked.syntax not in LOSSY and syntax_of(dataset) in LOSSY:
         return Refused("made-lossy", "the archive compressed it with loss on the way")
     return None

@@ -7,11 +7,7 @@ says by its algorithm that nobody drew it, so that it is not taken for a referen
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from io import BytesIO
-from pathlib import Path
 from typing import Any, Literal
 
 import highdicom
@@ -19,46 +15,24 @@ import numpy as np
 from highdicom import sr
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from wardround_client.images.dicom import quiet, refusing
-from wardround_client.masks.target import OURS
+from wardround_client.images.sop_class import OURS
 from wardround_client.prediction.dicom_codes import code_of, own_code
+from wardround_client.prediction.sources import LONG, Sources, carried, weights_of
 from wardround_client.preparation.outline_page import COLOURS
-from wardround_client.tasks.contract import Answer, Case
-from wardround_common.errors import ImageRefused
-from wardround_common.results.model_folder import MODEL, Card
+from wardround_client.tasks.contract import Answer
+from wardround_client.tasks.outline_sizes import millilitres
+from wardround_common.results.model_folder import Card
 
 Kind = Literal["BINARY", "LABELMAP"]
-# highdicom logs the identifiers of images that it finds odd: no log may hold those.
-logging.getLogger("highdicom").setLevel(logging.CRITICAL + 1)
 
 SERIES_NUMBER, REPORT_NUMBER = 9001, 9002
 MOST_MEASURED = 20
 """Parts of a structure whose diameters a report has, the largest first."""
-_MAY_BE_EMPTY = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-)
-"""What every object states and may state as empty (type 2); de-identified images leave it out, and highdicom stops."""
-_CARRIED = (
-    "PatientIdentityRemoved",
-    "DeidentificationMethod",
-    "DeidentificationMethodCodeSequence",
-    "TimezoneOffsetFromUTC",
-    "InstitutionName",
-)
-"""What highdicom does not take over from the images."""
-_METHODS = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
 _ML = Code("cm3", "UCUM", "cubic centimeter")  # as DICOM counts volumes (CID 7462)
 _MM = Code("mm", "UCUM", "mm")
 _NO_UNIT = Code("1", "UCUM", "no units")
@@ -66,64 +40,6 @@ _LONG_AXIS = Code("103339001", "SCT", "Long axis")
 _SHORT_AXIS = Code("103340004", "SCT", "Short axis")
 _VOLUME = Code("118565006", "SCT", "Volume")
 _STUDY_OF = Code("18748-4", "LN", "Diagnostic imaging study")
-_LONG = 64
-
-
-@dataclass(frozen=True, eq=False)
-class Sources:
-    """The images that an answer is of."""
-
-    images: tuple[Dataset, ...] = field(repr=False)
-    """Without their pixels; of a series one for each slice, in its order, or the one object that holds all frames."""
-    frames: tuple[int, ...] = ()
-    """Of that object, the frame of each slice, from 0."""
-
-
-def sources_of(case: Case) -> Sources:
-    """Read the attributes of the images that a case is made of; of an examination, those of its first series.
-
-    Raises:
-        ImageRefused: ``not-dicom``: there is no study to which an object could belong; ``no-frame-of-reference``;
-            ``several-files`` of many frames each.
-    """
-    if not case.series:
-        return Sources((_attributes(case.files[0]),))
-    series = case.series[0]
-    if series.stored == "nifti":
-        raise _not_dicom()
-    if not series.frame_of_reference:
-        raise ImageRefused(
-            "no-frame-of-reference",
-            "its images do not say from where they measure, so that no segmentation can refer to them",
-            do="Leave out --dicom: the mask is written as NIfTI.",
-        )
-    if series.stored == "single-frame":
-        return Sources(tuple(_attributes(one.file) for one in series.slices))
-    files = {one.file for one in series.slices}
-    if len(files) > 1:
-        raise ImageRefused(
-            "several-files",
-            "its frames are in several objects, and a segmentation refers to one",
-            do="Leave out --dicom: the mask is written as NIfTI.",
-        )
-    return Sources((_attributes(files.pop()),), tuple(one.number for one in series.slices))
-
-
-def _attributes(path: Path) -> Dataset:
-    with refusing("not-dicom", "the file is not DICOM, so that there is no study to write back to", where=str(path)):
-        header = dcmread(path, stop_before_pixels=True)
-    if not header.get("StudyInstanceUID") or not header.get("SOPInstanceUID"):
-        raise _not_dicom()
-    for word in _MAY_BE_EMPTY:
-        if word not in header:
-            setattr(header, word, "")
-    return header
-
-
-def _not_dicom() -> ImageRefused:
-    return ImageRefused(
-        "not-dicom", "this is not DICOM, so that there is no study to write back to", do="Leave out --dicom."
-    )
 
 
 def segmentation_of(answer: Answer, sources: Sources, card: Card, kind: Kind) -> Dataset:
@@ -151,31 +67,31 @@ def segmentation_of(answer: Answer, sources: Sources, card: Card, kind: Kind) ->
             highdicom.UID(),
             1,
             OURS,
-            card.name[:_LONG],
+            card.name[:LONG],
             card.wardround,
-            card.files[MODEL][:16],
+            weights_of(card),
             omit_empty_frames=bool(outline.any()),
-            content_description=f"Outlined by the model {card.name}"[:_LONG],
+            content_description=f"Outlined by the model {card.name}"[:LONG],
         )
-    made.SeriesDescription = f"Outlines of {card.name}"[:_LONG]
-    return _carried(made, sources)
+    made.SeriesDescription = f"Outlines of {card.name}"[:LONG]
+    return carried(made, sources)
 
 
 def _described(number: int, one: Mapping[str, Any], card: Card) -> SegmentDescription:
     category, kind = code_of(one["structure"])
     made = SegmentDescription(
         number,
-        f"{one['structure'][:44]} {one['volume_ml']:.2f} mL",
+        f"{one['structure'][:44]} {millilitres(one['volume_ml'])}",
         category,
         kind,
         "AUTOMATIC",
         _algorithm(card),
         highdicom.UID(),
-        f"{one['structure']}"[:_LONG],
+        f"{one['structure']}"[:LONG],
         display_color=CIELabColor.from_rgb(*COLOURS[(number - 1) % len(COLOURS)].tolist()),
     )
     longest = max(one["lesions"], key=lambda lesion: float(lesion["long_axis_mm"]), default=None)
-    parts = f"{one['volume_ml']:.2f} mL in {len(one['lesions'])} connected parts"
+    parts = f"{millilitres(one['volume_ml'])} in {len(one['lesions'])} connected parts"
     if longest:
         parts += f", the longest {longest['long_axis_mm']:.1f} x {longest['short_axis_mm']:.1f} mm"
     made.SegmentDescription = parts
@@ -184,9 +100,9 @@ def _described(number: int, one: Mapping[str, Any], card: Card) -> SegmentDescri
 
 def _algorithm(card: Card) -> highdicom.AlgorithmIdentificationSequence:
     return highdicom.AlgorithmIdentificationSequence(
-        card.name[:_LONG],
+        card.name[:LONG],
         codes.DCM.ArtificialIntelligence,
-        f"{card.wardround}, weights {card.files[MODEL][:16]}"[:_LONG],
+        f"{card.wardround}, weights {weights_of(card)}"[:LONG],
         OURS,
         {"study": card.study_digest},
     )
@@ -203,9 +119,7 @@ def report_of(answer: Answer, sources: Sources, card: Card, segmentation: Datase
     else:
         groups = [_of_classes(answer, sources, card)]
     evidence = [*sources.images, *([segmentation] if segmentation is not None else [])]
-    device = sr.DeviceObserverIdentifyingAttributes(
-        highdicom.UID(), OURS, OURS, card.name[:_LONG], card.files[MODEL][:16]
-    )
+    device = sr.DeviceObserverIdentifyingAttributes(highdicom.UID(), OURS, OURS, card.name[:LONG], weights_of(card))
     context = sr.ObservationContext(observer_device_context=sr.ObserverContext(codes.DCM.Device, device))
     with refusing("no-report", "no report can be made of these images", where=""), quiet():
         made = sr.Comprehensive3DSR(
@@ -219,13 +133,13 @@ def report_of(answer: Answer, sources: Sources, card: Card, segmentation: Datase
             is_complete=True,
             record_evidence=False,
         )
-    made.SeriesDescription = f"Measurements of {card.name}"[:_LONG]
-    return _carried(made, sources)
+    made.SeriesDescription = f"Measurements of {card.name}"[:LONG]
+    return carried(made, sources)
 
 
 def _identified(card: Card) -> sr.AlgorithmIdentification:
     return sr.AlgorithmIdentification(
-        card.name[:_LONG], f"{card.wardround}, weights {card.files[MODEL][:16]}"[:_LONG], manufacturer=OURS
+        card.name[:LONG], f"{card.wardround}, weights {weights_of(card)}"[:LONG], manufacturer=OURS
     )
 
 
@@ -265,7 +179,7 @@ def _of_classes(answer: Answer, sources: Sources, card: Card) -> Any:
     facts = answer.facts
     kind = "Probability" if facts["calibrated"] else "Uncalibrated probability"
     return sr.MeasurementsAndQualitativeEvaluations(
-        sr.TrackingIdentifier(highdicom.UID(), card.name[:_LONG]),
+        sr.TrackingIdentifier(highdicom.UID(), card.name[:LONG]),
         finding_type=code_of(facts["class"])[1],
         algorithm_id=_identified(card),
         measurements=[
@@ -278,19 +192,3 @@ def _of_classes(answer: Answer, sources: Sources, card: Card) -> Any:
 def _source(sources: Sources) -> sr.SourceImageForMeasurementGroup:
     first = sources.images[0]
     return sr.SourceImageForMeasurementGroup(first.SOPClassUID, first.SOPInstanceUID)
-
-
-def _carried(made: Dataset, sources: Sources) -> Dataset:
-    for word in _CARRIED:
-        if word in sources.images[0]:
-            made[word] = sources.images[0][word]
-    if made.get("PatientIdentityRemoved") == "YES" and not any(word in made for word in _METHODS):
-        made.DeidentificationMethod = "not stated by the images"  # a method is required where YES is stated
-    return made
-
-
-def content_of(made: Dataset) -> bytes:
-    """Write an object as the content of a file, in Explicit VR Little Endian."""
-    with quiet():
-        made.save_as(file := BytesIO(), enforce_file_format=True)
-    return file.getvalue()

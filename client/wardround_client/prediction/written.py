@@ -8,17 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
-from wardround_client.prediction.dicom_out import Kind, content_of, report_of, segmentation_of, sources_of
+from wardround_client.prediction.capture import captures_of
+from wardround_client.prediction.dicom_out import Kind, report_of, segmentation_of
 from wardround_client.prediction.keeping import Kept
 from wardround_client.prediction.nifti_mask import nifti_of
+from wardround_client.prediction.pictures import pictures_of
 from wardround_client.prediction.predicting import Done
+from wardround_client.prediction.sources import content_of, sources_of
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.outline_page import overlaid
 from wardround_common.results.model_folder import Card
 
 
-def write_files(done: Done, kept: Kept, card: Card, *, preview: bool = False, dicom: Kind | None = None) -> list[str]:
+def write_files(
+    done: Done, kept: Kept, card: Card, *, preview: bool = False, dicom: Kind | None = None, captures: bool = True
+) -> list[str]:
     """Write the files of a case into the folder of its run; name them.
+
+    ``captures``: whether pictures are among the DICOM objects.
 
     Raises:
         ImageRefused: DICOM objects are asked for, and the images do not say what they need.
@@ -34,6 +41,9 @@ def write_files(done: Done, kept: Kept, card: Card, *, preview: bool = False, di
             segmentation = segmentation_of(done.answer, sources, card, dicom)
             made[f"{stem}.seg.dcm"] = content_of(segmentation)
         made[f"{stem}.report.dcm"] = content_of(report_of(done.answer, sources, card, segmentation))
+        if captures:
+            drawn = captures_of(pictures_of(done, card), sources, card, f"Pictures of {card.name}")
+            made |= {f"{stem}.picture-{number:02}.dcm": content_of(one) for number, one in enumerate(drawn, 1)}
     if preview:
         made[f"{stem}.png"] = picture_of(done)
     return [kept.write(name, content) for name, content in made.items()]

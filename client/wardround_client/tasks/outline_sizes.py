@@ -24,7 +24,13 @@ Floats = NDArray[np.float64]
 Ends = tuple[tuple[float, float], tuple[float, float]]
 _TOUCHING = np.ones((3, 3, 3), bool)
 """Voxels are of one part over faces, edges and corners, as where outlines are judged."""
+FEW_ML = 0.1
 _NEXT = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
+
+
+def millilitres(volume: float) -> str:
+    """Say a volume in mL with two digits after the point, or three where two would hardly tell it from nothing."""
+    return f"{volume:.{3 if 0 < volume < FEW_ML else 2}f} mL"
 
 
 @dataclass(frozen=True)

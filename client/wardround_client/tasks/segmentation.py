@@ -34,7 +34,7 @@ from wardround_client.tasks.contract import (
 )
 from wardround_client.tasks.outline_loss import Loss, loss_of_volume, outline_loss
 from wardround_client.tasks.outline_measures import Places, measure, volumes_by_patient
-from wardround_client.tasks.outline_sizes import Ends, Lesion, lesions
+from wardround_client.tasks.outline_sizes import Ends, Lesion, lesions, millilitres
 from wardround_client.volumes import Refused, Series
 from wardround_common.errors import ModelError
 from wardround_common.metrics.outlines import Outlines, OutlineSums
@@ -239,7 +239,7 @@ def _said(facts: Mapping[str, Any]) -> str:
         parts = f"{row['lesions']} part{'' if row['lesions'] == 1 else 's'}"
         size = f", the longest {row['long_axis_mm']:.1f} x {row['short_axis_mm']:.1f} mm" if row["lesions"] else ""
         found.append(
-            f"{row['structure']} {row['volume_ml']:.2f} mL in {parts}{size}" if size else f"no {row['structure']}"
+            f"{row['structure']} {millilitres(row['volume_ml'])} in {parts}{size}" if size else f"no {row['structure']}"
         )
     return "; ".join(found)
 

@@ -18,12 +18,12 @@ from pydicom import FileDataset
 
 from wardround_client.images.attributes import integer, items_of, tag, text
 from wardround_client.images.dicom import parse, refusing
-from wardround_client.images.sop_class import STORAGE
+from wardround_client.images.sop_class import OURS, OWN_RESULT, STORAGE
 from wardround_client.images.source import check_pixel_count, read_bytes
 from wardround_client.masks.formats.contract import DicomFormat
 from wardround_client.masks.meet import Classes, Outlined, onto
 from wardround_client.masks.structures import Structures
-from wardround_client.masks.target import OURS, Target
+from wardround_client.masks.target import Target
 from wardround_client.volumes import Geometry, Series
 from wardround_common.errors import ImageRefused
 
@@ -55,7 +55,7 @@ def read(path: Path, series: Series, structures: Structures) -> Outlined:
     dataset = _parsed(path)
     with refusing("unreadable", "the segmentation cannot be read", where=where):
         if text(dataset, _MAKER) == OURS:
-            raise ImageRefused("own-result", "a model of Wardround made this outline, not a person", where=where)
+            raise ImageRefused(OWN_RESULT, "a model of Wardround made this outline, not a person", where=where)
         segmentation = Segmentation.from_dataset(dataset, copy=False)
         numbers = {
             number: structures.number(description.segment_label, description.segmented_property_type.meaning)

@@ -1,0 +1,178 @@
+"""Pictures of an answer for a person to look at: outlines and diameters over their slices, with every number below.
+
+Nothing in them says whose they are: below a picture stand results, the number of the slice and the name of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+from scipy import ndimage
+
+from wardround_client.images import read_with_header
+from wardround_client.prediction.capture import Picture
+from wardround_client.prediction.predicting import Done
+from wardround_client.preparation import preprocessing
+from wardround_client.preparation.outline_page import COLOURS
+from wardround_client.tasks.outline_sizes import millilitres
+from wardround_client.volumes import Series
+from wardround_common.results.model_folder import Card
+
+LEAST_SIDE, MOST_SIDE = 512, 1024
+"""Pixels of the longer side of an image in a picture."""
+MOST_SHOWN = 20
+"""Slices of an examination, those of its largest parts first."""
+Floats = NDArray[np.floating[Any]]
+Shades = NDArray[np.uint8]
+Line = tuple[str, tuple[int, int, int]]
+"""A line of text and its colour."""
+WHITE, GREY = (255, 255, 255), (170, 170, 170)
+_BESIDE = 8
+"""Pixels around text."""
+
+
+def pictures_of(done: Done, card: Card) -> list[Picture]:
+    """Draw an answer: of outlines each slice in which a part is longest, of anything else the image itself.
+
+    Raises:
+        ImageRefused: the image cannot be read.
+    """
+    if done.answer.outline is None:
+        return [_of_image(done, card)]
+    series, structures = done.case.series[0], done.answer.facts["structures"]
+    largest = sorted(
+        ((float(part["volume_ml"]), int(part["slice"]) - 1) for one in structures for part in one["lesions"]),
+        reverse=True,
+    )
+    wanted = list(dict.fromkeys(at for _, at in largest))[:MOST_SHOWN] or [len(series) // 2]
+    return [_of_slice(at, series, done.answer.outline[at], structures, card) for at in wanted]
+
+
+def _of_slice(at: int, series: Series, mask: Shades, structures: Sequence[Mapping[str, Any]], card: Card) -> Picture:
+    _, rows_mm, columns_mm = series.geometry.spacing_mm
+    shades, pixel_mm = square(_grey(series.slice(at)), (rows_mm, columns_mm))
+    large = np.asarray(Pillow.fromarray(mask).resize(shades.shape[1::-1], Pillow.Resampling.NEAREST))
+    for number in np.unique(mask[mask > 0]).tolist():
+        there = large == number
+        shades[there & ~ndimage.binary_erosion(there, iterations=2)] = COLOURS[(number - 1) % len(COLOURS)]
+    lines: list[Line] = []
+    canvas = Pillow.fromarray(shades)
+    draw = ImageDraw.Draw(canvas)
+    for number, one in enumerate(structures):
+        colour = _colour(number)
+        lines.append((_of_structure(one), colour))
+        for part, lesion in enumerate(one["lesions"], 1):
+            if lesion["slice"] - 1 != at:
+                continue
+            for axis in ("long_axis", "short_axis"):
+                ends = [series.geometry.to_index(place) for place in lesion[axis]]
+                draw.line([_point(end, (rows_mm, columns_mm), pixel_mm) for end in ends], WHITE, 2)
+            if len(one["lesions"]) > 1:
+                lines.append((f"    here part {part}: {_size(lesion)}, {millilitres(lesion['volume_ml'])}", colour))
+    lines.append((f"Slice {at + 1} of {len(series)}. {_made_by(card)}", GREY))
+    return Picture(with_lines(np.asarray(canvas), lines), (at,), pixel_mm, _directions(series))
+
+
+def _of_structure(one: Mapping[str, Any]) -> str:
+    parts = len(one["lesions"])
+    if not parts:
+        return f"{one['structure']}: nothing outlined"
+    longest = max(one["lesions"], key=lambda lesion: float(lesion["long_axis_mm"]))
+    several = f" in {parts} parts, the longest" if parts > 1 else ","
+    return f"{one['structure']}: {millilitres(one['volume_ml'])}{several} {_size(longest)}"
+
+
+def _size(lesion: Mapping[str, Any]) -> str:
+    return f"{lesion['long_axis_mm']:.1f} x {lesion['short_axis_mm']:.1f} mm"
+
+
+def _of_image(done: Done, card: Card) -> Picture:
+    image, _ = read_with_header(done.case.files[0])
+    shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
+    rows_mm, columns_mm = image.spacing_mm or (1.0, 1.0)
+    shades, _ = square(_grey(shown), (rows_mm, columns_mm))
+    facts = done.answer.facts
+    kind = "probability" if facts["calibrated"] else "uncalibrated probability"
+    lines = [(f"{facts['class']}", _colour(0))]
+    lines += [(f"    {kind} of {word}: {p:.3f}", WHITE) for word, p in facts["probabilities"].items()]
+    if facts.get("operating_point") is not None:
+        lines.append((f"    decided at {facts['operating_point']:.3f}", WHITE))
+    return Picture(with_lines(shades, [*lines, (_made_by(card), GREY)]))
+
+
+def _made_by(card: Card) -> str:
+    return f"Made by a model, not by a person: {card.name}"
+
+
+def _colour(number: int) -> tuple[int, int, int]:
+    red, green, blue = COLOURS[number % len(COLOURS)].tolist()
+    return red, green, blue
+
+
+def _grey(values: Floats) -> Floats:
+    """Bring an image's values to 0 to 1, but for the brightest and the darkest few."""
+    low, high = np.percentile(values, preprocessing.PERCENTILES)
+    return np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
+
+
+def square(image: Floats, spacing_mm: tuple[float, float]) -> tuple[Shades, float]:
+    """Draw an image (rows, columns) or (rows, columns, 3) from 0 to 1 with square pixels, larger where it is small.
+
+    ``spacing_mm``: between rows and columns. Returns (rows, columns, 3) and the side of one of its pixels in mm.
+    """
+    sides_mm = np.array(image.shape[:2]) * spacing_mm
+    longest = int(np.clip(round(sides_mm.max() / min(spacing_mm)), LEAST_SIDE, MOST_SIDE))
+    pixel_mm = float(sides_mm.max() / longest)
+    rows, columns = (max(1, round(side / pixel_mm)) for side in sides_mm)
+    shades = (image * 255).round().astype(np.uint8)
+    resized = Pillow.fromarray(shades).resize((columns, rows), Pillow.Resampling.BILINEAR).convert("RGB")
+    return np.array(resized), pixel_mm
+
+
+def _point(index: Floats, spacing_mm: tuple[float, float], pixel_mm: float) -> tuple[float, float]:
+    """Return where an index (slice, row, column) of a voxel's centre lies in a picture: x, y."""
+    row, column = ((float(index[axis + 1]) + 0.5) * spacing_mm[axis] / pixel_mm for axis in (0, 1))
+    return column, row
+
+
+def _directions(series: Series) -> tuple[str, str]:
+    """Return where the rows and the columns of a slice run to: along a row the column counts."""
+    letters = series.geometry.orientation
+    towards = {"S": "H", "I": "F"}  # as DICOM says head and feet (PS3.3 C.7.6.1.1.1)
+    return towards.get(letters[2], letters[2]), towards.get(letters[1], letters[1])
+
+
+def with_lines(picture: Shades, lines: Sequence[Line]) -> Shades:
+    """Put lines of text below a picture (rows, columns, 3), wrapped to its width and never over it.
+
+    A picture narrower than 512 pixels gets a margin, so that a line has room.
+    """
+    width = max(picture.shape[1], LEAST_SIDE)
+    font = ImageFont.load_default(max(16, width // 36))
+    step = round(1.35 * max(16, width // 36))
+    wrapped = [(part, colour) for text, colour in lines for part in _wrapped(text, font, width - 2 * _BESIDE)]
+    whole = Pillow.new("RGB", (width, picture.shape[0] + step * len(wrapped) + 2 * _BESIDE))
+    whole.paste(Pillow.fromarray(picture), ((width - picture.shape[1]) // 2, 0))
+    draw = ImageDraw.Draw(whole)
+    for number, (text, colour) in enumerate(wrapped):
+        draw.text((_BESIDE, picture.shape[0] + _BESIDE + number * step), text, colour, font)
+    return np.asarray(whole)
+
+
+def _wrapped(text: str, font: Any, width: int) -> Iterator[str]:
+    words = text.lstrip().split(" ")
+    margin = " " * (len(text) - len(text.lstrip()))
+    line = margin + words[0]
+    for word in words[1:]:
+        longer = f"{line} {word}"
+        if font.getlength(longer) > width:
+            yield line
+            line = f"{margin}    {word}"
+        else:
+            line = longer
+    yield line

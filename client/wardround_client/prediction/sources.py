@@ -1,0 +1,130 @@
+"""What every object that is made of an answer has in common: whose it is, and which images it is of."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+
+from wardround_client.images.dicom import quiet, refusing
+from wardround_client.tasks.contract import Case
+from wardround_common.errors import ImageRefused
+from wardround_common.results.model_folder import MODEL, Card
+
+# highdicom logs the identifiers of images that it finds odd: no log may hold those.
+logging.getLogger("highdicom").setLevel(logging.CRITICAL + 1)
+
+LONG = 64
+"""Characters of a text of one line (LO, PS3.5 6.2)."""
+_MAY_BE_EMPTY = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+"""What every object states and may state as empty (type 2); de-identified images leave it out, and highdicom stops."""
+_CARRIED = (
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "TimezoneOffsetFromUTC",
+    "InstitutionName",
+)
+"""What highdicom does not take over from the images."""
+_METHODS = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """The images that an answer is of."""
+
+    images: tuple[Dataset, ...] = field(repr=False)
+    """Without their pixels; of a series one for each slice, in its order, or the one object that holds all frames."""
+    frames: tuple[int, ...] = ()
+    """Of that object, the frame of each slice, from 0."""
+
+    def reference(self, number: int) -> Dataset:
+        """Refer to the image, or the frame of it, that a slice lies on, counted from 0."""
+        image = self.images[0 if self.frames else number]
+        made = Dataset()
+        made.ReferencedSOPClassUID, made.ReferencedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
+        if self.frames:
+            made.ReferencedFrameNumber = self.frames[number] + 1
+        return made
+
+
+def sources_of(case: Case) -> Sources:
+    """Read the attributes of the images that a case is made of; of an examination, those of its first series.
+
+    Raises:
+        ImageRefused: ``not-dicom``: there is no study to which an object could belong; ``no-frame-of-reference``;
+            ``several-files`` of many frames each.
+    """
+    if not case.series:
+        return Sources((_attributes(case.files[0]),))
+    series = case.series[0]
+    if series.stored == "nifti":
+        raise _not_dicom()
+    if not series.frame_of_reference:
+        raise ImageRefused(
+            "no-frame-of-reference",
+            "its images do not say from where they measure, so that no segmentation can refer to them",
+            do="Leave out --dicom: the mask is written as NIfTI.",
+        )
+    if series.stored == "single-frame":
+        return Sources(tuple(_attributes(one.file) for one in series.slices))
+    files = {one.file for one in series.slices}
+    if len(files) > 1:
+        raise ImageRefused(
+            "several-files",
+            "its frames are in several objects, and a segmentation refers to one",
+            do="Leave out --dicom: the mask is written as NIfTI.",
+        )
+    return Sources((_attributes(files.pop()),), tuple(one.number for one in series.slices))
+
+
+def _attributes(path: Path) -> Dataset:
+    with refusing("not-dicom", "the file is not DICOM, so that there is no study to write back to", where=str(path)):
+        header = dcmread(path, stop_before_pixels=True)
+    if not header.get("StudyInstanceUID") or not header.get("SOPInstanceUID"):
+        raise _not_dicom()
+    for word in _MAY_BE_EMPTY:
+        if word not in header:
+            setattr(header, word, "")
+    return header
+
+
+def _not_dicom() -> ImageRefused:
+    return ImageRefused(
+        "not-dicom", "this is not DICOM, so that there is no study to write back to", do="Leave out --dicom."
+    )
+
+
+def carried(made: Dataset, sources: Sources) -> Dataset:
+    """Let an object say of its patient and place what its images say, where highdicom leaves that out."""
+    for word in _CARRIED:
+        if word in sources.images[0]:
+            made[word] = sources.images[0][word]
+    if made.get("PatientIdentityRemoved") == "YES" and not any(word in made for word in _METHODS):
+        made.DeidentificationMethod = "not stated by the images"  # a method is required where YES is stated
+    return made
+
+
+def weights_of(card: Card) -> str:
+    """Return what tells a model's weights from all others, short enough for a serial number."""
+    return card.files[MODEL][:16]
+
+
+def content_of(made: Dataset) -> bytes:
+    """Write an object as the content of a file, in Explicit VR Little Endian."""
+    with quiet():
+        made.save_as(file := BytesIO(), enforce_file_format=True)
+    return file.getvalue()

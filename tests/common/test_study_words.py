@@ -43,7 +43,7 @@ def test_every_key_is_written_with_its_reason_just_above(dp: bool) -> None:
 def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others() -> None:
     texts = (study_text("a"), study_text("a", dp=False), study_text("a", distributed=True))
     # Else they would not be in the dump.
-    later = "every|external|mlflow|deadline_minutes|patience_minutes|threads|vote_margin|clip_statements"
+    later = "every|external|mlflow|deadline_minutes|patience_minutes|threads|vote_margin|clip_statements|body_parts"
     uncommented = re.compile(f"^# (?=({later}) = )", re.MULTILINE)
     texts = tuple(uncommented.sub("", text) for text in texts)
     best, mean = texts[0].replace("# patience =", "patience ="), texts[0].replace("# average =", "average =")

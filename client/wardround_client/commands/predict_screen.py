@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from wardround_client.images.body_part import UNKNOWN
 from wardround_client.images.kinds import KINDS
 from wardround_client.images.sop_class import OTHER_REASONS
 from wardround_client.intake.readers import try_in_a_process
@@ -86,7 +87,11 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
             where=str(inputs[0]),
             do="Name images, or folders of images; a file that you name itself is refused with its reason.",
         )
-    return not any(count for reason, count in counts.items() if reason not in ("", _PASSED))
+    return not _refused(counts)
+
+
+def _refused(counts: Counter[str]) -> int:
+    return sum(count for reason, count in counts.items() if reason not in _NOT_REFUSED)
 
 
 def _noted(case: Case, kept: Kept) -> Case:
@@ -101,7 +106,8 @@ def _noted(case: Case, kept: Kept) -> Case:
     return replace(case, prepare=prepare)
 
 
-_PASSED = "passed over"
+_PASSED, _NO_PART = "passed over", "no body part"
+_NOT_REFUSED = ("", _PASSED, _NO_PART)
 
 
 def _all(
@@ -143,6 +149,7 @@ def _all(
                 console.print(Text(f"Refused: {shown(one.name)}: {one.why} ({one.reason}){do}"), soft_wrap=True)
             else:
                 counts[""] += 1
+                counts[_NO_PART] += one.asked.about.get("body_part") == UNKNOWN
                 line = {"input": one.case.name, **one.asked.about, **one.answer.facts}
                 line |= {} if kept is None else {"files": files}
             if kept is not None:
@@ -167,10 +174,11 @@ def _accompanies(one: NotDone) -> bool:
 
 def _say(counts: Counter[str], before: int, kept: Kept | None) -> None:
     """Say what came of it, on standard error: standard output is for answers."""
-    refused = sum(count for reason, count in counts.items() if reason not in ("", _PASSED))
-    parts = [f"{counts['']:,} predicted", f"{before:,} done before" if before else "", f"{refused:,} refused"]
+    parts = [f"{counts['']:,} predicted", f"{before:,} done before" if before else "", f"{_refused(counts):,} refused"]
     if counts[_PASSED]:
         parts.append(f"{counts[_PASSED]:,} that accompany images passed over")
+    if counts[_NO_PART]:
+        parts.append(f"{counts[_NO_PART]:,} predicted whose body part is not stated")
     console = Console(stderr=True)
     console.print(", ".join(filter(None, parts)), highlight=False)
     if kept is not None:

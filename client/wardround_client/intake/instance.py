@@ -58,6 +58,8 @@ class Instance:
     """SOPClassUID; empty for PNG, JPEG, TIFF and NIfTI."""
     image_type: str = ""
     r"""ImageType, such as ``ORIGINAL\PRIMARY\AXIAL``; empty where it is not stated."""
+    body_parts: tuple[str, ...] = ()
+    """Each part of the body that the file says it is of; none where it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)

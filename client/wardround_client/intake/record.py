@@ -27,6 +27,7 @@ from wardround_client.images.attributes import (
     tag,
     text,
 )
+from wardround_client.images.body_part import body_parts_of
 from wardround_client.images.dicom import (
     READ_BY_PYTHON,
     Stored,
@@ -193,6 +194,7 @@ def _dicom_instance(file: str, dataset: FileDataset, stored: Stored, size_bytes:
         identified_by=identified_by,
         sop_class=sop_class_of(dataset),
         image_type=image_kinds.image_type_of(dataset),
+        body_parts=body_parts_of(dataset),
     )
 
 
@@ -254,11 +256,12 @@ def from_json(text: str) -> Record:
         if kind == "refusal":
             return Record(Refusal(*values), findings)
         values[_SPACING] = None if values[_SPACING] is None else tuple(values[_SPACING])
-        values[_ACCOUNTS] = tuple(values[_ACCOUNTS])
+        for place in _TUPLES:
+            values[place] = tuple(values[place])
         return Record(Instance(*values), findings, kept_pixels.from_json(kept))
     except (TypeError, IndexError, KeyError) as error:
         raise ValueError("not a record") from error
 
 
 _SPACING = Instance.__slots__.index("spacing_mm")
-_ACCOUNTS = Instance.__slots__.index("accounts")
+_TUPLES = (Instance.__slots__.index("accounts"), Instance.__slots__.index("body_parts"))

@@ -98,6 +98,8 @@ class Kept:
 
 def _rows(line: Line, rows: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
     first = {"input": line["input"], "patient": line.get("patient", ""), "refused": line.get("refused", "")}
+    if "body_part" in line:
+        first["body_part"] = line["body_part"]
     for row in [{}] if "refused" in line else rows(line):
         yield first | row
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from wardround_client.images import read_with_header
 from wardround_client.images.attributes import tag, text
+from wardround_client.images.body_part import UNKNOWN, body_parts_of, is_other, other_body_part
 from wardround_client.images.dicom import refusing
 from wardround_client.images.kinds import KINDS, kinds_of
 from wardround_client.images.sop_class import other_object
@@ -54,7 +55,7 @@ def image_cases(files: Sequence[Path], study: Study, allow: frozenset[str]) -> I
 def _image(path: Path, data: Data, allow: frozenset[str]) -> Asked:
     image, header = read_with_header(path, voi=data.intensity == "window")
     about: dict[str, Any] = {}
-    modality = "OTHER"
+    modality, parts = "OTHER", tuple[str, ...]()
     if header is not None:
         with refusing("unreadable", "the attributes cannot be read", where=str(path)):
             if other := other_object(header):
@@ -62,11 +63,19 @@ def _image(path: Path, data: Data, allow: frozenset[str]) -> Asked:
             for word, why in kinds_of(header).items():
                 if word not in allow:
                     raise ImageRefused(KINDS[word], why, where=str(path), do=f"Predict it anyway with --allow {word}.")
-            modality = text(header, _MODALITY)
+            modality, parts = text(header, _MODALITY), body_parts_of(header)
             about = {name: text(header, which) for name, which in _ABOUT.items()}
     if modality not in data.modalities:
         raise _other_modality([modality], data)
+    if is_other(parts, data.body_parts):
+        raise other_body_part(parts, data.body_parts)
+    about |= _part(parts, data)
     return Asked(preprocessing.to_network_form(image, data)[None], about)
+
+
+def _part(stated: Sequence[str], data: Data) -> dict[str, str]:
+    """Say of which body part an image is, in a study that takes only some."""
+    return {"body_part": " ".join(stated) or UNKNOWN} if data.body_parts else {}
 
 
 def _other_modality(found: Sequence[str], data: Data) -> ImageRefused:
@@ -116,6 +125,11 @@ def _examination(
     if not fitting:
         error = _other_modality(sorted({one.acquisition.modality for one in together}), data)
         return Refused(error.reason, error.what, error.do, files)
+    parts = sorted({word for one in fitting for word in one.acquisition.body_parts})
+    fitting = [one for one in fitting if not is_other(one.acquisition.body_parts, data.body_parts)]
+    if not fitting:
+        error = other_body_part(parts, data.body_parts)
+        return Refused(error.reason, error.what, error.do, files)
     choice = choose(fitting, wanted, roles)
     if choice.open:
         return Refused(
@@ -146,6 +160,7 @@ def _examination(
         if taken[0].stored == "nifti":
             about = {}
         made = prepare(taken, data)
+        about |= _part([*dict.fromkeys(word for one in taken for word in one.acquisition.body_parts)], data)
         return replace(made, about=about | {"notes": [note for one in taken for note in one.notes]})
 
     return Case(taken[0].uid, used, asked, taken)

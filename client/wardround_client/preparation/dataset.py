@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_client.images import Image, dicom_pixels, plain_pixels, read_image
+from wardround_client.images.body_part import OTHER, is_other
 from wardround_client.images.dicom import Stored
 from wardround_client.images.meaning import Grey
 from wardround_client.intake import kept_pixels
@@ -188,6 +189,8 @@ def wanted_images(source: Source, study: Study, index: Index, found: Found) -> t
             continue
         if instance.modality not in study.data.modalities:
             left_out["other-modality"] += 1
+        elif is_other(instance.body_parts, study.data.body_parts):
+            left_out[OTHER] += 1
         elif instance.file not in found.words:
             left_out[found.left_out.get(instance.file, "no-label")] += 1
         else:
@@ -406,7 +409,7 @@ def keep_images(source: Source, data: Data, wanted: Sequence[Instance], kept: Ma
     ``kept`` has, by file, what a scan kept of the decoded pixels.
     """
     # Hospitals that are cut from one folder share nothing here: each prepares what it uses.
-    form = data.model_dump_json(exclude={"modalities"}) + f" {preprocessing.VERSION}"
+    form = data.model_dump_json(exclude={"modalities", "body_parts"}) + f" {preprocessing.VERSION}"
     named = "\n".join(f"{instance.file}\t{instance.pixel_digest}" for instance in wanted)
     key = hashlib.sha256(f"{form}\n{named}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
     folder = source.state / FOLDER / key

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround_client.images.body_part import is_other
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.record import RETRIED
 from wardround_client.preparation.examinations import (
@@ -90,7 +91,11 @@ def prepare_outlined(
         DataError: no mask outlines a series here, or a table of the hospital's contradicts itself or the study.
         FullDiskError: the disk has no room for them.
     """
-    images = [one.file for one in index.accepted if one.modality in data.modalities]
+    images = [
+        one.file
+        for one in index.accepted
+        if one.modality in data.modalities and not is_other(one.body_parts, data.body_parts)
+    ]
     folder = source.state / FOLDER / _key(source, index, images, data, classes, version)
 
     def make(making: Path) -> Facts:

@@ -13,6 +13,7 @@ from pydicom import Dataset
 from pydicom.tag import BaseTag
 
 from wardround_client.images.attributes import elements_of, items_of, numbers, tag, text
+from wardround_client.images.body_part import body_parts_of
 from wardround_client.images.frames import group
 from wardround_client.images.kinds import image_type_of, kinds_of
 
@@ -49,6 +50,8 @@ class Acquisition:
     inversion_time_ms: float | None = None
     echo_time_ms: float | None = None
     repetition_time_ms: float | None = None
+    body_parts: tuple[str, ...] = ()
+    """Each part of the body that it says it is of."""
     kinds: tuple[str, ...] = ()
     """What says that this is no image that the examination was made for: words of ``images.kinds.KINDS``."""
 
@@ -76,6 +79,7 @@ def acquisition_of(header: Dataset) -> Acquisition:
         ),
         echo_time_ms=_first((header, _ECHO), (group(header, _ECHO_TIMES[0], 0), _ECHO_TIMES[1])),
         repetition_time_ms=_first((header, _REPETITION), (group(header, _TIMING, 0), _REPETITION)),
+        body_parts=body_parts_of(header),
         kinds=tuple(kinds_of(header)),
     )
 

@@ -60,6 +60,7 @@ DOMAIN = b"wardround study 1\n"
 
 
 Modality = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,15}$")]
+BodyPart = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,15}$")]
 Millimetres = Annotated[float, Field(gt=0, le=100)]
 Voxels = Annotated[int, Field(ge=8, le=512)]
 
@@ -81,6 +82,8 @@ class Data(Section):
     intensity: Intensity
     """percentile: 0.5 to 99.5 % become 0 to 1 · window: the file's VOI LUT or window · range: minimum to maximum."""
     channels: Literal[1, 3] = 1
+    body_parts: Annotated[tuple[BodyPart, ...], Field(max_length=20, strict=False)] = ()
+    """DICOM BodyPartExamined values of which one is an image's, if its file states any; left out: all are taken."""
     series: Annotated[tuple[Wanted, ...], Field(max_length=16, strict=False)] = ()
     """``[[data.series]]``: the series that are taken of each patient, each a channel of what the network sees."""
     spacing_mm: Annotated[tuple[Millimetres, Millimetres, Millimetres], Field(strict=False)] | None = None
@@ -90,7 +93,14 @@ class Data(Section):
     patches_per_volume: Annotated[int, Field(ge=1, le=1000)] = 4
     """Of volumes: how many patches are drawn of each in a pass; every other one lies around a structure."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("image_size", "series", "spacing_mm", "patch_size", "patches_per_volume")
+    LATER: ClassVar[tuple[str, ...]] = (
+        "image_size",
+        "body_parts",
+        "series",
+        "spacing_mm",
+        "patch_size",
+        "patches_per_volume",
+    )
 
     @property
     def inputs(self) -> int:
@@ -119,10 +129,10 @@ class Data(Section):
         each_once(tuple(one.role for one in series))
         return series
 
-    @field_validator("modalities")
+    @field_validator("modalities", "body_parts")
     @classmethod
-    def _modalities_differ(cls, modalities: tuple[str, ...]) -> tuple[str, ...]:
-        return each_once(modalities)
+    def _words_differ(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        return each_once(words)
 
 
 class Model(Section):

@@ -112,6 +112,7 @@ TABLES: Mapping[tuple[str, str], str] = {
 
 # Keys that the default study leaves out; written as comments, ready to be uncommented.
 OPTIONAL: Mapping[str, Mapping[str, object]] = {
+    "data": {"body_parts": ["BRAIN", "HEAD"]},
     "training": {
         "class_weights": [1.0, 3.0],
         **{key.name: key.example for key in STRATEGY_KEYS.values()},
@@ -150,6 +151,9 @@ REASONS: Mapping[tuple[str, str], str] = {
     **strategy_reasons(),
     ("study", "name"): "Names the run's folder: lower-case letters, digits and hyphens, at most 64.",
     ("data", "modalities"): "DICOM Modality values: MR, CR, DX, CT, ...; 'OTHER' also takes PNG, JPEG, TIFF and NIfTI.",
+    ("data", "body_parts"): (
+        "DICOM BodyPartExamined values: an image that states another one is left out; left out: all are taken."
+    ),
     ("data", "image_size"): "Height and width in pixels, 16 to 1024; the aspect is kept and the rest is padded.",
     ("data", "intensity"): (
         "'percentile': 0.5 to 99.5 % become 0 to 1; 'window': the file's own window; 'range': minimum to maximum."

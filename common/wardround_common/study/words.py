@@ -50,7 +50,7 @@ def _work(study: Study) -> Iterator[str]:
     data, training, evaluation = study.data, study.training, study.evaluation
     yield (
         f"Trains {_network(study)} to {_task(study).words(study.task).purpose} in "
-        f"{_listed(data.modalities)} {_form(data)}, "
+        f"{_listed(data.modalities)} {_form(data)}{_of_parts(data)}, "
         f"{data.inputs} channel{'s' if data.inputs > 1 else ''}; {_intensities(study)}."
     )
     yield from _series(study)
@@ -103,6 +103,10 @@ def _kept(study: Study) -> Iterator[str]:
     if evaluation.patience:
         times = f"{evaluation.patience} evaluation{'s' if evaluation.patience > 1 else ''}"
         yield f"The study ends early after {times} without a better one."
+
+
+def _of_parts(data: Data) -> str:
+    return f", of {_listed(data.body_parts)} where their files state a body part" if data.body_parts else ""
 
 
 def _form(data: Data) -> str:

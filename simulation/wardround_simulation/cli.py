@@ -14,11 +14,13 @@ from wardround_client.training.devices import CPU, choose, describe
 from wardround_common.errors import DataError, RoundError
 from wardround_common.shell.command_options import (
     Allow,
+    CardWordsFile,
     ConfirmPatients,
     Device,
     ImageState,
     LabelAttribute,
     LabelsInEach,
+    PublicRelease,
     StudyFile,
 )
 
@@ -174,14 +176,27 @@ def export(
         Path | None,
         typer.Option(metavar="DIR", help="Folder to write to; by default ./NAME of the run.", show_default=False),
     ] = None,
+    words: CardWordsFile = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="KEY",
+            help="Private key to sign with ('wardround release key'); without one nobody signs.",
+            show_default=False,
+        ),
+    ] = None,
+    public: PublicRelease = False,
 ) -> None:
-    """Export a finished run's model: weights, study, report, and what must be known of them, for predict and evaluate.
+    """Export a finished run's model as a release: weights, study, model card, MONAI bundle, ONNX, list of digests.
 
     Of a deployed run 'wardround coordinator export' writes the same, with approvals and statements.
     """
     from wardround_common.errors import StorageError
+    from wardround_common.keys.release_key import read_release_key
+    from wardround_common.shell.release_forms import forms, said_of_release
     from wardround_common.study.file import read_study
-    from wardround_server.rounds.exported_model import check_over, export_model
+    from wardround_server.report.card_words import read_words
+    from wardround_server.rounds.exported_model import Release, check_over, export_model
 
     if run.is_dir() and not (run / "study.toml").exists():
         raise StorageError(
@@ -193,8 +208,11 @@ def export(
     target = out or Path(run.resolve().name)
     if target.resolve() == run.resolve():
         raise typer.BadParameter("the model's folder is another one than the run's", param_hint="--out")
-    written = export_model(run, read_study(run / "study.toml"), target)
+    identity = read_release_key(key) if key else None
+    release = Release(read_words(words) if words else None, identity, forms=forms(), public=public)
+    written = export_model(run, read_study(run / "study.toml"), target, release)
     typer.echo(f"Wrote {', '.join(written[:-1])} and {written[-1]} to {target}")
+    typer.echo(said_of_release(target))
 
 
 def sites_from(

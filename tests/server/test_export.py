@@ -9,21 +9,27 @@ from pathlib import Path
 
 import pytest
 from test_runs import at_once, begin
+from typer.testing import CliRunner
 
 from consortium import identity
 from examples import study as example_study
 from models_made import model_folder
+from wardround_client.prediction.model import open_model
 from wardround_common.documents.epsilon_statement import COMPOSED, EpsilonStatement, Spent
 from wardround_common.documents.exported_run import APPROVALS, Approval, read_approvals, study_toml, write_approvals
-from wardround_common.errors import MessageError, ModelError, StorageError
+from wardround_common.documents.model_release import verify_model
+from wardround_common.errors import MessageError, ModelError, StorageError, WardroundError
+from wardround_common.keys.identity import fingerprint
 from wardround_common.results import ALL, FEDERATED, Results
 from wardround_common.results.model_folder import read_model_folder
+from wardround_common.results.parts import Part
+from wardround_common.shell.release_cli import app
 from wardround_common.study.file import Study, parse_study, read_study
 from wardround_common.study.template import study_text
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.example import example
 from wardround_server.rounds.checkpoint import read_checkpoint
-from wardround_server.rounds.exported_model import make_card
+from wardround_server.rounds.exported_model import Release, make_card
 from wardround_server.rounds.model_file import write_model
 from wardround_server.service.export import export_run
 from wards import rostered
@@ -145,6 +151,76 @@ def test_a_model_is_not_written_among_other_files_or_over_another_model(finished
     other = model_folder(tmp_path / "other", example_study())
     with pytest.raises(StorageError, match="holds another model"):
         export_run(finished, other)
+
+
+def test_a_release_is_signed_as_a_whole_and_a_changed_missing_or_added_file_is_named(
+    finished: Path, tmp_path: Path
+) -> None:
+    us, out = identity("coordinator"), tmp_path / "out"
+    release = Release(identity=us, role="coordinator")
+    files = export_run(finished, out, [stated(tmp_path, rostered(rounds=1), "b")], release)
+    found = verify_model(out)
+    assert found.fingerprint == fingerprint(us.public)
+    assert {*found.names} == {*files} - {"SHA-256SUMS", "SHA-256SUMS.sig", "release-key.pem"}
+    assert "statements/hospital-2.statement" in found.names
+    text = (out / "model-card.md").read_text()
+    assert f"signed by the coordinator, whose key has the fingerprint **{found.fingerprint}**" in text
+    for name in found.names:
+        content = (out / name).read_bytes()
+        (out / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        with pytest.raises(StorageError, match=f"{name} was changed"):
+            verify_model(out)
+        with pytest.raises(WardroundError):
+            open_model(out)
+        (out / name).unlink()
+        with pytest.raises(StorageError, match=f"{name} is missing"):
+            verify_model(out)
+        (out / name).write_bytes(content)
+    (out / "more.txt").write_text("")
+    with pytest.raises(StorageError, match=r"more\.txt is not part of this release"):
+        verify_model(out)
+    (out / "more.txt").unlink()
+    (out / "release-key.pem").unlink()  # an unsigned release has neither key nor signature
+    with pytest.raises(StorageError, match="public key is missing"):
+        verify_model(out)
+
+
+def test_the_command_verifies_a_model_by_fingerprint_key_or_file_and_says_that_nobody_signed(
+    finished: Path, tmp_path: Path
+) -> None:
+    us, out = identity("coordinator"), tmp_path / "out"
+    export_run(finished, out, release=Release(identity=us))
+    run = CliRunner()
+    pem = tmp_path / "known.pem"
+    pem.write_bytes((out / "release-key.pem").read_bytes())
+    for known in (fingerprint(us.public), us.public.hex(), str(pem)):
+        said = run.invoke(app, ["verify", str(out), "--coordinator", known])
+        assert (said.exit_code, said.output.splitlines()[-1]) == (0, "Verified.")
+    other = run.invoke(app, ["verify", str(out), "--coordinator", identity("a").public.hex()])
+    assert "signed with another key" in str(other.exception)
+    export_run(finished, out)  # nobody signs: the signature of before is gone
+    said = run.invoke(app, ["verify", str(out)])
+    assert "nobody signed this model" in str(said.exception)
+    assert run.invoke(app, ["verify", str(out), "--unsigned"]).output.endswith("nobody signed that.\n")
+    assert "nobody signed" in str(run.invoke(app, ["verify", str(out), "--coordinator", us.public.hex()]).exception)
+    (out / "SHA-256SUMS").unlink()
+    assert "of an older form" in str(run.invoke(app, ["verify", str(out), "--unsigned"]).exception)
+
+
+def test_a_public_release_has_no_exact_numbers_of_patients_and_still_opens(finished: Path, tmp_path: Path) -> None:
+    files = export_run(finished, tmp_path / "out", release=Release(public=True))
+    assert not {"report.html", "results.json"} & {*files}
+    assert read_model_folder(tmp_path / "out").card.files.keys() == {"model.safetensors", "study.toml"}
+
+
+def test_a_form_that_was_made_before_does_not_stay_beside_another_model(finished: Path, tmp_path: Path) -> None:
+    def form(folder: Path) -> Part:
+        (folder / "model.onnx").write_bytes(b"old")
+        return Part(name="ONNX", files=("model.onnx",), said="made")
+
+    assert "model.onnx" in export_run(finished, tmp_path / "out", release=Release(forms=(form,)))
+    assert "model.onnx" not in export_run(finished, tmp_path / "out")
+    assert not (tmp_path / "out" / "model.onnx").exists()
 
 
 def test_a_folder_that_is_not_there_is_no_unfinished_run(tmp_path: Path) -> None:

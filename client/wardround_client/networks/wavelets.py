@@ -44,8 +44,8 @@ class WaveletFeatures(nn.Module):
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return (images, count): groups of unit length in each channel."""
-        if images.device.type != "cpu":  # to look images up by their bytes would wait for the card
-            return self._features(images)
+        if images.device.type != "cpu" or torch.jit.is_tracing():
+            return self._features(images)  # to look images up by their bytes would wait for the card, and is no graph
         about = f"{images.dtype} {images.device} {tuple(images.shape[1:])}".encode()
         found = []
         for image, row in zip(images, images.cpu().numpy(), strict=True):

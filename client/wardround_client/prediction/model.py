@@ -9,6 +9,7 @@ from torch import nn
 
 from wardround_client import networks
 from wardround_client.training.devices import CPU, make_ready
+from wardround_common.documents.model_release import check_files
 from wardround_common.results.model_folder import MODEL, Card, read_model_folder
 from wardround_common.study.file import Study
 
@@ -27,10 +28,12 @@ def open_model(folder: Path, device: str = CPU) -> Model:
 
     Raises:
         StorageError: a file of the folder is missing, was changed or is of another version.
+        MessageError: the list of its files is signed, and the signature is not valid.
         StudyError: this version does not have the study's task or network.
         ModelError: the weights are not those of the study's network.
     """
     found = read_model_folder(folder)
+    check_files(folder)
     network = networks.build(found.study)
     layout = networks.layout_of(network)
     vector = networks.read_weights(found.weights, found.study, layout, where=str(folder / MODEL))

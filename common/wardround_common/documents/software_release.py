@@ -1,4 +1,6 @@
-"""A release of Wardround: a folder of files, the SHA-256 of each, and one signature over that list.
+"""A release: a folder of files, the SHA-256 of each, and one signature over that list.
+
+It is a release of Wardround, or of a model (``model_release.py``), which also has files in folders below.
 
 ``SHA-256SUMS`` has the form of ``sha256sum``, and ``SHA-256SUMS.sig`` is an Ed25519 signature over its bytes alone, so
 that somebody who has no Wardround yet can check both with ``sha256sum`` and ``openssl`` (docs/releases.md).
@@ -12,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -25,7 +28,9 @@ SUMS, SIGNATURE, KEY = "SHA-256SUMS", "SHA-256SUMS.sig", "release-key.pem"
 ABOUT_ITSELF = frozenset({SUMS, SIGNATURE, KEY})
 """What a list of sums cannot list."""
 LARGEST_BYTES = 256 * 1024  # of the list, the signature and the key, each
-_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._+,-]{0,199})")
+_NAME = "[A-Za-z0-9][A-Za-z0-9._+,-]{0,199}"
+_LINE = re.compile(f"([0-9a-f]{{64}})  ({_NAME})")
+_LINE_BELOW = re.compile(f"([0-9a-f]{{64}})  ({_NAME}(?:/{_NAME}){{0,3}})")
 _ANEW = "Get the release again, from its makers."
 
 
@@ -36,14 +41,14 @@ class Sums:
     of: Mapping[str, str]
 
     @classmethod
-    def parse(cls, content: bytes, where: str = SUMS) -> Sums:
-        """Read a list of sums: lines of ``sha256sum``, sorted, names without folders.
+    def parse(cls, content: bytes, where: str = SUMS, *, below: bool = False) -> Sums:
+        """Read a list of sums: lines of ``sha256sum``, sorted, names without folders unless ``below`` allows them.
 
         Raises:
             MessageError: it is no such list.
         """
         lines = content.decode("ascii", "replace").splitlines()
-        found = [match for line in lines if (match := _LINE.fullmatch(line))]
+        found = [match for line in lines if (match := (_LINE_BELOW if below else _LINE).fullmatch(line))]
         sums = cls({match[2]: match[1] for match in found})
         if not found or sums.content() != content or ABOUT_ITSELF & sums.of.keys():
             raise MessageError("this is not a list of the SHA-256 of a release's files", where=where, do=_ANEW)
@@ -88,7 +93,7 @@ class Verified:
         return fingerprint(self.public)
 
 
-def sign(folder: Path, identity: Identity) -> Sums:
+def sign(folder: Path, identity: Identity, *, below: bool = False) -> Sums:
     """Sign a release whose sums are listed in it; writes the signature and the public key.
 
     The sums are checked against the files first, so that they can be taken on one machine and signed on another.
@@ -98,15 +103,17 @@ def sign(folder: Path, identity: Identity) -> Sums:
         StorageError: a file is not as it is listed, or cannot be read or written.
     """
     content = _read(folder, SUMS, "no list of sums: this is not a release")
-    sums = Sums.parse(content, str(folder / SUMS))
-    _refuse(sums.faults(Sums.taken(folder).of), folder)
+    sums = Sums.parse(content, str(folder / SUMS), below=below)
+    refuse(sums.faults(Sums.taken(folder).of), folder)
     write_atomically(folder / SIGNATURE, Ed25519PrivateKey.from_private_bytes(identity.secret).sign(content))
     write_atomically(folder / KEY, _public_pem(identity.public))
     return sums
 
 
-def verify(folder: Path, names: Sequence[str] | None = None) -> Verified:
+def verify(folder: Path, names: Sequence[str] | None = None, *, below: bool = False) -> Verified:
     """Verify a release: its signature, then every file in the folder, or those of these names only.
+
+    ``below``: its files may lie in folders below, as those of a model do.
 
     Raises:
         MessageError: it is not signed, or the signature is not over this list by the key that lies next to it.
@@ -115,23 +122,43 @@ def verify(folder: Path, names: Sequence[str] | None = None) -> Verified:
     content = _read(folder, SUMS, "no list of sums lies next to it: this is not a release")
     if not (folder / SIGNATURE).exists():
         raise MessageError("this release is not signed", where=str(folder), do="Ask its makers for the signed one.")
-    signature = _read(folder, SIGNATURE, "")
-    key = _public_key(_read(folder, KEY, "the public key is missing"), folder)
+    public = signer(folder, content)
+    sums = Sums.parse(content, str(folder / SUMS), below=below)
+    found = Sums.taken(folder).of if names is None else {n: digest_of(folder / n) for n in names if n in sums.of}
+    refuse(sums.faults(found, names), folder)
+    return Verified(public, tuple(sorted(sums.of) if names is None else names))
+
+
+def signer(folder: Path, sums: bytes) -> bytes:
+    """Return the public key, 32 bytes, with which the list of sums in a folder is signed.
+
+    Raises:
+        MessageError: the signature is not over this list by the key that lies next to it.
+        StorageError: a file is missing or cannot be read.
+    """
+    signature = _read(folder, SIGNATURE, "the signature is missing")
+    key = read_public_key(_read(folder, KEY, "the public key is missing"), str(folder / KEY))
     try:
-        key.verify(signature, content)
+        key.verify(signature, sums)
     except InvalidSignature:
         raise MessageError(
             f"the signature of this release is not valid: {SUMS} was changed, or signed by somebody else",
             where=str(folder),
             do=_ANEW,
         ) from None
-    sums = Sums.parse(content, str(folder / SUMS))
-    found = Sums.taken(folder).of if names is None else {n: digest_of(folder / n) for n in names if n in sums.of}
-    _refuse(sums.faults(found, names), folder)
-    return Verified(key.public_bytes_raw(), tuple(sorted(sums.of) if names is None else names))
+    return key.public_bytes_raw()
 
 
-def check_signer(verified: Verified, expected: str, where: str = "") -> None:
+class Fingerprinted(Protocol):
+    """What a fingerprint says the signer of."""
+
+    @property
+    def fingerprint(self) -> str:
+        """20 digits that stand for the signer's key."""
+        ...
+
+
+def check_signer(verified: Fingerprinted, expected: str, where: str = "") -> None:
     """Check the signer against the fingerprint that a person knows; spaces do not count.
 
     Raises:
@@ -182,13 +209,18 @@ def _read(folder: Path, name: str, absent: str) -> bytes:
         raise StorageError(f"the file cannot be read: {reason}", where=str(folder / name)) from None
 
 
-def _public_key(content: bytes, folder: Path) -> Ed25519PublicKey:
+def read_public_key(content: bytes, where: str) -> Ed25519PublicKey:
+    """Read an Ed25519 public key, PEM.
+
+    Raises:
+        MessageError: it is no such key.
+    """
     try:
         key = load_pem_public_key(content)
     except (ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PublicKey):
-        raise MessageError("this is not an Ed25519 public key", where=str(folder / KEY), do=_ANEW)
+        raise MessageError("this is not an Ed25519 public key", where=where, do=_ANEW)
     return key
 
 
@@ -197,6 +229,11 @@ def _public_pem(public: bytes) -> bytes:
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _refuse(faults: Sequence[str], folder: Path) -> None:
+def refuse(faults: Sequence[str], folder: Path) -> None:
+    """Refuse a folder whose files are not as they are listed.
+
+    Raises:
+        StorageError: there is a fault; each is said.
+    """
     if faults:
         raise StorageError("; ".join(faults), where=str(folder), do=f"Do not use any of it. {_ANEW}")

@@ -1,7 +1,8 @@
 """A trained model as a folder that a hospital can use: weights, study, and what must be known of them.
 
 The form is the same after a simulation and a deployment (docs/prediction.md). What is read is checked by digest: the
-weights are those that the run made, and the study is the one with whose preparation they were trained.
+weights are those that the run made, and the study is the one with whose preparation they were trained. Its other files,
+and who vouches for them all, are those of a release (``documents/model_release.py``).
 """
 
 from __future__ import annotations

@@ -106,3 +106,15 @@ ImageState = Annotated[
         show_default=False,
     ),
 ]
+CardWordsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--words",
+        metavar="FILE",
+        help="File of what only people can say, for the model's card; by default card.toml in the run's folder.",
+        show_default=False,
+    ),
+]
+PublicRelease = Annotated[
+    bool, typer.Option("--public", help="Leave out report and results, which state small numbers of patients.")
+]

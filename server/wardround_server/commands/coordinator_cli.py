@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wardround_common.shell.command_options import AsJson, Compared, LogJson, MetricsPort, StudyFile
+from wardround_common.shell.command_options import (
+    AsJson,
+    CardWordsFile,
+    Compared,
+    LogJson,
+    MetricsPort,
+    PublicRelease,
+    StudyFile,
+)
 from wardround_common.shell.commands import Commands, confirm
 
 if TYPE_CHECKING:
@@ -416,8 +424,16 @@ def export(
             show_default=False,
         ),
     ] = None,
+    words: CardWordsFile = None,
+    public: PublicRelease = False,
 ) -> None:
-    """Export a finished run: model, report, study, approvals and epsilon statements."""
+    """Export a finished run as a release: model, card, study, approvals, epsilon statements, signed by the coordinator.
+
+    MONAI bundle and ONNX are written too where wardround[client,export] is installed.
+    """
+    from wardround_common.shell.release_forms import forms, said_of_release
+    from wardround_server.report.card_words import read_words
+    from wardround_server.rounds.exported_model import Release
     from wardround_server.service.coordinator_audit import note_export
     from wardround_server.service.export import check_over, export_run
     from wardround_server.service.runs import ARCHIVE
@@ -427,9 +443,12 @@ def export(
     if not source.exists() and (folder / ARCHIVE / run).exists():
         source = folder / ARCHIVE / run
     check_over(source)
-    note_export(CoordinatorFolder(folder), run, source / "model.safetensors")
-    copied = export_run(source, target, statement or ())
+    place = CoordinatorFolder(folder)
+    release = Release(read_words(words) if words else None, place.identity(), "coordinator", forms(), public=public)
+    note_export(place, run, source / "model.safetensors")
+    copied = export_run(source, target, statement or (), release)
     typer.echo(f"Copied {', '.join(copied[:-1])} and {copied[-1]} to {target}")
+    typer.echo(said_of_release(target))
 
 
 @app.command()

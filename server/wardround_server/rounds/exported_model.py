@@ -1,9 +1,12 @@
-"""A finished run's model as a folder that a hospital can use: of a simulation and of a deployment, the same."""
+"""A finished run's model as a release: a folder that a hospital can use, of a simulation and a deployment alike."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from wardround_common.documents.exported_run import study_toml
+from wardround_common.documents.model_release import seal
+from wardround_common.documents.software_release import KEY, SIGNATURE, SUMS
 from wardround_common.errors import ModelError, StorageError
+from wardround_common.keys.identity import Identity, fingerprint
 from wardround_common.messages.parameters import check_model
 from wardround_common.results import ALL, DEPLOYED, FEDERATED, Results
 from wardround_common.results.model_folder import (
@@ -23,15 +29,44 @@ from wardround_common.results.model_folder import (
     PrivacyClaim,
     read_model_folder,
 )
-from wardround_common.storage import write_atomically
+from wardround_common.results.parts import PARTS, Part, Parts
+from wardround_common.shell.settings_file import settings_text
+from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_common.study.file import DpSgd, Study
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
+from wardround_server.report import model_card
+from wardround_server.report.card_words import WORDS, CardWords, read_words
 from wardround_server.rounds.checkpoint import read_checkpoint
 from wardround_server.rounds.course import State
 
 REPORT, RESULTS = "report.html", "results.json"
 COPIED = (MODEL, REPORT, RESULTS)
+MARKDOWN, PAGE = "model-card.md", "model-card.html"
+BUNDLE, ONNX = "bundle", "model.onnx"
+"""Where other forms of the network are, which packages that have torch make (``Form``)."""
+MADE = (BUNDLE, ONNX, PARTS, MARKDOWN, PAGE, WORDS, SUMS, SIGNATURE, KEY)
+"""What an export makes anew each time, from what it copied."""
+
+Form = Callable[[Path], Part]
+"""Writes another form of the model in a folder into that folder, and says what it is or why it was not made."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """What goes into a release besides the model."""
+
+    words: CardWords | None = None
+    """For the card; None: those of ``card.toml`` in the run's folder, if it is there."""
+    identity: Identity | None = field(default=None, repr=False)
+    """Who signs; None for nobody."""
+    role: str = "researcher who made it"
+    """In which role."""
+    forms: Sequence[Form] = ()
+    more: Mapping[str, bytes] = field(default_factory=dict)
+    """Further files, by name: of a deployed run, who approved it and what it cost."""
+    public: bool = False
+    """Leave out report and results, which have every number of patients as it is."""
 
 
 def check_over(run: Path, do: str) -> None:
@@ -55,12 +90,12 @@ def check_over(run: Path, do: str) -> None:
         )
 
 
-def export_model(run: Path, study: Study, out: Path) -> list[str]:
-    """Write a finished run's model folder and read it back; name its files.
+def export_model(run: Path, study: Study, out: Path, release: Release = Release()) -> list[str]:  # frozen
+    """Write a finished run's model as a release and read it back; name its files.
 
     Raises:
         StorageError: a file cannot be read or written, or is of another run, or ``out`` holds anything else.
-        ModelError: the model is not the one that the run made.
+        ModelError: the model is not the one that the run made, or another form of it answers otherwise.
     """
     results = Results.from_json(_text(run / RESULTS), where=str(run / RESULTS))
     if results.study_digest != study.digest():
@@ -69,32 +104,68 @@ def export_model(run: Path, study: Study, out: Path) -> list[str]:
             where=str(run / RESULTS),
             do="Put back the file that the run wrote, or run the study again.",
         )
-    _check_out(out, study)
+    words = release.words or (read_words(run / WORDS) if (run / WORDS).exists() else CardWords())
+    _check_out(out, study, release.more)
     contents = {name: _bytes(run / name) for name in COPIED}
     contents[STUDY] = study_toml(study).encode()
     state = _state(run, study, contents[MODEL])
+    for name in (REPORT, RESULTS) if release.public else ():
+        del contents[name]
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
     card = make_card(results, state, digests)
-    for name, content in contents.items():
+    _clear(out, release.more)
+    for name, content in {**contents, **release.more}.items():
         write_atomically(out / name, content)
     write_atomically(out / CARD, card.content())  # last: a folder that is cut off has no card
     read_model_folder(out)
-    return [*contents, CARD]
+    parts = [form(out) for form in release.forms]
+    signed = model_card.Signed(fingerprint(release.identity.public), release.role) if release.identity else None
+    text = model_card.markdown(results, card, words, parts, signed)
+    stated = settings_text("What people said of this model", words.model_dump())
+    written = {
+        PARTS: Parts(parts=tuple(parts)).content(),
+        WORDS: stated,
+        MARKDOWN: text.encode(),
+        PAGE: model_card.page(text, card.name).encode(),
+    }
+    for name, content in written.items():
+        write_atomically(out / name, content)
+    sums = seal(out, release.identity)
+    copied = [name for name in (*contents, CARD) if name in sums.of]
+    others = [name for name in sums.of if name not in copied]
+    return [*copied, *others, SUMS, *((SIGNATURE, KEY) if release.identity else ())]
 
 
-def _check_out(out: Path, study: Study) -> None:
+def _check_out(out: Path, study: Study, more: Mapping[str, bytes]) -> None:
     """Check that a folder is new, empty, or one that an export of the study wrote or began."""
     if not out.is_dir():
+        if out.exists():
+            raise StorageError("this is a file, and a release is a folder", where=str(out), do="Name another.")
         return
-    if (out / CARD).exists():
-        if read_model_folder(out).card.study_digest != study.digest():
-            raise StorageError("this folder holds another model", where=str(out), do="Name a new folder with --out.")
-    elif {path.name for path in out.iterdir()} - {*COPIED, STUDY}:
+    if (out / CARD).exists() and read_model_folder(out).card.study_digest != study.digest():
+        raise StorageError("this folder holds another model", where=str(out), do="Name a new folder with --out.")
+    ours = {CARD, *COPIED, STUDY, *MADE, *_tops(more)}
+    if {path.name for path in out.iterdir()} - ours:
         raise StorageError(
             "this folder holds other files, and nothing is written among them",
             where=str(out),
             do="Name a new folder with --out.",
         )
+
+
+def _tops(more: Mapping[str, bytes]) -> set[str]:
+    """Return the names of further files and of the folders in which they lie."""
+    return {Path(name).parts[0] for name in more}
+
+
+def _clear(out: Path, more: Mapping[str, bytes]) -> None:
+    """Take away what an earlier export wrote, so that no form of another model stays; what was copied is replaced."""
+    with no_room_is_said(out):
+        for name in (CARD, *MADE, REPORT, RESULTS, *_tops(more)):
+            if (out / name).is_dir():
+                shutil.rmtree(out / name)
+            else:
+                (out / name).unlink(missing_ok=True)
 
 
 def make_card(results: Results, state: State | None, files: dict[str, str]) -> Card:

@@ -7,8 +7,8 @@ lists; what does not hold is not exported.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from wardround_common.documents.epsilon_statement import EpsilonStatement
@@ -53,7 +53,12 @@ def check_over(run: Path) -> None:
     exported_model.check_over(run, f"See: wardround coordinator status {run.parents[1]}")
 
 
-def export_run(run: Path, out: Path, statements: Iterable[Path] = ()) -> list[str]:
+def export_run(
+    run: Path,
+    out: Path,
+    statements: Iterable[Path] = (),
+    release: exported_model.Release = exported_model.Release(),  # noqa: B008  # frozen
+) -> list[str]:
     """Export a finished run's model, with the statements that were kept and those given now; name the files.
 
     Raises:
@@ -64,25 +69,20 @@ def export_run(run: Path, out: Path, statements: Iterable[Path] = ()) -> list[st
     study = _study(run)
     for file in statements:
         keep_statement(run, file)
-    kept = sorted((run / STATEMENTS).glob("*.statement"))
     book = ApprovalBook(run / "approvals").signatures()
     keys = keys_of(study.roster).keys
     approvals = [Approval(hospital=name, signature=signature.hex()) for name, signature in sorted(book.items())]
     for approval in approvals:
         approval.check(study, keys)
     facts = {"study": study.digest(), "hospitals": dict.fromkeys(sorted(book), ""), "engine": DEPLOYED}
-    contents = {
+    more = {
         APPROVALS: write_approvals(study, approvals),
         RUN: json.dumps(facts, indent=1).encode(),
     }
-    model = exported_model.export_model(run, study, out)
-    with no_room_is_said(out):
-        for name, content in contents.items():
-            write_atomically(out / name, content)
-        for path in kept:
-            (out / STATEMENTS).mkdir(exist_ok=True)
-            shutil.copyfile(path, out / STATEMENTS / path.name)
-    return [*model, *contents, *(f"{STATEMENTS}/{path.name}" for path in kept)]
+    with no_room_is_said(run):
+        for path in sorted((run / STATEMENTS).glob("*.statement")):
+            more[f"{STATEMENTS}/{path.name}"] = path.read_bytes()
+    return exported_model.export_model(run, study, out, replace(release, more=more))
 
 
 def _study(run: Path) -> Study:

@@ -1,0 +1,298 @@
+"""A model's card: what a buyer, an ethics board or a regulator asks of it, as Markdown and as a page from one template.
+
+Its sections are those of Mitchell et al. (*Model cards for model reporting*, FAT* 2019), with the questions that the
+applied model card of the Coalition for Health AI adds. What a machine knows stands here as the run has it; what only a
+person can say comes from ``card.toml``, and a question that nobody answered says so.
+
+Numbers of patients below :data:`SMALLEST` are not published, nor others from which they would follow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markupsafe import Markup
+
+from wardround_common.metrics.shapes import Estimate
+from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, SiteMetrics
+from wardround_common.results.model_folder import Card
+from wardround_common.results.parts import Part
+from wardround_common.study.file import DpSgd
+from wardround_common.study.words import Passage, describe
+from wardround_common.tasks.registry import task_of
+from wardround_server.report.card_words import UNSAID, CardWords
+from wardround_server.report.tables.quality import ordered_sites, site_title
+from wardround_server.report.words import interval, listing, number
+
+SMALLEST = 10
+"""A number of patients or images below this is not published: a common floor of health statistics."""
+FEW = f"fewer than {SMALLEST}"
+DIGITS = 2
+"""Of a hospital's figures: the exact fraction would tell how many patients there were."""
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&#!])")
+
+
+class Raw(str):
+    """Markdown that is written as it is."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Signed:
+    """Who signs the release: their fingerprint, and in which role."""
+
+    fingerprint: str
+    role: str
+
+
+def markdown(results: Results, card: Card, words: CardWords, parts: Sequence[Part], signed: Signed | None) -> str:
+    """Return the card as Markdown."""
+    environment = Environment(
+        loader=PackageLoader("wardround_server.report", "."),
+        autoescape=False,  # noqa: S701  # it is Markdown: every value passes `escaped`, and the page takes no HTML
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=escaped,
+    )
+    study = results.study
+    passages = {passage.heading: passage for passage in describe(study)}
+    text = environment.get_template("model_card.md").render(
+        raw=Raw,
+        results=results,
+        card=card,
+        study=study,
+        purpose=task_of(study.task).words(study.task).purpose,
+        said=lambda key: getattr(words, key) or UNSAID,
+        stated=[key for key in CardWords.model_fields if getattr(words, key) is not None],
+        deployed=card.engine == DEPLOYED,
+        private=isinstance(study.privacy, DpSgd),
+        rounds=listing([str(number) for number in card.rounds]),
+        alarms=alarms(results),
+        notes=notes(results),
+        data=data(results),
+        data_words=_data_words(results),
+        overall=overall(results),
+        hospitals=by_hospital(results),
+        groups=by_group(results),
+        subgroups=subgroups(results),
+        calibration=calibration(results, card),
+        privacy=privacy(results),
+        cost=_joined(passages["What it costs in privacy"]),
+        seen=_joined(passages["What the coordinator can see in this version"]),
+        work=_joined(passages["What it will do"]),
+        parts=parts,
+        signed=signed,
+        smallest=SMALLEST,
+        sensitivity=study.evaluation.sensitivity,
+        terms=task_of(study.task).terms(study.task),
+    )
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def page(text: str, title: str) -> str:
+    """Return a card's Markdown as one HTML document in the look of the run's report."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.add_render_rule("table_open", _table_open)
+    parser.add_render_rule("table_close", _table_close)
+    report = PackageLoader("wardround_server.report", ".")
+    environment = Environment(loader=report, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    css = report.get_source(environment, "page.css")[0]
+    return environment.get_template("model_card.html").render(
+        title=title,
+        css=Markup(css),  # noqa: S704 (our own file)
+        body=Markup(parser.render(text)),  # noqa: S704  # made with html=False: what a person wrote is escaped
+    )
+
+
+def _table_open(self: RendererHTML, tokens: Sequence[object], at: int, options: object, env: object) -> str:
+    return '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table class="numbers">\n'
+
+
+def _table_close(self: RendererHTML, tokens: Sequence[object], at: int, options: object, env: object) -> str:
+    return "</table></div>\n"
+
+
+def escaped(value: object) -> str:
+    """Write a value so that Markdown takes it for text, on one line."""
+    if isinstance(value, Raw):
+        return value
+    return _SPECIAL.sub(r"\\\1", " ".join(str(value).split()))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Raw:
+    """Write a table in Markdown; the first column is words, the others are numbers."""
+    lines = [head, *rows]
+    written = ["| " + " | ".join(escaped(cell) for cell in line) + " |" for line in lines]
+    rule = "|" + "|".join(["---", *("---:" for _ in head[1:])]) + "|"
+    return Raw("\n".join([written[0], rule, *written[1:]]))
+
+
+def alarms(results: Results) -> list[str]:
+    """Name the classes or structures that the model fails altogether, without a number of patients."""
+    sites, (decides, _) = results.evaluation.get(FEDERATED, {}), task_of(results.study.task).verdict
+    whole = sites.get(ALL) or next(iter(sites.values()), None)
+    if whole is None:
+        return ["No test patient judged this model: nothing is known of how good it is."]
+    said = []
+    for word, group in zip(results.study.groups, whole.by_group, strict=False):
+        if group.records and not group.decided:
+            said.append(f"The model never {decides} “{word}”. Nobody should rely on it to find “{word}”.")
+        elif group.records and not group.found:
+            said.append(f"The model found none of the test cases of “{word}”. Nobody should rely on it to find them.")
+    return said
+
+
+def notes(results: Results) -> list[str]:
+    """Return what a reader must know of the run, without what was counted at one hospital."""
+    begins = tuple(f"{one.name}:" for one in results.hospitals)
+    return [note for note in results.notes if not note.startswith(begins)]
+
+
+def suppressed(value: int) -> str:
+    """Write a number of patients or images, if it is large enough to be published."""
+    return f"{value:,}" if value >= SMALLEST or value == 0 else FEW
+
+
+def data(results: Results) -> Raw | None:
+    """Show each hospital's training data; None where the coordinator knows none of it.
+
+    The images of each class are shown only where none of a hospital's numbers is small: with the sum the small one
+    could be found. The last row is the sum, if no one hospital's small number follows from it.
+    """
+    known = [one for one in results.hospitals if one.train is not None and results.study.trains(one.name)]
+    if not known:
+        return None
+    words = results.study.groups
+    rows, every = [], [_counts(one) for one in known]
+    for one, (patients, images, *classes) in zip(known, every, strict=True):
+        few = any(0 < each < SMALLEST for each in classes)
+        small = 0 < patients < SMALLEST
+        shown = [suppressed(patients), FEW if small and images < SMALLEST else "–" if small else f"{images:,}"]
+        rows.append([one.name, *shown, *("–" if few or small else f"{each:,}" for each in classes)])
+    if len(known) > 1:
+        columns = zip(zip(*every, strict=True), [*zip(*rows, strict=True)][1:], strict=True)
+        rows.append(["All together", *(_sum_of(values, shown) for values, shown in columns)])
+    return table(["Hospital", "Training patients", "Images", *(f"“{word}”" for word in words)], rows)
+
+
+def _sum_of(values: Sequence[int], shown: Sequence[str]) -> str:
+    """Write the sum of a column, unless the number of one hospital, or a small one of several, follows from it."""
+    hidden = [value for value, cell in zip(values, shown, strict=True) if cell in ("–", FEW)]
+    follows = len(hidden) == 1 or 0 < sum(hidden) < SMALLEST
+    return "–" if follows else suppressed(sum(values))
+
+
+def _counts(one: HospitalRecord) -> list[int]:
+    return [] if one.train is None else [one.train.patients, one.train.images, *one.train.per_class]
+
+
+def _data_words(results: Results) -> str:
+    trained = f"{len(results.trainers)} hospital{'s' if len(results.trainers) > 1 else ''} trained"
+    outside = f"; {listing(list(results.external))} only evaluated" if results.external else ""
+    return f"{trained}: {listing(list(results.trainers))}{outside}."
+
+
+def _shown(estimate: Estimate, digits: int) -> str:
+    around = interval(estimate)
+    return number(estimate.value, digits) + (f" ({around})" if around else "")
+
+
+def overall(results: Results) -> Raw | None:
+    """Show every metric on all test patients together, and apart by whether the hospital trained."""
+    sites = results.evaluation.get(FEDERATED, {})
+    found = [(name, sites[name]) for name in (ALL, TRAINED, EXTERNAL) if name in sites]
+    if not found and len(sites) == 1:
+        found = list(sites.items())
+    shown = [(name, site) for name, site in found if not _few(site)]
+    if not shown:
+        return None
+    metrics = task_of(results.study.task).metrics
+    rows = [
+        [
+            f"{metric.label}{f' [{metric.unit}]' if metric.unit else ''}",
+            *(_shown(site.metrics[metric.name], 3) for _, site in shown),
+        ]
+        for metric in metrics
+    ]
+    return table(["Metric (95 % interval)", *(site_title(name) for name, _ in shown)], rows)
+
+
+def _few(site: SiteMetrics) -> bool:
+    return (site.images if site.patients is None else site.patients) < SMALLEST
+
+
+def by_hospital(results: Results) -> Raw | None:
+    """Show the headline and what is compared beside it, hospital by hospital; None where only sums are known."""
+    task, sites = task_of(results.study.task), results.evaluation.get(FEDERATED, {})
+    names = list(dict.fromkeys((task.headline, *task.compared)))
+    rows = []
+    for name, site in ordered_sites(results, sites):
+        if name in (ALL, TRAINED, EXTERNAL):
+            continue
+        label = name if results.study.trains(name) else f"{name} (did not train)"
+        if _few(site):
+            rows.append([label, f"{FEW} test patients", *("–" for _ in names[1:])])
+        else:
+            mark = "" if site.enough else " (few)"
+            rows.append([label + mark, *(_shown(site.metrics[each], DIGITS) for each in names)])
+    head = ["Test patients of", *(task.metric(name).label for name in names)]
+    return table(head, rows) if rows else None
+
+
+def by_group(results: Results) -> Raw | None:
+    """Show the figures of each class or structure on all test patients; None where there are two classes or fewer."""
+    task, sites = task_of(results.study.task), results.evaluation.get(FEDERATED, {})
+    whole = sites.get(ALL)
+    if whole is None or len(whole.by_group) < (2 if task.dense else 3):
+        return None
+    names = list(whole.by_group[0].figures)
+    rows = [
+        [word, *((FEW if group.records < SMALLEST else number(group.figures[name])) for name in names)]
+        for word, group in zip(results.study.groups, whole.by_group, strict=True)
+    ]
+    return table(["", *(task.metric(name).label for name in names)], rows)
+
+
+def subgroups(results: Results) -> Raw | None:
+    """Show the figures of subgroups of patients; None where the run has none."""
+    return None
+
+
+def calibration(results: Results, card: Card) -> list[str]:
+    """Say how far probabilities can be believed."""
+    task = task_of(results.study.task)
+    if task.dense:
+        return ["Outlines have no probabilities to calibrate."]
+    if card.temperature is None:
+        return ["No temperature could be fitted: probabilities are the network's own, and not calibrated."]
+    whole = results.evaluation.get(FEDERATED, {}).get(ALL)
+    labels = {metric.name: metric.label for metric in task.metrics}
+    said = [
+        f"Log-odds are divided by a temperature of {card.temperature:.3f}, fitted on the validation patients of all "
+        "hospitals together (Guo et al. 2017); the figures below are of the probabilities before that."
+    ]
+    found = [] if whole is None or _few(whole) else [name for name in ("ece", "brier") if name in whole.metrics]
+    if whole is not None:
+        said += [f"{labels[name]} on all test patients: {number(whole.value(name))}." for name in found]
+    return said if found else [said[0].partition(";")[0] + "."]
+
+
+def privacy(results: Results) -> Raw | None:
+    """Show what the study cost the patients of each hospital."""
+    rows = [
+        [one.name, number(one.privacy.epsilon, 2), f"{one.privacy.delta:g}", number(one.privacy.noise_multiplier, 2)]
+        for one in results.hospitals
+        if one.privacy is not None
+    ]
+    return table(["Hospital", "ε spent", "δ", "Noise multiplier"], rows) if rows else None
+
+
+def _joined(passage: Passage) -> Iterator[str]:
+    yield from passage.sentences

@@ -1,0 +1,114 @@
+"""A model's card says what the run knows, hides what is few, and names what nobody has stated."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from wardround_common.errors import StorageError
+from wardround_common.results import ALL, FEDERATED, Results
+from wardround_common.results.parts import Part
+from wardround_server.report.card_words import UNSAID, CardWords, read_words
+from wardround_server.report.example import example
+from wardround_server.report.model_card import FEW, Signed, alarms, data, markdown, page
+from wardround_server.rounds.exported_model import make_card
+
+ONNX = Part(name="ONNX", files=("model.onnx",), said="For onnxruntime.", largest_difference=2e-6, tolerance=1e-4)
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return example(baselines=False)
+
+
+def text_of(results: Results, words: CardWords | None = None, signed: Signed | None = None) -> str:
+    return markdown(results, make_card(results, None, {}), words or CardWords(), [ONNX], signed)
+
+
+def with_training(results: Results, *counts: tuple[int, ...]) -> Results:
+    """Give the first hospitals other numbers of training images of each class, and as many patients as images."""
+    hospitals = list(results.hospitals)
+    for number, per_class in enumerate(counts):
+        train = hospitals[number].train
+        assert train is not None
+        made = train.model_copy(update={"patients": sum(per_class), "images": sum(per_class), "per_class": per_class})
+        hospitals[number] = hospitals[number].model_copy(update={"train": made})
+    return results.model_copy(update={"hospitals": tuple(hospitals)})
+
+
+def test_a_card_has_the_sections_of_model_cards_and_says_what_nobody_stated(results: Results) -> None:
+    text = text_of(results)
+    headings = re.findall(r"^## (.*)$", text, re.M)
+    assert headings == [
+        "Model",
+        "Intended use",
+        "Limits",
+        "Training data",
+        "How good it is",
+        "Privacy of the training patients",
+        "Preparation and training",
+        "Explanations",
+        "Ethical considerations",
+        "How to run it",
+        "Licences",
+        "Who vouches for these files",
+        "Citation",
+    ]
+    assert text.count(UNSAID) == len(CardWords.model_fields)
+    assert "Nobody signed it" in text
+
+
+def test_a_card_says_whose_figures_these_are_what_was_not_private_and_how_equal_onnx_is(results: Results) -> None:
+    text, together = text_of(results), results.evaluation[FEDERATED][ALL]
+    assert f"| AUROC | {together.value('auroc'):.3f} (" in text
+    assert all(f"| {hospital.name} |" in text for hospital in results.hospitals)
+    assert "its noise came from the seed and protects nobody" in text
+    assert "It does not cover the counts and the evaluation sums" in text
+    assert "Largest difference from PyTorch over the images of the check: 2.0e-06; accepted up to 1.0e-04." in text
+    assert "remember patients" in text_of(example(private=False, baselines=False))
+
+
+def test_what_people_state_stands_in_the_card_as_text_and_never_as_markup(results: Results) -> None:
+    use = "Triage | of <script>alert(1)</script> *films*\n# not a heading"
+    words = CardWords(intended_use=use, licence="CC-BY-4.0")
+    text = text_of(results, words, Signed("12345 67890 12345 67890", "coordinator"))
+    shown = page(text, "a & b")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; *films* # not a heading" in shown
+    assert "<script" not in shown
+    assert "a &amp; b – model card" in shown
+    assert "| Weights | CC-BY-4.0 |" in text
+    assert "intended\\_use, " not in text  # in the order of the keys, the last one stated
+    assert "signed by the coordinator, whose key has the fingerprint **12345 67890 12345 67890**" in text
+    assert "http" not in shown.replace("http-equiv", "")
+
+
+def test_numbers_of_few_patients_are_hidden_with_those_from_which_they_follow(results: Results) -> None:
+    table = data(with_training(results, (40, 7), (4, 3)))
+    assert table is not None
+    first, second, *_, last = table.splitlines()[2:]
+    assert first.endswith("| 47 | 47 | – | – |")
+    assert second.endswith(f"| {FEW} | {FEW} | – | – |")
+    assert re.search(r"All together \| – \| – \| 396 \| 246 \|$", last)  # of two that are hidden neither follows
+    table = data(with_training(results, (40, 7)))
+    assert table is not None
+    assert re.search(r"All together \| [\d,]+ \| [\d,]+ \| – \| – \|$", table)
+
+
+def test_the_card_counts_nobodys_images_in_its_alarms(results: Results) -> None:
+    whole = results.evaluation[FEDERATED][ALL]
+    never = whole.by_group[1].model_copy(update={"decided": 0, "found": 0})
+    failed = whole.model_copy(update={"by_group": (whole.by_group[0], never)})
+    said = alarms(results.model_copy(update={"evaluation": {FEDERATED: {ALL: failed}}}))
+    assert said == ["The model never decides for “opacity”. Nobody should rely on it to find “opacity”."]
+    (said_of_none,) = alarms(results.model_copy(update={"evaluation": {}}))
+    assert "nothing is known" in said_of_none
+
+
+def test_a_word_that_no_card_has_and_a_file_that_is_not_there_are_named(tmp_path: Path) -> None:
+    (tmp_path / "card.toml").write_text('intended_uses = "x"\n')
+    with pytest.raises(StorageError, match='no key "intended_uses"; the keys are developer'):
+        read_words(tmp_path / "card.toml")
+    with pytest.raises(StorageError, match="no such file"):
+        read_words(tmp_path / "nowhere.toml")

@@ -44,7 +44,7 @@ class WaveletFeatures(nn.Module):
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return (images, count): groups of unit length in each channel."""
-        if images.device.type != "cpu" or torch.jit.is_tracing():
+        if images.device.type != "cpu" or _traced():
             return self._features(images)  # to look images up by their bytes would wait for the card, and is no graph
         about = f"{images.dtype} {images.device} {tuple(images.shape[1:])}".encode()
         found = []
@@ -58,10 +58,15 @@ class WaveletFeatures(nn.Module):
         return torch.stack(found)
 
     def _features(self, images: torch.Tensor) -> torch.Tensor:
-        channels = images.flatten(0, 1).unsqueeze(1)  # (images · channels, 1, height, width)
-        grid = functional.adaptive_avg_pool2d(channels, GRID)
+        height, width = (int(side) for side in images.shape[2:])  # numbers in a traced graph too
+        channels = images.reshape(-1, 1, height, width)  # (images · channels, 1, height, width)
+        grid = (
+            _averages(height) @ channels @ _averages(width).T
+            if _traced()
+            else functional.adaptive_avg_pool2d(channels, GRID)
+        )
         groups = (_moments(channels), _brightest(channels), self._moduli(channels), grid)
-        return torch.cat([_of_unit_length(group.flatten(1)) for group in groups], dim=1).view(len(images), -1)
+        return torch.cat([_of_unit_length(group.flatten(1)) for group in groups], dim=1).view(-1, self.count)
 
     def _moduli(self, images: torch.Tensor) -> torch.Tensor:
         """Return the mean, maximum and spread of each wavelet's modulus at each scale."""
@@ -88,6 +93,20 @@ class WaveletClassifier(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (images, classes)."""
         return self.classify(self.features(images))  # type: ignore[no-any-return]
+
+
+def _traced() -> bool:
+    """Tell whether the network is being written down as a graph, and not asked."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
+
+
+def _averages(size: int) -> torch.Tensor:
+    """Return what adaptive average pooling to a grid multiplies with, (GRID, size): ONNX knows no such pooling."""
+    found = torch.zeros(GRID, size)
+    for cell in range(GRID):
+        first, last = cell * size // GRID, -(-(cell + 1) * size // GRID)
+        found[cell, first:last] = 1 / (last - first)
+    return found
 
 
 def _moments(maps: torch.Tensor) -> torch.Tensor:

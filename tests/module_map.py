@@ -15,8 +15,9 @@ PAGE = ROOT / "docs" / "modules.md"
 PACKAGES = ("common", "client", "server", "simulation")
 HEAD = """# Modules
 
-Four packages, in folders of their own; what imports what is held by import-linter (`pyproject.toml`): a room
-may use those below it, never those above. Rooms are listed from the top, which people call, to the ground.
+Four packages, in folders of their own, and one that lists what people call from Python; what imports
+what is held by import-linter (`pyproject.toml`): a room may use those below it, never those above.
+Rooms are listed from the top, which people call, to the ground.
 `make map` writes this page from the docstrings; a test compares it with the code.
 """
 
@@ -62,7 +63,8 @@ def lines_of(package: str) -> list[str]:
 
 def page() -> str:
     """Return the whole page."""
-    lines = [line for package in PACKAGES for line in lines_of(package)]
+    lines = ["", "## `wardround`", "", first_sentence(ROOT / "wardround" / "__init__.py")]
+    lines += [line for package in PACKAGES for line in lines_of(package)]
     return HEAD + "\n".join(lines) + "\n"
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from wardround_client.training.devices import CPU, choose, describe
-from wardround_common.errors import DataError, RoundError
+from wardround_common.errors import RoundError
 from wardround_common.shell.command_options import (
     Allow,
     CardWordsFile,
@@ -23,12 +21,10 @@ from wardround_common.shell.command_options import (
     PublicRelease,
     StudyFile,
 )
+from wardround_simulation.door import participants
 
 if TYPE_CHECKING:  # torch takes two seconds to import: help, and an error in the study file, come without it
-    from wardround_client.spending.policy import Policy
-    from wardround_common.study.file import Study
-    from wardround_simulation.federation import Site
-    from wardround_simulation.workers import Workers
+    from wardround_simulation.door.outcome import Results
 
 Engine = Literal["in-process", "flower"]
 
@@ -118,34 +114,34 @@ def simulate(
     """
     from wardround_common.study.file import read_study
     from wardround_common.study.settings import parse_settings
+    from wardround_simulation.door.simulating import simulate as run
 
     if give_up and not resume:
         raise typer.BadParameter("a new run has no round to give up: add --resume", param_hint="--give-up")
     parsed = read_study(study, parse_settings(settings or ()))
     if seed is not None:
         parsed = parsed.model_copy(update={"model": parsed.model.model_copy(update={"seed": seed})})
-    sites_of = sites_from(hospitals, pool, split, partition, labels, label_attribute, allow, state, confirm_patients)
-    with crew_of(workers, chosen := choose(device)) as crew:
-        sites = sites_of(parsed)
-        folder = out or Path("runs") / parsed.study.name
-        rules = None
-        if policy is not None:
-            from wardround_client.spending.policy import read_policy
-
-            rules = read_policy(policy)
-        _run(
+    folder = out or Path("runs") / parsed.study.name
+    with told(folder):
+        results = run(
             parsed,
-            sites,
-            folder,
-            crew,
+            hospitals_from(hospitals, pool, split, partition),
+            out=folder,
             resume=resume,
-            baselines=baselines,
-            engine=engine,
             give_up=give_up,
-            policy=rules,
+            workers=workers,
+            device=device,
+            baselines=baselines,
             leave_one_out=leave_one_out,
-            device=chosen,
+            labels=labels,
+            label_attribute=label_attribute,
+            allow=allow or (),
+            confirm_patients=confirm_patients or (),
+            engine=engine,
+            state=state,
+            policy=policy,
         )
+    _show(results)
 
 
 def demo(
@@ -159,15 +155,18 @@ def demo(
     """
     from rich.console import Console
 
-    with crew_of(workers, chosen := choose(device)) as crew:
-        from wardround_simulation.demo import demo_study, make_demo_hospitals
-        from wardround_simulation.places import Places, sites_in
+    from wardround_client.training.devices import choose
+    from wardround_simulation.demo import demo_study, make_demo_hospitals
+    from wardround_simulation.door.simulating import simulate as run
 
-        hospitals = make_demo_hospitals(out / "hospitals", Console(stderr=True))
-        sites = sites_in(hospitals, Places(None, None, frozenset(), out / "state"))
-        begun = (out / "run.json").exists()
-        study = demo_study()
-        _run(study, sites, out, crew, resume=begun, baselines=True, engine="in-process", policy=None, device=chosen)
+    choose(device)  # one that is not here is said before hospitals are made
+    hospitals = make_demo_hospitals(out / "hospitals", Console(stderr=True))
+    begun = (out / "run.json").exists()
+    with told(out):
+        results = run(
+            demo_study(), hospitals, out=out, resume=begun, workers=workers, device=device, state=out / "state"
+        )
+    _show(results)
 
 
 def export(
@@ -215,86 +214,24 @@ def export(
     typer.echo(said_of_release(target))
 
 
-def sites_from(
-    hospitals: Path | None,
-    pool: Path | None,
-    split: int | None,
-    partition: str,
-    labels: str,
-    label_attribute: str | None,
-    allow: list[str] | None,
-    state: Path | None,
-    confirm_patients: list[str] | None,
-) -> Callable[[Study], tuple[Site, ...]]:
-    """Return what gives the hospitals of a study, from what a person typed; a pool is cut by the study's seed.
-
-    Raises:
-        DataError: it was said twice where the images are, or not at all.
-    """
-    if (hospitals is None) == (pool is None):
-        raise DataError(
-            "say where the images are: either --hospitals or --pool",
-            do="--hospitals DIR has one sub-folder per hospital; --pool DIR is split into --split N hospitals.",
-        )
-
-    def sites(study: Study) -> tuple[Site, ...]:
-        from wardround_simulation.places import Places, sites_in
-
-        places = Places(
-            labels or None, label_attribute, frozenset(allow or ()), state, frozenset(confirm_patients or ())
-        )
-        if hospitals is not None:
-            return sites_in(hospitals, places)
-        from wardround_simulation.partition import cut
-
-        return cut(places.source(pool or Path()), study, partition, split)
-
-    return sites
+def hospitals_from(
+    hospitals: Path | None, pool: Path | None, split: int | None, partition: str
+) -> participants.Hospitals | None:
+    """Return where the images are, from what a person typed; None where it was said twice, or not at all."""
+    if pool is None:
+        return hospitals
+    return participants.pool(pool, split, partition) if hospitals is None else None
 
 
 @contextmanager
-def crew_of(count: int | None, device: str) -> Iterator[Workers]:
-    """Start the workers, which import torch while this process reads what it needs, and end them.
-
-    On a card one worker is the default: all hospitals share what that process has on it.
-    """
-    from wardround_simulation.workers import start_workers
-
-    workers = start_workers(count or (len(os.sched_getaffinity(0)) if device == CPU else 1))
-    try:
-        yield workers
-    finally:
-        workers.close()
-
-
-def _run(
-    study: Study,
-    sites: tuple[Site, ...],
-    folder: Path,
-    crew: Workers,
-    *,
-    resume: bool,
-    baselines: bool,
-    engine: Engine,
-    policy: Policy | None,
-    device: str,
-    give_up: bool = False,
-    leave_one_out: bool = False,
-) -> None:
+def told(folder: Path) -> Iterator[None]:
+    """Tell a person how a run in this folder is continued that was interrupted, or could not be completed."""
     from rich.console import Console
 
-    from wardround_server.report import summary
     from wardround_server.service.resuming import resuming
-    from wardround_simulation import run
-    from wardround_simulation.display import Display
 
-    console = Console(stderr=True)
-    if device != CPU:
-        console.print(f"Training on {describe(device)}")
-    plan = run.Plan(study, sites, folder, resume, baselines, engine, give_up, policy, leave_one_out, device)
     try:
-        with Display(console) as show:
-            results = run.simulate(plan, crew, show)
+        yield
     except RoundError as error:
         hint = "" if "--resume" in error.do else resuming(error, "the same command with --resume")
         error.do = "\n  → ".join(filter(None, (error.do, hint)))
@@ -302,10 +239,17 @@ def _run(
     except KeyboardInterrupt:
         report = folder / "report.html"
         judged = f" The federation's figures are there: {report}." if report.exists() else ""
-        console.print(
+        Console(stderr=True).print(
             f"Interrupted. What was completed is in {folder}; run the same command with --resume to continue.{judged}",
             soft_wrap=True,
         )
         raise typer.Exit(130) from None
-    Console().print(summary(results))
-    Console().print(f"Report: {folder / 'report.html'}\nModel:  {folder / 'model.safetensors'}", soft_wrap=True)
+
+
+def _show(results: Results) -> None:
+    from rich.console import Console
+
+    from wardround_server.report import summary
+
+    Console().print(summary(results.record))
+    Console().print(f"Report: {results.report}\nModel:  {results.model}", soft_wrap=True)

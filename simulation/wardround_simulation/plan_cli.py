@@ -54,21 +54,15 @@ def plan(
 
     Plans each hospital separately under local trust, and all together under distributed trust.
     """
-    from wardround_common.study.file import DistributedDpSgd, read_study
+    from wardround_common.study.file import read_study
 
     numbers = _numbers(patients)
     if out is not None and out.suffix not in (".html", ".htm"):
         raise typer.BadParameter("the page is HTML: give its file a name in .html", param_hint="--out")
     study = read_study(file)
-    from wardround_client import networks
-    from wardround_client.training.rehearsal import rehearse
-    from wardround_simulation.plan import plan_study
+    from wardround_simulation.door.planning import plan as plan_study
 
-    rehearse(study)
-    parameters = sum(each.numel() for each in networks.build(study).parameters() if each.requires_grad)
-    usual = (study.privacy.dropouts, study.privacy.colluders) if isinstance(study.privacy, DistributedDpSgd) else (0, 1)
-    terms = (usual[0] if dropouts is None else dropouts, usual[1] if colluders is None else colluders)
-    made = plan_study(study, numbers, parameters, *terms)
+    made = plan_study(study, numbers, dropouts=dropouts, colluders=colluders).plan
     if out is not None:
         _write(study, made, numbers, out)
     if as_json:

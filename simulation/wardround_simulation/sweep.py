@@ -108,7 +108,7 @@ class Group:
 
 
 def trials_of(
-    files: Sequence[Path], grids: Sequence[tuple[str, tuple[Any, ...]]], seeds: Sequence[int] | None
+    files: Sequence[Path | Study], grids: Sequence[tuple[str, tuple[Any, ...]]], seeds: Sequence[int] | None
 ) -> tuple[Trial, ...]:
     """Return the runs of a sweep, each study with each combination of values and each seed, all of them checked.
 
@@ -129,11 +129,12 @@ def trials_of(
         said = tuple((key, _said(value)) for key, value in settings.items())
         for seed in seeds or (None,):
             chosen = settings if seed is None else settings | {"model.seed": seed}
-            found.append(Trial(read_study(file, chosen), file.stem, said))
+            study = file.but(chosen) if isinstance(file, Study) else read_study(file, chosen)
+            found.append(Trial(study, file.study.name if isinstance(file, Study) else file.stem, said))
     if len({trial.study.digest() for trial in found}) < len(found):
         raise StudyError(
             "two runs of the sweep are the same study with the same seed",
-            where=", ".join(map(str, files)),
+            where=", ".join(one.study.name if isinstance(one, Study) else str(one) for one in files),
             do="Name each study once, and each value once (1 and 1.0 are the same).",
         )
     return tuple(found)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from wardround_client.training.devices import CPU, choose, describe
 from wardround_common.shell.command_options import (
     Allow,
     ConfirmPatients,
@@ -25,13 +22,8 @@ from wardround_simulation.cli import (
     PoolDir,
     Split,
     WorkerCount,
-    crew_of,
-    sites_from,
+    hospitals_from,
 )
-
-if TYPE_CHECKING:
-    from wardround_simulation.run import Show
-    from wardround_simulation.workers import Workers
 
 
 def sweep(
@@ -80,44 +72,42 @@ def sweep(
     from rich.table import Table
     from rich.text import Text
 
-    from wardround_common.study.settings import parse_grid, parse_seeds
-    from wardround_simulation.sweep import NUMBERS, PICTURE, TABLE, Sweep, privacy_note, table, trials_of
-    from wardround_simulation.sweep import sweep as run_all
+    from wardround_common.study.settings import parse_grids, parse_seeds
+    from wardround_simulation.door.sweeping import sweep as run_all
+    from wardround_simulation.sweep import NUMBERS, PICTURE, TABLE, table
 
-    grids = [parse_grid(one) for one in settings or ()]
-    trials = trials_of(studies, grids, None if seeds is None else parse_seeds(seeds))
-    sites_of = sites_from(hospitals, pool, split, partition, labels, label_attribute, allow, state, confirm_patients)
-    chosen, console = choose(device), Console(stderr=True)
-    folder = out or Path("runs") / f"sweep-{trials[0].study.study.name}"
-    if chosen != CPU:
-        console.print(f"Training on {describe(chosen)}")
-    if note := privacy_note(trials):
-        console.print(Text(f"! {note}", style="yellow"))
+    console = Console(stderr=True)
 
-    from wardround_simulation.display import Display
-    from wardround_simulation.run import Plan
+    def tell(line: str) -> None:
+        console.print(Text(line, style="yellow" if line.startswith("! ") else ""), soft_wrap=True)
 
-    @contextmanager
-    def shown() -> Iterator[Show]:
-        with Display(console) as display:
-            yield display
-
-    def crew() -> AbstractContextManager[Workers]:
-        return crew_of(workers, chosen)
-
-    first = Plan(trials[0].study, (), folder, resume=False, baselines=baselines, engine=engine, device=chosen)
     try:
-        groups = run_all(
-            Sweep(trials, sites_of, first, folder), crew, shown, lambda line: console.print(Text(line), soft_wrap=True)
+        found = run_all(
+            studies,
+            hospitals_from(hospitals, pool, split, partition),
+            parse_grids(settings or ()),
+            None if seeds is None else parse_seeds(seeds),
+            out=out,
+            workers=workers,
+            device=device,
+            baselines=baselines,
+            labels=labels,
+            label_attribute=label_attribute,
+            allow=allow or (),
+            confirm_patients=confirm_patients or (),
+            engine=engine,
+            state=state,
+            tell=tell,
         )
     except KeyboardInterrupt:
-        console.print(f"Interrupted. Finished runs are in {folder}; run the same command again to continue.")
+        console.print("Interrupted. Finished runs are kept; run the same command again to continue.")
         raise typer.Exit(130) from None
-    head, *rows = table(groups)
+    head, *rows = table(found.groups)
     drawn = Table(box=None, pad_edge=False, header_style="dim")
     for number, word in enumerate(head):
         drawn.add_column(Text(word), justify="left" if number == 0 else "right")
     for row in rows:
         drawn.add_row(*map(Text, row))
     Console().print(drawn)
+    folder = found.folder
     Console().print(f"Table:   {folder / TABLE}, {folder / NUMBERS}\nPicture: {folder / PICTURE}", soft_wrap=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 
@@ -12,15 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from wardround_client.intake import index as index_of_folder
-from wardround_client.intake.instance import Index
-from wardround_client.intake.labels import LABELS_FILE, Labels, find_labels
+from wardround_client.intake.labels import LABELS_FILE
 from wardround_client.intake.patients import check_confirmed, guessed, said_of_doubts, said_of_patients
-from wardround_client.intake.scan_report import render, shown
-from wardround_client.intake.scan_summary import MEANINGS, Summary, counts, identified, summarise
+from wardround_client.intake.scan_report import shown
+from wardround_client.intake.scan_summary import MEANINGS, Summary
+from wardround_client.intake.scanned import scan
 from wardround_client.preparation.source import Source
 from wardround_client.state.state_folder import default_state
-from wardround_common.errors import DataError, LabelError, StudyError
+from wardround_common.errors import LabelError, StudyError
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import Study, read_study
 
@@ -55,31 +53,32 @@ def scan_and_show(
     of_study = _study(study) if study else None
     console = Console()
     place = state or default_state(folder)
-    index = _scan_with_progress(folder, place, allow, workers or min(4, os.cpu_count() or 1))
-    if not index.accepted and not index.refused:
-        raise DataError("the folder holds no files", where=str(folder), do="Name the folder that holds the images.")
-    words = tuple(word.strip() for word in classes.split(",") if word.strip()) if classes else None
-    found, fault = (None, None) if of_study else _labels(folder, index, words, labels, label_attribute)
-    index, found = identified(index, found, words or (), confirmed)
-    summary = summarise(index, found, confirmed)
-    page = report or place / "scan-report.html"
-    write_atomically(
-        page, render(folder, index, found, summary, made=datetime.now().astimezone()).encode(), private=True
-    )
-    if as_json:
-        console.print_json(json.dumps(counts(summary) | {"report": str(page)}))
-    else:
-        console.print(_screen(summary, fault))
-        console.print(Text("Report, to stay at the hospital: ").append(shown(str(page)), style="bold"), soft_wrap=True)
-    if not index.accepted:
-        reason = next(iter(summary.refused))
-        raise DataError(
-            f"all {len(index.refused):,} files were refused",
-            where=shown(str(folder)),
-            do=f"Most of them for {reason!r}: {MEANINGS[reason][1]}.",
+    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        found = scan(
+            folder,
+            labels=labels,
+            label_attribute=label_attribute,
+            classes=[word.strip() for word in classes.split(",") if word.strip()] if classes else None,
+            state=place,
+            workers=workers,
+            allow=allow,
+            confirm_patients=confirmed,
+            report=report,
+            read_labels=of_study is None,
+            follow=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    if fault:
-        raise fault
+    fault = found.error if isinstance(found.error, LabelError) else None
+    if as_json:
+        console.print_json(json.dumps(found.counts() | {"report": str(found.report)}))
+    else:
+        console.print(_screen(found.summary, fault))
+        console.print(
+            Text("Report, to stay at the hospital: ").append(shown(str(found.report)), style="bold"), soft_wrap=True
+        )
+    if found.error:
+        raise found.error
     if of_study:
         _show_outlines(of_study, Source(folder, place, allow=allow, confirmed=confirmed), None if as_json else console)
 
@@ -113,32 +112,6 @@ def _show_outlines(study: Study, source: Source, console: Console | None) -> Non
         return
     console.print(Text("Outlines    ").append(said), soft_wrap=True)
     console.print(Text("Outlines, to stay at the hospital: ").append(shown(str(page)), style="bold"), soft_wrap=True)
-
-
-def _scan_with_progress(folder: Path, state: Path, allow: frozenset[str], workers: int) -> Index:
-    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        return index_of_folder.scan(
-            folder,
-            state=state,
-            allow=allow,
-            workers=workers,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-
-
-def _labels(
-    folder: Path, index: Index, classes: tuple[str, ...] | None, csv: Path | None, attribute: str | None
-) -> tuple[Labels | None, LabelError | None]:
-    """Find the labels; what is wrong with them is kept until the rest of the scan has been said."""
-    asked = csv or attribute or classes or (folder / LABELS_FILE).is_file()
-    if not asked or not index.accepted:
-        return None, None
-    try:
-        return find_labels(folder, index, classes, csv=csv, attribute=attribute), None
-    except LabelError as error:
-        return None, error
 
 
 def _screen(summary: Summary, fault: LabelError | None) -> Table:

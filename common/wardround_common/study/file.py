@@ -9,6 +9,7 @@ section, the key and the given value before those that do not begin with ``[``.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
@@ -17,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -42,9 +43,9 @@ from wardround_common.study.networks import NetworkName
 from wardround_common.study.roster import HospitalName, Listed, in_order
 from wardround_common.study.series import Wanted
 from wardround_common.study.settings import put
-from wardround_common.study.template import example, toml_value
+from wardround_common.study.template import example, study_text, toml_value
 from wardround_common.tasks.contract import TaskSection
-from wardround_common.tasks.registry import task_of, task_section
+from wardround_common.tasks.registry import TASKS, task_of, task_section
 
 Norm = Literal["group", "instance", "batch"]
 Intensity = Literal["percentile", "window", "range"]
@@ -680,6 +681,52 @@ class Study(Section):
     def _digest(self) -> str:
         return hashlib.sha256(DOMAIN + self.canonical()).hexdigest()
 
+    @classmethod
+    def read(cls, file: Path | str, settings: Mapping[str, Any] | None = None) -> Study:
+        """Read a study file; all its faults are reported together.
+
+        ``settings``, by keys with dots such as ``training.rounds``, hold in the place of what the file says.
+
+        Raises:
+            StudyError: the file cannot be read, is not TOML, or says something that is not a study.
+        """
+        return read_study(Path(file), settings)
+
+    @classmethod
+    def new(
+        cls,
+        name: str = "my-study",
+        *,
+        task: str = "classification",
+        privacy: Literal["dp-sgd", "distributed", "none"] = "dp-sgd",
+        **keys: Any,
+    ) -> Study:
+        """Make a study from keywords: the usual settings, as ``wardround study new`` writes them, with some of yours.
+
+        Args:
+            name: what the study is called; it names the run's folder.
+            task: the task, such as ``classification`` or ``segmentation``.
+            privacy: ``dp-sgd``, ``distributed`` (noise that hospitals share out, under secure sums) or ``none``.
+            keys: keys of the study file, such as ``classes=("none", "finding")``, ``rounds=5`` or ``epsilon=3.0``; no
+                two sections share a key, so that sections need not be named.
+
+        Raises:
+            StudyError: a key is not known, or a value is wrong; all faults are reported together.
+        """
+        return _study(_tables_of(name, task, privacy, keys), where=f"study {name}"[:80], do=_NO_FILE)
+
+    def but(self, settings: Mapping[str, Any] | None = None, **keys: Any) -> Study:
+        """Return the study with other values, and so with another digest.
+
+        ``settings`` are by keys with dots (``training.rounds``), ``keys`` by the last part alone (``rounds=5``).
+
+        Raises:
+            StudyError: a key is not known, or a value is wrong.
+        """
+        tables, where = self.tables(nulls=False), f"study {self.study.name}"
+        put(tables, {**(settings or {}), **{f"{_section_of(key, where)}.{key}": keys[key] for key in keys}}, where)
+        return _study(tables, where=where, typed=list(settings or ()), do=_NO_FILE)
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with other values, and so with another digest."""
         copied = super().model_copy(update=update, deep=deep)
@@ -795,16 +842,78 @@ def parse_canonical(data: bytes, *, where: str = "study") -> Study:
     return study
 
 
-def _study(tables: dict[str, object], *, where: str, typed: Sequence[str] = ()) -> Study:
+_NO_FILE = "Correct these values; the names of keys are those of a study file."
+
+
+def sections_of_keys() -> dict[str, tuple[str, ...]]:
+    """Return in which sections of a study file each key stands: one, but for ``name``."""
+    found: dict[str, list[str]] = {}
+    for section, field in Study.model_fields.items():
+        kinds = [task.section for task in TASKS.values()] if section == "task" else _sections_in(field.annotation)
+        for key in dict.fromkeys(key for kind in kinds for key in kind.model_fields):
+            found.setdefault(key, []).append(section)
+    return {key: tuple(sections) for key, sections in found.items() if "roster" not in sections or len(sections) > 1}
+
+
+def _sections_in(annotation: Any) -> list[type[Section]]:
+    """Return the models of a section's annotation, some of which are unions."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [kind for part in get_args(annotation) for kind in _sections_in(part)]
+
+
+def _section_of(key: str, where: str) -> str:
+    known = sections_of_keys()
+    sections = [section for section in known.get(key, ()) if section not in ("study", "roster")]
+    if key == "name" or not sections:
+        near = difflib.get_close_matches(key, known, n=1)
+        raise StudyError(
+            f"there is no key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""), where=where, do=_NO_FILE
+        )
+    return sections[0]
+
+
+def _tables_of(name: str, task: str, privacy: str, keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tables of a new study; what the usual settings have for another strategy or optimiser is left out."""
+    where = f"study {name}"[:80]
+    if task not in TASKS:
+        raise StudyError(f"there is no task {task!r}", where=where, do=f"Write {' or '.join(map(repr, TASKS))}.")
+    if privacy not in ("dp-sgd", "distributed", "none"):
+        raise StudyError(f"there is no privacy {privacy!r}", where=where, do="Write 'dp-sgd', 'distributed' or 'none'.")
+    settings = {f"{_section_of(key, where)}.{key}": _plain(value) for key, value in keys.items()}
+    own = {"task": {"dims": 3}} if settings.get("task.dims") == 3 else {}
+    text = study_text("a", task=task, dp=privacy != "none", distributed=privacy == "distributed", own=own)
+    tables = tomllib.loads(text)
+    tables["study"]["name"] = name
+    training = tables["training"]
+    if "strategy" in keys:
+        for key in STRATEGY_KEYS:
+            training.pop(key, None)
+    if "optimiser" in keys and keys["optimiser"] != training["optimiser"]:
+        training.pop("momentum", None)
+    put(tables, settings, where)
+    return tables
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as a file would give it: tuples and ranges as lists."""
+    return [_plain(one) for one in value] if isinstance(value, list | tuple | range) else value
+
+
+def _study(
+    tables: dict[str, object],
+    *,
+    where: str,
+    typed: Sequence[str] = (),
+    do: str = "Correct the file, then run: wardround study check FILE",
+) -> Study:
     def error(faults: list[str]) -> StudyError:
         meant = [key for key in typed if any(word in fault for word in key.split(".") for fault in faults)]
         settings = " and ".join(f"--set {key}" for key in meant)
         return StudyError(
             "the study cannot be used:\n" + "\n".join(f"  · {fault}" for fault in faults),
             where=where,
-            do=f"Correct {settings}, or the file."
-            if meant
-            else "Correct the file, then run: wardround study check FILE",
+            do=f"Correct {settings}, or the file." if meant and do != _NO_FILE else do,
             faults=faults,
         )
 

@@ -56,6 +56,21 @@ def parse_grid(text: str) -> tuple[str, tuple[Any, ...]]:
     return key, tuple(several)
 
 
+def parse_grids(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """Return the values of each key, of several grids.
+
+    Raises:
+        StudyError: one has another form, or a key is swept twice.
+    """
+    found: dict[str, tuple[Any, ...]] = {}
+    for text in texts:
+        key, values = parse_grid(text)
+        if key in found:
+            raise StudyError("a key is swept more than once", where="--set", do="Give all its values in one --set.")
+        found[key] = values
+    return found
+
+
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Return the seeds of ``0..4`` or ``0,1,7``, in order.
 

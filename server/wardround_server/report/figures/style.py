@@ -11,7 +11,7 @@ import io
 import re
 import warnings
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib as mpl
@@ -67,6 +67,8 @@ class Picture:
 
     svg: Markup
     caption: str
+    figure: Figure = field(repr=False, compare=False)
+    """What it was made from, for those who want it in another form."""
 
 
 def in_style() -> AbstractContextManager[None]:
@@ -107,4 +109,4 @@ def picture(figure: Figure, name: str, *, alt: str, caption: str) -> Picture:
         svg = svg.replace(colour, f"var({variable})")
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1)
-    return Picture(Markup(svg), caption)  # noqa: S704 (matplotlib escapes the text that it draws; tested)
+    return Picture(Markup(svg), caption, figure)  # noqa: S704 (matplotlib escapes the text that it draws; tested)

@@ -1,0 +1,222 @@
+"""``predict`` as a function: a model and images in, a line for each image out; the command prints what this returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wardround_client.images.body_part import UNKNOWN
+from wardround_client.images.kinds import KINDS
+from wardround_client.images.sop_class import OTHER_REASONS
+from wardround_client.intake.readers import try_in_a_process
+from wardround_client.intake.record import check_allowed
+from wardround_client.prediction.dicom_out import Kind
+from wardround_client.prediction.inputs import files_of
+from wardround_client.prediction.keeping import Kept, Line, keeping
+from wardround_client.prediction.model import Model, open_model
+from wardround_client.prediction.predicting import Done, NotDone, ask, asking_of, name_of
+from wardround_client.prediction.written import write_files
+from wardround_client.preparation.asking import image_cases
+from wardround_client.tasks.contract import Asked, Case
+from wardround_client.training.devices import choose
+from wardround_client.volumes import Refused
+from wardround_common.errors import DataError, ImageRefused
+from wardround_common.results.frames import frame
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+ASIDE = frozenset({"not-an-image", "no-image", *OTHER_REASONS, *KINDS.values()})
+"""What accompanies images in a folder: it is passed over there, and refused where it is named itself."""
+IMAGES_BY_NAME = (".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+"""A file that is named so and is no image is a damaged one, which nobody wants to be passed over."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of one case."""
+
+    line: Line = field(repr=False)
+    """``input``, and what its files say of it with the answer, or ``refused`` with ``why``."""
+    do: str = ""
+    """What to do about a refusal."""
+    said: str = ""
+    """The answer in a line for a person."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model said of the cases that it was asked about; it stays at the hospital."""
+
+    told: tuple[Told, ...] = field(repr=False)
+    passed_over: int
+    """Files that accompany images, and are none."""
+    done_before: int
+    """Cases that an earlier run had answered in the same folder."""
+    folder: Path | None
+    _rows: Callable[[Any], list[dict[str, Any]]] = field(repr=False)
+
+    @property
+    def refused(self) -> int:
+        """How many cases were refused."""
+        return sum("refused" in one.line for one in self.told)
+
+    @property
+    def without_body_part(self) -> int:
+        """How many were answered although their files do not state a body part, and the study asks for one."""
+        return sum(one.line.get("body_part") == UNKNOWN for one in self.told if "refused" not in one.line)
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """A line for each case."""
+        return tuple(one.line for one in self.told)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a table: one for each answer, or for each structure that is outlined."""
+        for line in self.lines:
+            if "refused" in line:
+                yield {"input": line["input"], "refused": line["refused"]}
+            else:
+                for row in self._rows(line):
+                    yield {"input": line["input"], **row}
+
+    def to_frame(self) -> DataFrame:
+        """Return the rows as a pandas DataFrame.
+
+        Raises:
+            StudyError: pandas is not installed.
+        """
+        return frame(self.rows())
+
+
+def predict(
+    model: Path | str,
+    inputs: Path | str | Sequence[Path | str],
+    *,
+    out: Path | str | None = None,
+    preview: bool = False,
+    dicom: Kind | None = None,
+    captures: bool = True,
+    allow: Collection[str] = (),
+    batch: int = 64,
+    device: str = "auto",
+    begin: Callable[[int], None] = lambda total: None,
+    tell: Callable[[Told | None], None] = lambda one: None,
+) -> Predictions:
+    """Ask a model about new images: what it sees, with probabilities, or outlines with volumes and diameters.
+
+    No labels are needed. A file that cannot be used is refused with its reason, and the others go on.
+
+    Args:
+        model: folder of an exported model.
+        inputs: images, series or folders of them; one, or several.
+        out: folder for lines, table and masks; what another run has finished there is not done again.
+        preview: also write a picture of each, as PNG.
+        dicom: also write DICOM objects: ``BINARY`` or ``LABELMAP`` segmentations, and reports of numbers.
+        captures: with ``dicom``: also pictures (Secondary Capture), for viewers that show nothing else.
+        allow: findings that do not refuse a file.
+        batch: number of images that are given to the network at a time.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        begin: is called with the number of cases before the first is asked about.
+        tell: is called with what became of each case; None for a file that accompanies images.
+
+    Raises:
+        StorageError: the model's folder is not whole, or the folder for the predictions cannot be used.
+        MessageError: the list of the model's files is signed, and the signature is not valid.
+        DataError: an input is not there, or there is nothing to ask about.
+        DeviceError: the device is not here.
+    """
+    named = [Path(one) for one in ([inputs] if isinstance(inputs, Path | str) else inputs)]
+    if not named:
+        raise DataError("there is nothing to ask the model about", do="Name images, series or folders of them.")
+    allowed, place = frozenset(allow), None if out is None else Path(out)
+    check_allowed(allowed)
+    opened = open_model(Path(model), choose(device))
+    asking = asking_of(opened)
+    found = files_of(named, leave_out=place)
+    with keeping(place, opened.card) if place else nullcontext(None) as kept:
+        cases = asking.cases or image_cases
+        there = list(cases([each.path for each in found], opened.study, allowed))
+        if not there:
+            raise DataError(
+                "there is nothing here that the model can be asked about",
+                where=str(named[0]),
+                do=f"It was trained with {', '.join(opened.study.data.modalities)}.",
+            )
+        todo = [case for case in there if kept is None or not kept.is_done(name_of(case))]
+        if kept is not None:
+            todo = [_noted(case, kept) if isinstance(case, Case) else case for case in todo]
+        begin(len(todo))
+        themselves = frozenset(str(each.path) for each in found if each.named)
+        told: list[Told] = []
+        for one in _each(opened, todo, themselves, kept, batch, preview=preview, dicom=dicom, captures=captures):
+            tell(one)
+            if one is not None:
+                told.append(one)
+        if kept is not None:
+            kept.sync()
+            kept.tabulate(asking.rows)
+    passed = len(todo) - len(told)
+    if passed == len(there):
+        raise DataError(
+            f"none of {len(there):,} file{'s' if len(there) > 1 else ''} is an image that a model is asked about",
+            where=str(named[0]),
+            do="Name images, or folders of images; a file that you name itself is refused with its reason.",
+        )
+    return Predictions(tuple(told), passed, len(there) - len(todo), place, asking.rows)
+
+
+def _each(
+    model: Model,
+    todo: Sequence[Case | Refused],
+    named: frozenset[str],
+    kept: Kept | None,
+    batch: int,
+    *,
+    preview: bool,
+    dicom: Kind | None,
+    captures: bool,
+) -> Iterator[Told | None]:
+    """Yield what became of each case, written to the folder if there is one; None for what accompanies images."""
+    said = asking_of(model).said
+    for number, one in enumerate(ask(model, todo, batch), 1):
+        files: list[str] = []
+        if isinstance(one, Done) and kept is not None:
+            try:
+                files = write_files(one, kept, model.card, preview=preview, dicom=dicom, captures=captures)
+            except ImageRefused as refused:
+                one = NotDone(one.case.name, refused.reason, refused.what, refused.do)  # no answer
+        if isinstance(one, NotDone):
+            if _accompanies(one) and one.name not in named:
+                yield None
+                continue
+            told = Told({"input": one.name, "refused": one.reason, "why": one.why}, one.do)
+        else:
+            line = {"input": one.case.name, **one.asked.about, **one.answer.facts}
+            line |= {} if kept is None else {"files": files}
+            told = Told(line, said=said(line))
+        if kept is not None:
+            kept.add(told.line)
+            if number % batch == 0:
+                kept.sync()
+        yield told
+
+
+def _noted(case: Case, kept: Kept) -> Case:
+    """Let the folder know that a case is being read; one at which a run ended is first read in another process."""
+
+    def prepare() -> Asked:
+        if kept.is_suspect(case.name):
+            try_in_a_process(case.files)
+        with kept.reading(case.name):
+            return case.prepare()
+
+    return replace(case, prepare=prepare)
+
+
+def _accompanies(one: NotDone) -> bool:
+    damaged = one.reason == "not-an-image" and one.name.lower().endswith(IMAGES_BY_NAME)
+    return one.reason in ASIDE and not damaged

@@ -1,0 +1,1 @@
+"""What the package ``wardround`` and the commands both call: the same functions from a notebook and from a shell."""

@@ -1,0 +1,141 @@
+"""``simulate`` as a function: a study and its hospitals in, the results out; the command prints what this returns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from wardround_client.training.devices import CPU, choose, describe
+from wardround_simulation.door.participants import Hospitals, Reading, sites_of
+
+if TYPE_CHECKING:  # torch takes two seconds to import: an error in the study comes without it
+    from wardround_client.spending.policy import Policy
+    from wardround_common.study.file import Study
+    from wardround_simulation.door.outcome import Results
+    from wardround_simulation.run import Progress, Show
+    from wardround_simulation.workers import Workers
+
+Engine = Literal["in-process", "flower"]
+
+
+def simulate(
+    study: Study | Path | str,
+    hospitals: Hospitals | None,
+    *,
+    out: Path | str | None = None,
+    resume: bool = False,
+    give_up: bool = False,
+    workers: int | None = None,
+    device: str = "auto",
+    baselines: bool = True,
+    leave_one_out: bool = False,
+    labels: str | None = None,
+    label_attribute: str | None = None,
+    allow: Collection[str] = (),
+    confirm_patients: Collection[str] = (),
+    engine: Engine = "in-process",
+    state: Path | str | None = None,
+    policy: Path | str | None = None,
+    progress: bool = True,
+) -> Results:
+    """Simulate a federation on this machine, with the code that hospitals and coordinator run.
+
+    An interrupted run is continued by the same call with ``resume=True``, and ends with the same model.
+
+    Args:
+        study: a study, or the path of a study file.
+        hospitals: a folder with one sub-folder for each hospital, or what :func:`pool` returns.
+        out: folder of the run; None for ``runs/NAME`` of the study.
+        resume: continue from the last completed round.
+        give_up: with ``resume``: skip a round that can no longer be summed; its cost still counts.
+        workers: number of training processes; None for one a core, or one on a card.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        baselines: also train on each hospital's data alone, and on all data pooled.
+        leave_one_out: also train without each hospital in turn, and judge the model there.
+        labels: name of the label file in each hospital's folder.
+        label_attribute: DICOM keyword of the attribute that holds the label.
+        allow: findings that do not refuse a file.
+        confirm_patients: guesses of who is a patient that hold.
+        engine: ``in-process``, or Flower's own on Ray, ``flower``.
+        state: where indexes and prepared images are kept; None for the user's cache.
+        policy: file with the policy of every hospital.
+        progress: whether progress is shown, on standard error.
+
+    Raises:
+        StudyError: the study is wrong, or does not fit the hospitals.
+        DataError: a hospital's images or labels cannot be used.
+        PrivacyError: what is asked for would break a privacy promise.
+        DeviceError: the device that is to train is not here.
+        RoundError: too few hospitals answered in a round.
+        StorageError: the folder already has a run, or cannot be written; completed rounds are kept.
+    """
+    parsed = as_study(study)
+    reading = Reading(labels, label_attribute, allow, confirm_patients, state)
+    sites = sites_of(hospitals, reading)
+    chosen = choose(device)
+    folder = Path("runs") / parsed.study.name if out is None else Path(out)
+    with crew_of(workers, chosen) as crew:
+        from wardround_simulation import run
+        from wardround_simulation.door.outcome import Results
+
+        cut, rules = sites(parsed), _policy(policy)
+        plan = run.Plan(parsed, cut, folder, resume, baselines, engine, give_up, rules, leave_one_out, chosen)
+        with shown(chosen, progress=progress) as show:
+            return Results(run.simulate(plan, crew, show), folder)
+
+
+def as_study(study: Study | Path | str) -> Study:
+    """Return a study, which is read if it is the path of a file.
+
+    Raises:
+        StudyError: the file cannot be read, or is no study.
+    """
+    if not isinstance(study, Path | str):
+        return study
+    from wardround_common.study.file import read_study
+
+    return read_study(Path(study))
+
+
+def shown(device: str, *, progress: bool) -> AbstractContextManager[Show]:
+    """Return what shows how far a run is, after saying what trains if that is not the processor."""
+    if not progress:
+        return nullcontext(_nothing)
+    from rich.console import Console
+
+    from wardround_simulation.display import Display
+
+    console = Console(stderr=True)
+    if device != CPU:
+        console.print(f"Training on {describe(device)}")
+    return Display(console)
+
+
+def _nothing(progress: Progress) -> None:
+    """Show nothing."""
+
+
+def _policy(file: Path | str | None) -> Policy | None:
+    if file is None:
+        return None
+    from wardround_client.spending.policy import read_policy
+
+    return read_policy(Path(file))
+
+
+@contextmanager
+def crew_of(count: int | None, device: str) -> Iterator[Workers]:
+    """Start the workers, which import torch while this process reads what it needs, and end them.
+
+    On a card one worker is the default: all hospitals share what that process has on it.
+    """
+    from wardround_simulation.workers import start_workers
+
+    workers = start_workers(count or (len(os.sched_getaffinity(0)) if device == CPU else 1))
+    try:
+        yield workers
+    finally:
+        workers.close()

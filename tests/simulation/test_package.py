@@ -1,0 +1,167 @@
+"""``import wardround``: the functions that the commands call, with the same errors and the same models."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+from test_run import model, phantom_study, run
+
+import wardround
+from wardround_common.errors import DataError, StorageError, StudyError
+from wardround_common.study.file import parse_study, sections_of_keys
+from wardround_common.study.template import study_text
+from wardround_server.report.example import example
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def study() -> wardround.Study:
+    return phantom_study(training={"rounds": 2})
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> wardround.Results:
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "results.json").write_text(example().to_json())
+    return wardround.Results.read(folder)
+
+
+def test_every_name_that_the_package_lists_is_there() -> None:
+    assert {*wardround.__all__} == {name for name in dir(wardround) if not name.startswith("_")}
+    assert all(callable(getattr(wardround, name)) for name in wardround.__all__)
+    assert wardround.__version__.count(".") == 2
+    with pytest.raises(AttributeError, match="no attribute 'simulat'"):
+        wardround.simulat  # noqa: B018  # asked for, and not there
+
+
+def test_importing_it_imports_nothing_that_takes_time() -> None:
+    code = "import sys, wardround; print({'numpy', 'pydantic', 'torch', 'rich'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.slow
+def test_the_package_and_the_runs_below_it_make_the_same_model(
+    study: wardround.Study, hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    made = wardround.simulate(study, hospitals, out=out, state=state, workers=1, baselines=False, progress=False)
+    run(study, hospitals, state, tmp_path / "below")
+    assert made.model.read_bytes() == model(tmp_path / "below")
+    assert made.report.exists()
+    assert wardround.Results.read(out).record == made.record
+
+
+def test_a_frame_has_a_row_for_each_metric_of_each_model_and_site(results: wardround.Results) -> None:
+    frame = results.to_frame()
+    headline = frame[(frame.metric == results.record.headline.name) & (frame.site == "all")]
+    assert headline[headline.model == "federated"].value.tolist() == [results.value()]
+    assert len(frame) == sum(len(site.metrics) for of in results.record.evaluation.values() for site in of.values())
+    assert results.rounds_to_frame()["round"].tolist() == list(range(1, len(results.rounds) + 1))
+
+
+def test_pictures_are_figures_of_matplotlib_and_a_notebook_shows_the_summary(results: wardround.Results) -> None:
+    from matplotlib.figure import Figure
+
+    drawn = results.figures()
+    assert {"headline", "loss", "roc"} <= drawn.keys()
+    assert all(isinstance(figure, Figure) for figure in drawn.values())
+    assert results.record.headline.label in results._repr_html_()
+    assert "<script" not in results._repr_html_()
+
+
+def test_figures_that_the_run_has_not_are_refused_with_those_that_it_has(results: wardround.Results) -> None:
+    with pytest.raises(StorageError, match="no figures of the model 'poold'"):
+        results.site("poold")
+    with pytest.raises(StorageError, match="no metric 'accuraci'"):
+        results.value("accuraci")
+
+
+def test_wrong_input_gets_the_errors_of_the_command(tmp_path: Path, study: wardround.Study, hospitals: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text(tomli_w.dumps(study.tables(nulls=False)).replace("rounds", "roundz"))
+    with pytest.raises(StudyError, match="did you mean 'rounds'"):
+        wardround.simulate(file, hospitals, out=tmp_path / "run")
+    with pytest.raises(DataError, match="cannot be read"):
+        wardround.simulate(study, tmp_path / "nowhere", out=tmp_path / "run", workers=1, progress=False)
+    with pytest.raises(StudyError, match="there is no such file"):
+        wardround.Study.read(tmp_path / "no.toml")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_study_of_keywords_is_that_of_the_usual_file_with_these_values() -> None:
+    usual = parse_study(study_text("mine", dp=False))
+    assert wardround.Study.new("mine", privacy="none").digest() == usual.digest()
+    made = wardround.Study.new("mine", privacy="none", classes=("a", "b"), rounds=5, strategy="fedavg")
+    assert made.training.rounds == 5
+    assert made.groups == ("a", "b")
+    assert made.training.server_momentum is None  # a key of the usual strategy alone
+    assert made.but(rounds=6).but({"training.rounds": 5}).digest() == made.digest()
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"roundz": 5}, "did you mean 'rounds'"),
+        ({"rounds": 0}, "it must be at least 1"),
+        ({"network": "alexnet"}, "wavelets"),
+        ({"task": "detection"}, "no task 'detection'"),
+        ({"privacy": "dp"}, "no privacy 'dp'"),
+        ({"epsilon": -1.0, "rounds": "x"}, "rounds"),
+    ],
+)
+def test_wrong_keywords_get_the_words_of_a_wrong_file(keys: dict[str, Any], says: str) -> None:
+    with pytest.raises(StudyError, match=says):
+        wardround.Study.new("mine", **keys)
+
+
+def test_no_two_sections_share_a_key_so_that_keywords_name_one() -> None:
+    shared = {key: sections for key, sections in sections_of_keys().items() if len(sections) > 1}
+    assert shared == {"name": ("study", "task")}
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_trains_by_several_processes(hospitals: Path, state: Path, tmp_path: Path) -> None:
+    study = tmp_path / "study.toml"
+    study.write_text(tomli_w.dumps(phantom_study(training={"rounds": 1}).tables(nulls=False)))
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import wardround\n"
+        f"wardround.simulate({str(study)!r}, {str(hospitals)!r}, state={str(state)!r}, workers=2, baselines=False)\n"
+        "print('done')\n"
+    )
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "done\n", done.stderr
+
+
+def together(hospitals: Path, folder: Path) -> Path:
+    """Put the hospitals' images and labels into one folder."""
+    lines = ["file,label"]
+    for hospital in sorted(hospitals.iterdir()):
+        shutil.copytree(hospital, folder / hospital.name)
+        table = csv.DictReader((folder / hospital.name / "labels.csv").read_text().splitlines())
+        lines += [f"{hospital.name}/{row['file']},{row['label']}" for row in table]
+        (folder / hospital.name / "labels.csv").unlink()
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.mark.slow
+def test_a_sweep_and_a_pool_are_functions_too(hospitals: Path, state: Path, tmp_path: Path) -> None:
+    study = phantom_study(training={"rounds": 1})
+    pool = wardround.pool(together(hospitals, tmp_path / "all"), split=2)
+    swept = wardround.sweep(
+        study, pool, {"training.learning_rate": [0.01, 0.1]}, [0, 1], out=tmp_path / "s", state=state, progress=False
+    )
+    frame = swept.to_frame()
+    assert frame.seed.tolist() == [0, 1, 0, 1]
+    assert frame["training.learning_rate"].tolist() == ["0.01", "0.01", "0.1", "0.1"]
+    assert len({*frame.run}) == 4

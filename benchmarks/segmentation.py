@@ -224,7 +224,7 @@ def plain_round(hospitals: list[Hospital], study: Study) -> float:
         network.train()
         optimiser = torch.optim.AdamW(network.parameters(), study.training.learning_rate)
         data = hospital.dataset.train
-        images, masks = torch.from_numpy(data.images(slice(None))), torch.from_numpy(data.targets)
+        images, masks = torch.from_numpy(data.images(slice(None))), torch.from_numpy(data.targets[slice(None)])
         for rows in torch.randperm(len(masks)).split(study.training.batch_size):
             optimiser.zero_grad()
             loss(network(images[rows]), masks[rows][:, None]).backward()

@@ -452,6 +452,7 @@ def test_a_small_mask_that_claims_a_huge_grid_is_refused_before_it_takes_memory(
 def test_masks_are_found_by_the_name_of_their_patient_or_by_a_table(place: Place, drawn: np.ndarray) -> None:
     (place.folder / "masks").mkdir()
     nifti_mask(place, drawn, "masks/P1.nii.gz")
+    (place.folder / "P1.json").write_text("{}", encoding="utf-8")  # of the same name, and no image
     assert place.find(beside=named(place.folder)).counts() == {"met": 1}
     nifti_mask(place, drawn, "other.nii.gz")
     image = place.series.slices[0].file.relative_to(place.folder)
@@ -470,6 +471,8 @@ def test_a_nifti_mask_lies_beside_the_nifti_image_of_its_path(tmp_path: Path) ->
         (tmp_path / at).parent.mkdir(parents=True)
         nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / at)  # type: ignore[no-untyped-call]
     image = survey([tmp_path / "P1/flair.nii"]).series
+    for beside in ("P1/flair.json", "P1/flair.txt", "flair.nii"):  # of the same name, or elsewhere: no image of a mask
+        (tmp_path / beside).write_text("{}", encoding="utf-8")
     found = find(image, [], TUMOUR, beside=named(tmp_path))
     np.testing.assert_array_equal(found.masks[image[0].uid].volume(), image[0].volume())
 
@@ -511,7 +514,7 @@ PICTURES = {
 @pytest.mark.parametrize("why", PICTURES)
 def test_a_png_that_is_no_mask_of_its_image_is_refused(place: Place, why: str) -> None:
     at = picture(place.folder / "m.png", PICTURES[why])
-    assert place.why(beside=[Beside(at, file=place.series.slices[0].file)]) == why
+    assert place.why(beside=[Beside(at, files=(place.series.slices[0].file,))]) == why
 
 
 def test_a_format_of_masks_is_a_file_of_its_own_and_no_two_claim_the_same() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -101,8 +102,9 @@ class Beside:
 
     mask: Path = field(repr=False)
     patient: str = field(default="", repr=False)
-    file: Path | None = field(default=None, repr=False)
-    """An image: the mask outlines its series (NIfTI), or itself (PNG). It comes before the patient."""
+    files: tuple[Path, ...] = field(default=(), repr=False)
+    """An image: the mask outlines its series (NIfTI), or itself (PNG). It comes before the patient. Several where a
+    name leaves open which file is the image: ``P1.json`` may lie beside ``P1.nii``."""
     uid: str = field(default="", repr=False)
     """SeriesInstanceUID."""
 
@@ -243,10 +245,9 @@ def _named(one: Beside, known: Iterable[Series]) -> list[Series]:
     """Return the series that a mask outlines by what somebody says of it."""
     if one.uid:
         found = [of for of in known if of.uid == one.uid]
-    elif one.file is not None:
-        found = [of for of in known if one.file in of.files]
     else:
-        found = [of for of in known if one.patient and of.patient == one.patient]
+        found = [of for of in known if not of.files.isdisjoint(one.files)]
+        found = found or [of for of in known if one.patient and of.patient == one.patient]
     if not found:
         raise ImageRefused(
             "source-absent",
@@ -258,10 +259,9 @@ def _named(one: Beside, known: Iterable[Series]) -> list[Series]:
 
 def _slice(one: Beside, known: Iterable[Series]) -> tuple[Series, int]:
     """Return the slice beside which a picture lies."""
-    for of in known:
-        here = [number for number, stored in enumerate(of.slices) if stored.file == one.file]
-        if len(here) == 1:
-            return of, here[0]
+    here = [(of, number) for of in known for number, stored in enumerate(of.slices) if stored.file in one.files]
+    if len(here) == 1:
+        return here[0]
     raise ImageRefused(
         "source-absent",
         "a picture outlines one image, and that image is missing",
@@ -336,15 +336,22 @@ def named(folder: Path) -> list[Beside]:
         return stated
     below = folder / FOLDER
     masks = [path for path in sorted(below.rglob("*")) if of_name(path) is not None and path.is_file()]
-    beside: dict[Path, Path] = {}
-    if masks:
-        images = (path for path in folder.rglob("*") if below not in path.parents and path.is_file())
-        beside = {_stem(path.relative_to(folder)): path for path in images}
-    made = []
-    for path in masks:
-        stem = _stem(path.relative_to(below))
-        made.append(Beside(path, patient=stem.name, file=beside.get(stem)))
-    return made
+    stems = {path: _stem(path.relative_to(below)) for path in masks}
+    images = _by_stem(folder, stems.values())
+    return [Beside(path, stem.name, tuple(images[stem])) for path, stem in stems.items()]
+
+
+def _by_stem(folder: Path, stems: Iterable[Path]) -> Mapping[Path, list[Path]]:
+    """List the files that bear these names, but for their endings; a folder may hold 100,000 others."""
+    found: dict[Path, list[Path]] = {stem: [] for stem in stems}
+    first_words = {stem.name.partition(".")[0] for stem in found}
+    for place in {stem.parent for stem in found}:
+        names = [entry.name for entry in os.scandir(folder / place)] if (folder / place).is_dir() else []
+        for name in sorted(name for name in names if name.partition(".")[0] in first_words):
+            stem = place / _stem(Path(name))
+            if stem in found and (folder / place / name).is_file():
+                found[stem].append(folder / place / name)
+    return found
 
 
 def _stem(path: Path) -> Path:
@@ -376,6 +383,6 @@ def _table(path: Path) -> list[Beside]:
             )
         if at in made:
             raise LabelError("the table names a mask twice", where=f"{path.name} line {number}", do="Keep one line.")
-        file_of = folder / says["file"] if says.get("file") else None
-        made[at] = Beside(at, says.get("patient", ""), file_of, says.get("uid", ""))
+        files = (folder / says["file"],) if says.get("file") else ()
+        made[at] = Beside(at, "" if files else says.get("patient", ""), files, says.get("uid", ""))
     return list(made.values())

@@ -171,7 +171,7 @@ def _key(source: Source, index: Index, images: Sequence[str], data: Data, classe
     dicom, beside = mask_files(source, index)
     paths = [source.folder / file for file in images] + dicom + [one.mask for one in beside]
     paths += [path for name in (ROLES_FILE, STRUCTURES_FILE) if (path := source.folder / name).is_file()]
-    stated = [repr((one.mask, one.patient, one.file, one.uid)) for one in beside]
+    stated = [repr((one.mask, one.patient, one.files, one.uid)) for one in beside]
     files = []
     for path in paths:
         try:

@@ -1,8 +1,10 @@
-"""A model at work: is prediction as fast as a plain loop, and how far off are its volumes?
+"""A model at work: is prediction as fast as a plain loop, how far off are its volumes, what does it find unlike?
 
 Run with ``make bench-use DATA=DIR``, where ``DIR`` holds one folder a hospital with series and masks
 (``brain_mri_volumes``). A small model is trained on the spot, with the study of ``bench-segmentation`` made shorter:
-its volumes say whether the road from image to millilitres is right, and not how good a model can be.
+its volumes say whether the road from image to millilitres is right, and not how good a model can be. Where the folders
+``brain_mri`` and ``chest_xray`` lie beside it, small classifiers are trained on some of their hospitals, and asked how
+unlike test images of the same hospitals, of another one and of another modality are.
 """
 
 from __future__ import annotations
@@ -32,10 +34,12 @@ from wardround_client.preparation.dataset import prepare, take_in
 from wardround_client.preparation.examinations import Examination, choose_examinations
 from wardround_client.preparation.source import Source
 from wardround_client.tasks.contract import Case
+from wardround_client.training.features import features_of
 from wardround_common.results.model_folder import Card
 from wardround_common.study.file import Study, read_study
 from wardround_server.rounds.exported_model import export_model
 from wardround_simulation.display import Display
+from wardround_simulation.federation import Site
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, simulate
 from wardround_simulation.workers import InThisProcess
@@ -55,14 +59,17 @@ MEANINGS = {
     "volume_error_ml": "mean difference of a test patient's outlined volume from the reference mask's, in mL",
     "volume_ml": "mean volume of the reference masks of the same patients, in mL",
     "examinations": "how many test patients these are",
+    "unlike_auroc": "AUROC of the distance from the training: home hospitals' test images against others, as it is",
+    "unlike_flagged": "part of images beyond the threshold, which 0.05 of the home ones are meant to be",
 }
 
 
 def main(data: Path, out: Path) -> None:
     """Train, predict, measure, and write the figures."""
     torch.set_num_threads(1)
-    figures = speed(data, out) | volumes(data, out)
-    report("use", known("use") | figures, MEANINGS)
+    figures = speed(data, out) | volumes(data, out) | unlike(data.parent, out)
+    meanings = MEANINGS | {name: MEANINGS[name.split(":")[0]] for name in figures if ":" in name}
+    report("use", known("use") | figures, meanings)
 
 
 def speed(data: Path, out: Path) -> dict[str, float]:
@@ -161,6 +168,72 @@ def volumes(data: Path, out: Path) -> dict[str, float]:
         "volume_ml": statistics.mean(references),
         "examinations": len(errors),
     }
+
+
+USUAL = {
+    "brain_mri": (("DU", "HT"), ("CS",), ["MR"], ["none", "tumour"]),
+    "chest_xray": (("guangzhou",), ("nih",), ["CR", "DX"], ["normal", "pneumonia"]),
+}
+"""By folder: the hospitals that train, another one, modalities and classes."""
+
+
+def unlike(folder: Path, out: Path) -> dict[str, float]:
+    """Train on some hospitals, and measure how unlike their test images those of others are."""
+    if not all((folder / name).is_dir() for name in USUAL):
+        return {}
+    figures: dict[str, float] = {}
+    everything = {
+        f"{name}/{site}": folder / name / site for name, (home, other, _, _) in USUAL.items() for site in home + other
+    }
+    for name, (home, _, modalities, classes) in USUAL.items():
+        tables = read_study(IMAGES).tables(nulls=False)
+        tables["task"]["classes"] = classes
+        tables["data"] |= {"modalities": modalities, "image_size": 64}
+        tables["training"]["rounds"] = 8
+        tables["aggregation"] = {"min_hospitals": 1, "secure": False}
+        tables["evaluation"] |= {"usual": 0.95}
+        study = Study.model_validate(tables)
+        sites = tuple(
+            Site(f"{name}-{one}", (Source(folder / name / one, out / "state" / f"{name}-{one}"),)) for one in home
+        )
+        run, exported = out / f"unlike-{name}", out / f"unlike-{name}-model"
+        if not (run / "report.html").exists():
+            with Display(Console(stderr=True)) as show:
+                simulate(Plan(study, sites, run, (run / "run.json").exists(), False), InThisProcess(), show)
+        export_model(run, study, exported)
+        model = open_model(exported)
+        found = {
+            where: _distances(model, path, out, test=where.split("/")[0] == name and path.name in home)
+            for where, path in everything.items()
+        }
+        usual = np.concatenate([found.pop(f"{name}/{one}") for one in home])
+        if model.unlike is None or model.unlike.threshold is None:
+            raise SystemExit("the run gave no threshold")
+        limit = model.unlike.threshold
+        at = "+".join(home)
+        figures[f"unlike_flagged: {at} at home"] = float((usual >= limit).mean())
+        for where, distances in found.items():
+            below = np.searchsorted(np.sort(usual), distances)
+            figures[f"unlike_auroc: {at} from {where}"] = float(below.mean() / len(usual))
+            figures[f"unlike_flagged: {at} from {where}"] = float((distances >= limit).mean())
+    return figures
+
+
+def _distances(model: Model, folder: Path, out: Path, *, test: bool) -> np.ndarray:
+    """Return the distances of a hospital's images, of those in the home hospitals the test patients' only."""
+    reads = model.study.data.model_copy(update={"modalities": ("MR", "CR", "DX")})  # else another one is refused
+    task = model.study.task.model_copy(update={"classes": tuple(_classes(folder))})
+    study = model.study.model_copy(update={"data": reads, "task": task})
+    source = Source(folder, out / "state" / f"{folder.parent.name}-{folder.name}")
+    data = prepare(source, study, *take_in(source, study), trains=test)
+    features, _ = features_of(model.network, model.study, data.test)
+    if model.unlike is None:
+        raise SystemExit("the model does not know what its images are like")
+    return model.unlike.usual.distances(features)
+
+
+def _classes(folder: Path) -> list[str]:
+    return next(classes for name, (_, _, _, classes) in USUAL.items() if name == folder.parent.name)
 
 
 def _tested(source: Source, study: Study) -> Iterator[Examination]:

@@ -9,15 +9,20 @@ from typing import Any
 from wardround_client import networks
 from wardround_common.documents.exported_run import study_toml
 from wardround_common.results.model_folder import CARD, MODEL, STUDY, Card
+from wardround_common.results.unlike import UNLIKE, Unlike
 from wardround_common.study.file import Study
 from wardround_server.rounds.model_file import write_model
 
 
-def model_folder(folder: Path, of: Study, **changes: Any) -> Path:
+def model_folder(folder: Path, of: Study, unlike: Unlike | None = None, **changes: Any) -> Path:
     """Write the folder, its card with other values where they are given."""
     network = networks.build(of)
     write_model(folder / MODEL, of, networks.layout_of(network), networks.read_vector(network))
     (folder / STUDY).write_bytes(study_toml(of).encode())
+    named = [MODEL, STUDY]
+    if unlike is not None:
+        (folder / UNLIKE).write_bytes(unlike.content())
+        named.append(UNLIKE)
     facts = {
         "name": "made",
         "wardround": "0.1.0",
@@ -31,7 +36,7 @@ def model_folder(folder: Path, of: Study, **changes: Any) -> Path:
         "validation_images": 0,
         "privacy": None,
         "judgement": None,
-        "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (MODEL, STUDY)},
+        "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in named},
     }
     (folder / CARD).write_bytes(Card(**(facts | changes)).content())
     return folder

@@ -39,6 +39,7 @@ from wardround_common.results import (
     evaluate,
     without,
 )
+from wardround_common.results.unlike import UNLIKE, parse_unlike
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import DpSgd, Study
 from wardround_common.study.words import said_of_graph
@@ -48,7 +49,7 @@ from wardround_server.report.tracking import check_tracking, open_tracking
 from wardround_server.rounds.app import server_app
 from wardround_server.rounds.attendance import refusals
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
-from wardround_server.rounds.course import Event, RoundEnds, State, run_study
+from wardround_server.rounds.course import NOT_USUAL, Event, RoundEnds, State, describe_usual, run_study
 from wardround_server.rounds.exchange import Exchange
 from wardround_server.rounds.model_file import write_model
 from wardround_server.rounds.secure_rounds import open_consortium
@@ -368,6 +369,7 @@ def _train_federation(plan: Plan, federation: Federation, workers: Workers, show
 
     def drive(exchange: Exchange) -> None:
         outcome.append(run_study(federation.study, exchange, watch, before, consortium))
+        describe_usual(federation.study, exchange, outcome[0], plan.folder / UNLIKE, consortium)
 
     with open_tracking(plan.study, plan.folder) as tracking:
         tracking.follow(before.history if before else ())
@@ -486,6 +488,11 @@ def _spent(planned: PrivacySpent | None, study: Study, rounds: int) -> PrivacySp
     return planned.model_copy(update={"epsilon": epsilon_of(event, planned.delta), "steps": steps})
 
 
+def _has_usual(plan: Plan) -> bool:
+    path = plan.folder / UNLIKE
+    return path.exists() and bool(parse_unlike(path.read_bytes(), path).histogram)
+
+
 def _notes(plan: Plan, described: dict[str, Description], final: State) -> Iterator[str]:
     if isinstance(plan.study.privacy, DpSgd):
         if plan.study.privacy.trust == "distributed":
@@ -501,6 +508,8 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
     else:
         yield "Differential privacy was off: the model may remember patients."
     yield from said_of_graph(plan.study, len(plan.sites))
+    if plan.study.evaluation.usual and not _has_usual(plan):
+        yield NOT_USUAL
     if plan.study.roster:
         yield (
             "The study's roster was not used: its hospitals' private keys are not here. The simulated hospitals have "

@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from pydicom import dcmread
 
 from examples import study
 from outlined_hospitals import outlining, write_hospitals
@@ -43,6 +45,7 @@ def classifier(hospitals: Path, state: Path, tmp_path_factory: pytest.TempPathFa
         task={"classes": ["normal", "finding"]},
         data={"modalities": MODALITIES, "intensity": "percentile"},
         training={"rounds": 2},
+        evaluation={"validation": 0.35, "usual": 0.8},
     )
     return trained(of, hospitals, state, tmp_path_factory.mktemp("classifier"))
 
@@ -84,6 +87,24 @@ def test_a_card_has_the_figures_of_all_hospitals_together(classifier: tuple[Path
     assert card.judgement is not None
     assert card.judgement.metrics == {name: one.value for name, one in together.metrics.items()}
     assert (card.point, card.engine, card.rounds) == (together.threshold, "in-process", results.kept_rounds)
+
+
+def test_a_model_knows_what_its_images_are_like_and_flags_others(
+    classifier: tuple[Path, Results], hospitals: Path, tmp_path: Path
+) -> None:
+    model, results = classifier
+    found = read_model_folder(model)
+    assert found.unlike is not None
+    assert found.card.unlike == found.unlike.threshold
+    assert found.unlike.distances.records == found.card.validation_images
+    _, lines = predicted(model, hospitals / results.hospitals[0].name)
+    assert 0 < np.mean([line["unlike"]["unlike"] for line in lines]) < 0.6  # most are like those of the training
+    for number, path in enumerate(sorted((hospitals / results.hospitals[0].name).rglob("*.dcm"))[:5]):
+        image = dcmread(path)
+        image.PixelData = np.random.default_rng(1).integers(0, 255, len(image.PixelData)).astype(np.uint8).tobytes()
+        image.save_as(tmp_path / f"{number}.dcm")
+    _, lines = predicted(model, tmp_path)
+    assert [line["unlike"]["unlike"] for line in lines] == [True] * 5  # noise of the right modality
 
 
 @pytest.fixture(scope="module")

@@ -86,6 +86,8 @@ def _say(found: Predictions) -> None:
     parts = [f"{len(found.told) - found.refused:,} predicted", before, f"{found.refused:,} refused"]
     if found.passed_over:
         parts.append(f"{found.passed_over:,} that accompany images passed over")
+    if found.unlike:
+        parts.append(f"{found.unlike:,} predicted that are unlike the model's training")
     if found.without_body_part:
         parts.append(f"{found.without_body_part:,} predicted whose body part is not stated")
     console = Console(stderr=True)

@@ -17,6 +17,7 @@ from wardround_client.preparation.dataset import Dataset
 from wardround_client.spending.account import Account
 from wardround_client.training.devices import CPU, make_ready
 from wardround_client.training.evaluation import sums_of
+from wardround_client.training.features import features_of
 from wardround_client.training.local_work import LocalRun, PrivacyPlan, gradient_sum, plan_privacy, train
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import DataError, MessageError, ModelError, PrivacyError
@@ -33,6 +34,7 @@ from wardround_common.messages.rounds import (
 )
 from wardround_common.messages.vote import Ballot, VoteRequest
 from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
+from wardround_common.metrics.unlike import DistanceSums, FeatureSums, jackknifed
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.randomness import Stream
 from wardround_common.secagg.encoding import Encoding, encode_counts
@@ -134,6 +136,12 @@ class Hospital:
         if request.split == "validation":
             self._check_trains()
             self._check_round(request.round)
+        elif request.split in ("features", "distances"):
+            self._check_trains()
+            if not self.study.evaluation.usual:
+                raise MessageError("the study sums no features of its patients")
+            if request.round != self.study.features_rounds[request.split == "distances"]:
+                raise MessageError("features are summed once, after the last round")
         elif request.round != self._test_round():
             raise MessageError("the test patients judge the model once, after the last round")
         if self.desk is None:
@@ -239,8 +247,21 @@ class Hospital:
         self._check_study(request.study)
         use_threads(self.study)
         networks.write_vector(self.built.network, self.built.layout, request.parameters)
+        if request.split in ("features", "distances"):
+            return Evaluated(request.study, request.round, self._likeness(request.everybody))
         sums = sums_of(self.built.network, self.study, self.dataset.split(request.split))
         return Evaluated(request.study, request.round, sums.to_vector())
+
+    def _likeness(self, everybody: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Sum up our validation patients' features, or given everybody's sums, how far each image is from the others.
+
+        Raises:
+            ModelError: a feature is not a finite number.
+        """
+        features, patients = features_of(self.built.network, self.study, self.dataset.validation)
+        if everybody is None:
+            return FeatureSums.of(features).to_vector()
+        return DistanceSums.of(jackknifed(features, patients, FeatureSums.from_vector(everybody))).to_vector()
 
     def _check_round(self, number: int) -> None:
         rounds = self.study.training.rounds

@@ -70,6 +70,11 @@ class Predictions:
         return sum(one.line.get("body_part") == UNKNOWN for one in self.told if "refused" not in one.line)
 
     @property
+    def unlike(self) -> int:
+        """How many were answered although they are unlike the images of the model's training."""
+        return sum(is_unlike(one.line) for one in self.told)
+
+    @property
     def lines(self) -> tuple[Line, ...]:
         """A line for each case."""
         return tuple(one.line for one in self.told)
@@ -197,7 +202,8 @@ def _each(
         else:
             line = {"input": one.case.name, **one.asked.about, **one.answer.facts}
             line |= {} if kept is None else {"files": files}
-            told = Told(line, said=said(line))
+            mind = f"; unlike the training: {line['unlike']['words']}" if is_unlike(line) else ""
+            told = Told(line, said=said(line) + mind)
         if kept is not None:
             kept.add(told.line)
             if number % batch == 0:
@@ -215,6 +221,11 @@ def _noted(case: Case, kept: Kept) -> Case:
             return case.prepare()
 
     return replace(case, prepare=prepare)
+
+
+def is_unlike(line: Line) -> bool:
+    """Tell whether a case was found to be unlike the images of the model's training."""
+    return bool(line.get("unlike", {}).get("unlike"))
 
 
 def _accompanies(one: NotDone) -> bool:

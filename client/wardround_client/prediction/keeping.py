@@ -21,6 +21,7 @@ from typing import IO, Any
 from wardround_client.intake.readers import ENDS_A_READER
 from wardround_common.errors import StorageError
 from wardround_common.results.model_folder import MODEL, Card
+from wardround_common.results.unlike import UNLIKE
 from wardround_common.storage import alone_in, no_room_is_said, write_atomically
 
 HEAD, LINES, TABLE, READING = "predict.json", "predictions.jsonl", "predictions.csv", "reading"
@@ -100,6 +101,8 @@ def _rows(line: Line, rows: Callable[[Mapping[str, Any]], list[dict[str, Any]]])
     first = {"input": line["input"], "patient": line.get("patient", ""), "refused": line.get("refused", "")}
     if "body_part" in line:
         first["body_part"] = line["body_part"]
+    if "unlike" in line:
+        first |= {"distance": line["unlike"]["distance"], "unlike": line["unlike"]["unlike"]}
     for row in [{}] if "refused" in line else rows(line):
         yield first | row
 
@@ -120,6 +123,8 @@ def keeping(folder: Path, card: Card) -> Iterator[Kept]:
     head = folder / HEAD
     facts: Line = {"format": FORMAT, "model": card.name, "study": card.study_digest, "weights": card.files[MODEL]}
     facts |= {"point": card.point, "temperature": card.temperature}  # with others, the same weights answer otherwise
+    if UNLIKE in card.files:
+        facts[UNLIKE] = card.files[UNLIKE]
     with no_room_is_said(folder):
         others = [path.name for path in folder.iterdir()] if folder.exists() else []
     if not head.exists():

@@ -11,6 +11,7 @@ from wardround_client import networks
 from wardround_client.training.devices import CPU, make_ready
 from wardround_common.documents.model_release import check_files
 from wardround_common.results.model_folder import MODEL, Card, read_model_folder
+from wardround_common.results.unlike import Unlike
 from wardround_common.study.file import Study
 
 
@@ -21,6 +22,8 @@ class Model:
     study: Study
     card: Card
     network: nn.Module = field(repr=False)
+    unlike: Unlike | None = None
+    """By what it tells that an image is unlike those of its training; None where it does not."""
 
 
 def open_model(folder: Path, device: str = CPU) -> Model:
@@ -39,4 +42,4 @@ def open_model(folder: Path, device: str = CPU) -> Model:
     vector = networks.read_weights(found.weights, found.study, layout, where=str(folder / MODEL))
     networks.write_vector(network, layout, vector)
     make_ready(device)
-    return Model(found.study, found.card, network.to(device).eval())
+    return Model(found.study, found.card, network.to(device).eval(), found.unlike)

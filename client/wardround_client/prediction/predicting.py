@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,18 @@ from wardround_client.prediction.model import Model
 from wardround_client.tasks.contract import Answer, Asked, Asking, Case, Chosen
 from wardround_client.tasks.registry import local_task
 from wardround_client.tasks.windows import outline
+from wardround_client.training.features import in_short, watching
 from wardround_client.training.threads import use_threads
 from wardround_client.volumes import Refused
-from wardround_common.errors import ImageRefused, StudyError
+from wardround_common.errors import ImageRefused, ModelError, StudyError
+from wardround_common.metrics.unlike import Floats
+from wardround_common.results.unlike import Unlike
+from wardround_common.tasks.registry import task_of
 
 TOGETHER = 64
 """Images that the network is asked about in one pass."""
+DIGITS = 3
+"""Of a distance that is written down."""
 MOST_NUMBERS = 2**24
 """Of the outputs for each pixel that are held at a time: 64 MB."""
 
@@ -70,10 +77,11 @@ def ask(model: Model, cases: Iterable[Case | Refused], together: int = TOGETHER)
     waiting: list[tuple[Case, Asked]] = []
 
     def answered() -> Iterator[Done]:
-        for (case, asked), outputs in zip(
+        for (case, asked), (outputs, likeness) in zip(
             waiting, _outputs(model, [asked for _, asked in waiting], together), strict=True
         ):
-            yield Done(case, asked, asking.answer(study.task, outputs, asked, case, chosen))
+            answer = asking.answer(study.task, outputs, asked, case, chosen)
+            yield Done(case, asked, replace(answer, facts=answer.facts | likeness))
         waiting.clear()
 
     for case in cases:
@@ -101,8 +109,8 @@ def name_of(case: Case | Refused) -> str:
 
 
 @torch.no_grad()
-def _outputs(model: Model, asked: list[Asked], together: int) -> Iterator[torch.Tensor]:
-    """Return the outputs on the CPU for each of several cases whose images are of one size."""
+def _outputs(model: Model, asked: list[Asked], together: int) -> Iterator[tuple[torch.Tensor, dict[str, Any]]]:
+    """Return the outputs on the CPU for each of several cases whose images are of one size, and how unlike each is."""
     if not asked:
         return
     device = next(model.network.parameters()).device
@@ -111,11 +119,41 @@ def _outputs(model: Model, asked: list[Asked], together: int) -> Iterator[torch.
     step = together
     if asked[0].back is not None:
         step = max(1, min(together, MOST_NUMBERS // (model.study.outputs * int(np.prod(images.shape[2:])))))
-    parts = []
-    for first in range(0, len(images), step):
-        some = torch.from_numpy(images[first : first + step]).to(device)
-        parts.append((model.network(some) if window is None else outline(model.network, some, window)).cpu())
+    parts, dense = [], task_of(model.study.task).dense
+    with watching(model.network) if model.unlike else nullcontext(None) as seen:
+        for first in range(0, len(images), step):
+            some = torch.from_numpy(images[first : first + step]).to(device)
+            parts.append((model.network(some) if window is None else outline(model.network, some, window)).cpu())
+    features = seen.take() if seen else None
     whole, first = torch.cat(parts), 0
     for one in asked:
-        yield whole[first : first + len(one.images)]
+        own = slice(first, first + len(one.images))
+        if features is None or model.unlike is None:
+            yield whole[own], {}
+        else:  # a case that is dense is asked about by itself, and all passes are of it
+            mean = (features if dense else features[own]).mean(axis=0, keepdims=True)
+            yield whole[own], likeness_of(model.unlike, in_short(mean, model.study.model.seed))
         first += len(one.images)
+
+
+def likeness_of(unlike: Unlike, features: Floats) -> dict[str, Any]:
+    """Say how unlike those of the training the features (1, FEATURES) of a case are: ``unlike``, as JSON.
+
+    Raises:
+        ModelError: they are no finite numbers.
+    """
+    if unlike.threshold is None:
+        return {}
+    if not np.isfinite(features).all():
+        raise ModelError("the model's features are not finite", do="Its training diverged: do not use it.")
+    distance = float(unlike.usual.distances(features)[0])
+    flagged = distance >= unlike.threshold
+    return {
+        "unlike": {
+            "distance": round(distance, DIGITS),
+            "threshold": unlike.threshold,
+            "unlike": flagged,
+            "words": f"{'further' if flagged else 'no further'} from the model's validation images than "
+            f"{unlike.fraction:.0%} of these are",
+        }
+    }

@@ -146,11 +146,12 @@ def study_stages(folder: Path, noted: Mapping[str, Stage] | None = None) -> Iter
         at = noted.get(digest)
         if proposal.decision == "approved" and at and at.since >= proposal.since:
             over = ended.get(digest) if at.stage == WAITING else None
-            # The last model is judged on test patients under a number of its own, which is no round of training.
-            judged = at.round == proposal.study.test_round and at.stage != WORDS["train"]
-            if judged and at.stage == WAITING:
+            # What is asked after the last round has numbers of its own, which are no rounds of training.
+            number, study = at.round or 0, proposal.study
+            if study.test_round <= number and at.stage == WAITING:
                 over = over or "done"
-            yield StudyStage(about.name, digest, over or at.stage, at.since, None if over or judged else at.round)
+            after = number > study.training.rounds and at.stage != WORDS["train"]
+            yield StudyStage(about.name, digest, over or at.stage, at.since, None if over or after else at.round)
         else:
             over = None if proposal.decision == "refused" else ended.get(digest)
             yield StudyStage(about.name, digest, over or DECIDED[proposal.decision], proposal.since)

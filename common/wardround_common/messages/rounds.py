@@ -23,7 +23,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +31,15 @@ from numpy.typing import NDArray
 from wardround_common.errors import MessageError
 from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.metrics.sums import LOSS_LIMIT
+from wardround_common.metrics.unlike import FeatureSums
 
 MOST_EXAMPLES = 2**32  # images of one hospital, in training or in a split
 
 Scalar = int | float | str
-Split = Literal["validation", "test"]
+Split = Literal["validation", "test", "features", "distances"]
+"""On whom is summed, and of the last two what: validation patients' features, and how far each lies from the others'.
+"""
+SPLITS: tuple[Split, ...] = get_args(Split)
 T = TypeVar("T", int, float, str)
 RUN_BYTES = 16
 AGREEMENT_BYTES = 96
@@ -184,6 +188,8 @@ class EvaluateRequest:
     parameters: Vector = field(repr=False)
     cohort: bytes | None = field(default=None, repr=False)
     """As in a :class:`TrainRequest`."""
+    everybody: NDArray[np.int64] | None = field(default=None, repr=False)
+    """``distances`` only: the sums over the features of all hospitals (``FeatureSums``)."""
     kind = "evaluate"
 
     def parts(self) -> Parts:
@@ -193,17 +199,21 @@ class EvaluateRequest:
             "round": self.round,
             "split": self.split,
         }
-        return Parts(fields, _asked(self.parameters, self.cohort))
+        arrays = {} if self.everybody is None else {"everybody": self.everybody}
+        return Parts(fields, _asked(self.parameters, self.cohort) | arrays)
 
     @classmethod
     def parse(cls, parts: Parts, size: int) -> EvaluateRequest:
         """Parse the wire form; ``size`` is the number of parameters of the study's model."""
         split = scalar(parts, "split", str)
-        if split not in ("validation", "test"):
+        name = next((known for known in SPLITS if known == split), None)
+        if name is None:
             raise MessageError(f"there is no split {split!r}")
-        name: Split = "validation" if split == "validation" else "test"
-        vector = read_vector(parts, "parameters", size)
-        return cls(study_digest(parts), round_number(parts), name, vector, optional_bytes(parts, "cohort"))
+        everybody = None
+        if name == "distances":
+            everybody = FeatureSums.from_vector(parts.arrays.get("everybody", np.zeros(0))).to_vector()
+        vector, cohort = read_vector(parts, "parameters", size), optional_bytes(parts, "cohort")
+        return cls(study_digest(parts), round_number(parts), name, vector, cohort, everybody)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 
 from wardround_common.errors import StorageError, StudyError
 from wardround_common.results.site import Amount, Count, Name, Rate, Record
+from wardround_common.results.unlike import UNLIKE, Unlike, parse_unlike
 from wardround_common.study.file import Study, read_study
 
 MODEL, STUDY, CARD = "model.safetensors", "study.toml", "model.json"
@@ -69,6 +70,8 @@ class Card(Record):
     """None without differential privacy: the model may remember patients."""
     judgement: Judgement | None
     """None where no test patient judged the model."""
+    unlike: Amount | None = None
+    """The distance beyond which an image is unlike those of the training; None where the model does not tell."""
     files: dict[Name, Digest]
     """SHA-256 of every other file of the folder that goes with the model."""
 
@@ -86,6 +89,8 @@ class ModelFolder:
     study: Study
     weights: bytes = field(repr=False)
     """The content of ``model.safetensors``."""
+    unlike: Unlike | None = None
+    """By what it tells that an image is unlike those of its training; None where it does not."""
 
 
 def read_model_folder(folder: Path) -> ModelFolder:
@@ -114,7 +119,8 @@ def read_model_folder(folder: Path) -> ModelFolder:
         raise StorageError("the study is not the one that the card names", where=str(folder / STUDY), do=_AGAIN)
     if (card.task, card.classes) != (study.task.name, study.groups):
         raise StorageError("the card names other classes than the study", where=str(folder / CARD), do=_AGAIN)
-    return ModelFolder(folder, card, study, content[MODEL])
+    unlike = parse_unlike(content[UNLIKE], folder / UNLIKE) if UNLIKE in content else None
+    return ModelFolder(folder, card, study, content[MODEL], unlike)
 
 
 _AGAIN = "Ask for the folder again: 'wardround export RUN' or 'wardround coordinator export DIR RUN' writes it."

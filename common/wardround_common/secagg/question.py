@@ -16,7 +16,10 @@ def question_digest(request: TrainRequest | EvaluateRequest) -> bytes:
     """
     split = request.split if isinstance(request, EvaluateRequest) else ""
     parameters = bytes.fromhex(vector_digest(request.parameters))
-    return digest(b"question", request.kind.encode(), str(request.round).encode(), split.encode(), parameters)
+    words = [request.kind.encode(), str(request.round).encode(), split.encode(), parameters]
+    if isinstance(request, EvaluateRequest) and request.everybody is not None:
+        words.append(request.everybody.astype("<i8").tobytes())
+    return digest(b"question", *words)
 
 
 def evaluated_digest(request: EvaluateRequest) -> bytes:

@@ -402,7 +402,7 @@ def _unfit_sums(privacy: DistributedDpSgd, aggregation: Aggregation) -> Iterator
 class Evaluation(Section):
     """``[evaluation]``: how patients are split, and at which operating point the model is judged."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("every", "external", "keep", "average", "patience")
+    LATER: ClassVar[tuple[str, ...]] = ("every", "external", "keep", "average", "patience", "usual")
 
     validation: Fraction
     """Fraction of a hospital's patients that choose the operating point."""
@@ -423,6 +423,9 @@ class Evaluation(Section):
     """mean-of-last only: over how many rounds."""
     patience: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """best only: the run ends after this many evaluations without a better one."""
+    usual: Annotated[float, Field(ge=0.5, lt=1)] | None = None
+    """The part of new images that are to count as like those of validation patients; the model flags what is further
+    from them (``metrics.unlike``). None: nothing of their features is summed, and it flags nothing."""
 
     @model_validator(mode="after")
     def _keeps_fit(self) -> Evaluation:
@@ -650,7 +653,12 @@ class Study(Section):
     @property
     def test_round(self) -> int:
         """The number under which the hospitals are asked to judge the model on their test patients: after the last."""
-        return self.training.rounds + 1
+        return self.training.rounds + (3 if self.evaluation.usual else 1)
+
+    @property
+    def features_rounds(self) -> tuple[int, int]:
+        """The numbers under which sums are asked for over the features of validation patients, and their distances."""
+        return self.training.rounds + 1, self.training.rounds + 2
 
     @property
     def external_round(self) -> int:

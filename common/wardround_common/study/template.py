@@ -48,7 +48,7 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
     },
     "privacy": {"mechanism": "dp-sgd", "epsilon": 8.0, "delta": 1e-5, "clip_norm": 1.0, "images_per_patient": 1},
     "aggregation": {"min_hospitals": 3, "secure": True},
-    "evaluation": {"validation": 0.15, "test": 0.25, "sensitivity": 0.9, "keep": "best"},
+    "evaluation": {"validation": 0.15, "test": 0.25, "sensitivity": 0.9, "keep": "best", "usual": 0.95},
     "tracking": {},
 }
 
@@ -250,6 +250,9 @@ REASONS: Mapping[tuple[str, str], str] = {
     ),
     ("evaluation", "average"): "mean-of-last only: number of rounds whose models are averaged.",
     ("evaluation", "patience"): "best only: end after this many evaluations without a better one; left out: never.",
+    ("evaluation", "usual"): (
+        "The model flags an image that is less like the validation patients' than this part of them; left out: never."
+    ),
     ("evaluation", "external"): (
         "Hospitals that never train: the model is tried on all their patients, once, at the end; left out: none."
     ),

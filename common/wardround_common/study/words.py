@@ -83,6 +83,11 @@ def _work(study: Study) -> Iterator[str]:
         f"{evaluation.sensitivity:g}) and {evaluation.test:.0%} to test; a patient is in one part only."
     )
     yield from _kept(study)
+    if evaluation.usual:
+        yield (
+            "When the model is asked about new images, it says which are less like those of validation patients than "
+            f"{evaluation.usual:.0%} of these are."
+        )
     if evaluation.external:
         yield (
             f"{_only(study)} only evaluate{_s(evaluation.external)}: the model is never trained on patients there and "
@@ -216,8 +221,21 @@ def _leaves(study: Study) -> Iterator[str]:
         f"Each evaluation, and once at the end over the test patients: sums over the images of a split "
         f"({_task(study).leaves()}), never an image's own. {_task(study).words(study.task).caution}"
     )
+    yield from _features(study)
     yield from _ballot(study)
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
+
+
+def _features(study: Study) -> Iterator[str]:
+    if not study.evaluation.usual:
+        return
+    uncovered = " They have no noise, and epsilon does not cover them: it covers the training patients."
+    yield (
+        f"Twice at the end, {'masked in the same way: ' if study.aggregation.secure else ''}sums over the validation "
+        "patients' images as the finished model sees them: the count, sums and sums of products of 32 numbers of each, "
+        "and a histogram of how far each lies from the others. They go with the model."
+        f"{uncovered if isinstance(study.privacy, DpSgd) else ''}"
+    )
 
 
 def _ballot(study: Study) -> Iterator[str]:
@@ -259,6 +277,7 @@ def _leaves_beside(study: Study) -> Iterator[str]:
     yield "After each of these: a signature on the list of hospitals that are summed, and the shares that open the sum."
     if study.aggregation.clip_statements:
         yield "With each round of training: a signed statement of the limits to which the hospital clipped."
+    yield from _features(study)
     yield from _ballot(study)
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
 

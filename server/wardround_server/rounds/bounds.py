@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,7 @@ from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.secagg.encoding import Encoding, decode_counts
 from wardround_common.study.file import Aggregation
-from wardround_common.tasks.contract import Sums, TaskSection
-from wardround_common.tasks.registry import task_of
+from wardround_server.rounds.heard import Form
 from wardround_server.rounds.secure_sum import Total
 
 MOST_NAMED = 8
@@ -67,17 +67,16 @@ def noisy_excess(form: NoisySum, noise_multiplier: float, total: Total, survivor
     )
 
 
-def readable_sums(total: Total, survivors: int, section: TaskSection) -> tuple[Sums, str]:
+def readable_sums(total: Total, survivors: int, form: Form) -> tuple[Any, str]:
     """Read the sums of an evaluation; if they are impossible, they are empty and it is said why."""
-    task = task_of(section)
     try:
-        sums: Sums = task.read(decode_counts(total.counts, survivors), section)
+        sums = form.read(decode_counts(total.counts, survivors))
     except MessageError as error:
-        return task.empty(section), error.what
+        return form.empty(), error.what
     most = survivors * MOST_EXAMPLES
     if sums.records > most:
         said = f"{sums.records} images are said to be scored where {survivors} hospitals have at most {most}"
-        return task.empty(section), said
+        return form.empty(), said
     return sums, ""
 
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
 
 from wardround_common.errors import MessageError, ModelError, RoundError
 from wardround_common.messages.parameters import Layout, Vector, vector_digest
 from wardround_common.messages.rounds import Failure, Parts, Prepared, PrepareRequest
+from wardround_common.metrics.unlike import LEAST_IMAGES
 from wardround_common.results import Absence, Headline, RoundRecord
+from wardround_common.results.unlike import Unlike, parse_unlike
 from wardround_common.secagg.terms import Member
+from wardround_common.storage import write_atomically
 from wardround_common.strategies.contract import Moments
 from wardround_common.study.file import Study
 from wardround_common.tasks.contract import Sums
@@ -183,6 +189,53 @@ def judge_study(
     absent = _all_absent((*own.absent, *others.absent), roll, there, expected, why_away)
     refused = "; ".join(scored.refused for scored in (own, others) if scored.refused)
     return Judged(own.sums + others.sums, absent, refused, own.sums, others.sums)
+
+
+def describe_usual(
+    study: Study, exchange: Exchange, state: State, path: Path, consortium: Consortium | None = None
+) -> Unlike | None:
+    """Let the hospitals that train add up what validation images are like to the kept model, once, after the rounds.
+
+    Two sums, as secure as those of rounds: over features, then over each image's distance from the others'. What each
+    gave is written to ``path`` before the next is asked, since hospitals answer no earlier question again; a run that
+    is resumed goes on from there. None if the study does not ask for it, or if there are no sums: the model is there.
+
+    Raises:
+        RoundError: fewer hospitals than the study's ``min_hospitals`` are ready.
+        StorageError: the file cannot be read or written.
+    """
+    fraction, model = study.evaluation.usual, state.chosen.model
+    if not fraction:
+        return None
+    digest = vector_digest(model)
+    known = parse_unlike(path.read_bytes(), path) if path.exists() else None
+    if known is not None and known.model == digest and known.histogram:
+        return known
+    asked = trainers(study, exchange)
+    _, roll = _prepare(study, asked, lambda event: None, state, consortium)
+    rounds: Rounds = plain_rounds.Rounds(study, roll)
+    if consortium:
+        rounds = secure_rounds.Rounds(study, roll, consortium, roll.members)
+    first, second = study.features_rounds
+    if known is None or known.model != digest:
+        moments = rounds.score(model, first, "features").sums
+        if moments.records < LEAST_IMAGES:
+            return None
+        known = Unlike(model=digest, fraction=fraction, moments=tuple(moments.to_vector().tolist()))
+        write_atomically(path, known.content())
+    everybody = np.array(known.moments, np.int64)
+    distances = rounds.score(model, second, "distances", everybody).sums
+    if not distances.records:
+        return None
+    known = known.model_copy(update={"histogram": tuple(distances.to_vector().tolist())})
+    write_atomically(path, known.content())
+    return known
+
+
+NOT_USUAL = (
+    "The model does not say which images are unlike those of its training: too few hospitals answered, or they have "
+    f"fewer than {LEAST_IMAGES} validation images together."
+)
 
 
 @dataclass(frozen=True)

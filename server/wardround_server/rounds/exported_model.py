@@ -18,7 +18,7 @@ from wardround_common.documents.model_release import seal
 from wardround_common.documents.software_release import KEY, SIGNATURE, SUMS
 from wardround_common.errors import ModelError, StorageError
 from wardround_common.keys.identity import Identity, fingerprint
-from wardround_common.messages.parameters import check_model
+from wardround_common.messages.parameters import check_model, vector_digest
 from wardround_common.results import ALL, DEPLOYED, FEDERATED, Results
 from wardround_common.results.model_folder import (
     CARD,
@@ -30,6 +30,7 @@ from wardround_common.results.model_folder import (
     read_model_folder,
 )
 from wardround_common.results.parts import PARTS, Part, Parts
+from wardround_common.results.unlike import UNLIKE, Unlike, parse_unlike
 from wardround_common.shell.settings_file import settings_text
 from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_common.study.file import DpSgd, Study
@@ -109,10 +110,13 @@ def export_model(run: Path, study: Study, out: Path, release: Release = Release(
     contents = {name: _bytes(run / name) for name in COPIED}
     contents[STUDY] = study_toml(study).encode()
     state = _state(run, study, contents[MODEL])
+    unlike = _unlike(run, state)
+    if unlike is not None:
+        contents[UNLIKE] = unlike.content()
     for name in (REPORT, RESULTS) if release.public else ():
         del contents[name]
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
-    card = make_card(results, state, digests)
+    card = make_card(results, state, digests).model_copy(update={"unlike": unlike and unlike.threshold})
     _clear(out, release.more)
     for name, content in {**contents, **release.more}.items():
         write_atomically(out / name, content)
@@ -136,6 +140,21 @@ def export_model(run: Path, study: Study, out: Path, release: Release = Release(
     return [*copied, *others, SUMS, *((SIGNATURE, KEY) if release.identity else ())]
 
 
+def _unlike(run: Path, state: State | None) -> Unlike | None:
+    """Return what the images of the run's model are like; None if it is not known, or says nothing."""
+    path = run / UNLIKE
+    found = parse_unlike(_bytes(path), path) if path.exists() else None
+    if found is None or found.threshold is None:
+        return None
+    if state is not None and found.model != vector_digest(state.chosen.model):
+        raise StorageError(
+            "this says what the images of another model are like",
+            where=str(path),
+            do="Put back the file that the run wrote, or finish the run: repeat its command with --resume.",
+        )
+    return found
+
+
 def _check_out(out: Path, study: Study, more: Mapping[str, bytes]) -> None:
     """Check that a folder is new, empty, or one that an export of the study wrote or began."""
     if not out.is_dir():
@@ -144,7 +163,7 @@ def _check_out(out: Path, study: Study, more: Mapping[str, bytes]) -> None:
         return
     if (out / CARD).exists() and read_model_folder(out).card.study_digest != study.digest():
         raise StorageError("this folder holds another model", where=str(out), do="Name a new folder with --out.")
-    ours = {CARD, *COPIED, STUDY, *MADE, *_tops(more)}
+    ours = {CARD, *COPIED, STUDY, UNLIKE, *MADE, *_tops(more)}
     if {path.name for path in out.iterdir()} - ours:
         raise StorageError(
             "this folder holds other files, and nothing is written among them",
@@ -161,7 +180,7 @@ def _tops(more: Mapping[str, bytes]) -> set[str]:
 def _clear(out: Path, more: Mapping[str, bytes]) -> None:
     """Take away what an earlier export wrote, so that no form of another model stays; what was copied is replaced."""
     with no_room_is_said(out):
-        for name in (CARD, *MADE, REPORT, RESULTS, *_tops(more)):
+        for name in (CARD, UNLIKE, *MADE, REPORT, RESULTS, *_tops(more)):
             if (out / name).is_dir():
                 shutil.rmtree(out / name)
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from wardround_common.errors import FullDiskError, MessageError, RoundError, RoundStorageError, StorageError
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Split
+from wardround_common.metrics.unlike import BINS, FEATURE_NUMBERS, DistanceSums, FeatureSums
 from wardround_common.results import Absence
 from wardround_common.study.file import Study
 from wardround_common.tasks.contract import Sums
+from wardround_common.tasks.registry import task_of
 from wardround_server.rounds.absences import remedies
 
 
@@ -59,6 +61,30 @@ class Scored:
     """Why the sums are not used, in one sentence; empty if they are, or if there are none."""
 
 
+@dataclass(frozen=True)
+class Form:
+    """What is added up of a split's patients."""
+
+    empty: Callable[[], Any]
+    read: Callable[[NDArray[Any]], Any]
+    """From a vector to sums.
+
+    Raises:
+        MessageError: they are not possible.
+    """
+    length: int
+
+
+def form_of(study: Study, split: Split) -> Form:
+    """Return what is added up of a split's patients: the task's sums, or those over features."""
+    if split == "features":
+        return Form(FeatureSums.empty, FeatureSums.from_vector, FEATURE_NUMBERS)
+    if split == "distances":
+        return Form(DistanceSums.empty, DistanceSums.from_vector, BINS)
+    task, section = task_of(study.task), study.task
+    return Form(lambda: task.empty(section), lambda vector: task.read(vector, section), task.length(section))
+
+
 class Rounds(Protocol):
     """How the rounds of one run are asked for and added up: in the clear, or as secure sums."""
 
@@ -69,8 +95,12 @@ class Rounds(Protocol):
             RoundError: too few hospitals took part.
         """
 
-    def score(self, parameters: Vector, number: int, split: Split = "validation") -> Scored:
+    def score(
+        self, parameters: Vector, number: int, split: Split = "validation", everybody: NDArray[np.int64] | None = None
+    ) -> Scored:
         """Sum how good the parameters are on the hospitals' patients of a split, and name who is missing.
+
+        Or what their features are, and with ``everybody``'s sums of these how far each lies from the others.
 
         If too few hospitals take part, or one of them sends what is impossible, the sums are empty: the round is
         complete without them.

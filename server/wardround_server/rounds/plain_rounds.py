@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wardround_common.errors import MessageError
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import (
@@ -18,11 +21,10 @@ from wardround_common.messages.rounds import (
 )
 from wardround_common.results import Absence
 from wardround_common.study.file import Study
-from wardround_common.tasks.registry import task_of
 from wardround_server.averaging import WeightedSum
 from wardround_server.rounds.bounds import check_bounds
 from wardround_server.rounds.exchange import Exchange
-from wardround_server.rounds.heard import Heard, Scored, absence, check_answers, enough
+from wardround_server.rounds.heard import Heard, Scored, absence, check_answers, enough, form_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +75,16 @@ class Rounds:
             clipped=None,
         )
 
-    def score(self, parameters: Vector, number: int, split: Split = "validation") -> Scored:
+    def score(
+        self, parameters: Vector, number: int, split: Split = "validation", everybody: NDArray[np.int64] | None = None
+    ) -> Scored:
         """Ask every hospital how good the parameters are on its patients of a split, and add up.
 
         Sums that are impossible are left out, and their hospital is named as missing.
         """
-        question = EvaluateRequest(self.study.digest(), number, split, parameters).parts()
-        task, section = task_of(self.study.task), self.study.task
-        total, absent = task.empty(section), []
+        question = EvaluateRequest(self.study.digest(), number, split, parameters, everybody=everybody).parts()
+        form = form_of(self.study, split)
+        total, absent = form.empty(), []
         for name, answer in self.exchange.ask(EvaluateRequest.kind, dict.fromkeys(self.exchange.hospitals(), question)):
             if isinstance(answer, Failure):
                 absent.append(absence(name, answer.reason))
@@ -88,7 +92,7 @@ class Rounds:
             try:
                 evaluated = Evaluated.parse(answer)
                 check_answers(self.study, evaluated.study, number, evaluated.round)
-                sums = task.read(evaluated.sums, section)
+                sums = form.read(evaluated.sums)
                 if sums.records > MOST_EXAMPLES:
                     raise MessageError("more images are reported as scored than any hospital has")
                 total = total + sums

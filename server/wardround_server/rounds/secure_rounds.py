@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wardround_common.canonical import cut, joined
 from wardround_common.errors import MessageError, RoundError, StorageError
@@ -28,13 +29,17 @@ from wardround_common.storage import write_atomically
 from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
 from wardround_common.study.schedule import learning_rate
 from wardround_common.study.sums import clip_claim, encoding_for, margins_for, threshold_for
-from wardround_common.tasks.registry import task_of
 from wardround_server.rounds.bounds import mean_excess, noisy_excess, readable_sums, refusal
 from wardround_server.rounds.exchange import Exchange
-from wardround_server.rounds.heard import GivenUp, Heard, Scored, absence, check_answers, enough
+from wardround_server.rounds.heard import GivenUp, Heard, Scored, absence, check_answers, enough, form_of
 from wardround_server.rounds.secure_sum import Confirming, Gathering, Opening, Total
 
 TRAINING_COUNTS = 3  # weight, loss, clipped numbers
+_WHAT = {
+    "test": "the test patients' judgement",
+    "features": "the sum of the validation patients' features",
+    "distances": "the histogram of the validation patients' distances",
+}
 
 
 class Journal(Protocol):
@@ -165,23 +170,25 @@ class Rounds:
             clipped=clipped / (len(survivors) * len(parameters)),
         )
 
-    def score(self, parameters: Vector, number: int, split: Split = "validation") -> Scored:
+    def score(
+        self, parameters: Vector, number: int, split: Split = "validation", everybody: NDArray[np.int64] | None = None
+    ) -> Scored:
         """Sum how good the parameters are on the hospitals' patients of a split.
 
         If too few hospitals take part, or the sums are impossible, they are empty: the round is complete without them.
         """
 
         def ask(cohort: bytes) -> EvaluateRequest:
-            return EvaluateRequest(self.study.digest(), number, split, parameters, cohort)
+            return EvaluateRequest(self.study.digest(), number, split, parameters, cohort, everybody)
 
-        task, section = task_of(self.study.task), self.study.task
+        form = form_of(self.study, split)
         absent: list[Absence] = []
         try:
-            total, _, survivors = self._sum(ask, 0, task.length(section), lambda name: None, absent)
+            total, _, survivors = self._sum(ask, 0, form.length, lambda name: None, absent)
         except RoundError:
-            return Scored(task.empty(section), tuple(absent))
-        sums, excess = readable_sums(total, len(survivors), section)
-        what = "the test patients' judgement" if split == "test" else f"the evaluation of round {number}"
+            return Scored(form.empty(), tuple(absent))
+        sums, excess = readable_sums(total, len(survivors), form)
+        what = _WHAT.get(split, f"the evaluation of round {number}")
         return Scored(sums, tuple(absent), refusal(what, excess, survivors) if excess else "")
 
     def _sum(

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from wardround_common.errors import PausedError, RoundError, StorageError, StudyError, WardroundError
 from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, evaluate
+from wardround_common.results.unlike import UNLIKE
 from wardround_common.storage import flush_names, no_room_is_said, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.roster import keys_of
@@ -33,12 +34,14 @@ from wardround_server.rounds.approval import ApprovalBook, Approved, Standing, w
 from wardround_server.rounds.attendance import gaps, missing, refusals, untested
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import (
+    NOT_USUAL,
     Answered,
     Event,
     Judged,
     RoundBegins,
     RoundEnds,
     State,
+    describe_usual,
     judge_study,
     run_study,
 )
@@ -328,12 +331,25 @@ class Runs:
                 final = run_study(study, approved, watch, before, consortium, approved.names, approved.why_away)
         assert final is not None  # noqa: S101  # a run has at least one round
         write_model(run.folder / "model.safetensors", study, final.layout, final.chosen.model)
+        unsure = self._describe(run, approved, final, consortium)
         judged = self._judge(run, approved, final, consortium)
-        results = _results(run, final, judged, approved.names)
+        results = _results(run, final, judged, approved.names, unsure)
         write_report(results, run.folder)
         absent = "; ".join(said for said in (gaps(final.history), untested(judged)) if said)
         said = "; ".join(filter(None, [absent, *alarms(results)]))
         self._stage(run, "incomplete" if absent else "done", said=said)
+
+    def _describe(self, run: Run, approved: Approved, final: State, consortium: Consortium | None) -> tuple[str, ...]:
+        """Let the hospitals add up what the model's images are like, if the study asks for it; say if it failed."""
+        if not run.study.evaluation.usual:
+            return ()
+        try:
+            self._muster(run, approved, "testing", final)
+            if describe_usual(run.study, approved, final, run.folder / UNLIKE, consortium):
+                return ()
+        except RoundError as error:
+            log.warning("%s: what its images are like is not known: %s", run.standing.name, error)
+        return (NOT_USUAL,)
 
     def _judge(self, run: Run, approved: Approved, final: State, consortium: Consortium | None) -> Judged:
         """Let the test patients judge the model; with too few hospitals it stays unjudged, and the report says so."""
@@ -413,7 +429,7 @@ def _read(folder: Path) -> Run:
     return Run(folder, study, standing)
 
 
-def _results(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Results:
+def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said: tuple[str, ...] = ()) -> Results:
     study = run.study
     evaluation = {}
     if judged.test.records:
@@ -436,7 +452,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str]) -> R
         rounds=final.history,
         kept_rounds=final.chosen.rounds,
         evaluation=evaluation,
-        notes=tuple(_notes(run, final, judged, names)),
+        notes=(*_notes(run, final, judged, names), *said),
     )
 
 

@@ -98,6 +98,22 @@ def simulate(
     label_attribute: LabelAttribute = None,
     allow: Allow = None,
     confirm_patients: ConfirmPatients = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Folder of the released model that the study starts from; a resumed run has it.",
+            show_default=False,
+        ),
+    ] = None,
+    ledgers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Run that trained that model: its hospitals continue their ledgers.",
+            show_default=False,
+        ),
+    ] = None,
     engine: Annotated[
         Engine,
         typer.Option(help="Engine to run on; flower is Flower's own, on Ray, for runs that outgrow one machine."),
@@ -140,6 +156,8 @@ def simulate(
             engine=engine,
             state=state,
             policy=policy,
+            start=start,
+            ledgers=ledgers,
         )
     _show(results)
 

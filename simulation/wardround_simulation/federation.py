@@ -32,6 +32,8 @@ from wardround_common.keys.identity import Identity, Roster
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
 
+START = "start.safetensors"
+"""In a run's folder: the model that its study starts from."""
 MOST_OPEN = 16_384
 """Hospitals that one process keeps open: more than a secure sum can be over."""
 
@@ -61,6 +63,12 @@ class Federation:
     """The policy of every hospital, if there is one."""
     device: str = CPU
     """What every hospital trains on, as ``devices.choose`` chose it."""
+    start: Path | None = None
+    """The file of the model that the study starts from, if it starts from one."""
+
+    def first_model(self) -> bytes | None:
+        """Read the model that the study starts from; None where it starts from what the seed gives."""
+        return self.start.read_bytes() if self.start and self.study.model.start else None
 
     def site(self, name: str) -> Site:
         """Return the site of that name."""
@@ -77,7 +85,7 @@ class Federation:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.study, self.sites, self.desks, self.ledgers, self.policy, self.device))
+        return hash((self.study, self.sites, self.desks, self.ledgers, self.policy, self.device, self.start))
 
     def __hash__(self) -> int:
         """Return a hash, computed once: there may be thousands of sites, and each question is one look-up."""

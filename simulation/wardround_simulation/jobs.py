@@ -16,6 +16,7 @@ from wardround_client.hospital.app import client_app
 from wardround_client.intake.duplicates import near_pairs
 from wardround_client.intake.instance import Instance
 from wardround_client.preparation.dataset import Examples, Intake
+from wardround_client.spending.lineage import Lineage, lineage
 from wardround_client.tasks.registry import local_task
 from wardround_client.training.devices import describe as describe_device
 from wardround_client.training.evaluation import patient_sums, sums_of
@@ -25,7 +26,7 @@ from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.messages.rounds import Failure, Parts
 from wardround_common.metrics import PatientSums
 from wardround_common.results import PrivacySpent, SplitCounts
-from wardround_common.study.file import Study
+from wardround_common.study.file import DpSgd, Study
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import Event, RoundEnds, State, run_study
 from wardround_server.rounds.keeping import over
@@ -56,6 +57,8 @@ class Description:
     """What all rounds of the study will have cost."""
     device: str
     layout: Layout
+    lineage: Lineage | None = None
+    """What the training of the model that the study starts from cost these patients, by the ledger."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,9 @@ def describe(federation: Federation, name: str) -> Description:
             sampling_rate=plan.sampling_rate,
             steps=rounds * plan.steps_a_round,
         )
+    started, privacy = None, federation.study.privacy
+    if hospital.account and isinstance(privacy, DpSgd):
+        started = lineage(hospital.account.asked, hospital.account.ledger, privacy.delta)
     return Description(
         _counts(data.train, federation.study),
         _counts(data.validation, federation.study),
@@ -99,6 +105,7 @@ def describe(federation: Federation, name: str) -> Description:
         spent,
         describe_device(federation.device),
         hospital.built.layout,
+        started,
     )
 
 
@@ -127,11 +134,14 @@ def shared_images(federation: Federation, names: Sequence[str]) -> dict[tuple[st
 def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vector | None:
     """Train one site's model alone, by the same rounds and the same code; None if its training diverged."""
     study = alone_study(federation.study)
-    alone = Federation(study, (federation.site(name),), device=federation.device)
-    return _rounds_of(study, InOneProcess(alone, [name]), checkpoint, None)
+    alone = Federation(study, (federation.site(name),), device=federation.device, start=federation.start)
+    return _rounds_of(alone, [name], checkpoint, None)
 
 
-def _rounds_of(study: Study, exchange: InOneProcess, checkpoint: Path, consortium: Consortium | None) -> Vector | None:
+def _rounds_of(
+    federation: Federation, names: Sequence[str], checkpoint: Path, consortium: Consortium | None
+) -> Vector | None:
+    study = federation.study
     # Under secure sums a hospital answers no round that lies behind its last one: each of them must be kept.
     every = 1 if consortium else BASELINE_CHECKPOINT_ROUNDS
 
@@ -143,7 +153,8 @@ def _rounds_of(study: Study, exchange: InOneProcess, checkpoint: Path, consortiu
     if checkpoint.exists():
         before = read_checkpoint(checkpoint, study)
     try:
-        return run_study(study, exchange, keep, before, consortium).chosen.model
+        exchange = InOneProcess(federation, names)
+        return run_study(study, exchange, keep, before, consortium, start=federation.first_model()).chosen.model
     except RoundError:  # the failure that this exchange gives a round: training diverged
         return None
 
@@ -153,11 +164,11 @@ def train_without(federation: Federation, name: str, folder: Path) -> Vector | N
     sites = tuple(site for site in federation.sites if site.name != name)
     study = study_of_fewer(federation.study, len(sites))
     desks = (folder / "hospitals").resolve() if study.aggregation.secure else None
-    others = Federation(study, sites, desks, device=federation.device)
+    others = Federation(study, sites, desks, device=federation.device, start=federation.start)
     consortium = None
     if study.aggregation.secure:
         consortium = open_consortium(folder / "coordinator", insecure_roster(others))
-    return _rounds_of(study, InOneProcess(others, [site.name for site in sites]), folder / "checkpoint", consortium)
+    return _rounds_of(others, [site.name for site in sites], folder / "checkpoint", consortium)
 
 
 @dataclass(frozen=True)

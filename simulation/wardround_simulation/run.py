@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.metadata
 import json
 import operator
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,9 +41,10 @@ from wardround_common.results import (
     evaluate,
     without,
 )
+from wardround_common.results.released import Released, check_start, prepared_otherwise, read_released, study_of
 from wardround_common.results.unlike import UNLIKE, parse_unlike
 from wardround_common.storage import write_atomically
-from wardround_common.study.file import DpSgd, Study
+from wardround_common.study.file import DpSgd, Study, read_study
 from wardround_common.study.words import said_of_graph
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
@@ -55,6 +58,7 @@ from wardround_server.rounds.model_file import write_model
 from wardround_server.rounds.secure_rounds import open_consortium
 from wardround_simulation import jobs
 from wardround_simulation.federation import (
+    START,
     Federation,
     Site,
     alone_study,
@@ -107,6 +111,10 @@ class Plan:
     """Whether a model is also trained without each hospital in turn, and judged there."""
     device: str = CPU
     """What trains: a word that ``devices.choose`` knows."""
+    start: Path | None = None
+    """The folder of the released model that the study starts from; not needed to resume."""
+    ledgers: Path | None = None
+    """The folder of an earlier run whose ledgers the hospitals continue: that which trained the model to start from."""
 
 
 def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
@@ -123,10 +131,13 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     started = datetime.now(UTC)
     check_tracking(plan.study)
     check_hospitals(plan.study, plan.sites)
-    _claim_folder(plan)
+    released = None if plan.start is None else read_released(plan.start)
+    _check_start(plan, released)
+    _claim_folder(plan, released)
     desks, ledgers = plan.folder / "secure" / "hospitals", plan.folder / "ledgers"
     draft, policy = draft_of(plan.study), plan.policy
-    federation = Federation(draft, plan.sites, desks.resolve(), ledgers.resolve(), policy, choose(plan.device))
+    start = (plan.folder / START).resolve() if plan.study.model.start else None
+    federation = Federation(draft, plan.sites, desks.resolve(), ledgers.resolve(), policy, choose(plan.device), start)
     names = [site.name for site in plan.sites]
     for _ in _all(workers, "rehearsing", ["the network"], lambda _: Job(rehearse, (plan.study,), ""), show):
         pass
@@ -296,7 +307,55 @@ def _check_ledgers(plan: Plan) -> None:
             )
 
 
-def _claim_folder(plan: Plan) -> None:
+def _check_start(plan: Plan, released: Released | None) -> None:
+    """Check that the model to start from is there, and fits; a run that was begun has it.
+
+    Raises:
+        StudyError: it is not, or the study does not start from it.
+    """
+    start = plan.study.model.start
+    if released is not None:
+        check_start(plan.study, released, where=str(plan.start))
+    elif start and not (plan.folder / START).exists():
+        raise StudyError(
+            f"the study starts from the model '{start.name}', which is not here",
+            do="Give its folder: --start MODEL_FOLDER.",
+        )
+    elif start and hashlib.sha256((plan.folder / START).read_bytes()).hexdigest() != start.model:
+        raise StorageError(
+            "this is not the model that the study starts from",
+            where=str(plan.folder / START),
+            do="Give its folder again: --start MODEL_FOLDER.",
+        )
+
+
+def _continue_ledgers(plan: Plan) -> None:
+    """Copy the ledgers of an earlier run, so that what it cost the same patients counts.
+
+    Raises:
+        StorageError: there are none, or they are signed with keys made from another seed.
+    """
+    if plan.ledgers is None:
+        return
+    before, study = plan.ledgers / "ledgers", plan.ledgers / "study.toml"
+    if not before.is_dir() or not study.exists():
+        raise StorageError(
+            "there are no ledgers of a simulated run here",
+            where=str(plan.ledgers),
+            do="Name the folder of the run that trained the model, such as runs/NAME.",
+        )
+    seed = read_study(study).model.seed
+    if seed != plan.study.model.seed:
+        raise StorageError(
+            f"the ledgers of this run are signed with keys made from its seed, {seed}, and the study's is "
+            f"{plan.study.model.seed}",
+            where=str(plan.ledgers),
+            do=f"Give the study that seed: --seed {seed}.",
+        )
+    shutil.copytree(before, plan.folder / "ledgers", dirs_exist_ok=True)
+
+
+def _claim_folder(plan: Plan, released: Released | None) -> None:
     checkpoint = plan.folder / "checkpoint"
     begun = checkpoint.exists() or (plan.folder / "run.json").exists()
     if begun and not plan.resume:
@@ -316,6 +375,9 @@ def _claim_folder(plan: Plan) -> None:
         if checkpoint.exists():
             _check_ledgers(plan)
         return
+    _continue_ledgers(plan)
+    if released is not None:
+        write_atomically(plan.folder / START, released.content)
     text = tomli_w.dumps(plan.study.tables(nulls=False))
     write_atomically(plan.folder / "study.toml", text.encode())
 
@@ -368,7 +430,7 @@ def _train_federation(plan: Plan, federation: Federation, workers: Workers, show
         consortium = open_consortium(kept, insecure_roster(federation), give_up=plan.give_up)
 
     def drive(exchange: Exchange) -> None:
-        outcome.append(run_study(federation.study, exchange, watch, before, consortium))
+        outcome.append(run_study(federation.study, exchange, watch, before, consortium, start=federation.first_model()))
         describe_usual(federation.study, exchange, outcome[0], plan.folder / UNLIKE, consortium)
 
     with open_tracking(plan.study, plan.folder) as tracking:
@@ -416,7 +478,8 @@ def _train_baselines(plan: Plan, federation: Federation, workers: Workers, show:
     """Train each hospital alone, and one model on all patients together, by the same rounds; None: it diverged."""
     sites = _trainers(plan)
     everybody = Site(POOLED, tuple(source for site in sites for source in site.sources))
-    wider = Federation(alone_study(federation.study), (*sites, everybody), device=federation.device)
+    study = alone_study(federation.study)
+    wider = Federation(study, (*sites, everybody), device=federation.device, start=federation.start)
     # The pooled one takes longest, so it starts first.
     order = [POOLED, *(site.name for site in sites)]
 
@@ -507,6 +570,7 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
         )
     else:
         yield "Differential privacy was off: the model may remember patients."
+    yield from _said_of_start(plan, described)
     yield from said_of_graph(plan.study, len(plan.sites))
     if plan.study.evaluation.usual and not _has_usual(plan):
         yield NOT_USUAL
@@ -560,6 +624,31 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
     for name in sorted(absent):
         rounds = [record.number for record in final.history if any(a.hospital == name for a in record.absent)]
         yield f"{name} did not answer in {len(rounds)} of {len(final.history)} rounds (first in round {rounds[0]})."
+
+
+def _said_of_start(plan: Plan, described: dict[str, Description]) -> Iterator[str]:
+    """Say from which model the study started and what its training cost whom; nothing if from what the seed gives."""
+    start = plan.study.model.start
+    if start is None:
+        return
+    yield (
+        f"The study started from the released model '{start.name}' (SHA-256 {start.model}), and so did every model "
+        "that it is compared with. A hospital that trained that model is not new to the models that leave it out."
+    )
+    before = study_of((plan.folder / START).read_bytes(), where=str(plan.folder / START))
+    if differs := list(prepared_otherwise(plan.study, before)):
+        yield f"Images are prepared otherwise than for the model that the study starts from: {'; '.join(differs)}."
+    if not isinstance(plan.study.privacy, DpSgd):
+        return
+    found = {name: each.lineage for name, each in described.items() if each.lineage}
+    if not any(each.patients for each in found.values()):
+        yield (
+            "The ledgers of this simulation do not hold what the training of that model cost: they began empty. "
+            "Begin with --ledgers RUN to continue those of the run that trained it."
+        )
+        return
+    for name, each in found.items():
+        yield from (f"{name}: {sentence[0].lower()}{sentence[1:]}" for sentence in each.sentences())
 
 
 def _said_of_shared(shared: dict[tuple[str, str], jobs.Shared]) -> Iterator[str]:

@@ -57,6 +57,12 @@ def sweep(
             "--baselines/--no-baselines", help="In each run, also train on each hospital alone and on all data pooled."
         ),
     ] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL", help="Folder of the released model that the studies start from.", show_default=False
+        ),
+    ] = None,
     labels: LabelsInEach = "",
     label_attribute: LabelAttribute = None,
     allow: Allow = None,
@@ -97,6 +103,7 @@ def sweep(
             confirm_patients=confirm_patients or (),
             engine=engine,
             state=state,
+            start=start,
             tell=tell,
         )
     except KeyboardInterrupt:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from outlined_hospitals import HOSPITALS, SLICES, outlining, write_hospitals
-from wardround_client.hospital.joining import begin
-from wardround_client.service.ward import Ward, plan
+from served import Served, approve, listing, set_up
 from wardround_client.spending.ledger.store import open_ledger
-from wardround_client.spending.policy import POLICY_NAME, policy_text
 from wardround_client.state.hospital_folder import HospitalFolder
-from wardround_common.errors import WardroundError
-from wardround_common.messages.rounds import Failure, Parts
 from wardround_common.results import ALL, EXTERNAL, FEDERATED, TRAINED, Results, without
-from wardround_common.study.file import Study
-from wardround_common.study.roster import Listed
 from wardround_server.report.tables import quality
 from wardround_server.rounds import approval
 from wardround_server.service.runs import Runs
@@ -70,44 +62,15 @@ def test_each_hospital_that_trained_is_left_out_in_turn_and_the_others_never(jud
     assert all(row[1].text[:1].isdigit() for row in shown.rows)
 
 
-class Served:
-    """An exchange with the wards of hospitals that serve, each with its own folder, in this process."""
-
-    def __init__(self, wards: Mapping[str, Ward]) -> None:
-        self._wards = wards
-
-    def hospitals(self) -> Sequence[str]:
-        return list(self._wards)
-
-    def ask(self, kind: str, questions: Mapping[str, Parts]) -> Iterator[tuple[str, Parts | Failure]]:
-        for name, question in questions.items():
-            try:
-                yield name, self._wards[name].answer(kind, question).parts()
-            except WardroundError as error:
-                yield name, Failure(error.kind)
-
-
 def test_hospitals_that_serve_sum_the_outlines_of_one_that_only_evaluates_apart(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(approval, "ASK_AGAIN_S", 0.01)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    rules = policy_text().replace("= true", "= false").replace("smallest_cohort = 20", "smallest_cohort = 2")
-    wards, listed = {}, []
-    for name in HOSPITALS:
-        place = HospitalFolder(tmp_path / name)
-        begin(place, name, folder / "hospitals" / name, None, datetime.now(UTC))
-        (place.path / POLICY_NAME).write_text(rules)
-        listed.append(Listed.of(name, place.identity().public))
-        wards[name] = Ward(place)
-    draft = outlining(evaluation={"external": [SOUTH]}, training={"rounds": 1})
-    of = Study.model_validate(draft.tables(nulls=False) | {"roster": [one.model_dump() for one in listed]})
+    wards = {name: set_up(tmp_path / name, name, folder / "hospitals" / name) for name in HOSPITALS}
+    of = listing(outlining(evaluation={"external": [SOUTH]}, training={"rounds": 1}), wards)
     for name, ward in wards.items():
-        ward.approvals.propose(of)
-        planned = plan(HospitalFolder(tmp_path / name), of)
-        assert (planned.asked is None) == (name == SOUTH)
-        planned.approve()
-        ward.approvals.decide(of, "approved")
+        assert (approve(ward, of).asked is None) == (name == SOUTH)
     runs = Runs(tmp_path / "runs", lambda run: Served(wards))
     runs.begin(of)
     runs.wait()

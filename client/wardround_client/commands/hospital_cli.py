@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from wardround_common.shell.command_options import (
     MetricsPort,
 )
 from wardround_common.shell.commands import Commands, confirm
+
+if TYPE_CHECKING:  # what a command needs is imported when it runs: help appears immediately
+    from wardround_common.study.file import Study
 
 WATCH_S = 1.0  # between two looks at a service
 app = Commands("Run a hospital: connect to a coordinator, decide on studies, track the privacy budget.")
@@ -247,6 +250,14 @@ def approve(
             show_default=False,
         ),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Folder of the released model that the study starts from, to check it against the study.",
+            show_default=False,
+        ),
+    ] = None,
     state: State = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the study has already been read.")] = False,
 ) -> None:
@@ -269,6 +280,7 @@ def approve(
     over = outcomes(folder.path)
     proposal = approvals.waiting(over) if study is None else approvals.find(study, WAITS, over)
     proposed = proposal.study
+    checked = _check_start(proposed, start)
     console = Console(highlight=False, markup=False)
     console.print(f"{proposed.study.name}\ndigest {proposed.digest()}", soft_wrap=True)
     for passage in describe(proposed):
@@ -293,11 +305,32 @@ def approve(
         console.print(sentence)
     for sentence in planned.uses():
         console.print(sentence)
+    if checked:
+        console.print(checked)
     if not yes:
         confirm("Approve exactly this?", "Not approved: nothing was changed, and the study is still waiting.")
     planned.approve()
     note_approval(folder, proposed, approvals.deciding(proposed, "approved"), planned.facts())
     console.print("Approved. The service tells the coordinator when it is next asked.")
+
+
+def _check_start(study: Study, folder: Path | None) -> str:
+    """Check a model's folder against the study that starts from it; return a sentence for the hospital's people.
+
+    Raises:
+        StudyError: it is of another model, or the study starts from none or does not fit it.
+    """
+    if folder is not None:
+        from wardround_common.results.released import check_start, read_released
+
+        check_start(study, read_released(folder), where=str(folder))
+        return "The model in that folder is the one that the study starts from, and fits it."
+    if study.model.start is None:
+        return ""
+    return (
+        "The model that it starts from was not looked at here: its digest is approved with the study. To check its "
+        "folder against the study: wardround hospital approve STUDY --start MODEL"
+    )
 
 
 @app.command()

@@ -42,6 +42,7 @@ from wardround_common.secagg.exchange import Masked
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import evaluated_digest, question_digest
 from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
+from wardround_common.study.start import weights_digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ class Built:
     network: nn.Module
     layout: Layout
     first_parameters: str
-    """Digest of the parameters that the study's seed gives."""
+    """Digest of the parameters that the study's seed gives, or the one of the model that the study starts from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,8 @@ class Hospital:
 
     def _prepare(self, request: PrepareRequest) -> Prepared:
         self._check_study(request.study)
-        vector = networks.read_vector(networks.build(self.study)) if request.send_parameters else None
+        seeded = request.send_parameters and self.study.model.start is None
+        vector = networks.read_vector(networks.build(self.study)) if seeded else None
         if self.desk is None:
             return Prepared(request.study, self.built.layout, self.built.first_parameters, vector)
         if request.run is None:
@@ -205,9 +207,15 @@ class Hospital:
         self._check_study(request.study)
         self._check_trains()
         self._check_round(request.round)
-        if request.round == 1 and vector_digest(request.parameters) != self.built.first_parameters:
+        if request.round == 1 and self._first_digest(request.parameters) != self.built.first_parameters:
             # Parameters that were made up can turn an update into a copy of an image.
-            raise MessageError("the first round does not start from the parameters that the study's seed gives")
+            what = "of the model that it starts from" if self.study.model.start else "that the study's seed gives"
+            raise MessageError(f"the first round does not start from the parameters {what}")
+
+    def _first_digest(self, parameters: Vector) -> str:
+        if self.study.model.start is None:
+            return vector_digest(parameters)
+        return weights_digest(self.built.layout.tensors(parameters))
 
     def _noisy_sum(self, request: TrainRequest, form: NoisySum) -> NDArray[np.uint32]:
         self._check_train(request)
@@ -276,7 +284,8 @@ class Hospital:
 def build(study: Study, device: str = CPU) -> Built:
     """Build the study's network on a device that :func:`devices.choose` has chosen."""
     network = networks.build(study)
-    first = vector_digest(networks.read_vector(network))
+    start = study.model.start
+    first = start.weights if start else vector_digest(networks.read_vector(network))
     make_ready(device)
     return Built(network.to(device), networks.layout_of(network), first)
 

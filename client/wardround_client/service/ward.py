@@ -27,6 +27,7 @@ from wardround_client.preparation.dataset import Dataset, Intake, prepare, take_
 from wardround_client.spending.account import Account, Ask, approve, ask, known_to_ledger
 from wardround_client.spending.charge_note import Charge
 from wardround_client.spending.ledger.store import Ledger, open_ledger
+from wardround_client.spending.lineage import Lineage, check_paid, lineage
 from wardround_client.spending.policy import POLICY_NAME, Policy, read_policy
 from wardround_client.spending.policy_check import Level, check_kind, check_spending
 from wardround_client.state.approvals import Approvals
@@ -179,6 +180,7 @@ class Ward:
         account = None  # of a hospital that only evaluates, which is asked nothing that would cost
         if dataset.trains:
             ledger = open_ledger(self.folder.path, identity)
+            check_paid(study.model.start, name, ledger.books)
             account = Account(ledger, hospital_policy(self.folder), ask(study, dataset, ledger), self._charging)
         secure = study.aggregation.secure
         desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
@@ -218,6 +220,8 @@ class Planned:
     intake: Intake
     known: tuple[int, int] = (0, 0)
     """How many of its patients earlier studies charged, and how many patients these charged in all."""
+    lineage: Lineage | None = None
+    """What the training of the model that it starts from cost these patients; None if it starts from none."""
 
     def uses(self) -> Iterator[str]:
         """Say on whom it trains here, and what that spends; or that it trains on nobody."""
@@ -235,6 +239,8 @@ class Planned:
         for level in self.levels:
             spent = f"epsilon {level.before:.2f} so far, {level.after:.2f} after all rounds"
             yield f"{level.patients} patients: {spent}."
+        if self.lineage:
+            yield from self.lineage.sentences()
 
     def warnings(self) -> list[str]:
         """Say what the hospital's people should look at before they approve."""
@@ -255,8 +261,10 @@ class Planned:
         return list(said_of_intake(self.settings, self.intake))
 
     def facts(self) -> dict[str, Fact]:
-        """Say the same for the audit log."""
-        return facts_of_intake(self.settings, self.intake)
+        """Say the same for the audit log, and from which model the study starts."""
+        start = self.study.model.start
+        model: dict[str, Fact] = {"start": start.name, "start model": start.model[:SHORT]} if start else {}
+        return facts_of_intake(self.settings, self.intake) | model
 
     def approve(self) -> None:
         """Take part, as it was planned.
@@ -291,6 +299,7 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
         check_kind(policy, study, brings.patients, trains=False)
         settings, intake = folder.settings(), dataset.intake
         return Planned(study, None, ledger, policy, (), folder.path, brings, earlier, settings, intake)
+    check_paid(study.model.start, folder.settings().name, ledger.books)
     asked = ask(study, dataset, ledger)
     check_kind(policy, study, asked.patients)
     ended = outcomes(folder.path)
@@ -307,6 +316,7 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
         settings=folder.settings(),
         intake=dataset.intake,
         known=known_to_ledger(asked, ledger),
+        lineage=lineage(asked, ledger, policy.budget.delta),
     )
 
 

@@ -21,6 +21,8 @@ LONGEST_TEXT = 300
 _MESSAGE = ("with", "kind", "study", "round", "bytes", "content", "failure")
 _HOSPITAL = ("hospital", "fingerprint", "request")
 _STUDY = ("study", "name")
+_START = ("start", "start model")
+"""The released model that a study starts from: its name, and how the SHA-256 of its file begins."""
 _SWITCHES = ("labels", "label attribute", "allow", "confirm patients", "patients guessed")
 KINDS: Mapping[str, tuple[str, ...]] = {
     OPENED: ("of", "name", "key"),
@@ -39,8 +41,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "request made": ("fingerprint", "request"),
     "invitation accepted": ("address", "fingerprint", "invitation"),
     "study proposed": _STUDY,
-    "study approved": (*_STUDY, "approval", "hospital", *_SWITCHES),
-    "evaluation approved": (*_STUDY, "approval", *_SWITCHES),
+    "study approved": (*_STUDY, "approval", "hospital", *_SWITCHES, *_START),
+    "evaluation approved": (*_STUDY, "approval", *_SWITCHES, *_START),
     "study refused": (*_STUDY, "hospital"),
     "study against policy": (*_STUDY, "hospital"),
     "study withdrawn": _STUDY,
@@ -57,7 +59,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "hospital invited again": _HOSPITAL,
     "hospital revoked": ("hospital", "fingerprint"),
     "certificate renewed": ("until", "authority"),
-    "run begun": ("run", "study", "least"),
+    "run begun": ("run", "study", "least", *_START),
     "run resumed": ("run", "study"),
     "run stopped": ("run", "study"),
     "run over": ("run", "study", "stage", "round"),

@@ -19,6 +19,7 @@ from wardround_common.errors import StorageError, StudyError
 from wardround_common.results.site import Amount, Count, Name, Rate, Record
 from wardround_common.results.unlike import UNLIKE, Unlike, parse_unlike
 from wardround_common.study.file import Study, read_study
+from wardround_common.study.start import Start
 
 MODEL, STUDY, CARD = "model.safetensors", "study.toml", "model.json"
 FORMAT: Final = "wardround model folder 1"
@@ -40,7 +41,7 @@ class PrivacyClaim(Record):
     epsilon: Amount
     delta: Rate
     trust: Literal["local", "distributed"]
-    statement: Name
+    statement: Annotated[str, Field(min_length=1, max_length=1000)]
     """The same in words, with what it rests on."""
 
 
@@ -57,6 +58,8 @@ class Card(Record):
     task: Name
     classes: tuple[Name, ...]
     study_digest: Digest
+    start: Start | None = None
+    """The released model that its training started from, and the studies behind that one; None: from the seed."""
     rounds: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
     """The round after which the model was as it is here, or those of whose models it is the mean."""
     point: Rate | None
@@ -117,6 +120,8 @@ def read_model_folder(folder: Path) -> ModelFolder:
         raise
     if study.digest() != card.study_digest:
         raise StorageError("the study is not the one that the card names", where=str(folder / STUDY), do=_AGAIN)
+    if card.start != study.model.start:
+        raise StorageError("the card names another model to start from", where=str(folder / CARD), do=_AGAIN)
     if (card.task, card.classes) != (study.task.name, study.groups):
         raise StorageError("the card names other classes than the study", where=str(folder / CARD), do=_AGAIN)
     unlike = parse_unlike(content[UNLIKE], folder / UNLIKE) if UNLIKE in content else None

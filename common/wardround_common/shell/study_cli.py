@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wardround_common.errors import PrivacyError, StorageError, StudyError
-from wardround_common.shell.command_options import AsJson, StudyFile
+from wardround_common.shell.command_options import AsJson, ModelPath, StudyFile
 from wardround_common.shell.commands import Commands
 
 if TYPE_CHECKING:  # what a command needs is imported when it runs: help appears immediately
@@ -177,6 +177,14 @@ def _print_words(study: Study) -> None:
         console.print(Text(passage.heading, style="bold"))
         for sentence in passage.sentences:
             console.print(textwrap.fill(sentence, width, initial_indent="  · ", subsequent_indent="    "))
+
+
+@app.command()
+def start(model: ModelPath) -> None:
+    """Print the [model.start] tables with which a study starts from a released model."""
+    from wardround_common.results.released import read_released, start_toml
+
+    typer.echo(start_toml(read_released(model).start), nl=False)
 
 
 def _echo_json(value: dict[str, object]) -> None:

@@ -43,6 +43,7 @@ from wardround_common.study.networks import NetworkName
 from wardround_common.study.roster import HospitalName, Listed, in_order
 from wardround_common.study.series import Wanted
 from wardround_common.study.settings import put
+from wardround_common.study.start import Start
 from wardround_common.study.template import example, study_text, toml_value
 from wardround_common.tasks.contract import TaskSection
 from wardround_common.tasks.registry import TASKS, task_of, task_section
@@ -137,11 +138,15 @@ class Data(Section):
 
 
 class Model(Section):
-    """``[model]``: the network and the seed of its first parameters."""
+    """``[model]``: the network, and its first parameters: those that the seed gives, or those of a released model."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("start",)
 
     network: NetworkName
     norm: Norm = "group"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    start: Start | None = None
+    """``[model.start]``: the released model whose weights the first round begins with; None: what the seed gives."""
 
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ def describe(study: Study) -> tuple[Passage, ...]:
         Passage("Who may take part", tuple(_hospitals(study))),
         Passage("What leaves a hospital", tuple(_leaves(study))),
         Passage("What does not leave a hospital", tuple(_stays())),
-        Passage("What it costs in privacy", tuple(_cost(study))),
+        Passage("What it costs in privacy", (*_cost(study), *_cost_of_start(study))),
         Passage("What the coordinator can see in this version", (*_seen(study), *_tracked(study))),
     )
 
@@ -53,6 +53,7 @@ def _work(study: Study) -> Iterator[str]:
         f"{_listed(data.modalities)} {_form(data)}{_of_parts(data)}, "
         f"{data.inputs} channel{'s' if data.inputs > 1 else ''}; {_intensities(study)}."
     )
+    yield from _start(study)
     yield from _series(study)
     rounds = f"{training.rounds} round{'s' if training.rounds > 1 else ''}"
     if isinstance(study.privacy, DistributedDpSgd):
@@ -92,6 +93,40 @@ def _work(study: Study) -> Iterator[str]:
         yield (
             f"{_only(study)} only evaluate{_s(evaluation.external)}: the model is never trained on patients there and "
             "chooses nothing by them. It is tried on all of them once, after the last round."
+        )
+
+
+def _start(study: Study) -> Iterator[str]:
+    """Say from which released model it starts; nothing if from what the seed gives."""
+    start = study.model.start
+    if start is None:
+        return
+    of = f"the study {start.trained[0].name} {start.trained[0].study[:12]}"
+    after = [f"{one.name} {one.study[:12]}" for one in start.trained[1:]]
+    chain = f", which went on from {', then '.join(after)}" if after else ""
+    yield (
+        f"It starts from the released model '{start.name}', trained in {of}{chain}; its file has the SHA-256 "
+        f"{start.model}. The coordinator gives the weights in the first round, and each hospital checks them."
+    )
+
+
+def _cost_of_start(study: Study) -> Iterator[str]:
+    """Say what the training of the model cost, from which the study starts."""
+    start = study.model.start
+    if start is None:
+        return
+    if start.cost is None:
+        without = _listed([one.name for one in start.trained if one.epsilon is None])
+        yield (
+            f"The model that it starts from was trained without differential privacy ({without}): it may remember "
+            "patients of that training, and no epsilon of this study covers them."
+        )
+    else:
+        epsilon, delta = start.cost
+        yield (
+            f"The training of the model that it starts from cost a patient at most epsilon {epsilon:.3g} (delta "
+            f"{delta:g}), which stays spent. Each hospital's ledger adds what this study costs to it, patient by "
+            "patient; a patient who was not in that training starts at 0."
         )
 
 
@@ -181,7 +216,8 @@ def _task(study: Study) -> Task[Any, Any]:
 def _network(study: Study) -> str:
     model = study.model
     if model.network == "wavelets":
-        return "a linear classifier on fixed wavelet features, zero at first,"
+        first = "" if model.start else ", zero at first,"
+        return f"a linear classifier on fixed wavelet features{first}"
     return f"{model.network} ({NORMS[model.norm]}, seed {model.seed})"
 
 
@@ -203,7 +239,8 @@ def _local_work(training: Training, study: Study) -> str:
 
 def _leaves(study: Study) -> Iterator[str]:
     private = isinstance(study.privacy, DpSgd)
-    yield "Once: the names and shapes of the model's parameters and, from one hospital, their first values."
+    values = "" if study.model.start else " and, from one hospital, their first values"
+    yield f"Once: the names and shapes of the model's parameters{values}."
     if study.evaluation.external:
         also = " and the key for secure sums" if study.aggregation.secure else ""
         yield (

@@ -285,6 +285,14 @@ def run(
             show_default=False,
         ),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Folder of the released model that the study starts from; kept here for other runs.",
+            show_default=False,
+        ),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return immediately; the run continues in the service.")
     ] = False,
@@ -297,8 +305,18 @@ def run(
     from wardround_common.study.file import read_study
     from wardround_server.service.commanding import commanding
 
-    name = read_study(study).study.name
+    parsed = read_study(study)
+    name = parsed.study.name
+    content = None
+    if start is not None:
+        from wardround_common.results.released import check_start, read_released
+
+        content = check_start(parsed, read_released(start), where=str(start))
     with commanding(folder) as coordinator:
+        if content is not None and parsed.model.start:
+            from wardround_server.service.runs import keep_start
+
+            keep_start(folder, parsed.model.start, content)
         coordinator.run(study.read_text(encoding="utf-8-sig"), str(study), least)
     if detach:
         typer.echo(f"Started {name}. See: wardround coordinator status {folder}")

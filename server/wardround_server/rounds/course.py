@@ -14,6 +14,7 @@ from wardround_common.messages.parameters import Layout, Vector, vector_digest
 from wardround_common.messages.rounds import Failure, Parts, Prepared, PrepareRequest
 from wardround_common.metrics.unlike import LEAST_IMAGES
 from wardround_common.results import Absence, Headline, RoundRecord
+from wardround_common.results.released import first_vector
 from wardround_common.results.unlike import Unlike, parse_unlike
 from wardround_common.secagg.terms import Member
 from wardround_common.storage import write_atomically
@@ -94,6 +95,7 @@ def run_study(
     consortium: Consortium | None = None,
     expected: Collection[str] = (),
     why_away: Callable[[str], str] = lambda name: "away",
+    start: bytes | None = None,
 ) -> State:
     """Drive a study to its last round, from its first or from the ``before`` of an interrupted run.
 
@@ -101,9 +103,11 @@ def run_study(
     is prepared and takes part from the next one.
 
     ``consortium``: needed if the study's sums are secure, and only then. ``expected``: who should be in every round;
-    one of them that is not even there to be asked is noted with the word that ``why_away`` has for it.
+    one of them that is not even there to be asked is noted with the word that ``why_away`` has for it. ``start``: the
+    ``model.safetensors`` of the model that the study starts from; needed in its first round if it does.
 
     Raises:
+        ModelError: ``start`` is not what the study starts from, or not of its network.
         RoundError: fewer hospitals than the study's ``min_hospitals`` are ready or answer; or they do not agree on the
             model; or :data:`MOST_REFUSED` rounds were refused one after the other. What ``watch`` was told as
             ``RoundEnds`` stays true, so the run can continue from there.
@@ -111,7 +115,7 @@ def run_study(
     if study.aggregation.secure != (consortium is not None):
         raise RoundError("the study's sums are secure, and the coordinator has no roster and no name for the run")
     exchange, expected = trainers(study, exchange), [name for name in expected if study.trains(name)]
-    state, roll = _prepare(study, exchange, watch, before, consortium)
+    state, roll = _prepare(study, exchange, watch, before, consortium, start)
     while not over(study, state.history):
         number = len(state.history) + 1
         state = _round(study, exchange, watch, state, number, consortium, roll, expected, why_away)
@@ -130,7 +134,8 @@ def _check_refusals(history: Sequence[RoundRecord]) -> None:
     if len(last) < MOST_REFUSED or not all(record.refused for record in last):
         return
     counted = max((record.number for record in history if record.counted), default=0)
-    model = f"that of round {counted}" if counted else "the one that the study's seed gives"
+    first = "the one that the study started from"
+    model = f"that of round {counted}" if counted else first
     raise RoundError(
         f"rounds {last[0].number} to {last[-1].number} were refused, one after the other; the model is {model}. The "
         f"last: {last[-1].refused}",
@@ -244,7 +249,7 @@ class _Roll:
 
     exchange: Exchange
     first_parameters: str
-    """Digest of those that the study's seed gives."""
+    """Digest of those that the study's seed gives, or that it starts from."""
     members: dict[str, Member]
     """The keys of secure sums."""
     ready: set[str]
@@ -281,8 +286,19 @@ class _Roll:
 
 
 def _prepare(
-    study: Study, exchange: Exchange, watch: Watch, before: State | None, consortium: Consortium | None
+    study: Study,
+    exchange: Exchange,
+    watch: Watch,
+    before: State | None,
+    consortium: Consortium | None,
+    start: bytes | None = None,
 ) -> tuple[State, _Roll]:
+    released = study.model.start
+    if released and start is None and before is None:
+        raise RoundError(
+            f"the study starts from the model '{released.name}', which is not here",
+            do="Give its folder with --start MODEL_FOLDER.",
+        )
     names = exchange.hospitals()
     digest = study.digest()
     ready: dict[str, Prepared] = {}
@@ -293,7 +309,7 @@ def _prepare(
     senders: set[str] = set()
     while asked:
         # One hospital sends the parameters that the seed gives; should it fail, the next one is asked, each once.
-        sender = None if before else asked[0]
+        sender = None if before or released else asked[0]
         senders.add(asked[0])
         questions = {name: PrepareRequest(digest, name == sender, run).parts() for name in asked}
         for name, answer in exchange.ask(PrepareRequest.kind, questions):
@@ -309,7 +325,7 @@ def _prepare(
                 members.pop(name, None)
                 failed[name] = error.what
         have_parameters = any(prepared.parameters is not None for prepared in ready.values())
-        asked = [] if before or have_parameters else [name for name in ready if name not in senders][:1]
+        asked = [] if before or released or have_parameters else [name for name in ready if name not in senders][:1]
     enough(study, "ready for the study", list(ready), [absence(name, why) for name, why in failed.items()])
     built = {name: (prepared.layout.digest, prepared.parameters_digest) for name, prepared in ready.items()}
     models = {model for name, model in built.items() if study.trains(name)} or set(built.values())
@@ -332,6 +348,10 @@ def _prepare(
             )
         return before, roll
     training = study.training
+    if released and start is not None:
+        layout = next(iter(ready.values())).layout
+        given = first_vector(start, released, layout)
+        return State(layout, given, training.how.begin(training.values, layout.size), ()), roll
     for prepared in ready.values():
         vector = prepared.parameters
         if vector is not None and vector_digest(vector) == prepared.parameters_digest:

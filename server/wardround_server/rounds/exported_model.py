@@ -34,6 +34,7 @@ from wardround_common.results.unlike import UNLIKE, Unlike, parse_unlike
 from wardround_common.shell.settings_file import settings_text
 from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_common.study.file import DpSgd, Study
+from wardround_common.study.start import Start
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import model_card
@@ -201,6 +202,7 @@ def make_card(results: Results, state: State | None, files: dict[str, str]) -> C
         task=study.task.name,
         classes=study.groups,
         study_digest=results.study_digest,
+        start=study.model.start,
         rounds=results.kept_rounds or _last(results),
         point=point,
         temperature=task.temperature(validation) if validation else None,
@@ -237,7 +239,20 @@ def _privacy(results: Results) -> PrivacyClaim | None:
         words = f"{bound}, against anyone who reads the sums over hospitals and the model."
     else:
         words = f"{bound}, against anyone who reads a hospital's updates or the model."
+    if start := results.study.model.start:
+        words += _of_start(start, spent, privacy.delta)
     return PrivacyClaim(epsilon=spent, delta=privacy.delta, trust=privacy.trust, statement=words)
+
+
+def _of_start(start: Start, spent: float, delta: float) -> str:
+    """Say what a patient spent who was also in the training of the model that this one started from."""
+    if start.cost is None:
+        return f" It started from '{start.name}', whose training nothing bounds: the model may remember its patients."
+    epsilon, also = start.cost
+    return (
+        f" It started from '{start.name}', whose training cost at most epsilon {epsilon:.3g} at delta {also:g}: a "
+        f"patient who was in both spent at most {epsilon + spent:.3g} at delta {delta + also:g}."
+    )
 
 
 def _state(run: Path, study: Study, weights: bytes) -> State | None:

@@ -6,6 +6,7 @@ in the end the model and the report. A run that was not over when the process en
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import itertools
 import logging
@@ -26,6 +27,7 @@ from wardround_common.results.unlike import UNLIKE
 from wardround_common.storage import flush_names, no_room_is_said, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.roster import keys_of
+from wardround_common.study.start import Start
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
 from wardround_server.report.alarms import alarms
@@ -58,6 +60,8 @@ from wardround_server.state.standings import OVER, Stage, Standings
 log = logging.getLogger(__name__)
 
 ARCHIVE = "archive"
+STARTS = "starts"
+"""In a coordinator's folder: the models that studies start from, each by its digest."""
 EVALUATES = "evaluates only"
 """How a hospital stands, in rounds of training, that takes no part in them."""
 
@@ -122,7 +126,8 @@ class Runs:
         """Begin a run of a study, which gets the study's name, as soon as ``least`` hospitals approved it; None: all.
 
         Raises:
-            StudyError: the study lists no hospitals or fewer than ``least``, or its tracking is not installed.
+            StudyError: the study lists no hospitals or fewer than ``least``, its tracking is not installed, or the
+                model that it starts from is not here.
             StorageError: there is a run of that name, or the folder cannot be written.
         """
         if not study.roster:
@@ -136,6 +141,7 @@ class Runs:
                 f"lists {len(study.roster)}"
             )
         check_tracking(study)
+        self._start_of(study)
         name = study.study.name
         folder = self._folder / name
         with self._lock:
@@ -279,6 +285,20 @@ class Runs:
             run.thread.join()
         return run
 
+    def _start_of(self, study: Study) -> bytes | None:
+        """Return the file of the model that a study starts from; None if it starts from what the seed gives."""
+        start = study.model.start
+        if start is None:
+            return None
+        path = start_file(self._folder.parent, start)
+        content = path.read_bytes() if path.exists() else b""
+        if hashlib.sha256(content).hexdigest() != start.model:
+            raise StudyError(
+                f"the study starts from the model '{start.name}', which is not here",
+                do=f"Give its folder: wardround coordinator run {self._folder.parent} STUDY.toml --start MODEL_FOLDER",
+            )
+        return content
+
     def _drive(self, run: Run) -> None:
         run.thread = threading.Thread(target=self._safely, args=(run,), name=f"run {run.standing.name}", daemon=True)
         run.thread.start()
@@ -328,7 +348,8 @@ class Runs:
             if before is None or not over(study, before.history):
                 watch = self._watcher(run, approved, before)
                 self._muster(run, approved, "preparing", before)
-                final = run_study(study, approved, watch, before, consortium, approved.names, approved.why_away)
+                start = self._start_of(study) if before is None else None
+                final = run_study(study, approved, watch, before, consortium, approved.names, approved.why_away, start)
         assert final is not None  # noqa: S101  # a run has at least one round
         write_model(run.folder / "model.safetensors", study, final.layout, final.chosen.model)
         unsure = self._describe(run, approved, final, consortium)
@@ -416,6 +437,20 @@ class Runs:
         self._watch(run.standing)
 
 
+def start_file(folder: Path, start: Start) -> Path:
+    """Return where a coordinator's folder keeps the model that a study starts from."""
+    return folder / STARTS / f"{start.model}.safetensors"
+
+
+def keep_start(folder: Path, start: Start, content: bytes) -> None:
+    """Keep the model that a study starts from in a coordinator's folder.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    write_atomically(start_file(folder, start), content, private=True)
+
+
 def _read(folder: Path) -> Run:
     try:
         standing = Standings.model_validate_json((folder / "run.json").read_bytes())
@@ -457,6 +492,8 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
 
 
 def _notes(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Iterator[str]:
+    if start := run.study.model.start:
+        yield f"The study started from the released model '{start.name}' (SHA-256 {start.model})."
     if absent := missing(final.history):
         yield f"Not every hospital was in every round: {absent}."
     yield from (f"{why[0].upper()}{why[1:]}." for why in refusals(final.history))

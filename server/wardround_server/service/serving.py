@@ -9,9 +9,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from wardround_common.audit.entries import Fact
 from wardround_common.audit.passage import Passage
+from wardround_common.audit.recorder import SHORT
 from wardround_common.audit.witness import IMAGES_AWAY, PAUSED, STANDING_HEADER, Witness
 from wardround_common.control.health import DISK, Health, full_disk
 from wardround_common.errors import MessageError, StorageError, WardroundError
@@ -258,7 +261,10 @@ class Service:
 
     def run(self, study: str, where: str, least: int | None) -> Standings:
         """Begin a run of a study, given as its file's text; raises what :meth:`Runs.begin` does."""
-        return self._noted("run begun", self._runs.begin(parse_study(study, where=where), least))
+        parsed = parse_study(study, where=where)
+        start = parsed.model.start
+        facts: dict[str, Fact] = {"start": start.name, "start model": start.model[:SHORT]} if start else {}
+        return self._noted("run begun", self._runs.begin(parsed, least), facts)
 
     def resume(self, run: str, *, give_up: bool) -> Standings:
         """Resume a run."""
@@ -279,8 +285,9 @@ class Service:
         """Remove a run that is over, for good."""
         return self._noted("run removed", self._runs.remove(run))
 
-    def _noted(self, what: str, standing: Standings) -> Standings:
-        self._log.note(what, about(standing) | ({"least": standing.least} if what == "run begun" else {}))
+    def _noted(self, what: str, standing: Standings, facts: Mapping[str, Fact] = MappingProxyType({})) -> Standings:
+        least = {"least": standing.least} if what == "run begun" else {}
+        self._log.note(what, {**about(standing), **least, **facts})
         return standing
 
     def status(self) -> CoordinatorStatus:

@@ -112,7 +112,8 @@ def train_shadow(federation: Federation, number: int) -> Seen:
         name: _shadow_of(hospital, study, insecure_stream(study.model.seed, "shadow", number, name))
         for name, hospital in _hospitals(federation).items()
     }
-    model = run_study(study, _InThisProcess(hospitals), lambda event: None, None, None).chosen.model
+    start = federation.first_model()
+    model = run_study(study, _InThisProcess(hospitals), lambda event: None, None, None, start=start).chosen.model
     return _look(federation, hospitals, model)
 
 

@@ -39,6 +39,8 @@ def simulate(
     engine: Engine = "in-process",
     state: Path | str | None = None,
     policy: Path | str | None = None,
+    start: Path | str | None = None,
+    ledgers: Path | str | None = None,
     progress: bool = True,
 ) -> Results:
     """Simulate a federation on this machine, with the code that hospitals and coordinator run.
@@ -62,6 +64,8 @@ def simulate(
         engine: ``in-process``, or Flower's own on Ray, ``flower``.
         state: where indexes and prepared images are kept; None for the user's cache.
         policy: file with the policy of every hospital.
+        start: folder of the released model that the study starts from; a resumed run has it.
+        ledgers: folder of the run that trained that model: its hospitals continue their ledgers.
         progress: whether progress is shown, on standard error.
 
     Raises:
@@ -82,7 +86,10 @@ def simulate(
         from wardround_simulation.door.outcome import Results
 
         cut, rules = sites(parsed), _policy(policy)
-        plan = run.Plan(parsed, cut, folder, resume, baselines, engine, give_up, rules, leave_one_out, chosen)
+        first, before = (None if each is None else Path(each) for each in (start, ledgers))
+        plan = run.Plan(
+            parsed, cut, folder, resume, baselines, engine, give_up, rules, leave_one_out, chosen, first, before
+        )
         with shown(chosen, progress=progress) as show:
             return Results(run.simulate(plan, crew, show), folder)
 

@@ -90,6 +90,7 @@ def sweep(
     confirm_patients: Collection[str] = (),
     engine: Engine = "in-process",
     state: Path | str | None = None,
+    start: Path | str | None = None,
     tell: Callable[[str], None] = lambda line: None,
     progress: bool = True,
 ) -> SweepResults:
@@ -105,7 +106,7 @@ def sweep(
         seeds: the seeds to try; None for the studies' own.
         out: folder of the sweep; None for ``runs/sweep-NAME``.
         workers: as for :func:`simulate`; so are ``device``, ``labels``, ``label_attribute``, ``allow``,
-            ``confirm_patients``, ``engine`` and ``state``.
+            ``confirm_patients``, ``engine``, ``state`` and ``start``.
         baselines: in each run, also train on each hospital alone and on all data pooled.
         tell: is called with a line before and after each run, and with what private runs would cost.
         progress: whether progress is shown, on standard error.
@@ -129,7 +130,8 @@ def sweep(
     folder = Path("runs") / f"sweep-{trials[0].study.study.name}" if out is None else Path(out)
     if note := sweeps.privacy_note(trials):
         tell(f"! {note}")
-    first = Plan(trials[0].study, (), folder, resume=False, baselines=baselines, engine=engine, device=chosen)
+    model = None if start is None else Path(start)
+    first = Plan(trials[0].study, (), folder, False, baselines, engine, device=chosen, start=model)
     tell(f"{len(trials)} run{'s' if len(trials) > 1 else ''} in {folder}")
     groups = sweeps.sweep(
         sweeps.Sweep(trials, cut, first, folder),

@@ -37,7 +37,7 @@ from wardround_simulation.evidence.record import (
     Words,
 )
 from wardround_simulation.evidence.statements import make_statements, roster_of
-from wardround_simulation.federation import Federation, Site
+from wardround_simulation.federation import START, Federation, Site
 from wardround_simulation.workers import Workers
 
 FOLDER = "evidence"
@@ -190,8 +190,12 @@ def _membership(
     if wanted.shadows == 0:
         not_done.append("Membership inference: no shadow models were asked for.")
         return None
+    start = run.folder / START if run.results.study.model.start else None
+    if start and not start.is_file():
+        not_done.append("Membership inference: the model that the study started from is not in the run's folder.")
+        return None
     try:
-        federation = membership.without_masks(Federation(run.results.study, wanted.sites))
+        federation = membership.without_masks(Federation(run.results.study, wanted.sites, start=start))
     except PrivacyError as error:
         not_done.append(f"Membership inference: {error.what}.")
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wardround_common.results import HospitalRecord, Results, SplitCounts
 from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
+from wardround_common.study.start import Start
 from wardround_server.report.tables.table import Cell, Table, table
 from wardround_server.report.words import NOTHING, count, duration, listing, number, size, small
 
@@ -96,6 +97,7 @@ def settings(results: Results) -> Table:
         ["Task", f"{s.task.name}: {listing(list(s.groups))}"],
         ["Images", f"{', '.join(s.data.modalities)}, {_form(s)}, intensity by {s.data.intensity}"],
         ["Network", f"{s.model.network}, {s.model.norm} normalisation, seed {s.model.seed}"],
+        *([["Starts from", _started(s.model.start)]] if s.model.start else []),
         ["Training", f"{t.strategy}, {t.rounds} rounds, {work}"],
         ["Optimiser", f"{t.optimiser}, learning rate {t.learning_rate:g}, {t.schedule}"],
         ["Model that is kept", kept(results)],
@@ -105,6 +107,12 @@ def settings(results: Results) -> Table:
     if (margin := s.aggregation.vote_margin) is not None:
         rows.append(["Vote", f"against a next model whose validation loss is more than {margin:g} higher"])
     return table("What the study fixed", ["", ""], [[Cell(a, strong=True), b] for a, b in rows], "plain")
+
+
+def _started(start: Start) -> str:
+    """Name the model that the study starts from, and the studies that trained it, the last first."""
+    studies = ", before that ".join(f"{one.name} {one.study[:12]}" for one in start.trained)
+    return f"the model '{start.name}', SHA-256 {start.model}, trained in {studies}"
 
 
 def kept(results: Results) -> str:

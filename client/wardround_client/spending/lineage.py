@@ -104,6 +104,6 @@ def check_paid(start: Start | None, hospital: str, books: Books) -> None:
             raise PrivacyError(
                 f"this hospital trained the model '{start.name}' in the study {one.name} {one.study[:12]}, and its "
                 "ledger does not know what that cost its patients",
-                do="Restore the ledger: wardround hospital ledger restore. If another hospital had this name then, "
-                "ask the coordinator to list this one under another name.",
+                do="Restore the ledger: wardround hospital ledger restore COPY. If another hospital had this name "
+                "then, ask the coordinator to list this one under another name.",
             )

@@ -151,7 +151,8 @@ def open_hospital(federation: Federation, name: str) -> Hospital:
     dataset = _dataset(site, form)
     account = _account(federation, name, dataset)
     built = _built(form, federation.device)
-    return join(study, dataset, stream, built, _desk(federation, name), account)
+    tells = federation.policy is None or federation.policy.protection.subgroups
+    return join(study, dataset, stream, built, _desk(federation, name), account, tells)
 
 
 def _account(federation: Federation, name: str, dataset: Dataset) -> Account | None:

@@ -19,7 +19,7 @@ from wardround_client.preparation.dataset import Examples, Intake
 from wardround_client.spending.lineage import Lineage, lineage
 from wardround_client.tasks.registry import local_task
 from wardround_client.training.devices import describe as describe_device
-from wardround_client.training.evaluation import patient_sums, sums_of
+from wardround_client.training.evaluation import cells_of, patient_sums, sums_of
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError, RoundError
 from wardround_common.messages.parameters import Layout, Vector
@@ -178,6 +178,8 @@ class Judged:
     validation: NDArray[np.int64]
     """The sums over its validation patients, as a vector."""
     test: PatientSums
+    subgroups: tuple[tuple[PatientSums, ...], ...] = ()
+    """Those of the study's subgroups, by their cells, as the hospital would let them leave."""
 
 
 def score(federation: Federation, name: str, models: Sequence[Vector]) -> list[Judged]:
@@ -192,7 +194,10 @@ def score(federation: Federation, name: str, models: Sequence[Vector]) -> list[J
         validation = sums_of(
             network, study, hospital.dataset.validation
         ).to_vector()  # empty of one that evaluates only
-        scores.append(Judged(validation, patient_sums(network, study, hospital.dataset.test)))
+        test = patient_sums(network, study, hospital.dataset.test)
+        codes = hospital.dataset.by_subgroup if hospital.tells_subgroups else ()
+        groups = cells_of(study, test, codes) if study.evaluation.subgroups else ()
+        scores.append(Judged(validation, test, tuple(map(tuple, groups))))
     return scores
 
 

@@ -26,6 +26,7 @@ from wardround_client.training.devices import CPU, choose
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.errors import RoundError, StorageError, StudyError, WardroundError
 from wardround_common.messages.parameters import Vector
+from wardround_common.metrics import PatientSums
 from wardround_common.results import (
     ALL,
     EXTERNAL,
@@ -37,11 +38,13 @@ from wardround_common.results import (
     Results,
     RoundRecord,
     SiteMetrics,
+    Subgrouping,
     alone,
     evaluate,
     without,
 )
 from wardround_common.results.released import Released, check_start, prepared_otherwise, read_released, study_of
+from wardround_common.results.subgroup_sums import judge as judge_by_subgroup
 from wardround_common.results.unlike import UNLIKE, parse_unlike
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import DpSgd, Study, read_study
@@ -168,18 +171,20 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
             rounds=rounds,
             kept_rounds=final.chosen.rounds,
             evaluation=evaluation,
+            subgroups=subgroups,
             waiting=tuple(what for what, _ in waiting),
             notes=(*_said_of_waiting(waiting), *failed, *said),
         )
         write_report(results, plan.folder)
         return results
 
-    def judge(models: dict[str, Vector], phase: str) -> dict[str, dict[str, SiteMetrics]]:
+    def scored(models: dict[str, Vector], phase: str) -> dict[str, list[jobs.Judged]]:
         vectors = list(models.values())
-        judged = dict(_all(workers, phase, names, lambda n: Job(jobs.score, (federation, n, vectors), n), show))
-        return _judge(plan.study, list(models), names, judged)
+        return dict(_all(workers, phase, names, lambda n: Job(jobs.score, (federation, n, vectors), n), show))
 
-    evaluation = judge({FEDERATED: kept}, "scoring")
+    judged = scored({FEDERATED: kept}, "scoring")
+    evaluation = _judge(plan.study, [FEDERATED], names, judged)
+    subgroups = _by_subgroup(plan.study, names, judged, next(iter(evaluation[FEDERATED].values())).threshold)
     waiting = _others(plan)
     results = write(evaluation, waiting)
     diverged: list[str] = []
@@ -189,7 +194,8 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
         waiting = waiting[1:]
         diverged += [name for name, vector in models.items() if vector is None]
         trained = {name: vector for name, vector in models.items() if vector is not None}
-        evaluation |= judge(trained, f"scoring-{what}") if trained else {}
+        if trained:
+            evaluation |= _judge(plan.study, list(trained), names, scored(trained, f"scoring-{what}"))
         failed = [f"{name} has no numbers: its training diverged, or could not be done." for name in diverged]
         results = write(evaluation, waiting, failed)
     return results
@@ -529,6 +535,20 @@ def _judge(
             for name, sums in tests.items()
         }
     return evaluation
+
+
+def _by_subgroup(
+    study: Study, names: Sequence[str], judged: dict[str, list[jobs.Judged]], point: float | None
+) -> tuple[Subgrouping, ...]:
+    """Judge the federated model on the subgroups of all hospitals together, with intervals over patients."""
+    groups: list[list[tuple[int, PatientSums]]] = []
+    for at, subgroups in enumerate(study.evaluation.subgroups):
+        cells = [
+            functools.reduce(operator.add, (judged[name][0].subgroups[at][cell] for name in names))
+            for cell in range(len(subgroups.cells))
+        ]
+        groups.append([(cell.patients, cell) for cell in cells])
+    return judge_by_subgroup(study, groups, point, resamples=BOOTSTRAP, seed=study.model.seed) if groups else ()
 
 
 def _hospital_record(name: str, description: Description, study: Study, rounds: int) -> HospitalRecord:

@@ -44,8 +44,11 @@ def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others()
     texts = (study_text("a"), study_text("a", dp=False), study_text("a", distributed=True))
     # Else they would not be in the dump.
     later = "every|external|mlflow|deadline_minutes|patience_minutes|threads|vote_margin|clip_statements|body_parts"
+    later += "|subgroups"
     uncommented = re.compile(f"^# (?=({later}) = )", re.MULTILINE)
-    texts = tuple(uncommented.sub("", text) for text in texts)
+    texts = tuple(
+        uncommented.sub("", text).replace("# smallest_subgroup = 10", "smallest_subgroup = 20") for text in texts
+    )
     best, mean = texts[0].replace("# patience =", "patience ="), texts[0].replace("# average =", "average =")
     parsed = [parse_study(text) for text in (*texts, best, mean.replace('keep = "best"', 'keep = "mean-of-last"'))]
     keys = {(s, k) for study in parsed for s, table in study.model_dump().items() for k in table}

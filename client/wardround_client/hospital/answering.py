@@ -16,7 +16,7 @@ from wardround_client.hospital.secure_desk import Desk
 from wardround_client.preparation.dataset import Dataset
 from wardround_client.spending.account import Account
 from wardround_client.training.devices import CPU, make_ready
-from wardround_client.training.evaluation import sums_of
+from wardround_client.training.evaluation import cells_of, patient_sums, sums_of
 from wardround_client.training.features import features_of
 from wardround_client.training.local_work import LocalRun, PrivacyPlan, gradient_sum, plan_privacy, train
 from wardround_client.training.threads import use_threads
@@ -37,12 +37,14 @@ from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.metrics.unlike import DistanceSums, FeatureSums, jackknifed
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.randomness import Stream
+from wardround_common.results.subgroup_sums import BySubgroup, Cell
 from wardround_common.secagg.encoding import Encoding, encode_counts
 from wardround_common.secagg.exchange import Masked
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import evaluated_digest, question_digest
 from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
 from wardround_common.study.start import weights_digest
+from wardround_common.tasks.registry import task_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,8 @@ class Hospital:
     """Its half of secure sums; None if the study's are not secure."""
     account: Account | None
     """What its patients spend in this study; None for a baseline, which no hospital takes part in."""
+    tells_subgroups: bool = True
+    """Whether the hospital's policy lets it give its sums by subgroup."""
 
     def answer(self, kind: str, parts: Parts) -> Reply | MaskedAnswer | Confirmation | Opened | Ballot:
         """Answer one question of the coordinator.
@@ -257,8 +261,20 @@ class Hospital:
         networks.write_vector(self.built.network, self.built.layout, request.parameters)
         if request.split in ("features", "distances"):
             return Evaluated(request.study, request.round, self._likeness(request.everybody))
-        sums = sums_of(self.built.network, self.study, self.dataset.split(request.split))
-        return Evaluated(request.study, request.round, sums.to_vector())
+        network, study, examples = self.built.network, self.study, self.dataset.split(request.split)
+        if request.split != "test" or not study.evaluation.subgroups:
+            return Evaluated(request.study, request.round, sums_of(network, study, examples).to_vector())
+        by_patient = patient_sums(network, study, examples)
+        codes = self.dataset.by_subgroup if self.tells_subgroups else ()
+        task = task_of(study.task)
+        groups = BySubgroup(
+            tuple(
+                tuple(Cell(cell.patients, task.read(cell.total(), study.task)) for cell in cells)
+                for cells in cells_of(study, by_patient, codes)
+            )
+        )
+        sums = np.concatenate([by_patient.total(), groups.to_vector()])
+        return Evaluated(request.study, request.round, sums)
 
     def _likeness(self, everybody: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """Sum up our validation patients' features, or given everybody's sums, how far each image is from the others.
@@ -297,6 +313,7 @@ def join(
     built: Built,
     desk: Desk | None = None,
     account: Account | None = None,
+    tells_subgroups: bool = True,
 ) -> Hospital:
     """Let a hospital take part in a study with its prepared data; ``desk`` is its half of secure sums.
 
@@ -314,7 +331,7 @@ def join(
     if study.aggregation.secure != (desk is not None):
         raise PrivacyError("the study's sums are secure, and this hospital has no key for them")
     plan = plan_privacy(study, dataset.train.patient_count) if dataset.trains else None
-    return Hospital(study, dataset, built, plan, stream, desk, account)
+    return Hospital(study, dataset, built, plan, stream, desk, account, tells_subgroups)
 
 
 def _bounded(update: Update, aggregation: Aggregation) -> Update:

@@ -24,7 +24,7 @@ from wardround_common.one_form import one_form
 
 LABELS_FILE = "labels.csv"
 TABLE_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xls", ".xlsx", ".ods"})
-_BY_NAME = "with --labels, or as labels in the hospital.toml of a hospital that serves"
+BY_NAME = "with --labels, or as labels in the hospital.toml of a hospital that serves"
 KEYS = ("file", "uid", "patient")
 PLAIN = ("PNG", "JPEG", "TIFF", "NIFTI")
 """What stands for the transfer syntax of a file that is not DICOM: it has no PatientID."""
@@ -86,7 +86,7 @@ def other_tables(index: Index) -> list[str]:
 
 def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path: Path) -> Labels:
     where = str(path)
-    text = read_text(path, _BY_NAME)
+    text = read_text(path, BY_NAME)
     delimiter = delimiter_of(text, _names_columns)
     rows = rows_of(text, delimiter, where)
     header = [name.strip().casefold() for name in next(rows, (1, []))[1]]
@@ -103,7 +103,7 @@ def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path:
                 f"line {line} has no {key}", where=where, do=f"Fill the column '{key}', or remove the line."
             )
         if key == "file":
-            name = _relative(name, folder)
+            name = relative(name, folder)
         patient = one_form(row[of_patient].strip()) if of_patient is not None else ""
         if patient and patients.setdefault(name, patient) != patient:
             raise _two_patients(line, key, where)
@@ -128,7 +128,7 @@ def _patients_beside(folder: Path, index: Index) -> dict[str, str]:
     path = folder / LABELS_FILE
     if not path.is_file():
         return {}
-    where, text = str(path), read_text(path, _BY_NAME)
+    where, text = str(path), read_text(path, BY_NAME)
     delimiter = delimiter_of(text, _names_columns)
     rows = rows_of(text, delimiter, where)
     header = [name.strip().casefold() for name in next(rows, (1, []))[1]]
@@ -140,7 +140,7 @@ def _patients_beside(folder: Path, index: Index) -> dict[str, str]:
     for line, row in whole_rows(rows, len(header), delimiter, where):
         name, patient = one_form(row[of_key].strip()), one_form(row[of_patient].strip())
         if key == "file" and name:
-            name = _relative(name, folder)
+            name = relative(name, folder)
         if name and patient and patients.setdefault(name, patient) != patient:
             raise _two_patients(line, key, where)
     return _named(index, key, patients)
@@ -148,7 +148,7 @@ def _patients_beside(folder: Path, index: Index) -> dict[str, str]:
 
 def _named(index: Index, key: str, patients: dict[str, str]) -> dict[str, str]:
     """Return file to patient, from what the table's keys say."""
-    found = {i.file: next((patients[n] for n in _names(i, key) if n in patients), "") for i in index.accepted}
+    found = {i.file: next((patients[n] for n in names_of(i, key) if n in patients), "") for i in index.accepted}
     return {file: patient for file, patient in found.items() if patient}
 
 
@@ -164,7 +164,7 @@ def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str
     if key == "file":
         _check_names(index, lines, where)
     for instance in index.accepted:
-        names = [name for name in _names(instance, key) if name in lines]
+        names = [name for name in names_of(instance, key) if name in lines]
         if key == "patient":
             names = names[:1]
         labels = {lines[name][0] for name in names}
@@ -224,7 +224,8 @@ _MEANING = {
 }
 
 
-def _names(instance: Instance, key: str) -> tuple[str, ...]:
+def names_of(instance: Instance, key: str) -> tuple[str, ...]:
+    """Return what a table's column may hold for a file, in the one form."""
     if key == "file":
         return (one_form(instance.file),)
     if key == "patient":
@@ -254,7 +255,8 @@ def _columns(header: list[str], where: str) -> tuple[str, int, int]:
     return key, header.index(key), header.index("label")
 
 
-def _relative(name: str, folder: Path) -> str:
+def relative(name: str, folder: Path) -> str:
+    """Return the path of a file in a table as one below the folder of images."""
     path = PurePosixPath(name.replace("\\", "/"))
     for base in (folder, folder.resolve()) if path.is_absolute() else ():
         above = one_form(base.as_posix())
@@ -285,7 +287,7 @@ def _from_attribute(folder: Path, index: Index, classes: tuple[str, ...] | None,
             words[instance.file] = _as_class(one_form(word), classes, f"the attribute {keyword}", where, quote=False)
     if not words:
         raise LabelError(
-            f"no accepted image has the attribute {keyword}", where=str(folder), do=f"Give a CSV {_BY_NAME}."
+            f"no accepted image has the attribute {keyword}", where=str(folder), do=f"Give a CSV {BY_NAME}."
         )
     return Labels(words)
 
@@ -302,13 +304,13 @@ def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -
             raise LabelError(
                 f"its path holds {len(found)} class names",
                 where=str(folder / instance.file),
-                do=f"Give a CSV {_BY_NAME}.",
+                do=f"Give a CSV {BY_NAME}.",
             )
         if nearly and not found:
             raise LabelError(
                 f"a folder in its path is named almost like the class {nearly[0]!r}",
                 where=str(folder / instance.file),
-                do=f"Upper and lower case and spaces count: rename the folder, or give a CSV {_BY_NAME}.",
+                do=f"Upper and lower case and spaces count: rename the folder, or give a CSV {BY_NAME}.",
             )
         if found:
             words[instance.file] = found.pop()
@@ -331,7 +333,7 @@ def _elsewhere(index: Index) -> str:
         return ""
     more = f" and {len(tables) - 1} more" if len(tables) > 1 else ""
     return (
-        f"{tables[0]!r}{more} in this folder may hold them: name it {_BY_NAME}, its paths then begin here; or name "
+        f"{tables[0]!r}{more} in this folder may hold them: name it {BY_NAME}, its paths then begin here; or name "
         "the folder that it is in instead of this one. Else: "
     )
 

@@ -29,6 +29,7 @@ from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.made_once import FOLDER, Facts, made_once
 from wardround_client.preparation.mapped_masks import MappedMasks
 from wardround_client.preparation.source import Source as Source
+from wardround_client.preparation.subgroups import subgroups_of
 from wardround_client.tasks.contract import Found, LocalTask, Records, Targets
 from wardround_client.tasks.outline_measures import Places
 from wardround_client.tasks.registry import local_task
@@ -139,6 +140,9 @@ class Dataset:
     """By the same codes: under which names the ledger charges the patient; empty where that is the identifier."""
     trains: bool = True
     """Whether the hospital trains; one that only evaluates has all its patients in ``test``."""
+    by_subgroup: tuple[NDArray[np.int64], ...] = field(default=(), repr=False)
+    """(test patients,) in the order of their codes, for each of the study's ``[evaluation] subgroups``: which one,
+    small ones merged (``subgroups.safe``); empty where nothing is told by subgroup."""
 
     def trained(self) -> list[str]:
         """Name the patients that are trained on as the ledger charges them: some have two names, some share one."""
@@ -261,11 +265,14 @@ def prepare(
             made.images, made.rows[here], _at(targets, here), patients[here], made.places and made.places.at(here)
         )
 
+    fingerprint = hashlib.sha256(made.stamp + parts.tobytes()).hexdigest()
+    tested = [one for one, part in zip(used, of_file, strict=True) if part == TEST]
     return Dataset(
         train=examples(0),
         validation=examples(1),
         test=examples(2),
-        fingerprint=hashlib.sha256(made.stamp + parts.tobytes()).hexdigest(),
+        fingerprint=fingerprint,
+        by_subgroup=subgroups_of(source, study.evaluation, tested, fingerprint),
         intake=Intake(
             refused=dict(Counter(refusal.reason for refusal in index.refused)),
             left_out=dict(left_out),

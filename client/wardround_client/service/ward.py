@@ -24,6 +24,7 @@ from wardround_client.hospital.hospital_source import facts_of_intake, hospital_
 from wardround_client.hospital.secure_desk import open_desk
 from wardround_client.intake.images_there import check_images_there
 from wardround_client.preparation.dataset import Dataset, Intake, prepare, take_in
+from wardround_client.preparation.subgroups import said_of_cells
 from wardround_client.spending.account import Account, Ask, approve, ask, known_to_ledger
 from wardround_client.spending.charge_note import Charge
 from wardround_client.spending.ledger.store import Ledger, open_ledger
@@ -176,16 +177,17 @@ class Ward:
         check_listed(study, name, identity)
         rehearse(study)  # here too: since it was approved, torch or Opacus may be another
         place = self.folder.path / "studies" / study.digest()
-        dataset = read_data(self.folder, study)
+        dataset, policy = read_data(self.folder, study), hospital_policy(self.folder)
         account = None  # of a hospital that only evaluates, which is asked nothing that would cost
         if dataset.trains:
             ledger = open_ledger(self.folder.path, identity)
             check_paid(study.model.start, name, ledger.books)
-            account = Account(ledger, hospital_policy(self.folder), ask(study, dataset, ledger), self._charging)
+            account = Account(ledger, policy, ask(study, dataset, ledger), self._charging)
         secure = study.aggregation.secure
         desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
         built = build(study, choose(self.folder.settings().device))
-        return join(study, dataset, own_stream(place / "stream.key"), built, desk, account)
+        tells = policy.protection.subgroups
+        return join(study, dataset, own_stream(place / "stream.key"), built, desk, account, tells)
 
     def _charging(self, charge: Charge) -> None:
         self.note("round charged", charge.facts())
@@ -218,6 +220,8 @@ class Planned:
     """What was brought the time before."""
     settings: HospitalSettings
     intake: Intake
+    told: tuple[str, ...] = ()
+    """What leaves by subgroup, or that nothing does; nothing where the study does not ask."""
     known: tuple[int, int] = (0, 0)
     """How many of its patients earlier studies charged, and how many patients these charged in all."""
     lineage: Lineage | None = None
@@ -234,6 +238,7 @@ class Planned:
                 "No epsilon is reserved or spent here. What leaves are sums of how well the model does on them, which "
                 "are exact: epsilon does not cover them."
             )
+            yield from self.told
             return
         yield f"Here it would train on {self.asked.patients} patients."
         for level in self.levels:
@@ -241,6 +246,7 @@ class Planned:
             yield f"{level.patients} patients: {spent}."
         if self.lineage:
             yield from self.lineage.sentences()
+        yield from self.told
 
     def warnings(self) -> list[str]:
         """Say what the hospital's people should look at before they approve."""
@@ -298,7 +304,8 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     if not dataset.trains:
         check_kind(policy, study, brings.patients, trains=False)
         settings, intake = folder.settings(), dataset.intake
-        return Planned(study, None, ledger, policy, (), folder.path, brings, earlier, settings, intake)
+        told = said_of_subgroups(study, dataset, policy)
+        return Planned(study, None, ledger, policy, (), folder.path, brings, earlier, settings, intake, told)
     check_paid(study.model.start, folder.settings().name, ledger.books)
     asked = ask(study, dataset, ledger)
     check_kind(policy, study, asked.patients)
@@ -315,8 +322,26 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
         earlier,
         settings=folder.settings(),
         intake=dataset.intake,
+        told=said_of_subgroups(study, dataset, policy),
         known=known_to_ledger(asked, ledger),
         lineage=lineage(asked, ledger, policy.budget.delta),
+    )
+
+
+def said_of_subgroups(study: Study, dataset: Dataset, policy: Policy) -> tuple[str, ...]:
+    """Say to the hospital's people, and nobody else, of how many test patients sums would leave by subgroup."""
+    asked = study.evaluation.subgroups
+    if not asked:
+        return ()
+    if not policy.protection.subgroups:
+        names = ", ".join(one.name for one in asked)
+        return (
+            f"The study asks for the test patients' sums by {names}. This hospital's policy does not allow it "
+            "(subgroups = false): it takes part without them.",
+        )
+    return tuple(
+        f"The test patients' sums would also leave by {one.name}: {said_of_cells(one, codes)}."
+        for one, codes in zip(asked, dataset.by_subgroup, strict=True)
     )
 
 

@@ -61,6 +61,8 @@ class Protection(_Section):
     """Whether the coordinator may read sums only."""
     smallest_cohort: Annotated[int, Field(ge=1, le=10_000_000)]
     """Patients to train on, at least."""
+    subgroups: bool = False
+    """Whether the evaluation sums may also leave by subgroup; without them the hospital takes part all the same."""
 
 
 class Accept(_Section):
@@ -165,6 +167,9 @@ require_local = false
 require_secure = true
 # Patients to train on, at least: among few, each counts for much.
 smallest_cohort = 20
+# true: where a study asks for it, the sums over test patients also leave by age, sex, scanner or a column of the table
+# of labels, after small subgroups were merged; epsilon does not cover them. false: it takes part without them.
+subgroups = false
 
 # What kind of study.
 [accept]

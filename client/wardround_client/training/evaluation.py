@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,23 @@ def patient_sums(network: nn.Module, study: Study, examples: Examples) -> Patien
             )
             of[patient] = of[patient] + sums
     return PatientSums.of((sums.to_vector() for sums in of.values()), task.length(section))
+
+
+def cells_of(study: Study, by_patient: PatientSums, codes: Sequence[NDArray[np.int64]]) -> list[list[PatientSums]]:
+    """Return the sums of the patients of each subgroup, for the study's subgroups and their cells.
+
+    ``codes``: ``Dataset.by_subgroup``; where it is empty nothing is told by subgroup, and every cell is empty.
+    """
+    vectors = list(by_patient.vectors()) if codes else []
+    return [
+        [
+            PatientSums.of((vectors[at] for at in np.flatnonzero(places == cell)), by_patient.length)
+            for cell in range(len(one.cells))
+        ]
+        for one, places in zip(
+            study.evaluation.subgroups, codes or [np.empty(0, np.int64)] * len(study.evaluation.subgroups), strict=True
+        )
+    ]
 
 
 def _some(values: Outputs, places: NDArray[np.int64]) -> Outputs:

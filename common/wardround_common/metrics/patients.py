@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -44,6 +45,15 @@ class PatientSums:
         columns = np.concatenate([self.columns, other.columns])
         values = np.concatenate([self.values, other.values])
         return PatientSums(self.patients + other.patients, self.length, *_by_column(rows, columns, values))
+
+    def vectors(self) -> Iterator[NDArray[np.int64]]:
+        """Yield the sums of each patient (length,), in order."""
+        order = np.argsort(self.rows, kind="stable")
+        cuts = np.searchsorted(self.rows[order], np.arange(self.patients + 1))
+        for first, last in itertools.pairwise(cuts.tolist()):
+            vector, here = np.zeros(self.length, np.int64), order[first:last]
+            vector[self.columns[here]] = self.values[here]
+            yield vector
 
     def total(self) -> NDArray[np.int64]:
         """Return the sums of all patients together (length,)."""

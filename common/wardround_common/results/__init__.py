@@ -20,3 +20,5 @@ from wardround_common.results.record import without as without
 from wardround_common.results.site import Curve as Curve
 from wardround_common.results.site import ReliabilityBins as ReliabilityBins
 from wardround_common.results.site import SiteMetrics as SiteMetrics
+from wardround_common.results.site import SubgroupFigures as SubgroupFigures
+from wardround_common.results.site import Subgrouping as Subgrouping

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from wardround_common.errors import StorageError
-from wardround_common.results.site import Amount, Count, Name, Rate, Record, SiteMetrics
+from wardround_common.results.site import Amount, Count, Name, Rate, Record, SiteMetrics, Subgrouping
 from wardround_common.study.file import Study
 from wardround_common.tasks.contract import Metric
 from wardround_common.tasks.registry import task_of
@@ -149,6 +149,9 @@ class Results(Record):
     kept_rounds: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """The round whose model was kept, or those whose models it is the mean of; empty if it is not on record."""
     evaluation: dict[Name, dict[Name, SiteMetrics]] = Field(default_factory=dict)
+    subgroups: tuple[Subgrouping, ...] = ()
+    """The federated model on subgroups of the test patients of all hospitals together; empty where the study names
+    none, or the model was not judged."""
     waiting: tuple[Name, ...] = ()
     """Which models are still to be trained: 'baselines', 'leaving-one-out'; none if the run is finished."""
     notes: tuple[str, ...] = ()
@@ -177,6 +180,14 @@ class Results(Record):
                 raise ValueError(f"a confusion matrix is not of the study's {classes} classes")
             if any(len(site.by_group) not in (0, classes) for site in sites.values()):
                 raise ValueError(f"the figures of a site are not of the study's {classes} classes")
+        named = {one.name: set(one.cells) for one in self.study.evaluation.subgroups}
+        for subgrouping in self.subgroups:
+            _refuse_others("a way to tell subgroups apart", [subgrouping.name], set(named))
+            _refuse_others("a subgroup", [cell.value for cell in subgrouping.cells], named[subgrouping.name])
+            if any(set(cell.metrics) != metrics for cell in subgrouping.cells):
+                raise ValueError(
+                    f"the metrics of a subgroup are not {', '.join(metric.name for metric in task.metrics)}"
+                )
         for r in self.rounds:
             if r.headline.metric != task.headline:
                 raise ValueError(f"a round has {r.headline.metric!r} for a headline, and the task {task.headline!r}")

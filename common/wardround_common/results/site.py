@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from wardround_common.metrics.shapes import Amount as Amount
 from wardround_common.metrics.shapes import Count as Count
@@ -53,3 +53,37 @@ class SiteMetrics(Record):
     def value(self, metric: str) -> float | None:
         """Return a metric's value, None where it is not defined."""
         return self.metrics[metric].value
+
+
+class SubgroupFigures(Record):
+    """Every metric of one model on one subgroup of the test patients, such as the women."""
+
+    value: Name
+    """Which subgroup, in the study's words: 'female'; 'other' and 'unknown' are subgroups too."""
+    patients: Annotated[int, Field(ge=1)]
+    images: Annotated[int, Field(ge=1)]
+    enough: bool
+    """Whether there are enough records on either side of some group (class) for a figure to say something."""
+    metrics: dict[Name, Estimate]
+
+
+class Subgrouping(Record):
+    """How the federated model does on the subgroups of all test patients, told apart in one way.
+
+    Each hospital merged its subgroups of fewer than ``smallest`` patients into "other" before their sums left it, and
+    may have sent none: ``patients`` are those of whom there are sums.
+    """
+
+    name: Name
+    """By what: 'age', 'sex', 'manufacturer', 'model', or the column's name."""
+    patients: Count
+    smallest: Count
+    cells: tuple[SubgroupFigures, ...]
+    """In the study's order; without those that have no patient."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        names = [cell.value for cell in self.cells]
+        if len(set(names)) != len(names) or self.patients != sum(cell.patients for cell in self.cells):
+            raise ValueError(f"the subgroups by {self.name} are not each there once, or not of its patients")
+        return self

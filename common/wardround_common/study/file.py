@@ -44,6 +44,7 @@ from wardround_common.study.roster import HospitalName, Listed, in_order
 from wardround_common.study.series import Wanted
 from wardround_common.study.settings import put
 from wardround_common.study.start import Start
+from wardround_common.study.subgroups import Subgroups
 from wardround_common.study.template import example, study_text, toml_value
 from wardround_common.tasks.contract import TaskSection
 from wardround_common.tasks.registry import TASKS, task_of, task_section
@@ -407,7 +408,16 @@ def _unfit_sums(privacy: DistributedDpSgd, aggregation: Aggregation) -> Iterator
 class Evaluation(Section):
     """``[evaluation]``: how patients are split, and at which operating point the model is judged."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("every", "external", "keep", "average", "patience", "usual")
+    LATER: ClassVar[tuple[str, ...]] = (
+        "every",
+        "external",
+        "keep",
+        "average",
+        "patience",
+        "usual",
+        "subgroups",
+        "smallest_subgroup",
+    )
 
     validation: Fraction
     """Fraction of a hospital's patients that choose the operating point."""
@@ -431,6 +441,16 @@ class Evaluation(Section):
     usual: Annotated[float, Field(ge=0.5, lt=1)] | None = None
     """The part of new images that are to count as like those of validation patients; the model flags what is further
     from them (``metrics.unlike``). None: nothing of their features is summed, and it flags nothing."""
+    subgroups: Annotated[tuple[Subgroups, ...], Field(max_length=8, strict=False)] = ()
+    """By what the test patients are told apart: the model is judged on each subgroup, too."""
+    smallest_subgroup: Annotated[int, Field(ge=5, le=10_000)] = 10
+    """Patients of one hospital below which a subgroup is merged into "other" before its sums leave."""
+
+    @field_validator("subgroups")
+    @classmethod
+    def _subgroups_differ(cls, subgroups: tuple[Subgroups, ...]) -> tuple[Subgroups, ...]:
+        each_once(tuple(one.name.casefold() for one in subgroups))
+        return subgroups
 
     @model_validator(mode="after")
     def _keeps_fit(self) -> Evaluation:

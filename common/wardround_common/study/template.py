@@ -129,7 +129,18 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "vote_margin": 0.2,
         "clip_statements": True,
     },
-    "evaluation": {"every": 10, "external": ["Hospital D"], "average": 5, "patience": 10},
+    "evaluation": {
+        "every": 10,
+        "external": ["Hospital D"],
+        "average": 5,
+        "patience": 10,
+        "subgroups": [
+            {"by": "age", "bands": [40, 60]},
+            {"by": "sex"},
+            {"by": "manufacturer", "values": ["GE", "Siemens"]},
+        ],
+        "smallest_subgroup": 10,
+    },
     "tracking": {"mlflow": True, "tensorboard": True},
 }
 
@@ -255,6 +266,12 @@ REASONS: Mapping[tuple[str, str], str] = {
     ),
     ("evaluation", "external"): (
         "Hospitals that never train: the model is tried on all their patients, once, at the end; left out: none."
+    ),
+    ("evaluation", "subgroups"): (
+        "The model is also judged on subgroups: by age, sex, manufacturer, model or a column; left out: none."
+    ),
+    ("evaluation", "smallest_subgroup"): (
+        "Subgroups of fewer patients are merged before their sums leave a hospital, 5 or more; left out: 10."
     ),
     ("tracking", "mlflow"): "true: in the run's folder; 'https://…': sent to that MLflow server; left out: false.",
     ("tracking", "tensorboard"): "true: TensorBoard's events in the run's folder; left out: false.",

@@ -258,6 +258,7 @@ def _leaves(study: Study) -> Iterator[str]:
         f"Each evaluation, and once at the end over the test patients: sums over the images of a split "
         f"({_task(study).leaves()}), never an image's own. {_task(study).words(study.task).caution}"
     )
+    yield from _by_subgroup(study)
     yield from _features(study)
     yield from _ballot(study)
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
@@ -272,6 +273,20 @@ def _features(study: Study) -> Iterator[str]:
         "patients' images as the finished model sees them: the count, sums and sums of products of 32 numbers of each, "
         "and a histogram of how far each lies from the others. They go with the model."
         f"{uncovered if isinstance(study.privacy, DpSgd) else ''}"
+    )
+
+
+def _by_subgroup(study: Study) -> Iterator[str]:
+    """Say what the sums over test patients also leave by; nothing where the study does not ask."""
+    asked, least = study.evaluation.subgroups, study.evaluation.smallest_subgroup
+    if not asked:
+        return
+    ways = [f"{one.name} ({', '.join(one.cells)})" for one in asked]
+    yield (
+        f"With the sums over test patients, in one message: the same by {_listed(ways)}, and the number of patients. "
+        f"A hospital merges subgroups of fewer than {least} of its patients before that, so that none follows from the "
+        "others either; one whose policy refuses (subgroups = false) takes part without. Whoever reads these sums may "
+        "join them by a score that only one patient has, and so know several attributes of somebody."
     )
 
 
@@ -314,6 +329,7 @@ def _leaves_beside(study: Study) -> Iterator[str]:
     yield "After each of these: a signature on the list of hospitals that are summed, and the shares that open the sum."
     if study.aggregation.clip_statements:
         yield "With each round of training: a signed statement of the limits to which the hospital clipped."
+    yield from _by_subgroup(study)
     yield from _features(study)
     yield from _ballot(study)
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."

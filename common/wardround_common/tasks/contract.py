@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 
 from wardround_common.metrics.ranking import Floats
-from wardround_common.metrics.shapes import Curve, GroupFigures, ReliabilityBins
+from wardround_common.metrics.shapes import Curve, Estimate, GroupFigures, ReliabilityBins
 from wardround_common.section import Section
 
 
@@ -135,6 +135,10 @@ def _no_point(sums: Any, sensitivity: float) -> float | None:
     return None
 
 
+def _no_intervals(sums: Any, point: float | None, metrics: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    return {}
+
+
 def _no_temperature(sums: Any) -> float | None:
     return None
 
@@ -187,6 +191,8 @@ class Task(Generic[T, S]):
     without it has its metrics computed row by row."""
     detail: Callable[[S, float | None], Detail] = _no_detail
     """What there is to show besides the metrics at an operating point."""
+    intervals: Callable[[S, float | None, Mapping[str, Estimate]], dict[str, Estimate]] = _no_intervals
+    """Those of the metrics at an operating point for which the sums alone give an interval, with it."""
     terms: Callable[[T], tuple[tuple[str, str], ...]] = _no_terms
     """What a report explains: a word, and what it means in a sentence or two."""
     decisions: tuple[str, ...] = ()

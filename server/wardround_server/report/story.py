@@ -15,6 +15,7 @@ from wardround_server.report.tables.quality import (
     mean_where_not_trained,
     said_of_means,
 )
+from wardround_server.report.tables.subgroups import said_of_worst
 from wardround_server.report.words import count, duration, interval, listing, number, small
 
 MOST_GROUPS = 6
@@ -32,7 +33,12 @@ class KeyNumber:
 
 def story(results: Results) -> list[str]:
     """Tell the run in plain words, one paragraph a string: alarms, then how good it is, before anything else."""
-    parts = (alarms(results), [_what(results)], [*_found(results), *_how_good(results)], [_privacy(results)])
+    parts = (
+        alarms(results),
+        [_what(results)],
+        [*_found(results), *_how_good(results), *said_of_worst(results)],
+        [_privacy(results)],
+    )
     return [" ".join(part) for part in parts if part]
 
 

@@ -10,6 +10,7 @@ from wardround_common.results import ALL, FEDERATED, Results
 from wardround_server.report.alarms import alarms
 from wardround_server.report.story import story
 from wardround_server.report.tables.quality import mean_over_hospitals, mean_where_not_trained, models, title
+from wardround_server.report.tables.subgroups import worst
 from wardround_server.report.words import interval, number
 
 MOST = 8  # models in the table: a screen has 24 lines
@@ -52,8 +53,29 @@ def summary(results: Results) -> RenderableType:
         if len(shown) > MOST:
             table.add_row(Text(f"… {len(shown) - MOST} more in the report", style="dim"))
         parts += [Text(), table]
+    if results.subgroups:
+        parts += [Text(), _subgroups(results)]
     parts += [_shown(f"! {note}", style="yellow") for note in results.notes]
     return Group(*parts)
+
+
+def _subgroups(results: Results) -> Table:
+    """Show the headline on each subgroup; the worst is bold."""
+    first, lowest = results.headline, worst(results)
+    made = Table(box=None, pad_edge=False, header_style="dim")
+    for head in ("subgroup", "test patients", first.label, "95 % interval"):
+        made.add_column(Text(head), justify="left" if head == "subgroup" else "right")
+    for subgrouping in results.subgroups:
+        for cell in subgrouping.cells:
+            estimate = cell.metrics[first.name]
+            made.add_row(
+                _shown(f"{subgrouping.name}: {cell.value}"),
+                f"{cell.patients:,}",
+                number(estimate.value),
+                interval(estimate),
+                style="bold" if lowest is not None and cell is lowest[1] else "",
+            )
+    return made
 
 
 def _shown(text: str, style: str = "") -> Text:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from wardround_common.messages.rounds import Failure, Parts, Prepared, PrepareRe
 from wardround_common.metrics.unlike import LEAST_IMAGES
 from wardround_common.results import Absence, Headline, RoundRecord
 from wardround_common.results.released import first_vector
+from wardround_common.results.subgroup_sums import NO_SUBGROUPS, BySubgroup, TestSums
 from wardround_common.results.unlike import Unlike, parse_unlike
 from wardround_common.secagg.terms import Member
 from wardround_common.storage import write_atomically
@@ -158,6 +160,8 @@ class Judged:
     """Of those that trained; None where no hospital only evaluates, or all were summed together."""
     external: Sums | None = None
     """Of those that did not; None as above."""
+    subgroups: BySubgroup = NO_SUBGROUPS
+    """Of all of them, by subgroup; none where the study asks for none, or they are not known of all."""
 
 
 def judge_study(
@@ -188,12 +192,16 @@ def judge_study(
 
     if not study.external_apart:
         scored = score(study.test_round, lambda name: True)
-        return Judged(scored.sums, _all_absent(scored.absent, roll, there, expected, why_away), scored.refused)
+        absent = _all_absent(scored.absent, roll, there, expected, why_away)
+        tested = cast(TestSums, scored.sums)  # what ``form_of`` reads of test patients
+        return Judged(tested.whole, absent, scored.refused, subgroups=tested.groups)
     own = score(study.test_round, study.trains)
     others = score(study.external_round, lambda name: not study.trains(name))
     absent = _all_absent((*own.absent, *others.absent), roll, there, expected, why_away)
     refused = "; ".join(scored.refused for scored in (own, others) if scored.refused)
-    return Judged(own.sums + others.sums, absent, refused, own.sums, others.sums)
+    trained, external = cast(TestSums, own.sums), cast(TestSums, others.sums)
+    both = trained + external
+    return Judged(both.whole, absent, refused, trained.whole, external.whole, both.groups)
 
 
 def describe_usual(

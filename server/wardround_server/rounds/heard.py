@@ -15,6 +15,7 @@ from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Split
 from wardround_common.metrics.unlike import BINS, FEATURE_NUMBERS, DistanceSums, FeatureSums
 from wardround_common.results import Absence
+from wardround_common.results.subgroup_sums import length, nobody, read
 from wardround_common.study.file import Study
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
@@ -76,11 +77,13 @@ class Form:
 
 
 def form_of(study: Study, split: Split) -> Form:
-    """Return what is added up of a split's patients: the task's sums, or those over features."""
+    """Return what is added up of a split's patients: the task's sums, of test patients by subgroup too, or features."""
     if split == "features":
         return Form(FeatureSums.empty, FeatureSums.from_vector, FEATURE_NUMBERS)
     if split == "distances":
         return Form(DistanceSums.empty, DistanceSums.from_vector, BINS)
+    if split == "test":
+        return Form(lambda: nobody(study), lambda vector: read(vector, study), length(study))
     task, section = task_of(study.task), study.task
     return Form(lambda: task.empty(section), lambda vector: task.read(vector, section), task.length(section))
 

@@ -23,6 +23,8 @@ from pydantic import ValidationError
 
 from wardround_common.errors import PausedError, RoundError, StorageError, StudyError, WardroundError
 from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, evaluate
+from wardround_common.results.site import SiteMetrics, Subgrouping
+from wardround_common.results.subgroup_sums import figures_by_subgroup
 from wardround_common.results.unlike import UNLIKE
 from wardround_common.storage import flush_names, no_room_is_said, write_atomically
 from wardround_common.study.file import Study, parse_canonical
@@ -466,13 +468,15 @@ def _read(folder: Path) -> Run:
 
 def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said: tuple[str, ...] = ()) -> Results:
     study = run.study
-    evaluation = {}
+    evaluation: dict[str, dict[str, SiteMetrics]] = {}
+    subgroups: tuple[Subgrouping, ...] = ()
     if judged.test.records:
         sensitivity, validation = study.evaluation.sensitivity, final.chosen.validation
         threshold = task_of(study.task).point(validation, sensitivity) if validation else None
         of = {ALL: judged.test, TRAINED: judged.trained, EXTERNAL: judged.external}
         there = {site: sums for site, sums in of.items() if sums is not None and sums.records}
         evaluation = {FEDERATED: {site: evaluate(study.task, sums, threshold) for site, sums in there.items()}}
+        subgroups = figures_by_subgroup(study, judged.subgroups, threshold)
     return Results(
         run=run.standing.name,
         study=study,
@@ -487,6 +491,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
         rounds=final.history,
         kept_rounds=final.chosen.rounds,
         evaluation=evaluation,
+        subgroups=subgroups,
         notes=(*_notes(run, final, judged, names), *said),
     )
 

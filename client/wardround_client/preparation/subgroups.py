@@ -1,0 +1,158 @@
+"""In which subgroup each of a hospital's test patients is, so that no subgroup is small once sums of it leave.
+
+What is written of a patient is read where the study asks for it, from the hospital's table if that has the column, else
+from one image of each series, and is kept nowhere: what stays in memory is a number for each patient. Only
+:func:`merged` numbers are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmread
+
+from wardround_client.images.attributes import tag, text
+from wardround_client.images.dicom import refusing
+from wardround_client.intake.columns import find_columns
+from wardround_client.intake.instance import Instance
+from wardround_client.intake.labels import PLAIN
+from wardround_client.preparation.source import Source
+from wardround_common.errors import ImageRefused
+from wardround_common.study.file import Evaluation
+from wardround_common.study.subgroups import Subgroups
+
+Codes = NDArray[np.int64]
+WITHHELD = -1
+_IN_HEADER = {"age": tag("PatientAge"), "sex": tag("PatientSex")}
+
+
+def subgroups_of(source: Source, evaluation: Evaluation, files: Sequence[Instance], key: str) -> tuple[Codes, ...]:
+    """Return the subgroup of each test patient, (patients,) for each of the study's subgroups, safe to be summed by.
+
+    Args:
+        source: where the files and the table are.
+        evaluation: what the study asks for.
+        files: those of the test patients; patients in the order of their names.
+        key: what the choice is drawn from of patients who fill up a small subgroup; secret, and the same each time.
+
+    Raises:
+        LabelError: the hospital's table cannot be read.
+    """
+    if not evaluation.subgroups:
+        return ()
+    raw = [
+        _codes(one, written)
+        for one, written in zip(evaluation.subgroups, _written(source, evaluation, files), strict=True)
+    ]
+    seed = int.from_bytes(hashlib.sha256(b"wardround subgroups\0" + key.encode()).digest()[:16])
+    return safe(raw, [len(one.cells) for one in evaluation.subgroups], evaluation.smallest_subgroup, seed)
+
+
+def _codes(one: Subgroups, written: dict[str, list[str]]) -> Codes:
+    return np.array([one.cell_of(written[patient]) for patient in sorted(written)], np.int64)
+
+
+def _written(source: Source, evaluation: Evaluation, files: Sequence[Instance]) -> list[dict[str, list[str]]]:
+    """Return what is written of each patient, for each of the study's subgroups."""
+    wanted = {one.column or one.by for one in evaluation.subgroups if one.by not in ("manufacturer", "model")}
+    table = find_columns(source.folder, source.labels, files, wanted)
+    headers = sorted(_IN_HEADER.keys() & {one.by for one in evaluation.subgroups} - table.keys())
+    found: list[dict[str, list[str]]] = [{one.patient: [] for one in files} for _ in evaluation.subgroups]
+    seen: set[tuple[str, str]] = set()
+    for instance in files:
+        series = (instance.patient, instance.series_uid or instance.file)
+        read = _header(source, instance, headers) if headers and series not in seen else {}
+        seen.add(series)
+        for one, said in zip(evaluation.subgroups, found, strict=True):
+            if one.by in ("manufacturer", "model"):
+                values = [instance.manufacturer if one.by == "manufacturer" else instance.scanner]
+            else:
+                name = one.column or one.by
+                values = table[name][instance.file] if name in table else [read.get(name, "")]
+            said[instance.patient] += values
+    return found
+
+
+def _header(source: Source, instance: Instance, names: Sequence[str]) -> dict[str, str]:
+    if instance.transfer_syntax in PLAIN:
+        return {}
+    tags = [_IN_HEADER[name] for name in names]
+    try:
+        with refusing("unreadable", "the attributes cannot be read", where=instance.file):
+            dataset = dcmread(source.folder / instance.file, stop_before_pixels=True, specific_tags=list(tags))
+            return {name: text(dataset, _IN_HEADER[name]) for name in names}
+    except ImageRefused:  # it was read a moment ago; who has changed it since has an unknown age
+        return {}
+
+
+def safe(raw: Sequence[Codes], cells: Sequence[int], least: int, seed: int) -> tuple[Codes, ...]:
+    """Merge small subgroups, and withhold a whole way of telling apart that would give one away beside an earlier one.
+
+    ``raw``: (patients,) each; ``cells``: how many subgroups each has, of which the last but one is "other".
+    """
+    rng = np.random.default_rng(seed)
+    kept: list[Codes] = []
+    for codes, count in zip(raw, cells, strict=True):
+        made = merged(codes, count - 2, least, rng)
+        small = any(smallest_difference(made, other) < least for other in kept)
+        kept.append(np.full_like(made, WITHHELD) if small else made)
+    return tuple(kept)
+
+
+def merged(codes: Codes, other: int, least: int, rng: np.random.Generator) -> Codes:
+    """Put subgroups of fewer than ``least`` patients into "other", and fill that up until it is no smaller.
+
+    All patients together are known, so that what is told of every subgroup but one tells of that one, too: were a
+    single small subgroup left out, or stood "other" for it alone, its sums would follow. So "other" has ``least``
+    patients or none. It is filled up by patients drawn from the largest subgroup, if that can spare them, else by
+    the smallest one as a whole. With fewer than ``least`` patients in all, nothing is told: each is ``WITHHELD``.
+    """
+    made = codes.copy()
+    if len(made) < least:
+        return np.full_like(made, WITHHELD)
+    for cell in np.unique(codes).tolist():
+        if (codes == cell).sum() < least:
+            made[made == cell] = other
+    while 0 < (lacking := least - int((made == other).sum())) < least:
+        named, counts = np.unique(made[made != other], return_counts=True)
+        if counts.max() >= least + lacking:
+            largest = np.flatnonzero(made == named[counts.argmax()])
+            made[rng.choice(largest, lacking, replace=False)] = other
+        else:
+            made[made == named[counts.argmin()]] = other
+    return made
+
+
+def smallest_difference(one: Codes, other: Codes) -> int:
+    """Return how few patients two ways of telling apart show between them: in no sum by itself, but in a difference.
+
+    Where subgroups of one lie within subgroups of the other, such as models within manufacturers, their sums taken from
+    those of the larger ones give the sums over the rest. The fewest patients of such a rest, of any union of subgroups
+    of either; a large number if there is none.
+    """
+    return min(_smallest_rest(one, other), _smallest_rest(other, one))
+
+
+def _smallest_rest(outer: Codes, inner: Codes) -> int:
+    most = np.iinfo(np.int64).max
+    here = (outer != WITHHELD) & (inner != WITHHELD)
+    if not here.any():
+        return most
+    rows, columns = (np.unique(codes[here], return_inverse=True) for codes in (outer, inner))
+    counts = np.zeros((len(rows[0]), len(columns[0])), np.int64)
+    np.add.at(counts, (rows[1], columns[1]), 1)
+    unions = (np.arange(1, 2 ** len(counts))[:, None] >> np.arange(len(counts))) & 1  # (unions, outer)
+    held = unions @ counts  # (unions, inner): how many patients of each inner subgroup lie in a union
+    rest = (unions @ counts.sum(axis=1)) - np.where(held == counts.sum(axis=0), held, 0).sum(axis=1)
+    left = rest[rest > 0]
+    return int(left.min()) if len(left) else most
+
+
+def said_of_cells(one: Subgroups, codes: Codes) -> str:
+    """Say of how many patients sums leave in each subgroup."""
+    counts = [(name, int((codes == cell).sum())) for cell, name in enumerate(one.cells)]
+    said = ", ".join(f"{name} {count}" for name, count in counts if count)
+    return said or "none, since too few patients would be in one, or in the difference of two"

@@ -45,6 +45,7 @@ WHY = {
     "flwr": "messages, node authentication, object transfer",
     "grpcio": "commands to a service that runs, by a UNIX socket; Flower imports it too",
     "grpcio-health-checking": "the standard health service, at the same socket",
+    "captum": "maps of what an answer hangs on",
     "dicomweb-client": "the hospital's archive, by DICOMweb",
     "highdicom": "DICOM segmentations, by position",
     "monai": "networks",
@@ -119,7 +120,7 @@ def licence(name: str) -> str:
     if expression := said.get("License-Expression"):
         return str(expression)
     field = str(said.get("License") or "").strip()
-    if WORDS.get(field, field) in MAY_SHIP:
+    if may_ship(WORDS.get(field, field)):
         return WORDS.get(field, field)
     if field in WORDS:
         return WORDS[field]

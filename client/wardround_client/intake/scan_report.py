@@ -174,7 +174,7 @@ def _thumbnail(folder: Path, instance: Instance, words: dict[str, str]) -> Thumb
     if instance.size_bytes > LARGEST_THUMBNAIL_BYTES:
         return None
     try:
-        png = _png(_shown(folder / instance.file))
+        png = _png(displayed(folder / instance.file))
     except ImageRefused:
         return None  # it changed since the scan read it, which the next scan will say
     caption = words.get(instance.file, "")
@@ -183,7 +183,12 @@ def _thumbnail(folder: Path, instance: Instance, words: dict[str, str]) -> Thumb
     return Thumbnail(png, caption, shown(instance.file), instance.photometric == "MONOCHROME1")
 
 
-def _shown(file: Path) -> Values:
+def displayed(file: Path) -> Values:
+    """Read an image as viewers show it, by its window: (channels, (frames,) rows, columns) from 0 to 1.
+
+    Raises:
+        ImageRefused: it cannot be read.
+    """
     try:
         return read_image(file, voi=True).pixels
     except ImageRefused as refused:

@@ -153,7 +153,7 @@ def predict(
             )
         todo = [case for case in there if kept is None or not kept.is_done(name_of(case))]
         if kept is not None:
-            todo = [_noted(case, kept) if isinstance(case, Case) else case for case in todo]
+            todo = [noted(case, kept) if isinstance(case, Case) else case for case in todo]
         begin(len(todo))
         themselves = frozenset(str(each.path) for each in found if each.named)
         told: list[Told] = []
@@ -195,7 +195,7 @@ def _each(
             except ImageRefused as refused:
                 one = NotDone(one.case.name, refused.reason, refused.what, refused.do)  # no answer
         if isinstance(one, NotDone):
-            if _accompanies(one) and one.name not in named:
+            if accompanies(one) and one.name not in named:
                 yield None
                 continue
             told = Told({"input": one.name, "refused": one.reason, "why": one.why}, one.do)
@@ -211,7 +211,7 @@ def _each(
         yield told
 
 
-def _noted(case: Case, kept: Kept) -> Case:
+def noted(case: Case, kept: Kept) -> Case:
     """Let the folder know that a case is being read; one at which a run ended is first read in another process."""
 
     def prepare() -> Asked:
@@ -228,6 +228,7 @@ def is_unlike(line: Line) -> bool:
     return bool(line.get("unlike", {}).get("unlike"))
 
 
-def _accompanies(one: NotDone) -> bool:
+def accompanies(one: NotDone) -> bool:
+    """Tell whether a file is one that accompanies images, and no damaged one."""
     damaged = one.reason == "not-an-image" and one.name.lower().endswith(IMAGES_BY_NAME)
     return one.reason in ASIDE and not damaged

@@ -1,4 +1,4 @@
-"""What was predicted, in a folder of the hospital's: a line for each case, on disk as it comes, and the files of each.
+"""What a model said, in a folder of the hospital's: a line for each case, on disk as it comes, and the files of each.
 
 A line is written after the files that it names. A run that was cut off is resumed by the same command: what was
 answered is not asked about again, what was begun, or refused, is done anew. Only a folder that is empty, or that
@@ -29,11 +29,26 @@ FORMAT = "wardround predictions 1"
 Line = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Names:
+    """What is kept in a folder, and in which files."""
+
+    what: str
+    format: str
+    head: str
+    lines: str
+    table: str
+
+
+PREDICTIONS = Names("predictions", FORMAT, HEAD, LINES, TABLE)
+
+
 @dataclass(eq=False)
 class Kept:
-    """The folder of a run of predictions."""
+    """The folder of a run of predictions, or of whatever else a model is asked for."""
 
     folder: Path = field(repr=False)
+    names: Names = PREDICTIONS
     lines: dict[str, Line] = field(default_factory=dict, repr=False)
     """By the name of the case, the last line of each."""
     _file: IO[bytes] | None = field(default=None, repr=False)
@@ -69,7 +84,7 @@ class Kept:
             raise ValueError("the folder is closed")
         if self.lines.get(line["input"]) == line:
             return
-        with no_room_is_said(self.folder / LINES):
+        with no_room_is_said(self.folder / self.names.lines):
             self._file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n")
             self._file.flush()
         self.lines[line["input"]] = line
@@ -77,7 +92,7 @@ class Kept:
     def sync(self) -> None:
         """Let what was written survive a power cut."""
         if self._file is not None:
-            with no_room_is_said(self.folder / LINES):
+            with no_room_is_said(self.folder / self.names.lines):
                 os.fsync(self._file.fileno())
 
     def write(self, name: str, content: bytes) -> str:
@@ -93,8 +108,10 @@ class Kept:
         writer = csv.DictWriter(text, columns, restval="")
         writer.writeheader()
         writer.writerows({name: _cell(value) for name, value in row.items()} for row in table)
-        write_atomically(self.folder / TABLE, text.getvalue().encode("utf-8", "surrogateescape"), private=True)
-        return self.folder / TABLE
+        write_atomically(
+            self.folder / self.names.table, text.getvalue().encode("utf-8", "surrogateescape"), private=True
+        )
+        return self.folder / self.names.table
 
 
 def _rows(line: Line, rows: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
@@ -112,19 +129,22 @@ def _cell(value: Any) -> Any:
 
 
 @contextmanager
-def keeping(folder: Path, card: Card) -> Iterator[Kept]:
-    """Open a folder for the predictions of a model: a new one, or one that a run of the same model began.
+def keeping(
+    folder: Path, card: Card, names: Names = PREDICTIONS, settings: Mapping[str, Any] | None = None
+) -> Iterator[Kept]:
+    """Open a folder for what a model says: a new one, or one that a run of the same model began.
 
-    It is the same if its operating point and temperature are.
+    It is the same if its operating point and temperature are, and what else decides on what is written: ``settings``.
 
     Raises:
         StorageError: it holds anything else, another process is writing to it, or it cannot be written.
     """
-    head = folder / HEAD
-    facts: Line = {"format": FORMAT, "model": card.name, "study": card.study_digest, "weights": card.files[MODEL]}
+    head = folder / names.head
+    facts: Line = {"format": names.format, "model": card.name, "study": card.study_digest, "weights": card.files[MODEL]}
     facts |= {"point": card.point, "temperature": card.temperature}  # with others, the same weights answer otherwise
     if UNLIKE in card.files:
         facts[UNLIKE] = card.files[UNLIKE]
+    facts |= settings or {}
     with no_room_is_said(folder):
         others = [path.name for path in folder.iterdir()] if folder.exists() else []
     if not head.exists():
@@ -137,18 +157,18 @@ def keeping(folder: Path, card: Card) -> Iterator[Kept]:
         write_atomically(head, json.dumps(facts, indent=1).encode(), private=True)
     elif _facts(head) != facts:
         raise StorageError(
-            "this folder holds the predictions of another model",
+            f"this folder holds the {names.what} of another model{', or with other settings' if settings else ''}",
             where=str(folder),
             do="Name another folder with --out.",
         )
     with alone_in(folder):
-        lines = folder / LINES
-        known = _read(lines)
+        lines = folder / names.lines
+        known = _read(lines, names)
         with (
             no_room_is_said(lines),
             os.fdopen(os.open(lines, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file,
         ):
-            yield Kept(folder, known, file, _noted(folder))
+            yield Kept(folder, names, known, file, _noted(folder))
 
 
 def _noted(folder: Path) -> str:
@@ -165,7 +185,7 @@ def _facts(path: Path) -> Any:
         return None
 
 
-def _read(path: Path) -> dict[str, Line]:
+def _read(path: Path, names: Names) -> dict[str, Line]:
     """Read the lines of an earlier run; the end of one that was cut off while it was written is taken away."""
     if not path.exists():
         return {}
@@ -179,5 +199,5 @@ def _read(path: Path) -> dict[str, Line]:
         return {line["input"]: line for line in lines}
     except (ValueError, KeyError, TypeError):
         raise StorageError(
-            "this is not what a run of predictions wrote", where=str(path), do="Name another folder with --out."
+            f"this is not what a run of {names.what} wrote", where=str(path), do="Name another folder with --out."
         ) from None

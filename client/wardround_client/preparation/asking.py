@@ -29,13 +29,15 @@ from wardround_client.preparation.scaled import Scaled
 from wardround_client.preparation.slices import forms
 from wardround_client.preparation.volume_form import VolumeForm
 from wardround_client.tasks.contract import Asked, Case
-from wardround_client.tasks.outline_form import from_form
+from wardround_client.tasks.outline_form import from_form, map_from_form
 from wardround_client.volumes import Refused, Roles, Series, choose, examinations, roles_in, survey
 from wardround_common.errors import ImageRefused
 from wardround_common.study.file import Data, Study
 
 SLICES_BACK = 16
 """Slices whose logits are brought to the size of the image at a time."""
+_LEVELS = 250
+"""Steps from 0 to 1 in which a map of a volume is laid on its series."""
 _ABOUT = {
     "patient": tag("PatientID"),
     "study_uid": tag("StudyInstanceUID"),
@@ -181,7 +183,7 @@ def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:
         starts = range(0, len(outputs), SLICES_BACK)
         return np.concatenate([from_form(outputs[at : at + SLICES_BACK], *grid.shape[1:]) for at in starts])
 
-    return Asked(images, {}, back=back)
+    return Asked(images, {}, back=back, lay=lambda heat: map_from_form(heat, *grid.shape[1:]))
 
 
 def whole_volume(series: Sequence[Series], data: Data) -> Asked:
@@ -205,4 +207,8 @@ def whole_volume(series: Sequence[Series], data: Data) -> Asked:
     def back(outputs: torch.Tensor) -> NDArray[np.uint8]:
         return form.back(outputs[0].argmax(0).to(torch.uint8).numpy())
 
-    return Asked(images, {}, back=back, window=data.patch_size)
+    def lay(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+        levels = form.back(np.rint(heat[0] * _LEVELS).astype(np.uint8))
+        return levels.astype(np.float32) / np.float32(_LEVELS)
+
+    return Asked(images, {}, back=back, lay=lay, window=data.patch_size)

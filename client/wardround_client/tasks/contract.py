@@ -113,6 +113,8 @@ class Asked:
     """What its files say of it: whose it is, of which study and series. It stays at the hospital."""
     back: Callable[[torch.Tensor], NDArray[np.uint8]] | None = None
     """From outputs (records, outputs, *space) to classes (slices, rows, columns) on the grid of its first series."""
+    lay: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
+    """From a number from 0 to 1 for each place, (records, *space), to (slices, rows, columns) on the same grid."""
     window: tuple[int, ...] | None = None
     """What the network was trained on, where images have another size: they are looked at window by window."""
 

@@ -45,6 +45,16 @@ def from_form(outputs: torch.Tensor, height: int, width: int) -> Outline:
     return outline
 
 
+def map_from_form(heat: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Return maps (records, size, size) on the images that they are of: (records, height, width), between places."""
+    place = Place.of(height, width, heat.shape[-1])
+    inside = torch.from_numpy(heat)[:, place.top : place.top + place.rows, place.left : place.left + place.columns]
+    if tuple(inside.shape[1:]) != (height, width):
+        inside = functional.interpolate(inside[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
+    laid: NDArray[np.float32] = inside.numpy()
+    return laid
+
+
 def spacing_in_form(height: int, width: int, spacing_mm: tuple[float, float], size: int) -> tuple[float, float]:
     """Return how far apart rows and columns lie in the network's form, mm, by how far they lie in the image."""
     place = Place.of(height, width, size)

@@ -1,0 +1,75 @@
+"""``wardround explain``. Imports are deferred until it runs, so help appears immediately."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wardround_client.commands.predict_cli import NOT_ALL
+from wardround_client.explanation.known import known_methods
+from wardround_common.shell.command_options import Allow, Device, LinesAsJson, ModelPath
+
+
+def explain(
+    model: ModelPath,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="INPUT...", help="Images, series or folders of them.", show_default=False),
+    ] = None,
+    more: Annotated[
+        list[Path] | None,
+        typer.Option("--input", "-i", metavar="INPUT", help="Same as INPUT; repeatable.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Folder for lines, table, pictures and a page; what another run has finished there is not done again.",
+            show_default=False,
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Method: {', '.join(known_methods())} (views: of outlines). Default: grad-cam, or views.",
+            show_default=False,
+        ),
+    ] = None,
+    of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="Class to explain; by default the finding of two classes, or the one decided for of more.",
+            show_default=False,
+        ),
+    ] = None,
+    lesion: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Structure that is a lesion, in the words of the hospital's masks; by default every one; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    allow: Allow = None,
+    device: Device = "auto",
+    as_json: LinesAsJson = False,
+) -> None:
+    """Explain a model's answers by maps of what they hang on, each checked against a network with random weights.
+
+    Nothing leaves this machine, and what is written stays at the hospital. A file that cannot be used is refused with
+    its reason, and the others go on; the exit code is then 4. Run the same command again after an interruption.
+    """
+    from wardround_client.commands.explain_screen import Wanted, explain_and_show
+
+    asked = [*(inputs or ()), *(more or ())]
+    if not asked:
+        raise typer.BadParameter("name what is explained", param_hint="INPUT")
+    wanted = Wanted(out, method, of, tuple(lesion or ()), frozenset(allow or ()), device, as_json)
+    if not explain_and_show(model, asked, wanted):
+        raise typer.Exit(NOT_ALL)

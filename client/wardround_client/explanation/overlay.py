@@ -1,0 +1,55 @@
+"""A map drawn over its image, on the grid and in the greys that a viewer shows: PNG."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from scipy import ndimage
+
+FOR, AGAINST, LESION = (230, 97, 1), (69, 117, 255), (0, 200, 120)
+"""Of what speaks for the class, what speaks against it, and the edge of an outlined lesion."""
+STRONGEST = 0.65
+"""How much of a pixel the colour covers at most."""
+PERCENTILE = 99.5
+"""The value that is drawn strongest, of all that are not 0: a single pixel does not decide on the others."""
+LEAST_PIXELS = 256
+
+Shades = NDArray[np.uint8]
+
+
+def drawn(
+    image: NDArray[np.float32], heat: NDArray[np.float32], lesion: NDArray[np.bool_] | None, full: float | None = None
+) -> Shades:
+    """Draw a map (rows, columns) over an image (channels, rows, columns) from 0 to 1: (rows, columns, 3) uint8.
+
+    Small images are enlarged by a whole number. ``full``: the value that is drawn strongest.
+    """
+    times = max(1, -(-LEAST_PIXELS // max(heat.shape)))
+    grey = np.clip(np.moveaxis(image[:3] if len(image) >= 3 else image[[0, 0, 0]], 0, -1), 0, 1).astype(np.float64)
+    strongest = scale_of(heat) if full is None else full
+    strength = np.clip(np.abs(heat) / strongest, 0, 1) * STRONGEST if strongest > 0 else np.zeros(heat.shape)
+    colour = np.where(heat[..., None] > 0, np.array(FOR), np.array(AGAINST)) / 255
+    mixed = grey * (1 - strength[..., None]) + colour * strength[..., None]
+    shades: Shades = np.rint(np.kron(mixed, np.ones((times, times, 1))) * 255).astype(np.uint8)
+    if lesion is not None:
+        large = np.kron(lesion, np.ones((times, times), bool))
+        shades[large & ~ndimage.binary_erosion(large)] = LESION
+    return shades
+
+
+def scale_of(heat: NDArray[np.float32]) -> float:
+    """Return the value that is drawn strongest; 0 of a map in which nothing is."""
+    values = np.abs(heat[heat != 0])
+    return float(np.percentile(values, PERCENTILE)) if values.size else 0.0
+
+
+def png_of(shades: Shades, *, most_pixels: int | None = None) -> bytes:
+    """Write a picture as PNG, not larger than ``most_pixels`` along a side."""
+    picture = Pillow.fromarray(shades)
+    if most_pixels is not None:
+        picture.thumbnail((most_pixels, most_pixels))
+    picture.save(file := BytesIO(), "PNG", optimize=True)
+    return file.getvalue()

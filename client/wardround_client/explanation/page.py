@@ -1,0 +1,104 @@
+"""A hospital's own page of explanations: pictures, what the sanity check says, and no word of who the images are of.
+
+It stays at the hospital. The template escapes everything, and the page forbids scripts and every connection.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image as Pillow
+
+from wardround_client.explanation import sanity
+from wardround_client.explanation.overlay import AGAINST, FOR, LESION
+from wardround_client.explanation.summary import Summary, lesion_words
+from wardround_common.errors import StorageError
+
+SHOWN = 60
+"""Cases, evenly chosen where there are more."""
+MOST_PIXELS = 384
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One case on the page."""
+
+    png: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class About:
+    """What the page is of."""
+
+    model: str
+    method: str
+    reading: str
+    dense: bool
+
+
+def render(lines: Sequence[Mapping[str, Any]], folder: Path, about: About, summary: Summary, *, made: datetime) -> str:
+    """Write the page as one self-contained HTML file, from the lines and the pictures of a folder.
+
+    Raises:
+        StorageError: a picture is not there any more.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    answered = [(number, line) for number, line in enumerate(lines, 1) if "refused" not in line]
+    chosen = np.unique(np.linspace(0, len(answered) - 1, min(SHOWN, len(answered))).round().astype(int)).tolist()
+    colours = {"for the class": FOR, "against it": AGAINST, "outlined": LESION}
+    if about.dense:
+        colours = {"undecided": FOR, "outlined by the model": LESION}
+    return environment.get_template("page.html").render(
+        about=about,
+        made=made,
+        version=version("wardround"),
+        summary=summary,
+        said=sanity.said(summary.similarity),
+        lesions=lesion_words(summary),
+        colours=[(word, "rgb({}, {}, {})".format(*colour)) for word, colour in colours.items()],
+        shown=[_picture(number, line, folder) for number, line in (answered[place] for place in chosen)],
+    )
+
+
+def _picture(number: int, line: Mapping[str, Any], folder: Path) -> Picture:
+    (name,) = (file for file in line["files"] if file.endswith(".png"))
+    try:
+        picture = Pillow.open(folder / name)
+        picture.thumbnail((MOST_PIXELS, MOST_PIXELS))
+    except OSError:
+        raise StorageError(
+            "a picture of this folder is missing, or cannot be read",
+            where=str(folder / name),
+            do="Run it again with a new folder.",
+        ) from None
+    picture.save(file := BytesIO(), "PNG", optimize=True)
+    return Picture(base64.b64encode(file.getvalue()).decode("ascii"), f"{number} · {' · '.join(_words(line))}")
+
+
+def _words(line: Mapping[str, Any]) -> list[str]:
+    words = []
+    if "explained" in line:
+        words.append(f"{line['explained']} {line['probabilities'][line['explained']]:.2f}, decided: {line['class']}")
+    if "undecided_ml" in line:
+        words.append(f"slice {line['undecided_slice']}, {line['undecided_ml']:.1f} mL undecided")
+    if (found := line.get("lesion")) is not None:
+        words.append(f"{found['mass_in_lesion']:.0%} in the lesion ({found['random']:.1%} of the image)")
+    alike = line["similarity_to_untrained"]
+    words.append("no map" if line.get("peak", True) is None else "" if alike is None else f"similarity {alike:.2f}")
+    return list(filter(None, words))

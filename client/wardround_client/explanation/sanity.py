@@ -1,0 +1,72 @@
+"""Does a map depend on what the network learnt? It is compared with that of a network with random weights.
+
+Adebayo et al., *Sanity checks for saliency maps*, NeurIPS 2018: the model parameter randomisation test, of all weights
+at once. A method whose map hardly changes shows the image's own edges and bright places, whatever the network knows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from torch import nn
+
+from wardround_client import networks
+from wardround_client.prediction.model import Model
+from wardround_common.tasks.registry import task_of
+
+Map = NDArray[np.float32]
+
+RANDOM_NETWORKS = 3
+"""One of which each image is compared with, by its content: chance then is no single network's."""
+ALIKE = 0.5
+"""From this mean similarity on the maps are said to hardly depend on what was learnt; our choice, not the paper's."""
+
+
+def untrained(model: Model, images: NDArray[np.float32]) -> nn.Module:
+    """Return the network of a model with random weights; the same images have the same."""
+    number = hashlib.sha256(np.ascontiguousarray(images).tobytes()).digest()[0] % RANDOM_NETWORKS
+    return _untrained(model, number)
+
+
+@lru_cache(maxsize=RANDOM_NETWORKS)
+def _untrained(model: Model, number: int) -> nn.Module:
+    study = model.study
+    network = networks.construct(
+        study.model.network,
+        study.data.inputs,
+        study.outputs,
+        study.model.norm,
+        seed=study.model.seed + 1 + number,
+        dims=task_of(study.task).dims(study.task),
+    )
+    return network.to(next(model.network.parameters()).device).eval()
+
+
+def similarity(one: Map, other: Map) -> float | None:
+    """Return Spearman's rank correlation of two maps' absolute values, -1 to 1; None where a map is the same all over.
+
+    Absolute, since that is what an eye sees: where something is marked, whatever its sign.
+    """
+    ranks = [rankdata(np.abs(each).ravel()) for each in (one, other)]
+    if any(each[0] == each.min() == each.max() for each in ranks):
+        return None
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def said(mean: float | None) -> str:
+    """Say in a sentence what a mean similarity means."""
+    if mean is None:
+        return "No map could be compared with that of a network with random weights."
+    if mean >= ALIKE:
+        return (
+            f"The maps hardly depend on what the network learnt (similarity {mean:.2f} to those of a network with "
+            "random weights, 1 is the same): do not read them as its reasons."
+        )
+    return (
+        f"The maps depend on what the network learnt: their similarity to those of a network with random weights is "
+        f"{mean:.2f} (1 is the same, 0 is none)."
+    )

@@ -18,6 +18,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image as Pillow
+from pydicom import dcmread
 from torch import nn
 
 from examples import study
@@ -39,6 +40,7 @@ from wardround_common.metrics.maps import InLesion, MapSums
 from wardround_common.shell.cli import wardround
 from wardround_common.tasks import classification, segmentation
 
+EMPTY = dict.fromkeys(("StudyID", "AccessionNumber", "StudyDate", "StudyTime", "PatientBirthDate", "PatientSex"), "")
 OF_IMAGES = [name for name in known_methods() if name != "views"]
 
 
@@ -295,8 +297,6 @@ def test_lesions_are_those_of_the_hospitals_own_masks_wherever_their_axes_run(ho
     patients = write_hospital(tmp_path, hospital, 1)
     found = lesions_in([tmp_path])
     of_slice = {stored.SOPInstanceUID: patients[0].mask[at] for at, stored in enumerate(patients[0].series["flair"])}
-    from pydicom import dcmread
-
     seen = {dcmread(path).SOPInstanceUID: found.of(path) for path in found.places}
     assert of_slice.keys() <= seen.keys()
     for uid, plane in of_slice.items():
@@ -337,6 +337,28 @@ def test_uncertainty_of_outlines_lies_on_the_grid_of_their_series(dims: int, tmp
     undecided = np.count_nonzero(percent >= 50) * abs(np.linalg.det(image.affine[:3, :3])) / 1000
     assert line["undecided_ml"] == pytest.approx(undecided, rel=0.05, abs=0.1)
     assert percent[..., line["undecided_slice"] - 1].sum() == percent.sum((0, 1)).max()
+
+
+def test_a_map_for_the_archive_is_of_the_patients_study_and_names_its_image_and_no_patient(
+    classifier: Path, tmp_path: Path
+) -> None:
+    folder = images(tmp_path / "images", 1, PatientName="Zyx^Quv", PixelSpacing=[2.0, 1.0], **EMPTY)
+    source = dcmread(folder / "0.dcm")
+    code, (line,), _ = explain(classifier, folder, "-o", tmp_path / "out", "--dicom")
+    assert code == 0
+    (name,) = (file for file in line["files"] if file.endswith(".dcm"))
+    made = dcmread(tmp_path / "out" / name)
+    assert (made.SOPClassUID.name, made.BurnedInAnnotation) == ("Secondary Capture Image Storage", "NO")
+    assert (made.StudyInstanceUID, made.PatientID) == (source.StudyInstanceUID, "P0")
+    assert made.SeriesInstanceUID != source.SeriesInstanceUID
+    (reference,) = made.SourceImageSequence
+    assert reference.ReferencedSOPInstanceUID == source.SOPInstanceUID
+    with Pillow.open(tmp_path / "out" / line["files"][0]) as picture:
+        assert picture.height / picture.width == pytest.approx(2 * 20 / 24, abs=0.01)  # rows lie twice as far apart
+    Pillow.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / "one.png")
+    of_pictures = model_folder(_made(tmp_path / "model"), study(data={"modalities": ["OTHER"]}))
+    code, (line,), _ = explain(of_pictures, tmp_path / "one.png", "-o", tmp_path / "others", "--dicom")
+    assert (code, line["refused"]) == (4, "not-dicom")
 
 
 def test_explaining_opens_no_connection_and_writes_nowhere_but_its_own_folder(

@@ -56,6 +56,9 @@ def explain(
             show_default=False,
         ),
     ] = None,
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Also write each map as a DICOM picture (Secondary Capture) for the PACS.")
+    ] = False,
     allow: Allow = None,
     device: Device = "auto",
     as_json: LinesAsJson = False,
@@ -70,6 +73,8 @@ def explain(
     asked = [*(inputs or ()), *(more or ())]
     if not asked:
         raise typer.BadParameter("name what is explained", param_hint="INPUT")
-    wanted = Wanted(out, method, of, tuple(lesion or ()), frozenset(allow or ()), device, as_json)
+    if dicom and out is None:
+        raise typer.BadParameter("objects are written into the folder that --out names", param_hint="--dicom")
+    wanted = Wanted(out, method, of, tuple(lesion or ()), dicom, frozenset(allow or ()), device, as_json)
     if not explain_and_show(model, asked, wanted):
         raise typer.Exit(NOT_ALL)

@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from wardround_client.explanation import sanity
-from wardround_client.explanation.explaining import Asked, class_number, explain, stem
+from wardround_client.explanation.capture import capture_of
+from wardround_client.explanation.explaining import Asked, Explained, class_number, explain, stem
 from wardround_client.explanation.lesions import Lesions, lesions_in
 from wardround_client.explanation.overlay import png_of
 from wardround_client.explanation.page import About, render
@@ -33,7 +34,7 @@ from wardround_client.preparation.asking import image_cases
 from wardround_client.tasks.contract import Case
 from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
-from wardround_common.errors import DataError
+from wardround_common.errors import DataError, ImageRefused
 from wardround_common.tasks.registry import task_of
 
 EXPLANATIONS = Names(
@@ -43,6 +44,8 @@ PAGE, SUMMARY = "explanations.html", "summary.json"
 _COLUMNS = ("method", "explained", "similarity_to_untrained", "undecided_ml", "undecided_slice")
 _SYNCED = 16
 PASSED = "passed over"
+Files = dict[str, bytes]
+"""Content by what follows the name of a case."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Wanted:
     method: str | None
     of: str | None
     lesions: tuple[str, ...]
+    dicom: bool
     allow: frozenset[str]
     device: str
     as_json: bool
@@ -145,7 +149,7 @@ def _all(
     with progress:
         bar = progress.add_task("", total=len(todo))
         for number, case in enumerate(todo, 1):
-            one = explain(model, asked, case)
+            one, made = _made(model, asked, case, wanted)
             progress.update(bar, completed=number)
             if isinstance(one, NotDone):
                 if accompanies(one) and one.name not in named:
@@ -160,7 +164,6 @@ def _all(
                 done = one.done
                 line = {"input": done.case.name, **done.asked.about, **done.answer.facts, **one.facts}
                 if kept is not None:
-                    made = {".png": png_of(one.picture)} | one.more
                     line["files"] = [kept.write(f"{stem(one)}{end}", content) for end, content in made.items()]
             lines.append(line)
             if kept is not None:
@@ -173,6 +176,18 @@ def _all(
                 said = asking_of(model).said(line)
                 Console().print(Text(f"{shown(one.done.case.name)}: {said}; {_map_in_words(line)}"), soft_wrap=True)
     return counts, lines
+
+
+def _made(model: Model, asked: Asked, case: Case | Refused, wanted: Wanted) -> tuple[Explained | NotDone, Files]:
+    """Explain a case and make its files, all of them before one is written: what is refused leaves nothing behind."""
+    one = explain(model, asked, case)
+    if isinstance(one, NotDone) or wanted.out is None:
+        return one, {}
+    try:
+        objects = {".map.dcm": capture_of(one, model.card)} if wanted.dicom else {}
+    except ImageRefused as refused:
+        return NotDone(one.done.case.name, refused.reason, refused.what, refused.do), {}
+    return one, {".png": png_of(one.picture)} | one.more | objects
 
 
 def _map_in_words(line: Mapping[str, Any]) -> str:

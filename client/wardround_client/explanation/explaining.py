@@ -94,7 +94,8 @@ def explain(model: Model, asked: Asked, case: Case | Refused) -> Explained | Not
 
 
 def _image(model: Model, asked: Asked, done: Done) -> Explained:
-    image = displayed(done.case.files[0])
+    shown = displayed(done.case.files[0])
+    image, apart = shown.pixels, shown.spacing_mm or (1.0, 1.0)
     height, width = image.shape[-2:]
     of = asked.of
     if of is None:
@@ -121,7 +122,9 @@ def _image(model: Model, asked: Asked, done: Done) -> Explained:
             "random": round(found.area, DIGITS),
             "untrained": round(found.untrained, DIGITS),
         }
-    return Explained(done, facts, drawn(image, heat, lesion), in_lesion=found, similarity=similarity)
+    return Explained(
+        done, facts, drawn(image, heat, lesion, (apart[-2], apart[-1])), in_lesion=found, similarity=similarity
+    )
 
 
 def _outlines(model: Model, asked: Asked, done: Done) -> Explained:
@@ -143,7 +146,7 @@ def _outlines(model: Model, asked: Asked, done: Done) -> Explained:
     }
     outline = done.answer.outline
     drawn_edge: Lesion | None = None if outline is None else outline[at] > 0
-    picture = drawn(_grey(series.slice(at)), heat[at], drawn_edge, full=1.0)
+    picture = drawn(_grey(series.slice(at)), heat[at], drawn_edge, series.geometry.spacing_mm[1:], full=1.0)
     percent = np.rint(heat * 100).astype(np.uint8)
     return Explained(
         done, facts, picture, slice=at, more={".uncertainty.nii.gz": nifti_of(percent, series)}, similarity=similarity

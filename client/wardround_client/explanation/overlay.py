@@ -16,16 +16,23 @@ STRONGEST = 0.65
 PERCENTILE = 99.5
 """The value that is drawn strongest, of all that are not 0: a single pixel does not decide on the others."""
 LEAST_PIXELS = 256
+UNEVEN = 0.01
+"""From this difference of spacings on pixels are not square."""
 
 Shades = NDArray[np.uint8]
 
 
 def drawn(
-    image: NDArray[np.float32], heat: NDArray[np.float32], lesion: NDArray[np.bool_] | None, full: float | None = None
+    image: NDArray[np.float32],
+    heat: NDArray[np.float32],
+    lesion: NDArray[np.bool_] | None,
+    spacing_mm: tuple[float, float] = (1.0, 1.0),
+    full: float | None = None,
 ) -> Shades:
     """Draw a map (rows, columns) over an image (channels, rows, columns) from 0 to 1: (rows, columns, 3) uint8.
 
-    Small images are enlarged by a whole number. ``full``: the value that is drawn strongest.
+    Small images are enlarged by a whole number, and those whose rows and columns lie apart unlike (``spacing_mm``) so
+    that they have the shape that viewers show. ``full``: the value that is drawn strongest.
     """
     times = max(1, -(-LEAST_PIXELS // max(heat.shape)))
     grey = np.clip(np.moveaxis(image[:3] if len(image) >= 3 else image[[0, 0, 0]], 0, -1), 0, 1).astype(np.float64)
@@ -37,7 +44,17 @@ def drawn(
     if lesion is not None:
         large = np.kron(lesion, np.ones((times, times), bool))
         shades[large & ~ndimage.binary_erosion(large)] = LESION
-    return shades
+    return _square(shades, spacing_mm)
+
+
+def _square(shades: Shades, spacing_mm: tuple[float, float]) -> Shades:
+    """Make pixels square, enlarging the direction in which they lie further apart."""
+    rows_mm, columns_mm = spacing_mm
+    if not (rows_mm > 0 and columns_mm > 0) or abs(rows_mm / columns_mm - 1) < UNEVEN:
+        return shades
+    least = min(rows_mm, columns_mm)
+    rows, columns = (round(count * apart / least) for count, apart in zip(shades.shape, spacing_mm, strict=False))
+    return np.asarray(Pillow.fromarray(shades).resize((columns, rows), Pillow.Resampling.BILINEAR))
 
 
 def scale_of(heat: NDArray[np.float32]) -> float:

@@ -18,7 +18,7 @@ import jinja2
 import numpy as np
 from PIL import Image as Pillow
 
-from wardround_client.images import read_image
+from wardround_client.images import Image, read_image
 from wardround_client.images.meaning import Values
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.labels import Labels
@@ -174,7 +174,7 @@ def _thumbnail(folder: Path, instance: Instance, words: dict[str, str]) -> Thumb
     if instance.size_bytes > LARGEST_THUMBNAIL_BYTES:
         return None
     try:
-        png = _png(displayed(folder / instance.file))
+        png = _png(displayed(folder / instance.file).pixels)
     except ImageRefused:
         return None  # it changed since the scan read it, which the next scan will say
     caption = words.get(instance.file, "")
@@ -183,20 +183,21 @@ def _thumbnail(folder: Path, instance: Instance, words: dict[str, str]) -> Thumb
     return Thumbnail(png, caption, shown(instance.file), instance.photometric == "MONOCHROME1")
 
 
-def displayed(file: Path) -> Values:
-    """Read an image as viewers show it, by its window: (channels, (frames,) rows, columns) from 0 to 1.
+def displayed(file: Path) -> Image:
+    """Read an image as viewers show it, by its window: its values are from 0 to 1.
 
     Raises:
         ImageRefused: it cannot be read.
     """
     try:
-        return read_image(file, voi=True).pixels
+        return read_image(file, voi=True)
     except ImageRefused as refused:
         if refused.reason != "window":
             raise
-    values = read_image(file).pixels  # its window says nonsense: its own range stands for it
-    low, high = values.min(), values.max()
-    return (values - low) / (high - low) if high > low else np.zeros_like(values)
+    image = read_image(file)  # its window says nonsense: its own range stands for it
+    low, high = image.pixels.min(), image.pixels.max()
+    values = (image.pixels - low) / (high - low) if high > low else np.zeros_like(image.pixels)
+    return Image(values, image.spacing_mm)
 
 
 def _spread(instances: list[Instance], words: dict[str, str]) -> list[Instance]:

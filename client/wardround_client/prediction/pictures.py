@@ -74,8 +74,8 @@ def _of_slice(at: int, series: Series, mask: Shades, structures: Sequence[Mappin
                 draw.line([_point(end, (rows_mm, columns_mm), pixel_mm) for end in ends], WHITE, 2)
             if len(one["lesions"]) > 1:
                 lines.append((f"    here part {part}: {_size(lesion)}, {millilitres(lesion['volume_ml'])}", colour))
-    lines.append((f"Slice {at + 1} of {len(series)}. {_made_by(card)}", GREY))
-    return Picture(with_lines(np.asarray(canvas), lines), (at,), pixel_mm, _directions(series))
+    lines.append((f"Slice {at + 1} of {len(series)}. {made_by(card)}", GREY))
+    return Picture(with_lines(np.asarray(canvas), lines), (at,), pixel_mm, directions(series))
 
 
 def _of_structure(one: Mapping[str, Any]) -> str:
@@ -102,10 +102,11 @@ def _of_image(done: Done, card: Card) -> Picture:
     lines += [(f"    {kind} of {word}: {p:.3f}", WHITE) for word, p in facts["probabilities"].items()]
     if facts.get("operating_point") is not None:
         lines.append((f"    decided at {facts['operating_point']:.3f}", WHITE))
-    return Picture(with_lines(shades, [*lines, (_made_by(card), GREY)]))
+    return Picture(with_lines(shades, [*lines, (made_by(card), GREY)]))
 
 
-def _made_by(card: Card) -> str:
+def made_by(card: Card) -> str:
+    """Say below a picture that a model made it, and which."""
     return f"Made by a model, not by a person: {card.name}"
 
 
@@ -140,7 +141,7 @@ def _point(index: Floats, spacing_mm: tuple[float, float], pixel_mm: float) -> t
     return column, row
 
 
-def _directions(series: Series) -> tuple[str, str]:
+def directions(series: Series) -> tuple[str, str]:
     """Return where the rows and the columns of a slice run to: along a row the column counts."""
     letters = series.geometry.orientation
     towards = {"S": "H", "I": "F"}  # as DICOM says head and feet (PS3.3 C.7.6.1.1.1)

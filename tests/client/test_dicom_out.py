@@ -78,8 +78,12 @@ def outlined(shape: tuple[int, ...]) -> np.ndarray:
     return outline
 
 
-def files(kind: str, folder: Path) -> list[FileDataset]:
-    more = {"Modality": "MR", **COMPLETE}
+def empty(shape: tuple[int, ...]) -> np.ndarray:
+    return np.zeros(shape, np.uint8)
+
+
+def files(kind: str, folder: Path, spacing: tuple[float, float] = (1.0, 2.0)) -> list[FileDataset]:
+    more = {"Modality": "MR", "PixelSpacing": list(spacing), **COMPLETE}
     match kind:
         case "axial":
             made = slices(4, **more)
@@ -89,14 +93,21 @@ def files(kind: str, folder: Path) -> list[FileDataset]:
             made = slices(4, orientation=SAGITTAL, step_mm=1.5, **more)
         case _:
             made = [enhanced(**{**more, "SeriesInstanceUID": "1.2.826.0.1.3680043.8.498.77"})]
+            measures = made[0].SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+            measures.PixelSpacing = list(spacing)
     written(made, folder)
     return made
 
 
 def objects(
-    kind: str, folder: Path, card: Card, outline: Any = outlined, form: Any = "BINARY"
+    kind: str,
+    folder: Path,
+    card: Card,
+    outline: Any = outlined,
+    form: Any = "BINARY",
+    spacing: tuple[float, float] = (1.0, 2.0),
 ) -> tuple[Series, np.ndarray, Any, Any]:
-    files(kind, folder)
+    files(kind, folder, spacing)
     (series,) = series_in(sorted(folder.iterdir()))
     assert isinstance(series, Series)
     drawn = outline(series.geometry.shape)
@@ -166,10 +177,56 @@ def test_a_report_has_volume_and_diameters_of_what_was_outlined(card: Card, tmp_
     read = highdicom.sr.srread(BytesIO(content_of(report)))
     volumes = read.content.get_volumetric_roi_measurement_groups()
     assert [group.get_measurements()[0].value for group in volumes] == pytest.approx([0.16, 0.01])
-    planar = read.content.get_planar_roi_measurement_groups()
-    lengths = [measurement.value for measurement in planar[0].get_measurements()]
+    parts = read.content.get_image_measurement_groups()
+    lengths = [measurement.value for measurement in parts[0].get_measurements()]
     assert lengths[0] >= lengths[1] > 0
+    assert [part.tracking_uid for part in parts] == [volume.tracking_uid for volume in volumes]
     assert {one.ReferencedSOPInstanceUID for one in _references(report)} >= {segmentation.SOPInstanceUID}
+
+
+def lines_of(report: Dataset) -> list[list[Dataset]]:
+    """Return for each finding of a report the lines that its numbers were taken along."""
+    (measured,) = [item for item in report.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "126010"]
+    findings: dict[str, list[Dataset]] = {}
+    for group in measured.ContentSequence:
+        (uid,) = [item.UID for item in group.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "112040"]
+        numbers = [item for item in group.ContentSequence if item.ValueType == "NUM"]
+        findings.setdefault(uid, []).extend(line for item in numbers for line in item.get("ContentSequence", ()))
+    return [*findings.values()]
+
+
+@pytest.mark.parametrize("outlined_here", [True, False], ids=["outlined", "empty"])
+@pytest.mark.parametrize("square", [True, False], ids=["square", "not-square"])
+@pytest.mark.parametrize("kind", ["oblique", "enhanced"])
+def test_every_finding_of_a_report_lies_on_an_image_or_where_pixels_are_not_square_in_space(
+    kind: str, square: bool, outlined_here: bool, card: Card, tmp_path: Path
+) -> None:
+    series, _, _, report = objects(
+        kind, tmp_path, card, outlined if outlined_here else empty, spacing=(1.5, 1.5) if square else (1.0, 2.0)
+    )
+    for lines in lines_of(report):
+        assert len(lines) == (2 if outlined_here else 1)
+        assert {line.ValueType for line in lines} == {"SCOORD" if square else "SCOORD3D"}
+    if not outlined_here:
+        return
+    long, _ = lines_of(report)[0]
+    place, ends = series.geometry, np.array(long.GraphicData, np.float64)
+    if square:
+        (image,) = long.ContentSequence[0].ReferencedSOPSequence
+        at = next(
+            number
+            for number, one in enumerate(series.slices)
+            if (one.sop_uid, one.number + 1) == (image.ReferencedSOPInstanceUID, image.get("ReferencedFrameNumber", 1))
+        )
+        ends = place.to_mm([(at, row - 0.5, column - 0.5) for column, row in ends.reshape(2, 2)])
+    ends = ends.reshape(2, 3)
+    index = place.to_index(ends)
+    assert np.allclose(index[:, 0], 2, atol=1e-3)  # the slice in which it is longest
+    assert 1.4 <= index[:, 1].min() <= index[:, 1].max() <= 3.6  # rows 2 and 3, columns 3 to 6, to their edges
+    assert 2.4 <= index[:, 2].min() <= index[:, 2].max() <= 6.6
+    length = np.linalg.norm(ends[1] - ends[0])
+    group = highdicom.sr.srread(BytesIO(content_of(report))).content.get_image_measurement_groups()[0]
+    assert length == pytest.approx(group.get_measurements()[0].value, abs=0.01)
 
 
 def _references(report: Dataset) -> list[Dataset]:
@@ -183,7 +240,7 @@ def _references(report: Dataset) -> list[Dataset]:
 
 @pytest.mark.parametrize("kind", ["axial", "enhanced"])
 def test_nothing_outlined_is_an_object_that_says_so(kind: str, card: Card, tmp_path: Path) -> None:
-    _, _, segmentation, report = objects(kind, tmp_path, card, outline=lambda shape: np.zeros(shape, np.uint8))
+    _, _, segmentation, report = objects(kind, tmp_path, card, outline=empty)
     assert [one.SegmentLabel for one in segmentation.SegmentSequence] == ["tumour 0.00 mL", "something else 0.00 mL"]
     assert not highdicom.seg.segread(BytesIO(content_of(segmentation))).pixel_array.any()
     assert report.ContentSequence
@@ -307,15 +364,31 @@ def errors_of(path: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy is not installed (Debian: dicom3tools)")
-@pytest.mark.parametrize("empty", [False, True], ids=["outlined", "empty"])
+@pytest.mark.parametrize("outline", [outlined, empty])
+@pytest.mark.parametrize("spacing", [(1.0, 2.0), (1.5, 1.5)])
 @pytest.mark.parametrize("kind", ["axial", "oblique", "sagittal", "enhanced"])
-def test_a_checker_of_the_standard_finds_no_error(kind: str, empty: bool, card: Card, tmp_path: Path) -> None:
-    outline = (lambda shape: np.zeros(shape, np.uint8)) if empty else outlined
-    _, _, segmentation, report = objects(kind, tmp_path / "series", card, outline=outline)
+def test_a_checker_of_the_standard_finds_no_error(
+    kind: str, spacing: tuple[float, float], outline: Any, card: Card, tmp_path: Path
+) -> None:
+    _, _, segmentation, report = objects(kind, tmp_path / "series", card, outline, spacing=spacing)
     _, pictures = captures(kind, tmp_path / "again", card, outline)
     for name, made in (("seg", segmentation), ("report", report), ("picture", pictures[0])):
         (tmp_path / name).write_bytes(content_of(made))
         assert errors_of(tmp_path / name) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy is not installed (Debian: dicom3tools)")
+def test_of_label_maps_a_checker_says_only_that_it_does_not_know_them(card: Card, tmp_path: Path) -> None:
+    _, _, segmentation, report = objects("oblique", tmp_path / "series", card, form="LABELMAP")
+    for name, made in (("seg", segmentation), ("report", report)):
+        (tmp_path / name).write_bytes(content_of(made))
+    assert {line.split(" - ")[1] for line in errors_of(tmp_path / "seg")} <= {
+        "Information Object Not found",
+        "SegmentNumber not monotonically increasing from one by one",
+    }
+    known = "Shall not be present for Referenced SOP Class that is not segmentation"
+    assert {line.split(" - ")[1] for line in errors_of(tmp_path / "report")} == {known}
 
 
 @pytest.mark.slow

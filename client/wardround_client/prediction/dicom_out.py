@@ -22,7 +22,7 @@ from pydicom.sr.coding import Code
 from wardround_client.images.dicom import quiet, refusing
 from wardround_client.images.sop_class import OURS
 from wardround_client.prediction.dicom_codes import code_of, own_code
-from wardround_client.prediction.sources import LONG, Sources, carried, weights_of
+from wardround_client.prediction.sources import LONG, Floats, Sources, carried, weights_of
 from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.contract import Answer
 from wardround_client.tasks.outline_sizes import millilitres
@@ -144,51 +144,96 @@ def _identified(card: Card) -> sr.AlgorithmIdentification:
 
 
 def _of_structures(answer: Answer, sources: Sources, card: Card, segmentation: Dataset) -> Iterator[Any]:
-    frame = segmentation.FrameOfReferenceUID
-    for number, one in enumerate(answer.facts["structures"], 1):
-        category, kind = code_of(one["structure"])
-        volume = sr.Measurement(_VOLUME, one["volume_ml"], _ML)
-        described = next(item for item in segmentation.SegmentSequence if item.SegmentNumber == number)
-        told: dict[str, Any] = {"finding_type": kind, "finding_category": category, "algorithm_id": _identified(card)}
-        tracking = sr.TrackingIdentifier(described.TrackingUID, described.TrackingID)
-        if not one["voxels"]:  # a segment without a voxel is nothing to refer to
-            yield sr.MeasurementsAndQualitativeEvaluations(
-                tracking, measurements=[volume], source_images=[_source(sources)], **told
-            )
-            continue
-        series = sr.SourceSeriesForSegmentation(sources.images[0].SeriesInstanceUID)
-        region = sr.ReferencedSegment(
-            segmentation.SOPClassUID, segmentation.SOPInstanceUID, number, source_series=series
-        )
-        yield sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-            tracking, referenced_segment=region, measurements=[volume], **told
-        )
+    """Make the groups of a report: the diameters of each part, then the volume of each structure.
+
+    Every number lies somewhere: OHIF 3.13 shows nothing of a report in which one finding has no coordinates. A
+    structure's volume is of the same finding as the diameters of its largest part, which have some.
+    """
+    structures = answer.facts["structures"]
+    findings = {
+        item.SegmentNumber: sr.TrackingIdentifier(item.TrackingUID, item.TrackingID)
+        for item in segmentation.SegmentSequence
+        if "TrackingUID" in item  # the background of a label map has none
+    }
+    for number, one in enumerate(structures, 1):
         for part, lesion in enumerate(one["lesions"][:MOST_MEASURED], 1):
-            yield sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-                sr.TrackingIdentifier(highdicom.UID(), f"{one['structure'][:50]} part {part}"),
-                referenced_region=sr.ImageRegion3D("POLYLINE", np.array(lesion["long_axis"]), frame),
+            name, at = f"{one['structure'][:50]} part {part}", lesion["slice"] - 1
+            yield sr.MeasurementsAndQualitativeEvaluations(
+                findings[number] if part == 1 else sr.TrackingIdentifier(highdicom.UID(), name),
                 measurements=[
-                    sr.Measurement(_LONG_AXIS, lesion["long_axis_mm"], _MM),
-                    sr.Measurement(_SHORT_AXIS, lesion["short_axis_mm"], _MM),
+                    sr.Measurement(concept, lesion[f"{axis}_mm"], _MM, referenced_coordinates=[line])
+                    for concept, axis in ((_LONG_AXIS, "long_axis"), (_SHORT_AXIS, "short_axis"))
+                    for line in [_line(np.array(lesion[axis], np.float64), sources, at)]
                 ],
-                **told,
+                source_images=[sr.SourceImageForMeasurementGroup(*_named(sources, at))],
+                **_told(one, card),
             )
+    for number, one in enumerate(structures, 1):
+        if one["voxels"]:
+            yield sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+                findings[number],
+                referenced_segment=sr.ReferencedSegment(
+                    segmentation.SOPClassUID,
+                    segmentation.SOPInstanceUID,
+                    number,
+                    source_series=sr.SourceSeriesForSegmentation(sources.images[0].SeriesInstanceUID),
+                ),
+                measurements=[sr.Measurement(_VOLUME, one["volume_ml"], _ML)],
+                **_told(one, card),
+            )
+        else:  # a segment without a voxel is nothing to refer to
+            middle = len(sources.frames or sources.images) // 2
+            edge = _line(sources.plane(middle).to_mm(_edge(sources.images[0])), sources, middle)
+            yield sr.MeasurementsAndQualitativeEvaluations(
+                findings[number],
+                measurements=[sr.Measurement(_VOLUME, 0.0, _ML, referenced_coordinates=[edge])],
+                source_images=[sr.SourceImageForMeasurementGroup(*_named(sources, middle))],
+                **_told(one, card),
+            )
+
+
+def _told(one: Mapping[str, Any], card: Card) -> dict[str, Any]:
+    category, kind = code_of(one["structure"])
+    return {"finding_type": kind, "finding_category": category, "algorithm_id": _identified(card)}
+
+
+def _line(places_mm: Floats, sources: Sources, number: int) -> Any:
+    """Draw a line (n, 3) mm on a slice; where its pixels are not square, in space.
+
+    OHIF 3.13 draws lines on an image and goes to it, but mistakes the height of its pixels for their width; lines in
+    space it lists, and draws only in its planes of a volume.
+    """
+    plane = sources.plane(number)
+    if plane.is_square:
+        image = sr.SourceImageForRegion(*_named(sources, number))
+        return sr.CoordinatesForMeasurement("POLYLINE", plane.to_pixels(places_mm), image)
+    frame = sources.images[0].FrameOfReferenceUID
+    return sr.CoordinatesForMeasurement3D("POLYLINE", places_mm, frame)
+
+
+def _edge(image: Dataset) -> Floats:
+    """Return the edge of an image as a closed line of (column, row): (5, 2)."""
+    right, down = image.Columns, image.Rows
+    return np.array([(0, 0), (right, 0), (right, down), (0, down), (0, 0)], np.float64)
 
 
 def _of_classes(answer: Answer, sources: Sources, card: Card) -> Any:
-    facts = answer.facts
+    facts, image = answer.facts, sources.images[0]
+    there = sr.CoordinatesForMeasurement("POLYLINE", _edge(image), sr.SourceImageForRegion(*_named(sources)))
     kind = "Probability" if facts["calibrated"] else "Uncalibrated probability"
     return sr.MeasurementsAndQualitativeEvaluations(
         sr.TrackingIdentifier(highdicom.UID(), card.name[:LONG]),
         finding_type=code_of(facts["class"])[1],
         algorithm_id=_identified(card),
         measurements=[
-            sr.Measurement(own_code(f"{kind} of {word}"), p, _NO_UNIT) for word, p in facts["probabilities"].items()
+            sr.Measurement(own_code(f"{kind} of {word}"), p, _NO_UNIT, referenced_coordinates=[there])
+            for word, p in facts["probabilities"].items()
         ],
-        source_images=[_source(sources)],
+        source_images=[sr.SourceImageForMeasurementGroup(*_named(sources))],
     )
 
 
-def _source(sources: Sources) -> sr.SourceImageForMeasurementGroup:
-    first = sources.images[0]
-    return sr.SourceImageForMeasurementGroup(first.SOPClassUID, first.SOPInstanceUID)
+def _named(sources: Sources, number: int = 0) -> tuple[str, str, list[int] | None]:
+    one = sources.reference(number)
+    frames = [int(one.ReferencedFrameNumber)] if "ReferencedFrameNumber" in one else None
+    return one.ReferencedSOPClassUID, one.ReferencedSOPInstanceUID, frames

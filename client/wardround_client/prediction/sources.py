@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
 from wardround_client.images.dicom import quiet, refusing
@@ -39,7 +43,42 @@ _CARRIED = (
     "InstitutionName",
 )
 """What highdicom does not take over from the images."""
+_SQUARE = 1e-3
+"""Of a pixel's side."""
+Floats = NDArray[np.float64]
 _METHODS = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """Where the pixels of one image lie in the patient."""
+
+    corner: Floats
+    """(3,) mm: the outer corner of the first pixel, from which coordinates in an image count (PS3.3 C.18.6)."""
+    steps: Floats
+    """(3, 2) mm: from a pixel to the next of its row, and of its column."""
+
+    @classmethod
+    def of(cls, position: Sequence[Any], orientation: Sequence[Any], spacing: Sequence[Any]) -> Plane:
+        """Make it of the attributes of an image."""
+        first, cosines = np.array(position, np.float64), np.array(orientation, np.float64)
+        rows_mm, columns_mm = map(float, spacing)
+        steps = np.stack([cosines[:3] * columns_mm, cosines[3:] * rows_mm], axis=1)
+        return cls(first - steps.sum(axis=1) / 2, steps)
+
+    @property
+    def is_square(self) -> bool:
+        """Whether its pixels are as wide as they are high."""
+        across, down = np.linalg.norm(self.steps, axis=0)
+        return bool(np.isclose(across, down, rtol=_SQUARE))
+
+    def to_pixels(self, places_mm: Floats) -> Floats:
+        """Return (column, row), (n, 2), of places in this plane, (n, 3) mm; 0, 0 is the corner."""
+        return np.asarray(np.linalg.lstsq(self.steps, (places_mm - self.corner).T, rcond=None)[0].T)
+
+    def to_mm(self, pixels: Floats) -> Floats:
+        """Return the places in mm, (n, 3), of (column, row), (n, 2)."""
+        return np.asarray(pixels @ self.steps.T + self.corner)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +98,21 @@ class Sources:
         if self.frames:
             made.ReferencedFrameNumber = self.frames[number] + 1
         return made
+
+    def plane(self, number: int) -> Plane:
+        """Return where the pixels of a slice lie, counted from 0."""
+        image = self.images[0 if self.frames else number]
+        if not self.frames:
+            return Plane.of(image.ImagePositionPatient, image.ImageOrientationPatient, image.PixelSpacing)
+        groups = (
+            image.PerFrameFunctionalGroupsSequence[self.frames[number]],
+            image.get("SharedFunctionalGroupsSequence", [Dataset()])[0],
+        )
+        position, orientation, measures = (
+            next(group[word][0] for group in groups if word in group)
+            for word in ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
+        )
+        return Plane.of(position.ImagePositionPatient, orientation.ImageOrientationPatient, measures.PixelSpacing)
 
 
 def sources_of(case: Case) -> Sources:

@@ -13,6 +13,7 @@ import highdicom
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from pydicom import Dataset, FileDataset, dcmread
 
 from examples import study
@@ -27,7 +28,7 @@ from wardround_client.prediction.capture import Picture, captures_of
 from wardround_client.prediction.dicom_out import report_of, segmentation_of
 from wardround_client.prediction.pictures import pictures_of
 from wardround_client.prediction.predicting import Done
-from wardround_client.prediction.sources import content_of, sources_of
+from wardround_client.prediction.sources import Equipment, content_of, sources_of
 from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.contract import Answer, Asked, Case, Chosen
 from wardround_client.tasks.registry import LOCAL_TASKS
@@ -266,6 +267,41 @@ def classified(folder: Path) -> tuple[Case, Answer]:
     case = Case("one", (path,), lambda: Asked(np.zeros((1, 1, 2, 2), np.float32)))
     outputs = torch.tensor([[0.0, 2.0]])
     return case, asking.answer(study().task, outputs, case.prepare(), case, Chosen(0.5, 2.0))
+
+
+def test_the_studys_codes_and_the_hospitals_equipment_stand_in_every_object(card: Card, tmp_path: Path) -> None:
+    written(slices(4, **{"Modality": "MR", "InstitutionName": "From the images", **COMPLETE}), tmp_path)
+    (series,) = series_in(sorted(tmp_path.iterdir()))
+    assert isinstance(series, Series)
+    case, answer = answered(series, outlined(series.geometry.shape))
+    sources, place = sources_of(case), Equipment("Ward 1", "Radiology", "AI-1", "A maker")
+    of = two_structures().task.model_validate(
+        {"name": "segmentation", "classes": STRUCTURES, "codes": ["", "SCT 40413006 Cystic structure"]}
+    )
+    segmentation = segmentation_of(answer, sources, card, "BINARY", of.coded, place)
+    report = report_of(answer, sources, card, segmentation, of.coded, place)
+    tumour, other = segmentation.SegmentSequence
+    assert tumour.SegmentedPropertyTypeCodeSequence[0].CodeValue == "108369006"
+    coded = other.SegmentedPropertyTypeCodeSequence[0]
+    assert (coded.CodingSchemeDesignator, coded.CodeValue, coded.CodeMeaning) == of.coded["something else"]
+    (picture, *_) = captures_of(drawn_of(case, answer, card), sources, card, "Pictures", place)
+    for made in (segmentation, report, picture):
+        assert (made.InstitutionName, made.InstitutionalDepartmentName) == ("Ward 1", "Radiology")
+        assert (made.StationName, made.Manufacturer) == ("AI-1", "A maker")
+    assert segmentation_of(answer, sources, card, "BINARY").InstitutionName == "From the images"
+    assert other_object(picture) is not None  # under another maker's name too
+    (tmp_path / "own.dcm").write_bytes(content_of(segmentation))
+    with pytest.raises(ImageRefused, match="not a person"):
+        seg.read(tmp_path / "own.dcm", series, Structures(STRUCTURES, {}))
+
+
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [(["SCT 108369006 Neoplasm"], "1 entries for 2 classes"), (["SCT 108369006", ""], "a code is its scheme")],
+)
+def test_a_code_that_is_none_or_of_no_class_is_refused(codes: list[str], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        two_structures().task.model_validate({"name": "segmentation", "classes": STRUCTURES, "codes": codes})
 
 
 def test_a_class_and_its_probabilities_are_a_report_of_the_image(card: Card, tmp_path: Path) -> None:

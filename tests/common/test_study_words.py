@@ -49,7 +49,8 @@ def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others()
     texts = tuple(
         uncommented.sub("", text).replace("# smallest_subgroup = 10", "smallest_subgroup = 20") for text in texts
     )
-    best, mean = texts[0].replace("# patience =", "patience ="), texts[0].replace("# average =", "average =")
+    coded = texts[0].replace("codes = []", 'codes = ["", "SCT 52988006 Lesion"]')
+    best, mean = coded.replace("# patience =", "patience ="), texts[0].replace("# average =", "average =")
     parsed = [parse_study(text) for text in (*texts, best, mean.replace('keep = "best"', 'keep = "mean-of-last"'))]
     keys = {(s, k) for study in parsed for s, table in study.model_dump().items() for k in table}
     assert set(REASONS) == keys

@@ -82,15 +82,16 @@ def predict(
     if store and not (dicom or labelmap):
         raise typer.BadParameter("what is stored is what --dicom writes", param_hint="--store")
     kind: Literal["BINARY", "LABELMAP"] | None = "LABELMAP" if labelmap else "BINARY" if dicom else None
-    wanted = Wanted(out, preview, kind, captures, frozenset(allow or ()), batch, device, as_json)
-    if store and out is not None:
-        from wardround_client.commands.pacs_screen import store_predictions
-        from wardround_client.pacs.settings import read_pacs
+    from wardround_client.pacs.settings import equipment_in, read_pacs
+    from wardround_client.prediction.sources import NOT_STATED, Equipment
 
-        settings = read_pacs(pacs)  # what is wrong with it is said before anything is predicted
-        everything = predict_and_show(model, asked, wanted)
+    settings = read_pacs(pacs) if store else None  # what is wrong with it is said before anything is predicted
+    equipment = Equipment(*equipment_in(pacs)) if kind is not None else NOT_STATED
+    wanted = Wanted(out, preview, kind, captures, equipment, frozenset(allow or ()), batch, device, as_json)
+    everything = predict_and_show(model, asked, wanted)
+    if settings is not None and out is not None:
+        from wardround_client.commands.pacs_screen import store_predictions
+
         store_predictions(settings, out)
-    else:
-        everything = predict_and_show(model, asked, wanted)
     if not everything:
         raise typer.Exit(NOT_ALL)

@@ -15,6 +15,7 @@ from wardround_client.intake.scan_report import shown
 from wardround_client.prediction.answers import Predictions, Told, predict
 from wardround_client.prediction.dicom_out import Kind
 from wardround_client.prediction.keeping import LINES, TABLE
+from wardround_client.prediction.sources import Equipment
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Wanted:
     preview: bool
     dicom: Kind | None
     captures: bool
+    equipment: Equipment
     allow: frozenset[str]
     batch: int
     device: str
@@ -59,6 +61,7 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
             preview=wanted.preview,
             dicom=wanted.dicom,
             captures=wanted.captures,
+            equipment=wanted.equipment,
             allow=wanted.allow,
             batch=wanted.batch,
             device=wanted.device,

@@ -28,7 +28,15 @@ def _an_ae_title(title: str) -> str:
     return title
 
 
+def _a_text(text: str) -> str:
+    if "\\" in text or not text.isprintable() or text != text.strip():
+        raise ValueError("it must be text without a backslash or a control character, and without spaces around it")
+    return text
+
+
 AeTitle = Annotated[str, AfterValidator(_an_ae_title)]
+Long = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_a_text)]
+Short = Annotated[str, Field(min_length=1, max_length=16), AfterValidator(_a_text)]
 
 
 class PacsSettings(BaseModel):
@@ -73,6 +81,14 @@ class PacsSettings(BaseModel):
     """The file that holds the password of ``web_user``."""
     web_token: AbsolutePath | None = None
     """The file that holds a bearer token."""
+
+    institution: Long | None = None
+    """What results state as the institution where they were made; None for that of the images."""
+    department: Long | None = None
+    station: Short | None = None
+    """The name of this machine in results."""
+    manufacturer: Long | None = None
+    """What results state as the maker of their equipment; None for Wardround."""
 
     connect_s: Seconds = 10.0
     """How long a connection and an association may take."""
@@ -126,11 +142,25 @@ def read_pacs(path: Path | None, state: Path | None = None) -> PacsSettings:
     Raises:
         StorageError: there is none, or it cannot be used.
     """
-    if path is None:
-        folder = HospitalFolder(state or hospital_state())
-        named = folder.settings().pacs if folder.settings_file.exists() else None
-        path = named or folder.path / NAME
-    return read_settings(path, PacsSettings, absent="no archive is set up here", do=WRITE_ONE)
+    return read_settings(path or _usual(state), PacsSettings, absent="no archive is set up here", do=WRITE_ONE)
+
+
+def _usual(state: Path | None = None) -> Path:
+    folder = HospitalFolder(state or hospital_state())
+    named = folder.settings().pacs if folder.settings_file.exists() else None
+    return named or folder.path / NAME
+
+
+def equipment_in(path: Path | None) -> tuple[str, str, str, str]:
+    """Return what results state of institution, department, station and maker; empty where no archive is set up.
+
+    Raises:
+        StorageError: the file is named and is not there, or it cannot be used.
+    """
+    if path is None and not _usual().exists():
+        return "", "", "", ""
+    found = read_pacs(path)
+    return found.institution or "", found.department or "", found.station or "", found.manufacturer or ""
 
 
 def secret_of(path: Path, what: str) -> str:

@@ -18,7 +18,8 @@ from wardround_client.prediction.inputs import files_of
 from wardround_client.prediction.keeping import Kept, Line, keeping
 from wardround_client.prediction.model import Model, open_model
 from wardround_client.prediction.predicting import Done, NotDone, ask, asking_of, name_of
-from wardround_client.prediction.written import write_files
+from wardround_client.prediction.sources import NOT_STATED, Equipment
+from wardround_client.prediction.written import Objects, write_files
 from wardround_client.preparation.asking import image_cases
 from wardround_client.tasks.contract import Asked, Case
 from wardround_client.training.devices import choose
@@ -105,6 +106,7 @@ def predict(
     preview: bool = False,
     dicom: Kind | None = None,
     captures: bool = True,
+    equipment: Equipment = NOT_STATED,
     allow: Collection[str] = (),
     batch: int = 64,
     device: str = "auto",
@@ -122,6 +124,7 @@ def predict(
         preview: also write a picture of each, as PNG.
         dicom: also write DICOM objects: ``BINARY`` or ``LABELMAP`` segmentations, and reports of numbers.
         captures: with ``dicom``: also pictures (Secondary Capture), for viewers that show nothing else.
+        equipment: with ``dicom``: institution, department, station and maker that the objects state.
         allow: findings that do not refuse a file.
         batch: number of images that are given to the network at a time.
         device: auto, cpu, cuda, cuda:1 or mps.
@@ -157,7 +160,9 @@ def predict(
         begin(len(todo))
         themselves = frozenset(str(each.path) for each in found if each.named)
         told: list[Told] = []
-        for one in _each(opened, todo, themselves, kept, batch, preview=preview, dicom=dicom, captures=captures):
+        coded = getattr(opened.study.task, "coded", {})  # not every task has classes
+        objects = Objects(dicom, captures, coded, equipment) if dicom else None
+        for one in _each(opened, todo, themselves, kept, batch, preview=preview, objects=objects):
             tell(one)
             if one is not None:
                 told.append(one)
@@ -182,8 +187,7 @@ def _each(
     batch: int,
     *,
     preview: bool,
-    dicom: Kind | None,
-    captures: bool,
+    objects: Objects | None,
 ) -> Iterator[Told | None]:
     """Yield what became of each case, written to the folder if there is one; None for what accompanies images."""
     said = asking_of(model).said
@@ -191,7 +195,7 @@ def _each(
         files: list[str] = []
         if isinstance(one, Done) and kept is not None:
             try:
-                files = write_files(one, kept, model.card, preview=preview, dicom=dicom, captures=captures)
+                files = write_files(one, kept, model.card, preview=preview, objects=objects)
             except ImageRefused as refused:
                 one = NotDone(one.case.name, refused.reason, refused.what, refused.do)  # no answer
         if isinstance(one, NotDone):

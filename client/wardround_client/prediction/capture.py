@@ -9,6 +9,7 @@ BurnedInAnnotation is NO.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -23,7 +24,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from wardround_client.images.dicom import quiet, refusing
 from wardround_client.images.sop_class import OURS
-from wardround_client.prediction.sources import LONG, Sources, carried, weights_of
+from wardround_client.prediction.sources import LONG, NOT_STATED, Equipment, Sources, carried, weights_of
 from wardround_common.results.model_folder import Card
 
 SERIES_NUMBER = 9003
@@ -45,7 +46,9 @@ class Picture:
     """Where its rows and its columns run to in the patient, such as ``L`` and ``P``; empty if it is not known."""
 
 
-def captures_of(pictures: Sequence[Picture], sources: Sources, card: Card, what: str) -> list[Dataset]:
+def captures_of(
+    pictures: Sequence[Picture], sources: Sources, card: Card, what: str, equipment: Equipment = NOT_STATED
+) -> list[Dataset]:
     """Make one series of Secondary Captures, an object for each picture in their order.
 
     ``what``: what the pictures show, which viewers list as the description of the series.
@@ -55,7 +58,10 @@ def captures_of(pictures: Sequence[Picture], sources: Sources, card: Card, what:
         ValueError: a picture is not (rows, columns, 3) uint8, or shows a slice that the sources do not have.
     """
     series, now = highdicom.UID(), datetime.now()  # DICOM's times are those of the place
-    return [_capture(picture, sources, card, what, series, number, now) for number, picture in enumerate(pictures, 1)]
+    return [
+        carried(_capture(picture, sources, card, what, series, number, now), sources, equipment)
+        for number, picture in enumerate(pictures, 1)
+    ]
 
 
 def _capture(
@@ -95,7 +101,7 @@ def _capture(
             made.PixelSpacing = [format_number_as_ds(float(picture.pixel_mm))] * 2
         for word in _KEPT:
             if word in first:
-                made[word] = first[word]
+                made[word] = deepcopy(first[word])
         side = "ImageLaterality" if first.get("ImageLaterality") else "Laterality"
         setattr(made, side, first.get(side) or None)  # one of the two is required, and may be empty
         made.ConversionType = "WSD"  # drawn by a program: no camera, no scanner
@@ -105,7 +111,7 @@ def _capture(
         made.BurnedInAnnotation = "NO"  # no text in it says whose it is
         made.DerivationDescription = f"Drawn from the answer of the model {card.name}"[:1024]
         _refer(made, picture, sources)
-    return carried(made, sources)
+    return made
 
 
 def _refer(made: Dataset, picture: Picture, sources: Sources) -> None:

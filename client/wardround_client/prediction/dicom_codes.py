@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from pydicom.sr.coding import Code
 
@@ -34,9 +35,20 @@ _KNOWN: dict[str, tuple[Code, Code]] = {
 }
 
 
-def code_of(word: str) -> tuple[Code, Code]:
-    """Return the category and the type of a structure, by the study's word for it."""
-    return _KNOWN.get(word.casefold(), (ABNORMAL, own_code(word)))
+Coded = Mapping[str, tuple[str, str, str]]
+"""Scheme, value and meaning by class: what the study says of its classes."""
+
+
+def code_of(word: str, coded: Coded) -> tuple[Code, Code]:
+    """Return the category and the type of a structure, by the study's code or word for it."""
+    category, kind = _KNOWN.get(word.casefold(), (ABNORMAL, own_code(word)))
+    if word not in coded:
+        return category, kind
+    scheme, value, meaning = coded[word]
+    return _CATEGORY.get((scheme, value), category), Code(value, scheme, meaning)
+
+
+_CATEGORY = {(kind.scheme_designator, kind.value): category for category, kind in _KNOWN.values()}
 
 
 def own_code(word: str) -> Code:

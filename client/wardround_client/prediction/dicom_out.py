@@ -8,6 +8,7 @@ says by its algorithm that nobody drew it, so that it is not taken for a referen
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import highdicom
@@ -21,8 +22,8 @@ from pydicom.sr.coding import Code
 
 from wardround_client.images.dicom import quiet, refusing
 from wardround_client.images.sop_class import OURS
-from wardround_client.prediction.dicom_codes import code_of, own_code
-from wardround_client.prediction.sources import LONG, Floats, Sources, carried, weights_of
+from wardround_client.prediction.dicom_codes import Coded, code_of, own_code
+from wardround_client.prediction.sources import LONG, NOT_STATED, Equipment, Floats, Sources, carried, weights_of
 from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.contract import Answer
 from wardround_client.tasks.outline_sizes import millilitres
@@ -33,6 +34,7 @@ Kind = Literal["BINARY", "LABELMAP"]
 SERIES_NUMBER, REPORT_NUMBER = 9001, 9002
 MOST_MEASURED = 20
 """Parts of a structure whose diameters a report has, the largest first."""
+_NOT_CODED: Coded = MappingProxyType({})
 _ML = Code("cm3", "UCUM", "cubic centimeter")  # as DICOM counts volumes (CID 7462)
 _MM = Code("mm", "UCUM", "mm")
 _NO_UNIT = Code("1", "UCUM", "no units")
@@ -42,7 +44,14 @@ _VOLUME = Code("118565006", "SCT", "Volume")
 _STUDY_OF = Code("18748-4", "LN", "Diagnostic imaging study")
 
 
-def segmentation_of(answer: Answer, sources: Sources, card: Card, kind: Kind) -> Dataset:
+def segmentation_of(
+    answer: Answer,
+    sources: Sources,
+    card: Card,
+    kind: Kind,
+    coded: Coded = _NOT_CODED,
+    equipment: Equipment = NOT_STATED,
+) -> Dataset:
     """Make the DICOM segmentation of an outline; where nothing was outlined it says so with empty frames.
 
     Raises:
@@ -55,7 +64,7 @@ def segmentation_of(answer: Answer, sources: Sources, card: Card, kind: Kind) ->
     if sources.frames:
         frames = np.zeros_like(outline)
         frames[list(sources.frames)] = outline  # in the order of the frames in their file
-    described = [_described(number, one, card) for number, one in enumerate(answer.facts["structures"], 1)]
+    described = [_described(number, one, card, coded) for number, one in enumerate(answer.facts["structures"], 1)]
     with refusing("no-segmentation", "no segmentation can be made of these images", where=""), quiet():
         made = Segmentation(
             sources.images,
@@ -74,11 +83,11 @@ def segmentation_of(answer: Answer, sources: Sources, card: Card, kind: Kind) ->
             content_description=f"Outlined by the model {card.name}"[:LONG],
         )
     made.SeriesDescription = f"Outlines of {card.name}"[:LONG]
-    return carried(made, sources)
+    return carried(made, sources, equipment)
 
 
-def _described(number: int, one: Mapping[str, Any], card: Card) -> SegmentDescription:
-    category, kind = code_of(one["structure"])
+def _described(number: int, one: Mapping[str, Any], card: Card, coded: Coded) -> SegmentDescription:
+    category, kind = code_of(one["structure"], coded)
     made = SegmentDescription(
         number,
         f"{one['structure'][:44]} {millilitres(one['volume_ml'])}",
@@ -108,16 +117,23 @@ def _algorithm(card: Card) -> highdicom.AlgorithmIdentificationSequence:
     )
 
 
-def report_of(answer: Answer, sources: Sources, card: Card, segmentation: Dataset | None) -> Dataset:
+def report_of(
+    answer: Answer,
+    sources: Sources,
+    card: Card,
+    segmentation: Dataset | None,
+    coded: Coded = _NOT_CODED,
+    equipment: Equipment = NOT_STATED,
+) -> Dataset:
     """Make the report (TID 1500) of an answer: measurements of each structure, or the probability of each class.
 
     Raises:
         ImageRefused: ``no-report``: the images do not say what a report needs of them.
     """
     if segmentation is not None:
-        groups = [*_of_structures(answer, sources, card, segmentation)]
+        groups = [*_of_structures(answer, sources, card, coded, segmentation)]
     else:
-        groups = [_of_classes(answer, sources, card)]
+        groups = [_of_classes(answer, sources, card, coded)]
     evidence = [*sources.images, *([segmentation] if segmentation is not None else [])]
     device = sr.DeviceObserverIdentifyingAttributes(highdicom.UID(), OURS, OURS, card.name[:LONG], weights_of(card))
     context = sr.ObservationContext(observer_device_context=sr.ObserverContext(codes.DCM.Device, device))
@@ -134,7 +150,7 @@ def report_of(answer: Answer, sources: Sources, card: Card, segmentation: Datase
             record_evidence=False,
         )
     made.SeriesDescription = f"Measurements of {card.name}"[:LONG]
-    return carried(made, sources)
+    return carried(made, sources, equipment)
 
 
 def _identified(card: Card) -> sr.AlgorithmIdentification:
@@ -143,7 +159,7 @@ def _identified(card: Card) -> sr.AlgorithmIdentification:
     )
 
 
-def _of_structures(answer: Answer, sources: Sources, card: Card, segmentation: Dataset) -> Iterator[Any]:
+def _of_structures(answer: Answer, sources: Sources, card: Card, coded: Coded, segmentation: Dataset) -> Iterator[Any]:
     """Make the groups of a report: the diameters of each part, then the volume of each structure.
 
     Every number lies somewhere: OHIF 3.13 shows nothing of a report in which one finding has no coordinates. A
@@ -166,7 +182,7 @@ def _of_structures(answer: Answer, sources: Sources, card: Card, segmentation: D
                     for line in [_line(np.array(lesion[axis], np.float64), sources, at)]
                 ],
                 source_images=[sr.SourceImageForMeasurementGroup(*_named(sources, at))],
-                **_told(one, card),
+                **_told(one, card, coded),
             )
     for number, one in enumerate(structures, 1):
         if one["voxels"]:
@@ -179,7 +195,7 @@ def _of_structures(answer: Answer, sources: Sources, card: Card, segmentation: D
                     source_series=sr.SourceSeriesForSegmentation(sources.images[0].SeriesInstanceUID),
                 ),
                 measurements=[sr.Measurement(_VOLUME, one["volume_ml"], _ML)],
-                **_told(one, card),
+                **_told(one, card, coded),
             )
         else:  # a segment without a voxel is nothing to refer to
             middle = len(sources.frames or sources.images) // 2
@@ -188,12 +204,12 @@ def _of_structures(answer: Answer, sources: Sources, card: Card, segmentation: D
                 findings[number],
                 measurements=[sr.Measurement(_VOLUME, 0.0, _ML, referenced_coordinates=[edge])],
                 source_images=[sr.SourceImageForMeasurementGroup(*_named(sources, middle))],
-                **_told(one, card),
+                **_told(one, card, coded),
             )
 
 
-def _told(one: Mapping[str, Any], card: Card) -> dict[str, Any]:
-    category, kind = code_of(one["structure"])
+def _told(one: Mapping[str, Any], card: Card, coded: Coded) -> dict[str, Any]:
+    category, kind = code_of(one["structure"], coded)
     return {"finding_type": kind, "finding_category": category, "algorithm_id": _identified(card)}
 
 
@@ -217,13 +233,13 @@ def _edge(image: Dataset) -> Floats:
     return np.array([(0, 0), (right, 0), (right, down), (0, down), (0, 0)], np.float64)
 
 
-def _of_classes(answer: Answer, sources: Sources, card: Card) -> Any:
+def _of_classes(answer: Answer, sources: Sources, card: Card, coded: Coded) -> Any:
     facts, image = answer.facts, sources.images[0]
     there = sr.CoordinatesForMeasurement("POLYLINE", _edge(image), sr.SourceImageForRegion(*_named(sources)))
     kind = "Probability" if facts["calibrated"] else "Uncalibrated probability"
     return sr.MeasurementsAndQualitativeEvaluations(
         sr.TrackingIdentifier(highdicom.UID(), card.name[:LONG]),
-        finding_type=code_of(facts["class"])[1],
+        finding_type=code_of(facts["class"], coded)[1],
         algorithm_id=_identified(card),
         measurements=[
             sr.Measurement(own_code(f"{kind} of {word}"), p, _NO_UNIT, referenced_coordinates=[there])

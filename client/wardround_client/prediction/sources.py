@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -47,6 +48,21 @@ _SQUARE = 1e-3
 """Of a pixel's side."""
 Floats = NDArray[np.float64]
 _METHODS = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What a hospital states of where an object was made; empty for what it does not state."""
+
+    institution: str = ""
+    """InstitutionName; empty: that of the images."""
+    department: str = ""
+    station: str = ""
+    manufacturer: str = ""
+    """Empty: Wardround."""
+
+
+NOT_STATED = Equipment()
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,13 +178,23 @@ def _not_dicom() -> ImageRefused:
     )
 
 
-def carried(made: Dataset, sources: Sources) -> Dataset:
-    """Let an object say of its patient and place what its images say, where highdicom leaves that out."""
+def carried(made: Dataset, sources: Sources, equipment: Equipment) -> Dataset:
+    """Let an object say of its patient and place what its images and the hospital say."""
     for word in _CARRIED:
         if word in sources.images[0]:
-            made[word] = sources.images[0][word]
+            made[word] = deepcopy(sources.images[0][word])
     if made.get("PatientIdentityRemoved") == "YES" and not any(word in made for word in _METHODS):
         made.DeidentificationMethod = "not stated by the images"  # a method is required where YES is stated
+    stated = {
+        "InstitutionName": equipment.institution,
+        "InstitutionalDepartmentName": equipment.department,
+        "StationName": equipment.station,
+        "Manufacturer": equipment.manufacturer,
+    }
+    for word, value in stated.items():
+        if value:
+            made.pop(word, None)  # highdicom may share an element with the image that it is of
+            setattr(made, word, value)
     return made
 
 

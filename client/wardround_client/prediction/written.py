@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from pydicom import Dataset
 
 from wardround_client.prediction.capture import captures_of
+from wardround_client.prediction.dicom_codes import Coded
 from wardround_client.prediction.dicom_out import Kind, report_of, segmentation_of
 from wardround_client.prediction.keeping import Kept
 from wardround_client.prediction.nifti_mask import nifti_of
 from wardround_client.prediction.pictures import pictures_of
 from wardround_client.prediction.predicting import Done
-from wardround_client.prediction.sources import content_of, sources_of
+from wardround_client.prediction.sources import NOT_STATED, Equipment, content_of, sources_of
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.outline_page import overlaid
 from wardround_common.results.model_folder import Card
 
 
+@dataclass(frozen=True)
+class Objects:
+    """Which objects for the PACS are written, and what the study and the hospital state in them."""
+
+    kind: Kind
+    """Of segmentations."""
+    captures: bool = True
+    """Whether pictures are among them."""
+    coded: Coded = field(default_factory=dict)
+    equipment: Equipment = NOT_STATED
+
+
 def write_files(
-    done: Done, kept: Kept, card: Card, *, preview: bool = False, dicom: Kind | None = None, captures: bool = True
+    done: Done, kept: Kept, card: Card, *, preview: bool = False, objects: Objects | None = None
 ) -> list[str]:
     """Write the files of a case into the folder of its run; name them.
-
-    ``captures``: whether pictures are among the DICOM objects.
 
     Raises:
         ImageRefused: DICOM objects are asked for, and the images do not say what they need.
@@ -34,19 +48,24 @@ def write_files(
     made: dict[str, bytes] = {}  # all of them before one is written: what is refused leaves nothing behind
     if outline is not None:
         made[f"{stem}.nii.gz"] = nifti_of(outline, done.case.series[0])
-    if dicom is not None:
-        sources = sources_of(done.case)
-        segmentation = None
-        if outline is not None:
-            segmentation = segmentation_of(done.answer, sources, card, dicom)
-            made[f"{stem}.seg.dcm"] = content_of(segmentation)
-        made[f"{stem}.report.dcm"] = content_of(report_of(done.answer, sources, card, segmentation))
-        if captures:
-            drawn = captures_of(pictures_of(done, card), sources, card, f"Pictures of {card.name}")
-            made |= {f"{stem}.picture-{number:02}.dcm": content_of(one) for number, one in enumerate(drawn, 1)}
+    if objects is not None:
+        made |= {f"{stem}.{kind}.dcm": content_of(one) for kind, one in _objects(done, card, objects)}
     if preview:
         made[f"{stem}.png"] = picture_of(done)
     return [kept.write(name, content) for name, content in made.items()]
+
+
+def _objects(done: Done, card: Card, wanted: Objects) -> Iterator[tuple[str, Dataset]]:
+    sources, segmentation = sources_of(done.case), None
+    stated = (wanted.coded, wanted.equipment)
+    if done.answer.outline is not None:
+        segmentation = segmentation_of(done.answer, sources, card, wanted.kind, *stated)
+        yield "seg", segmentation
+    yield "report", report_of(done.answer, sources, card, segmentation, *stated)
+    if wanted.captures:
+        drawn = pictures_of(done, card)
+        for number, one in enumerate(captures_of(drawn, sources, card, f"Pictures of {card.name}", stated[1]), 1):
+            yield f"picture-{number:02}", one
 
 
 def stem_of(done: Done) -> str:

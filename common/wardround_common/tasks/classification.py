@@ -12,10 +12,10 @@ from wardround_common.metrics.shapes import LEAST_RECORDS, Estimate, curves_of
 from wardround_common.metrics.sum_intervals import of_area, of_fraction, with_intervals
 from wardround_common.metrics.sums import ScoreSums, figures_of
 from wardround_common.section import Word, each_once
-from wardround_common.tasks.contract import Detail, Metric, Task, TaskSection, Words
+from wardround_common.tasks.contract import ClassesSection, Detail, Metric, Task, Words
 
 
-class Classification(TaskSection):
+class Classification(ClassesSection):
     """``[task] name = "classification"``: one label for each image."""
 
     name: Annotated[Literal["classification"], Field(examples=["classification"])]

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from wardround_common.metrics.ranking import Floats
 from wardround_common.metrics.shapes import Curve, Estimate, GroupFigures, ReliabilityBins
@@ -31,6 +31,43 @@ class TaskSection(Section):
 
     name: str
     """The task; a hospital takes part only in tasks that it installed."""
+
+
+def _coded(text: str) -> str:
+    scheme, value, meaning = ([*text.split(" ", 2), "", ""])[:3]
+    fits = 1 <= len(scheme) <= _SHORT and 1 <= len(value) <= _SHORT and 1 <= len(meaning) <= _LONG
+    if text and not (fits and text.isprintable() and meaning == meaning.strip() and "\\" not in text):
+        raise ValueError(
+            "a code is its scheme (16 characters at most), its value (16) and its meaning (64), such as "
+            "'SCT 108369006 Neoplasm', or empty"
+        )
+    return text
+
+
+_SHORT, _LONG = 16, 64  # characters of a code's scheme and value (SH), and of its meaning (LO): DICOM PS3.5 6.2
+
+
+class ClassesSection(TaskSection):
+    """A task whose classes can be coded, so that what is told of them means the same everywhere."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("codes",)
+
+    codes: Annotated[tuple[Annotated[str, AfterValidator(_coded)], ...], Field(strict=False, examples=[[]])] = ()
+    """A code for each class in their order, such as 'SCT 108369006 Neoplasm' or '' for none; [] for no codes at all."""
+
+    @model_validator(mode="after")
+    def _a_code_for_each_class(self) -> Self:
+        classes: tuple[str, ...] = getattr(self, "classes", ())
+        if self.codes and len(self.codes) != len(classes):
+            raise ValueError(f"'codes' has {len(self.codes)} entries for {len(classes)} classes: write one for each")
+        return self
+
+    @property
+    def coded(self) -> dict[str, tuple[str, str, str]]:
+        """Return scheme, value and meaning by class, of those that have a code."""
+        classes: tuple[str, ...] = getattr(self, "classes", ())
+        split = {word: code.split(" ", 2) for word, code in zip(classes, self.codes, strict=False) if code}
+        return {word: (scheme, value, meaning) for word, (scheme, value, meaning) in split.items()}
 
 
 class Sums(Protocol):

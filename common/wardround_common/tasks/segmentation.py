@@ -9,10 +9,10 @@ from pydantic import Field, field_validator
 
 from wardround_common.metrics.outlines import OutlineSums
 from wardround_common.section import Word, each_once
-from wardround_common.tasks.contract import Detail, Metric, Task, TaskSection, Words
+from wardround_common.tasks.contract import ClassesSection, Detail, Metric, Task, Words
 
 
-class Segmentation(TaskSection):
+class Segmentation(ClassesSection):
     """``[task] name = "segmentation"``: outlines of the study's structures."""
 
     name: Annotated[Literal["segmentation"], Field(examples=["segmentation"])]

@@ -34,6 +34,8 @@ THRESHOLD = 0.5
 """From which part of a voxel on, or from which probability, a fractional segment holds it."""
 
 _FULL, _MAKER = tag("MaximumFractionalValue"), tag("Manufacturer")
+_SEGMENTS, _ALGORITHM = tag("SegmentSequence"), tag("SegmentationAlgorithmIdentificationSequence")
+_SOURCE = tag("AlgorithmSource")
 _SERIES, _SOP = tag("SeriesInstanceUID"), tag("ReferencedSOPInstanceUID")
 _SERIES_SEQUENCE, _INSTANCES = tag("ReferencedSeriesSequence"), tag("ReferencedInstanceSequence")
 
@@ -54,7 +56,11 @@ def read(path: Path, series: Series, structures: Structures) -> Outlined:
     where = str(path)
     dataset = _parsed(path)
     with refusing("unreadable", "the segmentation cannot be read", where=where):
-        if text(dataset, _MAKER) == OURS:
+        if text(dataset, _MAKER) == OURS or any(
+            text(made, _SOURCE) == OURS
+            for segment in items_of(dataset, _SEGMENTS)
+            for made in items_of(segment, _ALGORITHM)
+        ):
             raise ImageRefused(OWN_RESULT, "a model of Wardround made this outline, not a person", where=where)
         segmentation = Segmentation.from_dataset(dataset, copy=False)
         numbers = {

@@ -21,7 +21,7 @@ from wardround_client.tasks.registry import LOCAL_TASKS
 from wardround_common.errors import MessageError
 from wardround_common.study.file import Data, Study, Training
 from wardround_common.tasks.contract import Metric, Task, TaskSection, Words
-from wardround_common.tasks.registry import TASKS
+from wardround_common.tasks.registry import INSTALLED
 
 UNIT = 2.0**-20
 
@@ -119,8 +119,8 @@ LOCAL = LocalTask[Share, ShareSums](
 @contextmanager
 def installed() -> Iterator[None]:
     """Have the task among those that are installed, until the end."""
-    TASKS["share"], LOCAL_TASKS["share"] = TASK, LOCAL
+    INSTALLED["share"], LOCAL_TASKS["share"] = (lambda: TASK), LOCAL
     try:
         yield
     finally:
-        del TASKS["share"], LOCAL_TASKS["share"]
+        del INSTALLED["share"], LOCAL_TASKS["share"]

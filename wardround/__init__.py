@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from wardround_common.errors import WardroundError as WardroundError
     from wardround_common.results.comparison import Comparison as Comparison
     from wardround_common.results.comparison import compare as compare
+    from wardround_common.strategies.contract import Moments as Moments
+    from wardround_common.strategies.contract import Strategy as Strategy
     from wardround_common.study.file import Study as Study
     from wardround_simulation.door.outcome import Results as Results
     from wardround_simulation.door.participants import Pool as Pool
@@ -52,6 +54,8 @@ _WHERE = {
     "Scan": "wardround_client.intake.scanned",
     "predict": "wardround_client.prediction.answers",
     "Predictions": "wardround_client.prediction.answers",
+    "Strategy": "wardround_common.strategies.contract",
+    "Moments": "wardround_common.strategies.contract",
     "WardroundError": "wardround_common.errors",
 }
 """Each name of the package and the module that it comes from, in the order in which a reader meets them."""

@@ -107,6 +107,8 @@ def _dirichlet(patients: list[tuple[str, int]], hospitals: int, alpha: float, se
 
 
 def _by_attribute(pool: Source, used: list[Instance], keyword: str) -> list[list[str]]:
+    if pool.arrays:
+        raise DataError("arrays have no DICOM attributes to be split by", do="Use iid, or dirichlet:ALPHA.")
     if tag_for_keyword(keyword) is None:
         raise DataError(f"DICOM has no attribute {keyword!r}", do="Use a keyword such as ManufacturerModelName.")
     value_of: dict[str, str] = {}

@@ -69,10 +69,15 @@ def sites_in(folder: Path, places: Places) -> tuple[Site, ...]:
                 do="Rename one of the sub-folders.",
             )
     for name, _ in names:
-        if name in RESERVED or len(name) > 200 or not name.isprintable():
-            raise DataError(
-                f"a hospital cannot be called {name[:200]!r}",
-                where=str(folder),
-                do="Rename its sub-folder: the report needs that word, or cannot print it.",
-            )
+        check_name(name, where=str(folder), do="Rename its sub-folder: the report needs that word, or cannot print it.")
     return tuple(Site(name, (places.source(folder / entry),)) for name, entry in names)
+
+
+def check_name(name: str, *, where: str, do: str) -> None:
+    """Check that a simulated hospital can have this name.
+
+    Raises:
+        DataError: the report needs that word, or cannot print it.
+    """
+    if name in RESERVED or not name or len(name) > 200 or not name.isprintable():
+        raise DataError(f"a hospital cannot be called {name[:200]!r}", where=where, do=do)

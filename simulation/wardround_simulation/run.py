@@ -48,7 +48,7 @@ from wardround_common.results.subgroup_sums import judge as judge_by_subgroup
 from wardround_common.results.unlike import UNLIKE, parse_unlike
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import DpSgd, Study, read_study
-from wardround_common.study.words import said_of_graph
+from wardround_common.study.words import said_of_graph, said_of_own_code
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
 from wardround_server.report.tracking import check_tracking, open_tracking
@@ -591,6 +591,7 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
     else:
         yield "Differential privacy was off: the model may remember patients."
     yield from _said_of_start(plan, described)
+    yield from said_of_own_code(plan.study)
     yield from said_of_graph(plan.study, len(plan.sites))
     if plan.study.evaluation.usual and not _has_usual(plan):
         yield NOT_USUAL

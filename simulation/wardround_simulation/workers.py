@@ -19,6 +19,7 @@ from threading import Thread
 from typing import Any, NoReturn, Protocol
 
 from wardround_common.errors import RoundError, WardroundError
+from wardround_common.registry import Brought, bring
 
 # Imported once, in the process that every worker is forked from.
 PRELOADED = ["torch", "wardround_simulation.jobs"]
@@ -127,7 +128,8 @@ class Processes:
     for another. Which worker does a job changes no result: a hospital's randomness comes from seed and name.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, brought: tuple[Brought, ...] = ()) -> None:
+        self._brought = brought
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOADED)
         self._new: deque[tuple[int, Job]] = deque()  # about hospitals that nobody has open
@@ -183,7 +185,7 @@ class Processes:
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
+        process = self._context.Process(target=_serve, args=(theirs, self._brought), daemon=True)
         with _without_main():
             process.start()
         theirs.close()
@@ -230,11 +232,11 @@ class Processes:
         return _Held(number, argument)
 
 
-def start_workers(count: int) -> Workers:
-    """Start a number of workers; one is this process itself."""
+def start_workers(count: int, brought: tuple[Brought, ...] = ()) -> Workers:
+    """Start a number of workers, which have the researcher's own code that is ``brought``; one is this process."""
     if count < 1:
         raise RoundError(f"{count} workers are not enough", do="Ask for one or more with --workers.")
-    return InThisProcess() if count == 1 else Processes(count)
+    return InThisProcess() if count == 1 else Processes(count, brought)
 
 
 @contextmanager
@@ -258,8 +260,9 @@ def _result(job: Job) -> object:
         return error
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, brought: tuple[Brought, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us, which ends us
+    bring(brought)
     waiting: Queue[Job | None] = Queue()
     # Jobs are taken from the pipe while one is done: who sends the next one never waits for us.
     Thread(target=_receive, args=(pipe, waiting), daemon=True).start()

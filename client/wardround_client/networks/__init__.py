@@ -12,7 +12,6 @@ MONAI builds the larger networks and is imported only when one of them is asked 
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +25,9 @@ from wardround_client.networks._network import Network as Network
 from wardround_client.networks._stored import read_weights as read_weights
 from wardround_common.errors import StudyError
 from wardround_common.messages.parameters import Layout, Vector
+from wardround_common.registry import is_own
 from wardround_common.study.file import Norm, Study
-from wardround_common.study.networks import file_of, known_networks
+from wardround_common.study.networks import NETWORKS
 from wardround_common.tasks.registry import task_of
 
 _SEEDING = threading.Lock()  # torch has one generator for all threads
@@ -39,9 +39,7 @@ def find(name: str) -> Network:
     Raises:
         StudyError: no network of this name is installed.
     """
-    if name not in known_networks():
-        raise StudyError(f"no network '{name}' is installed", do=f"Known are {', '.join(known_networks())}.")
-    network: Network = importlib.import_module(f"{__name__}.{file_of(name)}").NETWORK
+    network: Network = NETWORKS[name]
     return network
 
 
@@ -54,7 +52,7 @@ def check(name: str, dims: int, *, dense: bool) -> None:
     network = find(name)
     if network.dense == dense and dims in network.dims:
         return
-    fit = [other for other in known_networks() if find(other).dense == dense and dims in find(other).dims]
+    fit = [other for other in NETWORKS if find(other).dense == dense and dims in find(other).dims]
     if network.dense != dense:
         outlines, image = "each place of an image", "the image as a whole"
         gives, reads = (outlines, image) if network.dense else (image, outlines)
@@ -95,7 +93,7 @@ def construct(name: str, channels: int, outputs: int, norm: Norm, *, seed: int, 
     for place, module in list(network.named_modules()):
         if hasattr(module, "inplace"):
             module.inplace = False  # per-patient gradients need each layer's input as it was
-        if isinstance(module, BATCH) and norm != "batch":
+        if isinstance(module, BATCH) and norm != "batch" and not is_own(name):
             # MONAI's ResNet keeps batch normalisation in its shortcuts whatever norm it is given.
             network.set_submodule(place, normalisation(norm, module.num_features, dims))
     return network

@@ -24,7 +24,7 @@ from wardround_client.intake.instance import Basis, Doubts, Index, Instance
 from wardround_client.intake.kept_pixels import Kept
 from wardround_client.intake.patients import check_guesses, count_by_basis, said_of_doubts, said_of_patients
 from wardround_client.intake.record import RETRIED
-from wardround_client.preparation import preprocessing
+from wardround_client.preparation import preprocessing, tensors
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.made_once import FOLDER, Facts, made_once
 from wardround_client.preparation.mapped_masks import MappedMasks
@@ -162,6 +162,8 @@ def take_in(source: Source, study: Study) -> tuple[Index, Found]:
     Raises:
         DataError: the folder cannot be read, or what is said of its files does not fit the study's task.
     """
+    if source.arrays:
+        return tensors.take_in(source, study)
     index = scan(source.folder, state=source.state, allow=source.allow)
     if not index.refused and not index.accepted:
         raise DataError(
@@ -297,6 +299,8 @@ def _records(
 ) -> Records:
     """Return the records of these files; where each file is one, its image is prepared here."""
     local = local_task(study.task)
+    if source.arrays:
+        return tensors.records(source, study, wanted)
     if local.records is not None:
         return local.records(source, study, wanted, found)
     prepared = keep_images(source, study.data, wanted, kept)
@@ -329,8 +333,8 @@ def _targets(
 def strata_by_patient(source: Source, study: Study, wanted: Sequence[Instance], found: Found) -> dict[str, int]:
     """Return the highest stratum of each patient's records; no image is decoded for it that need not be."""
     local = local_task(study.task)
-    if local.records is not None:
-        made = local.records(source, study, wanted, found)
+    if local.records is not None or source.arrays:
+        made = _records(source, study, wanted, found, {})
         patients, targets = made.patients, made.targets
     else:
         patients, targets = tuple(one.patient for one in wanted), _targets(local, source, study, wanted, found)

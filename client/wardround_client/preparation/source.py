@@ -18,5 +18,7 @@ class Source:
     allow: frozenset[str] = frozenset()
     confirmed: frozenset[str] = frozenset()
     """The guesses of who is a patient that the hospital confirms (``confirm_patients``)."""
+    arrays: str = ""
+    """Of images that are arrays already, their digest: the folder is where they are kept (``preparation.tensors``)."""
     patients: frozenset[str] | None = field(default=None, repr=False)
     """Only these, where one folder is cut into several hospitals; None for all."""

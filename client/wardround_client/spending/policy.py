@@ -26,7 +26,7 @@ LARGEST_FILE_BYTES = 64 * 1024
 
 def _installed(name: str) -> str:
     if name not in TASKS:
-        raise PydanticKnownError("literal_error", {"expected": " or ".join(map(repr, TASKS))})
+        raise PydanticKnownError("literal_error", {"expected": TASKS.choices()})
     return name
 
 

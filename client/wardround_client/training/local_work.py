@@ -18,7 +18,7 @@ from torch import nn
 from wardround_client import networks
 from wardround_client.preparation.dataset import Examples
 from wardround_client.tasks.contract import Loss
-from wardround_client.tasks.registry import local_task
+from wardround_client.tasks.registry import loss_of
 from wardround_client.training.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
 from wardround_client.training.augmentation import augment
 from wardround_client.training.bookkeeping import BookKeeping
@@ -195,7 +195,7 @@ def _begin(run: LocalRun, parameters: Vector, round_number: int) -> _Round:
     weights = [parameter for parameter in run.network.parameters() if parameter.requires_grad]
     torch.manual_seed(run.stream.child("layers", round_number).below(2**63))  # for layers that drop at random
     device = weights[0].device
-    loss = local_task(run.study.task).loss(run.study.task, run.study.training, device)
+    loss = loss_of(run.study, device)
     places = run.examples.places_by_patient() if run.plan else []
     return _Round(run, round_number, loss, weights, places, supply_of(run.examples, device))
 

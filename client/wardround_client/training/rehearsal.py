@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from wardround_client import networks
-from wardround_client.tasks.registry import local_task
+from wardround_client.tasks.registry import local_task, loss_of
 from wardround_client.training.network_probe import defects_of
 from wardround_common.errors import PrivacyError, StudyError
 from wardround_common.study.file import DpSgd, Norm, Study
@@ -41,6 +41,8 @@ def rehearse(study: Study) -> str:
 def _rehearse(study: Study, private: bool) -> str:
     model, space = study.model, study.data.extent
     network = networks.build(study)
+    if study.training.own_loss:
+        check_loss(study)
     if reason := why_not(network, study, space):
         raise _cannot_run(study, reason)
     parts = "voxels, of two patches" if study.data.patch_size else "pixels, of two images"
@@ -53,8 +55,8 @@ def _rehearse(study: Study, private: bool) -> str:
 
 def why_not(network: nn.Module, study: Study, space: tuple[int, ...]) -> str | None:
     """Say why a network cannot make a step on two images of this extent and on one, which a last batch may hold."""
-    local, cpu = local_task(study.task), torch.device("cpu")
-    loss = local.loss(study.task, study.training, cpu)
+    local, loss = local_task(study.task), loss_of(study, torch.device("cpu"))
+    raised = Exception if study.own_code else (RuntimeError, ValueError)  # what torch and MONAI raise for a shape
     generator = torch.Generator().manual_seed(0)
     with networks.seeded(0):
         network.train()
@@ -63,16 +65,51 @@ def why_not(network: nn.Module, study: Study, space: tuple[int, ...]) -> str | N
             wanted = (count, study.outputs, *(space if local.task.dense else ()))
             try:
                 logits = network(images)
-                if logits.shape != wanted:
-                    return f"it gives {tuple(logits.shape)} in place of {wanted} numbers"
-                loss(logits, local.noise(study.task, count, space)).mean().backward()  # type: ignore[no-untyped-call]
-            except (RuntimeError, ValueError) as error:  # what torch and MONAI raise for a shape that does not fit
+                if not isinstance(logits, torch.Tensor) or logits.shape != wanted:
+                    given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
+                    return f"it gives {given} in place of {wanted} numbers"
+                losses = loss(logits, local.noise(study.task, count, space))
+                losses.mean().backward()  # type: ignore[no-untyped-call]
+            except raised as error:
                 reason = " ".join(str(error).split())
+                if not isinstance(error, RuntimeError | ValueError):
+                    reason = f"{type(error).__name__}: {reason}"
                 return reason if count == 2 else f"a last batch of one image fails: {reason}"
             if not torch.isfinite(logits).all():
                 return "what it gives is not finite"
             network.zero_grad()
     return None
+
+
+def check_loss(study: Study) -> None:
+    """Check that a researcher's own loss gives one finite number for each record, which no other record changes.
+
+    Raises:
+        StudyError: it does not.
+    """
+    local, loss, count = local_task(study.task), loss_of(study, torch.device("cpu")), 3
+    space = study.data.extent if local.task.dense else ()
+    targets, where = local.noise(study.task, count, study.data.extent), f"the loss {study.training.own_loss}"
+    do = (
+        "It is called with outputs (records, outputs, ...) and targets, and returns a loss for each record, (records,)."
+    )
+    outputs = torch.rand(count, study.outputs, *space, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    try:
+        together = loss(outputs, targets)
+        alone = [loss(outputs[row : row + 1], targets[row : row + 1]).reshape(-1) for row in range(count)]
+    except Exception as error:
+        raise StudyError(f"your loss fails: {type(error).__name__}: {error}", where=where, do=do) from error
+    if not isinstance(together, torch.Tensor) or together.shape != (count,):
+        given = tuple(together.shape) if isinstance(together, torch.Tensor) else f"a {type(together).__name__}"
+        raise StudyError(f"your loss gives {given} for {count} records", where=where, do=do)
+    if not torch.isfinite(together).all() or not together.requires_grad:
+        raise StudyError("your loss gives what is not finite, or has no gradient", where=where, do=do)
+    if not torch.allclose(together, torch.cat(alone), rtol=1e-4, atol=1e-6):
+        raise StudyError(
+            "your loss gives a record another number beside other records: it could not be clipped by patient",
+            where=where,
+            do="Compute each record's loss from that record alone, and take no mean over records.",
+        )
 
 
 def check_private(network: nn.Module, study: Study) -> None:

@@ -72,7 +72,7 @@ def new(
     if distributed and not dp:
         raise typer.BadParameter("noise that is shared out is differential privacy: leave out --no-dp or --distributed")
     if task not in TASKS:
-        raise typer.BadParameter(f"there is no task {task!r}: write {' or '.join(TASKS)}", param_hint="'--task'")
+        raise typer.BadParameter(f"there is no task {task!r}: write {TASKS.choices()}", param_hint="'--task'")
     if dims is not None and "dims" not in TASKS[task].section.model_fields:
         raise typer.BadParameter(f"the task {task!r} is on single images: leave it out", param_hint="'--dims'")
     path = out or Path(f"{name}.toml")

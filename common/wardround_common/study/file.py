@@ -34,10 +34,11 @@ from pydantic import (
 )
 
 from wardround_common.errors import RoundError, StudyError
+from wardround_common.registry import OWN_NAME, is_own
 from wardround_common.secagg.thresholds import LARGEST_COHORT, threshold_of
 from wardround_common.section import Decay, Fraction, NotNegative, Positive, Section, each_once
 from wardround_common.strategies.contract import Strategy
-from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS, StrategyName, users_of
+from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS, StrategyName, strategy_of, users_of
 from wardround_common.study.faults import bad_toml, unreadable, validated
 from wardround_common.study.networks import NetworkName
 from wardround_common.study.roster import HospitalName, Listed, in_order
@@ -49,6 +50,7 @@ from wardround_common.study.template import example, study_text, toml_value
 from wardround_common.tasks.contract import TaskSection
 from wardround_common.tasks.registry import TASKS, task_of, task_section
 
+OwnName = Annotated[str, Field(pattern=OWN_NAME.pattern + "$")]
 Norm = Literal["group", "instance", "batch"]
 Intensity = Literal["percentile", "window", "range"]
 Augmentation = Literal["flip", "shift", "rotate", "scale", "intensity"]
@@ -165,7 +167,7 @@ else:
 class Training(_StrategyKeys):
     """``[training]``: rounds, local work, optimiser, and how updates become the next model."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("threads",)
+    LATER: ClassVar[tuple[str, ...]] = ("threads", "own_loss")
 
     strategy: StrategyName
     rounds: Annotated[int, Field(ge=1, le=100_000)]
@@ -190,6 +192,9 @@ class Training(_StrategyKeys):
     """Threads that each hospital computes with, whatever it has of cores: another number rounds sums otherwise, and so
     gives another model."""
 
+    own_loss: OwnName | None = None
+    """The name of a researcher's own loss, which only a simulation with its code can have; None for the task's."""
+
     @field_validator("augmentations")
     @classmethod
     def _augmentations_differ(cls, augmentations: tuple[str, ...]) -> tuple[str, ...]:
@@ -209,7 +214,7 @@ class Training(_StrategyKeys):
     @property
     def how(self) -> Strategy:
         """How updates become the next model."""
-        return STRATEGIES[self.strategy]
+        return strategy_of(self.strategy)
 
     @property
     def values(self) -> dict[str, float]:
@@ -230,6 +235,8 @@ class Training(_StrategyKeys):
 
 def _unfit_keys(training: Training) -> Iterator[str]:
     """Name the keys that the strategy or the optimiser needs and has not, or has and does not use."""
+    if training.strategy not in STRATEGIES:  # own code that is not here: nobody knows its keys
+        return
     wanted = [key.name for key in training.how.keys]
     for key in sorted(STRATEGY_KEYS):
         value = getattr(training, key)
@@ -242,6 +249,8 @@ def _unfit_keys(training: Training) -> Iterator[str]:
             )
     if training.optimiser == "adamw" and training.momentum:
         yield f"[training] momentum = {training.momentum!r}: optimiser 'adamw' does not use this key; remove it"
+    if training.own_loss and training.class_weights is not None:
+        yield "[training] class_weights: a loss of one's own does not use this key; remove it"
 
 
 def _not_of_local_work(training: Training) -> Iterator[str]:
@@ -658,6 +667,12 @@ class Study(Section):
         """How many channels the study's network puts out."""
         return task_of(self.task).outputs(self.task)
 
+    @property
+    def own_code(self) -> tuple[str, ...]:
+        """The names of a researcher's own code that the study names: only a simulation that has it can run it."""
+        named = (self.model.network, self.training.strategy, self.training.own_loss or "")
+        return tuple(name for name in named if is_own(name))
+
     def judges(self, number: int) -> bool:
         """Tell whether the hospitals judge the model after this round."""
         return number % self.evaluation.every == 0 or number == self.training.rounds
@@ -756,8 +771,18 @@ class Study(Section):
         Raises:
             StudyError: a key is not known, or a value is wrong.
         """
-        tables, where = self.tables(nulls=False), f"study {self.study.name}"
-        put(tables, {**(settings or {}), **{f"{_section_of(key, where)}.{key}": keys[key] for key in keys}}, where)
+        where = f"study {self.study.name}"
+        named = {f"{_section_of(key, where)}.{key}": _plain(keys[key]) for key in keys}
+        return self.of_tables(self.tables(nulls=False), {**(settings or {}), **named}, where=where)
+
+    @classmethod
+    def of_tables(cls, tables: dict[str, Any], settings: Mapping[str, Any] | None = None, *, where: str) -> Study:
+        """Return the study of a file's tables, with some settings by keys with dots; ``where`` names it in errors.
+
+        Raises:
+            StudyError: they say something that is not a study.
+        """
+        put(tables, settings or {}, where)
         return _study(tables, where=where, typed=list(settings or ()), do=_NO_FILE)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:

@@ -8,14 +8,17 @@ a study whose network it has not installed, whatever the coordinator knows.
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
+from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
-from pydantic_core import PydanticKnownError
+
+from wardround_common.registry import Registry, is_own
 
 PACKAGE = "wardround_client"
 LONGEST_NAME = 64
@@ -36,6 +39,18 @@ def _folders() -> tuple[str, ...]:
     return tuple(found.submodule_search_locations or ()) if found else ()
 
 
+def _there() -> dict[str, Callable[[], Any]]:
+    return {name: partial(_load, name) for name in known_networks()}
+
+
+def _load(name: str) -> Any:
+    return import_module(f"{PACKAGE}.networks.{file_of(name)}").NETWORK
+
+
+NETWORKS: Registry[Any] = Registry("network", _there)
+"""The networks that are installed here, each imported when it is asked for, and a researcher's own."""
+
+
 def name_of(file: str) -> str:
     """Return the name of a network by that of its module."""
     return file.replace("_", "-")
@@ -48,17 +63,14 @@ def file_of(name: str) -> str:
 
 def _installed(name: str) -> str:
     known = known_networks()
+    if is_own(name):
+        return name
     well_formed = re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) is not None
     if name in known or (well_formed and not known):
         return name
     if not known:
         raise ValueError("a network's name is small letters and digits, with hyphens between them")
-    raise PydanticKnownError("literal_error", {"expected": _either(known)})
-
-
-def _either(names: tuple[str, ...]) -> str:
-    quoted = [repr(name) for name in names]
-    return " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+    return NETWORKS.named(name)
 
 
 NetworkName = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(_installed)]

@@ -117,6 +117,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "class_weights": [1.0, 3.0],
         **{key.name: key.example for key in STRATEGY_KEYS.values()},
         "threads": 4,
+        "own_loss": "own:my-loss@0123456789ab",
     },
     "privacy": {"trust": "distributed", "sampling_rate": 0.25, "dropouts": 0, "colluders": 1},
     "aggregation": {
@@ -176,7 +177,7 @@ REASONS: Mapping[tuple[str, str], str] = {
     ): "For dp-sgd a small one, such as 'wavelets' or 'tiny-cnn'; an unknown name is answered with all known ones.",
     ("model", "norm"): "'group' or 'instance'; 'batch' mixes patients, so it is refused under dp-sgd.",
     ("model", "seed"): "Seed for the initial weights; every hospital starts from the same model.",
-    ("training", "strategy"): f"How updates become the next model: {', '.join(map(repr, STRATEGIES))}.",
+    ("training", "strategy"): f"How updates become the next model: {STRATEGIES.choices()}.",
     ("training", "rounds"): "Number of rounds; in each, the hospitals train and the coordinator averages.",
     (
         "training",
@@ -251,6 +252,9 @@ REASONS: Mapping[tuple[str, str], str] = {
     ),
     ("aggregation", "clip_statements"): (
         "secure only: hospitals sign what they clipped to, and the coordinator keeps it as evidence; left out: false."
+    ),
+    ("training", "own_loss"): (
+        "Set by simulate(loss=...) from Python alone: a researcher's own code, which no hospital runs; left out: none."
     ),
     ("evaluation", "validation"): "Fraction of a hospital's patients used to choose the operating point.",
     ("evaluation", "test"): "Fraction of a hospital's patients held out: never used to train or to choose.",

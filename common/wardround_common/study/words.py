@@ -54,6 +54,7 @@ def _work(study: Study) -> Iterator[str]:
         f"{data.inputs} channel{'s' if data.inputs > 1 else ''}; {_intensities(study)}."
     )
     yield from _start(study)
+    yield from said_of_own_code(study)
     yield from _series(study)
     rounds = f"{training.rounds} round{'s' if training.rounds > 1 else ''}"
     if isinstance(study.privacy, DistributedDpSgd):
@@ -162,6 +163,16 @@ def _form(data: Data) -> str:
 def _intensities(study: Study) -> str:
     said = INTENSITIES[study.data.intensity]
     return said.replace("image", "series") if _task(study).takes_series else said
+
+
+def said_of_own_code(study: Study) -> Iterator[str]:
+    """Say which code of a researcher's own the study names; nothing if it names none."""
+    if study.own_code:
+        yield (
+            f"{_listed(study.own_code)} {'is' if len(study.own_code) == 1 else 'are'} a researcher's own code, which "
+            "is not in the registry: only a simulation that brings the code can run this study, and no hospital does. "
+            "The digest in its name is of its source, and not of what that calls."
+        )
 
 
 def _series(study: Study) -> Iterator[str]:

@@ -9,9 +9,11 @@ from pydantic_core import InitErrorDetails
 
 from wardround_common import tasks
 from wardround_common.installed import installed
+from wardround_common.registry import Registry, loads
 from wardround_common.tasks.contract import Task, TaskSection
 
-TASKS: dict[str, Task[Any, Any]] = {task.name: task for task in installed(tasks, "TASK", Task, besides=__name__)}
+INSTALLED = loads((task.name, task) for task in installed(tasks, "TASK", Task, besides=__name__))
+TASKS: Registry[Task[Any, Any]] = Registry("task", lambda: INSTALLED)
 
 
 def task_of(section: TaskSection) -> Task[Any, Any]:
@@ -33,8 +35,8 @@ def task_section(given: object) -> TaskSection:
         raise _fault(InitErrorDetails(type="missing", loc=("name",), input=given))
     name = given["name"]
     if not isinstance(name, str) or name not in TASKS:
-        known = " or ".join(f"'{name}'" for name in TASKS)
-        raise _fault(InitErrorDetails(type="literal_error", loc=("name",), input=name, ctx={"expected": known}))
+        expected = {"expected": TASKS.choices()}
+        raise _fault(InitErrorDetails(type="literal_error", loc=("name",), input=name, ctx=expected))
     section: TaskSection = TASKS[name].section.model_validate(given)
     return section
 

@@ -132,6 +132,11 @@ class Runs:
                 model that it starts from is not here.
             StorageError: there is a run of that name, or the folder cannot be written.
         """
+        if study.own_code:
+            raise StudyError(
+                f"the study names a researcher's own code, {', '.join(study.own_code)}, which no hospital has",
+                do="Name what is installed at the hospitals, or simulate the study.",
+            )
         if not study.roster:
             raise StudyError(
                 "the study is a draft: it does not list the hospitals that may take part",

@@ -2,44 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wardround_common.errors import DataError
+from wardround_common.one_form import one_form
 
 if TYPE_CHECKING:  # torch takes two seconds to import: an error in what was given comes without it
+    from wardround_client.preparation.source import Source
     from wardround_common.study.file import Study
     from wardround_simulation.federation import Site
 
 
+ARRAYS = "arrays"
+"""Below a folder for state, or that of a run: where hospitals' arrays are kept."""
+
+
 @dataclass(frozen=True)
 class Pool:
-    """One folder of images that is split into hospitals, by patient."""
+    """One folder of images, or arrays, that is split into hospitals, by patient."""
 
-    folder: Path
+    images: Path | Any
+    """A folder, or arrays as those of a hospital."""
     split: int | None = None
     """Number of hospitals; ``by:KEYWORD`` needs none."""
     partition: str = "iid"
     """``iid``, ``dirichlet:ALPHA`` or ``by:KEYWORD`` (``partition.cut``)."""
 
 
-def pool(folder: Path | str, split: int | None = None, partition: str = "iid") -> Pool:
+def pool(images: Path | str | Any, split: int | None = None, partition: str = "iid") -> Pool:
     """Return hospitals that are cut from one folder of images, by patient, for ``simulate`` and ``sweep``.
 
     Args:
-        folder: images and labels of all hospitals together, as a hospital's own folder has them.
+        images: a folder with images and labels of all hospitals together, as a hospital's own has them; or arrays, or
+            a dataset, as :func:`simulate` takes them for a hospital.
         split: the number of hospitals; ``by:KEYWORD`` needs none.
         partition: ``iid`` deals patients out at random; ``dirichlet:ALPHA`` gives each hospital its own share of each
             class, the smaller ALPHA the more different; ``by:KEYWORD`` makes one hospital of each value of a DICOM
             attribute, such as ``by:ManufacturerModelName``.
     """
-    return Pool(Path(folder), split, partition)
+    return Pool(Path(images) if isinstance(images, str) else images, split, partition)
 
 
-Hospitals = Path | str | Pool
-"""A folder with one sub-folder for each hospital, or what is split."""
+Hospitals = Path | str | Pool | Mapping[str, Any]
+"""A folder with a sub-folder for each hospital, what is split, or by name each hospital's arrays, dataset or folder."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +66,10 @@ class Reading:
     """Where indexes and prepared images are kept; None for the user's cache."""
 
 
-def sites_of(hospitals: Hospitals | None, reading: Reading) -> Callable[[Study], tuple[Site, ...]]:
+def sites_of(hospitals: Hospitals | None, reading: Reading, folder: Path) -> Callable[[Study], tuple[Site, ...]]:
     """Return what gives the hospitals of a study; a pool is cut by the study's seed.
+
+    ``folder``: of the run, below which arrays are kept if there is no folder for state.
 
     Raises:
         DataError: it was not said where the images are.
@@ -71,6 +81,7 @@ def sites_of(hospitals: Hospitals | None, reading: Reading) -> Callable[[Study],
         )
 
     def sites(study: Study) -> tuple[Site, ...]:
+        from wardround_simulation.federation import Site
         from wardround_simulation.places import Places, sites_in
 
         places = Places(
@@ -80,10 +91,46 @@ def sites_of(hospitals: Hospitals | None, reading: Reading) -> Callable[[Study],
             None if reading.state is None else Path(reading.state),
             frozenset(reading.confirm_patients),
         )
+
+        def source_of(data: Any, name: str) -> Source:
+            return places.source(Path(data)) if isinstance(data, Path | str) else _kept(data, study, name, kept)
+
+        kept = (folder if reading.state is None else Path(reading.state)) / ARRAYS
+        if isinstance(hospitals, Mapping):
+            named = sorted(_named(hospitals).items())
+            return tuple(Site(name, (source_of(data, name),)) for name, data in named)
         if not isinstance(hospitals, Pool):
             return sites_in(Path(hospitals), places)
         from wardround_simulation.partition import cut
 
-        return cut(places.source(hospitals.folder), study, hospitals.partition, hospitals.split)
+        return cut(source_of(hospitals.images, "the pool"), study, hospitals.partition, hospitals.split)
 
     return sites
+
+
+def _kept(data: Any, study: Study, name: str, folder: Path) -> Source:
+    from wardround_client.preparation.tensors import keep
+    from wardround_simulation.door.arrays import read_arrays
+
+    read = read_arrays(data, study, f"hospital {name}" if name != "the pool" else name)
+    return keep(folder, read.images, read.targets, read.patients)
+
+
+def _named(hospitals: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the hospitals by their names in one Unicode form, as sub-folders are named.
+
+    Raises:
+        DataError: there is none, or one cannot be called so.
+    """
+    from wardround_simulation.places import check_name
+
+    if not hospitals:
+        raise DataError("there is no hospital: the mapping is empty", do="Give each hospital's arrays under its name.")
+    found: dict[str, Any] = {}
+    for name, data in hospitals.items():
+        word = one_form(str(name))
+        check_name(word, where="hospitals", do="Give it another name.")
+        if word in found:
+            raise DataError(f"two hospitals are called {word[:200]!r}", where="hospitals", do="Rename one.")
+        found[word] = data
+    return found

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from wardround_client.training.devices import CPU, choose, describe
 from wardround_simulation.door.participants import Hospitals, Reading, sites_of
 
 if TYPE_CHECKING:  # torch takes two seconds to import: an error in the study comes without it
+    import torch
+    from torch import nn
+
     from wardround_client.spending.policy import Policy
+    from wardround_common.registry import Brought
+    from wardround_common.strategies.contract import Strategy
     from wardround_common.study.file import Study
     from wardround_simulation.door.outcome import Results
     from wardround_simulation.run import Progress, Show
@@ -25,6 +30,9 @@ def simulate(
     study: Study | Path | str,
     hospitals: Hospitals | None,
     *,
+    network: Callable[..., nn.Module] | None = None,
+    strategy: Strategy | Callable[[Any, Any], Any] | None = None,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
     out: Path | str | None = None,
     resume: bool = False,
     give_up: bool = False,
@@ -41,7 +49,7 @@ def simulate(
     policy: Path | str | None = None,
     start: Path | str | None = None,
     ledgers: Path | str | None = None,
-    progress: bool = True,
+    progress: bool | Show = True,
 ) -> Results:
     """Simulate a federation on this machine, with the code that hospitals and coordinator run.
 
@@ -49,11 +57,19 @@ def simulate(
 
     Args:
         study: a study, or the path of a study file.
-        hospitals: a folder with one sub-folder for each hospital, or what :func:`pool` returns.
+        hospitals: a folder with one sub-folder for each hospital; what :func:`pool` returns; or each hospital's data by
+            its name: arrays ``(images, targets, patients)``, a mapping of these, or a dataset of torch or MONAI whose
+            items have image, target and patient; or a folder. Images are (images, channels, height, width) from 0 to 1.
+        network: your own network in the place of the study's: the class, or a function, that makes a torch.nn.Module
+            from those of ``channels``, ``outputs``, ``norm`` and ``dims`` that it names.
+        strategy: your own strategy: a function from parameters and mean update, (parameters,) each, to the next
+            parameters; or a :class:`Strategy`, which may remember something.
+        loss: your own loss: from outputs (records, outputs, ...) and targets to one number for each record.
         out: folder of the run; None for ``runs/NAME`` of the study.
         resume: continue from the last completed round.
         give_up: with ``resume``: skip a round that can no longer be summed; its cost still counts.
-        workers: number of training processes; None for one a core, or one on a card.
+        workers: number of training processes; None for one a core, one on a card, or one with code of your own, which
+            several can have only if it stands in a module that they can import.
         device: auto, cpu, cuda, cuda:1 or mps.
         baselines: also train on each hospital's data alone, and on all data pooled.
         leave_one_out: also train without each hospital in turn, and judge the model there.
@@ -66,7 +82,7 @@ def simulate(
         policy: file with the policy of every hospital.
         start: folder of the released model that the study starts from; a resumed run has it.
         ledgers: folder of the run that trained that model: its hospitals continue their ledgers.
-        progress: whether progress is shown, on standard error.
+        progress: whether progress is shown, on standard error; or a function that is told of each step.
 
     Raises:
         StudyError: the study is wrong, or does not fit the hospitals.
@@ -78,10 +94,18 @@ def simulate(
     """
     parsed = as_study(study)
     reading = Reading(labels, label_attribute, allow, confirm_patients, state)
-    sites = sites_of(hospitals, reading)
-    chosen = choose(device)
     folder = Path("runs") / parsed.study.name if out is None else Path(out)
-    with crew_of(workers, chosen) as crew:
+    sites = sites_of(hospitals, reading, folder)
+    chosen = choose(device)
+    brought: tuple[Brought, ...] = ()
+    if network is not None or strategy is not None or loss is not None:
+        from wardround_simulation.own_code import check_sent, with_own
+
+        parsed, brought = with_own(parsed, network, strategy, loss)
+        workers = workers or 1
+        if workers > 1 or engine == "flower":
+            check_sent(brought, engine)
+    with crew_of(workers, chosen, brought) as crew:
         from wardround_simulation import run
         from wardround_simulation.door.outcome import Results
 
@@ -107,8 +131,10 @@ def as_study(study: Study | Path | str) -> Study:
     return read_study(Path(study))
 
 
-def shown(device: str, *, progress: bool) -> AbstractContextManager[Show]:
+def shown(device: str, *, progress: bool | Show) -> AbstractContextManager[Show]:
     """Return what shows how far a run is, after saying what trains if that is not the processor."""
+    if not isinstance(progress, bool):
+        return nullcontext(progress)
     if not progress:
         return nullcontext(_nothing)
     from rich.console import Console
@@ -134,14 +160,14 @@ def _policy(file: Path | str | None) -> Policy | None:
 
 
 @contextmanager
-def crew_of(count: int | None, device: str) -> Iterator[Workers]:
+def crew_of(count: int | None, device: str, brought: tuple[Brought, ...] = ()) -> Iterator[Workers]:
     """Start the workers, which import torch while this process reads what it needs, and end them.
 
     On a card one worker is the default: all hospitals share what that process has on it.
     """
     from wardround_simulation.workers import start_workers
 
-    workers = start_workers(count or (len(os.sched_getaffinity(0)) if device == CPU else 1))
+    workers = start_workers(count or (len(os.sched_getaffinity(0)) if device == CPU else 1), brought)
     try:
         yield workers
     finally:

@@ -15,7 +15,7 @@ from wardround_common.study.file import Study
 from wardround_simulation import sweep as sweeps
 from wardround_simulation.door.participants import Hospitals, Reading, sites_of
 from wardround_simulation.door.simulating import Engine, crew_of, shown
-from wardround_simulation.run import Plan
+from wardround_simulation.run import Plan, Show
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,7 +92,7 @@ def sweep(
     state: Path | str | None = None,
     start: Path | str | None = None,
     tell: Callable[[str], None] = lambda line: None,
-    progress: bool = True,
+    progress: bool | Show = True,
 ) -> SweepResults:
     """Simulate a federation over several studies, settings and seeds, and compare what came of it.
 
@@ -109,7 +109,7 @@ def sweep(
             ``confirm_patients``, ``engine``, ``state`` and ``start``.
         baselines: in each run, also train on each hospital alone and on all data pooled.
         tell: is called with a line before and after each run, and with what private runs would cost.
-        progress: whether progress is shown, on standard error.
+        progress: whether progress is shown, on standard error; or a function that is told of each step.
 
     Raises:
         StudyError: a study, a key or a value is wrong, or two runs are the same.
@@ -125,9 +125,10 @@ def sweep(
         grids,
         None if seeds is None else tuple(seeds),
     )
-    cut = sites_of(hospitals, Reading(labels, label_attribute, allow, confirm_patients, state))
-    chosen = choose(device)
     folder = Path("runs") / f"sweep-{trials[0].study.study.name}" if out is None else Path(out)
+    reading = Reading(labels, label_attribute, allow, confirm_patients, state)
+    cut = sites_of(hospitals, reading, folder.with_name(f"{folder.name}-data"))
+    chosen = choose(device)
     if note := sweeps.privacy_note(trials):
         tell(f"! {note}")
     model = None if start is None else Path(start)

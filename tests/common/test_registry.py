@@ -1,0 +1,71 @@
+"""What a study can name is listed once: errors, templates, help and words say the same names as the registry."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, get_args
+
+import pytest
+
+from examples import study
+from wardround_client.spending.policy import policy_text
+from wardround_client.tasks.registry import LOCAL_TASKS
+from wardround_common.errors import StudyError
+from wardround_common.registry import REGISTRIES, Registry
+from wardround_common.shell import study_cli
+from wardround_common.strategies.registry import STRATEGIES
+from wardround_common.study.file import Augmentation, Intensity, Norm
+from wardround_common.study.networks import NETWORKS, known_networks
+from wardround_common.study.template import REASONS, study_text
+from wardround_common.study.words import INTENSITIES, NORMS
+from wardround_common.tasks.registry import TASKS
+
+OWN = "own:mine@0123456789ab"
+
+
+@pytest.mark.parametrize("kind", [STRATEGIES, NETWORKS, TASKS], ids=lambda one: str(one.kind))
+def test_an_unknown_name_is_answered_with_all_that_the_registry_has(kind: Registry[Any]) -> None:
+    key = {"strategy": "training.strategy", "network": "model.network", "task": "task.name"}[kind.kind]
+    with pytest.raises(StudyError) as error:
+        study().but({key: "nothing-of-this-name"})
+    assert all(name in str(error.value) for name in kind.names)
+    with pytest.raises(StudyError, match=f"no {kind.kind} 'x' is installed"):
+        kind["x"]
+
+
+def test_templates_help_and_policies_name_what_the_registries_have() -> None:
+    assert all(repr(name) in REASONS["training", "strategy"] for name in STRATEGIES)
+    help_of_new = inspect.getsource(study_cli.new)
+    assert f"Task of the model: {' or '.join(TASKS)}." in help_of_new
+    assert {*TASKS} == {*LOCAL_TASKS}
+    assert NETWORKS.names == known_networks()
+    assert all(f'"{name}"' in policy_text() for name in (*NETWORKS, *TASKS))
+    for task in TASKS:
+        assert f'name = "{task}"' in study_text("x", task=task)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "kinds", "words"),
+    [
+        ("data", "intensity", Intensity, INTENSITIES),
+        ("model", "norm", Norm, NORMS),
+        ("training", "augmentations", Augmentation, None),
+    ],
+)
+def test_what_a_key_can_be_is_said_where_it_is_explained(section: str, key: str, kinds: Any, words: Any) -> None:
+    names = get_args(kinds)
+    assert all(name in REASONS[section, key] for name in names)
+    assert words is None or {*words} == {*names}
+
+
+def test_own_things_are_had_by_their_name_and_listed_nowhere() -> None:
+    registry: Registry[int] = Registry("number", lambda: {"one": lambda: 1})
+    try:
+        assert REGISTRIES["number"] is registry
+        registry.bring(OWN, 2)
+        assert (registry["one"], registry[OWN], registry.names) == (1, 2, ("one",))
+        assert OWN in registry
+        with pytest.raises(StudyError, match="not a name"):
+            registry.bring("two", 2)
+    finally:
+        del REGISTRIES["number"]

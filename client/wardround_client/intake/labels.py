@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -70,7 +70,11 @@ def find_labels(
     if csv is None and (folder / LABELS_FILE).is_file():
         csv = folder / LABELS_FILE
     if csv is not None:
-        return _from_csv(folder, index, classes, csv)
+
+        def label(cells: tuple[str, ...], line: int, where: str) -> str:
+            return _as_class(cells[0], classes, f"line {line}", where) if cells[0] else ""
+
+        return _from_csv(folder, index, csv, ("label",), label)
     return _from_folders(folder, index, classes)
 
 
@@ -84,19 +88,41 @@ def other_tables(index: Index) -> list[str]:
     ]
 
 
-def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path: Path) -> Labels:
+Read = Callable[[tuple[str, ...], int, str], str]
+"""From the cells of a line, its number and the table's name to one word that says the same; none of a line that says
+nothing."""
+
+
+def find_table(folder: Path, index: Index, columns: tuple[str, ...], read: Read, *, csv: Path | None = None) -> Labels:
+    """Find what a table says of each accepted file in these columns.
+
+    Raises:
+        LabelError: there is no table, it has not all of these columns, or what it says contradicts itself.
+    """
+    path = csv if csv is not None else folder / LABELS_FILE
+    if csv is None and not path.is_file():
+        raise LabelError(
+            "there are no labels",
+            where=str(folder),
+            do=_elsewhere(index)
+            + f"Put a '{LABELS_FILE}' with the columns file,{','.join(columns)} there, or give one {BY_NAME}.",
+        )
+    return _from_csv(folder, index, path, columns, read)
+
+
+def _from_csv(folder: Path, index: Index, path: Path, columns: tuple[str, ...], read: Read) -> Labels:
     where = str(path)
     text = read_text(path, BY_NAME)
-    delimiter = delimiter_of(text, _names_columns)
+    delimiter = delimiter_of(text, lambda header: _names_columns(header, columns))
     rows = rows_of(text, delimiter, where)
     header = [name.strip().casefold() for name in next(rows, (1, []))[1]]
-    key, of_key, of_label = _columns(header, where)
+    key, of_key, of_columns = _columns(header, where, columns)
     lines: dict[str, tuple[str, int]] = {}
     of_patient = header.index("patient") if "patient" in header else None
     patients: dict[str, str] = {}
     for line, row in whole_rows(rows, len(header), delimiter, where):
-        name, word = one_form(row[of_key].strip()), one_form(row[of_label].strip())
-        if any("\n" in cell or "\r" in cell for cell in (name, word)):
+        name, *cells = (one_form(row[place].strip()) for place in (of_key, *of_columns))
+        if any("\n" in cell or "\r" in cell for cell in (name, *cells)):
             raise LabelError(f"line {line}: a cell continues on the next line", where=where, do="Close its quotes.")
         if not name:
             raise LabelError(
@@ -107,9 +133,8 @@ def _from_csv(folder: Path, index: Index, classes: tuple[str, ...] | None, path:
         patient = one_form(row[of_patient].strip()) if of_patient is not None else ""
         if patient and patients.setdefault(name, patient) != patient:
             raise _two_patients(line, key, where)
-        if not word:
+        if not (word := read(tuple(cells), line, where)):
             continue
-        word = _as_class(word, classes, f"line {line}", where)
         before = lines.setdefault(name, (word, line))
         if before[0] != word:
             raise LabelError(
@@ -129,7 +154,7 @@ def _patients_beside(folder: Path, index: Index) -> dict[str, str]:
     if not path.is_file():
         return {}
     where, text = str(path), read_text(path, BY_NAME)
-    delimiter = delimiter_of(text, _names_columns)
+    delimiter = delimiter_of(text, lambda header: _names_columns(header, ("label",)))
     rows = rows_of(text, delimiter, where)
     header = [name.strip().casefold() for name in next(rows, (1, []))[1]]
     key = next((name for name in ("file", "uid") if name in header), None)
@@ -233,26 +258,27 @@ def names_of(instance: Instance, key: str) -> tuple[str, ...]:
     return tuple(uid for uid in (instance.sop_uid, instance.series_uid, instance.study_uid) if uid)
 
 
-def _names_columns(header: set[str]) -> bool:
-    return "label" in header and bool(header & set(KEYS))
+def _names_columns(header: set[str], columns: tuple[str, ...]) -> bool:
+    return header.issuperset(columns) and bool(header & set(KEYS))
 
 
-def _columns(header: list[str], where: str) -> tuple[str, int, int]:
-    twice = [name for name, count in Counter(header).items() if count > 1 and name in (*KEYS, "label")]
+def _columns(header: list[str], where: str, columns: tuple[str, ...]) -> tuple[str, int, tuple[int, ...]]:
+    twice = [name for name, count in Counter(header).items() if count > 1 and name in (*KEYS, *columns)]
     if twice:
         raise LabelError(f"the column '{twice[0]}' appears twice", where=where, do="Keep one of the two.")
-    if "label" not in header:
+    such = f"file,{','.join(columns)}"
+    if missing := [name for name in columns if name not in header]:
         raise LabelError(
-            "the first line names no column 'label'", where=where, do="Begin with a line such as: file,label"
+            f"the first line names no column '{missing[0]}'", where=where, do=f"Begin with a line such as: {such}"
         )
     key = next((name for name in KEYS if name in header), None)
     if key is None:
         raise LabelError(
             "the first line names none of the columns 'file', 'uid' and 'patient'",
             where=where,
-            do="Add one of them to say which images a label belongs to, such as: file,label",
+            do=f"Add one of them to say which images a label belongs to, such as: {such}",
         )
-    return key, header.index(key), header.index("label")
+    return key, header.index(key), tuple(map(header.index, columns))
 
 
 def relative(name: str, folder: Path) -> str:

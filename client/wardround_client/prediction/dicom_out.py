@@ -25,7 +25,7 @@ from wardround_client.images.sop_class import OURS
 from wardround_client.prediction.dicom_codes import Coded, code_of, own_code
 from wardround_client.prediction.sources import LONG, NOT_STATED, Equipment, Floats, Sources, carried, weights_of
 from wardround_client.preparation.outline_page import COLOURS
-from wardround_client.tasks.contract import Answer
+from wardround_client.tasks.contract import Answer, numbers_of
 from wardround_client.tasks.outline_sizes import millilitres
 from wardround_common.results.model_folder import Card
 
@@ -234,16 +234,15 @@ def _edge(image: Dataset) -> Floats:
 
 
 def _of_classes(answer: Answer, sources: Sources, card: Card, coded: Coded) -> Any:
-    facts, image = answer.facts, sources.images[0]
+    (finding, numbers), image = numbers_of(answer.facts), sources.images[0]
     there = sr.CoordinatesForMeasurement("POLYLINE", _edge(image), sr.SourceImageForRegion(*_named(sources)))
-    kind = "Probability" if facts["calibrated"] else "Uncalibrated probability"
     return sr.MeasurementsAndQualitativeEvaluations(
         sr.TrackingIdentifier(highdicom.UID(), card.name[:LONG]),
-        finding_type=code_of(facts["class"], coded)[1],
+        finding_type=code_of(finding, coded)[1],
         algorithm_id=_identified(card),
         measurements=[
-            sr.Measurement(own_code(f"{kind} of {word}"), p, _NO_UNIT, referenced_coordinates=[there])
-            for word, p in facts["probabilities"].items()
+            sr.Measurement(own_code(f"{name[0].upper()}{name[1:]}"), number, _NO_UNIT, referenced_coordinates=[there])
+            for name, number in numbers.items()
         ],
         source_images=[sr.SourceImageForMeasurementGroup(*_named(sources))],
     )

@@ -19,6 +19,7 @@ from wardround_client.prediction.capture import Picture
 from wardround_client.prediction.predicting import Done
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.outline_page import COLOURS
+from wardround_client.tasks.contract import numbers_of
 from wardround_client.tasks.outline_sizes import millilitres
 from wardround_client.volumes import Series
 from wardround_common.results.model_folder import Card
@@ -97,9 +98,9 @@ def _of_image(done: Done, card: Card) -> Picture:
     rows_mm, columns_mm = image.spacing_mm or (1.0, 1.0)
     shades, _ = square(_grey(shown), (rows_mm, columns_mm))
     facts = done.answer.facts
-    kind = "probability" if facts["calibrated"] else "uncalibrated probability"
-    lines = [(f"{facts['class']}", _colour(0))]
-    lines += [(f"    {kind} of {word}: {p:.3f}", WHITE) for word, p in facts["probabilities"].items()]
+    finding, numbers = numbers_of(facts)
+    lines = [(finding, _colour(0))]
+    lines += [(f"    {name}: {number:.3f}", WHITE) for name, number in numbers.items()]
     if facts.get("operating_point") is not None:
         lines.append((f"    decided at {facts['operating_point']:.3f}", WHITE))
     return Picture(with_lines(shades, [*lines, (made_by(card), GREY)]))

@@ -146,6 +146,14 @@ class Answer:
     """(slices, rows, columns) on the grid of the case's first series: 0 is background, s is structure s."""
 
 
+def numbers_of(facts: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
+    """Return the finding of an answer without an outline in a word, and its numbers by their names."""
+    kind = "" if facts["calibrated"] else "uncalibrated "
+    if "risk" in facts:
+        return "risk", {f"{kind}risk by {by}": p for by, p in facts["risk"].items()}
+    return facts["class"], {f"{kind}probability of {word}": p for word, p in facts["probabilities"].items()}
+
+
 @dataclass(frozen=True)
 class Asking(Generic[T]):
     """How a task is asked about images that nobody labelled."""

@@ -67,6 +67,16 @@ class ReliabilityBins(Record):
         return self
 
 
+class HorizonFigures(Record):
+    """How the risk at one time compares with what became of the patients, and the Brier score; None where undefined."""
+
+    predicted: Rate | None
+    """The mean risk."""
+    observed: Rate | None
+    """1 - Kaplan-Meier."""
+    brier: Amount | None
+
+
 LEAST_RECORDS = 5
 """Records of a group, and of the others, below which a figure of it is left out of means: one more or less would move
 it by a fifth."""

@@ -48,6 +48,7 @@ def evaluate(
         precision_recall=shown.precision_recall if detail else None,
         reliability=shown.reliability if detail else None,
         by_group=shown.by_group,
+        horizons=shown.horizons,
     )
 
 

@@ -11,6 +11,7 @@ from wardround_common.metrics.shapes import Count as Count
 from wardround_common.metrics.shapes import Curve as Curve
 from wardround_common.metrics.shapes import Estimate as Estimate
 from wardround_common.metrics.shapes import GroupFigures as GroupFigures
+from wardround_common.metrics.shapes import HorizonFigures as HorizonFigures
 from wardround_common.metrics.shapes import Name as Name
 from wardround_common.metrics.shapes import Rate as Rate
 from wardround_common.metrics.shapes import Record as Record
@@ -38,6 +39,8 @@ class SiteMetrics(Record):
     reliability: ReliabilityBins | None = None
     by_group: tuple[GroupFigures, ...] = ()
     """The figures of each group (class, structure), in the study's order."""
+    horizons: tuple[HorizonFigures, ...] = ()
+    """The figures of each time at which a risk is told, in the study's order."""
 
     @property
     def enough(self) -> bool:

@@ -37,7 +37,7 @@ def new(
         bool, typer.Option("--distributed", help="Split the noise among the hospitals, under secure sums.")
     ] = False,
     task: Annotated[
-        str, typer.Option(metavar="NAME", help="Task of the model: classification or segmentation.")
+        str, typer.Option(metavar="NAME", help="Task of the model: classification, risk or segmentation.")
     ] = "classification",
     dims: Annotated[
         int | None,
@@ -77,6 +77,8 @@ def new(
         raise typer.BadParameter(f"the task {task!r} is on single images: leave it out", param_hint="'--dims'")
     path = out or Path(f"{name}.toml")
     own: dict[str, dict[str, object]] = {}
+    if classes is not None and "classes" not in TASKS[task].section.model_fields:
+        raise typer.BadParameter(f"the task {task!r} has no classes: leave it out", param_hint="'--classes'")
     for section, key, value in (
         ("task", "classes", classes and classes.split(",")),
         ("task", "dims", dims),
@@ -98,7 +100,8 @@ def new(
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
         raise StorageError(f"the study file cannot be written: {reason}", where=str(path)) from None
-    unset = " and ".join(key for key, value in (("classes", classes), ("modalities", modalities)) if value is None)
+    asked = [("classes", classes)] if "classes" in TASKS[task].section.model_fields else [("times", None)]
+    unset = " and ".join(key for key, value in (*asked, ("modalities", modalities)) if value is None)
     typer.echo(f"Wrote {path}\n{f'Set its {unset}, then run' if unset else 'Run'}: wardround study show {path}")
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from wardround_common.metrics.ranking import Floats
-from wardround_common.metrics.shapes import Curve, Estimate, GroupFigures, ReliabilityBins
+from wardround_common.metrics.shapes import Curve, Estimate, GroupFigures, HorizonFigures, ReliabilityBins
 from wardround_common.section import Section
 
 
@@ -136,6 +136,8 @@ class Detail:
     reliability: ReliabilityBins | None = None
     by_group: tuple[GroupFigures, ...] = ()
     """Of each of the task's groups, in their order."""
+    horizons: tuple[HorizonFigures, ...] = ()
+    """Of each time at which a risk is told."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +234,8 @@ class Task(Generic[T, S]):
     """Those of the metrics at an operating point for which the sums alone give an interval, with it."""
     terms: Callable[[T], tuple[tuple[str, str], ...]] = _no_terms
     """What a report explains: a word, and what it means in a sentence or two."""
+    horizons: Callable[[T], tuple[str, ...]] = _none
+    """The times at which a risk is told, in words: '5 years'."""
     decisions: tuple[str, ...] = ()
     """The metrics at the operating point that a clinician acts on."""
     verdict: tuple[str, str] = ("decides for", "records of")

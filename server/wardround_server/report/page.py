@@ -10,7 +10,7 @@ from wardround_server.report.figures import course as course_figures
 from wardround_server.report.figures import quality as quality_figures
 from wardround_server.report.figures import sites
 from wardround_server.report.figures.style import Picture, in_style
-from wardround_server.report.tables import course, quality, subgroups
+from wardround_server.report.tables import course, horizons, quality, subgroups
 from wardround_server.report.tables.subgroups import said_of_worst
 from wardround_server.report.tables.table import Table
 
@@ -64,6 +64,7 @@ def sections(results: Results) -> list[Section]:
                 "",
                 _present([sites.forest(results), quality_figures.calibration(results)]),
                 quality.by_hospital(results),
+                horizons.by_time(results),
             ),
             _section(
                 "subgroups",

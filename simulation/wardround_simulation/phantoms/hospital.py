@@ -12,6 +12,10 @@ from wardround_simulation.phantoms.anatomy import draw_patient, render
 from wardround_simulation.phantoms.scanner import SCANNERS, Scanner, detector, expose, instance
 
 CLASSES = ("normal", "finding")
+HAZARD = {False: 0.04, True: 0.8}
+"""Events a year of a patient without and with the finding, at all times: made up, and known to tests."""
+LONGEST_YEARS = 6.0
+"""Until which somebody is followed at most; it is drawn evenly from 0."""
 
 
 def make_hospitals(
@@ -38,8 +42,9 @@ def make_hospitals(
 def make_hospital(
     folder: Path, scanner: Scanner, *, seed: int, patients: int = 400, images_per_patient: int = 1
 ) -> None:
-    """Write one hospital: ``PATIENT/series-1/1.dcm`` files and ``labels.csv`` with file, patient and label.
+    """Write one hospital: ``PATIENT/series-1/1.dcm`` files and ``labels.csv``: file, patient, label, time and event.
 
+    Time is in years: to an event, or to when the patient was last seen without one. Both depend on the label alone.
     A patient's images depend on seed, scanner, the patient's number and label, not on how many patients there are.
     """
     if patients < 2:
@@ -49,11 +54,12 @@ def make_hospital(
     _generator(seed, scanner).shuffle(has_finding)
 
     x, y = detector(scanner)
-    lines: list[tuple[str, str, str]] = []
+    lines: list[tuple[str, ...]] = []
     for number in range(patients):
         rng = _generator(seed, scanner, number)
         pseudonym = f"{scanner.name}-{_digest(seed, scanner, number).hex()[:10]}"
         finding = bool(has_finding[number])
+        seen = _seen(_generator(seed, scanner, number, 1), finding=finding)
         patient = draw_patient(rng, has_finding=finding)
         series = folder / pseudonym / "series-1"
         series.mkdir(parents=True, exist_ok=True)
@@ -62,11 +68,17 @@ def make_hospital(
             file = series / f"{image}.dcm"
             dataset = instance(scanner, values, patient=pseudonym, series=1, number=image, seed=seed)
             dataset.save_as(file, enforce_file_format=True)
-            lines.append((file.relative_to(folder).as_posix(), pseudonym, CLASSES[finding]))
+            lines.append((file.relative_to(folder).as_posix(), pseudonym, CLASSES[finding], *seen))
     with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("file", "patient", "label"))
+        writer.writerow(("file", "patient", "label", "time", "event"))
         writer.writerows(sorted(lines))
+
+
+def _seen(rng: np.random.Generator, *, finding: bool) -> tuple[str, str]:
+    """Draw what is seen of a patient: years, and 1 for an event or 0."""
+    came, left = rng.exponential(1 / HAZARD[finding]), rng.uniform(0, LONGEST_YEARS)
+    return f"{min(came, left):.3f}", f"{int(came < left)}"
 
 
 def _digest(seed: int, scanner: Scanner, *numbers: int) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from wardround_common.results import ALL, FEDERATED, POOLED, Curve, Results, SiteMetrics
+from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, line_style, panel, picture
 
 FEW = 10  # images: a fraction of fewer says nothing in a figure
@@ -112,16 +113,16 @@ def calibration(results: Results) -> Picture | None:
     axes.set(ylim=(-0.02, 1.02), ylabel="observed fraction", title="Calibration")
     below.set(xlim=(0, 1), xlabel="predicted probability", ylabel="images")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
-    many = len(results.study.groups) > 2
+    many, times = len(results.study.groups) > 2, task_of(results.study.task).horizons(results.study.task)
+    what = f"the event by {times[-1]}" if times else "the class (all classes together)" if many else "the finding"
     error = sites[ALL].value("calibration_error") if ALL in sites else None
     return picture(
         figure,
         "calibration",
         alt="Reliability diagram of the federated model on test patients"
         + (f"; expected calibration error {error:.3f}" if error is not None else ""),
-        caption="Of the images given a probability, the fraction that has "
-        + ("the class (all classes together)" if many else "the finding")
-        + ": on the diagonal, the probability means what it says. Below, images in each of 16 bins; "
+        caption=f"Of the images given a probability, the fraction that has {what}"
+        ": on the diagonal, the probability means what it says. Below, images in each of 16 bins; "
         f"a hospital's bins of fewer than {FEW} are not drawn.",
     )
 

@@ -1,0 +1,231 @@
+"""Risk over time: sums say what a slow, obvious count says, and a known hazard is found again."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from examples import STUDY
+from tiny_dicom import tiny
+from wardround_client.intake.index import scan
+from wardround_client.preparation.source import Source
+from wardround_client.tasks import risk
+from wardround_client.tasks.contract import Asked, Case, Chosen
+from wardround_client.tasks.risk import likelihood, outcome, risks_of
+from wardround_client.training.rehearsal import rehearse
+from wardround_common.errors import LabelError, MessageError, PrivacyError, StudyError
+from wardround_common.metrics.survival import RANKS, UNIT, RiskSums, at_time, surviving
+from wardround_common.study.file import Study
+from wardround_common.study.networks import known_networks
+from wardround_common.tasks.risk import TASK, Risk
+
+SECTION = Risk(name="risk", times=(1.0, 2.0, 4.0), unit="years")
+TIMES = len(SECTION.times)
+
+
+def of(**more: object) -> Study:
+    return Study.model_validate(STUDY | {"task": {"name": "risk", "times": [1, 2, 4], "unit": "years"}} | more)
+
+
+@pytest.mark.parametrize(
+    ("time", "event", "expected"),
+    [
+        (0.3, True, (0, 1)),
+        (1.0, True, (0, 1)),  # an interval holds its end
+        (1.1, True, (1, 1)),
+        (4.1, True, (3, 0)),  # after the last time it is none
+        (0.4, False, (0, 0)),
+        (0.5, False, (1, 0)),  # through half of an interval is through it
+        (2.9, False, (2, 0)),
+        (9.0, False, (3, 0)),
+    ],
+)
+def test_what_was_seen_is_told_in_intervals(time: float, event: bool, expected: tuple[int, int]) -> None:
+    assert outcome(SECTION, time, event) == expected
+
+
+def test_the_loss_is_the_likelihood_of_what_was_seen() -> None:
+    logits = torch.randn(5, TIMES, generator=torch.Generator().manual_seed(0))
+    hazards = torch.sigmoid(logits)
+    targets = torch.tensor([[0, 1], [2, 1], [0, 0], [2, 0], [3, 0]])
+    by_hand = [
+        hazards[0, 0],
+        (1 - hazards[1, 0]) * (1 - hazards[1, 1]) * hazards[1, 2],
+        torch.tensor(1.0),
+        (1 - hazards[3, 0]) * (1 - hazards[3, 1]),
+        (1 - hazards[4]).prod(),
+    ]
+    torch.testing.assert_close(likelihood(logits, targets), -torch.stack(by_hand).log())
+
+
+def test_a_known_hazard_is_found_again() -> None:
+    """Of two groups of patients with hazards that we know, censored at random, the likelihood finds both."""
+    rng, true = np.random.default_rng(0), np.array([[0.05, 0.1, 0.2], [0.4, 0.3, 0.2]])
+    group = rng.integers(0, 2, 8_000)
+    event = rng.random((len(group), TIMES)) < true[group]
+    came = np.where(event.any(axis=1), event.argmax(axis=1), TIMES)
+    left = rng.integers(0, TIMES + 2, len(group))  # the boundary at which somebody is seen for the last time
+    survived, seen = np.minimum(came, left), (came < left) & (came < TIMES)
+    survived = np.minimum(survived, TIMES)
+    targets = torch.from_numpy(np.stack([survived, seen], axis=1).astype(np.int64))
+    model = torch.nn.Embedding(2, TIMES)
+    optimiser = torch.optim.LBFGS(model.parameters(), max_iter=20)
+    given = torch.from_numpy(group)
+
+    def step() -> torch.Tensor:
+        optimiser.zero_grad()
+        loss = likelihood(model(given), targets).mean()
+        loss.backward()
+        return loss
+
+    optimiser.step(step)
+    found = torch.sigmoid(model.weight).detach().numpy()
+    assert np.abs(found - true).max() < 0.03
+    expected = 1 - np.cumprod(1 - true, axis=1)
+    assert np.abs(risks_of(model.weight.detach()) - expected).max() < 0.03
+
+
+def some(seed: int, records: int = 80) -> tuple[np.ndarray, np.ndarray, np.ndarray, RiskSums]:
+    """Return outcomes and risks on which the bins are exact, with their sums."""
+    rng = np.random.default_rng(seed)
+    survived = rng.integers(0, TIMES + 1, records)
+    event = (rng.random(records) < 0.6) & (survived < TIMES)
+    risks = np.sort(rng.integers(0, RANKS, (records, TIMES)) / RANKS, axis=1)
+    sums = RiskSums.of(survived, event.astype(np.int64), risks, np.ones(records))
+    return survived, event, risks, sums
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_concordance_is_that_of_all_pairs_counted_one_by_one(seed: int) -> None:
+    survived, event, risks, sums = some(seed)
+    last, right, pairs = risks[:, -1], 0.0, 0
+    for one, other in itertools.permutations(range(len(last)), 2):
+        if event[one] and survived[other] > survived[one]:
+            pairs += 1
+            right += 1.0 if last[one] > last[other] else 0.5 if last[one] == last[other] else 0.0
+    assert sums.figures()["c_index"] == pytest.approx(right / pairs, abs=1e-12)
+
+
+def test_what_is_observed_is_kaplan_meier_counted_by_hand() -> None:
+    # 10 records: 2 events in the first interval, 1 censored through it, 2 events in the second, 1 censored, 1, 3 free.
+    counts = np.array([[0, 2], [1, 2], [1, 1], [3, 0]])[None]
+    assert surviving(counts)[0] == pytest.approx([8 / 10, 8 / 10 * 5 / 7, 8 / 10 * 5 / 7 * 3 / 4])
+
+
+def test_the_brier_score_makes_up_for_those_who_were_not_followed() -> None:
+    """Of patients whose whole course is known, the score; of the same ones, censored at random, nearly the same."""
+    rng = np.random.default_rng(2)
+    hazard = rng.choice([0.05, 0.3], 40_000)
+    risks = 1 - (1 - hazard[:, None] * 0.8) ** np.arange(1, TIMES + 1)  # the model tells too little
+    happened = rng.random((len(hazard), TIMES)) < hazard[:, None]
+    came = np.where(happened.any(axis=1), happened.argmax(axis=1), TIMES)
+    left = rng.choice(TIMES + 1, len(hazard), p=[0.2, 0.2, 0.2, 0.4])
+    seen = (came < left) & (came < TIMES)
+    nothing = np.zeros(len(hazard))
+    whole = RiskSums.of(came, (came < TIMES).astype(np.int64), risks, nothing)
+    censored = RiskSums.of(np.minimum(came, left), seen.astype(np.int64), risks, nothing)
+    for time in range(TIMES):
+        true, known = (at_time(sums.to_vector()[None], TIMES, time) for sums in (whole, censored))
+        assert true.brier[0] == pytest.approx(np.mean(((came <= time) - risks[:, time]) ** 2), abs=1e-5)
+        assert known.brier[0] == pytest.approx(true.brier[0], abs=0.006)
+        assert known.observed[0] == pytest.approx(np.mean(came <= time), abs=0.01)
+        naive = np.mean(((seen & (came <= time)) - risks[:, time]) ** 2)  # censored taken for free of it
+        assert abs(naive - true.brier[0]) > 2 * abs(known.brier[0] - true.brier[0])
+    assert censored.figures()["excess_risk"] == pytest.approx(np.mean(risks[:, -1] - (came < TIMES)), abs=0.01)
+
+
+def test_a_record_whose_course_is_not_known_adds_no_error() -> None:
+    sums = RiskSums.of(np.array([1]), np.array([0]), np.array([[0.5, 0.5, 0.5]]), np.zeros(1))
+    assert sums.errors.sum(axis=(1, 2)).tolist() == [round(0.25 / UNIT), 0, 0]
+
+
+@pytest.mark.parametrize("forge", ["more events", "another count", "an error beyond one", "a risk beyond its bin"])
+def test_sums_that_no_patients_can_have_are_refused(forge: str) -> None:
+    sums = some(0)[3]
+    if forge == "more events":
+        sums.ranks[-1, 1, 0] = sums.risks[:, -1, 1, 0] = 1  # an event after the last time
+    elif forge == "another count":
+        sums.ranks[0, 0, 0] += 1
+    elif forge == "an error beyond one":
+        sums.errors[0, 0, 1] += 100 * round(1 / UNIT)
+    else:
+        sums.predicted[0, 0] += round(100 / UNIT)
+    with pytest.raises(MessageError, match="contradict"):
+        TASK.read(sums.to_vector(), SECTION)
+
+
+def images(folder: Path, table: str) -> Source:
+    folder.mkdir()
+    for number in range(4):
+        name = f"P{number}"
+        image = tiny(np.full((8, 8), number, np.uint16), PatientID=name, PatientName=name)
+        image.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+    (folder / "labels.csv").write_text(table)
+    return Source(folder, folder.parent / "state")
+
+
+def test_times_and_events_come_from_the_hospitals_table(tmp_path: Path) -> None:
+    source = images(tmp_path / "images", "Patient;event;TIME\nP0;1;0,5\nP1;no;3\nP2;;\nP3;yes;9\n")
+    index = scan(source.folder, state=source.state)
+    found = risk.TASK.find(source, index, of())
+    files = [one for one in index.accepted if one.file in found.words]
+    assert risk.TASK.targets is not None
+    targets = risk.TASK.targets(source, of().data, SECTION, files, found)
+    assert [one.patient for one in files] == ["P0", "P1", "P3"]  # of P2 nothing is said
+    assert targets.tolist() == [[0, 1], [3, 0], [3, 0]]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("file,label\n0.dcm,x\n", "no column 'time'"),
+        ("file,time,event\n0.dcm,soon,1\n", "line 2: its time is not a number of 0 or more"),
+        ("file,time,event\n0.dcm,-1,1\n", "line 2: its time is not a number"),
+        ("file,time,event\n0.dcm,2,2\n", "line 2: its event is neither 1 nor 0"),
+        ("file,time,event\n0.dcm,2,\n", "line 2: its event is neither 1 nor 0"),
+        ("file,time,event\n0.dcm,2,1\n0.dcm,0.5,1\n", "lines 2 and 3 give the same file different labels"),
+    ],
+)
+def test_a_table_that_says_no_time_is_an_error_that_names_the_line(tmp_path: Path, table: str, said: str) -> None:
+    source = images(tmp_path / "images", table)
+    with pytest.raises(LabelError, match=said) as raised:
+        risk.TASK.find(source, scan(source.folder, state=source.state), of())
+    assert "soon" not in str(raised.value)
+
+
+def test_a_new_image_gets_a_risk_at_each_time_that_only_rises() -> None:
+    assert risk.TASK.asking is not None
+    asked, case = Asked(np.zeros((1, 1, 8, 8), np.float32)), Case("image", (), lambda: asked)
+    answer = risk.TASK.asking.answer(SECTION, torch.randn(1, TIMES), asked, case, Chosen(None, None))
+    told = list(answer.facts["risk"].values())
+    assert list(answer.facts["risk"]) == ["1 years", "2 years", "4 years"]
+    assert told == sorted(told)
+    assert 0 < told[0] < told[-1] < 1
+    assert json.loads(json.dumps(answer.facts)) == answer.facts
+    assert risk.TASK.asking.rows(answer.facts)[0]["risk by 4 years"] == told[-1]
+    assert "by 4 years" in risk.TASK.asking.said(answer.facts)
+
+
+MECHANISMS: dict[str, dict[str, object]] = {
+    "none": {"mechanism": "none"},
+    "dp-sgd": {"mechanism": "dp-sgd", "epsilon": 8.0, "delta": 1e-3, "clip_norm": 1.0},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", known_networks())
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_every_network_learns_risks_or_is_refused_with_its_reason(network: str, mechanism: str) -> None:
+    study = of(model={"network": network}, data=STUDY["data"] | {"image_size": 64}, privacy=MECHANISMS[mechanism])
+    try:
+        said = rehearse(study)
+    except (StudyError, PrivacyError) as error:
+        said = f"refused: {error.what}"
+    assert re.match(r"\S+ made steps on noise|refused: .*network", said)
+    assert mechanism == "none" or said.startswith("refused") or said.endswith("the gradient of each image is its own")

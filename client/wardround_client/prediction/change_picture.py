@@ -1,0 +1,84 @@
+"""A picture of a change: each examination beside the first one, where that is cut, with every lesion in its colour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from scipy import ndimage
+
+from wardround_client.prediction.over_time import Examined
+from wardround_client.prediction.pictures import WHITE, Line, square, with_lines
+from wardround_client.preparation import preprocessing
+from wardround_client.preparation.outline_page import COLOURS
+from wardround_client.tasks.outline_sizes import millilitres
+
+MOST_NAMED = 10
+"""Lesions of a structure whose sizes stand below the picture, the largest first."""
+_BESIDE = 8
+"""Pixels between two examinations."""
+
+
+def picture_of(examinations: Sequence[Examined], change: Mapping[str, Any]) -> bytes:
+    """Draw all examinations in the slice of the first one in which most is outlined in any of them: PNG.
+
+    The others are brought onto its grid. Below each stand its date and the sizes of its lesions.
+    """
+    first = examinations[0].series.geometry
+    masks = [_laid(one, one.views[0].astype(np.float32), examinations[0], order=0) for one in examinations]
+    counts = np.sum([np.count_nonzero(mask, axis=(1, 2)) for mask in masks], axis=0)
+    at = int(counts.argmax()) if counts.any() else first.shape[0] // 2
+    panels = []
+    for t, (one, mask) in enumerate(zip(examinations, masks, strict=True)):
+        grey = _laid(one, one.series.volume(), examinations[0], order=1, only=at)[0]
+        low, high = np.percentile(grey, preprocessing.PERCENTILES)
+        scaled = np.clip((grey - low) / (high - low), 0, 1) if high > low else np.zeros_like(grey)
+        shades, _ = square(scaled, (first.spacing_mm[1], first.spacing_mm[2]))
+        large = np.asarray(
+            Pillow.fromarray(mask[at].astype(np.uint8)).resize(shades.shape[1::-1], Pillow.Resampling.NEAREST)
+        )
+        for number in np.unique(large[large > 0]).tolist():
+            there = large == number
+            shades[there & ~ndimage.binary_erosion(there, iterations=2)] = COLOURS[(number - 1) % len(COLOURS)]
+        panels.append(with_lines(shades, _lines(t, change)))
+    height = max(len(panel) for panel in panels)
+    canvas = np.zeros((height, sum(panel.shape[1] + _BESIDE for panel in panels) - _BESIDE, 3), np.uint8)
+    left = 0
+    for panel in panels:
+        canvas[: len(panel), left : left + panel.shape[1]] = panel
+        left += panel.shape[1] + _BESIDE
+    Pillow.fromarray(canvas).save(file := BytesIO(), "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _lines(t: int, change: Mapping[str, Any]) -> list[Line]:
+    lines: list[Line] = [(change["examinations"][t]["date"], WHITE)]
+    for number, structure in enumerate(change["structures"]):
+        red, green, blue = COLOURS[number % len(COLOURS)].tolist()
+        volume, diameters = (structure[name]["of"][t] for name in ("volume_ml", "sum_of_diameters_mm"))
+        said = f"{structure['structure']}: {millilitres(volume)}, diameters {diameters:.1f} mm"
+        lines.append((said, (red, green, blue)))
+        for lesion in structure["lesions"][:MOST_NAMED]:
+            seen = lesion["seen"][t]
+            size = f"{seen['long_axis_mm']:.1f} x {seen['short_axis_mm']:.1f} mm" if seen["parts"] else ""
+            lines.append((f"    {lesion['lesion']} {seen['state']} {size}".rstrip(), WHITE))
+    return lines
+
+
+def _laid(
+    one: Examined, values: NDArray[Any], first: Examined, *, order: int, only: int | None = None
+) -> NDArray[np.float32]:
+    """Bring values of an examination onto the grid of the first one, or onto one slice of it."""
+    grid = first.series.geometry
+    matrix = one.series.geometry.inverse @ np.linalg.inv(one.registered.to_first) @ grid.affine
+    offset, shape = matrix[:3, 3], grid.shape
+    if only is not None:
+        offset, shape = offset + matrix[:3, 0] * only, (1, *grid.shape[1:])
+    laid: NDArray[np.float32] = ndimage.affine_transform(
+        values.astype(np.float32), matrix[:3, :3], offset, shape, order=order, cval=0.0
+    )
+    return laid

@@ -14,6 +14,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     MRImageStorage,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
 
@@ -39,6 +40,8 @@ class TinyArchive:
     says_only: bool = False
     """Answers success to a retrieval, and sends nothing."""
     sends_instead: FileDataset | None = None
+    sends_to: int | None = None
+    """The port of 127.0.0.1 to which it moves."""
     echo_status: int = 0x0000
     asked: list[Dataset] = field(default_factory=list)
 
@@ -99,6 +102,10 @@ class TinyArchive:
                 return
             yield PENDING, each
 
+    def _move(self, event: Event) -> Iterator[Any]:
+        yield ("127.0.0.1", self.sends_to)
+        yield from self._get(event)
+
     def becomes(self, *objects: FileDataset, **wrong: Any) -> None:
         """Have these objects, and be wrong in these ways only."""
         port = self.port
@@ -114,8 +121,10 @@ def tiny_archive() -> Iterator[TinyArchive]:
         Verification,
         StudyRootQueryRetrieveInformationModelFind,
         StudyRootQueryRetrieveInformationModelGet,
+        StudyRootQueryRetrieveInformationModelMove,
     ):
         entity.add_supported_context(model)
+    entity.add_requested_context(MRImageStorage)
     entity.add_supported_context(MRImageStorage, ALL_TRANSFER_SYNTAXES, scu_role=True, scp_role=True)
     sockets = Sockets()
     handlers = [
@@ -124,6 +133,7 @@ def tiny_archive() -> Iterator[TinyArchive]:
         (evt.EVT_C_ECHO, lambda event: archive.echo_status),
         (evt.EVT_C_FIND, archive._find),
         (evt.EVT_C_GET, archive._get),
+        (evt.EVT_C_MOVE, archive._move),
     ]
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     archive.port = server.socket.getsockname()[1]

@@ -31,9 +31,11 @@ from wardround_client.pacs.dimse import DimseArchive
 from wardround_client.pacs.fetching import Report, fetch
 from wardround_client.pacs.receiver import Receiver, storage_classes
 from wardround_client.pacs.settings import PacsSettings, read_pacs
+from wardround_client.pacs.storing import files_in
 from wardround_client.pacs.taking import examine, place_of
-from wardround_client.pacs.worklist import read_worklist
-from wardround_common.errors import FullDiskError, LabelError, PacsError, StorageError
+from wardround_client.pacs.worklist import Line, read_worklist
+from wardround_client.prediction.inputs import files_of
+from wardround_common.errors import DataError, FullDiskError, LabelError, PacsError, StorageError
 
 # pynetdicom 3.0.4 leaves a socket to the garbage collector when the other side closes it first.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -332,6 +334,9 @@ def test_a_machine_that_never_answers_is_given_up_in_time() -> None:
 # The receiver.
 
 
+MOVED = study("A1", 2)
+
+
 @pytest.fixture
 def receiving() -> Iterator[tuple[Receiver, PacsSettings, list[bytes]]]:
     kept: list[bytes] = []
@@ -352,7 +357,8 @@ def receiving() -> Iterator[tuple[Receiver, PacsSettings, list[bytes]]]:
             kept.append(data)
         return True
 
-    with Receiver(settings, take) as receiver:
+    with Receiver(settings) as receiver:
+        receiver.expect([image.SOPInstanceUID for image in MOVED], take)
         yield receiver, settings, kept
 
 
@@ -381,7 +387,7 @@ def test_only_the_archive_may_send_and_only_to_us(
     receiving: tuple[Receiver, PacsSettings, list[bytes]],
 ) -> None:
     receiver, settings, kept = receiving
-    (image,) = study("A1", 1)
+    image, other = MOVED
     assert not offer(settings, image, "STRANGER", "WARDROUND")
     assert "another AE title than the one that is called" in str(receiver.problem(""))
     assert not offer(settings, image, "ARCHIVE", "SOMEBODY")
@@ -391,6 +397,28 @@ def test_only_the_archive_may_send_and_only_to_us(
     assert kept == []
     assert offer(settings, image, "ARCHIVE", "WARDROUND")
     assert len(kept) == 1
+    assert not offer(settings, study("A1", 1)[0], "ARCHIVE", "WARDROUND")  # nobody asked for it
+    receiver.expect(["1.2.3"], lambda uid, data: False)  # the next study
+    assert offer(settings, other, "ARCHIVE", "WARDROUND")  # an image of the one before comes late
+    assert len(kept) == 2
+
+
+@pytest.mark.slow
+def test_one_receiver_listens_for_all_studies_that_are_moved(archive: TinyArchive, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    archive.becomes(*study("A1", 2), *study("A2", 2), sends_to=port)
+    moving = reached(archive, retrieve="move", receiver_address="127.0.0.1", receiver_port=port, answer_s=5.0)
+    lines = [Line(number, Query(accession=each), {}) for number, each in enumerate(("A1", "A2"), 2)]
+    listened: list[bool] = []
+
+    def told(report: Report) -> None:
+        with socket.socket() as other:  # between two studies, and after the last
+            listened.append(other.connect_ex(("127.0.0.1", port)) == 0)
+
+    report = fetch(DimseArchive(moving), lines, ["accession"], tmp_path / "in", told=told)
+    assert (report.complete, report.counts()["accepted"], listened) == (True, 4, [True, True])
+    with socket.socket() as other:
+        assert other.connect_ex(("127.0.0.1", port)) != 0
 
 
 # The commands.
@@ -424,3 +452,15 @@ def test_commands_say_what_is_wrong_and_end_with_its_code(
     refused = run("pacs", "store", into, "--pacs", pacs)
     assert refused.returncode == 4
     assert "--any sends it" in refused.stdout
+
+
+def test_files_to_store_are_listed_once_without_hidden_ones_as_those_to_predict(tmp_path: Path) -> None:
+    for name in ("b/two.dcm", "a.dcm", ".hidden/three.dcm", "b/.four.dcm"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "link.dcm").symlink_to(tmp_path / "a.dcm")
+    expected = [tmp_path / "a.dcm", tmp_path / "b" / "two.dcm"]
+    assert files_in([tmp_path, tmp_path / "a.dcm"]) == expected
+    assert [each.path for each in files_of([tmp_path])] == expected
+    with pytest.raises(DataError, match="no such file"):
+        files_in([tmp_path / "none"])

@@ -169,7 +169,9 @@ _CRASHES = """
 import os, sys
 real = os.open
 def faulty(path, *rest, **more):
-    if str(path).endswith('crash.dcm'): os._exit(134)
+    if str(path).endswith('crash.dcm'):
+        with open(os.environ['TRIED'], 'a') as tried: tried.write('x')
+        os._exit(134)
     return real(path, *rest, **more)
 os.open = faulty
 """
@@ -185,9 +187,16 @@ def test_a_decoder_that_crashes_costs_one_file_once_the_same_command_is_run_agai
     (tmp_path / "faulty").mkdir()
     (tmp_path / "faulty" / "sitecustomize.py").write_text(_CRASHES)
     command = [sys.executable, "-c", _MAIN, "predict", classifier, folder, "-o", out, "--json"]
-    environment = os.environ | {"PYTHONPATH": str(tmp_path / "faulty")}
-    runs = [subprocess.run(command, env=environment, capture_output=True, check=False) for _ in range(3)]
-    assert [run.returncode for run in runs] == [134, 4, 4]
+    tried = tmp_path / "tried"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "faulty"), "TRIED": str(tried)}
+    runs, times = [], []
+    for number in range(4):
+        if number == 3:
+            os.utime(folder / "crash.dcm", (0, 0))  # another file may have come in its place
+        runs.append(subprocess.run(command, env=environment, capture_output=True, check=False))
+        times.append(len(tried.read_text()))
+    assert [run.returncode for run in runs] == [134, 4, 4, 4]
+    assert times[0] < times[1] == times[2] < times[3]  # the third run did not try it again
     kept = [json.loads(line) for line in (out / LINES).read_bytes().splitlines()]
     refused = {Path(line["input"]).name: line.get("refused", "") for line in kept}
     assert refused == {"crash.dcm": "decoder-crashed", "1.dcm": ""}

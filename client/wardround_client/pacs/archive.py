@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
@@ -117,6 +118,10 @@ class Archive(Protocol):
     @property
     def where(self) -> str:
         """Say how it is reached, for messages."""
+        ...
+
+    def opened(self) -> AbstractContextManager[Archive]:
+        """Keep open what several studies need: it is left again when they are done."""
         ...
 
     def echo(self) -> None:

@@ -68,7 +68,7 @@ def commit(settings: PacsSettings, instances: Sequence[Instance]) -> dict[str, s
     heard = [(evt.EVT_N_EVENT_REPORT, report.heard)]
     with ExitStack() as stack:
         if settings.receiver_address is not None:
-            stack.enter_context(Receiver(settings, lambda uid, data: False, report.heard))
+            stack.enter_context(Receiver(settings, report.heard))
         try:
             context = build_context(StorageCommitmentPushModel)
             association = stack.enter_context(associated(settings, [context], handlers=heard))

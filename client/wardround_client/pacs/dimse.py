@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 
 from pydicom import Dataset, dcmread
@@ -45,6 +45,17 @@ class DimseArchive:
     """The archive that ``host``, ``port`` and the AE titles name."""
 
     settings: PacsSettings
+    receiver: Receiver | None = field(default=None, repr=False, compare=False)
+    """What listens for a C-MOVE while this is open."""
+
+    @contextmanager
+    def opened(self) -> Iterator[DimseArchive]:
+        """Let one receiver listen for all studies that are fetched meanwhile, where the archive moves them."""
+        if self.settings.retrieve == "get" or self.receiver is not None:
+            yield self
+            return
+        with Receiver(self.settings) as receiver:
+            yield replace(self, receiver=receiver)
 
     @property
     def where(self) -> str:
@@ -116,7 +127,11 @@ class DimseArchive:
 
         if self.settings.retrieve == "get":
             return self._ladder(wanted, arrived, lambda some: self._get(some, taken))
-        with Receiver(self.settings, taken) as receiver:
+        with self.opened() as here:
+            receiver = here.receiver
+            if receiver is None:
+                raise TypeError("what was opened to move has a receiver")
+            receiver.expect([each.uid for each in wanted], taken)
             reason = self._ladder(wanted, arrived, lambda some: self._move(some, receiver, arrived))
             receiver.check(nothing_came=not arrived, said=reason)
             return reason

@@ -122,11 +122,12 @@ def fetch(
             table = LabelTable.begin(labels or into / "labels.csv", state, columns, label)
         sweep(into)
         try:
-            for line in _worth_trying(archive, lines, report):
-                for study in _fetched(archive, line, into, report):
-                    if table is not None and study.there + study.accepted and (word := line.rest.get(label, "")):
-                        table.add(study.study, word, line.rest)
-                told(report)
+            with archive.opened() as asked:
+                for line in _worth_trying(asked, lines, report):
+                    for study in _fetched(asked, line, into, report):
+                        if table is not None and study.there + study.accepted and (word := line.rest.get(label, "")):
+                            table.add(study.study, word, line.rest)
+                    told(report)
         finally:
             if table is not None and table.rows:
                 table.write()

@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from types import TracebackType
@@ -46,17 +46,17 @@ def storage_classes() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*named, *known, LABEL_MAP, *left)))
 
 
-class Receiver:
-    """Listens while it is entered; hands each file to ``taken`` with its UID, which says whether it was asked for."""
+Taken = Callable[[str, bytes], bool]
+"""Takes a file with its UID; says whether it was asked for."""
 
-    def __init__(
-        self,
-        settings: PacsSettings,
-        taken: Callable[[str, bytes], bool],
-        reported: Callable[[Event], tuple[int, None]] | None = None,
-    ) -> None:
+
+class Receiver:
+    """Listens while it is entered, also for several studies one after the other; refuses what nobody asked for."""
+
+    def __init__(self, settings: PacsSettings, reported: Callable[[Event], tuple[int, None]] | None = None) -> None:
         self.title = settings.our_title
-        self._settings, self._taken, self._reported = settings, taken, reported
+        self._settings, self._reported = settings, reported
+        self._expected: dict[str, Taken] = {}
         self._failure: list[Exception] = []
         self._bytes: Counter[int] = Counter()
         self._last = time.monotonic()
@@ -113,6 +113,15 @@ class Receiver:
         if self._server is not None:
             self._server.shutdown()
         self._sockets.close()
+
+    def expect(self, uids: Iterable[str], taken: Taken) -> None:
+        """Hand these instances to ``taken`` from now on, and count anew why connections are refused.
+
+        What was expected before is handed over to whoever asked for it, if it comes late.
+        """
+        self._expected |= dict.fromkeys(uids, taken)
+        self.refused.clear()
+        self.connections = 0
 
     def wait(self, complete: Callable[[], bool]) -> None:
         """Wait until what was asked for is here, or nothing has come for some seconds."""
@@ -198,14 +207,18 @@ class Receiver:
 
     def _received(self, event: Event) -> int:
         self._bytes[id(event.assoc)] = 0
-        return received(event, self._taken, self._failure)
+        return received(event, self._take, self._failure)
+
+    def _take(self, uid: str, data: bytes) -> bool:
+        taken = self._expected.get(uid)
+        return taken is not None and taken(uid, data)
 
     def _closed(self, event: Event) -> None:
         self._bytes.pop(id(event.assoc), None)
         self._sockets.closed(event)
 
 
-def received(event: Event, taken: Callable[[str, bytes], bool], failure: list[Exception]) -> int:
+def received(event: Event, taken: Taken, failure: list[Exception]) -> int:
     """Take what the archive sends; return DICOM's status. An error of ours is kept for the thread that asked."""
     uid = str(getattr(event.request, "AffectedSOPInstanceUID", ""))
     if failure:

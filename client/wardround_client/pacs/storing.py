@@ -10,6 +10,7 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 
 from wardround_client.images.dicom import refusing, syntax_of
+from wardround_client.images.listing import files_below
 from wardround_client.images.sop_class import CAPTURE, is_below, other_class
 from wardround_client.images.source import read_bytes
 from wardround_client.pacs.archive import Archive, Instance, Outcome, Query, StoredFile
@@ -34,22 +35,22 @@ class Sent:
 
 
 def files_in(paths: Iterable[Path]) -> list[Path]:
-    """List the files that are named, and those in the folders that are; hidden ones are left out.
+    """List the files that are named, and those below the folders that are, each once; hidden ones are left out.
 
     Raises:
-        DataError: one is not there, or there are none.
+        DataError: one is not there or cannot be read, or there are none.
     """
-    found: list[Path] = []
+    found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            found += sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
+            found |= dict.fromkeys(files_below(path.resolve()))
         elif path.exists():
-            found.append(path)
+            found[path.resolve()] = None
         else:
-            raise DataError("there is no such file or folder", where=str(path))
+            raise DataError("there is no such file or folder", where=str(path), do="Check the path.")
     if not found:
-        raise DataError("there are no files to store", where=", ".join(map(str, paths)))
-    return found
+        raise DataError("there are no files to store", where=", ".join(map(str, paths)), do="Name files of results.")
+    return [*found]
 
 
 Commit = Callable[[Sequence[Instance]], dict[str, str] | None]
@@ -78,9 +79,10 @@ def store(
             continue
         seen.add(each.instance.uid)
         by_study.setdefault(each.instance.study, []).append((path, each))
-    for study, files in by_study.items():
-        for one in _store_study(archive, study, files, anything=anything):
-            sent[Path(one.file)] = one
+    with archive.opened() as asked:
+        for study, files in by_study.items():
+            for one in _store_study(asked, study, files, anything=anything):
+                sent[Path(one.file)] = one
     if commit is not None:
         _commit(commit, sent, {path: each.instance for path, each in read if not isinstance(each, str)})
     return [sent[path] for path in paths]

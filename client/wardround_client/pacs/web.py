@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -40,6 +40,10 @@ class WebArchive:
     def where(self) -> str:
         """Say how it is reached, for messages."""
         return str(self.settings.web)
+
+    def opened(self) -> AbstractContextManager[WebArchive]:
+        """Open nothing: each request stands by itself."""
+        return nullcontext(self)
 
     def echo(self) -> None:
         """Ask whether it is there: a search that may list one study."""

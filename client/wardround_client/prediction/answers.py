@@ -220,7 +220,12 @@ def noted(case: Case, kept: Kept) -> Case:
 
     def prepare() -> Asked:
         if kept.is_suspect(case.name):
-            try_in_a_process(case.files)
+            kept.check(case.name, case.files)
+            try:
+                try_in_a_process(case.files)
+            except ImageRefused as refused:
+                kept.remember(case.name, case.files, refused)
+                raise
         with kept.reading(case.name):
             return case.prepare()
 

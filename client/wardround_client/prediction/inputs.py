@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wardround_client.images.listing import files_below
 from wardround_client.masks.find import FOLDER as MASKS
 from wardround_common.errors import DataError
 
@@ -38,27 +38,10 @@ def files_of(inputs: Sequence[Path], *, leave_out: Path | None = None) -> list[I
         if path.is_file():
             found[path] = Input(path, named=True)
         elif path.is_dir():
-            for below in _below(path, {*aside, path / MASKS}):
+            for below in files_below(path, {*aside, path / MASKS}):
                 found.setdefault(below, Input(below, named=False))
         else:
             raise DataError("there is no such file or folder", where=str(given), do="Check the path.")
     if not found:
         raise DataError("there is no file to ask about", where=str(inputs[0]), do="Name images, or folders of images.")
     return list(found.values())
-
-
-def _below(folder: Path, aside: set[Path]) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise DataError(
-            f"the folder cannot be read ({error.strerror})",
-            where=str(folder),
-            do="Give this user permission to list and read it.",
-        ) from None
-
-    for place, folders, files in os.walk(folder, onerror=refuse):
-        here = Path(place)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and here / name not in aside)
-        for name in sorted(files):
-            path = (here / name).resolve()
-            if not name.startswith(".") and path.is_file():
-                yield path

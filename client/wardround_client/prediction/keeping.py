@@ -9,22 +9,26 @@ read is noted meanwhile, so that the next run knows at which file a decoder ende
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
 from wardround_client.intake.readers import ENDS_A_READER
-from wardround_common.errors import StorageError
+from wardround_common.errors import ImageRefused, StorageError
 from wardround_common.results.model_folder import MODEL, Card
 from wardround_common.results.unlike import UNLIKE
 from wardround_common.storage import alone_in, no_room_is_said, write_atomically
 
 HEAD, LINES, TABLE, READING = "predict.json", "predictions.jsonl", "predictions.csv", "reading"
+DECODERS = "decoders.json"
+"""At which files a decoder crashed or hung, as they were then: they are not tried again until they change."""
 FORMAT = "wardround predictions 1"
 Line = dict[str, Any]
 
@@ -54,6 +58,8 @@ class Kept:
     _file: IO[bytes] | None = field(default=None, repr=False)
     _noted: str = field(default="", repr=False)
     """The case that a run was reading when it ended without a word."""
+    _failed: dict[str, list[str]] = field(default_factory=dict, repr=False)
+    """By the name of a case: what its files were when a decoder crashed or hung, the reason, and words."""
 
     def is_done(self, name: str) -> bool:
         """Tell whether a case was answered; one that was refused may be another file by now, or be allowed."""
@@ -62,6 +68,22 @@ class Kept:
     def is_suspect(self, name: str) -> bool:
         """Tell whether a run ended while it read a case, or its decoder is known to crash or hang there."""
         return name == self._noted or self.lines.get(name, {}).get("refused") in ENDS_A_READER
+
+    def check(self, name: str, files: Iterable[Path]) -> None:
+        """Refuse a case at which a decoder crashed or hung before, if its files are what they were.
+
+        Raises:
+            ImageRefused: they are: a hanging decoder costs its two minutes once.
+        """
+        before = self._failed.get(name)
+        if before is not None and before[0] == _stamp(files):
+            raise ImageRefused(before[1], before[2], do="Replace the file, and it is tried again.")
+
+    def remember(self, name: str, files: Iterable[Path], refused: ImageRefused) -> None:
+        """Remember that a decoder crashed or hung at a case."""
+        self._failed[name] = [_stamp(files), refused.reason, refused.what]
+        content = json.dumps(self._failed, ensure_ascii=False).encode("utf-8", "surrogateescape")
+        write_atomically(self.folder / DECODERS, content, private=True)
 
     @contextmanager
     def reading(self, name: str) -> Iterator[None]:
@@ -168,7 +190,27 @@ def keeping(
             no_room_is_said(lines),
             os.fdopen(os.open(lines, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file,
         ):
-            yield Kept(folder, names, known, file, _noted(folder))
+            yield Kept(folder, names, known, file, _noted(folder), _failures(folder))
+
+
+def _stamp(files: Iterable[Path]) -> str:
+    """Return what changes where a file does, or the code that reads it."""
+    digest = hashlib.sha256(version("wardround").encode())
+    for path in files:
+        try:
+            found = path.stat()
+        except OSError:
+            continue
+        digest.update(f"{found.st_size} {found.st_mtime_ns} ".encode() + os.fsencode(path))
+    return digest.hexdigest()
+
+
+def _failures(folder: Path) -> dict[str, list[str]]:
+    try:
+        found = json.loads((folder / DECODERS).read_bytes().decode("utf-8", "surrogateescape"))
+        return {name: [stamp, reason, what] for name, (stamp, reason, what) in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # what it says only saves time
 
 
 def _noted(folder: Path) -> str:

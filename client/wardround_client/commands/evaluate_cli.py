@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from wardround_common.errors import StorageError
 from wardround_common.shell.command_options import (
     Allow,
     AsJson,
@@ -21,6 +24,8 @@ from wardround_common.shell.command_options import (
 if TYPE_CHECKING:
     from wardround_client.prediction.judging import JudgedHere
     from wardround_client.prediction.model import Model
+    from wardround_client.prediction.recalibrating import Recalibrated
+    from wardround_common.metrics.shapes import Estimate
 
 Part = Literal["all", "train", "validation", "test"]
 
@@ -31,6 +36,14 @@ def evaluate(
     split: Annotated[
         Part, typer.Option(help="Patients to judge on: all, or those that the study's split of this folder puts there.")
     ] = "all",
+    recalibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also fit the model's probabilities to these patients, and write FILE for 'predict --calibration'.",
+            show_default=False,
+        ),
+    ] = None,
     labels: Labels = None,
     label_attribute: LabelAttribute = None,
     allow: Allow = None,
@@ -42,7 +55,8 @@ def evaluate(
     """Evaluate a saved model on this hospital's own images, by the metrics of its study.
 
     Nothing leaves this machine. A patient on whom the model was trained says nothing about its quality: for a folder
-    that took part in the training, --split test takes the patients who did not.
+    that took part in the training, --split test takes the patients who did not. --recalibrate says what a calibration
+    of this hospital's own changes, on patients whom its fit did not see.
     """
     import json
 
@@ -55,11 +69,20 @@ def evaluate(
 
     confirmed = frozenset(confirm_patients or ())
     check_confirmed(confirmed)
+    if recalibrate is not None and recalibrate.exists():
+        raise StorageError("this file already exists", where=str(recalibrate), do="Name another file.")
     opened = open_model(model, choose(device))
     source = Source(
         folder, state or default_state(folder), labels, label_attribute, frozenset(allow or ()), confirmed=confirmed
     )
     judged = judge(opened, source, split)
+    fitted = None
+    if recalibrate is not None:
+        from wardround_client.prediction.recalibrating import recalibrate as fit_here
+        from wardround_common.storage import write_atomically
+
+        fitted = fit_here(opened, source, split)
+        write_atomically(recalibrate, fitted.calibration.content(), private=True)
     if as_json:
         intake = judged.intake
         facts = {
@@ -70,9 +93,18 @@ def evaluate(
             "left_out": intake.left_out,
             **judged.site.model_dump(mode="json"),
         }
+        if fitted is not None:
+            facts["recalibration"] = {
+                "patients": dict(zip(opened.card.classes, fitted.calibration.patients, strict=True)),
+                "alarms": list(fitted.alarms()),
+                "before": {name: asdict(one) for name, one in fitted.before.items()},
+                "after": {name: asdict(one) for name, one in fitted.after.items()},
+            }
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
     _show(opened, judged, split)
+    if fitted is not None and recalibrate is not None:
+        _show_fitted(opened, fitted, recalibrate)
 
 
 def _show(model: Model, judged: JudgedHere, split: Part) -> None:
@@ -104,6 +136,37 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
     if aside:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(aside.items()))
         console.print(f"Not judged on: {counts}. 'wardround scan FOLDER' says what each means.", highlight=False)
+
+
+def _show_fitted(model: Model, fitted: Recalibrated, file: Path) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from wardround_common.tasks.registry import task_of
+
+    console = Console(highlight=False)
+    console.print()
+    for alarm in fitted.alarms():
+        console.print(f"Warning: {alarm}", style="yellow")
+    table = Table("metric", "as released", "recalibrated here", box=SIMPLE_HEAD, show_edge=False)
+    for metric in task_of(model.study.task).metrics:
+        table.add_row(metric.label, *(_told(figures[metric.name]) for figures in (fitted.before, fitted.after)))
+    console.print(table)
+    for sentence in fitted.cost():
+        console.print(sentence)
+    point = fitted.calibration.point
+    decided = "" if point is None else f" Decided at {point:.3f} of the recalibrated probability."
+    console.print(
+        f"Wrote {file}.{decided} Apply it with: wardround predict MODEL INPUT --calibration {file}", soft_wrap=True
+    )
+
+
+def _told(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return estimate.reason
+    between = "" if estimate.low is None else f" ({estimate.low:.3f} to {estimate.high:.3f})"
+    return f"{estimate.value:.3f}{between}"
 
 
 def _confusion(groups: tuple[str, ...], counts: tuple[tuple[int, ...], ...]) -> object:

@@ -60,6 +60,14 @@ def predict(
     batch: Annotated[
         int, typer.Option(min=1, max=4096, metavar="N", help="Number of images to give to the network at a time.")
     ] = 64,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="This hospital's own calibration of the model, as 'wardround evaluate --recalibrate' wrote it.",
+            show_default=False,
+        ),
+    ] = None,
     allow: Allow = None,
     device: Device = "auto",
     as_json: LinesAsJson = False,
@@ -87,7 +95,9 @@ def predict(
 
     settings = read_pacs(pacs) if store else None  # what is wrong with it is said before anything is predicted
     equipment = Equipment(*equipment_in(pacs)) if kind is not None else NOT_STATED
-    wanted = Wanted(out, preview, kind, captures, equipment, frozenset(allow or ()), batch, device, as_json)
+    wanted = Wanted(
+        out, preview, kind, captures, equipment, frozenset(allow or ()), batch, device, as_json, calibration
+    )
     everything = predict_and_show(model, asked, wanted)
     if settings is not None and out is not None:
         from wardround_client.commands.pacs_screen import store_predictions

@@ -31,6 +31,7 @@ class Wanted:
     batch: int
     device: str
     as_json: bool
+    calibration: Path | None = None
 
 
 def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bool:
@@ -65,6 +66,7 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
             allow=wanted.allow,
             batch=wanted.batch,
             device=wanted.device,
+            calibration=wanted.calibration,
             begin=begin,
             tell=tell,
         )

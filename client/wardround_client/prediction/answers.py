@@ -110,6 +110,7 @@ def predict(
     allow: Collection[str] = (),
     batch: int = 64,
     device: str = "auto",
+    calibration: Path | str | None = None,
     begin: Callable[[int], None] = lambda total: None,
     tell: Callable[[Told | None], None] = lambda one: None,
 ) -> Predictions:
@@ -128,6 +129,7 @@ def predict(
         allow: findings that do not refuse a file.
         batch: number of images that are given to the network at a time.
         device: auto, cpu, cuda, cuda:1 or mps.
+        calibration: file of the hospital's own recalibration of this model.
         begin: is called with the number of cases before the first is asked about.
         tell: is called with what became of each case; None for a file that accompanies images.
 
@@ -142,10 +144,12 @@ def predict(
         raise DataError("there is nothing to ask the model about", do="Name images, series or folders of them.")
     allowed, place = frozenset(allow), None if out is None else Path(out)
     check_allowed(allowed)
-    opened = open_model(Path(model), choose(device))
+    opened = open_model(Path(model), choose(device), None if calibration is None else Path(calibration))
     asking = asking_of(opened)
     found = files_of(named, leave_out=place)
-    with keeping(place, opened.card) if place else nullcontext(None) as kept:
+    own = opened.calibration
+    settings = {} if own is None else {"calibration": own.digest}
+    with keeping(place, opened.card, settings=settings) if place else nullcontext(None) as kept:
         cases = asking.cases or image_cases
         there = list(cases([each.path for each in found], opened.study, allowed))
         if not there:

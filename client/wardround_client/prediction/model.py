@@ -10,6 +10,7 @@ from torch import nn
 from wardround_client import networks
 from wardround_client.training.devices import CPU, make_ready
 from wardround_common.documents.model_release import check_files
+from wardround_common.results.calibration_file import Calibration, read_calibration
 from wardround_common.results.model_folder import MODEL, Card, read_model_folder
 from wardround_common.results.unlike import Unlike
 from wardround_common.study.file import Study
@@ -24,22 +25,28 @@ class Model:
     network: nn.Module = field(repr=False)
     unlike: Unlike | None = None
     """By what it tells that an image is unlike those of its training; None where it does not."""
+    calibration: Calibration | None = None
+    """The hospital's own, in the place of the release's temperature and operating point; None: the release's."""
 
 
-def open_model(folder: Path, device: str = CPU) -> Model:
+def open_model(folder: Path, device: str = CPU, calibration: Path | None = None) -> Model:
     """Open a model's folder and build its network on a device that :func:`devices.choose` has chosen.
 
+    ``calibration``: a file of the hospital's own recalibration of this model.
+
     Raises:
-        StorageError: a file of the folder is missing, was changed or is of another version.
+        StorageError: a file of the folder is missing, was changed or is of another version, or the calibration is of
+            another model.
         MessageError: the list of its files is signed, and the signature is not valid.
         StudyError: this version does not have the study's task or network.
         ModelError: the weights are not those of the study's network.
     """
     found = read_model_folder(folder)
     check_files(folder)
+    own = None if calibration is None else read_calibration(calibration, found.card)
     network = networks.build(found.study)
     layout = networks.layout_of(network)
     vector = networks.read_weights(found.weights, found.study, layout, where=str(folder / MODEL))
     networks.write_vector(network, layout, vector)
     make_ready(device)
-    return Model(found.study, found.card, network.to(device).eval(), found.unlike)
+    return Model(found.study, found.card, network.to(device).eval(), found.unlike, own)

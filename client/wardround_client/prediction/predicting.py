@@ -72,7 +72,10 @@ def ask(model: Model, cases: Iterable[Case | Refused], together: int = TOGETHER)
         ModelError: an output is not a finite number.
     """
     asking, study = asking_of(model), model.study
+    own = model.calibration
     chosen = Chosen(model.card.point, model.card.temperature)
+    if own is not None:
+        chosen = Chosen(own.point, None, own.recalibration)
     use_threads(study)
     waiting: list[tuple[Case, Asked]] = []
 

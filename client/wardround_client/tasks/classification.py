@@ -24,6 +24,7 @@ from wardround_client.tasks.contract import (
     Loss,
     Outputs,
     Targets,
+    kind_of,
 )
 from wardround_client.tasks.outline_measures import Places
 from wardround_common.errors import ModelError
@@ -78,15 +79,18 @@ def _answer(section: Classification, outputs: torch.Tensor, asked: Asked, case: 
     if not np.isfinite(own).all():
         raise ModelError("the model's scores are not finite", do="Its training diverged: do not use it.")
     point = chosen.point if len(section.classes) == 2 else None
-    decided = int(own[0].argmax()) if point is None else int(own[0, 1] >= point)
+    here = chosen.recalibration
+    scores = own[0].astype(np.float64) if here is None else here.apply(own)[0]
+    decided = int(scores.argmax()) if point is None else int(scores[1] >= point)
     if point is not None and chosen.temperature is not None:  # on the scale of the probabilities that are shown
         point = float(at_temperature(np.array([1 - point, point]), chosen.temperature)[1])
-    shown = own[0].astype(np.float64) if chosen.temperature is None else at_temperature(own, chosen.temperature)[0]
+    shown = scores if chosen.temperature is None else at_temperature(own, chosen.temperature)[0]
     return Answer(
         {
             "class": section.classes[decided],
             "probabilities": {word: round(float(p), DIGITS) for word, p in zip(section.classes, shown, strict=True)},
-            "calibrated": chosen.temperature is not None,
+            "calibrated": chosen.temperature is not None or here is not None,
+            **({} if here is None else {"recalibrated": True}),
             "operating_point": None if point is None else round(point, DIGITS),
         }
     )
@@ -94,7 +98,7 @@ def _answer(section: Classification, outputs: torch.Tensor, asked: Asked, case: 
 
 def _rows(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     probabilities = {f"probability {word}": p for word, p in facts["probabilities"].items()}
-    more = {name: facts[name] for name in ("calibrated", "operating_point")}
+    more = {name: facts[name] for name in ("calibrated", "recalibrated", "operating_point") if name in facts}
     return [{"class": facts["class"], **probabilities, **more}]
 
 
@@ -102,7 +106,7 @@ def _said(facts: Mapping[str, Any]) -> str:
     word, point = facts["class"], facts["operating_point"]
     probabilities = facts["probabilities"]
     finding = word if point is None else list(probabilities)[1]
-    kind = "probability" if facts["calibrated"] else "uncalibrated probability"
+    kind = f"{kind_of(facts)}probability"
     decided = "" if point is None else f", decided at {point:.2f}"
     return f"{word} ({kind} of {finding} {probabilities[finding]:.2f}{decided})"
 

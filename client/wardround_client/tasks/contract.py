@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.preparation.source import Source
+from wardround_common.metrics.recalibration import Recalibration
 from wardround_common.study.file import Data, Study, Training
 from wardround_common.tasks.contract import Sums, Task, TaskSection
 
@@ -98,9 +99,11 @@ class Chosen:
     """What was chosen for a model on validation patients; None where nothing was."""
 
     point: float | None
-    """The operating point, on the model's own probabilities."""
+    """The operating point, on the model's own probabilities, or on the recalibrated ones."""
     temperature: float | None
     """By which log-odds are divided for a calibrated probability."""
+    recalibration: Recalibration | None = None
+    """The hospital's own, in the place of the temperature."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,9 +149,16 @@ class Answer:
     """(slices, rows, columns) on the grid of the case's first series: 0 is background, s is structure s."""
 
 
+def kind_of(facts: Mapping[str, Any]) -> str:
+    """Say before a probability of an answer whether this hospital calibrated it, or nobody did; nothing: all did."""
+    if facts.get("recalibrated"):
+        return "recalibrated "
+    return "" if facts["calibrated"] else "uncalibrated "
+
+
 def numbers_of(facts: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
     """Return the finding of an answer without an outline in a word, and its numbers by their names."""
-    kind = "" if facts["calibrated"] else "uncalibrated "
+    kind = kind_of(facts)
     if "risk" in facts:
         return "risk", {f"{kind}risk by {by}": p for by, p in facts["risk"].items()}
     return facts["class"], {f"{kind}probability of {word}": p for word, p in facts["probabilities"].items()}

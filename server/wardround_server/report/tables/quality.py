@@ -214,7 +214,9 @@ def left_out_decisions(results: Results) -> Table | None:
     heads = [f"{metric.label}, {where}" for metric in metrics for where in ("did not train", "trained")]
     return table(
         "What is decided at a hospital that did not train, at the operating point that the others fixed on their "
-        f"validation patients; beside it, the federation with that hospital. 95 % intervals.{_missing(rows)}",
+        "validation patients; beside it, the federation with that hospital. 95 % intervals. A hospital where it falls "
+        "can recalibrate the released model on its own labelled patients ('wardround evaluate --recalibrate')."
+        f"{_missing(rows)}",
         ["Hospital", *heads, *(["Threshold of the others", "Threshold of all"] if points else [])],
         rows if points else [row[:-2] for row in rows],
         "numbers",

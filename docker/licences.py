@@ -48,6 +48,7 @@ WHY = {
     "captum": "maps of what an answer hangs on",
     "dicomweb-client": "the hospital's archive, by DICOMweb",
     "highdicom": "DICOM segmentations, by position",
+    "markdown-it-py": "a model's card as a page",
     "monai": "networks",
     "opacus": "differentially private training and its accountants",
     "pyjpegls": "JPEG-LS of the few precisions that GDCM leaves out",

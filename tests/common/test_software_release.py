@@ -123,6 +123,14 @@ def test_a_list_of_sums_has_one_form_and_names_no_other_place(content: bytes) ->
         Sums.parse(content)
 
 
+def test_a_models_list_names_folders_below_and_no_other_place() -> None:
+    listed = f"{'a' * 64}  bundle/scripts/__init__.py\n".encode()
+    assert list(Sums.parse(listed, below=True).of) == ["bundle/scripts/__init__.py"]
+    for name in ("a/../x", "/x", "a//x", ".a/x", "a/b/c/d/e", "a/"):
+        with pytest.raises(MessageError, match="not a list"):
+            Sums.parse(f"{'a' * 64}  {name}\n".encode(), below=True)
+
+
 def test_nothing_is_signed_that_is_not_as_listed(release: Path) -> None:
     (release / SIGNATURE).unlink()
     (release / WHEEL).write_bytes(b"after the sums were taken")

@@ -23,9 +23,9 @@ NODE = re.compile(r"`([\w./…]+)::(test_\w+)`")
 OUR_PACKAGES = [f"wardround_{package}" for package in ("common", "client", "server", "simulation")]
 FOLDERS = ("common", "client", "server", "simulation", "benchmarks", "tests", "docker")
 FILES = [path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
-OTHERS = {"evaluate", "flwr", "grpc", "pydicom", "train", "vote", "wardround"}  # files of secure sums; others
+OTHERS = {"evaluate", "flwr", "grpc", "pydicom", "torch", "train", "vote", "wardround"}  # files of secure sums; others
 ENDS = "beginning behind csv damaged db f32 head html internal invitation json key log pem ready request"
-MORE_ENDS = "safetensors sock sqlite terms toml txt upload xml yaml py jsonl png"
+MORE_ENDS = "onnx safetensors sock sqlite terms toml txt upload xml yaml py jsonl png"
 NO_NAMES = {*ENDS.split(), *MORE_ENDS.split()}  # of files and hosts
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from wardround_common.errors import StorageError
-from wardround_common.results import ALL, FEDERATED, Results
+from wardround_common.results import ALL, FEDERATED, Results, SubgroupFigures, Subgrouping
 from wardround_common.results.parts import Part
 from wardround_server.report.card_words import UNSAID, CardWords, read_words
 from wardround_server.report.example import example
-from wardround_server.report.model_card import FEW, Signed, alarms, data, markdown, page
+from wardround_server.report.model_card import FEW, Signed, alarms, data, markdown, page, subgroups
 from wardround_server.rounds.exported_model import make_card
 
 ONNX = Part(name="ONNX", files=("model.onnx",), said="For onnxruntime.", largest_difference=2e-6, tolerance=1e-4)
@@ -112,3 +112,17 @@ def test_a_word_that_no_card_has_and_a_file_that_is_not_there_are_named(tmp_path
         read_words(tmp_path / "card.toml")
     with pytest.raises(StorageError, match="no such file"):
         read_words(tmp_path / "nowhere.toml")
+
+
+def test_subgroups_stand_in_the_card_and_small_ones_without_figures(results: Results) -> None:
+    whole = results.evaluation[FEDERATED][ALL]
+    cells = tuple(
+        SubgroupFigures(value=value, patients=patients, images=patients, metrics=whole.metrics, enough=True)
+        for value, patients in (("M", 120), ("F", 7))
+    )
+    sexes = Subgrouping(name="sex", patients=127, smallest=5, cells=cells)
+    shown = subgroups(results.model_copy(update={"subgroups": (sexes,)}))
+    assert shown is not None
+    men, women = shown.splitlines()[2:]
+    assert men.startswith(f"| sex: M | 120 | {whole.value('auroc'):.2f} (")
+    assert women == f"| sex: F | {FEW} | – | – | – | – |"

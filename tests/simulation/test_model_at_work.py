@@ -16,6 +16,7 @@ from examples import study
 from outlined_hospitals import outlining, write_hospitals
 from wardround_common.results import FEDERATED, Results
 from wardround_common.results.model_folder import read_model_folder
+from wardround_common.results.parts import PARTS, Parts
 from wardround_common.shell.cli import wardround
 from wardround_common.study.file import Study
 from wardround_simulation.phantoms.scanner import SCANNERS
@@ -78,6 +79,24 @@ def test_all_patients_of_a_folder_judge_a_model_and_so_does_one(
     one = command("evaluate", model, hospitals / name, "--labels", tmp_path / "one.csv", "--state", tmp_path / "other")
     assert one.exit_code == 0
     assert "1 patient, 1 record" in one.stdout
+
+
+def test_what_a_run_exports_is_a_release_with_a_bundle_onnx_and_a_card(classifier: tuple[Path, Results]) -> None:
+    model, results = classifier
+    assert command("release", "verify", model, "--unsigned").exit_code == 0
+    parts = {part.name: part for part in Parts.parse((model / PARTS).read_bytes()).parts}
+    for name in ("MONAI bundle", "ONNX"):
+        part = parts[name]
+        assert all((model / file).is_file() for file in part.files)
+        assert part.largest_difference is not None or name in ("ONNX",)  # which needs the extra
+    card = (model / "model-card.md").read_text()
+    assert f"| {results.hospitals[0].name} |" in card
+    content = (model / "bundle" / "models" / "model.ts").read_bytes()
+    (model / "bundle" / "models" / "model.ts").write_bytes(content[:-1] + b"x")
+    said = CliRunner().invoke(wardround, ["release", "verify", str(model), "--unsigned"])
+    assert "bundle/models/model.ts was changed" in said.output + str(said.exception)
+    assert "was changed" in str(CliRunner().invoke(wardround, ["predict", str(model), str(model)]).exception)
+    (model / "bundle" / "models" / "model.ts").write_bytes(content)
 
 
 def test_a_card_has_the_figures_of_all_hospitals_together(classifier: tuple[Path, Results]) -> None:

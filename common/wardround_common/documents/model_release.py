@@ -38,11 +38,14 @@ def seal(folder: Path, identity: Identity | None) -> Sums:
 
     Raises:
         StorageError: a file cannot be read or written.
+        MessageError: a file has a name that no such list holds.
     """
     for name in (SIGNATURE, KEY):
         (folder / name).unlink(missing_ok=True)  # of the list that is written anew
     sums = Sums.taken(folder)
-    write_atomically(folder / SUMS, sums.content())
+    content = sums.content()
+    Sums.parse(content, str(folder / SUMS), below=True)  # a name that it could not be read with is found here
+    write_atomically(folder / SUMS, content)
     if identity is not None:
         sign(folder, identity, below=True)
     return sums

@@ -30,7 +30,8 @@ ABOUT_ITSELF = frozenset({SUMS, SIGNATURE, KEY})
 LARGEST_BYTES = 256 * 1024  # of the list, the signature and the key, each
 _NAME = "[A-Za-z0-9][A-Za-z0-9._+,-]{0,199}"
 _LINE = re.compile(f"([0-9a-f]{{64}})  ({_NAME})")
-_LINE_BELOW = re.compile(f"([0-9a-f]{{64}})  ({_NAME}(?:/{_NAME}){{0,3}})")
+_BELOW = "[A-Za-z0-9_][A-Za-z0-9._+,-]{0,199}"
+_LINE_BELOW = re.compile(f"([0-9a-f]{{64}})  ({_BELOW}(?:/{_BELOW}){{0,3}})")
 _ANEW = "Get the release again, from its makers."
 
 

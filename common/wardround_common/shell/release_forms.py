@@ -23,8 +23,8 @@ def _form(point: EntryPoint) -> Callable[[Path], Part]:
     def write(folder: Path) -> Part:
         if missing := lacking(point):
             return Part(
-                name=point.name,
-                said=f"Where the model was exported {missing}. Export it again where both are installed.",
+                name=point.name.replace("-", " "),
+                said=f"{missing[0].upper()}{missing[1:]} where the model was exported. Export it again where they are.",
             )
         part: Part = point.load()(folder)
         return part

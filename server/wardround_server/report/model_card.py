@@ -32,8 +32,10 @@ from wardround_server.report.words import interval, listing, number
 SMALLEST = 10
 """A number of patients or images below this is not published: a common floor of health statistics."""
 FEW = f"fewer than {SMALLEST}"
+FEW_SIDES = " (few)"
 DIGITS = 2
 """Of a hospital's figures: the exact fraction would tell how many patients there were."""
+_ADVICE = re.compile(r" Write [a-z_]+ = [^.]*\.")
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&#!])")
 
 
@@ -78,6 +80,7 @@ def markdown(results: Results, card: Card, words: CardWords, parts: Sequence[Par
         notes=notes(results),
         data=data(results),
         data_words=_data_words(results),
+        scanners=scanners(results),
         overall=overall(results),
         hospitals=by_hospital(results),
         groups=by_group(results),
@@ -112,7 +115,7 @@ def page(text: str, title: str) -> str:
 
 
 def _table_open(self: RendererHTML, tokens: Sequence[object], at: int, options: object, env: object) -> str:
-    return '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table class="numbers">\n'
+    return '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>\n'
 
 
 def _table_close(self: RendererHTML, tokens: Sequence[object], at: int, options: object, env: object) -> str:
@@ -193,6 +196,11 @@ def _counts(one: HospitalRecord) -> list[int]:
     return [] if one.train is None else [one.train.patients, one.train.images, *one.train.per_class]
 
 
+def scanners(results: Results) -> str:
+    """Name the scanners of the training images, where a researcher who simulates knows them; else nothing."""
+    return listing(sorted({scanner for one in results.hospitals for scanner in one.scanners}))
+
+
 def _data_words(results: Results) -> str:
     trained = f"{len(results.trainers)} hospital{'s' if len(results.trainers) > 1 else ''} trained"
     outside = f"; {listing(list(results.external))} only evaluated" if results.external else ""
@@ -238,9 +246,9 @@ def by_hospital(results: Results) -> Raw | None:
             continue
         label = name if results.study.trains(name) else f"{name} (did not train)"
         if _few(site):
-            rows.append([label, f"{FEW} test patients", *("–" for _ in names[1:])])
+            rows.append([label, FEW, *("–" for _ in names[1:])])
         else:
-            mark = "" if site.enough else " (few)"
+            mark = "" if site.enough else FEW_SIDES
             rows.append([label + mark, *(_shown(site.metrics[each], DIGITS) for each in names)])
     head = ["Test patients of", *(task.metric(name).label for name in names)]
     return table(head, rows) if rows else None
@@ -262,7 +270,18 @@ def by_group(results: Results) -> Raw | None:
 
 def subgroups(results: Results) -> Raw | None:
     """Show the figures of subgroups of patients; None where the run has none."""
-    return None
+    task = task_of(results.study.task)
+    names = list(dict.fromkeys((task.headline, *task.compared)))
+    rows = []
+    for subgrouping in results.subgroups:
+        for cell in subgrouping.cells:
+            label = f"{subgrouping.name}: {cell.value}"
+            if cell.patients < SMALLEST:
+                rows.append([label, FEW, *("–" for _ in names)])
+            else:
+                figures = (_shown(cell.metrics[name], DIGITS) for name in names)
+                rows.append([label + ("" if cell.enough else FEW_SIDES), f"{cell.patients:,}", *figures])
+    return table(["", "Test patients", *(task.metric(name).label for name in names)], rows) if rows else None
 
 
 def calibration(results: Results, card: Card) -> list[str]:
@@ -295,4 +314,7 @@ def privacy(results: Results) -> Raw | None:
 
 
 def _joined(passage: Passage) -> Iterator[str]:
-    yield from passage.sentences
+    """Yield what a study says of itself, without the advice that it gives to a hospital that could still decline."""
+    for sentence in passage.sentences:
+        if "take part only if" not in sentence:
+            yield _ADVICE.sub("", sentence)

@@ -1,0 +1,271 @@
+"""What stands around a bundle's network: an image becomes what the network sees, and its outputs become an answer.
+
+A copy lies in each bundle as ``scripts/around_network.py``. It needs torch, numpy and MONAI, and no Wardround, which
+has the same steps as functions of its own; this file is tested against them. Images come from MONAI's readers, in their
+order: (channels, columns, rows) or (channels, columns, rows, slices).
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+PERCENTILES = (0.5, 99.5)
+BODY = 0.1
+LEAST = 1e-12
+
+
+def limits(values: np.ndarray, intensity: str) -> tuple[float, float]:
+    """Return which values become 0 and 1."""
+    if intensity == "percentile":
+        low, high = np.percentile(values, PERCENTILES)
+    elif intensity == "range":
+        low, high = values.min(), values.max()
+    else:
+        low, high = 0.0, 1.0
+        if values.min() < low or values.max() > high:
+            raise ValueError(
+                "this network was trained on images to which their own window had been applied; MONAI's readers do not "
+                "apply it: give images with values from 0 to 1"
+            )
+    return float(low), float(high)
+
+
+def scaled(values: np.ndarray, intensity: str) -> np.ndarray:
+    """Bring values to 0..1; those of an image of one value become 0."""
+    low, high = limits(values, intensity)
+    if not high > low:
+        return np.zeros_like(values, np.float32)
+    return np.clip((values - low) / (high - low), 0, 1).astype(np.float32)
+
+
+def place(height: int, width: int, size: int) -> tuple[int, int, int, int]:
+    """Return rows, columns, top and left of an image within the square that the network sees."""
+    ratio = size / max(height, width)
+    rows, columns = max(1, round(height * ratio)), max(1, round(width * ratio))
+    return rows, columns, (size - rows) // 2, (size - columns) // 2
+
+
+def fit(images: torch.Tensor, size: int) -> torch.Tensor:
+    """Bring images (n, channels, height, width) into the square: as large as fits, the aspect kept, padded with 0."""
+    rows, columns, top, left = place(images.shape[2], images.shape[3], size)
+    small = resized(images, (rows, columns))
+    return functional.pad(small, (left, size - columns - left, top, size - rows - top))
+
+
+def resized(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Resize (n, channels, height, width), smoothing where it gets smaller."""
+    return functional.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def axes_of(codes: tuple[str, ...]) -> str:
+    """Return towards what columns, rows and slices run of a volume whose slices are along its third axis."""
+    across = {"S": "LP", "I": "LP", "A": "LI", "P": "LI", "L": "PI", "R": "PI"}[codes[2]]
+    return across + codes[2]
+
+
+def turned(image: Any, codes: str) -> Any:
+    """Exchange and reverse the axes of an image of MONAI's, so that they run towards these directions."""
+    from monai.transforms.spatial.array import Orientation
+
+    return Orientation(axcodes=codes)(image)
+
+
+def codes_of(image: Any) -> tuple[str, ...]:
+    """Return towards what the axes of an image of MONAI's run."""
+    import nibabel
+
+    orientations: Any = nibabel.orientations
+    codes: tuple[str, ...] = orientations.aff2axcodes(np.asarray(image.affine))
+    return codes
+
+
+def plain(image: Any) -> np.ndarray:
+    """Return the values of an image as float32, with what is not a number as the smallest that is."""
+    values = np.asarray(image.cpu() if isinstance(image, torch.Tensor) else image, np.float32)
+    finite = np.isfinite(values)
+    return values if finite.all() else np.where(finite, values, values[finite].min() if finite.any() else 0)
+
+
+class PrepareImage:
+    """Prepares a single image: (channels, columns, rows) to (channels, size, size)."""
+
+    def __init__(self, size: int, channels: int, intensity: str) -> None:
+        self.size, self.channels, self.intensity = size, channels, intensity
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Put what the network sees, one image in a batch, into ``image``."""
+        image = data["image"]
+        if image.ndim == 4 and image.shape[-1] == 1:
+            image = turned(image, "LPS") if str(data["path"]).endswith((".nii", ".nii.gz")) else image
+            image = image[..., 0]
+        if image.ndim != 3:
+            raise ValueError(f"{data['path']}: this network sees single images, and this file holds several")
+        values = plain(image)
+        values = values if values.dtype != np.float32 or len(values) != 4 else values[:3]  # without transparency
+        if len(values) != self.channels:
+            luma = np.array([0.299, 0.587, 0.114], np.float32)
+            values = np.repeat(values[:1], 3, axis=0) if self.channels == 3 else np.tensordot(luma, values[:3], 1)[None]
+        upright = np.ascontiguousarray(scaled(values, self.intensity).swapaxes(1, 2))
+        return {**data, "image": fit(torch.from_numpy(upright)[None], self.size)}
+
+
+class Classify:
+    """Writes what a network says of an image: a line of ``predictions.csv``."""
+
+    def __init__(self, output_dir: str, classes: list[str], point: float | None, temperature: float | None) -> None:
+        self.folder, self.classes, self.point, self.temperature = Path(output_dir), classes, point, temperature
+        self.lines: list[list[object]] = []
+
+    def __call__(self, data: dict[str, Any], logits: torch.Tensor) -> None:
+        """Keep the answer to one image, logits (1, classes)."""
+        own = logits.softmax(1)[0].cpu().numpy()
+        if not np.isfinite(own).all():
+            raise ValueError(f"{data['path']}: the network's outputs are not finite numbers")
+        decided = int(own.argmax()) if self.point is None else int(own[1] >= self.point)
+        self.lines.append([data["path"], self.classes[decided], *(round(float(each), 6) for each in self.shown(own))])
+
+    def shown(self, own: np.ndarray) -> np.ndarray:
+        """Return calibrated probabilities; the network's own where no temperature is known."""
+        if self.temperature is None:
+            return own
+        inside = np.clip(own.astype(np.float64), LEAST, 1 - LEAST)
+        calibrated = 1 / (1 + np.exp(-(np.log(inside) - np.log1p(-inside)) / self.temperature))
+        return np.asarray(calibrated / calibrated.sum())
+
+    def close(self) -> None:
+        """Write the table."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([["image", "class", *(f"p {name}" for name in self.classes)], *self.lines])
+
+
+class PrepareSlices:
+    """Prepares an examination slice by slice: (channels, columns, rows, slices) to (slices, channels, size, size).
+
+    A channel is a series, all on one grid; intensities are scaled by the whole of each.
+    """
+
+    def __init__(self, size: int, intensity: str) -> None:
+        self.size, self.intensity = size, intensity
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Put what the network sees into ``image``, and what leads back beside it."""
+        codes = codes_of(data["image"])
+        lying = turned(data["image"], axes_of(codes))
+        values = np.stack([scaled(channel, self.intensity) for channel in plain(lying)])
+        slices = np.ascontiguousarray(values.transpose(3, 0, 2, 1))  # (slices, channels, rows, columns)
+        formed = torch.cat([fit(torch.from_numpy(each[None]), self.size) for each in slices])
+        return {**data, "image": formed, "codes": codes, "affine": lying.affine, "shape": slices.shape[2:]}
+
+    def back(self, data: dict[str, Any], logits: torch.Tensor) -> np.ndarray:
+        """Return the outline (columns, rows, slices) that logits (slices, outputs, size, size) draw."""
+        height, width = data["shape"]
+        rows, columns, top, left = place(height, width, self.size)
+        inside = logits[..., top : top + rows, left : left + columns]
+        if inside.shape[-2:] != (height, width):
+            inside = functional.interpolate(inside, (height, width), mode="bilinear", align_corners=False)
+        return np.asarray(inside.argmax(1).cpu().numpy().astype(np.uint8).transpose(2, 1, 0))
+
+
+class PrepareVolume:
+    """Prepares an examination as a volume: turned to (head, back, left), cut to the body, resampled."""
+
+    def __init__(self, spacing_mm: list[float], intensity: str) -> None:
+        self.spacing_mm, self.intensity = spacing_mm, intensity
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Put what the network sees, (1, channels, slices, rows, columns), into ``image``, and the way back."""
+        codes = codes_of(data["image"])
+        lying = turned(data["image"], "SPL")
+        raw, affine = plain(lying), np.asarray(lying.affine)
+        low, high = limits(raw[0], self.intensity)
+        there = raw[0] > low + BODY * (high - low)
+        box = [ends(there.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+        apart = np.linalg.norm(affine[:3, :3], axis=0)
+        counts = [
+            max(1, round((end - begin) * float(has) / wanted))
+            for (begin, end), has, wanted in zip(box, apart, self.spacing_mm, strict=True)
+        ]
+        cut = np.stack([scaled(channel, self.intensity) for channel in raw])
+        cut = np.ascontiguousarray(cut[(slice(None), *(slice(*each) for each in box))])
+        planes = resized(torch.from_numpy(cut).swapaxes(0, 1), (counts[1], counts[2])).swapaxes(0, 1)
+        if planes.shape[1] != counts[0]:
+            planes = resized(planes.flatten(2)[None], (counts[0], counts[1] * counts[2]))[0]
+            planes = planes.reshape(-1, *counts)
+        way = {"codes": codes, "affine": lying.affine, "shape": raw.shape[1:], "box": box, "counts": counts}
+        return {**data, **way, "image": planes[None].contiguous()}
+
+    def back(self, data: dict[str, Any], logits: torch.Tensor) -> np.ndarray:
+        """Return the outline on the turned series that logits (1, outputs, slices, rows, columns) draw."""
+        classes = logits[0].argmax(0).cpu().numpy().astype(np.uint8)
+        outline = np.zeros(data["shape"], np.uint8)
+        nearest = []
+        for (begin, end), count in zip(data["box"], data["counts"], strict=True):
+            at = (np.arange(end - begin) + 0.5) * count / (end - begin) - 0.5
+            nearest.append(np.clip(np.floor(at + 0.5).astype(int), 0, count - 1))
+        outline[tuple(slice(*each) for each in data["box"])] = classes[np.ix_(*nearest)]
+        return outline
+
+
+def ends(there: np.ndarray) -> tuple[int, int]:
+    """Return the first and the last but one place at which there is something; all if there is nothing."""
+    (places,) = np.nonzero(there)
+    return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, len(there))
+
+
+class Outline:
+    """Writes what a network draws on an examination: a mask on its own grid, as NIfTI, and volumes in mL."""
+
+    def __init__(self, output_dir: str, structures: list[str], prepared: PrepareSlices | PrepareVolume) -> None:
+        self.folder, self.structures, self.prepared = Path(output_dir), structures, prepared
+        self.lines: list[list[object]] = []
+
+    def __call__(self, data: dict[str, Any], logits: torch.Tensor) -> None:
+        """Write the mask of one examination."""
+        from monai.data.meta_tensor import MetaTensor
+        from monai.transforms.io.array import SaveImage
+
+        if not bool(torch.isfinite(logits).all()):
+            raise ValueError(f"{data['path']}: the network's outputs are not finite numbers")
+        mask = MetaTensor(torch.from_numpy(self.prepared.back(data, logits))[None], affine=data["affine"])
+        mask = turned(mask, "".join(data["codes"]))
+        mask.meta["filename_or_obj"] = str(data["path"])
+        save = SaveImage(self.folder, "seg", ".nii.gz", output_dtype=np.uint8, resample=False, separate_folder=False)
+        save(mask)
+        voxel_ml = abs(float(np.linalg.det(np.asarray(mask.affine)[:3, :3]))) / 1000
+        counts = [int((mask == number).sum()) for number in range(1, len(self.structures) + 1)]
+        self.lines.append([data["path"], *(round(count * voxel_ml, 4) for count in counts)])
+
+    def close(self) -> None:
+        """Write the table of volumes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "volumes.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([["image", *(f"mL {name}" for name in self.structures)], *self.lines])
+
+
+class Evaluator:
+    """Asks the network about one case after the other, as an evaluator of a MONAI bundle does; it needs no ignite."""
+
+    def __init__(
+        self, dataset: Any, network: Any, inferer: Any, postprocessing: Any, device: Any, batch: int = 32
+    ) -> None:
+        self.dataset, self.network, self.inferer = dataset, network, inferer
+        self.postprocessing, self.device, self.batch = postprocessing, device, batch
+
+    @torch.no_grad()
+    def run(self) -> None:
+        """Ask about all, and write what is said."""
+        for number in range(len(self.dataset)):
+            data = self.dataset[number]
+            images = torch.as_tensor(data["image"], dtype=torch.float32)
+            count = math.ceil(len(images) / self.batch)
+            parts = [self.inferer(part.to(self.device), self.network).cpu() for part in images.chunk(count)]
+            self.postprocessing(data, torch.cat(parts))
+        self.postprocessing.close()

@@ -16,8 +16,9 @@ from wardround_client.hospital.answering import Hospital, build, join
 from wardround_client.intake.index import scan
 from wardround_client.preparation.source import Source
 from wardround_client.preparation.subgroups import WITHHELD, merged, safe, smallest_difference, subgroups_of
+from wardround_client.service.ward import said_of_subgroups
 from wardround_client.spending.policy import parse_policy, policy_text
-from wardround_common.errors import MessageError, StudyError
+from wardround_common.errors import LabelError, MessageError, StudyError
 from wardround_common.messages.rounds import Evaluated, EvaluateRequest
 from wardround_common.randomness import insecure_stream
 from wardround_common.results.subgroup_sums import BySubgroup, read
@@ -172,6 +173,28 @@ def test_age_and_sex_are_read_from_the_images_or_the_hospitals_table(tmp_path: P
     age, sex = subgroups_of(source, of.evaluation, files, "key")
     assert age.tolist() == [1] * 9 + [0] * 9
     assert sex.tolist() == [1, 0] * 9
+
+
+def test_a_column_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    source, of = written(folder, ["030Y"] * 6, "patient,label,age,Age\nP00,x,1,2\n")
+    files = scan(folder, state=source.state).accepted
+    with pytest.raises(LabelError, match="the column 'age' appears twice"):
+        subgroups_of(source, of.evaluation, files, "key")
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_who_approves_reads_of_how_many_patients_sums_would_leave(allowed: bool) -> None:
+    policy = parse_policy(policy_text().replace("subgroups = false", f"subgroups = {str(allowed).lower()}"))
+    of, at = hospital(1, [20, 17, 3, 0])
+    told = said_of_subgroups(of, at.dataset, policy)
+    if allowed:
+        assert told[1].startswith("The test patients' sums would also leave by sex: female ")
+        assert "other 10" in told[1]
+    else:
+        assert len(told) == 1
+        assert "takes part without them" in told[0]
 
 
 def hospital(seed: int, counts: list[int], tells: bool = True) -> tuple[Study, Hospital]:

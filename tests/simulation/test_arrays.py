@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 import wardround
+from examples import STUDY
 from wardround_client.preparation.dataset import prepare, take_in
 from wardround_common.errors import DataError, PrivacyError
+from wardround_common.study.file import Study
 from wardround_simulation.door.arrays import read_arrays
 from wardround_simulation.door.participants import Reading, sites_of
 
@@ -161,6 +163,12 @@ def test_hospitals_need_names(tmp_path: Path, hospitals: dict[str, Any], says: s
 def test_volumes_as_arrays_are_refused_with_what_to_do() -> None:
     of = study(task="segmentation", classes=("spot",), dims=3, network="tiny-unet", image_size=None)
     with pytest.raises(DataError, match="NIfTI"):
+        read_arrays(arrays(0), of, "hospital a")
+
+
+def test_a_time_and_an_event_are_no_target_of_arrays() -> None:
+    of = Study.model_validate(STUDY | {"task": {"name": "risk", "times": [1, 2], "unit": "years"}})
+    with pytest.raises(DataError, match="needs a time and an event"):
         read_arrays(arrays(0), of, "hospital a")
 
 

@@ -74,5 +74,10 @@ def test_risks_are_learnt_together_and_told_for_a_new_image(tmp_path: Path) -> N
     risks = list(told["risk"].values())
     assert list(told["risk"]) == ["1 years", "2 years", "3 years", "5 years"]
     assert risks == sorted(risks)
+    refused = CliRunner().invoke(wardround, ["explain", str(tmp_path / "model"), str(image)])
+    assert (refused.exit_code, refused.exception and type(refused.exception)) == (3, SystemExit)
+    assert "this model tells a risk by several times" in " ".join(refused.output.split())
+    shown = command("evaluate", tmp_path / "model", hospitals / "hospital-b", "--state", tmp_path / "b")
+    assert "By 5 years: mean risk 0." in shown
     judged = command("evaluate", tmp_path / "model", hospitals / "hospital-b", "--state", tmp_path / "b", "--json")
     assert json.loads(judged)["metrics"]["c_index"]["value"] > 0.5

@@ -128,6 +128,10 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
         between = found.reason if found.low is None else f"{found.low:.3f} to {found.high:.3f}"
         table.add_row(metric.label, f"{found.value:.3f}{unit}", between)
     console.print(table)
+    times = task_of(model.study.task).horizons(model.study.task)
+    for time, figures in zip(times, site.horizons, strict=False):
+        shown = ["none" if each is None else f"{each:.3f}" for each in (figures.predicted, figures.observed)]
+        console.print(f"By {time}: mean risk {shown[0]}, observed {shown[1]}", highlight=False)
     if site.confusion:
         console.print(_confusion(model.study.groups, site.confusion))
     if site.threshold is not None:

@@ -24,6 +24,7 @@ from wardround_client.tasks.outline_form import map_from_form
 from wardround_client.volumes import Refused
 from wardround_common.errors import ImageRefused, ModelError, StudyError
 from wardround_common.metrics.maps import InLesion
+from wardround_common.tasks.registry import task_of
 
 DIGITS = 4
 """Of a figure that is written down."""
@@ -67,6 +68,11 @@ def class_number(model: Model, word: str | None) -> int | None:
     Raises:
         StudyError: the study has no such class, or tells no classes.
     """
+    if task_of(model.study.task).horizons(model.study.task):
+        raise StudyError(
+            "this model tells a risk by several times, and maps are of classes or outlines",
+            do="Explain a classification of who has the event by one of the times.",
+        )
     if word is None:
         return None
     words = model.study.groups

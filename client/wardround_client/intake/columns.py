@@ -8,6 +8,7 @@ from pathlib import Path
 from wardround_client.intake.instance import Instance
 from wardround_client.intake.labels import BY_NAME, KEYS, LABELS_FILE, names_of, relative
 from wardround_client.intake.table import delimiter_of, read_text, rows_of, whole_rows
+from wardround_common.errors import LabelError
 from wardround_common.one_form import one_form
 
 
@@ -19,7 +20,7 @@ def find_columns(
     Columns are found by ``wanted`` without regard to capitals, lines by the table's column file, uid or patient.
 
     Raises:
-        LabelError: the table cannot be read.
+        LabelError: the table cannot be read, or has one of these columns twice.
     """
     if csv is None:
         csv = folder / LABELS_FILE
@@ -30,6 +31,8 @@ def find_columns(
     delimiter = delimiter_of(text, lambda header: bool(header & {*KEYS, *forms}))
     rows = rows_of(text, delimiter, where)
     header = [one_form(name.strip()).casefold() for name in next(rows, (1, []))[1]]
+    if twice := sorted(form for form in forms if header.count(form) > 1):
+        raise LabelError(f"the column '{twice[0]}' appears twice", where=where, do="Keep one of the two.")
     key = next((name for name in KEYS if name in header), None)
     there = {name: header.index(form) for form, name in forms.items() if form in header}
     if key is None or not there:

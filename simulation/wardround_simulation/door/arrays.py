@@ -41,6 +41,12 @@ def read_arrays(given: Any, study: Study, where: str) -> Arrays:
             where=where,
             do="Write each volume as a NIfTI file in a folder for each patient, or study slices (dims = 2).",
         )
+    if task_of(study.task).horizons(study.task):
+        raise DataError(
+            "arrays have a class or a mask for each image, and the study's task needs a time and an event",
+            where=where,
+            do="Write the images as files, with a table of labels that has the columns time and event.",
+        )
     images, targets, patients = _parts(given, where)
     if not len(images) == len(targets) == len(patients):
         raise DataError(

@@ -14,7 +14,7 @@ WITH_BENCH := .venv/.with-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: touched help install demo lint test test-slow test-deployment test-operations test-faults soak images licences lock protos map sbom release audit containers pre-commit clean needs-data check-gpu \
+.PHONY: touched help install demo lint test test-slow test-deployment test-operations test-faults soak images licences lock protos map api notebooks bench-doors sbom release audit containers pre-commit clean needs-data check-gpu \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
 	bench-privacy bench-private-recipe private-networks bench-ledger bench-near-copies bench-commands cases
 
@@ -60,6 +60,23 @@ test-deployment: $(INSTALLED) ## coordinator and hospitals as processes, TLS, se
 
 images: ## build both images; RELEASE=1 wants PYTHON_IMAGE=python:3.11-slim@sha256:… and a clean working tree
 	bash docker/build.sh
+
+api: $(INSTALLED) ## write docs/api.md, the reference of the package wardround, from its docstrings
+	PYTHONPATH=tests $(BIN)/python tests/api_page.py
+
+NOTEBOOKS := .venv/notebooks
+notebooks: $(INSTALLED) ## write the notebooks of examples/ and run them, from the built wheel in an environment of its own; minutes
+	$(BIN)/python examples/notebooks.py write
+	rm -rf $(NOTEBOOKS) build
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(NOTEBOOKS)/wheel .
+	$(BIN)/python -m venv $(NOTEBOOKS)/env
+	$(NOTEBOOKS)/env/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_PIP_ARGS) "$$(grep '^torch==' constraints.txt)"
+	$(NOTEBOOKS)/env/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		"wardround[notebooks] @ file://$$(realpath $(NOTEBOOKS)/wheel/*.whl)"
+	cd $(NOTEBOOKS) && env/bin/python ../../examples/notebooks.py run $(NAMES)
+
+bench-doors: $(INSTALLED) ## seconds to import wardround, lines for one's own network, strategy, loss and task
+	$(BIN)/python benchmarks/doors.py
 
 licences: $(INSTALLED) ## write docs/licences.md: what ships in the images, under which licence, and what brings it
 	$(BIN)/python docker/licences.py

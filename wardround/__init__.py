@@ -9,7 +9,7 @@ The commands do the same things by the same functions::
     results.to_frame()
 
 Names are imported when they are used, so that ``import wardround`` takes no time; what needs torch waits for it then.
-Versions are semantic: what ``__all__`` lists keeps its names and meaning until the first number changes; before
+Versions are semantic: what ``docs/api.md`` lists keeps its names and meaning until the first number changes; before
 version 1.0 a change of these is announced in ``CHANGELOG.md`` and raises the second number.
 """
 

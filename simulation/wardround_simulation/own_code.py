@@ -154,7 +154,7 @@ def _network(made: Callable[..., Any], study: Study) -> Brought:
     network = Network(
         _Build(made, _arguments(made)), "a researcher's own", dense=task.dense, dims=(task.dims(study.task),)
     )
-    return Brought(NETWORKS.kind, _name(made), network)
+    return Brought(NETWORKS.kind, name_of(made), network)
 
 
 def _arguments(made: Callable[..., Any]) -> tuple[str, ...]:
@@ -200,7 +200,7 @@ def _strategy(given: Strategy | Step) -> Brought:
                 f"your strategy has the key {unknown[0]!r}, which no study file has",
                 do="Give its value in your own code, or use one of " + ", ".join(sorted(STRATEGY_KEYS)) + ".",
             )
-        name, strategy = _name(given.step, given.name), given
+        name, strategy = name_of(given.step, given.name), given
         made: Callable[..., Any] = given.step
         values = {key.name: key.example for key in given.keys}
     else:
@@ -209,7 +209,7 @@ def _strategy(given: Strategy | Step) -> Brought:
                 "the strategy is neither a function nor a Strategy",
                 do="Name an installed one in the study: Study.new(strategy='fedavg').",
             )
-        name, made, values = _name(given), given, {}
+        name, made, values = name_of(given), given, {}
         strategy = Strategy(name=name, words="makes the next model by a researcher's own strategy", step=_Step(given))
     parameters, mean = np.ones(TRIED, np.float32), np.linspace(-1, 1, TRIED)
     try:
@@ -253,14 +253,14 @@ def _checked(made: Callable[..., Any], given: Any, size: int) -> Vector:
 def _loss(given: Loss) -> Brought:
     if not callable(given):
         raise StudyError("the loss is not a function", do="Give loss(outputs, targets) -> one number for each record.")
-    return Brought(LOSSES.kind, _name(given), given)
+    return Brought(LOSSES.kind, name_of(given), given)
 
 
 def _called(made: Any) -> str:
     return str(getattr(made, "__qualname__", type(made).__name__))
 
 
-def _name(made: Any, called: str = "") -> str:
+def name_of(made: Any, called: str = "") -> str:
     """Return the name of own code: what it is called, and the digest of its source."""
     word = called or getattr(made, "__name__", type(made).__name__)
     word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", word).lower()
@@ -278,5 +278,8 @@ def _source(made: Any) -> bytes:
     try:
         return inspect.getsource(subject).encode()
     except (OSError, TypeError):
+        if inspect.isclass(subject):  # of a notebook: Python finds the source of its functions, and not that of a class
+            parts = [one for _, one in sorted(vars(subject).items()) if inspect.isfunction(one)]
+            return repr(subject.__bases__).encode() + b"\n".join(map(_source, parts))
         code = getattr(made, "__code__", None) or getattr(getattr(made, "__init__", None), "__code__", None)
         return repr(subject).encode() if code is None else code.co_code + repr(code.co_names).encode()

@@ -20,7 +20,7 @@ from wardround_common.registry import is_own
 from wardround_common.results.comparison import read_results
 from wardround_common.study.file import parse_canonical
 from wardround_common.study.words import describe
-from wardround_simulation.own_code import check_sent, with_own
+from wardround_simulation.own_code import check_sent, name_of, with_own
 
 
 class Linear(nn.Module):
@@ -98,6 +98,18 @@ def test_own_code_that_is_not_here_is_read_and_not_run() -> None:
     assert name in theirs.training.how.words
     with pytest.raises(StudyError, match="not here"):
         theirs.training.how.step({}, None, np.zeros(1, np.float32), np.zeros(1))
+
+
+def test_code_without_a_source_file_has_the_digest_of_all_its_functions() -> None:
+    """As in a notebook, where Python does not find the source of a class."""
+    code = "class Net:\n    def __init__(self): pass\n    def forward(self, images): return images.{}()\n"
+    made: list[Any] = []
+    for word in ("mean", "sum", "mean"):
+        space: dict[str, Any] = {"__name__": "nowhere"}
+        exec(code.format(word), space)  # noqa: S102  # our own text
+        made.append(space["Net"])
+    names = [name_of(one) for one in made]
+    assert names[0] == names[2] != names[1]
 
 
 @pytest.mark.parametrize("word", ["own:", "own:x", "own:X@0123456789ab", "own:x@0123456789AB", "own:x@0123456789ab\n"])

@@ -733,7 +733,7 @@ class Study(Section):
     def read(cls, file: Path | str, settings: Mapping[str, Any] | None = None) -> Study:
         """Read a study file; all its faults are reported together.
 
-        ``settings``, by keys with dots such as ``training.rounds``, hold in the place of what the file says.
+        ``settings``, by keys with dots such as ``"training.rounds"``, hold in the place of what the file says.
 
         Raises:
             StudyError: the file cannot be read, is not TOML, or says something that is not a study.
@@ -766,7 +766,7 @@ class Study(Section):
     def but(self, settings: Mapping[str, Any] | None = None, **keys: Any) -> Study:
         """Return the study with other values, and so with another digest.
 
-        ``settings`` are by keys with dots (``training.rounds``), ``keys`` by the last part alone (``rounds=5``).
+        ``settings`` are by keys with dots (``"training.rounds"``), ``keys`` by the last part alone (``rounds=5``).
 
         Raises:
             StudyError: a key is not known, or a value is wrong.

@@ -1,0 +1,97 @@
+"""What it takes to come in by the package: seconds of import, and lines for one's own network, strategy and task.
+
+Lines are those of code, without blank ones, comments and docstrings. The worked examples are those of
+``examples/2_own_network.py`` and of ``CONTRIBUTING.md``.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "doors.json"
+TIMES = 9
+
+
+def lines_of_code(source: str) -> int:
+    """Count the lines of a program that hold code."""
+    tree = ast.parse(source)
+    told = {
+        number
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None
+        for number in range(node.body[0].lineno, (node.body[0].end_lineno or node.body[0].lineno) + 1)
+    }
+    lines = enumerate(source.splitlines(), 1)
+    return sum(bool(line.strip()) and not line.strip().startswith("#") and at not in told for at, line in lines)
+
+
+def part(source: str, names: set[str]) -> str:
+    """Return the definitions of these names in a program, as they stand there."""
+    nodes = [node for node in ast.parse(source).body if getattr(node, "name", "") in names]
+    return "\n".join(ast.get_source_segment(source, node) or "" for node in nodes)
+
+
+def worked_example(kind: str) -> str:
+    """Return the code of a worked example of CONTRIBUTING.md."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    parts = re.split(r"^### An? (\w+)$", text, flags=re.MULTILINE)[1:]
+    section = dict(zip(parts[::2], parts[1::2], strict=True))[kind]
+    return "\n".join(re.findall(r"^`[\w/]+\.py`:\n\n```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
+
+
+def lines() -> dict[str, int]:
+    """Count what a researcher writes for each kind, without the call of ``simulate`` that is there anyway."""
+    example = (ROOT / "examples" / "2_own_network.py").read_text(encoding="utf-8")
+    return {
+        "lines_own_network": lines_of_code(part(example, {"Mine"})),
+        "lines_own_strategy": lines_of_code(part(example, {"half"})),
+        "lines_own_loss": lines_of_code(part(example, {"focal"})),
+        "lines_own_task": lines_of_code(worked_example("task")),
+    }
+
+
+def import_s() -> float:
+    """Return the seconds that ``import wardround`` adds to starting Python, the median of several."""
+
+    def seconds(code: str) -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+        return time.perf_counter() - began
+
+    return statistics.median(seconds("import wardround") - seconds("pass") for _ in range(TIMES))
+
+
+def first_cells() -> int:
+    """Count the cells of code from opening a notebook to a simulated federation."""
+    text = (ROOT / "examples" / "1_first_simulation.py").read_text(encoding="utf-8")
+    cells = re.split(r"^# %%.*$", text, flags=re.MULTILINE)
+    marks = re.findall(r"^# %%(.*)$", text, flags=re.MULTILINE)
+    code = [cell for mark, cell in zip(marks, cells[1:], strict=True) if not mark.strip()]
+    return next(number for number, cell in enumerate(code, 1) if "wardround.simulate(" in cell)
+
+
+def main() -> None:
+    """Measure, write, print."""
+    found: dict[str, Any] = {"import_s": round(max(import_s(), 0.0), 4), "first_cells": first_cells(), **lines()}
+    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps(kept | found, indent=1) + "\n", encoding="utf-8")
+    table = Table("what", "measured")
+    for name, value in found.items():
+        table.add_row(name, str(value))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -201,7 +201,7 @@ def changed(*words: str | Path) -> tuple[int, str, str]:
     return found.exit_code, found.stdout, found.stderr
 
 
-def examination(folder: Path, date: str | None, patient: str = "P1", modality: str = "MR") -> Path:
+def examination(folder: Path, date: str | None, patient: str = "P1", modality: str = "MR", frame: str = "1.9") -> Path:
     """Write a FLAIR series of a few slices with some structure."""
     rows, columns = np.mgrid[:24, :24]
     for number in range(6):
@@ -209,7 +209,7 @@ def examination(folder: Path, date: str | None, patient: str = "P1", modality: s
         stated: dict[str, Any] = {
             "Modality": modality, "SeriesDescription": "FLAIR", "PatientID": patient, "PatientName": patient,
             "StudyInstanceUID": f"1.2.{folder.name}", "SeriesInstanceUID": f"1.3.{folder.name}",
-            "FrameOfReferenceUID": "1.9", "ImagePositionPatient": [0, 0, 5 * number], "PixelSpacing": [2, 2],
+            "FrameOfReferenceUID": frame, "ImagePositionPatient": [0, 0, 5 * number], "PixelSpacing": [2, 2],
             "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "SliceThickness": 5, "InstanceNumber": number + 1,
             "ImageType": ["ORIGINAL", "PRIMARY", "M"], "StudyDate": date,
         }  # fmt: skip
@@ -223,14 +223,17 @@ def outliner(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_same_examination_on_another_day_has_changed_by_nothing(outliner: Path, tmp_path: Path) -> None:
-    later = examination(tmp_path / "2", "20260401")
+@pytest.mark.parametrize(("frame", "method"), [("1.9", "frame of reference"), ("1.10", "rigid")])
+def test_the_same_examination_on_another_day_has_changed_by_nothing(
+    outliner: Path, tmp_path: Path, frame: str, method: str
+) -> None:
+    later = examination(tmp_path / "2", "20260401", frame=frame)
     first = examination(tmp_path / "1", "20260101")
     out = tmp_path / "out"
     code, shown, said = changed(outliner, later, first, "--out", out, "--preview")
     assert code == 0
     assert "It stays at the hospital" in said
-    assert "frame of reference, correlation 1.00 over 100%" in shown
+    assert f"laid on the first by {method}, correlation 1.00 over 100%" in " ".join(shown.split())
     change = json.loads((out / "change.json").read_text())
     assert [one["date"] for one in change["examinations"]] == ["2026-01-01", "2026-04-01"]
     for structure in change["structures"]:

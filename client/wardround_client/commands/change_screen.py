@@ -70,7 +70,8 @@ def change_and_show(
     console = Console(stderr=True)
     for one in refused:
         name = shown(str(min(one.files)))
-        console.print(Text(f"Refused: {name}: {one.what} ({one.reason})\n  → {one.do}"), soft_wrap=True)
+        do = f"\n  → {one.do}" if one.do else ""
+        console.print(Text(f"Refused: {name}: {one.what} ({one.reason}){do}"), soft_wrap=True)
     if refused:
         raise DataError(
             f"{len(refused)} of what you named cannot be used, and a change over the others would have a gap",
@@ -100,8 +101,10 @@ def change_and_show(
 
 
 def _check_out(out: Path) -> None:
+    """Make the folder, before anything is outlined, and check that nothing else is in it."""
     with no_room_is_said(out):
-        others = {path.name for path in out.iterdir()} if out.exists() else set[str]()
+        out.mkdir(parents=True, exist_ok=True, mode=0o700)
+        others = {path.name for path in out.iterdir()}
     if others - {LINES, TABLE, PICTURE, "lock"}:
         raise StorageError(
             "this folder holds other files, and nothing is written among them",
@@ -118,8 +121,6 @@ def _write(out: Path, change: Mapping[str, Any], outlined: Sequence[Examined], *
     writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), restval="")
     writer.writeheader()
     writer.writerows(rows)
-    with no_room_is_said(out):
-        out.mkdir(parents=True, exist_ok=True, mode=0o700)
     with alone_in(out):
         (out / PICTURE).unlink(missing_ok=True)
         if preview:

@@ -118,10 +118,12 @@ def agreement(fixed: Volume, moving: Volume, to_fixed: Floats) -> tuple[float, f
     """Return the correlation of two volumes where either has a body, and the part of the first's that lies within."""
     matrix = moving.geometry.inverse @ np.linalg.inv(to_fixed) @ fixed.geometry.affine
     shape = fixed.values.shape
-    there = ndimage.affine_transform(moving.values, matrix[:3, :3], matrix[:3, 3], shape, order=1, cval=np.nan)
-    body, within = fixed.values > _BODY, np.isfinite(there)
+    there = ndimage.affine_transform(moving.values, matrix[:3, :3], matrix[:3, 3], shape, order=1, mode="nearest")
+    at = np.tensordot(np.indices(shape), matrix[:3, :3], (0, 1)) + matrix[:3, 3]  # (slices, rows, columns, 3)
+    within = ((at >= -0.5) & (at <= np.array(moving.values.shape) - 0.5)).all(axis=-1)  # a voxel has an extent
+    body = fixed.values > _BODY
     overlap = float((body & within).sum() / max(1, body.sum()))
-    both = within & (body | (np.nan_to_num(there) > _BODY))
+    both = within & (body | (there > _BODY))
     one, other = fixed.values[both], there[both]
     if len(one) < 2 or not one.std() or not other.std():
         return 0.0, overlap

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from wardround_common.strategies.contract import Moments as Moments
     from wardround_common.strategies.contract import Strategy as Strategy
     from wardround_common.study.file import Study as Study
+    from wardround_simulation.door.exporting import Exported as Exported
+    from wardround_simulation.door.exporting import export as export
     from wardround_simulation.door.outcome import Results as Results
     from wardround_simulation.door.participants import Pool as Pool
     from wardround_simulation.door.participants import pool as pool
@@ -50,6 +52,8 @@ _WHERE = {
     "Planned": "wardround_simulation.door.planning",
     "compare": "wardround_common.results.comparison",
     "Comparison": "wardround_common.results.comparison",
+    "export": "wardround_simulation.door.exporting",
+    "Exported": "wardround_simulation.door.exporting",
     "scan": "wardround_client.intake.scanned",
     "Scan": "wardround_client.intake.scanned",
     "predict": "wardround_client.prediction.answers",

@@ -208,28 +208,11 @@ def export(
 
     Of a deployed run 'wardround coordinator export' writes the same, with approvals and statements.
     """
-    from wardround_common.errors import StorageError
-    from wardround_common.keys.release_key import read_release_key
-    from wardround_common.shell.release_forms import forms, said_of_release
-    from wardround_common.study.file import read_study
-    from wardround_server.report.card_words import read_words
-    from wardround_server.rounds.exported_model import Release, check_over, export_model
+    from wardround_simulation.door.exporting import export as write
 
-    if run.is_dir() and not (run / "study.toml").exists():
-        raise StorageError(
-            "there is no run here: study.toml is missing",
-            where=str(run),
-            do="Name a run's folder, such as runs/NAME.",
-        )
-    check_over(run, "Finish it: run the command that started it with --resume.")
-    target = out or Path(run.resolve().name)
-    if target.resolve() == run.resolve():
-        raise typer.BadParameter("the model's folder is another one than the run's", param_hint="--out")
-    identity = read_release_key(key) if key else None
-    release = Release(read_words(words) if words else None, identity, forms=forms(), public=public)
-    written = export_model(run, read_study(run / "study.toml"), target, release)
-    typer.echo(f"Wrote {', '.join(written[:-1])} and {written[-1]} to {target}")
-    typer.echo(said_of_release(target))
+    made = write(run, out, words=words, key=key, public=public)
+    typer.echo(f"Wrote {', '.join(made.files[:-1])} and {made.files[-1]} to {made.folder}")
+    typer.echo(made.said())
 
 
 def hospitals_from(

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 from examples import study
+from wardround_client.images import Image
+from wardround_client.preparation.preprocessing import to_network_form
 from wardround_client.spending.policy import policy_text
 from wardround_client.tasks.registry import LOCAL_TASKS
 from wardround_common.errors import StudyError
 from wardround_common.registry import REGISTRIES, Registry
 from wardround_common.shell import study_cli
 from wardround_common.strategies.registry import STRATEGIES
-from wardround_common.study.file import Augmentation, Intensity, Norm
+from wardround_common.study.file import Augmentation, Intensity, Norm, Tracking
 from wardround_common.study.networks import NETWORKS, known_networks
 from wardround_common.study.template import REASONS, study_text
 from wardround_common.study.words import INTENSITIES, NORMS
 from wardround_common.tasks.registry import TASKS
+from wardround_server.report.tracking import PACKAGES
 
 OWN = "own:mine@0123456789ab"
 
@@ -35,8 +40,8 @@ def test_an_unknown_name_is_answered_with_all_that_the_registry_has(kind: Regist
 
 def test_templates_help_and_policies_name_what_the_registries_have() -> None:
     assert all(repr(name) in REASONS["training", "strategy"] for name in STRATEGIES)
-    help_of_new = inspect.getsource(study_cli.new)
-    assert f"Task of the model: {' or '.join(TASKS)}." in help_of_new
+    (said,) = re.findall(r'"Task of the model: (.*)\."', inspect.getsource(study_cli.new))
+    assert sorted(re.split(", | or ", said)) == sorted(TASKS)
     assert {*TASKS} == {*LOCAL_TASKS}
     assert NETWORKS.names == known_networks()
     assert all(f'"{name}"' in policy_text() for name in (*NETWORKS, *TASKS))
@@ -56,6 +61,20 @@ def test_what_a_key_can_be_is_said_where_it_is_explained(section: str, key: str,
     names = get_args(kinds)
     assert all(name in REASONS[section, key] for name in names)
     assert words is None or {*words} == {*names}
+
+
+def test_each_place_where_figures_go_has_a_key_a_reason_and_the_package_that_it_needs() -> None:
+    assert {*PACKAGES} == {*Tracking.model_fields} == {key for section, key in REASONS if section == "tracking"}
+
+
+def test_each_way_to_scale_intensities_scales_to_0_and_1() -> None:
+    image = Image(np.arange(64, dtype=np.float32).reshape(1, 8, 8), None)
+    for name in get_args(Intensity):
+        form = to_network_form(image, study(data={"intensity": name}).data)
+        assert form.shape == (1, 16, 16)
+        assert (
+            0 <= form.min() <= form.max() <= 1 or name == "window"
+        )  # a file's own window was applied when it was read
 
 
 def test_own_things_are_had_by_their_name_and_listed_nowhere() -> None:

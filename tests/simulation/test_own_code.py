@@ -193,7 +193,7 @@ def test_own_code_trains_the_same_by_one_worker_and_two_and_its_results_are_read
     assert one.model.read_bytes() == two.model.read_bytes()
     assert any("not in the registry" in note for note in one.notes)
     assert read_results(tmp_path / "one").study.own_code == one.study.own_code
-    installed = wardround.simulate(
-        study(), hospitals, out=tmp_path / "three", baselines=False, progress=False, workers=1
-    )
-    assert wardround.compare([one.folder, installed.folder]).differ["model.network"][1] == "tiny-cnn"
+    exported = wardround.export(one.folder, tmp_path / "model")  # here, where its code is
+    assert "model.safetensors" in exported.files
+    other = wardround.simulate(study(learning_rate=0.001), hospitals, out=tmp_path / "three", **usual)
+    assert [*wardround.compare([one.folder, other.folder]).differ] == ["training.learning_rate"]

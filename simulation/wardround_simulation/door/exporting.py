@@ -1,0 +1,65 @@
+"""``export`` as a function: a finished run in, its model's release out; the command prints what this returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wardround_common.errors import StorageError
+from wardround_common.keys.release_key import read_release_key
+from wardround_common.shell.release_forms import forms, said_of_release
+from wardround_common.study.file import read_study
+from wardround_server.report.card_words import read_words
+from wardround_server.rounds.exported_model import Release, check_over, export_model
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model's folder, which hospitals predict with and evaluate."""
+
+    folder: Path
+    files: tuple[str, ...] = field(repr=False)
+    """What was written, by name."""
+
+    def said(self) -> str:
+        """Say which forms of the model were written, which not and why, and who signed it."""
+        return said_of_release(self.folder)
+
+
+def export(
+    run: Path | str,
+    out: Path | str | None = None,
+    *,
+    words: Path | str | None = None,
+    key: Path | str | None = None,
+    public: bool = False,
+) -> Exported:
+    """Export a finished run's model as a release: weights, study, model card, MONAI bundle, ONNX, list of digests.
+
+    Args:
+        run: folder of the run.
+        out: folder to write to; None for the run's name in this folder.
+        words: file with what people say of the model, for its card.
+        key: file with the private key to sign with; without one nobody signs.
+        public: leave out report and results, which state small numbers of patients.
+
+    Raises:
+        StorageError: there is no finished run, or the folder cannot be written.
+        StudyError: the words are wrong, or the study's network is not here.
+    """
+    folder = Path(run)
+    if folder.is_dir() and not (folder / "study.toml").exists():
+        raise StorageError(
+            "there is no run here: study.toml is missing",
+            where=str(folder),
+            do="Name a run's folder, such as runs/NAME.",
+        )
+    check_over(folder, "Finish it: run the command that started it with --resume.")
+    target = Path(folder.resolve().name) if out is None else Path(out)
+    if target.resolve() == folder.resolve():
+        raise StorageError(
+            "the model's folder is another one than the run's", where=str(target), do="Name another one (--out)."
+        )
+    identity = None if key is None else read_release_key(Path(key))
+    release = Release(None if words is None else read_words(Path(words)), identity, forms=forms(), public=public)
+    return Exported(target, tuple(export_model(folder, read_study(folder / "study.toml"), target, release)))

@@ -117,7 +117,7 @@ def _show(study: Study, made: StudyPlan) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from wardround_simulation.plan_page import HEAD, cells, notes
+    from wardround_simulation.plan_page import HEAD, cells, notes, said_of_start
 
     console = Console()
     title = f"{study.study.name}: planned at delta {made.delta:g}, {made.parameters:,} parameters"
@@ -127,5 +127,5 @@ def _show(study: Study, made: StudyPlan) -> None:
     for row in cells(made):
         table.add_row(*row)
     console.print(table)
-    for note in notes(made):
+    for note in (*said_of_start(study, made), *notes(made)):
         console.print(f"· {note}", highlight=False)

@@ -44,6 +44,25 @@ def _row(name: str, spend: Spend) -> tuple[str, ...]:
     )
 
 
+def said_of_start(study: Study, plan: StudyPlan) -> Iterator[str]:
+    """Say what the training of the model cost from which the study starts; nothing if it starts from none."""
+    start = study.model.start
+    if start is None:
+        return
+    if start.cost is None:
+        yield (
+            f"Starts from the model '{start.name}', whose training nothing bounds: a patient who was in it has no "
+            "epsilon, whatever this study costs."
+        )
+        return
+    epsilon, delta = start.cost
+    yield (
+        f"Starts from the model '{start.name}', whose training cost a patient at most epsilon {epsilon:.3g} at delta "
+        f"{delta:g}; with this study at most {epsilon + plan.epsilon:.3g} at delta {delta + plan.delta:g}. The "
+        "hospitals' ledgers compose both, which is less; a patient new to that model starts at 0."
+    )
+
+
 def notes(plan: StudyPlan) -> Iterator[str]:
     """Say what the numbers mean and rest on."""
     yield "Rate: the chance of a patient to be in a step. Noise: its standard deviation over clip_norm, on the sum."
@@ -100,5 +119,5 @@ def render(study: Study, plan: StudyPlan, plans: Sequence[StudyPlan]) -> str:
         picture=picture,
         head=HEAD,
         rows=list(cells(plan)),
-        notes=list(notes(plan)),
+        notes=[*said_of_start(study, plan), *notes(plan)],
     )

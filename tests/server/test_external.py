@@ -60,6 +60,7 @@ def test_enough_of_them_are_summed_apart_and_each_hospital_is_in_one_sum(tmp_pat
     assert "3 hospitals trained one model together" in page
     assert "It was also tried at d and e, which did not train." in page
     assert "At hospitals that did not train it is" in page
+    assert "What is decided where nobody trained" in page
 
 
 @pytest.mark.slow

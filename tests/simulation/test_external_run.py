@@ -15,6 +15,8 @@ from wardround_common.study.file import Study
 from wardround_server.report import summary
 from wardround_server.report.alarms import alarms
 from wardround_server.report.story import story
+from wardround_server.report.tables import quality
+from wardround_server.report.words import number
 from wardround_simulation.evidence.finished_run import read_run
 from wardround_simulation.evidence.statements import make_statements
 
@@ -64,6 +66,16 @@ def test_report_and_summary_tell_it_apart(judged: tuple[Path, Results]) -> None:
     assert "2 hospitals trained one model together" in page
     assert f"It was also tried at {NORTH}, which did not train." in page
     assert f"{NORTH} (did not train)" in page
+    decided = quality.decisions_outside(results)
+    assert decided is not None
+    assert decided.head == ("Test patients of", "Sensitivity", "Specificity", "Threshold")
+    assert [row[0].text for row in decided.rows] == ["All that trained", NORTH]
+    for row, site in zip(decided.rows, (TRAINED, NORTH), strict=True):
+        found = results.evaluation[FEDERATED][site]
+        assert [cell.text for cell in row[1:]] == [
+            number(each) for each in (found.value("sensitivity"), found.value("specificity"), found.threshold)
+        ]
+    assert "What is decided where nobody trained" in page
     assert "where it did not train" in page
     console = Console(width=200)
     with console.capture() as said:

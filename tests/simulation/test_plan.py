@@ -22,7 +22,7 @@ from wardround_common.study.file import read_study
 from wardround_common.study.template import study_text
 from wardround_simulation.plan import curve, plan_study
 from wardround_simulation.plan_cli import plan
-from wardround_simulation.plan_page import epsilons_around
+from wardround_simulation.plan_page import epsilons_around, said_of_start
 
 app = typer.Typer(add_completion=False)
 app.command()(plan)
@@ -200,3 +200,17 @@ def test_a_page_that_is_no_html_is_a_usage_error(file: Path) -> None:
 
 def test_a_study_that_cannot_be_read_is_one_of_our_errors(tmp_path: Path) -> None:
     assert isinstance(run(tmp_path / "nothing.toml", "--patients", "240").exception, StudyError)
+
+
+def test_a_plan_says_what_the_model_that_it_starts_from_cost_and_what_both_come_to() -> None:
+    trained = {"study": "0" * 64, "name": "first", "epsilon": 3.0, "delta": 1e-5}
+    start = {"name": "first", "model": "1" * 64, "weights": "2" * 64, "trained": [trained]}
+    of = study(privacy=DP, model={"start": start})
+    made = plan_study(of, [40, 30], 100, 0, 1)
+    (said,) = said_of_start(of, made)
+    assert "cost a patient at most epsilon 3 at delta 1e-05" in said
+    assert f"with this study at most {3 + made.epsilon:.3g} at delta {made.delta + 1e-5:g}" in said
+    del trained["epsilon"], trained["delta"]
+    (said,) = said_of_start(study(privacy=DP, model={"start": start}), made)
+    assert "whose training nothing bounds" in said
+    assert not list(said_of_start(study(privacy=DP), made))

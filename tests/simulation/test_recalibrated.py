@@ -138,7 +138,7 @@ def test_what_cannot_be_recalibrated_is_refused_with_what_to_do(place: Path, tmp
             recalibrate(model, source)
         return
     head, *rows = (place / "here" / "labels.csv").read_text().splitlines()
-    normal, finding = ([row for row in rows if row.endswith(word)] for word in WORDS)
+    normal, finding = ([row for row in rows if word in row.split(",")] for word in WORDS)
     (tmp_path / "few.csv").write_text("\n".join([head, *normal, *finding[:4]]) + "\n")
     with pytest.raises(DataError, match="fewer than 5 patients are labelled 'finding'"):
         command(*words, tmp_path / "own.json", "--labels", tmp_path / "few.csv", "--state", tmp_path / "state")

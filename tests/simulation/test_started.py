@@ -21,6 +21,8 @@ from wardround_common.results.model_folder import read_model_folder
 from wardround_common.results.released import Released, read_released
 from wardround_common.study.file import Study
 from wardround_common.study.template import toml_value
+from wardround_simulation.evidence.finished_run import read_run
+from wardround_simulation.evidence.make import Wanted, make_evidence
 from wardround_simulation.federation import insecure_identity, ledger_folder
 from wardround_simulation.phantoms import make_hospitals
 from wardround_simulation.places import Places, sites_in
@@ -198,3 +200,14 @@ def test_ledgers_that_cannot_be_continued_are_refused(released: Path, tmp_path: 
     for folder, why in ((tmp_path, "no ledgers"), (released / "first", "made from its seed, 0")):
         with pytest.raises(StorageError, match=why):
             run(of, released / "hospitals", tmp_path / "out", start=released / "model", ledgers=folder)
+
+
+def test_the_evidence_of_such_a_run_attacks_models_that_start_from_the_same_one(
+    released: Path, second: Results
+) -> None:
+    sites = sites_in(released / "hospitals", Places(None, None, frozenset(), released / "state"))
+    wanted = Wanted(sites, shadows=4, canaries=50, iterations=2)
+    made = make_evidence(read_run(released / "second"), wanted, InThisProcess(), lambda attack, done, of: None)
+    assert made.attacks.membership is not None, made.attacks.not_done
+    assert second.study.model.start
+    assert second.study.model.start.model in (released / "second" / "evidence" / "evidence.html").read_text()

@@ -44,6 +44,7 @@ def sections(results: Results) -> list[Section]:
                 quality.cross_site(results),
                 quality.left_out(results),
                 quality.left_out_decisions(results),
+                quality.decisions_outside(results),
             ),
             _section(
                 "curves",

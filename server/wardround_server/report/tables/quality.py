@@ -223,6 +223,36 @@ def left_out_decisions(results: Results) -> Table | None:
     )
 
 
+def decisions_outside(results: Results) -> Table | None:
+    """Show what the model decides at hospitals that only evaluate, beside those that trained; None if there are none.
+
+    At the operating point of the study, which those that trained fixed on their validation patients.
+    """
+    sites = results.evaluation.get(FEDERATED, {})
+    metrics = [task_of(results.study.task).metric(name) for name in task_of(results.study.task).decisions]
+    outside = [name for name in (*results.external, EXTERNAL) if name in sites]
+    if not outside or not metrics:
+        return None
+    shown = [TRAINED, *(outside[:1] if len(outside) == 2 else outside)] if TRAINED in sites else outside
+    rows: list[list[Cell | str]] = [
+        [
+            Cell(site_title(name), quiet=_of_whom(sites[name]) + _part(results, name), strong=name != TRAINED),
+            *(_estimate(sites[name], metric.name) for metric in metrics),
+            _threshold(sites[name]),
+        ]
+        for name in shown
+    ]
+    pointed = any(row[-1] != NOTHING for row in rows)
+    return table(
+        "What is decided where nobody trained, at the operating point that the hospitals that trained fixed on their "
+        "validation patients. A hospital where it falls can recalibrate the model on its own labelled patients "
+        f"('wardround evaluate --recalibrate').{_missing(rows)}",
+        ["Test patients of", *(metric.label for metric in metrics), *(["Threshold"] if pointed else [])],
+        rows if pointed else [row[:-1] for row in rows],
+        "numbers",
+    )
+
+
 def _threshold(site: SiteMetrics | None) -> str:
     return number(site.threshold if site else None)
 

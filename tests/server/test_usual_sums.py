@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_runs import at_once, begin
 
 from consortium import MemoryJournal, identity, roster
 from examples import STUDY, dataset
@@ -18,12 +19,15 @@ from wardround_common.errors import MessageError
 from wardround_common.messages.rounds import EvaluateRequest
 from wardround_common.metrics.unlike import DistanceSums, FeatureSums, jackknifed
 from wardround_common.randomness import insecure_stream
+from wardround_common.results import Results
+from wardround_common.results.unlike import parse_unlike
 from wardround_common.study.file import Study
 from wardround_common.study.roster import Listed
-from wardround_server.rounds.course import State, describe_usual, run_study
+from wardround_server.rounds.course import NOT_USUAL, State, describe_usual, run_study
 from wardround_server.rounds.secure_rounds import Consortium
 from wards import Wards
 
+__all__ = ["at_once"]  # the fixture that is used in every test of this file
 SIX = "abcdef"
 
 
@@ -121,3 +125,22 @@ def test_other_sums_than_those_that_were_answered_to_are_another_question(tmp_pa
     doubled = np.array(found.moments) * 2  # each distance would be from other sums: two histograms tell of a patient
     path.write_bytes(found.model_copy(update={"histogram": (), "moments": tuple(doubled.tolist())}).content())
     assert describe_usual(of, wards, state, path, consortium) is None
+
+
+@pytest.mark.slow
+def test_a_deployed_run_ends_with_what_its_images_are_like_or_says_that_it_does_not_know(tmp_path: Path) -> None:
+    for hospitals, known in ((SIX, True), ("abcd", False)):
+        of = usual_study(secure=known)
+        folder = tmp_path / hospitals
+        wards = Wards(folder / "wards", SIX)
+        wards.fail = lambda name, kind, there=hospitals: name not in there and kind == "evaluate"  # type: ignore[misc]
+        runs = begin(folder, wards)
+        runs.begin(of)
+        runs.wait()
+        run = folder / "runs/test"
+        results = Results.from_json((run / "results.json").read_text())
+        assert (NOT_USUAL in results.notes) is not known
+        if known:
+            found = parse_unlike((run / "unlike.json").read_bytes(), run)
+            assert found.distances.records == sum(len(dataset(ord(name)).validation) for name in SIX)
+        assert results.evaluation  # the test patients judge the model all the same

@@ -156,7 +156,7 @@ def _show(change: Mapping[str, Any]) -> None:
     for examination in change["examinations"]:
         if examination["unlike"]:
             console.print(f"{examination['date']}: unlike the images of the model's training", highlight=False)
-    console.print(Text(change["interval"]["assumption"]), highlight=False)
+    console.print(Text(f"* beyond its interval. {change['interval']['assumption']}"), highlight=False)
 
 
 def _size(seen: Mapping[str, Any]) -> str:

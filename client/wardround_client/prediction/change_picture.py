@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
 from scipy import ndimage
 
 from wardround_client.prediction.over_time import Examined
@@ -16,9 +17,11 @@ from wardround_client.prediction.pictures import WHITE, Line, square, with_lines
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.outline_sizes import millilitres
+from wardround_client.volumes.geometry import Geometry
 
 MOST_NAMED = 10
 """Lesions of a structure whose sizes stand below the picture, the largest first."""
+_FONT = ImageFont.load_default(18)
 _BESIDE = 8
 """Pixels between two examinations."""
 
@@ -44,7 +47,7 @@ def picture_of(examinations: Sequence[Examined], change: Mapping[str, Any]) -> b
         for number in np.unique(large[large > 0]).tolist():
             there = large == number
             shades[there & ~ndimage.binary_erosion(there, iterations=2)] = COLOURS[(number - 1) % len(COLOURS)]
-        panels.append(with_lines(shades, _lines(t, change)))
+        panels.append(with_lines(_numbered(shades, t, one, at, first, change), _lines(t, change)))
     height = max(len(panel) for panel in panels)
     canvas = np.zeros((height, sum(panel.shape[1] + _BESIDE for panel in panels) - _BESIDE, 3), np.uint8)
     left = 0
@@ -53,6 +56,28 @@ def picture_of(examinations: Sequence[Examined], change: Mapping[str, Any]) -> b
         left += panel.shape[1] + _BESIDE
     Pillow.fromarray(canvas).save(file := BytesIO(), "PNG", optimize=True)
     return file.getvalue()
+
+
+def _numbered(
+    shades: NDArray[np.uint8], t: int, one: Examined, at: int, first: Geometry, change: Mapping[str, Any]
+) -> NDArray[np.uint8]:
+    """Write the number of each lesion that reaches into the slice where its middle is."""
+    canvas = Pillow.fromarray(shades)
+    draw = ImageDraw.Draw(canvas)
+    for structure in change["structures"]:
+        for lesion in structure["lesions"][:MOST_NAMED]:
+            seen = lesion["seen"][t]
+            if seen["centre"] is None:
+                continue
+            slice_, row, column = first.to_index((one.registered.to_first @ [*seen["centre"], 1.0])[:3])
+            if abs(slice_ - at) * first.spacing_mm[0] > seen["long_axis_mm"] / 2:
+                continue
+            y, x = (
+                (index + 0.5) / count * side
+                for index, count, side in zip((row, column), first.shape[1:], shades.shape[:2], strict=True)
+            )
+            draw.text((x, y), str(lesion["lesion"]), WHITE, _FONT, anchor="mm", stroke_width=2, stroke_fill=(0, 0, 0))
+    return np.asarray(canvas)
 
 
 def _lines(t: int, change: Mapping[str, Any]) -> list[Line]:

@@ -17,7 +17,7 @@ from wardround_client.intake.index import scan
 from wardround_client.preparation.source import Source
 from wardround_client.tasks import risk
 from wardround_client.tasks.contract import Asked, Case, Chosen
-from wardround_client.tasks.risk import likelihood, outcome, risks_of
+from wardround_client.tasks.risk import USUAL, likelihood, outcome, risks_of
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.errors import LabelError, MessageError, PrivacyError, StudyError
 from wardround_common.metrics.survival import RANKS, UNIT, RiskSums, at_time, surviving
@@ -52,7 +52,7 @@ def test_what_was_seen_is_told_in_intervals(time: float, event: bool, expected: 
 
 def test_the_loss_is_the_likelihood_of_what_was_seen() -> None:
     logits = torch.randn(5, TIMES, generator=torch.Generator().manual_seed(0))
-    hazards = torch.sigmoid(logits)
+    hazards = torch.sigmoid(logits + USUAL)
     targets = torch.tensor([[0, 1], [2, 1], [0, 0], [2, 0], [3, 0]])
     by_hand = [
         hazards[0, 0],
@@ -62,6 +62,10 @@ def test_the_loss_is_the_likelihood_of_what_was_seen() -> None:
         (1 - hazards[4]).prod(),
     ]
     torch.testing.assert_close(likelihood(logits, targets), -torch.stack(by_hand).log())
+
+
+def test_a_network_that_says_nothing_yet_tells_a_usual_hazard() -> None:
+    assert risks_of(torch.zeros(1, TIMES))[0] == pytest.approx(1 - 0.9 ** np.arange(1, TIMES + 1))
 
 
 def test_a_known_hazard_is_found_again() -> None:
@@ -85,7 +89,7 @@ def test_a_known_hazard_is_found_again() -> None:
         return loss
 
     optimiser.step(step)
-    found = torch.sigmoid(model.weight).detach().numpy()
+    found = torch.sigmoid(model.weight + USUAL).detach().numpy()
     assert np.abs(found - true).max() < 0.03
     expected = 1 - np.cumprod(1 - true, axis=1)
     assert np.abs(risks_of(model.weight.detach()) - expected).max() < 0.03
@@ -204,7 +208,7 @@ def test_a_new_image_gets_a_risk_at_each_time_that_only_rises() -> None:
     asked, case = Asked(np.zeros((1, 1, 8, 8), np.float32)), Case("image", (), lambda: asked)
     answer = risk.TASK.asking.answer(SECTION, torch.randn(1, TIMES), asked, case, Chosen(None, None))
     told = list(answer.facts["risk"].values())
-    assert list(answer.facts["risk"]) == ["1 years", "2 years", "4 years"]
+    assert list(answer.facts["risk"]) == ["1 year", "2 years", "4 years"]
     assert told == sorted(told)
     assert 0 < told[0] < told[-1] < 1
     assert json.loads(json.dumps(answer.facts)) == answer.facts

@@ -1,12 +1,14 @@
 """Risk in a hospital: a time and an event for each image, discrete-time hazards, sums over risks.
 
-The network puts out the logit of the hazard in each interval: the chance of the event there, given none before. The
-loss is the likelihood of what was seen, and one number for each record, so that a patient can be clipped: Gensheimer
-and Narasimhan, *A scalable discrete-time survival model for neural networks*, PeerJ 7 (2019).
+The network puts out the logit of the hazard in each interval, the chance of the event there given none before, less
+that of a usual hazard. The loss is the likelihood of what was seen, and one number for each record, so that a patient
+can be clipped: Gensheimer and Narasimhan, *A scalable discrete-time survival model for neural networks*, PeerJ 7
+(2019).
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -40,6 +42,9 @@ from wardround_common.tasks import risk
 from wardround_common.tasks.risk import Risk
 
 COLUMNS = ("time", "event")
+USUAL = math.log(0.1 / 0.9)
+"""The logit of the hazard at an output of 0. Events are rarer than one in two, and while a network learns that, it
+lowers all outputs, most of all those of the images that show most: it ranks them upside down."""
 DIGITS = 6
 """Of a risk that is written down."""
 _EVENTS = {"1": 1, "yes": 1, "true": 1, "0": 0, "no": 0, "false": 0}
@@ -108,20 +113,22 @@ def _loss(section: Risk, training: Training, device: torch.device) -> Loss:
 
 
 def likelihood(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the negative log-likelihood (records,) of outcomes (records, 2), from logits of hazards.
+    """Return the negative log-likelihood (records,) of outcomes (records, 2), from the network's outputs.
 
     ``outputs`` (records, times); ``targets``: intervals survived, and whether an event followed.
     """
     interval = torch.arange(outputs.shape[1], device=outputs.device)  # (times,)
     survived, event = targets[:, :1], targets[:, 1:]  # (records, 1)
-    passed = functional.softplus(outputs) * (interval < survived)
-    failed = functional.softplus(-outputs) * ((interval == survived) & (event == 1))
+    logits = outputs + USUAL
+    passed = functional.softplus(logits) * (interval < survived)
+    failed = functional.softplus(-logits) * ((interval == survived) & (event == 1))
     return (passed + failed).sum(dim=1)
 
 
 def risks_of(outputs: torch.Tensor) -> NDArray[np.float64]:
-    """Return the risk by each time (records, times) from logits of hazards (records, times)."""
-    risks: NDArray[np.float64] = -torch.expm1(-functional.softplus(outputs.double()).cumsum(dim=1)).numpy()
+    """Return the risk by each time (records, times) from the network's outputs (records, times)."""
+    hazards = functional.softplus(outputs.double() + USUAL).cumsum(dim=1)
+    risks: NDArray[np.float64] = -torch.expm1(-hazards).numpy()
     return risks
 
 

@@ -34,7 +34,7 @@ class Risk(TaskSection):
 
     def by(self, time: int) -> str:
         """Name a time: '5 years'."""
-        return f"{self.times[time]:g} {self.unit}"
+        return f"{self.times[time]:g} {self.unit if self.times[time] != 1 else self.unit[:-1]}"
 
 
 def _metric(

@@ -35,7 +35,6 @@ def test_a_notebook_is_what_its_script_says_and_holds_no_outputs(script: Path) -
 
 @pytest.mark.slow
 def test_a_notebook_runs_and_one_that_fails_says_so(tmp_path: Path) -> None:
-    pytest.importorskip("nbclient")
     from nbclient.exceptions import CellExecutionError
 
     assert notebooks.run(EXAMPLES / "2_own_network.ipynb") > 0

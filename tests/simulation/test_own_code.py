@@ -96,6 +96,9 @@ def test_own_code_that_is_not_here_is_read_and_not_run() -> None:
         rehearse(of)
     theirs = study().but({"training.strategy": name, "training.own_loss": name})
     assert name in theirs.training.how.words
+    for key in ("training.strategy", "training.own_loss"):
+        with pytest.raises(StudyError, match="a researcher's own code, which is not here"):
+            rehearse(study().but({key: name}))
     with pytest.raises(StudyError, match="not here"):
         theirs.training.how.step({}, None, np.zeros(1, np.float32), np.zeros(1))
 

@@ -12,6 +12,8 @@ from wardround_client import networks
 from wardround_client.tasks.registry import local_task, loss_of
 from wardround_client.training.network_probe import defects_of
 from wardround_common.errors import PrivacyError, StudyError
+from wardround_common.registry import is_own
+from wardround_common.strategies.registry import STRATEGIES
 from wardround_common.study.file import DpSgd, Norm, Study
 from wardround_common.tasks.registry import task_of
 
@@ -30,9 +32,12 @@ def rehearse(study: Study) -> str:
     Nothing of a patient is used, and torch's generator is as before.
 
     Raises:
-        StudyError: the network cannot be trained at the study's image size with its normalisation.
+        StudyError: the network cannot be trained at the study's image size with its normalisation, or the study names a
+            researcher's own code that is not here.
         PrivacyError: the network cannot be trained with privacy by patient.
     """
+    if is_own(study.training.strategy):
+        STRATEGIES[study.training.strategy]  # a hospital takes part in no study with code that nobody can look at
     private = isinstance(study.privacy, DpSgd)
     return _rehearse(study.model_copy(update={"roster": ()}), private)
 

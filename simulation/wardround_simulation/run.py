@@ -358,7 +358,10 @@ def _continue_ledgers(plan: Plan) -> None:
             where=str(plan.ledgers),
             do=f"Give the study that seed: --seed {seed}.",
         )
-    shutil.copytree(before, plan.folder / "ledgers", dirs_exist_ok=True)
+    mine = plan.folder / "ledgers"
+    if mine.exists():  # of a run that was killed before it began: half of a copy, or a log of another database
+        shutil.rmtree(mine)
+    shutil.copytree(before, mine)
 
 
 def _claim_folder(plan: Plan, released: Released | None) -> None:

@@ -211,3 +211,17 @@ def test_the_evidence_of_such_a_run_attacks_models_that_start_from_the_same_one(
     assert made.attacks.membership is not None, made.attacks.not_done
     assert second.study.model.start
     assert second.study.model.start.model in (released / "second" / "evidence" / "evidence.html").read_text()
+
+
+def test_a_run_that_was_killed_before_it_began_continues_the_ledgers_as_they_were(
+    released: Path, tmp_path: Path
+) -> None:
+    ledgers = tmp_path / "out" / "ledgers"
+    shutil.copytree(released / "first" / "ledgers", ledgers)
+    for kept in ledgers.glob("*/ledger.sqlite"):
+        kept.with_name("ledger.sqlite-wal").write_bytes(b"of another database")
+    of = started(first_study(study={"name": "again"}), read_released(released / "model"))
+    run(of, released / "hospitals", tmp_path / "out", start=released / "model", ledgers=released / "first")
+    for name in NAMES:
+        books = open_ledger(ledger_folder(ledgers, name), insecure_identity(of, name), durable=False).books
+        assert len({study for study, _ in books.charged}) == 2

@@ -191,7 +191,7 @@ bench-segmentation: needs-data $(INSTALLED) ## outlines: federated, pooled, alon
 	$(BIN)/python benchmarks/segmentation.py "$(DATA)"
 
 .PHONY: bench-use
-bench-use: needs-data $(INSTALLED) ## a model at work: prediction over a plain loop, volumes against reference masks (DATA=DIR)
+bench-use: needs-data $(INSTALLED) ## a model at work: prediction over a plain loop, volumes against reference masks, maps in lesions (DATA=DIR)
 	$(BIN)/python benchmarks/use.py "$(DATA)"
 
 touched: $(INSTALLED) ## how many files a new network, strategy, format or task touches

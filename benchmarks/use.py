@@ -1,4 +1,4 @@
-"""A model at work: is prediction as fast as a plain loop, how far off are its volumes, what does it find unlike?
+"""A model at work: how fast is prediction, how far off are volumes, what is unlike its training, what do maps show?
 
 Run with ``make bench-use DATA=DIR``, where ``DIR`` holds one folder a hospital with series and masks
 (``brain_mri_volumes``). A small model is trained on the spot, with the study of ``bench-segmentation`` made shorter:
@@ -13,7 +13,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from maps import MEANINGS as OF_MAPS
+from maps import maps
 from measure import known, report
 from wardround_client import networks
 from wardround_client.images import read_image
@@ -64,11 +66,21 @@ MEANINGS = {
 }
 
 
-def main(data: Path, out: Path) -> None:
-    """Train, predict, measure, and write the figures."""
+PARTS: dict[str, Callable[[Path, Path], dict[str, float]]] = {
+    "speed": lambda data, out: speed(data, out),
+    "volumes": lambda data, out: volumes(data, out),
+    "unlike": lambda data, out: unlike(data.parent, out),
+    "maps": maps,
+}
+
+
+def main(data: Path, out: Path, wanted: Sequence[str]) -> None:
+    """Train, predict, measure, and write the figures of some parts."""
     torch.set_num_threads(1)
-    figures = speed(data, out) | volumes(data, out) | unlike(data.parent, out)
-    meanings = MEANINGS | {name: MEANINGS[name.split(":")[0]] for name in figures if ":" in name}
+    figures: dict[str, float] = {}
+    for part in wanted:
+        figures |= PARTS[part](data, out)
+    meanings = MEANINGS | OF_MAPS | {name: MEANINGS[name.split(":")[0]] for name in figures if ":" in name}
     report("use", known("use") | figures, meanings)
 
 
@@ -253,6 +265,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs/bench-use"))
+    parser.add_argument("--only", choices=[*PARTS], action="append", help="a part; by default all")
     typed = parser.parse_args()
     typed.out.mkdir(parents=True, exist_ok=True)
-    main(typed.data, typed.out)
+    main(typed.data, typed.out, typed.only or [*PARTS])

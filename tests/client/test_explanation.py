@@ -144,7 +144,7 @@ def test_grad_cam_is_monais_turned_the_right_way_round() -> None:
 def test_a_network_that_passes_no_gradient_or_has_no_map_is_refused_by_those_methods_alone() -> None:
     network = networks.build(study(model={"network": "wavelets"})).eval()
     image, _ = spot()
-    for name in ("grad-cam", "integrated-gradients"):
+    for name in ("grad-cam", "hires-cam", "integrated-gradients"):
         with pytest.raises(StudyError, match="Choose occlusion, lime or shap"):
             find(name, classification.TASK)[1].explain(Question(network, 1), image)
     assert find("occlusion", classification.TASK)[1].explain(Question(network, 1), image).shape == (1, 32, 32)
@@ -199,6 +199,29 @@ def test_sums_over_maps_may_be_added_and_travel_as_whole_numbers() -> None:
         MapSums.of(InLesion(False, math.nan, 0, 0))
     with pytest.raises(ModelError):
         MapSums().figures()
+
+
+class Brightest(nn.Module):
+    """Says 'finding' by the brightest place of a channel, and 'none' by its mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.same = nn.Identity()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        seen = self.same(images)
+        return torch.cat([40 * seen.mean((2, 3)), 5 * seen.amax((2, 3))], 1)
+
+
+def test_where_a_network_pools_by_the_maximum_hires_cam_finds_the_place_that_grad_cam_averages_away() -> None:
+    image, _ = spot()
+    image[..., 9, 17] = 2
+    maps = {
+        name: find(name, classification.TASK)[1].explain(Question(Brightest(), 1), image)[0].numpy()
+        for name in ("grad-cam", "hires-cam")
+    }
+    assert peak(maps["hires-cam"]) == (9, 17)
+    assert peak(maps["grad-cam"]) is None  # the mean gradient is below 0: nothing is left
 
 
 def test_entropy_is_one_where_a_model_knows_nothing_and_views_mirror_each_axis() -> None:
@@ -386,7 +409,18 @@ def test_what_a_hospital_sends_is_made_without_the_room_of_explanations() -> Non
     assert done.stdout.strip() == ""
 
 
+def test_the_method_that_the_page_adds_is_one_file_that_works() -> None:
+    page = Path(__file__).parents[2] / "docs" / "explanation.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102  # our own page
+    image, lesion = spot()
+    heat = names["METHOD"].explain(Question(MeanGrey(), 1), image)
+    assert heat.shape == (1, 32, 32)
+    assert (heat[0].numpy()[lesion] > 0).all()
+
+
 def test_each_method_is_of_images_or_of_outlines_and_says_how_its_map_is_read() -> None:
-    assert find(None, classification.TASK)[0] == "grad-cam"
+    assert find(None, classification.TASK)[0] == "integrated-gradients"
     assert find(None, segmentation.TASK)[0] == "views"
     assert all(find(name, classification.TASK)[1].reading for name in OF_IMAGES)

@@ -36,7 +36,7 @@ def explain(
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"Method: {', '.join(known_methods())} (views: of outlines). Default: grad-cam, or views.",
+            help=f"Method: {', '.join(known_methods())} (of outlines). Default: integrated-gradients, or views.",
             show_default=False,
         ),
     ] = None,

@@ -29,7 +29,7 @@ class Lesions:
     """What is outlined in the images of some folders."""
 
     places: Mapping[Path, tuple[Mask, int]] = field(default_factory=dict, repr=False)
-    """By the image's file: the mask of its series, and which slice of it the image is."""
+    """By the image's file, without links: the mask of its series, and which slice of it the image is."""
     unmet: Mapping[str, int] = field(default_factory=dict)
     """Masks that outline nothing here, counted by reason."""
 
@@ -73,7 +73,7 @@ def lesions_in(folders: Sequence[Path], words: Sequence[str] = ()) -> Lesions:
         for series in seen.series:
             mask = found.masks.get(series.uid)
             if mask is not None and series.stored == "single-frame":
-                places |= {each.file: (mask, number) for number, each in enumerate(series.slices)}
+                places |= {each.file.resolve(): (mask, number) for number, each in enumerate(series.slices)}
     return Lesions(places, unmet)
 
 

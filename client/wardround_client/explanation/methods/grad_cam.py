@@ -38,7 +38,7 @@ def last_map(network: nn.Module, images: torch.Tensor) -> nn.Module:
             hook.remove()
     if not seen:
         raise StudyError(
-            "this network has no layer that Grad-CAM could be drawn on: none has an output with places",
+            "this network has no layer on which this could be drawn: none has an output with places",
             do="Choose occlusion, lime or shap with --method.",
         )
     return seen[-1]

@@ -80,6 +80,12 @@ def explain_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
     settings = {"method": name, "of": wanted.of, "lesions": list(wanted.lesions)}
     with keeping(wanted.out, model.card, EXPLANATIONS, settings) if wanted.out else nullcontext(None) as kept:
         there = list((asking.cases or image_cases)([each.path for each in found], model.study, wanted.allow))
+        if not there:
+            raise DataError(
+                "there is nothing here that the model can be asked about",
+                where=str(inputs[0]),
+                do=f"It was trained with {', '.join(model.study.data.modalities)}.",
+            )
         todo = [case for case in there if kept is None or not kept.is_done(name_of(case))]
         if kept is not None:
             todo = [noted(case, kept) if isinstance(case, Case) else case for case in todo]

@@ -12,6 +12,7 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.events import Event
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     MRImageStorage,
+    SecondaryCaptureImageStorage,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
@@ -21,7 +22,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from wardround_client.pacs.association import Sockets
 
 TITLE = "TINY"
-PENDING = 0xFF00
+PENDING, OUT_OF_RESOURCES = 0xFF00, 0xA700
 
 
 @dataclass
@@ -42,6 +43,10 @@ class TinyArchive:
     sends_instead: FileDataset | None = None
     sends_to: int | None = None
     """The port of 127.0.0.1 to which it moves."""
+    takes: int | None = None
+    """How many objects it still takes before it refuses every other; None for all."""
+    breaks: bool = False
+    """Breaks off where it would refuse."""
     echo_status: int = 0x0000
     asked: list[Dataset] = field(default_factory=list)
 
@@ -106,6 +111,17 @@ class TinyArchive:
         yield ("127.0.0.1", self.sends_to)
         yield from self._get(event)
 
+    def _store(self, event: Event) -> int:
+        if self.takes == 0:
+            if self.breaks:
+                event.assoc.abort()
+            return OUT_OF_RESOURCES
+        if self.takes is not None:
+            self.takes -= 1
+        made = FileDataset("", event.dataset, file_meta=event.file_meta)
+        self.objects.append(made)
+        return 0x0000
+
     def becomes(self, *objects: FileDataset, **wrong: Any) -> None:
         """Have these objects, and be wrong in these ways only."""
         port = self.port
@@ -125,6 +141,7 @@ def tiny_archive() -> Iterator[TinyArchive]:
     ):
         entity.add_supported_context(model)
     entity.add_requested_context(MRImageStorage)
+    entity.add_supported_context(SecondaryCaptureImageStorage, ALL_TRANSFER_SYNTAXES)
     entity.add_supported_context(MRImageStorage, ALL_TRANSFER_SYNTAXES, scu_role=True, scp_role=True)
     sockets = Sockets()
     handlers = [
@@ -132,6 +149,7 @@ def tiny_archive() -> Iterator[TinyArchive]:
         (evt.EVT_CONN_CLOSE, sockets.closed),
         (evt.EVT_C_ECHO, lambda event: archive.echo_status),
         (evt.EVT_C_FIND, archive._find),
+        (evt.EVT_C_STORE, archive._store),
         (evt.EVT_C_GET, archive._get),
         (evt.EVT_C_MOVE, archive._move),
     ]

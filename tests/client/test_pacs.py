@@ -18,13 +18,17 @@ import pytest
 from pydicom import FileDataset, dcmwrite
 from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import MRImageStorage, Verification  # type: ignore[attr-defined]
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+    Verification,
+)
 
-from archived import document, files, study
+from archived import NAME, document, files, study
 from in_process import run
 from orthanc import free_ports
 from tiny_archive import TITLE, TinyArchive, tiny_archive
-from tiny_dicom import tiny
+from tiny_dicom import save, tiny
 from wardround_client.pacs import association
 from wardround_client.pacs.archive import Instance, Query, Study, checked
 from wardround_client.pacs.dimse import DimseArchive
@@ -419,6 +423,46 @@ def test_one_receiver_listens_for_all_studies_that_are_moved(archive: TinyArchiv
     assert (report.complete, report.counts()["accepted"], listened) == (True, 4, [True, True])
     with socket.socket() as other:
         assert other.connect_ex(("127.0.0.1", port)) != 0
+
+
+# Results that an archive does not take.
+
+
+def captures_for(image: FileDataset, folder: Path, count: int = 3) -> list[Path]:
+    made = []
+    for number in range(count):
+        one = tiny(
+            SOPClassUID=SecondaryCaptureImageStorage, StudyInstanceUID=image.StudyInstanceUID, PatientID=image.PatientID
+        )
+        one.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+        one.PatientName = NAME
+        made.append(save(one, folder / f"{number}.dcm"))
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("breaks", [False, True], ids=["refuses", "breaks-off"])
+def test_what_an_archive_does_not_take_is_said_and_taken_the_next_time(
+    breaks: bool, archive: TinyArchive, tmp_path: Path
+) -> None:
+    (image,) = study("A1", 1)
+    (tmp_path / "results").mkdir()
+    paths = captures_for(image, tmp_path / "results")
+    archive.becomes(image, takes=1, breaks=breaks)
+    pacs = tmp_path / "pacs.toml"
+    pacs.write_text(f'host = "127.0.0.1"\nport = {archive.port}\ntitle = "{TITLE}"\nanswer_s = 5.0\n')
+    first = run("pacs", "store", tmp_path / "results", "--pacs", pacs, "--json")
+    told = json.loads(first.stdout)
+    assert first.returncode == 4
+    assert [each["outcome"] for each in told] == ["stored", "failed", "failed"]
+    assert ("broke the connection off" if breaks else "the archive refused it (status 0xA700)") in told[1]["reason"]
+    archive.takes = None
+    second = run("pacs", "store", tmp_path / "results", "--pacs", pacs, "--json")
+    assert [each["outcome"] for each in json.loads(second.stdout)] == ["there", "stored", "stored"]
+    assert second.returncode == 0
+    assert len(archive.objects) == 1 + len(paths)
+    for done in (first, second):
+        assert NAME not in done.stdout + done.stderr
 
 
 # The commands.

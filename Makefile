@@ -113,6 +113,10 @@ test-operations: $(INSTALLED) ## walk the operators' pages and the README's firs
 test-pacs: $(INSTALLED) ## fetch from an archive and store in it: Orthanc of Debian (apt-get install orthanc orthanc-dicomweb), and wrong ones
 	$(BIN)/pytest -m "slow or not slow" -rs tests/client/test_pacs.py tests/client/test_pacs_orthanc.py $(PYTEST_ARGS)
 
+.PHONY: pacs-walk
+pacs-walk: needs-data $(INSTALLED) ## fetch, train, predict, store and read back over Orthanc, checked by dciodvfy (DATA=DIR)
+	PYTHONPATH=tests $(BIN)/python benchmarks/pacs_walk.py "$(DATA)"
+
 test-faults: $(INSTALLED) ## what hospitals do to a federation: kill -9 at each stage of a round, full disks, cut links, wrong clocks
 	$(BIN)/pytest -m "slow or faults" --numprocesses 2 --dist loadfile tests/faults $(PYTEST_ARGS)
 

@@ -377,6 +377,17 @@ def test_each_slice_in_which_a_part_is_longest_has_a_picture_the_largest_first(c
     assert (large.SeriesInstanceUID, large.InstanceNumber) == (small.SeriesInstanceUID, small.InstanceNumber - 1)
 
 
+def test_many_parts_in_a_slice_do_not_make_a_picture_of_text(card: Card, tmp_path: Path) -> None:
+    def spots(shape: tuple[int, ...]) -> np.ndarray:
+        outline = np.zeros(shape, np.uint8)
+        outline[1, ::2, ::2] = 1
+        return outline
+
+    _, (made,) = captures("axial", tmp_path, card, spots)  # 20 parts of one voxel
+    _, (few,) = captures("axial", tmp_path / "few", card)
+    assert made.Rows - few.Rows < made.Rows / 2
+
+
 def test_a_picture_of_an_answer_is_no_image_to_train_on(card: Card, tmp_path: Path) -> None:
     _, (made,) = captures("axial", tmp_path / "series", card)
     assert other_object(dcmread(BytesIO(content_of(made)))) == (

@@ -28,6 +28,8 @@ LEAST_SIDE, MOST_SIDE = 512, 1024
 """Pixels of the longer side of an image in a picture."""
 MOST_SHOWN = 20
 """Slices of an examination, those of its largest parts first."""
+MOST_LINES = 8
+"""Parts of a structure in one slice whose sizes are written and drawn, the largest first."""
 Floats = NDArray[np.floating[Any]]
 Shades = NDArray[np.uint8]
 Line = tuple[str, tuple[int, int, int]]
@@ -67,14 +69,15 @@ def _of_slice(at: int, series: Series, mask: Shades, structures: Sequence[Mappin
     for number, one in enumerate(structures):
         colour = _colour(number)
         lines.append((_of_structure(one), colour))
-        for part, lesion in enumerate(one["lesions"], 1):
-            if lesion["slice"] - 1 != at:
-                continue
+        here = [(part, lesion) for part, lesion in enumerate(one["lesions"], 1) if lesion["slice"] - 1 == at]
+        for part, lesion in here[:MOST_LINES]:
             for axis in ("long_axis", "short_axis"):
                 ends = [series.geometry.to_index(place) for place in lesion[axis]]
                 draw.line([_point(end, (rows_mm, columns_mm), pixel_mm) for end in ends], WHITE, 2)
             if len(one["lesions"]) > 1:
                 lines.append((f"    here part {part}: {_size(lesion)}, {millilitres(lesion['volume_ml'])}", colour))
+        if len(here) > MOST_LINES:
+            lines.append((f"    and {len(here) - MOST_LINES} smaller parts here", colour))
     lines.append((f"Slice {at + 1} of {len(series)}. {made_by(card)}", GREY))
     return Picture(with_lines(np.asarray(canvas), lines), (at,), pixel_mm, directions(series))
 

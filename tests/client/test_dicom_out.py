@@ -28,7 +28,7 @@ from wardround_client.prediction.capture import Picture, captures_of
 from wardround_client.prediction.dicom_out import report_of, segmentation_of
 from wardround_client.prediction.pictures import pictures_of
 from wardround_client.prediction.predicting import Done
-from wardround_client.prediction.sources import Equipment, content_of, sources_of
+from wardround_client.prediction.sources import Equipment, Sources, content_of, sources_of
 from wardround_client.preparation.outline_page import COLOURS
 from wardround_client.tasks.contract import Answer, Asked, Case, Chosen
 from wardround_client.tasks.registry import LOCAL_TASKS
@@ -153,6 +153,41 @@ def test_every_frame_names_the_image_that_it_lies_on(kind: str, card: Card, tmp_
             assert source.ReferencedFrameNumber == named.number + 1
     (referenced,) = segmentation.ReferencedSeriesSequence
     assert referenced.SeriesInstanceUID == series.uid
+
+
+def test_an_object_whose_frames_are_not_all_of_the_series_is_outlined_in_those_that_are(
+    card: Card, tmp_path: Path
+) -> None:
+    files("enhanced", tmp_path)
+    (series,) = series_in(sorted(tmp_path.iterdir()))
+    assert isinstance(series, Series)
+    drawn = outlined(series.geometry.shape)
+    case, answer = answered(series, drawn)
+    every = sources_of(case)
+    some = Sources(every.images, every.frames[1:3])
+    segmentation = segmentation_of(Answer(answer.facts, drawn[1:3]), some, card, "BINARY")
+    assert np.array_equal(read_back(segmentation, series)[1:3], drawn[1:3])
+
+
+@pytest.mark.parametrize("charset", ["", "ISO_IR 100"])
+def test_words_in_any_letters_stand_in_every_object(charset: str, card: Card, tmp_path: Path) -> None:
+    name = "Müller^Jörg" if charset else "Doe^Jane"
+    more = {"Modality": "MR", **COMPLETE, **({"SpecificCharacterSet": charset} if charset else {}), "PatientName": name}
+    written(slices(4, **more), tmp_path)
+    (series,) = series_in(sorted(tmp_path.iterdir()))
+    assert isinstance(series, Series)
+    case, answer = answered(series, outlined(series.geometry.shape))
+    for one, word in zip(answer.facts["structures"], ("Ödem ≥ 3", "肿瘤"), strict=True):
+        one["structure"] = word
+    sources = sources_of(case)
+    segmentation = segmentation_of(answer, sources, card, "BINARY")
+    report = report_of(answer, sources, card, segmentation)
+    (picture,) = captures_of(drawn_of(case, answer, card), sources, card, "肿瘤")
+    back = [dcmread(BytesIO(content_of(made))) for made in (segmentation, report, picture)]
+    assert [str(made.PatientName) for made in back] == [name] * 3
+    assert [one.SegmentLabel for one in back[0].SegmentSequence] == ["Ödem ≥ 3 0.16 mL", "肿瘤 0.010 mL"]
+    assert "肿瘤" in str(back[1])
+    assert back[2].SeriesDescription == "肿瘤"
 
 
 def test_an_object_is_of_the_patients_study_and_says_that_a_model_made_it(card: Card, tmp_path: Path) -> None:

@@ -62,8 +62,9 @@ def segmentation_of(
         raise TypeError("there is no outline in this answer")
     frames = outline
     if sources.frames:
-        frames = np.zeros_like(outline)
-        frames[list(sources.frames)] = outline  # in the order of the frames in their file
+        every = max(int(sources.images[0].get("NumberOfFrames") or 1), *(one + 1 for one in sources.frames))
+        frames = np.zeros((every, *outline.shape[1:]), outline.dtype)
+        frames[list(sources.frames)] = outline  # in the order of the frames in their file, which may hold others too
     described = [_described(number, one, card, coded) for number, one in enumerate(answer.facts["structures"], 1)]
     with refusing("no-segmentation", "no segmentation can be made of these images", where=""), quiet():
         made = Segmentation(
@@ -130,14 +131,14 @@ def report_of(
     Raises:
         ImageRefused: ``no-report``: the images do not say what a report needs of them.
     """
-    if segmentation is not None:
-        groups = [*_of_structures(answer, sources, card, coded, segmentation)]
-    else:
-        groups = [_of_classes(answer, sources, card, coded)]
     evidence = [*sources.images, *([segmentation] if segmentation is not None else [])]
     device = sr.DeviceObserverIdentifyingAttributes(highdicom.UID(), OURS, OURS, card.name[:LONG], weights_of(card))
     context = sr.ObservationContext(observer_device_context=sr.ObserverContext(codes.DCM.Device, device))
     with refusing("no-report", "no report can be made of these images", where=""), quiet():
+        if segmentation is not None:
+            groups = [*_of_structures(answer, sources, card, coded, segmentation)]
+        else:
+            groups = [_of_classes(answer, sources, card, coded)]
         made = sr.Comprehensive3DSR(
             evidence,
             sr.MeasurementReport(context, _STUDY_OF, groups, codes.DCM.ImagingMeasurementReport),

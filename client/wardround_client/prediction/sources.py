@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
+from pydicom.multival import MultiValue
 
 from wardround_client.images.dicom import quiet, refusing
 from wardround_client.tasks.contract import Case
@@ -44,6 +45,9 @@ _CARRIED = (
     "InstitutionName",
 )
 """What highdicom does not take over from the images."""
+_IN_ANY_LETTERS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+"""Texts that SpecificCharacterSet is for (PS3.5 6.1.2.3)."""
+_UTF_8 = "ISO_IR 192"
 _SQUARE = 1e-3
 """Of a pixel's side."""
 Floats = NDArray[np.float64]
@@ -195,7 +199,15 @@ def carried(made: Dataset, sources: Sources, equipment: Equipment) -> Dataset:
         if value:
             made.pop(word, None)  # highdicom may share an element with the image that it is of
             setattr(made, word, value)
+    if any(element.VR in _IN_ANY_LETTERS and not _ascii(element.value) for element in made.iterall()):
+        made.decode()
+        made.SpecificCharacterSet = _UTF_8  # else letters that the images' character set lacks become question marks
     return made
+
+
+def _ascii(value: Any) -> bool:
+    several = value if isinstance(value, MultiValue) else [value]
+    return all(str(one).isascii() for one in several)
 
 
 def weights_of(card: Card) -> str:

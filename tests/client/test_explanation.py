@@ -41,6 +41,8 @@ from wardround_common.shell.cli import wardround
 from wardround_common.tasks import classification, segmentation
 
 EMPTY = dict.fromkeys(("StudyID", "AccessionNumber", "StudyDate", "StudyTime", "PatientBirthDate", "PatientSex"), "")
+DRAWN = ("lime", "shap")
+"""Which ask about 512 images, and take as long."""
 OF_IMAGES = [name for name in known_methods() if name != "views"]
 
 
@@ -70,7 +72,9 @@ def spot() -> tuple[torch.Tensor, np.ndarray]:
     return image, image[0, 0].numpy() > 0
 
 
-@pytest.mark.parametrize("name", OF_IMAGES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in DRAWN else name for name in OF_IMAGES]
+)
 def test_every_method_points_at_what_the_answer_hangs_on(name: str) -> None:
     image, lesion = spot()
     heat = find(name, classification.TASK)[1].explain(Question(MeanGrey(), 1), image)
@@ -79,8 +83,6 @@ def test_every_method_points_at_what_the_answer_hangs_on(name: str) -> None:
     found = measure(heat[0].numpy(), heat[0].numpy(), lesion)
     assert found.hit
     assert found.mass > 0.25 > 10 * found.area
-    if name in ("lime", "shap"):  # which take as long again
-        return
     against = find(name, classification.TASK)[1].explain(Question(MeanGrey(), 0), image)[0].numpy()
     assert peak(against) is None or not lesion[peak(against)]  # the same place speaks against the other class
 
@@ -108,7 +110,7 @@ def test_what_is_explained_are_the_log_odds_of_a_class_against_all_others() -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["lime", "shap"])
+@pytest.mark.parametrize("name", DRAWN)
 def test_drawn_methods_repeat_themselves_and_leave_the_generator_alone(name: str) -> None:
     image, _ = spot()
     explained, question = find(name, classification.TASK)[1].explain, Question(MeanGrey(), 1)
@@ -346,7 +348,7 @@ def test_a_folder_with_masks_says_how_much_of_the_maps_lies_in_lesions(of_slices
     assert "In 2 images with an outlined lesion" in said
 
 
-@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("dims", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_uncertainty_of_outlines_lies_on_the_grid_of_their_series(dims: int, tmp_path: Path) -> None:
     model = model_folder(_made(tmp_path / "model"), outlining() if dims == 2 else outlining_volumes())
     write_hospital(tmp_path / "north", "north", 1)

@@ -17,12 +17,12 @@ from wardround_server.report.example import example
 
 @pytest.fixture(scope="module")
 def private() -> Results:
-    return example()
+    return example(hospitals=2, baselines=False)
 
 
 @pytest.fixture(scope="module")
 def open_to_all() -> Results:
-    return example(private=False)
+    return example(private=False, hospitals=2, baselines=False)
 
 
 def keep(folder: Path, results: Results) -> Path:
@@ -59,7 +59,7 @@ def test_the_headline_stands_first_with_its_interval(private: Results, open_to_a
 
 
 def test_runs_of_other_tasks_or_classes_are_refused(private: Results) -> None:
-    other = example(classes=3)
+    other = example(classes=3, hospitals=2, baselines=False)
     with pytest.raises(StudyError, match="apart"):
         side_by_side([("a", private), ("b", other)])
 

@@ -30,7 +30,7 @@ def study() -> wardround.Study:
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> wardround.Results:
     folder = tmp_path_factory.mktemp("run")
-    (folder / "results.json").write_text(example().to_json())
+    (folder / "results.json").write_text(example(hospitals=2, baselines=False).to_json())
     return wardround.Results.read(folder)
 
 

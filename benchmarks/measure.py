@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
+SMALL = 1e-3
+"""Below which a figure keeps digits instead of decimals."""
 
 
 def known(name: str) -> dict[str, float]:
@@ -25,8 +27,14 @@ def report(name: str, figures: Mapping[str, float], meanings: Mapping[str, str])
     table.add_column("value", justify="right")
     table.add_column("meaning")
     for figure, value in figures.items():
-        table.add_row(figure, f"{value:.3f}", meanings.get(figure, ""))
+        table.add_row(
+            figure, f"{value:.3f}" if value == 0 or abs(value) >= SMALL else f"{value:.2e}", meanings.get(figure, "")
+        )
     Console(width=120).print(table)
     RESULTS.mkdir(exist_ok=True)
-    rounded = {figure: round(float(value), 4) for figure, value in figures.items()}
+    rounded = {figure: _rounded(float(value)) for figure, value in figures.items()}
     (RESULTS / f"{name}.json").write_text(json.dumps(rounded, indent=2) + "\n")
+
+
+def _rounded(value: float) -> float:
+    return round(value, 4) if abs(value) >= SMALL else float(f"{value:.3g}")

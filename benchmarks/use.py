@@ -4,7 +4,8 @@ Run with ``make bench-use DATA=DIR``, where ``DIR`` holds one folder a hospital 
 (``brain_mri_volumes``). A small model is trained on the spot, with the study of ``bench-segmentation`` made shorter:
 its volumes say whether the road from image to millilitres is right, and not how good a model can be. Where the folders
 ``brain_mri`` and ``chest_xray`` lie beside it, small classifiers are trained on some of their hospitals, and asked how
-unlike test images of the same hospitals, of another one and of another modality are.
+unlike test images of the same hospitals, of another one and of another modality are. A classification and outlines in
+slices and in volumes are exported as releases, whose ONNX is compared with PyTorch. ``--only PART`` measures one part.
 """
 
 from __future__ import annotations
@@ -37,9 +38,12 @@ from wardround_client.preparation.examinations import Examination, choose_examin
 from wardround_client.preparation.source import Source
 from wardround_client.tasks.contract import Case
 from wardround_client.training.features import features_of
+from wardround_common.documents.model_release import verify_model
+from wardround_common.results import parts
 from wardround_common.results.model_folder import Card
+from wardround_common.shell.release_forms import forms
 from wardround_common.study.file import Study, read_study
-from wardround_server.rounds.exported_model import export_model
+from wardround_server.rounds.exported_model import Release, export_model
 from wardround_simulation.display import Display
 from wardround_simulation.federation import Site
 from wardround_simulation.places import Places, sites_in
@@ -53,6 +57,12 @@ SHORTER = {
     "data": {"image_size": 64},
     "model": {"network": "tiny-unet"},
 }
+IN_VOLUMES = {
+    "task": {"dims": 3},
+    "training": {"batch_size": 2, "local_epochs": 1.0},
+    "data": {"spacing_mm": (4.0, 4.0, 4.0), "patch_size": (16, 32, 32), "patches_per_volume": 2},
+    "model": {"network": "tiny-unet"},
+}
 TURNS = 3
 FILES = 96
 MEANINGS = {
@@ -62,6 +72,10 @@ MEANINGS = {
     "volume_ml": "mean volume of the reference masks of the same patients, in mL",
     "examinations": "how many test patients these are",
     "unlike_auroc": "AUROC of the distance from the training: home hospitals' test images against others, as it is",
+    "onnx_max_difference": "largest difference of a log-odds in ONNX Runtime from PyTorch, over the releases below",
+    "onnx_tolerance": "the smallest difference that one of these exports would have refused",
+    "torchscript_max_difference": "the same of the TorchScript in their MONAI bundles",
+    "releases": "how many these are: a classification, outlines in slices, outlines in volumes",
     "unlike_flagged": "part of images beyond the threshold, which 0.05 of the home ones are meant to be",
 }
 
@@ -71,6 +85,7 @@ PARTS: dict[str, Callable[[Path, Path], dict[str, float]]] = {
     "volumes": lambda data, out: volumes(data, out),
     "unlike": lambda data, out: unlike(data.parent, out),
     "maps": maps,
+    "releases": lambda data, out: releases(data, out),
 }
 
 
@@ -246,6 +261,48 @@ def _distances(model: Model, folder: Path, out: Path, *, test: bool) -> np.ndarr
 
 def _classes(folder: Path) -> list[str]:
     return next(classes for name, (_, _, _, classes) in USUAL.items() if name == folder.parent.name)
+
+
+def releases(data: Path, out: Path) -> dict[str, float]:
+    """Train a round each, export it as a release, verify that, and say how far its other forms are from PyTorch."""
+    alike = []
+    for name, study, folder in _published(data):
+        sites = sites_in(folder, Places(None, None, frozenset(), out / "state"))
+        run, exported = out / f"release-{name}", out / f"release-{name}-model"
+        if not (run / "report.html").exists():
+            with Display(Console(stderr=True)) as show:
+                simulate(Plan(study, sites, run, (run / "run.json").exists(), False), InThisProcess(), show)
+        export_model(run, study, exported, Release(forms=forms()))
+        verify_model(exported)
+        made = {part.name: part for part in parts.Parts.parse((exported / parts.PARTS).read_bytes()).parts}
+        if missing := [part.said for part in made.values() if part.largest_difference is None]:
+            raise SystemExit(f"not every form was made: {' '.join(missing)}")
+        alike.append((made["ONNX"], made["MONAI bundle"]))
+    return {
+        "onnx_max_difference": max(onnx.largest_difference or 0 for onnx, _ in alike),
+        "onnx_tolerance": min(onnx.tolerance or 0 for onnx, _ in alike),
+        "torchscript_max_difference": max(bundle.largest_difference or 0 for _, bundle in alike),
+        "releases": len(alike),
+    }
+
+
+def _published(data: Path) -> Iterator[tuple[str, Study, Path]]:
+    """Yield a short study of each kind, and the folder of its hospitals, where it is there."""
+    usual = {"aggregation": {"min_hospitals": 1, "secure": False}}
+    images = data.parent / "brain_mri"
+    if images.is_dir():
+        tables = read_study(IMAGES).tables(nulls=False) | usual
+        tables["model"] |= {"network": "resnet18"}
+        tables["training"] |= {"rounds": 1, "local_epochs": 0.2}
+        yield "images", Study.model_validate(tables), images
+    for name, own in (("slices", SHORTER), ("volumes", IN_VOLUMES)):
+        tables = read_study(OUTLINES).tables(nulls=False) | usual
+        for section, values in own.items():
+            tables[section] |= values
+        tables["training"] |= {"rounds": 1, "local_epochs": 0.2}
+        if name == "volumes":
+            del tables["data"]["image_size"]
+        yield name, Study.model_validate(tables), data
 
 
 def _tested(source: Source, study: Study) -> Iterator[Examination]:

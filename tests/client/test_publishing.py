@@ -21,14 +21,15 @@ from models_made import model_folder
 from outlined_hospitals import outlining, outlining_volumes
 from wardround_client import networks
 from wardround_client.images import Image
-from wardround_client.prediction.model import open_model
+from wardround_client.prediction.model import Model, open_model
 from wardround_client.prediction.predicting import Done, ask
 from wardround_client.preparation.asking import image_cases, series_cases, slice_by_slice, whole_volume
 from wardround_client.preparation.preprocessing import to_network_form
 from wardround_client.publishing import around_network, graphs
 from wardround_client.publishing.bundle import metadata
 from wardround_client.publishing.checking import largest_difference
-from wardround_client.publishing.forms import write_bundle, write_onnx
+from wardround_client.publishing.forms import bundle_of, write_bundle, write_onnx
+from wardround_common.documents.software_release import names_in
 from wardround_common.errors import ModelError
 from wardround_common.results.model_folder import Card, Judgement
 from wardround_common.study.file import Study
@@ -70,7 +71,7 @@ def run_bundle(folder: Path, images: Path, out: Path) -> None:
     """Run a bundle by MONAI's command in its folder, where no Wardround can be imported."""
     (out.parent / "nobody").mkdir(exist_ok=True)
     (out.parent / "nobody" / "sitecustomize.py").write_text(NOBODY)
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/inference.json"]
+    command = [sys.executable, "-B", "-m", "monai.bundle", "run", "--config_file", "configs/inference.json"]
     done = subprocess.run(
         [*command, "--dataset_dir", str(images), "--output_dir", str(out)],
         cwd=folder / "bundle",
@@ -126,10 +127,37 @@ def test_every_network_answers_alike_as_torchscript_and_in_onnx_runtime(name: st
 def test_a_form_that_answers_otherwise_or_takes_no_notice_of_a_broken_image_is_not_published() -> None:
     of = classifying()
     network = networks.build(of).eval()
-    with pytest.raises(ModelError, match="answers otherwise than the model: by"):
+    with pytest.raises(ModelError, match="answers otherwise than PyTorch: by"):
         largest_difference(network, lambda images: network(images) + 0.01, of, "ONNX")
     with pytest.raises(ModelError, match="a value that is not a number"):
         largest_difference(network, lambda images: network(images.nan_to_num()), of, "ONNX")
+
+
+class Branching(torch.nn.Module):
+    """A network of one's own that no trace can hold: what it does depends on what it is given."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits (images, 2)."""
+        seen = images.flatten(1).mean(1)
+        return torch.stack([seen, seen * (2 if len(images) > 1 else 3)], 1)
+
+
+class Elsewhere(torch.nn.Module):
+    """A network of one's own that leaves torch."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits (images, 2)."""
+        return torch.tensor([json.loads("no number")])
+
+
+def test_a_network_of_ones_own_that_is_no_graph_is_left_out_with_the_reason() -> None:
+    of = classifying()
+    part, files = bundle_of(Model(of, card_of(of), Branching().eval()))
+    assert (part.files, files) == ((), {})
+    assert part.said.startswith("Its TorchScript answers otherwise than PyTorch: by")
+    part, files = bundle_of(Model(of, card_of(of), Elsewhere().eval()))
+    assert (part.files, files) == ((), {})
+    assert part.said.startswith("Its network cannot be written down as TorchScript: ")
 
 
 def test_an_image_with_a_value_that_is_not_a_number_has_no_answer_and_others_of_its_batch_have() -> None:
@@ -226,7 +254,9 @@ def test_a_bundle_of_a_classification_runs_by_monai_alone_and_says_what_the_mode
     for number in range(3):
         shape = (30 + 7 * number, 41) if number < 2 else (30, 30, 3)
         Pillow.fromarray(rng.integers(0, 256, shape, np.uint8)).save(tmp_path / "images" / f"{number}.png")
+    before = names_in(folder)
     run_bundle(folder, tmp_path / "images", tmp_path / "out")
+    assert names_in(folder) == before  # else it would no longer be as it was listed
     with (tmp_path / "out" / "predictions.csv").open() as file:
         found = list(csv.DictReader(file))
     model = open_model(folder)

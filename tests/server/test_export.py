@@ -196,6 +196,8 @@ def test_the_command_verifies_a_model_by_fingerprint_key_or_file_and_says_that_n
     for known in (fingerprint(us.public), us.public.hex(), str(pem)):
         said = run.invoke(app, ["verify", str(out), "--coordinator", known])
         assert (said.exit_code, said.output.splitlines()[-1]) == (0, "Verified.")
+    for no_key in ("known.pme", "12345", str(out / "model.json")):
+        assert "public key" in str(run.invoke(app, ["verify", str(out), "--coordinator", no_key]).exception)
     other = run.invoke(app, ["verify", str(out), "--coordinator", identity("a").public.hex()])
     assert "signed with another key" in str(other.exception)
     export_run(finished, out)  # nobody signs: the signature of before is gone

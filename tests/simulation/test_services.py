@@ -13,6 +13,8 @@ import pytest
 from link import until
 from processes import NAMES, WAIT_S, Site, services
 from wardround_common.control.place import is_served
+from wardround_common.keys.identity import fingerprint
+from wardround_server.state.coordinator_folder import CoordinatorFolder
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +58,11 @@ def test_from_enrolment_to_model_with_secure_sums_and_privacy_by_commands_alone(
     site.run("coordinator", "run", "C", "first.toml", "--detach")
     site.approve("first")
     assert site.until_over("first")["stage"] == "done", site.logs()
-    assert "Copied" in site.run("coordinator", "export", "C", "first")
+    said = site.run("coordinator", "export", "C", "first")
+    assert "Copied" in said
+    signer = said.rpartition("Signed, fingerprint ")[2].strip()
+    assert signer == fingerprint(CoordinatorFolder(site.folder / "C").identity().public)
+    assert "Verified." in site.run("release", "verify", "first", "--coordinator", signer)
     assert (site.folder / "first" / "model.safetensors").stat().st_size > 1000
     for name in NAMES:
         spent = json.loads(site.run("hospital", "budget", "--state", name, "--json"))

@@ -41,20 +41,16 @@ def largest_difference(network: nn.Module, other: Ask, study: Study, form: str) 
     for images in images_for(study):
         want, found = network(images), other(images)
         if want.shape != found.shape or not bool(torch.isfinite(want).all()):
-            raise ModelError(
-                f"the model's outputs cannot be compared with those of its {form}",
-                do="Its training may have diverged: look at the report.",
-            )
+            raise ModelError(f"its outputs cannot be compared with those of its {form}: its training may have diverged")
         apart = max(apart, float((want - found).abs().max()))
         size = max(size, float(want.abs().max()))
     accepted = TOLERANCE * size
     if not apart <= accepted:
         raise ModelError(
-            f"the model's {form} answers otherwise than the model: by {apart:.2g}, and {accepted:.2g} is accepted",
-            do="No release was written: there is no list of its files. Report it, with the study.",
+            f"its {form} answers otherwise than PyTorch: by {apart:.2g}, where {accepted:.2g} would be accepted"
         )
     broken = images_for(study)[0].clone()
     broken[(0, 0, *(side // 2 for side in study.data.extent))] = torch.nan
     if not bool(torch.isnan(other(broken)).any()):
-        raise ModelError(f"the model's {form} answers an image with a value that is not a number")
+        raise ModelError(f"its {form} answers an image with a value that is not a number")
     return apart, accepted

@@ -1,7 +1,7 @@
 """The other forms of a model that an export writes into its folder: ``wardround.release_forms``.
 
-Each is compared with the network itself before it is written. What another program needs besides the network (how an
-image is prepared, what the outputs mean) is in the MONAI bundle.
+Each is compared with the network itself; one that cannot be made, or answers otherwise, is left out and said. What
+another program needs besides the network (how an image is prepared, what the outputs mean) is in the MONAI bundle.
 """
 
 from __future__ import annotations
@@ -17,41 +17,60 @@ from wardround_client.publishing import graphs
 from wardround_client.publishing.bundle import contents, why_not
 from wardround_client.publishing.checking import largest_difference
 from wardround_client.training.threads import use_threads
+from wardround_common.errors import ModelError
 from wardround_common.results.parts import Part
 from wardround_common.storage import write_atomically
 
 ONNX, BUNDLE = "model.onnx", "bundle"
 EXTRA = "wardround[export]"
+Contents = dict[str, bytes]
+"""Files by their names in the model's folder."""
 
 
 def write_onnx(folder: Path) -> Part:
-    """Write a model as ONNX, if the packages that write and try it are installed.
+    """Write a model as ONNX, if the packages that write and try it are installed and it answers as the model does.
 
     Raises:
-        ModelError: ONNX Runtime answers otherwise than the network.
         StorageError: a file of the folder cannot be read or written.
     """
-    name = "ONNX"
-    lacking = [package for package in ("onnx", "onnxruntime") if importlib.util.find_spec(package) is None]
-    if lacking:
+    if lacking := [package for package in ("onnx", "onnxruntime") if importlib.util.find_spec(package) is None]:
         return Part(
-            name=name,
+            name="ONNX",
             said=f"It needs {' and '.join(lacking)}, which are not installed where the model was exported: "
             f"pip install '{EXTRA}', and export it again.",
         )
+    return _written(folder, onnx_of(_opened(folder)))
+
+
+def write_bundle(folder: Path) -> Part:
+    """Write a model as a MONAI bundle, which needs no Wardround, if its TorchScript answers as the model does.
+
+    Raises:
+        StorageError: a file of the folder cannot be read or written.
+    """
+    return _written(folder, bundle_of(_opened(folder)))
+
+
+def onnx_of(model: Model) -> tuple[Part, Contents]:
+    """Return a model as ONNX, or why there is none: what is said of it, and its files."""
     import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
-    model = _opened(folder)
-    content = graphs.onnx(model.network, model.study)
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    name, refusals = "ONNX", (faults.Fail, faults.InvalidArgument, faults.InvalidGraph, faults.NotImplemented)
+    try:
+        content = graphs.onnx(model.network, model.study)
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
-    def ask(images: torch.Tensor) -> torch.Tensor:
-        (found,) = session.run([graphs.OUTPUT], {graphs.INPUT: images.numpy()})
-        return torch.from_numpy(np.asarray(found))
+        def ask(images: torch.Tensor) -> torch.Tensor:
+            (found,) = session.run([graphs.OUTPUT], {graphs.INPUT: images.numpy()})
+            return torch.from_numpy(np.asarray(found))
 
-    apart, accepted = largest_difference(model.network, ask, model.study, name)
-    write_atomically(folder / ONNX, content)
-    return Part(
+        apart, accepted = largest_difference(model.network, ask, model.study, name)
+    except ModelError as error:
+        return Part(name=name, said=_sentence(error.what)), {}
+    except (*refusals, faults.RuntimeException) as error:
+        return Part(name=name, said=_sentence(f"ONNX Runtime refuses its network: {str(error)[:200]}")), {}
+    part = Part(
         name=name,
         files=(ONNX,),
         said=f"Input '{graphs.INPUT}' {_shape(model)} float32 from 0 to 1, prepared as the study says; output "
@@ -60,32 +79,41 @@ def write_onnx(folder: Path) -> Part:
         largest_difference=apart,
         tolerance=accepted,
     )
+    return part, {ONNX: content}
 
 
-def write_bundle(folder: Path) -> Part:
-    """Write a model as a MONAI bundle, which needs no Wardround.
-
-    Raises:
-        ModelError: the TorchScript in it answers otherwise than the network.
-        StorageError: a file of the folder cannot be read or written.
-    """
+def bundle_of(model: Model) -> tuple[Part, Contents]:
+    """Return a model as a MONAI bundle, or why there is none: what is said of it, and its files."""
     name = "MONAI bundle"
-    model = _opened(folder)
     if why := why_not(model.study):
-        return Part(name=name, said=why)
-    script = graphs.torchscript(model.network, model.study)
-    apart, accepted = largest_difference(model.network, graphs.read_torchscript(script), model.study, "TorchScript")
-    written = {**contents(model.study, model.card), "models/model.ts": script}
-    for file, content in written.items():
-        write_atomically(folder / BUNDLE / file, content)
-    return Part(
+        return Part(name=name, said=why), {}
+    try:
+        script = graphs.torchscript(model.network, model.study)
+        apart, accepted = largest_difference(model.network, graphs.read_torchscript(script), model.study, "TorchScript")
+    except ModelError as error:
+        return Part(name=name, said=_sentence(error.what)), {}
+    inside = {**contents(model.study, model.card), "models/model.ts": script}
+    files = {f"{BUNDLE}/{file}": inside[file] for file in sorted(inside)}
+    part = Part(
         name=name,
-        files=tuple(f"{BUNDLE}/{file}" for file in sorted(written)),
-        said="Run it in its folder: python -m monai.bundle run --config_file configs/inference.json --dataset_dir "
+        files=tuple(files),
+        said="Run it in its folder: python -B -m monai.bundle run --config_file configs/inference.json --dataset_dir "
         "IMAGES --output_dir OUT. It needs MONAI, fire, and what reads the images (docs/README.md in it).",
         largest_difference=apart,
         tolerance=accepted,
     )
+    return part, files
+
+
+def _written(folder: Path, made: tuple[Part, Contents]) -> Part:
+    part, files = made
+    for file, content in files.items():
+        write_atomically(folder / file, content)
+    return part
+
+
+def _sentence(what: str) -> str:
+    return f"{what[0].upper()}{what[1:]}."
 
 
 def _opened(folder: Path) -> Model:

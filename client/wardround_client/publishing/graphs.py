@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from wardround_client.publishing.checking import images_for
+from wardround_common.errors import ModelError
 from wardround_common.study.file import Study
 
 INPUT, OUTPUT, BATCH = "image", "logits", "images"
@@ -41,9 +42,13 @@ class Guarded(nn.Module):
 
 
 def torchscript(network: nn.Module, study: Study) -> bytes:
-    """Return the network as TorchScript."""
+    """Return the network as TorchScript.
+
+    Raises:
+        ModelError: it cannot be written down so, such as one of one's own.
+    """
     content = io.BytesIO()
-    with _quiet():
+    with _written_down("TorchScript"):
         torch.jit.save(torch.jit.trace(network, images_for(study)[0], check_trace=False), content)  # type: ignore[no-untyped-call]
     return content.getvalue()
 
@@ -55,9 +60,13 @@ def read_torchscript(content: bytes) -> Any:
 
 
 def onnx(network: nn.Module, study: Study) -> bytes:
-    """Return the network as ONNX, with its weights inside."""
+    """Return the network as ONNX, with its weights inside.
+
+    Raises:
+        ModelError: it cannot be written down so, such as one of one's own.
+    """
     content = io.BytesIO()
-    with _quiet():
+    with _written_down("ONNX"):
         torch.onnx.export(
             Guarded(network).eval(),
             (images_for(study)[0],),
@@ -68,6 +77,18 @@ def onnx(network: nn.Module, study: Study) -> bytes:
             dynamic_axes={INPUT: {0: BATCH}, OUTPUT: {0: BATCH}},
         )
     return content.getvalue()
+
+
+@contextmanager
+def _written_down(form: str) -> Iterator[None]:
+    """Say in one line why torch cannot write a network down."""
+    try:
+        with _quiet():
+            yield
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:  # of torch's tracer and exporter
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        why = lines[0][:200] if lines else type(error).__name__
+        raise ModelError(f"its network cannot be written down as {form}: {why}") from None
 
 
 @contextmanager

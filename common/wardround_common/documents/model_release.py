@@ -18,6 +18,9 @@ from wardround_common.errors import MessageError, StorageError
 from wardround_common.keys.identity import KEY_BYTES, Identity, fingerprint
 from wardround_common.storage import write_atomically
 
+FINGERPRINT_DIGITS = 20
+_NAME_SIGNER = "Name who must have signed by the 20 digits of a fingerprint, the 64 of a key, or a PEM file of the key."
+
 
 @dataclass(frozen=True)
 class VerifiedModel:
@@ -81,15 +84,22 @@ def expected_signer(given: str) -> str:
     """Return the fingerprint of what a person typed: a fingerprint, 64 hexadecimal digits, or a public key's file.
 
     Raises:
-        MessageError: the file is no such key.
+        MessageError: it is none of them.
+        StorageError: the file cannot be read.
     """
-    path = Path(given)
+    path, typed = Path(given), "".join(given.lower().split())
     if path.is_file():
-        with path.open("rb") as file:
-            return fingerprint(read_public_key(file.read(LARGEST_LIST_BYTES), given).public_bytes_raw())
-    digits = given.strip().lower()
-    if len(digits) == 2 * KEY_BYTES and set(digits) <= set("0123456789abcdef"):
-        return fingerprint(bytes.fromhex(digits))
+        try:
+            with path.open("rb") as file:
+                content = file.read(LARGEST_LIST_BYTES)
+        except OSError as error:
+            reason = (error.strerror or "").lower()
+            raise StorageError(f"the public key cannot be read: {reason}", where=given) from None
+        return fingerprint(read_public_key(content, given, do=_NAME_SIGNER).public_bytes_raw())
+    if len(typed) == 2 * KEY_BYTES and set(typed) <= set("0123456789abcdef"):
+        return fingerprint(bytes.fromhex(typed))
+    if not (len(typed) == FINGERPRINT_DIGITS and typed.isdecimal()):
+        raise MessageError("this is no fingerprint, no public key, and no file of one", where=given, do=_NAME_SIGNER)
     return given
 
 

@@ -210,7 +210,7 @@ def _read(folder: Path, name: str, absent: str) -> bytes:
         raise StorageError(f"the file cannot be read: {reason}", where=str(folder / name)) from None
 
 
-def read_public_key(content: bytes, where: str) -> Ed25519PublicKey:
+def read_public_key(content: bytes, where: str, do: str = _ANEW) -> Ed25519PublicKey:
     """Read an Ed25519 public key, PEM.
 
     Raises:
@@ -221,7 +221,7 @@ def read_public_key(content: bytes, where: str) -> Ed25519PublicKey:
     except (ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PublicKey):
-        raise MessageError("this is not an Ed25519 public key", where=where, do=_ANEW)
+        raise MessageError("this is not an Ed25519 public key", where=where, do=do)
     return key
 
 

@@ -97,7 +97,7 @@ def export_model(run: Path, study: Study, out: Path, release: Release = Release(
 
     Raises:
         StorageError: a file cannot be read or written, or is of another run, or ``out`` holds anything else.
-        ModelError: the model is not the one that the run made, or another form of it answers otherwise.
+        ModelError: the model is not the one that the run made.
     """
     results = Results.from_json(_text(run / RESULTS), where=str(run / RESULTS))
     if results.study_digest != study.digest():

@@ -47,6 +47,7 @@ COMPLETE = {
     "StudyTime": "101112",
     "StudyID": "1",
     "AccessionNumber": "A1",
+    "BodyPartExamined": "BRAIN",
 }
 
 

@@ -28,7 +28,7 @@ from wardround_client.prediction.sources import LONG, NOT_STATED, Equipment, Sou
 from wardround_common.results.model_folder import Card
 
 SERIES_NUMBER = 9003
-_KEPT = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod", "BodyPartExamined")
+_KEPT = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 """What is true of a picture too: what was lost once stays lost (PS3.3 C.7.6.1.1.5)."""
 
 
@@ -103,7 +103,11 @@ def _capture(
             if word in first:
                 made[word] = deepcopy(first[word])
         side = "ImageLaterality" if first.get("ImageLaterality") else "Laterality"
-        setattr(made, side, first.get(side) or None)  # one of the two is required, and may be empty
+        # One of the two has to be there if it is not known whether the body part is one of a pair, and may be empty;
+        # of a body part that is none it may not. So the part is stated only together with its side.
+        setattr(made, side, first.get(side) or None)
+        if first.get(side) and first.get("BodyPartExamined"):
+            made.BodyPartExamined = str(first.BodyPartExamined)
         made.ConversionType = "WSD"  # drawn by a program: no camera, no scanner
         made.SecondaryCaptureDeviceManufacturer = OURS
         made.SecondaryCaptureDeviceManufacturerModelName = card.name[:LONG]

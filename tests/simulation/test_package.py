@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tomli_w
 from test_run import model, phantom_study, run
@@ -105,6 +106,28 @@ def test_a_study_of_keywords_is_that_of_the_usual_file_with_these_values() -> No
     assert made.groups == ("a", "b")
     assert made.training.server_momentum is None  # a key of the usual strategy alone
     assert made.but(rounds=6).but({"training.rounds": 5}).digest() == made.digest()
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda of: wardround.plan(of, []), "nothing to plan for"),
+        (lambda of: wardround.plan(of, [0]), "nothing to plan for"),
+        (lambda of: wardround.sweep([], "x"), "nothing to sweep"),
+        (lambda of: wardround.sweep(of, "x", {"training.rounds": []}), "no values to try"),
+        (lambda of: wardround.sweep(of, "x", {"training.rounds": 3}), "no values to try"),
+        (lambda of: wardround.compare("runs"), "fewer than two runs"),
+        (lambda of: wardround.simulate(of, {"a": 3, "b": 4, "c": 5}, workers=1, progress=False), "cannot be a int"),
+        (lambda of: wardround.simulate(of, ".", workers=0, progress=False), "0 workers are not enough"),
+    ],
+)
+def test_wrong_arguments_get_a_sentence_and_no_traceback_of_ours(call: Any, says: str) -> None:
+    with pytest.raises(wardround.WardroundError, match=says):
+        call(wardround.Study.new("x"))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert wardround.Study.new("x", rounds=np.int64(3), classes=np.array(["a", "b"])).training.rounds == 3
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def compare(runs: Sequence[Path | str]) -> Comparison:
         StorageError: one has no results, or they are damaged.
         StudyError: they are fewer than two, one is named twice, or they are of different tasks or classes.
     """
-    folders = [Path(run) for run in runs]
+    folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
     if len(folders) < 2:
         raise StudyError("there is nothing to compare: fewer than two runs", do="Name two or more runs' folders.")
     places = [folder.resolve() for folder in folders]

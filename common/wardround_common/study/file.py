@@ -954,7 +954,9 @@ def _tables_of(name: str, task: str, privacy: str, keys: Mapping[str, Any]) -> d
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as a file would give it: tuples and ranges as lists."""
+    """Return a value as a file would give it: tuples, ranges and arrays as lists, numbers of numpy as Python's."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
     return [_plain(one) for one in value] if isinstance(value, list | tuple | range) else value
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wardround_client import networks
 from wardround_client.training.rehearsal import rehearse
+from wardround_common.errors import StudyError
 from wardround_common.results.frames import frame
 from wardround_common.study.file import DistributedDpSgd, Study
 from wardround_simulation.door.simulating import as_study
@@ -84,10 +85,12 @@ def plan(
         StudyError: the study is wrong.
         PrivacyError: the study has no differential privacy, or cannot keep what it promises.
     """
-    parsed = as_study(study)
+    parsed, counts = as_study(study), [int(count) for count in patients]
+    if not counts or min(counts) < 1:
+        raise StudyError("there is nothing to plan for", do="Give the number of training patients of each hospital.")
     rehearse(parsed)
     parameters = sum(each.numel() for each in networks.build(parsed).parameters() if each.requires_grad)
     privacy = parsed.privacy
     usual = (privacy.dropouts, privacy.colluders) if isinstance(privacy, DistributedDpSgd) else (0, 1)
     terms = (usual[0] if dropouts is None else dropouts, usual[1] if colluders is None else colluders)
-    return Planned(parsed, plan_study(parsed, list(patients), parameters, *terms))
+    return Planned(parsed, plan_study(parsed, counts, parameters, *terms))

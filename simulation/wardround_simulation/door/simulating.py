@@ -102,7 +102,7 @@ def simulate(
         from wardround_simulation.own_code import check_sent, with_own
 
         parsed, brought = with_own(parsed, network, strategy, loss)
-        workers = workers or 1
+        workers = 1 if workers is None else workers
         if workers > 1 or engine == "flower":
             check_sent(brought, engine)
     with crew_of(workers, chosen, brought) as crew:
@@ -167,7 +167,8 @@ def crew_of(count: int | None, device: str, brought: tuple[Brought, ...] = ()) -
     """
     from wardround_simulation.workers import start_workers
 
-    workers = start_workers(count or (len(os.sched_getaffinity(0)) if device == CPU else 1), brought)
+    usual = len(os.sched_getaffinity(0)) if device == CPU else 1
+    workers = start_workers(usual if count is None else count, brought)
     try:
         yield workers
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,12 @@ class SweepResults:
         return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
 
 
+def _several(key: str, values: Any) -> tuple[Any, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable) or not (several := tuple(values)):
+        raise StudyError("there are no values to try", where=key, do="Give a list of values, such as [0.01, 0.1].")
+    return several
+
+
 def sweep(
     studies: Study | Path | str | Sequence[Study | Path | str],
     hospitals: Hospitals | None,
@@ -119,7 +125,7 @@ def sweep(
     given = [studies] if isinstance(studies, Study | Path | str) else list(studies)
     if not given:
         raise StudyError("there is nothing to sweep", do="Give one study or several.")
-    grids = [(key, tuple(values)) for key, values in (settings or {}).items()]
+    grids = [(key, _several(key, values)) for key, values in (settings or {}).items()]
     trials = sweeps.trials_of(
         [one if isinstance(one, Study) else Path(one) for one in given],
         grids,

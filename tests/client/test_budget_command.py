@@ -191,7 +191,7 @@ def test_a_new_policy_is_valid_strict_and_not_written_over(
         ("10.0", "inf", "it must be a finite number"),
         ("1e-5", "0.0", "it must be at least 1e-10"),
         ('"tiny-cnn"', '"tiny"', "did you mean 'tiny-cnn'?"),
-        ('["classification", "segmentation"]', "[]", "at least 1 entries"),
+        ('["classification", "risk", "segmentation"]', "[]", "at least 1 entries"),
         ('"segmentation"', '"segmentaton"', "did you mean 'segmentation'?"),
         ("[accept]", "[accepts]", "did you mean [accept]?"),
         ("[budget]", "[budget", "this is not TOML"),

@@ -198,7 +198,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="KEY",
-            help="Private key to sign with ('wardround release key'); without one nobody signs.",
+            help="Private key to sign with ('wardround release key FILE'); without one nobody signs.",
             show_default=False,
         ),
     ] = None,

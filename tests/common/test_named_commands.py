@@ -17,7 +17,7 @@ SOURCES = sorted(path for folder in PACKAGES for path in (ROOT / folder).rglob("
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FIRST = sorted(wardround.list_commands(click.Context(wardround)))
 NAMED = re.compile(rf"\bwardround ((?:{'|'.join(FIRST)})\b[^\n`|#&><…()]*)")
-NO_COMMANDS = re.compile(r"evidence \d")  # the names of formats
+NO_COMMANDS = re.compile(r"(change|evidence) \d")  # the names of formats
 VALUE = "VALUE"  # what an f-string puts in
 ARGUMENT = re.compile(r"[A-Z][A-Z0-9_.-]*|[\w./-]*\.\w+|\{?VALUE\S*|\{\w+\}\S*")
 

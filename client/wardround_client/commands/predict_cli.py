@@ -64,7 +64,8 @@ def predict(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="This hospital's own calibration of the model, as 'wardround evaluate --recalibrate' wrote it.",
+            help="This hospital's own calibration of the model, "
+            "as 'wardround evaluate MODEL FOLDER --recalibrate FILE' wrote it.",
             show_default=False,
         ),
     ] = None,

@@ -215,7 +215,8 @@ def left_out_decisions(results: Results) -> Table | None:
     return table(
         "What is decided at a hospital that did not train, at the operating point that the others fixed on their "
         "validation patients; beside it, the federation with that hospital. 95 % intervals. A hospital where it falls "
-        "can recalibrate the released model on its own labelled patients ('wardround evaluate --recalibrate')."
+        "can recalibrate the released model on its own labelled patients "
+        "('wardround evaluate MODEL FOLDER --recalibrate FILE')."
         f"{_missing(rows)}",
         ["Hospital", *heads, *(["Threshold of the others", "Threshold of all"] if points else [])],
         rows if points else [row[:-2] for row in rows],
@@ -246,7 +247,7 @@ def decisions_outside(results: Results) -> Table | None:
     return table(
         "What is decided where nobody trained, at the operating point that the hospitals that trained fixed on their "
         "validation patients. A hospital where it falls can recalibrate the model on its own labelled patients "
-        f"('wardround evaluate --recalibrate').{_missing(rows)}",
+        f"('wardround evaluate MODEL FOLDER --recalibrate FILE').{_missing(rows)}",
         ["Test patients of", *(metric.label for metric in metrics), *(["Threshold"] if pointed else [])],
         rows if pointed else [row[:-1] for row in rows],
         "numbers",

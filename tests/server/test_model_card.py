@@ -114,15 +114,23 @@ def test_a_word_that_no_card_has_and_a_file_that_is_not_there_are_named(tmp_path
         read_words(tmp_path / "nowhere.toml")
 
 
-def test_subgroups_stand_in_the_card_and_small_ones_without_figures(results: Results) -> None:
+def test_subgroups_stand_in_the_card_and_a_small_one_follows_from_no_number_beside_it(results: Results) -> None:
     whole = results.evaluation[FEDERATED][ALL]
-    cells = tuple(
-        SubgroupFigures(value=value, patients=patients, images=patients, metrics=whole.metrics, enough=True)
-        for value, patients in (("M", 120), ("F", 7))
-    )
-    sexes = Subgrouping(name="sex", patients=127, smallest=5, cells=cells)
-    shown = subgroups(results.model_copy(update={"subgroups": (sexes,)}))
-    assert shown is not None
-    men, women = shown.splitlines()[2:]
-    assert men.startswith(f"| sex: M | 120 | {whole.value('auroc'):.2f} (")
+
+    def rows(women: int) -> list[str]:
+        cells = tuple(
+            SubgroupFigures(value=value, patients=patients, images=patients, metrics=whole.metrics, enough=True)
+            for value, patients in (("M", 120), ("F", women))
+        )
+        sexes = Subgrouping(name="sex", patients=120 + women, smallest=5, cells=cells)
+        shown = subgroups(results.model_copy(update={"subgroups": (sexes,)}))
+        assert shown is not None
+        return shown.splitlines()[2:]
+
+    figures = f"{whole.value('auroc'):.2f} ("
+    men, women = rows(10)
+    assert men.startswith(f"| sex: M | 120 | {figures}")
+    assert women.startswith(f"| sex: F | 10 | {figures}")
+    men, women = rows(7)  # all 127 are in model.json
+    assert men.startswith(f"| sex: M | – | {figures}")
     assert women == f"| sex: F | {FEW} | – | – | – | – |"

@@ -129,25 +129,23 @@ def merged(codes: Codes, other: int, least: int, rng: np.random.Generator) -> Co
 def smallest_difference(one: Codes, other: Codes) -> int:
     """Return how few patients two ways of telling apart show between them: in no sum by itself, but in a difference.
 
-    Where subgroups of one lie within subgroups of the other, such as models within manufacturers, their sums taken from
-    those of the larger ones give the sums over the rest. The fewest patients of such a rest, of any union of subgroups
-    of either; a large number if there is none.
+    The fewest who are in a union of subgroups of the one and not in one of the other, or the other way round; a large
+    number if no two unions differ. That holds models within manufacturers, where sums taken from those of the larger
+    subgroups give the sums over the rest; and subgroups that are nearly the same, whose difference has the few of
+    one with a plus and those of the other with a minus, each in the bin of its own score. No other weights on the sums
+    leave fewer patients: whoever is in a union at some level of the weights and not in the other has a weight left.
     """
-    return min(_smallest_rest(one, other), _smallest_rest(other, one))
-
-
-def _smallest_rest(outer: Codes, inner: Codes) -> int:
     most = np.iinfo(np.int64).max
-    here = (outer != WITHHELD) & (inner != WITHHELD)
+    here = (one != WITHHELD) & (other != WITHHELD)
     if not here.any():
         return most
-    rows, columns = (np.unique(codes[here], return_inverse=True) for codes in (outer, inner))
+    rows, columns = (np.unique(codes[here], return_inverse=True) for codes in (one, other))
     counts = np.zeros((len(rows[0]), len(columns[0])), np.int64)
     np.add.at(counts, (rows[1], columns[1]), 1)
-    unions = (np.arange(1, 2 ** len(counts))[:, None] >> np.arange(len(counts))) & 1  # (unions, outer)
-    held = unions @ counts  # (unions, inner): how many patients of each inner subgroup lie in a union
-    rest = (unions @ counts.sum(axis=1)) - np.where(held == counts.sum(axis=0), held, 0).sum(axis=1)
-    left = rest[rest > 0]
+    unions = (np.arange(1, 2 ** len(counts))[:, None] >> np.arange(len(counts))) & 1  # (unions, subgroups of one)
+    held = unions @ counts  # (unions, subgroups of the other): how many patients of each of these lie in a union
+    left = np.minimum(held, counts.sum(axis=0) - held).sum(axis=1)  # beside the nearest union of the other
+    left = left[left > 0]
     return int(left.min()) if len(left) else most
 
 

@@ -269,18 +269,23 @@ def by_group(results: Results) -> Raw | None:
 
 
 def subgroups(results: Results) -> Raw | None:
-    """Show the figures of subgroups of patients; None where the run has none."""
+    """Show the figures of subgroups of patients; None where the run has none.
+
+    Beside a small subgroup no number of patients is shown: taken from all of them, the others would tell it.
+    """
     task = task_of(results.study.task)
     names = list(dict.fromkeys((task.headline, *task.compared)))
     rows = []
     for subgrouping in results.subgroups:
+        small = any(cell.patients < SMALLEST for cell in subgrouping.cells)
         for cell in subgrouping.cells:
             label = f"{subgrouping.name}: {cell.value}"
             if cell.patients < SMALLEST:
                 rows.append([label, FEW, *("–" for _ in names)])
             else:
                 figures = (_shown(cell.metrics[name], DIGITS) for name in names)
-                rows.append([label + ("" if cell.enough else FEW_SIDES), f"{cell.patients:,}", *figures])
+                shown = "–" if small else f"{cell.patients:,}"
+                rows.append([label + ("" if cell.enough else FEW_SIDES), shown, *figures])
     return table(["", "Test patients", *(task.metric(name).label for name in names)], rows) if rows else None
 
 

@@ -23,7 +23,7 @@ from wardround_client.training.features import features_of, in_short
 from wardround_common.errors import StorageError
 from wardround_common.metrics.unlike import BINS, FEATURES, FeatureSums
 from wardround_common.results.model_folder import read_model_folder
-from wardround_common.results.unlike import UNLIKE, Unlike
+from wardround_common.results.unlike import UNLIKE, Unlike, parse_unlike
 from wardround_common.shell.cli import wardround
 from wardround_common.study.file import Study
 
@@ -120,6 +120,18 @@ def test_any_network_that_a_study_can_name_has_features(name: str, tmp_path: Pat
     assert (code, len(lines)) == (0, 1)
     assert lines[0]["unlike"]["distance"] > 0
     assert isinstance(networks.build(of), nn.Module)
+
+
+@pytest.mark.parametrize("large", [2**62, 2**63])
+def test_numbers_of_more_images_than_there_can_be_are_refused(large: int) -> None:
+    said = json.loads(known(np.eye(FEATURES)).content())
+    said["histogram"][:4] = [large] * 4  # of 2^62, four are 0 in 64 bits
+    with pytest.raises(StorageError, match="does not say what images of the model are like"):
+        parse_unlike(json.dumps(said).encode(), Path(UNLIKE))
+    said = json.loads(known(np.eye(FEATURES)).content())
+    said["moments"][0] = large
+    with pytest.raises(StorageError, match="does not say what images of the model are like"):
+        parse_unlike(json.dumps(said).encode(), Path(UNLIKE))
 
 
 def test_a_model_folder_whose_file_says_nothing_of_its_images_is_refused(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from wardround_common.results.unlike import parse_unlike
 from wardround_common.study.file import Study
 from wardround_common.study.roster import Listed
 from wardround_server.rounds.course import NOT_USUAL, State, describe_usual, run_study
-from wardround_server.rounds.secure_rounds import Consortium
+from wardround_server.rounds.secure_rounds import Consortium, Rounds
 from wards import Wards
 
 __all__ = ["at_once"]  # the fixture that is used in every test of this file
@@ -125,6 +125,16 @@ def test_other_sums_than_those_that_were_answered_to_are_another_question(tmp_pa
     doubled = np.array(found.moments) * 2  # each distance would be from other sums: two histograms tell of a patient
     path.write_bytes(found.model_copy(update={"histogram": (), "moments": tuple(doubled.tolist())}).content())
     assert describe_usual(of, wards, state, path, consortium) is None
+
+
+def test_features_that_are_asked_for_again_leave_the_note_of_a_later_sum() -> None:
+    """A run without a threshold asks again when it is resumed; the sum over test patients may be half done then."""
+    of = usual_study(secure=True)
+    rounds = Rounds(of, Asked(Path(), SIX), Consortium(b"", roster(SIX), MemoryJournal()), {})
+    rounds._write_note("evaluate", of.test_round, (), ("a", "b"))
+    for number in of.features_rounds:
+        rounds._write_note("evaluate", number, (), ())
+    assert rounds._note("evaluate", of.test_round) == ((), ("a", "b"))
 
 
 @pytest.mark.slow

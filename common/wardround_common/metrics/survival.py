@@ -114,6 +114,8 @@ class RiskSums:
         Raises:
             MessageError: none can.
         """
+        if np.any(self.ranks > COUNT_LIMIT) or np.any(self.risks > COUNT_LIMIT):  # sums of them could overflow
+            raise MessageError("the sums are of more records than there can be")
         counts = self.outcomes()
         if counts.sum() > COUNT_LIMIT or counts[-1, 1] or np.any(self.risks.sum(axis=-1) != counts):
             raise MessageError("the sums contradict one another: risks are counted of other records")

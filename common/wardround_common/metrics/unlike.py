@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError
+from wardround_common.metrics.sums import COUNT_LIMIT
 
 Floats = NDArray[np.float64]
 FEATURES = 32
@@ -79,6 +80,8 @@ class FeatureSums:
             MessageError: wrong length or type, or numbers that no images have.
         """
         whole = _counts(vector, FEATURE_NUMBERS)
+        if whole[0] > COUNT_LIMIT:
+            raise MessageError("sums of features are of more images than there can be")
         records, first, second = int(whole[0]), whole[1 : 1 + FEATURES], whole[1 + FEATURES :]
         if max(first.max(), second.max()) > 2 * _RAISED * records:
             raise MessageError("sums of features are larger than those of so few images can be")
@@ -174,9 +177,12 @@ class DistanceSums:
         """Read the sums of a vector that a message brought.
 
         Raises:
-            MessageError: wrong length or type, or a negative number.
+            MessageError: wrong length or type, or numbers that no images have.
         """
-        return cls(_counts(vector, BINS))
+        histogram = _counts(vector, BINS)
+        if (histogram > COUNT_LIMIT).any():  # sums of larger ones could overflow
+            raise MessageError("distances are of more images than there can be")
+        return cls(histogram)
 
     def threshold(self, fraction: float) -> float | None:
         """Return the distance that a fraction of new images of the same kind stays below: the upper edge of a bin.

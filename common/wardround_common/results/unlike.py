@@ -18,7 +18,7 @@ from wardround_common.metrics.unlike import DistanceSums, FeatureSums, Usual
 from wardround_common.results.site import Rate, Record
 
 UNLIKE: Final = "unlike.json"
-Numbers = Annotated[tuple[int, ...], Field(strict=False)]
+Numbers = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(strict=False)]
 
 
 class Unlike(Record):

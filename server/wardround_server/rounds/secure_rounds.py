@@ -314,8 +314,13 @@ class Rounds:
         return opening.total()
 
     def _place(self, what: str, number: int) -> str:
-        """Name the note of a sum; one over those that only evaluate has its own, and replaces no other's."""
-        return f"{what}.external" if number > self.study.test_round else what
+        """Name the note of a sum: what may be asked again when a run is resumed replaces no later sum's note.
+
+        Of sums after the rounds, those over features and those over hospitals that only evaluate have their own.
+        """
+        if number > self.study.test_round:
+            return f"{what}.external"
+        return f"{what}.features" if self.study.training.rounds < number < self.study.test_round else what
 
     def _note(self, what: str, number: int) -> tuple[tuple[Member, ...], tuple[str, ...]] | None:
         content = self.consortium.journal.read(self._place(what, number))

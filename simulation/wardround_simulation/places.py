@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardround_client.intake.labels import LABELS_FILE
 from wardround_client.preparation.dataset import Source
 from wardround_client.state.state_folder import default_state
 from wardround_common.errors import DataError
@@ -45,7 +46,7 @@ def sites_in(folder: Path, places: Places) -> tuple[Site, ...]:
     """Take each sub-folder as a hospital, by its name in one Unicode form.
 
     Raises:
-        DataError: there is no such folder, it cannot be read, or it has no sub-folder.
+        DataError: there is no such folder, it cannot be read, it has no sub-folder, or it is itself one hospital.
     """
     try:
         entries = [entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
@@ -68,9 +69,28 @@ def sites_in(folder: Path, places: Places) -> tuple[Site, ...]:
                 where=str(folder),
                 do="Rename one of the sub-folders.",
             )
+    table = places.labels or LABELS_FILE
+    if (
+        not places.label_attribute
+        and _lies(folder / table)
+        and not any(_lies(folder / entry / table) for entry in entries)
+    ):
+        raise DataError(
+            f"this folder looks like one hospital: {table} lies in it, and in none of its {len(names)} sub-folders",
+            where=str(folder),
+            do="Name the folder that has a sub-folder for each hospital, or split this one with --pool and --split.",
+        )
     for name, _ in names:
         check_name(name, where=str(folder), do="Rename its sub-folder: the report needs that word, or cannot print it.")
     return tuple(Site(name, (places.source(folder / entry),)) for name, entry in names)
+
+
+def _lies(file: Path) -> bool:
+    """Return whether there is such a file; what cannot be looked at is read, and refused, where labels are."""
+    try:
+        return file.is_file()
+    except OSError:
+        return False
 
 
 def check_name(name: str, *, where: str, do: str) -> None:

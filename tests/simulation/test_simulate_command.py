@@ -82,6 +82,7 @@ def test_a_device_that_is_not_here_ends_with_9_before_any_image_is_read(
         (["--hospitals", "nowhere"], "cannot be read"),
         (["--hospitals", "empty"], "no sub-folder"),
         (["--hospitals", "nobody"], "hospital a"),
+        (["--hospitals", "one"], "looks like one hospital: labels.csv lies in it, and in none of its 1 sub-folders"),
         (["--hospitals", "reserved"], "cannot be called 'all'"),
         (["--pool", "empty", "--split", "3"], "the folder holds no files"),
         (["--hospitals", "good", "--allow", "everything"], "no finding 'everything'"),
@@ -102,6 +103,8 @@ def test_wrong_data_ends_with_4_and_says_what_to_do(
     for name in "ab":
         (tmp_path / "nobody" / name).mkdir(parents=True)
     (tmp_path / "reserved" / "all").mkdir(parents=True)
+    (tmp_path / "one" / "P1").mkdir(parents=True)
+    (tmp_path / "one" / "labels.csv").write_text("file,label\n", encoding="utf-8")
     (tmp_path / "good").symlink_to(hospitals)
     file = write(tmp_path / "study.toml", phantom_study())
     assert typed(monkeypatch, "simulate", file, "--state", tmp_path / "state", "--workers", "1", *arguments) == 4

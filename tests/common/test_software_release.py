@@ -168,3 +168,13 @@ def test_the_commands_make_a_key_sign_and_verify_and_ask_whose_key_it_is(release
         assert run.invoke(app, ["verify", *paths], input="n\n").exit_code == 9
         assert run.invoke(app, ["verify", *paths, "--signer", known]).exit_code == 0
         assert isinstance(run.invoke(app, ["verify", *paths, "--signer", "12345"]).exception, MessageError)
+
+
+def test_a_folder_that_is_not_there_is_said_to_be_not_there(release: Path, tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere", tmp_path / "nowhere" / WHEEL):
+        said = CliRunner().invoke(app, ["verify", str(path)]).exception
+        assert isinstance(said, StorageError)
+        assert str(said).startswith(f"{path}: there is no such file or folder")
+
+    (release / WHEEL).unlink()  # of a release, its list tells that a file is missing
+    assert f"{WHEEL} is missing" in str(CliRunner().invoke(app, ["verify", str(release / WHEEL)]).exception)

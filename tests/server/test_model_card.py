@@ -13,6 +13,7 @@ from wardround_common.results.parts import Part
 from wardround_server.report.card_words import UNSAID, CardWords, read_words
 from wardround_server.report.example import example
 from wardround_server.report.model_card import FEW, Signed, alarms, data, markdown, page, subgroups
+from wardround_server.report.tables.subgroups import said_of_worst
 from wardround_server.rounds.exported_model import make_card
 
 ONNX = Part(name="ONNX", files=("model.onnx",), said="For onnxruntime.", largest_difference=2e-6, tolerance=1e-4)
@@ -110,6 +111,9 @@ def test_a_word_that_no_card_has_and_a_file_that_is_not_there_are_named(tmp_path
     (tmp_path / "card.toml").write_text('intended_uses = "x"\n')
     with pytest.raises(StorageError, match='no key "intended_uses"; the keys are developer'):
         read_words(tmp_path / "card.toml")
+    (tmp_path / "study.toml").write_text('study = "x"\ntask = "y"\n')
+    with pytest.raises(StorageError, match=r'no key "study"; the keys are [^;]+; there is no key "task"\n'):
+        read_words(tmp_path / "study.toml")  # which keys there are is said once
     with pytest.raises(StorageError, match="no such file"):
         read_words(tmp_path / "nowhere.toml")
 
@@ -134,3 +138,18 @@ def test_subgroups_stand_in_the_card_and_a_small_one_follows_from_no_number_besi
     men, women = rows(7)  # all 127 are in model.json
     assert men.startswith(f"| sex: M | – | {figures}")
     assert women == f"| sex: F | {FEW} | – | – | – | – |"
+
+
+def test_a_subgroup_that_holds_all_patients_is_not_the_worst_of_several(results: Results) -> None:
+    whole = results.evaluation[FEDERATED][ALL]
+
+    def told_apart(by: str, *names: str) -> Subgrouping:
+        cells = [
+            SubgroupFigures(value=name, patients=40, images=40, metrics=whole.metrics, enough=True) for name in names
+        ]
+        return Subgrouping(name=by, patients=40 * len(names), smallest=5, cells=tuple(cells))
+
+    unknown = (told_apart("age", "unknown"), told_apart("sex", "unknown"))
+    assert said_of_worst(results.model_copy(update={"subgroups": unknown})) == []
+    (said,) = said_of_worst(results.model_copy(update={"subgroups": (*unknown, told_apart("model", "A", "B"))}))
+    assert "it does worst on model “A”" in said

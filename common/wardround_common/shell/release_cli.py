@@ -42,12 +42,16 @@ def verify(
 ) -> None:
     """Verify a release of Wardround, single files of one, or a model: signature, each file's digest, and whose key."""
     from wardround_common.documents.model_release import expected_signer, not_signed, verify_model
-    from wardround_common.documents.software_release import check_signer
+    from wardround_common.documents.software_release import SUMS, check_signer
     from wardround_common.documents.software_release import verify as verified
+    from wardround_common.errors import StorageError
     from wardround_common.results.model_folder import CARD, read_model_folder
 
     if signer is not None and unsigned:
         raise typer.BadParameter("who must have signed it, or that nobody need have: give one", param_hint="--unsigned")
+    for path in paths:
+        if not path.exists() and not (path.parent / SUMS).exists():  # beside a list, the list says what is missing
+            raise StorageError("there is no such file or folder", where=str(path), do="Check the path.")
     expected = None if signer is None else expected_signer(signer)
     asked: dict[Path, list[str] | None] = {path: None for path in paths if path.is_dir()}
     for path in paths:

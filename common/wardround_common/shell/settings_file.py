@@ -51,11 +51,12 @@ def read_settings(path: Path, kind: type[Settings], *, absent: str, do: str) -> 
 
 
 def _faults(error: ValidationError, kind: type[BaseModel]) -> list[str]:
-    faults = []
+    faults, known = [], f"; the keys are {', '.join(kind.model_fields)}"
     for fault in error.errors(include_url=False, include_input=False):
         key = toml_value(str(fault["loc"][0])[:60])
         if fault["type"] == "extra_forbidden":
-            faults.append(f"there is no key {key}; the keys are {', '.join(kind.model_fields)}")
+            faults.append(f"there is no key {key}{known}")
+            known = ""  # said once
         elif fault["type"] == "missing":
             faults.append(f"the key {key} is missing")
         elif fault["type"] == "value_error":

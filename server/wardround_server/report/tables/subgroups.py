@@ -17,13 +17,17 @@ def worst(results: Results) -> tuple[Subgrouping, SubgroupFigures] | None:
     """Return the subgroup with the worst headline, and what tells it apart; None where none has a headline.
 
     "other" is left out, which nobody can act on: small subgroups of different kinds are merged in it. So are those with
-    too few records on either side for a figure to say something.
+    too few records on either side for a figure to say something, and what holds all patients: where nobody's age is
+    known, "unknown" is no subgroup of them.
     """
     first = results.headline
     found = [
         (first.goodness(value), subgrouping, cell)
         for subgrouping, cell in _all(results)
-        if cell.value != OTHER and cell.enough and (value := cell.metrics[first.name].value) is not None
+        if len(subgrouping.cells) > 1
+        and cell.value != OTHER
+        and cell.enough
+        and (value := cell.metrics[first.name].value) is not None
     ]
     return min(found, key=lambda one: one[0])[1:] if len(found) > 1 else None
 

@@ -50,7 +50,7 @@ def verify(
     if signer is not None and unsigned:
         raise typer.BadParameter("who must have signed it, or that nobody need have: give one", param_hint="--unsigned")
     for path in paths:
-        if not path.exists() and not (path.parent / SUMS).exists():  # beside a list, the list says what is missing
+        if not path.exists() and not (path.parent / SUMS).exists():
             raise StorageError("there is no such file or folder", where=str(path), do="Check the path.")
     expected = None if signer is None else expected_signer(signer)
     asked: dict[Path, list[str] | None] = {path: None for path in paths if path.is_dir()}

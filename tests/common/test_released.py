@@ -14,10 +14,13 @@ from examples import STUDY, study
 from in_process import run as command
 from models_made import model_folder
 from wardround_common.errors import ModelError, StorageError, StudyError
+from wardround_common.keys.identity import Identity
 from wardround_common.messages.parameters import Layout
+from wardround_common.results import DEPLOYED
 from wardround_common.results.model_folder import PrivacyClaim
 from wardround_common.results.released import Released, check_start, first_vector, read_released, start_toml
 from wardround_common.study.file import Study, parse_study
+from wardround_common.study.roster import Listed
 from wardround_common.study.start import Start, Trained, weights_digest
 from wardround_common.study.template import toml_value
 from wardround_common.study.words import describe
@@ -53,6 +56,19 @@ def test_the_command_prints_what_the_study_must_say(folder: Path) -> None:
     assert released.start.model == card["files"]["model.safetensors"]
     assert released.start.cost == (3.0, 1e-3)
     assert check_start(started(released), released, where="model") == (folder / "model.safetensors").read_bytes()
+
+
+def test_who_paid_for_a_model_is_who_took_part_and_not_who_was_listed(tmp_path: Path) -> None:
+    """A hospital that never approved has no ledger of it, and would be refused for having lost one."""
+    roster = [Listed.of(name, Identity(name.encode() * 32).public).model_dump() for name in "abc"]
+    made = model_folder(tmp_path, study(roster=roster), engine=DEPLOYED, trainers=("a", "b"))
+    assert read_released(made).start.trained[0].hospitals == ("a", "b")
+
+
+def test_a_model_whose_name_could_write_lines_of_its_own_is_none_to_start_from(tmp_path: Path) -> None:
+    made = model_folder(tmp_path, study(), name="first\x1b[2J\nIt costs nothing.")
+    with pytest.raises(StudyError, match=r"no study can start from this model: name: .* no control character"):
+        read_released(made)
 
 
 def test_a_study_without_a_start_has_the_digest_that_it_had_and_one_with_it_another(folder: Path) -> None:

@@ -212,7 +212,10 @@ def test_the_command_verifies_a_model_by_fingerprint_key_or_file_and_says_that_n
 def test_a_public_release_has_no_exact_numbers_of_patients_and_still_opens(finished: Path, tmp_path: Path) -> None:
     files = export_run(finished, tmp_path / "out", release=Release(public=True))
     assert not {"report.html", "results.json"} & {*files}
-    assert read_model_folder(tmp_path / "out").card.files.keys() == {"model.safetensors", "study.toml"}
+    card = read_model_folder(tmp_path / "out").card
+    assert card.files.keys() == {"model.safetensors", "study.toml"}
+    assert card.trainers
+    assert card.trainers == Results.from_json((finished / "results.json").read_text(), where="").trainers
 
 
 def test_a_form_that_was_made_before_does_not_stay_beside_another_model(finished: Path, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def _show_fitted(model: Model, fitted: Recalibrated, file: Path) -> None:
 
     from wardround_common.tasks.registry import task_of
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # the study's words may have brackets
     console.print()
     for alarm in fitted.alarms():
         console.print(f"Warning: {alarm}", style="yellow")

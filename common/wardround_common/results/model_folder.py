@@ -60,6 +60,8 @@ class Card(Record):
     study_digest: Digest
     start: Start | None = None
     """The released model that its training started from, and the studies behind that one; None: from the seed."""
+    trainers: tuple[Name, ...] = ()
+    """The hospitals that took part in the training and whose ledgers hold what it cost; none of a simulation."""
     rounds: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
     """The round after which the model was as it is here, or those of whose models it is the mean."""
     point: Rate | None

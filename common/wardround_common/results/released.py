@@ -10,18 +10,19 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from wardround_common.errors import ModelError, StudyError
 from wardround_common.messages.parameters import Layout, Vector, check_model, metadata_of
-from wardround_common.results.model_folder import MODEL, ModelFolder, read_model_folder
-from wardround_common.results.record import DEPLOYED, Results
+from wardround_common.results.comparison import RESULTS, read_results
+from wardround_common.results.model_folder import CARD, MODEL, ModelFolder, read_model_folder
+from wardround_common.results.record import DEPLOYED
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.start import Start, Trained, weights_digest
 from wardround_common.study.template import toml_value
 
-RESULTS = "results.json"
 Tensors = dict[str, NDArray[np.float32]]
 
 
@@ -42,10 +43,22 @@ def read_released(folder: Path) -> Released:
 
     Raises:
         StorageError: a file is missing, was changed or is of another version, or this is no such folder.
-        StudyError: its study cannot be read by this version.
+        StudyError: its study cannot be read by this version, or no study can name it.
         ModelError: its weights are not those of a model.
     """
     found = read_model_folder(folder)
+    try:
+        return _released(found, folder)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise StudyError(
+            f"no study can start from this model: {'.'.join(map(str, fault['loc']))}: {fault['msg']}",
+            where=str(folder / CARD),
+            do="Ask for a release of the model whose card has no such value.",
+        ) from None
+
+
+def _released(found: ModelFolder, folder: Path) -> Released:
     card = found.card
     tensors = read_tensors(found.weights, card.study_digest, where=str(folder / MODEL))
     cost = card.privacy
@@ -70,8 +83,10 @@ def _payers(found: ModelFolder) -> tuple[str, ...]:
     """Name the hospitals whose ledgers hold what the training cost: none of a simulation, which has no ledgers left."""
     if found.card.engine != DEPLOYED:
         return ()
-    if RESULTS in found.card.files:
-        return Results.from_json((found.path / RESULTS).read_text(), where=str(found.path / RESULTS)).trainers
+    if found.card.trainers:
+        return found.card.trainers
+    if RESULTS in found.card.files:  # of an older release, whose card does not say
+        return read_results(found.path).trainers
     return tuple(one.name for one in found.study.roster if found.study.trains(one.name))
 
 

@@ -12,13 +12,22 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from wardround_common.section import Fraction, NotNegative, Section, each_once
 from wardround_common.study.roster import HospitalName
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-ReleaseName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _visible(name: str) -> str:
+    """Return a name that people read on a terminal before they approve a study."""
+    if not name.isprintable():
+        raise ValueError("a name holds no line break and no control character")
+    return name
+
+
+ReleaseName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_visible)]
 WEIGHTS_DOMAIN = b"wardround weights 1\n"
 
 

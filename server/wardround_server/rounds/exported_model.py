@@ -203,6 +203,7 @@ def make_card(results: Results, state: State | None, files: dict[str, str]) -> C
         classes=study.groups,
         study_digest=results.study_digest,
         start=study.model.start,
+        trainers=results.trainers if results.engine == DEPLOYED else (),
         rounds=results.kept_rounds or _last(results),
         point=point,
         temperature=task.temperature(validation) if validation else None,

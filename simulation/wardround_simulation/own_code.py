@@ -1,8 +1,8 @@
 """A researcher's own network, strategy or loss: named, tried, and put into the study and the registry of its kind.
 
 What is brought goes the way of what is installed: the rehearsal runs it on noise, and under differential privacy its
-gradients are probed. The study names it by the digest of its source, and so its own digest differs where the code does;
-what that code calls is not in the digest.
+gradients are probed. The study names it by the digest of its source and of the values that it holds, and so its own
+digest differs where the code does; what that code calls is not in the digest.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import hashlib
 import inspect
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -261,20 +263,66 @@ def _called(made: Any) -> str:
 
 
 def name_of(made: Any, called: str = "") -> str:
-    """Return the name of own code: what it is called, and the digest of its source."""
+    """Return the name of own code: what it is called, and the digest of its source and of the values that it holds."""
     word = called or getattr(made, "__name__", type(made).__name__)
     word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", word).lower()
     word = re.sub(r"[^a-z0-9]+", "-", word).strip("-")[:40].strip("-")
     if not re.match("[a-z]", word):
         word = f"code-{word}"[:40].strip("-")
-    return f"own:{word}@{hashlib.sha256(_source(made)).hexdigest()[:12]}"
+    return f"own:{word}@{hashlib.sha256(_code(made)).hexdigest()[:12]}"
+
+
+def _code(made: Any, within: frozenset[int] = frozenset()) -> bytes:
+    """Return what tells one piece of code from another: its source, and what it holds besides.
+
+    One function makes others of the same source: what differs then are the variables around them, the defaults of their
+    arguments, the attributes of an object. ``within``: what holds it, which may hold itself.
+    """
+    within |= {id(made)}
+    if isinstance(made, partial):
+        return _code(made.func, within) + _value((made.args, dict(sorted(made.keywords.items()))), within)
+    if inspect.isclass(made):
+        own = [(name, one) for name, one in sorted(vars(made).items()) if inspect.isfunction(one) or _plain(name, one)]
+        return _source(made) + b"".join(name.encode() + _value(one, within) for name, one in own)
+    if inspect.isbuiltin(made):
+        return _source(made)
+    function, owner = getattr(made, "__func__", made), getattr(made, "__self__", made)
+    defaults = (getattr(function, name, None) for name in ("__defaults__", "__kwdefaults__"))
+    held: list[Any] = [one for one in defaults if one]
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # nothing is in it yet
+            held.append(cell.cell_contents)
+    if not inspect.isroutine(owner) and not inspect.isclass(owner) and (attributes := getattr(owner, "__dict__", {})):
+        held.append(dict(sorted(attributes.items())))
+    return _source(made) + b"".join(_value(one, within) for one in held)
+
+
+def _plain(name: str, value: Any) -> bool:
+    """Tell whether a class's attribute is a value that a person gave it."""
+    return not name.startswith("__") and isinstance(value, int | float | str | list | tuple | dict | np.ndarray)
+
+
+def _value(value: Any, within: frozenset[int]) -> bytes:
+    """Return what tells a value from others of its kind; no place in memory, so that it is the same another time."""
+    if id(value) in within:
+        return b""
+    inside = within | {id(value)}
+    if isinstance(value, Mapping):
+        return b"{%b}" % b",".join(_value(part, inside) for pair in value.items() for part in pair)
+    if isinstance(value, list | tuple):
+        return b"[%b]" % b",".join(_value(part, inside) for part in value)
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}".encode() + value.tobytes()
+    if inspect.ismodule(value):
+        return value.__name__.encode()
+    return _code(value, within) if callable(value) or hasattr(value, "__dict__") else repr(value).encode()
 
 
 def _source(made: Any) -> bytes:
-    """Return what tells one piece of code from another: its source, or where there is none, what was compiled."""
+    """Return the source of code, or where there is none, what was compiled."""
     subject = made if inspect.isclass(made) or inspect.isroutine(made) else type(made)
-    if hasattr(made, "func"):  # functools.partial
-        return _source(made.func) + repr((made.args, sorted(made.keywords.items()))).encode()
     try:
         return inspect.getsource(subject).encode()
     except (OSError, TypeError):

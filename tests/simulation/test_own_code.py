@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,55 @@ def test_code_without_a_source_file_has_the_digest_of_all_its_functions() -> Non
         made.append(space["Net"])
     names = [name_of(one) for one in made]
     assert names[0] == names[2] != names[1]
+
+
+class Focal:
+    def __init__(self, gamma: float) -> None:
+        self.gamma, self.weights = gamma, np.ones(2)
+
+    def __call__(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return focal(outputs, targets) * self.gamma
+
+
+def test_code_of_one_source_that_holds_other_values_is_other_code() -> None:
+    """As where widths are tried in a loop: by one name, the network of the first would train in the place of all."""
+
+    def of_width(width: int) -> Any:
+        def net(channels: int, outputs: int) -> nn.Module:
+            return nn.Conv2d(channels, width, outputs)
+
+        return net
+
+    def with_default(width: int) -> Any:
+        def net(channels: int, outputs: int, norm: int = width) -> nn.Module:
+            return nn.Conv2d(channels, norm, outputs)
+
+        return net
+
+    def in_class(width: int) -> Any:
+        class Net(Linear):
+            def __init__(self, channels: int, outputs: int) -> None:
+                super().__init__(channels, outputs + width)
+
+        return Net
+
+    def with_attribute(width: int) -> Any:
+        class Net(Linear):
+            wide = width
+
+        return Net
+
+    def called(width: int) -> Any:
+        return Focal(width).__call__
+
+    for make in (of_width, with_default, in_class, with_attribute, Focal, called, lambda width: partial(focal, width)):
+        names = [name_of(make(width)) for width in (8, 32, 8)]
+        assert names[0] == names[2] != names[1]
+        assert is_own(names[0])
+    weighted = Focal(8)
+    weighted.weights[0] = 2
+    assert name_of(weighted) != name_of(Focal(8))
+    assert name_of(focal) == name_of(focal)
 
 
 @pytest.mark.parametrize("word", ["own:", "own:x", "own:X@0123456789ab", "own:x@0123456789AB", "own:x@0123456789ab\n"])

@@ -223,7 +223,7 @@ def outliner(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("frame", "method"), [("1.9", "frame of reference"), ("1.10", "rigid")])
+@pytest.mark.parametrize(("frame", "method"), [("1.9", "frame of reference"), ("1.10", "rigid registration")])
 def test_the_same_examination_on_another_day_has_changed_by_nothing(
     outliner: Path, tmp_path: Path, frame: str, method: str
 ) -> None:
@@ -284,6 +284,9 @@ def test_a_model_of_classes_and_a_folder_of_other_files_are_refused(outliner: Pa
     code, _, said = changed(outliner, *studies, "-o", tmp_path / "full")
     assert code == 7
     assert "holds other files" in said
+    code, _, said = changed(outliner, *studies, "-o", studies[1] / "out")
+    assert code == 4
+    assert "would lie among the images" in said
     (studies[1] / "0.dcm").write_bytes((studies[1] / "0.dcm").read_bytes()[:-600])
     code, _, said = changed(outliner, *studies)
     assert code == 4

@@ -272,6 +272,10 @@ def test_a_run_that_was_cut_off_goes_on_and_its_page_names_nobody(classifier: Pa
     with (out / "explanations.csv").open(newline="") as table:
         rows = [*csv.DictReader(table)]
     assert [row["method"] for row in rows] == ["integrated-gradients"] * 3 + [""]
+    peaks = [line["peak"] for line in lines if line.get("peak")]
+    assert [(row["row"], row["column"]) for row in rows if row["row"]] == [
+        (str(peak["row"]), str(peak["column"])) for peak in peaks
+    ]
     page = (out / "explanations.html").read_text()
     assert page.count("<figure>") == 3
     assert not re.search(r"zyx|quv|0\.dcm|https?:|<script|P0", re.sub(r'base64,[^"]+', "", page), re.IGNORECASE)

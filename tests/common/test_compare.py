@@ -12,6 +12,7 @@ from wardround_common.errors import StorageError, StudyError
 from wardround_common.results import Results
 from wardround_common.results.comparison import compare, side_by_side
 from wardround_common.shell import cli
+from wardround_common.study.start import Start, Trained
 from wardround_server.report.example import example
 
 
@@ -47,6 +48,13 @@ def test_what_differs_is_listed_and_what_is_the_same_is_not(private: Results, op
     assert not any(key.startswith(("data.", "task.")) for key in found.differ)
     assert found.runs[0].epsilon == max(one.privacy.epsilon for one in private.hospitals if one.privacy)
     assert found.runs[1].epsilon is None
+
+
+def test_a_released_model_that_a_study_started_from_is_said_in_a_word(open_to_all: Results) -> None:
+    start = Start(name="first", model="a" * 64, weights="b" * 64, trained=(Trained(study="c" * 64, name="first"),))
+    study = open_to_all.study.model_copy(update={"model": open_to_all.study.model.model_copy(update={"start": start})})
+    found = side_by_side([("a", open_to_all), ("b", open_to_all.model_copy(update={"study": study}))])
+    assert found.differ["model.start"] == ("not set", "first aaaaaaaaaaaa")
 
 
 def test_the_headline_stands_first_with_its_interval(private: Results, open_to_all: Results) -> None:

@@ -86,6 +86,13 @@ def test_figures_that_the_run_has_not_are_refused_with_those_that_it_has(results
         results.value("accuraci")
 
 
+def test_results_stand_where_a_run_is_asked_for(results: wardround.Results) -> None:
+    with pytest.raises(StudyError, match="this run is named twice"):
+        wardround.compare([results, results.folder])
+    with pytest.raises(StorageError, match=f"{results.folder}: there is no run here: study.toml is missing"):
+        wardround.export(results)
+
+
 def test_wrong_input_gets_the_errors_of_the_command(tmp_path: Path, study: wardround.Study, hospitals: Path) -> None:
     file = tmp_path / "study.toml"
     file.write_text(tomli_w.dumps(study.tables(nulls=False)).replace("rounds", "roundz"))

@@ -17,7 +17,7 @@ from rich.text import Text
 from wardround_client.intake.record import check_allowed
 from wardround_client.intake.scan_report import shown
 from wardround_client.prediction.answers import ASIDE
-from wardround_client.prediction.inputs import files_of
+from wardround_client.prediction.inputs import check_apart, files_of
 from wardround_client.prediction.model import open_model
 from wardround_client.prediction.over_time import Examined, change_of, examine, in_order, rows_of
 from wardround_client.prediction.predicting import asking_of
@@ -59,6 +59,7 @@ def change_and_show(
             where=str(folder),
             do="Use a model that was trained to outline.",
         )
+    check_apart(studies, out, "figures")
     if out is not None:
         _check_out(out)
     found = files_of(studies, leave_out=out)
@@ -151,7 +152,8 @@ def _show(change: Mapping[str, Any]) -> None:
             dates = ", ".join(structure["not_shown"])
             console.print(f"Not every lesion's place is shown on {dates}: the sums are not of the same lesions.")
     for examination in change["examinations"][1:]:
-        how = f"laid on the first by {examination['registration']}, correlation {examination['correlation']:.2f}"
+        rigid = " registration" if examination["registration"] == "rigid" else ""
+        how = f"laid on the first by {examination['registration']}{rigid}, correlation {examination['correlation']:.2f}"
         console.print(f"{examination['date']}: {how} over {examination['overlap']:.0%} of it", highlight=False)
     for examination in change["examinations"]:
         if examination["unlike"]:

@@ -26,7 +26,7 @@ from wardround_client.explanation.summary import Summary, lesion_words, summary_
 from wardround_client.intake.record import check_allowed
 from wardround_client.intake.scan_report import shown
 from wardround_client.prediction.answers import accompanies, noted
-from wardround_client.prediction.inputs import files_of
+from wardround_client.prediction.inputs import check_apart, files_of
 from wardround_client.prediction.keeping import Kept, Line, Names, keeping
 from wardround_client.prediction.model import Model, open_model
 from wardround_client.prediction.predicting import NotDone, asking_of, name_of
@@ -75,7 +75,7 @@ def explain_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
     asking = asking_of(model)
     name, method = find(wanted.method, task_of(model.study.task))
     of = class_number(model, wanted.of)
-    _check_apart(inputs, wanted.out)
+    check_apart(inputs, wanted.out, "explanations")
     found = files_of(inputs, leave_out=wanted.out)
     settings = {"method": name, "of": wanted.of, "lesions": list(wanted.lesions)}
     with keeping(wanted.out, model.card, EXPLANATIONS, settings) if wanted.out else nullcontext(None) as kept:
@@ -111,21 +111,6 @@ def explain_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
             do="Name images, or folders of images; a file that you name itself is refused with its reason.",
         )
     return not any(count for reason, count in counts.items() if reason not in ("", PASSED))
-
-
-def _check_apart(inputs: Sequence[Path], out: Path | None) -> None:
-    """Refuse to write pictures into a folder of images, where the next scan would take them for images.
-
-    Raises:
-        DataError: the one lies within the other.
-    """
-    for path in inputs:
-        if out is not None and path.is_dir() and path.resolve() in (out.resolve(), *out.resolve().parents):
-            raise DataError(
-                "the explanations would lie among the images, and a later scan would read their pictures as images",
-                where=str(out),
-                do="Name a folder outside with --out.",
-            )
 
 
 def _lesions(inputs: Sequence[Path], wanted: Wanted, *, dense: bool) -> Lesions:
@@ -204,14 +189,14 @@ def _map_in_words(line: Mapping[str, Any]) -> str:
     if line["peak"] is None:
         return f"nothing speaks for {line['explained']}{checked}"
     row, column = line["peak"]["row"], line["peak"]["column"]
-    return f"what speaks most for {line['explained']} is at row {row}, column {column}{checked}"
+    return f"what speaks most for {line['explained']} is at row {row}, column {column} (pixels, from 0){checked}"
 
 
 def _rows(
     answer: Callable[[Mapping[str, Any]], list[dict[str, Any]]],
 ) -> Callable[[Mapping[str, Any]], list[dict[str, Any]]]:
     def rows(line: Mapping[str, Any]) -> list[dict[str, Any]]:
-        of_map = {name: line[name] for name in _COLUMNS if name in line}
+        of_map = {name: line[name] for name in _COLUMNS if name in line} | (line.get("peak") or {})
         return [{**row, **of_map, **line.get("lesion", {})} for row in answer(line)]
 
     return rows

@@ -85,7 +85,7 @@ def _lines(t: int, change: Mapping[str, Any]) -> list[Line]:
     for number, structure in enumerate(change["structures"]):
         red, green, blue = COLOURS[number % len(COLOURS)].tolist()
         volume, diameters = (structure[name]["of"][t] for name in ("volume_ml", "sum_of_diameters_mm"))
-        said = f"{structure['structure']}: {millilitres(volume)}, diameters {diameters:.1f} mm"
+        said = f"{structure['structure']}: {millilitres(volume)}, sum of diameters {diameters:.1f} mm"
         lines.append((said, (red, green, blue)))
         for lesion in structure["lesions"][:MOST_NAMED]:
             seen = lesion["seen"][t]

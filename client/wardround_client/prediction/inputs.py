@@ -45,3 +45,18 @@ def files_of(inputs: Sequence[Path], *, leave_out: Path | None = None) -> list[I
     if not found:
         raise DataError("there is no file to ask about", where=str(inputs[0]), do="Name images, or folders of images.")
     return list(found.values())
+
+
+def check_apart(inputs: Sequence[Path], out: Path | None, what: str) -> None:
+    """Refuse to write pictures into a folder of images, where the next scan would take them for images.
+
+    Raises:
+        DataError: the one lies within the other.
+    """
+    for path in inputs:
+        if out is not None and path.is_dir() and path.resolve() in (out.resolve(), *out.resolve().parents):
+            raise DataError(
+                f"the {what} would lie among the images, and a later scan would read their pictures as images",
+                where=str(out),
+                do="Name a folder outside with --out.",
+            )

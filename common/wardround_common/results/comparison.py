@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,17 +138,17 @@ class Comparison:
         return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>{notes}"
 
 
-def compare(runs: Sequence[Path | str]) -> Comparison:
+def compare(runs: Sequence[PathLike[str] | str]) -> Comparison:
     """Compare two or more finished runs: settings that differ, headline metrics with intervals, epsilon, time.
 
     Args:
-        runs: the runs' folders.
+        runs: the runs' folders, or results: they stand for theirs.
 
     Raises:
         StorageError: one has no results, or they are damaged.
         StudyError: they are fewer than two, one is named twice, or they are of different tasks or classes.
     """
-    folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
+    folders = [Path(runs)] if isinstance(runs, str | PathLike) else [Path(run) for run in runs]
     if len(folders) < 2:
         raise StudyError("there is nothing to compare: fewer than two runs", do="Name two or more runs' folders.")
     places = [folder.resolve() for folder in folders]
@@ -210,6 +211,8 @@ def _settings(results: Results) -> dict[str, str]:
     for section, keys in results.study.tables(nulls=False).items():
         if isinstance(keys, dict):
             found |= {f"{section}.{key}": _said(value) for key, value in keys.items()}
+    if (start := results.study.model.start) is not None:
+        found["model.start"] = f"{start.name} {start.model[:12]}"
     return found | {
         "hospitals": ", ".join(one.name for one in results.hospitals),
         "training patients": ", ".join(f"{one.train.patients:,}" for one in results.hospitals if one.train),

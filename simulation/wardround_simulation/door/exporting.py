@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 
 from wardround_common.errors import StorageError
@@ -27,7 +28,7 @@ class Exported:
 
 
 def export(
-    run: Path | str,
+    run: PathLike[str] | str,
     out: Path | str | None = None,
     *,
     words: Path | str | None = None,
@@ -37,7 +38,7 @@ def export(
     """Export a finished run's model as a release: weights, study, model card, MONAI bundle, ONNX, list of digests.
 
     Args:
-        run: folder of the run.
+        run: folder of the run, or its results.
         out: folder to write to; None for the run's name in this folder.
         words: file with what people say of the model, for its card.
         key: file with the private key to sign with; without one nobody signs.

@@ -37,6 +37,10 @@ class Results:
         """
         return cls(read_results(Path(folder)), Path(folder))
 
+    def __fspath__(self) -> str:
+        """Return the folder's path, so that results stand where a run is asked for."""
+        return str(self.folder)
+
     @property
     def study(self) -> Study:
         """The study that was run."""

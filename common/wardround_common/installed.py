@@ -18,3 +18,13 @@ def installed(package: ModuleType, name: str, kind: Any, *, besides: str) -> Ite
         found = getattr(import_module(module.name), name, None) if module.name != besides else None
         if isinstance(found, kind):
             yield found
+
+
+def name_of(file: str) -> str:
+    """Return the name of a thing that has a file of its own by that of its module: a network, a method."""
+    return file.replace("_", "-")
+
+
+def file_of(name: str) -> str:
+    """Return the name of the module of such a thing."""
+    return name.replace("-", "_")

@@ -271,9 +271,8 @@ def test_a_deployed_run_says_why_a_round_was_refused_stops_after_three_and_goes_
     runs.wait()
     (standing,) = runs.standings()
     assert (standing.stage, standing.round) == ("failed", 3)
-    assert (
-        "rounds 1 to 3 were refused, one after the other; the model is the one that the study's seed" in standing.said
-    )
+    refused = "rounds 1 to 3 were refused, one after the other; the model is the one that the study started from"
+    assert refused in standing.said
     assert "where update_clip allows 4; one of a, b, c sent what the study does not allow" in standing.said
     assert runs.tally.refused() == {"test": 3}
     wards.lie = None

@@ -118,7 +118,8 @@ def test_a_simulated_model_that_drops_a_class_says_so_first(hospitals: Path, sta
     for folder in sorted(hospitals.iterdir()):
         there = shutil.copytree(folder, tmp_path / "hospitals" / folder.name)
         head, *rows = (there / "labels.csv").read_text().splitlines()
-        rows = [f"{row.rsplit(',', 1)[0]},rare" if place % 3 == 0 else row for place, row in enumerate(rows)]
+        cells = [row.split(",") for row in rows]  # file, patient, label, time, event
+        rows = [",".join([*of[:2], of[2] if place % 3 else "rare", *of[3:]]) for place, of in enumerate(cells)]
         (there / "labels.csv").write_text("\n".join([head, *rows]) + "\n")
     tables = phantom_study().tables(nulls=False)
     tables["task"]["classes"] = [*tables["task"]["classes"], "rare"]

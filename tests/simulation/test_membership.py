@@ -49,7 +49,8 @@ def federation_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Study],
     labels = folder / "hospitals" / "one" / "labels.csv"
     head, *lines = labels.read_text().splitlines()
     drawn = insecure_stream(5, "labels").uniform(len(lines)) < 0.5
-    relabelled = [line.rpartition(",")[0] + "," + CLASSES[int(word)] for line, word in zip(lines, drawn, strict=True)]
+    rows = [line.split(",") for line in lines]  # file, patient, label, time, event
+    relabelled = [",".join([*row[:2], CLASSES[int(word)], *row[3:]]) for row, word in zip(rows, drawn, strict=True)]
     labels.write_text("\n".join([head, *relabelled]))
     sites = sites_in(folder / "hospitals", places(folder / "state"))
     return lambda of: Federation(of, sites)

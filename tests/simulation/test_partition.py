@@ -13,6 +13,8 @@ from wardround_simulation.partition import cut
 from wardround_simulation.phantoms import SCANNERS, make_hospital
 from wardround_simulation.places import Places
 
+HEAD = "file,patient,label,time,event"
+
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -20,7 +22,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for scanner in SCANNERS[:2]:
         make_hospital(folder / scanner.name, scanner, seed=1, patients=24, images_per_patient=2)
     lines = [line for part in folder.iterdir() for line in relative_lines(part)]
-    (folder / "labels.csv").write_text("\n".join(["file,patient,label", *sorted(lines)]) + "\n")
+    (folder / "labels.csv").write_text("\n".join([HEAD, *sorted(lines)]) + "\n")
     for part in SCANNERS[:2]:
         (folder / part.name / "labels.csv").unlink()
     return folder
@@ -83,9 +85,9 @@ def test_patients_who_share_near_copies_come_into_one_hospital(pool: Path, tmp_p
     names = sorted(of_patient)
     pairs = list(zip(names[:12:2], names[47:41:-1], strict=True))
     for number, (one, other) in enumerate(pairs):  # the other patient's only image is a copy of the one's
-        file, _, label = of_patient[one].split(",")
+        file, _, *label = of_patient[one].split(",")
         copied(mine / file, other, mine / f"copy{number}.dcm")
-        lines.append(f"copy{number}.dcm,{other},{label}")
+        lines.append(",".join([f"copy{number}.dcm", other, *label]))
     (mine / "labels.csv").write_text("\n".join(lines) + "\n")
     for how in ("iid", "dirichlet:1.0"):
         cuts = groups(mine, tmp_path / how, how, 4)

@@ -242,7 +242,8 @@ def test_a_hospital_that_cannot_take_part_ends_the_run_with_its_name(
     if damage == "one patient":
         (bad / "labels.csv").write_text("\n".join(labels[:2]) + "\n")
     elif damage == "unknown class":
-        (bad / "labels.csv").write_text("\n".join([labels[0], labels[1].rsplit(",", 1)[0] + ",hernia"]) + "\n")
+        file, patient, _, *rest = labels[1].split(",")
+        (bad / "labels.csv").write_text("\n".join([labels[0], ",".join([file, patient, "hernia", *rest])]) + "\n")
     else:
         shutil.rmtree(bad)
         bad.mkdir()
@@ -260,7 +261,7 @@ def test_a_hospital_with_one_class_takes_part_and_the_report_says_so(hospitals: 
     shutil.copytree(hospitals, mine)
     labels = mine / "hospital-a" / "labels.csv"
     lines = labels.read_text().splitlines()
-    labels.write_text("\n".join([lines[0], *(line for line in lines[1:] if line.endswith(CLASSES[0]))]) + "\n")
+    labels.write_text("\n".join([lines[0], *(line for line in lines[1:] if line.split(",")[2] == CLASSES[0])]) + "\n")
     results = run(phantom_study(), mine, tmp_path / "state", tmp_path / "run")
     assert any(note.startswith("hospital-a: its test patients have one class only") for note in results.notes)
     assert results.evaluation[FEDERATED]["hospital-a"].metrics["auroc"].value is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wardround_client.explanation import methods
-from wardround_common.study.networks import name_of
+from wardround_common.installed import name_of
 
 
 def known_methods() -> tuple[str, ...]:

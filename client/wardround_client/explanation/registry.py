@@ -10,7 +10,7 @@ from wardround_client.explanation import methods
 from wardround_client.explanation.contract import Method
 from wardround_client.explanation.known import known_methods
 from wardround_common.errors import StudyError
-from wardround_common.study.networks import file_of
+from wardround_common.installed import file_of
 from wardround_common.tasks.contract import Task
 
 USUAL, USUAL_OF_OUTLINES = "integrated-gradients", "views"

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from wardround_common.installed import file_of, name_of
 from wardround_common.registry import Registry, is_own
 
 PACKAGE = "wardround_client"
@@ -49,16 +50,6 @@ def _load(name: str) -> Any:
 
 NETWORKS: Registry[Any] = Registry("network", _there)
 """The networks that are installed here, each imported when it is asked for, and a researcher's own."""
-
-
-def name_of(file: str) -> str:
-    """Return the name of a network by that of its module."""
-    return file.replace("_", "-")
-
-
-def file_of(name: str) -> str:
-    """Return the name of a network's module."""
-    return name.replace("-", "_")
 
 
 def _installed(name: str) -> str:

@@ -136,8 +136,7 @@ def _check_refusals(history: Sequence[RoundRecord]) -> None:
     if len(last) < MOST_REFUSED or not all(record.refused for record in last):
         return
     counted = max((record.number for record in history if record.counted), default=0)
-    first = "the one that the study started from"
-    model = f"that of round {counted}" if counted else first
+    model = f"that of round {counted}" if counted else "the one that the study started from"
     raise RoundError(
         f"rounds {last[0].number} to {last[-1].number} were refused, one after the other; the model is {model}. The "
         f"last: {last[-1].refused}",

@@ -10,9 +10,10 @@ import pytest
 from wardround_common.errors import StorageError
 from wardround_common.results import ALL, FEDERATED, Results, SubgroupFigures, Subgrouping
 from wardround_common.results.parts import Part
+from wardround_common.study.words import says_unlike
 from wardround_server.report.card_words import UNSAID, CardWords, read_words
 from wardround_server.report.example import example
-from wardround_server.report.model_card import FEW, Signed, alarms, data, markdown, page, subgroups
+from wardround_server.report.model_card import FEW, Signed, alarms, data, escaped, markdown, page, subgroups
 from wardround_server.report.tables.subgroups import said_of_worst
 from wardround_server.rounds.exported_model import make_card
 
@@ -80,7 +81,7 @@ def test_what_people_state_stands_in_the_card_as_text_and_never_as_markup(result
     assert "<script" not in shown
     assert "a &amp; b – model card" in shown
     assert "| Weights | CC-BY-4.0 |" in text
-    assert "intended\\_use, " not in text  # in the order of the keys, the last one stated
+    assert "intended_use, " not in text  # in the order of the keys, the last one stated
     assert "signed by the coordinator, whose key has the fingerprint **12345 67890 12345 67890**" in text
     assert "http" not in shown.replace("http-equiv", "")
 
@@ -153,3 +154,15 @@ def test_a_subgroup_that_holds_all_patients_is_not_the_worst_of_several(results:
     assert said_of_worst(results.model_copy(update={"subgroups": unknown})) == []
     (said,) = said_of_worst(results.model_copy(update={"subgroups": (*unknown, told_apart("model", "A", "B"))}))
     assert "it does worst on model “A”" in said
+
+
+def test_a_card_promises_no_flag_where_the_model_has_none_and_commands_can_be_copied_from_it(results: Results) -> None:
+    usual = results.study.evaluation.model_copy(update={"usual": 0.95})
+    asked = results.model_copy(update={"study": results.study.model_copy(update={"evaluation": usual})})
+    with_none = make_card(asked, None, {}).model_copy(update={"unlike": None})
+    text = markdown(asked, with_none, CardWords(), [ONNX], None)
+    assert "it cannot tell for this model" in text
+    assert says_unlike(asked.study) not in text
+    flagged = markdown(asked, with_none.model_copy(update={"unlike": 1.5}), CardWords(), [ONNX], None)
+    assert says_unlike(asked.study) in flagged
+    assert escaped("--config_file _all_ __init__") == r"--config_file \_all\_ \_\_init\_\_"

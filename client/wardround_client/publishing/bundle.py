@@ -194,7 +194,7 @@ def _readme(study: Study, card: Card) -> str:
     elif task_of(study.task).takes_series:
         given = "a NIfTI file, or a folder with a DICOM series, for each examination"
     else:
-        given = "an image in each file: DICOM, PNG, JPEG or NIfTI"
+        given = "an image in each file, and no folders: DICOM, PNG, JPEG or NIfTI"
     window = (
         "\nThe network was trained on images to which their own window had been applied. MONAI's readers do not apply "
         "it: give images with values from 0 to 1. Others are refused.\n"

@@ -86,15 +86,22 @@ def _work(study: Study) -> Iterator[str]:
     )
     yield from _kept(study)
     if evaluation.usual:
-        yield (
-            "When the model is asked about new images, it says which are less like those of validation patients than "
-            f"{evaluation.usual:.0%} of these are."
-        )
+        yield says_unlike(study)
     if evaluation.external:
         yield (
             f"{_only(study)} only evaluate{_s(evaluation.external)}: the model is never trained on patients there and "
             "chooses nothing by them. It is tried on all of them once, after the last round."
         )
+
+
+def says_unlike(study: Study) -> str:
+    """Say that the model flags images, which it cannot where validation images were too few; empty if not asked for."""
+    if study.evaluation.usual is None:
+        return ""
+    return (
+        "When the model is asked about new images, it says which are less like those of validation patients than "
+        f"{study.evaluation.usual:.0%} of these are."
+    )
 
 
 def _start(study: Study) -> Iterator[str]:

@@ -23,7 +23,7 @@ from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED
 from wardround_common.results.model_folder import Card
 from wardround_common.results.parts import Part
 from wardround_common.study.file import DpSgd
-from wardround_common.study.words import Passage, describe
+from wardround_common.study.words import Passage, describe, says_unlike
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.card_words import UNSAID, CardWords
 from wardround_server.report.tables.quality import ordered_sites, site_title
@@ -36,7 +36,7 @@ FEW_SIDES = " (few)"
 DIGITS = 2
 """Of a hospital's figures: the exact fraction would tell how many patients there were."""
 _ADVICE = re.compile(r" Write [a-z_]+ = [^.]*\.")
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&#!])")
+_SPECIAL = re.compile(r"([\\`*\[\]<>|~&#!]|(?<![^\W_])_|_(?![^\W_]))")  # within a word an underscore is one
 
 
 class Raw(str):
@@ -89,7 +89,11 @@ def markdown(results: Results, card: Card, words: CardWords, parts: Sequence[Par
         privacy=privacy(results),
         cost=_joined(passages["What it costs in privacy"]),
         seen=_joined(passages["What the coordinator can see in this version"]),
-        work=_joined(passages["What it will do"]),
+        work=[
+            sentence
+            for sentence in _joined(passages["What it will do"])
+            if card.unlike is not None or sentence != says_unlike(study)
+        ],
         parts=parts,
         signed=signed,
         smallest=SMALLEST,

@@ -21,6 +21,8 @@ def no_room_is_said(where: Path) -> Iterator[None]:
     """Turn what the operating system says of a file into a :class:`StorageError` for a person."""
     try:
         yield
+    except BrokenPipeError:  # of whoever reads what a command prints, such as head: no file is at fault
+        raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise FullDiskError(

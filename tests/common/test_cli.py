@@ -15,8 +15,10 @@ import pytest
 from at_work import at_work
 from examples import hear_interrupts
 from link import until
+from wardround_common.errors import StorageError
 from wardround_common.shell import cli
 from wardround_common.shell.cli import NO_TELEMETRY, quieten
+from wardround_common.storage import no_room_is_said
 from wardround_common.study.file import read_study
 
 COMMAND = [sys.executable, "-c", "from wardround_common.shell.cli import main; main()"]
@@ -229,6 +231,13 @@ def test_control_c_stops_with_130_and_one_word(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert errors.strip() == "Stopped."
+
+
+def test_a_pipe_that_was_closed_while_a_file_is_written_is_not_blamed_on_the_file(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError), no_room_is_said(tmp_path / "explanations.jsonl"):
+        raise BrokenPipeError
+    with pytest.raises(StorageError, match="cannot be written"), no_room_is_said(tmp_path / "a"):
+        (tmp_path / "nowhere" / "a").touch()
 
 
 @pytest.mark.slow

@@ -175,3 +175,14 @@ def test_a_folder_that_is_not_there_is_said_to_be_not_there(release: Path, tmp_p
         said = CliRunner().invoke(app, ["verify", str(path)]).exception
         assert isinstance(said, StorageError)
         assert str(said).startswith(f"{path}: there is no such file or folder")
+
+
+def test_a_model_is_not_signed_as_a_release_of_wardround_and_is_told_how(release: Path, tmp_path: Path) -> None:
+    key = str(tmp_path / "release.pem")
+    assert CliRunner().invoke(app, ["key", key]).exit_code == 0
+    (release / "model.json").write_text("{}")
+    before = (release / SIGNATURE).read_bytes()
+    said = CliRunner().invoke(app, ["sign", str(release), "--key", key]).exception
+    assert isinstance(said, StorageError)
+    assert "wardround export RUN --out DIR --key KEY" in said.do
+    assert (release / SIGNATURE).read_bytes() == before

@@ -66,7 +66,7 @@ def verify(
             found[folder] = verify_model(folder)
             read_model_folder(folder)  # its parts fit each other, and this version reads it
         else:
-            raise typer.BadParameter(f"{folder} is a model: name the folder, not its files", param_hint="PATHS")
+            raise typer.BadParameter(f"{folder} is a model: name the folder, not its files", param_hint="DIR|FILE")
     nobodys = [folder for folder, each in found.items() if not each.fingerprint]
     for folder, each in found.items():
         if folder in nobodys and not unsigned:
@@ -117,9 +117,17 @@ def sign(
 ) -> None:
     """Sign a release, after checking its files against its list of digests."""
     from wardround_common.documents.software_release import sign as signed
+    from wardround_common.errors import StorageError
     from wardround_common.keys.identity import fingerprint
     from wardround_common.keys.release_key import read_release_key
+    from wardround_common.results.model_folder import CARD
 
+    if (folder / CARD).exists():
+        raise StorageError(
+            "this is a model, which is signed when it is exported",
+            where=str(folder),
+            do="Run: wardround export RUN --out DIR --key KEY",
+        )
     identity = read_release_key(key)
     sums = signed(folder, identity)
     count = f"{len(sums.of)} file{'' if len(sums.of) == 1 else 's'}"

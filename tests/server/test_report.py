@@ -16,6 +16,7 @@ from wardround_common.errors import StorageError
 from wardround_common.results import Results
 from wardround_server.report import write_report
 from wardround_server.report.example import example, example_study
+from wardround_server.report.tables.course import settings
 from wardround_server.report.write import render
 
 HOSTILE = "<script>alert(1)</script>\" onload='x' $a_1$ {{ 7*7 }} &amp; </title></style>"
@@ -220,3 +221,11 @@ def test_a_round_that_was_given_up_leaves_gaps_and_no_fault() -> None:
     page = Page(render(Results.from_json(json.dumps(document))))
     assert "nan" not in " ".join(page.words).lower().split()
     assert page.open == []
+
+
+def test_one_round_of_one_epoch_is_written_in_the_singular() -> None:
+    results = example(private=False, hospitals=1, baselines=False)
+    once = results.study.training.model_copy(update={"rounds": 1, "local_epochs": 1.0})
+    of = results.model_copy(update={"study": results.study.model_copy(update={"training": once})})
+    (said,) = [row[1].text for row in settings(of).rows if row[0].text == "Training"]
+    assert re.search(r", 1 round, 1 local epoch, batches of \d+$", said)

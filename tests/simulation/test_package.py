@@ -125,6 +125,7 @@ def test_a_study_of_keywords_is_that_of_the_usual_file_with_these_values() -> No
         (lambda of: wardround.sweep(of, "x", {"training.rounds": 3}), "no values to try"),
         (lambda of: wardround.compare("runs"), "fewer than two runs"),
         (lambda of: wardround.simulate(of, {"a": 3, "b": 4, "c": 5}, workers=1, progress=False), "cannot be a int"),
+        (lambda of: wardround.simulate(of, 5, workers=1, progress=False), "hospitals cannot be a int"),
         (lambda of: wardround.simulate(of, ".", workers=0, progress=False), "0 workers are not enough"),
     ],
 )

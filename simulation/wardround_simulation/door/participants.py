@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,11 @@ def sites_of(hospitals: Hospitals | None, reading: Reading, folder: Path) -> Cal
         if isinstance(hospitals, Mapping):
             named = sorted(_named(hospitals).items())
             return tuple(Site(name, (source_of(data, name),)) for name, data in named)
+        if not isinstance(hospitals, Pool | PathLike | str):
+            raise DataError(
+                f"hospitals cannot be a {type(hospitals).__name__}",
+                do="Give a folder with a sub-folder of each, a mapping of names to data, or pool(...).",
+            )
         if not isinstance(hospitals, Pool):
             return sites_in(Path(hospitals), places)
         from wardround_simulation.partition import cut

@@ -91,14 +91,14 @@ def settings(results: Results) -> Table:
     work = (
         f"one step each, {s.privacy.sampling_rate:g} of all patients drawn, divided by {t.batch_size}"
         if isinstance(s.privacy, DistributedDpSgd)
-        else f"{t.passes:g} local epochs, batches of {t.batch_size}"
+        else f"{t.passes:g} local epoch{'' if t.passes == 1 else 's'}, batches of {t.batch_size}"
     )
     rows = [
         ["Task", f"{s.task.name}: {listing(list(s.groups))}"],
         ["Images", f"{', '.join(s.data.modalities)}, {_form(s)}, intensity by {s.data.intensity}"],
         ["Network", f"{s.model.network}, {s.model.norm} normalisation, seed {s.model.seed}"],
         *([["Starts from", _started(s.model.start)]] if s.model.start else []),
-        ["Training", f"{t.strategy}, {t.rounds} rounds, {work}"],
+        ["Training", f"{t.strategy}, {count(t.rounds, 'round')}, {work}"],
         ["Optimiser", f"{t.optimiser}, learning rate {t.learning_rate:g}, {t.schedule}"],
         ["Model that is kept", kept(results)],
         ["Privacy", noise],

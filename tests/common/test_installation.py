@@ -104,7 +104,7 @@ def test_an_image_is_made_of_files_that_are_known_by_their_hashes(tmp_path: Path
 
 def copied(source: Path) -> Path:
     """Copy what is built: pip builds in place, and the working tree is not its place."""
-    for name in PACKAGES:
+    for name in (*PACKAGES, "wardround"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -158,7 +158,7 @@ def test_the_advised_commands_install_a_wheel_that_works(
 def test_every_other_extra_can_be_installed_beside_what_is_pinned(release: Path, tmp_path: Path) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"].keys()
     others = sorted(extras - {"client", "server", "tracking", "simulation", "ray"})
-    assert others == ["bench", "dev", "sbom"]
+    assert others == ["bench", "dev", "export", "frames", "notebooks", "registration", "sbom"]
     assert run(sys.executable, "-m", "venv", tmp_path / "environment", cwd=tmp_path).returncode == 0
     pip = ["environment/bin/pip", "install", "--dry-run", "--constraint", str(ROOT / "constraints.txt")]
     (wheel,) = release.glob("*.whl")
@@ -183,11 +183,12 @@ def test_the_bare_installation_has_the_study_commands_and_no_others(tmp_path: Pa
     for name in PACKAGES:
         files = [file for file in (source / name).rglob("*") if file.suffix in wanted or file.name == "py.typed"]
         assert {file.relative_to(source / name).as_posix() for file in files} <= packed
+    assert {"wardround/__init__.py", "wardround/py.typed"} <= packed
 
     command = environment / "bin" / "wardround"
     listed = run(command, "--help", cwd=tmp_path)
     commands = [line.split()[0] for line in listed.stdout.partition("Commands:\n")[2].splitlines() if line[2] != " "]
-    assert commands == ["release", "study"]
+    assert commands == ["compare", "release", "study"]
     scan = run(command, "scan", cwd=tmp_path)
     assert scan.returncode == 2
     assert "The command 'scan' is not installed here: it needs wardround[client], and " in scan.stderr

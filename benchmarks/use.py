@@ -95,8 +95,9 @@ def main(data: Path, out: Path, wanted: Sequence[str]) -> None:
     figures: dict[str, float] = {}
     for part in wanted:
         figures |= PARTS[part](data, out)
-    meanings = MEANINGS | OF_MAPS | {name: MEANINGS[name.split(":")[0]] for name in figures if ":" in name}
-    report("use", known("use") | figures, meanings)
+    figures = known("use") | figures
+    meanings = MEANINGS | OF_MAPS
+    report("use", figures, meanings | {name: meanings[name.partition(":")[0]] for name in figures if ":" in name})
 
 
 def speed(data: Path, out: Path) -> dict[str, float]:

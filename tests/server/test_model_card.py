@@ -30,7 +30,7 @@ def text_of(results: Results, words: CardWords | None = None, signed: Signed | N
 
 
 def with_training(results: Results, *counts: tuple[int, ...]) -> Results:
-    """Give the first hospitals other numbers of training images of each class, and as many patients as images."""
+    """Replace the first hospitals' training images of each class by these numbers, and patients by their sum."""
     hospitals = list(results.hospitals)
     for number, per_class in enumerate(counts):
         train = hospitals[number].train

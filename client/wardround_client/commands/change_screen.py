@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from wardround_client.commands.predict_screen import refusal
 from wardround_client.intake.record import check_allowed
 from wardround_client.intake.scan_report import shown
 from wardround_client.prediction.answers import ASIDE
@@ -70,9 +71,7 @@ def change_and_show(
     ]
     console = Console(stderr=True)
     for one in refused:
-        name = shown(str(min(one.files)))
-        do = f"\n  → {one.do}" if one.do else ""
-        console.print(Text(f"Refused: {name}: {one.what} ({one.reason}){do}"), soft_wrap=True)
+        console.print(refusal(str(min(one.files)), one.what, one.reason, one.do), soft_wrap=True)
     if refused:
         raise DataError(
             f"{len(refused)} of what you named cannot be used, and a change over the others would have a gap",

@@ -7,21 +7,15 @@ from typing import Annotated
 
 import typer
 
-from wardround_client.commands.predict_cli import NOT_ALL
+from wardround_client.commands.predict_cli import NOT_ALL, Inputs, MoreInputs
 from wardround_client.explanation.known import known_methods
 from wardround_common.shell.command_options import Allow, Device, LinesAsJson, ModelPath
 
 
 def explain(
     model: ModelPath,
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="INPUT...", help="Images, series or folders of them.", show_default=False),
-    ] = None,
-    more: Annotated[
-        list[Path] | None,
-        typer.Option("--input", "-i", metavar="INPUT", help="Same as INPUT; repeatable.", show_default=False),
-    ] = None,
+    inputs: Inputs = None,
+    more: MoreInputs = None,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from wardround_client.commands.predict_screen import refusal
 from wardround_client.explanation import sanity
 from wardround_client.explanation.capture import capture_of
 from wardround_client.explanation.explaining import Asked, Explained, class_number, explain, stem
@@ -148,8 +149,7 @@ def _all(
                     continue
                 counts[one.reason] += 1
                 line: Line = {"input": one.name, "refused": one.reason, "why": one.why}
-                do = f"\n  → {one.do}" if one.do else ""
-                console.print(Text(f"Refused: {shown(one.name)}: {one.why} ({one.reason}){do}"), soft_wrap=True)
+                console.print(refusal(one.name, one.why, one.reason, one.do), soft_wrap=True)
             else:
                 counts[""] += 1
                 done = one.done

@@ -12,18 +12,20 @@ from wardround_common.shell.command_options import Allow, Device, LinesAsJson, M
 
 NOT_ALL = 4
 """The exit code where some of what was asked about was refused: that of an error in a hospital's data."""
+Inputs = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="INPUT...", help="Images, series or folders of them.", show_default=False),
+]
+MoreInputs = Annotated[
+    list[Path] | None,
+    typer.Option("--input", "-i", metavar="INPUT", help="Same as INPUT; repeatable.", show_default=False),
+]
 
 
 def predict(
     model: ModelPath,
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="INPUT...", help="Images, series or folders of them.", show_default=False),
-    ] = None,
-    more: Annotated[
-        list[Path] | None,
-        typer.Option("--input", "-i", metavar="INPUT", help="Same as INPUT; repeatable.", show_default=False),
-    ] = None,
+    inputs: Inputs = None,
+    more: MoreInputs = None,
     out: Annotated[
         Path | None,
         typer.Option(

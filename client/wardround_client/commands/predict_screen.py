@@ -77,12 +77,16 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
 def _show(one: Told, wanted: Wanted, console: Console) -> None:
     line = one.line
     if "refused" in line:
-        do = f"\n  → {one.do}" if one.do else ""
-        console.print(Text(f"Refused: {shown(line['input'])}: {line['why']} ({line['refused']}){do}"), soft_wrap=True)
+        console.print(refusal(line["input"], line["why"], line["refused"], one.do), soft_wrap=True)
     if wanted.as_json:
         print(json.dumps(line, ensure_ascii=False), flush=True)  # noqa: T201  # one object a line, for a program
     elif wanted.out is None and "refused" not in line:
         Console().print(Text(f"{shown(line['input'])}: {one.said}"), soft_wrap=True)
+
+
+def refusal(name: str, why: str, reason: str, do: str) -> Text:
+    """Say why a model was not asked about an input, and what to do."""
+    return Text(f"Refused: {shown(name)}: {why} ({reason})" + (f"\n  → {do}" if do else ""))
 
 
 def _say(found: Predictions) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from captum.attr import Lime
 
-from wardround_client.explanation.contract import BLOCKS
+from wardround_client import networks
+from wardround_client.explanation.contract import BLOCKS, TOGETHER
 
 SAMPLES = 512
 """Images with some blocks made black that the network is asked about."""
@@ -51,3 +53,17 @@ def blocks_of(images: torch.Tensor) -> torch.Tensor:
         shape[axis] = extent
         number = number * min(BLOCKS, extent) + along.view(shape)
     return number[None, None].to(images.device)
+
+
+def heat_of(fitted: Lime, images: torch.Tensor) -> torch.Tensor:
+    """Return what each block adds to the answer, on the pixels of the images: (images, rows, columns) float32."""
+    with networks.seeded(SEED):
+        found = fitted.attribute(
+            images,
+            baselines=0.0,
+            feature_mask=blocks_of(images),
+            n_samples=SAMPLES,
+            perturbations_per_eval=TOGETHER,
+        )
+    heat: torch.Tensor = found.mean(1).cpu().float()
+    return heat

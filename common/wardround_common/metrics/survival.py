@@ -261,7 +261,7 @@ def uncensored(counts: NDArray[np.number]) -> Floats:
 
 
 def _beyond(counts: NDArray[np.number]) -> Floats:
-    """Return how many survived at least so many intervals, (rows, times + 1)."""
+    """Return how many survived at least as many intervals as each column's number: (rows, times + 1)."""
     beyond: Floats = np.cumsum(counts.astype(np.float64).sum(axis=2)[:, ::-1], axis=1)[:, ::-1]
     return beyond
 

@@ -10,9 +10,8 @@ import math
 import torch
 from captum.attr import Lime
 
-from wardround_client import networks
-from wardround_client.explanation.contract import TOGETHER, Method, Question
-from wardround_client.explanation.surrogate import SAMPLES, SEED, Surrogate, blocks_of
+from wardround_client.explanation.contract import Method, Question
+from wardround_client.explanation.surrogate import Surrogate, heat_of
 
 WIDTH, RIDGE = 0.25, 1.0
 
@@ -20,16 +19,7 @@ WIDTH, RIDGE = 0.25, 1.0
 @torch.no_grad()
 def _explain(question: Question, images: torch.Tensor) -> torch.Tensor:
     fitted = Lime(question.score, Surrogate(RIDGE), _nearness, perturb_func=_drawn)
-    with networks.seeded(SEED):
-        found = fitted.attribute(
-            images,
-            baselines=0.0,
-            feature_mask=blocks_of(images),
-            n_samples=SAMPLES,
-            perturbations_per_eval=TOGETHER,
-        )
-    heat: torch.Tensor = found.mean(1).cpu().float()
-    return heat
+    return heat_of(fitted, images)
 
 
 def _drawn(images: torch.Tensor, **told: int) -> torch.Tensor:

@@ -5,25 +5,15 @@ from __future__ import annotations
 import torch
 from captum.attr import KernelShap
 
-from wardround_client import networks
-from wardround_client.explanation.contract import TOGETHER, Method, Question
-from wardround_client.explanation.surrogate import SAMPLES, SEED, Surrogate, blocks_of
+from wardround_client.explanation.contract import Method, Question
+from wardround_client.explanation.surrogate import Surrogate, heat_of
 
 
 @torch.no_grad()
 def _explain(question: Question, images: torch.Tensor) -> torch.Tensor:
     fitted = KernelShap(question.score)
     fitted.interpretable_model = Surrogate(0.0)
-    with networks.seeded(SEED):
-        found = fitted.attribute(
-            images,
-            baselines=0.0,
-            feature_mask=blocks_of(images),
-            n_samples=SAMPLES,
-            perturbations_per_eval=TOGETHER,
-        )
-    heat: torch.Tensor = found.mean(1).cpu().float()
-    return heat
+    return heat_of(fitted, images)
 
 
 METHOD = Method(

@@ -56,8 +56,24 @@ def _members(section: Classification, targets: Targets) -> NDArray[np.bool_]:
 
 
 def _loss(section: Classification, training: Training, device: torch.device) -> Loss:
-    weights = training.class_weights
-    return nn.CrossEntropyLoss(None if weights is None else torch.tensor(weights, device=device), reduction="none")
+    given, gamma = training.class_weights, training.focal_gamma
+    weights = None if given is None else torch.tensor(given, device=device)
+    entropy = nn.CrossEntropyLoss(weights, reduction="none")
+    return entropy if gamma is None else _focal(entropy, gamma)
+
+
+def _focal(entropy: Loss, gamma: float) -> Loss:
+    """Return the focal loss (Lin et al., *Focal loss for dense object detection*, ICCV 2017, equations 4 and 5).
+
+    Each record's is its own: nothing is divided by the losses or weights of a batch.
+    """
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        true = outputs.log_softmax(1).gather(1, targets[:, None])[:, 0]
+        # -expm1 is 1 - p to the last digit, and never 0, whose power has no finite gradient where gamma is below 1.
+        return (-torch.expm1(true)).clamp(min=1e-12).pow(gamma) * entropy(outputs, targets)
+
+    return loss
 
 
 def _sums(

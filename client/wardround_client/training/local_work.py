@@ -18,7 +18,7 @@ from torch import nn
 from wardround_client import networks
 from wardround_client.preparation.dataset import Examples
 from wardround_client.tasks.contract import Loss
-from wardround_client.tasks.registry import loss_of
+from wardround_client.tasks.registry import local_task, loss_of
 from wardround_client.training.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
 from wardround_client.training.augmentation import augment
 from wardround_client.training.bookkeeping import BookKeeping
@@ -208,16 +208,34 @@ def _optimiser(training: Training, network: nn.Module, round_number: int) -> tor
     return torch.optim.SGD(network.parameters(), rate, momentum=training.momentum, weight_decay=training.weight_decay)
 
 
-def _batches(training: Training, examples: int, round_number: int, stream: Stream) -> Iterator[NDArray[np.int64]]:
+def _batches(study: Study, split: Examples, round_number: int, stream: Stream) -> Iterator[NDArray[np.int64]]:
     """Walk through the images in a new order each epoch; a round goes on where the one before stopped."""
+    training, examples = study.training, len(split)
+    chances = _balanced(study, split) if training.sampling == "balanced" else None
     an_epoch = math.ceil(examples / training.batch_size)
     a_round = max(1, round(training.passes * an_epoch))
     order, of_epoch = np.empty(0, np.int64), -1
     for step in range((round_number - 1) * a_round, round_number * a_round):
         epoch, place = divmod(step, an_epoch)
         if epoch != of_epoch:
-            order, of_epoch = stream.child("order", epoch).permutation(examples), epoch
+            draw, of_epoch = stream.child("order", epoch), epoch
+            order = draw.permutation(examples) if chances is None else _drawn_by(chances, draw)
         yield order[place * training.batch_size : (place + 1) * training.batch_size]
+
+
+def _balanced(study: Study, split: Examples) -> NDArray[np.float64]:
+    """Return the chance of each image in a draw, (images,): each class here has as much, shared by its images."""
+    strata = local_task(study.task).strata(study.task, split.targets)
+    _, of, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    chances: NDArray[np.float64] = 1 / (len(counts) * counts[of])
+    return chances
+
+
+def _drawn_by(chances: NDArray[np.float64], draw: Stream) -> NDArray[np.int64]:
+    """Draw as many images as there are, with replacement."""
+    upto = np.cumsum(chances)
+    places: NDArray[np.int64] = np.searchsorted(upto, draw.uniform(len(chances)) * upto[-1], side="right")
+    return places.clip(max=len(chances) - 1)  # a last place that rounding made
 
 
 def _plain_steps(this: _Round) -> tuple[int, float]:
@@ -225,7 +243,7 @@ def _plain_steps(this: _Round) -> tuple[int, float]:
     optimiser = _optimiser(training, run.network, this.number)
     anchors = [weight.detach().clone() for weight in this.weights] if training.proximal else []
     steps, total = 0, torch.zeros((), device=this.device)
-    for images, targets in this.batches(_batches(training, len(run.examples), this.number, run.stream)):
+    for images, targets in this.batches(_batches(run.study, run.examples, this.number, run.stream)):
         optimiser.zero_grad()
         losses = this.loss(run.network(images), targets)
         value = losses.mean()

@@ -167,7 +167,7 @@ else:
 class Training(_StrategyKeys):
     """``[training]``: rounds, local work, optimiser, and how updates become the next model."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("threads", "own_loss")
+    LATER: ClassVar[tuple[str, ...]] = ("threads", "own_loss", "focal_gamma", "sampling")
 
     strategy: StrategyName
     rounds: Annotated[int, Field(ge=1, le=100_000)]
@@ -187,6 +187,12 @@ class Training(_StrategyKeys):
     weight_decay: NotNegative = 0.0
     class_weights: Annotated[tuple[Positive, ...], Field(strict=False)] | None = None
     """One weight of the loss for each class; stated by the study, so that no hospital's class balance leaks."""
+    focal_gamma: Positive | None = None
+    """The focal loss (Lin et al., ICCV 2017, equation 5): each image's loss times (1 - p)^gamma, where p is what the
+    model gives the true class. None for the cross-entropy as it is."""
+    sampling: Literal["all", "balanced"] = "all"
+    """all: a pass takes each image once. balanced: as many draws, with replacement, of which each of the hospital's
+    classes is as likely (without differential privacy only)."""
     augmentations: Annotated[tuple[Augmentation, ...], Field(strict=False)] = ()
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     """Threads that each hospital computes with, whatever it has of cores: another number rounds sums otherwise, and so
@@ -251,6 +257,8 @@ def _unfit_keys(training: Training) -> Iterator[str]:
         yield f"[training] momentum = {training.momentum!r}: optimiser 'adamw' does not use this key; remove it"
     if training.own_loss and training.class_weights is not None:
         yield "[training] class_weights: a loss of one's own does not use this key; remove it"
+    if training.own_loss and training.focal_gamma is not None:
+        yield "[training] focal_gamma: a loss of one's own does not use this key; remove it"
 
 
 def _not_of_local_work(training: Training) -> Iterator[str]:
@@ -271,6 +279,16 @@ def _not_of_a_step(training: Training) -> Iterator[str]:
         yield f"[training] weight_decay = {training.weight_decay!r}: {why}; remove it"
     if training.how.not_of_a_step:
         yield f"[training] strategy = '{training.strategy}': {why}, {training.how.not_of_a_step}"
+
+
+def _not_of_private_steps(training: Training) -> Iterator[str]:
+    """Name the keys of ``[training]`` that no accounting covers."""
+    if training.sampling == "balanced":
+        yield (
+            "[training] sampling = 'balanced': a patient would be drawn more often the fewer others have the class, so "
+            "that one patient more changes the chance of all others, and no accounting covers that. Every patient is "
+            "drawn at one rate; write class_weights or focal_gamma, which change a patient's own loss alone"
+        )
 
 
 class NoPrivacy(Section):
@@ -585,9 +603,19 @@ class Study(Section):
 
     @field_validator("training")
     @classmethod
-    def _a_weight_for_each_class(cls, training: Training, info: ValidationInfo) -> Training:
+    def _classes_fit(cls, training: Training, info: ValidationInfo) -> Training:
         task, weights = info.data.get("task"), training.class_weights
-        if not isinstance(task, TaskSection) or weights is None:
+        if not isinstance(task, TaskSection):
+            return training
+        if not task_of(task).weighted(task):
+            faults = [
+                f"[training] {key}: the task '{task.name}' does not use this key; remove it"
+                for key in ("focal_gamma", "sampling")
+                if getattr(training, key) != Training.model_fields[key].default
+            ]
+            if faults:
+                raise ValueError(*faults)
+        if weights is None:
             return training
         if len(weights) != len(classes := task_of(task).weighted(task)):
             raise ValueError(
@@ -644,7 +672,10 @@ class Study(Section):
         training = info.data.get("training")
         if isinstance(training, Training):
             step = isinstance(privacy, DistributedDpSgd)
-            if faults := list(_not_of_a_step(training) if step else _not_of_local_work(training)):
+            faults = list(_not_of_a_step(training) if step else _not_of_local_work(training))
+            if privacy.mechanism == "dp-sgd":
+                faults += _not_of_private_steps(training)
+            if faults:
                 raise ValueError(*faults)
         return privacy
 

@@ -115,6 +115,8 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
     "data": {"body_parts": ["BRAIN", "HEAD"]},
     "training": {
         "class_weights": [1.0, 3.0],
+        "focal_gamma": 2.0,
+        "sampling": "balanced",
         **{key.name: key.example for key in STRATEGY_KEYS.values()},
         "threads": 4,
         "own_loss": "own:my-loss@0123456789ab",
@@ -198,6 +200,10 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("training", "augmentations"): "Any of 'flip', 'shift', 'rotate', 'scale', 'intensity'; [] for none.",
     ("training", "class_weights"): (
         "Weight of each class in the loss, stated here so that no hospital's class balance leaks; left out: all 1."
+    ),
+    ("training", "focal_gamma"): "Focal loss: images that the model is sure of count less, the higher; left out: none.",
+    ("training", "sampling"): (
+        "mechanism 'none' only: 'balanced' draws a hospital's classes equally often; left out: 'all', each image once."
     ),
     (
         "training",

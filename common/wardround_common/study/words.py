@@ -71,6 +71,7 @@ def _work(study: Study) -> Iterator[str]:
     if training.class_weights is not None:
         pairs = zip(_task(study).weighted(study.task), training.class_weights, strict=True)
         yield f"The loss weighs {_listed([f'{word} {weight:g}' for word, weight in pairs])}."
+    yield from _imbalance(study)
     if training.threads != 1:
         yield f"Every hospital computes with {training.threads} threads: a different number changes the model."
     yield (
@@ -91,6 +92,22 @@ def _work(study: Study) -> Iterator[str]:
         yield (
             f"{_only(study)} only evaluate{_s(evaluation.external)}: the model is never trained on patients there and "
             "chooses nothing by them. It is tried on all of them once, after the last round."
+        )
+
+
+def _imbalance(study: Study) -> Iterator[str]:
+    """Say what is done about classes that are rare, besides weights."""
+    training = study.training
+    if training.focal_gamma is not None:
+        private = " It changes no patient's chance of being drawn, and no clipping: epsilon is as without."
+        yield (
+            f"The loss of an image counts less the surer the model is of its class (focal loss, gamma "
+            f"{training.focal_gamma:g}).{private if isinstance(study.privacy, DpSgd) else ''}"
+        )
+    if training.sampling == "balanced":
+        yield (
+            "A pass draws as many images as the hospital has, with replacement: each of its classes is as likely, "
+            "and within a class each image. The counts that this needs stay at the hospital."
         )
 
 

@@ -75,6 +75,18 @@ def write_atomically(
             flush_names(path.parent)
 
 
+def read_whole(path: Path, do: str = "") -> bytes:
+    """Read a file that must be there; ``do``: what to do if it is not, or cannot be read.
+
+    Raises:
+        StorageError: it is not there, or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"the file cannot be read ({error.strerror})", where=str(path), do=do) from None
+
+
 def read_private(path: Path, what: str, most_bytes: int = -1) -> bytes:
     """Read a file, or its first bytes, that nobody but its owner may read; ``what`` names it to a person.
 

@@ -30,6 +30,7 @@ from wardround_client.training.devices import CPU
 from wardround_common.errors import RoundError, WardroundError
 from wardround_common.keys.identity import Identity, Roster
 from wardround_common.randomness import insecure_stream
+from wardround_common.storage import read_whole
 from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
 
 START = "start.safetensors"
@@ -68,7 +69,7 @@ class Federation:
 
     def first_model(self) -> bytes | None:
         """Read the model that the study starts from; None where it starts from what the seed gives."""
-        return self.start.read_bytes() if self.start and self.study.model.start else None
+        return read_whole(self.start) if self.start and self.study.model.start else None
 
     def site(self, name: str) -> Site:
         """Return the site of that name."""

@@ -45,8 +45,8 @@ from wardround_common.results import (
 )
 from wardround_common.results.released import Released, check_start, prepared_otherwise, read_released, study_of
 from wardround_common.results.subgroup_sums import judge as judge_by_subgroup
-from wardround_common.results.unlike import UNLIKE, parse_unlike
-from wardround_common.storage import write_atomically
+from wardround_common.results.unlike import UNLIKE, read_summed
+from wardround_common.storage import read_whole, write_atomically
 from wardround_common.study.file import DpSgd, Study, read_study
 from wardround_common.study.words import said_of_graph, said_of_own_code
 from wardround_common.tasks.registry import task_of
@@ -327,7 +327,7 @@ def _check_start(plan: Plan, released: Released | None) -> None:
             f"the study starts from the model '{start.name}', which is not here",
             do="Give its folder: --start MODEL_FOLDER.",
         )
-    elif start and hashlib.sha256((plan.folder / START).read_bytes()).hexdigest() != start.model:
+    elif start and hashlib.sha256(read_whole(plan.folder / START)).hexdigest() != start.model:
         raise StorageError(
             "this is not the model that the study starts from",
             where=str(plan.folder / START),
@@ -393,12 +393,31 @@ def _claim_folder(plan: Plan, released: Released | None) -> None:
 
 def _check_study(plan: Plan) -> None:
     path = plan.folder / "run.json"
-    if path.exists() and json.loads(path.read_text()).get("study") != plan.study.digest():
+    if path.exists() and _begun(path)["study"] != plan.study.digest():
         raise StorageError(
             "the run in this folder is of another study or seed: the study digest differs",
             where=str(plan.folder),
             do="Use the study file and the seed that the run began with, or another folder with --out.",
         )
+
+
+def _begun(path: Path) -> dict[str, Any]:
+    """Read which study and data a run began with.
+
+    Raises:
+        StorageError: the file cannot be read, or says something else.
+    """
+    try:
+        found = json.loads(read_whole(path))
+        if isinstance(found["study"], str) and isinstance(found["hospitals"], dict):
+            return dict(found)
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise StorageError(
+        "this does not say which study and data the run began with",
+        where=str(path),
+        do="Put it back as the run wrote it, or start again with another --out.",
+    )
 
 
 def _check_fingerprints(plan: Plan, fingerprints: dict[str, str]) -> None:
@@ -407,11 +426,9 @@ def _check_fingerprints(plan: Plan, fingerprints: dict[str, str]) -> None:
     if not path.exists():
         write_atomically(path, json.dumps(now, indent=1).encode())
         return
-    before = json.loads(path.read_text())
-    if before.get("hospitals") != fingerprints:
-        changed = sorted(
-            n for n in {*before["hospitals"], *fingerprints} if before["hospitals"].get(n) != fingerprints.get(n)
-        )
+    before = _begun(path)["hospitals"]
+    if before != fingerprints:
+        changed = sorted(n for n in {*before, *fingerprints} if before.get(n) != fingerprints.get(n))
         raise StorageError(
             f"since the run began the data changed at: {', '.join(changed)}",
             where=str(plan.folder),
@@ -575,8 +592,8 @@ def _spent(planned: PrivacySpent | None, study: Study, rounds: int) -> PrivacySp
 
 
 def _has_usual(plan: Plan) -> bool:
-    path = plan.folder / UNLIKE
-    return path.exists() and bool(parse_unlike(path.read_bytes(), path).histogram)
+    found = read_summed(plan.folder / UNLIKE)
+    return found is not None and bool(found.histogram)
 
 
 def _notes(plan: Plan, described: dict[str, Description], final: State) -> Iterator[str]:
@@ -659,7 +676,7 @@ def _said_of_start(plan: Plan, described: dict[str, Description]) -> Iterator[st
         f"The study started from the released model '{start.name}' (SHA-256 {start.model}), and so did every model "
         "that it is compared with. A hospital that trained that model is not new to the models that leave it out."
     )
-    before = study_of((plan.folder / START).read_bytes(), where=str(plan.folder / START))
+    before = study_of(read_whole(plan.folder / START), where=str(plan.folder / START))
     if differs := list(prepared_otherwise(plan.study, before)):
         yield f"Images are prepared otherwise than for the model that the study starts from: {'; '.join(differs)}."
     if not isinstance(plan.study.privacy, DpSgd):

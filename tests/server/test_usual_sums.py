@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_rounds import Memory
 from test_runs import at_once, begin
 
 from consortium import MemoryJournal, identity, roster
@@ -15,7 +16,7 @@ from examples import STUDY, dataset
 from wardround_client import networks
 from wardround_client.hospital.answering import build, join
 from wardround_client.training.features import features_of
-from wardround_common.errors import MessageError
+from wardround_common.errors import MessageError, StorageError
 from wardround_common.messages.rounds import EvaluateRequest
 from wardround_common.metrics.unlike import DistanceSums, FeatureSums, jackknifed
 from wardround_common.randomness import insecure_stream
@@ -81,6 +82,22 @@ def test_the_sums_are_those_of_all_validation_patients_and_a_run_that_was_cut_of
     path.write_bytes(found.model_copy(update={"histogram": ()}).content())  # killed between the two sums
     assert describe_usual(of, wards, state, path, consortium) == found
     assert wards.evaluations == before + len(SIX)
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"format": "wardround unlike 1"}'])
+def test_a_note_of_the_sums_that_cannot_be_read_is_an_error_with_what_to_do(
+    content: bytes | None, tmp_path: Path
+) -> None:
+    if content is None:
+        (tmp_path / "unlike.json").mkdir()  # as unreadable as a file without rights, also for root
+    else:
+        (tmp_path / "unlike.json").write_bytes(content)
+    of = usual_study(secure=False)
+    state = run_study(of, Memory(of), lambda event: None)
+    with pytest.raises(StorageError) as refused:
+        describe_usual(of, Memory(of), state, tmp_path / "unlike.json")
+    assert refused.value.where == str(tmp_path / "unlike.json")
+    assert "or move it away" in refused.value.do
 
 
 def test_a_study_that_does_not_ask_for_it_sums_nothing_and_too_few_images_give_nothing(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.metrics.unlike import DistanceSums, FeatureSums, Usual
 from wardround_common.results.site import Rate, Record
+from wardround_common.storage import read_whole
 
 UNLIKE: Final = "unlike.json"
 Numbers = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(strict=False)]
@@ -52,6 +53,25 @@ class Unlike(Record):
     def content(self) -> bytes:
         """Return the file's bytes."""
         return (self.model_dump_json() + "\n").encode()
+
+
+def read_summed(path: Path) -> Unlike | None:
+    """Read what a run noted of these sums; None where it noted nothing yet.
+
+    Raises:
+        StorageError: the file cannot be read, or does not hold them. Hospitals answer each question once, so that they
+            cannot be asked for them again.
+    """
+    if not path.exists():
+        return None
+    try:
+        return parse_unlike(read_whole(path), path)
+    except StorageError as error:
+        error.do = (
+            "Restore it from your backup or make it readable, then resume the run; or move it away: the run then ends "
+            "with a model that does not say which images are unlike those of its training."
+        )
+        raise
 
 
 def parse_unlike(content: bytes, where: Path) -> Unlike:

@@ -30,9 +30,9 @@ from wardround_common.results.model_folder import (
     read_model_folder,
 )
 from wardround_common.results.parts import PARTS, Part, Parts
-from wardround_common.results.unlike import UNLIKE, Unlike, parse_unlike
+from wardround_common.results.unlike import UNLIKE, Unlike, read_summed
 from wardround_common.shell.settings_file import settings_text
-from wardround_common.storage import no_room_is_said, write_atomically
+from wardround_common.storage import no_room_is_said, read_whole, write_atomically
 from wardround_common.study.file import DpSgd, Study
 from wardround_common.study.start import Start
 from wardround_common.tasks.contract import Sums
@@ -108,7 +108,7 @@ def export_model(run: Path, study: Study, out: Path, release: Release = Release(
         )
     words = release.words or (read_words(run / WORDS) if (run / WORDS).exists() else CardWords())
     _check_out(out, study, release.more)
-    contents = {name: _bytes(run / name) for name in COPIED}
+    contents = {name: read_whole(run / name) for name in COPIED}
     contents[STUDY] = study_toml(study).encode()
     state = _state(run, study, contents[MODEL])
     unlike = _unlike(run, state)
@@ -143,14 +143,13 @@ def export_model(run: Path, study: Study, out: Path, release: Release = Release(
 
 def _unlike(run: Path, state: State | None) -> Unlike | None:
     """Return what the images of the run's model are like; None if it is not known, or says nothing."""
-    path = run / UNLIKE
-    found = parse_unlike(_bytes(path), path) if path.exists() else None
+    found = read_summed(run / UNLIKE)
     if found is None or found.threshold is None:
         return None
     if state is not None and found.model != vector_digest(state.chosen.model):
         raise StorageError(
             "this says what the images of another model are like",
-            where=str(path),
+            where=str(run / UNLIKE),
             do="Put back the file that the run wrote, or finish the run: repeat its command with --resume.",
         )
     return found
@@ -279,15 +278,8 @@ def _state(run: Path, study: Study, weights: bytes) -> State | None:
     return state
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise StorageError(f"the file cannot be read ({error.strerror})", where=str(path)) from None
-
-
 def _text(path: Path) -> str:
     try:
-        return _bytes(path).decode()
+        return read_whole(path).decode()
     except UnicodeDecodeError:
         raise StorageError("the file cannot be read", where=str(path)) from None

@@ -22,7 +22,7 @@ from wardround_common.documents.exported_run import (
 )
 from wardround_common.errors import StorageError
 from wardround_common.results import DEPLOYED
-from wardround_common.storage import no_room_is_said, write_atomically
+from wardround_common.storage import read_whole, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.roster import keys_of
 from wardround_server.rounds import exported_model
@@ -79,9 +79,8 @@ def export_run(
         APPROVALS: write_approvals(study, approvals),
         RUN: json.dumps(facts, indent=1).encode(),
     }
-    with no_room_is_said(run):
-        for path in sorted((run / STATEMENTS).glob("*.statement")):
-            more[f"{STATEMENTS}/{path.name}"] = path.read_bytes()
+    for path in sorted((run / STATEMENTS).glob("*.statement")):
+        more[f"{STATEMENTS}/{path.name}"] = read_whole(path)
     return exported_model.export_model(run, study, out, replace(release, more=more))
 
 

@@ -26,7 +26,7 @@ from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED
 from wardround_common.results.site import SiteMetrics, Subgrouping
 from wardround_common.results.subgroup_sums import figures_by_subgroup
 from wardround_common.results.unlike import UNLIKE
-from wardround_common.storage import flush_names, no_room_is_said, write_atomically
+from wardround_common.storage import flush_names, no_room_is_said, read_whole, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.roster import keys_of
 from wardround_common.study.start import Start
@@ -298,7 +298,7 @@ class Runs:
         if start is None:
             return None
         path = start_file(self._folder.parent, start)
-        content = path.read_bytes() if path.exists() else b""
+        content = read_whole(path) if path.exists() else b""
         if hashlib.sha256(content).hexdigest() != start.model:
             raise StudyError(
                 f"the study starts from the model '{start.name}', which is not here",

@@ -119,6 +119,30 @@ def test_the_mean_of_the_last_is_their_mean_and_is_what_the_last_evaluation_trie
     )
 
 
+def test_a_mean_of_rounds_that_were_all_refused_keeps_the_operating_point_of_the_model_that_stayed() -> None:
+    which = study(
+        training={"rounds": 3},
+        model={"network": "tiny-cnn"},
+        evaluation={"keep": "mean-of-last", "average": 2},
+        aggregation={"vote_margin": 4.0},
+    )
+
+    def against(name: str, kind: str, answer: Parts | Failure) -> Parts | Failure:
+        if kind != "vote" or isinstance(answer, Failure):
+            return answer
+        return Parts(answer.fields | {"worse": int(answer.fields["round"] != 1)}, answer.arrays)
+
+    states: list[State] = []
+    hospitals = Memory(which, alter=against)
+    final = run_study(
+        which, hospitals, lambda event: states.append(event.state) if isinstance(event, RoundEnds) else None
+    )
+    assert [bool(record.refused) for record in final.history] == [False, True, True]
+    assert final.chosen.model.tobytes() == states[0].parameters.tobytes()
+    assert final.chosen.validation is states[0].validation is not None
+    assert hospitals.asked.count("evaluate") == 1  # judged again, with other hospitals, it would tell of one
+
+
 def test_a_run_ends_early_when_patience_is_over_and_ends_there_when_it_is_resumed(
     tmp_path: Path,
 ) -> None:

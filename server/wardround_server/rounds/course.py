@@ -17,7 +17,7 @@ from wardround_common.metrics.unlike import LEAST_IMAGES
 from wardround_common.results import Absence, Headline, RoundRecord
 from wardround_common.results.released import first_vector
 from wardround_common.results.subgroup_sums import NO_SUBGROUPS, BySubgroup, TestSums
-from wardround_common.results.unlike import Unlike, parse_unlike
+from wardround_common.results.unlike import Unlike, read_summed
 from wardround_common.secagg.terms import Member
 from wardround_common.storage import write_atomically
 from wardround_common.strategies.contract import Moments
@@ -214,13 +214,13 @@ def describe_usual(
 
     Raises:
         RoundError: fewer hospitals than the study's ``min_hospitals`` are ready.
-        StorageError: the file cannot be read or written.
+        StorageError: the file cannot be read or written, or holds something else.
     """
     fraction, model = study.evaluation.usual, state.chosen.model
     if not fraction:
         return None
     digest = vector_digest(model)
-    known = parse_unlike(path.read_bytes(), path) if path.exists() else None
+    known = read_summed(path)
     if known is not None and known.model == digest and known.histogram:
         return known
     asked = trainers(study, exchange)
@@ -416,7 +416,10 @@ def _round(
     kept = averaged(study, state.kept, number, parameters)
     tried = kept.model if kept and is_mean(study, number) else parameters
     scored = Scored(task.empty(study.task), ())
-    if judged or tried is not parameters:
+    if tried is not parameters and not judged and state.validation and np.array_equal(tried, state.parameters):
+        # Every round of the mean was refused: it is the model that stayed, and that was judged.
+        kept = evaluated(study, kept, number, tried, state.validation)
+    elif judged or tried is not parameters:
         scored = rounds.score(tried, number)
         kept = evaluated(study, kept, number, tried, scored.sums)
     absences += scored.absent

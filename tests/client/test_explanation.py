@@ -293,6 +293,8 @@ def test_another_method_does_not_write_into_the_same_folder_and_nothing_among_th
         explain(classifier, folder / "0.dcm", "-o", out, "--method", "occlusion")
     with pytest.raises(DataError, match="would lie among the images"):
         explain(classifier, folder, "-o", folder / "maps")
+    _, _, said = explain(classifier, folder, "--lesion", "nonsense", "--method", "hires-cam")
+    assert "lies in 'nonsense' is not known: there are no masks" in said
     assert [path.name for path in folder.iterdir()] == ["0.dcm"]
 
 
@@ -305,6 +307,7 @@ def test_what_cannot_be_explained_is_refused_with_what_to_do(classifier: Path, t
         (StudyError, "Choose views", [outliner, folder, "--method", "shap"]),
         (StudyError, "Its classes: none, finding", [classifier, folder, "--of", "tumour"]),
         (StudyError, "Leave out --of", [outliner, folder, "--of", "tumour"]),
+        (StudyError, "Leave out --lesion", [outliner, folder, "--lesion", "tumour"]),
         (DataError, "no such file", [classifier, tmp_path / "missing"]),
     ]
     for kind, words, asked in wrong:

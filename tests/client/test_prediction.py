@@ -22,6 +22,7 @@ from models_made import model_folder
 from outlined_hospitals import outlining, write_hospital
 from series_made import OBLIQUE, slices, written
 from tiny_dicom import save, tiny
+from wardround_client.prediction.inputs import files_of
 from wardround_client.prediction.keeping import HEAD, LINES, READING, TABLE, keeping
 from wardround_client.prediction.nifti_mask import nifti_of
 from wardround_client.volumes import Series, series_in
@@ -200,6 +201,18 @@ def test_a_decoder_that_crashes_costs_one_file_once_the_same_command_is_run_agai
     kept = [json.loads(line) for line in (out / LINES).read_bytes().splitlines()]
     refused = {Path(line["input"]).name: line.get("refused", "") for line in kept}
     assert refused == {"crash.dcm": "decoder-crashed", "1.dcm": ""}
+
+
+def test_answers_that_an_earlier_run_wrote_among_the_images_are_no_images(classifier: Path, tmp_path: Path) -> None:
+    folder = images(tmp_path / "images", 2)
+    assert predict(classifier, folder, "--out", folder / "first", "--preview")[0] == 0
+    (folder / "mine").mkdir()
+    (folder / "mine" / "predict.json").write_text('{"of": "somebody else"}')
+    code, lines, _ = predict(classifier, folder, "--out", tmp_path / "second", "--preview")
+    assert code == 0
+    assert sorted(Path(line["input"]).name for line in lines) == ["0.dcm", "1.dcm"]
+    assert [one.path.name for one in files_of([folder])] == ["0.dcm", "1.dcm", "predict.json"]  # the last: another's
+    assert len(files_of([folder / "first"])) > 4  # who names it means it
 
 
 def test_a_folder_of_something_else_or_of_another_model_is_not_written_to(

@@ -35,7 +35,7 @@ from wardround_client.preparation.asking import image_cases
 from wardround_client.tasks.contract import Case
 from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
-from wardround_common.errors import DataError, ImageRefused
+from wardround_common.errors import DataError, ImageRefused, StudyError
 from wardround_common.tasks.registry import task_of
 
 EXPLANATIONS = Names(
@@ -76,6 +76,11 @@ def explain_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
     asking = asking_of(model)
     name, method = find(wanted.method, task_of(model.study.task))
     of = class_number(model, wanted.of)
+    if wanted.lesions and method.dense:
+        raise StudyError(
+            "this model outlines structures: its maps say where it is undecided, and lie in no lesion",
+            do="Leave out --lesion.",
+        )
     check_apart(inputs, wanted.out, "explanations")
     found = files_of(inputs, leave_out=wanted.out)
     settings = {"method": name, "of": wanted.of, "lesions": list(wanted.lesions)}
@@ -104,7 +109,7 @@ def explain_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
             kept.write(PAGE, page.encode())
             facts = {"model": model.card.name, "method": name} | summary.facts()
             kept.write(SUMMARY, json.dumps(facts, indent=1).encode())
-    _say(counts, len(there) - len(todo), summary, asked.lesions, kept)
+    _say(counts, len(there) - len(todo), summary, asked.lesions, kept, wanted.lesions)
     if counts[PASSED] == len(there):
         raise DataError(
             f"none of {len(there):,} file{'' if len(there) == 1 else 's'} is an image that a model is asked about",
@@ -202,7 +207,26 @@ def _rows(
     return rows
 
 
-def _say(counts: Counter[str], before: int, summary: Summary, lesions: Lesions, kept: Kept | None) -> None:
+def _none_outlined(words: tuple[str, ...], lesions: Lesions) -> str:
+    """Say why the lesions that --lesion names are in no figure."""
+    named = " or ".join(f"'{word}'" for word in words)
+    if lesions.places:
+        why = f"none of the {len(lesions.places):,} images with masks has such a structure (--lesion)"
+    elif lesions.unmet:
+        why = "no mask outlines one of these images"
+    else:
+        why = "there are no masks beside them; masks are looked for in folders that you name"
+    return f"How much of the maps lies in {named} is not known: {why}."
+
+
+def _say(
+    counts: Counter[str],
+    before: int,
+    summary: Summary,
+    lesions: Lesions,
+    kept: Kept | None,
+    words: tuple[str, ...],
+) -> None:
     """Say what came of it, on standard error: standard output is for answers."""
     refused = sum(count for reason, count in counts.items() if reason not in ("", PASSED))
     parts = [f"{counts['']:,} explained", f"{before:,} done before" if before else "", f"{refused:,} refused"]
@@ -214,8 +238,10 @@ def _say(counts: Counter[str], before: int, summary: Summary, lesions: Lesions, 
         return
     style = "yellow" if summary.is_alike else ""
     console.print(Text(sanity.said(summary.similarity), style=style), soft_wrap=True)
-    if words := lesion_words(summary):
-        console.print(Text(words), soft_wrap=True)
+    if said := lesion_words(summary):
+        console.print(Text(said), soft_wrap=True)
+    elif words:
+        console.print(Text(_none_outlined(words, lesions), style="yellow"), soft_wrap=True)
     if lesions.unmet:
         why = ", ".join(f"{count:,} {reason}" for reason, count in lesions.unmet.items())
         console.print(Text(f"Masks that outline nothing here: {why}."), soft_wrap=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from wardround_common.errors import DataError
 
 
-def files_below(folder: Path, aside: Collection[Path] = ()) -> Iterator[Path]:
+def files_below(
+    folder: Path, aside: Collection[Path] = (), passed_by: Callable[[Path], bool] = lambda below: False
+) -> Iterator[Path]:
     """Yield the files below a folder by name, without links; hidden files and folders are left out.
 
-    ``aside``: folders that are left out too.
+    ``aside``: folders that are left out too; so are those below of which ``passed_by`` is true.
 
     Raises:
         DataError: a folder cannot be read.
@@ -27,7 +29,11 @@ def files_below(folder: Path, aside: Collection[Path] = ()) -> Iterator[Path]:
 
     for place, folders, files in os.walk(folder, onerror=refuse):
         here = Path(place)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and here / name not in aside)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and here / name not in aside and not passed_by(here / name)
+        )
         for name in sorted(files):
             path = (here / name).resolve()
             if not name.startswith(".") and path.is_file():

@@ -24,7 +24,8 @@ class Input:
 def files_of(inputs: Sequence[Path], *, leave_out: Path | None = None) -> list[Input]:
     """List files in the order in which they were named, those of a folder by name; hidden ones are left out.
 
-    So are the masks that a hospital keeps in ``masks`` at the top of a folder: they outline what is asked about.
+    So are the masks that a hospital keeps in ``masks`` at the top of a folder: they outline what is asked about; and
+    folders below it that an earlier run wrote its answers, maps or figures to.
 
     ``leave_out``: a folder whose files are none, such as the one that answers are written to.
 
@@ -38,13 +39,30 @@ def files_of(inputs: Sequence[Path], *, leave_out: Path | None = None) -> list[I
         if path.is_file():
             found[path] = Input(path, named=True)
         elif path.is_dir():
-            for below in files_below(path, {*aside, path / MASKS}):
+            for below in files_below(path, {*aside, path / MASKS}, holds_answers):
                 found.setdefault(below, Input(below, named=False))
         else:
             raise DataError("there is no such file or folder", where=str(given), do="Check the path.")
     if not found:
         raise DataError("there is no file to ask about", where=str(inputs[0]), do="Name images, or folders of images.")
     return list(found.values())
+
+
+HEADS = ("predict.json", "explain.json", "change.json")
+"""Of the folders that ``predict``, ``explain`` and ``change`` write to: the file that says so."""
+
+
+def holds_answers(folder: Path) -> bool:
+    """Tell whether a run wrote what a model said to a folder: its pictures are of the images, and none of them."""
+    for name in HEADS:
+        try:
+            with (folder / name).open("rb") as file:
+                begins = file.read(80)
+        except OSError:
+            continue
+        if b'"format": "wardround ' in begins:
+            return True
+    return False
 
 
 def check_apart(inputs: Sequence[Path], out: Path | None, what: str) -> None:

@@ -27,6 +27,7 @@ from wardround_client.training.rehearsal import rehearse
 from wardround_common.errors import RoundError, StorageError, StudyError, WardroundError
 from wardround_common.messages.parameters import Vector
 from wardround_common.metrics import PatientSums
+from wardround_common.metrics.shapes import Point
 from wardround_common.results import (
     ALL,
     EXTERNAL,
@@ -558,7 +559,7 @@ def _judge(
 
 
 def _by_subgroup(
-    study: Study, names: Sequence[str], judged: dict[str, list[jobs.Judged]], point: float | None
+    study: Study, names: Sequence[str], judged: dict[str, list[jobs.Judged]], point: Point | None
 ) -> tuple[Subgrouping, ...]:
     """Judge the federated model on the subgroups of all hospitals together, with intervals over patients."""
     groups: list[list[tuple[int, PatientSums]]] = []

@@ -17,6 +17,7 @@ from wardround_client.state.identity_file import make_identity
 from wardround_client.training.accounting import epsilon_of
 from wardround_common.errors import PrivacyError
 from wardround_common.shell import cli
+from wardround_common.tasks.registry import TASKS
 
 
 @pytest.fixture
@@ -191,7 +192,7 @@ def test_a_new_policy_is_valid_strict_and_not_written_over(
         ("10.0", "inf", "it must be a finite number"),
         ("1e-5", "0.0", "it must be at least 1e-10"),
         ('"tiny-cnn"', '"tiny"', "did you mean 'tiny-cnn'?"),
-        ('["classification", "risk", "segmentation"]', "[]", "at least 1 entries"),
+        (json.dumps(sorted(TASKS)), "[]", "at least 1 entries"),
         ('"segmentation"', '"segmentaton"', "did you mean 'segmentation'?"),
         ("[accept]", "[accepts]", "did you mean [accept]?"),
         ("[budget]", "[budget", "this is not TOML"),

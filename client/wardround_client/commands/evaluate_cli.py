@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wardround_client.prediction.model import Model
     from wardround_client.prediction.recalibrating import Recalibrated
     from wardround_common.metrics.shapes import Estimate
+    from wardround_common.results.site import SiteMetrics
 
 Part = Literal["all", "train", "validation", "test"]
 
@@ -132,9 +133,16 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
     for time, figures in zip(times, site.horizons, strict=False):
         shown = ["none" if each is None else f"{each:.3f}" for each in (figures.predicted, figures.observed)]
         console.print(f"By {time}: mean risk {shown[0]}, observed {shown[1]}", highlight=False)
+    task = task_of(model.study.task)
+    if task.apart and site.by_group:
+        console.print(_by_group(model, site))
     if site.confusion:
         console.print(_confusion(model.study.groups, site.confusion))
-    if site.threshold is not None:
+    if isinstance(site.threshold, tuple):
+        points = zip(model.study.groups, site.threshold, strict=True)
+        said = ", ".join(f"{word} {'none' if point is None else f'{point:g}'}" for word, point in points)
+        console.print(f"Decided at the operating points of the run: {said}.", highlight=False, markup=False)
+    elif site.threshold is not None:
         console.print(f"Decided at {site.threshold:g}, the operating point of the run.", highlight=False)
     aside = {**judged.intake.refused, **judged.intake.left_out}
     if aside:
@@ -171,6 +179,22 @@ def _told(estimate: Estimate) -> str:
         return estimate.reason
     between = "" if estimate.low is None else f" ({estimate.low:.3f} to {estimate.high:.3f})"
     return f"{estimate.value:.3f}{between}"
+
+
+def _by_group(model: Model, site: SiteMetrics) -> object:
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    from wardround_common.tasks.registry import task_of
+
+    task, names = task_of(model.study.task), list(site.by_group[0].figures)
+    labels = [task.metric(name).label for name in names]
+    table = Table(task.group_words[0], "present", "absent", "found", *labels, box=SIMPLE_HEAD, show_edge=False)
+    for word, group in zip(model.study.groups, site.by_group, strict=True):
+        figures = ("none" if (value := group.figures[name]) is None else f"{value:.3f}" for name in names)
+        table.add_row(escape(word), f"{group.records:,}", f"{group.rest or 0:,}", f"{group.found:,}", *figures)
+    return table
 
 
 def _confusion(groups: tuple[str, ...], counts: tuple[tuple[int, ...], ...]) -> object:

@@ -7,6 +7,7 @@ from wardround_client.explanation.sanity import ALIKE
 from wardround_client.prediction.capture import Picture, captures_of
 from wardround_client.prediction.pictures import GREY, WHITE, Line, directions, made_by, square, with_lines
 from wardround_client.prediction.sources import content_of, sources_of
+from wardround_client.tasks.contract import probability_of
 from wardround_common.results.model_folder import Card
 
 
@@ -30,7 +31,7 @@ def _lines(one: Explained, card: Card) -> list[Line]:
     if "explained" in facts:
         word = facts["explained"]
         kind = "probability" if answer["calibrated"] else "uncalibrated probability"
-        first = f"Orange speaks for {word}, blue against it ({kind} {answer['probabilities'][word]:.2f})"
+        first = f"Orange speaks for {word}, blue against it ({kind} {probability_of(answer, word):.2f})"
     else:
         first = (
             f"Orange: where the model is undecided ({facts['undecided_ml']:.1f} mL); slice {facts['undecided_slice']}"

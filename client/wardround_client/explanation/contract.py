@@ -30,6 +30,8 @@ class Question:
     """The number of the class, from 0; without meaning where each place of an image has an answer of its own."""
     window: tuple[int, ...] | None = None
     """As in ``Asked``."""
+    apart: bool = False
+    """Whether each output stands by itself, as in ``Task``."""
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """Return the network's outputs, (images, outputs) or (images, outputs, *space)."""
@@ -39,8 +41,10 @@ class Question:
         return found
 
     def score(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the log-odds of the class against all others, (images,)."""
+        """Return the log-odds of the class against all others, (images,); what stands by itself as it is."""
         logits = self.logits(images)
+        if self.apart:
+            return logits[:, self.of]
         others = torch.cat([logits[:, : self.of], logits[:, self.of + 1 :]], dim=1)
         return logits[:, self.of] - others.logsumexp(1)
 

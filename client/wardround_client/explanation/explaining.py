@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,7 +106,7 @@ def _image(model: Model, asked: Asked, done: Done) -> Explained:
     height, width = image.shape[-2:]
     of = asked.of
     if of is None:
-        of = 1 if model.study.outputs == 2 else model.study.groups.index(done.answer.facts["class"])
+        of = _decided(model, done.answer.facts)
     own, random = _maps(model, asked, done, of)
     place = preprocessing.Place.of(height, width, own.shape[-1])
     inside = np.s_[0, place.top : place.top + place.rows, place.left : place.left + place.columns]
@@ -131,6 +132,14 @@ def _image(model: Model, asked: Asked, done: Done) -> Explained:
     return Explained(
         done, facts, drawn(image, heat, lesion, (apart[-2], apart[-1])), in_lesion=found, similarity=similarity
     )
+
+
+def _decided(model: Model, facts: Mapping[str, Any]) -> int:
+    """Return the number of what is explained without a word: the finding, the class, the likeliest of findings."""
+    if "findings" in facts:
+        found = facts["findings"]
+        return model.study.groups.index(max(found, key=lambda word: float(found[word]["probability"])))
+    return 1 if model.study.outputs == 2 else model.study.groups.index(facts["class"])
 
 
 def _outlines(model: Model, asked: Asked, done: Done) -> Explained:
@@ -163,9 +172,9 @@ def _maps(model: Model, asked: Asked, done: Done, of: int) -> tuple[Map, Map]:
     """Return the map of the model and that of a network with random weights, (records, *space) each."""
     device = next(model.network.parameters()).device
     images = torch.from_numpy(done.asked.images).to(device)
-    found = []
+    found, apart = [], task_of(model.study.task).apart
     for network in (model.network, sanity.untrained(model, done.asked.images)):
-        heat = asked.method.explain(Question(network, of, done.asked.window), images)
+        heat = asked.method.explain(Question(network, of, done.asked.window, apart), images)
         if not torch.isfinite(heat).all():
             raise ModelError("the map is not finite", do="Explain it with another --method.")
         found.append(np.ascontiguousarray(heat.numpy(), np.float32))

@@ -21,6 +21,7 @@ from PIL import Image as Pillow
 from wardround_client.explanation import sanity
 from wardround_client.explanation.overlay import AGAINST, FOR, LESION
 from wardround_client.explanation.summary import Summary, lesion_words
+from wardround_client.tasks.contract import probability_of
 from wardround_common.errors import StorageError
 
 SHOWN = 60
@@ -91,10 +92,16 @@ def _picture(number: int, line: Mapping[str, Any], folder: Path) -> Picture:
     return Picture(base64.b64encode(file.getvalue()).decode("ascii"), f"{number} · {' · '.join(_words(line))}")
 
 
+def _answer(line: Mapping[str, Any]) -> str:
+    word = line["explained"]
+    decided = line.get("class") or ("present" if line["findings"][word]["present"] else "absent")
+    return f"{word} {probability_of(line, word):.2f}, decided: {decided}"
+
+
 def _words(line: Mapping[str, Any]) -> list[str]:
     words = []
     if "explained" in line:
-        words.append(f"{line['explained']} {line['probabilities'][line['explained']]:.2f}, decided: {line['class']}")
+        words.append(_answer(line))
     if "undecided_ml" in line:
         words.append(f"slice {line['undecided_slice']}, {line['undecided_ml']:.1f} mL undecided")
     if (found := line.get("lesion")) is not None:

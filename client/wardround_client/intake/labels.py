@@ -115,7 +115,7 @@ def _from_csv(folder: Path, index: Index, path: Path, columns: tuple[str, ...], 
     text = read_text(path, BY_NAME)
     delimiter = delimiter_of(text, lambda header: _names_columns(header, columns))
     rows = rows_of(text, delimiter, where)
-    header = [name.strip().casefold() for name in next(rows, (1, []))[1]]
+    header = [one_form(name.strip()).casefold() for name in next(rows, (1, []))[1]]
     key, of_key, of_columns = _columns(header, where, columns)
     lines: dict[str, tuple[str, int]] = {}
     of_patient = header.index("patient") if "patient" in header else None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from wardround_common.errors import LabelError
+from wardround_common.one_form import one_form
 
 LARGEST_CSV_BYTES = 256 << 20
 
@@ -41,7 +42,7 @@ def delimiter_of(text: str, fits: Callable[[set[str]], bool]) -> str:
     header = text.lstrip().partition("\n")[0]
     likely = sorted(",;\t", key=header.count, reverse=True)  # spreadsheets of half of Europe write semicolons
     for delimiter in likely:
-        if fits({name.strip().casefold() for name in next(csv.reader([header], delimiter=delimiter), [])}):
+        if fits({one_form(name.strip()).casefold() for name in next(csv.reader([header], delimiter=delimiter), [])}):
             return delimiter
     return likely[0]
 

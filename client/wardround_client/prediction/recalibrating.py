@@ -134,7 +134,8 @@ def recalibrate(model: Model, source: Source, part: Part = "all") -> Recalibrate
         point=point_for(labels, whole.apply(own), sensitivity) if two else None,
         patients=counts,
     )
-    before = _figures(model, labels, patients, released, _decide(own, card.point if two else None))
+    as_released = card.point if two and isinstance(card.point, float) else None
+    before = _figures(model, labels, patients, released, _decide(own, as_released))
     after = _figures(model, labels, patients, crossed, decided)
     return Recalibrated(calibration, before, after, examples.patient_count, len(labels), data.intake)
 

@@ -94,7 +94,7 @@ def _answer(section: Classification, outputs: torch.Tensor, asked: Asked, case: 
     own: NDArray[np.float32] = outputs.softmax(1).numpy()  # (1, classes), decided on as where they are summed
     if not np.isfinite(own).all():
         raise ModelError("the model's scores are not finite", do="Its training diverged: do not use it.")
-    point = chosen.point if len(section.classes) == 2 else None
+    point = chosen.point if len(section.classes) == 2 and isinstance(chosen.point, float) else None
     here = chosen.recalibration
     scores = own[0].astype(np.float64) if here is None else here.apply(own)[0]
     decided = int(scores.argmax()) if point is None else int(scores[1] >= point)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.preparation.source import Source
 from wardround_common.metrics.recalibration import Recalibration
+from wardround_common.metrics.shapes import Point
 from wardround_common.study.file import Data, Study, Training
 from wardround_common.tasks.contract import Sums, Task, TaskSection
 
@@ -98,8 +99,8 @@ class Records:
 class Chosen:
     """What was chosen for a model on validation patients; None where nothing was."""
 
-    point: float | None
-    """The operating point, on the model's own probabilities, or on the recalibrated ones."""
+    point: Point | None
+    """The operating point, or one for each finding, on the model's own probabilities, or on the recalibrated ones."""
     temperature: float | None
     """By which log-odds are divided for a calibrated probability."""
     recalibration: Recalibration | None = None
@@ -161,7 +162,15 @@ def numbers_of(facts: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
     kind = kind_of(facts)
     if "risk" in facts:
         return "risk", {f"{kind}risk by {by}": p for by, p in facts["risk"].items()}
+    if "findings" in facts:
+        found = facts["findings"].items()
+        return "findings", {f"{kind}probability of {word}": one["probability"] for word, one in found}
     return facts["class"], {f"{kind}probability of {word}": p for word, p in facts["probabilities"].items()}
+
+
+def probability_of(facts: Mapping[str, Any], word: str) -> float:
+    """Return how likely a class or a finding is by an answer."""
+    return float(facts["findings"][word]["probability"] if "findings" in facts else facts["probabilities"][word])
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,10 @@ Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Points = Annotated[tuple[Rate | None, ...], Field(strict=False)]
+"""An operating point for each of several findings; None of one for which none was chosen."""
+Point = Rate | Points
+"""An operating point: one number, or one for each finding."""
 
 
 class Record(BaseModel):

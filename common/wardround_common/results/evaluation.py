@@ -10,7 +10,7 @@ import numpy as np
 from wardround_common.metrics.intervals import with_interval
 from wardround_common.metrics.patients import PatientSums
 from wardround_common.metrics.ranking import Floats
-from wardround_common.results.site import Estimate, SiteMetrics
+from wardround_common.results.site import Estimate, Point, SiteMetrics
 from wardround_common.tasks.contract import Sums, Task, TaskSection
 from wardround_common.tasks.registry import task_of
 
@@ -20,7 +20,7 @@ NO_INTERVAL = "sums over hospitals give no interval"
 def evaluate(
     section: TaskSection,
     sums: Sums | PatientSums,
-    point: float | None,
+    point: Point | None,
     *,
     resamples: int = 0,
     rng: np.random.Generator | None = None,
@@ -57,7 +57,7 @@ def _estimates(
     section: TaskSection,
     sums: Sums | PatientSums,
     whole: Sums,
-    point: float | None,
+    point: Point | None,
     resamples: int,
     rng: np.random.Generator,
 ) -> Iterator[tuple[str, Estimate]]:

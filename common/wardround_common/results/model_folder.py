@@ -16,7 +16,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationError
 
 from wardround_common.errors import StorageError, StudyError
-from wardround_common.results.site import Amount, Count, Name, Rate, Record
+from wardround_common.results.site import Amount, Count, Name, Point, Rate, Record
 from wardround_common.results.unlike import UNLIKE, Unlike, parse_unlike
 from wardround_common.study.file import Study, read_study
 from wardround_common.study.start import Start
@@ -64,8 +64,9 @@ class Card(Record):
     """The hospitals that took part in the training and whose ledgers hold what it cost; none of a simulation."""
     rounds: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
     """The round after which the model was as it is here, or those of whose models it is the mean."""
-    point: Rate | None
-    """The operating point, on the model's own probabilities, chosen on validation patients; None if there is none."""
+    point: Point | None
+    """The operating point, or one for each finding, on the model's own probabilities, chosen on validation
+    patients; None if there is none."""
     temperature: Annotated[float, Field(gt=0)] | None
     """What the log-odds are divided by for a calibrated probability, fitted on the same validation sums; None where
     none could be fitted: probabilities are then the model's own, and said to be uncalibrated."""

@@ -13,6 +13,8 @@ from wardround_common.metrics.shapes import Estimate as Estimate
 from wardround_common.metrics.shapes import GroupFigures as GroupFigures
 from wardround_common.metrics.shapes import HorizonFigures as HorizonFigures
 from wardround_common.metrics.shapes import Name as Name
+from wardround_common.metrics.shapes import Point as Point
+from wardround_common.metrics.shapes import Points as Points
 from wardround_common.metrics.shapes import Rate as Rate
 from wardround_common.metrics.shapes import Record as Record
 from wardround_common.metrics.shapes import ReliabilityBins as ReliabilityBins
@@ -30,8 +32,8 @@ class SiteMetrics(Record):
     patients: Count | None
     """None where only sums over images are known."""
     images: Count
-    threshold: float | None
-    """The operating point, chosen on validation patients; None where the task has none."""
+    threshold: float | Points | None
+    """The operating point, or one for each finding, chosen on validation patients; None where the task has none."""
     metrics: dict[Name, Estimate]
     confusion: tuple[tuple[Count, ...], ...] = ()
     roc: Curve | None = None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wardround_common.errors import MessageError
 from wardround_common.metrics.patients import PatientSums
 from wardround_common.results.evaluation import evaluate
-from wardround_common.results.site import SubgroupFigures, Subgrouping
+from wardround_common.results.site import Point, SubgroupFigures, Subgrouping
 from wardround_common.study.file import Study
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
@@ -128,7 +128,7 @@ def read(vector: Vector | NDArray[np.float64], study: Study) -> TestSums:
 def judge(
     study: Study,
     groups: Sequence[Sequence[tuple[int, Sums | PatientSums]]],
-    point: float | None,
+    point: Point | None,
     *,
     resamples: int = 0,
     seed: int = 0,
@@ -165,7 +165,7 @@ def judge(
     return tuple(found)
 
 
-def figures_by_subgroup(study: Study, sums: BySubgroup, point: float | None) -> tuple[Subgrouping, ...]:
+def figures_by_subgroup(study: Study, sums: BySubgroup, point: Point | None) -> tuple[Subgrouping, ...]:
     """Judge a model on the subgroups of all hospitals together, from the sums that they sent."""
     if not sums.cells:
         return ()

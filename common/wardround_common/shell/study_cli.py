@@ -37,7 +37,7 @@ def new(
         bool, typer.Option("--distributed", help="Split the noise among the hospitals, under secure sums.")
     ] = False,
     task: Annotated[
-        str, typer.Option(metavar="NAME", help="Task of the model: classification, risk or segmentation.")
+        str, typer.Option(metavar="NAME", help="Task of the model: classification, findings, risk or segmentation.")
     ] = "classification",
     dims: Annotated[
         int | None,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from wardround_common.metrics.ranking import Floats
-from wardround_common.metrics.shapes import Curve, Estimate, GroupFigures, HorizonFigures, ReliabilityBins
+from wardround_common.metrics.shapes import Curve, Estimate, GroupFigures, HorizonFigures, Point, ReliabilityBins
 from wardround_common.section import Section
 
 
@@ -110,8 +110,8 @@ class Metric(Generic[S]):
     """As in ``results.json``: lower-case letters and underscores."""
     label: str
     """As in a report: 'AUROC'."""
-    value: Callable[[S, float | None], float | None]
-    """From the sums and the operating point; None where the sums do not define it."""
+    value: Callable[[S, Any], float | None]
+    """From the sums and the operating point (``Point``); None where the sums do not define it."""
     unit: str = ""
     """Empty for a fraction."""
     better: Literal["higher", "lower", "nearer 0"] = "higher"
@@ -162,7 +162,7 @@ def _why_undefined(sums: Sums, metric: str) -> str:
     return "it is not defined for these patients" if sums.records else "no patients"
 
 
-def _no_detail(sums: Any, point: float | None) -> Detail:
+def _no_detail(sums: Any, point: Point | None) -> Detail:
     return Detail()
 
 
@@ -174,7 +174,7 @@ def _no_point(sums: Any, sensitivity: float) -> float | None:
     return None
 
 
-def _no_intervals(sums: Any, point: float | None, metrics: Mapping[str, Estimate]) -> dict[str, Estimate]:
+def _no_intervals(sums: Any, point: Point | None, metrics: Mapping[str, Estimate]) -> dict[str, Estimate]:
     return {}
 
 
@@ -209,8 +209,9 @@ class Task(Generic[T, S]):
     headline: str
     """The name of the headline metric."""
     words: Callable[[T], Words]
-    point: Callable[[S, float], float | None] = _no_point
-    """The operating point at which a sensitivity is reached on validation sums; None where the task has none."""
+    point: Callable[[S, float], Point | None] = _no_point
+    """The operating point at which a sensitivity is reached on validation sums, or one for each group; None where the
+    task has none."""
     temperature: Callable[[S], float | None] = _no_temperature
     """The temperature that calibrates a model's probabilities, from validation sums; None where none can be fitted."""
     dims: Callable[[T], int] = _flat
@@ -224,13 +225,13 @@ class Task(Generic[T, S]):
     """Whether it learns from series (``[[data.series]]``), and not from single images."""
     undefined: Callable[[S, str], str] = _why_undefined
     """Why a metric has no value."""
-    figures: Callable[[NDArray[np.number], T, float | None, S], dict[str, Floats]] | None = None
+    figures: Callable[[NDArray[np.number], T, Any, S], dict[str, Floats]] | None = None
     """Every metric of many vectors of sums at once, (rows, n) to (rows,) each, NaN where undefined: for intervals. The
     last argument are the sums of which the rows are resamples: they decide over which groups means are taken. A task
     without it has its metrics computed row by row."""
-    detail: Callable[[S, float | None], Detail] = _no_detail
+    detail: Callable[[S, Any], Detail] = _no_detail
     """What there is to show besides the metrics at an operating point."""
-    intervals: Callable[[S, float | None, Mapping[str, Estimate]], dict[str, Estimate]] = _no_intervals
+    intervals: Callable[[S, Any, Mapping[str, Estimate]], dict[str, Estimate]] = _no_intervals
     """Those of the metrics at an operating point for which the sums alone give an interval, with it."""
     terms: Callable[[T], tuple[tuple[str, str], ...]] = _no_terms
     """What a report explains: a word, and what it means in a sentence or two."""
@@ -242,12 +243,19 @@ class Task(Generic[T, S]):
     """How it is said that the model decides on a group, and what is counted: 'decides for', 'test images of'."""
     compared: tuple[str, ...] = ()
     """The metrics in which models are compared besides the headline; those of a hospital's row are all of them."""
+    apart: bool = False
+    """Whether each output stands by itself, such as the log-odds of one finding of several; else, as of classes, only
+    the differences between outputs mean something."""
+    group_words: tuple[str, str] = ("class", "classes")
+    """What one of its groups is, and several."""
+    fewest_groups: int = 3
+    """Of how many groups on a table by group says more than the metrics."""
 
     def length(self, section: T) -> int:
         """Return how many numbers the sums are."""
         return len(self.empty(section).to_vector())
 
-    def values(self, vectors: NDArray[np.number], section: T, point: float | None, whole: S) -> dict[str, Floats]:
+    def values(self, vectors: NDArray[np.number], section: T, point: Point | None, whole: S) -> dict[str, Floats]:
         """Return every metric (rows,) of vectors of sums (rows, n) at an operating point; NaN where it is undefined.
 
         ``whole``: the sums themselves, or those of which the rows are resamples.

@@ -259,10 +259,10 @@ def by_hospital(results: Results) -> Raw | None:
 
 
 def by_group(results: Results) -> Raw | None:
-    """Show the figures of each class or structure on all test patients; None where there are two classes or fewer."""
+    """Show the figures of each class or structure on all test patients; None where there are few."""
     task, sites = task_of(results.study.task), results.evaluation.get(FEDERATED, {})
     whole = sites.get(ALL)
-    if whole is None or len(whole.by_group) < (2 if task.dense else 3):
+    if whole is None or len(whole.by_group) < task.fewest_groups:
         return None
     names = list(whole.by_group[0].figures)
     rows = [

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wardround_common.results import FEDERATED, Results
+from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures import course as course_figures
 from wardround_server.report.figures import quality as quality_figures
 from wardround_server.report.figures import sites
@@ -112,9 +113,14 @@ def _operating_point(results: Results) -> str:
     thresholds = {m.threshold for m in results.evaluation.get(FEDERATED, {}).values()}
     classes = results.study.groups
     rows = "Rows are what is true, columns what the federated model decides; percentages are of the row."
-    if len(classes) == 2 and len(thresholds) == 1 and (threshold := thresholds.pop()) is not None:
+    if len(classes) == 2 and len(thresholds) == 1 and isinstance(threshold := thresholds.pop(), float):
         return (
             f"It decides for “{classes[1]}” from a probability of {threshold:.3f}: the highest threshold that reaches "
             f"a sensitivity of {results.study.evaluation.sensitivity:g} on the validation patients. {rows}"
+        )
+    if task_of(results.study.task).apart:
+        return (
+            "Each finding is decided by itself, at its own operating point: the highest probability that reaches a "
+            f"sensitivity of {results.study.evaluation.sensitivity:g} on the validation patients."
         )
     return f"It decides for the most probable class. {rows}"

@@ -47,6 +47,12 @@ def read_arrays(given: Any, study: Study, where: str) -> Arrays:
             where=where,
             do="Write the images as files, with a table of labels that has the columns time and event.",
         )
+    if task_of(study.task).apart:
+        raise DataError(
+            f"arrays have a class or a mask for each image, and the study's task is '{study.task.name}'",
+            where=where,
+            do=f"Write the images as files, with a table of labels that has the columns {', '.join(study.groups)}.",
+        )
     images, targets, patients = _parts(given, where)
     if not len(images) == len(targets) == len(patients):
         raise DataError(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wardround_simulation.phantoms.anatomy import draw_patient, render
+from wardround_simulation.phantoms.anatomy import Patient, draw_patient, render
 from wardround_simulation.phantoms.scanner import SCANNERS, Scanner, detector, expose, instance
 
 CLASSES = ("normal", "finding")
@@ -16,6 +16,8 @@ HAZARD = {False: 0.04, True: 0.8}
 """Events a year of a patient without and with the finding, at all times: made up, and known to tests."""
 LONGEST_YEARS = 6.0
 """Until which somebody is followed at most; it is drawn evenly from 0."""
+UNKNOWN = 0.2
+"""Of how many patients the table does not say whether there are calcifications."""
 
 
 def make_hospitals(
@@ -42,9 +44,10 @@ def make_hospitals(
 def make_hospital(
     folder: Path, scanner: Scanner, *, seed: int, patients: int = 400, images_per_patient: int = 1
 ) -> None:
-    """Write one hospital: ``PATIENT/series-1/1.dcm`` files and ``labels.csv``: file, patient, label, time and event.
+    """Write one hospital: ``PATIENT/series-1/1.dcm`` files and ``labels.csv``, with columns for each task on images.
 
     Time is in years: to an event, or to when the patient was last seen without one. Both depend on the label alone.
+    The findings are ``mass``, which is the label, and ``calcification``, which is unknown of one patient in five.
     A patient's images depend on seed, scanner, the patient's number and label, not on how many patients there are.
     """
     if patients < 2:
@@ -61,6 +64,7 @@ def make_hospital(
         finding = bool(has_finding[number])
         seen = _seen(_generator(seed, scanner, number, 1), finding=finding)
         patient = draw_patient(rng, has_finding=finding)
+        found = _found(_generator(seed, scanner, number, 2), patient)
         series = folder / pseudonym / "series-1"
         series.mkdir(parents=True, exist_ok=True)
         for image in range(1, int(rng.integers(1, images_per_patient + 1)) + 1):
@@ -68,10 +72,10 @@ def make_hospital(
             file = series / f"{image}.dcm"
             dataset = instance(scanner, values, patient=pseudonym, series=1, number=image, seed=seed)
             dataset.save_as(file, enforce_file_format=True)
-            lines.append((file.relative_to(folder).as_posix(), pseudonym, CLASSES[finding], *seen))
+            lines.append((file.relative_to(folder).as_posix(), pseudonym, CLASSES[finding], *seen, *found))
     with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("file", "patient", "label", "time", "event"))
+        writer.writerow(("file", "patient", "label", "time", "event", "mass", "calcification"))
         writer.writerows(sorted(lines))
 
 
@@ -79,6 +83,12 @@ def _seen(rng: np.random.Generator, *, finding: bool) -> tuple[str, str]:
     """Draw what is seen of a patient: years, and 1 for an event or 0."""
     came, left = rng.exponential(1 / HAZARD[finding]), rng.uniform(0, LONGEST_YEARS)
     return f"{min(came, left):.3f}", f"{int(came < left)}"
+
+
+def _found(rng: np.random.Generator, patient: Patient) -> tuple[str, str]:
+    """Say of a patient 1 or 0 for a mass and for calcifications; of these nobody wrote anything of one in five."""
+    looked = rng.uniform() >= UNKNOWN
+    return f"{int(patient.has_finding)}", f"{int(len(patient.calcifications) > 0)}" if looked else ""
 
 
 def _digest(seed: int, scanner: Scanner, *numbers: int) -> bytes:

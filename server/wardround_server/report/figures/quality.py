@@ -70,7 +70,9 @@ def _curves(results: Results, kind: str, *, x: str, y: str, title: str, metric: 
     axes.set(xlabel=x, ylabel=y, title=title)
     figure.legend(loc="outside lower left", ncols=1)
     numbers = "; ".join(_label(name, sites[name], metric) for name in [*hospitals, ALL][:12] if name in sites)
-    mean = ", mean over the classes" if len(results.study.groups) > 2 else ""
+    task = task_of(results.study.task)
+    several = len(results.study.groups) >= max(task.fewest_groups, 2)
+    mean = f", mean over the {task.group_words[1]}" if several else ""
     return picture(
         figure,
         kind.replace("_", "-"),
@@ -113,8 +115,10 @@ def calibration(results: Results) -> Picture | None:
     axes.set(ylim=(-0.02, 1.02), ylabel="observed fraction", title="Calibration")
     below.set(xlim=(0, 1), xlabel="predicted probability", ylabel="images")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
-    many, times = len(results.study.groups) > 2, task_of(results.study.task).horizons(results.study.task)
-    what = f"the event by {times[-1]}" if times else "the class (all classes together)" if many else "the finding"
+    task = task_of(results.study.task)
+    several, times = len(results.study.groups) >= max(task.fewest_groups, 2), task.horizons(results.study.task)
+    one, many = task.group_words
+    what = f"the event by {times[-1]}" if times else f"the {one} (all {many} together)" if several else "the finding"
     error = sites[ALL].value("calibration_error") if ALL in sites else None
     return picture(
         figure,

@@ -52,23 +52,27 @@ def said_of_means(results: Results) -> str:
     elif there and not any(sites[name].enough for name in there):
         said.append(f"No hospital has {LEAST_RECORDS} test records on either side: means over hospitals say little.")
     whole = sites.get(ALL)
-    if whole and len(whole.by_group) > 2 and whole.by_group[0].rest is not None:
+    task = task_of(results.study.task)
+    if whole and len(whole.by_group) >= max(task.fewest_groups, 2) and whole.by_group[0].rest is not None:
         rare = [word for word, group in zip(results.study.groups, whole.by_group, strict=True) if not group.enough]
         if rare and len(rare) < len(whole.by_group):
             words = listing([f"“{word}”" for word in rare])
-            said.append(f"Not in the means over classes, with fewer than {LEAST_RECORDS} images: {words}.")
+            few_of_them = f"fewer than {LEAST_RECORDS} images" + (" on either side" if task.apart else "")
+            said.append(f"Not in the means over {task.group_words[1]}, with {few_of_them}: {words}.")
     return " ".join(said)
 
 
 def by_group(results: Results) -> Table | None:
-    """Show how the federated model does on each group, of all patients and of each hospital; None of two or fewer."""
+    """Show how the federated model does on each group, of all patients and of each hospital; None of few groups."""
     task, words = task_of(results.study.task), results.study.groups
-    if len(words) < 3 and not (task.dense and len(words) > 1):
+    if len(words) < task.fewest_groups:
         return None
     rows: list[list[Cell | str]] = []
     names: list[str] = []
-    for site, metrics in reversed(list(ordered_sites(results, results.evaluation.get(FEDERATED, {})))):
-        for word, group in zip(words, metrics.by_group, strict=False):
+    sites = results.evaluation.get(FEDERATED, {})
+    for site, metrics in reversed(list(ordered_sites(results, sites))):
+        points = metrics.threshold if isinstance(metrics.threshold, tuple) else ()
+        for at, (word, group) in enumerate(zip(words, metrics.by_group, strict=False)):
             names = list(group.figures)
             few = "" if group.enough or not group.records else "few"
             alarm = group.records and not group.found
@@ -78,14 +82,16 @@ def by_group(results: Results) -> Table | None:
                     Cell(f"{group.records:,}", quiet=few),
                     Cell(f"{group.found:,}", quiet="none" if alarm else "", strong=bool(alarm)),
                     *(number(group.figures[name]) for name in names),
+                    *([number(points[at])] if points else []),
                 ]
             )
     if not rows:
         return None
-    whom, each = task.verdict[1].removeprefix("test ").split()[0], "structure" if task.dense else "class"
+    pointed = ["Operating point"] if any(isinstance(site.threshold, tuple) for site in sites.values()) else []
+    whom, each = task.verdict[1].removeprefix("test ").split()[0], task.group_words[0]
     return table(
         f"The federated model on each {each}. Few: fewer than {LEAST_RECORDS} on either side.",
-        ["", f"Test {whom}", "Found", *(task.metric(name).label for name in names)],
+        ["", f"Test {whom}", "Found", *(task.metric(name).label for name in names), *pointed],
         rows,
         "numbers",
     )
@@ -255,7 +261,7 @@ def decisions_outside(results: Results) -> Table | None:
 
 
 def _threshold(site: SiteMetrics | None) -> str:
-    return number(site.threshold if site else None)
+    return number(site.threshold) if site and not isinstance(site.threshold, tuple) else NOTHING
 
 
 def fell_where_left_out(results: Results) -> list[tuple[str, str, float, float]]:

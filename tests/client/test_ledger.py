@@ -175,7 +175,7 @@ def in_child(work: Any, at_line: int) -> int:
         os._exit(1)
 
 
-@pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow), 7])
+@pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow), 29])
 def test_killed_at_any_line_spent_is_never_less_than_the_truth_and_at_most_one_round_more(
     tmp_path: Path, stride: int
 ) -> None:

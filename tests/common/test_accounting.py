@@ -60,6 +60,7 @@ def test_the_grid_agrees_with_googles_privacy_loss_distributions() -> None:
     assert far == []
 
 
+@pytest.mark.slow
 def test_the_account_is_never_above_renyi_accounting() -> None:
     assert [row for row in GRID if of(row) > row["rdp"] + 1e-6] == []
 
@@ -99,6 +100,7 @@ def test_published_epsilons_are_reproduced_and_ours_is_below_them(noise: float, 
     assert 0.65 * published < epsilon_of(SampledGaussian(noise, rate, steps), 1e-5) < 0.92 * published
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     noise=st.floats(0.5, 20.0),

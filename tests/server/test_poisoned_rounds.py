@@ -168,6 +168,7 @@ def test_a_noisy_sum_that_is_longer_than_patients_and_noise_is_refused(tmp_path:
     assert watch.last.parameters.tobytes() == first(of).tobytes()
 
 
+@pytest.mark.slow
 def test_honest_noise_is_never_refused(tmp_path: Path) -> None:
     of = shared({"sampling_rate": 1e-3}, {"rounds": 2})  # nobody is drawn: nothing but noise
     assert all(record.counted for record in run_study(of, Memory(of, tmp_path), quiet, None, consortium()).history)

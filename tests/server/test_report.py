@@ -126,8 +126,10 @@ def test_the_page_is_small(text: str) -> None:
     assert len(text.encode()) < 1_500_000
 
 
-def test_the_same_results_give_the_same_page(results: Results, text: str) -> None:
-    assert render(results) == text
+@pytest.mark.parametrize("variant", ["private", "many classes"])
+def test_the_same_results_give_the_same_page(variant: str) -> None:
+    results = VARIANTS[variant]()
+    assert render(results) == render(results)
 
 
 def test_a_page_follows_light_and_dark(text: str) -> None:

@@ -68,6 +68,7 @@ def copied(finished: Places_, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished[0], tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_a_pack_says_what_was_planned_found_and_left_out(finished: Places_) -> None:
     folder, _ = finished
     evidence = Evidence.from_json((folder / "evidence" / "evidence.json").read_text(), where="here")
@@ -88,6 +89,7 @@ def test_a_pack_says_what_was_planned_found_and_left_out(finished: Places_) -> N
     assert evidence.attacks.not_done == ()
 
 
+@pytest.mark.slow
 def test_a_pack_names_every_file_by_its_digest_and_verifies(finished: Places_) -> None:
     folder, _ = finished
     checked = verify(folder)
@@ -97,6 +99,7 @@ def test_a_pack_names_every_file_by_its_digest_and_verifies(finished: Places_) -
     assert verify(folder / "evidence") == verify(folder / "evidence" / "evidence.json") == checked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.safetensors", "results.json", "study.toml", "evidence/pictures/original.png"])
 def test_a_file_that_changed_or_went_is_found(copied: Path, name: str) -> None:
     content = bytearray((copied / name).read_bytes())
@@ -109,6 +112,7 @@ def test_a_file_that_changed_or_went_is_found(copied: Path, name: str) -> None:
         verify(copied)
 
 
+@pytest.mark.slow
 def test_a_pack_whose_study_was_edited_is_found(copied: Path) -> None:
     pack = copied / "evidence" / "evidence.json"
     pack.write_text(pack.read_text().replace('"epsilon": 8.0', '"epsilon": 1.0', 1))
@@ -119,6 +123,7 @@ def test_a_pack_whose_study_was_edited_is_found(copied: Path) -> None:
         verify(pack)
 
 
+@pytest.mark.slow
 def test_the_page_stands_alone_and_follows_no_markup_of_others(finished: Places_) -> None:
     page = (finished[0] / "evidence" / "evidence.html").read_text()
     assert "run &lt;b&gt;" in page
@@ -130,6 +135,7 @@ def test_the_page_stands_alone_and_follows_no_markup_of_others(finished: Places_
     ).replace('http-equiv="Content-Security-Policy"', "")
 
 
+@pytest.mark.slow
 def test_without_epsilon_and_images_the_pack_says_what_it_lacks(hospitals: Path, state: Path, tmp_path: Path) -> None:
     simulate(tiny(), hospitals, state, tmp_path / "run")
     evidence = made(tmp_path / "run", None)
@@ -139,6 +145,7 @@ def test_without_epsilon_and_images_the_pack_says_what_it_lacks(hospitals: Path,
     assert not any("noise" in found.seen for found in evidence.attacks.inversions)
 
 
+@pytest.mark.slow
 def test_a_run_whose_noise_is_shared_out_says_which_attacks_it_cannot_have(
     hospitals: Path, state: Path, tmp_path: Path
 ) -> None:
@@ -153,6 +160,7 @@ def test_a_run_whose_noise_is_shared_out_says_which_attacks_it_cannot_have(
         assert statements[hospital.name].epsilon == pytest.approx(hospital.planned.epsilon)
 
 
+@pytest.mark.slow
 def test_hospitals_that_are_not_the_runs_are_refused(
     finished: Places_, copied: Path, hospitals: Path, tmp_path: Path
 ) -> None:
@@ -166,6 +174,7 @@ def test_hospitals_that_are_not_the_runs_are_refused(
         made(copied, sites)
 
 
+@pytest.mark.slow
 def test_each_hospital_states_what_the_accountant_says_of_its_charged_rounds(finished: Places_) -> None:
     folder, _ = finished
     checked = verify(folder)
@@ -192,6 +201,7 @@ def test_each_hospital_states_what_the_accountant_says_of_its_charged_rounds(fin
     assert checked.evidence.roster[0].fingerprint in said
 
 
+@pytest.mark.slow
 def test_a_hospital_that_states_more_than_was_planned_is_named_on_the_page(finished: Places_) -> None:
     folder, evidence = finished[0] / "evidence", verify(finished[0]).evidence
     attacks = evidence.attacks
@@ -220,6 +230,7 @@ def repacked(run: Path, **changes: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_statements_that_were_swapped_are_found_whatever_the_digests_say(copied: Path) -> None:
     a, b = (copied / "evidence" / "statements" / f"hospital-{place}.statement" for place in (1, 2))
     first, second = a.read_bytes(), b.read_bytes()
@@ -232,6 +243,7 @@ def test_statements_that_were_swapped_are_found_whatever_the_digests_say(copied:
         verify(copied)
 
 
+@pytest.mark.slow
 def test_a_statement_that_was_changed_or_signed_anew_or_is_of_another_study_is_found(copied: Path) -> None:
     path = copied / "evidence" / "statements" / "hospital-1.statement"
     fields = json.loads(path.read_text())
@@ -258,6 +270,7 @@ def test_a_statement_that_was_changed_or_signed_anew_or_is_of_another_study_is_f
     assert verify(copied).statements == 3
 
 
+@pytest.mark.slow
 def test_a_pack_whose_roster_or_statements_do_not_fit_is_found(copied: Path) -> None:
     pack = json.loads((copied / "evidence" / "evidence.json").read_text())
     repacked(copied, roster=pack["roster"][:2])
@@ -273,6 +286,7 @@ def test_a_pack_whose_roster_or_statements_do_not_fit_is_found(copied: Path) -> 
         verify(copied)
 
 
+@pytest.mark.slow
 def test_a_run_without_ledgers_says_so_and_one_whose_ledger_was_touched_has_no_pack(copied: Path) -> None:
     run, now = read_run(copied), datetime.now(UTC)
     assert set(make_statements(run, now)) == {"hospital-a", "hospital-b", "hospital-c"}
@@ -316,6 +330,7 @@ def refusal(*arguments: str | Path) -> WardroundError:
     return result.exception
 
 
+@pytest.mark.slow
 def test_what_is_no_finished_run_is_refused(copied: Path, tmp_path: Path) -> None:
     assert "no run here" in str(refusal(tmp_path / "nowhere"))
     assert "no evidence pack here" in str(refusal("verify", tmp_path / "nowhere"))
@@ -325,6 +340,7 @@ def test_what_is_no_finished_run_is_refused(copied: Path, tmp_path: Path) -> Non
     assert "--resume" in error.do
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_the_runs_is_refused(copied: Path) -> None:
     results = Results.from_json((copied / "results.json").read_text())
     path = copied / "model.safetensors"
@@ -341,6 +357,7 @@ def test_a_model_that_is_not_the_runs_is_refused(copied: Path) -> None:
     assert "not a model of Wardround" in str(refusal(copied))
 
 
+@pytest.mark.slow
 def test_study_and_run_of_another_study_are_refused(copied: Path) -> None:
     study = copied / "study.toml"
     study.write_text(study.read_text().replace("epsilon = 8.0", "epsilon = 7.0"))

@@ -18,12 +18,14 @@ def report() -> InversionReport:
     return attack(of, plan, insecure_stream(1), lambda done, of: None, iterations=200)
 
 
+@pytest.mark.slow
 def test_a_bare_update_shows_the_image(report: InversionReport) -> None:
     assert report.inversions[0].seen == "the bare update"
     assert report.inversions[0].psnr_db > 30
     assert report.inversions[0].ssim > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [1, 2])
 def test_a_noised_and_a_masked_update_show_nothing(report: InversionReport, place: int) -> None:
     inversion = report.inversions[place]
@@ -32,11 +34,13 @@ def test_a_noised_and_a_masked_update_show_nothing(report: InversionReport, plac
     assert abs(inversion.ssim) < 0.1
 
 
+@pytest.mark.slow
 def test_a_sum_shows_less_than_a_bare_update_and_more_than_a_masked_one(report: InversionReport) -> None:
     bare, _, masked, total = (inversion.psnr_db for inversion in report.inversions)
     assert masked < total < bare
 
 
+@pytest.mark.slow
 def test_without_a_plan_the_noise_is_left_out_and_the_studys_own_network_is_attacked() -> None:
     seen = [i.seen for i in attack(study(), None, insecure_stream(1), lambda done, of: None, iterations=2).inversions]
     assert len(seen) == 4

@@ -79,6 +79,7 @@ def test_a_refused_request_is_counted_by_its_status(federation: Federation) -> N
     assert ("wardround_coordinator_refused_requests_total", frozenset({("status", "200")})) not in found
 
 
+@pytest.mark.slow
 def test_the_hospitals_figures_are_its_own_and_say_what_its_patients_spent(federation: Federation) -> None:
     own = "wardround_hospital_"
     for name in NAMES:
@@ -98,6 +99,7 @@ def test_the_hospitals_figures_are_its_own_and_say_what_its_patients_spent(feder
         assert value(found, own + "received_bytes_total") > 1000 < value(found, own + "sent_bytes_total")
 
 
+@pytest.mark.slow
 def test_no_figure_names_a_patient_a_path_a_process_or_how_many_patients_there_are(federation: Federation) -> None:
     for who in ("C", *NAMES):
         text = federation.metrics(who)
@@ -105,6 +107,7 @@ def test_no_figure_names_a_patient_a_path_a_process_or_how_many_patients_there_a
         assert [word for word in (*federation.patients(), str(federation.folder), "archive") if word in text] == []
 
 
+@pytest.mark.slow
 def test_every_metric_of_the_documented_alerts_exists_and_every_metric_is_documented(federation: Federation) -> None:
     until(lambda: "epsilon_spent{" in federation.metrics("hospital-a"))
     there = {name for who in ("C", "hospital-a") for name, _ in samples(federation.metrics(who))}

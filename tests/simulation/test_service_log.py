@@ -30,6 +30,7 @@ from wardround_common.shell.service_log import FIELDS, ServiceLog
 MARK = "MRN-4711"
 
 
+@pytest.mark.slow
 def test_no_log_names_a_folder_a_patient_or_a_key(federation: Federation) -> None:
     private = {"radiology-archive", str(federation.folder), "state of", "BEGIN", "PRIVATE"} | federation.patients()
     for own in federation.hospitals.values():
@@ -40,6 +41,7 @@ def test_no_log_names_a_folder_a_patient_or_a_key(federation: Federation) -> Non
         assert [word for word in private if word in log.getvalue()] == [], who
 
 
+@pytest.mark.slow
 def test_a_hospital_learns_with_a_sign_of_life_how_a_run_ended(federation: Federation) -> None:
     (digest,) = (run["digest"] for run in status_of(federation.place.path)["runs"])
     for name, own in federation.hospitals.items():
@@ -48,6 +50,7 @@ def test_a_hospital_learns_with_a_sign_of_life_how_a_run_ended(federation: Feder
         assert [one.stage for one in study_stages(own.path)] == ["done"]
 
 
+@pytest.mark.slow
 def test_each_line_of_json_has_the_same_fields_and_the_rounds_are_there(federation: Federation) -> None:
     assert "lung: training · round 2 of 2 is complete" in federation.logs["C", "text"].getvalue()
     for who in ("C", *NAMES):
@@ -58,6 +61,7 @@ def test_each_line_of_json_has_the_same_fields_and_the_rounds_are_there(federati
         assert {line["hospital"] for line in lines} == ({None} if who == "C" else {who})
 
 
+@pytest.mark.slow
 def test_what_uvicorn_says_of_garbage_is_a_line_of_the_log_like_any_other(federation: Federation) -> None:
     port = federation.service._link.port
     assert port is not None
@@ -169,6 +173,7 @@ def test_a_hidden_path_is_not_written_nor_what_lies_below_it(tmp_path: Path) -> 
     assert "nothing is hidden" in stream.getvalue()
 
 
+@pytest.mark.slow
 def test_what_failed_is_said_in_full_to_the_hospitals_own_people_and_not_in_its_log(federation: Federation) -> None:
     own = federation.hospitals["hospital-b"]
     before = own.settings_file.read_text()

@@ -41,7 +41,7 @@ WORDS = {
 """What older metadata says, in the words of SPDX."""
 WHY = {
     "alembic": "Flower's tables of nodes and messages, made and renewed",
-    "fastapi": "Flower's Fleet API; a hospital serves nothing",
+    "fastapi": "Flower's Fleet API; a hospital serves nothing with it",
     "flwr": "messages, node authentication, object transfer",
     "grpcio": "commands to a service that runs, by a UNIX socket; Flower imports it too",
     "grpcio-health-checking": "the standard health service, at the same socket",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from examples import DP, STUDY
@@ -23,7 +25,7 @@ from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.audit.log import lines
 from wardround_common.documents.proposal import ProposeRequest
-from wardround_common.errors import MessageError, PolicyError
+from wardround_common.errors import ApprovalError, MessageError, PolicyError
 from wardround_common.keys.identity import Identity
 from wardround_common.messages.rounds import Prepared, PrepareRequest, TrainRequest
 from wardround_common.shell.commands import DECLINED
@@ -230,3 +232,26 @@ def test_a_hospital_that_only_evaluates_reads_that_nobody_is_trained_on_and_rese
     question = TrainRequest(judged.digest(), 1, given.parameters)  # type: ignore[arg-type]
     with pytest.raises(MessageError, match="only evaluates"):
         Ward(folder).answer("train", question.parts())
+
+
+@pytest.mark.slow  # the images are read four times
+def test_only_what_was_read_is_approved_by_its_digest(folder: HospitalFolder) -> None:
+    study = propose(folder, "first")
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, ["approve", study.digest(), "--state", str(folder.path), *words])
+
+    first = json.loads(run("--json").stdout)
+    assert "Here it would train on" in first["uses"][0]
+    assert first["passages"][0]["heading"] == "What it will do"
+    assert Approvals(folder.path / "studies").get(study.digest()).decision == "waiting", "JSON decides nothing"
+    label(folder.settings().data, lambda number: "finding" if number % 2 == 0 else "none")
+    refused = run("--as-read", first["read"])
+    assert isinstance(refused.exception, ApprovalError)
+    assert "has changed since" in refused.exception.what
+    assert Approvals(folder.path / "studies").get(study.digest()).decision == "waiting"
+    second = json.loads(run("--json").stdout)
+    assert second["read"] != first["read"]
+    assert run("--as-read", second["read"]).exit_code == 0
+    assert Approvals(folder.path / "studies").get(study.digest()).decision == "approved"
+    assert run("--json", "--yes").exit_code == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import jinja2
@@ -10,7 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from wardround_client.spending.budget import BudgetStatement, SpendingLevel
+from wardround_client.spending.budget import BudgetStatement
+from wardround_client.spending.budget_words import level_name, shown
 
 
 def screen(statement: BudgetStatement) -> Group:
@@ -49,18 +49,6 @@ def screen(statement: BudgetStatement) -> Group:
             study.state,
         )
     return Group(*lines, levels, studies)
-
-
-def shown(epsilon: float | None) -> str:
-    """Write an epsilon so that it is never rounded down."""
-    return "without bound" if epsilon is None else f"{math.ceil(epsilon * 1000) / 1000:.3f}"
-
-
-def level_name(level: SpendingLevel) -> str:
-    """Name a level."""
-    if level.up_to is None:
-        return "without bound"
-    return "0" if level.up_to == 0 else f"{level.above:g} to {level.up_to:g}"
 
 
 def page(statement: BudgetStatement) -> str:

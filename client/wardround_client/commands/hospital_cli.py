@@ -19,6 +19,9 @@ from wardround_common.shell.command_options import (
     Labels,
     LogJson,
     MetricsPort,
+    PagePort,
+    PageReadOnly,
+    ShowPages,
 )
 from wardround_common.shell.commands import Commands, confirm
 
@@ -188,6 +191,9 @@ def serve(
     yes: Compared = False,
     log_json: LogJson = False,
     metrics: MetricsPort = None,
+    page: ShowPages = False,
+    page_port: PagePort = 0,
+    page_read_only: PageReadOnly = False,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM: makes outbound connections only, and runs nothing that was not approved."""
     import signal
@@ -206,8 +212,23 @@ def serve(
 
     log = open_log(folder, as_json=log_json)
     with log.hearing():
-        HospitalService(folder, log.say).serve(stop, metrics)
+        if page or page_read_only:
+            from wardround_client.page.serving import serve_with_pages
+
+            serve_with_pages(folder, log.say, stop, metrics, page_port, page_read_only)
+        else:
+            HospitalService(folder, log.say).serve(stop, metrics)
         log.say("stopped; approvals are kept", event="stopped")
+
+
+@app.command()
+def page(state: State = None) -> None:
+    """Print an address of the service's pages, good for one browser, once, and for a quarter of an hour."""
+    from wardround_client.state.state_folder import hospital_state
+    from wardround_common.control import HOSPITAL
+    from wardround_common.pages.invite import address_of
+
+    typer.echo(address_of(state or hospital_state(), HOSPITAL))
 
 
 @app.command()
@@ -262,11 +283,23 @@ def approve(
     ] = None,
     state: State = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the study has already been read.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what there is to read as JSON, and end before anything is approved.")
+    ] = False,
+    as_read: Annotated[
+        str | None,
+        typer.Option(
+            metavar="READ",
+            help="Do not ask: approve if what there is to read is still that whose 'read' --json gave.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Approve a study, after reading in plain words what it does, who takes part and what it costs."""
     from rich.console import Console
 
     from wardround_client.hospital.hospital_audit import note_against_policy, note_approval
+    from wardround_client.service.explaining import explain
     from wardround_client.service.ward import plan
     from wardround_client.state.approvals import WAITS, Approvals
     from wardround_client.state.hospital_folder import HospitalFolder
@@ -277,13 +310,15 @@ def approve(
 
     folder = HospitalFolder(state or hospital_state())
     approvals = Approvals(folder.path / "studies")
-    if study is None and yes:
+    if as_json and (yes or as_read):
+        raise typer.BadParameter("it approves nothing", param_hint="--json")
+    if study is None and (yes or as_read):
         raise typer.BadParameter("name the study that was read already", param_hint="STUDY")
     over = outcomes(folder.path)
     proposal = approvals.waiting(over) if study is None else approvals.find(study, WAITS, over)
     proposed = proposal.study
     checked = _check_start(proposed, start)
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, quiet=as_json)
     console.print(f"{proposed.study.name}\ndigest {proposed.digest()}", soft_wrap=True)
     for passage in describe(proposed):
         console.print(f"\n{passage.heading}")
@@ -298,18 +333,20 @@ def approve(
             approvals.decide(proposed, "against-policy")
             console.print("\nThe coordinator is told that this hospital's policy does not allow the study, not why.")
         raise
+    explained = explain(planned, checked)
+    if as_json:
+        typer.echo(json.dumps(explained.data(), indent=2, ensure_ascii=False))
+        return
     console.print()
-    for sentence in planned.brings.sentences():
+    for sentence in explained.brings:
         console.print(sentence)
-    for warning in planned.warnings():
+    for warning in explained.warnings:
         console.print(f"Warning: {warning}", style="yellow")
-    for sentence in planned.intake_said():
+    for sentence in (*explained.intake, *explained.uses, *filter(None, [explained.start])):
         console.print(sentence)
-    for sentence in planned.uses():
-        console.print(sentence)
-    if checked:
-        console.print(checked)
-    if not yes:
+    if as_read:
+        explained.check_read(as_read)
+    elif not yes:
         confirm("Approve exactly this?", "Not approved: nothing was changed, and the study is still waiting.")
     planned.approve()
     note_approval(folder, proposed, approvals.deciding(proposed, "approved"), planned.facts())

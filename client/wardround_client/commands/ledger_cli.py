@@ -120,8 +120,8 @@ def rebuild_ledger(
     """
     import math
 
-    from wardround_client.commands.budget_screen import shown
     from wardround_client.hospital.recovery import plan_rebuild, rebuild
+    from wardround_client.spending.budget_words import shown
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state
     from wardround_common.storage import alone_in

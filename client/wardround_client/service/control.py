@@ -20,8 +20,13 @@ from wardround_common.control.health import Health
 from wardround_common.control.service import ControlServer, Watchers
 
 
-def open_control(folder: HospitalFolder, status: Callable[[], HospitalStatus], health: Health) -> ControlServer:
-    """Let a hospital be commanded at the socket in its folder.
+def open_control(
+    folder: HospitalFolder,
+    status: Callable[[], HospitalStatus],
+    health: Health,
+    invite: Callable[[], str] | None = None,
+) -> ControlServer:
+    """Let a hospital be commanded at the socket in its folder; ``invite`` gives out an address of its pages.
 
     Raises:
         StorageError: no socket can be made there.
@@ -30,7 +35,7 @@ def open_control(folder: HospitalFolder, status: Callable[[], HospitalStatus], h
     def add(server: grpc.Server, watchers: Watchers) -> None:
         add_HospitalServicer_to_server(_Hospital(folder, status, watchers), server)
 
-    return ControlServer(folder.path, HOSPITAL, add, health)
+    return ControlServer(folder.path, HOSPITAL, add, health, invite)
 
 
 class _Hospital(HospitalServicer):  # type: ignore[misc]  # generated, without types

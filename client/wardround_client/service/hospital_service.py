@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -31,11 +31,15 @@ from wardround_common.storage import alone_in
 
 
 class HospitalService:
-    """One hospital at work; ``say`` is told, in words for the log, what happens."""
+    """One hospital at work; ``say`` is told, in words for the log, what happens.
 
-    def __init__(self, folder: HospitalFolder, say: Say) -> None:
+    ``invite`` gives out an address of its pages, where it shows some.
+    """
+
+    def __init__(self, folder: HospitalFolder, say: Say, invite: Callable[[], str] | None = None) -> None:
         self._folder = HospitalFolder(folder.path.absolute())  # what it says of a file names the whole path
         self._say = say
+        self._invite = invite
         self._doing: dict[int, str] = {}  # by thread
         self._status: Status | None = None
         self._stages = Stages(folder.path)
@@ -78,7 +82,7 @@ class HospitalService:
             self._say(f"training runs on {self._device}", event="device")
             with ExitStack() as ending:
                 ending.callback(log.note, "service ended")
-                ending.callback(open_control(folder, self.status, self._health).close)
+                ending.callback(open_control(folder, self.status, self._health, self._invite).close)
                 ending.enter_context(self._figures(metrics, node, attendance))
                 node.run(stop)
 

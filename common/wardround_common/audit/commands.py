@@ -18,6 +18,7 @@ from wardround_common.errors import MessageError, StorageError
 LOOK_S = 0.5
 MOST_NAMED = 200
 """So many faults are named on the screen; ``--json`` names all."""
+NO_ENTRY = "this line is not an entry: run 'audit verify'"
 Echo = Callable[[str], None]
 
 
@@ -152,13 +153,41 @@ def _shown(line: bytes, as_json: bool) -> str:
     try:
         entry = read_line(line)
     except MessageError:
-        return json.dumps({"fault": "no entry"}) if as_json else "        this line is not an entry: run 'audit verify'"
+        return json.dumps({"fault": "no entry"}) if as_json else f"        {NO_ENTRY}"
     if as_json:
         return json.dumps(entry.as_json(), ensure_ascii=False)
-    return f"{entry.number:>7}  {entry.time:%Y-%m-%d %H:%M:%S}  {entry.what:<18}  {_words(entry)}".rstrip()
+    return f"{entry.number:>7}  {entry.time:%Y-%m-%d %H:%M:%S}  {entry.what:<18}  {words_of(entry)}".rstrip()
 
 
-def _words(entry: Entry) -> str:
+def latest(folder: Path, before: int | None, most: int) -> list[Entry | None]:
+    """Return the last entries before one of that number, or of all, the latest first; None for a line that is none.
+
+    Only the segments that hold them are read. Nothing is checked.
+
+    Raises:
+        StorageError: there is no log, or it cannot be read.
+    """
+    found: list[Entry | None] = []
+    paths = [path for path in segments(folder) if before is None or not path.stem.isdigit() or int(path.stem) < before]
+    if not paths and not segments(folder):
+        raise no_log_yet(folder)
+    for path in reversed(paths):
+        those = [_entry(line) for line in lines(path)]
+        found += reversed([each for each in those if before is None or each is None or each.number < before])
+        if len(found) >= most:
+            break
+    return found[:most]
+
+
+def _entry(line: bytes) -> Entry | None:
+    try:
+        return read_line(line)
+    except MessageError:
+        return None
+
+
+def words_of(entry: Entry) -> str:
+    """Say in a line what an entry states."""
     if not entry.what.startswith("message "):
         order = KINDS.get(entry.what, ())
         names = sorted(entry.facts, key=lambda name: order.index(name) if name in order else len(order))

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&wardround_common/control/control.proto\x12\x11wardround.control\x1a\x1fgoogle/protobuf/timestamp.proto\"<\n\x08Greeting\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x11\n\twardround\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\"\t\n\x07Nothing\"\x90\x01\n\x05\x45rror\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\r\n\x05where\x18\x04 \x01(\t\x12\n\n\x02\x64o\x18\x05 \x01(\t\x12\x11\n\texit_code\x18\x06 \x01(\x05\x12\x0e\n\x06\x66\x61ults\x18\x07 \x03(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0f\n\x07give_up\x18\t \x01(\x08\"9\n\x0bTroubleList\x12*\n\x08troubles\x18\x01 \x03(\x0b\x32\x18.wardround.control.Error\"\x1f\n\x0cWatchRequest\x12\x0f\n\x07\x65very_s\x18\x01 \x01(\x01\"H\n\nRunRequest\x12\r\n\x05study\x18\x01 \x01(\t\x12\r\n\x05where\x18\x02 \x01(\t\x12\x12\n\x05least\x18\x03 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_least\"\x16\n\x07RunName\x12\x0b\n\x03run\x18\x01 \x01(\t\"-\n\rResumeRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0f\n\x07give_up\x18\x02 \x01(\x08\"\x19\n\x08\x41rchived\x12\r\n\x05place\x18\x01 \x01(\t\"\xd2\x02\n\x08Standing\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05round\x18\x05 \x01(\r\x12\x0e\n\x06rounds\x18\x06 \x01(\r\x12\x36\n\thospitals\x18\x07 \x03(\x0b\x32#.wardround.control.HospitalStanding\x12\x0c\n\x04said\x18\x08 \x01(\t\x12)\n\x05\x62\x65gan\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05least\x18\n \x01(\rH\x00\x88\x01\x01\x12\x0f\n\x07give_up\x18\x0b \x01(\x08\x12/\n\x05\x64oing\x18\x0c \x03(\x0b\x32 .wardround.control.HospitalDoingB\x08\n\x06_least\"6\n\x10HospitalStanding\x12\x10\n\x08hospital\x18\x01 \x01(\t\x12\x10\n\x08standing\x18\x02 \x01(\t\"y\n\rHospitalDoing\x12\x10\n\x08hospital\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05round\x18\x04 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_round\"\xa5\x01\n\x0cHospitalSeen\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12.\n\nlast_heard\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06paused\x18\x05 \x01(\x08\x12\x13\n\x0bimages_away\x18\x06 \x01(\x08\x12\x10\n\x08warnings\x18\x07 \x03(\t\"\x91\x01\n\x11\x43oordinatorStatus\x12\x0c\n\x04time\x18\x01 \x01(\x01\x12\x32\n\thospitals\x18\x02 \x03(\x0b\x32\x1f.wardround.control.HospitalSeen\x12)\n\x04runs\x18\x03 \x03(\x0b\x32\x1b.wardround.control.Standing\x12\x0f\n\x07\x64\x61maged\x18\x04 \x03(\t\"\xd1\x02\n\x0eHospitalStatus\x12\r\n\x05state\x18\x01 \x01(\t\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x64oing\x18\x03 \x01(\t\x12\x35\n\x11\x63\x65rtificate_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66\x61ult\x18\x05 \x01(\t\x12\r\n\x05split\x18\x06 \x01(\t\x12\x13\n\x0bimages_away\x18\x07 \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x08 \x01(\t\x12*\n\x06paused\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x07studies\x18\n \x03(\x0b\x32\x1d.wardround.control.StudyStage\x12\x0f\n\x07\x64\x61maged\x18\x0b \x03(\t\x12\x0e\n\x06\x64\x65vice\x18\x0c \x01(\t\"\x83\x01\n\nStudyStage\x12\r\n\x05study\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05round\x18\x05 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_round2\x94\x01\n\x07\x43ontrol\x12\x41\n\x05Greet\x12\x1b.wardround.control.Greeting\x1a\x1b.wardround.control.Greeting\x12\x46\n\x08Troubles\x12\x1a.wardround.control.Nothing\x1a\x1e.wardround.control.TroubleList2\xff\x03\n\x0b\x43oordinator\x12\x41\n\x03Run\x12\x1d.wardround.control.RunRequest\x1a\x1b.wardround.control.Standing\x12G\n\x06Resume\x12 .wardround.control.ResumeRequest\x1a\x1b.wardround.control.Standing\x12?\n\x04Stop\x12\x1a.wardround.control.RunName\x1a\x1b.wardround.control.Standing\x12\x42\n\x07\x41rchive\x12\x1a.wardround.control.RunName\x1a\x1b.wardround.control.Archived\x12\x41\n\x06Remove\x12\x1a.wardround.control.RunName\x1a\x1b.wardround.control.Standing\x12J\n\x06Status\x12\x1a.wardround.control.Nothing\x1a$.wardround.control.CoordinatorStatus\x12P\n\x05Watch\x12\x1f.wardround.control.WatchRequest\x1a$.wardround.control.CoordinatorStatus0\x01\x32\xb3\x02\n\x08Hospital\x12G\n\x06Status\x12\x1a.wardround.control.Nothing\x1a!.wardround.control.HospitalStatus\x12M\n\x05Watch\x12\x1f.wardround.control.WatchRequest\x1a!.wardround.control.HospitalStatus0\x01\x12\x46\n\x05Pause\x12\x1a.wardround.control.Nothing\x1a!.wardround.control.HospitalStatus\x12G\n\x06Resume\x12\x1a.wardround.control.Nothing\x1a!.wardround.control.HospitalStatusb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&wardround_common/control/control.proto\x12\x11wardround.control\x1a\x1fgoogle/protobuf/timestamp.proto\"<\n\x08Greeting\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x11\n\twardround\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\"\t\n\x07Nothing\"\x90\x01\n\x05\x45rror\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\r\n\x05where\x18\x04 \x01(\t\x12\n\n\x02\x64o\x18\x05 \x01(\t\x12\x11\n\texit_code\x18\x06 \x01(\x05\x12\x0e\n\x06\x66\x61ults\x18\x07 \x03(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0f\n\x07give_up\x18\t \x01(\x08\"9\n\x0bTroubleList\x12*\n\x08troubles\x18\x01 \x03(\x0b\x32\x18.wardround.control.Error\"\x1e\n\x0bPageAddress\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"\x1f\n\x0cWatchRequest\x12\x0f\n\x07\x65very_s\x18\x01 \x01(\x01\"H\n\nRunRequest\x12\r\n\x05study\x18\x01 \x01(\t\x12\r\n\x05where\x18\x02 \x01(\t\x12\x12\n\x05least\x18\x03 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_least\"\x16\n\x07RunName\x12\x0b\n\x03run\x18\x01 \x01(\t\"-\n\rResumeRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0f\n\x07give_up\x18\x02 \x01(\x08\"\x19\n\x08\x41rchived\x12\r\n\x05place\x18\x01 \x01(\t\"\xd2\x02\n\x08Standing\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05round\x18\x05 \x01(\r\x12\x0e\n\x06rounds\x18\x06 \x01(\r\x12\x36\n\thospitals\x18\x07 \x03(\x0b\x32#.wardround.control.HospitalStanding\x12\x0c\n\x04said\x18\x08 \x01(\t\x12)\n\x05\x62\x65gan\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05least\x18\n \x01(\rH\x00\x88\x01\x01\x12\x0f\n\x07give_up\x18\x0b \x01(\x08\x12/\n\x05\x64oing\x18\x0c \x03(\x0b\x32 .wardround.control.HospitalDoingB\x08\n\x06_least\"6\n\x10HospitalStanding\x12\x10\n\x08hospital\x18\x01 \x01(\t\x12\x10\n\x08standing\x18\x02 \x01(\t\"y\n\rHospitalDoing\x12\x10\n\x08hospital\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05round\x18\x04 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_round\"\xa5\x01\n\x0cHospitalSeen\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12.\n\nlast_heard\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06paused\x18\x05 \x01(\x08\x12\x13\n\x0bimages_away\x18\x06 \x01(\x08\x12\x10\n\x08warnings\x18\x07 \x03(\t\"\x91\x01\n\x11\x43oordinatorStatus\x12\x0c\n\x04time\x18\x01 \x01(\x01\x12\x32\n\thospitals\x18\x02 \x03(\x0b\x32\x1f.wardround.control.HospitalSeen\x12)\n\x04runs\x18\x03 \x03(\x0b\x32\x1b.wardround.control.Standing\x12\x0f\n\x07\x64\x61maged\x18\x04 \x03(\t\"\xd1\x02\n\x0eHospitalStatus\x12\r\n\x05state\x18\x01 \x01(\t\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x64oing\x18\x03 \x01(\t\x12\x35\n\x11\x63\x65rtificate_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66\x61ult\x18\x05 \x01(\t\x12\r\n\x05split\x18\x06 \x01(\t\x12\x13\n\x0bimages_away\x18\x07 \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x08 \x01(\t\x12*\n\x06paused\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x07studies\x18\n \x03(\x0b\x32\x1d.wardround.control.StudyStage\x12\x0f\n\x07\x64\x61maged\x18\x0b \x03(\t\x12\x0e\n\x06\x64\x65vice\x18\x0c \x01(\t\"\x83\x01\n\nStudyStage\x12\r\n\x05study\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05round\x18\x05 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_round2\x94\x01\n\x07\x43ontrol\x12\x41\n\x05Greet\x12\x1b.wardround.control.Greeting\x1a\x1b.wardround.control.Greeting\x12\x46\n\x08Troubles\x12\x1a.wardround.control.Nothing\x1a\x1e.wardround.control.TroubleList2M\n\x05Pages\x12\x44\n\x06Invite\x12\x1a.wardround.control.Nothing\x1a\x1e.wardround.control.PageAddress2\xff\x03\n\x0b\x43oordinator\x12\x41\n\x03Run\x12\x1d.wardround.control.RunRequest\x1a\x1b.wardround.control.Standing\x12G\n\x06Resume\x12 .wardround.control.ResumeRequest\x1a\x1b.wardround.control.Standing\x12?\n\x04Stop\x12\x1a.wardround.control.RunName\x1a\x1b.wardround.control.Standing\x12\x42\n\x07\x41rchive\x12\x1a.wardround.control.RunName\x1a\x1b.wardround.control.Archived\x12\x41\n\x06Remove\x12\x1a.wardround.control.RunName\x1a\x1b.wardround.control.Standing\x12J\n\x06Status\x12\x1a.wardround.control.Nothing\x1a$.wardround.control.CoordinatorStatus\x12P\n\x05Watch\x12\x1f.wardround.control.WatchRequest\x1a$.wardround.control.CoordinatorStatus0\x01\x32\xb3\x02\n\x08Hospital\x12G\n\x06Status\x12\x1a.wardround.control.Nothing\x1a!.wardround.control.HospitalStatus\x12M\n\x05Watch\x12\x1f.wardround.control.WatchRequest\x1a!.wardround.control.HospitalStatus0\x01\x12\x46\n\x05Pause\x12\x1a.wardround.control.Nothing\x1a!.wardround.control.HospitalStatus\x12G\n\x06Resume\x12\x1a.wardround.control.Nothing\x1a!.wardround.control.HospitalStatusb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,34 +40,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERROR']._serialized_end=312
   _globals['_TROUBLELIST']._serialized_start=314
   _globals['_TROUBLELIST']._serialized_end=371
-  _globals['_WATCHREQUEST']._serialized_start=373
-  _globals['_WATCHREQUEST']._serialized_end=404
-  _globals['_RUNREQUEST']._serialized_start=406
-  _globals['_RUNREQUEST']._serialized_end=478
-  _globals['_RUNNAME']._serialized_start=480
-  _globals['_RUNNAME']._serialized_end=502
-  _globals['_RESUMEREQUEST']._serialized_start=504
-  _globals['_RESUMEREQUEST']._serialized_end=549
-  _globals['_ARCHIVED']._serialized_start=551
-  _globals['_ARCHIVED']._serialized_end=576
-  _globals['_STANDING']._serialized_start=579
-  _globals['_STANDING']._serialized_end=917
-  _globals['_HOSPITALSTANDING']._serialized_start=919
-  _globals['_HOSPITALSTANDING']._serialized_end=973
-  _globals['_HOSPITALDOING']._serialized_start=975
-  _globals['_HOSPITALDOING']._serialized_end=1096
-  _globals['_HOSPITALSEEN']._serialized_start=1099
-  _globals['_HOSPITALSEEN']._serialized_end=1264
-  _globals['_COORDINATORSTATUS']._serialized_start=1267
-  _globals['_COORDINATORSTATUS']._serialized_end=1412
-  _globals['_HOSPITALSTATUS']._serialized_start=1415
-  _globals['_HOSPITALSTATUS']._serialized_end=1752
-  _globals['_STUDYSTAGE']._serialized_start=1755
-  _globals['_STUDYSTAGE']._serialized_end=1886
-  _globals['_CONTROL']._serialized_start=1889
-  _globals['_CONTROL']._serialized_end=2037
-  _globals['_COORDINATOR']._serialized_start=2040
-  _globals['_COORDINATOR']._serialized_end=2551
-  _globals['_HOSPITAL']._serialized_start=2554
-  _globals['_HOSPITAL']._serialized_end=2861
+  _globals['_PAGEADDRESS']._serialized_start=373
+  _globals['_PAGEADDRESS']._serialized_end=403
+  _globals['_WATCHREQUEST']._serialized_start=405
+  _globals['_WATCHREQUEST']._serialized_end=436
+  _globals['_RUNREQUEST']._serialized_start=438
+  _globals['_RUNREQUEST']._serialized_end=510
+  _globals['_RUNNAME']._serialized_start=512
+  _globals['_RUNNAME']._serialized_end=534
+  _globals['_RESUMEREQUEST']._serialized_start=536
+  _globals['_RESUMEREQUEST']._serialized_end=581
+  _globals['_ARCHIVED']._serialized_start=583
+  _globals['_ARCHIVED']._serialized_end=608
+  _globals['_STANDING']._serialized_start=611
+  _globals['_STANDING']._serialized_end=949
+  _globals['_HOSPITALSTANDING']._serialized_start=951
+  _globals['_HOSPITALSTANDING']._serialized_end=1005
+  _globals['_HOSPITALDOING']._serialized_start=1007
+  _globals['_HOSPITALDOING']._serialized_end=1128
+  _globals['_HOSPITALSEEN']._serialized_start=1131
+  _globals['_HOSPITALSEEN']._serialized_end=1296
+  _globals['_COORDINATORSTATUS']._serialized_start=1299
+  _globals['_COORDINATORSTATUS']._serialized_end=1444
+  _globals['_HOSPITALSTATUS']._serialized_start=1447
+  _globals['_HOSPITALSTATUS']._serialized_end=1784
+  _globals['_STUDYSTAGE']._serialized_start=1787
+  _globals['_STUDYSTAGE']._serialized_end=1918
+  _globals['_CONTROL']._serialized_start=1921
+  _globals['_CONTROL']._serialized_end=2069
+  _globals['_PAGES']._serialized_start=2071
+  _globals['_PAGES']._serialized_end=2148
+  _globals['_COORDINATOR']._serialized_start=2151
+  _globals['_COORDINATOR']._serialized_end=2662
+  _globals['_HOSPITAL']._serialized_start=2665
+  _globals['_HOSPITAL']._serialized_end=2972
 # @@protoc_insertion_point(module_scope)

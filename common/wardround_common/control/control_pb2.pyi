@@ -51,6 +51,12 @@ class TroubleList(_message.Message):
     troubles: _containers.RepeatedCompositeFieldContainer[Error]
     def __init__(self, troubles: _Optional[_Iterable[_Union[Error, _Mapping]]] = ...) -> None: ...
 
+class PageAddress(_message.Message):
+    __slots__ = ("address",)
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    def __init__(self, address: _Optional[str] = ...) -> None: ...
+
 class WatchRequest(_message.Message):
     __slots__ = ("every_s",)
     EVERY_S_FIELD_NUMBER: _ClassVar[int]

@@ -144,6 +144,81 @@ class Control:
             _registered_method=True)
 
 
+class PagesStub:
+    """Of a service that shows pages: an address at which one browser can come in, once.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Invite = channel.unary_unary(
+                '/wardround.control.Pages/Invite',
+                request_serializer=wardround__common_dot_control_dot_control__pb2.Nothing.SerializeToString,
+                response_deserializer=wardround__common_dot_control_dot_control__pb2.PageAddress.FromString,
+                _registered_method=True)
+
+
+class PagesServicer:
+    """Of a service that shows pages: an address at which one browser can come in, once.
+    """
+
+    def Invite(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PagesServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Invite': grpc.unary_unary_rpc_method_handler(
+                    servicer.Invite,
+                    request_deserializer=wardround__common_dot_control_dot_control__pb2.Nothing.FromString,
+                    response_serializer=wardround__common_dot_control_dot_control__pb2.PageAddress.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'wardround.control.Pages', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('wardround.control.Pages', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Pages:
+    """Of a service that shows pages: an address at which one browser can come in, once.
+    """
+
+    @staticmethod
+    def Invite(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wardround.control.Pages/Invite',
+            wardround__common_dot_control_dot_control__pb2.Nothing.SerializeToString,
+            wardround__common_dot_control_dot_control__pb2.PageAddress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class CoordinatorStub:
     """A coordinator's.
     """

@@ -16,8 +16,20 @@ from urllib.parse import quote
 import grpc
 
 from wardround_common.control import LARGEST_ANSWER_BYTES, LARGEST_REQUEST_BYTES, VERSION
-from wardround_common.control.control_pb2 import Error, Greeting, Nothing, TroubleList, WatchRequest
-from wardround_common.control.control_pb2_grpc import ControlServicer, add_ControlServicer_to_server
+from wardround_common.control.control_pb2 import (
+    Error,
+    Greeting,
+    Nothing,
+    PageAddress,
+    TroubleList,
+    WatchRequest,
+)
+from wardround_common.control.control_pb2_grpc import (
+    ControlServicer,
+    PagesServicer,
+    add_ControlServicer_to_server,
+    add_PagesServicer_to_server,
+)
 from wardround_common.control.errors_carried import KEY, to_message
 from wardround_common.control.health import Health
 from wardround_common.control.place import FOLDER, NAME, address
@@ -43,14 +55,22 @@ OPTIONS = (
 class ControlServer:
     """Answers at the socket in a service's folder, until it is closed. Anyone who may open the socket may ask.
 
-    ``add`` puts the services of a role into the server; one process alone may have a folder, which is the caller's to
-    see to. The socket appears when it can be asked, and takes the place of one that a killed process left.
+    ``add`` puts the services of a role into the server, and ``invite`` gives out an address of its pages, if it shows
+    some; one process alone may have a folder, which is the caller's to see to. The socket appears when it can be asked,
+    and takes the place of one that a killed process left.
 
     Raises:
         StorageError: no socket can be made in the folder.
     """
 
-    def __init__(self, folder: Path, role: str, add: Callable[[grpc.Server, Watchers], None], health: Health) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        role: str,
+        add: Callable[[grpc.Server, Watchers], None],
+        health: Health,
+        invite: Callable[[], str] | None = None,
+    ) -> None:
         self._place = folder / FOLDER
         self._open = ExitStack()
         self._watchers = Watchers()
@@ -61,6 +81,7 @@ class ControlServer:
             pool, interceptors=(_Errors(),), options=OPTIONS, maximum_concurrent_rpcs=2 * AT_ONCE
         )
         add_ControlServicer_to_server(_Control(role, health), self._server)
+        add_PagesServicer_to_server(_Pages(invite), self._server)
         health.add_to(self._server)
         add(self._server, self._watchers)
         making = f".{secrets.token_hex(4)}"  # gRPC removes the name that it was given when it ends
@@ -133,6 +154,17 @@ class _Control(ControlServicer):  # type: ignore[misc]  # generated, without typ
     def Troubles(self, request: Nothing, context: grpc.ServicerContext) -> TroubleList:  # noqa: N802
         """Say what keeps the service from its work."""
         return TroubleList(troubles=[to_message(error) for error in self._health.troubles().values()])
+
+
+class _Pages(PagesServicer):  # type: ignore[misc]  # generated, without types
+    def __init__(self, invite: Callable[[], str] | None) -> None:
+        self._invite = invite
+
+    def Invite(self, request: Nothing, context: grpc.ServicerContext) -> PageAddress:  # noqa: N802  # as in the .proto
+        """Give out an address to whoever may command the service."""
+        if self._invite is None:
+            raise ServiceError("this service shows no pages", do="Stop it, and start it again with --page.")
+        return PageAddress(address=self._invite())
 
 
 class _Errors(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC ships no types

@@ -17,6 +17,16 @@ MetricsPort = Annotated[
         show_default=False,
     ),
 ]
+ShowPages = Annotated[
+    bool, typer.Option("--page", help="Show pages in a browser on this machine; 'page' gives out their address.")
+]
+PagePort = Annotated[
+    int,
+    typer.Option(
+        min=0, max=65535, metavar="PORT", help="Port of the pages at 127.0.0.1; 0 takes a free one.", show_default="0"
+    ),
+]
+PageReadOnly = Annotated[bool, typer.Option("--page-read-only", help="Show pages on which nothing can be decided.")]
 LogJson = Annotated[bool, typer.Option("--log-json", help="Write the log as one JSON object per line.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 LinesAsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]

@@ -203,6 +203,14 @@ def export(
         ),
     ] = None,
     public: PublicRelease = False,
+    hospital: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Write this simulated hospital's own model instead ([training] personal).",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Export a finished run's model as a release: weights, study, model card, MONAI bundle, ONNX, list of digests.
 
@@ -210,7 +218,7 @@ def export(
     """
     from wardround_simulation.door.exporting import export as write
 
-    made = write(run, out, words=words, key=key, public=public)
+    made = write(run, out, words=words, key=key, public=public, hospital=hospital)
     typer.echo(f"Wrote {', '.join(made.files[:-1])} and {made.files[-1]} to {made.folder}")
     typer.echo(made.said())
 

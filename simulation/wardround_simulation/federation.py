@@ -20,6 +20,7 @@ from wardround_client.intake.instance import Index, Instance
 from wardround_client.preparation.dataset import Dataset, Examples, Intake, Source, prepare, take_in, wanted_images
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.mapped_masks import MappedMasks
+from wardround_client.site_shift.kept import Kept
 from wardround_client.spending.account import Account, approve, ask
 from wardround_client.spending.ledger.store import open_ledger
 from wardround_client.spending.policy import Policy
@@ -29,12 +30,15 @@ from wardround_client.tasks.outline_measures import Places
 from wardround_client.training.devices import CPU
 from wardround_common.errors import RoundError, WardroundError
 from wardround_common.keys.identity import Identity, Roster
+from wardround_common.messages.parameters import Vector
 from wardround_common.randomness import insecure_stream
 from wardround_common.storage import read_whole
 from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
 
 START = "start.safetensors"
 """In a run's folder: the model that its study starts from."""
+OWN_PARTS = "own"
+"""In a run's folder: what each hospital keeps of the model for itself."""
 MOST_OPEN = 16_384
 """Hospitals that one process keeps open: more than a secure sum can be over."""
 
@@ -66,6 +70,8 @@ class Federation:
     """What every hospital trains on, as ``devices.choose`` chose it."""
     start: Path | None = None
     """The file of the model that the study starts from, if it starts from one."""
+    kept: Path | None = None
+    """Where the hospitals keep what they have of the model for themselves; None where the study shares all of it."""
 
     def first_model(self) -> bytes | None:
         """Read the model that the study starts from; None where it starts from what the seed gives."""
@@ -86,7 +92,8 @@ class Federation:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.study, self.sites, self.desks, self.ledgers, self.policy, self.device, self.start))
+        places = (self.desks, self.ledgers, self.start, self.kept)
+        return hash((self.study, self.sites, self.policy, self.device, *places))
 
     def __hash__(self) -> int:
         """Return a hash, computed once: there may be thousands of sites, and each question is one look-up."""
@@ -108,6 +115,12 @@ def alone_study(study: Study) -> Study:
     Where hospitals would share the noise out, the one adds all of it: DP-SGD with the same rate, steps and budget.
     """
     return study.model_copy(update={"aggregation": Aggregation(min_hospitals=1, secure=False)})
+
+
+def shared_study(study: Study) -> Study:
+    """Return the study whose hospitals keep nothing of the model for themselves: what its measure is compared with."""
+    training = study.training.model_copy(update={"personal": None, "ditto_lambda": None})
+    return study if study.training.personal is None else study.model_copy(update={"training": training})
 
 
 def study_of_fewer(study: Study, hospitals: int) -> Study:
@@ -149,11 +162,24 @@ def open_hospital(federation: Federation, name: str) -> Hospital:
     study = federation.study
     stream = insecure_stream(study.model.seed, "hospital", name)
     form = alone_study(study)  # how many hospitals take part changes neither data nor network
-    dataset = _dataset(site, form)
+    dataset = _dataset(site, shared_study(form))
     account = _account(federation, name, dataset)
     built = _built(form, federation.device)
     tells = federation.policy is None or federation.policy.protection.subgroups
-    return join(study, dataset, stream, built, _desk(federation, name), account, tells)
+    kept = kept_of(federation, name, built.first_own)
+    return join(study, dataset, stream, built, _desk(federation, name), account, tells, kept)
+
+
+def kept_of(federation: Federation, name: str, first: Vector) -> Kept | None:
+    """Return where a hospital keeps its own part of the model; None where the study shares all of it."""
+    if federation.kept is None:
+        return None
+    return Kept(kept_file(federation.kept, name), federation.study.digest(), first, durable=False)
+
+
+def kept_file(kept: Path, name: str) -> Path:
+    """Return the file of a hospital's own part below the run's folder of them."""
+    return kept / _folder_name(name)
 
 
 def _account(federation: Federation, name: str, dataset: Dataset) -> Account | None:

@@ -11,7 +11,6 @@ from flwr.app import Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 from numpy.typing import NDArray
 
-from wardround_client import networks
 from wardround_client.hospital.app import client_app
 from wardround_client.intake.duplicates import near_pairs
 from wardround_client.intake.instance import Instance
@@ -33,11 +32,13 @@ from wardround_server.rounds.keeping import over
 from wardround_server.rounds.secure_rounds import Consortium, open_consortium
 from wardround_simulation.federation import (
     Federation,
+    Site,
     alone_study,
     find_hospital,
     images_of,
     insecure_roster,
     open_hospital,
+    shared_study,
     study_of_fewer,
 )
 
@@ -161,14 +162,22 @@ def _rounds_of(
 
 def train_without(federation: Federation, name: str, folder: Path) -> Vector | None:
     """Train the federation of all hospitals but one, by the same rounds and the same code; None if that failed."""
-    sites = tuple(site for site in federation.sites if site.name != name)
-    study = study_of_fewer(federation.study, len(sites))
+    return _train_fewer(federation, tuple(site for site in federation.sites if site.name != name), folder)
+
+
+def _train_fewer(federation: Federation, sites: tuple[Site, ...], folder: Path) -> Vector | None:
+    study = study_of_fewer(shared_study(federation.study), len(sites))
     desks = (folder / "hospitals").resolve() if study.aggregation.secure else None
     others = Federation(study, sites, desks, device=federation.device, start=federation.start)
     consortium = None
     if study.aggregation.secure:
         consortium = open_consortium(folder / "coordinator", insecure_roster(others))
     return _rounds_of(others, [site.name for site in sites], folder / "checkpoint", consortium)
+
+
+def train_shared(federation: Federation, folder: Path) -> Vector | None:
+    """Train the federation whose hospitals keep nothing of the model for themselves; None if its training diverged."""
+    return _train_fewer(federation, federation.sites, folder)
 
 
 @dataclass(frozen=True)
@@ -187,10 +196,10 @@ def score(federation: Federation, name: str, models: Sequence[Vector]) -> list[J
     study = federation.study
     use_threads(study)
     hospital = open_hospital(federation, name)
-    network, layout = hospital.built.network, hospital.built.layout
+    network = hospital.built.network
     scores = []
     for parameters in models:
-        networks.write_vector(network, layout, parameters)
+        hospital.show(parameters, to_ourselves=True)
         validation = sums_of(
             network, study, hospital.dataset.validation
         ).to_vector()  # empty of one that evaluates only

@@ -11,10 +11,10 @@ from wardround_client.preparation.dataset import Source
 from wardround_client.state.state_folder import default_state
 from wardround_common.errors import DataError
 from wardround_common.one_form import one_form
-from wardround_common.results import ALL, EXTERNAL, FEDERATED, POOLED, TRAINED
+from wardround_common.results import ALL, EXTERNAL, FEDERATED, POOLED, SHARED, TRAINED
 from wardround_simulation.federation import Site
 
-RESERVED = (ALL, FEDERATED, POOLED, TRAINED, EXTERNAL)
+RESERVED = (ALL, FEDERATED, POOLED, SHARED, TRAINED, EXTERNAL)
 
 
 @dataclass(frozen=True)

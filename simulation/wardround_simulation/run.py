@@ -33,6 +33,7 @@ from wardround_common.results import (
     EXTERNAL,
     FEDERATED,
     POOLED,
+    SHARED,
     TRAINED,
     HospitalRecord,
     PrivacySpent,
@@ -49,7 +50,7 @@ from wardround_common.results.subgroup_sums import judge as judge_by_subgroup
 from wardround_common.results.unlike import UNLIKE, read_summed
 from wardround_common.storage import read_whole, write_atomically
 from wardround_common.study.file import DpSgd, Study, read_study
-from wardround_common.study.words import said_of_graph, said_of_own_code
+from wardround_common.study.words import said_of_graph, said_of_own_code, said_of_own_parts
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
 from wardround_server.report.tracking import check_tracking, open_tracking
@@ -62,6 +63,7 @@ from wardround_server.rounds.model_file import write_model
 from wardround_server.rounds.secure_rounds import open_consortium
 from wardround_simulation import jobs
 from wardround_simulation.federation import (
+    OWN_PARTS,
     START,
     Federation,
     Site,
@@ -70,6 +72,7 @@ from wardround_simulation.federation import (
     insecure_roster,
     ledger_folder,
     nodes,
+    shared_study,
 )
 from wardround_simulation.grid import InProcessGrid
 from wardround_simulation.jobs import Description
@@ -141,7 +144,9 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     desks, ledgers = plan.folder / "secure" / "hospitals", plan.folder / "ledgers"
     draft, policy = draft_of(plan.study), plan.policy
     start = (plan.folder / START).resolve() if plan.study.model.start else None
-    federation = Federation(draft, plan.sites, desks.resolve(), ledgers.resolve(), policy, choose(plan.device), start)
+    kept = (plan.folder / OWN_PARTS).resolve() if plan.study.training.measure else None
+    device = choose(plan.device)
+    federation = Federation(draft, plan.sites, desks.resolve(), ledgers.resolve(), policy, device, start, kept)
     names = [site.name for site in plan.sites]
     for _ in _all(workers, "rehearsing", ["the network"], lambda _: Job(rehearse, (plan.study,), ""), show):
         pass
@@ -149,8 +154,8 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     _check_fingerprints(plan, {name: description.fingerprint for name, description in described.items()})
     shared = _compare(federation, names, workers, show)
     final = _train_federation(plan, federation, workers, _shows_epsilon(show, described, plan.study))
-    kept = final.chosen.model
-    write_model(plan.folder / "model.safetensors", plan.study, final.layout, kept)
+    model = final.chosen.model
+    write_model(plan.folder / "model.safetensors", plan.study, final.layout, model)
     hospitals = tuple(_hospital_record(name, described[name], plan.study, len(final.history)) for name in names)
     rounds = tuple(_with_epsilon(record, described, plan.study) for record in final.history)
     said = (*_notes(plan, described, final), *_said_of_shared(shared))
@@ -181,9 +186,10 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
 
     def scored(models: dict[str, Vector], phase: str) -> dict[str, list[jobs.Judged]]:
         vectors = list(models.values())
-        return dict(_all(workers, phase, names, lambda n: Job(jobs.score, (federation, n, vectors), n), show))
+        of = federation if FEDERATED in models else _sharing(federation)
+        return dict(_all(workers, phase, names, lambda n: Job(jobs.score, (of, n, vectors), n), show))
 
-    judged = scored({FEDERATED: kept}, "scoring")
+    judged = scored({FEDERATED: model}, "scoring")
     evaluation = _judge(plan.study, [FEDERATED], names, judged)
     subgroups = _by_subgroup(plan.study, names, judged, next(iter(evaluation[FEDERATED].values())).threshold)
     waiting = _others(plan)
@@ -200,6 +206,16 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
         failed = [f"{name} has no numbers: its training diverged, or could not be done." for name in diverged]
         results = write(evaluation, waiting, failed)
     return results
+
+
+def _sharing(federation: Federation) -> Federation:
+    """Return the hospitals as those of whose models nothing is their own: as baselines are judged."""
+    if federation.kept is None:
+        return federation
+    study = alone_study(shared_study(federation.study))
+    return Federation(
+        study, federation.sites, policy=federation.policy, device=federation.device, start=federation.start
+    )
 
 
 Others = Callable[[Plan, Federation, Workers, Show], dict[str, Vector | None]]
@@ -505,23 +521,26 @@ def _train_baselines(plan: Plan, federation: Federation, workers: Workers, show:
     """Train each hospital alone, and one model on all patients together, by the same rounds; None: it diverged."""
     sites = _trainers(plan)
     everybody = Site(POOLED, tuple(source for site in sites for source in site.sources))
-    study = alone_study(federation.study)
+    study = alone_study(shared_study(federation.study))
     wider = Federation(study, (*sites, everybody), device=federation.device, start=federation.start)
     # The pooled one takes longest, so it starts first.
-    order = [POOLED, *(site.name for site in sites)]
+    order = [POOLED, *(site.name for site in sites), *([SHARED] if federation.kept else [])]
 
     def job(name: str) -> Job:
+        if name == SHARED:
+            return Job(jobs.train_shared, (replace(federation, sites=sites), plan.folder / SHARED), affinity=name)
         kept = plan.folder / "baselines" / f"{order.index(name)}.checkpoint"
         return Job(jobs.train_baseline, (wider, name, kept), affinity=name)
 
     trained = dict(_all(workers, "baselines", order, job, show))
-    return {POOLED: trained[POOLED]} | {alone(site.name): trained[site.name] for site in sites}
+    shared = {SHARED: trained[SHARED]} if federation.kept else {}
+    return shared | {POOLED: trained[POOLED]} | {alone(site.name): trained[site.name] for site in sites}
 
 
 def _train_without(plan: Plan, federation: Federation, workers: Workers, show: Show) -> dict[str, Vector | None]:
     """Train a model without each hospital in turn, by the same rounds; those that only evaluate are in none."""
     names = [site.name for site in _trainers(plan)]
-    federation = replace(federation, sites=_trainers(plan))
+    federation = replace(federation, study=shared_study(federation.study), sites=_trainers(plan), kept=None)
 
     def job(name: str) -> Job:
         folder = plan.folder / "leave-one-out" / f"{names.index(name)}"
@@ -548,7 +567,7 @@ def _judge(
         if len(names) > 1 and len(asked) == len(trained):
             tests |= {group: functools.reduce(operator.add, (tests[n] for n in of)) for group, of in groups.items()}
         point = task.point(task.read(validation, section), study.evaluation.sensitivity)
-        detail = model in (FEDERATED, POOLED) or len(names) <= MATRIX_HOSPITALS
+        detail = model in (FEDERATED, POOLED, SHARED) or len(names) <= MATRIX_HOSPITALS
         resamples = BOOTSTRAP if detail else 0
         rng = np.random.default_rng(study.model.seed)
         evaluation[model] = {
@@ -612,6 +631,8 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
     else:
         yield "Differential privacy was off: the model may remember patients."
     yield from _said_of_start(plan, described)
+    if own := said_of_own_parts(plan.study, simulated=True):
+        yield own
     yield from said_of_own_code(plan.study)
     yield from said_of_graph(plan.study, len(plan.sites))
     if plan.study.evaluation.usual and not _has_usual(plan):

@@ -50,7 +50,8 @@ def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others()
         uncommented.sub("", text).replace("# smallest_subgroup = 10", "smallest_subgroup = 20") for text in texts
     )
     coded = texts[0].replace("codes = []", 'codes = ["", "SCT 52988006 Lesion"]')
-    rare = re.sub("^# (?=(sampling|focal_gamma) =)", "", study_text("a", dp=False), flags=re.MULTILINE)
+    shift = study_text("a", dp=False).replace('# personal = "norm"', 'personal = "ditto"').replace('"best"', '"last"')
+    rare = re.sub("^# (?=(sampling|focal_gamma|ditto_lambda) =)", "", shift, flags=re.MULTILINE)
     best, mean = coded.replace("# patience =", "patience ="), texts[0].replace("# average =", "average =")
     parsed = [
         parse_study(text) for text in (*texts, rare, best, mean.replace('keep = "best"', 'keep = "mean-of-last"'))

@@ -582,6 +582,26 @@ def statement(
 
 
 @app.command()
+def own(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Model's folder that the coordinator sent.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New folder to write to.", show_default=False)],
+    state: State = None,
+) -> None:
+    """Write this hospital's own model: the shared one with the part that stayed here ([training] personal)."""
+    from wardround_client.prediction.own_model import write_own_model
+    from wardround_client.site_shift.kept import NAME
+    from wardround_client.state.state_folder import hospital_state
+    from wardround_common.results.model_folder import read_model_folder
+
+    digest = read_model_folder(model).study.digest()
+    made = write_own_model(model, (state or hospital_state()) / "studies" / digest / NAME, out)
+    typer.echo(f"Wrote this hospital's own model, with its part as of round {made.round}, to {made.folder}")
+    typer.echo(f"{made.said} Keep the folder at the hospital: nobody has approved that it leaves.")
+
+
+@app.command()
 def close(
     study: StudyWord,
     state: State = None,

@@ -14,13 +14,15 @@ from torch import nn
 from wardround_client import networks
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.preparation.dataset import Dataset
+from wardround_client.site_shift.kept import Kept
+from wardround_client.site_shift.parts import parts_of
 from wardround_client.spending.account import Account
 from wardround_client.training.devices import CPU, make_ready
 from wardround_client.training.evaluation import cells_of, patient_sums, sums_of
 from wardround_client.training.features import features_of
 from wardround_client.training.local_work import LocalRun, PrivacyPlan, gradient_sum, plan_privacy, train
 from wardround_client.training.threads import use_threads
-from wardround_common.errors import DataError, MessageError, ModelError, PrivacyError
+from wardround_common.errors import DataError, MessageError, ModelError, PrivacyError, StudyError
 from wardround_common.messages.parameters import Layout, Vector, vector_digest
 from wardround_common.messages.rounds import (
     Evaluated,
@@ -42,7 +44,7 @@ from wardround_common.secagg.encoding import Encoding, encode_counts
 from wardround_common.secagg.exchange import Masked
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import evaluated_digest, question_digest
-from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
+from wardround_common.study.file import Aggregation, DistributedDpSgd, DpSgd, Study
 from wardround_common.study.start import weights_digest
 from wardround_common.tasks.registry import task_of
 
@@ -55,8 +57,13 @@ class Built:
 
     network: nn.Module
     layout: Layout
+    """What is shared: what messages carry."""
     first_parameters: str
     """Digest of the parameters that the study's seed gives, or the one of the model that the study starts from."""
+    own: Layout
+    """What stays at each hospital; empty where nothing does."""
+    first_own: Vector = field(repr=False)
+    """What stays, as the study's seed gives it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +81,8 @@ class Hospital:
     """What its patients spend in this study; None for a baseline, which no hospital takes part in."""
     tells_subgroups: bool = True
     """Whether the hospital's policy lets it give its sums by subgroup."""
+    kept: Kept | None = None
+    """What it keeps of the model for itself; None where the study shares all of it, or nobody here is trained on."""
 
     def answer(self, kind: str, parts: Parts) -> Reply | MaskedAnswer | Confirmation | Opened | Ballot:
         """Answer one question of the coordinator.
@@ -100,7 +109,7 @@ class Hospital:
     def _prepare(self, request: PrepareRequest) -> Prepared:
         self._check_study(request.study)
         seeded = request.send_parameters and self.study.model.start is None
-        vector = networks.read_vector(networks.build(self.study)) if seeded else None
+        vector = networks.read_vector(networks.build(self.study), self.built.layout) if seeded else None
         if self.desk is None:
             return Prepared(request.study, self.built.layout, self.built.first_parameters, vector)
         if request.run is None:
@@ -177,10 +186,25 @@ class Hospital:
             return Ballot(request.study, request.round, judge())
         return Ballot(request.study, request.round, *self.desk.vote(request.round, request.models(), judge))
 
+    def show(self, parameters: Vector, *, to_ourselves: bool = False) -> None:
+        """Put shared parameters into the network, with what this hospital keeps for itself.
+
+        A model of its own that was trained without noise is judged only ``to_ourselves``: what is said of it to others
+        would say more of the training patients than the study's epsilon allows.
+        """
+        built, measure = self.built, self.study.training.measure
+        networks.write_vector(built.network, built.layout, parameters)
+        if measure is None:
+            return
+        if not measure.beside:
+            networks.write_vector(built.network, built.own, self.kept.now() if self.kept else built.first_own)
+        elif self.kept and self.kept.trained() and (to_ourselves or not isinstance(self.study.privacy, DpSgd)):
+            networks.write_vector(built.network, built.own, self.kept.now())
+
     def _validation_loss(self, parameters: Vector) -> float:
         """Return the mean loss on our validation patients, in nats; infinity if the model gives no finite numbers."""
         use_threads(self.study)
-        networks.write_vector(self.built.network, self.built.layout, parameters)
+        self.show(parameters)
         try:
             loss: float | None = sums_of(self.built.network, self.study, self.dataset.validation).mean_loss()
         except ModelError:
@@ -228,23 +252,30 @@ class Hospital:
         with self._charged(request):
             return gradient_sum(self._run(), request.parameters, request.round, form)
 
-    def _run(self) -> LocalRun:
-        built = self.built
-        return LocalRun(self.study, built.network, built.layout, self.dataset.train, self.plan, self.stream)
+    def _run(self, before: Vector | None = None) -> LocalRun:
+        built, data = self.built, self.dataset.train
+        return LocalRun(self.study, built.network, built.layout, data, self.plan, self.stream, built.own, before)
 
     @contextmanager
-    def _charged(self, request: TrainRequest) -> Iterator[None]:
-        """Charge a round to its patients before its work, and note afterwards that the work was done."""
+    def _charged(self, request: TrainRequest, before: Vector | None = None) -> Iterator[None]:
+        """Charge a round to its patients before its work, and note afterwards that the work was done.
+
+        ``before``: what the hospital's own part was, on which the answer depends too.
+        """
         if self.account:
-            self.account.charge(request.round, vector_digest(request.parameters), self.stream)
+            begins = request.parameters if before is None else np.concatenate([request.parameters, before])
+            self.account.charge(request.round, vector_digest(begins), self.stream)
         yield
         if self.account:
             self.account.confirm(request.round)
 
     def _train(self, request: TrainRequest) -> Update:
         self._check_train(request)
-        with self._charged(request):
-            work = train(self._run(), request.parameters, request.round)
+        before = self.kept.before(request.round) if self.kept else None
+        with self._charged(request, before):
+            work = train(self._run(before), request.parameters, request.round)
+            if self.kept and before is not None and work.own is not None:
+                self.kept.keep(request.round, before, work.own)
         return Update(
             study=request.study,
             round=request.round,
@@ -258,7 +289,7 @@ class Hospital:
     def _evaluate(self, request: EvaluateRequest) -> Evaluated:
         self._check_study(request.study)
         use_threads(self.study)
-        networks.write_vector(self.built.network, self.built.layout, request.parameters)
+        self.show(request.parameters)
         if request.split in ("features", "distances"):
             return Evaluated(request.study, request.round, self._likeness(request.everybody))
         network, study, examples = self.built.network, self.study, self.dataset.split(request.split)
@@ -300,10 +331,10 @@ class Hospital:
 def build(study: Study, device: str = CPU) -> Built:
     """Build the study's network on a device that :func:`devices.choose` has chosen."""
     network = networks.build(study)
-    start = study.model.start
-    first = start.weights if start else vector_digest(networks.read_vector(network))
+    start, parts = study.model.start, parts_of(network, study)
+    first = start.weights if start else vector_digest(networks.read_vector(network, parts.shared))
     make_ready(device)
-    return Built(network.to(device), networks.layout_of(network), first)
+    return Built(network.to(device), parts.shared, first, parts.own, parts.first)
 
 
 def join(
@@ -314,6 +345,7 @@ def join(
     desk: Desk | None = None,
     account: Account | None = None,
     tells_subgroups: bool = True,
+    keeps: Kept | None = None,
 ) -> Hospital:
     """Let a hospital take part in a study with its prepared data; ``desk`` is its half of secure sums.
 
@@ -321,6 +353,8 @@ def join(
     hospital keeps the stream's key as long as the study lasts.
 
     A hospital that only evaluates has neither plan nor account: nothing of it is trained on.
+
+    ``keeps``: where it keeps its own part of the model; needed if the study has one and it trains.
 
     Raises:
         PrivacyError: the study's privacy cannot be guaranteed with this number of patients, its sums are secure
@@ -330,8 +364,11 @@ def join(
         account.check_approved()
     if study.aggregation.secure != (desk is not None):
         raise PrivacyError("the study's sums are secure, and this hospital has no key for them")
+    if dataset.trains and (study.training.measure is None) != (keeps is None):
+        raise StudyError("each hospital keeps a part of the study's model for itself, and this one has no place for it")
     plan = plan_privacy(study, dataset.train.patient_count) if dataset.trains else None
-    return Hospital(study, dataset, built, plan, stream, desk, account, tells_subgroups)
+    kept = keeps if dataset.trains else None
+    return Hospital(study, dataset, built, plan, stream, desk, account, tells_subgroups, kept)
 
 
 def _bounded(update: Update, aggregation: Aggregation) -> Update:

@@ -22,6 +22,7 @@ from torch import nn
 
 from wardround_client.networks._layers import BATCH, normalisation
 from wardround_client.networks._network import Network as Network
+from wardround_client.networks._stored import names_in as names_in
 from wardround_client.networks._stored import read_weights as read_weights
 from wardround_common.errors import StudyError
 from wardround_common.messages.parameters import Layout, Vector
@@ -117,15 +118,21 @@ def layout_of(network: nn.Module) -> Layout:
     return Layout(tuple(tensors), tuple(tuple(tensor.shape) for tensor in tensors.values()))
 
 
-def read_vector(network: nn.Module) -> Vector:
-    """Copy the network's parameters into one vector (parameters,) float32."""
-    parts = [tensor.detach().reshape(-1).to(torch.float32) for tensor in _tensors(network).values()]
+def read_vector(network: nn.Module, layout: Layout | None = None) -> Vector:
+    """Copy the network's parameters, or those of a layout, into one vector (parameters,) float32."""
+    tensors = _tensors(network)
+    chosen = tensors.values() if layout is None else [tensors[name] for name in layout.names]
+    parts = [tensor.detach().reshape(-1).to(torch.float32) for tensor in chosen]
+    if not parts:
+        return np.empty(0, np.float32)
     return torch.cat(parts).cpu().numpy()  # one copy from a card, which is waited for once
 
 
 def write_vector(network: nn.Module, layout: Layout, vector: Vector) -> None:
     """Copy a vector (parameters,) float32 into the network."""
     tensors = _tensors(network)
+    if not layout.names:
+        return
     flat = torch.from_numpy(np.ascontiguousarray(vector)).to(next(iter(tensors.values())).device)
     with torch.no_grad():
         for name, shape, part in layout.slices():

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from wardround_client import networks
+from wardround_client.site_shift.parts import complete
 from wardround_client.training.devices import CPU, make_ready
 from wardround_common.documents.model_release import check_files
 from wardround_common.results.calibration_file import Calibration, read_calibration
@@ -45,8 +46,6 @@ def open_model(folder: Path, device: str = CPU, calibration: Path | None = None)
     check_files(folder)
     own = None if calibration is None else read_calibration(calibration, found.card)
     network = networks.build(found.study)
-    layout = networks.layout_of(network)
-    vector = networks.read_weights(found.weights, found.study, layout, where=str(folder / MODEL))
-    networks.write_vector(network, layout, vector)
+    complete(network, found.study, found.weights, where=str(folder / MODEL))
     make_ready(device)
     return Model(found.study, found.card, network.to(device).eval(), found.unlike, own)

@@ -7,6 +7,7 @@ another program needs besides the network (how an image is prepared, what the ou
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from wardround_client.publishing.bundle import contents, why_not
 from wardround_client.publishing.checking import largest_difference
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError
+from wardround_common.results.model_folder import read_model_folder
 from wardround_common.results.parts import Part
 from wardround_common.storage import write_atomically
 
@@ -39,7 +41,7 @@ def write_onnx(folder: Path) -> Part:
             said=f"It needs {' and '.join(lacking)}, which are not installed where the model was exported: "
             f"pip install '{EXTRA}', and export it again.",
         )
-    return _written(folder, onnx_of(_opened(folder)))
+    return _written(folder, _made("ONNX", folder, onnx_of))
 
 
 def write_bundle(folder: Path) -> Part:
@@ -48,7 +50,7 @@ def write_bundle(folder: Path) -> Part:
     Raises:
         StorageError: a file of the folder cannot be read or written.
     """
-    return _written(folder, bundle_of(_opened(folder)))
+    return _written(folder, _made("MONAI bundle", folder, bundle_of))
 
 
 def onnx_of(model: Model) -> tuple[Part, Contents]:
@@ -114,6 +116,14 @@ def _written(folder: Path, made: tuple[Part, Contents]) -> Part:
 
 def _sentence(what: str) -> str:
     return f"{what[0].upper()}{what[1:]}."
+
+
+def _made(name: str, folder: Path, make: Callable[[Model], tuple[Part, Contents]]) -> tuple[Part, Contents]:
+    """Make a form of the model in a folder; none of one that tells nothing without a hospital's own part."""
+    measure = read_model_folder(folder).study.training.measure
+    if measure and not measure.usable:
+        return Part(name=name, said=measure.outside), {}
+    return make(_opened(folder))
 
 
 def _opened(folder: Path) -> Model:

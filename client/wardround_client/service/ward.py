@@ -25,6 +25,8 @@ from wardround_client.hospital.secure_desk import open_desk
 from wardround_client.intake.images_there import check_images_there
 from wardround_client.preparation.dataset import Dataset, Intake, prepare, take_in
 from wardround_client.preparation.subgroups import said_of_cells
+from wardround_client.site_shift.kept import NAME as OWN_PART
+from wardround_client.site_shift.kept import Kept
 from wardround_client.spending.account import Account, Ask, approve, ask, known_to_ledger
 from wardround_client.spending.charge_note import Charge
 from wardround_client.spending.ledger.store import Ledger, open_ledger
@@ -186,8 +188,10 @@ class Ward:
         secure = study.aggregation.secure
         desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
         built = build(study, choose(self.folder.settings().device))
-        tells = policy.protection.subgroups
-        return join(study, dataset, own_stream(place / "stream.key"), built, desk, account, tells)
+        tells, kept = policy.protection.subgroups, None
+        if study.training.measure:
+            kept = Kept(place / OWN_PART, study.digest(), built.first_own)
+        return join(study, dataset, own_stream(place / "stream.key"), built, desk, account, tells, kept)
 
     def _charging(self, charge: Charge) -> None:
         self.note("round charged", charge.facts())

@@ -7,8 +7,8 @@ done again after a crash, in another process or by another number of workers is 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ from wardround_common.randomness import Stream
 from wardround_common.study.file import DistributedDpSgd, DpSgd, Study, Training
 from wardround_common.study.schedule import learning_rate
 
+NOTHING = Layout((), ())
+
 
 @dataclass(frozen=True)
 class LocalWork:
@@ -42,6 +44,8 @@ class LocalWork:
     steps: int
     mean_loss: float | None
     """None under dp-sgd: a loss without noise would say more of the patients than the privacy plan allows."""
+    own: Vector | None = field(default=None, repr=False)
+    """What the hospital keeps for itself after the round, (own,); None where it keeps nothing."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,10 @@ class LocalRun:
     """None without differential privacy."""
     stream: Stream = field(repr=False)
     """The hospital's own for this study; a guarantee holds only if nobody can repeat it."""
+    own: Layout = NOTHING
+    """What stays at the hospital, where something does; ``layout`` is then what is shared."""
+    before: Vector | None = field(default=None, repr=False)
+    """What the hospital had of it before the round, (own,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,14 +158,32 @@ def train(run: LocalRun, parameters: Vector, round_number: int) -> LocalWork:
         _private_steps(this, study.privacy, plan)
         steps, total = plan.steps_a_round, 0.0
     else:
-        steps, total = _plain_steps(this)
-    update = networks.read_vector(run.network) - parameters
-    if not np.isfinite(update).all():
+        steps, total = _plain_steps(this, this.weights, study.training.proximal)
+    update = networks.read_vector(run.network, run.layout) - parameters
+    own = None if run.before is None else _own_part(run, parameters, round_number)
+    if not (np.isfinite(update).all() and (own is None or np.isfinite(own).all())):
         raise ModelError(
             f"the training diverged in round {round_number}: parameters are no longer finite numbers",
             do="Lower the learning rate in [training], or clip_norm in [privacy].",
         )
-    return LocalWork(update, steps, total / steps if plan is None else None)
+    return LocalWork(update, steps, total / steps if plan is None else None, own)
+
+
+def _own_part(run: LocalRun, parameters: Vector, round_number: int) -> Vector:
+    """Return what the hospital keeps for itself after a round's work: the part trained with it, or a model of its own.
+
+    A model of its own (Ditto, Li et al., ICML 2021, algorithm 1) is trained from the one it had, held to the shared
+    parameters that the round began with, and without privacy: it never leaves.
+    """
+    training = run.study.training
+    if training.ditto_lambda is None or run.before is None:
+        return networks.read_vector(run.network, run.own)
+    beside = replace(run, plan=None, stream=run.stream.child("own model"))
+    this = _begin(replace(beside, before=None), parameters, round_number)
+    anchors = [weight.detach().clone() for weight in this.weights]
+    networks.write_vector(run.network, run.own, run.before)
+    _plain_steps(this, anchors, training.ditto_lambda)
+    return networks.read_vector(run.network, run.own)
 
 
 def gradient_sum(run: LocalRun, parameters: Vector, round_number: int, form: NoisySum) -> NDArray[np.uint32]:
@@ -191,6 +217,8 @@ def _begin(run: LocalRun, parameters: Vector, round_number: int) -> _Round:
     """Make the network ready for a round."""
     use_threads(run.study)
     networks.write_vector(run.network, run.layout, parameters)
+    if run.before is not None and run.study.training.ditto_lambda is None:
+        networks.write_vector(run.network, run.own, run.before)
     run.network.train()
     weights = [parameter for parameter in run.network.parameters() if parameter.requires_grad]
     torch.manual_seed(run.stream.child("layers", round_number).below(2**63))  # for layers that drop at random
@@ -238,17 +266,18 @@ def _drawn_by(chances: NDArray[np.float64], draw: Stream) -> NDArray[np.int64]:
     return places.clip(max=len(chances) - 1)  # a last place that rounding made
 
 
-def _plain_steps(this: _Round) -> tuple[int, float]:
+def _plain_steps(this: _Round, held_to: Sequence[torch.Tensor], mu: float) -> tuple[int, float]:
+    """Make a round's steps, held to some weights by ``mu``; return how many, and the sum of their mean losses."""
     run, training = this.of, this.of.study.training
     optimiser = _optimiser(training, run.network, this.number)
-    anchors = [weight.detach().clone() for weight in this.weights] if training.proximal else []
+    anchors = [weight.detach().clone() for weight in held_to] if mu else []
     steps, total = 0, torch.zeros((), device=this.device)
     for images, targets in this.batches(_batches(run.study, run.examples, this.number, run.stream)):
         optimiser.zero_grad()
         losses = this.loss(run.network(images), targets)
         value = losses.mean()
         value.backward()  # type: ignore[no-untyped-call]
-        _pull_to_anchors(this.weights, anchors, training.proximal)
+        _pull_to_anchors(this.weights, anchors, mu)
         optimiser.step()
         steps, total = steps + 1, total + value.detach()
     return steps, float(total)

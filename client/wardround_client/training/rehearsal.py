@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from wardround_client import networks
+from wardround_client.site_shift.parts import parts_of
 from wardround_client.tasks.registry import local_task, loss_of
 from wardround_client.training.network_probe import defects_of
 from wardround_common.errors import PrivacyError, StudyError
@@ -48,6 +49,7 @@ def _rehearse(study: Study, private: bool) -> str:
     network = networks.build(study)
     if study.training.own_loss:
         check_loss(study)
+    parts_of(network, study)
     if reason := why_not(network, study, space):
         raise _cannot_run(study, reason)
     parts = "voxels, of two patches" if study.data.patch_size else "pixels, of two images"

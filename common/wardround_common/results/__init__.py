@@ -6,6 +6,7 @@ from wardround_common.results.record import DEPLOYED as DEPLOYED
 from wardround_common.results.record import EXTERNAL as EXTERNAL
 from wardround_common.results.record import FEDERATED as FEDERATED
 from wardround_common.results.record import POOLED as POOLED
+from wardround_common.results.record import SHARED as SHARED
 from wardround_common.results.record import TRAINED as TRAINED
 from wardround_common.results.record import Absence as Absence
 from wardround_common.results.record import Headline as Headline

@@ -16,6 +16,8 @@ from wardround_common.tasks.registry import task_of
 
 FORMAT: Final = "wardround results 1"
 FEDERATED, POOLED, ALL = "federated", "pooled", "all"
+SHARED: Final = "shared"
+"""The model of the same study whose hospitals keep nothing of it for themselves, where they do."""
 DEPLOYED: Final = "deployment"
 """The engine of a run whose hospitals are services, and not simulated."""
 TRAINED, EXTERNAL = "hospitals that trained", "hospitals that did not train"
@@ -124,8 +126,8 @@ class RoundRecord(Record):
 class Results(Record):
     """Everything that a run produced, except the model itself.
 
-    ``evaluation``: model name → site → how it does on the site's test patients. Models are ``FEDERATED``, ``POOLED``,
-    ``alone(hospital)`` and ``without(hospital)``; sites are the hospitals and ``ALL``, the test patients of
+    ``evaluation``: model name → site → how it does on the site's test patients. Models are ``FEDERATED``, ``SHARED``,
+    ``POOLED``, ``alone(hospital)`` and ``without(hospital)``; sites are the hospitals and ``ALL``, the test patients of
     all together, which are also told apart by whether the hospital trained: ``TRAINED``, ``EXTERNAL``. Any may be
     missing.
 
@@ -170,7 +172,7 @@ class Results(Record):
             raise ValueError("rounds are numbered 1, 2, 3 and so on")
         if any(number > len(self.rounds) for number in self.kept_rounds):
             raise ValueError("the model that was kept is of a round that the run did not have")
-        known = {FEDERATED, POOLED, *map(alone, names), *map(without, names)}
+        known = {FEDERATED, POOLED, SHARED, *map(alone, names), *map(without, names)}
         _refuse_others("a model", self.evaluation, known)
         for sites in self.evaluation.values():
             _refuse_others("a site", sites, {ALL, TRAINED, EXTERNAL, *names})

@@ -37,6 +37,8 @@ from wardround_common.errors import RoundError, StudyError
 from wardround_common.registry import OWN_NAME, is_own
 from wardround_common.secagg.thresholds import LARGEST_COHORT, threshold_of
 from wardround_common.section import Decay, Fraction, NotNegative, Positive, Section, each_once
+from wardround_common.site_shift.contract import Measure
+from wardround_common.site_shift.registry import MEASURES, MeasureName
 from wardround_common.strategies.contract import Strategy
 from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS, StrategyName, strategy_of, users_of
 from wardround_common.study.faults import bad_toml, unreadable, validated
@@ -167,7 +169,7 @@ else:
 class Training(_StrategyKeys):
     """``[training]``: rounds, local work, optimiser, and how updates become the next model."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("threads", "own_loss", "focal_gamma", "sampling")
+    LATER: ClassVar[tuple[str, ...]] = ("threads", "own_loss", "focal_gamma", "sampling", "personal", "ditto_lambda")
 
     strategy: StrategyName
     rounds: Annotated[int, Field(ge=1, le=100_000)]
@@ -193,6 +195,11 @@ class Training(_StrategyKeys):
     sampling: Literal["all", "balanced"] = "all"
     """all: a pass takes each image once. balanced: as many draws, with replacement, of which each of the hospital's
     classes is as likely (without differential privacy only)."""
+    personal: MeasureName | None = None
+    """What each hospital keeps of the model for itself (``site_shift``); None: all of it is shared."""
+    ditto_lambda: Positive | None = None
+    """personal = "ditto" only: the weight of half the squared distance between the hospital's own model and the shared
+    one that the round began with."""
     augmentations: Annotated[tuple[Augmentation, ...], Field(strict=False)] = ()
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     """Threads that each hospital computes with, whatever it has of cores: another number rounds sums otherwise, and so
@@ -221,6 +228,11 @@ class Training(_StrategyKeys):
     def how(self) -> Strategy:
         """How updates become the next model."""
         return strategy_of(self.strategy)
+
+    @property
+    def measure(self) -> Measure | None:
+        """What each hospital keeps of the model for itself; None: nothing."""
+        return None if self.personal is None else MEASURES[self.personal]
 
     @property
     def values(self) -> dict[str, float]:
@@ -255,6 +267,11 @@ def _unfit_keys(training: Training) -> Iterator[str]:
             )
     if training.optimiser == "adamw" and training.momentum:
         yield f"[training] momentum = {training.momentum!r}: optimiser 'adamw' does not use this key; remove it"
+    if training.measure and training.measure.name == "ditto" and training.ditto_lambda is None:
+        such = example("training", "ditto_lambda")
+        yield f"[training] ditto_lambda: personal = 'ditto' needs this key, such as {such}"
+    if training.ditto_lambda is not None and training.personal != "ditto":
+        yield f"[training] ditto_lambda = {training.ditto_lambda!r}: only personal = 'ditto' uses this key; remove it"
     if training.own_loss and training.class_weights is not None:
         yield "[training] class_weights: a loss of one's own does not use this key; remove it"
     if training.own_loss and training.focal_gamma is not None:
@@ -277,6 +294,12 @@ def _not_of_a_step(training: Training) -> Iterator[str]:
         yield f"[training] momentum = {training.momentum!r}: {why}; remove it, or write strategy = 'fedavgm'"
     if training.weight_decay:
         yield f"[training] weight_decay = {training.weight_decay!r}: {why}; remove it"
+    if training.personal:
+        yield (
+            f"[training] personal = '{training.personal}': {why}, whose noise only the sum has enough of. What stays "
+            "at a hospital would be trained without enough of it, and the next gradients would tell of it; write "
+            "trust = 'local', or remove it"
+        )
     if training.how.not_of_a_step:
         yield f"[training] strategy = '{training.strategy}': {why}, {training.how.not_of_a_step}"
 
@@ -638,6 +661,40 @@ class Study(Section):
             )
         return privacy
 
+    @field_validator("training")
+    @classmethod
+    def _starts_with_its_own(cls, training: Training, info: ValidationInfo) -> Training:
+        model = info.data.get("model")
+        if training.measure and not training.measure.beside and isinstance(model, Model) and model.start:
+            raise ValueError(
+                f"[training] personal = '{training.personal}': the study starts from a released model, of which a part "
+                "would be each hospital's own from the first round on, and no hospital could check the rest by its "
+                "digest; remove [model.start] or this key"
+            )
+        return training
+
+    @field_validator("evaluation")
+    @classmethod
+    def _personal_fits(cls, evaluation: Evaluation, info: ValidationInfo) -> Evaluation:
+        training = info.data.get("training")
+        measure = training.measure if isinstance(training, Training) else None
+        if measure is None:
+            return evaluation
+        faults = []
+        if evaluation.keep != "last":
+            faults.append(
+                f"[evaluation] keep = '{evaluation.keep}': under [training] personal = '{measure.name}' each hospital "
+                "has its own part of the last round only; write keep = 'last'"
+            )
+        if evaluation.external and not measure.usable:
+            faults.append(
+                f"[evaluation] external = {toml_value(evaluation.external)}: under [training] personal = "
+                f"'{measure.name}' there is no complete model where nobody trained; remove it"
+            )
+        if faults:
+            raise ValueError(*faults)
+        return evaluation
+
     @field_validator("evaluation")
     @classmethod
     def _mean_fits(cls, evaluation: Evaluation, info: ValidationInfo) -> Evaluation:
@@ -978,6 +1035,8 @@ def _tables_of(name: str, task: str, privacy: str, keys: Mapping[str, Any]) -> d
     if "strategy" in keys:
         for key in STRATEGY_KEYS:
             training.pop(key, None)
+    if "personal" in keys and keys["personal"] is not None and "keep" not in keys:
+        settings["evaluation.keep"] = "last"
     if "optimiser" in keys and keys["optimiser"] != training["optimiser"]:
         training.pop("momentum", None)
     put(tables, settings, where)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from wardround_common.site_shift.registry import MEASURES
 from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS, users_of
 from wardround_common.tasks.registry import TASKS
 
@@ -117,6 +118,8 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "class_weights": [1.0, 3.0],
         "focal_gamma": 2.0,
         "sampling": "balanced",
+        "personal": "norm",
+        "ditto_lambda": 0.1,
         **{key.name: key.example for key in STRATEGY_KEYS.values()},
         "threads": 4,
         "own_loss": "own:my-loss@0123456789ab",
@@ -201,6 +204,10 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("training", "class_weights"): (
         "Weight of each class in the loss, stated here so that no hospital's class balance leaks; left out: all 1."
     ),
+    ("training", "personal"): (
+        f"What each hospital keeps for itself, with keep = 'last': {MEASURES.choices()}; left out: nothing."
+    ),
+    ("training", "ditto_lambda"): "'ditto' only: how strongly a hospital's own model is held to the shared one.",
     ("training", "focal_gamma"): "Focal loss: images that the model is sure of count less, the higher; left out: none.",
     ("training", "sampling"): (
         "mechanism 'none' only: 'balanced' draws a hospital's classes equally often; left out: 'all', each image once."

@@ -40,7 +40,7 @@ def describe(study: Study) -> tuple[Passage, ...]:
         Passage("What it will do", tuple(_work(study))),
         Passage("Who may take part", tuple(_hospitals(study))),
         Passage("What leaves a hospital", tuple(_leaves(study))),
-        Passage("What does not leave a hospital", tuple(_stays())),
+        Passage("What does not leave a hospital", tuple(_stays(study))),
         Passage("What it costs in privacy", (*_cost(study), *_cost_of_start(study))),
         Passage("What the coordinator can see in this version", (*_seen(study), *_tracked(study))),
     )
@@ -72,6 +72,10 @@ def _work(study: Study) -> Iterator[str]:
         pairs = zip(_task(study).weighted(study.task), training.class_weights, strict=True)
         yield f"The loss weighs {_listed([f'{word} {weight:g}' for word, weight in pairs])}."
     yield from _imbalance(study)
+    if training.measure:
+        held = f", with a lambda of {training.ditto_lambda:g}" if training.ditto_lambda is not None else ""
+        yield f"{training.measure.work.removesuffix('.')}{held}."
+        yield f"At the end each hospital has a complete model of its own. {training.measure.outside}"
     if training.threads != 1:
         yield f"Every hospital computes with {training.threads} threads: a different number changes the model."
     yield (
@@ -93,6 +97,18 @@ def _work(study: Study) -> Iterator[str]:
             f"{_only(study)} only evaluate{_s(evaluation.external)}: the model is never trained on patients there and "
             "chooses nothing by them. It is tried on all of them once, after the last round."
         )
+
+
+def said_of_own_parts(study: Study, *, simulated: bool) -> str:
+    """Say what of the model each hospital kept, what another one gets, and of which the figures are; empty if nothing
+    was kept.
+    """
+    measure = study.training.measure
+    if measure is None:
+        return ""
+    of_shared = measure.beside and isinstance(study.privacy, DpSgd) and not simulated
+    of = "the shared model" if of_shared else "each hospital's own model, on its own patients"
+    return f"{measure.work} {measure.stays} {measure.outside} The figures here are of {of}."
 
 
 def _imbalance(study: Study) -> Iterator[str]:
@@ -379,7 +395,9 @@ def _s(names: tuple[str, ...]) -> str:
     return "s" if len(names) == 1 else ""
 
 
-def _stays() -> Iterator[str]:
+def _stays(study: Study) -> Iterator[str]:
+    if study.training.measure:
+        yield study.training.measure.stays
     yield (
         "Images and pixels, outlines, DICOM attributes, patient identifiers, dates, file names, a patient's label or "
         "score."
@@ -405,6 +423,8 @@ def _cost(study: Study) -> Iterator[str]:
         f"odds, that a patient took part; with a probability of up to {privacy.delta:g} even this fails. "
         "Delta should be well below 1/N for a hospital with N patients."
     )
+    if study.training.measure:
+        yield study.training.measure.private
     distributed = isinstance(privacy, DistributedDpSgd)
     if distributed:
         yield (

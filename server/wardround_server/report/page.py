@@ -43,6 +43,7 @@ def sections(results: Results) -> list[Section]:
                 _COMPARE if len(quality.models(results)) > 1 else "",
                 quality.comparison(results),
                 quality.cross_site(results),
+                quality.gained(results),
                 quality.left_out(results),
                 quality.left_out_decisions(results),
                 quality.decisions_outside(results),

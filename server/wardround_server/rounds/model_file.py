@@ -1,23 +1,15 @@
-"""The trained model as a file that any tool reads: safetensors, with the study digest in its header."""
+"""Where a run keeps its trained model: one file, written whole."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from safetensors.numpy import save
-
 from wardround_common.messages.parameters import Layout, Vector
+from wardround_common.results.weights_file import weights_content
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import Study
 
 
 def write_model(path: Path, study: Study, layout: Layout, parameters: Vector) -> None:
-    """Write the model's named tensors; its header says of which study and network they are."""
-    about = {
-        "format": "wardround model 1",
-        "study_digest": study.digest(),
-        "study": study.canonical().decode(),
-    }
-    # One entry of JSON: safetensors writes several in an order that changes, and equal models must be equal files.
-    write_atomically(path, save(layout.tensors(parameters), metadata={"wardround": json.dumps(about)}))
+    """Write the model's named tensors (``weights_content``)."""
+    write_atomically(path, weights_content(study, layout, parameters))

@@ -30,6 +30,7 @@ from wardround_common.storage import flush_names, no_room_is_said, read_whole, w
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.roster import keys_of
 from wardround_common.study.start import Start
+from wardround_common.study.words import said_of_own_parts
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
 from wardround_server.report.alarms import alarms
@@ -502,6 +503,8 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
 
 
 def _notes(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Iterator[str]:
+    if own := said_of_own_parts(run.study, simulated=False):
+        yield own
     if start := run.study.model.start:
         yield f"The study started from the released model '{start.name}' (SHA-256 {start.model})."
     if absent := missing(final.history):

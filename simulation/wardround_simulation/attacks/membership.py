@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround_client import networks
 from wardround_client.hospital.answering import Hospital, join
 from wardround_client.preparation.dataset import Dataset, Examples
 from wardround_client.training.evaluation import probabilities_of
@@ -121,11 +120,14 @@ def without_masks(federation: Federation) -> Federation:
     """Return the federation without secure sums and roster: masks change no update by more than a rounding.
 
     Raises:
-        PrivacyError: the study's noise is made for secure sums, so that without them this is another training.
+        PrivacyError: the study's noise is made for secure sums, so that without them this is another training; or its
+            hospitals keep a part of the model for themselves.
     """
     if type(federation.study.privacy) not in (NoPrivacy, DpSgd):
         raise PrivacyError("the study shares its noise out over secure sums, which shadow models do not make")
     study = federation.study
+    if study.training.measure:
+        raise PrivacyError("each hospital keeps a part of the model for itself, which shadow models do not have")
     plain = Aggregation(min_hospitals=study.aggregation.min_hospitals, secure=False)
     return replace(federation, study=study.model_copy(update={"aggregation": plain, "roster": ()}), desks=None)
 
@@ -229,7 +231,7 @@ def _look(federation: Federation, hospitals: Mapping[str, Hospital], model: Vect
     confidence, trained = [], []
     for name, real in _hospitals(federation).items():
         hospital, everybody = hospitals[name], _everybody(real.dataset)
-        networks.write_vector(hospital.built.network, hospital.built.layout, model)
+        hospital.show(model)
         codes, mean = _by_patient(everybody, probabilities_of(hospital.built.network, everybody))
         confidence.append(mean)
         trained.append(np.isin(codes, hospital.dataset.train.patients))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from wardround_client import networks
+from wardround_client.site_shift.parts import parts_of
 from wardround_common.documents.exported_run import APPROVALS, Approval, read_approvals
 from wardround_common.errors import ModelError, StorageError
 from wardround_common.messages.parameters import Layout, Vector
@@ -113,7 +114,7 @@ def _facts(path: Path) -> tuple[str, dict[str, str]]:
 def _read_model(folder: Path, results: Results) -> Vector:
     path = folder / MODEL
     content = path.read_bytes()
-    layout = networks.layout_of(networks.build(results.study))
+    layout = parts_of(networks.build(results.study), results.study).shared
     vector = networks.read_weights(content, results.study, layout, where=str(path))
     _check_against_checkpoint(folder, results, layout, vector)
     return vector

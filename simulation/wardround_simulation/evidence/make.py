@@ -37,7 +37,7 @@ from wardround_simulation.evidence.record import (
     Words,
 )
 from wardround_simulation.evidence.statements import make_statements, roster_of
-from wardround_simulation.federation import START, Federation, Site
+from wardround_simulation.federation import START, Federation, Site, shared_study
 from wardround_simulation.workers import Workers
 
 FOLDER = "evidence"
@@ -125,7 +125,7 @@ def check_sites(run: FinishedRun, sites: tuple[Site, ...]) -> None:
         )
     # Neither privacy nor aggregation decides which images, labels and split a hospital has.
     bare = {"privacy": NoPrivacy(mechanism="none"), "aggregation": Aggregation(min_hospitals=1, secure=False)}
-    federation = Federation(run.results.study.model_copy(update=bare | {"roster": ()}), sites)
+    federation = Federation(shared_study(run.results.study).model_copy(update=bare | {"roster": ()}), sites)
     for name, fingerprint in run.fingerprints.items():
         if jobs.describe(federation, name).fingerprint != fingerprint:
             raise DataError(

@@ -11,6 +11,7 @@ from wardround_common.results import (
     EXTERNAL,
     FEDERATED,
     POOLED,
+    SHARED,
     TRAINED,
     Results,
     SiteMetrics,
@@ -115,7 +116,7 @@ def site_title(site: str) -> str:
 def models(results: Results) -> list[str]:
     """Name the models in the order of the report: federated, alone by hospital, pooled."""
     own = [m for m in results.evaluation if alone_hospital(m) is not None]
-    return [m for m in (FEDERATED, *own, POOLED) if m in results.evaluation]
+    return [m for m in (FEDERATED, SHARED, *own, POOLED) if m in results.evaluation]
 
 
 def title(model: str) -> str:
@@ -123,7 +124,7 @@ def title(model: str) -> str:
     hospital = alone_hospital(model)
     if hospital is not None:
         return f"{hospital} alone"
-    return {FEDERATED: "Federated", POOLED: "Pooled"}.get(model, model)
+    return {FEDERATED: "Federated", SHARED: "Federated, all shared", POOLED: "Pooled"}.get(model, model)
 
 
 def comparison(results: Results) -> Table | None:
@@ -165,6 +166,45 @@ def comparison(results: Results) -> Table | None:
         " ".join(filter(None, [f"{what} on test patients, with 95 % intervals.{who}", said_of_means(results)]))
         + _missing(rows),
         [*head, *(task.metric(name).label for name in task.compared)],
+        rows,
+        "numbers",
+    )
+
+
+def gained(results: Results) -> Table | None:
+    """Show which hospitals gain and which lose by a part of the model of their own; None where none keeps one.
+
+    Against the shared model of the same study without such parts, else against each hospital alone.
+    """
+    first = results.headline
+    shared = SHARED in results.evaluation
+    rows: list[list[Cell | str]] = []
+    moved: list[float] = []
+    for hospital in results.trainers if results.study.training.measure else ():
+        other = SHARED if shared else alone(hospital)
+        pair = [results.evaluation.get(model, {}).get(hospital) for model in (FEDERATED, other)]
+        values = [site.value(first.name) if site else None for site in pair]
+        if values[0] is None or values[1] is None:
+            continue
+        own, before = values[0], values[1]
+        better = first.goodness(own) - first.goodness(before)
+        moved.append(better)
+        word = "gains" if better > 0 else "loses" if better < 0 else "the same"
+        rows.append(
+            [
+                Cell(hospital, strong=True),
+                *(_estimate(site, first.name) for site in pair),
+                Cell(f"{own - before:+.3f}", quiet=word),
+            ]
+        )
+    if not rows:
+        return None
+    against = "Shared by all" if shared else "Trained alone"
+    count = sum(better > 0 for better in moved)
+    return table(
+        f"{first.label} of each hospital’s own model on its own test patients, with 95 % intervals: {count} of "
+        f"{len(rows)} gain. A difference within the intervals is no gain and no loss.{_missing(rows)}",
+        ["Hospital", "With its own part", against, "Difference"],
         rows,
         "numbers",
     )

@@ -4,6 +4,7 @@
 
     WardroundError
     ├── StudyError        the study file is wrong                           exit 3
+    │   └── PluginError   a plug-in is not the approved one, or misbehaves      exit 3
     ├── DataError         a hospital's images or labels cannot be used      exit 4
     │   ├── ImagesAwayError  the images are not there now                   exit 4
     │   ├── ImageRefused  one image file is refused, with a reason
@@ -65,6 +66,12 @@ class StudyError(WardroundError):
         super().__init__(what, where=where, do=do)
         self.faults = tuple(faults) or (what,)
         """Each fault by itself; ``what`` lists them all."""
+
+
+class PluginError(StudyError):
+    """A plug-in is not the one that the study names, or its code does not do what it says."""
+
+    kind = "plugin"
 
 
 class DataError(WardroundError):

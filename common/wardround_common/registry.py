@@ -4,6 +4,9 @@ What is installed comes from files, one each (``installed``). A researcher's own
 process lives, under a name that says so and holds the digest of its source: ``own:my-network@0123456789ab``. Such a
 name can be read anywhere, so that the results of a run can be; the code can be had only where it was put in, and no
 hospital runs it.
+
+A part of a plug-in is named ``package:part``. It, too, can be read anywhere, and can be had only where a study that
+names the plug-in was checked against what is installed (``plugins``).
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pydantic_core import PydanticKnownError
 
 from wardround_common.errors import StudyError
+from wardround_common.plugins.loading import admitted, part
+from wardround_common.plugins.names import is_plugin
 
 T = TypeVar("T")
 OWN = "own:"
@@ -65,19 +70,25 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         """Tell whether something of this name can be had here."""
-        return name in self._own or name in self._there()
+        if name in self._own or name in self._there():
+            return True
+        return isinstance(name, str) and is_plugin(name) and admitted(name)
 
     def __getitem__(self, name: str) -> T:
         """Return what has this name.
 
         Raises:
             StudyError: nothing of this name can be had here.
+            PluginError: it is of a plug-in that was not admitted, or cannot be imported.
         """
         if name in self._own:
             return self._own[name]
         load = self._there().get(name)
         if load is not None:
             return load()
+        if is_plugin(name):
+            found: T = part(self.kind, name)
+            return found
         if is_own(name):
             raise StudyError(
                 f"the {self.kind} '{name}' is a researcher's own code, which is not here",
@@ -113,7 +124,7 @@ class Registry(Generic[T]):
         Raises:
             PydanticKnownError: there is nothing of this name.
         """
-        if name in self._there() or is_own(name):
+        if name in self._there() or is_own(name) or is_plugin(name):
             return name
         raise PydanticKnownError("literal_error", {"expected": self.choices()})
 

@@ -26,6 +26,7 @@ from wardround_common.errors import StudyError
 from wardround_common.registry import Brought, bring
 from wardround_common.strategies.contract import Moments, Strategy, Values
 from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS
+from wardround_common.strategies.trial import Whose, as_model, try_strategy
 from wardround_common.study.file import Study
 from wardround_common.study.networks import NETWORKS
 from wardround_common.tasks.registry import task_of
@@ -37,8 +38,7 @@ if TYPE_CHECKING:
 
 Step = Callable[[Any, Any], Any]
 """A strategy as a function: from parameters (parameters,) float32 and mean update float64 to the next parameters."""
-TRIED = 5
-"""Parameters on which a strategy is tried before anything is trained."""
+YOURS = "your strategy"
 
 
 def with_own(
@@ -191,7 +191,8 @@ class _Step:
     def __call__(
         self, values: Values, moments: Moments | None, parameters: Vector, mean_update: NDArray[np.float64]
     ) -> tuple[None, Vector]:
-        return None, _checked(self.made, self.made(parameters.copy(), mean_update.copy()), len(parameters))
+        given = self.made(parameters.copy(), mean_update.copy())
+        return None, as_model(given, len(parameters), Whose(YOURS, _called(self.made)))
 
 
 def _strategy(given: Strategy | Step) -> Brought:
@@ -213,43 +214,8 @@ def _strategy(given: Strategy | Step) -> Brought:
             )
         name, made, values = name_of(given), given, {}
         strategy = Strategy(name=name, words="makes the next model by a researcher's own strategy", step=_Step(given))
-    parameters, mean = np.ones(TRIED, np.float32), np.linspace(-1, 1, TRIED)
-    try:
-        _, first = strategy.step(values, strategy.begin(values, TRIED), parameters, mean)
-        _, again = strategy.step(values, strategy.begin(values, TRIED), parameters, mean)
-    except StudyError:
-        raise
-    except Exception as error:
-        raise StudyError(
-            f"your strategy fails: {type(error).__name__}: {error}",
-            where=_called(made),
-            do="It is called with the parameters and the mean update, each (parameters,), and returns the next "
-            "parameters.",
-        ) from error
-    if not np.array_equal(_checked(made, first, TRIED), _checked(made, again, TRIED)):
-        raise StudyError(
-            "your strategy gives another model when it is asked again: a run could not be repeated",
-            where=_called(made),
-            do="Draw nothing at random, and keep nothing outside of Moments.",
-        )
+    try_strategy(strategy, values, Whose(YOURS, _called(made)))
     return Brought(STRATEGIES.kind, name, strategy)
-
-
-def _checked(made: Callable[..., Any], given: Any, size: int) -> Vector:
-    """Return what a strategy gave, if it is a model.
-
-    Raises:
-        StudyError: it is not.
-    """
-    vector = np.asarray(given)
-    if vector.shape != (size,) or vector.dtype.kind != "f" or not np.isfinite(vector).all():
-        form = f"{vector.dtype} of the shape {vector.shape}"
-        raise StudyError(
-            f"your strategy returns {form}, and a model is {size} finite numbers, float32",
-            where=_called(made),
-            do="Return the next parameters as an array of the shape of the parameters.",
-        )
-    return vector.astype(np.float32)
 
 
 def _loss(given: Loss) -> Brought:

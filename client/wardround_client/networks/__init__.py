@@ -24,11 +24,13 @@ from wardround_client.networks._layers import BATCH, normalisation
 from wardround_client.networks._network import Network as Network
 from wardround_client.networks._stored import names_in as names_in
 from wardround_client.networks._stored import read_weights as read_weights
-from wardround_common.errors import StudyError
+from wardround_common.errors import PluginError, StudyError, WardroundError
 from wardround_common.messages.parameters import Layout, Vector
+from wardround_common.plugins.names import is_plugin, package_of, part_of
 from wardround_common.registry import is_own
 from wardround_common.study.file import Norm, Study
 from wardround_common.study.networks import NETWORKS
+from wardround_common.study.plugins import admit
 from wardround_common.tasks.registry import task_of
 
 _SEEDING = threading.Lock()  # torch has one generator for all threads
@@ -40,7 +42,10 @@ def find(name: str) -> Network:
     Raises:
         StudyError: no network of this name is installed.
     """
-    network: Network = NETWORKS[name]
+    network = NETWORKS[name]
+    if not isinstance(network, Network):
+        where, part = f"plug-in {package_of(name)}", part_of(name)
+        raise PluginError(f"its network {part!r} is no Network but a {type(network).__name__}", where=where)
     return network
 
 
@@ -72,7 +77,9 @@ def build(study: Study) -> nn.Module:
 
     Raises:
         StudyError: the network is not for the study's task, or not installed.
+        PluginError: it is of a plug-in, and another one is installed than the study names, or it cannot be built.
     """
+    admit(study, network=True)
     model, task = study.model, task_of(study.task)
     dims = task.dims(study.task)
     check(model.network, dims, dense=task.dense)
@@ -90,13 +97,32 @@ def construct(name: str, channels: int, outputs: int, norm: Norm, *, seed: int, 
     """
     network_of = find(name)
     with seeded(seed):
-        network = network_of.build(channels, outputs, norm, dims)
+        network = _built(name, network_of, channels, outputs, norm, dims)
     for place, module in list(network.named_modules()):
         if hasattr(module, "inplace"):
             module.inplace = False  # per-patient gradients need each layer's input as it was
-        if isinstance(module, BATCH) and norm != "batch" and not is_own(name):
+        if isinstance(module, BATCH) and norm != "batch" and not (is_own(name) or is_plugin(name)):
             # MONAI's ResNet keeps batch normalisation in its shortcuts whatever norm it is given.
             network.set_submodule(place, normalisation(norm, module.num_features, dims))
+    return network
+
+
+def _built(name: str, of: Network, channels: int, outputs: int, norm: Norm, dims: int) -> nn.Module:
+    if not is_plugin(name):
+        return of.build(channels, outputs, norm, dims)
+    where, what = f"plug-in {package_of(name)}", f"its network {part_of(name)!r}"
+    try:
+        network = of.build(channels, outputs, norm, dims)
+    except WardroundError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{what} cannot be built: {type(error).__name__}: {error}",
+            where=where,
+            do=f"It was asked for {channels} channels, {outputs} outputs, norm = '{norm}' and {dims} dimensions.",
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise PluginError(f"{what} is no torch.nn.Module but a {type(network).__name__}", where=where)
     return network
 
 

@@ -16,6 +16,7 @@ from wardround_common.errors import PrivacyError, StudyError
 from wardround_common.registry import is_own
 from wardround_common.strategies.registry import STRATEGIES
 from wardround_common.study.file import DpSgd, Norm, Study
+from wardround_common.study.plugins import admit
 from wardround_common.tasks.registry import task_of
 
 SMALL = {2: (32,), 3: (16, 32)}
@@ -35,10 +36,12 @@ def rehearse(study: Study) -> str:
     Raises:
         StudyError: the network cannot be trained at the study's image size with its normalisation, or the study names a
             researcher's own code that is not here.
+        PluginError: it names a plug-in that is not installed exactly so, or whose code does not do what it says.
         PrivacyError: the network cannot be trained with privacy by patient.
     """
     if is_own(study.training.strategy):
         STRATEGIES[study.training.strategy]  # a hospital takes part in no study with code that nobody can look at
+    admit(study, network=True)  # each time: what is installed may be another since
     private = isinstance(study.privacy, DpSgd)
     return _rehearse(study.model_copy(update={"roster": ()}), private)
 
@@ -63,7 +66,8 @@ def _rehearse(study: Study, private: bool) -> str:
 def why_not(network: nn.Module, study: Study, space: tuple[int, ...]) -> str | None:
     """Say why a network cannot make a step on two images of this extent and on one, which a last batch may hold."""
     local, loss = local_task(study.task), loss_of(study, torch.device("cpu"))
-    raised = Exception if study.own_code else (RuntimeError, ValueError)  # what torch and MONAI raise for a shape
+    others = study.own_code or study.plugin
+    raised = Exception if others else (RuntimeError, ValueError)  # what torch and MONAI raise for a shape
     generator = torch.Generator().manual_seed(0)
     with networks.seeded(0):
         network.train()

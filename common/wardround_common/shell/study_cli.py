@@ -190,5 +190,28 @@ def start(model: ModelPath) -> None:
     typer.echo(start_toml(read_released(model).start), nl=False)
 
 
+@app.command()
+def plugin(
+    package: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PACKAGE]", help="Name of the installed package; without it, lists them.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Print the [[plugin]] table that pins an installed package, for a study that names its parts."""
+    from wardround_common.plugins.files import installed_plugins
+    from wardround_common.study.plugins import plugin_here
+
+    if package is not None:
+        typer.echo(plugin_here(package).toml(), nl=False)
+        return
+    found = installed_plugins()
+    for name, parts in found.items():
+        typer.echo(f"{name}: {', '.join(parts)}")
+    if not found:
+        typer.echo("No plug-in is installed here (docs/plugins.md).")
+
+
 def _echo_json(value: dict[str, object]) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -140,7 +140,7 @@ def _place(fault: ErrorDetails) -> tuple[str, str]:
     of an entry of ``[[roster]]`` is left out too.
     """
     path = list(fault["loc"])
-    if path[:1] in (["privacy"], ["roster"]):
+    if path[:1] in (["privacy"], ["roster"], ["plugin"]):
         del path[1:2]
     return (str(path[0]) if path else ""), (str(path[1]) if len(path) > 1 else "")
 

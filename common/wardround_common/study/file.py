@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     Discriminator,
     Field,
+    PlainSerializer,
     PlainValidator,
     SerializeAsAny,
     Tag,
@@ -34,6 +36,7 @@ from pydantic import (
 )
 
 from wardround_common.errors import RoundError, StudyError
+from wardround_common.plugins.names import is_plugin, package_of
 from wardround_common.registry import OWN_NAME, is_own
 from wardround_common.secagg.thresholds import LARGEST_COHORT, threshold_of
 from wardround_common.section import Decay, Fraction, NotNegative, Positive, Section, each_once
@@ -43,6 +46,7 @@ from wardround_common.strategies.contract import Strategy
 from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS, StrategyName, strategy_of, users_of
 from wardround_common.study.faults import bad_toml, unreadable, validated
 from wardround_common.study.networks import NetworkName
+from wardround_common.study.plugins import Plugin, plugin_here, unfit_plugins
 from wardround_common.study.roster import HospitalName, Listed, in_order
 from wardround_common.study.series import Wanted
 from wardround_common.study.settings import put
@@ -166,10 +170,33 @@ else:
     )
 
 
+def _settings(given: object) -> tuple[tuple[str, float], ...]:
+    """Read the settings of a plug-in's strategy, in the order of their names."""
+    pairs = list(given.items()) if isinstance(given, dict) else list(given) if isinstance(given, tuple) else None
+    if pairs is None or len(pairs) > MOST_SETTINGS:
+        raise ValueError("settings are a table of names and numbers, such as { step = 0.5 }")
+    for name, value in pairs:
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or not number:
+            raise ValueError("settings are a table of names and numbers, such as { step = 0.5 }")
+    return tuple(sorted((name, float(value) + 0.0) for name, value in pairs))
+
+
+MOST_SETTINGS = 50
+
+
 class Training(_StrategyKeys):
     """``[training]``: rounds, local work, optimiser, and how updates become the next model."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("threads", "own_loss", "focal_gamma", "sampling", "personal", "ditto_lambda")
+    LATER: ClassVar[tuple[str, ...]] = (
+        "threads",
+        "own_loss",
+        "settings",
+        "focal_gamma",
+        "sampling",
+        "personal",
+        "ditto_lambda",
+    )
 
     strategy: StrategyName
     rounds: Annotated[int, Field(ge=1, le=100_000)]
@@ -207,6 +234,8 @@ class Training(_StrategyKeys):
 
     own_loss: OwnName | None = None
     """The name of a researcher's own loss, which only a simulation with its code can have; None for the task's."""
+    settings: Annotated[tuple[tuple[str, float], ...], PlainValidator(_settings), PlainSerializer(dict)] = ()
+    """What the strategy of a plug-in is given, by the names that it declares."""
 
     @field_validator("augmentations")
     @classmethod
@@ -237,6 +266,8 @@ class Training(_StrategyKeys):
     @property
     def values(self) -> dict[str, float]:
         """The values of the strategy's own keys."""
+        if is_plugin(self.strategy):
+            return dict(self.settings)
         return {key.name: getattr(self, key.name) for key in self.how.keys}
 
     @property
@@ -253,6 +284,16 @@ class Training(_StrategyKeys):
 
 def _unfit_keys(training: Training) -> Iterator[str]:
     """Name the keys that the strategy or the optimiser needs and has not, or has and does not use."""
+    if training.settings and not is_plugin(training.strategy):
+        yield "[training] settings: only the strategy of a plug-in uses this key; remove it"
+    if is_plugin(training.strategy):  # what it needs, its code says, which may not be here
+        for key in sorted(STRATEGY_KEYS):
+            if (value := getattr(training, key)) is not None:
+                yield (
+                    f"[training] {key} = {value!r}: what the strategy of a plug-in needs stands in settings; remove "
+                    f"it, or write settings = {{ {key} = {value!r} }}"
+                )
+        return
     if training.strategy not in STRATEGIES:  # own code that is not here: nobody knows its keys
         return
     wanted = [key.name for key in training.how.keys]
@@ -596,7 +637,7 @@ def _unfit_form(data: Data, task: TaskSection | None) -> Iterator[str]:
 class Study(Section):
     """A whole study; an instance is valid."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("tracking",)
+    LATER: ClassVar[tuple[str, ...]] = ("tracking", "plugin")
 
     study: About
     task: Annotated[TaskSection, PlainValidator(task_section), SerializeAsAny()]
@@ -610,6 +651,8 @@ class Study(Section):
     tracking: Tracking = Tracking()
     roster: Annotated[tuple[Listed, ...], Field(max_length=1000, strict=False)] = ()
     """``[[roster]]``: the hospitals that may take part, by name. Without one the study is a draft."""
+    plugin: Annotated[tuple[Plugin, ...], Field(max_length=20, strict=False, validate_default=True)] = ()
+    """``[[plugin]]``: the packages of others that have parts which the study names, by package."""
 
     # Two sections that disagree are found by field, so that a fault elsewhere in the file does not hide it.
     @field_validator("data")
@@ -723,6 +766,16 @@ class Study(Section):
             raise ValueError(*faults)
         return ordered
 
+    @field_validator("plugin")
+    @classmethod
+    def _plugins_fit(cls, plugin: tuple[Plugin, ...], info: ValidationInfo) -> tuple[Plugin, ...]:
+        model, training = info.data.get("model"), info.data.get("training")
+        if isinstance(model, Model) and isinstance(training, Training):
+            named = {"model.network": model.network, "training.strategy": training.strategy}
+            if faults := list(unfit_plugins(named, plugin)):
+                raise ValueError(*faults)
+        return tuple(sorted(plugin, key=lambda one: one.package))  # their order means nothing
+
     @field_validator("privacy")
     @classmethod
     def _rounds_fit(cls, privacy: NoPrivacy | DpSgd, info: ValidationInfo) -> NoPrivacy | DpSgd:
@@ -760,6 +813,12 @@ class Study(Section):
         """The names of a researcher's own code that the study names: only a simulation that has it can run it."""
         named = (self.model.network, self.training.strategy, self.training.own_loss or "")
         return tuple(name for name in named if is_own(name))
+
+    @property
+    def plugin_parts(self) -> dict[str, str]:
+        """The parts of plug-ins that the study names, by key with a dot."""
+        named = {"model.network": self.model.network, "training.strategy": self.training.strategy}
+        return {key: name for key, name in named.items() if is_plugin(name)}
 
     def judges(self, number: int) -> bool:
         """Tell whether the hospitals judge the model after this round."""
@@ -861,7 +920,9 @@ class Study(Section):
         """
         where = f"study {self.study.name}"
         named = {f"{_section_of(key, where)}.{key}": _plain(keys[key]) for key in keys}
-        return self.of_tables(self.tables(nulls=False), {**(settings or {}), **named}, where=where)
+        tables = self.tables(nulls=False)
+        put(tables, {**(settings or {}), **named}, where)
+        return _study(pinned(tables), where=where, typed=list(settings or ()), do=_NO_FILE)
 
     @classmethod
     def of_tables(cls, tables: dict[str, Any], settings: Mapping[str, Any] | None = None, *, where: str) -> Study:
@@ -1010,7 +1071,7 @@ def _sections_in(annotation: Any) -> list[type[Section]]:
 
 def _section_of(key: str, where: str) -> str:
     known = sections_of_keys()
-    sections = [section for section in known.get(key, ()) if section not in ("study", "roster")]
+    sections = [section for section in known.get(key, ()) if section not in ("study", "roster", "plugin")]
     if key == "name" or not sections:
         near = difflib.get_close_matches(key, known, n=1)
         raise StudyError(
@@ -1040,7 +1101,20 @@ def _tables_of(name: str, task: str, privacy: str, keys: Mapping[str, Any]) -> d
     if "optimiser" in keys and keys["optimiser"] != training["optimiser"]:
         training.pop("momentum", None)
     put(tables, settings, where)
-    return tables
+    return pinned(tables)
+
+
+def pinned(tables: dict[str, Any]) -> dict[str, Any]:
+    """Return a study's tables with the ``[[plugin]]`` of each package that they name, as it is installed here.
+
+    Raises:
+        PluginError: one is not installed, or cannot be pinned.
+    """
+    names = [tables.get("model", {}).get("network"), tables.get("training", {}).get("strategy")]
+    used = sorted({package_of(name) for name in names if isinstance(name, str) and is_plugin(name)})
+    there = {one.get("package"): one for one in tables.get("plugin", ()) if isinstance(one, dict)}
+    listed = [there.get(package) or plugin_here(package).model_dump() for package in used]
+    return {key: value for key, value in tables.items() if key != "plugin"} | ({"plugin": listed} if listed else {})
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from wardround_common.installed import file_of, name_of
+from wardround_common.plugins.names import is_plugin
 from wardround_common.registry import Registry, is_own
 
 PACKAGE = "wardround_client"
@@ -54,7 +55,7 @@ NETWORKS: Registry[Any] = Registry("network", _there)
 
 def _installed(name: str) -> str:
     known = known_networks()
-    if is_own(name):
+    if is_own(name) or is_plugin(name):
         return name
     well_formed = re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) is not None
     if name in known or (well_formed and not known):

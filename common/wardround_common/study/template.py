@@ -160,6 +160,7 @@ SECTION_REASONS: Mapping[str, str] = {
     "aggregation": "How many hospitals must answer, how long to wait for them, and who may read what they send.",
     "evaluation": "How patients are split, and where the model is judged; patients are split, never images.",
     "tracking": "Where the coordinator also keeps each round's pooled figures; never one hospital's own.",
+    "plugin": "Packages of others that the study runs, pinned by the digest of their files (docs/plugins.md).",
     "roster": "Who may take part; without it the study is a draft, which only a simulation can run.",
 }
 
@@ -319,6 +320,16 @@ _ROSTER = """\
 # fingerprint = "00000 00000 00000 00000"
 """
 
+_PLUGIN = """\
+# {reason}
+# The entry of a package that is installed here, to be appended: wardround study plugin PACKAGE
+# A plug-in's strategy finds what it needs below [training]: settings = {{ step = 0.5 }}
+# [[plugin]]
+# package = "a-package"
+# version = "1.0"
+# sha256 = "64 hexadecimal digits"
+"""
+
 
 def study_text(
     name: str,
@@ -356,6 +367,7 @@ def study_text(
         for key, table in tables.items():
             lines += _tables(f"{section}.{key}", TABLES[section, key], table)
         blocks.append("\n".join(lines) + "\n")
+    blocks.append(_PLUGIN.format(reason=SECTION_REASONS["plugin"]))
     blocks.append(_ROSTER.format(reason=SECTION_REASONS["roster"]))
     return "\n".join(blocks)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wardround_common.errors import RoundError
+from wardround_common.plugins.names import package_of
 from wardround_common.secagg.expander import LEAK_BITS, LOST_BITS, TRIED_BITS, form_of
 from wardround_common.study.file import Data, DistributedDpSgd, DpSgd, Study, Training
 from wardround_common.study.sums import margins_for, threshold_for
@@ -55,6 +56,7 @@ def _work(study: Study) -> Iterator[str]:
     )
     yield from _start(study)
     yield from said_of_own_code(study)
+    yield from said_of_plugins(study)
     yield from _series(study)
     rounds = f"{training.rounds} round{'s' if training.rounds > 1 else ''}"
     if isinstance(study.privacy, DistributedDpSgd):
@@ -212,6 +214,23 @@ def said_of_own_code(study: Study) -> Iterator[str]:
             f"{_listed(study.own_code)} {'is' if len(study.own_code) == 1 else 'are'} a researcher's own code, which "
             "is not in the registry: only a simulation that brings the code can run this study, and no hospital does. "
             "The digest in its name is of its source, and not of what that calls."
+        )
+
+
+def said_of_plugins(study: Study) -> Iterator[str]:
+    """Say which code of others' the study runs, and what its digest says; nothing if it runs none."""
+    for plugin in study.plugin:
+        parts = [
+            f"the {key.rpartition('.')[2]} '{name}'"
+            for key, name in study.plugin_parts.items()
+            if package_of(name) == plugin.package
+        ]
+        yield (
+            f"{_listed(parts)[0].upper()}{_listed(parts)[1:]} {'is' if len(parts) == 1 else 'are'} no part of "
+            f"Wardround, but of the plug-in {plugin.package} {plugin.version}, whose files have the SHA-256 "
+            f"{plugin.sha256}. Only an installation with exactly these files runs: whoever installed it vouches for "
+            "it. It runs with all rights of the service, and the digest covers neither what it does nor the packages "
+            "that it imports."
         )
 
 

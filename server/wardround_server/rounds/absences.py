@@ -39,6 +39,9 @@ REMEDIES = {
     "storage": f"a file of its own cannot be used: {_ITS_PEOPLE}",
     FullDiskError.kind: "its disk is full",
     "study": "its version of Wardround cannot read this study: compare the versions",
+    "plugin": (
+        f"a plug-in that the study names is not installed there as it was approved, or its code failed: {_ITS_PEOPLE}"
+    ),
     "message": f"it refused the question, since it answered another one before or is ahead of this run: {_ITS_PEOPLE}",
     "crashed": f"its process was ended, or met a fault that it did not expect: {_ITS_PEOPLE}",
 }

@@ -22,6 +22,7 @@ from wardround_common.secagg.terms import Member
 from wardround_common.storage import write_atomically
 from wardround_common.strategies.contract import Moments
 from wardround_common.study.file import Study
+from wardround_common.study.plugins import admit
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
 from wardround_server.rounds import plain_rounds, secure_rounds
@@ -109,11 +110,13 @@ def run_study(
     ``model.safetensors`` of the model that the study starts from; needed in its first round if it does.
 
     Raises:
+        PluginError: the study names a plug-in with a strategy that is not installed exactly so.
         ModelError: ``start`` is not what the study starts from, or not of its network.
         RoundError: fewer hospitals than the study's ``min_hospitals`` are ready or answer; or they do not agree on the
             model; or :data:`MOST_REFUSED` rounds were refused one after the other. What ``watch`` was told as
             ``RoundEnds`` stays true, so the run can continue from there.
     """
+    admit(study, network=False)
     if study.aggregation.secure != (consortium is not None):
         raise RoundError("the study's sums are secure, and the coordinator has no roster and no name for the run")
     exchange, expected = trainers(study, exchange), [name for name in expected if study.trains(name)]

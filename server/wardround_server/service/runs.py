@@ -28,6 +28,7 @@ from wardround_common.results.subgroup_sums import figures_by_subgroup
 from wardround_common.results.unlike import UNLIKE
 from wardround_common.storage import flush_names, no_room_is_said, read_whole, write_atomically
 from wardround_common.study.file import Study, parse_canonical
+from wardround_common.study.plugins import admit
 from wardround_common.study.roster import keys_of
 from wardround_common.study.start import Start
 from wardround_common.study.words import said_of_own_parts
@@ -129,6 +130,7 @@ class Runs:
         """Begin a run of a study, which gets the study's name, as soon as ``least`` hospitals approved it; None: all.
 
         Raises:
+            PluginError: its strategy is of a plug-in that is not installed here exactly as the study names it.
             StudyError: the study lists no hospitals or fewer than ``least``, its tracking is not installed, or the
                 model that it starts from is not here.
             StorageError: there is a run of that name, or the folder cannot be written.
@@ -148,6 +150,7 @@ class Runs:
                 f"the run cannot begin with {least} hospitals: the study needs {study.aggregation.min_hospitals} and "
                 f"lists {len(study.roster)}"
             )
+        admit(study, network=False)
         check_tracking(study)
         self._start_of(study)
         name = study.study.name

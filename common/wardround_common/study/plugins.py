@@ -1,0 +1,84 @@
+"""``[[plugin]]``: the packages of others that a study runs, pinned, and how they are let in.
+
+A study's digest covers these tables, so that a hospital that approves the study approves exactly this code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from wardround_common.plugins.files import read_files
+from wardround_common.plugins.loading import admit as admit_package
+from wardround_common.plugins.names import LONGEST, PACKAGE, RESERVED, Named, is_plugin, package_of
+from wardround_common.section import Section
+from wardround_common.strategies.registry import check_of_plugin
+
+if TYPE_CHECKING:
+    from wardround_common.study.file import Study
+
+
+class Plugin(Section):
+    """One plug-in that a study runs: its package, its version, and the digest of its installed files."""
+
+    package: Annotated[str, Field(pattern=f"^{PACKAGE}$", max_length=LONGEST)]
+    version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+!_-]{0,63}$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of the files that its installation put there, as ``wardround study plugin`` prints it."""
+
+    @property
+    def named(self) -> Named:
+        """What has to be installed."""
+        return Named(self.package, self.version, self.sha256)
+
+    def toml(self) -> str:
+        """Return the entry as written in a study file."""
+        return f'[[plugin]]\npackage = "{self.package}"\nversion = "{self.version}"\nsha256 = "{self.sha256}"\n'
+
+
+def plugin_here(package: str) -> Plugin:
+    """Return the entry for a package as it is installed here.
+
+    Raises:
+        PluginError: it is not installed, or cannot be pinned.
+    """
+    found = read_files(package).named
+    return Plugin(package=found.package, version=found.version, sha256=found.sha256)
+
+
+def unfit_plugins(named: dict[str, str], plugins: Collection[Plugin]) -> Iterator[str]:
+    """Say which ``[[plugin]]`` is missing, listed twice, or used by nothing; ``named``: what each key names."""
+    listed = [one.package for one in plugins]
+    for key, name in named.items():
+        section, _, last = key.partition(".")
+        if is_plugin(name) and package_of(name) not in listed:
+            yield (
+                f"[{section}] {last} = '{name}': no [[plugin]] pins the package {package_of(name)}; add it: wardround "
+                f"study plugin {package_of(name)} >> FILE"
+            )
+    used = {package_of(name) for name in named.values() if is_plugin(name)}
+    for package in sorted(set(listed)):
+        if listed.count(package) > 1:
+            yield f"[[plugin]] package = '{package}': it is listed more than once; list it once"
+        elif package in RESERVED:
+            yield f"[[plugin]] package = '{package}': no plug-in can be called so"
+        elif package not in used:
+            yield f"[[plugin]] package = '{package}': no key of the study names a part of it; remove it"
+
+
+def admit(study: Study, *, network: bool) -> None:
+    """Let the study's plug-ins run in this process, if exactly what it names is installed; and check the strategy's.
+
+    ``network``: whether the network is built here; a coordinator does not, and needs no package that has only one.
+
+    Raises:
+        PluginError: something else is installed, or it does not do what its kind does.
+    """
+    needed = {package_of(name) for key, name in study.plugin_parts.items() if network or key != "model.network"}
+    for plugin in study.plugin:
+        if plugin.package in needed:
+            admit_package(plugin.named)
+    if is_plugin(study.training.strategy):
+        check_of_plugin(study.training.strategy, dict(study.training.settings))

@@ -1,0 +1,269 @@
+"""Plug-ins: only an installation with exactly the named files runs, from the bytes that were compared."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from examples import STUDY, study
+from plugin_made import NETWORK, STRATEGY, install
+from wardround_client import networks
+from wardround_client.training.rehearsal import rehearse
+from wardround_common.errors import PluginError, StudyError
+from wardround_common.plugins import loading
+from wardround_common.plugins.names import is_plugin
+from wardround_common.strategies.registry import strategy_of
+from wardround_common.study.file import Study, parse_canonical
+from wardround_common.study.plugins import admit, plugin_here
+from wardround_common.study.words import describe
+
+TWO = {
+    "model": {"network": "made-plugin:one-layer"},
+    "training": {"strategy": "made-plugin:part", "settings": {"part": 0.5}},
+}
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before, modules = dict(loading._LOADED), set(sys.modules)
+    yield tmp_path
+    loading._LOADED.clear()
+    loading._LOADED.update(before)
+    loading._PARTS.clear()
+    for name in set(sys.modules) - modules:
+        if name.startswith("made_plugin"):
+            del sys.modules[name]
+
+
+def named(**sections: dict[str, object]) -> Study:
+    """Return the small study with these parts, pinned as they are installed."""
+    pinned = plugin_here("made-plugin").model_dump()
+    return Study.model_validate(
+        {name: table | TWO.get(name, {}) | sections.get(name, {}) for name, table in STUDY.items()}
+        | {"plugin": [pinned]}
+    )
+
+
+def test_what_is_installed_exactly_as_named_runs(site: Path) -> None:
+    install(site)
+    of = named()
+    assert "made steps" in rehearse(of)
+    assert parse_canonical(of.canonical()).digest() == of.digest()
+    strategy = strategy_of(of.training.strategy)
+    assert strategy.step(of.training.values, None, np.ones(3, np.float32), np.ones(3))[1].tolist() == [1.5] * 3
+    said = " ".join(sentence for passage in describe(of) for sentence in passage.sentences)
+    assert of.plugin[0].sha256 in said
+    assert "made-plugin 1.0" in said
+
+
+def test_a_study_without_plugins_keeps_its_digest_and_says_nothing_of_them() -> None:
+    assert b"plugin" not in study().canonical()
+    assert b"settings" not in study().canonical()
+
+
+@pytest.mark.parametrize("change", ["file", "version", "entry point"])
+def test_files_changed_after_approval_do_not_run(site: Path, change: str) -> None:
+    folder = install(site)
+    of = named()
+    info = site / "made_plugin-1.0.dist-info"
+    if change == "file":
+        (folder / "net.py").write_text(NETWORK + "\nraise SystemExit('ran')\n")
+    elif change == "version":
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: made-plugin\nVersion: 1.1\n")
+    else:
+        (info / "entry_points.txt").write_text("[wardround.networks]\none-layer = made_plugin.steps:STRATEGY\n")
+    with pytest.raises(
+        PluginError, match=r"the study names made-plugin 1.0 with the SHA-256 .* and installed is"
+    ) as error:
+        rehearse(of)
+    assert "wardround study plugin made-plugin" in error.value.do
+
+
+def test_what_runs_are_the_bytes_that_were_compared_whatever_the_disk_holds_later(site: Path) -> None:
+    folder = install(site, files={"__init__.py": "raise SystemExit('the file on the disk was imported')"})
+    (folder / "__init__.py").write_text("")
+    of = named()
+    import py_compile
+
+    (folder / "forged.py").write_text("raise SystemExit('compiled')")
+    py_compile.compile(
+        str(folder / "forged.py"), str(folder / "__pycache__" / f"net.{sys.implementation.cache_tag}.pyc")
+    )
+    (folder / "forged.py").unlink()
+    admit(of, network=True)
+    (folder / "net.py").write_text("raise SystemExit('changed')")
+    (folder / "more.py").write_text("raise SystemExit('added')")
+    assert networks.find(of.model.network).caption == "one layer"
+    with pytest.raises(ModuleNotFoundError):
+        __import__("made_plugin.more")
+    with pytest.raises(PluginError):
+        networks.build(of)
+
+
+def test_a_module_that_was_imported_before_it_was_compared_is_imported_anew(site: Path) -> None:
+    folder = install(site, files={"net.py": NETWORK.replace("one layer", "another")})
+    import made_plugin.net  # type: ignore[import-not-found]
+
+    (folder / "net.py").write_text(NETWORK)
+    admit(named(), network=True)
+    assert made_plugin.net.NETWORK.caption == "another"
+    assert networks.find("made-plugin:one-layer").caption == "one layer"
+
+
+def test_another_version_in_the_same_process_is_refused_until_it_is_restarted(site: Path) -> None:
+    folder = install(site)
+    admit(named(), network=True)
+    (folder / "net.py").write_text(NETWORK + "\n")
+    with pytest.raises(PluginError, match=r"this process runs made-plugin 1.0"):
+        admit(named(), network=True)
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ({"direct": {"url": "file:///x", "dir_info": {"editable": True}}}, "editable"),
+        ({"record": False}, "no RECORD"),
+        ({"listed": ("a.pth",)}, "runs whenever Python starts"),
+        ({"listed": ("sitecustomize.py",)}, "runs whenever Python starts"),
+        ({"listed": ("../../../bin/tool",)}, "outside its own folder"),
+        ({"listed": ("/etc/passwd",)}, "outside its own folder"),
+        ({"listed": ("made_plugin\\x.py",)}, "outside its own folder"),
+        ({"listed": ("made_plugin/fast.so",)}, "compiled code"),
+        ({"listed": ("json.py",)}, "cannot be read|name of another"),
+        ({"listed": ("wardround_client/networks/tiny_cnn.py",)}, "cannot be read|name of another"),
+        ({"listed": ("made_plugin/gone.py",)}, "gone.py cannot be read"),
+        ({"points": {}}, "declares no part"),
+    ],
+)
+def test_a_package_of_which_nobody_can_say_what_runs_is_refused(site: Path, how: dict[str, object], why: str) -> None:
+    install(site, **how)  # type: ignore[arg-type]
+    with pytest.raises(PluginError, match=why):
+        plugin_here("made-plugin")
+
+
+def test_a_file_that_was_added_or_linked_is_refused(site: Path) -> None:
+    folder = install(site)
+    (folder / "added.py").write_text("")
+    with pytest.raises(PluginError, match=r"added.py was added"):
+        plugin_here("made-plugin")
+    (folder / "added.py").unlink()
+    (folder / "net.py").unlink()
+    (folder / "net.py").symlink_to("steps.py")
+    with pytest.raises(PluginError, match="link to another place"):
+        plugin_here("made-plugin")
+
+
+@pytest.mark.parametrize("module", ["json", "wardround_client", "numpy", "wardround"])
+def test_a_module_with_the_name_of_another_is_refused(site: Path, module: str) -> None:
+    install(site, package=module.replace("_", "-"), version="99")
+    with pytest.raises(PluginError, match="the name of another"):
+        plugin_here(module.replace("_", "-"))
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "own", "A", "a--b", "a b", "é", ""])
+def test_a_name_with_other_characters_means_no_package(name: str) -> None:
+    assert not is_plugin(f"{name}:part")
+    if name != "own":
+        with pytest.raises(PluginError, match="cannot be called"):
+            plugin_here(name)
+
+
+def test_no_plugin_stands_in_the_place_of_a_builtin(site: Path) -> None:
+    points = {
+        "wardround.networks": {"tiny-cnn": "{m}.net:NETWORK"},
+        "wardround.strategies": {"fedavg": "{m}.steps:STRATEGY"},
+    }
+    install(site, points=points)
+    admit(
+        named(model={"network": "made-plugin:tiny-cnn"}, training={"strategy": "fedavg", "settings": {}}), network=True
+    )
+    assert networks.find("tiny-cnn").caption != "one layer"
+    assert networks.find("made-plugin:tiny-cnn").caption == "one layer"
+    assert strategy_of("fedavg").keys == ()
+
+
+def test_the_study_says_which_entry_is_missing_unused_or_twice(site: Path) -> None:
+    install(site)
+    pinned = plugin_here("made-plugin").model_dump()
+    with pytest.raises(
+        StudyError, match=r"no \[\[plugin\]\] pins the package made-plugin; add it: wardround study plugin"
+    ):
+        study().of_tables(study(**TWO, plugin=None).tables() if False else {**STUDY, "model": TWO["model"]}, where="x")
+    with pytest.raises(StudyError, match="no key of the study names a part of it"):
+        Study.of_tables({**STUDY, "plugin": [pinned]}, where="x")
+    with pytest.raises(StudyError, match="more than once"):
+        Study.of_tables({**STUDY, "model": TWO["model"], "plugin": [pinned, pinned]}, where="x")
+    assert Study.new(network="made-plugin:one-layer", image_size=16).plugin[0].model_dump() == pinned
+
+
+def test_what_is_not_installed_can_be_read_and_is_refused_with_what_to_do(site: Path) -> None:
+    folder = install(site)
+    of = named()
+    for file in (*folder.glob("*"), *site.glob("*.dist-info/*")):
+        file.unlink()
+    (site / "made_plugin-1.0.dist-info").rmdir()
+    again = parse_canonical(of.canonical())
+    assert "made-plugin:part, a part of a plug-in" in strategy_of(again.training.strategy).words
+    with pytest.raises(PluginError, match="the plug-in made-plugin is not installed"):
+        rehearse(again)
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({"net.py": "import nothing_of_this_name"}, "network 'one-layer' cannot be imported .*ModuleNotFoundError"),
+        ({"net.py": "NETWORK = 1"}, "network 'one-layer' is no Network but a int"),
+        ({"net.py": NETWORK.replace("return nn", "return 1 / 0, nn")}, "cannot be built: ZeroDivisionError"),
+        ({"net.py": NETWORK.replace("return nn", "return 1, nn")}, "no torch.nn.Module but a tuple"),
+        ({"steps.py": "STRATEGY = 1"}, "strategy 'part' is no Strategy but a int"),
+        (
+            {"steps.py": STRATEGY.replace("return None, (", "return None, (1 / 0 + ")},
+            "strategy 'part' fails: ZeroDivision",
+        ),
+        ({"steps.py": STRATEGY.replace("return None, (", "return (")}, "strategy 'part' returns no pair"),
+        (
+            {"steps.py": STRATEGY.replace("astype(np.float32)", "astype(np.float32)[:2]")},
+            "'part' returns float32 of the sh",
+        ),
+        ({"steps.py": STRATEGY.replace("parameters +", "np.random.rand() +")}, "another model when it is asked again"),
+    ],
+)
+def test_code_that_does_not_do_what_its_kind_does_is_told_as_the_plugins(
+    site: Path, files: dict[str, str], why: str
+) -> None:
+    install(site, files=files)
+    with pytest.raises(PluginError, match=why) as error:
+        rehearse(named())
+    assert error.value.where.startswith("plug-in made-plugin")
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({}, "needs part, such as part = 0.5"),
+        ({"other": 1.0}, "does not use 'other'"),
+        ({"part": -1.0}, "greater than 0"),
+    ],
+)
+def test_settings_are_those_that_the_strategy_declares(site: Path, settings: dict[str, float], why: str) -> None:
+    install(site)
+    with pytest.raises(PluginError, match=why):
+        admit(named(training={"settings": settings}), network=False)
+
+
+def test_the_command_prints_the_table_that_pins_a_package(site: Path) -> None:
+    from typer.testing import CliRunner
+
+    from wardround_common.shell.study_cli import app
+
+    install(site)
+    listed = CliRunner().invoke(app, ["plugin"])
+    assert "made-plugin: network made-plugin:one-layer, strategy made-plugin:part" in listed.output
+    printed = CliRunner().invoke(app, ["plugin", "made-plugin"]).output
+    assert Study.of_tables({**STUDY, "model": TWO["model"], **tomllib.loads(printed)}, where="a test").plugin_parts

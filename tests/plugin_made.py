@@ -1,0 +1,66 @@
+"""Packages of plug-ins as pip leaves them in a folder, made without pip: modules, entry points and a RECORD."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+NETWORK = """
+from torch import nn
+from wardround_client.networks import Network
+
+def build(channels, outputs, norm, dims):
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * 16 * 16, outputs))
+
+NETWORK = Network(build, "one layer")
+"""
+STRATEGY = """
+import numpy as np
+from wardround_common.section import Positive
+from wardround_common.strategies.contract import Key, Strategy
+
+def step(values, moments, parameters, mean_update):
+    return None, (parameters + values["part"] * mean_update).astype(np.float32)
+
+STRATEGY = Strategy("part", "moves by a part", step, keys=(Key("part", Positive, 0.5, "how much of it."),))
+"""
+POINTS = {
+    "wardround.networks": {"one-layer": "{m}.net:NETWORK"},
+    "wardround.strategies": {"part": "{m}.steps:STRATEGY"},
+}
+
+
+def install(
+    site: Path,
+    package: str = "made-plugin",
+    files: Mapping[str, str] | None = None,
+    points: Mapping[str, Mapping[str, str]] = POINTS,
+    *,
+    version: str = "1.0",
+    listed: tuple[str, ...] = (),
+    record: bool = True,
+    direct: object = None,
+) -> Path:
+    """Install a package into a folder of ``sys.path``; ``{m}`` in entry points is its module.
+
+    ``listed``: what its RECORD lists besides.
+    """
+    module = package.replace("-", "_")
+    there = {"__init__.py": "", "net.py": NETWORK, "steps.py": STRATEGY} | dict(files or {})
+    for name, text in there.items():
+        (site / module / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / module / name).write_text(text)
+    info = site / f"{module}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+    lines = [
+        f"[{group}]\n" + "".join(f"{n} = {v.format(m=module)}\n" for n, v in of.items()) for group, of in points.items()
+    ]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+    if direct is not None:
+        (info / "direct_url.json").write_text(json.dumps(direct))
+    if record:
+        names = [f"{module}/{name}" for name in there] + [f"{info.name}/METADATA", f"{info.name}/RECORD", *listed]
+        (info / "RECORD").write_text("".join(f"{name},,\n" for name in names))
+    return site / module

@@ -1,16 +1,19 @@
-"""What the probe finds in MONAI's networks, as they are shipped and with small changes; it prints a Markdown table.
+"""What the probe finds in networks: in those that a study can name, and in MONAI's as they are shipped.
 
-Each network is built small, for images of one channel, and what it gives is brought to two numbers an image by a fixed
+It prints two Markdown tables, those of docs/private-networks.md; ``--registry`` the first one alone. In the second each
+MONAI network is built small, for images of one channel, and what it gives is brought to two numbers an image by a fixed
 sum, so that each part of its output counts.
 """
 
 from __future__ import annotations
 
+import argparse
+import copy
 import re
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -19,7 +22,11 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from wardround_client import networks as registry
 from wardround_client.training.network_probe import Defect, defects_of
+from wardround_common.study.file import Norm
+from wardround_common.study.networks import known_networks
+from wardround_common.tasks.registry import TASKS
 
 Make = Callable[[], nn.Module]
 SIZE = 32
@@ -222,12 +229,50 @@ def short(what: str) -> str:
     return said.replace("network.", "").replace("layer network (", "the network itself (").replace("|", "/")
 
 
+def own_rows() -> Iterator[str]:
+    """Describe each network that a study can name, and say what is found in it with each normalisation by record."""
+    for name in known_networks():
+        kind = registry.find(name)
+        fit = ", ".join(task for task in sorted(TASKS) if TASKS[task].dense == kind.dense)
+        counts, found = [], []
+        for dims in kind.dims:
+            one = registry.construct(name, 1, 2, "group", seed=0, dims=dims)
+            counts.append(f"{sum(weight.numel() for weight in one.parameters()):,}")
+        for norm in BY_RECORD:
+            one = registry.construct(name, 1, 2, norm, seed=0)
+            size = next(size for size in (16, 32, 64) if runs(one, size))
+            defects = defects_of(one, 1, size)
+            said = "; ".join(f"**{defect.kind}**: {short(defect.what)}" for defect in defects) or "nothing"
+            found.append(f"{said} (from {size} pixels)")
+        yield f"| `{name}` | {fit} | {' / '.join(counts)} | {' | '.join(found)} |"
+
+
+BY_RECORD: tuple[Norm, ...] = ("group", "instance")
+
+
+def runs(network: nn.Module, size: int) -> bool:
+    """Tell whether it makes a training pass of two images of this size."""
+    try:
+        copy.deepcopy(network).train()(torch.rand(2, 1, size, size))
+    except (ValueError, RuntimeError):  # a norm over one value; a map that is smaller than the kernel
+        return False
+    return True
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description="What the probe of a network finds, as Markdown tables.")
+    parser.add_argument("--registry", action="store_true", help="only the networks that a study can name")
+    typed = parser.parse_args()
     warnings.simplefilter("ignore")  # MONAI's imports speak of its optional parts
     torch.set_num_threads(1)
     begun = time.perf_counter()
-    print("| network | variant | found |\n|---|---|---|")
+    print("| network | tasks | weights in 2D / 3D | group | instance |\n|---|---|---|---|---|")
+    for row in own_rows():
+        print(row, flush=True)
+    if typed.registry:
+        return
+    print("\n| network | variant | found |\n|---|---|---|")
     for name, (make, size) in networks().items():
         for number, (variant, defects) in enumerate(tried(make, size)):
             found = "<br>".join(f"**{defect.kind}**: {short(defect.what)}" for defect in defects) or "nothing"

@@ -143,7 +143,7 @@ def test_a_coordinator_without_networks_takes_any_well_formed_name(monkeypatch: 
 
 
 def test_an_unknown_network_is_answered_with_those_that_are_known() -> None:
-    with pytest.raises(ValidationError, match="'tiny-cnn', 'tiny-unet', 'unet' or 'wavelets'"):
+    with pytest.raises(ValidationError, match="'vgg11', 'vit-tiny' or 'wavelets'"):
         TypeAdapter(known.NetworkName).validate_python("vgg")
     with pytest.raises(StudyError, match="no network 'vgg' is installed"):
         networks.find("vgg")

@@ -8,6 +8,9 @@ from torch import nn
 from wardround_common.study.file import Norm
 
 BATCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+CONVOLUTION = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+POOLING = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+AVERAGES = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
 INSTANCE = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 
 
@@ -32,7 +35,8 @@ def renormalised(network: nn.Module, norm: Norm, dims: int, kinds: tuple[type[nn
     """Put a study's normalisation in the place of each layer of these kinds, and return the network."""
     for name, module in list(network.named_modules()):
         if isinstance(module, kinds):
-            network.set_submodule(name, normalisation(norm, int(module.num_features), dims))  # type: ignore[arg-type]
+            channels = module.num_channels if isinstance(module, nn.GroupNorm) else int(module.num_features)  # type: ignore[arg-type]
+            network.set_submodule(name, normalisation(norm, channels, dims))
     return network
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from wardround_client.networks._layers import normalisation
+from wardround_client.networks._layers import CONVOLUTION, POOLING, normalisation
 from wardround_client.networks._network import Build
 from wardround_common.study.file import Norm
-
-CONVOLUTION = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-POOLING = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 
 
 class PlainCnn(nn.Module):

@@ -69,6 +69,11 @@ def class_number(model: Model, word: str | None) -> int | None:
     Raises:
         StudyError: the study has no such class, or tells no classes.
     """
+    if model.study.data.bagged:
+        raise StudyError(
+            f"this model tells something of a {model.study.data.record}, and maps are of single images",
+            do="'wardround predict' tells how much each image weighed.",
+        )
     if task_of(model.study.task).horizons(model.study.task):
         raise StudyError(
             "this model tells a risk by several times, and maps are of classes or outlines",

@@ -20,6 +20,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from wardround_client.networks._bag import FEATURES as FEATURES
+from wardround_client.networks._bag import Bag as Bag
+from wardround_client.networks._bag import weighing as weighing
+from wardround_client.networks._bag import with_padding_of as with_padding_of
 from wardround_client.networks._layers import BATCH, normalisation
 from wardround_client.networks._network import Network as Network
 from wardround_client.networks._stored import names_in as names_in
@@ -73,7 +77,8 @@ def build(study: Study) -> nn.Module:
     """Build the study's network; the study's seed alone decides its first parameters.
 
     Input: (images, channels, image_size, image_size) float32 from 0 to 1, or one dimension more where the task is on
-    volumes. Output: (images, outputs) logits, or (images, outputs, *size) where the task draws outlines.
+    volumes, or (records, channels, bag_size, …) where a record is several images. Output: (images, outputs) logits, or
+    (images, outputs, *size) where the task draws outlines.
 
     Raises:
         StudyError: the network is not for the study's task, or not installed.
@@ -83,6 +88,10 @@ def build(study: Study) -> nn.Module:
     model, task = study.model, task_of(study.task)
     dims = task.dims(study.task)
     check(model.network, dims, dense=task.dense)
+    if study.data.bagged:
+        encoder = construct(model.network, study.data.inputs, FEATURES, model.norm, seed=model.seed, dims=dims)
+        with seeded(model.seed):
+            return Bag(encoder, model.pooling or "attention", study.outputs)
     return construct(model.network, study.data.inputs, study.outputs, model.norm, seed=model.seed, dims=dims)
 
 

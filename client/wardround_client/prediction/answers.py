@@ -20,7 +20,7 @@ from wardround_client.prediction.model import Model, open_model
 from wardround_client.prediction.predicting import Done, NotDone, ask, asking_of, name_of
 from wardround_client.prediction.sources import NOT_STATED, Equipment
 from wardround_client.prediction.written import Objects, write_files
-from wardround_client.preparation.asking import image_cases
+from wardround_client.preparation.asking import cases_of
 from wardround_client.tasks.contract import Asked, Case
 from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
@@ -150,7 +150,7 @@ def predict(
     own = opened.calibration
     settings = {} if own is None else {"calibration": own.digest}
     with keeping(place, opened.card, settings=settings) if place else nullcontext(None) as kept:
-        cases = asking.cases or image_cases
+        cases = asking.cases or cases_of
         there = list(cases([each.path for each in found], opened.study, allowed))
         if not there:
             raise DataError(

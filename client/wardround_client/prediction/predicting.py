@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from wardround_client.networks import weighing
 from wardround_client.prediction.model import Model
 from wardround_client.tasks.contract import Answer, Asked, Asking, Case, Chosen
 from wardround_client.tasks.registry import local_task
@@ -24,6 +25,8 @@ from wardround_common.tasks.registry import task_of
 
 TOGETHER = 64
 """Images that the network is asked about in one pass."""
+WEIGHT_DIGITS = 6
+"""Of what an image weighs in a record."""
 DIGITS = 3
 """Of a distance that is written down."""
 MOST_NUMBERS = 2**24
@@ -80,11 +83,14 @@ def ask(model: Model, cases: Iterable[Case | Refused], together: int = TOGETHER)
     waiting: list[tuple[Case, Asked]] = []
 
     def answered() -> Iterator[Done]:
-        for (case, asked), (outputs, likeness) in zip(
+        for (case, asked), (outputs, more) in zip(
             waiting, _outputs(model, [asked for _, asked in waiting], together), strict=True
         ):
             answer = asking.answer(study.task, outputs, asked, case, chosen)
-            yield Done(case, asked, replace(answer, facts=answer.facts | likeness))
+            if "weights" in more:  # what is drawn and referred to is the image that weighs most
+                first = max(asked.members, key=lambda member: more["weights"][member])
+                case = replace(case, files=tuple(sorted(case.files, key=lambda path: str(path) != first)))
+            yield Done(case, asked, replace(answer, facts=answer.facts | more))
         waiting.clear()
 
     for case in cases:
@@ -113,7 +119,10 @@ def name_of(case: Case | Refused) -> str:
 
 @torch.no_grad()
 def _outputs(model: Model, asked: list[Asked], together: int) -> Iterator[tuple[torch.Tensor, dict[str, Any]]]:
-    """Return the outputs on the CPU for each of several cases whose images are of one size, and how unlike each is."""
+    """Return the outputs on the CPU for each of several cases whose images are of one size, and what more is known.
+
+    That is how unlike the training each case is, and how much each image of a record of several weighed.
+    """
     if not asked:
         return
     device = next(model.network.parameters()).device
@@ -123,7 +132,7 @@ def _outputs(model: Model, asked: list[Asked], together: int) -> Iterator[tuple[
     if asked[0].back is not None:
         step = max(1, min(together, MOST_NUMBERS // (model.study.outputs * int(np.prod(images.shape[2:])))))
     parts, dense = [], task_of(model.study.task).dense
-    with watching(model.network) if model.unlike else nullcontext(None) as seen:
+    with watching(model.network) if model.unlike else nullcontext(None) as seen, weighing(model.network) as weights:
         for first in range(0, len(images), step):
             some = torch.from_numpy(images[first : first + step]).to(device)
             parts.append((model.network(some) if window is None else outline(model.network, some, window)).cpu())
@@ -131,11 +140,17 @@ def _outputs(model: Model, asked: list[Asked], together: int) -> Iterator[tuple[
     whole, first = torch.cat(parts), 0
     for one in asked:
         own = slice(first, first + len(one.images))
+        more: dict[str, Any] = {}
+        if one.members:
+            weighed = torch.cat(weights)[first, : len(one.members)].tolist()
+            more = {
+                "weights": {name: round(each, WEIGHT_DIGITS) for name, each in zip(one.members, weighed, strict=True)}
+            }
         if features is None or model.unlike is None:
-            yield whole[own], {}
+            yield whole[own], more
         else:  # a case that is dense is asked about by itself, and all passes are of it
             mean = (features if dense else features[own]).mean(axis=0, keepdims=True)
-            yield whole[own], likeness_of(model.unlike, in_short(mean, model.study.model.seed))
+            yield whole[own], more | likeness_of(model.unlike, in_short(mean, model.study.model.seed))
         first += len(one.images)
 
 

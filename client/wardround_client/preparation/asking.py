@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydicom import dcmread
 
 from wardround_client.images import read_with_header
 from wardround_client.images.attributes import tag, text
@@ -22,6 +23,7 @@ from wardround_client.images.dicom import refusing
 from wardround_client.images.kinds import KINDS, kinds_of
 from wardround_client.images.sop_class import other_object
 from wardround_client.preparation import preprocessing
+from wardround_client.preparation.bags import evenly
 from wardround_client.preparation.examinations import ROLES_FILE
 from wardround_client.preparation.outlined import ANY
 from wardround_client.preparation.regrid import OnGrid
@@ -44,6 +46,8 @@ _ABOUT = {
     "series_uid": tag("SeriesInstanceUID"),
     "sop_uid": tag("SOPInstanceUID"),
 }
+_OF_AN_IMAGE = {"series": {"sop_uid"}, "patient": {"sop_uid", "series_uid", "study_uid"}}
+"""What is not the same for all images of a record."""
 _MODALITY = tag("Modality")
 Prepare = Callable[[Sequence[Series], Data], Asked]
 
@@ -73,6 +77,51 @@ def _image(path: Path, data: Data, allow: frozenset[str]) -> Asked:
         raise other_body_part(parts, data.body_parts)
     about |= _part(parts, data)
     return Asked(preprocessing.to_network_form(image, data)[None], about)
+
+
+def cases_of(files: Sequence[Path], study: Study, allow: frozenset[str]) -> Iterator[Case]:
+    """Take each file for an image of its own, or all files of a patient or a series for one record of the study."""
+    if not study.data.bagged:
+        yield from image_cases(files, study, allow)
+        return
+    together: dict[str, list[Path]] = {}
+    for path in files:
+        together.setdefault(_record_of(path, study.data), []).append(path)
+    for name, paths in together.items():
+        yield Case(name, tuple(paths), lambda paths=paths: _bag(paths, study.data, allow))  # type: ignore[misc]  # of now
+
+
+def _record_of(path: Path, data: Data) -> str:
+    """Name the record that a file is of, as the file states it; what states nothing is of its folder's."""
+    which = _ABOUT["patient" if data.record == "patient" else "series_uid"]
+    try:
+        with refusing("unreadable", "the attributes cannot be read", where=str(path)):
+            stated = text(dcmread(path, stop_before_pixels=True, specific_tags=[which]), which)
+    except ImageRefused:  # it says why when it is read
+        stated = ""
+    return stated or str(path.parent)
+
+
+def _bag(paths: Sequence[Path], data: Data, allow: frozenset[str]) -> Asked:
+    """Read the images of a record; what is none of the study's is left out.
+
+    Raises:
+        ImageRefused: all of them are refused; the first one's reason.
+    """
+    read: list[tuple[Path, Asked]] = []
+    refused: list[ImageRefused] = []
+    for path in paths:
+        try:
+            read.append((path, _image(path, data, allow)))
+        except ImageRefused as reason:
+            refused.append(reason)
+    if not read:
+        raise refused[0]
+    taken = [read[place] for place in evenly(len(read), data.bag_size)]
+    about = {key: value for key, value in taken[0][1].about.items() if key not in _OF_AN_IMAGE[data.record]}
+    about |= {"images": len(taken), "images_left_out": len(paths) - len(taken)}
+    images = np.stack([asked.images[0] for _, asked in taken], axis=1)[None]
+    return Asked(images, about, members=tuple(str(path) for path, _ in taken))
 
 
 def _part(stated: Sequence[str], data: Data) -> dict[str, str]:

@@ -25,6 +25,7 @@ from wardround_client.intake.kept_pixels import Kept
 from wardround_client.intake.patients import check_guesses, count_by_basis, said_of_doubts, said_of_patients
 from wardround_client.intake.record import RETRIED
 from wardround_client.preparation import preprocessing, tensors
+from wardround_client.preparation.bags import KeptBags, bags_of
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.made_once import FOLDER, Facts, made_once
 from wardround_client.preparation.mapped_masks import MappedMasks
@@ -46,8 +47,9 @@ LEAST_PATIENTS = 3  # one to train on, one to choose the operating point, one to
 class Examples:
     """Images of one split with what is to be told of them, and their patients."""
 
-    kept: NDArray[np.float32] | KeptVolumes = field(repr=False)
-    """All prepared images of the hospital (kept, channels, size, size), 0 to 1, usually a memory map; or volumes."""
+    kept: NDArray[np.float32] | KeptBags | KeptVolumes = field(repr=False)
+    """All prepared images of the hospital (kept, channels, size, size), 0 to 1, usually a memory map; or several of
+    them as one record; or volumes."""
     rows: NDArray[np.int64] = field(repr=False)
     """(images,) where ``kept`` holds the images of this split."""
     targets: Targets = field(repr=False)
@@ -306,6 +308,8 @@ def _records(
     prepared = keep_images(source, study.data, wanted, kept)
     used = tuple(one for one in wanted if prepared.refused.get(one.file) is None)
     targets = _targets(local, source, study, used, found)
+    if study.data.bagged:
+        return _bagged(study.data, prepared, used, targets, found)
     return Records(
         stamp=prepared.key.encode() + targets.tobytes(),
         images=prepared.images,
@@ -313,6 +317,21 @@ def _records(
         targets=targets,
         files=used,
         patients=tuple(one.patient for one in used),
+        left_out=prepared.refused,
+    )
+
+
+def _bagged(data: Data, prepared: Prepared, used: Sequence[Instance], targets: NDArray[Any], found: Found) -> Records:
+    """Return records of several images each, of what is prepared of each image."""
+    rows = np.array([prepared.row_of[one.file] for one in used], np.int64)
+    bags, first = bags_of(used, rows, found.words, data)
+    return Records(
+        stamp=prepared.key.encode() + bags.tobytes() + targets[first].tobytes(),
+        images=KeptBags(prepared.images, bags),
+        rows=np.arange(len(bags)),
+        targets=targets[first],
+        files=tuple(used),
+        patients=tuple(used[place].patient for place in first),
         left_out=prepared.refused,
     )
 

@@ -22,11 +22,14 @@ STEPS = "around_network"
 TASKS = ("classification", "segmentation")
 """Of which the steps around the network are known."""
 READERS = {"nibabel": "NIfTI", "pydicom": "DICOM", "pillow": "PNG, JPEG"}
+BAGGED = "Not written: what is outside knows no record of several images; ask the model with 'wardround predict'."
 Table = dict[str, Any]
 
 
 def why_not(study: Study) -> str:
     """Say why a study's model has no bundle; empty if it has."""
+    if study.data.bagged:
+        return BAGGED
     if study.task.name in TASKS:
         return ""
     return f"A bundle knows what to do around networks for {' and '.join(TASKS)}, and not for '{study.task.name}'."

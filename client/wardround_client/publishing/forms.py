@@ -15,7 +15,7 @@ import torch
 
 from wardround_client.prediction.model import Model, open_model
 from wardround_client.publishing import graphs
-from wardround_client.publishing.bundle import contents, why_not
+from wardround_client.publishing.bundle import BAGGED, contents, why_not
 from wardround_client.publishing.checking import largest_difference
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError
@@ -58,6 +58,8 @@ def onnx_of(model: Model) -> tuple[Part, Contents]:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
+    if model.study.data.bagged:
+        return Part(name="ONNX", said=BAGGED), {}
     name, refusals = "ONNX", (faults.Fail, faults.InvalidArgument, faults.InvalidGraph, faults.NotImplemented)
     try:
         content = graphs.onnx(model.network, model.study)

@@ -24,6 +24,7 @@ from wardround_common.study.file import Data, Study, Training
 from wardround_common.tasks.contract import Sums, Task, TaskSection
 
 if TYPE_CHECKING:
+    from wardround_client.preparation.bags import KeptBags
     from wardround_client.preparation.kept_volumes import KeptVolumes
     from wardround_client.tasks.outline_measures import Places
     from wardround_client.volumes import Refused, Series
@@ -79,8 +80,9 @@ class Records:
 
     stamp: bytes = field(repr=False)
     """Differs where images or targets do."""
-    images: NDArray[np.float32] | KeptVolumes = field(repr=False)
-    """(kept, channels, *space), 0 to 1, usually a memory map; or volumes that differ in extent."""
+    images: NDArray[np.float32] | KeptBags | KeptVolumes = field(repr=False)
+    """(kept, channels, *space), 0 to 1, usually a memory map; several of them as one record; or volumes that differ in
+    extent."""
     rows: NDArray[np.int64] = field(repr=False)
     """(records,) where ``images`` holds them."""
     targets: Targets = field(repr=False)
@@ -119,6 +121,8 @@ class Asked:
     """From outputs (records, outputs, *space) to classes (slices, rows, columns) on the grid of its first series."""
     lay: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
     """From a number from 0 to 1 for each place, (records, *space), to (slices, rows, columns) on the same grid."""
+    members: tuple[str, ...] = field(default=(), repr=False)
+    """The files of a record that is several images, in their order."""
     window: tuple[int, ...] | None = None
     """What the network was trained on, where images have another size: they are looked at window by window."""
 

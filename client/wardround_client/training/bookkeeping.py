@@ -25,6 +25,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from wardround_client.networks import Bag
 from wardround_client.training.gradient_forms import Made, Owners, Product
 from wardround_client.training.layer_rules import Call, Form, moments_of, rule_of
 from wardround_common.errors import PrivacyError
@@ -58,6 +59,8 @@ class _Seen:
     version: int
     """Of what was given: how often it had been written to."""
     moments: tuple[torch.Tensor, torch.Tensor] | None
+    bagged: bool
+    """Whether it is called with each record's images in a row."""
 
 
 class BookKeeping:
@@ -76,12 +79,15 @@ class BookKeeping:
         self._network, self._way = network, way
         named = {weight: name for name, weight in network.named_parameters() if weight.requires_grad}
         self.weights, self._names = list(named), named
+        bags = [module for module in network.modules() if isinstance(module, Bag)]
+        self._bagged = {layer for bag in bags for layer in bag.encoder.modules()}
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._prepared: list[nn.Module] = []
         self._forget()
 
     def _forget(self) -> None:
         self._owners: Owners | None = None
+        self._of_images: dict[int, Owners] = {}
         self._waiting: Counter[nn.Parameter] = Counter()
         self._found: dict[nn.Parameter, list[Form]] = {}
         self._settled: dict[nn.Parameter, list[Form]] = {}
@@ -182,7 +188,9 @@ class BookKeeping:
             if again := [self._names[weight] for weight in weights if weight in self._settled]:
                 what = f"is called again after {again[0]}'s gradient was complete"
                 raise _refused(name, layer, what, "Call it once in each pass.")
-            seen = _Seen(name, layer, weights, given.detach(), given._version, moments_of(layer, output))
+            seen = _Seen(
+                name, layer, weights, given.detach(), given._version, moments_of(layer, output), layer in self._bagged
+            )
             self._waiting.update(weights)
             tapped = output if output.requires_grad else _begin(output)
             tapped.register_hook(lambda gradient: self._note(seen, gradient))  # type: ignore[no-untyped-call]
@@ -194,7 +202,12 @@ class BookKeeping:
         """Take the gradient at what a layer gave, in the backward pass."""
         if self._owners is None:  # a backward pass that is not ours
             return
-        records = self._owners.records
+        owners, records = self._owners, self._owners.records
+        if seen.bagged and (images := len(gradient) // records) > 1 and len(gradient) == images * records:
+            if images not in self._of_images:  # an owner of records is that of all their images
+                counts = tuple(count * images for count in owners.counts)
+                self._of_images[images] = Owners.of(counts, gradient.device)
+            owners, records = self._of_images[images], images * records
         if len(seen.given) != records or len(gradient) != records:
             raise UnknownGradientError(
                 "rows",
@@ -211,7 +224,7 @@ class BookKeeping:
                 "Set inplace=False, and write x = x + y in place of x += y.",
             )
         with torch.no_grad(), _exactly(gradient.device):
-            call = Call(seen.layer, seen.given, gradient.detach(), self._owners, seen.moments)
+            call = Call(seen.layer, seen.given, gradient.detach(), owners, seen.moments)
             for weight, form in self._forms(seen, call):
                 if weight in self._names:
                     self._found.setdefault(weight, []).append(form)

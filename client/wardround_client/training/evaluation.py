@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from wardround_client.preparation.bags import KeptBags
 from wardround_client.preparation.dataset import Examples
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.tasks.contract import Outputs
@@ -24,10 +25,16 @@ MOST_NUMBERS = 2**25
 """Of the outputs for each pixel that are held at a time: 128 MB."""
 
 
+def _at_a_time(examples: Examples) -> int:
+    """Return of how many records a network is asked at a time."""
+    return max(1, BATCH // examples.kept.bags.shape[1]) if isinstance(examples.kept, KeptBags) else BATCH
+
+
 def probabilities_of(network: nn.Module, examples: Examples) -> NDArray[np.float32]:
     """Return a classifier's probabilities (images, classes); they stay in the hospital."""
-    places = [np.arange(start, min(start + BATCH, len(examples))) for start in range(0, len(examples), BATCH)]
-    parts = [_outputs(network, examples, some, BATCH).softmax(1) for some in places]
+    step = _at_a_time(examples)
+    places = [np.arange(start, min(start + step, len(examples))) for start in range(0, len(examples), step)]
+    parts = [_outputs(network, examples, some, step).softmax(1) for some in places]
     probabilities: NDArray[np.float32] = torch.cat(parts).numpy()
     return probabilities
 
@@ -98,7 +105,7 @@ def _parts(
             outlined = [_outlined(network, examples, place, examples.kept.patch) for place in places.tolist()]
             yield places, outlined, [torch.from_numpy(examples.targets[[place]][0]) for place in places.tolist()]
         return
-    local, batch = local_task(study.task), BATCH
+    local, batch = local_task(study.task), _at_a_time(examples)
     if local.task.dense:
         batch = max(1, min(BATCH, MOST_NUMBERS // (study.outputs * int(np.prod(examples.kept.shape[2:])))))
     if local.whole_patients:

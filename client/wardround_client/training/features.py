@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from wardround_client.networks import Bag
 from wardround_client.preparation.dataset import Examples
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.tasks.windows import outline
@@ -73,7 +74,8 @@ def watching(network: nn.Module) -> Iterator[Watched]:
     def over(module: nn.Module, inputs: Any, output: Any) -> None:
         seen.end()
 
-    handles = [layer.register_forward_hook(after) for layer in network.modules() if isinstance(layer, _CONVOLUTIONS)]
+    watched = () if isinstance(network, Bag) else network.modules()  # of several images what they add up to is seen
+    handles = [layer.register_forward_hook(after) for layer in watched if isinstance(layer, _CONVOLUTIONS)]
     if not handles:
         *_, last = (layer for layer in network.modules() if isinstance(layer, nn.Linear))
         handles = [last.register_forward_pre_hook(before)]
@@ -125,7 +127,8 @@ def features_of(network: nn.Module, study: Study, examples: Examples) -> tuple[F
             if isinstance(examples.kept, KeptVolumes):
                 outline(network, torch.from_numpy(examples.images(places)).to(device), examples.kept.patch)
             else:
-                chunks = [places[start : start + _BATCH] for start in range(0, len(places), _BATCH)]
+                step = max(1, _BATCH // study.data.bag_size) if study.data.bagged else _BATCH
+                chunks = [places[start : start + step] for start in range(0, len(places), step)]
                 for images, _ in supply_of(examples, device).batches(chunks):
                     network(images)
             taken = seen.take()

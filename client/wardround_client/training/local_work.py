@@ -142,7 +142,8 @@ class _Round:
     def _seen(self, batch: Batch, step: int) -> Batch:
         (images, targets), training = batch, self.of.study.training
         if training.augmentations:
-            images, targets = augment(images, targets, training.augmentations, self._views(step))
+            views, targets = augment(images, targets, training.augmentations, self._views(step))
+            images = networks.with_padding_of(views, images) if self.of.study.data.bagged else views
         return images.contiguous(), targets  # as they lie in memory without augmentation
 
 

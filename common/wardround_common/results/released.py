@@ -188,7 +188,7 @@ def _unfit(study: Study, before: Study) -> Iterator[str]:
 
 def prepared_otherwise(study: Study, before: Study) -> Iterator[str]:
     """Say what of a study's images is prepared in another way than those that its model was trained with."""
-    for key in ("modalities", "image_size", "intensity", "spacing_mm", "patch_size"):
+    for key in ("modalities", "image_size", "intensity", "spacing_mm", "patch_size", "record"):
         mine, theirs = getattr(study.data, key), getattr(before.data, key)
         if mine != theirs:
             yield f"{key} is {toml_value(mine)}, and was {toml_value(theirs)}"

@@ -103,6 +103,10 @@ class Data(Section):
     """Of volumes: extent of what the network sees at a time, in voxels of that spacing and in that order."""
     patches_per_volume: Annotated[int, Field(ge=1, le=1000)] = 4
     """Of volumes: how many patches are drawn of each in a pass; every other one lies around a structure."""
+    record: Literal["image", "series", "patient"] = "image"
+    """What the network says something of: each image, or all images of a series or of a patient together (a bag)."""
+    bag_size: Annotated[int, Field(ge=1, le=512)] = 32
+    """Of a bag: how many images it has at most; of more, this many are taken at equal distances."""
 
     LATER: ClassVar[tuple[str, ...]] = (
         "image_size",
@@ -111,7 +115,14 @@ class Data(Section):
         "spacing_mm",
         "patch_size",
         "patches_per_volume",
+        "record",
+        "bag_size",
     )
+
+    @property
+    def bagged(self) -> bool:
+        """Whether a record is several images together."""
+        return self.record != "image"
 
     @property
     def inputs(self) -> int:
@@ -146,14 +157,20 @@ class Data(Section):
         return each_once(words)
 
 
+Pooling = Literal["attention", "mean"]
+"""attention: weights that are learnt, by image · mean: the same weight for each."""
+
+
 class Model(Section):
     """``[model]``: the network, and its first parameters: those that the seed gives, or those of a released model."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("start",)
+    LATER: ClassVar[tuple[str, ...]] = ("start", "pooling")
 
     network: NetworkName
     norm: Norm = "group"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    pooling: Pooling | None = None
+    """Of records of several images: how what the network says of each is added up; None: by attention."""
     start: Start | None = None
     """``[model.start]``: the released model whose weights the first round begins with; None: what the seed gives."""
 
@@ -618,6 +635,14 @@ def _unfit_series(data: Data, task: TaskSection) -> Iterator[str]:
         yield f"[data] channels = {data.channels}: each of [[data.series]] is one channel; remove it"
 
 
+def _unfit_bags(data: Data, task: TaskSection) -> Iterator[str]:
+    """Name what a study of records of several images cannot have."""
+    if data.bagged and (task_of(task).dense or task_of(task).takes_series):
+        yield f"[data] record = '{data.record}': the task '{task.name}' is on each image or volume; remove it"
+    if not data.bagged and data.bag_size != Data.model_fields["bag_size"].default:
+        yield f"[data] bag_size = {data.bag_size}: this is a key of record = 'series' or 'patient'; remove it"
+
+
 def _unfit_form(data: Data, task: TaskSection | None) -> Iterator[str]:
     """Name the keys of ``[data]`` that images or volumes need and have not, or have and do not use."""
     volumes = task is not None and task_of(task).dims(task) == 3
@@ -663,9 +688,20 @@ class Study(Section):
         faults = list(_unfit_form(data, task))
         if task is not None:
             faults += _unfit_series(data, task)
+            faults += _unfit_bags(data, task)
         if faults:
             raise ValueError(*faults)
         return data
+
+    @field_validator("model")
+    @classmethod
+    def _pooling_fits(cls, model: Model, info: ValidationInfo) -> Model:
+        data = info.data.get("data")
+        if isinstance(data, Data) and model.pooling and not data.bagged:
+            raise ValueError(
+                f"[model] pooling = '{model.pooling}': this is a key of record = 'series' or 'patient'; remove it"
+            )
+        return model
 
     @field_validator("training")
     @classmethod

@@ -113,7 +113,8 @@ TABLES: Mapping[tuple[str, str], str] = {
 
 # Keys that the default study leaves out; written as comments, ready to be uncommented.
 OPTIONAL: Mapping[str, Mapping[str, object]] = {
-    "data": {"body_parts": ["BRAIN", "HEAD"]},
+    "data": {"body_parts": ["BRAIN", "HEAD"], "record": "patient", "bag_size": 64},
+    "model": {"pooling": "mean"},
     "training": {
         "class_weights": [1.0, 3.0],
         "focal_gamma": 2.0,
@@ -175,6 +176,13 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("data", "image_size"): "Height and width in pixels, 16 to 1024; the aspect is kept and the rest is padded.",
     ("data", "intensity"): (
         "'percentile': 0.5 to 99.5 % become 0 to 1; 'window': the file's own window; 'range': minimum to maximum."
+    ),
+    ("data", "record"): (
+        "What a label is of: 'image', or all images of a 'series' or a 'patient' together; left out: 'image'."
+    ),
+    ("data", "bag_size"): "series and patient only: images that are taken of one, at most; left out: 32.",
+    ("model", "pooling"): (
+        "series and patient only: 'attention' learns what each image weighs, 'mean' does not; left out: 'attention'."
     ),
     ("data", "channels"): "1 for grey images; 3 for colour, where grey is repeated.",
     (

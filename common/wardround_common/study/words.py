@@ -194,7 +194,8 @@ def _of_parts(data: Data) -> str:
 
 def _form(data: Data) -> str:
     if data.patch_size is None or data.spacing_mm is None:
-        return f"images of {data.square} × {data.square} pixels"
+        one = f"images of {data.square} × {data.square} pixels"
+        return f"{one}, up to {data.bag_size} of a {data.record} together as one record" if data.bagged else one
     voxel, patch = (" × ".join(f"{each:g}" for each in three) for three in (data.spacing_mm, data.patch_size))
     return (
         f"volumes with voxels of {voxel} mm, with {data.patches_per_volume} patches of {patch} voxels drawn from each "

@@ -47,6 +47,12 @@ def read_arrays(given: Any, study: Study, where: str) -> Arrays:
             where=where,
             do="Write the images as files, with a table of labels that has the columns time and event.",
         )
+    if study.data.bagged:
+        raise DataError(
+            f"arrays are single images, and the study's records are several ([data] record = '{study.data.record}')",
+            where=where,
+            do="Write the images as files, with a table of labels by patient.",
+        )
     if task_of(study.task).apart:
         raise DataError(
             f"arrays have a class or a mask for each image, and the study's task is '{study.task.name}'",

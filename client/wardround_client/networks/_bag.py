@@ -1,0 +1,103 @@
+"""Several images as one record: a network sees each of them, and what it says is weighed and added up.
+
+Ilse, Tomczak and Welling, *Attention-based deep multiple instance learning*, ICML 2018: what is known is said of a
+patient or a series, and of no single image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from wardround_common.study.file import Pooling
+
+FEATURES = 32
+"""What the network says of each image; few, since noise for privacy grows with the number of weights."""
+HIDDEN = 16
+"""Of the attention: numbers by which it weighs an image."""
+PADDING = -1.0
+"""What stands where a record has fewer images than others: no image has a number below -0.5, augmented or not."""
+_EDGE = -0.5
+
+
+def there_of(bags: torch.Tensor) -> torch.Tensor:
+    """Return which places hold an image, (records, images) bool, of bags (records, channels, images, rows, columns)."""
+    there = bags.amax(dim=(1, 3, 4)) > _EDGE
+    return there | ~there.any(dim=1, keepdim=True)  # noise that holds nothing at all
+
+
+def with_padding_of(bags: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """Return bags with padding where ``before`` has it."""
+    return torch.where(there_of(before)[:, None, :, None, None], bags, torch.full_like(bags, PADDING))
+
+
+class Bag(nn.Module):
+    """A network for records of several images, from one for images.
+
+    Input: (records, channels, images, rows, columns) float32 from 0 to 1, :data:`PADDING` where there is no image.
+    Output: logits (records, outputs). What is padded has a weight of exactly 0, so that no gradient comes from it.
+    """
+
+    def __init__(self, encoder: nn.Module, pooling: Pooling, outputs: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.pooling = Attention() if pooling == "attention" else Mean()
+        self.head = nn.Linear(FEATURES, outputs)
+
+    def forward(self, bags: torch.Tensor) -> torch.Tensor:
+        """Return the logits (records, outputs)."""
+        records, channels, images, *space = bags.shape
+        there = there_of(bags)
+        shown = torch.where(there[:, None, :, None, None], bags, torch.zeros_like(bags))
+        each = shown.transpose(1, 2).reshape(records * images, channels, *space)  # a record's images in a row
+        features = self.encoder(each).view(records, images, FEATURES)
+        weights = self.pooling(features, there)
+        logits: torch.Tensor = self.head((weights.unsqueeze(2) * features).sum(1))
+        return logits
+
+
+class Attention(nn.Module):
+    """Gated attention: equation 9 of Ilse et al."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value = nn.Linear(FEATURES, HIDDEN)
+        self.gate = nn.Linear(FEATURES, HIDDEN)
+        self.weight = nn.Linear(HIDDEN, 1)
+
+    def forward(self, features: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        """Return the weights (records, images), which add up to 1, from features (records, images, FEATURES)."""
+        scores = self.weight(torch.tanh(self.value(features)) * torch.sigmoid(self.gate(features))).squeeze(2)
+        weights: torch.Tensor = scores.masked_fill(~there, -torch.inf).softmax(1)
+        return weights
+
+
+class Mean(nn.Module):
+    """The same weight for each image: the logits are the mean of those of single images."""
+
+    def forward(self, features: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        """Return the weights (records, images), which add up to 1."""
+        weights = there.to(features.dtype)
+        return weights / weights.sum(1, keepdim=True)
+
+
+@contextmanager
+def weighing(network: nn.Module) -> Iterator[list[torch.Tensor]]:
+    """Collect the weights (records, images) of each pass of a network for bags; of any other network nothing."""
+    seen: list[torch.Tensor] = []
+    if not isinstance(network, Bag):
+        yield seen
+        return
+
+    def after(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        seen.append(output.detach().cpu())
+
+    handle = network.pooling.register_forward_hook(after)
+    try:
+        yield seen
+    finally:
+        handle.remove()

@@ -1,0 +1,101 @@
+"""Records of several images: all of a patient, or of a series, that are shown to the network together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround_client.intake.instance import Instance
+from wardround_common.errors import DataError
+from wardround_common.study.file import Data
+
+PADDING = -1.0
+"""As the network knows it (``networks._bag``)."""
+NONE = -1
+
+
+@dataclass(frozen=True, eq=False)
+class KeptBags:
+    """Images of which each record has several, gathered when a record is asked for."""
+
+    images: NDArray[np.float32] = field(repr=False)
+    """(kept, channels, rows, columns), usually a memory map."""
+    bags: NDArray[np.int64] = field(repr=False)
+    """(records, images) where each record's images are, behind them -1."""
+
+    def __len__(self) -> int:
+        return len(self.bags)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(records, channels, images, rows, columns)."""
+        channels, *space = self.images.shape[1:]
+        return (len(self.bags), channels, self.bags.shape[1], *space)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return self.images.itemsize
+
+    def __getitem__(self, rows: Any, /) -> NDArray[np.float32]:
+        """Copy the records in these rows: (rows, channels, images, rows, columns), padded."""
+        chosen = self.bags[rows]
+        found = np.full((len(chosen), *self.shape[1:]), PADDING, np.float32)
+        record, place = np.nonzero(chosen != NONE)
+        found[record, :, place] = self.images[chosen[record, place]]
+        return found
+
+
+def name_of(instance: Instance, data: Data) -> tuple[str, str]:
+    """Return of which record an image is: of its patient's only one, or of its series; without a UID, of its folder."""
+    if data.record == "patient":
+        return instance.patient, ""
+    return instance.patient, instance.series_uid or str(PurePosixPath(instance.file).parent)
+
+
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """Return which of some images in a row are taken: all, or ``most`` of them at equal distances."""
+    if count <= most:
+        return np.arange(count)
+    places: NDArray[np.int64] = np.floor((np.arange(most) + 0.5) * count / most).astype(np.int64)
+    return places
+
+
+def bags_of(
+    files: Sequence[Instance], rows: NDArray[np.int64], words: dict[str, str], data: Data
+) -> tuple[NDArray[np.int64], list[int]]:
+    """Put the images of each record together: (records, images) of ``rows``, and the place of each one's first file.
+
+    Args:
+        files: the images, in the order of their names.
+        rows: (files,) where each is kept.
+        words: what is said of each file.
+        data: how many images a record has at most, and of what it is one.
+
+    Raises:
+        DataError: something else is said of an image than of another one of its record.
+    """
+    together: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for place, instance in enumerate(files):
+        together[name_of(instance, data)].append(place)
+    differ = sum(len({words[files[place].file] for place in places}) > 1 for places in together.values())
+    if differ:
+        what = f"{data.record} has" if differ == 1 else f"{'patients' if data.record == 'patient' else 'series'} have"
+        raise DataError(
+            f"{differ} {what} images with different labels, and the study has one for each {data.record} "
+            f"([data] record = '{data.record}')",
+            do="Label by patient: a table with the column 'patient' has one line for each."
+            if data.record == "patient"
+            else "Label by series: a table with the column 'uid' may name series.",
+        )
+    bags = np.full((len(together), data.bag_size), NONE, np.int64)
+    for record, places in enumerate(together.values()):
+        taken = rows[np.array(places)[evenly(len(places), data.bag_size)]]
+        bags[record, : len(taken)] = taken
+    return bags, [places[0] for places in together.values()]

@@ -13,7 +13,6 @@ from consortium import identity
 from examples import STUDY
 from wardround_client.commands.hospital_cli import app
 from wardround_client.hospital.hospital_audit import hospital_log
-from wardround_client.page import hospital_page
 from wardround_client.page.hospital_page import hospital_pages
 from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder
@@ -21,6 +20,7 @@ from wardround_client.state.pause import paused_since
 from wardround_client.state.state_folder import default_state
 from wardround_common.audit.entries import read_line
 from wardround_common.audit.log import lines
+from wardround_common.pages import audit_room
 from wardround_common.pages.port import PagePort
 from wardround_common.study.file import Study
 from wardround_common.study.roster import Listed
@@ -128,7 +128,7 @@ def test_the_audit_log_is_shown_in_pages_from_its_end(
     folder: HospitalFolder, pages: PagePort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most = 2
-    monkeypatch.setattr(hospital_page, "ENTRIES", most)
+    monkeypatch.setattr(audit_room, "ENTRIES", most)
     log = hospital_log(folder)
     for _ in range(most + 1):
         log.note("service ended")

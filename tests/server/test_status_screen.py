@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
-from wardround_server.commands.status_screen import line, screen
+from wardround_server.commands.status_screen import screen
+from wardround_server.service.status_words import line
 
 NOW = 1_795_000_000.0
 THEN = "2026-11-18T12:00:00+00:00"

@@ -12,7 +12,7 @@ from typing import Any
 from wardround_client.hospital.joining import examine
 from wardround_client.page.readings import Readings
 from wardround_client.service.asking import asking
-from wardround_client.service.status import HospitalStatus, stopped_status
+from wardround_client.service.status import STARTING, HospitalStatus, stopped_status
 from wardround_client.spending.budget import BudgetStatement, state_budget
 from wardround_client.spending.budget_words import level_name, shown
 from wardround_client.spending.ledger.store import HEAD_NAME, LEDGER_NAME, existing_ledger
@@ -21,10 +21,9 @@ from wardround_client.state.approvals import WAITS, Approvals, Proposal
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.state.run_outcomes import outcomes
 from wardround_client.state.state_folder import default_state
-from wardround_common.audit.commands import NO_ENTRY, latest, words_of
-from wardround_common.audit.log import segments
 from wardround_common.documents.enrolment import Invitation, file_stem
 from wardround_common.errors import ApprovalError, MessageError, ServiceAwayError, StorageError, WardroundError
+from wardround_common.pages.audit_room import audit_room
 from wardround_common.pages.child import Children
 from wardround_common.pages.port import PagePort
 from wardround_common.pages.site import Answer, Asked, Document, Missing, Plan, Room, Shown, Site, Went, part_of
@@ -32,7 +31,6 @@ from wardround_common.study.roster import Listed
 from wardround_common.study.words import describe
 
 AGAIN = "wardround hospital page"
-ENTRIES = 100  # of the audit log on one page
 SCAN_PAGES = {
     "scan": ("scan-report.html", "The scan of the images"),
     "outlines": ("outlines.html", "Outlines on the images"),
@@ -85,7 +83,7 @@ class HospitalPages:
                 Room("/studies/{study}/refuse", self._ask_refuse),
                 Room("/studies/{study}/refuse", self._refuse, acts=True),
                 Room("/budget", self._show_budget),
-                Room("/audit", self._audit),
+                Room("/audit", audit_room(self._folder.audit, "wardround hospital audit verify")),
                 Room("/images", self._images),
                 Room("/images/{page}", self._scan_page),
                 Room("/identity", self._identity),
@@ -103,6 +101,8 @@ class HospitalPages:
         joined = self._folder.invitation_file.exists()
         status = self._status()
         state, since = status.shown
+        if state == STARTING and not joined:
+            state = "waiting for an invitation"
         waiting = [p for p in self._proposals() if p.decision in WAITS and p.study.digest() not in self._over()]
         facts = {"status": status, "state": state, "since": since, "joined": joined, "waiting": waiting}
         return Shown("now.html", {"title": "Now", **facts})
@@ -197,15 +197,6 @@ class HospitalPages:
         budget = self._statement()
         facts = {"budget": budget, "part": part_of(budget.studies[::-1], asked.page())}
         return Shown("budget_page.html", {"title": "Privacy budget", **facts})
-
-    def _audit(self, asked: Asked) -> Answer:
-        word = asked.query.get("before", "")
-        before = int(word) if word.isascii() and word.isdigit() and len(word) < 15 else None
-        found = latest(self._folder.audit, before, ENTRIES + 1) if segments(self._folder.audit) else []
-        rows = [(e.number, e.time, e.what, words_of(e)) if e else (None, None, NO_ENTRY, "") for e in found[:ENTRIES]]
-        numbers = [number for number, *_ in rows if number is not None]
-        older = min(numbers) if len(found) > ENTRIES and numbers else None
-        return Shown("audit.html", {"title": "Audit log", "rows": rows, "older": older, "newest": before is None})
 
     def _images(self, asked: Asked) -> Answer:
         settings = self._folder.settings()

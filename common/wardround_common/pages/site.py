@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,9 +26,10 @@ from urllib.parse import parse_qsl, quote
 import jinja2
 from markupsafe import escape
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -101,6 +103,8 @@ class Document:
     content: bytes
     kind: str = "text/html; charset=utf-8"
     name: str = ""
+    file: Path | None = None
+    """What is sent in the place of ``content``; it is removed then, with its folder."""
 
 
 Answer = Shown | Went | Document
@@ -226,7 +230,10 @@ class Site:
                 self._said[session.secret] = found
             return RedirectResponse(self.base + found.to, 303)
         if isinstance(found, Document):
-            response = Response(found.content, media_type=found.kind)
+            response: Response = Response(found.content, media_type=found.kind)
+            if found.file:
+                gone = BackgroundTask(shutil.rmtree, found.file.parent)
+                response = FileResponse(found.file, media_type=found.kind, background=gone)
             response.headers["content-security-policy"] = DOCUMENT_POLICY
             if found.name:
                 response.headers["content-disposition"] = f"attachment; filename*=UTF-8''{quote(found.name)}"

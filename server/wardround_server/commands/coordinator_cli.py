@@ -16,7 +16,10 @@ from wardround_common.shell.command_options import (
     Compared,
     LogJson,
     MetricsPort,
+    PagePort,
+    PageReadOnly,
     PublicRelease,
+    ShowPages,
     StudyFile,
 )
 from wardround_common.shell.commands import Commands, confirm
@@ -243,10 +246,14 @@ def serve(
     bind: Annotated[str, typer.Option(metavar="ADDRESS", help="Address of this machine to listen on.")] = "0.0.0.0",  # noqa: S104
     log_json: LogJson = False,
     metrics: MetricsPort = None,
+    page: ShowPages = False,
+    page_port: PagePort = 0,
+    page_read_only: PageReadOnly = False,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM, on one port; interrupted runs continue."""
     import signal
     import threading
+    from contextlib import ExitStack
 
     from wardround_common.shell.service_log import ServiceLog
     from wardround_server.service.memory import give_large_buffers_back
@@ -258,9 +265,25 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     log = ServiceLog(as_json=log_json)
-    with log.hearing():
-        Service(CoordinatorFolder(folder), log.say).serve(stop, bind, metrics)
+    place = CoordinatorFolder(folder)
+    with log.hearing(), ExitStack() as ending:
+        invite = None
+        if page or page_read_only:
+            from wardround_server.page.coordinator_page import coordinator_pages
+
+            shown = coordinator_pages(place, page_port, log.say, read_only=page_read_only)
+            invite = ending.enter_context(shown).invite
+        Service(place, log.say, invite).serve(stop, bind, metrics)
         log.say("stopped; completed rounds are kept", event="stopped")
+
+
+@app.command()
+def page(folder: Folder) -> None:
+    """Print an address of the service's pages, good for one browser, once, and for a quarter of an hour."""
+    from wardround_common.control import COORDINATOR
+    from wardround_common.pages.invite import address_of
+
+    typer.echo(address_of(folder, COORDINATOR))
 
 
 def _log(text: str) -> None:
@@ -488,8 +511,8 @@ def backup(
 def _follow(folder: Path, name: str) -> None:
     """Say what changes in a run until it is over; Ctrl-C stops the saying, not the run."""
     from wardround_common.errors import RoundError
-    from wardround_server.commands.status_screen import line
     from wardround_server.service.commanding import commanding
+    from wardround_server.service.status_words import line
     from wardround_server.state.standings import OVER
 
     said = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -39,8 +39,10 @@ class Commanded(Protocol):
         """Report the whole state."""
 
 
-def open_control(folder: Path, commanded: Commanded, health: Health) -> ControlServer:
-    """Let a coordinator be commanded at the socket in its folder.
+def open_control(
+    folder: Path, commanded: Commanded, health: Health, invite: Callable[[], str] | None = None
+) -> ControlServer:
+    """Let a coordinator be commanded at the socket in its folder; ``invite`` gives out an address of its pages.
 
     Raises:
         StorageError: no socket can be made there.
@@ -49,7 +51,7 @@ def open_control(folder: Path, commanded: Commanded, health: Health) -> ControlS
     def add(server: grpc.Server, watchers: Watchers) -> None:
         add_CoordinatorServicer_to_server(_Coordinator(commanded, watchers), server)
 
-    return ControlServer(folder, COORDINATOR, add, health)
+    return ControlServer(folder, COORDINATOR, add, health, invite)
 
 
 class _Coordinator(CoordinatorServicer):  # type: ignore[misc]  # generated, without types

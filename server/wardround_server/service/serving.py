@@ -44,13 +44,16 @@ LOOK_S = 2.0  # between two looks for hospitals that were enrolled or revoked, a
 class Service:
     """One coordinator at work in its folder. ``say`` is told, in words for the log, what happens.
 
+    ``invite`` gives out an address of its pages, where it shows some.
+
     Raises:
         StorageError: another process serves from the folder.
     """
 
-    def __init__(self, folder: CoordinatorFolder, say: Say) -> None:
+    def __init__(self, folder: CoordinatorFolder, say: Say, invite: Callable[[], str] | None = None) -> None:
         self._folder = folder
         self._say = say
+        self._invite = invite
         self._log = coordinator_log(folder)
         self._passages = Passages(self._log)
         self._whereabouts = Whereabouts()
@@ -86,7 +89,7 @@ class Service:
         self._certificate = self._folder.server_certificate.read_bytes()
         self._link.serve(host, settings.port, self._folder.server_certificate, self._folder.server_key)
         health = Health(lambda: {DISK: full_disk(self._folder.path)})
-        control = open_control(self._folder.path, self, health)
+        control = open_control(self._folder.path, self, health, self._invite)
         figures = None
         try:
             figures = self._open_metrics(metrics)

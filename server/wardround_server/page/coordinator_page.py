@@ -1,0 +1,310 @@
+"""The rooms of the coordinator's pages. What acts runs the command that does it, as its staff would."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wardround_common.audit.log import NAME as AUDIT
+from wardround_common.documents.enrolment import Request, file_stem
+from wardround_common.errors import MessageError, StorageError, StudyError
+from wardround_common.keys.identity import fingerprint
+from wardround_common.pages.audit_room import audit_room
+from wardround_common.pages.child import Children
+from wardround_common.pages.port import PagePort
+from wardround_common.pages.site import Answer, Asked, Document, Missing, Plan, Room, Shown, Site, Went, part_of
+from wardround_common.results import RoundRecord
+from wardround_common.shell.service_log import Say
+from wardround_common.study.file import parse_study
+from wardround_common.study.words import describe
+from wardround_server.page.curves import curves
+from wardround_server.rounds.checkpoint import read_history
+from wardround_server.service.commanding import commanding
+from wardround_server.service.enrolment_desk import Standing, standing
+from wardround_server.service.status_words import GOING_ON, WORDS, ago, line
+from wardround_server.state.coordinator_folder import CoordinatorFolder
+from wardround_server.state.standings import CoordinatorStatus, RunSeen
+
+REPORT = "report.html"
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+"""Of a run: that of its study."""
+LARGEST_REPORT = 64 * 2**20
+
+
+class CoordinatorPages:
+    """What a coordinator's pages answer, from its folder and its service."""
+
+    def __init__(self, folder: CoordinatorFolder, children: Children, *, read_only: bool = False) -> None:
+        self._folder = folder
+        self._children = children
+        self._read_only = read_only
+        self._histories: dict[str, tuple[tuple[int, int], tuple[RoundRecord, ...]]] = {}
+
+    @property
+    def _place(self) -> str:
+        return str(self._folder.path)
+
+    def plan(self) -> Plan:
+        """Return the site's plan."""
+        verify = f"wardround coordinator audit verify {self._place}"
+        return Plan(
+            role="coordinator",
+            name=self._folder.settings.address,
+            links=[("/", "Now"), ("/runs", "Runs"), ("/hospitals", "Hospitals"), ("/audit", "Audit log")],
+            rooms=[
+                Room("/", self._now, live=True),
+                Room("/hospitals", self._hospitals),
+                Room("/hospitals/look", self._look_at_request, acts=True),
+                Room("/hospitals/enrol", self._enrol, acts=True),
+                Room("/runs", self._runs),
+                Room("/runs/look", self._look_at_study, acts=True),
+                Room("/runs/begin", self._begin, acts=True),
+                Room("/runs/{run}", self._run, live=True),
+                Room("/runs/{run}/report", self._report),
+                Room("/runs/{run}/release", self._release, acts=True),
+                Room("/runs/{run}/ask/{act}", self._ask),
+                Room("/runs/{run}/{act}", self._act, acts=True),
+                Room("/audit", audit_room(self._folder.path / AUDIT, verify)),
+            ],
+            templates=Path(__file__).parent,
+            again=f"wardround coordinator page {self._place}",
+            read_only=self._read_only,
+            filters={"ago": lambda when, now: ago(when.isoformat(), now)},
+        )
+
+    def _now(self, asked: Asked) -> Answer:
+        status = self._status()
+        going = [one for one in reversed(status.runs) if one.stage in GOING_ON]
+        facts = {
+            "going": [(one, _line(one)) for one in going[:20]],
+            "more": len(going) - len(going[:20]),
+            "status": status,
+            "connected": sum(one.connected for one in status.hospitals),
+            "warned": [warning for one in status.hospitals for warning in one.warnings],
+        }
+        return Shown("now.html", {"title": "Now", **facts})
+
+    def _hospitals(self, asked: Asked) -> Answer:
+        status = self._status()
+        survey = self._folder.survey()
+        marks = {one.name: one.request.fingerprint for one in survey.enrolled}
+        facts = {
+            "status": status,
+            "part": part_of(status.hospitals, asked.page()),
+            "marks": marks,
+            "ours": fingerprint(self._folder.identity().public),
+            "damaged": [str(error) for error in survey.damaged.values()],
+        }
+        return Shown("hospitals.html", {"title": "Hospitals", **facts})
+
+    def _look_at_request(self, asked: Asked) -> Answer:
+        text = asked.form.get("file", "") or asked.form.get("text", "")
+        if not text.strip():
+            return Went("/hospitals", "Choose the request's file, or paste its text.", True)
+        try:
+            request = Request.parse(text.encode())
+            found = standing(self._folder, request, datetime.now(UTC))
+        except (MessageError, StorageError) as error:
+            return Went("/hospitals", f"{error.what}\n  → {error.do}" if error.do else error.what, True)
+        sentences = (
+            f"{request.hospital}, by a request of {request.made:%Y-%m-%d %H:%M} UTC, with the fingerprint",
+            request.fingerprint,
+            "It is already enrolled with these keys: its invitation is written again."
+            if found is Standing.SAME
+            else "Does the hospital read this exact fingerprint to you by telephone? If the fingerprints differ, this "
+            "request is not the hospital's.",
+        )
+        facts = {"sentences": sentences, "act": "/hospitals/enrol", "back": "/hospitals", "risky": False}
+        words = "Write the invitation" if found is Standing.SAME else "Yes, it is the same: enrol, save the invitation"
+        return Shown(
+            "confirm.html", {"title": "Enrol this hospital?", **facts, "words": words, "fields": {"text": text}}
+        )
+
+    def _enrol(self, asked: Asked) -> Answer:
+        with tempfile.TemporaryDirectory(prefix="wardround-") as folder:
+            given, written = Path(folder) / "given.request", Path(folder) / "given.invitation"
+            given.write_text(asked.form.get("text", ""), newline="")
+            done = self._children.run(["coordinator", "enrol", self._place, str(given), "--yes", "--out", str(written)])
+            if done.code:
+                return Went("/hospitals", done.said or "Not enrolled: the command was stopped.", True)
+            name = f"{file_stem(Request.read(given).hospital)}.invitation"
+            return Document(written.read_bytes(), "application/octet-stream", name)
+
+    def _runs(self, asked: Asked) -> Answer:
+        status = self._status()
+        facts = {"part": part_of(status.runs[::-1], asked.page()), "words": WORDS}
+        return Shown("runs.html", {"title": "Runs", **facts})
+
+    def _look_at_study(self, asked: Asked) -> Answer:
+        text = asked.form.get("file", "") or asked.form.get("text", "")
+        if not text.strip():
+            return Went("/runs", "Choose the study's file, or paste its text.", True)
+        try:
+            study = parse_study(text, where="the study file")
+        except StudyError as error:
+            return Went("/runs", str(error), True)
+        facts = {
+            "title": f"Run {study.study.name}?",
+            "digest": study.digest(),
+            "passages": describe(study),
+            "text": text,
+        }
+        return Shown("begin.html", facts)
+
+    def _begin(self, asked: Asked) -> Answer:
+        with tempfile.TemporaryDirectory(prefix="wardround-") as folder:
+            path = Path(folder) / "study.toml"
+            path.write_text(asked.form.get("text", ""))
+            return self._command(["run", self._place, str(path), "--detach"], "/runs", "Started.")
+
+    def _run(self, asked: Asked) -> Answer:
+        run, status = self._found(asked)
+        history = self._history(run.name)
+        going = run.stage in GOING_ON
+        facts = {
+            "title": run.name,
+            "run": run,
+            "status": status,
+            "said": _line(run),
+            "going": going,
+            "curves": curves(history),
+            "part": part_of(history[::-1], asked.page(), 25),
+            "report": (self._folder.path / "runs" / run.name / REPORT).is_file(),
+            "doing": part_of(sorted(run.doing.items()), 1, 200).entries,
+        }
+        return Shown("run.html", facts)
+
+    def _report(self, asked: Asked) -> Answer:
+        run, _ = self._found(asked)
+        path = self._folder.path / "runs" / run.name / REPORT
+        if not path.is_file():
+            raise Missing("This run has no report yet: it is written when the run is over.")
+        if path.stat().st_size > LARGEST_REPORT:
+            raise StorageError("this report is too large to be shown here", where=str(path), do="Open the file itself.")
+        return Document(path.read_bytes())
+
+    def _release(self, asked: Asked) -> Answer:
+        run, _ = self._found(asked)
+        folder = Path(tempfile.mkdtemp(prefix="wardround-"))
+        try:
+            words = ["coordinator", "export", self._place, run.name, "--out", str(folder / run.name)]
+            done = self._children.run(words + (["--public"] if asked.form.get("public") == "yes" else []))
+            if done.code:
+                return Went(f"/runs/{run.name}", done.said or "Not exported: the command was stopped.", True)
+            packed = shutil.make_archive(str(folder / "packed"), "zip", folder, run.name)
+            shutil.rmtree(folder / run.name)
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
+        return Document(b"", "application/zip", f"{run.name}.zip", file=Path(packed))
+
+    def _ask(self, asked: Asked) -> Answer:
+        run, _ = self._found(asked)
+        act = asked.words["act"]
+        if act not in ACTS or self._read_only:
+            raise Missing
+        question, sentences, words = ACTS[act]
+        facts = {"sentences": sentences, "act": f"/runs/{run.name}/{act}", "back": f"/runs/{run.name}", "words": words}
+        risky = act in ("remove", "give-up")
+        return Shown("confirm.html", {"title": f"{question}: {run.name}", **facts, "fields": {}, "risky": risky})
+
+    def _act(self, asked: Asked) -> Answer:
+        run, _ = self._found(asked)
+        here = f"/runs/{run.name}"
+        match asked.words["act"]:
+            case "stop":
+                return self._command(["stop", self._place, run.name], here, "It stops after its current round.")
+            case "resume":
+                return self._command(["resume", self._place, run.name, "--detach"], here, "Resumed.")
+            case "give-up":
+                return self._command(["resume", self._place, run.name, "--detach", "--give-up"], here, "Resumed.")
+            case "archive":
+                return self._command(["archive", self._place, run.name], "/runs", "")
+            case "remove":
+                return self._command(["remove", self._place, run.name, "--yes"], "/runs", "")
+        raise Missing
+
+    def _command(self, words: list[str], to: str, said: str) -> Answer:
+        done = self._children.run(["coordinator", *words])
+        if done.code:
+            return Went(to, done.said or "Nothing was changed: the command was stopped.", True)
+        return Went(to, said or done.out.strip())
+
+    def _status(self) -> CoordinatorStatus:
+        with commanding(self._folder.path) as coordinator:
+            return coordinator.status()
+
+    def _found(self, asked: Asked) -> tuple[RunSeen, CoordinatorStatus]:
+        name, status = asked.words["run"], self._status()
+        found = [one for one in status.runs if one.name == name]
+        if not found or not NAME.fullmatch(name):
+            raise Missing("There is no such run.")
+        return found[0], status
+
+    def _history(self, name: str) -> tuple[RoundRecord, ...]:
+        """Return the rounds of a run, read again only where its checkpoint is another; empty before the first."""
+        path = self._folder.path / "runs" / name / "checkpoint"
+        try:
+            found = path.stat()
+            stamp = (found.st_mtime_ns, found.st_size)
+            if name not in self._histories or self._histories[name][0] != stamp:
+                if len(self._histories) >= MOST_HISTORIES:
+                    self._histories.clear()
+                self._histories[name] = (stamp, read_history(path))
+            return self._histories[name][1]
+        except (OSError, StorageError):
+            return ()
+
+
+MOST_HISTORIES = 8
+ACTS = {
+    "stop": (
+        "Stop",
+        ("It stops after its current round. Completed rounds are kept, and it can be resumed.",),
+        "Stop the run",
+    ),
+    "resume": ("Resume", ("It goes on from its last completed round.",), "Resume the run"),
+    "give-up": (
+        "Resume, and give a round up",
+        (
+            "A round of secure sums that was begun and can no longer be summed is skipped. What it cost in privacy "
+            "still counts.",
+        ),
+        "Skip that round and resume",
+    ),
+    "archive": ("Archive", ("Its folder is set aside, and its name is free for another study.",), "Archive the run"),
+    "remove": ("Remove", ("The run is deleted for good, with its model and its report.",), "Delete it for good"),
+}
+
+
+def _line(run: RunSeen) -> str:
+    return line(run.model_dump(mode="json"))
+
+
+@contextmanager
+def coordinator_pages(folder: CoordinatorFolder, port: int, say: Say, *, read_only: bool = False) -> Iterator[PagePort]:
+    """Show a coordinator's pages while its service runs.
+
+    An address is printed where a person reads it, on a terminal; a log, which may be collected, says how to get one.
+
+    Raises:
+        StorageError: the port is taken, or this is not a coordinator's folder.
+    """
+    children = Children()
+    plan = CoordinatorPages(folder, children, read_only=read_only).plan()
+    pages = PagePort(port, Site(plan))
+    say(f"pages are shown at 127.0.0.1:{pages.number}; for an address, run: {plan.again}", event="pages")
+    if sys.stdout.isatty():
+        sys.stdout.write(f"Pages, for one browser: {pages.invite()}\n")
+        sys.stdout.flush()
+    try:
+        yield pages
+    finally:
+        children.close()
+        pages.close()

@@ -1,0 +1,82 @@
+"""Curves of a run over its rounds, as the points of a drawing: bounded, however many rounds there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wardround_common.results import RoundRecord
+
+WIDTH, HEIGHT, LEFT, TOP = 560, 170, 56, 12
+"""Of the drawing, in its own units, and what its axes need."""
+MOST_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One figure over the rounds; ``pieces`` are the points of its lines, which end where a round has no figure."""
+
+    name: str
+    said: str
+    """The same in words, for who does not see it."""
+    pieces: tuple[str, ...]
+    dots: tuple[tuple[float, float], ...]
+    """Rounds whose neighbours have no figure."""
+    lowest: str
+    highest: str
+    first: int
+    last: int
+
+
+def curves(history: Sequence[RoundRecord]) -> list[Curve]:
+    """Draw what a run's rounds have: losses, and the figure that stands first in the study's task."""
+    if not history:
+        return []
+    rows: dict[str, Sequence[tuple[int, float | None]]] = {
+        "Training loss": [(each.number, each.training_loss) for each in history],
+        "Validation loss": [(each.number, each.validation_loss) for each in history],
+        f"{history[-1].headline.metric}, validation": [(each.number, each.headline.value) for each in history],
+        "Seconds a round took": [(each.number, each.seconds) for each in history],
+    }
+    return [found for name, values in rows.items() if (found := curve(name, values))]
+
+
+def curve(name: str, values: Sequence[tuple[int, float | None]]) -> Curve | None:
+    """Draw one figure; of more rounds than can be told apart, evenly spaced ones, and the last. None without any."""
+    step = -(-len(values) // MOST_POINTS)
+    kept = [one for place, one in enumerate(values) if place % step == 0 or place == len(values) - 1]
+    there = [(number, value) for number, value in values if value is not None]
+    if not there:
+        return None
+    low, high = min(value for _, value in there), max(value for _, value in there)
+    first, last = values[0][0], values[-1][0]
+
+    def place(number: int, value: float) -> tuple[float, float]:
+        across = LEFT + (WIDTH - LEFT - 12) * ((number - first) / (last - first) if last > first else 0.5)
+        down = TOP + (HEIGHT - 2 * TOP - 18) * ((high - value) / (high - low) if high > low else 0.5)
+        return round(across, 1), round(down, 1)
+
+    missing = [number for number, value in values if value is None]
+    pieces: list[list[tuple[float, float]]] = [[]]
+    before = first
+    for number, value in kept:
+        if any(before <= gap <= number for gap in missing):  # also of a round that is not drawn
+            pieces.append([])
+        if value is not None:
+            pieces[-1].append(place(number, value))
+        before = number
+    best = next(number for number, value in there if value == low), next(n for n, value in there if value == high)
+    said = (
+        f"{name}: {there[0][1]:.4g} in round {there[0][0]}, {there[-1][1]:.4g} in round {there[-1][0]}; lowest "
+        f"{low:.4g} in round {best[0]}, highest {high:.4g} in round {best[1]}"
+    )
+    return Curve(
+        name=name,
+        said=said,
+        pieces=tuple(" ".join(f"{x},{y}" for x, y in piece) for piece in pieces if len(piece) > 1),
+        dots=tuple(piece[0] for piece in pieces if len(piece) == 1),
+        lowest=f"{low:.4g}",
+        highest=f"{high:.4g}",
+        first=first,
+        last=last,
+    )

@@ -1,0 +1,140 @@
+"""What a coordinator's pages show of its hospitals and runs, how much at once, and that they act by the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from browsing import Browser, words
+from commanded import THEN, Here, a_standing, a_status, commanded
+from consortium import secure_study
+from wardround_common.messages.parameters import Layout
+from wardround_common.pages.port import PagePort
+from wardround_common.results import RoundRecord
+from wardround_common.results.record import Absence, Headline
+from wardround_server.commands.coordinator_cli import app
+from wardround_server.page.coordinator_page import coordinator_pages
+from wardround_server.page.curves import MOST_POINTS, curve, curves
+from wardround_server.rounds.checkpoint import write_checkpoint
+from wardround_server.rounds.course import State
+from wardround_server.service.enrolment_desk import begin
+from wardround_server.state.coordinator_folder import CoordinatorFolder
+from wardround_server.state.standings import CoordinatorStatus, HospitalSeen, RunSeen
+
+ROUNDS, HOSPITALS = 1000, [f"hospital-{number}" for number in range(50)]
+
+
+def a_round(number: int) -> RoundRecord:
+    return RoundRecord(
+        number=number,
+        seconds=1.5,
+        bytes_to_hospitals=1,
+        bytes_from_hospitals=1,
+        training_loss=1 / number,
+        validation_loss=None if number == 7 else 2 / number,
+        headline=Headline(metric="AUROC", value=0.5),
+        answered=tuple(HOSPITALS[1:]),
+        absent=(Absence(hospital=HOSPITALS[0], kind="silent"),),
+    )
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
+    folder = tmp_path_factory.mktemp("coordinator")
+    begin(CoordinatorFolder(folder), ["127.0.0.1"], 9093, datetime.now(UTC))
+    with commanded(folder) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def pages(here: Here) -> Iterator[PagePort]:
+    said: list[str] = []
+    with coordinator_pages(CoordinatorFolder(here.folder), 0, lambda text, **facts: said.append(text)) as shown:
+        yield shown
+    assert said
+    assert "token" not in " ".join(said), "a log gets no address"
+
+
+@pytest.fixture
+def browser(pages: PagePort) -> Browser:
+    found = Browser(pages.invite())
+    assert found.come_in().status == 200, found.page.text
+    return found
+
+
+def test_pages_say_which_hospitals_were_heard_and_for_whom_a_run_waits(here: Here, browser: Browser) -> None:
+    now = words(browser.get())
+    assert "Hospitals connected 1 of 2" in now
+    assert "lung" in now
+    assert "st-mary asked, mercy away" in now
+    assert "one" in now, "what hospitals are warned of"
+    run = words(browser.get("/runs/lung"))
+    assert "st-mary training 3 2026-11-28 12:00 UTC" in run
+    assert browser.get("/runs/none").status == 404
+    assert browser.get("/runs/..%2F..%2Fcoordinator.toml").status == 404
+    assert browser.get("/runs/lung/report").status == 404
+
+
+def test_a_thousand_rounds_of_fifty_hospitals_are_shown_in_parts(here: Here, browser: Browser) -> None:
+    (place := here.folder / "runs" / "lung").mkdir(parents=True, exist_ok=True)
+    layout = Layout(("w",), ((2,),))
+    history = tuple(a_round(number) for number in range(1, ROUNDS + 1))
+    state = State(layout, np.zeros(2, np.float32), None, history)
+    write_checkpoint(place / "checkpoint", secure_study(), state)
+    seen = tuple(
+        HospitalSeen(name=one, state="waiting", connected=True, last_heard=THEN, paused=False, images_away=False)
+        for one in HOSPITALS * 3
+    )
+    runs = tuple(RunSeen(**dict(a_standing("lung" if k == 0 else f"r-{k}")), doing={}) for k in range(120))
+    here.commanded.says = lambda: CoordinatorStatus(time=1.0, hospitals=seen, runs=runs)
+    try:
+        page = browser.get("/runs/lung")
+        assert "1,000 rounds, page 1 of 40" in words(page)
+        assert page.text.count("<polyline") == 5, "four figures, of which one has a gap"
+        assert len(page.text) < 60_000
+        assert "page 1 of 3" in words(browser.get("/hospitals"))
+        assert "page 3 of 3" in words(browser.get("/runs?page=3"))
+        assert len(browser.get().text) < 60_000
+    finally:
+        here.commanded.says = a_status
+
+
+def test_curves_are_bounded_say_what_they_show_and_break_where_there_is_nothing() -> None:
+    found = curve("Loss", [(number, float(number)) for number in range(1, 10_001)])
+    assert found
+    assert found.said == "Loss: 1 in round 1, 1e+04 in round 10000; lowest 1 in round 1, highest 1e+04 in round 10000"
+    assert len(found.pieces[0].split()) <= MOST_POINTS + 1
+    broken = curve("Loss", [(1, 0.5), (2, None), (3, 0.5), (4, 0.25)])
+    assert broken
+    assert (len(broken.pieces), len(broken.dots)) == (1, 1)
+    assert curve("Loss", [(1, None)]) is None
+    assert curves([]) == []
+
+
+def test_a_run_is_stopped_by_the_command_after_a_question(here: Here, browser: Browser) -> None:
+    browser.get("/runs/lung/ask/stop")
+    assert ("stop", "lung") not in here.commanded.asked
+    assert "It stops after its current round." in words(browser.press("/runs/lung/stop"))
+    assert ("stop", "lung") in here.commanded.asked
+    browser.get("/runs/lung/ask/stop")
+    browser.page.text = browser.page.text.replace("/runs/lung/stop", "/runs/lung/unknown")
+    assert browser.press("/runs/lung/unknown").status == 404
+
+
+def test_a_wrong_study_or_request_is_said_and_nothing_begins(here: Here, browser: Browser) -> None:
+    for room, wrong in (("/runs", "[study]\nname = '<script>'"), ("/hospitals", "<script>alert(1)</script>")):
+        browser.get(room)
+        page = browser.press(f"{room}/look", text=wrong)
+        assert page.status == 200
+        assert 'role="alert"' in page.text
+        assert "<script>alert" not in page.text
+    assert not any(asked[0] == "run" for asked in here.commanded.asked)
+
+
+def test_a_coordinators_page_command_says_that_nothing_is_shown(here: Here) -> None:
+    done = CliRunner().invoke(app, ["page", str(here.folder)])
+    assert "this service shows no pages" in str(done.exception)

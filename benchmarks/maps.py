@@ -16,9 +16,9 @@ import numpy as np
 from rich.console import Console
 
 from wardround_client.explanation.explaining import Asked, Explained, explain
-from wardround_client.explanation.lesions import Lesion, Lesions, lesions_in, measure
-from wardround_client.explanation.registry import find
 from wardround_client.images import read_image
+from wardround_client.maps.lesions import Lesion, Lesions, lesions_in, measure
+from wardround_client.maps.registry import find
 from wardround_client.prediction.model import Model, open_model
 from wardround_client.preparation.asking import image_cases
 from wardround_client.preparation.dataset import prepare, take_in

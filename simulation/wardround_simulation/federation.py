@@ -165,9 +165,10 @@ def open_hospital(federation: Federation, name: str) -> Hospital:
     dataset = _dataset(site, shared_study(form))
     account = _account(federation, name, dataset)
     built = _built(form, federation.device)
-    tells = federation.policy is None or federation.policy.protection.subgroups
+    allowed = federation.policy and federation.policy.protection
+    tells, tells_maps = (allowed.subgroups, allowed.maps) if allowed else (True, True)
     kept = kept_of(federation, name, built.first_own)
-    return join(study, dataset, stream, built, _desk(federation, name), account, tells, kept)
+    return join(study, dataset, stream, built, _desk(federation, name), account, tells, kept, tells_maps)
 
 
 def kept_of(federation: Federation, name: str, first: Vector) -> Kept | None:

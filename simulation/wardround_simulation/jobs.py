@@ -25,6 +25,7 @@ from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.messages.rounds import Failure, Parts
 from wardround_common.metrics import PatientSums
 from wardround_common.results import PrivacySpent, SplitCounts
+from wardround_common.results.map_sums import MapCell
 from wardround_common.study.file import DpSgd, Study
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import Event, RoundEnds, State, run_study
@@ -208,6 +209,14 @@ def score(federation: Federation, name: str, models: Sequence[Vector]) -> list[J
         groups = cells_of(study, test, codes) if study.evaluation.subgroups else ()
         scores.append(Judged(validation, test, tuple(map(tuple, groups))))
     return scores
+
+
+def explain(federation: Federation, name: str, model: Vector) -> MapCell:
+    """Sum up how much of a model's maps of a hospital's test images lies in lesions, as it would let it leave."""
+    use_threads(federation.study)
+    hospital = open_hospital(federation, name)
+    hospital.show(model, to_ourselves=True)
+    return hospital.maps_of_test()
 
 
 class InOneProcess:

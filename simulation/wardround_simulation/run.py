@@ -36,6 +36,7 @@ from wardround_common.results import (
     SHARED,
     TRAINED,
     HospitalRecord,
+    MapFigures,
     PrivacySpent,
     Results,
     RoundRecord,
@@ -45,6 +46,7 @@ from wardround_common.results import (
     evaluate,
     without,
 )
+from wardround_common.results.map_sums import MapCell, figures_of_maps
 from wardround_common.results.released import Released, check_start, prepared_otherwise, read_released, study_of
 from wardround_common.results.subgroup_sums import judge as judge_by_subgroup
 from wardround_common.results.unlike import UNLIKE, read_summed
@@ -178,6 +180,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
             kept_rounds=final.chosen.rounds,
             evaluation=evaluation,
             subgroups=subgroups,
+            maps=maps,
             waiting=tuple(what for what, _ in waiting),
             notes=(*_said_of_waiting(waiting), *failed, *said),
         )
@@ -192,6 +195,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     judged = scored({FEDERATED: model}, "scoring")
     evaluation = _judge(plan.study, [FEDERATED], names, judged)
     subgroups = _by_subgroup(plan.study, names, judged, next(iter(evaluation[FEDERATED].values())).threshold)
+    maps = _maps(plan.study, federation, model, names, workers, show)
     waiting = _others(plan)
     results = write(evaluation, waiting)
     diverged: list[str] = []
@@ -589,6 +593,19 @@ def _by_subgroup(
         ]
         groups.append([(cell.patients, cell) for cell in cells])
     return judge_by_subgroup(study, groups, point, resamples=BOOTSTRAP, seed=study.model.seed) if groups else ()
+
+
+def _maps(
+    study: Study, federation: Federation, kept: Vector, names: Sequence[str], workers: Workers, show: Show
+) -> MapFigures | None:
+    """Let each hospital sum up how much of the model's maps lies in lesions; None where the study does not ask."""
+    if study.evaluation.maps is None:
+        return None
+    cells: dict[str, MapCell] = dict(
+        _all(workers, "explaining", names, lambda n: Job(jobs.explain, (federation, n, kept), n), show)
+    )
+    by_name = {name: cells[name] for name in names}
+    return figures_of_maps(study, functools.reduce(operator.add, by_name.values()), by_name)
 
 
 def _hospital_record(name: str, description: Description, study: Study, rounds: int) -> HospitalRecord:

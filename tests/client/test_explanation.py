@@ -26,14 +26,14 @@ from models_made import model_folder
 from outlined_hospitals import HOSPITALS, outlining, outlining_volumes, write_hospital
 from tiny_dicom import save, tiny
 from wardround_client import networks
-from wardround_client.explanation import sanity
-from wardround_client.explanation.contract import Question
-from wardround_client.explanation.known import known_methods
-from wardround_client.explanation.lesions import lesions_in, measure, peak
-from wardround_client.explanation.methods.grad_cam import last_map
-from wardround_client.explanation.methods.integrated_gradients import even
-from wardround_client.explanation.methods.views import entropy, mirrors
-from wardround_client.explanation.registry import find
+from wardround_client.maps import sanity
+from wardround_client.maps.contract import Question
+from wardround_client.maps.known import known_methods
+from wardround_client.maps.lesions import lesions_in, measure, peak
+from wardround_client.maps.methods.grad_cam import last_map
+from wardround_client.maps.methods.integrated_gradients import even
+from wardround_client.maps.methods.views import entropy, mirrors
+from wardround_client.maps.registry import find
 from wardround_client.prediction.model import open_model
 from wardround_common.errors import DataError, MessageError, ModelError, StorageError, StudyError
 from wardround_common.metrics.maps import InLesion, MapSums
@@ -41,6 +41,7 @@ from wardround_common.shell.cli import wardround
 from wardround_common.tasks import classification, segmentation
 
 EMPTY = dict.fromkeys(("StudyID", "AccessionNumber", "StudyDate", "StudyTime", "PatientBirthDate", "PatientSex"), "")
+CPU = torch.device("cpu")
 DRAWN = ("lime", "shap")
 """Which ask about 512 images, and take as long."""
 OF_IMAGES = [name for name in known_methods() if name != "views"]
@@ -166,9 +167,9 @@ def test_a_method_that_shows_the_images_own_edges_fails_the_sanity_check() -> No
 def test_the_random_network_of_an_image_is_the_same_each_time_and_never_the_trained_one(tmp_path: Path) -> None:
     model = open_model(model_folder(tmp_path, study()))
     images = [np.full((1, 1, 16, 16), value, np.float32) for value in np.linspace(0, 1, 12)]
-    found = [sanity.untrained(model, image) for image in images]
+    found = [sanity.untrained(model.study, image, CPU) for image in images]
     assert len(set(map(id, found))) == sanity.RANDOM_NETWORKS
-    assert all(sanity.untrained(model, image) is one for image, one in zip(images, found, strict=True))
+    assert all(sanity.untrained(model.study, image, CPU) is one for image, one in zip(images, found, strict=True))
     assert not any(np.array_equal(networks.read_vector(one), networks.read_vector(model.network)) for one in found)
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from wardround_client.explanation.contract import Question
 
 from examples import DP, STUDY
 from tiny_dicom import tiny
-from wardround_client.explanation.contract import Question
 from wardround_client.intake.index import scan
 from wardround_client.preparation.source import Source
 from wardround_client.tasks import findings

@@ -89,6 +89,6 @@ def test_what_is_not_installed_is_said_to_be_not_tried(study: Path) -> None:
 
 def test_the_hospitals_package_tries_the_network() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    (value,) = project["entry-points"][REHEARSALS].values()
+    value = project["entry-points"][REHEARSALS]["network"]
     rehearse = EntryPoint("network", value, REHEARSALS).load()
     assert rehearse(parse_study(study_text("lung"))).startswith("tiny-cnn made steps on noise of 64 × 64 pixels")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from wardround_client.commands.predict_cli import NOT_ALL, Inputs, MoreInputs
-from wardround_client.explanation.known import known_methods
+from wardround_client.maps.known import known_methods
 from wardround_common.shell.command_options import Allow, Device, LinesAsJson, ModelPath
 
 

@@ -16,16 +16,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from wardround_client.commands.predict_screen import refusal
-from wardround_client.explanation import sanity
 from wardround_client.explanation.capture import capture_of
 from wardround_client.explanation.explaining import Asked, Explained, class_number, explain, stem
-from wardround_client.explanation.lesions import Lesions, lesions_in
 from wardround_client.explanation.overlay import png_of
 from wardround_client.explanation.page import About, render
-from wardround_client.explanation.registry import find
 from wardround_client.explanation.summary import Summary, lesion_words, summary_of
 from wardround_client.intake.record import check_allowed
 from wardround_client.intake.scan_report import shown
+from wardround_client.maps import sanity
+from wardround_client.maps.lesions import Lesions, lesions_in
+from wardround_client.maps.registry import find
 from wardround_client.prediction.answers import accompanies, noted
 from wardround_client.prediction.inputs import check_apart, files_of
 from wardround_client.prediction.keeping import Kept, Line, Names, keeping

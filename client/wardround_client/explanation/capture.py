@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wardround_client.explanation.explaining import Explained
-from wardround_client.explanation.sanity import ALIKE
+from wardround_client.maps.sanity import ALIKE
 from wardround_client.prediction.capture import Picture, captures_of
 from wardround_client.prediction.pictures import GREY, WHITE, Line, directions, made_by, square, with_lines
 from wardround_client.prediction.sources import content_of, sources_of

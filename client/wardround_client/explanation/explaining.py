@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from wardround_client.explanation import sanity
-from wardround_client.explanation.contract import Method, Question
-from wardround_client.explanation.lesions import Lesion, Lesions, measure, peak
 from wardround_client.explanation.overlay import Shades, drawn
 from wardround_client.intake.scan_report import displayed
+from wardround_client.maps import sanity
+from wardround_client.maps.contract import Method
+from wardround_client.maps.lesions import Lesion, Lesions, measure, peak
 from wardround_client.prediction.model import Model
 from wardround_client.prediction.nifti_mask import nifti_of
 from wardround_client.prediction.predicting import Done, NotDone, ask
@@ -23,7 +22,7 @@ from wardround_client.preparation import preprocessing
 from wardround_client.tasks.contract import Case
 from wardround_client.tasks.outline_form import map_from_form
 from wardround_client.volumes import Refused
-from wardround_common.errors import ImageRefused, ModelError, StudyError
+from wardround_common.errors import ImageRefused, StudyError
 from wardround_common.metrics.maps import InLesion
 from wardround_common.tasks.registry import task_of
 
@@ -173,17 +172,8 @@ def _outlines(model: Model, asked: Asked, done: Done) -> Explained:
     )
 
 
-def _maps(model: Model, asked: Asked, done: Done, of: int) -> tuple[Map, Map]:
-    """Return the map of the model and that of a network with random weights, (records, *space) each."""
-    device = next(model.network.parameters()).device
-    images = torch.from_numpy(done.asked.images).to(device)
-    found, apart = [], task_of(model.study.task).apart
-    for network in (model.network, sanity.untrained(model, done.asked.images)):
-        heat = asked.method.explain(Question(network, of, done.asked.window, apart), images)
-        if not torch.isfinite(heat).all():
-            raise ModelError("the map is not finite", do="Explain it with another --method.")
-        found.append(np.ascontiguousarray(heat.numpy(), np.float32))
-    return found[0], found[1]
+def _maps(model: Model, asked: Asked, done: Done, of: int) -> tuple[sanity.Map, sanity.Map]:
+    return sanity.maps_of(model.network, model.study, asked.method, done.asked.images, of, done.asked.window)
 
 
 def _sane(similarity: float | None) -> dict[str, Any]:

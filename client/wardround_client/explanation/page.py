@@ -18,9 +18,9 @@ import jinja2
 import numpy as np
 from PIL import Image as Pillow
 
-from wardround_client.explanation import sanity
 from wardround_client.explanation.overlay import AGAINST, FOR, LESION
 from wardround_client.explanation.summary import Summary, lesion_words
+from wardround_client.maps import sanity
 from wardround_client.tasks.contract import probability_of
 from wardround_common.errors import StorageError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from wardround_client.explanation import sanity
+from wardround_client.maps import sanity
 from wardround_common.metrics.maps import InLesion, MapSums
 
 

@@ -13,6 +13,8 @@ from torch import nn
 
 from wardround_client import networks
 from wardround_client.hospital.secure_desk import Desk
+from wardround_client.maps.in_lesions import rehearse as rehearse_maps
+from wardround_client.maps.in_lesions import sums_in_lesions
 from wardround_client.preparation.dataset import Dataset
 from wardround_client.site_shift.kept import Kept
 from wardround_client.site_shift.parts import parts_of
@@ -39,6 +41,7 @@ from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.metrics.unlike import DistanceSums, FeatureSums, jackknifed
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.randomness import Stream
+from wardround_common.results.map_sums import NOBODY, MapCell
 from wardround_common.results.subgroup_sums import BySubgroup, Cell
 from wardround_common.secagg.encoding import Encoding, encode_counts
 from wardround_common.secagg.exchange import Masked
@@ -81,6 +84,8 @@ class Hospital:
     """What its patients spend in this study; None for a baseline, which no hospital takes part in."""
     tells_subgroups: bool = True
     """Whether the hospital's policy lets it give its sums by subgroup."""
+    tells_maps: bool = True
+    """Whether it lets it give its sums over maps."""
     kept: Kept | None = None
     """What it keeps of the model for itself; None where the study shares all of it, or nobody here is trained on."""
 
@@ -293,8 +298,12 @@ class Hospital:
         if request.split in ("features", "distances"):
             return Evaluated(request.study, request.round, self._likeness(request.everybody))
         network, study, examples = self.built.network, self.study, self.dataset.split(request.split)
-        if request.split != "test" or not study.evaluation.subgroups:
+        if request.split != "test":
             return Evaluated(request.study, request.round, sums_of(network, study, examples).to_vector())
+        maps = [self.maps_of_test().to_vector()] if study.evaluation.maps else []
+        if not study.evaluation.subgroups:
+            sums = np.concatenate([sums_of(network, study, examples).to_vector(), *maps])
+            return Evaluated(request.study, request.round, sums)
         by_patient = patient_sums(network, study, examples)
         codes = self.dataset.by_subgroup if self.tells_subgroups else ()
         task = task_of(study.task)
@@ -304,8 +313,12 @@ class Hospital:
                 for cells in cells_of(study, by_patient, codes)
             )
         )
-        sums = np.concatenate([by_patient.total(), groups.to_vector()])
+        sums = np.concatenate([by_patient.total(), groups.to_vector(), *maps])
         return Evaluated(request.study, request.round, sums)
+
+    def maps_of_test(self) -> MapCell:
+        """Sum up how much of the maps of our test images lies in lesions, by the parameters that the network has."""
+        return sums_in_lesions(self.built.network, self.study, self.dataset) if self.tells_maps else NOBODY
 
     def _likeness(self, everybody: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """Sum up our validation patients' features, or given everybody's sums, how far each image is from the others.
@@ -346,6 +359,7 @@ def join(
     account: Account | None = None,
     tells_subgroups: bool = True,
     keeps: Kept | None = None,
+    tells_maps: bool = True,
 ) -> Hospital:
     """Let a hospital take part in a study with its prepared data; ``desk`` is its half of secure sums.
 
@@ -357,18 +371,20 @@ def join(
     ``keeps``: where it keeps its own part of the model; needed if the study has one and it trains.
 
     Raises:
+        StudyError: its maps cannot be made of its network.
         PrivacyError: the study's privacy cannot be guaranteed with this number of patients, its sums are secure
             and the hospital has no desk, or the account's study was not approved as it is now.
     """
     if account:
         account.check_approved()
+    rehearse_maps(study)
     if study.aggregation.secure != (desk is not None):
         raise PrivacyError("the study's sums are secure, and this hospital has no key for them")
     if dataset.trains and (study.training.measure is None) != (keeps is None):
         raise StudyError("each hospital keeps a part of the study's model for itself, and this one has no place for it")
     plan = plan_privacy(study, dataset.train.patient_count) if dataset.trains else None
     kept = keeps if dataset.trains else None
-    return Hospital(study, dataset, built, plan, stream, desk, account, tells_subgroups, kept)
+    return Hospital(study, dataset, built, plan, stream, desk, account, tells_subgroups, tells_maps, kept)
 
 
 def _bounded(update: Update, aggregation: Aggregation) -> Update:

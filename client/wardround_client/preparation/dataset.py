@@ -124,6 +124,15 @@ class Intake:
     """Pairs of near-copies with different labels."""
 
 
+@dataclass(frozen=True)
+class Pictured:
+    """Of which files the test images are: where masks can be laid on them."""
+
+    folder: Path = field(repr=False)
+    files: tuple[str, ...] = field(repr=False)
+    """(test images,) in the order of the split."""
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """One hospital's data for one study."""
@@ -145,6 +154,8 @@ class Dataset:
     by_subgroup: tuple[NDArray[np.int64], ...] = field(default=(), repr=False)
     """(test patients,) in the order of their codes, for each of the study's ``[evaluation] subgroups``: which one,
     small ones merged (``subgroups.safe``); empty where nothing is told by subgroup."""
+    pictured: Pictured | None = field(default=None, repr=False)
+    """None where a record is not one file."""
 
     def trained(self) -> list[str]:
         """Name the patients that are trained on as the ledger charges them: some have two names, some share one."""
@@ -270,6 +281,7 @@ def prepare(
         )
 
     fingerprint = hashlib.sha256(made.stamp + parts.tobytes()).hexdigest()
+    is_file_each = not (source.arrays or local.records or study.data.bagged)
     tested = [one for one, part in zip(used, of_file, strict=True) if part == TEST]
     return Dataset(
         train=examples(0),
@@ -293,6 +305,7 @@ def prepare(
         labelled=_labelled(used, words),
         accounts=tuple(accounts[name] for name in names),
         trains=trains,
+        pictured=Pictured(source.folder, tuple(one.file for one in tested)) if is_file_each else None,
     )
 
 

@@ -23,6 +23,8 @@ from wardround_client.hospital.hospital_audit import Note, about
 from wardround_client.hospital.hospital_source import facts_of_intake, hospital_source, said_of_intake, warned_of_intake
 from wardround_client.hospital.secure_desk import open_desk
 from wardround_client.intake.images_there import check_images_there
+from wardround_client.maps.in_lesions import rehearse as rehearse_maps
+from wardround_client.maps.in_lesions import said_of_lesions
 from wardround_client.preparation.dataset import Dataset, Intake, prepare, take_in
 from wardround_client.preparation.subgroups import said_of_cells
 from wardround_client.site_shift.kept import NAME as OWN_PART
@@ -188,10 +190,10 @@ class Ward:
         secure = study.aggregation.secure
         desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
         built = build(study, choose(self.folder.settings().device))
-        tells, kept = policy.protection.subgroups, None
+        stream, allowed, kept = own_stream(place / "stream.key"), policy.protection, None
         if study.training.measure:
             kept = Kept(place / OWN_PART, study.digest(), built.first_own)
-        return join(study, dataset, own_stream(place / "stream.key"), built, desk, account, tells, kept)
+        return join(study, dataset, stream, built, desk, account, allowed.subgroups, kept, allowed.maps)
 
     def _charging(self, charge: Charge) -> None:
         self.note("round charged", charge.facts())
@@ -225,7 +227,7 @@ class Planned:
     settings: HospitalSettings
     intake: Intake
     told: tuple[str, ...] = ()
-    """What leaves by subgroup, or that nothing does; nothing where the study does not ask."""
+    """What leaves by subgroup and over maps, or that nothing does; nothing where the study does not ask."""
     known: tuple[int, int] = (0, 0)
     """How many of its patients earlier studies charged, and how many patients these charged in all."""
     lineage: Lineage | None = None
@@ -300,6 +302,7 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     check_listed(study, folder.settings().name, folder.identity())
     policy = hospital_policy(folder)
     rehearse(study)
+    rehearse_maps(study)
     ledger = open_ledger(
         folder.path, folder.identity()
     )  # also where nothing is spent: none may begin after an approval
@@ -308,7 +311,7 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     if not dataset.trains:
         check_kind(policy, study, brings.patients, trains=False)
         settings, intake = folder.settings(), dataset.intake
-        told = said_of_subgroups(study, dataset, policy)
+        told = (*said_of_subgroups(study, dataset, policy), *said_of_maps(study, dataset, policy))
         return Planned(study, None, ledger, policy, (), folder.path, brings, earlier, settings, intake, told)
     check_paid(study.model.start, folder.settings().name, ledger.books)
     asked = ask(study, dataset, ledger)
@@ -326,7 +329,7 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
         earlier,
         settings=folder.settings(),
         intake=dataset.intake,
-        told=said_of_subgroups(study, dataset, policy),
+        told=(*said_of_subgroups(study, dataset, policy), *said_of_maps(study, dataset, policy)),
         known=known_to_ledger(asked, ledger),
         lineage=lineage(asked, ledger, policy.budget.delta),
     )
@@ -347,6 +350,21 @@ def said_of_subgroups(study: Study, dataset: Dataset, policy: Policy) -> tuple[s
         f"The test patients' sums would also leave by {one.name}: {said_of_cells(one, codes)}."
         for one, codes in zip(asked, dataset.by_subgroup, strict=True)
     )
+
+
+def said_of_maps(study: Study, dataset: Dataset, policy: Policy) -> Iterator[str]:
+    """Say to the hospital's people, and nobody else, of how many test patients sums over maps would leave."""
+    asked = study.evaluation.maps
+    if asked is None:
+        return
+    what = f"sums of how much of the model's maps ({asked.method}) lies in lesions"
+    if policy.protection.maps:
+        yield f"What would also leave are {what}: {said_of_lesions(study, dataset)}."
+    else:
+        yield (
+            f"The study asks for {what}. This hospital's policy does not allow it (maps = false): it takes part "
+            "without them."
+        )
 
 
 def read_data(folder: HospitalFolder, study: Study) -> Dataset:

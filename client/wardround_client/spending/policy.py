@@ -63,6 +63,8 @@ class Protection(_Section):
     """Patients to train on, at least."""
     subgroups: bool = False
     """Whether the evaluation sums may also leave by subgroup; without them the hospital takes part all the same."""
+    maps: bool = False
+    """Whether sums of how much of the model's maps lies in lesions may leave; without them likewise."""
 
 
 class Accept(_Section):
@@ -170,6 +172,9 @@ smallest_cohort = 20
 # true: where a study asks for it, the sums over test patients also leave by age, sex, scanner or a column of the table
 # of labels, after small subgroups were merged; epsilon does not cover them. false: it takes part without them.
 subgroups = false
+# true: where a study asks for it, sums also leave of how much of the model's maps lies in lesions that this hospital's
+# masks outline, over ten or more test patients; epsilon does not cover them. false: it takes part without them.
+maps = false
 
 # What kind of study.
 [accept]

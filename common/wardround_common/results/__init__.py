@@ -19,6 +19,8 @@ from wardround_common.results.record import alone as alone
 from wardround_common.results.record import alone_hospital as alone_hospital
 from wardround_common.results.record import without as without
 from wardround_common.results.site import Curve as Curve
+from wardround_common.results.site import MapFigures as MapFigures
+from wardround_common.results.site import MapsOf as MapsOf
 from wardround_common.results.site import ReliabilityBins as ReliabilityBins
 from wardround_common.results.site import SiteMetrics as SiteMetrics
 from wardround_common.results.site import SubgroupFigures as SubgroupFigures

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from wardround_common.errors import StorageError
-from wardround_common.results.site import Amount, Count, Name, Rate, Record, SiteMetrics, Subgrouping
+from wardround_common.results.site import Amount, Count, MapFigures, Name, Rate, Record, SiteMetrics, Subgrouping
 from wardround_common.study.file import Study
 from wardround_common.tasks.contract import Metric
 from wardround_common.tasks.registry import task_of
@@ -154,6 +154,9 @@ class Results(Record):
     subgroups: tuple[Subgrouping, ...] = ()
     """The federated model on subgroups of the test patients of all hospitals together; empty where the study names
     none, or the model was not judged."""
+    maps: MapFigures | None = None
+    """How much of the federated model's maps lies in lesions; None where the study does not ask, or nothing is known.
+    """
     waiting: tuple[Name, ...] = ()
     """Which models are still to be trained: 'baselines', 'leaving-one-out'; none if the run is finished."""
     notes: tuple[str, ...] = ()

@@ -72,6 +72,33 @@ class SubgroupFigures(Record):
     metrics: dict[Name, Estimate]
 
 
+class MapsOf(Record):
+    """How much of the model's maps lies in lesions that somebody outlined; means over images."""
+
+    patients: Annotated[int, Field(ge=1)]
+    images: Annotated[int, Field(ge=1)]
+    """Test images with an outlined lesion; of a hospital with many, those that were drawn."""
+    pointing_game: Estimate
+    """The part of them in which the place that speaks most for the class lies in the lesion."""
+    mass_in_lesion: Rate
+    """The part of all that speaks for the class which lies in the lesion."""
+    random: Rate
+    """The part of the image that the lesion covers: the mass of a random map."""
+    untrained: Rate
+    """The mass of the map of a network with random weights."""
+
+
+class MapFigures(Record):
+    """What hospitals added up of the federated model's maps. Those with fewer patients than ``smallest`` sent none."""
+
+    method: Name
+    smallest: Count
+    everybody: MapsOf
+    """Over all hospitals that sent sums."""
+    hospitals: dict[Name, MapsOf] = Field(default_factory=dict)
+    """Of each, where that is known: in a simulation."""
+
+
 class Subgrouping(Record):
     """How the federated model does on the subgroups of all test patients, told apart in one way.
 

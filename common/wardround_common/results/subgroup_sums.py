@@ -2,7 +2,7 @@
 
 The sums over the test patients travel with those of the subgroups in one vector, so that they are summed in the same
 way and once: sums of the task, then of each subgroup of each ``[evaluation] subgroups`` the number of patients and the
-sums of the task.
+sums of the task, then those over maps (``map_sums``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from wardround_common.errors import MessageError
 from wardround_common.metrics.patients import PatientSums
 from wardround_common.results.evaluation import evaluate
+from wardround_common.results.map_sums import NOBODY, NUMBERS, MapCell, read_maps
 from wardround_common.results.site import Point, SubgroupFigures, Subgrouping
 from wardround_common.study.file import Study
 from wardround_common.tasks.contract import Sums
@@ -67,6 +68,8 @@ class TestSums:
     __test__ = False  # no test of pytest's
     whole: Sums
     groups: BySubgroup
+    maps: MapCell | None = None
+    """Of those with an outlined lesion; None where the study does not ask."""
 
     @property
     def records(self) -> int:
@@ -75,32 +78,35 @@ class TestSums:
 
     def __add__(self, other: TestSums) -> TestSums:
         """Add the sums of other hospitals in the same study."""
-        return TestSums(self.whole + other.whole, self.groups + other.groups)
+        maps = self.maps + other.maps if self.maps and other.maps else None
+        return TestSums(self.whole + other.whole, self.groups + other.groups, maps)
 
     def to_vector(self) -> Vector:
         """Return the sums as int64: what travels in a message."""
-        return np.concatenate([self.whole.to_vector(), self.groups.to_vector()])
+        maps = [self.maps.to_vector()] if self.maps else []
+        return np.concatenate([self.whole.to_vector(), self.groups.to_vector(), *maps])
 
 
 def length(study: Study) -> int:
     """Return how many numbers a hospital sends about its test patients."""
     one = task_of(study.task).length(study.task)
-    return one + (1 + one) * sum(len(subgroups.cells) for subgroups in study.evaluation.subgroups)
+    by_subgroup = (1 + one) * sum(len(subgroups.cells) for subgroups in study.evaluation.subgroups)
+    return one + by_subgroup + (NUMBERS if study.evaluation.maps else 0)
 
 
 def nobody(study: Study) -> TestSums:
     """Return the sums over no patient."""
     task = task_of(study.task)
     cells = [tuple(Cell(0, task.empty(study.task)) for _ in one.cells) for one in study.evaluation.subgroups]
-    return TestSums(task.empty(study.task), BySubgroup(tuple(cells)))
+    return TestSums(task.empty(study.task), BySubgroup(tuple(cells)), NOBODY if study.evaluation.maps else None)
 
 
 def read(vector: Vector | NDArray[np.float64], study: Study) -> TestSums:
     """Read the sums over test patients.
 
     Raises:
-        MessageError: these are no such sums, they contradict one another, or a subgroup is smaller than any that a
-            hospital may send.
+        MessageError: these are no such sums, they contradict one another, or a subgroup, or those with maps, are fewer
+            than any that a hospital may send.
     """
     task, section = task_of(study.task), study.task
     if vector.shape != (length(study),):
@@ -122,7 +128,8 @@ def read(vector: Vector | NDArray[np.float64], study: Study) -> TestSums:
         if sum(cell.sums.records for cell in cells) > whole.records:
             raise MessageError("the sums contradict one another: subgroups count more images than there are")
         groups.append(tuple(cells))
-    return TestSums(whole, BySubgroup(tuple(groups)))
+    maps = read_maps(vector[at:], least, whole.records) if study.evaluation.maps else None
+    return TestSums(whole, BySubgroup(tuple(groups)), maps)
 
 
 def judge(

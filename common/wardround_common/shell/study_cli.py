@@ -142,10 +142,11 @@ def _rehearse(study: Study) -> dict[str, str]:
 
     from wardround_common.shell.cli import lacking
 
-    return {
+    tried = {
         point.name: f"not tried here: {missing}" if (missing := lacking(point)) else point.load()(study)
         for point in entry_points(group=REHEARSALS)
     }
+    return {part: what for part, what in tried.items() if what}  # some have nothing to try of this study
 
 
 @app.command()

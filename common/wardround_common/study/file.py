@@ -45,6 +45,7 @@ from wardround_common.site_shift.registry import MEASURES, MeasureName
 from wardround_common.strategies.contract import Strategy
 from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS, StrategyName, strategy_of, users_of
 from wardround_common.study.faults import bad_toml, unreadable, validated
+from wardround_common.study.maps import Maps
 from wardround_common.study.networks import NetworkName
 from wardround_common.study.plugins import Plugin, plugin_here, unfit_plugins
 from wardround_common.study.roster import HospitalName, Listed, in_order
@@ -525,6 +526,7 @@ class Evaluation(Section):
         "usual",
         "subgroups",
         "smallest_subgroup",
+        "maps",
     )
 
     validation: Fraction
@@ -552,7 +554,10 @@ class Evaluation(Section):
     subgroups: Annotated[tuple[Subgroups, ...], Field(max_length=8, strict=False)] = ()
     """By what the test patients are told apart: the model is judged on each subgroup, too."""
     smallest_subgroup: Annotated[int, Field(ge=5, le=10_000)] = 10
-    """Patients of one hospital below which a subgroup is merged into "other" before its sums leave."""
+    """Patients of one hospital below which a subgroup is merged into "other" before its sums leave; sums over maps of
+    fewer do not leave at all."""
+    maps: Maps | None = None
+    """How the kept model is explained at the hospitals, so that they add up how much of its maps lies in lesions."""
 
     @field_validator("subgroups")
     @classmethod
@@ -782,6 +787,19 @@ class Study(Section):
             raise ValueError(
                 f"[evaluation] average = {evaluation.average}: the study has {training.rounds} rounds; lower it"
             )
+        section, data = info.data.get("task"), info.data.get("data")
+        if evaluation.maps and isinstance(data, Data) and data.bagged:
+            raise ValueError(
+                f"[evaluation] maps: with [data] record = '{data.record}' the network says nothing of a single image, "
+                "which a map is of; remove the key"
+            )
+        if evaluation.maps and section is not None:
+            task = task_of(section)
+            if task.dense or task.horizons(section):
+                raise ValueError(
+                    "[evaluation] maps: they are of what speaks for a class of the whole image, and the task "
+                    f"'{section.name}' tells none; remove the key"
+                )
         return evaluation
 
     @field_validator("roster")

@@ -147,6 +147,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
             {"by": "manufacturer", "values": ["GE", "Siemens"]},
         ],
         "smallest_subgroup": 10,
+        "maps": {"method": "integrated-gradients", "lesions": ["tumour*"]},
     },
     "tracking": {"mlflow": True, "tensorboard": True},
 }
@@ -298,6 +299,9 @@ REASONS: Mapping[tuple[str, str], str] = {
     ),
     ("evaluation", "smallest_subgroup"): (
         "Subgroups of fewer patients are merged before their sums leave a hospital, 5 or more; left out: 10."
+    ),
+    ("evaluation", "maps"): (
+        "Hospitals with masks add up how much of the model's maps lies in lesions; left out: not. lesions: none is all."
     ),
     ("tracking", "mlflow"): "true: in the run's folder; 'https://…': sent to that MLflow server; left out: false.",
     ("tracking", "tensorboard"): "true: TensorBoard's events in the run's folder; left out: false.",

@@ -330,6 +330,7 @@ def _leaves(study: Study) -> Iterator[str]:
         f"({_task(study).leaves()}), never an image's own. {_task(study).words(study.task).caution}"
     )
     yield from _by_subgroup(study)
+    yield from _maps(study)
     yield from _features(study)
     yield from _ballot(study)
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
@@ -358,6 +359,25 @@ def _by_subgroup(study: Study) -> Iterator[str]:
         f"A hospital merges subgroups of fewer than {least} of its patients before that, so that none follows from the "
         "others either; one whose policy refuses (subgroups = false) takes part without. Whoever reads these sums may "
         "join them by a score that only one patient has, and so know several attributes of somebody."
+    )
+
+
+def _maps(study: Study) -> Iterator[str]:
+    """Say what leaves of maps of what the model's answers hang on; nothing where the study does not ask."""
+    asked, least = study.evaluation.maps, study.evaluation.smallest_subgroup
+    if asked is None:
+        return
+    lesions = f"that masks call {_listed(asked.lesions)}" if asked.lesions else "that masks outline"
+    free = (
+        " They have no noise and cost no epsilon: it covers the training patients, and these are test patients."
+        if isinstance(study.privacy, DpSgd)
+        else ""
+    )
+    yield (
+        f"With the sums over test patients, in one message: how much of the finished model's maps ({asked.method}) "
+        f"lies in lesions {lesions}, as six whole numbers: patients, images, hits, and the sums of three parts. No map "
+        f"leaves, and nothing where fewer than {least} test patients have an outlined lesion; a hospital whose policy "
+        f"refuses (maps = false) takes part without.{free}"
     )
 
 
@@ -401,6 +421,7 @@ def _leaves_beside(study: Study) -> Iterator[str]:
     if study.aggregation.clip_statements:
         yield "With each round of training: a signed statement of the limits to which the hospital clipped."
     yield from _by_subgroup(study)
+    yield from _maps(study)
     yield from _features(study)
     yield from _ballot(study)
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."

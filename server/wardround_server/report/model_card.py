@@ -85,6 +85,7 @@ def markdown(results: Results, card: Card, words: CardWords, parts: Sequence[Par
         hospitals=by_hospital(results),
         groups=by_group(results),
         subgroups=subgroups(results),
+        maps=maps(results),
         calibration=calibration(results, card),
         privacy=privacy(results),
         cost=_joined(passages["What it costs in privacy"]),
@@ -291,6 +292,30 @@ def subgroups(results: Results) -> Raw | None:
                 shown = "–" if small else f"{cell.patients:,}"
                 rows.append([label + ("" if cell.enough else FEW_SIDES), shown, *figures])
     return table(["", "Test patients", *(task.metric(name).label for name in names)], rows) if rows else None
+
+
+def maps(results: Results) -> Raw | None:
+    """Show how much of the model's maps lies in lesions; None where the run has no such sums of enough patients.
+
+    Where one of the numbers of patients is small, none is shown: taken from all of them, the others would tell it.
+    """
+    found = results.maps
+    if found is None or found.everybody.patients < SMALLEST:
+        return None
+    each = {"all hospitals": found.everybody} | found.hospitals
+    small = any(one.patients < SMALLEST for one in each.values())
+    rows = [
+        [
+            name,
+            "–" if small else f"{one.patients:,}",
+            _shown(one.pointing_game, DIGITS),
+            *(number(part) for part in (one.mass_in_lesion, one.random, one.untrained)),
+        ]
+        for name, one in each.items()
+        if one.patients >= SMALLEST
+    ]
+    head = ["", "Test patients", "Pointing game", "Mass in lesion", "Lesion covers", "Random weights"]
+    return table(head, rows)
 
 
 def calibration(results: Results, card: Card) -> list[str]:

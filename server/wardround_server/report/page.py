@@ -11,7 +11,7 @@ from wardround_server.report.figures import course as course_figures
 from wardround_server.report.figures import quality as quality_figures
 from wardround_server.report.figures import sites
 from wardround_server.report.figures.style import Picture, in_style
-from wardround_server.report.tables import course, horizons, quality, subgroups
+from wardround_server.report.tables import course, horizons, maps, quality, subgroups
 from wardround_server.report.tables.subgroups import said_of_worst
 from wardround_server.report.tables.table import Table
 
@@ -74,6 +74,12 @@ def sections(results: Results) -> list[Section]:
                 "On subgroups of patients",
                 " ".join(said_of_worst(results)),
                 subgroups.by_subgroup(results),
+            ),
+            _section(
+                "maps",
+                "What its answers hang on",
+                " ".join(maps.said_of_maps(results)),
+                maps.by_lesion(results),
             ),
             _section(
                 "learning",

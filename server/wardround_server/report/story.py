@@ -9,6 +9,7 @@ from wardround_common.study.file import DpSgd
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.alarms import alarms
 from wardround_server.report.tables.course import kept
+from wardround_server.report.tables.maps import said_of_maps
 from wardround_server.report.tables.quality import (
     fell_where_left_out,
     mean_over_hospitals,
@@ -36,7 +37,7 @@ def story(results: Results) -> list[str]:
     parts = (
         alarms(results),
         [_what(results)],
-        [*_found(results), *_how_good(results), *said_of_worst(results)],
+        [*_found(results), *_how_good(results), *said_of_worst(results), *said_of_maps(results)],
         [_privacy(results)],
     )
     return [" ".join(part) for part in parts if part]

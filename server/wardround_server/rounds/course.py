@@ -15,6 +15,7 @@ from wardround_common.messages.parameters import Layout, Vector, vector_digest
 from wardround_common.messages.rounds import Failure, Parts, Prepared, PrepareRequest
 from wardround_common.metrics.unlike import LEAST_IMAGES
 from wardround_common.results import Absence, Headline, RoundRecord
+from wardround_common.results.map_sums import MapCell
 from wardround_common.results.released import first_vector
 from wardround_common.results.subgroup_sums import NO_SUBGROUPS, BySubgroup, TestSums
 from wardround_common.results.unlike import Unlike, read_summed
@@ -164,6 +165,8 @@ class Judged:
     """Of those that did not; None as above."""
     subgroups: BySubgroup = NO_SUBGROUPS
     """Of all of them, by subgroup; none where the study asks for none, or they are not known of all."""
+    maps: MapCell | None = None
+    """Of all of them with an outlined lesion; None where the study does not ask, or nothing is known."""
 
 
 def judge_study(
@@ -196,14 +199,14 @@ def judge_study(
         scored = score(study.test_round, lambda name: True)
         absent = _all_absent(scored.absent, roll, there, expected, why_away)
         tested = cast(TestSums, scored.sums)  # what ``form_of`` reads of test patients
-        return Judged(tested.whole, absent, scored.refused, subgroups=tested.groups)
+        return Judged(tested.whole, absent, scored.refused, subgroups=tested.groups, maps=tested.maps)
     own = score(study.test_round, study.trains)
     others = score(study.external_round, lambda name: not study.trains(name))
     absent = _all_absent((*own.absent, *others.absent), roll, there, expected, why_away)
     refused = "; ".join(scored.refused for scored in (own, others) if scored.refused)
     trained, external = cast(TestSums, own.sums), cast(TestSums, others.sums)
     both = trained + external
-    return Judged(both.whole, absent, refused, trained.whole, external.whole, both.groups)
+    return Judged(both.whole, absent, refused, trained.whole, external.whole, both.groups, both.maps)
 
 
 def describe_usual(

@@ -23,7 +23,8 @@ from pydantic import ValidationError
 
 from wardround_common.errors import PausedError, RoundError, StorageError, StudyError, WardroundError
 from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, evaluate
-from wardround_common.results.site import SiteMetrics, Subgrouping
+from wardround_common.results.map_sums import figures_of_maps
+from wardround_common.results.site import MapFigures, SiteMetrics, Subgrouping
 from wardround_common.results.subgroup_sums import figures_by_subgroup
 from wardround_common.results.unlike import UNLIKE
 from wardround_common.storage import flush_names, no_room_is_said, read_whole, write_atomically
@@ -479,6 +480,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
     study = run.study
     evaluation: dict[str, dict[str, SiteMetrics]] = {}
     subgroups: tuple[Subgrouping, ...] = ()
+    maps: MapFigures | None = None
     if judged.test.records:
         sensitivity, validation = study.evaluation.sensitivity, final.chosen.validation
         threshold = task_of(study.task).point(validation, sensitivity) if validation else None
@@ -486,6 +488,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
         there = {site: sums for site, sums in of.items() if sums is not None and sums.records}
         evaluation = {FEDERATED: {site: evaluate(study.task, sums, threshold) for site, sums in there.items()}}
         subgroups = figures_by_subgroup(study, judged.subgroups, threshold)
+        maps = figures_of_maps(study, judged.maps) if judged.maps else None
     return Results(
         run=run.standing.name,
         study=study,
@@ -501,6 +504,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
         kept_rounds=final.chosen.rounds,
         evaluation=evaluation,
         subgroups=subgroups,
+        maps=maps,
         notes=(*_notes(run, final, judged, names), *said),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wardround_client.explanation import methods
+from wardround_client.maps import methods
 from wardround_common.installed import name_of
 
 

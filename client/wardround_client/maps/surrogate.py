@@ -8,7 +8,7 @@ import torch
 from captum.attr import Lime
 
 from wardround_client import networks
-from wardround_client.explanation.contract import BLOCKS, TOGETHER
+from wardround_client.maps.contract import BLOCKS, TOGETHER
 
 SAMPLES = 512
 """Images with some blocks made black that the network is asked about."""

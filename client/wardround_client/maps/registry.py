@@ -6,9 +6,9 @@ import difflib
 import importlib
 from typing import Any
 
-from wardround_client.explanation import methods
-from wardround_client.explanation.contract import Method
-from wardround_client.explanation.known import known_methods
+from wardround_client.maps import methods
+from wardround_client.maps.contract import Method
+from wardround_client.maps.known import known_methods
 from wardround_common.errors import StudyError
 from wardround_common.installed import file_of
 from wardround_common.tasks.contract import Task

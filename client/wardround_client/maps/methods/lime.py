@@ -10,8 +10,8 @@ import math
 import torch
 from captum.attr import Lime
 
-from wardround_client.explanation.contract import Method, Question
-from wardround_client.explanation.surrogate import Surrogate, heat_of
+from wardround_client.maps.contract import Method, Question
+from wardround_client.maps.surrogate import Surrogate, heat_of
 
 WIDTH, RIDGE = 0.25, 1.0
 

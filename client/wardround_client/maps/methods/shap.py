@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from captum.attr import KernelShap
 
-from wardround_client.explanation.contract import Method, Question
-from wardround_client.explanation.surrogate import Surrogate, heat_of
+from wardround_client.maps.contract import Method, Question
+from wardround_client.maps.surrogate import Surrogate, heat_of
 
 
 @torch.no_grad()

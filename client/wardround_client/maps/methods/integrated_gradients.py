@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from captum.attr import IntegratedGradients
 
-from wardround_client.explanation.contract import TOGETHER, Method, Question
+from wardround_client.maps.contract import TOGETHER, Method, Question
 from wardround_common.errors import StudyError
 
 STEPS = 100

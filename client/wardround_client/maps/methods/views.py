@@ -11,7 +11,7 @@ from itertools import combinations
 
 import torch
 
-from wardround_client.explanation.contract import TOGETHER, Method, Question
+from wardround_client.maps.contract import TOGETHER, Method, Question
 
 
 @torch.no_grad()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from captum.attr import LayerAttribution, LayerGradientXActivation
 
-from wardround_client.explanation.contract import Method, Question
-from wardround_client.explanation.methods.grad_cam import last_map
+from wardround_client.maps.contract import Method, Question
+from wardround_client.maps.methods.grad_cam import last_map
 
 
 def _explain(question: Question, images: torch.Tensor) -> torch.Tensor:

@@ -10,12 +10,15 @@ import hashlib
 from functools import lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import nn
 
 from wardround_client import networks
-from wardround_client.prediction.model import Model
+from wardround_client.maps.contract import Method, Question
+from wardround_common.errors import ModelError
+from wardround_common.study.file import Study
 from wardround_common.tasks.registry import task_of
 
 Map = NDArray[np.float32]
@@ -26,15 +29,14 @@ ALIKE = 0.5
 """From this mean similarity on the maps are said to hardly depend on what was learnt; our choice, not the paper's."""
 
 
-def untrained(model: Model, images: NDArray[np.float32]) -> nn.Module:
-    """Return the network of a model with random weights; the same images have the same."""
+def untrained(study: Study, images: NDArray[np.float32], device: torch.device) -> nn.Module:
+    """Return a study's network with random weights; the same images have the same."""
     number = hashlib.sha256(np.ascontiguousarray(images).tobytes()).digest()[0] % RANDOM_NETWORKS
-    return _untrained(model, number)
+    return _untrained(study, number, device)
 
 
 @lru_cache(maxsize=RANDOM_NETWORKS)
-def _untrained(model: Model, number: int) -> nn.Module:
-    study = model.study
+def _untrained(study: Study, number: int, device: torch.device) -> nn.Module:
     network = networks.construct(
         study.model.network,
         study.data.inputs,
@@ -43,7 +45,31 @@ def _untrained(model: Model, number: int) -> nn.Module:
         seed=study.model.seed + 1 + number,
         dims=task_of(study.task).dims(study.task),
     )
-    return network.to(next(model.network.parameters()).device).eval()
+    return network.to(device).eval()
+
+
+def maps_of(
+    network: nn.Module,
+    study: Study,
+    method: Method,
+    images: NDArray[np.float32],
+    of: int,
+    window: tuple[int, ...] | None = None,
+) -> tuple[Map, Map]:
+    """Return a network's map of the images of a case, and that of one with random weights: (records, *space) each.
+
+    Raises:
+        StudyError: the method cannot be applied to the network.
+        ModelError: a map is not a finite number.
+    """
+    device = next(network.parameters()).device
+    given, found, apart = torch.from_numpy(images).to(device), [], task_of(study.task).apart
+    for each in (network, untrained(study, images, device)):
+        heat = method.explain(Question(each, of, window, apart), given)
+        if not torch.isfinite(heat).all():
+            raise ModelError("the map is not finite", do="Explain it with another --method.")
+        found.append(np.ascontiguousarray(heat.numpy(), np.float32))
+    return found[0], found[1]
 
 
 def similarity(one: Map, other: Map) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from captum.attr import Occlusion
 
-from wardround_client.explanation.contract import BLOCKS, TOGETHER, Method, Question
+from wardround_client.maps.contract import BLOCKS, TOGETHER, Method, Question
 
 
 @torch.no_grad()

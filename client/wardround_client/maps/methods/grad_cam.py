@@ -6,7 +6,7 @@ import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from torch import nn
 
-from wardround_client.explanation.contract import Method, Question
+from wardround_client.maps.contract import Method, Question
 from wardround_common.errors import StudyError
 
 

@@ -89,15 +89,18 @@ def test_the_loss_of_a_batch_is_that_of_its_records_one_by_one(local: LocalTask[
 def test_a_view_moves_an_image_and_its_target_by_one_geometry(local: LocalTask[Any, Any], augmentation: str) -> None:
     of = study_of(local)
     targets = local.noise(of.task, RECORDS, SPACE)
-    drawn = targets if local.task.dense else torch.zeros(RECORDS, *SPACE)
+    pixels = local.task.dense and local.moved is None
+    drawn = targets if pixels else torch.zeros(RECORDS, *SPACE)
     drawn = drawn.clone()
-    if local.task.dense:  # an image of its own mask
+    if pixels:  # an image of its own mask
         drawn = (drawn > 0).to(targets.dtype)
         targets = drawn.clone()
-    images, seen = augment(drawn.float()[:, None], targets, [augmentation], insecure_stream(3, "views"))  # type: ignore[list-item]
+    images, seen = augment(drawn.float()[:, None], targets, [augmentation], insecure_stream(3, "views"), local.moved)  # type: ignore[list-item]
     assert (seen.dtype, seen.shape) == (targets.dtype, targets.shape)
-    if not local.task.dense or augmentation == "intensity":
+    if augmentation == "intensity" or (local.moved is None and not local.task.dense):
         assert torch.equal(seen, targets)
+    elif local.moved is not None:  # how, is the task's own test (test_detection.py)
+        assert not torch.equal(seen, targets)
     else:
         sure = (images[:, 0] < 0.01) | (images[:, 0] > 0.99)  # between two pixels an edge is neither
         assert sure.any()

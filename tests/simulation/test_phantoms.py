@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydicom.uid import ExplicitVRLittleEndian
 
 from wardround_simulation.phantoms import CLASSES, SCANNERS, Scanner, make_hospital, make_hospitals
-from wardround_simulation.phantoms.anatomy import draw_patient, render
+from wardround_simulation.phantoms.anatomy import draw_patient, posed, render
 from wardround_simulation.phantoms.scanner import detector, expose
 
 
@@ -52,7 +52,8 @@ def test_another_seed_gives_other_patients_and_images(four_hospitals: Path, tmp_
     make_hospitals(tmp_path, seed=8, patients=6, images_per_patient=3)
     ours, others = contents(four_hospitals), contents(tmp_path)
     assert not set(ours.values()) & set(others.values())
-    assert set(ours) & set(others) == {f"{path.name}/labels.csv" for path in four_hospitals.iterdir()}
+    tables = ("labels.csv", "boxes.csv")
+    assert set(ours) & set(others) == {f"{path.name}/{name}" for path in four_hospitals.iterdir() for name in tables}
 
 
 def test_labels_name_every_file_once_and_both_classes_occur(four_hospitals: Path) -> None:
@@ -98,7 +99,7 @@ def test_every_transfer_syntax_decodes_to_the_values_that_the_scanner_stored(tmp
 @pytest.mark.parametrize("scanner", SCANNERS, ids=lambda scanner: scanner.name)
 def test_values_use_the_depth_without_leaving_it(scanner: Scanner) -> None:
     rng = np.random.default_rng(0)
-    image = render(draw_patient(rng, has_finding=True), rng, *detector(scanner))
+    image = render(draw_patient(rng, has_finding=True), *posed(rng, *detector(scanner)))
     values = expose(scanner, image, rng)
     levels = 1 << scanner.bits_stored
     low = -levels // 2 if scanner.signed else 0
@@ -150,7 +151,7 @@ def test_without_the_mass_the_two_classes_are_drawn_alike() -> None:
     images = []
     for has_finding in (False, True):
         rng = np.random.default_rng(3)
-        images.append(render(draw_patient(rng, has_finding=has_finding), rng, x, y))
+        images.append(render(draw_patient(rng, has_finding=has_finding), *posed(rng, x, y)))
     normal, finding = images
     changed = np.abs(finding - normal) > 0.01
     assert 0 < changed.mean() < 0.1

@@ -117,12 +117,13 @@ _REBUILD = (
 
 def _labels_missing(data: Path, labels: Path | None) -> str:
     """Say where labels may come from, if no table of them was named and none lies where one is looked for."""
-    from wardround_client.intake.labels import LABELS_FILE
+    from wardround_client.intake.labels import BOXES_FILE, LABELS_FILE
 
-    if labels is not None or (data / LABELS_FILE).is_file():
+    if labels is not None or any((data / name).is_file() for name in (LABELS_FILE, BOXES_FILE)):
         return ""
     return (
-        f"There is no {LABELS_FILE} in {data}: put one there or name a table in hospital.toml (labels = ...), unless "
+        f"There is no {LABELS_FILE} or {BOXES_FILE} in {data}: put one there or name a "
+        "table in hospital.toml (labels = ...), unless "
         "sub-folders are named after a study's classes.\n"
     )
 

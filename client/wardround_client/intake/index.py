@@ -23,7 +23,7 @@ from wardround_client.intake import kept_pixels
 from wardround_client.intake.image_kinds import kinds_by_study
 from wardround_client.intake.instance import Index, Instance, Refusal
 from wardround_client.intake.kept_pixels import Keeper, Room
-from wardround_client.intake.labels import LABELS_FILE
+from wardround_client.intake.labels import BOXES_FILE, LABELS_FILE
 from wardround_client.intake.readers import read_in_processes
 from wardround_client.intake.record import (
     READER,
@@ -64,7 +64,7 @@ def scan(
 
     Files whose size or time of change differ from the index are read; the others are not opened. A file that cannot
     be read is refused with a reason and stops nothing; where its bytes need not be the cause, the next scan tries it
-    again. Symbolic links are followed, to each folder and each file once. Hidden files and ``labels.csv`` are passed
+    again. Symbolic links are followed, to each folder and each file once. Hidden files and tables of labels are passed
     over. With one worker this process reads what needs no decoder in C, and a second process reads what does,
     so that a crash of the decoder costs one file; where much is left for the second when this one has read its own,
     a third takes its place. With several workers, that number of processes do all the reading.
@@ -188,7 +188,7 @@ def _walk_folder(
             found[name] = _refused(name, "permission", f"this user may not read the folder ({error.strerror})")
             continue
         for entry in entries:
-            if entry.name.startswith(".") or (not prefix and entry.name == LABELS_FILE):
+            if entry.name.startswith(".") or (not prefix and entry.name in (LABELS_FILE, BOXES_FILE)):
                 continue
             file = prefix + entry.name
             try:

@@ -23,6 +23,7 @@ from wardround_common.errors import ImageRefused, LabelError
 from wardround_common.one_form import one_form
 
 LABELS_FILE = "labels.csv"
+BOXES_FILE = "boxes.csv"
 TABLE_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xls", ".xlsx", ".ods"})
 BY_NAME = "with --labels, or as labels in the hospital.toml of a hospital that serves"
 KEYS = ("file", "uid", "patient")
@@ -66,13 +67,13 @@ def find_labels(
         raise LabelError("labels were requested both from a CSV and from an attribute", do="Choose one of the two.")
     if attribute is not None:
         found = _from_attribute(folder, index, classes, attribute)
-        return replace(found, patients=_patients_beside(folder, index))
+        return replace(found, patients=patients_beside(folder, index))
     if csv is None and (folder / LABELS_FILE).is_file():
         csv = folder / LABELS_FILE
     if csv is not None:
 
         def label(cells: tuple[str, ...], line: int, where: str) -> str:
-            return _as_class(cells[0], classes, f"line {line}", where) if cells[0] else ""
+            return as_class(cells[0], classes, f"line {line}", where) if cells[0] else ""
 
         return _from_csv(folder, index, csv, ("label",), label)
     return _from_folders(folder, index, classes)
@@ -145,10 +146,10 @@ def _from_csv(folder: Path, index: Index, path: Path, columns: tuple[str, ...], 
     if not lines:
         raise LabelError("this file has no labels", where=where, do=f"Write one line for each {key}.")
     found = _match(index, key, lines, where)
-    return replace(found, patients=_named(index, key, patients))
+    return replace(found, patients=named_patients(index, key, patients))
 
 
-def _patients_beside(folder: Path, index: Index) -> dict[str, str]:
+def patients_beside(folder: Path, index: Index) -> dict[str, str]:
     """Read who is a patient from ``labels.csv`` where labels come from elsewhere: it needs no column ``label`` then."""
     path = folder / LABELS_FILE
     if not path.is_file():
@@ -168,10 +169,10 @@ def _patients_beside(folder: Path, index: Index) -> dict[str, str]:
             name = relative(name, folder)
         if name and patient and patients.setdefault(name, patient) != patient:
             raise _two_patients(line, key, where)
-    return _named(index, key, patients)
+    return named_patients(index, key, patients)
 
 
-def _named(index: Index, key: str, patients: dict[str, str]) -> dict[str, str]:
+def named_patients(index: Index, key: str, patients: dict[str, str]) -> dict[str, str]:
     """Return file to patient, from what the table's keys say."""
     found = {i.file: next((patients[n] for n in names_of(i, key) if n in patients), "") for i in index.accepted}
     return {file: patient for file, patient in found.items() if patient}
@@ -187,7 +188,7 @@ def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str
     words: dict[str, str] = {}
     used: set[str] = set()
     if key == "file":
-        _check_names(index, lines, where)
+        check_names(index, lines, where)
     for instance in index.accepted:
         names = [name for name in names_of(instance, key) if name in lines]
         if key == "patient":
@@ -218,7 +219,7 @@ def _match(index: Index, key: str, lines: dict[str, tuple[str, int]], where: str
     return Labels(words, listed_but_refused=len(refused), listed_but_missing=len(left) - len(refused))
 
 
-def _check_names(index: Index, lines: dict[str, tuple[str, int]], where: str) -> None:
+def check_names(index: Index, lines: dict[str, tuple[str, int]], where: str) -> None:
     """Check that a path means one file and is written as that file is.
 
     Raises:
@@ -310,7 +311,7 @@ def _from_attribute(folder: Path, index: Index, classes: tuple[str, ...] | None,
         except ImageRefused as refused:
             raise LabelError(f"{refused.what} now", where=where, do="Scan the folder again.") from None
         if word:
-            words[instance.file] = _as_class(one_form(word), classes, f"the attribute {keyword}", where, quote=False)
+            words[instance.file] = as_class(one_form(word), classes, f"the attribute {keyword}", where, quote=False)
     if not words:
         raise LabelError(
             f"no accepted image has the attribute {keyword}", where=str(folder), do=f"Give a CSV {BY_NAME}."
@@ -364,7 +365,7 @@ def _elsewhere(index: Index) -> str:
     )
 
 
-def _as_class(word: str, classes: tuple[str, ...] | None, what: str, where: str, *, quote: bool = True) -> str:
+def as_class(word: str, classes: tuple[str, ...] | None, what: str, where: str, *, quote: bool = True) -> str:
     """Return the class that a word in the one form means, as ``classes`` spells it."""
     if classes is None:
         return word

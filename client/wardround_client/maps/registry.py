@@ -23,6 +23,8 @@ def find(name: str | None, task: Task[Any, Any]) -> tuple[str, Method]:
     Raises:
         StudyError: there is none of this name, or it is not for such a task.
     """
+    if task.name == "detection":
+        raise StudyError("maps are of classes or outlines, and this model draws boxes", do="Look at its boxes.")
     chosen = name or (USUAL_OF_OUTLINES if task.dense else USUAL)
     known = known_methods()
     if chosen not in known:

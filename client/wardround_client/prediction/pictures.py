@@ -58,7 +58,7 @@ def pictures_of(done: Done, card: Card) -> list[Picture]:
 
 def _of_slice(at: int, series: Series, mask: Shades, structures: Sequence[Mapping[str, Any]], card: Card) -> Picture:
     _, rows_mm, columns_mm = series.geometry.spacing_mm
-    shades, pixel_mm = square(_grey(series.slice(at)), (rows_mm, columns_mm))
+    shades, pixel_mm = square(grey(series.slice(at)), (rows_mm, columns_mm))
     large = np.asarray(Pillow.fromarray(mask).resize(shades.shape[1::-1], Pillow.Resampling.NEAREST))
     for number in np.unique(mask[mask > 0]).tolist():
         there = large == number
@@ -67,7 +67,7 @@ def _of_slice(at: int, series: Series, mask: Shades, structures: Sequence[Mappin
     canvas = Pillow.fromarray(shades)
     draw = ImageDraw.Draw(canvas)
     for number, one in enumerate(structures):
-        colour = _colour(number)
+        colour = colour_of(number)
         lines.append((_of_structure(one), colour))
         here = [(part, lesion) for part, lesion in enumerate(one["lesions"], 1) if lesion["slice"] - 1 == at]
         for part, lesion in here[:MOST_LINES]:
@@ -99,10 +99,10 @@ def _of_image(done: Done, card: Card) -> Picture:
     image, _ = read_with_header(done.case.files[0])
     shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
     rows_mm, columns_mm = image.spacing_mm or (1.0, 1.0)
-    shades, _ = square(_grey(shown), (rows_mm, columns_mm))
+    shades, _ = square(grey(shown), (rows_mm, columns_mm))
     facts = done.answer.facts
     finding, numbers = numbers_of(facts)
-    lines = [(finding, _colour(0))]
+    lines = [(finding, colour_of(0))]
     lines += [(f"    {name}: {number:.3f}", WHITE) for name, number in numbers.items()]
     if facts.get("operating_point") is not None:
         lines.append((f"    decided at {facts['operating_point']:.3f}", WHITE))
@@ -114,12 +114,13 @@ def made_by(card: Card) -> str:
     return f"Made by a model, not by a person: {card.name}"
 
 
-def _colour(number: int) -> tuple[int, int, int]:
+def colour_of(number: int) -> tuple[int, int, int]:
+    """Return the colour of a structure or class, by its number from 0."""
     red, green, blue = COLOURS[number % len(COLOURS)].tolist()
     return red, green, blue
 
 
-def _grey(values: Floats) -> Floats:
+def grey(values: Floats) -> Floats:
     """Bring an image's values to 0 to 1, but for the brightest and the darkest few."""
     low, high = np.percentile(values, preprocessing.PERCENTILES)
     return np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)

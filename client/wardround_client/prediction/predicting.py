@@ -128,10 +128,10 @@ def _outputs(model: Model, asked: list[Asked], together: int) -> Iterator[tuple[
     device = next(model.network.parameters()).device
     images = np.concatenate([one.images for one in asked]) if len(asked) > 1 else asked[0].images
     window = asked[0].window
-    step = together
-    if asked[0].back is not None:
+    step, dense = together, task_of(model.study.task).dense
+    if dense:
         step = max(1, min(together, MOST_NUMBERS // (model.study.outputs * int(np.prod(images.shape[2:])))))
-    parts, dense = [], task_of(model.study.task).dense
+    parts = []
     with watching(model.network) if model.unlike else nullcontext(None) as seen, weighing(model.network) as weights:
         for first in range(0, len(images), step):
             some = torch.from_numpy(images[first : first + step]).to(device)
@@ -148,8 +148,8 @@ def _outputs(model: Model, asked: list[Asked], together: int) -> Iterator[tuple[
             }
         if features is None or model.unlike is None:
             yield whole[own], more
-        else:  # a case that is dense is asked about by itself, and all passes are of it
-            mean = (features if dense else features[own]).mean(axis=0, keepdims=True)
+        else:  # a case that has a way back is asked about by itself, and all passes are of it
+            mean = (features if one.back is not None else features[own]).mean(axis=0, keepdims=True)
             yield whole[own], more | likeness_of(model.unlike, in_short(mean, model.study.model.seed))
         first += len(one.images)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydicom import Dataset
 
+from wardround_client.prediction.box_pictures import png_of_boxes
 from wardround_client.prediction.capture import captures_of
 from wardround_client.prediction.dicom_codes import Coded
 from wardround_client.prediction.dicom_out import Kind, report_of, segmentation_of
@@ -21,6 +22,7 @@ from wardround_client.prediction.predicting import Done
 from wardround_client.prediction.sources import NOT_STATED, Equipment, content_of, sources_of
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.outline_page import overlaid
+from wardround_common.errors import ImageRefused
 from wardround_common.results.model_folder import Card
 
 
@@ -51,11 +53,13 @@ def write_files(
     if objects is not None:
         made |= {f"{stem}.{kind}.dcm": content_of(one) for kind, one in _objects(done, card, objects)}
     if preview:
-        made[f"{stem}.png"] = picture_of(done)
+        made[f"{stem}.png"] = png_of_boxes(done, card) if "boxes" in done.answer.facts else picture_of(done)
     return [kept.write(name, content) for name, content in made.items()]
 
 
 def _objects(done: Done, card: Card, wanted: Objects) -> Iterator[tuple[str, Dataset]]:
+    if "boxes" in done.answer.facts:
+        raise ImageRefused("no-report", "boxes are not written as DICOM objects", do="Leave out --dicom.")
     sources, segmentation = sources_of(done.case), None
     stated = (wanted.coded, wanted.equipment)
     if done.answer.outline is not None:

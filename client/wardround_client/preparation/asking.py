@@ -76,7 +76,9 @@ def _image(path: Path, data: Data, allow: frozenset[str]) -> Asked:
     if is_other(parts, data.body_parts):
         raise other_body_part(parts, data.body_parts)
     about |= _part(parts, data)
-    return Asked(preprocessing.to_network_form(image, data)[None], about)
+    spacing = None if image.spacing_mm is None else (image.spacing_mm[-2], image.spacing_mm[-1])
+    rows, columns = image.pixels.shape[-2:]
+    return Asked(preprocessing.to_network_form(image, data)[None], about, extent=(rows, columns), spacing_mm=spacing)
 
 
 def cases_of(files: Sequence[Path], study: Study, allow: frozenset[str]) -> Iterator[Case]:
@@ -215,6 +217,17 @@ def _examination(
         return replace(made, about=about | {"notes": [note for one in taken for note in one.notes]})
 
     return Case(taken[0].uid, used, asked, taken)
+
+
+def slices_of(series: Sequence[Series], data: Data) -> Asked:
+    """Bring the series of an examination into the form of a network that says something of each slice by itself.
+
+    Raises:
+        ImageRefused: a series cannot be read, or does not lie where the first one does.
+    """
+    grid = series[0].geometry
+    images = np.stack([*forms(series, grid, data, range(grid.shape[0]))])  # (slices, channels, size, size)
+    return Asked(images, {}, extent=(grid.shape[1], grid.shape[2]))
 
 
 def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:

@@ -237,7 +237,7 @@ def prepare(
     made = _records(source, study, wanted, found, index.kept)
     used = made.files
     left_out.update(made.left_out.values())
-    left_out.update({f"mask-{reason}": count for reason, count in found.unmet.items()})
+    left_out.update({f"{found.unmet_of}-{reason}": count for reason, count in found.unmet.items()})
     if not used:
         why = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common()) or "no image was accepted"
         raise DataError(
@@ -316,7 +316,7 @@ def _records(
     local = local_task(study.task)
     if source.arrays:
         return tensors.records(source, study, wanted)
-    if local.records is not None:
+    if local.records is not None and (local.targets is None or local.task.takes_series(study.task)):
         return local.records(source, study, wanted, found)
     prepared = keep_images(source, study.data, wanted, kept)
     used = tuple(one for one in wanted if prepared.refused.get(one.file) is None)

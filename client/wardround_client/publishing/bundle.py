@@ -194,7 +194,7 @@ def _readme(study: Study, card: Card) -> str:
     roles = [one.role for one in study.data.series]
     if len(roles) > 1:
         given = f"a folder for each examination, with {', '.join(f'{role}.nii.gz' for role in roles)}, all on one grid"
-    elif task_of(study.task).takes_series:
+    elif task_of(study.task).takes_series(study.task):
         given = "a NIfTI file, or a folder with a DICOM series, for each examination"
     else:
         given = "an image in each file, and no folders: DICOM, PNG, JPEG or NIfTI"

@@ -38,7 +38,8 @@ Outputs = torch.Tensor | Sequence[torch.Tensor]
 class Targets(Protocol):
     """What records are trained towards: an array, or what reads it when asked.
 
-    With the record as first axis: (records,) int64 for classes, (records, *space) uint8 for masks.
+    With the record as first axis: (records,) int64 for classes, (records, *space) uint8 for masks,
+    (records, most, 5) float32 for boxes.
     """
 
     def __len__(self) -> int: ...
@@ -70,6 +71,8 @@ class Found:
     """Files that say something of images and are none: masks."""
     unmet: dict[str, int] = field(default_factory=dict)
     """What says something of images that are not here, counted by reason."""
+    unmet_of: str = "mask"
+    """What that is, before the reason where it is counted: 'mask-unknown-class'."""
     more: Any = field(default=None, repr=False)
     """Whatever else the task needs to make targets."""
 
@@ -123,6 +126,10 @@ class Asked:
     """From a number from 0 to 1 for each place, (records, *space), to (slices, rows, columns) on the same grid."""
     members: tuple[str, ...] = field(default=(), repr=False)
     """The files of a record that is several images, in their order."""
+    extent: tuple[int, int] | None = None
+    """Rows and columns of the stored image, or of each slice of the first series."""
+    spacing_mm: tuple[float, float] | None = None
+    """Between rows and columns of an image; None where its file does not say."""
     window: tuple[int, ...] | None = None
     """What the network was trained on, where images have another size: they are looked at window by window."""
 
@@ -224,7 +231,11 @@ class LocalTask(Generic[T, S]):
     targets: Callable[[Source, Data, T, Sequence[Instance], Found], NDArray[Any]] | None = None
     """The targets of these files, in the form that the network sees, (files, …): where each file is a record."""
     records: Callable[[Source, Study, Sequence[Instance], Found], Records] | None = None
-    """The records of these files: where a file is not a record, such as that of a series. One of the two is given."""
+    """The records of these files: where a file is not a record, such as that of a series. One of the two is given; of
+    both, this one is for a study that takes series."""
+    moved: Callable[[torch.Tensor, torch.Tensor, tuple[int, ...]], torch.Tensor] | None = None
+    """The targets of views, from targets, matrices (records, 2, 3) from places (x, y, -1 to 1) of the view to those of
+    the image, and the image's space; None where targets are pixels, or stay as they are."""
     shown: Callable[[Found, Study, datetime], tuple[str, str]] | None = None
     """What the hospital's own people are shown of what is said of its images: a line for the screen, and a page that
     stays at the hospital."""

@@ -7,7 +7,7 @@ one resampling of the batch, cost a few per cent of a step, and draw from the st
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -20,20 +20,26 @@ from wardround_common.study.file import Augmentation
 SHIFT = 0.05  # of the image's width and height
 ROTATE = math.radians(15)
 SCALE = 0.10
+Move = Callable[[torch.Tensor, torch.Tensor, tuple[int, ...]], torch.Tensor]
 GAMMA, GAIN, OFFSET = 0.3, 0.15, 0.075  # of intensities from 0 to 1; gamma as the logarithm of its exponent
 
 
 def augment(
-    images: torch.Tensor, targets: torch.Tensor, augmentations: Sequence[Augmentation], stream: Stream
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    augmentations: Sequence[Augmentation],
+    stream: Stream,
+    move: Move | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a random view of each image (images, channels, *space) of a batch, and its target; edges are drawn out.
 
     Targets with the images' space, (images, *space) or (images, channels, *space), are seen in the same view: whole
-    numbers, which name what is there, by their nearest neighbour. Any other target stays as it is, and an image's
-    intensities are never a target's. A volume (depth, height, width) is moved within its slices, all of them alike.
+    numbers, which name what is there, by their nearest neighbour. Any other target is what ``move`` makes of it, from
+    targets, matrices (images, 2, 3) and space; without one it stays as it is. An image's intensities are never a
+    target's. A volume (depth, height, width) is moved within its slices, all of them alike.
     """
     count = len(images)
-    moved = targets if targets.dim() > 2 and targets.shape[-2:] == images.shape[-2:] else None
+    moved = targets if move is None and targets.dim() > 2 and targets.shape[-2:] == images.shape[-2:] else None
     chosen = set(augmentations)
     draws = sent(stream.uniform(8 * count).astype(np.float32).reshape(8, count), images.device)
     centred = 2 * draws - 1  # (8, images), from -1 to 1
@@ -46,16 +52,22 @@ def augment(
         rows = [cosine * mirror, -sine, shift[0], sine * mirror, cosine, shift[1]]
         matrices = torch.stack(rows, dim=1).view(count, 2, 3)
         grid = functional.affine_grid(matrices, [count, 1, *images.shape[-2:]], align_corners=False)
+        targets = _with(move, targets, matrices, images) if moved is None else _sampled(moved, grid)
         images = _sampled(images, grid)
-        targets = targets if moved is None else _sampled(moved, grid)
     elif "flip" in chosen:
         images = _flipped(images, draws[4] < 0.5)
-        targets = targets if moved is None else _flipped(moved, draws[4] < 0.5)
+        mirror = torch.where(draws[4] < 0.5, -1.0, 1.0)
+        matrices = torch.eye(2, 3, device=images.device) * torch.stack([mirror, torch.ones_like(mirror)], 1)[..., None]
+        targets = _with(move, targets, matrices, images) if moved is None else _flipped(moved, draws[4] < 0.5)
     if "intensity" in chosen:
         exponent, gain, offset = (GAMMA * centred[5]).exp(), 1 + GAIN * centred[6], OFFSET * centred[7]
         exponent, gain, offset = (one.view(-1, *[1] * (images.dim() - 1)) for one in (exponent, gain, offset))
         images = images.clamp(min=0) ** exponent * gain + offset
     return images, targets
+
+
+def _with(move: Move | None, targets: torch.Tensor, matrices: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    return targets if move is None else move(targets, matrices, tuple(images.shape[2:]))
 
 
 def _sampled(values: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ from wardround_client.preparation.dataset import Examples
 from wardround_client.tasks.contract import Loss
 from wardround_client.tasks.registry import local_task, loss_of
 from wardround_client.training.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
-from wardround_client.training.augmentation import augment
+from wardround_client.training.augmentation import Move, augment
 from wardround_client.training.bookkeeping import BookKeeping
 from wardround_client.training.discrete_gaussian import discrete_gaussian
 from wardround_client.training.noise import noise_maker
@@ -125,6 +125,10 @@ class _Round:
     supply: Supply
 
     @property
+    def moved(self) -> Move | None:
+        return local_task(self.of.study.task).moved
+
+    @property
     def device(self) -> torch.device:
         return self.supply.device
 
@@ -142,7 +146,7 @@ class _Round:
     def _seen(self, batch: Batch, step: int) -> Batch:
         (images, targets), training = batch, self.of.study.training
         if training.augmentations:
-            views, targets = augment(images, targets, training.augmentations, self._views(step))
+            views, targets = augment(images, targets, training.augmentations, self._views(step), self.moved)
             images = networks.with_padding_of(views, images) if self.of.study.data.bagged else views
         return images.contiguous(), targets  # as they lie in memory without augmentation
 

@@ -37,7 +37,10 @@ def new(
         bool, typer.Option("--distributed", help="Split the noise among the hospitals, under secure sums.")
     ] = False,
     task: Annotated[
-        str, typer.Option(metavar="NAME", help="Task of the model: classification, findings, risk or segmentation.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Task of the model: classification, detection, findings, risk or segmentation."
+        ),
     ] = "classification",
     dims: Annotated[
         int | None,

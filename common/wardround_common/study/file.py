@@ -627,7 +627,7 @@ class Tracking(Section):
 
 def _unfit_series(data: Data, task: TaskSection) -> Iterator[str]:
     """Name what a task that takes series cannot do with single images, and the other way round."""
-    if not task_of(task).takes_series:
+    if not task_of(task).takes_series(task):
         if data.series:
             yield f"[data] series: the task '{task.name}' takes single images, and no series; remove it"
         return
@@ -642,7 +642,7 @@ def _unfit_series(data: Data, task: TaskSection) -> Iterator[str]:
 
 def _unfit_bags(data: Data, task: TaskSection) -> Iterator[str]:
     """Name what a study of records of several images cannot have."""
-    if data.bagged and (task_of(task).dense or task_of(task).takes_series):
+    if data.bagged and (task_of(task).dense or task_of(task).takes_series(task)):
         yield f"[data] record = '{data.record}': the task '{task.name}' is on each image or volume; remove it"
     if not data.bagged and data.bag_size != Data.model_fields["bag_size"].default:
         yield f"[data] bag_size = {data.bag_size}: this is a key of record = 'series' or 'patient'; remove it"

@@ -88,8 +88,9 @@ def _work(study: Study) -> Iterator[str]:
     yield from _waits(study)
     who = "Each hospital that trains" if evaluation.external else "Each hospital"
     yield (
-        f"{who} keeps {evaluation.validation:.0%} of its patients to choose the operating point (sensitivity "
-        f"{evaluation.sensitivity:g}) and {evaluation.test:.0%} to test; a patient is in one part only."
+        f"{who} keeps {evaluation.validation:.0%} of its patients to choose the operating point "
+        f"({_task(study).said_of_point(study.task, evaluation.sensitivity)}) and {evaluation.test:.0%} to test; a "
+        "patient is in one part only."
     )
     yield from _kept(study)
     if evaluation.usual:
@@ -205,7 +206,7 @@ def _form(data: Data) -> str:
 
 def _intensities(study: Study) -> str:
     said = INTENSITIES[study.data.intensity]
-    return said.replace("image", "series") if _task(study).takes_series else said
+    return said.replace("image", "series") if _task(study).takes_series(study.task) else said
 
 
 def said_of_own_code(study: Study) -> Iterator[str]:
@@ -237,7 +238,7 @@ def said_of_plugins(study: Study) -> Iterator[str]:
 
 def _series(study: Study) -> Iterator[str]:
     """Say which series are taken, of a task that takes series."""
-    if not _task(study).takes_series:
+    if not _task(study).takes_series(study.task):
         return
     taken = _listed([f"'{one.role}'" for one in study.data.series]) if study.data.series else "the only series there is"
     yield (

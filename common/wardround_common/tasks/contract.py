@@ -154,6 +154,14 @@ def _none(section: Any) -> tuple[str, ...]:
     return ()
 
 
+def _never(section: Any) -> bool:
+    return False
+
+
+def _of_sensitivity(section: Any, sensitivity: float) -> str:
+    return f"sensitivity {sensitivity:g}"
+
+
 def _flat(section: Any) -> int:
     return 2
 
@@ -212,6 +220,8 @@ class Task(Generic[T, S]):
     point: Callable[[S, float], Point | None] = _no_point
     """The operating point at which a sensitivity is reached on validation sums, or one for each group; None where the
     task has none."""
+    said_of_point: Callable[[T, float], str] = _of_sensitivity
+    """What the operating point is chosen for, in words, from the sensitivity that the study asks for."""
     temperature: Callable[[S], float | None] = _no_temperature
     """The temperature that calibrates a model's probabilities, from validation sums; None where none can be fitted."""
     dims: Callable[[T], int] = _flat
@@ -221,7 +231,7 @@ class Task(Generic[T, S]):
     usual: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """What a new study of the task has in other sections, where that is not what other studies have: by section and
     key; a section with ``series`` states those in the place of channels."""
-    takes_series: bool = False
+    takes_series: Callable[[T], bool] = _never
     """Whether it learns from series (``[[data.series]]``), and not from single images."""
     undefined: Callable[[S, str], str] = _why_undefined
     """Why a metric has no value."""

@@ -150,7 +150,7 @@ TASK = Task[Segmentation, OutlineSums](
     metrics=METRICS,
     headline="dice",
     words=_words,
-    takes_series=True,
+    takes_series=lambda section: True,
     usual={
         "data": {
             "image_size": 128,

@@ -98,6 +98,8 @@ def markdown(results: Results, card: Card, words: CardWords, parts: Sequence[Par
         parts=parts,
         signed=signed,
         smallest=SMALLEST,
+        dense=task_of(study.task).dense,
+        point_words=task_of(study.task).said_of_point(study.task, study.evaluation.sensitivity),
         sensitivity=study.evaluation.sensitivity,
         terms=task_of(study.task).terms(study.task),
     )
@@ -321,6 +323,8 @@ def maps(results: Results) -> Raw | None:
 def calibration(results: Results, card: Card) -> list[str]:
     """Say how far probabilities can be believed."""
     task = task_of(results.study.task)
+    if task.dense and card.point is not None:
+        return ["The confidence of a box ranks boxes; it is not calibrated, and no probability that a lesion is there."]
     if task.dense:
         return ["Outlines have no probabilities to calibrate."]
     if card.temperature is None:

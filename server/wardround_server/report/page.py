@@ -119,6 +119,14 @@ def _present(pictures: list[Picture | None]) -> list[Picture]:
 def _operating_point(results: Results) -> str:
     thresholds = {m.threshold for m in results.evaluation.get(FEDERATED, {}).values()}
     classes = results.study.groups
+    task, sensitivity = task_of(results.study.task), results.study.evaluation.sensitivity
+    if task.dense:
+        if None in thresholds or len(thresholds) != 1:
+            return ""
+        return (
+            f"From a confidence of {thresholds.pop():.3f} on, chosen on the validation patients for "
+            f"{task.said_of_point(results.study.task, sensitivity)}."
+        )
     rows = "Rows are what is true, columns what the federated model decides; percentages are of the row."
     if len(classes) == 2 and len(thresholds) == 1 and isinstance(threshold := thresholds.pop(), float):
         return (

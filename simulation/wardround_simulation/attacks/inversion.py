@@ -35,7 +35,7 @@ from wardround_common.study.file import Aggregation, DpSgd, NoPrivacy, Study
 from wardround_common.study.sums import encoding_for
 from wardround_common.tasks.classification import TWO_CLASSES
 from wardround_common.tasks.registry import task_of
-from wardround_simulation.phantoms.anatomy import draw_patient, render
+from wardround_simulation.phantoms.anatomy import draw_patient, posed, render
 
 Image = NDArray[np.float64]
 """(size, size), 0 to 1."""
@@ -109,7 +109,7 @@ def phantom(stream: Stream, size: int = SIZE) -> Image:
     """Draw one made-up mammogram with a finding, 0 to 1."""
     rng = np.random.default_rng(stream.below(2**63))
     y, x = np.meshgrid(np.linspace(-1, 1, size), np.linspace(0, 1.8, size), indexing="ij")
-    image = render(draw_patient(rng, has_finding=True), rng, x, y)
+    image = render(draw_patient(rng, has_finding=True), *posed(rng, x, y))
     scaled: Image = (image - image.min()) / (image.max() - image.min())
     return scaled
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround_client.tasks.registry import local_task
 from wardround_common.errors import DataError
 from wardround_common.study.file import Study
 from wardround_common.tasks.registry import task_of
@@ -171,6 +172,12 @@ def _images(given: Any, study: Study, where: str) -> NDArray[np.float32]:
 
 
 def _targets(given: Any, study: Study, where: str) -> NDArray[Any]:
+    if local_task(study.task).moved is not None:
+        raise DataError(
+            f"images of the task '{study.task.name}' cannot be given as arrays yet",
+            where=where,
+            do="Name folders of images with their boxes (docs/detection.md).",
+        )
     targets, words = _array(given, "targets", where), study.groups
     if task_of(study.task).dense:
         return _masks(targets, study, where)

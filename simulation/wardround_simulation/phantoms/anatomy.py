@@ -59,13 +59,16 @@ def draw_patient(rng: np.random.Generator, *, has_finding: bool) -> Patient:
     )
 
 
-def render(patient: Patient, rng: np.random.Generator, x: Plane, y: Plane) -> Plane:
-    """Draw one image of a patient, in a pose of its own, at the points x, y: a plane of densities about 0 to 1."""
+def posed(rng: np.random.Generator, x: Plane, y: Plane) -> tuple[Plane, Plane]:
+    """Return where in a breast the points x, y of an image lie, in a pose of its own."""
     angle, shift_x, shift_y = rng.normal(0, 0.05), rng.normal(0, 0.03), rng.normal(0, 0.04)
     squeeze = rng.uniform(0.96, 1.05)
     x, y = x - float(x.min()) - shift_x, (y - shift_y) * squeeze
-    x, y = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    return x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
 
+
+def render(patient: Patient, x: Plane, y: Plane) -> Plane:
+    """Draw one image of a patient at the points x, y of the breast: a plane of densities about 0 to 1."""
     radius = np.hypot(x / patient.depth, y / (patient.height * (1 - 0.12 * x)))
     breast = _step(1 - radius, 0.02)
     skin = 0.06 * np.exp(-np.square((radius - 0.97) / 0.02))
@@ -76,6 +79,20 @@ def render(patient: Patient, rng: np.random.Generator, x: Plane, y: Plane) -> Pl
         tissue += _mass(patient.mass, x, y)
     muscle = _step(patient.muscle - 0.45 * (y + 1) - x, 0.03)
     return breast * (tissue + 0.35 * muscle)
+
+
+def box_of_mass(patient: Patient, x: Plane, y: Plane) -> tuple[int, int, int, int] | None:
+    """Return the box (left, upper, right and lower edge, in pixels) around where the mass is dense by half or more.
+
+    None of a patient without one. ``x``, ``y``: as for ``render``.
+    """
+    if not patient.has_finding:
+        return None
+    dense = _mass(patient.mass, x, y) >= patient.mass[3] / 2
+    rows, columns = np.flatnonzero(dense.any(axis=1)), np.flatnonzero(dense.any(axis=0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _draw_round(

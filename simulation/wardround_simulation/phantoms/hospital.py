@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from wardround_simulation.phantoms.anatomy import Patient, draw_patient, render
+from wardround_simulation.phantoms.anatomy import Patient, box_of_mass, draw_patient, posed, render
 from wardround_simulation.phantoms.scanner import SCANNERS, Scanner, detector, expose, instance
 
 CLASSES = ("normal", "finding")
+MASS = "mass"
+"""The class of the boxes."""
 HAZARD = {False: 0.04, True: 0.8}
 """Events a year of a patient without and with the finding, at all times: made up, and known to tests."""
 LONGEST_YEARS = 6.0
@@ -46,6 +48,8 @@ def make_hospital(
 ) -> None:
     """Write one hospital: ``PATIENT/series-1/1.dcm`` files and ``labels.csv``, with columns for each task on images.
 
+    ``boxes.csv`` has a box around the mass of each image with a finding, and a line without one for each other image.
+
     Time is in years: to an event, or to when the patient was last seen without one. Both depend on the label alone.
     The findings are ``mass``, which is the label, and ``calcification``, which is unknown of one patient in five.
     A patient's images depend on seed, scanner, the patient's number and label, not on how many patients there are.
@@ -58,6 +62,7 @@ def make_hospital(
 
     x, y = detector(scanner)
     lines: list[tuple[str, ...]] = []
+    boxes: list[tuple[str, ...]] = []
     for number in range(patients):
         rng = _generator(seed, scanner, number)
         pseudonym = f"{scanner.name}-{_digest(seed, scanner, number).hex()[:10]}"
@@ -68,14 +73,22 @@ def make_hospital(
         series = folder / pseudonym / "series-1"
         series.mkdir(parents=True, exist_ok=True)
         for image in range(1, int(rng.integers(1, images_per_patient + 1)) + 1):
-            values = expose(scanner, render(patient, rng, x, y), rng)
+            place = posed(rng, x, y)
+            values = expose(scanner, render(patient, *place), rng)
             file = series / f"{image}.dcm"
             dataset = instance(scanner, values, patient=pseudonym, series=1, number=image, seed=seed)
             dataset.save_as(file, enforce_file_format=True)
-            lines.append((file.relative_to(folder).as_posix(), pseudonym, CLASSES[finding], *seen, *found))
-    with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as stream:
+            name, box = file.relative_to(folder).as_posix(), box_of_mass(patient, *place)
+            lines.append((name, pseudonym, CLASSES[finding], *seen, *found))
+            boxes.append((name, *map(str, box), MASS) if box else (name, "", "", "", "", ""))
+    _write(folder / "labels.csv", ("file", "patient", "label", "time", "event", "mass", "calcification"), lines)
+    _write(folder / "boxes.csv", ("file", "x0", "y0", "x1", "y1", "class"), boxes)
+
+
+def _write(path: Path, header: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("file", "patient", "label", "time", "event", "mass", "calcification"))
+        writer.writerow(header)
         writer.writerows(sorted(lines))
 
 

@@ -1,0 +1,86 @@
+"""Pictures of boxes over their images, with every confidence below, for a person to look at.
+
+As in all pictures of answers, nothing in them says whose they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageDraw
+
+from wardround_client.images import read_with_header
+from wardround_client.prediction.capture import Picture
+from wardround_client.prediction.pictures import (
+    GREY,
+    MOST_SHOWN,
+    Floats,
+    Line,
+    colour_of,
+    directions,
+    grey,
+    made_by,
+    square,
+    with_lines,
+)
+from wardround_client.prediction.predicting import Done
+from wardround_common.results.model_folder import Card
+
+MOST_LINES = 8
+"""Boxes of a picture whose sizes are written, the most confident first; all are drawn."""
+
+
+def pictures_of_boxes(done: Done, card: Card) -> list[Picture]:
+    """Draw an answer: of a series each slice with a box, that of the most confident first; else the image itself.
+
+    Raises:
+        ImageRefused: the image cannot be read.
+    """
+    boxes = done.answer.facts["boxes"]
+    words = list(card.classes)
+    if not done.case.series:
+        image, _ = read_with_header(done.case.files[0])
+        shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
+        rows_mm, columns_mm = (image.spacing_mm or (1.0, 1.0))[-2:]
+        shades, lines, _ = _boxed(grey(shown), (rows_mm, columns_mm), boxes, words)
+        return [Picture(with_lines(shades, [*lines, (made_by(card), GREY)]))]
+    series = done.case.series[0]
+    _, rows_mm, columns_mm = series.geometry.spacing_mm
+    wanted = list(dict.fromkeys(box["slice"] - 1 for box in boxes))[:MOST_SHOWN] or [len(series) // 2]
+    made = []
+    for at in wanted:
+        here = [box for box in boxes if box["slice"] - 1 == at]
+        shades, lines, pixel_mm = _boxed(grey(series.slice(at)), (rows_mm, columns_mm), here, words)
+        lines.append((f"Slice {at + 1} of {len(series)}. {made_by(card)}", GREY))
+        made.append(Picture(with_lines(shades, lines), (at,), pixel_mm, directions(series)))
+    return made
+
+
+def png_of_boxes(done: Done, card: Card) -> bytes:
+    """Draw the most confident box's picture as a PNG."""
+    file = BytesIO()
+    Pillow.fromarray(pictures_of_boxes(done, card)[0].pixels).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _boxed(
+    image: Floats, spacing_mm: tuple[float, float], boxes: Sequence[Mapping[str, Any]], words: Sequence[str]
+) -> tuple[np.ndarray, list[Line], float]:
+    shades, pixel_mm = square(image, spacing_mm)
+    down, across = (mm / pixel_mm for mm in spacing_mm)
+    canvas, lines = Pillow.fromarray(shades), list[Line]()
+    draw = ImageDraw.Draw(canvas)
+    for number, box in enumerate(boxes):
+        colour = colour_of(words.index(box["class"]))
+        edges = (box["x0"] * across, box["y0"] * down, box["x1"] * across, box["y1"] * down)
+        draw.rectangle(edges, outline=colour, width=2)
+        if number < MOST_LINES:
+            size = f", {box['width_mm']:.1f} x {box['height_mm']:.1f} mm" if "width_mm" in box else ""
+            lines.append((f"{box['class']}: confidence {box['confidence']:.2f}{size}", colour))
+    if len(boxes) > MOST_LINES:
+        lines.append((f"and {len(boxes) - MOST_LINES} less confident boxes here", GREY))
+    return np.asarray(canvas), lines or [("no box", GREY)], pixel_mm

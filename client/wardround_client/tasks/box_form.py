@@ -1,0 +1,99 @@
+"""Boxes in the form that a network sees, and back; around the parts of a mask; and moved with the views of an image.
+
+An array of boxes is (records, most, 5) float32: upper, left, lower and right edge in pixels of the network's form, and
+the number of the class; a record of fewer boxes is filled up with rows of class -1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from wardround_client.intake.boxes import Box
+from wardround_client.preparation.preprocessing import Place
+from wardround_common.metrics.boxes import MOST_BOXES
+
+Boxes = NDArray[np.float32]
+CLASS = 4
+"""The column of the class."""
+NONE = -1.0
+_EDGES_AND_CORNERS = np.ones((3, 3), np.uint8)
+
+
+def together(records: Sequence[Sequence[Sequence[float]]]) -> Boxes:
+    """Return the boxes of some records as one array (records, most, 5), ``most`` at least 1."""
+    most = max((len(boxes) for boxes in records), default=0)
+    array = np.zeros((len(records), max(most, 1), 5), np.float32)
+    array[..., CLASS] = NONE
+    for row, boxes in enumerate(records):
+        if len(boxes):
+            array[row, : len(boxes)] = boxes
+    return array
+
+
+def to_form(boxes: Sequence[Box], height: int, width: int, size: int) -> list[tuple[float, ...]]:
+    """Return the boxes of an image of this height and width where preparation lays the image."""
+    place = Place.of(height, width, size)
+    down, right = place.rows / height, place.columns / width
+    return [
+        (
+            place.top + box.top * down,
+            place.left + box.left * right,
+            place.top + box.bottom * down,
+            place.left + box.right * right,
+            box.of_class,
+        )
+        for box in boxes
+    ]
+
+
+def from_form(boxes: Boxes, height: int, width: int, size: int) -> Boxes:
+    """Return boxes (n, 4) of the form in pixels of the image (n, 4), cut off at its edges.
+
+    In both, a box is its upper, left, lower and right edge. One that lies beside the image is empty.
+    """
+    place = Place.of(height, width, size)
+    scale = np.array([height / place.rows, width / place.columns] * 2)
+    back = (boxes.astype(np.float64) - [place.top, place.left] * 2) * scale
+    cut: Boxes = np.clip(back, 0, [height, width] * 2).astype(np.float32)
+    return cut
+
+
+def around_parts(mask: NDArray[np.uint8], classes: int) -> list[tuple[float, ...]]:
+    """Return a box around each part of each structure of a mask (rows, columns), the largest parts if there are many.
+
+    Parts are connected over edges and corners; structure 1 of the mask is class 0.
+    """
+    boxes: list[tuple[int, tuple[float, ...]]] = []
+    for structure in range(1, classes + 1):
+        parts, count = ndimage.label(mask == structure, _EDGES_AND_CORNERS)
+        sizes = np.bincount(parts.ravel(), minlength=count + 1)
+        for part, (rows, columns) in enumerate(ndimage.find_objects(parts), 1):
+            box = (rows.start, columns.start, rows.stop, columns.stop, structure - 1)
+            boxes.append((int(sizes[part]), tuple(map(float, box))))
+    return [box for _, box in sorted(boxes, key=lambda one: -one[0])[:MOST_BOXES]]
+
+
+def moved(boxes: torch.Tensor, matrices: torch.Tensor, space: tuple[int, ...]) -> torch.Tensor:
+    """Return boxes (records, most, 5) as they lie in views of their images.
+
+    ``matrices`` (records, 2, 3): from a place (x, y) of the view, -1 to 1, to that of the image (``affine_grid``).
+    A lesion is taken for the ellipse in its box: turned, it gets the box around that ellipse. A box whose centre leaves
+    the image is gone, and one that reaches outside is cut off.
+    """
+    sides = torch.tensor([space[-1], space[-2]], dtype=boxes.dtype, device=boxes.device)  # x, y
+    inverse = torch.linalg.inv(matrices[:, :, :2])[:, None]  # (records, 1, 2, 2)
+    low, high = boxes[..., [1, 0]], boxes[..., [3, 2]]  # x, y
+    centre, half = (low + high) / sides - 1, (high - low) / sides
+    centre = (inverse @ (centre - matrices[:, None, :, 2])[..., None])[..., 0]
+    half = ((inverse * half[..., None, :]) ** 2).sum(-1).sqrt()
+    inside = (centre.abs() < 1).all(-1)
+    low, high = ((edge.clamp(-1, 1) + 1) / 2 * sides for edge in (centre - half, centre + half))
+    of_class = torch.where(inside, boxes[..., CLASS], torch.full_like(boxes[..., CLASS], NONE))
+    seen = torch.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0], of_class], dim=-1)
+    there = boxes[..., CLASS:] >= 0
+    return torch.where(there, seen, boxes)

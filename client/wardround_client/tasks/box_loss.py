@@ -1,0 +1,86 @@
+"""The loss of a network that finds lesions by their centres: a heat map of each class, and each box's place and sides.
+
+Zhou, Wang and Krähenbühl, *Objects as Points*, arXiv 1904.07850 (2019), section 3, on outputs of every pixel. What
+differs: the heat of a lesion falls off with its own height and width (as in Liu et al., *Training-time-friendly network
+for real-time object detection*, AAAI 2020); sides are learnt as logarithms, so that a box of twice the size may be
+twice as wrong; and place and sides are learnt in the 3 × 3 pixels around a centre, which are what one pixel of a map of
+a quarter of the size is.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from wardround_client.tasks.box_form import CLASS
+
+PRIOR = -2.19
+"""Log-odds of a centre at an output of 0, a confidence of 0.1: the bias with which the paper begins its heat maps."""
+SIDES = 8
+"""A side at an output of 0 is the image's by this number."""
+NARROWEST = 0.5
+"""Of a heat map's standard deviation, which is a sixth of a box's side, in pixels."""
+FOCUS, FAR = 2, 4
+"""The exponents alpha and beta of the focal loss (equation 1)."""
+
+
+def box_loss(outputs: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """Return the loss (records,) of outputs (records, classes + 4, rows, columns) for boxes (records, most, 5).
+
+    Each record's is divided by its own number of boxes, and depends on no other record: a patient can be clipped.
+    """
+    classes = outputs.shape[1] - 4
+    heat, goal, weight, centres = maps_of(boxes, classes, (outputs.shape[2], outputs.shape[3]))
+    logits = outputs[:, :classes] + PRIOR
+    there, rest = functional.logsigmoid(logits), functional.logsigmoid(-logits)  # logarithms of p and 1 - p
+    hit = (1 - there.exp()) ** FOCUS * there * centres
+    miss = (1 - heat) ** FAR * there.exp() ** FOCUS * rest * (1 - centres)
+    count = (boxes[..., CLASS] >= 0).sum(1).clamp(min=1)
+    place = ((outputs[:, classes:] - goal).abs() * weight[:, None]).flatten(1).sum(1)
+    return (place - (hit + miss).flatten(1).sum(1)) / count
+
+
+def maps_of(
+    boxes: torch.Tensor, classes: int, space: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return what outputs should be: heat, place and sides, their weights, and the centres.
+
+    Heat and centres are (records, classes, rows, columns); place and sides (records, 4, rows, columns); weights
+    (records, rows, columns), which add up to 1 for each box that lies alone.
+    """
+    records, (height, width) = len(boxes), space
+    rows = torch.arange(height, device=boxes.device)
+    columns = torch.arange(width, device=boxes.device)
+    heat = boxes.new_zeros(records, classes, height, width)
+    centres = torch.zeros_like(heat)
+    goal, weight = boxes.new_zeros(records, 4, height, width), boxes.new_zeros(records, height, width)
+    for top, left, bottom, right, of_class in (each.unbind(-1) for each in boxes.unbind(1)):
+        down, across = bottom - top, right - left  # each (records,)
+        row, column = (top + bottom) / 2, (left + right) / 2
+        at_row, at_column = row.floor().clamp(0, height - 1), column.floor().clamp(0, width - 1)
+        off_rows, off_columns = rows - at_row[:, None], columns - at_column[:, None]  # (records, rows), (…, columns)
+        of_rows = _bell(off_rows, down)
+        of_columns = _bell(off_columns, across)
+        mine = (of_class[:, None] == torch.arange(classes, device=boxes.device))[..., None, None]
+        heat = torch.maximum(heat, (of_rows[:, :, None] * of_columns[:, None, :])[:, None] * mine)
+        centre = (off_rows == 0)[:, :, None] & (off_columns == 0)[:, None, :]
+        centres = torch.maximum(centres, (centre[:, None] & mine).to(heat.dtype))
+        near = (off_rows.abs() <= 1)[:, :, None] & (off_columns.abs() <= 1)[:, None, :] & (of_class >= 0)[:, None, None]
+        aims = (
+            (row[:, None] - rows - 0.5)[:, :, None].expand(-1, -1, width),
+            (column[:, None] - columns - 0.5)[:, None, :].expand(-1, height, -1),
+            _side(down, height)[:, None, None].expand(-1, height, width),
+            _side(across, width)[:, None, None].expand(-1, height, width),
+        )
+        goal = torch.where(near[:, None], torch.stack(aims, 1), goal)
+        weight = torch.where(near, 1 / near.flatten(1).sum(1).clamp(min=1)[:, None, None].to(weight.dtype), weight)
+    return heat, goal, weight, centres
+
+
+def _bell(off: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
+    deviation = (side / 6).clamp(min=NARROWEST)[:, None]
+    return (-(off**2) / (2 * deviation**2)).exp()
+
+
+def _side(pixels: torch.Tensor, whole: int) -> torch.Tensor:
+    return (pixels.clamp(min=1e-3) * SIDES / whole).log()

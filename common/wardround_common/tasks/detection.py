@@ -1,0 +1,145 @@
+"""Detection: a box around each lesion of an image or a slice, judged lesion by lesion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from wardround_common.metrics.boxes import AT_FALSE_POSITIVES, FALSE_POSITIVES, BoxSums, edge_of, figures_of
+from wardround_common.metrics.shapes import LEAST_RECORDS, Estimate
+from wardround_common.metrics.sum_intervals import of_fraction, with_intervals
+from wardround_common.section import Word, each_once
+from wardround_common.tasks.contract import ClassesSection, Detail, Metric, Task, Words
+
+PLACES = 4
+"""Outputs of a pixel besides the classes: where the box's centre lies from it, down and right, and its two sides."""
+
+
+class Detection(ClassesSection):
+    """``[task] name = "detection"``: a box around each lesion."""
+
+    name: Annotated[Literal["detection"], Field(examples=["detection"])]
+    """'detection': a box around each lesion of an image or a slice."""
+    classes: Annotated[
+        tuple[Word, ...],
+        Field(min_length=1, max_length=20, strict=False, examples=[["lesion"]]),
+    ]
+    """The kinds of lesions, in order."""
+    boxes: Annotated[Literal["table", "masks"], Field(examples=["table"])] = "table"
+    """'table': boxes.csv, on single images; 'masks': around the parts of outlines, on slices of [[data.series]]."""
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_differ(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        return each_once(classes)
+
+
+def _metric(
+    name: str, label: str, better: Literal["higher", "lower"] = "higher", reading: str = "", unit: str = ""
+) -> Metric[BoxSums]:
+    def value(sums: BoxSums, point: float | None) -> float | None:
+        return sums.figures(point)[name]
+
+    return Metric(name, label, value, unit, better, reading)
+
+
+METRICS = (
+    _metric("ap_iou10", "AP at IoU 0.1", reading="1: all lesions are found, before any false positive"),
+    _metric("ap_iou50", "AP at IoU 0.5"),
+    _metric("froc", "FROC score"),
+    *(
+        _metric(name, f"Sensitivity at {each:g} false positive{'' if each == 1 else 's'} an image")
+        for name, each in zip(AT_FALSE_POSITIVES, FALSE_POSITIVES, strict=True)
+    ),
+    _metric("sensitivity", "Sensitivity"),
+    _metric("false_positives", "False positives an image", "lower"),
+    _metric("precision", "Precision"),
+)
+
+TERMS = (
+    (
+        "AP at IoU 0.1, 0.5",
+        "Average precision: the precision of the boxes, the most confident first, averaged over the share of lesions "
+        "that they find. A box finds a lesion if their overlap (intersection over union) is 0.1 or 0.5 or more.",
+    ),
+    (
+        "FROC score",
+        "The fraction of lesions that is found where there are 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives an image, "
+        "the mean of these seven; at an overlap of 0.1.",
+    ),
+    (
+        "Sensitivity, false positives, precision",
+        "Of the lesions, the fraction that is found; how many boxes an image has that find none; and of the boxes the "
+        "fraction that finds one: all three at the operating point, which is the lowest confidence with no more than "
+        "one false positive an image on the validation patients.",
+    ),
+)
+SEVERAL = (
+    "Several classes",
+    f"Each class is judged by itself, and the mean is over the classes with {LEAST_RECORDS} lesions or more, as long "
+    "as there is one.",
+)
+
+
+def _words(section: Detection) -> Words:
+    *first, last = [f"'{word}'" for word in section.classes]
+    kinds = f"{', '.join(first)} and {last}" if first else last
+    where = "in slices" if section.boxes == "masks" else "in images"
+    return Words(
+        f"draw boxes around each {kinds} {where}", "In a small split a histogram's bar may stand for one patient."
+    )
+
+
+def _why_undefined(sums: BoxSums, metric: str) -> str:
+    if not sums.records:
+        return "no patients"
+    if metric == "precision":
+        return "no box is confident enough"
+    return "no lesion is in these images"
+
+
+def _intervals(sums: BoxSums, point: float | None, metrics: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Return the fractions that have an interval from sums alone: of one class, sensitivity and precision."""
+    if sums.classes > 1:
+        return {}
+    edge, lesions = 0 if point is None else edge_of(point), int(sums.lesions.sum())
+    drawn, right = (int(one[:, edge:].sum()) for one in (sums.drawn, sums.overlapping))
+    counted = {"sensitivity": (right, lesions), "precision": (right, drawn)}
+    return with_intervals(metrics, {name: of_fraction(*pair) if pair[1] else None for name, pair in counted.items()})
+
+
+TASK = Task[Detection, BoxSums](
+    name="detection",
+    section=Detection,
+    outputs=lambda section: len(section.classes) + PLACES,
+    dense=True,
+    groups=lambda section: section.classes,
+    empty=lambda section: BoxSums.empty(len(section.classes)),
+    read=lambda vector, section: BoxSums.from_vector(vector, len(section.classes)),
+    summed={
+        "images": "counts",
+        "loss": "losses",
+        "lesions": "counts of lesions",
+        "drawn": "histograms of the confidence of boxes",
+        "overlapping": "histograms of the confidence of those that found a lesion",
+        "close": "histograms of the confidence of those that found a lesion",
+    },
+    metrics=METRICS,
+    headline="ap_iou10",
+    words=_words,
+    point=lambda sums, sensitivity: sums.threshold(),
+    said_of_point=lambda section, sensitivity: "at most 1 false positive an image",
+    takes_series=lambda section: section.boxes == "masks",
+    usual={"data": {"image_size": 128}, "model": {"network": "tiny-unet", "norm": "instance"}},
+    undefined=_why_undefined,
+    figures=lambda vectors, section, point, whole: figures_of(vectors, len(section.classes), point, whole.counted()),
+    detail=lambda sums, point: Detail(by_group=sums.by_class(point) if sums.records else ()),
+    intervals=_intervals,
+    terms=lambda section: (*TERMS, SEVERAL) if len(section.classes) > 1 else TERMS,
+    decisions=("sensitivity", "false_positives"),
+    verdict=("draws a box around", "test lesions of the class"),
+    fewest_groups=2,
+    compared=("ap_iou50", "froc", "sensitivity_1fp"),
+)

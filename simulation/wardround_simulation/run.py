@@ -157,7 +157,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     shared = _compare(federation, names, workers, show)
     final = _train_federation(plan, federation, workers, _shows_epsilon(show, described, plan.study))
     model = final.chosen.model
-    write_model(plan.folder / "model.safetensors", plan.study, final.layout, model)
+    write_model(plan.folder / "model.safetensors", plan.study, final.layout, model, final.fixed)
     hospitals = tuple(_hospital_record(name, described[name], plan.study, len(final.history)) for name in names)
     rounds = tuple(_with_epsilon(record, described, plan.study) for record in final.history)
     said = (*_notes(plan, described, final), *_said_of_shared(shared))

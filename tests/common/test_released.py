@@ -15,13 +15,13 @@ from in_process import run as command
 from models_made import model_folder
 from wardround_common.errors import ModelError, StorageError, StudyError
 from wardround_common.keys.identity import Identity
-from wardround_common.messages.parameters import Layout
+from wardround_common.messages.parameters import Layout, weights_digest
 from wardround_common.results import DEPLOYED
 from wardround_common.results.model_folder import PrivacyClaim
 from wardround_common.results.released import Released, check_start, first_vector, read_released, start_toml
 from wardround_common.study.file import Study, parse_study
 from wardround_common.study.roster import Listed
-from wardround_common.study.start import Start, Trained, weights_digest
+from wardround_common.study.start import Start, Trained
 from wardround_common.study.template import toml_value
 from wardround_common.study.words import describe
 

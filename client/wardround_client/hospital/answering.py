@@ -25,7 +25,7 @@ from wardround_client.training.features import features_of
 from wardround_client.training.local_work import LocalRun, PrivacyPlan, gradient_sum, plan_privacy, train
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import DataError, MessageError, ModelError, PrivacyError, StudyError
-from wardround_common.messages.parameters import Layout, Vector, vector_digest
+from wardround_common.messages.parameters import Layout, Vector, vector_digest, weights_digest
 from wardround_common.messages.rounds import (
     Evaluated,
     EvaluateRequest,
@@ -48,7 +48,6 @@ from wardround_common.secagg.exchange import Masked
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import evaluated_digest, question_digest
 from wardround_common.study.file import Aggregation, DistributedDpSgd, DpSgd, Study
-from wardround_common.study.start import weights_digest
 from wardround_common.tasks.registry import task_of
 
 
@@ -114,14 +113,17 @@ class Hospital:
     def _prepare(self, request: PrepareRequest) -> Prepared:
         self._check_study(request.study)
         seeded = request.send_parameters and self.study.model.start is None
-        vector = networks.read_vector(networks.build(self.study), self.built.layout) if seeded else None
+        vector, fixed = None, None
+        if seeded:
+            network = networks.build(self.study)
+            vector, fixed = networks.read_vector(network, self.built.layout), networks.fixed_of(network)
         if self.desk is None:
-            return Prepared(request.study, self.built.layout, self.built.first_parameters, vector)
+            return Prepared(request.study, self.built.layout, self.built.first_parameters, vector, fixed=fixed)
         if request.run is None:
             raise MessageError("the study's sums are secure, and the coordinator named no run")
         member = self.desk.join(request.run)
         agreement = member.agreement + member.signature
-        return Prepared(request.study, self.built.layout, self.built.first_parameters, vector, agreement)
+        return Prepared(request.study, self.built.layout, self.built.first_parameters, vector, agreement, fixed)
 
     def _answer_train(self, request: TrainRequest) -> Update | MaskedAnswer:
         """Send the update itself only if the study says that sums are not secure: the question cannot choose."""
@@ -247,7 +249,7 @@ class Hospital:
 
     def _first_digest(self, parameters: Vector) -> str:
         if self.study.model.start is None:
-            return vector_digest(parameters)
+            return networks.first_digest(self.built.network, self.built.layout, parameters)
         return weights_digest(self.built.layout.tensors(parameters))
 
     def _noisy_sum(self, request: TrainRequest, form: NoisySum) -> NDArray[np.uint32]:
@@ -345,7 +347,8 @@ def build(study: Study, device: str = CPU) -> Built:
     """Build the study's network on a device that :func:`devices.choose` has chosen."""
     network = networks.build(study)
     start, parts = study.model.start, parts_of(network, study)
-    first = start.weights if start else vector_digest(networks.read_vector(network, parts.shared))
+    vector = networks.read_vector(network, parts.shared)
+    first = start.weights if start else networks.first_digest(network, parts.shared, vector)
     make_ready(device)
     return Built(network.to(device), parts.shared, first, parts.own, parts.first)
 

@@ -37,14 +37,7 @@ def untrained(study: Study, images: NDArray[np.float32], device: torch.device) -
 
 @lru_cache(maxsize=RANDOM_NETWORKS)
 def _untrained(study: Study, number: int, device: torch.device) -> nn.Module:
-    network = networks.construct(
-        study.model.network,
-        study.data.inputs,
-        study.outputs,
-        study.model.norm,
-        seed=study.model.seed + 1 + number,
-        dims=task_of(study.task).dims(study.task),
-    )
+    network = networks.construct_for(study, study.model.seed + 1 + number)
     return network.to(device).eval()
 
 

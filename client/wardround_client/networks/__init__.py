@@ -13,7 +13,7 @@ MONAI builds the larger networks and is imported only when one of them is asked 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -26,10 +26,11 @@ from wardround_client.networks._bag import weighing as weighing
 from wardround_client.networks._bag import with_padding_of as with_padding_of
 from wardround_client.networks._layers import BATCH, normalisation
 from wardround_client.networks._network import Network as Network
+from wardround_client.networks._part import fixed_names, partly_trained
 from wardround_client.networks._stored import names_in as names_in
 from wardround_client.networks._stored import read_weights as read_weights
 from wardround_common.errors import PluginError, StudyError, WardroundError
-from wardround_common.messages.parameters import Layout, Vector
+from wardround_common.messages.parameters import Fixed, Layout, Vector, vector_digest
 from wardround_common.plugins.names import is_plugin, package_of, part_of
 from wardround_common.registry import is_own
 from wardround_common.study.file import Norm, Study
@@ -88,11 +89,24 @@ def build(study: Study) -> nn.Module:
     model, task = study.model, task_of(study.task)
     dims = task.dims(study.task)
     check(model.network, dims, dense=task.dense)
-    if study.data.bagged:
-        encoder = construct(model.network, study.data.inputs, FEATURES, model.norm, seed=model.seed, dims=dims)
-        with seeded(model.seed):
-            return Bag(encoder, model.pooling or "attention", study.outputs)
-    return construct(model.network, study.data.inputs, study.outputs, model.norm, seed=model.seed, dims=dims)
+    return construct_for(study, model.seed)
+
+
+def construct_for(study: Study, seed: int) -> nn.Module:
+    """Build a network of the study's form, with the first parameters of a seed.
+
+    Raises:
+        StudyError: the study trains a part that the network has not.
+    """
+    model, dims = study.model, task_of(study.task).dims(study.task)
+    outputs = FEATURES if study.data.bagged else study.outputs
+    network = construct(model.network, study.data.inputs, outputs, model.norm, seed=seed, dims=dims)
+    with seeded(seed):
+        if study.data.bagged:
+            network = Bag(network, model.pooling or "attention", study.outputs)
+    with seeded(seed):
+        body = network.encoder if isinstance(network, Bag) else network
+        return partly_trained(network, body, model, outputs)
 
 
 def construct(name: str, channels: int, outputs: int, norm: Norm, *, seed: int, dims: int = 2) -> nn.Module:
@@ -148,8 +162,41 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def layout_of(network: nn.Module) -> Layout:
-    """Name the floating-point tensors of a network, buffers included, in their order."""
-    tensors = _tensors(network)
+    """Name what is trained of a network: its floating-point tensors in their order, buffers included.
+
+    Where a part of it alone is trained, that part.
+    """
+    return _layout(_tensors(network))
+
+
+def fixed_of(network: nn.Module) -> Fixed | None:
+    """Return what a study never changes of its network; None where everything is trained."""
+    return Fixed.of(_fixed(network)) if fixed_names(network) is not None else None
+
+
+def first_digest(network: nn.Module, layout: Layout, parameters: Vector) -> str:
+    """Return the digest of what a study begins with: of these parameters, and of what is fixed beside them."""
+    fixed = fixed_of(network)
+    return vector_digest(parameters) if fixed is None else fixed.digest_with(layout, parameters)
+
+
+def read_whole(content: bytes, study: Study, network: nn.Module, *, where: str) -> Vector:
+    """Read a study's whole ``model.safetensors``: return what is trained, and put what is fixed into the network.
+
+    Raises:
+        ModelError: it is no model of Wardround, or of another study or network.
+    """
+    fixed, layout = _fixed(network), layout_of(network)
+    everything = _layout({**_tensors(network), **fixed})
+    vector = read_weights(content, study, everything, where=where)
+    with torch.no_grad():
+        for name, shape, part in everything.slices():
+            if name in fixed:
+                fixed[name].copy_(torch.from_numpy(vector[part].reshape(shape)))
+    return vector[: layout.size]
+
+
+def _layout(tensors: Mapping[str, torch.Tensor]) -> Layout:
     return Layout(tuple(tensors), tuple(tuple(tensor.shape) for tensor in tensors.values()))
 
 
@@ -176,4 +223,10 @@ def write_vector(network: nn.Module, layout: Layout, vector: Vector) -> None:
 
 def _tensors(network: nn.Module) -> dict[str, torch.Tensor]:
     # BatchNorm's count of batches is an integer: it steers a running mean and means nothing when averaged.
-    return {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
+    fixed, state = fixed_names(network) or frozenset(), network.state_dict().items()
+    return {name: tensor for name, tensor in state if tensor.is_floating_point() and name not in fixed}
+
+
+def _fixed(network: nn.Module) -> dict[str, torch.Tensor]:
+    fixed = fixed_names(network) or frozenset()
+    return {name: tensor for name, tensor in network.state_dict().items() if name in fixed}

@@ -59,7 +59,7 @@ def complete(network: nn.Module, study: Study, content: bytes, *, where: str) ->
     """
     whole, measure = networks.layout_of(network), study.training.measure
     if measure is None or measure.beside or frozenset(whole.names) == networks.names_in(content, study, where=where):
-        networks.write_vector(network, whole, networks.read_weights(content, study, whole, where=where))
+        networks.write_vector(network, whole, networks.read_whole(content, study, network, where=where))
         return None
     shared = parts_of(network, study).shared
     vector = networks.read_weights(content, study, shared, where=where)

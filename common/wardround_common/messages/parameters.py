@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from wardround_common.errors import ModelError
 
 Vector = NDArray[np.float32]  # (parameters,)
+WEIGHTS_DOMAIN = b"wardround weights 1\n"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,36 @@ class Layout:
         return np.concatenate([np.asarray(tensor, np.float32).reshape(-1) for tensor in tensors.values()])
 
 
+@dataclass(frozen=True, eq=False)
+class Fixed:
+    """The tensors of a model that its study does not train: every hospital builds them, and they are in the model."""
+
+    layout: Layout
+    vector: Vector = field(repr=False)
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Any]) -> Fixed:
+        """Join named tensors, numpy's or torch's."""
+        arrays = {name: np.asarray(tensor.detach().cpu(), np.float32) for name, tensor in tensors.items()}
+        layout = Layout(tuple(arrays), tuple(array.shape for array in arrays.values()))
+        flat = [array.reshape(-1) for array in arrays.values()] or [np.empty(0, np.float32)]
+        return cls(layout, np.concatenate(flat))
+
+    @property
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """The named tensors."""
+        return self.layout.tensors(self.vector)
+
+    @property
+    def digest(self) -> str:
+        """The digest of these tensors."""
+        return weights_digest(self.tensors)
+
+    def digest_with(self, layout: Layout, parameters: Vector) -> str:
+        """Return the digest of the whole model with these parameters."""
+        return weights_digest({**self.tensors, **layout.tensors(parameters)})
+
+
 def vector_digest(vector: Vector) -> str:
     """SHA-256 of a vector's little-endian bytes."""
     return hashlib.sha256(np.ascontiguousarray(vector, "<f4").data).hexdigest()
@@ -91,3 +122,14 @@ def check_model(content: bytes, study_digest: str, *, where: str) -> None:
             where=where,
             do="Put back the model that the run wrote, or run the study again.",
         )
+
+
+def weights_digest(tensors: Mapping[str, NDArray[np.float32]]) -> str:
+    """Return the SHA-256 of named tensors, whatever their order: names, shapes and little-endian float32."""
+    found = hashlib.sha256(WEIGHTS_DOMAIN)
+    for name in sorted(tensors):
+        tensor = np.ascontiguousarray(tensors[name], "<f4")
+        head = f"{len(name.encode())} {name} {list(tensor.shape)}\n"
+        found.update(head.encode())
+        found.update(tensor.tobytes())
+    return found.hexdigest()

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError
-from wardround_common.messages.parameters import Layout, Vector
+from wardround_common.messages.parameters import Fixed, Layout, Vector
 from wardround_common.metrics.sums import LOSS_LIMIT
 from wardround_common.metrics.unlike import FeatureSums
 
@@ -87,10 +87,12 @@ class Prepared:
     parameters: Vector | None
     agreement: bytes | None = None
     """If sums are secure: the hospital's key for this run and its signature under it, 96 bytes."""
+    fixed: Fixed | None = field(default=None, repr=False)
+    """With the parameters, of a study that trains a part of its network: the rest of it, for the model's file."""
 
     def parts(self) -> Parts:
         """Return the wire form."""
-        shapes = [" ".join(map(str, shape)) for shape in self.layout.shapes]
+        shapes = _written(self.layout)
         fields: dict[str, Scalar | list[int] | list[str]] = {
             "study": self.study,
             "names": list(self.layout.names),
@@ -98,26 +100,26 @@ class Prepared:
             "parameters_digest": self.parameters_digest,
         }
         arrays: dict[str, NDArray[Any]] = {} if self.parameters is None else {"parameters": self.parameters}
+        if self.fixed is not None:
+            fields |= {"fixed_names": list(self.fixed.layout.names), "fixed_shapes": _written(self.fixed.layout)}
+            arrays["fixed"] = self.fixed.vector
         return Parts(fields, arrays if self.agreement is None else arrays | {"agreement": as_array(self.agreement)})
 
     @classmethod
     def parse(cls, parts: Parts) -> Prepared:
         """Parse the wire form."""
-        names, shapes = parts.fields.get("names"), parts.fields.get("shapes")
-        if not isinstance(names, list) or not isinstance(shapes, list) or len(names) != len(shapes):
-            raise MessageError("the layout of the model is missing or incomplete")
-        try:
-            sizes = tuple(tuple(int(size) for size in str(shape).split()) for shape in shapes)
-        except ValueError:
-            raise MessageError("the layout of the model has a shape that is not a list of integers") from None
-        if any(size < 0 for shape in sizes for size in shape):
-            raise MessageError("the layout of the model has a negative size")
-        layout = Layout(tuple(map(str, names)), sizes)
+        layout = _layout(parts, "names", "shapes")
         vector = read_vector(parts, "parameters", layout.size) if "parameters" in parts.arrays else None
         agreement = optional_bytes(parts, "agreement")
         if agreement is not None and len(agreement) != AGREEMENT_BYTES:
             raise MessageError("a hospital's key for a run is not a key and a signature")
-        return cls(study_digest(parts), layout, scalar(parts, "parameters_digest", str), vector, agreement)
+        fixed = None
+        if "fixed" in parts.arrays:
+            rest = _layout(parts, "fixed_names", "fixed_shapes")
+            if set(rest.names) & set(layout.names):
+                raise MessageError("a tensor of the model is both trained and fixed")
+            fixed = Fixed(rest, read_vector(parts, "fixed", rest.size))
+        return cls(study_digest(parts), layout, scalar(parts, "parameters_digest", str), vector, agreement, fixed)
 
 
 @dataclass(frozen=True)
@@ -306,6 +308,28 @@ def optional_bytes(parts: Parts, name: str) -> bytes | None:
 def as_array(content: bytes) -> NDArray[np.uint8]:
     """Return bytes as the array that a message carries."""
     return np.frombuffer(content, np.uint8)
+
+
+def _written(layout: Layout) -> list[str]:
+    return [" ".join(map(str, shape)) for shape in layout.shapes]
+
+
+def _layout(parts: Parts, names_key: str, shapes_key: str) -> Layout:
+    """Read a layout from its wire form.
+
+    Raises:
+        MessageError: it is missing, or of another form.
+    """
+    names, shapes = parts.fields.get(names_key), parts.fields.get(shapes_key)
+    if not isinstance(names, list) or not isinstance(shapes, list) or len(names) != len(shapes):
+        raise MessageError("the layout of the model is missing or incomplete")
+    try:
+        sizes = tuple(tuple(int(size) for size in str(shape).split()) for shape in shapes)
+    except ValueError:
+        raise MessageError("the layout of the model has a shape that is not a list of integers") from None
+    if any(size < 0 for shape in sizes for size in shape):
+        raise MessageError("the layout of the model has a negative size")
+    return Layout(tuple(map(str, names)), sizes)
 
 
 def _asked(parameters: Vector, cohort: bytes | None) -> dict[str, NDArray[Any]]:

@@ -15,12 +15,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from wardround_common.errors import ModelError, StudyError
-from wardround_common.messages.parameters import Layout, Vector, check_model, metadata_of
+from wardround_common.messages.parameters import Layout, Vector, check_model, metadata_of, weights_digest
 from wardround_common.results.comparison import RESULTS, read_results
 from wardround_common.results.model_folder import CARD, MODEL, ModelFolder, read_model_folder
 from wardround_common.results.record import DEPLOYED
 from wardround_common.study.file import Study, parse_canonical
-from wardround_common.study.start import Start, Trained, weights_digest
+from wardround_common.study.start import Start, Trained
 from wardround_common.study.template import toml_value
 
 Tensors = dict[str, NDArray[np.float32]]

@@ -6,16 +6,20 @@ import json
 
 from safetensors.numpy import save
 
-from wardround_common.messages.parameters import Layout, Vector
+from wardround_common.messages.parameters import Fixed, Layout, Vector
 from wardround_common.study.file import Study
 
 
-def weights_content(study: Study, layout: Layout, parameters: Vector) -> bytes:
-    """Return a model's named tensors as a file's bytes; its header says of which study and network they are."""
+def weights_content(study: Study, layout: Layout, parameters: Vector, fixed: Fixed | None = None) -> bytes:
+    """Return a model's named tensors as a file's bytes; its header says of which study and network they are.
+
+    ``fixed``: what the study does not train of its network, so that the model is whole.
+    """
     about = {
         "format": "wardround model 1",
         "study_digest": study.digest(),
         "study": study.canonical().decode(),
     }
     # One entry of JSON: safetensors writes several in an order that changes, and equal models must be equal files.
-    return save(layout.tensors(parameters), metadata={"wardround": json.dumps(about)})
+    tensors = {**layout.tensors(parameters), **(fixed.tensors if fixed else {})}
+    return save(tensors, metadata={"wardround": json.dumps(about)})

@@ -59,6 +59,7 @@ from wardround_common.tasks.registry import TASKS, task_of, task_section
 
 OwnName = Annotated[str, Field(pattern=OWN_NAME.pattern + "$")]
 Norm = Literal["group", "instance", "batch"]
+Trains = Literal["all", "head", "adapters"]
 Intensity = Literal["percentile", "window", "range"]
 Augmentation = Literal["flip", "shift", "rotate", "scale", "intensity"]
 
@@ -165,15 +166,42 @@ Pooling = Literal["attention", "mean"]
 class Model(Section):
     """``[model]``: the network, and its first parameters: those that the seed gives, or those of a released model."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("start", "pooling")
+    LATER: ClassVar[tuple[str, ...]] = ("start", "pooling", "train", "rank")
 
     network: NetworkName
     norm: Norm = "group"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     pooling: Pooling | None = None
     """Of records of several images: how what the network says of each is added up; None: by attention."""
+    train: Trains = "all"
+    """all: every weight · head: the last layer alone · adapters: the last layer, and low-rank additions to the others.
+
+    What is not trained stays what the seed gives, and never travels after the first message."""
+    rank: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Of the adapters, and only there: how many directions each adds to its layer."""
     start: Start | None = None
     """``[model.start]``: the released model whose weights the first round begins with; None: what the seed gives."""
+
+    @model_validator(mode="after")
+    def _trained_part(self) -> Model:
+        faults = []
+        if self.train == "adapters" and self.rank is None:
+            faults.append("[model] rank: this key is missing, such as rank = 4: how many directions an adapter adds")
+        if self.train != "adapters" and self.rank is not None:
+            faults.append(f"[model] rank = {self.rank}: train = '{self.train}' has no adapters; remove it")
+        if self.train != "all" and self.norm == "batch":
+            faults.append(
+                f"[model] norm = 'batch': with train = '{self.train}' its running means would change in layers that "
+                "are to stay as they are; write norm = 'group'"
+            )
+        if self.train != "all" and self.start is not None:
+            faults.append(
+                f"[model] train = '{self.train}': the weights of [model.start] come with the first round, and only "
+                "what is trained would; write train = 'all'"
+            )
+        if faults:
+            raise ValueError(*faults)
+        return self
 
 
 if TYPE_CHECKING:
@@ -749,6 +777,11 @@ class Study(Section):
     @classmethod
     def _starts_with_its_own(cls, training: Training, info: ValidationInfo) -> Training:
         model = info.data.get("model")
+        if training.measure and isinstance(model, Model) and model.train != "all":
+            raise ValueError(
+                f"[training] personal = '{training.personal}': [model] train = '{model.train}' already trains a part "
+                "of the network alone; remove one of them"
+            )
         if training.measure and not training.measure.beside and isinstance(model, Model) and model.start:
             raise ValueError(
                 f"[training] personal = '{training.personal}': the study starts from a released model, of which a part "

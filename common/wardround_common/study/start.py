@@ -5,13 +5,9 @@ Weights and studies are pinned by digest, so that hospitals approve them with th
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Mapping
 from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from wardround_common.section import Fraction, NotNegative, Section, each_once
@@ -28,7 +24,6 @@ def _visible(name: str) -> str:
 
 
 ReleaseName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_visible)]
-WEIGHTS_DOMAIN = b"wardround weights 1\n"
 
 
 class Trained(Section):
@@ -65,7 +60,7 @@ class Start(Section):
     model: Digest
     """SHA-256 of its ``model.safetensors``, as its card lists it."""
     weights: Digest
-    """:func:`weights_digest` of its tensors, which every hospital checks in the first round."""
+    """``weights_digest`` of its tensors (``messages.parameters``), which every hospital checks in the first round."""
     trained: Annotated[tuple[Trained, ...], Field(min_length=1, max_length=100, strict=False)]
     """The study that trained it, then that of the model which that one started from, and so on."""
 
@@ -85,14 +80,3 @@ class Start(Section):
         if len(spent) < len(self.trained):
             return None
         return math.fsum(epsilon for epsilon, _ in spent), math.fsum(delta for _, delta in spent)
-
-
-def weights_digest(tensors: Mapping[str, NDArray[np.float32]]) -> str:
-    """Return the SHA-256 of named tensors, whatever their order: names, shapes and little-endian float32."""
-    found = hashlib.sha256(WEIGHTS_DOMAIN)
-    for name in sorted(tensors):
-        tensor = np.ascontiguousarray(tensors[name], "<f4")
-        head = f"{len(name.encode())} {name} {list(tensor.shape)}\n"
-        found.update(head.encode())
-        found.update(tensor.tobytes())
-    return found.hexdigest()

@@ -290,7 +290,13 @@ def _network(study: Study) -> str:
     if model.network == "wavelets":
         first = "" if model.start else ", zero at first,"
         return f"a linear classifier on fixed wavelet features{first}"
-    return f"{model.network} ({NORMS[model.norm]}, seed {model.seed})"
+    part = {
+        "all": "",
+        "head": ", of which the last layer is trained and the rest stays what the seed gives",
+        "adapters": f", of which the last layer is trained and adapters of rank {model.rank}, which are added to the "
+        "other layers; these stay what the seed gives",
+    }[model.train]
+    return f"{model.network} ({NORMS[model.norm]}, seed {model.seed}){part}"
 
 
 def _strategy(study: Study) -> str:
@@ -313,6 +319,12 @@ def _leaves(study: Study) -> Iterator[str]:
     private = isinstance(study.privacy, DpSgd)
     values = "" if study.model.start else " and, from one hospital, their first values"
     yield f"Once: the names and shapes of the model's parameters{values}."
+    if study.model.train != "all":
+        yield (
+            "Of the layers that are not trained, nothing: in each round only the numbers that are trained leave. One "
+            "hospital sends the others once, as the seed gives them, so that the model's file is whole; no patient "
+            "changes them."
+        )
     if study.evaluation.external:
         also = " and the key for secure sums" if study.aggregation.secure else ""
         yield (

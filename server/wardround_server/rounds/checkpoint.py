@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from wardround_common.errors import MessageError, StorageError
-from wardround_common.messages.parameters import Layout, metadata_of
+from wardround_common.messages.parameters import Fixed, Layout, metadata_of
 from wardround_common.results import RoundRecord
 from wardround_common.storage import write_atomically
 from wardround_common.strategies.contract import Moments
@@ -41,6 +41,8 @@ def write_checkpoint(path: Path, study: Study, state: State) -> None:
         arrays["kept"] = state.kept.added
         if state.kept.validation:
             arrays["kept_validation"] = state.kept.validation.to_vector()
+    if state.fixed:
+        arrays["fixed"] = state.fixed.vector
     about = {
         "format": FORMAT,
         "study": study.digest(),
@@ -50,6 +52,9 @@ def write_checkpoint(path: Path, study: Study, state: State) -> None:
     }
     if state.kept:
         about["kept"] = json.dumps({"rounds": state.kept.rounds, "value": state.kept.value})
+    if state.fixed:
+        about["fixed_names"] = json.dumps(state.fixed.layout.names)
+        about["fixed_shapes"] = json.dumps(state.fixed.layout.shapes)
     content = save(arrays, metadata=about)
     write_atomically(path, content + hashlib.sha256(content).digest())
 
@@ -103,7 +108,10 @@ def read_checkpoint(path: Path, study: Study) -> State:
                 where=str(path),
                 do="Use the study file and the seed that the run began with, or another --out folder.",
             )
-        layout = Layout(tuple(json.loads(about["names"])), tuple(tuple(s) for s in json.loads(about["shapes"])))
+        layout = _layout(about["names"], about["shapes"])
+        fixed = None
+        if "fixed" in arrays:
+            fixed = Fixed(_layout(about["fixed_names"], about["fixed_shapes"]), arrays["fixed"])
         history = _HISTORY.validate_json(about["history"])
         moments = Moments(arrays["first"], arrays["second"]) if "first" in arrays else None
         parameters = arrays["parameters"]
@@ -116,4 +124,8 @@ def read_checkpoint(path: Path, study: Study) -> State:
             kept = Kept(tuple(facts["rounds"]), arrays["kept"], facts["value"], said)
     except (MessageError, SafetensorError, ValueError, KeyError, ValidationError):
         raise damaged from None
-    return State(layout, parameters, moments, history, validation, kept)
+    return State(layout, parameters, moments, history, validation, kept, fixed)
+
+
+def _layout(names: str, shapes: str) -> Layout:
+    return Layout(tuple(json.loads(names)), tuple(tuple(shape) for shape in json.loads(shapes)))

@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 
 from wardround_common.errors import MessageError, ModelError, RoundError
-from wardround_common.messages.parameters import Layout, Vector, vector_digest
+from wardround_common.messages.parameters import Fixed, Layout, Vector, vector_digest
 from wardround_common.messages.rounds import Failure, Parts, Prepared, PrepareRequest
 from wardround_common.metrics.unlike import LEAST_IMAGES
 from wardround_common.results import Absence, Headline, RoundRecord
@@ -47,6 +47,8 @@ class State:
     point."""
     kept: Kept | None = field(default=None, repr=False)
     """The best model so far, or the mean of the last ones, if the study keeps another than the last."""
+    fixed: Fixed | None = field(default=None, repr=False)
+    """What of the network is not trained, if the study trains a part of it alone."""
 
     @property
     def chosen(self) -> Kept:
@@ -366,10 +368,13 @@ def _prepare(
         given = first_vector(start, released, layout)
         return State(layout, given, training.how.begin(training.values, layout.size), ()), roll
     for prepared in ready.values():
-        vector = prepared.parameters
-        if vector is not None and vector_digest(vector) == prepared.parameters_digest:
-            first = State(prepared.layout, vector, training.how.begin(training.values, prepared.layout.size), ())
-            return first, roll
+        vector, fixed = prepared.parameters, prepared.fixed
+        if vector is None or (fixed is None) != (study.model.train == "all"):
+            continue
+        digest = vector_digest(vector) if fixed is None else fixed.digest_with(prepared.layout, vector)
+        if digest == prepared.parameters_digest:
+            moments = training.how.begin(training.values, prepared.layout.size)
+            return State(prepared.layout, vector, moments, (), fixed=fixed), roll
     raise RoundError("no hospital sent the initial parameters that all of them built", do="Start again.")
 
 
@@ -446,7 +451,7 @@ def _round(
         scores_refused=scored.refused,
     )
     validation = scored.sums if judged else state.validation if refused or not work else None
-    after = State(state.layout, parameters, moments, (*state.history, record), validation, kept)
+    after = State(state.layout, parameters, moments, (*state.history, record), validation, kept, state.fixed)
     watch(RoundEnds(record, after))
     return after
 

@@ -266,9 +266,8 @@ def _state(run: Path, study: Study, weights: bytes) -> State | None:
     if not (run / "checkpoint").exists():
         return None
     state = read_checkpoint(run / "checkpoint", study)
-    same = tensors.keys() == {*state.layout.names} and all(
-        np.array_equal(tensors[name], part) for name, part in state.layout.tensors(state.chosen.model).items()
-    )
+    whole = {**state.layout.tensors(state.chosen.model), **(state.fixed.tensors if state.fixed else {})}
+    same = tensors.keys() == whole.keys() and all(np.array_equal(tensors[name], part) for name, part in whole.items())
     if not same:
         raise ModelError(
             "the model is not the one that the run kept",

@@ -363,7 +363,7 @@ class Runs:
                 start = self._start_of(study) if before is None else None
                 final = run_study(study, approved, watch, before, consortium, approved.names, approved.why_away, start)
         assert final is not None  # noqa: S101  # a run has at least one round
-        write_model(run.folder / "model.safetensors", study, final.layout, final.chosen.model)
+        write_model(run.folder / "model.safetensors", study, final.layout, final.chosen.model, final.fixed)
         unsure = self._describe(run, approved, final, consortium)
         judged = self._judge(run, approved, final, consortium)
         results = _results(run, final, judged, approved.names, unsure)

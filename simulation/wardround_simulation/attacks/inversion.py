@@ -121,7 +121,7 @@ def invert(network: nn.Module, start: Vector, update: Vector, stream: Stream, *,
     """
     networks.write_vector(network, networks.layout_of(network), start)
     double = network.double()
-    weights = list(double.parameters())
+    weights = [weight for weight in double.parameters() if weight.requires_grad]
     sizes = [weight.numel() for weight in weights]
     parts = torch.split(torch.from_numpy(-update.astype(np.float64)), sizes)
     wanted = [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]

@@ -114,8 +114,12 @@ def _facts(path: Path) -> tuple[str, dict[str, str]]:
 def _read_model(folder: Path, results: Results) -> Vector:
     path = folder / MODEL
     content = path.read_bytes()
-    layout = parts_of(networks.build(results.study), results.study).shared
-    vector = networks.read_weights(content, results.study, layout, where=str(path))
+    network = networks.build(results.study)
+    layout = parts_of(network, results.study).shared
+    if results.study.model.train == "all":
+        vector = networks.read_weights(content, results.study, layout, where=str(path))
+    else:
+        vector = networks.read_whole(content, results.study, network, where=str(path))
     _check_against_checkpoint(folder, results, layout, vector)
     return vector
 

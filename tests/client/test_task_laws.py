@@ -112,7 +112,7 @@ def test_the_words_of_a_study_name_everything_in_the_sums(local: LocalTask[Any, 
     of = study_of(local)
     sums = local.task.empty(of.task)
     assert is_dataclass(sums)
-    assert {field.name for field in fields(sums)} == set(local.task.summed)
+    assert {field.name for field in fields(sums) if field.metadata.get("of") != "study"} == set(local.task.summed)
     words = local.task.words(of.task)
     for secure in (False, True):
         tables = of.tables() | {"aggregation": {"min_hospitals": 2, "secure": secure}}

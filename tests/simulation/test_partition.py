@@ -13,7 +13,7 @@ from wardround_simulation.partition import cut
 from wardround_simulation.phantoms import SCANNERS, make_hospital
 from wardround_simulation.places import Places
 
-HEAD = "file,patient,label,time,event,mass,calcification"
+HEAD = "file,patient,label,time,event,mass,calcification,gland"
 
 
 @pytest.fixture(scope="module")

@@ -73,6 +73,11 @@ def class_number(model: Model, word: str | None) -> int | None:
             f"this model tells something of a {model.study.data.record}, and maps are of single images",
             do="'wardround predict' tells how much each image weighed.",
         )
+    if task_of(model.study.task).numeric:
+        raise StudyError(
+            "this model tells a number, and maps are of classes or outlines",
+            do="Explain a classification of who lies above a value.",
+        )
     if task_of(model.study.task).horizons(model.study.task):
         raise StudyError(
             "this model tells a risk by several times, and maps are of classes or outlines",

@@ -173,6 +173,8 @@ def numbers_of(facts: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
     kind = kind_of(facts)
     if "risk" in facts:
         return "risk", {f"{kind}risk by {by}": p for by, p in facts["risk"].items()}
+    if "measurement" in facts:
+        return facts["measurement"], {f"{facts['measurement']} in {facts['unit']}": facts["value"]}
     if "findings" in facts:
         found = facts["findings"].items()
         return "findings", {f"{kind}probability of {word}": one["probability"] for word, one in found}

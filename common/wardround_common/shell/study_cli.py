@@ -39,7 +39,8 @@ def new(
     task: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Task of the model: classification, detection, findings, risk or segmentation."
+            metavar="NAME",
+            help="Task of the model: classification, detection, findings, measurement, risk or segmentation.",
         ),
     ] = "classification",
     dims: Annotated[
@@ -103,7 +104,8 @@ def new(
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
         raise StorageError(f"the study file cannot be written: {reason}", where=str(path)) from None
-    asked = [("classes", classes)] if "classes" in TASKS[task].section.model_fields else [("times", None)]
+    keys = list(TASKS[task].section.model_fields)
+    asked = [("classes", classes)] if "classes" in keys else [(keys[1], None)]  # the first after its name
     unset = " and ".join(key for key, value in (*asked, ("modalities", modalities)) if value is None)
     typer.echo(f"Wrote {path}\n{f'Set its {unset}, then run' if unset else 'Run'}: wardround study show {path}")
 

@@ -256,6 +256,8 @@ class Task(Generic[T, S]):
     apart: bool = False
     """Whether each output stands by itself, such as the log-odds of one finding of several; else, as of classes, only
     the differences between outputs mean something."""
+    numeric: bool = False
+    """Whether it tells a number, and no class, finding or outline."""
     group_words: tuple[str, str] = ("class", "classes")
     """What one of its groups is, and several."""
     fewest_groups: int = 3

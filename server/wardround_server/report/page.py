@@ -133,6 +133,8 @@ def _operating_point(results: Results) -> str:
             f"It decides for “{classes[1]}” from a probability of {threshold:.3f}: the highest threshold that reaches "
             f"a sensitivity of {results.study.evaluation.sensitivity:g} on the validation patients. {rows}"
         )
+    if task_of(results.study.task).numeric:
+        return ""
     if task_of(results.study.task).apart:
         return (
             "Each finding is decided by itself, at its own operating point: the highest probability that reaches a "

@@ -54,11 +54,11 @@ def read_arrays(given: Any, study: Study, where: str) -> Arrays:
             where=where,
             do="Write the images as files, with a table of labels by patient.",
         )
-    if task_of(study.task).apart:
+    if task_of(study.task).apart or task_of(study.task).numeric:
         raise DataError(
             f"arrays have a class or a mask for each image, and the study's task is '{study.task.name}'",
             where=where,
-            do=f"Write the images as files, with a table of labels that has the columns {', '.join(study.groups)}.",
+            do="Write the images as files, with a table of labels that has the columns that the task reads.",
         )
     images, targets, patients = _parts(given, where)
     if not len(images) == len(targets) == len(patients):

@@ -51,7 +51,8 @@ def make_hospital(
     ``boxes.csv`` has a box around the mass of each image with a finding, and a line without one for each other image.
 
     Time is in years: to an event, or to when the patient was last seen without one. Both depend on the label alone.
-    The findings are ``mass``, which is the label, and ``calcification``, which is unknown of one patient in five.
+    The findings are ``mass``, which is the label, and ``calcification``, which is unknown of one patient in five;
+    ``gland`` is what glandular tissue adds to the density, in per cent.
     A patient's images depend on seed, scanner, the patient's number and label, not on how many patients there are.
     """
     if patients < 2:
@@ -69,6 +70,7 @@ def make_hospital(
         finding = bool(has_finding[number])
         seen = _seen(_generator(seed, scanner, number, 1), finding=finding)
         patient = draw_patient(rng, has_finding=finding)
+        gland = f"{100 * patient.gland:.2f}"
         found = _found(_generator(seed, scanner, number, 2), patient)
         series = folder / pseudonym / "series-1"
         series.mkdir(parents=True, exist_ok=True)
@@ -79,9 +81,9 @@ def make_hospital(
             dataset = instance(scanner, values, patient=pseudonym, series=1, number=image, seed=seed)
             dataset.save_as(file, enforce_file_format=True)
             name, box = file.relative_to(folder).as_posix(), box_of_mass(patient, *place)
-            lines.append((name, pseudonym, CLASSES[finding], *seen, *found))
+            lines.append((name, pseudonym, CLASSES[finding], *seen, *found, gland))
             boxes.append((name, *map(str, box), MASS) if box else (name, "", "", "", "", ""))
-    _write(folder / "labels.csv", ("file", "patient", "label", "time", "event", "mass", "calcification"), lines)
+    _write(folder / "labels.csv", ("file", "patient", "label", "time", "event", "mass", "calcification", "gland"), lines)
     _write(folder / "boxes.csv", ("file", "x0", "y0", "x1", "y1", "class"), boxes)
 
 

@@ -191,7 +191,7 @@ def test_a_new_policy_is_valid_strict_and_not_written_over(
         ("10.0", "-1.0", "it must be greater than 0"),
         ("10.0", "inf", "it must be a finite number"),
         ("1e-5", "0.0", "it must be at least 1e-10"),
-        ('"tiny-cnn"', '"tiny"', "did you mean 'tiny-cnn'?"),
+        ('"tiny-cnn"', '"tiny-cn"', "did you mean 'tiny-cnn'?"),
         (json.dumps(sorted(TASKS)), "[]", "at least 1 entries"),
         ('"segmentation"', '"segmentaton"', "did you mean 'segmentation'?"),
         ("[accept]", "[accepts]", "did you mean [accept]?"),

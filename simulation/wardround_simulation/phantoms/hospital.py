@@ -83,7 +83,9 @@ def make_hospital(
             name, box = file.relative_to(folder).as_posix(), box_of_mass(patient, *place)
             lines.append((name, pseudonym, CLASSES[finding], *seen, *found, gland))
             boxes.append((name, *map(str, box), MASS) if box else (name, "", "", "", "", ""))
-    _write(folder / "labels.csv", ("file", "patient", "label", "time", "event", "mass", "calcification", "gland"), lines)
+    _write(
+        folder / "labels.csv", ("file", "patient", "label", "time", "event", "mass", "calcification", "gland"), lines
+    )
     _write(folder / "boxes.csv", ("file", "x0", "y0", "x1", "y1", "class"), boxes)
 
 

@@ -80,7 +80,7 @@ def _reply(message: Message, result: Any) -> Message:
     if isinstance(result, Message):
         return result
     if isinstance(result, Died):
-        return Message(Error(ErrorCode.CLIENT_APP_CRASHED, "the worker process ended"), reply_to=message)
+        return Message(Error(ErrorCode.CLIENT_APP_CRASHED, f"the worker process {result.how()}"), reply_to=message)
     if isinstance(result, Broke):
         result.reraise()
     raise result  # the ClientApp answers its own errors: this one is of the simulation

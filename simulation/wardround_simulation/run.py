@@ -312,8 +312,10 @@ def _sound(result: Any, name: str) -> Any:
         result.reraise()
     if isinstance(result, Died):
         raise RoundError(
-            f"the process that worked for {name} was killed, perhaps for lack of memory",
-            do="Run again with --resume; with fewer --workers it needs less memory.",
+            f"the process that worked for {name} {result.how()}",
+            do="Run again with --resume; with fewer --workers it needs less memory."
+            if result.killed
+            else "If the study runs code of others, ask whoever wrote it.",
         )
     return result
 

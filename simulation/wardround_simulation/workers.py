@@ -19,6 +19,7 @@ from threading import Thread
 from typing import Any, NoReturn, Protocol
 
 from wardround_common.errors import RoundError, WardroundError
+from wardround_common.plugins.blame import FAULTS, blamed
 from wardround_common.registry import Brought, bring
 
 # Imported once, in the process that every worker is forked from.
@@ -30,6 +31,22 @@ AHEAD = 2
 @dataclass(frozen=True)
 class Died:
     """The process that did the job ended before it answered."""
+
+    code: int | None = field(default=None, compare=False)
+    """Its exit code, or the negative of the signal that ended it; None if that is not known."""
+
+    @property
+    def killed(self) -> bool:
+        """Whether the system or a person ended it, as far as is known."""
+        return self.code in (None, -signal.SIGKILL, -signal.SIGTERM)
+
+    def how(self) -> str:
+        """Say how it ended, after "the process"."""
+        if self.code is None or self.killed:
+            return "was killed, perhaps for lack of memory"
+        if self.code < 0:
+            return f"was ended by signal {-self.code}, which a fault in compiled code sends"
+        return f"ended itself with exit code {self.code}, which is none of ours: code that it ran did"
 
 
 @dataclass(frozen=True)
@@ -164,7 +181,8 @@ class Processes:
                 result = worker.pipe.recv()
                 worker.sent.popleft()
             except (EOFError, OSError):
-                result = Died()
+                worker.process.join()
+                result = Died(worker.process.exitcode)
                 self._replace(worker)
             self._hand_out()
             yield number, result
@@ -258,6 +276,10 @@ def _result(job: Job) -> object:
         return job.function(*job.arguments)
     except WardroundError as error:
         return error
+    except FAULTS as error:
+        if told := blamed(error):
+            return told
+        raise
 
 
 def _serve(pipe: Connection, brought: tuple[Brought, ...]) -> None:
@@ -289,13 +311,13 @@ def _receive(pipe: Connection, waiting: Queue[Job | None]) -> None:
 def _result_or_bug(job: Job) -> object:
     try:
         return _result(job)
-    except Exception as error:  # noqa: BLE001  # a bug must crash the process that people see, which is not this one
+    except FAULTS as error:  # a bug must crash the process that people see, which is not this one
         return Broke(_that_pickles(error), traceback.format_exc())
 
 
-def _that_pickles(error: Exception) -> Exception:
+def _that_pickles(error: BaseException) -> Exception:
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes: an error may be written and not read again
     except Exception:  # noqa: BLE001  # whatever its own code raises
         return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
+    return error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
-from examples import STUDY, study
+from examples import DP, STUDY, study
 from plugin_made import NETWORK, STRATEGY, install
 from wardround_client import networks
-from wardround_client.training.rehearsal import rehearse
-from wardround_common.errors import PluginError, StudyError
+from wardround_client.hospital.joining import begin
+from wardround_client.service.ward import Ward
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_client.training import apart
+from wardround_client.training.rehearsal import rehearse, rehearse_here
+from wardround_common.documents.proposal import ProposeRequest
+from wardround_common.errors import PluginError, PrivacyError, StudyError
+from wardround_common.keys.identity import Identity
+from wardround_common.messages.rounds import Parts
 from wardround_common.plugins import loading
 from wardround_common.plugins.names import is_plugin
+from wardround_common.results import Absence
 from wardround_common.strategies.registry import strategy_of
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.plugins import admit, plugin_here
+from wardround_common.study.roster import Listed
 from wardround_common.study.words import describe
+from wardround_server.rounds.absences import remedies
+from wardround_simulation.workers import Broke, Job, _result_or_bug
 
 TWO = {
     "model": {"network": "made-plugin:one-layer"},
@@ -53,7 +68,7 @@ def named(**sections: dict[str, object]) -> Study:
 def test_what_is_installed_exactly_as_named_runs(site: Path) -> None:
     install(site)
     of = named()
-    assert "made steps" in rehearse(of)
+    assert "made steps" in rehearse_here(of)
     assert parse_canonical(of.canonical()).digest() == of.digest()
     strategy = strategy_of(of.training.strategy)
     assert strategy.step(of.training.values, None, np.ones(3, np.float32), np.ones(3))[1].tolist() == [1.5] * 3
@@ -81,7 +96,7 @@ def test_files_changed_after_approval_do_not_run(site: Path, change: str) -> Non
     with pytest.raises(
         PluginError, match=r"the study names made-plugin 1.0 with the SHA-256 .* and installed is"
     ) as error:
-        rehearse(of)
+        rehearse_here(of)
     assert "wardround study plugin made-plugin" in error.value.do
 
 
@@ -211,7 +226,7 @@ def test_what_is_not_installed_can_be_read_and_is_refused_with_what_to_do(site: 
     again = parse_canonical(of.canonical())
     assert "made-plugin:part, a part of a plug-in" in strategy_of(again.training.strategy).words
     with pytest.raises(PluginError, match="the plug-in made-plugin is not installed"):
-        rehearse(again)
+        rehearse_here(again)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +254,7 @@ def test_code_that_does_not_do_what_its_kind_does_is_told_as_the_plugins(
 ) -> None:
     install(site, files=files)
     with pytest.raises(PluginError, match=why) as error:
-        rehearse(named())
+        rehearse_here(named())
     assert error.value.where.startswith("plug-in made-plugin")
 
 
@@ -267,3 +282,102 @@ def test_the_command_prints_the_table_that_pins_a_package(site: Path) -> None:
     assert "made-plugin: network made-plugin:one-layer, strategy made-plugin:part" in listed.output
     printed = CliRunner().invoke(app, ["plugin", "made-plugin"]).output
     assert Study.of_tables({**STUDY, "model": TWO["model"], **tomllib.loads(printed)}, where="a test").plugin_parts
+
+
+HANGS = NETWORK.replace("return nn", "import time; time.sleep(60); return nn")
+LEAVES = NETWORK.replace("return nn", "import os; print('said'); os._exit(7); return nn")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "why"), [(HANGS, "did not end within 12 s"), (LEAVES, r"ended the process in which .* \(exit code 7\)")]
+)
+def test_code_that_hangs_or_ends_its_process_is_refused_and_takes_nothing_along(
+    site: Path, monkeypatch: pytest.MonkeyPatch, source: str, why: str
+) -> None:
+    monkeypatch.setattr(apart, "LIMIT_S", 12.0 if source == HANGS else 300.0)
+    install(site, files={"net.py": source})
+    with pytest.raises(PluginError, match=why) as error:
+        rehearse(named())
+    assert error.value.where == "plug-in made-plugin 1.0"
+
+
+FAILING = """
+from torch import nn
+from wardround_client.networks import Network
+
+class Fails(nn.Sequential):
+    def forward(self, images):
+        return self.answer(super().forward(images))
+
+    def answer(self, logits):
+        {body}
+
+def build(channels, outputs, norm, dims):
+    return Fails(nn.Flatten(), nn.Linear(channels * 16 * 16, outputs))
+
+NETWORK = Network(build, "fails")
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("return logits[:, :1]", r"network 'one-layer' gives \(2, 1\) in place of \(2, 2\) numbers"),
+        ("return [logits]", "network 'one-layer' gives a list in place of"),
+        ("return logits + {}['key']", r"failed at made_plugin/net.py, line 10, in answer: KeyError: 'key'"),
+        ("import sys; sys.exit(0)", r"failed at made_plugin/net.py, line 10, in answer: SystemExit"),
+    ],
+)
+def test_a_network_that_raises_or_lies_about_shapes_is_told_as_itself(site: Path, body: str, why: str) -> None:
+    install(site, files={"net.py": FAILING.replace("{body}", body)})
+    with pytest.raises(PluginError, match=why) as error:
+        rehearse_here(named())
+    assert error.value.where.startswith("plug-in made-plugin")
+
+
+def test_code_that_fails_in_a_round_is_told_as_the_plugins_and_want_of_memory_is_not(site: Path) -> None:
+    late = "if len(logits) > 2: {body}\n        return logits"
+    for body, told in (("raise OverflowError('x' * 999)", True), ("raise MemoryError", False)):
+        install(site, files={"net.py": FAILING.replace("{body}", late.replace("{body}", body))})
+        of = named()
+        rehearse_here(of)
+        network = networks.build(of)
+        job = Job(network, (torch.zeros(3, 1, 16, 16),), "a")
+        if told:
+            result = _result_or_bug(job)
+            assert isinstance(result, PluginError)
+            assert re.search(r"failed at made_plugin/net.py, line 10, in answer: OverflowError: x{300}…", str(result))
+        else:
+            assert isinstance(_result_or_bug(job), Broke)
+        loading._LOADED.clear()
+        loading._PARTS.clear()
+        for file in (*site.glob("*.dist-info/*"), *site.glob("*.dist-info")):
+            file.unlink() if file.is_file() else file.rmdir()
+
+
+def test_what_stops_a_private_study_is_found_in_a_plugins_network_too(site: Path) -> None:
+    mixes = NETWORK.replace("nn.Flatten(),", "nn.BatchNorm2d(channels), nn.Flatten(),")
+    install(site, files={"net.py": mixes})
+    with pytest.raises(PrivacyError, match="the network made-plugin:one-layer cannot be trained with privacy"):
+        rehearse_here(named(privacy=DP))
+
+
+def test_a_hospital_tells_the_coordinator_that_a_plugin_failed_and_its_own_people_where(site: Path) -> None:
+    install(site, files={"net.py": FAILING.replace("{body}", "raise OverflowError('numbers of a patient')")})
+    folder = HospitalFolder(site / "state")
+    (site / "images").mkdir()
+    begin(folder, "a", site / "images", None, datetime.now(UTC))
+    listed = [Listed.of("a", folder.identity().public), Listed.of("b", Identity(bytes(32)).public)]
+    of = named().model_copy(update={"roster": tuple(listed)})
+    ward = Ward(folder)
+    ward.answer("propose", ProposeRequest(of).parts())
+    ward.approvals.decide(of, "approved")
+    admit(of, network=True)
+    images = torch.zeros(2, 1, 16, 16)
+    ward._open[of.digest()] = SimpleNamespace(answer=lambda kind, parts: networks.build(of)(images))  # type: ignore[assignment]
+    with pytest.raises(PluginError, match=r"failed at made_plugin/net.py, line 10") as error:
+        ward.answer("prepare", Parts({"study": of.digest(), "send_parameters": 0}))
+    assert error.value.kind == "plugin"
+    assert "plug-in" in remedies((Absence(hospital="a", kind="plugin"),))
+    assert of.digest() not in ward._open

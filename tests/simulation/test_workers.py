@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -64,6 +65,14 @@ def meet_something_unsendable() -> None:
 
 def end_process() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_itself() -> None:
+    os._exit(3)
+
+
+def leave() -> None:
+    sys.exit("a part of others' code that leaves")
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +143,14 @@ def test_a_bug_in_a_job_is_shown_as_itself_and_the_worker_goes_on(processes: Pro
     assert "in divide_by_nothing" in raised.value.__notes__[0]
     with pytest.raises(RuntimeError, match="Unsendable: a graphics card vanished"):
         second.reraise()
+
+
+def test_code_that_ends_its_process_is_not_called_want_of_memory(processes: Processes) -> None:
+    killed, ended, left = results(processes, [Job(end_process, (), "a"), Job(end_itself, (), "b"), Job(leave, (), "c")])
+    assert (killed.how(), killed.killed) == ("was killed, perhaps for lack of memory", True)
+    assert (ended.killed, "exit code 3" in ended.how()) == (False, True)
+    with pytest.raises(RuntimeError, match="SystemExit: a part of others' code that leaves"):
+        left.reraise()
 
 
 def test_a_bug_in_a_simulation_is_shown_as_itself_and_not_as_want_of_memory(processes: Processes) -> None:

@@ -31,6 +31,7 @@ from wardround_client.networks._stored import names_in as names_in
 from wardround_client.networks._stored import read_weights as read_weights
 from wardround_common.errors import PluginError, StudyError, WardroundError
 from wardround_common.messages.parameters import Fixed, Layout, Vector, vector_digest
+from wardround_common.plugins.blame import FAULTS
 from wardround_common.plugins.names import is_plugin, package_of, part_of
 from wardround_common.registry import is_own
 from wardround_common.study.file import Norm, Study
@@ -138,7 +139,7 @@ def _built(name: str, of: Network, channels: int, outputs: int, norm: Norm, dims
         network = of.build(channels, outputs, norm, dims)
     except WardroundError:
         raise
-    except Exception as error:
+    except FAULTS as error:
         raise PluginError(
             f"{what} cannot be built: {type(error).__name__}: {error}",
             where=where,
@@ -146,6 +147,15 @@ def _built(name: str, of: Network, channels: int, outputs: int, norm: Norm, dims
         ) from error
     if not isinstance(network, nn.Module):
         raise PluginError(f"{what} is no torch.nn.Module but a {type(network).__name__}", where=where)
+
+    def check_shape(module: nn.Module, given: tuple[torch.Tensor, ...], made: object) -> None:
+        records, _, *space = given[0].shape
+        wanted = (records, outputs, *(space if of.dense else ()))
+        if not isinstance(made, torch.Tensor) or made.shape != wanted:
+            that = tuple(made.shape) if isinstance(made, torch.Tensor) else f"a {type(made).__name__}"
+            raise PluginError(f"{what} gives {that} in place of {wanted} numbers", where=where)
+
+    network.register_forward_hook(check_shape)
     return network
 
 

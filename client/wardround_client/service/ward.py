@@ -54,6 +54,7 @@ from wardround_common.errors import (
 )
 from wardround_common.keys.identity import Identity
 from wardround_common.messages.rounds import Parts, round_number, study_digest
+from wardround_common.plugins.blame import FAULTS, blamed
 from wardround_common.randomness import Stream
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
 from wardround_common.storage import read_private, write_atomically
@@ -161,10 +162,12 @@ class Ward:
                 return self._open[digest].answer(kind, parts)
             except WardroundError:
                 raise
-            except Exception:
+            except FAULTS as error:
                 # A graphics card that vanished, or a bug: what is in memory may be broken; all that counts is on the
                 # disk, from which the next question opens it again.
                 del self._open[digest]
+                if told := blamed(error):
+                    raise told from error
                 raise
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 
 import torch
@@ -11,12 +12,14 @@ from torch import nn
 from wardround_client import networks
 from wardround_client.site_shift.parts import parts_of
 from wardround_client.tasks.registry import local_task, loss_of
+from wardround_client.training.apart import rehearse_apart
 from wardround_client.training.network_probe import defects_of
-from wardround_common.errors import PrivacyError, StudyError
+from wardround_common.errors import PluginError, PrivacyError, StudyError
+from wardround_common.plugins.blame import FAULTS, blamed
 from wardround_common.registry import is_own
 from wardround_common.strategies.registry import STRATEGIES
 from wardround_common.study.file import DpSgd, Norm, Study
-from wardround_common.study.plugins import admit
+from wardround_common.study.plugins import admit, compare
 from wardround_common.tasks.registry import task_of
 
 SMALL = {2: (32,), 3: (16, 32)}
@@ -43,13 +46,31 @@ def rehearse(study: Study) -> str:
     """
     if is_own(study.training.strategy):
         STRATEGIES[study.training.strategy]  # a hospital takes part in no study with code that nobody can look at
-    admit(study, network=True)  # each time: what is installed may be another since
-    private = isinstance(study.privacy, DpSgd)
-    return _rehearse(study.model_copy(update={"roster": ()}), private)
+    draft = study.model_copy(update={"roster": ()})
+    if not study.plugin:
+        return _rehearse(draft)
+    compare(study, network=True)  # each time: what is installed may be another since
+    return _apart(draft)
+
+
+def rehearse_here(study: Study) -> str:
+    """Rehearse a study in this process, whatever its code does to it.
+
+    Raises:
+        StudyError, PluginError, PrivacyError: as :func:`rehearse`.
+    """
+    admit(study, network=True)
+    return _rehearse(study)
 
 
 @lru_cache(maxsize=32)
-def _rehearse(study: Study, private: bool) -> str:
+def _apart(study: Study) -> str:
+    return rehearse_apart(study)
+
+
+@lru_cache(maxsize=32)
+def _rehearse(study: Study) -> str:
+    private = isinstance(study.privacy, DpSgd)
     model, space = study.model, study.data.extent
     network = networks.build(study)
     if study.training.own_loss:
@@ -69,7 +90,7 @@ def why_not(network: nn.Module, study: Study, space: tuple[int, ...]) -> str | N
     """Say why a network cannot make a step on two images of this extent and on one, which a last batch may hold."""
     local, loss = local_task(study.task), loss_of(study, torch.device("cpu"))
     others = study.own_code or study.plugin
-    raised = Exception if others else (RuntimeError, ValueError)  # what torch and MONAI raise for a shape
+    raised = FAULTS if others else (RuntimeError, ValueError)  # what torch and MONAI raise for a shape
     generator = torch.Generator().manual_seed(0)
     with networks.seeded(0):
         network.train()
@@ -83,9 +104,14 @@ def why_not(network: nn.Module, study: Study, space: tuple[int, ...]) -> str | N
                     return f"it gives {given} in place of {wanted} numbers"
                 losses = loss(logits, local.noise(study.task, count, space))
                 losses.mean().backward()  # type: ignore[no-untyped-call]
+            except PluginError:
+                raise
             except raised as error:
+                shaped = isinstance(error, RuntimeError | ValueError)
+                if not shaped and (told := blamed(error)):
+                    raise told from error
                 reason = " ".join(str(error).split())
-                if not isinstance(error, RuntimeError | ValueError):
+                if not shaped:
                     reason = f"{type(error).__name__}: {reason}"
                 return reason if count == 2 else f"a last batch of one image fails: {reason}"
             if not torch.isfinite(logits).all():
@@ -188,4 +214,6 @@ def _norms_that_work(study: Study) -> Iterator[Norm]:
 
 def _works(study: Study, extent: tuple[int, ...], norm: Norm) -> bool:
     other = study.model_copy(update={"model": study.model.model_copy(update={"norm": norm})})
-    return why_not(networks.build(other), study, extent) is None
+    with suppress(PluginError):
+        return why_not(networks.build(other), study, extent) is None
+    return False

@@ -148,7 +148,7 @@ def _imported(place: str, kind: str, name: str, files: Files, where: str) -> Any
             found = getattr(found, step)
     except WardroundError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"its {kind} {part_of(name)!r} cannot be imported from {place}: {type(error).__name__}: {error}",
             where=where,

@@ -41,7 +41,7 @@ class Checked:
             given = self.step(values, moments, parameters.copy(), mean_update.copy())
         except WardroundError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.whose.error(
                 f"{self.whose.subject} fails: {type(error).__name__}: {error}",
                 where=self.whose.where,
@@ -86,7 +86,7 @@ def try_strategy(strategy: Strategy, values: Values, whose: Whose) -> None:
     parameters, mean = np.ones(TRIED, np.float32), np.linspace(-1, 1, TRIED)
     try:
         begun = [strategy.begin(values, TRIED) for _ in range(2)]
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise whose.error(
             f"{whose.subject} fails before its first step: {type(error).__name__}: {error}", where=whose.where
         ) from error

@@ -71,14 +71,25 @@ def unfit_plugins(named: dict[str, str], plugins: Collection[Plugin]) -> Iterato
 def admit(study: Study, *, network: bool) -> None:
     """Let the study's plug-ins run in this process, if exactly what it names is installed; and check the strategy's.
 
-    ``network``: whether the network is built here; a coordinator does not, and needs no package that has only one.
+    ``network``: as in :func:`compare`.
 
     Raises:
         PluginError: something else is installed, or it does not do what its kind does.
+    """
+    compare(study, network=network)
+    if is_plugin(study.training.strategy):
+        check_of_plugin(study.training.strategy, dict(study.training.settings))
+
+
+def compare(study: Study, *, network: bool) -> None:
+    """Check that what the study names is installed, and let it run here; nothing of it is run yet.
+
+    ``network``: whether the network is built here; a coordinator does not, and needs no package that has only one.
+
+    Raises:
+        PluginError: something else is installed.
     """
     needed = {package_of(name) for key, name in study.plugin_parts.items() if network or key != "model.network"}
     for plugin in study.plugin:
         if plugin.package in needed:
             admit_package(plugin.named)
-    if is_plugin(study.training.strategy):
-        check_of_plugin(study.training.strategy, dict(study.training.settings))

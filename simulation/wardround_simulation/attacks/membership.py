@@ -94,7 +94,7 @@ def attack(federation: Federation, model: Vector, shadows: int, workers: Workers
             if isinstance(result, Broke):
                 result.reraise()
             if isinstance(result, Died):
-                raise RoundError("a shadow model's process was killed", do="Try with fewer --workers.")
+                raise RoundError(f"a shadow model's process {result.how()}", do="Try with fewer --workers.")
             seen.append(result)
             watch(len(seen), shadows)
     use_threads(federation.study)

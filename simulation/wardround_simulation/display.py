@@ -21,6 +21,8 @@ TITLES = {
     "baselines": "Alone and pooled",
     "leaving-one-out": "Without one each",
     "scoring": "Scoring the model",
+    "recalibrating": "Recalibrating it",
+    "explaining": "Explaining it",
     "scoring-baselines": "Scoring these",
     "scoring-leaving-one-out": "Scoring those",
 }

@@ -19,6 +19,7 @@ from wardround_client.spending.lineage import Lineage, lineage
 from wardround_client.tasks.registry import local_task
 from wardround_client.training.devices import describe as describe_device
 from wardround_client.training.evaluation import cells_of, patient_sums, sums_of
+from wardround_client.training.own_calibration import recalibrated_sums
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError, RoundError
 from wardround_common.messages.parameters import Layout, Vector
@@ -217,6 +218,15 @@ def explain(federation: Federation, name: str, model: Vector) -> MapCell:
     hospital = open_hospital(federation, name)
     hospital.show(model, to_ourselves=True)
     return hospital.maps_of_test()
+
+
+def recalibrate(federation: Federation, name: str, model: Vector) -> tuple[NDArray[np.int64], bool]:
+    """Sum up a model on a hospital's test patients by the hospital's own recalibration; tell whether there is one."""
+    use_threads(federation.study)
+    hospital = open_hospital(federation, name)
+    hospital.show(model, to_ourselves=True)
+    sums, fitted = recalibrated_sums(hospital.built.network, federation.study, hospital.dataset)
+    return sums.to_vector(), fitted
 
 
 class InOneProcess:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import tomli_w
 from flwr.app import Context, RecordDict
+from numpy.typing import NDArray
 
 from wardround_client.intake.patients import guessed, said_of_doubts, said_of_patients
 from wardround_client.spending.ledger.store import LEDGER_NAME
@@ -38,6 +39,7 @@ from wardround_common.results import (
     HospitalRecord,
     MapFigures,
     PrivacySpent,
+    Recalibrated,
     Results,
     RoundRecord,
     SiteMetrics,
@@ -46,6 +48,7 @@ from wardround_common.results import (
     evaluate,
     without,
 )
+from wardround_common.results.evaluation import recalibrated
 from wardround_common.results.map_sums import MapCell, figures_of_maps
 from wardround_common.results.released import Released, check_start, prepared_otherwise, read_released, study_of
 from wardround_common.results.subgroup_sums import judge as judge_by_subgroup
@@ -181,6 +184,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
             evaluation=evaluation,
             subgroups=subgroups,
             maps=maps,
+            recalibrated=own,
             waiting=tuple(what for what, _ in waiting),
             notes=(*_said_of_waiting(waiting), *failed, *said),
         )
@@ -195,6 +199,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     judged = scored({FEDERATED: model}, "scoring")
     evaluation = _judge(plan.study, [FEDERATED], names, judged)
     subgroups = _by_subgroup(plan.study, names, judged, next(iter(evaluation[FEDERATED].values())).threshold)
+    own = _recalibrated(plan.study, federation, model, names, workers, show)
     maps = _maps(plan.study, federation, model, names, workers, show)
     waiting = _others(plan)
     results = write(evaluation, waiting)
@@ -595,6 +600,23 @@ def _by_subgroup(
         ]
         groups.append([(cell.patients, cell) for cell in cells])
     return judge_by_subgroup(study, groups, point, resamples=BOOTSTRAP, seed=study.model.seed) if groups else ()
+
+
+def _recalibrated(
+    study: Study, federation: Federation, kept: Vector, names: Sequence[str], workers: Workers, show: Show
+) -> dict[str, Recalibrated]:
+    """Let each hospital recalibrate the model for itself: here it costs nothing but a moment, whether asked or not."""
+    if study.task.name != "classification" or (len(names) > MATRIX_HOSPITALS and not study.evaluation.recalibrated):
+        return {}
+    task = task_of(study.task)
+    told: dict[str, tuple[NDArray[np.int64], bool]] = dict(
+        _all(workers, "recalibrating", names, lambda n: Job(jobs.recalibrate, (federation, n, kept), n), show)
+    )
+    sums = {name: task.read(told[name][0], study.task) for name in names}
+    of = {name: recalibrated(study.task, sums[name], told[name][1]) for name in names}
+    if len(names) > 1:
+        of[ALL] = recalibrated(study.task, functools.reduce(operator.add, sums.values()), None)
+    return of
 
 
 def _maps(

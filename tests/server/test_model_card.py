@@ -70,6 +70,10 @@ def test_a_card_says_whose_figures_these_are_what_was_not_private_and_how_equal_
     assert "It does not cover the counts and the evaluation sums" in text
     assert "Largest difference from PyTorch over the images of the check: 2.0e-06; accepted up to 1.0e-04." in text
     assert "remember patients" in text_of(example(private=False, baselines=False))
+    calibrated = make_card(results, None, {}).model_copy(update={"temperature": 1.5})
+    said = markdown(results, calibrated, CardWords(), [ONNX], None)
+    assert f"Calibration error on all test patients: {together.value('calibration_error'):.3f}." in said
+    assert f"Brier score on all test patients: {together.value('brier'):.3f}." in said
 
 
 def test_what_people_state_stands_in_the_card_as_text_and_never_as_markup(results: Results) -> None:

@@ -40,6 +40,13 @@ def test_a_simulation_has_the_figures_of_the_hospitals_that_have_enough_patients
     results = run(of, tmp_path / "hospitals", tmp_path / "state", tmp_path / "run")
     assert Results.from_json(results.to_json()) == results
     assert results.maps is not None
+    assert {name: one.fitted for name, one in results.recalibrated.items()} == {
+        "north": False,
+        "east": False,
+        "south": False,
+        "all": None,
+    }  # too few validation patients, or none: what is shown is as it is
+    assert results.recalibrated["all"].metrics["brier"] == results.evaluation["federated"]["all"].value("brier")
     assert {*results.maps.hospitals} == {"south"}  # of the others one patient is tested
     assert results.maps.everybody.patients == 6
     there = Federation(of, sites_in(tmp_path / "hospitals", Places(None, None, frozenset(), tmp_path / "state")))

@@ -23,6 +23,7 @@ from wardround_client.training.devices import CPU, make_ready
 from wardround_client.training.evaluation import cells_of, patient_sums, sums_of
 from wardround_client.training.features import features_of
 from wardround_client.training.local_work import LocalRun, PrivacyPlan, gradient_sum, plan_privacy, train
+from wardround_client.training.own_calibration import recalibrated_sums
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import DataError, MessageError, ModelError, PrivacyError, StudyError
 from wardround_common.messages.parameters import Layout, Vector, vector_digest, weights_digest
@@ -302,9 +303,11 @@ class Hospital:
         network, study, examples = self.built.network, self.study, self.dataset.split(request.split)
         if request.split != "test":
             return Evaluated(request.study, request.round, sums_of(network, study, examples).to_vector())
-        maps = [self.maps_of_test().to_vector()] if study.evaluation.maps else []
+        more = [self.maps_of_test().to_vector()] if study.evaluation.maps else []
+        if study.evaluation.recalibrated:
+            more.append(recalibrated_sums(network, study, self.dataset)[0].to_vector())
         if not study.evaluation.subgroups:
-            sums = np.concatenate([sums_of(network, study, examples).to_vector(), *maps])
+            sums = np.concatenate([sums_of(network, study, examples).to_vector(), *more])
             return Evaluated(request.study, request.round, sums)
         by_patient = patient_sums(network, study, examples)
         codes = self.dataset.by_subgroup if self.tells_subgroups else ()
@@ -315,7 +318,7 @@ class Hospital:
                 for cells in cells_of(study, by_patient, codes)
             )
         )
-        sums = np.concatenate([by_patient.total(), groups.to_vector(), *maps])
+        sums = np.concatenate([by_patient.total(), groups.to_vector(), *more])
         return Evaluated(request.study, request.round, sums)
 
     def maps_of_test(self) -> MapCell:

@@ -21,6 +21,7 @@ from wardround_common.results.record import without as without
 from wardround_common.results.site import Curve as Curve
 from wardround_common.results.site import MapFigures as MapFigures
 from wardround_common.results.site import MapsOf as MapsOf
+from wardround_common.results.site import Recalibrated as Recalibrated
 from wardround_common.results.site import ReliabilityBins as ReliabilityBins
 from wardround_common.results.site import SiteMetrics as SiteMetrics
 from wardround_common.results.site import SubgroupFigures as SubgroupFigures

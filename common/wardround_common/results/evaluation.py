@@ -10,7 +10,7 @@ import numpy as np
 from wardround_common.metrics.intervals import with_interval
 from wardround_common.metrics.patients import PatientSums
 from wardround_common.metrics.ranking import Floats
-from wardround_common.results.site import Estimate, Point, SiteMetrics
+from wardround_common.results.site import Estimate, Point, Recalibrated, SiteMetrics
 from wardround_common.tasks.contract import Sums, Task, TaskSection
 from wardround_common.tasks.registry import task_of
 
@@ -50,6 +50,18 @@ def evaluate(
         by_group=shown.by_group,
         horizons=shown.horizons,
     )
+
+
+UNMOVED = ("calibration_error", "brier")
+"""Metrics of probabilities, which a recalibration is about: no operating point decides on them."""
+
+
+def recalibrated(section: TaskSection, sums: Sums, fitted: bool | None) -> Recalibrated:
+    """Say how calibrated a model is on test patients by sums over recalibrated probabilities."""
+    task = task_of(section)
+    values = task.values(sums.to_vector()[None], section, None, sums)
+    known = {name: float(values[name][0]) for name in UNMOVED}
+    return Recalibrated(fitted=fitted, metrics={name: None if np.isnan(one) else one for name, one in known.items()})
 
 
 def _estimates(

@@ -9,7 +9,17 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from wardround_common.errors import StorageError
-from wardround_common.results.site import Amount, Count, MapFigures, Name, Rate, Record, SiteMetrics, Subgrouping
+from wardround_common.results.site import (
+    Amount,
+    Count,
+    MapFigures,
+    Name,
+    Rate,
+    Recalibrated,
+    Record,
+    SiteMetrics,
+    Subgrouping,
+)
 from wardround_common.study.file import Study
 from wardround_common.tasks.contract import Metric
 from wardround_common.tasks.registry import task_of
@@ -157,6 +167,8 @@ class Results(Record):
     maps: MapFigures | None = None
     """How much of the federated model's maps lies in lesions; None where the study does not ask, or nothing is known.
     """
+    recalibrated: dict[Name, Recalibrated] = Field(default_factory=dict)
+    """By site: the federated model by each hospital's own recalibration; empty where nobody asked."""
     waiting: tuple[Name, ...] = ()
     """Which models are still to be trained: 'baselines', 'leaving-one-out'; none if the run is finished."""
     notes: tuple[str, ...] = ()

@@ -72,6 +72,18 @@ class SubgroupFigures(Record):
     metrics: dict[Name, Estimate]
 
 
+class Recalibrated(Record):
+    """How the federated model would do on a site's test patients by each hospital's own recalibration.
+
+    What it does without is in the site's metrics.
+    """
+
+    fitted: bool | None
+    """Whether the hospital has enough validation patients to fit one; None over several hospitals."""
+    metrics: dict[Name, float | None]
+    """Calibration error and Brier score, and whatever else does not hang on the operating point."""
+
+
 class MapsOf(Record):
     """How much of the model's maps lies in lesions that somebody outlined; means over images."""
 

@@ -2,7 +2,8 @@
 
 The sums over the test patients travel with those of the subgroups in one vector, so that they are summed in the same
 way and once: sums of the task, then of each subgroup of each ``[evaluation] subgroups`` the number of patients and the
-sums of the task, then those over maps (``map_sums``).
+sums of the task, then those over maps (``map_sums``), then the sums of the task by each
+hospital's own recalibration.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class TestSums:
     groups: BySubgroup
     maps: MapCell | None = None
     """Of those with an outlined lesion; None where the study does not ask."""
+    recalibrated: Sums | None = None
+    """Over all of them by each hospital's own recalibration; None where the study does not ask."""
 
     @property
     def records(self) -> int:
@@ -79,26 +82,35 @@ class TestSums:
     def __add__(self, other: TestSums) -> TestSums:
         """Add the sums of other hospitals in the same study."""
         maps = self.maps + other.maps if self.maps and other.maps else None
-        return TestSums(self.whole + other.whole, self.groups + other.groups, maps)
+        own = self.recalibrated + other.recalibrated if self.recalibrated and other.recalibrated else None
+        return TestSums(self.whole + other.whole, self.groups + other.groups, maps, own)
 
     def to_vector(self) -> Vector:
         """Return the sums as int64: what travels in a message."""
         maps = [self.maps.to_vector()] if self.maps else []
-        return np.concatenate([self.whole.to_vector(), self.groups.to_vector(), *maps])
+        own = [self.recalibrated.to_vector()] if self.recalibrated else []
+        return np.concatenate([self.whole.to_vector(), self.groups.to_vector(), *maps, *own])
 
 
 def length(study: Study) -> int:
     """Return how many numbers a hospital sends about its test patients."""
     one = task_of(study.task).length(study.task)
     by_subgroup = (1 + one) * sum(len(subgroups.cells) for subgroups in study.evaluation.subgroups)
-    return one + by_subgroup + (NUMBERS if study.evaluation.maps else 0)
+    maps, own = NUMBERS if study.evaluation.maps else 0, one if study.evaluation.recalibrated else 0
+    return one + by_subgroup + maps + own
 
 
 def nobody(study: Study) -> TestSums:
     """Return the sums over no patient."""
     task = task_of(study.task)
     cells = [tuple(Cell(0, task.empty(study.task)) for _ in one.cells) for one in study.evaluation.subgroups]
-    return TestSums(task.empty(study.task), BySubgroup(tuple(cells)), NOBODY if study.evaluation.maps else None)
+    maps, own = study.evaluation.maps, study.evaluation.recalibrated
+    return TestSums(
+        task.empty(study.task),
+        BySubgroup(tuple(cells)),
+        NOBODY if maps else None,
+        task.empty(study.task) if own else None,
+    )
 
 
 def read(vector: Vector | NDArray[np.float64], study: Study) -> TestSums:
@@ -128,8 +140,15 @@ def read(vector: Vector | NDArray[np.float64], study: Study) -> TestSums:
         if sum(cell.sums.records for cell in cells) > whole.records:
             raise MessageError("the sums contradict one another: subgroups count more images than there are")
         groups.append(tuple(cells))
-    maps = read_maps(vector[at:], least, whole.records) if study.evaluation.maps else None
-    return TestSums(whole, BySubgroup(tuple(groups)), maps)
+    maps, own = None, None
+    if study.evaluation.maps:
+        maps = read_maps(vector[at : at + NUMBERS], least, whole.records)
+        at += NUMBERS
+    if study.evaluation.recalibrated:
+        own = task.read(vector[at:], section)
+        if own.records != whole.records:
+            raise MessageError("the sums contradict one another: other images were recalibrated than counted")
+    return TestSums(whole, BySubgroup(tuple(groups)), maps, own)
 
 
 def judge(

@@ -555,6 +555,7 @@ class Evaluation(Section):
         "subgroups",
         "smallest_subgroup",
         "maps",
+        "recalibrated",
     )
 
     validation: Fraction
@@ -586,6 +587,9 @@ class Evaluation(Section):
     fewer do not leave at all."""
     maps: Maps | None = None
     """How the kept model is explained at the hospitals, so that they add up how much of its maps lies in lesions."""
+    recalibrated: bool = False
+    """Whether hospitals also add up how the model does on their test patients if each recalibrates it on its own
+    validation patients. A simulation shows it in any case."""
 
     @field_validator("subgroups")
     @classmethod
@@ -821,6 +825,11 @@ class Study(Section):
                 f"[evaluation] average = {evaluation.average}: the study has {training.rounds} rounds; lower it"
             )
         section, data = info.data.get("task"), info.data.get("data")
+        if evaluation.recalibrated and isinstance(section, TaskSection) and section.name != "classification":
+            raise ValueError(
+                f"[evaluation] recalibrated: the task '{section.name}' has no class probabilities to recalibrate; "
+                "remove the key"
+            )
         if evaluation.maps and isinstance(data, Data) and data.bagged:
             raise ValueError(
                 f"[evaluation] maps: with [data] record = '{data.record}' the network says nothing of a single image, "

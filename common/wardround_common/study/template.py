@@ -147,6 +147,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
             {"by": "manufacturer", "values": ["GE", "Siemens"]},
         ],
         "smallest_subgroup": 10,
+        "recalibrated": True,
         "maps": {"method": "integrated-gradients", "lesions": ["tumour*"]},
     },
     "tracking": {"mlflow": True, "tensorboard": True},
@@ -299,6 +300,9 @@ REASONS: Mapping[tuple[str, str], str] = {
     ),
     ("evaluation", "smallest_subgroup"): (
         "Subgroups of fewer patients are merged before their sums leave a hospital, 5 or more; left out: 10."
+    ),
+    ("evaluation", "recalibrated"): (
+        "Hospitals also add up how the model does if each recalibrates it on its validation patients; left out: false."
     ),
     ("evaluation", "maps"): (
         "Hospitals with masks add up how much of the model's maps lies in lesions; left out: not. lesions: none is all."

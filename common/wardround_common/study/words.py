@@ -344,6 +344,7 @@ def _leaves(study: Study) -> Iterator[str]:
     )
     yield from _by_subgroup(study)
     yield from _maps(study)
+    yield from _recalibrated(study)
     yield from _features(study)
     yield from _ballot(study)
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
@@ -394,6 +395,24 @@ def _maps(study: Study) -> Iterator[str]:
     )
 
 
+def _recalibrated(study: Study) -> Iterator[str]:
+    """Say what leaves of each hospital's own recalibration; nothing where the study does not ask."""
+    if not study.evaluation.recalibrated:
+        return
+    private = isinstance(study.privacy, DpSgd)
+    free = " Epsilon is not spent on it and does not cover it: nobody is trained on." if private else ""
+    clear = (
+        ""
+        if study.aggregation.secure
+        else " Beside the first ones, one hospital's show its slope and biases, which were fitted without noise."
+    )
+    yield (
+        "With the sums over test patients, in one message: the same sums by the hospital's own recalibration of the "
+        "finished model, a slope and a bias for each class that it fits to its validation patients and keeps; without "
+        f"enough of them, the same once more.{clear}{free}"
+    )
+
+
 def _ballot(study: Study) -> Iterator[str]:
     if study.aggregation.vote_margin is None:
         return
@@ -435,6 +454,7 @@ def _leaves_beside(study: Study) -> Iterator[str]:
         yield "With each round of training: a signed statement of the limits to which the hospital clipped."
     yield from _by_subgroup(study)
     yield from _maps(study)
+    yield from _recalibrated(study)
     yield from _features(study)
     yield from _ballot(study)
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."

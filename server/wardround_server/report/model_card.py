@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from wardround_common.metrics.shapes import Estimate
 from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, SiteMetrics
+from wardround_common.results.evaluation import UNMOVED
 from wardround_common.results.model_folder import Card
 from wardround_common.results.parts import Part
 from wardround_common.study.file import DpSgd
@@ -335,7 +336,7 @@ def calibration(results: Results, card: Card) -> list[str]:
         f"Log-odds are divided by a temperature of {card.temperature:.3f}, fitted on the validation patients of all "
         "hospitals together (Guo et al. 2017); the figures below are of the probabilities before that."
     ]
-    found = [] if whole is None or _few(whole) else [name for name in ("ece", "brier") if name in whole.metrics]
+    found = [] if whole is None or _few(whole) else [name for name in UNMOVED if name in whole.metrics]
     if whole is not None:
         said += [f"{labels[name]} on all test patients: {number(whole.value(name))}." for name in found]
     return said if found else [said[0].partition(";")[0] + "."]

@@ -67,6 +67,7 @@ def sections(results: Results) -> list[Section]:
                 "",
                 _present([sites.forest(results), quality_figures.calibration(results)]),
                 quality.by_hospital(results),
+                quality.own_calibration(results),
                 horizons.by_time(results),
             ),
             _section(

@@ -169,6 +169,8 @@ class Judged:
     """Of all of them, by subgroup; none where the study asks for none, or they are not known of all."""
     maps: MapCell | None = None
     """Of all of them with an outlined lesion; None where the study does not ask, or nothing is known."""
+    recalibrated: Sums | None = None
+    """Of all of them by each hospital's own recalibration; None as above."""
 
 
 def judge_study(
@@ -201,14 +203,16 @@ def judge_study(
         scored = score(study.test_round, lambda name: True)
         absent = _all_absent(scored.absent, roll, there, expected, why_away)
         tested = cast(TestSums, scored.sums)  # what ``form_of`` reads of test patients
-        return Judged(tested.whole, absent, scored.refused, subgroups=tested.groups, maps=tested.maps)
+        told = (tested.groups, tested.maps, tested.recalibrated)
+        return Judged(tested.whole, absent, scored.refused, None, None, *told)
     own = score(study.test_round, study.trains)
     others = score(study.external_round, lambda name: not study.trains(name))
     absent = _all_absent((*own.absent, *others.absent), roll, there, expected, why_away)
     refused = "; ".join(scored.refused for scored in (own, others) if scored.refused)
     trained, external = cast(TestSums, own.sums), cast(TestSums, others.sums)
     both = trained + external
-    return Judged(both.whole, absent, refused, trained.whole, external.whole, both.groups, both.maps)
+    sums = (trained.whole, external.whole, both.groups, both.maps, both.recalibrated)
+    return Judged(both.whole, absent, refused, *sums)
 
 
 def describe_usual(

@@ -23,8 +23,9 @@ from pydantic import ValidationError
 
 from wardround_common.errors import PausedError, RoundError, StorageError, StudyError, WardroundError
 from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, evaluate
+from wardround_common.results.evaluation import recalibrated
 from wardround_common.results.map_sums import figures_of_maps
-from wardround_common.results.site import MapFigures, SiteMetrics, Subgrouping
+from wardround_common.results.site import MapFigures, Recalibrated, SiteMetrics, Subgrouping
 from wardround_common.results.subgroup_sums import figures_by_subgroup
 from wardround_common.results.unlike import UNLIKE
 from wardround_common.storage import flush_names, no_room_is_said, read_whole, write_atomically
@@ -481,6 +482,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
     evaluation: dict[str, dict[str, SiteMetrics]] = {}
     subgroups: tuple[Subgrouping, ...] = ()
     maps: MapFigures | None = None
+    own: dict[str, Recalibrated] = {}
     if judged.test.records:
         sensitivity, validation = study.evaluation.sensitivity, final.chosen.validation
         threshold = task_of(study.task).point(validation, sensitivity) if validation else None
@@ -489,6 +491,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
         evaluation = {FEDERATED: {site: evaluate(study.task, sums, threshold) for site, sums in there.items()}}
         subgroups = figures_by_subgroup(study, judged.subgroups, threshold)
         maps = figures_of_maps(study, judged.maps) if judged.maps else None
+        own = {ALL: recalibrated(study.task, judged.recalibrated, None)} if judged.recalibrated else {}
     return Results(
         run=run.standing.name,
         study=study,
@@ -505,6 +508,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
         evaluation=evaluation,
         subgroups=subgroups,
         maps=maps,
+        recalibrated=own,
         notes=(*_notes(run, final, judged, names), *said),
     )
 

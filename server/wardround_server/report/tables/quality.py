@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from wardround_common.metrics import Estimate
+from wardround_common.metrics.recalibration import FEW_PATIENTS, LEAST_PATIENTS
 from wardround_common.metrics.shapes import LEAST_RECORDS
 from wardround_common.results import (
     ALL,
@@ -365,6 +366,35 @@ def by_hospital(results: Results) -> Table | None:
     head = ["Test patients of", *(metric.label for metric in metrics)]
     caption = f"The federated model at each hospital, with 95 % intervals.{_missing(rows)}"
     return table(caption, head, rows, "numbers") if rows else None
+
+
+def own_calibration(results: Results) -> Table | None:
+    """Show calibration error and Brier score without and with each hospital's own recalibration."""
+    sites, task, known = results.evaluation.get(FEDERATED, {}), task_of(results.study.task), results.recalibrated
+    there = [(name, site, known[name]) for name, site in ordered_sites(results, sites) if name in known]
+    if not there:
+        return None
+    names = list(there[0][2].metrics)
+    rows: list[list[Cell | str]] = [
+        [
+            Cell(site_title(name), quiet=_of_whom(site) + _part(results, name), strong=name == ALL),
+            *(number(value) for metric in names for value in (site.value(metric), own.metrics[metric])),
+            {True: "yes", False: "no", None: ""}[own.fitted],
+        ]
+        for name, site, own in there
+    ]
+    labels = [task.metric(name).label for name in names]
+    head = ["Test patients of", *(f"{label}, {which}" for label in labels for which in ("as it is", "own")), "Fitted"]
+    return table(
+        "The federated model as it is, and if each hospital recalibrates it on its own validation patients (a slope "
+        f"and a bias for each class; {LEAST_PATIENTS} patients of each class or more, ranked the right way), judged "
+        f"on its test patients. Lower is better. With fewer than {FEW_PATIENTS} validation patients of a class what is "
+        "fitted is mostly chance. The operating point is left as it is. ‘wardround evaluate --recalibrate’ makes such "
+        "a file.",
+        head,
+        rows,
+        "numbers",
+    )
 
 
 def _part(results: Results, name: str) -> str:

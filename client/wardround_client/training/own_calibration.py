@@ -1,0 +1,55 @@
+"""What a hospital's own recalibration of the kept model would change there: fitted on validation, judged on test."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import nn
+
+from wardround_client.preparation.dataset import Dataset, Examples
+from wardround_client.training.evaluation import probabilities_of, sums_of
+from wardround_common.errors import DataError, ModelError
+from wardround_common.metrics.recalibration import LEAST_PATIENTS, Recalibration, fit
+from wardround_common.metrics.sums import ScoreSums
+from wardround_common.study.file import Study
+from wardround_common.tasks.classification import Classification
+from wardround_common.tasks.contract import Sums
+
+
+def fitted(network: nn.Module, study: Study, validation: Examples) -> Recalibration | None:
+    """Fit slope and biases to a hospital's validation patients, as ``wardround evaluate --recalibrate`` does.
+
+    None where a class has fewer than :data:`LEAST_PATIENTS` of them, scores rank them the wrong way round, or the
+    task tells no classes.
+    """
+    if not isinstance(study.task, Classification) or not len(validation):
+        return None
+    labels = np.asarray(validation.targets[:], np.int64)
+    counts = [len(np.unique(validation.patients[labels == number])) for number in range(len(study.task.classes))]
+    if min(counts) < LEAST_PATIENTS:
+        return None
+    own = probabilities_of(network, validation)
+    if not np.isfinite(own).all():
+        raise ModelError("the model's scores are not finite", do="Its training diverged: lower the learning rate.")
+    try:
+        return fit(labels, own)
+    except DataError:
+        return None
+
+
+def recalibrated_sums(network: nn.Module, study: Study, dataset: Dataset) -> tuple[Sums, bool]:
+    """Return the sums over the test patients by the hospital's own recalibration, and whether there is one.
+
+    Where there is none they are those of the network itself: all hospitals' sums are over the same patients as the
+    others, so that no difference of two sums is a hospital's own.
+
+    Raises:
+        ModelError: an output is not a finite number.
+    """
+    found = fitted(network, study, dataset.validation)
+    if found is None or not len(dataset.test):
+        plain: Sums = sums_of(network, study, dataset.test)
+        return plain, False
+    labels = np.asarray(dataset.test.targets[:], np.int64)
+    shares = found.apply(probabilities_of(network, dataset.test)).astype(np.float32)
+    losses = -np.log(np.maximum(shares[np.arange(len(labels)), labels].astype(np.float64), 1e-12))
+    return ScoreSums.of(labels, shares, losses), True

@@ -1,0 +1,97 @@
+"""What each hospital's own recalibration would change is summed over the same patients."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from consortium import MemoryJournal, identity, roster
+from examples import dataset, study, untrained
+from wardround_client import networks
+from wardround_client.hospital.answering import build, join
+from wardround_client.hospital.secure_desk import Desk
+from wardround_client.training.evaluation import probabilities_of, sums_of
+from wardround_client.training.own_calibration import fitted, recalibrated_sums
+from wardround_common.errors import MessageError, StudyError
+from wardround_common.metrics import ScoreSums
+from wardround_common.metrics.recalibration import fit
+from wardround_common.randomness import insecure_stream
+from wardround_common.results.evaluation import recalibrated
+from wardround_common.results.subgroup_sums import length, nobody, read
+from wardround_common.study.file import _study
+from wardround_common.study.words import describe
+from wardround_server.rounds.course import judge_study, run_study
+from wardround_server.rounds.secure_rounds import Consortium
+from wards import Wards, rostered
+
+OF = study(model={"seed": 2}, evaluation={"recalibrated": True})  # of which the scores rank the right way
+MANY = dataset(1, patients=60)
+
+
+def test_it_is_fitted_on_validation_and_judged_on_test() -> None:
+    network = networks.build(OF)
+    sums, there = recalibrated_sums(network, OF, MANY)
+    assert there
+    labels = MANY.validation.targets
+    found = fit(np.asarray(labels, np.int64), probabilities_of(network, MANY.validation))
+    shares = found.apply(probabilities_of(network, MANY.test)).astype(np.float32)
+    expected = np.mean((shares[:, 1] - MANY.test.targets) ** 2)
+    assert recalibrated(OF.task, sums, True).metrics["brier"] == pytest.approx(expected, abs=1e-5)
+    as_it_is = sums_of(network, OF, MANY.test)
+    assert sums.records == as_it_is.records
+    assert sums.confusion.sum(axis=1).tolist() == as_it_is.confusion.sum(axis=1).tolist()
+
+
+def test_with_too_few_patients_or_wrong_ranks_the_same_sums_are_sent_once_more() -> None:
+    network = networks.build(OF)
+    wrong = networks.build(study(model={"seed": 0}))
+    for data, of in ((dataset(1, patients=20), network), (untrained(1), network), (MANY, wrong)):
+        assert fitted(of, OF, data.validation) is None
+        sums, there = recalibrated_sums(of, OF, data)
+        assert not there
+        assert sums.to_vector().tolist() == sums_of(of, OF, data.test).to_vector().tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_federation_sums_it_in_the_message_of_the_test_sums(secure: bool, tmp_path: Path) -> None:
+    of = rostered(rounds=1, secure=secure)
+    of = of.model_copy(update={"evaluation": of.evaluation.model_copy(update={"recalibrated": True})})
+    wards = Wards(tmp_path)
+    wards._studies[of.digest()] = of
+    built = build(of)
+    sizes = {"a": 60, "b": 60, "c": 20}
+    for name, patients in sizes.items():
+        desk = Desk(of, name, identity(name), roster(wards.names), tmp_path / name, os.urandom) if secure else None
+        data = dataset(ord(name), patients=patients)
+        wards._open[name, of.digest()] = join(of, data, insecure_stream(0, name), built, desk)
+    consortium = Consortium(os.urandom(16), roster(wards.names), MemoryJournal()) if secure else None
+    state = run_study(of, wards, lambda event: None, None, consortium)
+    judged = judge_study(of, wards, state, consortium)
+    networks.write_vector(built.network, built.layout, state.chosen.model)
+    each = [recalibrated_sums(built.network, of, dataset(ord(name), patients=n))[0] for name, n in sizes.items()]
+    assert judged.recalibrated is not None
+    assert judged.recalibrated.to_vector().tolist() == sum(one.to_vector() for one in each).tolist()
+
+
+def test_sums_over_other_images_than_the_test_patients_are_refused() -> None:
+    vector = np.zeros(length(OF), np.int64)
+    assert read(vector, OF).recalibrated is not None
+    assert nobody(OF).to_vector().tolist() == vector.tolist()
+    one = ScoreSums.of(np.array([1]), np.array([[0.2, 0.8]], np.float32), np.array([0.2])).to_vector()
+    assert read(np.concatenate([one, one]), OF).recalibrated is not None
+    with pytest.raises(MessageError, match="other images were recalibrated"):
+        read(np.concatenate([one, 2 * one]), OF)
+
+
+def test_a_study_says_that_the_sums_leave_and_only_a_classification_can_ask() -> None:
+    assert "recalibrated" not in study().canonical().decode()
+    said = " ".join(sentence for part in describe(OF) for sentence in part.sentences)
+    assert "show its slope and biases, which were fitted without noise" in said  # the sums are in the clear
+    tables = OF.model_dump()
+    tables["task"] = {"name": "segmentation", "classes": ["tumour"]}
+    with pytest.raises(StudyError, match="no class probabilities to recalibrate"):
+        _study(tables, where="study")

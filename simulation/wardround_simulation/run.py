@@ -55,7 +55,7 @@ from wardround_common.results.subgroup_sums import judge as judge_by_subgroup
 from wardround_common.results.unlike import UNLIKE, read_summed
 from wardround_common.storage import read_whole, write_atomically
 from wardround_common.study.file import DpSgd, Study, read_study
-from wardround_common.study.words import said_of_graph, said_of_own_code, said_of_own_parts
+from wardround_common.study.words import said_of_classes, said_of_graph, said_of_own_code, said_of_own_parts
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
 from wardround_server.report.tracking import check_tracking, open_tracking
@@ -672,6 +672,8 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
     else:
         yield "Differential privacy was off: the model may remember patients."
     yield from _said_of_start(plan, described)
+    if counted := final.classes:
+        yield said_of_classes(plan.study, counted.counts, counted.weights())
     if own := said_of_own_parts(plan.study, simulated=True):
         yield own
     yield from said_of_own_code(plan.study)

@@ -10,13 +10,16 @@ import torch
 
 from examples import DP, dataset, study
 from wardround_client import networks
-from wardround_client.hospital.answering import build
+from wardround_client.hospital.answering import Hospital, build, join
 from wardround_client.preparation.dataset import Examples
 from wardround_client.tasks.registry import loss_of
 from wardround_client.training.bookkeeping import BookKeeping
 from wardround_client.training.local_work import LocalRun, train
-from wardround_common.errors import StudyError
+from wardround_common.errors import MessageError, StudyError
+from wardround_common.messages.rounds import Evaluated, EvaluateRequest, TrainRequest, Update
+from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.randomness import insecure_stream
+from wardround_common.secagg.question import question_digest
 from wardround_common.study.file import Study
 from wardround_common.study.words import describe
 
@@ -87,6 +90,63 @@ def test_balanced_sampling_draws_each_class_equally_often_and_each_image_of_a_cl
     counts = np.bincount(seen, minlength=len(data))
     assert counts[:3].min() > 60  # 100 are expected of each
     assert seen == drawn(of, data, 1)
+
+
+def hospital(of: Study) -> Hospital:
+    return join(of, dataset(), insecure_stream(1, "hospital"), build(of))
+
+
+def test_the_weights_of_counted_classes_are_inverse_to_the_counts_and_one_on_average() -> None:
+    counted = ClassCounts((40, 8, 0, 2)) + ClassCounts((10, 2, 0, 8))
+    weights = np.array(counted.weights())
+    assert weights[0] * 50 == pytest.approx(weights[1] * 10) == pytest.approx(weights[3] * 10)
+    assert weights[2] == 1
+    assert (weights * counted.to_vector()).sum() == pytest.approx(counted.records)
+    for wrong in ([1, 2], [-1, 1, 1, 1], [0.5, 1, 1, 1]):
+        with pytest.raises(MessageError):
+            ClassCounts.read(np.array(wrong), 4)
+
+
+def test_counted_weights_train_as_stated_ones() -> None:
+    counts, stated = np.array([90, 10]), {"class_weights": [100 / 180, 100 / 20]}
+    updates = []
+    for training, classes in (({"count_classes": True}, counts), (stated, None)):
+        of = study(training=training)
+        start = networks.read_vector(networks.build(of))
+        answer = hospital(of).answer("train", TrainRequest(of.digest(), 1, start, classes=classes).parts())
+        assert isinstance(answer, Update)
+        updates.append(answer.vector)
+    np.testing.assert_allclose(*updates, atol=1e-7)
+    of = study(training={"count_classes": True})
+    for none in (None, np.array([1, 2, 3])):
+        with pytest.raises(MessageError, match="sent no count"):
+            hospital(of).answer("train", TrainRequest(of.digest(), 1, start, classes=none).parts())
+
+
+def test_a_hospital_counts_its_training_images_once_before_the_first_round_where_the_study_says_so() -> None:
+    of = study(training={"count_classes": True})
+    start = networks.read_vector(networks.build(of))
+    answer = hospital(of).answer("evaluate", EvaluateRequest(of.digest(), 0, "classes", start).parts())
+    assert isinstance(answer, Evaluated)
+    assert answer.sums.tolist() == np.bincount(dataset().train.targets).tolist()
+    for other, number in ((of, 1), (study(), 0)):
+        with pytest.raises(MessageError, match="counted before the first round"):
+            hospital(other).answer("evaluate", EvaluateRequest(other.digest(), number, "classes", start).parts())
+
+
+def test_hospitals_of_a_secure_sum_agree_on_the_counts_that_they_were_told() -> None:
+    asked = TrainRequest("0" * 64, 1, np.zeros(3, np.float32), b"", np.array([3, 4]))
+    assert question_digest(asked) != question_digest(replace(asked, classes=np.array([4, 3])))
+    assert question_digest(asked) == question_digest(TrainRequest.parse(asked.parts(), 3))
+
+
+def test_exact_counts_are_refused_under_privacy_and_said_without() -> None:
+    with pytest.raises(StudyError, match="count_classes = true: the counts would leave without noise"):
+        Study.new(count_classes=True)
+    with pytest.raises(StudyError, match="remove one of the two"):
+        Study.new(privacy="none", count_classes=True, class_weights=[1.0, 2.0])
+    said = {part.heading: " ".join(part.sentences) for part in describe(Study.new(privacy="none", count_classes=True))}
+    assert "only a sum over hospitals can be read: the number of training images" in said["What leaves a hospital"]
 
 
 def test_balanced_sampling_is_refused_where_every_patient_has_one_rate() -> None:

@@ -19,6 +19,7 @@ from wardround_client.preparation.dataset import Dataset
 from wardround_client.site_shift.kept import Kept
 from wardround_client.site_shift.parts import parts_of
 from wardround_client.spending.account import Account
+from wardround_client.tasks.registry import local_task
 from wardround_client.training.devices import CPU, make_ready
 from wardround_client.training.evaluation import cells_of, patient_sums, sums_of
 from wardround_client.training.features import features_of
@@ -38,6 +39,7 @@ from wardround_common.messages.rounds import (
     Update,
 )
 from wardround_common.messages.vote import Ballot, VoteRequest
+from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.metrics.unlike import DistanceSums, FeatureSums, jackknifed
 from wardround_common.privacy.noisy_sum import NoisySum
@@ -159,6 +161,10 @@ class Hospital:
         if request.split == "validation":
             self._check_trains()
             self._check_round(request.round)
+        elif request.split == "classes":
+            self._check_trains()
+            if not self.study.training.count_classes or request.round != 0:
+                raise MessageError("classes are counted before the first round, and only where the study says so")
         elif request.split in ("features", "distances"):
             self._check_trains()
             if not self.study.evaluation.usual:
@@ -260,9 +266,32 @@ class Hospital:
         with self._charged(request):
             return gradient_sum(self._run(), request.parameters, request.round, form)
 
-    def _run(self, before: Vector | None = None) -> LocalRun:
+    def _classes(self) -> ClassCounts:
+        """Count the training images of each class."""
+        data = self.dataset.train
+        members = local_task(self.study.task).members(self.study.task, data.targets)[data.once]
+        return ClassCounts(tuple(int(count) for count in members.sum(axis=0)))
+
+    def _weighted(self, request: TrainRequest) -> Study:
+        """Return the study with the weights that follow from the classes that all hospitals counted.
+
+        Raises:
+            MessageError: the counts are missing, or not the study's.
+        """
+        training = self.study.training
+        if not training.count_classes:
+            return self.study
+        if request.classes is None or len(request.classes) != len(self.study.groups):
+            raise MessageError("the study counts classes, and the coordinator sent no count of them")
+        weights = ClassCounts.read(request.classes, len(self.study.groups)).weights()
+        changed = training.model_copy(update={"class_weights": weights, "count_classes": False})
+        return self.study.model_copy(update={"training": changed})
+
+    def _run(self, before: Vector | None = None, study: Study | None = None) -> LocalRun:
         built, data = self.built, self.dataset.train
-        return LocalRun(self.study, built.network, built.layout, data, self.plan, self.stream, built.own, before)
+        return LocalRun(
+            study or self.study, built.network, built.layout, data, self.plan, self.stream, built.own, before
+        )
 
     @contextmanager
     def _charged(self, request: TrainRequest, before: Vector | None = None) -> Iterator[None]:
@@ -279,9 +308,9 @@ class Hospital:
 
     def _train(self, request: TrainRequest) -> Update:
         self._check_train(request)
-        before = self.kept.before(request.round) if self.kept else None
+        before, weighted = self.kept.before(request.round) if self.kept else None, self._weighted(request)
         with self._charged(request, before):
-            work = train(self._run(before), request.parameters, request.round)
+            work = train(self._run(before, weighted), request.parameters, request.round)
             if self.kept and before is not None and work.own is not None:
                 self.kept.keep(request.round, before, work.own)
         return Update(
@@ -297,6 +326,8 @@ class Hospital:
     def _evaluate(self, request: EvaluateRequest) -> Evaluated:
         self._check_study(request.study)
         use_threads(self.study)
+        if request.split == "classes":
+            return Evaluated(request.study, request.round, self._classes().to_vector())
         self.show(request.parameters)
         if request.split in ("features", "distances"):
             return Evaluated(request.study, request.round, self._likeness(request.everybody))

@@ -30,15 +30,16 @@ from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError
 from wardround_common.messages.parameters import Fixed, Layout, Vector
+from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.metrics.sums import LOSS_LIMIT
 from wardround_common.metrics.unlike import FeatureSums
 
 MOST_EXAMPLES = 2**32  # images of one hospital, in training or in a split
 
 Scalar = int | float | str
-Split = Literal["validation", "test", "features", "distances"]
-"""On whom is summed, and of the last two what: validation patients' features, and how far each lies from the others'.
-"""
+Split = Literal["validation", "test", "features", "distances", "classes"]
+"""On whom is summed, and of the last three what: validation patients' features, how far each lies from the others',
+and how many training images there are of each class."""
 SPLITS: tuple[Split, ...] = get_args(Split)
 T = TypeVar("T", int, float, str)
 RUN_BYTES = 16
@@ -131,17 +132,22 @@ class TrainRequest:
     parameters: Vector = field(repr=False)
     cohort: bytes | None = field(default=None, repr=False)
     """If sums are secure: over which hospitals, with which keys (``secagg.terms.write_members``)."""
+    classes: NDArray[np.int64] | None = None
+    """If the study counts classes: how many training images of each there are (``ClassCounts``)."""
     kind = "train"
 
     def parts(self) -> Parts:
         """Return the wire form."""
-        return Parts({"study": self.study, "round": self.round}, _asked(self.parameters, self.cohort))
+        arrays = {} if self.classes is None else {"classes": self.classes}
+        return Parts({"study": self.study, "round": self.round}, _asked(self.parameters, self.cohort) | arrays)
 
     @classmethod
     def parse(cls, parts: Parts, size: int) -> TrainRequest:
         """Parse the wire form; ``size`` is the number of parameters of the study's model."""
-        vector = read_vector(parts, "parameters", size)
-        return cls(study_digest(parts), round_number(parts), vector, optional_bytes(parts, "cohort"))
+        vector, classes = read_vector(parts, "parameters", size), parts.arrays.get("classes")
+        if classes is not None:
+            classes = ClassCounts.read(classes, classes.size).to_vector()
+        return cls(study_digest(parts), round_number(parts), vector, optional_bytes(parts, "cohort"), classes)
 
 
 @dataclass(frozen=True)

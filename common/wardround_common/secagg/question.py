@@ -19,6 +19,8 @@ def question_digest(request: TrainRequest | EvaluateRequest) -> bytes:
     words = [request.kind.encode(), str(request.round).encode(), split.encode(), parameters]
     if isinstance(request, EvaluateRequest) and request.everybody is not None:
         words.append(request.everybody.astype("<i8").tobytes())
+    if isinstance(request, TrainRequest) and request.classes is not None:
+        words.append(request.classes.astype("<i8").tobytes())
     return digest(b"question", *words)
 
 

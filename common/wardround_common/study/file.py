@@ -240,6 +240,7 @@ class Training(_StrategyKeys):
         "settings",
         "focal_gamma",
         "sampling",
+        "count_classes",
         "personal",
         "ditto_lambda",
     )
@@ -262,6 +263,9 @@ class Training(_StrategyKeys):
     weight_decay: NotNegative = 0.0
     class_weights: Annotated[tuple[Positive, ...], Field(strict=False)] | None = None
     """One weight of the loss for each class; stated by the study, so that no hospital's class balance leaks."""
+    count_classes: bool = False
+    """Whether weights of the classes follow from how many training images of each all hospitals have: they add them up
+    once, before the first round (without differential privacy only)."""
     focal_gamma: Positive | None = None
     """The focal loss (Lin et al., ICCV 2017, equation 5): each image's loss times (1 - p)^gamma, where p is what the
     model gives the true class. None for the cross-entropy as it is."""
@@ -361,6 +365,10 @@ def _unfit_keys(training: Training) -> Iterator[str]:
         yield f"[training] ditto_lambda = {training.ditto_lambda!r}: only personal = 'ditto' uses this key; remove it"
     if training.own_loss and training.class_weights is not None:
         yield "[training] class_weights: a loss of one's own does not use this key; remove it"
+    if training.count_classes and training.class_weights is not None:
+        yield "[training] class_weights: count_classes = true gives the weights; remove one of the two"
+    if training.own_loss and training.count_classes:
+        yield "[training] count_classes: a loss of one's own does not use this key; remove it"
     if training.own_loss and training.focal_gamma is not None:
         yield "[training] focal_gamma: a loss of one's own does not use this key; remove it"
 
@@ -393,6 +401,11 @@ def _not_of_a_step(training: Training) -> Iterator[str]:
 
 def _not_of_private_steps(training: Training) -> Iterator[str]:
     """Name the keys of ``[training]`` that no accounting covers."""
+    if training.count_classes:
+        yield (
+            "[training] count_classes = true: the counts would leave without noise, and one patient changes them; "
+            "state class_weights, such as from how common the finding is elsewhere"
+        )
     if training.sampling == "balanced":
         yield (
             "[training] sampling = 'balanced': a patient would be drawn more often the fewer others have the class, so "
@@ -749,7 +762,7 @@ class Study(Section):
         if not task_of(task).weighted(task):
             faults = [
                 f"[training] {key}: the task '{task.name}' does not use this key; remove it"
-                for key in ("focal_gamma", "sampling")
+                for key in ("focal_gamma", "sampling", "count_classes")
                 if getattr(training, key) != Training.model_fields[key].default
             ]
             if faults:

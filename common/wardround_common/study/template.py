@@ -117,6 +117,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
     "model": {"pooling": "mean"},
     "training": {
         "class_weights": [1.0, 3.0],
+        "count_classes": True,
         "focal_gamma": 2.0,
         "sampling": "balanced",
         "personal": "norm",
@@ -219,6 +220,9 @@ REASONS: Mapping[tuple[str, str], str] = {
         f"What each hospital keeps for itself, with keep = 'last': {MEASURES.choices()}; left out: nothing."
     ),
     ("training", "ditto_lambda"): "'ditto' only: how strongly a hospital's own model is held to the shared one.",
+    ("training", "count_classes"): (
+        "mechanism 'none' only: class weights from the hospitals' counts, added up before round 1; left out: false."
+    ),
     ("training", "focal_gamma"): "Focal loss: images that the model is sure of count less, the higher; left out: none.",
     ("training", "sampling"): (
         "mechanism 'none' only: 'balanced' draws a hospital's classes equally often; left out: 'all', each image once."

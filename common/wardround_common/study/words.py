@@ -6,7 +6,7 @@ These words are a promise to the people who approve a study; they change togethe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -114,9 +114,20 @@ def said_of_own_parts(study: Study, *, simulated: bool) -> str:
     return f"{measure.work} {measure.stays} {measure.outside} The figures here are of {of}."
 
 
+def said_of_classes(study: Study, counts: Sequence[int], weights: Sequence[float]) -> str:
+    """Say how many training images of each class the hospitals counted, and the weights that followed."""
+    said = [f"{word} {n:,} (weight {w:.3g})" for word, n, w in zip(study.groups, counts, weights, strict=True)]
+    return f"Training images that the hospitals counted before the first round: {_listed(said)}."
+
+
 def _imbalance(study: Study) -> Iterator[str]:
     """Say what is done about classes that are rare, besides weights."""
     training = study.training
+    if training.count_classes:
+        yield (
+            "The loss weighs each class by the inverse of how many training images all hospitals have of it, which "
+            "they add up once, before the first round."
+        )
     if training.focal_gamma is not None:
         private = " It changes no patient's chance of being drawn, and no clipping: epsilon is as without."
         yield (
@@ -331,6 +342,7 @@ def _leaves(study: Study) -> Iterator[str]:
             f"From {_only(study)}: the names and shapes{also}, once, and at the end the sums over the test patients; "
             "none of the updates."
         )
+    yield from _counted(study)
     if study.aggregation.secure:
         yield from _leaves_masked(study, private=private)
         return
@@ -348,6 +360,16 @@ def _leaves(study: Study) -> Iterator[str]:
     yield from _features(study)
     yield from _ballot(study)
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
+
+
+def _counted(study: Study) -> Iterator[str]:
+    """Say what leaves before the first round; nothing where nothing does."""
+    if study.training.count_classes:
+        masked = "masked so that only a sum over hospitals can be read: " if study.aggregation.secure else ""
+        yield (
+            f"Once, before the first round, {masked}the number of training images of each class. Each hospital is told "
+            "the sums, and so knows what the others have together."
+        )
 
 
 def _features(study: Study) -> Iterator[str]:

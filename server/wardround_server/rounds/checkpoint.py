@@ -13,6 +13,7 @@ from safetensors.numpy import load, save
 
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.messages.parameters import Fixed, Layout, metadata_of
+from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.results import RoundRecord
 from wardround_common.storage import write_atomically
 from wardround_common.strategies.contract import Moments
@@ -37,6 +38,8 @@ def write_checkpoint(path: Path, study: Study, state: State) -> None:
         arrays |= {"first": state.moments.first, "second": state.moments.second}
     if state.validation:
         arrays["validation"] = state.validation.to_vector()
+    if state.classes:
+        arrays["classes"] = state.classes.to_vector()
     if state.kept:
         arrays["kept"] = state.kept.added
         if state.kept.validation:
@@ -117,6 +120,8 @@ def read_checkpoint(path: Path, study: Study) -> State:
         parameters = arrays["parameters"]
         read = task_of(study.task).read
         validation = read(arrays["validation"], study.task) if "validation" in arrays else None
+        counted = arrays.get("classes")
+        classes = None if counted is None else ClassCounts.read(counted, len(study.groups))
         kept = None
         if "kept" in about:
             facts = json.loads(about["kept"])
@@ -124,7 +129,7 @@ def read_checkpoint(path: Path, study: Study) -> State:
             kept = Kept(tuple(facts["rounds"]), arrays["kept"], facts["value"], said)
     except (MessageError, SafetensorError, ValueError, KeyError, ValidationError):
         raise damaged from None
-    return State(layout, parameters, moments, history, validation, kept, fixed)
+    return State(layout, parameters, moments, history, validation, kept, fixed, classes)
 
 
 def _layout(names: str, shapes: str) -> Layout:

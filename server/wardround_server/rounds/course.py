@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +14,7 @@ import numpy as np
 from wardround_common.errors import MessageError, ModelError, RoundError
 from wardround_common.messages.parameters import Fixed, Layout, Vector, vector_digest
 from wardround_common.messages.rounds import Failure, Parts, Prepared, PrepareRequest
+from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.metrics.unlike import LEAST_IMAGES
 from wardround_common.results import Absence, Headline, RoundRecord
 from wardround_common.results.map_sums import MapCell
@@ -49,6 +51,8 @@ class State:
     """The best model so far, or the mean of the last ones, if the study keeps another than the last."""
     fixed: Fixed | None = field(default=None, repr=False)
     """What of the network is not trained, if the study trains a part of it alone."""
+    classes: ClassCounts | None = None
+    """How many training images of each class the hospitals have, if the study counts them."""
 
     @property
     def chosen(self) -> Kept:
@@ -124,6 +128,8 @@ def run_study(
         raise RoundError("the study's sums are secure, and the coordinator has no roster and no name for the run")
     exchange, expected = trainers(study, exchange), [name for name in expected if study.trains(name)]
     state, roll = _prepare(study, exchange, watch, before, consortium, start)
+    if study.training.count_classes and state.classes is None:
+        state = replace(state, classes=_count_classes(study, state, roll, consortium))
     while not over(study, state.history):
         number = len(state.history) + 1
         state = _round(study, exchange, watch, state, number, consortium, roll, expected, why_away)
@@ -134,6 +140,33 @@ def run_study(
             "every round was given up: nothing was trained", do="Start a new run with the remaining hospitals."
         )
     return state
+
+
+COUNTED = "classes"
+"""The coordinator's note of the classes that hospitals counted: they answer no question again that lies behind."""
+
+
+def _count_classes(study: Study, state: State, roll: _Roll, consortium: Consortium | None) -> ClassCounts:
+    """Let the hospitals add up how many training images of each class they have, once, before the first round.
+
+    Raises:
+        RoundError: too few of them did, or there is none.
+    """
+    if consortium and (noted := consortium.journal.read(COUNTED)):
+        return ClassCounts(tuple(json.loads(noted)))
+    rounds: Rounds = plain_rounds.Rounds(study, roll)
+    if consortium:
+        rounds = secure_rounds.Rounds(study, roll, consortium, roll.members)
+    scored = rounds.score(state.parameters, 0, "classes")
+    counted: ClassCounts = cast(ClassCounts, scored.sums)
+    if not counted.records:
+        raise RoundError(
+            scored.refused or "too few hospitals counted their classes, from which the weights follow",
+            do="Wait until enough are connected, then continue.",
+        )
+    if consortium:
+        consortium.journal.write(COUNTED, json.dumps(counted.counts).encode())
+    return counted
 
 
 def _check_refusals(history: Sequence[RoundRecord]) -> None:
@@ -403,9 +436,10 @@ def _round(
     began = time.monotonic()
     roll.welcome(study, state.layout, watch, consortium)
     counted = Counted(roll)
-    rounds: Rounds = plain_rounds.Rounds(study, counted)
+    classes = None if state.classes is None else state.classes.to_vector()
+    rounds: Rounds = plain_rounds.Rounds(study, counted, classes)
     if consortium:
-        rounds = secure_rounds.Rounds(study, counted, consortium, roll.members)
+        rounds = secure_rounds.Rounds(study, counted, consortium, roll.members, classes)
 
     def tell(name: str) -> None:
         watch(Answered(number, name))
@@ -455,7 +489,8 @@ def _round(
         scores_refused=scored.refused,
     )
     validation = scored.sums if judged else state.validation if refused or not work else None
-    after = State(state.layout, parameters, moments, (*state.history, record), validation, kept, state.fixed)
+    history = (*state.history, record)
+    after = State(state.layout, parameters, moments, history, validation, kept, state.fixed, state.classes)
     watch(RoundEnds(record, after))
     return after
 

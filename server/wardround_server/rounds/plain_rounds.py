@@ -33,6 +33,8 @@ class Rounds:
 
     study: Study
     exchange: Exchange
+    classes: NDArray[np.int64] | None = None
+    """How many training images of each class there are, if the study counts them."""
 
     def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard:
         """Ask every hospital for its update and add them up as they come; ``tell`` is told each that was added.
@@ -45,7 +47,7 @@ class Rounds:
         epsilons: dict[str, float] = {}
         answered: list[str] = []
         absent: list[Absence] = []
-        question = TrainRequest(self.study.digest(), number, parameters).parts()
+        question = TrainRequest(self.study.digest(), number, parameters, classes=self.classes).parts()
         for name, answer in self.exchange.ask(TrainRequest.kind, dict.fromkeys(self.exchange.hospitals(), question)):
             if isinstance(answer, Failure):
                 absent.append(absence(name, answer.reason))

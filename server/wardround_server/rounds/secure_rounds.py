@@ -37,6 +37,7 @@ from wardround_server.rounds.secure_sum import Confirming, Gathering, Opening, T
 TRAINING_COUNTS = 3  # weight, loss, clipped numbers
 _WHAT = {
     "test": "the test patients' judgement",
+    "classes": "the count of classes",
     "features": "the sum of the validation patients' features",
     "distances": "the histogram of the validation patients' distances",
 }
@@ -119,6 +120,8 @@ class Rounds:
     exchange: Exchange
     consortium: Consortium
     members: Mapping[str, Member]
+    classes: NDArray[np.int64] | None = None
+    """How many training images of each class there are, if the study counts them."""
 
     def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard | GivenUp:
         """Sum the hospitals' weighted updates, weights and losses; ``tell`` is told each that was added, masked.
@@ -144,7 +147,7 @@ class Rounds:
         self, parameters: Vector, number: int, tell: Callable[[str], None], absent: list[Absence]
     ) -> Heard | GivenUp:
         def ask(cohort: bytes) -> TrainRequest:
-            return TrainRequest(self.study.digest(), number, parameters, cohort)
+            return TrainRequest(self.study.digest(), number, parameters, cohort, self.classes)
 
         privacy = self.study.privacy
         noisy = isinstance(privacy, DistributedDpSgd)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from wardround_common.errors import StorageError, StudyError
 from wardround_common.results import Results
@@ -118,3 +119,31 @@ def test_the_command_prints_a_table_or_json(
     assert list(data["differ"]) == ["device"]
     assert typed(monkeypatch, "compare", runs[0]) == 3
     assert "two or more" in capsys.readouterr().err
+
+
+def test_a_page_shows_what_compare_prints_with_curves_and_runs_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    private: Results,
+    open_to_all: Results,
+) -> None:
+    script = "<script>alert(1)"
+    runs = [keep(tmp_path / name, results) for name, results in ((script, private), ("b", open_to_all))]
+    page = tmp_path / "page.html"
+    assert typed(monkeypatch, "view", *runs, "--out", page) == 0
+    text = page.read_text()
+    for row in compare(runs).rows():
+        for cell in row:
+            assert str(escape(cell)) in text
+    assert script not in text
+    assert text.count("<polyline") == 6, "three figures of two runs"
+    assert "default-src 'none'" in text
+    assert "http://" not in text.replace("http-equiv", "")
+    assert "https://" not in text
+    kept = tmp_path / "mine.txt"
+    kept.write_text("mine")
+    assert typed(monkeypatch, "view", *runs, "--out", kept) == 7
+    assert kept.read_text() == "mine"
+    assert typed(monkeypatch, "view", runs[0]) == 3
+    capsys.readouterr()

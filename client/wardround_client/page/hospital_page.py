@@ -241,14 +241,18 @@ class HospitalPages:
             return Went("/identity", "This hospital has accepted this invitation before.")
         sentences = (
             f"The coordinator at {found.invitation.address} has the fingerprint",
-            found.invitation.fingerprint,
             "Does the coordinator read this exact fingerprint to you by telephone? If the fingerprints differ, "
             "somebody may be impersonating the coordinator: tell its people.",
         )
         words = "Yes, it is the same: accept"
-        return self._confirm(
-            "Accept this invitation?", sentences, "/identity/accept", "/identity", words, {"text": text}
-        )
+        facts: dict[str, object] = {
+            "sentences": sentences,
+            "act": "/identity/accept",
+            "back": "/identity",
+            "words": words,
+        }
+        facts |= {"fingerprint": found.invitation.fingerprint, "fields": {"text": text}, "risky": False}
+        return Shown("confirm.html", {"title": "Accept this invitation?", **facts})
 
     def _accept(self, asked: Asked) -> Answer:
         with _as_file(asked.form.get("text", "")) as path:
@@ -266,14 +270,13 @@ class HospitalPages:
         act: str,
         back: str,
         words: str,
-        fields: dict[str, str] | None = None,
         *,
         risky: bool = False,
     ) -> Answer:
         if self._read_only:
             raise Missing("These pages are for reading only.")
         facts = {"sentences": tuple(filter(None, sentences)), "act": act, "back": back, "words": words}
-        return Shown("confirm.html", {"title": title, **facts, "fields": fields or {}, "risky": risky})
+        return Shown("confirm.html", {"title": title, **facts, "fields": {}, "risky": risky})
 
     def _act(self, said: str, back: str, *words: str) -> Callable[[Asked], Answer]:
         return lambda asked: self._command(list(words), said, back)

@@ -9,5 +9,6 @@ if (live && "EventSource" in window) {
     if (event.data !== shown) live.innerHTML = event.data;
     shown = event.data;
   };
+  told.addEventListener("over", () => told.close());
   window.addEventListener("pagehide", () => told.close());
 }

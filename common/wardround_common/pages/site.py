@@ -271,9 +271,10 @@ class Site:
                     if waited >= LOOK_S:
                         waited = 0.0
                         session = self._session(request)
-                        if session is None:
+                        part = await run_in_threadpool(self._part, room, asked, session, request) if session else None
+                        if part is None:
+                            yield "event: over\ndata:\n\n"
                             return
-                        part = await run_in_threadpool(self._part, room, asked, session, request)
                         if part != before:
                             before = part
                             yield "".join(f"data: {line}\n" for line in part.splitlines()) + "\n"
@@ -286,16 +287,20 @@ class Site:
 
         return StreamingResponse(parts(), media_type="text/event-stream")
 
-    def _part(self, room: Room, asked: Asked, session: Session, request: Request) -> str:
+    def _part(self, room: Room, asked: Asked, session: Session, request: Request) -> str | None:
+        """Return the live part of a page; None where it cannot be had, and nobody should ask again."""
         try:
             shown = room.answer(asked)
+            if not isinstance(shown, Shown):
+                return None
+            template = self._environment.get_template(shown.template)
+            facts = self._facts(Shown(shown.template, {**shown.facts, "live": True}), session, request)
+            return "".join(template.blocks["live"](template.new_context(facts)))
         except (Missing, WardroundError) as error:
             return str(escape(str(error)))
-        if not isinstance(shown, Shown):
-            return ""
-        template = self._environment.get_template(shown.template)
-        facts = self._facts(Shown(shown.template, {**shown.facts, "live": True}), session, request)
-        return "".join(template.blocks["live"](template.new_context(facts)))
+        except Exception:
+            log.exception("the live part of a page failed because of a bug")
+            return None
 
     def _session(self, request: Request) -> Session | None:
         return self.door.session(request.cookies.get(COOKIE, ""))
@@ -377,7 +382,10 @@ def _same_origin(request: Request) -> bool:
 
 
 async def _form(request: Request) -> dict[str, str] | None:
-    """Read a form's fields; None if it is too large or none. Of a file, its text is the field."""
+    """Read a form's fields; None if it is too large or none. Of a file, its text is the field.
+
+    Browsers end lines of what is typed or pasted by CR LF, whatever stood there: here they end by LF.
+    """
     content = b""
     async for part in request.stream():
         content += part
@@ -385,15 +393,18 @@ async def _form(request: Request) -> dict[str, str] | None:
             return None
     kind = request.headers.get("content-type", "")
     try:
-        if kind.split(";")[0].strip() == "application/x-www-form-urlencoded":
-            return dict(
-                parse_qsl(content.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, strict_parsing=True)
-            )
-        if kind.split(";")[0].strip() == "multipart/form-data":
-            return dict(_fields(kind, content))
+        match kind.split(";")[0].strip():
+            case "application/x-www-form-urlencoded":
+                fields: Iterable[tuple[str, str]] = parse_qsl(
+                    content.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, strict_parsing=True
+                )
+            case "multipart/form-data":
+                fields = _fields(kind, content)
+            case _:
+                return None
+        return {name: value.replace("\r\n", "\n") for name, value in fields}
     except ValueError:
-        pass
-    return None
+        return None
 
 
 def _fields(kind: str, content: bytes) -> Iterable[tuple[str, str]]:

@@ -114,7 +114,6 @@ class CoordinatorPages:
             return Went("/hospitals", f"{error.what}\n  → {error.do}" if error.do else error.what, True)
         sentences = (
             f"{request.hospital}, by a request of {request.made:%Y-%m-%d %H:%M} UTC, with the fingerprint",
-            request.fingerprint,
             "It is already enrolled with these keys: its invitation is written again."
             if found is Standing.SAME
             else "Does the hospital read this exact fingerprint to you by telephone? If the fingerprints differ, this "
@@ -122,8 +121,9 @@ class CoordinatorPages:
         )
         facts = {"sentences": sentences, "act": "/hospitals/enrol", "back": "/hospitals", "risky": False}
         words = "Write the invitation" if found is Standing.SAME else "Yes, it is the same: enrol, save the invitation"
+        mark = {"fingerprint": request.fingerprint}
         return Shown(
-            "confirm.html", {"title": "Enrol this hospital?", **facts, "words": words, "fields": {"text": text}}
+            "confirm.html", {"title": "Enrol this hospital?", **facts, "words": words, "fields": {"text": text}} | mark
         )
 
     def _enrol(self, asked: Asked) -> Answer:

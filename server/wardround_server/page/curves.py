@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wardround_common.results import RoundRecord
@@ -41,42 +41,67 @@ def curves(history: Sequence[RoundRecord]) -> list[Curve]:
     return [found for name, values in rows.items() if (found := curve(name, values))]
 
 
-def curve(name: str, values: Sequence[tuple[int, float | None]]) -> Curve | None:
-    """Draw one figure; of more rounds than can be told apart, evenly spaced ones, and the last. None without any."""
+@dataclass(frozen=True)
+class Frame:
+    """What a drawing spans: figures from ``low`` to ``high``, rounds from ``first`` to ``last``."""
+
+    low: float
+    high: float
+    first: int
+    last: int
+
+
+def frame_of(lists: Iterable[Sequence[tuple[int, float | None]]]) -> Frame | None:
+    """Return the frame that holds some curves; None if none of them has a figure."""
+    points = [one for values in lists for one in values]
+    there = [value for _, value in points if value is not None]
+    if not there:
+        return None
+    rounds = [number for number, _ in points]
+    return Frame(min(there), max(there), min(rounds), max(rounds))
+
+
+def curve(name: str, values: Sequence[tuple[int, float | None]], frame: Frame | None = None) -> Curve | None:
+    """Draw one figure, in the frame of several or its own; None without any.
+
+    Of more rounds than can be told apart, evenly spaced ones are drawn, and the last.
+    """
     step = -(-len(values) // MOST_POINTS)
     kept = [one for place, one in enumerate(values) if place % step == 0 or place == len(values) - 1]
     there = [(number, value) for number, value in values if value is not None]
-    if not there:
+    own = frame_of([values])
+    if own is None:
         return None
-    low, high = min(value for _, value in there), max(value for _, value in there)
-    first, last = values[0][0], values[-1][0]
+    of = frame or own
 
     def place(number: int, value: float) -> tuple[float, float]:
-        across = LEFT + (WIDTH - LEFT - 12) * ((number - first) / (last - first) if last > first else 0.5)
-        down = TOP + (HEIGHT - 2 * TOP - 18) * ((high - value) / (high - low) if high > low else 0.5)
+        across = LEFT + (WIDTH - LEFT - 12) * (
+            (number - of.first) / (of.last - of.first) if of.last > of.first else 0.5
+        )
+        down = TOP + (HEIGHT - 2 * TOP - 18) * ((of.high - value) / (of.high - of.low) if of.high > of.low else 0.5)
         return round(across, 1), round(down, 1)
 
     missing = [number for number, value in values if value is None]
     pieces: list[list[tuple[float, float]]] = [[]]
-    before = first
+    before = own.first
     for number, value in kept:
         if any(before <= gap <= number for gap in missing):  # also of a round that is not drawn
             pieces.append([])
         if value is not None:
             pieces[-1].append(place(number, value))
         before = number
-    best = next(number for number, value in there if value == low), next(n for n, value in there if value == high)
+    lowest, highest = (next(number for number, value in there if value == end) for end in (own.low, own.high))
     said = (
         f"{name}: {there[0][1]:.4g} in round {there[0][0]}, {there[-1][1]:.4g} in round {there[-1][0]}; lowest "
-        f"{low:.4g} in round {best[0]}, highest {high:.4g} in round {best[1]}"
+        f"{own.low:.4g} in round {lowest}, highest {own.high:.4g} in round {highest}"
     )
     return Curve(
         name=name,
         said=said,
         pieces=tuple(" ".join(f"{x},{y}" for x, y in piece) for piece in pieces if len(piece) > 1),
         dots=tuple(piece[0] for piece in pieces if len(piece) == 1),
-        lowest=f"{low:.4g}",
-        highest=f"{high:.4g}",
-        first=first,
-        last=last,
+        lowest=f"{of.low:.4g}",
+        highest=f"{of.high:.4g}",
+        first=of.first,
+        last=of.last,
     )

@@ -13,6 +13,7 @@ from examples import DP, STUDY
 from tiny_dicom import tiny
 from wardround_client import networks
 from wardround_client.networks import FEATURES, Bag, weighing, with_padding_of
+from wardround_client.preparation.asking import cases_of
 from wardround_client.preparation.bags import KeptBags, evenly
 from wardround_client.preparation.dataset import prepare, take_in
 from wardround_client.preparation.source import Source
@@ -20,7 +21,7 @@ from wardround_client.training.augmentation import augment
 from wardround_client.training.bookkeeping import BookKeeping, UnknownGradientError, Way, clipping_factors
 from wardround_client.training.network_probe import WAYS
 from wardround_client.training.rehearsal import rehearse
-from wardround_common.errors import DataError, StudyError
+from wardround_common.errors import DataError, ImageRefused, StudyError
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study
 
@@ -192,3 +193,21 @@ def test_a_network_of_each_kind_sees_bags_privately_or_is_refused_with_its_reaso
             rehearse(study)
         return
     assert rehearse(study).endswith("the gradient of each image is its own")
+
+
+def test_images_are_asked_about_by_record_and_what_is_no_image_by_itself(tmp_path: Path) -> None:
+    folder = hospital(tmp_path / "images").folder
+    whole = (folder / "P0-0.dcm").read_bytes()
+    (folder / "P0-9.dcm").write_bytes(whole[:-100])  # a truncated one of the same patient
+    (folder / "broken.dcm").write_bytes(b"junk")
+    files = sorted(folder.iterdir())
+    cases = {case.name: case for case in cases_of(files, of(), frozenset())}
+    assert set(cases) == {"P0", "P1", "P2", "P3", str(folder / "broken.dcm"), str(folder / "labels.csv")}
+    asked = cases["P0"].prepare()
+    assert asked.images.shape == (1, 1, 3, 16, 16)
+    assert (asked.about["images"], asked.about["images_left_out"], asked.about["images_refused"]) == (3, 0, 1)
+    assert [Path(name).name for name in asked.members] == ["P0-0.dcm", "P0-1.dcm", "P0-2.dcm"]
+    with pytest.raises(ImageRefused, match="this is not DICOM"):
+        cases[str(folder / "broken.dcm")].prepare()
+    by_series = {case.name for case in cases_of(files, of(data={"record": "series"}), frozenset())}
+    assert {"1.2.1.1", "1.2.1.2"} < by_series

@@ -210,8 +210,10 @@ def _each(
         else:
             line = {"input": one.case.name, **one.asked.about, **one.answer.facts}
             line |= {} if kept is None else {"files": files}
+            without = line.get("images_refused")
+            lacking = f"; without {without} of its files, {'which was' if without == 1 else 'which were'} refused"
             mind = f"; unlike the training: {line['unlike']['words']}" if is_unlike(line) else ""
-            told = Told(line, said=said(line) + mind)
+            told = Told(line, said=said(line) + (lacking if without else "") + mind)
         if kept is not None:
             kept.add(told.line)
             if number % batch == 0:

@@ -20,6 +20,7 @@ from wardround_client.images import read_with_header
 from wardround_client.images.attributes import tag, text
 from wardround_client.images.body_part import UNKNOWN, body_parts_of, is_other, other_body_part
 from wardround_client.images.dicom import refusing
+from wardround_client.images.formats.registry import format_of
 from wardround_client.images.kinds import KINDS, kinds_of
 from wardround_client.images.sop_class import other_object
 from wardround_client.preparation import preprocessing
@@ -46,6 +47,8 @@ _ABOUT = {
     "series_uid": tag("SeriesInstanceUID"),
     "sop_uid": tag("SOPInstanceUID"),
 }
+_HEAD = 1 << 16
+"""Bytes by which a file's format is told."""
 _OF_AN_IMAGE = {"series": {"sop_uid"}, "patient": {"sop_uid", "series_uid", "study_uid"}}
 """What is not the same for all images of a record."""
 _MODALITY = tag("Modality")
@@ -94,14 +97,20 @@ def cases_of(files: Sequence[Path], study: Study, allow: frozenset[str]) -> Iter
 
 
 def _record_of(path: Path, data: Data) -> str:
-    """Name the record that a file is of, as the file states it; what states nothing is of its folder's."""
-    which = _ABOUT["patient" if data.record == "patient" else "series_uid"]
+    """Name the record that a file is of, as the file states it; an image that states nothing is of its folder's.
+
+    What is no image is a case of its own, so that it is refused with its own reason.
+    """
+    which, where = _ABOUT["patient" if data.record == "patient" else "series_uid"], str(path)
     try:
-        with refusing("unreadable", "the attributes cannot be read", where=str(path)):
-            stated = text(dcmread(path, stop_before_pixels=True, specific_tags=[which]), which)
+        with refusing("unreadable", "the file cannot be read", where=where):
+            with path.open("rb") as file:
+                head = file.read(_HEAD)
+            if format_of(head, where=where) is not None:
+                return str(path.parent)
+            return text(dcmread(path, stop_before_pixels=True, specific_tags=[which]), which) or str(path.parent)
     except ImageRefused:  # it says why when it is read
-        stated = ""
-    return stated or str(path.parent)
+        return where
 
 
 def _bag(paths: Sequence[Path], data: Data, allow: frozenset[str]) -> Asked:
@@ -121,7 +130,7 @@ def _bag(paths: Sequence[Path], data: Data, allow: frozenset[str]) -> Asked:
         raise refused[0]
     taken = [read[place] for place in evenly(len(read), data.bag_size)]
     about = {key: value for key, value in taken[0][1].about.items() if key not in _OF_AN_IMAGE[data.record]}
-    about |= {"images": len(taken), "images_left_out": len(paths) - len(taken)}
+    about |= {"images": len(taken), "images_left_out": len(read) - len(taken), "images_refused": len(refused)}
     images = np.stack([asked.images[0] for _, asked in taken], axis=1)[None]
     return Asked(images, about, members=tuple(str(path) for path, _ in taken))
 

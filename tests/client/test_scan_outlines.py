@@ -7,6 +7,7 @@ import re
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tomli_w
@@ -15,9 +16,11 @@ from test_scan_command import run
 
 from examples import study
 from outlined_hospitals import outlining, outlining_volumes, write_hospital
+from tiny_dicom import save, tiny
 from wardround_client.preparation.dataset import Source, take_in
 from wardround_client.preparation.outline_page import COLOURS, overlaid
 from wardround_client.tasks.registry import local_task
+from wardround_common.study.file import Study
 
 
 def test_outlines_are_shown_over_images_on_a_page_that_stays(tmp_path: Path) -> None:
@@ -55,12 +58,54 @@ def test_volumes_are_shown_in_three_planes_to_scale(tmp_path: Path) -> None:
     assert (np.asarray(drawn) == COLOURS[0]).all(axis=2).any()
 
 
+def boxed(**sections: Any) -> Study:
+    tables = outlining(**sections).tables(nulls=False)
+    return Study.model_validate(tables | {"task": {"name": "detection", "classes": ["tumour"], "boxes": "masks"}})
+
+
+def test_boxes_around_masks_are_records_and_are_shown_over_their_slices(tmp_path: Path) -> None:
+    folder = tmp_path / "south"
+    patients = write_hospital(folder, "south", patients=3)
+    source, of = Source(folder, tmp_path / "state"), boxed()
+    index, found = take_in(source, of)
+    task = local_task(of.task)
+    assert task.records is not None
+    assert task.shown is not None
+    made = task.records(source, of, index.accepted, found)
+    there = sum((one.mask > 0).any(axis=(1, 2)).sum() for one in patients)
+    assert (made.targets[:][:, :, 4] == 0).any(axis=1).sum() == there  # a box in each slice with a tumour, else none
+    boxes = made.targets[:][made.targets[:][:, :, 4] == 0]
+    height, width = (mask := patients[0].mask.any(axis=0)).any(axis=1).sum(), mask.any(axis=0).sum()
+    assert {(box[2] - box[0], box[3] - box[1]) for box in boxes.tolist()} == {(height, width)}
+    said, page = task.shown(found, of, datetime.now().astimezone())
+    assert said == "3 outlined, 12 other-series"
+    assert "· tumour 1<br>" in page
+    picture = re.findall('data:image/png;base64,([^"]+)"', page)[0]
+    assert (np.asarray(Image.open(BytesIO(base64.b64decode(picture)))) == COLOURS[0]).all(axis=2).any()
+
+
+def test_boxes_of_a_table_are_shown_over_their_images_and_lines_without_one_are_counted(tmp_path: Path) -> None:
+    folder, of = tmp_path / "images", tmp_path / "study.toml"
+    save(tiny(np.arange(400, dtype=np.uint16).reshape(20, 20)), folder / "<b>.dcm")
+    save(tiny(np.arange(400, dtype=np.uint16).reshape(20, 20).T.copy()), folder / "two.dcm")
+    (folder / "boxes.csv").write_text("file,x0,y0,x1,y1,class\n<b>.dcm,2,3,9,12,tumour\ntwo.dcm,,,,,\nz.dcm,,,,,\n")
+    tables = boxed(data={"series": []}).tables(nulls=False)
+    of.write_text(tomli_w.dumps(tables | {"task": tables["task"] | {"boxes": "table"}}))
+    done = run(folder, "--state", tmp_path / "state", "--workers", 1, "--study", of)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+    assert "1 boxes, 1 images with a box, 1 images in which nothing is, 1 boxes-unknown-file" in done.stdout
+    page = (tmp_path / "state" / "boxes.html").read_text()
+    assert (tmp_path / "state" / "boxes.html").stat().st_mode & 0o077 == 0
+    assert "tumour 1<br>&lt;b&gt;.dcm" in page
+    assert "nothing there<br>two.dcm" in page
+
+
 def test_a_study_without_outlines_has_none_to_show(tmp_path: Path) -> None:
     of = tmp_path / "study.toml"
     of.write_text(tomli_w.dumps(study().tables(nulls=False)))
     done = run(tmp_path, "--study", of)
     assert done.returncode
-    assert "has no outlines to show" in done.stderr
+    assert "has no outlines or boxes to show" in done.stderr
 
 
 def test_an_edge_is_drawn_in_the_structures_colour_and_nothing_else_is() -> None:

@@ -45,7 +45,7 @@ def scan(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Study of outlines: shows them over the images, in a page that stays here; reads no labels.",
+            help="Study of outlines or boxes: shows them over the images, in a page that stays here; reads no labels.",
             show_default=False,
         ),
     ] = None,

@@ -89,7 +89,7 @@ def _study(path: Path) -> Study:
     found = read_study(path)
     if local_task(found.task).shown is None:
         raise StudyError(
-            f"the study's task is {found.task.name}, which has no outlines to show",
+            f"the study's task is {found.task.name}, which has no outlines or boxes to show",
             where=str(path),
             do="Leave out --study: labels are in the scan's own report.",
         )
@@ -106,12 +106,14 @@ def _show_outlines(study: Study, source: Source, console: Console | None) -> Non
     if task.shown is None:
         return
     said, text = task.shown(found, study, datetime.now().astimezone())
-    page = source.state / "outlines.html"
+    page = source.state / f"{task.shown_as.lower()}.html"
     write_atomically(page, text.encode(), private=True)
     if console is None:
         return
-    console.print(Text("Outlines    ").append(said), soft_wrap=True)
-    console.print(Text("Outlines, to stay at the hospital: ").append(shown(str(page)), style="bold"), soft_wrap=True)
+    console.print(Text(f"{task.shown_as:12}").append(said), soft_wrap=True)
+    console.print(
+        Text(f"{task.shown_as}, to stay at the hospital: ").append(shown(str(page)), style="bold"), soft_wrap=True
+    )
 
 
 def _screen(summary: Summary, fault: LabelError | None) -> Table:

@@ -126,7 +126,7 @@ def report_of(
     coded: Coded = _NOT_CODED,
     equipment: Equipment = NOT_STATED,
 ) -> Dataset:
-    """Make the report (TID 1500) of an answer: measurements of each structure, or the probability of each class.
+    """Make the report (TID 1500) of an answer: measurements of each structure or box, or each class's probability.
 
     Raises:
         ImageRefused: ``no-report``: the images do not say what a report needs of them.
@@ -137,6 +137,8 @@ def report_of(
     with refusing("no-report", "no report can be made of these images", where=""), quiet():
         if segmentation is not None:
             groups = [*_of_structures(answer, sources, card, coded, segmentation)]
+        elif "boxes" in answer.facts:
+            groups = [*_of_boxes(answer, sources, card, coded)]
         else:
             groups = [_of_classes(answer, sources, card, coded)]
         made = sr.Comprehensive3DSR(
@@ -232,6 +234,32 @@ def _edge(image: Dataset) -> Floats:
     """Return the edge of an image as a closed line of (column, row): (5, 2)."""
     right, down = image.Columns, image.Rows
     return np.array([(0, 0), (right, 0), (right, down), (0, down), (0, 0)], np.float64)
+
+
+def _of_boxes(answer: Answer, sources: Sources, card: Card, coded: Coded) -> Iterator[Any]:
+    """Make a group for each box: its confidence along its edge; of no box, their number along the image's edge."""
+    boxes = answer.facts["boxes"]
+    middle = len(sources.frames or sources.images) // 2
+    at = [box.get("slice", 1) - 1 for box in boxes] or [middle]
+    told = [("Confidence", box["confidence"], box["class"]) for box in boxes] or [("Boxes", 0, "")]
+    edges = [_corners(*(box[edge] for edge in ("x0", "y0", "x1", "y1"))) for box in boxes] or [_edge(sources.images[0])]
+    for number, ((name, value, word), edge) in enumerate(zip(told, edges, strict=True)):
+        image = _named(sources, at[number])
+        there = sr.CoordinatesForMeasurement("POLYLINE", edge, sr.SourceImageForRegion(*image))
+        category, kind = code_of(word, coded) if word else (None, own_code("No box"))
+        yield sr.MeasurementsAndQualitativeEvaluations(
+            sr.TrackingIdentifier(highdicom.UID(), f"{word[:50] or 'no box'} {number + 1}"),
+            finding_type=kind,
+            finding_category=category,
+            algorithm_id=_identified(card),
+            measurements=[sr.Measurement(own_code(name), value, _NO_UNIT, referenced_coordinates=[there])],
+            source_images=[sr.SourceImageForMeasurementGroup(*image)],
+        )
+
+
+def _corners(left: float, top: float, right: float, bottom: float) -> Floats:
+    """Return the edge of a box as a closed line of (column, row): (5, 2)."""
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], np.float64)
 
 
 def _of_classes(answer: Answer, sources: Sources, card: Card, coded: Coded) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydicom import Dataset
 
-from wardround_client.prediction.box_pictures import png_of_boxes
+from wardround_client.prediction.box_pictures import pictures_of_boxes, png_of_boxes
 from wardround_client.prediction.capture import captures_of
 from wardround_client.prediction.dicom_codes import Coded
 from wardround_client.prediction.dicom_out import Kind, report_of, segmentation_of
@@ -22,7 +22,6 @@ from wardround_client.prediction.predicting import Done
 from wardround_client.prediction.sources import NOT_STATED, Equipment, content_of, sources_of
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.outline_page import overlaid
-from wardround_common.errors import ImageRefused
 from wardround_common.results.model_folder import Card
 
 
@@ -58,8 +57,6 @@ def write_files(
 
 
 def _objects(done: Done, card: Card, wanted: Objects) -> Iterator[tuple[str, Dataset]]:
-    if "boxes" in done.answer.facts:
-        raise ImageRefused("no-report", "boxes are not written as DICOM objects", do="Leave out --dicom.")
     sources, segmentation = sources_of(done.case), None
     stated = (wanted.coded, wanted.equipment)
     if done.answer.outline is not None:
@@ -67,7 +64,7 @@ def _objects(done: Done, card: Card, wanted: Objects) -> Iterator[tuple[str, Dat
         yield "seg", segmentation
     yield "report", report_of(done.answer, sources, card, segmentation, *stated)
     if wanted.captures:
-        drawn = pictures_of(done, card)
+        drawn = (pictures_of_boxes if "boxes" in done.answer.facts else pictures_of)(done, card)
         for number, one in enumerate(captures_of(drawn, sources, card, f"Pictures of {card.name}", stated[1]), 1):
             yield f"picture-{number:02}", one
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -53,8 +53,50 @@ def left_out(outlined: Outlined) -> dict[str, int]:
     return dict(Counter(outlined.left_out.values())) | {f"mask-{why}": count for why, count in outlined.unmet.items()}
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a page says of itself."""
+
+    title: str
+    counted: str
+    """What its pictures are of, in the plural."""
+    reasons: str
+    """The document in which the reasons are."""
+    lead: str
+    volumes: bool = False
+    """Whether pictures are wide."""
+
+
 def render(outlined: Outlined, classes: tuple[str, ...], study: str, *, made: datetime) -> str:
     """Write the page as one self-contained HTML file."""
+    volumes = isinstance(outlined.images, KeptVolumes)
+    planes = "three planes through what is outlined" if volumes else "the slice in which most is outlined"
+    words = Words(
+        f"Outlines for {study}",
+        "examinations",
+        "docs/segmentation.md",
+        f"Of each examination {planes}, in the size and the greys that the network sees.",
+        volumes,
+    )
+    pictures = [_picture(outlined, outlined.stacks[number], classes) for number in evenly(len(outlined.stacks))]
+    return written(words, pictures, len(outlined.stacks), left_out(outlined), classes, made)
+
+
+def evenly(count: int) -> list[int]:
+    """Return which of so many are shown: evenly chosen where there are more than 60."""
+    chosen: list[int] = np.unique(np.linspace(0, count - 1, min(SHOWN, count)).round().astype(int)).tolist()
+    return chosen
+
+
+def written(
+    words: Words,
+    pictures: Sequence[Picture],
+    count: int,
+    left_out: Mapping[str, int],
+    classes: tuple[str, ...],
+    made: datetime,
+) -> str:
+    """Write a page of pictures, of ``count`` that there are."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -62,16 +104,14 @@ def render(outlined: Outlined, classes: tuple[str, ...], study: str, *, made: da
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    chosen = np.unique(np.linspace(0, len(outlined.stacks) - 1, min(SHOWN, len(outlined.stacks))).round().astype(int))
     return environment.get_template("outline_page.html").render(
-        study=study,
+        words=words,
         made=made,
         version=version("wardround"),
-        examinations=len(outlined.stacks),
-        volumes=isinstance(outlined.images, KeptVolumes),
-        left_out=left_out(outlined),
+        count=count,
+        left_out=left_out,
         classes=[(word, _css(number)) for number, word in enumerate(classes)],
-        shown=[_picture(outlined, outlined.stacks[number], classes) for number in chosen],
+        shown=pictures,
     )
 
 
@@ -93,6 +133,17 @@ def _picture(outlined: Outlined, stack: Stack, classes: tuple[str, ...]) -> Pict
         picture = three_planes(image, mask, stack.spacing_mm)
         where += ", and the other planes"
     return Picture(picture, f"{where} · {said}", shown(min(stack.files)))
+
+
+def fullest(mask: np.ndarray) -> int:
+    """Return the slice (slices, rows, columns) in which most is outlined; the middle one where nothing is."""
+    return _most(mask, (1, 2))
+
+
+def colour_of(number: int) -> tuple[int, int, int]:
+    """Return the colour of a structure or class, by its number from 0."""
+    red, green, blue = _colour(number).tolist()
+    return red, green, blue
 
 
 def _most(mask: np.ndarray, others: tuple[int, int]) -> int:

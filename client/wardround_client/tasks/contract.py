@@ -241,6 +241,8 @@ class LocalTask(Generic[T, S]):
     shown: Callable[[Found, Study, datetime], tuple[str, str]] | None = None
     """What the hospital's own people are shown of what is said of its images: a line for the screen, and a page that
     stays at the hospital."""
+    shown_as: str = "Outlines"
+    """What is shown there, in a word, which the page's file has as its name."""
     trained: Callable[[Study, Targets, NDArray[np.int64]], NDArray[np.int64]] | None = None
     """Which of the training records a pass is over, their places (n,), from their targets and patients; None for all.
     A record may stand there more than once. What is said of a patient's records depends on that patient alone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wardround_client.intake.boxes import find_boxes
+from wardround_client.intake.boxes import Boxes, find_boxes
 from wardround_client.intake.instance import Index, Instance
+from wardround_client.preparation import box_page, outline_page
 from wardround_client.preparation.asking import image_cases, series_cases, slices_of
 from wardround_client.preparation.source import Source
 from wardround_client.tasks import outline_choice, segmentation
@@ -52,7 +54,7 @@ def _find(source: Source, index: Index, study: Study) -> Found:
         file: ";".join(f"{b.left:g},{b.top:g},{b.right:g},{b.bottom:g},{study.groups[b.of_class]}" for b in boxes)
         for file, boxes in said.of.items()
     }
-    return Found(words, said.patients, unmet=said.unmet, unmet_of="boxes", more=said.of)
+    return Found(words, said.patients, unmet=said.unmet, unmet_of="boxes", more=(said, source.folder))
 
 
 def _section(study: Study) -> Detection:
@@ -75,7 +77,8 @@ def _records(source: Source, study: Study, files: Sequence[Instance], found: Fou
 def _targets(
     source: Source, data: Data, section: Detection, files: Sequence[Instance], found: Found
 ) -> NDArray[np.float32]:
-    return together([to_form(found.more[one.file], one.rows, one.columns, data.square) for one in files])
+    said: Boxes = found.more[0]
+    return together([to_form(said.of[one.file], one.rows, one.columns, data.square) for one in files])
 
 
 def _strata(section: Detection, targets: Targets) -> NDArray[np.int64]:
@@ -130,6 +133,15 @@ def _noise(section: Detection, records: int, space: tuple[int, ...]) -> torch.Te
             of_class = (record + number) % len(section.classes)
             boxes[record, number] = torch.tensor([top, left, top + height / 4, left + width / 4, of_class])
     return boxes
+
+
+def _shown(found: Found, study: Study, made: datetime) -> tuple[str, str]:
+    name = study.study.name
+    if _section(study).boxes == "masks":
+        counts = outline_page.counted(found.more)
+        return outline_page.said(counts), box_page.of_masks(found.more, study.groups, name, made)
+    said, folder = found.more
+    return box_page.said_of_table(said), box_page.of_table(said, folder, study.data, study.groups, name, made)
 
 
 def _cases(files: Sequence[Path], study: Study, allow: frozenset[str]) -> Iterator[Case | Refused]:
@@ -220,6 +232,8 @@ TASK = LocalTask[Detection, BoxSums](
     sums=_sums,
     noise=_noise,
     moved=moved,
+    shown=_shown,
+    shown_as="Boxes",
     trained=_trained,
     asking=Asking(_answer, _rows, _said, _cases),
 )

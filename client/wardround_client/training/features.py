@@ -120,10 +120,10 @@ def features_of(network: nn.Module, study: Study, examples: Examples) -> tuple[F
         ModelError: a feature is not a finite number (the training diverged).
     """
     network.eval()
-    task, device = task_of(study.task), next(network.parameters()).device
+    of_series, device = task_of(study.task).takes_series(study.task), next(network.parameters()).device
     found, patients = [], []
     with watching(network) as seen:
-        for places in _cases(examples, together=not task.dense):
+        for places in _cases(examples, together=not of_series):
             if isinstance(examples.kept, KeptVolumes):
                 outline(network, torch.from_numpy(examples.images(places)).to(device), examples.kept.patch)
             else:
@@ -134,7 +134,7 @@ def features_of(network: nn.Module, study: Study, examples: Examples) -> tuple[F
             taken = seen.take()
             if not np.isfinite(taken).all():
                 raise ModelError("the model's features are not finite", do="Lower the learning rate in [training].")
-            if task.dense:
+            if of_series:
                 taken, places = taken.mean(axis=0, keepdims=True), places[:1]
             found.append(in_short(taken, study.model.seed))
             patients.append(examples.patients[places])

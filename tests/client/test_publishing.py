@@ -26,6 +26,7 @@ from wardround_client.prediction.predicting import Done, ask
 from wardround_client.preparation.asking import image_cases, series_cases, slice_by_slice, whole_volume
 from wardround_client.preparation.preprocessing import to_network_form
 from wardround_client.publishing import around_network, graphs
+from wardround_client.publishing.around_network import cases_in
 from wardround_client.publishing.bundle import metadata
 from wardround_client.publishing.checking import largest_difference
 from wardround_client.publishing.forms import bundle_of, write_bundle, write_onnx
@@ -34,6 +35,7 @@ from wardround_common.errors import ModelError
 from wardround_common.results.model_folder import Card, Judgement
 from wardround_common.study.file import Study
 from wardround_common.study.networks import known_networks
+from wardround_common.tasks.risk import Risk
 
 NOBODY = """import sys
 class Refuse:
@@ -266,6 +268,56 @@ def test_a_bundle_of_a_classification_runs_by_monai_alone_and_says_what_the_mode
     for row, one in zip(found, answers, strict=True):
         for word, probability in one.answer.facts["probabilities"].items():
             assert float(row[f"p {word}"]) == pytest.approx(probability, abs=2e-6)
+
+
+@pytest.mark.slow
+def test_a_bundle_of_a_risk_runs_by_monai_alone_and_says_by_ours_what_is_laid_out_wrongly(tmp_path: Path) -> None:
+    of = classifying().model_copy(update={"task": Risk(name="risk", times=(1.0, 2.5, 5.0), unit="years")})
+    folder = model_folder(tmp_path / "model", of)
+    assert write_bundle(folder).files
+    files = [tmp_path / "images" / f"{number}.png" for number in range(2)]
+    files[0].parent.mkdir()
+    for number, path in enumerate(files):
+        Pillow.fromarray(np.random.default_rng(number).integers(0, 256, (30, 41), np.uint8)).save(path)
+    run_bundle(folder, tmp_path / "images", tmp_path / "out")
+    with (tmp_path / "out" / "predictions.csv").open() as file:
+        found = list(csv.DictReader(file))
+    answers = [one for one in ask(open_model(folder), image_cases(files, of, frozenset())) if isinstance(one, Done)]
+    assert len(found) == len(answers) == 2
+    for row, one in zip(found, answers, strict=True):
+        for by, risk in one.answer.facts["risk"].items():
+            assert float(row[f"risk by {by}"]) == pytest.approx(risk, abs=2e-6)
+    (tmp_path / "images" / "more").mkdir()
+    with pytest.raises(AssertionError) as failed:
+        run_bundle(folder, tmp_path / "images", tmp_path / "again")
+    assert "more is a folder. This network sees single images" in str(failed.value)
+    assert "Traceback" not in str(failed.value)
+
+
+def test_a_bundle_says_how_its_images_must_lie(tmp_path: Path) -> None:
+    def laid(*paths: str) -> str:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        for path in paths:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).touch()
+        return str(folder)
+
+    assert [Path(one).name for one in cases_in(laid("b.png", "a.png", ".hidden"), [], series=False)] == [
+        "a.png",
+        "b.png",
+    ]
+    assert len(cases_in(laid("one/1.dcm", "two.nii.gz"), ["ct"], series=True)) == 2
+    assert len(cases_in(laid("one/ct.nii.gz", "one/pet.nii.gz"), ["ct", "pet"], series=True)) == 1
+    wrong = [
+        ("no folder with images", laid(), [], False),
+        ("is a folder. This network", laid("a.png", "more/b.png"), [], False),
+        ("holds folders", laid("one/two/1.dcm"), ["ct"], True),
+        ("has no pet.nii.gz", laid("one/ct.nii.gz"), ["ct", "pet"], True),
+    ]
+    for words, folder, roles, series in wrong:
+        with pytest.raises(SystemExit, match=words):
+            cases_in(folder, roles, series=series)
 
 
 @pytest.mark.slow

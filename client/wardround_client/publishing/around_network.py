@@ -21,6 +21,31 @@ BODY = 0.1
 LEAST = 1e-12
 
 
+def cases_in(folder: str, roles: list[str], *, series: bool) -> list[str]:
+    """List what is in a folder, each a case; where it is not laid out as it must be, say so and end the program.
+
+    Single images are files; a series is a file, or a folder of files; of several ``roles`` each case is a folder with a
+    file of each.
+    """
+    there = sorted(path for path in Path(folder).glob("*") if not path.name.startswith("."))
+    if not there:
+        raise SystemExit(f"Error: {folder} is no folder with images. Name it with --dataset_dir.")
+    for path in there:
+        if len(roles) > 1:
+            if missing := [role for role in roles if not (path / f"{role}.nii.gz").is_file()]:
+                raise SystemExit(f"Error: {path} is no folder of one examination: it has no {missing[0]}.nii.gz.")
+        elif path.is_dir() and not series:
+            raise SystemExit(
+                f"Error: {path} is a folder. This network sees single images: put them into {folder} itself, or run "
+                "it once for each folder."
+            )
+        elif path.is_dir() and any(each.is_dir() for each in path.iterdir()):
+            raise SystemExit(
+                f"Error: {path} holds folders. Each folder in {folder} is one series, and holds its files only."
+            )
+    return [str(path) for path in there]
+
+
 def limits(values: np.ndarray, intensity: str) -> tuple[float, float]:
     """Return which values become 0 and 1."""
     if intensity == "percentile":
@@ -144,6 +169,28 @@ class Classify:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([["image", "class", *(f"p {name}" for name in self.classes)], *self.lines])
+
+
+class TellRisk:
+    """Writes how likely an event is by each of some times: a line of ``predictions.csv``."""
+
+    def __init__(self, output_dir: str, times: list[str], usual: float) -> None:
+        self.folder, self.times, self.usual = Path(output_dir), times, usual
+        self.lines: list[list[object]] = []
+
+    def __call__(self, data: dict[str, Any], logits: torch.Tensor) -> None:
+        """Keep the answer to one image, logits (1, times): of each interval, the log-odds of the event in it."""
+        hazards = functional.softplus(logits[0].double() + self.usual).cumsum(dim=0)
+        risks = -torch.expm1(-hazards).cpu().numpy()
+        if not np.isfinite(risks).all():
+            raise ValueError(f"{data['path']}: the network's outputs are not finite numbers")
+        self.lines.append([data["path"], *(round(float(each), 6) for each in risks)])
+
+    def close(self) -> None:
+        """Write the table."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([["image", *(f"risk by {time}" for time in self.times)], *self.lines])
 
 
 class PrepareSlices:

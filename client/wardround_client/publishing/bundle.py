@@ -13,13 +13,15 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
+from wardround_client.tasks.risk import USUAL
 from wardround_common.results.model_folder import Card
 from wardround_common.study.file import Study
 from wardround_common.tasks.registry import task_of
+from wardround_common.tasks.risk import Risk
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 STEPS = "around_network"
-TASKS = ("classification", "segmentation")
+TASKS = ("classification", "segmentation", "risk")
 """Of which the steps around the network are known."""
 READERS = {"nibabel": "NIfTI", "pydicom": "DICOM", "pillow": "PNG, JPEG"}
 BAGGED = "Not written: what is outside knows no record of several images; ask the model with 'wardround predict'."
@@ -32,7 +34,10 @@ def why_not(study: Study) -> str:
         return BAGGED
     if study.task.name in TASKS:
         return ""
-    return f"A bundle knows what to do around networks for {' and '.join(TASKS)}, and not for '{study.task.name}'."
+    return (
+        f"Not written: what its outputs mean is known outside of {', '.join(TASKS)}, and not of '{study.task.name}'; "
+        "ask the model with 'wardround predict'."
+    )
 
 
 def contents(study: Study, card: Card) -> dict[str, bytes]:
@@ -57,6 +62,10 @@ def metadata(study: Study, card: Card) -> Table:
     dense, spatial = task.dense, list(data.extent)
     channels = [one.role for one in data.series] or (["grey"] if data.inputs == 1 else ["red", "green", "blue"])
     outputs = ["background", *card.classes] if dense else list(card.classes)
+    meaning = "log-odds of each channel, before softmax"
+    if isinstance(study.task, Risk):
+        outputs = [f"event by {study.task.by(time)}, not before" for time in range(len(study.task.times))]
+        meaning = f"log-odds of the event in each interval, less {USUAL:.4f}: scripts/around_network.py says risks"
     patches = data.patch_size is not None
     versions = {name: version(name) for name in READERS}
     judged = card.judgement.metrics if card.judgement else {}
@@ -79,7 +88,7 @@ def metadata(study: Study, card: Card) -> Table:
         "data_source": "images of hospitals, which never left them",
         "data_type": ", ".join(data.modalities),
         "image_classes": "values from 0 to 1, as scripts/around_network.py prepares them",
-        "pred_classes": "log-odds of each channel, before softmax",
+        "pred_classes": meaning,
         "eval_metrics": {name: value for name, value in judged.items() if value is not None},
         "intended_use": "see model-card.md",
         "references": [],
@@ -118,18 +127,23 @@ def inference(study: Study, card: Card) -> Table:
     """Return ``inference.json``, which ``python -m monai.bundle run`` runs."""
     data, here = study.data, f"scripts.{STEPS}"
     roles = [one.role for one in data.series]
+    series = task_of(study.task).takes_series(study.task)
     if len(roles) > 1:
         found = "$[{'image': [f'{d}/{r}.nii.gz' for r in @roles], 'path': d} for d in @paths]"
     else:
         found = "$[{'image': p, 'path': p} for p in @paths]"
-    if study.task.name == "classification":
-        prepare: Table = {
-            "_target_": f"{here}.PrepareImage",
-            "size": data.image_size,
-            "channels": data.channels,
-            "intensity": data.intensity,
-        }
-        said: Table = {
+    prepare: Table = {
+        "_target_": f"{here}.PrepareImage",
+        "size": data.image_size,
+        "channels": data.channels,
+        "intensity": data.intensity,
+    }
+    said: Table
+    if isinstance(study.task, Risk):
+        times = [study.task.by(time) for time in range(len(study.task.times))]
+        said = {"_target_": f"{here}.TellRisk", "output_dir": "@output_dir", "times": times, "usual": USUAL}
+    elif study.task.name == "classification":
+        said = {
             "_target_": f"{here}.Classify",
             "output_dir": "@output_dir",
             "classes": list(card.classes),
@@ -157,7 +171,7 @@ def inference(study: Study, card: Card) -> Table:
             "mode": "gaussian",
         }
     return {
-        "imports": ["$import glob", "$import torch"],
+        "imports": ["$import torch", f"$import {here} as around"],
         "bundle_root": ".",
         "dataset_dir": "images",
         "output_dir": "predictions",
@@ -165,7 +179,7 @@ def inference(study: Study, card: Card) -> Table:
         "network_def": "$torch.jit.load(@bundle_root + '/models/model.ts', map_location=@device)",
         "network": "$@network_def.eval()",
         "roles": roles,
-        "paths": "$sorted(glob.glob(@dataset_dir + '/*'))",
+        "paths": f"$around.cases_in(@dataset_dir, @roles, series={series})",
         "datalist": found,
         "prepare": prepare,
         "preprocessing": {

@@ -126,12 +126,12 @@ def test_counted_weights_train_as_stated_ones() -> None:
 def test_a_hospital_counts_its_training_images_once_before_the_first_round_where_the_study_says_so() -> None:
     of = study(training={"count_classes": True})
     start = networks.read_vector(networks.build(of))
-    answer = hospital(of).answer("evaluate", EvaluateRequest(of.digest(), 0, "classes", start).parts())
+    answer = hospital(of).answer("evaluate", EvaluateRequest(of.digest(), 0, "before", start).parts())
     assert isinstance(answer, Evaluated)
     assert answer.sums.tolist() == np.bincount(dataset().train.targets).tolist()
     for other, number in ((of, 1), (study(), 0)):
-        with pytest.raises(MessageError, match="counted before the first round"):
-            hospital(other).answer("evaluate", EvaluateRequest(other.digest(), number, "classes", start).parts())
+        with pytest.raises(MessageError, match="but before the first round"):
+            hospital(other).answer("evaluate", EvaluateRequest(other.digest(), number, "before", start).parts())
 
 
 def test_hospitals_of_a_secure_sum_agree_on_the_counts_that_they_were_told() -> None:

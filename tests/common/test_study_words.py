@@ -51,7 +51,8 @@ def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others()
     )
     coded = texts[0].replace("codes = []", 'codes = ["", "SCT 52988006 Lesion"]')
     shift = study_text("a", dp=False).replace('# personal = "norm"', 'personal = "ditto"').replace('"best"', '"last"')
-    rare = re.sub("^# (?=(sampling|focal_gamma|count_classes|ditto_lambda) =)", "", shift, flags=re.MULTILINE)
+    more = "sampling|focal_gamma|count_classes|normalisation|ditto_lambda"
+    rare = re.sub(f"^# (?=({more}) =)", "", shift, flags=re.MULTILINE)
     mapped = study_text("a", dp=False).replace("# maps =", "maps =")
     best, mean = coded.replace("# patience =", "patience ="), texts[0].replace("# average =", "average =")
     parsed = [

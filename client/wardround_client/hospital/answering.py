@@ -16,6 +16,7 @@ from wardround_client.hospital.secure_desk import Desk
 from wardround_client.maps.in_lesions import rehearse as rehearse_maps
 from wardround_client.maps.in_lesions import sums_in_lesions
 from wardround_client.preparation.dataset import Dataset
+from wardround_client.preparation.intensities import intensities_of
 from wardround_client.site_shift.kept import Kept
 from wardround_client.site_shift.parts import parts_of
 from wardround_client.spending.account import Account
@@ -40,6 +41,7 @@ from wardround_common.messages.rounds import (
 )
 from wardround_common.messages.vote import Ballot, VoteRequest
 from wardround_common.metrics.class_counts import ClassCounts
+from wardround_common.metrics.intensities import LEAST_DEVIATION
 from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.metrics.unlike import DistanceSums, FeatureSums, jackknifed
 from wardround_common.privacy.noisy_sum import NoisySum
@@ -50,6 +52,7 @@ from wardround_common.secagg.encoding import Encoding, encode_counts
 from wardround_common.secagg.exchange import Masked
 from wardround_common.secagg.messages import Confirmation, ConfirmRequest, MaskedAnswer, Opened, OpenRequest
 from wardround_common.secagg.question import evaluated_digest, question_digest
+from wardround_common.study.before import INPUT_TENSORS, Before, asks_before, asks_intensities
 from wardround_common.study.file import Aggregation, DistributedDpSgd, DpSgd, Study
 from wardround_common.tasks.registry import task_of
 
@@ -161,10 +164,10 @@ class Hospital:
         if request.split == "validation":
             self._check_trains()
             self._check_round(request.round)
-        elif request.split == "classes":
+        elif request.split == "before":
             self._check_trains()
-            if not self.study.training.count_classes or request.round != 0:
-                raise MessageError("classes are counted before the first round, and only where the study says so")
+            if not asks_before(self.study) or request.round != 0:
+                raise MessageError("nothing is added up but before the first round, and only where the study says so")
         elif request.split in ("features", "distances"):
             self._check_trains()
             if not self.study.evaluation.usual:
@@ -256,8 +259,25 @@ class Hospital:
 
     def _first_digest(self, parameters: Vector) -> str:
         if self.study.model.start is None:
-            return networks.first_digest(self.built.network, self.built.layout, parameters)
+            return networks.first_digest(self.built.network, self.built.layout, self._as_seeded(parameters))
         return weights_digest(self.built.layout.tensors(parameters))
+
+    def _as_seeded(self, parameters: Vector) -> Vector:
+        """Return parameters with mean and deviation of the input as they are before anything was added up.
+
+        Raises:
+            MessageError: what was added up is not possible.
+        """
+        if not asks_intensities(self.study):
+            return parameters
+        seeded = parameters.copy()
+        for name, _, part in self.built.layout.slices():
+            if name in INPUT_TENSORS:
+                least, first = (LEAST_DEVIATION / 2, 1.0) if INPUT_TENSORS[name] == "deviation" else (0.0, 0.0)
+                if not np.all((parameters[part] >= least) & (parameters[part] <= 1)):
+                    raise MessageError("mean or deviation of all hospitals' images is not that of numbers from 0 to 1")
+                seeded[part] = first
+        return seeded
 
     def _noisy_sum(self, request: TrainRequest, form: NoisySum) -> NDArray[np.uint32]:
         self._check_train(request)
@@ -266,11 +286,16 @@ class Hospital:
         with self._charged(request):
             return gradient_sum(self._run(), request.parameters, request.round, form)
 
-    def _classes(self) -> ClassCounts:
-        """Count the training images of each class."""
-        data = self.dataset.train
-        members = local_task(self.study.task).members(self.study.task, data.targets)[data.once]
-        return ClassCounts(tuple(int(count) for count in members.sum(axis=0)))
+    def _before(self) -> Before:
+        """Sum up of our training patients what the study needs before its first round."""
+        data, study = self.dataset.train, self.study
+        classes, intensities = None, None
+        if study.training.count_classes:
+            members = local_task(study.task).members(study.task, data.targets)[data.once]
+            classes = ClassCounts(tuple(int(count) for count in members.sum(axis=0)))
+        if asks_intensities(study):
+            intensities = intensities_of(data)
+        return Before(classes, intensities)
 
     def _weighted(self, request: TrainRequest) -> Study:
         """Return the study with the weights that follow from the classes that all hospitals counted.
@@ -326,8 +351,8 @@ class Hospital:
     def _evaluate(self, request: EvaluateRequest) -> Evaluated:
         self._check_study(request.study)
         use_threads(self.study)
-        if request.split == "classes":
-            return Evaluated(request.study, request.round, self._classes().to_vector())
+        if request.split == "before":
+            return Evaluated(request.study, request.round, self._before().to_vector())
         self.show(request.parameters)
         if request.split in ("features", "distances"):
             return Evaluated(request.study, request.round, self._likeness(request.everybody))

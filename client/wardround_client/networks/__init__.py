@@ -27,6 +27,7 @@ from wardround_client.networks._bag import with_padding_of as with_padding_of
 from wardround_client.networks._layers import BATCH, normalisation
 from wardround_client.networks._network import Network as Network
 from wardround_client.networks._part import fixed_names, partly_trained
+from wardround_client.networks._standard import Standardised
 from wardround_client.networks._stored import names_in as names_in
 from wardround_client.networks._stored import read_weights as read_weights
 from wardround_common.errors import PluginError, StudyError, WardroundError
@@ -107,7 +108,8 @@ def construct_for(study: Study, seed: int) -> nn.Module:
             network = Bag(network, model.pooling or "attention", study.outputs)
     with seeded(seed):
         body = network.encoder if isinstance(network, Bag) else network
-        return partly_trained(network, body, model, outputs)
+        made = partly_trained(network, body, model, outputs)
+    return Standardised(made, study.data.inputs) if study.data.normalisation else made
 
 
 def construct(name: str, channels: int, outputs: int, norm: Norm, *, seed: int, dims: int = 2) -> nn.Module:

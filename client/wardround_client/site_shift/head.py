@@ -36,7 +36,7 @@ def tensors(network: nn.Module, study: Study) -> frozenset[str]:
     names = {name for name in network.state_dict() if name.startswith(f"{last}.")}
     if not isinstance(weight, torch.Tensor) or study.outputs not in weight.shape[:2]:
         raise _no_head(study, "its last layer is not the one that gives its outputs")
-    if names == set(network.state_dict()):
+    if names >= {name for name, _ in network.named_parameters()}:
         raise _no_head(study, "all that it learns is in its last layer, so that nothing would be shared")
     return frozenset(names)
 

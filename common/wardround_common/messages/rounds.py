@@ -37,9 +37,9 @@ from wardround_common.metrics.unlike import FeatureSums
 MOST_EXAMPLES = 2**32  # images of one hospital, in training or in a split
 
 Scalar = int | float | str
-Split = Literal["validation", "test", "features", "distances", "classes"]
+Split = Literal["validation", "test", "features", "distances", "before"]
 """On whom is summed, and of the last three what: validation patients' features, how far each lies from the others',
-and how many training images there are of each class."""
+and what the study needs before its first round (``Before``)."""
 SPLITS: tuple[Split, ...] = get_args(Split)
 T = TypeVar("T", int, float, str)
 RUN_BYTES = 16

@@ -110,6 +110,10 @@ class Data(Section):
     bag_size: Annotated[int, Field(ge=1, le=512)] = 32
     """Of a bag: how many images it has at most; of more, this many are taken at equal distances."""
 
+    normalisation: Literal["federation"] | None = None
+    """federation: images are standardised by mean and deviation over all hospitals' training patients, which they add
+    up once, before the first round (without differential privacy only). None: they stay from 0 to 1."""
+
     LATER: ClassVar[tuple[str, ...]] = (
         "image_size",
         "body_parts",
@@ -119,6 +123,7 @@ class Data(Section):
         "patches_per_volume",
         "record",
         "bag_size",
+        "normalisation",
     )
 
     @property
@@ -701,6 +706,11 @@ def _unfit_form(data: Data, task: TaskSection | None) -> Iterator[str]:
     for key in needed:
         if getattr(data, key) is None:
             yield f"[data] {key}: this key is missing, such as {example('data', key)}"
+    if data.normalisation and data.bagged:
+        yield (
+            "[data] normalisation = 'federation': where several images are one record, absent ones would count as "
+            "black; remove it"
+        )
     if task is None:
         return
     for key in unused:
@@ -789,6 +799,17 @@ class Study(Section):
                 "contributes. Write norm = 'group', which does the same work within one image"
             )
         return privacy
+
+    @field_validator("model")
+    @classmethod
+    def _standardised_input_fits(cls, model: Model, info: ValidationInfo) -> Model:
+        data = info.data.get("data")
+        if isinstance(data, Data) and data.normalisation and model.train != "all":
+            raise ValueError(
+                f"[model] train = '{model.train}': the layers that stay as they are learnt from images from 0 to 1; "
+                "remove [data] normalisation, or write train = 'all'"
+            )
+        return model
 
     @field_validator("training")
     @classmethod
@@ -884,6 +905,18 @@ class Study(Section):
             if faults := list(unfit_plugins(named, plugin)):
                 raise ValueError(*faults)
         return tuple(sorted(plugin, key=lambda one: one.package))  # their order means nothing
+
+    @field_validator("privacy")
+    @classmethod
+    def _intensities_fit(cls, privacy: NoPrivacy | DpSgd, info: ValidationInfo) -> NoPrivacy | DpSgd:
+        data = info.data.get("data")
+        if isinstance(data, Data) and data.normalisation and privacy.mechanism == "dp-sgd":
+            raise ValueError(
+                "[data] normalisation = 'federation': the sums of intensities would leave without noise, and one "
+                "patient changes them; remove it: with norm = 'group' or 'instance' each image is brought to one scale "
+                "within the network"
+            )
+        return privacy
 
     @field_validator("privacy")
     @classmethod

@@ -113,7 +113,7 @@ TABLES: Mapping[tuple[str, str], str] = {
 
 # Keys that the default study leaves out; written as comments, ready to be uncommented.
 OPTIONAL: Mapping[str, Mapping[str, object]] = {
-    "data": {"body_parts": ["BRAIN", "HEAD"], "record": "patient", "bag_size": 64},
+    "data": {"normalisation": "federation", "body_parts": ["BRAIN", "HEAD"], "record": "patient", "bag_size": 64},
     "model": {"pooling": "mean"},
     "training": {
         "class_weights": [1.0, 3.0],
@@ -173,6 +173,9 @@ REASONS: Mapping[tuple[str, str], str] = {
     **strategy_reasons(),
     ("study", "name"): "Names the run's folder: lower-case letters, digits and hyphens, at most 64.",
     ("data", "modalities"): "DICOM Modality values: MR, CR, DX, CT, ...; 'OTHER' also takes PNG, JPEG, TIFF and NIfTI.",
+    ("data", "normalisation"): (
+        "mechanism 'none' only: 'federation' standardises images by all hospitals' mean and deviation; left out: none."
+    ),
     ("data", "body_parts"): (
         "DICOM BodyPartExamined values: an image that states another one is left out; left out: all are taken."
     ),

@@ -54,6 +54,12 @@ def _work(study: Study) -> Iterator[str]:
         f"{_listed(data.modalities)} {_form(data)}{_of_parts(data)}, "
         f"{data.inputs} channel{'s' if data.inputs > 1 else ''}; {_intensities(study)}."
     )
+    if study.data.normalisation:
+        yield (
+            "Then the model standardises each channel by the mean and the standard deviation of a pixel over the "
+            "training patients of all hospitals, which they add up once, before the first round; each patient counts "
+            "alike, however many images there are."
+        )
     yield from _start(study)
     yield from said_of_own_code(study)
     yield from said_of_plugins(study)
@@ -364,6 +370,13 @@ def _leaves(study: Study) -> Iterator[str]:
 
 def _counted(study: Study) -> Iterator[str]:
     """Say what leaves before the first round; nothing where nothing does."""
+    if study.data.normalisation:
+        masked = "masked so that only a sum over hospitals can be read: " if study.aggregation.secure else ""
+        yield (
+            f"Once, before the first round, {masked}the number of training patients and, for each channel, the sums "
+            "over these patients of the mean and the mean square of their pixels, from 0 to 1 each. The result is part "
+            "of the model."
+        )
     if study.training.count_classes:
         masked = "masked so that only a sum over hospitals can be read: " if study.aggregation.secure else ""
         yield (

@@ -24,6 +24,7 @@ from wardround_common.results.unlike import Unlike, read_summed
 from wardround_common.secagg.terms import Member
 from wardround_common.storage import write_atomically
 from wardround_common.strategies.contract import Moments
+from wardround_common.study.before import INPUT_TENSORS, Before, asks_before
 from wardround_common.study.file import Study
 from wardround_common.study.plugins import admit
 from wardround_common.tasks.contract import Sums
@@ -128,8 +129,8 @@ def run_study(
         raise RoundError("the study's sums are secure, and the coordinator has no roster and no name for the run")
     exchange, expected = trainers(study, exchange), [name for name in expected if study.trains(name)]
     state, roll = _prepare(study, exchange, watch, before, consortium, start)
-    if study.training.count_classes and state.classes is None:
-        state = replace(state, classes=_count_classes(study, state, roll, consortium))
+    if asks_before(study) and not state.history:
+        state = _add_up_before(study, state, roll, consortium)
     while not over(study, state.history):
         number = len(state.history) + 1
         state = _round(study, exchange, watch, state, number, consortium, roll, expected, why_away)
@@ -142,31 +143,41 @@ def run_study(
     return state
 
 
-COUNTED = "classes"
-"""The coordinator's note of the classes that hospitals counted: they answer no question again that lies behind."""
+BEFORE = "before"
+"""The coordinator's note of what was added up before the first round: hospitals answer no question again that lies
+behind."""
 
 
-def _count_classes(study: Study, state: State, roll: _Roll, consortium: Consortium | None) -> ClassCounts:
-    """Let the hospitals add up how many training images of each class they have, once, before the first round.
+def _add_up_before(study: Study, state: State, roll: _Roll, consortium: Consortium | None) -> State:
+    """Let the hospitals add up what the study needs before its first round, and put it where it belongs.
 
     Raises:
-        RoundError: too few of them did, or there is none.
+        RoundError: too few of them did, or there is nobody to train on.
     """
-    if consortium and (noted := consortium.journal.read(COUNTED)):
-        return ClassCounts(tuple(json.loads(noted)))
-    rounds: Rounds = plain_rounds.Rounds(study, roll)
-    if consortium:
-        rounds = secure_rounds.Rounds(study, roll, consortium, roll.members)
-    scored = rounds.score(state.parameters, 0, "classes")
-    counted: ClassCounts = cast(ClassCounts, scored.sums)
-    if not counted.records:
-        raise RoundError(
-            scored.refused or "too few hospitals counted their classes, from which the weights follow",
-            do="Wait until enough are connected, then continue.",
-        )
-    if consortium:
-        consortium.journal.write(COUNTED, json.dumps(counted.counts).encode())
-    return counted
+    noted = consortium.journal.read(BEFORE) if consortium else None
+    if noted:
+        found = Before.read(np.array(json.loads(noted), np.int64), study)
+    else:
+        rounds: Rounds = plain_rounds.Rounds(study, roll)
+        if consortium:
+            rounds = secure_rounds.Rounds(study, roll, consortium, roll.members)
+        scored = rounds.score(state.parameters, 0, "before")
+        found = cast(Before, scored.sums)
+        if not found.records:
+            raise RoundError(
+                scored.refused or "too few hospitals added up what the study needs before its first round",
+                do="Wait until enough are connected, then continue.",
+            )
+        if consortium:
+            consortium.journal.write(BEFORE, json.dumps(found.to_vector().tolist()).encode())
+    state = replace(state, classes=found.classes)
+    if found.intensities is None:
+        return state
+    parameters = state.parameters.copy()
+    for name, _, part in state.layout.slices():
+        if name in INPUT_TENSORS:
+            parameters[part] = getattr(found.intensities, INPUT_TENSORS[name])()
+    return replace(state, parameters=parameters)
 
 
 def _check_refusals(history: Sequence[RoundRecord]) -> None:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from wardround_common.errors import FullDiskError, MessageError, RoundError, RoundStorageError, StorageError
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Split
-from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.metrics.unlike import BINS, FEATURE_NUMBERS, DistanceSums, FeatureSums
 from wardround_common.results import Absence
 from wardround_common.results.subgroup_sums import length, nobody, read
+from wardround_common.study.before import Before
 from wardround_common.study.file import Study
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
@@ -83,9 +83,9 @@ def form_of(study: Study, split: Split) -> Form:
         return Form(FeatureSums.empty, FeatureSums.from_vector, FEATURE_NUMBERS)
     if split == "distances":
         return Form(DistanceSums.empty, DistanceSums.from_vector, BINS)
-    if split == "classes":
-        classes = len(study.groups)
-        return Form(lambda: ClassCounts((0,) * classes), lambda vector: ClassCounts.read(vector, classes), classes)
+    if split == "before":
+        nobody_yet = Before.empty(study)
+        return Form(lambda: nobody_yet, lambda vector: Before.read(vector, study), len(nobody_yet.to_vector()))
     if split == "test":
         return Form(lambda: nobody(study), lambda vector: read(vector, study), length(study))
     task, section = task_of(study.task), study.task

@@ -37,7 +37,7 @@ from wardround_server.rounds.secure_sum import Confirming, Gathering, Opening, T
 TRAINING_COUNTS = 3  # weight, loss, clipped numbers
 _WHAT = {
     "test": "the test patients' judgement",
-    "classes": "the count of classes",
+    "before": "the sum before the first round",
     "features": "the sum of the validation patients' features",
     "distances": "the histogram of the validation patients' distances",
 }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from wardround_client import networks
 from wardround_client.hospital.joining import begin
 from wardround_client.service.ward import Ward
 from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_client.tasks.registry import local_task
 from wardround_client.training import apart
 from wardround_client.training.rehearsal import rehearse, rehearse_here
 from wardround_common.documents.proposal import ProposeRequest
@@ -34,6 +36,7 @@ from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.plugins import admit, plugin_here
 from wardround_common.study.roster import Listed
 from wardround_common.study.words import describe
+from wardround_common.tasks.registry import task_of
 from wardround_server.rounds.absences import remedies
 from wardround_simulation.workers import Broke, Job, _result_or_bug
 
@@ -52,7 +55,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     loading._LOADED.update(before)
     loading._PARTS.clear()
     for name in set(sys.modules) - modules:
-        if name.startswith("made_plugin"):
+        if name.startswith(("made_plugin", "example_plugin")):
             del sys.modules[name]
 
 
@@ -356,6 +359,7 @@ def test_code_that_fails_in_a_round_is_told_as_the_plugins_and_want_of_memory_is
             file.unlink() if file.is_file() else file.rmdir()
 
 
+@pytest.mark.slow
 def test_what_stops_a_private_study_is_found_in_a_plugins_network_too(site: Path) -> None:
     mixes = NETWORK.replace("nn.Flatten(),", "nn.BatchNorm2d(channels), nn.Flatten(),")
     install(site, files={"net.py": mixes})
@@ -381,3 +385,70 @@ def test_a_hospital_tells_the_coordinator_that_a_plugin_failed_and_its_own_peopl
     assert error.value.kind == "plugin"
     assert "plug-in" in remedies((Absence(hospital="a", kind="plugin"),))
     assert of.digest() not in ward._open
+
+
+EXAMPLE = Path(__file__).parents[2] / "examples/plugin/example_plugin"
+BRIGHT = {"task": {"name": "example-plugin:brightness"}}
+HALVES = {
+    "wardround.tasks": {"brightness": "{m}.brightness:TASK"},
+    "wardround.tasks.local": {"brightness": "{m}.brightness_at_hospitals:TASK"},
+}
+
+
+def install_example(
+    site: Path, changed: str = "", to: str = "", points: Mapping[str, Mapping[str, str]] = HALVES
+) -> None:
+    files = {path.name: path.read_text().replace(changed, to) for path in EXAMPLE.glob("*.py")}
+    install(site, "example-plugin", files, points)
+
+
+def bright() -> Study:
+    pinned = plugin_here("example-plugin").model_dump()
+    return Study.of_tables({**STUDY, **BRIGHT, "plugin": [pinned]}, where="a test")
+
+
+def test_a_task_is_read_and_sent_to_another_process_by_the_code_that_the_study_pins(site: Path) -> None:
+    install_example(site)
+    of = bright()
+    assert parse_canonical(of.canonical()) == of
+    assert local_task(of.task).task is task_of(of.task)
+    sent = pickle.dumps(of)
+    loading._LOADED.clear()  # as in a process that was only just started
+    loading._PARTS.clear()
+    again = pickle.loads(sent)  # noqa: S301
+    assert (again.digest(), task_of(again.task).headline) == (of.digest(), "error")
+    assert Study.new(task="example-plugin:brightness").plugin == of.plugin
+    (site / "example_plugin" / "brightness.py").write_text("raise SystemExit('ran')")
+    with pytest.raises(PluginError, match=r"names example-plugin 1.0 with .* and installed is"):
+        parse_canonical(of.canonical())
+
+
+@pytest.mark.parametrize(
+    ("changed", "to", "why"),
+    [
+        (
+            'name="example-plugin:brightness",',
+            'name="classification",',
+            "its task 'brightness' calls itself 'classific",
+        ),
+        ("TASK = Task", "TASK = 1 or Task", "its task 'brightness' is no Task but a int"),
+        ("import numpy as np", "import nothing_so", "its task 'brightness' cannot be imported"),
+    ],
+)
+def test_a_task_that_is_another_than_it_says_is_refused(site: Path, changed: str, to: str, why: str) -> None:
+    install_example(site, changed, to)
+    with pytest.raises(PluginError, match=why):
+        bright()
+
+
+def test_a_task_without_its_half_at_hospitals_is_refused_there(site: Path) -> None:
+    install_example(site, points={"wardround.tasks": HALVES["wardround.tasks"]})
+    with pytest.raises(PluginError, match="it has no local task 'brightness'"):
+        rehearse_here(bright())
+
+
+def test_a_study_with_a_plugins_task_says_what_is_missing(site: Path) -> None:
+    with pytest.raises(PluginError, match="the plug-in example-plugin is not installed"):
+        Study.new(task="example-plugin:brightness")
+    with pytest.raises(StudyError, match=r"\[task\] name = 'example-plugin:brightness'"):
+        Study.of_tables({**STUDY, **BRIGHT}, where="a test")

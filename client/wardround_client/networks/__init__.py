@@ -24,7 +24,8 @@ from wardround_client.networks._bag import FEATURES as FEATURES
 from wardround_client.networks._bag import Bag as Bag
 from wardround_client.networks._bag import weighing as weighing
 from wardround_client.networks._bag import with_padding_of as with_padding_of
-from wardround_client.networks._layers import BATCH, normalisation
+from wardround_client.networks._layers import BATCH
+from wardround_client.networks._layers import normalisation as normalisation
 from wardround_client.networks._network import Network as Network
 from wardround_client.networks._part import fixed_names, partly_trained
 from wardround_client.networks._standard import Standardised

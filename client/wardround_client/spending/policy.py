@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from pydantic_core import PydanticKnownError
 
 from wardround_common.errors import PrivacyError, StudyError
+from wardround_common.plugins.names import is_plugin
 from wardround_common.study.faults import bad_toml, validated
 from wardround_common.study.networks import NetworkName, known_networks
 from wardround_common.tasks.registry import TASKS
@@ -25,7 +26,7 @@ LARGEST_FILE_BYTES = 64 * 1024
 
 
 def _installed(name: str) -> str:
-    if name not in TASKS:
+    if name not in TASKS and not is_plugin(name):
         raise PydanticKnownError("literal_error", {"expected": TASKS.choices()})
     return name
 

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from wardround_common.audit.pending import Change, Written
 from wardround_common.documents.proposal import Decision, Proposed, sign_approval
-from wardround_common.errors import ApprovalError, MessageError, StorageError, StudyError
+from wardround_common.errors import ApprovalError, MessageError, PluginError, StorageError, StudyError
 from wardround_common.keys.identity import Identity
 from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_common.study.file import Study, parse_canonical
@@ -110,6 +110,8 @@ class Approvals:
             ) from None
         try:
             study = parse_canonical(content)
+        except PluginError as error:  # it is whole: its task cannot be read without the plug-in
+            raise StorageError(error.what, where=f"proposed study {digest[:12]}", do=error.do) from None
         except StudyError:
             raise self._damaged(digest) from None
         if decided is None or study.digest() != digest:

@@ -109,6 +109,12 @@ def admit(named: Named) -> Files:
         return _LOADED[named.package]
 
 
+def loaded(name: str) -> Named | None:
+    """Return the admitted plug-in of a part; None if it was not admitted in this process."""
+    files = _LOADED.get(package_of(name))
+    return None if files is None else files.named
+
+
 def admitted(name: str) -> bool:
     """Tell whether the plug-in of a part was admitted in this process."""
     return package_of(name) in _LOADED

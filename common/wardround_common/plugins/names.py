@@ -19,6 +19,8 @@ RESERVED = ("own", "bundle")
 GROUPS = {
     "network": "wardround.networks",
     "strategy": "wardround.strategies",
+    "task": "wardround.tasks",
+    "local task": "wardround.tasks.local",
 }
 """The group of entry points of each kind of part."""
 

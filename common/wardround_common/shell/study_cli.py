@@ -64,7 +64,9 @@ def new(
     ] = None,
 ) -> None:
     """Write a commented study file with the usual settings."""
+    from wardround_common.plugins.names import is_plugin, package_of
     from wardround_common.study.file import parse_study
+    from wardround_common.study.plugins import let_task_in, plugin_here
     from wardround_common.study.template import study_text
     from wardround_common.tasks.registry import TASKS
 
@@ -75,6 +77,11 @@ def new(
         )
     if distributed and not dp:
         raise typer.BadParameter("noise that is shared out is differential privacy: leave out --no-dp or --distributed")
+    pinned = ""
+    if is_plugin(task):
+        plugin = plugin_here(package_of(task))
+        let_task_in({"task": {"name": task}, "plugin": [plugin]})
+        pinned = f"\n{plugin.toml()}"
     if task not in TASKS:
         raise typer.BadParameter(f"there is no task {task!r}: write {TASKS.choices()}", param_hint="'--task'")
     if dims is not None and "dims" not in TASKS[task].section.model_fields:
@@ -91,7 +98,7 @@ def new(
     ):
         if value is not None:
             own.setdefault(section, {})[key] = value
-    text = study_text(name, task=task, dp=dp, distributed=distributed, own=own)
+    text = study_text(name, task=task, dp=dp, distributed=distributed, own=own) + pinned
     try:
         parse_study(text)
     except StudyError as error:

@@ -47,7 +47,7 @@ from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS, Stra
 from wardround_common.study.faults import bad_toml, unreadable, validated
 from wardround_common.study.maps import Maps
 from wardround_common.study.networks import NetworkName
-from wardround_common.study.plugins import Plugin, plugin_here, unfit_plugins
+from wardround_common.study.plugins import Plugin, let_task_in, plugin_here, unfit_plugins
 from wardround_common.study.roster import HospitalName, Listed, in_order
 from wardround_common.study.series import Wanted
 from wardround_common.study.settings import put
@@ -739,6 +739,13 @@ class Study(Section):
     plugin: Annotated[tuple[Plugin, ...], Field(max_length=20, strict=False, validate_default=True)] = ()
     """``[[plugin]]``: the packages of others that have parts which the study names, by package."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _task_is_known(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            let_task_in(given)
+        return given
+
     # Two sections that disagree are found by field, so that a fault elsewhere in the file does not hide it.
     @field_validator("data")
     @classmethod
@@ -899,9 +906,9 @@ class Study(Section):
     @field_validator("plugin")
     @classmethod
     def _plugins_fit(cls, plugin: tuple[Plugin, ...], info: ValidationInfo) -> tuple[Plugin, ...]:
-        model, training = info.data.get("model"), info.data.get("training")
-        if isinstance(model, Model) and isinstance(training, Training):
-            named = {"model.network": model.network, "training.strategy": training.strategy}
+        model, training, task = (info.data.get(key) for key in ("model", "training", "task"))
+        if isinstance(model, Model) and isinstance(training, Training) and isinstance(task, TaskSection):
+            named = _parts_named(task, model, training)
             if faults := list(unfit_plugins(named, plugin)):
                 raise ValueError(*faults)
         return tuple(sorted(plugin, key=lambda one: one.package))  # their order means nothing
@@ -959,7 +966,7 @@ class Study(Section):
     @property
     def plugin_parts(self) -> dict[str, str]:
         """The parts of plug-ins that the study names, by key with a dot."""
-        named = {"model.network": self.model.network, "training.strategy": self.training.strategy}
+        named = _parts_named(self.task, self.model, self.training)
         return {key: name for key, name in named.items() if is_plugin(name)}
 
     def judges(self, number: int) -> bool:
@@ -1081,6 +1088,11 @@ class Study(Section):
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("_digest", None)  # pydantic copies what was computed too
         return copied
+
+
+def _parts_named(task: TaskSection, model: Model, training: Training) -> dict[str, str]:
+    """Return what a plug-in may have a part of, by key with a dot."""
+    return {"task.name": task.name, "model.network": model.network, "training.strategy": training.strategy}
 
 
 def _colluders(privacy: object) -> int:
@@ -1225,6 +1237,8 @@ def _section_of(key: str, where: str) -> str:
 def _tables_of(name: str, task: str, privacy: str, keys: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tables of a new study; what the usual settings have for another strategy or optimiser is left out."""
     where = f"study {name}"[:80]
+    if is_plugin(task):
+        let_task_in({"task": {"name": task}, "plugin": [plugin_here(package_of(task))]})
     if task not in TASKS:
         raise StudyError(f"there is no task {task!r}", where=where, do=f"Write {' or '.join(map(repr, TASKS))}.")
     if privacy not in ("dp-sgd", "distributed", "none"):
@@ -1252,7 +1266,8 @@ def pinned(tables: dict[str, Any]) -> dict[str, Any]:
     Raises:
         PluginError: one is not installed, or cannot be pinned.
     """
-    names = [tables.get("model", {}).get("network"), tables.get("training", {}).get("strategy")]
+    keys = (("task", "name"), ("model", "network"), ("training", "strategy"))
+    names = [tables.get(section, {}).get(key) for section, key in keys]
     used = sorted({package_of(name) for name in names if isinstance(name, str) and is_plugin(name)})
     there = {one.get("package"): one for one in tables.get("plugin", ()) if isinstance(one, dict)}
     listed = [there.get(package) or plugin_here(package).model_dump() for package in used]

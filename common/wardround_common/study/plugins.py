@@ -6,15 +6,17 @@ A study's digest covers these tables, so that a hospital that approves the study
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Annotated
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from wardround_common.plugins.files import read_files
 from wardround_common.plugins.loading import admit as admit_package
 from wardround_common.plugins.names import LONGEST, PACKAGE, RESERVED, Named, is_plugin, package_of
 from wardround_common.section import Section
 from wardround_common.strategies.registry import check_of_plugin
+from wardround_common.tasks.registry import check_of_plugin as check_task
 
 if TYPE_CHECKING:
     from wardround_common.study.file import Study
@@ -46,6 +48,24 @@ def plugin_here(package: str) -> Plugin:
     """
     found = read_files(package).named
     return Plugin(package=found.package, version=found.version, sha256=found.sha256)
+
+
+def let_task_in(tables: dict[str, Any]) -> None:
+    """Let the plug-in run that has the task of a study's tables: to read ``[task]`` needs its code.
+
+    Raises:
+        PluginError: something else is installed than the tables name, or it is no task.
+    """
+    task = tables.get("task")
+    name = task.get("name") if isinstance(task, dict) else None
+    if not isinstance(name, str) or not is_plugin(name):
+        return
+    for given in tables.get("plugin") or ():
+        with suppress(ValidationError):  # which is told with all other faults
+            plugin = given if isinstance(given, Plugin) else Plugin.model_validate(given)
+            if plugin.package == package_of(name):
+                admit_package(plugin.named)
+                check_task(name)
 
 
 def unfit_plugins(named: dict[str, str], plugins: Collection[Plugin]) -> Iterator[str]:

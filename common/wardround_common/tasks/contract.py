@@ -18,6 +18,8 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from wardround_common.metrics.ranking import Floats
 from wardround_common.metrics.shapes import Curve, Estimate, GroupFigures, HorizonFigures, Point, ReliabilityBins
+from wardround_common.plugins.loading import admit, loaded, part
+from wardround_common.plugins.names import Named
 from wardround_common.section import Section
 
 
@@ -31,6 +33,18 @@ class TaskSection(Section):
 
     name: str
     """The task; a hospital takes part only in tasks that it installed."""
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Let another process read the section again, where a plug-in's is not imported until it was compared."""
+        if (named := loaded(self.name)) is None:
+            return super().__reduce__()
+        return _again, (named, self.name, self.model_dump(mode="json"))
+
+
+def _again(named: Named, name: str, written: dict[str, Any]) -> TaskSection:
+    admit(named)
+    section: TaskSection = part("task", name).section.model_validate(written)
+    return section
 
 
 def _coded(text: str) -> str:

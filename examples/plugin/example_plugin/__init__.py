@@ -1,0 +1,1 @@
+"""A network, a strategy and a task for Wardround, to be copied."""

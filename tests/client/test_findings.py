@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from wardround_client.explanation.contract import Question
 
 from examples import DP, STUDY
 from tiny_dicom import tiny
 from wardround_client.intake.index import scan
+from wardround_client.maps.contract import Question
 from wardround_client.preparation.source import Source
 from wardround_client.tasks import findings
 from wardround_client.tasks.contract import Asked, Case, Chosen

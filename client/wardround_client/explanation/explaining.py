@@ -83,6 +83,11 @@ def class_number(model: Model, word: str | None) -> int | None:
             "this model tells a risk by several times, and maps are of classes or outlines",
             do="Explain a classification of who has the event by one of the times.",
         )
+    if not task_of(model.study.task).dense and model.study.outputs != len(model.study.groups):
+        raise StudyError(
+            "this model tells steps between ordered grades, and maps are of classes or outlines",
+            do="Explain a classification of who has a grade or a higher one.",
+        )
     if word is None:
         return None
     words = model.study.groups

@@ -270,6 +270,8 @@ class Task(Generic[T, S]):
     apart: bool = False
     """Whether each output stands by itself, such as the log-odds of one finding of several; else, as of classes, only
     the differences between outputs mean something."""
+    decides: str = "It decides for the most probable class."
+    """How it decides where there is no operating point, as a sentence above its confusion matrix."""
     numeric: bool = False
     """Whether it tells a number, and no class, finding or outline."""
     group_words: tuple[str, str] = ("class", "classes")

@@ -121,6 +121,7 @@ TASK = Task[Measurement, MeasurementSums](
     figures=lambda vectors, section, point, whole: figures_of(vectors, section.low, section.high),
     detail=lambda sums, point: Detail(by_group=sums.by_quarter()) if sums.records else Detail(),
     terms=_terms,
+    decides="It tells a number, and decides nothing.",
     verdict=("tells a value of", "test images of"),
     compared=("rmse", "r2", "bias"),
     numeric=True,

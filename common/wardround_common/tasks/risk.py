@@ -136,5 +136,6 @@ TASK = Task[Risk, RiskSums](
     detail=_detail,
     terms=lambda section: TERMS,
     horizons=lambda section: tuple(map(section.by, range(len(section.times)))),
+    decides="It tells risks, and decides nothing.",
     compared=("brier", "brier_skill", "excess_risk"),
 )

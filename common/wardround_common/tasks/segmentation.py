@@ -125,6 +125,7 @@ TASK = Task[Segmentation, OutlineSums](
     section=Segmentation,
     outputs=lambda section: len(section.classes) + 1,
     dense=True,
+    decides="It decides for the most probable structure of each place.",
     group_words=("structure", "structures"),
     fewest_groups=2,
     dims=lambda section: section.dims,

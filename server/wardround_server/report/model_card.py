@@ -102,6 +102,7 @@ def markdown(results: Results, card: Card, words: CardWords, parts: Sequence[Par
         dense=task_of(study.task).dense,
         point_words=task_of(study.task).said_of_point(study.task, study.evaluation.sensitivity),
         sensitivity=study.evaluation.sensitivity,
+        decides=task_of(study.task).decides,
         terms=task_of(study.task).terms(study.task),
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

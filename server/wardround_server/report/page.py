@@ -141,4 +141,4 @@ def _operating_point(results: Results) -> str:
             "Each finding is decided by itself, at its own operating point: the highest probability that reaches a "
             f"sensitivity of {results.study.evaluation.sensitivity:g} on the validation patients."
         )
-    return f"It decides for the most probable class. {rows}"
+    return f"{task_of(results.study.task).decides} {rows}"

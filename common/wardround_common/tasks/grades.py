@@ -1,0 +1,92 @@
+"""Grades: one of the study's classes for each image, which are in an order."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from wardround_common.metrics.grades import GradeSums, figures_of
+from wardround_common.section import Word, each_once
+from wardround_common.tasks.contract import ClassesSection, Detail, Metric, Task, Words
+
+
+class Grades(ClassesSection):
+    """``[task] name = "grades"``: one label for each image, of several in an order."""
+
+    name: Annotated[Literal["grades"], Field(examples=["grades"])]
+    """'grades': one label for each image, of several in an order, such as a stage."""
+    classes: Annotated[
+        tuple[Word, ...], Field(min_length=3, max_length=20, strict=False, examples=[["0", "1", "2", "3"]])
+    ]
+    """The label words, from the lowest grade to the highest, three or more; two are a classification."""
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_differ(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        return each_once(classes)
+
+
+def _metric(
+    name: str,
+    label: str,
+    better: Literal["higher", "lower", "nearer 0"],
+    reading: str = "",
+    chance: float | None = None,
+) -> Metric[GradeSums]:
+    def value(sums: GradeSums, point: float | None) -> float | None:
+        return sums.figures()[name]
+
+    return Metric(name, label, value, better=better, reading=reading, chance=chance)
+
+
+METRICS = (
+    _metric("kappa", "Weighted kappa", "higher", "1 is perfect, 0 is chance", 0.0),
+    _metric("mae", "Mean absolute error, in grades", "lower"),
+    _metric("bias", "Bias, in grades", "nearer 0"),
+    _metric("accuracy", "Accuracy", "higher"),
+    _metric("within_one", "Within one grade", "higher"),
+)
+
+TERMS = (
+    (
+        "Weighted kappa",
+        "Agreement of decided and true grades beyond chance, where a disagreement by two grades counts four times as "
+        "much as one by one (Cohen 1968). It depends on how common the grades are.",
+    ),
+    ("Error and bias in grades", "How many grades a decision is off on average; and the mean of decided less true."),
+    ("Within one grade", "The fraction of images that are decided at most one grade off."),
+)
+
+
+def _words(section: Grades) -> Words:
+    words = [f"'{word}'" for word in section.classes]
+    return Words(
+        f"tell the grade, from {words[0]} over {', '.join(words[1:-1])} to {words[-1]},",
+        "In a small split a count may stand for one patient.",
+    )
+
+
+TASK = Task[Grades, GradeSums](
+    name="grades",
+    section=Grades,
+    outputs=lambda section: len(section.classes) - 1,
+    dense=False,
+    groups=lambda section: section.classes,
+    empty=lambda section: GradeSums.empty(len(section.classes)),
+    read=lambda vector, section: GradeSums.from_vector(vector, len(section.classes)),
+    summed={"confusion": "counts by true and decided grade", "loss": "losses"},
+    metrics=METRICS,
+    headline="kappa",
+    words=_words,
+    undefined=lambda sums, metric: "all images are and get one grade" if sums.records else "no patients",
+    figures=lambda vectors, section, point, whole: figures_of(vectors, len(section.classes)),
+    detail=lambda sums, point: Detail(
+        confusion=tuple(map(tuple, sums.confusion.tolist())), by_group=sums.by_grade() if sums.records else ()
+    ),
+    terms=lambda section: TERMS,
+    decides="It decides for the highest grade that is more likely reached than not.",
+    verdict=("decides for", "test images of"),
+    compared=("mae", "bias", "accuracy"),
+    group_words=("grade", "grades"),
+)

@@ -19,8 +19,9 @@ from models_made import model_folder
 from outlined_hospitals import outlining
 from tiny_dicom import save, tiny
 from wardround_client.prediction.lesion_tracks import Outlined, tracks_of
-from wardround_client.prediction.over_time import VIEWS, Examined, change_of, rows_of
+from wardround_client.prediction.over_time import VIEWS, Examined, change_of, in_order, rows_of
 from wardround_client.prediction.registration import Registered, Volume, agreement, coarse, laid
+from wardround_client.tasks.contract import Asked, Case
 from wardround_client.volumes.geometry import Geometry
 from wardround_common.errors import DataError, WardroundError
 from wardround_common.shell.cli import wardround
@@ -296,3 +297,11 @@ def test_a_model_of_classes_and_a_folder_of_other_files_are_refused(outliner: Pa
     assert code == 4
     assert "would have a gap" in said
     assert "other-modality" in said
+
+
+def test_a_model_of_single_images_follows_no_lesion() -> None:
+    def prepare() -> Asked:
+        raise NotImplementedError
+
+    with pytest.raises(DataError, match="asked about single images"):
+        in_order([Case(name, (Path(name),), prepare) for name in ("a.dcm", "b.dcm")])

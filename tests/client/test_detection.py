@@ -170,6 +170,13 @@ def test_the_loss_is_least_where_the_outputs_are_what_the_boxes_say_and_they_are
     assert not (found[2].log_odds > 0).any()
 
 
+def test_boxes_take_as_much_room_at_each_hospital_and_what_is_empty_changes_no_loss() -> None:
+    one, two = together([[(4, 6, 12, 11, 0)]]), together([[(1, 2, 3, 4, 0)] * 2, []])
+    pooled = torch.from_numpy(np.concatenate([one, two]))
+    outputs = torch.randn(3, CLASSES + 4, 16, 16, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(box_loss(outputs, pooled)[:1], box_loss(outputs[:1], pooled[:1, :1]))
+
+
 def test_equal_peaks_are_taken_in_the_order_of_class_and_place() -> None:
     outputs = torch.zeros(1, CLASSES + 4, 8, 8)
     (one,) = drawn(outputs)

@@ -101,6 +101,8 @@ def in_order(cases: Sequence[Case]) -> list[tuple[str, Case]]:
             f"change is between two examinations or more, and here {'is one' if cases else 'is none'}",
             do="Name the folders of the patient's examinations.",
         )
+    if not all(case.series for case in cases):
+        raise DataError("this model is asked about single images, in which no lesion can be followed")
     patients = {case.series[0].patient for case in cases}
     if "" in patients:
         raise DataError(

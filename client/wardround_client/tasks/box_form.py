@@ -1,7 +1,8 @@
 """Boxes in the form that a network sees, and back; around the parts of a mask; and moved with the views of an image.
 
-An array of boxes is (records, most, 5) float32: upper, left, lower and right edge in pixels of the network's form, and
-the number of the class; a record of fewer boxes is filled up with rows of class -1.
+An array of boxes is (records, 50, 5) float32: upper, left, lower and right edge in pixels of the network's form, and
+the number of the class; a record of fewer boxes is filled up with rows of class -1. It is as wide at each hospital, so
+that records of several can be pooled.
 """
 
 from __future__ import annotations
@@ -25,9 +26,8 @@ _EDGES_AND_CORNERS = np.ones((3, 3), np.uint8)
 
 
 def together(records: Sequence[Sequence[Sequence[float]]]) -> Boxes:
-    """Return the boxes of some records as one array (records, most, 5), ``most`` at least 1."""
-    most = max((len(boxes) for boxes in records), default=0)
-    array = np.zeros((len(records), max(most, 1), 5), np.float32)
+    """Return the boxes of some records, up to 50 of each, as one array (records, 50, 5)."""
+    array = np.zeros((len(records), MOST_BOXES, 5), np.float32)
     array[..., CLASS] = NONE
     for row, boxes in enumerate(records):
         if len(boxes):

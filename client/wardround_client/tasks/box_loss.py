@@ -54,7 +54,8 @@ def maps_of(
     heat = boxes.new_zeros(records, classes, height, width)
     centres = torch.zeros_like(heat)
     goal, weight = boxes.new_zeros(records, 4, height, width), boxes.new_zeros(records, height, width)
-    for top, left, bottom, right, of_class in (each.unbind(-1) for each in boxes.unbind(1)):
+    used = (boxes[..., CLASS] >= 0).any(0)  # most records have few of the boxes that there is room for
+    for top, left, bottom, right, of_class in (each.unbind(-1) for each in boxes[:, used].unbind(1)):
         down, across = bottom - top, right - left  # each (records,)
         row, column = (top + bottom) / 2, (left + right) / 2
         at_row, at_column = row.floor().clamp(0, height - 1), column.floor().clamp(0, width - 1)

@@ -16,6 +16,8 @@ from wardround_common.metrics.boxes import LOWEST, MOST_BOXES, OVERLAPS
 
 SAME = 0.2
 """IoU above which two boxes of a class are one lesion: the less confident one is left out."""
+TOGETHER = 16
+"""Records that are looked at together, for the memory that sorting takes."""
 LARGEST = 4.0
 """Of a side's logarithm: no side is more than 7 times the image's."""
 Boxes = NDArray[np.float32]
@@ -39,6 +41,10 @@ def drawn(outputs: torch.Tensor) -> list[Drawn]:
     A box is where the heat map of a class is as high as any of the 3 × 3 pixels around, the 50 highest of a record, of
     equals the first in the order of class, row and column. Of those that overlap the most confident one stays.
     """
+    return [one for some in torch.split(outputs, TOGETHER) for one in _drawn(some)]
+
+
+def _drawn(outputs: torch.Tensor) -> list[Drawn]:
     classes, (height, width) = outputs.shape[1] - 4, outputs.shape[2:]
     logits = outputs[:, :classes].float() + PRIOR
     peaks = torch.where(logits == functional.max_pool2d(logits, 3, 1, 1), logits, -torch.inf).flatten(1)

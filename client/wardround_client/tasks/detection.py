@@ -42,6 +42,8 @@ from wardround_common.study.file import Data, Study
 from wardround_common.tasks import detection
 from wardround_common.tasks.detection import Detection
 
+TOGETHER = 16
+"""Records whose loss is computed at a time: it needs several times the memory of their outputs."""
 PIXEL_DIGITS, DIGITS = 1, 4
 """Of a box in pixels, and of a confidence or of mm, that are written down."""
 
@@ -107,7 +109,8 @@ def _sums(
     if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
         raise TypeError("images are judged together")
     _check_finite(outputs, "Training diverged? Lower the learning rate.")
-    losses: NDArray[np.float64] = box_loss(outputs.double(), targets.double()).numpy()
+    some = zip(torch.split(outputs, TOGETHER), torch.split(targets, TOGETHER), strict=True)
+    losses: NDArray[np.float64] = torch.cat([box_loss(o.double(), t.double()) for o, t in some]).numpy()
     found, lesions = drawn(outputs), targets.numpy()
     return BoxSums.of(
         losses,

@@ -21,10 +21,10 @@ from PIL import Image as Pillow
 from pydicom import dcmread
 from torch import nn
 
+from asked_images import images
 from examples import study
 from models_made import model_folder
 from outlined_hospitals import HOSPITALS, outlining, outlining_volumes, write_hospital
-from tiny_dicom import save, tiny
 from wardround_client import networks
 from wardround_client.maps import sanity
 from wardround_client.maps.contract import Question
@@ -233,19 +233,6 @@ def test_entropy_is_one_where_a_model_knows_nothing_and_views_mirror_each_axis()
     assert float(entropy(sure)) == 0
     assert [*mirrors(2)] == [(), (2,), (3,), (2, 3)]
     assert [*mirrors(3)] == [(), (2,), (3,), (4,)]
-
-
-def images(folder: Path, count: int = 3, **attributes: Any) -> Path:
-    rng = np.random.default_rng(1)
-    for number in range(count):
-        stated = {"Modality": "DX", "PatientID": f"P{number}", "ImageType": ["ORIGINAL", "PRIMARY"]} | attributes
-        save(tiny(rng.integers(0, 4000, (20, 24)).astype(np.uint16), **stated), folder / f"{number}.dcm")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return model_folder(tmp_path_factory.mktemp("classifier"), study(), point=0.5, temperature=2.0)
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ from click.testing import CliRunner
 from PIL import Image as Pillow
 from pydicom import dcmread
 
+from asked_images import images
 from examples import study
 from models_made import model_folder
 from outlined_hospitals import outlining, write_hospital
 from series_made import OBLIQUE, slices, written
-from tiny_dicom import save, tiny
 from wardround_client.prediction.inputs import files_of
 from wardround_client.prediction.keeping import HEAD, LINES, READING, TABLE, keeping
 from wardround_client.prediction.nifti_mask import nifti_of
@@ -39,19 +39,6 @@ def predict(*words: str | Path) -> tuple[int, list[dict[str, Any]], str]:
     return found.exit_code, [json.loads(line) for line in found.stdout.splitlines()], found.stderr
 
 
-def images(folder: Path, count: int = 5, **attributes: Any) -> Path:
-    rng = np.random.default_rng(1)
-    for number in range(count):
-        stated = {"Modality": "DX", "PatientID": f"P{number}", "ImageType": ["ORIGINAL", "PRIMARY"]} | attributes
-        save(tiny(rng.integers(0, 4000, (20, 24)).astype(np.uint16), **stated), folder / f"{number}.dcm")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return model_folder(tmp_path_factory.mktemp("classifier"), study(), point=0.5, temperature=2.0)
-
-
 @pytest.fixture(scope="module")
 def outliner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return model_folder(tmp_path_factory.mktemp("outliner"), outlining())
@@ -60,7 +47,7 @@ def outliner(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_named_patient_is_no_reason_to_refuse_an_image_and_probabilities_are_calibrated(
     classifier: Path, tmp_path: Path
 ) -> None:
-    folder = images(tmp_path, PatientName="Doe^Jane", PatientBirthDate="19500101")
+    folder = images(tmp_path, 5, PatientName="Doe^Jane", PatientBirthDate="19500101")
     code, lines, _ = predict(classifier, folder)
     assert (code, [line["patient"] for line in lines]) == (0, ["P0", "P1", "P2", "P3", "P4"])
     plain = model_folder(tmp_path / "plain", study(), point=0.5)
@@ -73,7 +60,7 @@ def test_a_named_patient_is_no_reason_to_refuse_an_image_and_probabilities_are_c
 
 
 def test_one_image_at_a_time_or_all_together_give_the_same_answers(classifier: Path, tmp_path: Path) -> None:
-    folder = images(tmp_path)
+    folder = images(tmp_path, 5)
     answers = [predict(classifier, folder, "--batch", batch)[1] for batch in ("1", "3", "64")]
     for line, other, third in zip(*answers, strict=True):
         assert line["input"] == other["input"] == third["input"]
@@ -104,7 +91,7 @@ def test_a_picture_is_predicted_where_the_study_takes_pictures(tmp_path: Path) -
 
 
 def test_a_run_that_was_cut_off_goes_on_and_does_nothing_twice(classifier: Path, tmp_path: Path) -> None:
-    folder, out = images(tmp_path / "images"), tmp_path / "out"
+    folder, out = images(tmp_path / "images", 5), tmp_path / "out"
     assert predict(classifier, folder, "-o", out, "--preview")[0] == 0
     whole = (out / LINES).read_bytes().splitlines(keepends=True)
     (out / LINES).write_bytes(b"".join(whole[:3]) + whole[3][:20])  # killed in the middle of a line

@@ -17,7 +17,7 @@ from rich.text import Text
 from wardround_client.commands.predict_screen import refusal
 from wardround_client.intake.record import check_allowed
 from wardround_client.intake.scan_report import shown
-from wardround_client.prediction.answers import ASIDE
+from wardround_client.prediction.case_by_case import ASIDE
 from wardround_client.prediction.inputs import check_apart, files_of
 from wardround_client.prediction.model import open_model
 from wardround_client.prediction.over_time import Examined, change_of, examine, in_order, rows_of

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from wardround_client.commands.predict_screen import refusal
+from wardround_client.commands.predict_screen import show
 from wardround_client.explanation.capture import capture_of
 from wardround_client.explanation.explaining import Asked, Explained, class_number, explain, stem
 from wardround_client.explanation.overlay import png_of
@@ -26,16 +24,15 @@ from wardround_client.intake.scan_report import shown
 from wardround_client.maps import sanity
 from wardround_client.maps.lesions import Lesions, lesions_in
 from wardround_client.maps.registry import find
-from wardround_client.prediction.answers import accompanies, noted
-from wardround_client.prediction.inputs import check_apart, files_of
-from wardround_client.prediction.keeping import Kept, Line, Names, keeping
+from wardround_client.prediction.case_by_case import Gone, Told, Way, case_by_case
+from wardround_client.prediction.inputs import check_apart
+from wardround_client.prediction.keeping import Kept, Names, Rows
 from wardround_client.prediction.model import Model, open_model
-from wardround_client.prediction.predicting import NotDone, asking_of, name_of
-from wardround_client.preparation.asking import image_cases
+from wardround_client.prediction.predicting import NotDone, asking_of
 from wardround_client.tasks.contract import Case
 from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
-from wardround_common.errors import DataError, ImageRefused, StudyError
+from wardround_common.errors import ImageRefused, StudyError
 from wardround_common.tasks.registry import task_of
 
 EXPLANATIONS = Names(
@@ -44,7 +41,6 @@ EXPLANATIONS = Names(
 PAGE, SUMMARY = "explanations.html", "summary.json"
 _COLUMNS = ("method", "explained", "similarity_to_untrained", "undecided_ml", "undecided_slice")
 _SYNCED = 16
-PASSED = "passed over"
 Files = dict[str, bytes]
 """Content by what follows the name of a case."""
 
@@ -82,41 +78,31 @@ def explain_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
             do="Leave out --lesion.",
         )
     check_apart(inputs, wanted.out, "explanations")
-    found = files_of(inputs, leave_out=wanted.out)
-    settings = {"method": name, "of": wanted.of, "lesions": list(wanted.lesions)}
-    with keeping(wanted.out, model.card, EXPLANATIONS, settings) if wanted.out else nullcontext(None) as kept:
-        there = list((asking.cases or image_cases)([each.path for each in found], model.study, wanted.allow))
-        if not there:
-            raise DataError(
-                "there is nothing here that the model can be asked about",
-                where=str(inputs[0]),
-                do=f"It was trained with {', '.join(model.study.data.modalities)}.",
-            )
-        todo = [case for case in there if kept is None or not kept.is_done(name_of(case))]
-        if kept is not None:
-            todo = [noted(case, kept) if isinstance(case, Case) else case for case in todo]
-        asked = Asked(name, method, of, _lesions(inputs, wanted, dense=method.dense) if todo else Lesions())
-        named = {str(each.path) for each in found if each.named}
-        counts, lines = _all(model, asked, todo, named, wanted, kept)
-        if kept is not None:
-            kept.sync()
-            kept.tabulate(_rows(asking.rows))
-            lines = list(kept.lines.values())
+    lesions = Lesions()
+
+    def maps(todo: Sequence[Case | Refused], kept: Kept | None) -> Iterator[Told | NotDone]:
+        nonlocal lesions
+        if todo:
+            lesions = _lesions(inputs, wanted, dense=method.dense)
+        return _maps(model, Asked(name, method, of, lesions), todo, kept, wanted)
+
+    def end(kept: Kept) -> None:
+        lines = list(kept.lines.values())
         summary = summary_of(lines)
-        if kept is not None and summary.images:
+        if summary.images:
             about = About(model.card.name, name, method.reading, method.dense)
-            page = render(lines, kept.folder, about, summary, made=datetime.now())
-            kept.write(PAGE, page.encode())
+            kept.write(PAGE, render(lines, kept.folder, about, summary, made=datetime.now()).encode())
             facts = {"model": model.card.name, "method": name} | summary.facts()
             kept.write(SUMMARY, json.dumps(facts, indent=1).encode())
-    _say(counts, len(there) - len(todo), summary, asked.lesions, kept, wanted.lesions)
-    if counts[PASSED] == len(there):
-        raise DataError(
-            f"none of {len(there):,} file{'' if len(there) == 1 else 's'} is an image that a model is asked about",
-            where=str(inputs[0]),
-            do="Name images, or folders of images; a file that you name itself is refused with its reason.",
-        )
-    return not any(count for reason, count in counts.items() if reason not in ("", PASSED))
+        summaries.append(summary)
+
+    summaries: list[Summary] = []
+    settings = {"method": name, "of": wanted.of, "lesions": list(wanted.lesions)}
+    way = Way(maps, _rows(asking.rows), EXPLANATIONS, settings, _SYNCED, end)
+    gone = _shown_as_it_goes(model, inputs, wanted, way)
+    summary = summaries[0] if summaries else summary_of(one.line for one in gone.told)
+    _say(gone, summary, lesions, wanted)
+    return not any("refused" in one.line for one in gone.told)
 
 
 def _lesions(inputs: Sequence[Path], wanted: Wanted, *, dense: bool) -> Lesions:
@@ -124,54 +110,39 @@ def _lesions(inputs: Sequence[Path], wanted: Wanted, *, dense: bool) -> Lesions:
     return Lesions() if dense or not folders else lesions_in(folders, wanted.lesions)
 
 
-def _all(
-    model: Model,
-    asked: Asked,
-    todo: Sequence[Case | Refused],
-    named: set[str],
-    wanted: Wanted,
-    kept: Kept | None,
-) -> tuple[Counter[str], list[Line]]:
-    counts: Counter[str] = Counter()
-    lines: list[Line] = []
+def _shown_as_it_goes(model: Model, inputs: Sequence[Path], wanted: Wanted, way: Way) -> Gone:
     console = Console(stderr=True)
-    progress = Progress(
-        TextColumn("Explaining"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
+    columns = (TextColumn("Explaining"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=console, transient=True)
+    bar = progress.add_task("", total=None, visible=False)
+
+    def begin(total: int) -> None:
+        progress.update(bar, total=total, visible=True)
+
+    def tell(one: Told | None) -> None:
+        progress.advance(bar)
+        if one is not None:
+            show(one, console, as_json=wanted.as_json, kept=wanted.out is not None)
+
     with progress:
-        bar = progress.add_task("", total=len(todo))
-        for number, case in enumerate(todo, 1):
-            one, made = _made(model, asked, case, wanted)
-            progress.update(bar, completed=number)
-            if isinstance(one, NotDone):
-                if accompanies(one) and one.name not in named:
-                    counts[PASSED] += 1
-                    continue
-                counts[one.reason] += 1
-                line: Line = {"input": one.name, "refused": one.reason, "why": one.why}
-                console.print(refusal(one.name, one.why, one.reason, one.do), soft_wrap=True)
-            else:
-                counts[""] += 1
-                done = one.done
-                line = {"input": done.case.name, **done.asked.about, **done.answer.facts, **one.facts}
-                if kept is not None:
-                    line["files"] = [kept.write(f"{stem(one)}{end}", content) for end, content in made.items()]
-            lines.append(line)
-            if kept is not None:
-                kept.add(line)
-                if number % _SYNCED == 0:
-                    kept.sync()
-            if wanted.as_json:
-                print(json.dumps(line, ensure_ascii=False), flush=True)  # noqa: T201  # one object a line, for a program
-            elif kept is None and not isinstance(one, NotDone):
-                said = asking_of(model).said(line)
-                Console().print(Text(f"{shown(one.done.case.name)}: {said}; {_map_in_words(line)}"), soft_wrap=True)
-    return counts, lines
+        return case_by_case(model, inputs, wanted.out, way, wanted.allow, begin, tell)
+
+
+def _maps(
+    model: Model, asked: Asked, todo: Sequence[Case | Refused], kept: Kept | None, wanted: Wanted
+) -> Iterator[Told | NotDone]:
+    """Yield the map of each case, its files written to the folder if there is one."""
+    said = asking_of(model).said
+    for case in todo:
+        one, made = _made(model, asked, case, wanted)
+        if isinstance(one, NotDone):
+            yield one
+            continue
+        done = one.done
+        line = {"input": done.case.name, **done.asked.about, **done.answer.facts, **one.facts}
+        if kept is not None:
+            line["files"] = [kept.write(f"{stem(one)}{end}", content) for end, content in made.items()]
+        yield Told(line, said=f"{said(line)}; {_map_in_words(line)}")
 
 
 def _made(model: Model, asked: Asked, case: Case | Refused, wanted: Wanted) -> tuple[Explained | NotDone, Files]:
@@ -197,9 +168,7 @@ def _map_in_words(line: Mapping[str, Any]) -> str:
     return f"what speaks most for {line['explained']} is at row {row}, column {column} (pixels, from 0){checked}"
 
 
-def _rows(
-    answer: Callable[[Mapping[str, Any]], list[dict[str, Any]]],
-) -> Callable[[Mapping[str, Any]], list[dict[str, Any]]]:
+def _rows(answer: Rows) -> Rows:
     def rows(line: Mapping[str, Any]) -> list[dict[str, Any]]:
         of_map = {name: line[name] for name in _COLUMNS if name in line} | (line.get("peak") or {})
         return [{**row, **of_map, **line.get("lesion", {})} for row in answer(line)]
@@ -219,19 +188,13 @@ def _none_outlined(words: tuple[str, ...], lesions: Lesions) -> str:
     return f"How much of the maps lies in {named} is not known: {why}."
 
 
-def _say(
-    counts: Counter[str],
-    before: int,
-    summary: Summary,
-    lesions: Lesions,
-    kept: Kept | None,
-    words: tuple[str, ...],
-) -> None:
+def _say(gone: Gone, summary: Summary, lesions: Lesions, wanted: Wanted) -> None:
     """Say what came of it, on standard error: standard output is for answers."""
-    refused = sum(count for reason, count in counts.items() if reason not in ("", PASSED))
-    parts = [f"{counts['']:,} explained", f"{before:,} done before" if before else "", f"{refused:,} refused"]
-    if counts[PASSED]:
-        parts.append(f"{counts[PASSED]:,} that accompany images passed over")
+    refused = sum("refused" in one.line for one in gone.told)
+    before = f"{gone.done_before:,} done before" if gone.done_before else ""
+    parts = [f"{len(gone.told) - refused:,} explained", before, f"{refused:,} refused"]
+    if gone.passed_over:
+        parts.append(f"{gone.passed_over:,} that accompany images passed over")
     console = Console(stderr=True)
     console.print(", ".join(filter(None, parts)), highlight=False)
     if not summary.images:
@@ -240,11 +203,11 @@ def _say(
     console.print(Text(sanity.said(summary.similarity), style=style), soft_wrap=True)
     if said := lesion_words(summary):
         console.print(Text(said), soft_wrap=True)
-    elif words:
-        console.print(Text(_none_outlined(words, lesions), style="yellow"), soft_wrap=True)
+    elif wanted.lesions:
+        console.print(Text(_none_outlined(wanted.lesions, lesions), style="yellow"), soft_wrap=True)
     if lesions.unmet:
         why = ", ".join(f"{count:,} {reason}" for reason, count in lesions.unmet.items())
         console.print(Text(f"Masks that outline nothing here: {why}."), soft_wrap=True)
-    if kept is not None:
+    if wanted.out is not None:
         files = f"{EXPLANATIONS.lines}, {EXPLANATIONS.table}, {PAGE}, {SUMMARY}"
-        console.print(Text(f"Written to {shown(str(kept.folder))}: {files}. It stays at the hospital."), soft_wrap=True)
+        console.print(Text(f"Written to {shown(str(wanted.out))}: {files}. It stays at the hospital."), soft_wrap=True)

@@ -52,7 +52,7 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
     def tell(one: Told | None) -> None:
         progress.advance(bar)
         if one is not None:
-            _show(one, wanted, console)
+            show(one, console, as_json=wanted.as_json, kept=wanted.out is not None)
 
     with progress:
         found = predict(
@@ -74,13 +74,14 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
     return not found.refused
 
 
-def _show(one: Told, wanted: Wanted, console: Console) -> None:
+def show(one: Told, console: Console, *, as_json: bool, kept: bool) -> None:
+    """Show what became of a case: a refusal on ``console``, the answer as a line unless it is ``kept`` in a folder."""
     line = one.line
     if "refused" in line:
         console.print(refusal(line["input"], line["why"], line["refused"], one.do), soft_wrap=True)
-    if wanted.as_json:
+    if as_json:
         print(json.dumps(line, ensure_ascii=False), flush=True)  # noqa: T201  # one object a line, for a program
-    elif wanted.out is None and "refused" not in line:
+    elif not kept and "refused" not in line:
         Console().print(Text(f"{shown(line['input'])}: {one.said}"), soft_wrap=True)
 
 

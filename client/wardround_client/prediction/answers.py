@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wardround_client.images.body_part import UNKNOWN
-from wardround_client.images.kinds import KINDS
-from wardround_client.images.sop_class import OTHER_REASONS
-from wardround_client.intake.readers import try_in_a_process
 from wardround_client.intake.record import check_allowed
+from wardround_client.prediction.case_by_case import Told as Told
+from wardround_client.prediction.case_by_case import Way, case_by_case
 from wardround_client.prediction.dicom_out import Kind
-from wardround_client.prediction.inputs import files_of
-from wardround_client.prediction.keeping import Kept, Line, keeping
+from wardround_client.prediction.keeping import Kept, Line
 from wardround_client.prediction.model import Model, open_model
-from wardround_client.prediction.predicting import Done, NotDone, ask, asking_of, name_of
+from wardround_client.prediction.predicting import NotDone, ask, asking_of
 from wardround_client.prediction.sources import NOT_STATED, Equipment
 from wardround_client.prediction.written import Objects, write_files
-from wardround_client.preparation.asking import cases_of
-from wardround_client.tasks.contract import Asked, Case
+from wardround_client.tasks.contract import Case
 from wardround_client.training.devices import choose
 from wardround_client.volumes import Refused
 from wardround_common.errors import DataError, ImageRefused
@@ -29,23 +25,6 @@ from wardround_common.results.frames import frame
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-ASIDE = frozenset({"not-an-image", "no-image", *OTHER_REASONS, *KINDS.values()})
-"""What accompanies images in a folder: it is passed over there, and refused where it is named itself."""
-IMAGES_BY_NAME = (".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
-"""A file that is named so and is no image is a damaged one, which nobody wants to be passed over."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """What became of one case."""
-
-    line: Line = field(repr=False)
-    """``input``, and what its files say of it with the answer, or ``refused`` with ``why``."""
-    do: str = ""
-    """What to do about a refusal."""
-    said: str = ""
-    """The answer in a line for a person."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,105 +124,47 @@ def predict(
     allowed, place = frozenset(allow), None if out is None else Path(out)
     check_allowed(allowed)
     opened = open_model(Path(model), choose(device), None if calibration is None else Path(calibration))
-    asking = asking_of(opened)
-    found = files_of(named, leave_out=place)
-    own = opened.calibration
+    asking, own = asking_of(opened), opened.calibration
+    coded = getattr(opened.study.task, "coded", {})  # not every task has classes
+    objects = Objects(dicom, captures, coded, equipment) if dicom else None
+
+    def answers(todo: Sequence[Case | Refused], kept: Kept | None) -> Iterator[Told | NotDone]:
+        return _answers(opened, todo, kept, batch, preview=preview, objects=objects)
+
     settings = {} if own is None else {"calibration": own.digest}
-    with keeping(place, opened.card, settings=settings) if place else nullcontext(None) as kept:
-        cases = asking.cases or cases_of
-        there = list(cases([each.path for each in found], opened.study, allowed))
-        if not there:
-            raise DataError(
-                "there is nothing here that the model can be asked about",
-                where=str(named[0]),
-                do=f"It was trained with {', '.join(opened.study.data.modalities)}.",
-            )
-        todo = [case for case in there if kept is None or not kept.is_done(name_of(case))]
-        if kept is not None:
-            todo = [noted(case, kept) if isinstance(case, Case) else case for case in todo]
-        begin(len(todo))
-        themselves = frozenset(str(each.path) for each in found if each.named)
-        told: list[Told] = []
-        coded = getattr(opened.study.task, "coded", {})  # not every task has classes
-        objects = Objects(dicom, captures, coded, equipment) if dicom else None
-        for one in _each(opened, todo, themselves, kept, batch, preview=preview, objects=objects):
-            tell(one)
-            if one is not None:
-                told.append(one)
-        if kept is not None:
-            kept.sync()
-            kept.tabulate(asking.rows)
-    passed = len(todo) - len(told)
-    if passed == len(there):
-        raise DataError(
-            f"none of {len(there):,} file{'s' if len(there) > 1 else ''} is an image that a model is asked about",
-            where=str(named[0]),
-            do="Name images, or folders of images; a file that you name itself is refused with its reason.",
-        )
-    return Predictions(tuple(told), passed, len(there) - len(todo), place, asking.rows)
+    way = Way(answers, asking.rows, settings=settings, synced=batch)
+    gone = case_by_case(opened, named, place, way, allowed, begin, tell)
+    return Predictions(gone.told, gone.passed_over, gone.done_before, place, asking.rows)
 
 
-def _each(
+def _answers(
     model: Model,
     todo: Sequence[Case | Refused],
-    named: frozenset[str],
     kept: Kept | None,
     batch: int,
     *,
     preview: bool,
     objects: Objects | None,
-) -> Iterator[Told | None]:
-    """Yield what became of each case, written to the folder if there is one; None for what accompanies images."""
+) -> Iterator[Told | NotDone]:
+    """Yield the answer to each case, its files written to the folder if there is one."""
     said = asking_of(model).said
-    for number, one in enumerate(ask(model, todo, batch), 1):
-        files: list[str] = []
-        if isinstance(one, Done) and kept is not None:
-            try:
-                files = write_files(one, kept, model.card, preview=preview, objects=objects)
-            except ImageRefused as refused:
-                one = NotDone(one.case.name, refused.reason, refused.what, refused.do)  # no answer
+    for one in ask(model, todo, batch):
         if isinstance(one, NotDone):
-            if accompanies(one) and one.name not in named:
-                yield None
-                continue
-            told = Told({"input": one.name, "refused": one.reason, "why": one.why}, one.do)
-        else:
-            line = {"input": one.case.name, **one.asked.about, **one.answer.facts}
-            line |= {} if kept is None else {"files": files}
-            without = line.get("images_refused")
-            lacking = f"; without {without} of its files, {'which was' if without == 1 else 'which were'} refused"
-            mind = f"; unlike the training: {line['unlike']['words']}" if is_unlike(line) else ""
-            told = Told(line, said=said(line) + (lacking if without else "") + mind)
+            yield one
+            continue
+        line = {"input": one.case.name, **one.asked.about, **one.answer.facts}
         if kept is not None:
-            kept.add(told.line)
-            if number % batch == 0:
-                kept.sync()
-        yield told
-
-
-def noted(case: Case, kept: Kept) -> Case:
-    """Let the folder know that a case is being read; one at which a run ended is first read in another process."""
-
-    def prepare() -> Asked:
-        if kept.is_suspect(case.name):
-            kept.check(case.name, case.files)
             try:
-                try_in_a_process(case.files)
+                line["files"] = write_files(one, kept, model.card, preview=preview, objects=objects)
             except ImageRefused as refused:
-                kept.remember(case.name, case.files, refused)
-                raise
-        with kept.reading(case.name):
-            return case.prepare()
-
-    return replace(case, prepare=prepare)
+                yield NotDone(one.case.name, refused.reason, refused.what, refused.do)  # no answer
+                continue
+        without = line.get("images_refused")
+        lacking = f"; without {without} of its files, {'which was' if without == 1 else 'which were'} refused"
+        mind = f"; unlike the training: {line['unlike']['words']}" if is_unlike(line) else ""
+        yield Told(line, said=said(line) + (lacking if without else "") + mind)
 
 
 def is_unlike(line: Line) -> bool:
     """Tell whether a case was found to be unlike the images of the model's training."""
     return bool(line.get("unlike", {}).get("unlike"))
-
-
-def accompanies(one: NotDone) -> bool:
-    """Tell whether a file is one that accompanies images, and no damaged one."""
-    damaged = one.reason == "not-an-image" and one.name.lower().endswith(IMAGES_BY_NAME)
-    return one.reason in ASIDE and not damaged

@@ -31,6 +31,8 @@ DECODERS = "decoders.json"
 """At which files a decoder crashed or hung, as they were then: they are not tried again until they change."""
 FORMAT = "wardround predictions 1"
 Line = dict[str, Any]
+Rows = Callable[[Mapping[str, Any]], list[dict[str, Any]]]
+"""From a line to the rows of a table."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Kept:
         write_atomically(self.folder / name, content, private=True)
         return name
 
-    def tabulate(self, rows: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> Path:
+    def tabulate(self, rows: Rows) -> Path:
         """Write the table of all lines; cells that a spreadsheet would take for a formula are quoted."""
         table = [row for line in self.lines.values() for row in _rows(line, rows)]
         columns = list(dict.fromkeys(name for row in table for name in row))
@@ -136,7 +138,7 @@ class Kept:
         return self.folder / self.names.table
 
 
-def _rows(line: Line, rows: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+def _rows(line: Line, rows: Rows) -> Iterator[dict[str, Any]]:
     first = {"input": line["input"], "patient": line.get("patient", ""), "refused": line.get("refused", "")}
     if "body_part" in line:
         first["body_part"] = line["body_part"]

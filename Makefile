@@ -117,6 +117,10 @@ test-pacs: $(INSTALLED) ## fetch from an archive and store in it: Orthanc of Deb
 pacs-walk: needs-data $(INSTALLED) ## fetch, train, predict, store and read back over Orthanc, checked by dciodvfy (DATA=DIR)
 	PYTHONPATH=tests $(BIN)/python benchmarks/pacs_walk.py "$(DATA)"
 
+.PHONY: test-pages
+test-pages: $(INSTALLED) ## both roles' pages in Chromium of Debian (apt-get install chromium chromium-driver), with axe; SHOTS=DIR keeps pictures
+	$(BIN)/pytest -m "slow or not slow" -rs tests/common/test_pages.py tests/client/test_hospital_pages.py tests/server/test_coordinator_pages.py tests/simulation/test_pages_walk.py $(PYTEST_ARGS)
+
 test-faults: $(INSTALLED) ## what hospitals do to a federation: kill -9 at each stage of a round, full disks, cut links, wrong clocks
 	$(BIN)/pytest -m "slow or faults" --numprocesses 2 --dist loadfile tests/faults $(PYTEST_ARGS)
 

@@ -85,6 +85,7 @@ def test_a_thousand_rounds_of_fifty_hospitals_are_shown_in_parts(here: Here, bro
     history = tuple(a_round(number) for number in range(1, ROUNDS + 1))
     state = State(layout, np.zeros(2, np.float32), None, history)
     write_checkpoint(place / "checkpoint", secure_study(), state)
+    (place / "study").write_bytes(secure_study().canonical())
     seen = tuple(
         HospitalSeen(name=one, state="waiting", connected=True, last_heard=THEN, paused=False, images_away=False)
         for one in HOSPITALS * 3
@@ -95,6 +96,7 @@ def test_a_thousand_rounds_of_fifty_hospitals_are_shown_in_parts(here: Here, bro
         page = browser.get("/runs/lung")
         assert "1,000 rounds, page 1 of 40" in words(page)
         assert page.text.count("<polyline") == 5, "four figures, of which one has a gap"
+        assert "AUROC, validation, by round" in words(page)
         assert len(page.text) < 60_000
         assert "page 1 of 3" in words(browser.get("/hospitals"))
         assert "page 3 of 3" in words(browser.get("/runs?page=3"))
@@ -112,7 +114,7 @@ def test_curves_are_bounded_say_what_they_show_and_break_where_there_is_nothing(
     assert broken
     assert (len(broken.pieces), len(broken.dots)) == (1, 1)
     assert curve("Loss", [(1, None)]) is None
-    assert curves([]) == []
+    assert curves([], "AUROC") == []
 
 
 def test_a_run_is_stopped_by_the_command_after_a_question(here: Here, browser: Browser) -> None:

@@ -128,7 +128,7 @@ class HospitalPages:
     def _study(self, asked: Asked) -> Answer:
         proposal = self._found(asked)
         study, digest = proposal.study, proposal.study.digest()
-        ours = Listed.of(self._folder.settings().name, self._folder.identity().public)
+        roster = self._roster(proposal)
         facts = {
             "title": study.study.name,
             "digest": digest,
@@ -139,11 +139,16 @@ class HospitalPages:
             "approved": proposal.decision == "approved",
             "over": self._over().get(digest, ""),
             "passages": describe(study),
-            "roster": [(one, one.key == ours.key) for one in study.roster or ()],
-            "listed": any(one.key == ours.key for one in study.roster or ()),
+            "roster": roster,
+            "listed": any(ours for _, ours in roster),
             "reading": self._readings.of(digest),
         }
         return Shown("study.html", facts)
+
+    def _roster(self, proposal: Proposal) -> list[tuple[Listed, bool]]:
+        """List a study's hospitals, each with whether its key is the one that lies here."""
+        ours = self._folder.identity().public
+        return [(one, one.public == ours) for one in proposal.study.roster or ()]
 
     def _read(self, asked: Asked) -> Answer:
         digest = self._found(asked).study.digest()
@@ -155,8 +160,8 @@ class HospitalPages:
         reading = self._readings.of(digest)
         if reading is None or reading.found is None or proposal.decision not in WAITS:
             return Went(f"/studies/{digest}", READ_FIRST, True)
-        facts = {"title": f"Approve {proposal.study.study.name}?", "digest": digest, "found": reading.found}
-        return Shown("approve.html", facts)
+        facts = {"digest": digest, "found": reading.found, "roster": self._roster(proposal)}
+        return Shown("approve.html", {"title": f"Approve {proposal.study.study.name}?", **facts})
 
     def _approve(self, asked: Asked) -> Answer:
         proposal = self._found(asked)

@@ -21,8 +21,9 @@ from wardround_common.pages.port import PagePort
 from wardround_common.pages.site import Answer, Asked, Document, Missing, Plan, Room, Shown, Site, Went, part_of
 from wardround_common.results import RoundRecord
 from wardround_common.shell.service_log import Say
-from wardround_common.study.file import parse_study
+from wardround_common.study.file import parse_canonical, parse_study
 from wardround_common.study.words import describe
+from wardround_common.tasks.registry import task_of
 from wardround_server.page.curves import curves
 from wardround_server.rounds.checkpoint import read_history
 from wardround_server.service.commanding import commanding
@@ -167,13 +168,15 @@ class CoordinatorPages:
         run, status = self._found(asked)
         history = self._history(run.name)
         going = run.stage in GOING_ON
+        headline = self._headline(run.name)
         facts = {
             "title": run.name,
             "run": run,
             "status": status,
             "said": _line(run),
             "going": going,
-            "curves": curves(history),
+            "headline": headline,
+            "curves": curves(history, headline),
             "part": part_of(history[::-1], asked.page(), 25),
             "report": (self._folder.path / "runs" / run.name / REPORT).is_file(),
             "doing": part_of(sorted(run.doing.items()), 1, 200).entries,
@@ -191,7 +194,7 @@ class CoordinatorPages:
 
     def _release(self, asked: Asked) -> Answer:
         run, _ = self._found(asked)
-        folder = Path(tempfile.mkdtemp(prefix="wardround-"))
+        folder = Path(tempfile.mkdtemp(prefix="release-", dir=self._folder.path))
         try:
             words = ["coordinator", "export", self._place, run.name, "--out", str(folder / run.name)]
             done = self._children.run(words + (["--public"] if asked.form.get("public") == "yes" else []))
@@ -246,6 +249,16 @@ class CoordinatorPages:
         if not found or not NAME.fullmatch(name):
             raise Missing("There is no such run.")
         return found[0], status
+
+    def _headline(self, name: str) -> str:
+        """Return the label of the figure that stands first in a run's task."""
+        try:
+            study = parse_canonical((self._folder.path / "runs" / name / "study").read_bytes())
+            task = task_of(study.task)
+            label: str = task.metric(task.headline).label
+            return label
+        except (OSError, StudyError):
+            return "Headline figure"
 
     def _history(self, name: str) -> tuple[RoundRecord, ...]:
         """Return the rounds of a run, read again only where its checkpoint is another; empty before the first."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wardround_common.results import RoundRecord
 
-WIDTH, HEIGHT, LEFT, TOP = 560, 170, 56, 12
+WIDTH, HEIGHT, LEFT, TOP = 560, 170, 80, 12
 """Of the drawing, in its own units, and what its axes need."""
 MOST_POINTS = 200
 
@@ -28,14 +28,14 @@ class Curve:
     last: int
 
 
-def curves(history: Sequence[RoundRecord]) -> list[Curve]:
-    """Draw what a run's rounds have: losses, and the figure that stands first in the study's task."""
+def curves(history: Sequence[RoundRecord], headline: str) -> list[Curve]:
+    """Draw what a run's rounds have: losses, and the figure that stands first in the study's task, by its label."""
     if not history:
         return []
     rows: dict[str, Sequence[tuple[int, float | None]]] = {
         "Training loss": [(each.number, each.training_loss) for each in history],
         "Validation loss": [(each.number, each.validation_loss) for each in history],
-        f"{history[-1].headline.metric}, validation": [(each.number, each.headline.value) for each in history],
+        f"{headline}, validation": [(each.number, each.headline.value) for each in history],
         "Seconds a round took": [(each.number, each.seconds) for each in history],
     }
     return [found for name, values in rows.items() if (found := curve(name, values))]

@@ -68,7 +68,7 @@ def view_page(found: Comparison, results: Sequence[Results]) -> str:
         notes=found.notes,
         metric=metric,
         intervals=_intervals(found),
-        charts=_charts([one.rounds for one in results], [run.name for run in found.runs]),
+        charts=_charts([one.rounds for one in results], [run.name for run in found.runs], metric.label),
         dashes=[DASHES[place // COLOURS % len(DASHES)] for place in range(len(found.runs))],
         colours=COLOURS,
         now=datetime.now(UTC),
@@ -96,8 +96,7 @@ def _intervals(found: Comparison) -> list[Interval]:
     return drawn
 
 
-def _charts(rounds: Sequence[Sequence[RoundRecord]], names: Sequence[str]) -> list[Chart]:
-    headline = next((each[-1].headline.metric for each in rounds if each), "")
+def _charts(rounds: Sequence[Sequence[RoundRecord]], names: Sequence[str], headline: str) -> list[Chart]:
     figures: dict[str, Callable[[RoundRecord], float | None]] = {
         "Training loss": lambda one: one.training_loss,
         "Validation loss": lambda one: one.validation_loss,

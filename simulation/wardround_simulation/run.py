@@ -55,7 +55,13 @@ from wardround_common.results.subgroup_sums import judge as judge_by_subgroup
 from wardround_common.results.unlike import UNLIKE, read_summed
 from wardround_common.storage import read_whole, write_atomically
 from wardround_common.study.file import DpSgd, Study, read_study
-from wardround_common.study.words import said_of_classes, said_of_graph, said_of_own_code, said_of_own_parts
+from wardround_common.study.words import (
+    said_of_classes,
+    said_of_graph,
+    said_of_own_code,
+    said_of_own_parts,
+    said_of_plugins,
+)
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
 from wardround_server.report.tracking import check_tracking, open_tracking
@@ -677,6 +683,7 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
     if own := said_of_own_parts(plan.study, simulated=True):
         yield own
     yield from said_of_own_code(plan.study)
+    yield from said_of_plugins(plan.study)
     yield from said_of_graph(plan.study, len(plan.sites))
     if plan.study.evaluation.usual and not _has_usual(plan):
         yield NOT_USUAL

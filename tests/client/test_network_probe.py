@@ -239,6 +239,11 @@ DEFECTS: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     ),
     "a second input by keyword": (lambda: Net(conv(), Gated(True)), "refused", "or one by keyword"),
     "a weight used twice, once past its layer": (lambda: Net(conv(), Penalised()), "wrong", "layers.1.inner.weight"),
+    "an operation in place behind an instance normalisation": (
+        lambda: Net(conv(), nn.InstanceNorm2d(6, affine=True), nn.ReLU(inplace=True)),
+        "missing",
+        "layer layers.1 (InstanceNorm2d) has no gradient for each record: an operation in place",
+    ),
     "a weight used past its layer": (lambda: Net(conv(), Borrowed()), "missing", "2 weights, layers.1.inner.weight"),
     "rows folded into the batch": (
         lambda: Net(conv(), Folded()),

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from examples import DP, STUDY, study
 from plugin_made import NETWORK, STRATEGY, install
@@ -31,6 +32,7 @@ from wardround_common.messages.rounds import Parts
 from wardround_common.plugins import loading
 from wardround_common.plugins.names import is_plugin
 from wardround_common.results import Absence
+from wardround_common.shell.study_cli import app
 from wardround_common.strategies.registry import strategy_of
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.plugins import admit, plugin_here
@@ -276,10 +278,6 @@ def test_settings_are_those_that_the_strategy_declares(site: Path, settings: dic
 
 
 def test_the_command_prints_the_table_that_pins_a_package(site: Path) -> None:
-    from typer.testing import CliRunner
-
-    from wardround_common.shell.study_cli import app
-
     install(site)
     listed = CliRunner().invoke(app, ["plugin"])
     assert "made-plugin: network made-plugin:one-layer, strategy made-plugin:part" in listed.output
@@ -421,6 +419,14 @@ def test_a_task_is_read_and_sent_to_another_process_by_the_code_that_the_study_p
     (site / "example_plugin" / "brightness.py").write_text("raise SystemExit('ran')")
     with pytest.raises(PluginError, match=r"names example-plugin 1.0 with .* and installed is"):
         parse_canonical(of.canonical())
+
+
+def test_a_new_study_of_a_plugins_task_is_written_with_its_pin(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_example(site)
+    monkeypatch.chdir(site)
+    done = CliRunner().invoke(app, ["new", "bright", "--task", "example-plugin:brightness", "--no-dp"])
+    assert (done.exit_code, "Set its modalities" in done.output) == (0, True), done.output
+    assert Study.read("bright.toml").plugin == bright().plugin
 
 
 @pytest.mark.parametrize(

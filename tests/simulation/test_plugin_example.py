@@ -60,7 +60,7 @@ def test_the_template_is_installed_pinned_trained_and_refused_when_it_is_changed
     assert (done := wardround(*simulate, "run")).returncode == 0, done.stderr
     assert "Error of the brightness" in (tmp_path / "run/report.html").read_text()
     assert json.loads((tmp_path / "run/results.json").read_text())
-    assert "example-plugin 1.0" in wardround("study", "show", "run/study.toml").stdout
+    assert "of the plug-in example-plugin 1.0" in (tmp_path / "run/report.html").read_text()
     assert wardround("study", "new", "x", "--task", "example-plugin:brightness").returncode == 0
     assert pinned in (tmp_path / "x.toml").read_text()
     assert (done := run("-c", COORDINATOR, folder=tmp_path, path=site)).returncode == 0, done.stderr

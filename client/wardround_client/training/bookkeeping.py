@@ -169,13 +169,26 @@ class BookKeeping:
             for weight in [weight for weight in self.weights if weight in self._found]:
                 self._settle(weight)  # a call of its layer took no part in the loss
         if missing := [self._names[weight] for weight in self.weights if weight not in self._settled]:
+            self._check_in_place(missing[0])
             one, several = f"the weight {missing[0]} has", f"{len(missing)} weights, {missing[0]} first of all, have"
             raise UnknownGradientError(
                 "missing",
                 f"{one if len(missing) == 1 else several} no gradient for each record: the weight is used outside its "
                 "own layer's forward pass, where nothing sees it, or not at all",
-                "Call the layer itself, freeze weights that are not used, and set inplace=False behind an instance "
-                "normalisation.",
+                "Call the layer itself, and freeze weights that are not used.",
+            )
+
+    def _check_in_place(self, weight: str) -> None:
+        """Say it of a weight without gradients if it is that of an instance normalisation with something behind it."""
+        name = weight.rpartition(".")[0]
+        layer = self._network.get_submodule(name)
+        if isinstance(layer, nn.modules.instancenorm._InstanceNorm):
+            raise UnknownGradientError(
+                "missing",
+                f"{named(name, layer)} has no gradient for each record: an operation in place, such as "
+                "ReLU(inplace=True), changes its output, which torch makes as a view, and hides the layer's gradient",
+                "Write the operation behind an instance normalisation out of place: inplace=False, or x = x + y in the "
+                "place of x += y.",
             )
 
     def _hook(self, name: str, layer: nn.Module, weights: list[nn.Parameter]) -> Callable[..., torch.Tensor | None]:

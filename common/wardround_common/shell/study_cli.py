@@ -112,7 +112,9 @@ def new(
         reason = (error.strerror or "no reason given").lower()
         raise StorageError(f"the study file cannot be written: {reason}", where=str(path)) from None
     keys = list(TASKS[task].section.model_fields)
-    asked = [("classes", classes)] if "classes" in keys else [(keys[1], None)]  # the first after its name
+    asked = (
+        [("classes", classes)] if "classes" in keys else [(key, None) for key in keys[1:2]]
+    )  # the first after its name
     unset = " and ".join(key for key, value in (*asked, ("modalities", modalities)) if value is None)
     typer.echo(f"Wrote {path}\n{f'Set its {unset}, then run' if unset else 'Run'}: wardround study show {path}")
 

@@ -13,6 +13,7 @@ from examples import DP, STUDY
 from tiny_dicom import tiny
 from wardround_client import networks
 from wardround_client.networks import FEATURES, Bag, weighing, with_padding_of
+from wardround_client.prediction.pictures import lines_of
 from wardround_client.preparation.asking import cases_of
 from wardround_client.preparation.bags import KeptBags, evenly
 from wardround_client.preparation.dataset import prepare, take_in
@@ -193,6 +194,13 @@ def test_a_network_of_each_kind_sees_bags_privately_or_is_refused_with_its_reaso
             rehearse(study)
         return
     assert rehearse(study).endswith("the gradient of each image is its own")
+
+
+def test_a_picture_says_of_how_many_images_the_answer_is_and_what_was_decided() -> None:
+    facts = {"findings": {"mass": {"probability": 0.75, "present": True}}, "calibrated": True}
+    written = [text for text, _ in lines_of(facts | {"weights": {"a.dcm": 0.3, "b.dcm": 0.7}})]
+    assert "probability of mass: 0.750, present" in written[1]
+    assert "of 2 images together, of which this one weighs 70%" in written[2]
 
 
 def test_images_are_asked_about_by_record_and_what_is_no_image_by_itself(tmp_path: Path) -> None:

@@ -100,13 +100,23 @@ def _of_image(done: Done, card: Card) -> Picture:
     shown = np.moveaxis(image.pixels, 0, -1) if len(image.pixels) == 3 else image.pixels[0]
     rows_mm, columns_mm = image.spacing_mm or (1.0, 1.0)
     shades, _ = square(grey(shown), (rows_mm, columns_mm))
-    facts = done.answer.facts
+    return Picture(with_lines(shades, [*lines_of(done.answer.facts), (made_by(card), GREY)]))
+
+
+def lines_of(facts: Mapping[str, Any]) -> list[Line]:
+    """Write an answer without an outline below its image: the finding, its numbers, and what was decided on them."""
     finding, numbers = numbers_of(facts)
-    lines = [(finding, colour_of(0))]
-    lines += [(f"    {name}: {number:.3f}", WHITE) for name, number in numbers.items()]
+    decided = [", present" if one["present"] else ", absent" for one in facts.get("findings", {}).values()]
+    lines: list[Line] = [(finding, colour_of(0))]
+    for (name, number), what in zip(numbers.items(), decided or [""] * len(numbers), strict=True):
+        lines.append((f"    {name}: {number:.3f}{what}", WHITE))
     if facts.get("operating_point") is not None:
         lines.append((f"    decided at {facts['operating_point']:.3f}", WHITE))
-    return Picture(with_lines(shades, [*lines, (made_by(card), GREY)]))
+    if weights := facts.get("weights"):
+        lines.append(
+            (f"    of {len(weights)} images together, of which this one weighs {max(weights.values()):.0%}", WHITE)
+        )
+    return lines
 
 
 def made_by(card: Card) -> str:

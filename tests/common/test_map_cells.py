@@ -9,7 +9,7 @@ from examples import DP, study
 from wardround_common.errors import MessageError, StudyError
 from wardround_common.metrics.sums import UNIT
 from wardround_common.results.map_sums import MapCell, figures_of_maps, read_maps
-from wardround_common.study.file import parse_study, study_text
+from wardround_common.study.file import Study, parse_study, study_text
 from wardround_common.study.words import describe
 
 ONE = round(1 / UNIT)
@@ -47,5 +47,14 @@ def test_a_study_without_the_key_has_the_digest_that_it_had_and_one_with_it_says
     (said,) = (s for part in describe(asked) for s in part.sentences if "six whole numbers" in s)
     for words in ("integrated-gradients", "tumour*", "No map leaves", "fewer than 10", "maps = false", "no epsilon"):
         assert words in said
+    risk = {"name": "risk", "times": (1.0, 2.0), "unit": "years"}
+    for task in (
+        risk,
+        {"name": "measurement", "quantity": "width", "unit": "mm", "low": 0.0, "high": 9.0},
+        {"name": "grades", "classes": ("a", "b", "c")},
+    ):
+        tables = asked.model_dump() | {"task": task, "privacy": {"mechanism": "none"}}
+        with pytest.raises(ValueError, match="tells none; remove the key"):
+            Study.model_validate(tables)
     with pytest.raises(StudyError, match="tells none; remove the key"):
         parse_study(study_text("s", task="segmentation").replace("[evaluation]", "[evaluation]\nmaps = {}"))

@@ -879,7 +879,7 @@ class Study(Section):
         if evaluation.maps and section is not None:
             task = task_of(section)
             each = task.outputs(section) == len(task.groups(section))  # an output for each class or finding
-            if task.dense or task.horizons(section) or not each:
+            if task.dense or task.numeric or task.horizons(section) or not each:
                 raise ValueError(
                     "[evaluation] maps: they are of what speaks for a class of the whole image, and the task "
                     f"'{section.name}' tells none; remove the key"

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from wardround_client.prediction.own_model import write_own_model
-from wardround_common.errors import StorageError
+from wardround_common.errors import StorageError, StudyError
 from wardround_common.keys.release_key import read_release_key
 from wardround_common.results import Results
 from wardround_common.shell.release_forms import forms, said_of_release
@@ -83,6 +83,12 @@ def export(
 def _own(run: Path, out: Path, hospital: str) -> Exported:
     """Write the own model of one hospital of a simulated run."""
     results = Results.from_json((run / RESULTS).read_text(encoding="utf-8"), where=str(run / RESULTS))
+    if results.study.training.measure is None:
+        raise StudyError(
+            "nothing of this run's model is a hospital's own: all of it is shared",
+            where=str(run),
+            do="Export it without --hospital.",
+        )
     if hospital not in results.trainers:
         raise StorageError(
             f"no hospital called {hospital!r} trained in this run",

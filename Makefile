@@ -16,7 +16,7 @@ WITH_BENCH := .venv/.with-bench
 .DELETE_ON_ERROR:
 .PHONY: touched help install demo lint test test-slow test-deployment test-operations test-faults soak images licences lock protos map api notebooks bench-doors sbom release audit containers pre-commit clean needs-data check-gpu \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
-	bench-privacy bench-private-recipe private-networks bench-ledger bench-near-copies bench-commands cases
+	bench-privacy bench-private-recipe bench-medicine-privacy private-networks bench-ledger bench-near-copies bench-commands cases
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -177,6 +177,9 @@ bench-brain-mri: needs-data $(INSTALLED) ## federated, pooled and alone on the b
 
 bench-privacy: needs-data $(INSTALLED) ## what privacy costs at epsilon 1, 3 and 8 on the brain MRI hospitals; can be resumed (DATA=DIR)
 	$(BIN)/python benchmarks/privacy.py "$(DATA)"
+
+bench-medicine-privacy: needs-data $(INSTALLED) ## what a prior from made images gives under shared noise; long, and goes on where it stopped (DATA=DIR)
+	$(BIN)/python benchmarks/medicine_privacy.py "$(DATA)"
 
 bench-private-recipe: needs-data $(INSTALLED) ## what helps at epsilon 8: averaging, views, rates and steps, momentum, one at a time (DATA=DIR)
 	$(BIN)/python benchmarks/private_recipe.py "$(DATA)"

@@ -106,6 +106,14 @@ def simulate(
             show_default=False,
         ),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File of weights that the study's network begins with; a resumed run has it.",
+            show_default=False,
+        ),
+    ] = None,
     ledgers: Annotated[
         Path | None,
         typer.Option(
@@ -157,6 +165,7 @@ def simulate(
             state=state,
             policy=policy,
             start=start,
+            weights=weights,
             ledgers=ledgers,
         )
     _show(results)

@@ -35,6 +35,8 @@ from wardround_common.randomness import insecure_stream
 from wardround_common.storage import read_whole
 from wardround_common.study.file import Aggregation, DistributedDpSgd, Study
 
+WEIGHTS = "start.weights"
+"""In a run's folder: the file of weights that its study's network begins with."""
 START = "start.safetensors"
 """In a run's folder: the model that its study starts from."""
 OWN_PARTS = "own"
@@ -73,6 +75,14 @@ class Federation:
     kept: Path | None = None
     """Where the hospitals keep what they have of the model for themselves; None where the study shares all of it."""
 
+    weights: Path | None = None
+    """The file of weights that the network begins with, if the study names one."""
+
+    @property
+    def begins(self) -> dict[str, Any]:
+        """With which files its models begin: another federation of the same study has the same."""
+        return {"start": self.start, "weights": self.weights}
+
     def first_model(self) -> bytes | None:
         """Read the model that the study starts from; None where it starts from what the seed gives."""
         return read_whole(self.start) if self.start and self.study.model.start else None
@@ -93,7 +103,7 @@ class Federation:
     @cached_property
     def _hash(self) -> int:
         places = (self.desks, self.ledgers, self.start, self.kept)
-        return hash((self.study, self.sites, self.policy, self.device, *places))
+        return hash((self.study, self.sites, self.policy, self.device, *places, self.weights))
 
     def __hash__(self) -> int:
         """Return a hash, computed once: there may be thousands of sites, and each question is one look-up."""
@@ -164,7 +174,7 @@ def open_hospital(federation: Federation, name: str) -> Hospital:
     form = alone_study(study)  # how many hospitals take part changes neither data nor network
     dataset = _dataset(site, shared_study(form))
     account = _account(federation, name, dataset)
-    built = _built(form, federation.device)
+    built = _built(form, federation.device, federation.weights if form.model.weights else None)
     allowed = federation.policy and federation.policy.protection
     tells, tells_maps = (allowed.subgroups, allowed.maps) if allowed else (True, True)
     kept = kept_of(federation, name, built.first_own)
@@ -236,8 +246,8 @@ def find_hospital(federation: Federation, context: Context) -> Hospital:
 
 
 @lru_cache(maxsize=2)
-def _built(study: Study, device: str) -> Built:
-    return build(study, device)
+def _built(study: Study, device: str, weights: Path | None) -> Built:
+    return build(study, device, weights.read_bytes() if weights else None)
 
 
 @lru_cache(maxsize=16)

@@ -137,7 +137,7 @@ def shared_images(federation: Federation, names: Sequence[str]) -> dict[tuple[st
 def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vector | None:
     """Train one site's model alone, by the same rounds and the same code; None if its training diverged."""
     study = alone_study(federation.study)
-    alone = Federation(study, (federation.site(name),), device=federation.device, start=federation.start)
+    alone = Federation(study, (federation.site(name),), device=federation.device, **federation.begins)
     return _rounds_of(alone, [name], checkpoint, None)
 
 
@@ -170,7 +170,7 @@ def train_without(federation: Federation, name: str, folder: Path) -> Vector | N
 def _train_fewer(federation: Federation, sites: tuple[Site, ...], folder: Path) -> Vector | None:
     study = study_of_fewer(shared_study(federation.study), len(sites))
     desks = (folder / "hospitals").resolve() if study.aggregation.secure else None
-    others = Federation(study, sites, desks, device=federation.device, start=federation.start)
+    others = Federation(study, sites, desks, device=federation.device, **federation.begins)
     consortium = None
     if study.aggregation.secure:
         consortium = open_consortium(folder / "coordinator", insecure_roster(others))

@@ -19,9 +19,11 @@ import tomli_w
 from flwr.app import Context, RecordDict
 from numpy.typing import NDArray
 
+from wardround_client import networks
 from wardround_client.intake.patients import guessed, said_of_doubts, said_of_patients
 from wardround_client.spending.ledger.store import LEDGER_NAME
 from wardround_client.spending.policy import Policy
+from wardround_client.state.weights_files import read_weights_file
 from wardround_client.training.accounting import SampledGaussian, epsilon_of
 from wardround_client.training.devices import CPU, choose
 from wardround_client.training.rehearsal import rehearse
@@ -76,6 +78,7 @@ from wardround_simulation import jobs
 from wardround_simulation.federation import (
     OWN_PARTS,
     START,
+    WEIGHTS,
     Federation,
     Site,
     alone_study,
@@ -133,6 +136,8 @@ class Plan:
     """The folder of the released model that the study starts from; not needed to resume."""
     ledgers: Path | None = None
     """The folder of an earlier run whose ledgers the hospitals continue: that which trained the model to start from."""
+    weights: Path | None = None
+    """The file of weights that the network begins with; not needed to resume."""
 
 
 def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
@@ -151,13 +156,15 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     check_hospitals(plan.study, plan.sites)
     released = None if plan.start is None else read_released(plan.start)
     _check_start(plan, released)
-    _claim_folder(plan, released)
+    weights = _check_weights(plan)
+    _claim_folder(plan, released, weights)
     desks, ledgers = plan.folder / "secure" / "hospitals", plan.folder / "ledgers"
     draft, policy = draft_of(plan.study), plan.policy
     start = (plan.folder / START).resolve() if plan.study.model.start else None
     kept = (plan.folder / OWN_PARTS).resolve() if plan.study.training.measure else None
     device = choose(plan.device)
-    federation = Federation(draft, plan.sites, desks.resolve(), ledgers.resolve(), policy, device, start, kept)
+    first = (plan.folder / WEIGHTS).resolve() if plan.study.model.weights else None
+    federation = Federation(draft, plan.sites, desks.resolve(), ledgers.resolve(), policy, device, start, kept, first)
     names = [site.name for site in plan.sites]
     for _ in _all(workers, "rehearsing", ["the network"], lambda _: Job(rehearse, (plan.study,), ""), show):
         pass
@@ -229,7 +236,11 @@ def _sharing(federation: Federation) -> Federation:
         return federation
     study = alone_study(shared_study(federation.study))
     return Federation(
-        study, federation.sites, policy=federation.policy, device=federation.device, start=federation.start
+        study,
+        federation.sites,
+        policy=federation.policy,
+        device=federation.device,
+        **federation.begins,
     )
 
 
@@ -369,6 +380,29 @@ def _check_start(plan: Plan, released: Released | None) -> None:
         )
 
 
+def _check_weights(plan: Plan) -> bytes | None:
+    """Return the file of weights that the study names, and check that it fits; None where it names none.
+
+    Raises:
+        StudyError: it is not here, or not the study's.
+        ModelError: it does not fit the network.
+        StorageError: it cannot be read.
+    """
+    named, kept = plan.study.model.weights, plan.folder / WEIGHTS
+    if named is None:
+        if plan.weights is not None:
+            raise StudyError("the study names no file of weights", do="Leave out --weights, or add [model.weights].")
+        return None
+    if plan.weights is None and not kept.exists():
+        raise StudyError(
+            f"the study's network begins with the file of weights '{named.name}', which is not here",
+            do="Give it: --weights FILE.",
+        )
+    content = read_weights_file(plan.weights or kept)
+    networks.build(plan.study, content)
+    return content
+
+
 def _continue_ledgers(plan: Plan) -> None:
     """Copy the ledgers of an earlier run, so that what it cost the same patients counts.
 
@@ -398,7 +432,7 @@ def _continue_ledgers(plan: Plan) -> None:
     shutil.copytree(before, mine)
 
 
-def _claim_folder(plan: Plan, released: Released | None) -> None:
+def _claim_folder(plan: Plan, released: Released | None, weights: bytes | None) -> None:
     checkpoint = plan.folder / "checkpoint"
     begun = checkpoint.exists() or (plan.folder / "run.json").exists()
     if begun and not plan.resume:
@@ -421,6 +455,8 @@ def _claim_folder(plan: Plan, released: Released | None) -> None:
     _continue_ledgers(plan)
     if released is not None:
         write_atomically(plan.folder / START, released.content)
+    if weights is not None:
+        write_atomically(plan.folder / WEIGHTS, weights)
     text = tomli_w.dumps(plan.study.tables(nulls=False))
     write_atomically(plan.folder / "study.toml", text.encode())
 
@@ -539,7 +575,7 @@ def _train_baselines(plan: Plan, federation: Federation, workers: Workers, show:
     sites = _trainers(plan)
     everybody = Site(POOLED, tuple(source for site in sites for source in site.sources))
     study = alone_study(shared_study(federation.study))
-    wider = Federation(study, (*sites, everybody), device=federation.device, start=federation.start)
+    wider = Federation(study, (*sites, everybody), device=federation.device, **federation.begins)
     # The pooled one takes longest, so it starts first.
     order = [POOLED, *(site.name for site in sites), *([SHARED] if federation.kept else [])]
 

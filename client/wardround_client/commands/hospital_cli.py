@@ -282,6 +282,14 @@ def approve(
             show_default=False,
         ),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File of weights that the study's network begins with; it is kept in the state folder.",
+            show_default=False,
+        ),
+    ] = None,
     state: State = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the study has already been read.")] = False,
     as_json: Annotated[
@@ -319,6 +327,10 @@ def approve(
     proposal = approvals.waiting(over) if study is None else approvals.find(study, WAITS, over)
     proposed = proposal.study
     checked = _check_start(proposed, start)
+    if weights is not None:
+        from wardround_client.state.weights_files import keep_weights
+
+        checked = " ".join(filter(None, [keep_weights(folder.path, proposed, weights), checked]))
     console = Console(highlight=False, markup=False, quiet=as_json)
     console.print(f"{proposed.study.name}\ndigest {proposed.digest()}", soft_wrap=True)
     for passage in describe(proposed):

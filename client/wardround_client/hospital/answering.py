@@ -72,6 +72,8 @@ class Built:
     """What stays at each hospital; empty where nothing does."""
     first_own: Vector = field(repr=False)
     """What stays, as the study's seed gives it."""
+    weights: bytes | None = field(default=None, repr=False)
+    """The file with which the network begins, if the study names one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +123,7 @@ class Hospital:
         seeded = request.send_parameters and self.study.model.start is None
         vector, fixed = None, None
         if seeded:
-            network = networks.build(self.study)
+            network = networks.build(self.study, self.built.weights)
             vector, fixed = networks.read_vector(network, self.built.layout), networks.fixed_of(network)
         if self.desk is None:
             return Prepared(request.study, self.built.layout, self.built.first_parameters, vector, fixed=fixed)
@@ -402,14 +404,26 @@ class Hospital:
             raise MessageError("the message belongs to another study, not the one that this hospital takes part in")
 
 
-def build(study: Study, device: str = CPU) -> Built:
-    """Build the study's network on a device that :func:`devices.choose` has chosen."""
-    network = networks.build(study)
+def build(study: Study, device: str = CPU, weights: bytes | None = None) -> Built:
+    """Build the study's network on a device that :func:`devices.choose` has chosen.
+
+    ``weights``: the file with which it begins, if the study names one.
+
+    Raises:
+        StudyError: the study names a file, and it is not here, or another one.
+        ModelError: the file does not fit the network.
+    """
+    if study.model.weights is not None and weights is None:
+        raise StudyError(
+            f"the study's network begins with the file of weights '{study.model.weights.name}', which is not here",
+            do="Give the file with --weights FILE.",
+        )
+    network = networks.build(study, weights)
     start, parts = study.model.start, parts_of(network, study)
     vector = networks.read_vector(network, parts.shared)
     first = start.weights if start else networks.first_digest(network, parts.shared, vector)
     make_ready(device)
-    return Built(network.to(device), parts.shared, first, parts.own, parts.first)
+    return Built(network.to(device), parts.shared, first, parts.own, parts.first, weights)
 
 
 def join(

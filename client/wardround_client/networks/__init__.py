@@ -24,6 +24,10 @@ from wardround_client.networks._bag import FEATURES as FEATURES
 from wardround_client.networks._bag import Bag as Bag
 from wardround_client.networks._bag import weighing as weighing
 from wardround_client.networks._bag import with_padding_of as with_padding_of
+from wardround_client.networks._file import Match as Match
+from wardround_client.networks._file import matched as matched
+from wardround_client.networks._file import put_weights
+from wardround_client.networks._file import read_tensors_of as read_tensors_of
 from wardround_client.networks._layers import BATCH
 from wardround_client.networks._layers import normalisation as normalisation
 from wardround_client.networks._network import Network as Network
@@ -77,26 +81,30 @@ def check(name: str, dims: int, *, dense: bool) -> None:
     raise StudyError(f"[model] network = '{name}': {why}", do=f"Choose {', '.join(fit)}." if fit else "")
 
 
-def build(study: Study) -> nn.Module:
+def build(study: Study, weights: bytes | None = None) -> nn.Module:
     """Build the study's network; the study's seed alone decides its first parameters.
 
     Input: (images, channels, image_size, image_size) float32 from 0 to 1, or one dimension more where the task is on
     volumes, or (records, channels, bag_size, …) where a record is several images. Output: (images, outputs) logits, or
     (images, outputs, *size) where the task draws outlines.
 
+    ``weights``: the file with which the study's network begins, if it does; without it the network has its form alone,
+    for a model's file, or a trial.
+
     Raises:
-        StudyError: the network is not for the study's task, or not installed.
+        StudyError: the network is not for the study's task, or not installed, or the file is not the study's.
+        ModelError: the file does not fit the network.
         PluginError: it is of a plug-in, and another one is installed than the study names, or it cannot be built.
     """
     admit(study, network=True)
     model, task = study.model, task_of(study.task)
     dims = task.dims(study.task)
     check(model.network, dims, dense=task.dense)
-    return construct_for(study, model.seed)
+    return construct_for(study, model.seed, weights)
 
 
-def construct_for(study: Study, seed: int) -> nn.Module:
-    """Build a network of the study's form, with the first parameters of a seed.
+def construct_for(study: Study, seed: int, weights: bytes | None = None) -> nn.Module:
+    """Build a network of the study's form, with the first parameters of a seed, and those of a file over them.
 
     Raises:
         StudyError: the study trains a part that the network has not.
@@ -107,6 +115,8 @@ def construct_for(study: Study, seed: int) -> nn.Module:
     with seeded(seed):
         if study.data.bagged:
             network = Bag(network, model.pooling or "attention", study.outputs)
+    if weights is not None and model.weights is not None:
+        put_weights(network, weights, model.weights, where=f"weights '{model.weights.name}'")
     with seeded(seed):
         body = network.encoder if isinstance(network, Bag) else network
         made = partly_trained(network, body, model, outputs)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from wardround_client import networks
 from wardround_client.hospital.answering import Hospital, build, join
 from wardround_client.hospital.app import Reply
 from wardround_client.hospital.contribution import (
@@ -39,6 +40,7 @@ from wardround_client.state.approvals import Approvals
 from wardround_client.state.hospital_folder import HospitalFolder, HospitalSettings
 from wardround_client.state.pause import FINISHING, paused_since
 from wardround_client.state.run_outcomes import outcomes
+from wardround_client.state.weights_files import kept_weights
 from wardround_client.training.devices import choose
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.audit.entries import Fact
@@ -192,7 +194,7 @@ class Ward:
             account = Account(ledger, policy, ask(study, dataset, ledger), self._charging)
         secure = study.aggregation.secure
         desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
-        built = build(study, choose(self.folder.settings().device))
+        built = build(study, choose(self.folder.settings().device), kept_weights(self.folder.path, study))
         stream, allowed, kept = own_stream(place / "stream.key"), policy.protection, None
         if study.training.measure:
             kept = Kept(place / OWN_PART, study.digest(), built.first_own)
@@ -304,6 +306,9 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     """
     check_listed(study, folder.settings().name, folder.identity())
     policy = hospital_policy(folder)
+    weights = kept_weights(folder.path, study)
+    if weights is not None:
+        networks.build(study, weights)
     rehearse(study)
     rehearse_maps(study)
     ledger = open_ledger(

@@ -54,6 +54,7 @@ from wardround_common.study.settings import put
 from wardround_common.study.start import Start
 from wardround_common.study.subgroups import Subgroups
 from wardround_common.study.template import example, study_text, toml_value
+from wardround_common.study.weights import Weights
 from wardround_common.tasks.contract import TaskSection
 from wardround_common.tasks.registry import TASKS, task_of, task_section
 
@@ -171,7 +172,7 @@ Pooling = Literal["attention", "mean"]
 class Model(Section):
     """``[model]``: the network, and its first parameters: those that the seed gives, or those of a released model."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("start", "pooling", "train", "rank")
+    LATER: ClassVar[tuple[str, ...]] = ("start", "pooling", "train", "rank", "weights")
 
     network: NetworkName
     norm: Norm = "group"
@@ -186,10 +187,14 @@ class Model(Section):
     """Of the adapters, and only there: how many directions each adds to its layer."""
     start: Start | None = None
     """``[model.start]``: the released model whose weights the first round begins with; None: what the seed gives."""
+    weights: Weights | None = None
+    """``[model.weights]``: a file of weights learnt elsewhere, with which the network begins; None: no file."""
 
     @model_validator(mode="after")
     def _trained_part(self) -> Model:
         faults = []
+        if self.weights is not None and self.start is not None:
+            faults.append("[model.weights]: [model.start] has all weights already; remove one of them")
         if self.train == "adapters" and self.rank is None:
             faults.append("[model] rank: this key is missing, such as rank = 4: how many directions an adapter adds")
         if self.train != "adapters" and self.rank is not None:
@@ -822,6 +827,11 @@ class Study(Section):
     @classmethod
     def _starts_with_its_own(cls, training: Training, info: ValidationInfo) -> Training:
         model = info.data.get("model")
+        if training.measure and isinstance(model, Model) and model.weights:
+            raise ValueError(
+                f"[training] personal = '{training.personal}': what stays at a hospital begins with what the seed "
+                "gives, and no file of the model says otherwise; remove it or [model.weights]"
+            )
         if training.measure and isinstance(model, Model) and model.train != "all":
             raise ValueError(
                 f"[training] personal = '{training.personal}': [model] train = '{model.train}' already trains a part "

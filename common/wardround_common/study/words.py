@@ -61,6 +61,7 @@ def _work(study: Study) -> Iterator[str]:
             "alike, however many images there are."
         )
     yield from _start(study)
+    yield from _weights(study)
     yield from said_of_own_code(study)
     yield from said_of_plugins(study)
     yield from _series(study)
@@ -168,6 +169,25 @@ def _start(study: Study) -> Iterator[str]:
     yield (
         f"It starts from the released model '{start.name}', trained in {of}{chain}; its file has the SHA-256 "
         f"{start.model}. The coordinator gives the weights in the first round, and each hospital checks them."
+    )
+
+
+def _weights(study: Study) -> Iterator[str]:
+    """Say from which file of weights the network begins; nothing if from none."""
+    weights = study.model.weights
+    if weights is None:
+        return
+    seeded = f" {len(weights.seeded)} tensors are not from it, but from the seed." if weights.seeded else ""
+    converted = (
+        f" {weights.converted} batch normalisations of it give their scale and shift to another normalisation, without "
+        "their statistics."
+        if weights.converted
+        else ""
+    )
+    yield (
+        f"The network begins with the file of weights '{weights.name}' (SHA-256 {weights.file}), which each hospital "
+        f"is given locally and checks.{seeded}{converted} What it was learnt from is not counted: "
+        "no ledger knows of it."
     )
 
 

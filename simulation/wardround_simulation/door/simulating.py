@@ -49,6 +49,7 @@ def simulate(
     policy: Path | str | None = None,
     start: Path | str | None = None,
     ledgers: Path | str | None = None,
+    weights: Path | str | None = None,
     progress: bool | Show = True,
 ) -> Results:
     """Simulate a federation on this machine, with the code that hospitals and coordinator run.
@@ -82,6 +83,7 @@ def simulate(
         policy: file with the policy of every hospital.
         start: folder of the released model that the study starts from; a resumed run has it.
         ledgers: folder of the run that trained that model: its hospitals continue their ledgers.
+        weights: file of weights that the study's network begins with; a resumed run has it.
         progress: whether progress is shown, on standard error; or a function that is told of each step.
 
     Raises:
@@ -110,9 +112,9 @@ def simulate(
         from wardround_simulation.door.outcome import Results
 
         cut, rules = sites(parsed), _policy(policy)
-        first, before = (None if each is None else Path(each) for each in (start, ledgers))
+        first, before, given = (None if each is None else Path(each) for each in (start, ledgers, weights))
         plan = run.Plan(
-            parsed, cut, folder, resume, baselines, engine, give_up, rules, leave_one_out, chosen, first, before
+            parsed, cut, folder, resume, baselines, engine, give_up, rules, leave_one_out, chosen, first, before, given
         )
         with shown(chosen, progress=progress) as show:
             return Results(run.simulate(plan, crew, show), folder)

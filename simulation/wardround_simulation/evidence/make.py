@@ -37,7 +37,7 @@ from wardround_simulation.evidence.record import (
     Words,
 )
 from wardround_simulation.evidence.statements import make_statements, roster_of
-from wardround_simulation.federation import START, Federation, Site, shared_study
+from wardround_simulation.federation import START, WEIGHTS, Federation, Site, shared_study
 from wardround_simulation.workers import Workers
 
 FOLDER = "evidence"
@@ -125,7 +125,8 @@ def check_sites(run: FinishedRun, sites: tuple[Site, ...]) -> None:
         )
     # Neither privacy nor aggregation decides which images, labels and split a hospital has.
     bare = {"privacy": NoPrivacy(mechanism="none"), "aggregation": Aggregation(min_hospitals=1, secure=False)}
-    federation = Federation(shared_study(run.results.study).model_copy(update=bare | {"roster": ()}), sites)
+    study = shared_study(run.results.study).model_copy(update=bare | {"roster": ()})
+    federation = Federation(study, sites, weights=_weights_of(run))
     for name, fingerprint in run.fingerprints.items():
         if jobs.describe(federation, name).fingerprint != fingerprint:
             raise DataError(
@@ -195,7 +196,8 @@ def _membership(
         not_done.append("Membership inference: the model that the study started from is not in the run's folder.")
         return None
     try:
-        federation = membership.without_masks(Federation(run.results.study, wanted.sites, start=start))
+        begins = Federation(run.results.study, wanted.sites, start=start, weights=_weights_of(run))
+        federation = membership.without_masks(begins)
     except PrivacyError as error:
         not_done.append(f"Membership inference: {error.what}.")
         return None
@@ -272,3 +274,8 @@ def _hospital(hospital: HospitalRecord, fingerprint: str | None, statement: str 
         planned=hospital.privacy,
         statement=statement,
     )
+
+
+def _weights_of(run: FinishedRun) -> Path | None:
+    """Return the file of weights that the run's network began with; None where it began with none."""
+    return run.folder / WEIGHTS if run.results.study.model.weights else None

@@ -1,0 +1,79 @@
+"""What ``wardround weights`` prints."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from wardround_client import networks
+from wardround_client.prior.learning import Lesson, learn
+from wardround_client.state.weights_files import read_weights_file
+from wardround_common.storage import write_atomically
+from wardround_common.study.file import read_study
+from wardround_common.study.template import toml_value
+from wardround_common.study.weights import Weights
+
+NAMED = 12
+"""Names that a sentence lists."""
+
+
+def match_and_show(
+    study: Path, file: Path, name: str | None, rename: tuple[tuple[str, str], ...], new: tuple[str, ...]
+) -> None:
+    """Print the table, and on standard error what of the network it gives."""
+    parsed, content = read_study(study), read_weights_file(file)
+    tensors = networks.read_tensors_of(content, where=str(file))
+    # Neither adapters nor what standardises the input is in a file: names are those of the network itself.
+    whole = parsed.model_copy(
+        update={
+            "model": parsed.model.model_copy(update={"train": "all", "rank": None}),
+            "data": parsed.data.model_copy(update={"normalisation": None}),
+        }
+    )
+    network = networks.build(whole)
+    match = networks.matched(network, tensors, rename, new, where=str(file))
+    weights = Weights(
+        name=name or file.stem,
+        file=hashlib.sha256(content).hexdigest(),
+        tensors=match.digest,
+        rename=rename,
+        seeded=match.seeded,
+        unused=match.unused,
+        converted=match.converted,
+    )
+    screen = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    numbers = sum(tensor.numel() for tensor in match.given.values())
+    screen.print(f"{len(match.given)} tensors of the network, {numbers:,} numbers, are from the file.")
+    if match.seeded:
+        screen.print(f"{len(match.seeded)} are what the seed gives: {_some(match.seeded)}")
+    if match.unused:
+        screen.print(f"{len(match.unused)} of the file are not used: {_some(match.unused)}")
+    if match.converted:
+        screen.print(
+            f"{match.converted} batch normalisations of the file give scale and shift to another normalisation; their "
+            "statistics are not used, so that the network says something else at first than the file's."
+        )
+    typer.echo("[model.weights]")
+    for key, value in weights.model_dump(mode="json").items():
+        typer.echo(f"{key} = {toml_value(value)}")
+
+
+def learn_and_show(network: str, out: Path, **lesson: Any) -> None:
+    """Learn, and write the file."""
+    screen = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    with Progress(console=screen, transient=True) as progress:
+        task = progress.add_task("learning from made images", total=lesson["steps"])
+        learnt = learn(Lesson(network, **lesson), lambda step, steps, loss: progress.update(task, completed=step))
+    write_atomically(out, learnt.content)
+    screen.print(f"It tells {learnt.accuracy:.0%} of new made images right (50 % is chance).")
+    typer.echo(f"{out}  {hashlib.sha256(learnt.content).hexdigest()}")
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

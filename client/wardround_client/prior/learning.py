@@ -1,0 +1,111 @@
+"""Learning from made images: which of them hold something that does not belong there.
+
+A network of the registry is trained from its seed, by one thread, on images that the same seed draws
+(:mod:`~wardround_client.prior.images`): no data are read, so that what it learns has cost nobody any privacy.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from safetensors.torch import save
+from torch import nn
+from torch.nn import functional
+
+from wardround_client import networks
+from wardround_client.prior.images import generated
+from wardround_common.errors import ModelError, StudyError
+from wardround_common.study.file import Norm
+
+CLASSES = 2
+RATE, DECAY, WARM = 2e-3, 1e-2, 40
+"""Of AdamW; the rate rises over the first steps and falls to zero by a cosine."""
+TRIED = 512
+"""New images on which what was learnt is tried."""
+FORMAT = "wardround prior 1"
+
+Watch = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is to be learnt, by which network and from how much."""
+
+    network: str
+    channels: int = 1
+    norm: Norm = "group"
+    size: int = 64
+    seed: int = 0
+    steps: int = 600
+    batch: int = 64
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A file of weights, and how well the network tells new made images apart."""
+
+    content: bytes
+    accuracy: float
+
+
+def learn(lesson: Lesson, watch: Watch) -> Learnt:
+    """Train a network on made images; ``watch`` is told the step, how many there are, and the loss.
+
+    The same lesson gives the same bytes on the same version of torch.
+
+    Raises:
+        StudyError: there is no such network, it is for outlines, or it does not run at this size.
+        ModelError: the training diverged.
+    """
+    networks.check(lesson.network, 2, dense=False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        network = networks.construct(lesson.network, lesson.channels, CLASSES, lesson.norm, seed=lesson.seed)
+        with networks.seeded(lesson.seed):  # for layers that drop at random
+            return _learn(network, lesson, watch)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _learn(network: nn.Module, lesson: Lesson, watch: Watch) -> Learnt:
+    generator = torch.Generator().manual_seed(lesson.seed)
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(weights, RATE, weight_decay=DECAY)
+    network.train()
+    for step in range(lesson.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = RATE * min(1.0, (step + 1) / WARM) * 0.5 * (1 + math.cos(math.pi * step / lesson.steps))
+        images, planted = _made(lesson, lesson.batch, generator)
+        try:
+            loss = functional.cross_entropy(network(images), planted)
+        except (RuntimeError, ValueError) as error:
+            raise StudyError(
+                f"{lesson.network} does not run on images of {lesson.size} pixels: {' '.join(str(error).split())}",
+                do="Give a larger --size.",
+            ) from None
+        if not torch.isfinite(loss):
+            raise ModelError("the learning diverged", do="Take another network, or another --seed.")
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        watch(step + 1, lesson.steps, float(loss.detach()))
+    network.eval()
+    with torch.no_grad():
+        images, planted = _made(lesson, TRIED, generator)
+        right = network(images).argmax(1) == planted
+    about = {name: getattr(lesson, name) for name in lesson.__dataclass_fields__}
+    content = save(
+        {name: tensor.contiguous() for name, tensor in network.state_dict().items() if tensor.is_floating_point()},
+        metadata={"prior": json.dumps({"format": FORMAT, "torch": torch.__version__, **about})},
+    )
+    return Learnt(content, float(right.float().mean()))
+
+
+def _made(lesson: Lesson, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    images, planted = generated(count, lesson.size, generator)
+    return images.expand(-1, lesson.channels, -1, -1).contiguous(), planted

@@ -145,5 +145,6 @@ def test_a_page_shows_what_compare_prints_with_curves_and_runs_nothing(
     kept.write_text("mine")
     assert typed(monkeypatch, "view", *runs, "--out", kept) == 7
     assert kept.read_text() == "mine"
+    assert typed(monkeypatch, "view", *runs, "--out", tmp_path) == 7, "a folder"
     assert typed(monkeypatch, "view", runs[0]) == 3
     capsys.readouterr()

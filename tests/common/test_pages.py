@@ -215,6 +215,23 @@ def test_what_acts_is_asked_by_a_form_of_this_session_from_a_page_of_this_addres
     assert browser.post("/do", good).status == 200
 
 
+def test_a_file_that_is_no_text_is_read_as_none_and_lines_end_as_they_did(shows: Shows) -> None:
+    browser, thing = shows.browser(), shows.thing
+    browser.get()
+    secret = browser.page.text.split('name="_form" value="')[1].split('"')[0]
+    unread = "\N{REPLACEMENT CHARACTER}"
+    for given, read in ((b"a\r\nb\r\n", "a\nb\n"), (b"\x89PNG\xff", f"{unread}PNG{unread}")):
+        parts = [f'name="_form"\r\n\r\n{secret}'.encode(), b'name="what"; filename="x"\r\n\r\n' + given]
+        begun = b"--edge\r\nContent-Disposition: form-data; "
+        body = b"".join(begun + part + b"\r\n" for part in parts) + b"--edge--\r\n"
+        line = http.client.HTTPConnection(browser.host, timeout=20)
+        kind = {"Content-Type": "multipart/form-data; boundary=edge", "Cookie": browser.cookie}
+        line.request("POST", f"{browser.base}/do", body, {"Origin": f"http://{browser.host}", **kind})
+        assert line.getresponse().status == 303
+        line.close()
+        assert thing.done[-1] == read
+
+
 def test_signing_out_ends_the_session_of_this_browser_alone(shows: Shows) -> None:
     browser, other = shows.browser(), shows.browser()
     browser.get()

@@ -154,6 +154,7 @@ def test_a_hospital_joins_decides_and_trains_to_the_model_in_a_browser(tmp_path:
 
             # The hospital's request, by the coordinator's page.
             coordinator.go(site.run("coordinator", "page", "C").strip())
+            ours = coordinator.at.rstrip("/")
             coordinator.press("Hospitals")
             coordinator.type("#text", site.file(f"{A}.request"))
             coordinator.press("Look at it")
@@ -228,7 +229,7 @@ def test_a_hospital_joins_decides_and_trains_to_the_model_in_a_browser(tmp_path:
             coordinator.press("The report")
             assert "lung" in coordinator.text
             for room in ("", "runs"):
-                coordinator.go(coordinator.at.split("/runs/")[0] + f"/{room}")
+                coordinator.go(f"{ours}/{room}")
                 seen.look(coordinator, f"coordinator-{room or 'now'}")
             for room in ("studies", "budget", "audit", "images"):
                 hospital.go(f"{base}/{room}")

@@ -197,6 +197,8 @@ def serve(
     page_read_only: PageReadOnly = False,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM: makes outbound connections only, and runs nothing that was not approved."""
+    if page_port and not (page or page_read_only):
+        raise typer.BadParameter("it needs --page", param_hint="--page-port")
     import signal
     import threading
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -30,7 +31,7 @@ class PagePort:
             self._socket = socket.create_server((LOOPBACK, port))
         except OSError as error:
             raise StorageError(
-                f"the pages' port cannot be opened ({error.strerror})",
+                f"the pages' port cannot be opened ({os.strerror(error.errno or 0)})",
                 where=f"{LOOPBACK}:{port}",
                 do="Stop whatever is using it, or name another with --page-port.",
             ) from None

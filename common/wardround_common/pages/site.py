@@ -415,7 +415,7 @@ def _fields(kind: str, content: bytes) -> Iterable[tuple[str, str]]:
         name = part.get_param("name", header="content-disposition")
         value = part.get_payload(decode=True)
         if isinstance(name, str) and isinstance(value, bytes):
-            yield name, value.decode("utf-8")
+            yield name, value.decode("utf-8", "replace")  # a picture is no form, and said to be no invitation
 
 
 def _file(path: Path, kind: str) -> Callable[[Request], Any]:

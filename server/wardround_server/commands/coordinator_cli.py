@@ -251,6 +251,8 @@ def serve(
     page_read_only: PageReadOnly = False,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM, on one port; interrupted runs continue."""
+    if page_port and not (page or page_read_only):
+        raise typer.BadParameter("it needs --page", param_hint="--page-port")
     import signal
     import threading
     from contextlib import ExitStack

@@ -20,8 +20,15 @@ def view(
     from wardround_common.storage import write_atomically
     from wardround_server.page.view import view_page
 
-    if out.exists() and not out.read_bytes()[:15].lower().startswith(b"<!doctype html>"):
-        raise StorageError("this file is there and is no page", where=str(out), do="Name another with --out.")
     found = compare(runs)
+    try:
+        with out.open("rb") as file:
+            replaces = file.read(15).lower() == b"<!doctype html>"
+    except FileNotFoundError:
+        replaces = True
+    except OSError as error:
+        raise StorageError(f"the page cannot be written here ({error.strerror})", where=str(out)) from None
+    if not replaces:
+        raise StorageError("this file is there and is no page", where=str(out), do="Name another with --out.")
     write_atomically(out, view_page(found, [read_results(run) for run in runs]).encode())
     typer.echo(f"Wrote {out}")

@@ -282,3 +282,9 @@ def test_a_table_that_cannot_be_meant_is_refused_with_the_line(folder: Path, lin
 def test_a_table_without_its_columns_is_refused(folder: Path, header: str, why: str) -> None:
     with pytest.raises(LabelError, match=why):
         read(folder, f"{header}\n")
+
+
+def test_an_empty_table_is_answered_with_how_one_begins(folder: Path) -> None:
+    with pytest.raises(LabelError) as caught:
+        read(folder, "\n")
+    assert caught.value.do.endswith("file,x0,y0,x1,y1,class")

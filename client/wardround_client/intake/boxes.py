@@ -81,7 +81,7 @@ def find_boxes(folder: Path, index: Index, classes: tuple[str, ...], *, csv: Pat
             do=f"Put a '{BOXES_FILE}' with the columns {LIKE} there, or give one {BY_NAME}; docs/detection.md "
             "says how.",
         )
-    where, text = str(path), read_text(path, BY_NAME)
+    where, text = str(path), read_text(path, BY_NAME, LIKE)
     delimiter = delimiter_of(text, lambda header: header.issuperset(COLUMNS))
     rows = rows_of(text, delimiter, where)
     header = [name.strip().casefold() for name in next(rows, (1, []))[1]]

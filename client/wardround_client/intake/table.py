@@ -14,8 +14,8 @@ from wardround_common.one_form import one_form
 LARGEST_CSV_BYTES = 256 << 20
 
 
-def read_text(path: Path, by_name: str = "by its path") -> str:
-    """Read the text of a table; ``by_name`` says how another one is named.
+def read_text(path: Path, by_name: str = "by its path", like: str = "file,label") -> str:
+    """Read the text of a table; ``by_name`` says how another one is named, and ``like`` how it begins.
 
     Raises:
         LabelError: it cannot be read, is empty, too large, or is no UTF-8 text.
@@ -31,7 +31,7 @@ def read_text(path: Path, by_name: str = "by its path") -> str:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise LabelError(f"line {line} is not UTF-8 text", where=where, do="Save it as 'CSV UTF-8'.") from None
     if not text.strip():
-        raise LabelError("the label file is empty", where=where, do="Begin with a line such as: file,label")
+        raise LabelError("the label file is empty", where=where, do=f"Begin with a line such as: {like}")
     if "\0" in text:
         raise LabelError("this is not a text file", where=where, do="Save the table as 'CSV UTF-8'.")
     return text

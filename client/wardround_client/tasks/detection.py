@@ -54,6 +54,7 @@ def _find(source: Source, index: Index, study: Study) -> Found:
     said = find_boxes(source.folder, index, study.groups, csv=source.labels)
     words = {
         file: ";".join(f"{b.left:g},{b.top:g},{b.right:g},{b.bottom:g},{study.groups[b.of_class]}" for b in boxes)
+        or "nothing"
         for file, boxes in said.of.items()
     }
     return Found(words, said.patients, unmet=said.unmet, unmet_of="boxes", more=(said, source.folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -50,7 +51,7 @@ METRICS = (
     _metric("ap_iou50", "AP at IoU 0.5"),
     _metric("froc", "FROC score"),
     *(
-        _metric(name, f"Sensitivity at {each:g} false positive{'' if each == 1 else 's'} an image")
+        _metric(name, f"Sensitivity at {Fraction(each)} false positive{'s' if each > 1 else ''} an image")
         for name, each in zip(AT_FALSE_POSITIVES, FALSE_POSITIVES, strict=True)
     ),
     _metric("sensitivity", "Sensitivity"),
@@ -88,7 +89,7 @@ def _words(section: Detection) -> Words:
     kinds = f"{', '.join(first)} and {last}" if first else last
     where = "in slices" if section.boxes == "masks" else "in images"
     return Words(
-        f"draw boxes around each {kinds} {where}", "In a small split a histogram's bar may stand for one patient."
+        f"draw a box around each {kinds} {where}", "In a small split a histogram's bar may stand for one patient."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import sys
@@ -164,6 +165,25 @@ def test_another_version_in_the_same_process_is_refused_until_it_is_restarted(si
 def test_a_package_of_which_nobody_can_say_what_runs_is_refused(site: Path, how: dict[str, object], why: str) -> None:
     install(site, **how)  # type: ignore[arg-type]
     with pytest.raises(PluginError, match=why):
+        plugin_here("made-plugin")
+
+
+@pytest.mark.parametrize("left", ["", "Name: made-plugin\nVersion: \x1b[31m1\n", "Version: 1\n", None])
+def test_metadata_that_an_interruption_left_is_told_and_breaks_no_list(site: Path, left: str | None) -> None:
+    install(site)
+    file = site / "made_plugin-1.0.dist-info" / "METADATA"
+    file.unlink() if left is None else file.write_text(left)
+    with pytest.raises(PluginError, match=r"does not say which package|is not installed"):
+        plugin_here("made-plugin")
+    with pytest.raises(PluginError, match="Installed: "):
+        plugin_here("not-there")
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(site: Path) -> None:
+    folder = install(site)
+    (folder / "net.py").unlink()
+    os.mkfifo(folder / "net.py")
+    with pytest.raises(PluginError, match=r"net.py is no file"):
         plugin_here("made-plugin")
 
 
@@ -419,6 +439,8 @@ def test_a_task_is_read_and_sent_to_another_process_by_the_code_that_the_study_p
     (site / "example_plugin" / "brightness.py").write_text("raise SystemExit('ran')")
     with pytest.raises(PluginError, match=r"names example-plugin 1.0 with .* and installed is"):
         parse_canonical(of.canonical())
+    with pytest.raises(PluginError, match=r"names example-plugin 1.0 with .* and installed is"):
+        ProposeRequest.parse(ProposeRequest(of).parts())
 
 
 def test_a_new_study_of_a_plugins_task_is_written_with_its_pin(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

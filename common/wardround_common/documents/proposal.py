@@ -13,7 +13,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wardround_common.errors import MessageError, StudyError
+from wardround_common.errors import MessageError, PluginError, StudyError
 from wardround_common.keys.identity import Identity, check_signature
 from wardround_common.messages.rounds import Parts, as_array, optional_bytes, scalar, study_digest
 from wardround_common.study.file import Study, parse_canonical
@@ -39,12 +39,15 @@ class ProposeRequest:
 
         Raises:
             MessageError: it is not a study, or another one than its digest says.
+            PluginError: its task is of a plug-in that is not installed here as the study names it.
         """
         digest, canonical = study_digest(parts), optional_bytes(parts, "canonical")
         if canonical is None:
             raise MessageError("a proposal contains no study")
         try:
             study = parse_canonical(canonical)
+        except PluginError:
+            raise  # it says what is missing here
         except StudyError:
             raise MessageError("a proposal is not a study that this version of Wardround can read") from None
         if study.digest() != digest:

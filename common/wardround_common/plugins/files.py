@@ -10,20 +10,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import stat
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path, PurePosixPath
 
 from wardround_common.errors import PluginError
-from wardround_common.plugins.names import GROUPS, PACKAGE, Named
+from wardround_common.plugins.names import GROUPS, PACKAGE, PART, VERSION, Named
 
 DOMAIN = b"wardround plug-in 1\n"
 LARGEST_BYTES = 256 * 2**20
 MOST_FILES = 10_000
 _COMPILED = (*EXTENSION_SUFFIXES, ".so", ".pyd", ".dll", ".dylib", ".pyc", ".pyo")
+_BROKEN = (OSError, ValueError, TypeError, KeyError)
+"""What is raised of metadata that is not there, or is none."""
 _AT_START = ("sitecustomize", "usercustomize")
 
 
@@ -50,11 +54,16 @@ def installed_plugins() -> dict[str, tuple[str, ...]]:
     kinds = {group: kind for kind, group in GROUPS.items()}
     found: dict[str, set[str]] = {}
     for there in distributions():
-        name = re.sub(r"[-_.]+", "-", there.metadata["Name"] or "").lower()
-        for point in there.entry_points:
-            if point.group in kinds:
-                found.setdefault(name, set()).add(f"{kinds[point.group]} {name}:{point.name}")
+        with suppress(*_BROKEN):  # what an interrupted installation leaves behind
+            name = _name(there)
+            for point in there.entry_points:
+                if point.group in kinds and re.fullmatch(PACKAGE, name) and re.fullmatch(PART, point.name):
+                    found.setdefault(name, set()).add(f"{kinds[point.group]} {name}:{point.name}")
     return {name: tuple(sorted(parts)) for name, parts in sorted(found.items())}
+
+
+def _name(there: Distribution) -> str:
+    return re.sub(r"[-_.]+", "-", there.metadata["Name"]).lower()
 
 
 def read_files(package: str) -> Files:
@@ -64,15 +73,16 @@ def read_files(package: str) -> Files:
         PluginError: it is not installed, or its files are not those that an installation alone put there.
     """
     there = _distribution(package)
-    where = f"plug-in {package} {there.version}"
+    version = _version(there, package)
+    where = f"plug-in {package} {version}"
     if (reason := _not_fixed(there)) is not None:
         raise PluginError(reason, where=where, do="Install it from its wheel: pip install FILE.whl (docs/plugins.md).")
     root = Path(str(there.locate_file(""))).resolve()
     names = sorted(_names(there, root, where))
     contents = _contents(root, names, where)
-    files = Files(Named(package, there.version, ""), root, contents, _parts(there, where))
+    files = Files(Named(package, version, ""), root, contents, _parts(there, where))
     _check_tops(files, where)
-    return Files(Named(package, there.version, _digest(files)), root, contents, files.parts)
+    return Files(Named(package, version, _digest(files)), root, contents, files.parts)
 
 
 def _distribution(package: str) -> Distribution:
@@ -89,6 +99,19 @@ def _distribution(package: str) -> Distribution:
             f"the plug-in {package} is not installed",
             do=f"Install it here, in the version that the study names (docs/plugins.md). Installed: {others}.",
         ) from None
+
+
+def _version(there: Distribution, package: str) -> str:
+    try:
+        version: object = there.metadata["Version"] if _name(there) == package else None
+    except _BROKEN:
+        version = None
+    if not isinstance(version, str) or not re.fullmatch(VERSION, version):
+        do = "Uninstall it, and install it again."
+        raise PluginError(
+            "its installation does not say which package and version it is", where=f"plug-in {package}", do=do
+        )
+    return version
 
 
 def _not_fixed(there: Distribution) -> str | None:
@@ -142,7 +165,10 @@ def _contents(root: Path, names: list[str], where: str) -> dict[str, bytes]:
     size = 0
     for name in names:
         try:
-            size += (root / name).stat().st_size
+            about = (root / name).stat()
+            if not stat.S_ISREG(about.st_mode):
+                raise PluginError(f"{name} is no file", where=where)
+            size += about.st_size
             if size > LARGEST_BYTES:
                 raise PluginError(f"it is larger than {LARGEST_BYTES // 2**20} MiB", where=where)
             contents[name] = (root / name).read_bytes()
@@ -170,6 +196,8 @@ def _parts(there: Distribution, where: str) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for point in there.entry_points:
         if point.group in kinds:
+            if not re.fullmatch(PART, point.name):
+                raise PluginError(f"it declares a part that cannot be named: {ascii(point.name)[:80]}", where=where)
             if (kinds[point.group], point.name) in found:
                 raise PluginError(f"it declares two parts called {point.name!r} of one kind", where=where)
             found[kinds[point.group], point.name] = point.value

@@ -12,6 +12,7 @@ LONGEST = 64
 PACKAGE = r"[a-z0-9]+(-[a-z0-9]+)*"
 """A package's name in its one form (PEP 503): small letters and digits, with hyphens between them."""
 PART = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
+VERSION = r"[0-9A-Za-z][0-9A-Za-z.+!_-]{0,63}"
 _NAME = re.compile(f"({PACKAGE}):({PART})")
 RESERVED = ("own", "bundle")
 """What stands before the colon of names that mean something else."""

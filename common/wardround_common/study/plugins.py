@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from wardround_common.plugins.files import read_files
 from wardround_common.plugins.loading import admit as admit_package
-from wardround_common.plugins.names import LONGEST, PACKAGE, RESERVED, Named, is_plugin, package_of
+from wardround_common.plugins.names import LONGEST, PACKAGE, RESERVED, VERSION, Named, is_plugin, package_of
 from wardround_common.section import Section
 from wardround_common.strategies.registry import check_of_plugin
 from wardround_common.tasks.registry import check_of_plugin as check_task
@@ -26,7 +26,7 @@ class Plugin(Section):
     """One plug-in that a study runs: its package, its version, and the digest of its installed files."""
 
     package: Annotated[str, Field(pattern=f"^{PACKAGE}$", max_length=LONGEST)]
-    version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+!_-]{0,63}$")]
+    version: Annotated[str, Field(pattern=f"^{VERSION}$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     """Of the files that its installation put there, as ``wardround study plugin`` prints it."""
 

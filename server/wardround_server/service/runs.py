@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from wardround_common.errors import PausedError, RoundError, StorageError, StudyError, WardroundError
+from wardround_common.errors import PausedError, PluginError, RoundError, StorageError, StudyError, WardroundError
 from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, evaluate
 from wardround_common.results.evaluation import recalibrated
 from wardround_common.results.map_sums import figures_of_maps
@@ -468,6 +468,8 @@ def _read(folder: Path) -> Run:
     try:
         standing = Standings.model_validate_json((folder / "run.json").read_bytes())
         study = parse_canonical((folder / "study").read_bytes())
+    except PluginError as error:  # it is whole: its task cannot be read without the plug-in
+        raise StorageError(error.what, where=str(folder), do=f"{error.do} Then restart the coordinator.") from None
     except (OSError, ValidationError, StudyError):
         raise StorageError(
             "what was kept of a run is damaged",

@@ -53,17 +53,24 @@ class Recipe:
     """Of learning the prior with which the network begins; None: from the seed."""
 
 
-HEAD: dict[str, object] = {
-    "model.network": "small-cnn",
-    "model.train": "head",
-    "training.learning_rate": 0.01,
-    "privacy.clip_norm": 0.5,
-}
+def at_rate(rate: float) -> dict[str, object]:
+    """Return the settings of a head that is trained at this rate."""
+    return {
+        "model.network": "small-cnn",
+        "model.train": "head",
+        "training.learning_rate": rate,
+        "privacy.clip_norm": 0.5,
+    }
+
+
 RECIPES = {
     "wavelets": Recipe("fixed wavelet features, the recipe of make bench-privacy"),
-    "prior-head": Recipe("the head of small-cnn, over a prior from made images", HEAD, steps=200),
-    "prior-head-fast": Recipe("the same, three times the rate", HEAD | {"training.learning_rate": 0.03}, steps=200),
-    "random-head": Recipe("the same head over random features of the seed", HEAD),
+    "prior-head-fast": Recipe(
+        "the head of small-cnn, over a prior from made images, rate 0.1", at_rate(0.1), steps=200
+    ),
+    "prior-head": Recipe("the same at rate 0.03", at_rate(0.03), steps=200),
+    "prior-head-slow": Recipe("the same at rate 0.003", at_rate(0.003), steps=200),
+    "random-head": Recipe("the head over random features of the seed", at_rate(0.03)),
 }
 
 

@@ -19,7 +19,7 @@ from wardround_common.errors import RoundError, StudyError
 from wardround_common.results import Absence, Headline, RoundRecord
 from wardround_common.study.file import Study
 from wardround_server.report import tracking
-from wardround_server.report.tracking import NOTES, Outcome, Sink, Tracking, figures_of, open_tracking
+from wardround_server.report.tracking import NOTES, Outcome, Sink, Tracking, figures_of, open_tracking, settings_of
 from wardround_server.rounds import approval
 from wardround_server.service.runs import Runs
 from wards import NAMES, Wards, rostered
@@ -225,15 +225,33 @@ def server() -> Iterator[MlflowServer]:
     made.server_close()
 
 
-def test_a_server_is_told_the_pooled_figures_the_name_and_the_digest_and_nothing_else(
+def test_the_settings_that_are_kept_are_the_studys_keys_and_name_no_hospital() -> None:
+    of = tracked(rostered(), mlflow="https://mlflow.example.org")
+    settings = settings_of(of)
+    assert (settings["training.rounds"], settings["model.network"]) == (str(of.training.rounds), of.model.network)
+    everything = json.dumps(settings)
+    assert of.roster
+    assert not any(listed.key in everything or f'"{listed.name}"' in everything for listed in of.roster)
+    assert "external" not in everything
+    assert "example.org" not in everything
+
+
+def test_a_server_is_told_the_pooled_figures_the_name_the_digest_the_settings_and_nothing_else(
     server: MlflowServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     study = tracked(mlflow=f"http://127.0.0.1:{server.server_address[1]}/team")
     with open_tracking(study, tmp_path) as following:
         following.follow([record(1, epsilons={"mercy": 1.25}, absent=(Absence(hospital="south", kind="silent"),))])
     told = [(what, body) for what, body, _ in server.told]
-    assert [what for what, _ in told] == ["experiments/create", "runs/create", "runs/log-batch", "runs/update"]
-    (_, create), (_, batch) = told[1], told[2]
+    assert [what for what, _ in told] == [
+        "experiments/create",
+        "runs/create",
+        "runs/log-batch",
+        "runs/log-batch",
+        "runs/update",
+    ]
+    (_, create), (_, first), (_, batch) = told[1:4]
+    assert {one["key"]: one["value"] for one in first["params"]} == settings_of(study)
     assert create["run_name"] == "test"
     assert {tag["key"]: tag["value"] for tag in create["tags"]} == {
         "wardround.study": "test",

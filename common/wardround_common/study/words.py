@@ -669,7 +669,10 @@ def _tracked(study: Study) -> Iterator[str]:
         f"{', unless a round is of one hospital only' if alone else ''}."
     )
     if tracking.server:
-        yield f"It sends them, with the study's name and digest, to the MLflow server at {tracking.server}."
+        yield (
+            "It sends them, with the study's name, digest and settings but no hospital's name, to the MLflow server at "
+            f"{tracking.server}."
+        )
 
 
 def _factor(epsilon: float) -> str:

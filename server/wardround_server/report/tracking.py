@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 NOTES = "tracking.json"
 EXPERIMENT = "wardround"
+LONGEST_SETTING = 500  # what every MLflow server takes of a parameter
 AGAIN_S = 60.0  # after a failure: a server that hangs must not hold up every round
 Outcome = Literal["FINISHED", "FAILED", "KILLED"]
 PACKAGES = {"mlflow": "mlflow", "tensorboard": "tensorboardX"}
@@ -58,6 +59,21 @@ def figures_of(record: RoundRecord) -> dict[str, float]:
         "refused": 1 if record.refused else None,
     }
     return {name: float(value) for name, value in figures.items() if value is not None}
+
+
+def settings_of(study: Study) -> dict[str, str]:
+    """Return the study's keys as parameters of a run, by section and key; nothing in which hospitals are named."""
+    tables = study.tables(nulls=False)
+    tables.pop("roster", None)
+    tables["evaluation"].pop("external", None)
+    tables["model"].pop("start", None)  # whose training lists the hospitals that took part
+    tables.pop("tracking", None)
+    found: dict[str, str] = {}
+    for section, table in tables.items():
+        for key, value in table.items() if isinstance(table, dict) else [("", table)]:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            found[f"{section}.{key}".rstrip(".")] = text[:LONGEST_SETTING]
+    return found
 
 
 def check_tracking(study: Study) -> None:
@@ -196,6 +212,7 @@ class _MlflowSink:
             return self._client
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
+        from mlflow.entities import Param
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=self._place)
@@ -206,6 +223,9 @@ class _MlflowSink:
             experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT, self._artifacts)
             tags = {"wardround.study": self._study.study.name, "wardround.digest": self._study.digest()}
             self.note = client.create_run(experiment, tags=tags, run_name=self._study.study.name).info.run_id
+            settings = list(settings_of(self._study).items())
+            for begin in range(0, len(settings), 100):  # MLflow takes so many at a time
+                client.log_batch(self.note, params=[Param(*one) for one in settings[begin : begin + 100]])
         self._client = client
         return client
 

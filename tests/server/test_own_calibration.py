@@ -19,12 +19,15 @@ from wardround_common.errors import MessageError, StudyError
 from wardround_common.metrics import ScoreSums
 from wardround_common.metrics.recalibration import fit
 from wardround_common.randomness import insecure_stream
+from wardround_common.results import ALL, FEDERATED, Results
 from wardround_common.results.evaluation import recalibrated
 from wardround_common.results.subgroup_sums import length, nobody, read
-from wardround_common.study.file import _study
+from wardround_common.study.file import Study, _study
 from wardround_common.study.words import describe
+from wardround_server.rounds import approval
 from wardround_server.rounds.course import judge_study, run_study
 from wardround_server.rounds.secure_rounds import Consortium
+from wardround_server.service.runs import Runs
 from wards import Wards, rostered
 
 OF = study(model={"seed": 2}, evaluation={"recalibrated": True})  # of which the scores rank the right way
@@ -75,6 +78,26 @@ def test_a_federation_sums_it_in_the_message_of_the_test_sums(secure: bool, tmp_
     each = [recalibrated_sums(built.network, of, dataset(ord(name), patients=n))[0] for name, n in sizes.items()]
     assert judged.recalibrated is not None
     assert judged.recalibrated.to_vector().tolist() == sum(one.to_vector() for one in each).tolist()
+
+
+@pytest.mark.slow
+def test_services_have_it_in_results_and_report_beside_maps_that_no_hospital_has_masks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(approval, "ASK_AGAIN_S", 0.01)
+    tables = rostered(rounds=1).tables()
+    tables["evaluation"] |= {"recalibrated": True, "maps": {"method": "hires-cam"}}
+    runs = Runs(tmp_path / "runs", lambda name: Wards(tmp_path / "wards"))
+    runs.begin(Study.model_validate(tables))
+    runs.wait()
+    results = Results.from_json((tmp_path / "runs/test/results.json").read_text())
+    whole, own = results.evaluation[FEDERATED][ALL], results.recalibrated[ALL]
+    assert own.fitted is None
+    assert own.metrics["brier"] == whole.value("brier")  # none has enough validation patients
+    assert results.maps is None
+    page = (tmp_path / "runs/test/report.html").read_text()
+    assert "if each hospital recalibrates it on its own validation patients" in page
+    assert "How much of its maps lies in lesions is not known" in page
 
 
 def test_sums_over_other_images_than_the_test_patients_are_refused() -> None:

@@ -144,7 +144,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"roundz": 5}, "did you mean 'rounds'"),
         ({"rounds": 0}, "it must be at least 1"),
         ({"network": "alexnet"}, "wavelets"),
-        ({"task": "detection"}, "no task 'detection'"),
+        ({"task": "tracking"}, "no task 'tracking'"),
         ({"privacy": "dp"}, "no privacy 'dp'"),
         ({"epsilon": -1.0, "rounds": "x"}, "rounds"),
     ],

@@ -25,7 +25,8 @@ def said_of_maps(results: Results) -> list[str]:
         f"of a network with random weights {whole.untrained:.0%} does."
     )
     if whole.mass_in_lesion <= max(whole.random, whole.untrained):
-        said += " That is no more than chance: do not read its maps as its reasons."
+        other = "a random map" if whole.mass_in_lesion <= whole.random else "a network that learnt nothing"
+        said += f" That is no more than {other} has there: do not read its maps as its reasons."
     return [said]
 
 

@@ -181,4 +181,4 @@ def test_nothing_that_a_federation_computed_crosses_to_another_process() -> None
     assert set(federation.roster.keys) == {"a", "b"}
     crossed = pickle.loads(pickle.dumps(federation))  # noqa: S301
     assert crossed == federation
-    assert set(vars(crossed)) == {"study", "sites", "desks", "ledgers", "policy", "device", "start"}
+    assert set(vars(crossed)) == {"study", "sites", "desks", "ledgers", "policy", "device", "start", "kept", "weights"}

@@ -24,7 +24,10 @@ STEPS = "around_network"
 TASKS = ("classification", "segmentation", "risk")
 """Of which the steps around the network are known."""
 READERS = {"nibabel": "NIfTI", "pydicom": "DICOM", "pillow": "PNG, JPEG"}
-BAGGED = "Not written: what is outside knows no record of several images; ask the model with 'wardround predict'."
+BAGGED = (
+    "Not written: what is outside knows no record of several images; "
+    "ask the model with 'wardround predict MODEL FOLDER'."
+)
 Table = dict[str, Any]
 
 
@@ -36,7 +39,7 @@ def why_not(study: Study) -> str:
         return ""
     return (
         f"Not written: what its outputs mean is known outside of {', '.join(TASKS)}, and not of '{study.task.name}'; "
-        "ask the model with 'wardround predict'."
+        "ask the model with 'wardround predict MODEL FOLDER'."
     )
 
 

@@ -389,8 +389,8 @@ def own_calibration(results: Results) -> Table | None:
         "The federated model as it is, and if each hospital recalibrates it on its own validation patients (a slope "
         f"and a bias for each class; {LEAST_PATIENTS} patients of each class or more, ranked the right way), judged "
         f"on its test patients. Lower is better. With fewer than {FEW_PATIENTS} validation patients of a class what is "
-        "fitted is mostly chance. The operating point is left as it is. ‘wardround evaluate --recalibrate’ makes such "
-        "a file.",
+        "fitted is mostly chance. The operating point is left as it is. "
+        "'wardround evaluate MODEL FOLDER --recalibrate FILE' makes such a file.",
         head,
         rows,
         "numbers",

@@ -93,6 +93,13 @@ def test_an_address_opens_the_pages_for_one_browser_once(shows: Shows) -> None:
     assert first.come_in().status == 200, "who is inside may load the address again"
 
 
+def test_an_address_that_somebody_inside_loads_is_used_up_too(shows: Shows) -> None:
+    inside, later = shows.browser(), Browser(shows.port.invite())
+    inside.address = later.address
+    assert inside.come_in().status == 200
+    assert later.come_in().status == 403, "it stands in the first one's history"
+
+
 def test_the_cookie_is_hidden_from_scripts_other_sites_and_the_machines_other_ports(shows: Shows) -> None:
     browser = Browser(shows.port.invite())
     path = browser.address.removeprefix(f"http://{browser.host}")

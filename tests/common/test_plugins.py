@@ -18,7 +18,7 @@ import torch
 from typer.testing import CliRunner
 
 from examples import DP, STUDY, study
-from plugin_made import NETWORK, STRATEGY, install
+from plugin_made import NETWORK, POINTS, STRATEGY, install
 from wardround_client import networks
 from wardround_client.hospital.joining import begin
 from wardround_client.service.ward import Ward
@@ -152,6 +152,13 @@ def test_another_version_in_the_same_process_is_refused_until_it_is_restarted(si
         ({"record": False}, "no RECORD"),
         ({"listed": ("a.pth",)}, "runs whenever Python starts"),
         ({"listed": ("sitecustomize.py",)}, "runs whenever Python starts"),
+        ({"listed": ("sitecustomize/__init__.py",)}, "runs whenever Python starts"),
+        ({"points": POINTS | {"torch.backends": {"any": "{m}.net:NETWORK"}}}, "entry points of torch.backends, by which"),
+        ({"points": POINTS | {"wardround.commands": {"any": "{m}.net:NETWORK"}}}, "entry points of wardround.commands"),
+        ({"listed": ("__pycache__/typing_extensions.cpython-311.pyc",)}, "part of another package"),
+        ({"listed": ("torch/__pycache__/__init__.cpython-311.pyc",)}, "part of another package"),
+        ({"listed": ("made_plugin/__pycache__/hidden.cpython-311.pyc",)}, "part of another package"),
+        ({"listed": ("other-1.0.dist-info/entry_points.txt",)}, "part of another package"),
         ({"listed": ("../../../bin/tool",)}, "outside its own folder"),
         ({"listed": ("/etc/passwd",)}, "outside its own folder"),
         ({"listed": ("made_plugin\\x.py",)}, "outside its own folder"),
@@ -177,6 +184,22 @@ def test_metadata_that_an_interruption_left_is_told_and_breaks_no_list(site: Pat
         plugin_here("made-plugin")
     with pytest.raises(PluginError, match="Installed: "):
         plugin_here("not-there")
+
+
+def test_what_pip_writes_about_a_package_and_compiles_of_it_is_no_reason_to_refuse_it(site: Path) -> None:
+    about = ("WHEEL", "entry_points.txt", "licenses/LICENSE")
+    compiled = ("made_plugin/__pycache__/net.cpython-311.pyc", "made_plugin/__pycache__/net.cpython-311.opt-1.pyc")
+    install(site, listed=(*(f"made_plugin-1.0.dist-info/{name}" for name in about), *compiled))
+    assert plugin_here("made-plugin").version == "1.0"
+
+
+def test_a_package_that_wrote_over_a_module_of_another_is_refused(site: Path) -> None:
+    install(site, "other-plugin", listed=("shared.py",))
+    (site / "shared.py").write_text("")
+    assert plugin_here("other-plugin")
+    install(site, listed=("shared.py",))
+    with pytest.raises(PluginError, match="module shared has the name of another that is installed too"):
+        plugin_here("made-plugin")
 
 
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(site: Path) -> None:
@@ -385,6 +408,24 @@ def test_what_stops_a_private_study_is_found_in_a_plugins_network_too(site: Path
         rehearse_here(named(privacy=DP))
 
 
+def test_a_plugins_loss_that_mixes_patients_is_refused_in_a_private_study(site: Path) -> None:
+    install_example(site, ".square()\n", ".square() * outputs.abs().mean()\n")
+    with pytest.raises(PluginError, match="its loss gives a record another number beside other records") as error:
+        rehearse_here(bright(privacy=DP))
+    assert error.value.where == "task example-plugin:brightness"
+
+
+@pytest.mark.slow
+def test_no_file_of_the_working_folder_runs_in_a_rehearsal_apart(
+    site: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(site)
+    folder = tmp_path_factory.mktemp("images")
+    (folder / "torch.py").write_text("raise SystemExit('a file beside the images ran')")
+    monkeypatch.chdir(folder)
+    assert "made steps" in rehearse(named())
+
+
 def test_a_hospital_tells_the_coordinator_that_a_plugin_failed_and_its_own_people_where(site: Path) -> None:
     install(site, files={"net.py": FAILING.replace("{body}", "raise OverflowError('numbers of a patient')")})
     folder = HospitalFolder(site / "state")
@@ -420,9 +461,9 @@ def install_example(
     install(site, "example-plugin", files, points)
 
 
-def bright() -> Study:
+def bright(**sections: dict[str, object]) -> Study:
     pinned = plugin_here("example-plugin").model_dump()
-    return Study.of_tables({**STUDY, **BRIGHT, "plugin": [pinned]}, where="a test")
+    return Study.of_tables({**STUDY, **BRIGHT, **sections, "plugin": [pinned]}, where="a test")
 
 
 def test_a_task_is_read_and_sent_to_another_process_by_the_code_that_the_study_pins(site: Path) -> None:

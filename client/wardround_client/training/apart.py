@@ -29,7 +29,7 @@ def rehearse_apart(study: Study, limit_s: float | None = None) -> str:
     where, limit = f"plug-in {names}", LIMIT_S if limit_s is None else limit_s
     try:
         ended = subprocess.run(  # noqa: S603  # ourselves
-            [sys.executable, "-c", f"from {__name__} import main; main()"],
+            [sys.executable, "-P", "-c", f"from {__name__} import main; main()"],
             input=study.canonical(),
             capture_output=True,
             timeout=limit,

@@ -16,6 +16,7 @@ from wardround_client.training.apart import rehearse_apart
 from wardround_client.training.network_probe import defects_of
 from wardround_common.errors import PluginError, PrivacyError, StudyError
 from wardround_common.plugins.blame import FAULTS, blamed
+from wardround_common.plugins.names import is_plugin
 from wardround_common.registry import is_own
 from wardround_common.strategies.registry import STRATEGIES
 from wardround_common.study.file import DpSgd, Norm, Study
@@ -73,7 +74,7 @@ def _rehearse(study: Study) -> str:
     private = isinstance(study.privacy, DpSgd)
     model, space = study.model, study.data.extent
     network = networks.build(study)
-    if study.training.own_loss:
+    if study.training.own_loss or (private and is_plugin(study.task.name)):
         check_loss(study)
     parts_of(network, study)
     if reason := why_not(network, study, space):
@@ -126,31 +127,34 @@ def _together(study: Study) -> tuple[int, ...]:
 
 
 def check_loss(study: Study) -> None:
-    """Check that a researcher's own loss gives one finite number for each record, which no other record changes.
+    """Check that the loss of a researcher or a plug-in is one finite number a record, which no other record changes.
 
     Raises:
-        StudyError: it does not.
+        StudyError, of a plug-in PluginError: it does not.
     """
     local, loss, count = local_task(study.task), loss_of(study, torch.device("cpu")), 3
     space = study.data.extent if local.task.dense else ()
-    targets, where = local.noise(study.task, count, study.data.extent), f"the loss {study.training.own_loss}"
+    targets = local.noise(study.task, count, study.data.extent)
     do = (
         "It is called with outputs (records, outputs, ...) and targets, and returns a loss for each record, (records,)."
     )
+    own = study.training.own_loss
+    whose, where = ("your", f"the loss {own}") if own else ("its", f"task {study.task.name}")
+    fault = StudyError if own else PluginError
     outputs = torch.rand(count, study.outputs, *space, generator=torch.Generator().manual_seed(0), requires_grad=True)
     try:
         together = loss(outputs, targets)
         alone = [loss(outputs[row : row + 1], targets[row : row + 1]).reshape(-1) for row in range(count)]
     except Exception as error:
-        raise StudyError(f"your loss fails: {type(error).__name__}: {error}", where=where, do=do) from error
+        raise fault(f"{whose} loss fails: {type(error).__name__}: {error}", where=where, do=do) from error
     if not isinstance(together, torch.Tensor) or together.shape != (count,):
         given = tuple(together.shape) if isinstance(together, torch.Tensor) else f"a {type(together).__name__}"
-        raise StudyError(f"your loss gives {given} for {count} records", where=where, do=do)
+        raise fault(f"{whose} loss gives {given} for {count} records", where=where, do=do)
     if not torch.isfinite(together).all() or not together.requires_grad:
-        raise StudyError("your loss gives what is not finite, or has no gradient", where=where, do=do)
+        raise fault(f"{whose} loss gives what is not finite, or has no gradient", where=where, do=do)
     if not torch.allclose(together, torch.cat(alone), rtol=1e-4, atol=1e-6):
-        raise StudyError(
-            "your loss gives a record another number beside other records: it could not be clipped by patient",
+        raise fault(
+            f"{whose} loss gives a record another number beside other records: it could not be clipped by patient",
             where=where,
             do="Compute each record's loss from that record alone, and take no mean over records.",
         )

@@ -60,6 +60,12 @@ class Door:
             self._sessions = [*self._sessions[-(MOST_SESSIONS - 1) :], session]
             return session
 
+    def use_up(self, token: str) -> None:
+        """Void a token that somebody brought who is inside already: it is good once, for them too."""
+        with self._lock:
+            if self._token is not None and _same(token, self._token[0]):
+                self._token = None
+
     def session(self, secret: str) -> Session | None:
         """Return the session of a cookie, if it is open."""
         with self._lock:

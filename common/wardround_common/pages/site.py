@@ -309,6 +309,8 @@ class Site:
         ahead = request.headers.get("sec-purpose", "") + request.headers.get("purpose", "")
         if "prefetch" in ahead:  # a browser that looks ahead uses nothing up
             return self._outside(request)
+        if session:
+            self.door.use_up(token)
         entered = session or self.door.enter(token)
         if entered is None:
             return self._outside(request)

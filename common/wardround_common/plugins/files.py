@@ -63,7 +63,7 @@ def installed_plugins() -> dict[str, tuple[str, ...]]:
 
 
 def _name(there: Distribution) -> str:
-    return re.sub(r"[-_.]+", "-", there.metadata["Name"]).lower()
+    return _one_form(there.metadata["Name"])
 
 
 def read_files(package: str) -> Files:
@@ -77,8 +77,9 @@ def read_files(package: str) -> Files:
     where = f"plug-in {package} {version}"
     if (reason := _not_fixed(there)) is not None:
         raise PluginError(reason, where=where, do="Install it from its wheel: pip install FILE.whl (docs/plugins.md).")
+    _check_points(there, where)
     root = Path(str(there.locate_file(""))).resolve()
-    names = sorted(_names(there, root, where))
+    names = sorted(_names(there, root, Named(package, version, ""), where))
     contents = _contents(root, names, where)
     files = Files(Named(package, version, ""), root, contents, _parts(there, where))
     _check_tops(files, where)
@@ -127,9 +128,22 @@ def _not_fixed(there: Distribution) -> str | None:
     return None
 
 
-def _names(there: Distribution, root: Path, where: str) -> Iterator[str]:
+def _check_points(there: Distribution, where: str) -> None:
+    """Check that no other program is told to run its code, such as torch when it is imported."""
+    others = sorted({point.group for point in there.entry_points} - set(GROUPS.values()))
+    if others:
+        raise PluginError(
+            f"it declares entry points of {ascii(others[0])[1:-1][:80]}, by which other programs run its code before "
+            "anything is checked",
+            where=where,
+            do=f"A plug-in declares parts only: {', '.join(GROUPS.values())}.",
+        )
+
+
+def _names(there: Distribution, root: Path, named: Named, where: str) -> Iterator[str]:
     """Yield the files that the RECORD lists and that can run, all below the root."""
     listed = there.files or []
+    own, modules = _one_form(f"{named.package}-{named.version}"), {str(path) for path in listed}
     if len(listed) > MOST_FILES:
         raise PluginError(f"it has more than {MOST_FILES:,} files", where=where)
     for path in listed:
@@ -141,11 +155,19 @@ def _names(there: Distribution, root: Path, where: str) -> Iterator[str]:
                 where=where,
                 do="Use a package that installs modules only, with no commands and no data elsewhere.",
             )
-        if parts[0].endswith(".dist-info") or "__pycache__" in parts:
-            continue  # what pip writes about it, which nothing imports; what is compiled is never read
-        if len(parts) == 1 and (name.endswith(".pth") or name.removesuffix(".py") in _AT_START):
+        if parts[0].endswith(".dist-info") and _one_form(parts[0].removesuffix(".dist-info")) == own:
+            continue  # what pip writes about it, which nothing imports
+        if _source_of(PurePosixPath(name)) in modules:
+            continue  # pip's compiled copy of a module of its own, which is never read
+        if (len(parts) == 1 and name.endswith(".pth")) or parts[0].removesuffix(".py") in _AT_START:
             raise PluginError(
                 f"it installs {name}, which runs whenever Python starts, before anything is checked", where=where
+            )
+        if parts[0].endswith(".dist-info") or "__pycache__" in parts:
+            raise PluginError(
+                f"it installs {name}, which is read as part of another package",
+                where=where,
+                do="Use a package that installs modules of its own only.",
             )
         if name.endswith(_COMPILED):
             raise PluginError(
@@ -156,6 +178,18 @@ def _names(there: Distribution, root: Path, where: str) -> Iterator[str]:
         if (root / name).resolve() != root / name:
             raise PluginError(f"{name} is a link to another place", where=where)
         yield name
+
+
+def _one_form(name: str) -> str:
+    """Return a name as the folders of installations are compared (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _source_of(path: PurePosixPath) -> str:
+    """Return the module that a file would be the compiled copy of; nothing for any other file."""
+    if path.parent.name != "__pycache__" or path.suffix != ".pyc":
+        return ""
+    return str(path.parent.parent / f"{path.name.partition('.')[0]}.py")
 
 
 def _contents(root: Path, names: list[str], where: str) -> dict[str, bytes]:
@@ -221,6 +255,11 @@ def _check_tops(files: Files, where: str) -> None:
             places = [found.origin or "", *(found.submodule_search_locations or ())] if found else []
             if places and not any(Path(place).resolve() in own for place in places):
                 raise PluginError(f"its module {top} has the name of another that is installed too", where=where)
+    ours = re.compile(rf"^({'|'.join(re.escape(top) for top in sorted(files.tops))})(?:/|\.py,)", re.MULTILINE)
+    for other in distributions():  # whose file it may have written over
+        with suppress(*_BROKEN):
+            if (found_in := ours.search(other.read_text("RECORD") or "")) and _name(other) != files.named.package:
+                raise PluginError(f"its module {found_in[1]} has the name of another that is installed too", where=where)
 
 
 _OURS = ("wardround", "wardround_common", "wardround_client", "wardround_server", "wardround_simulation")

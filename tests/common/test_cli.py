@@ -10,6 +10,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import click
 import pytest
 
 from at_work import at_work
@@ -160,6 +161,22 @@ def test_a_package_adds_to_another_packages_command(tmp_path: Path, study: Path)
     assert wardround("study", "weigh", cwd=tmp_path, plugins=tmp_path).stdout == "weighed\n"
     assert wardround("study", "check", study, cwd=tmp_path, plugins=tmp_path).returncode == 0
     assert wardround("weigh", cwd=tmp_path, plugins=tmp_path).returncode == 2
+
+
+def test_no_package_stands_in_the_place_of_a_command_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, group in (("release", "wardround.commands"), ("plan", "wardround.commands.study")):
+        plugin(tmp_path, name, "raise SystemExit('another package ran')", group=group)
+    plugin(tmp_path, "show", "raise SystemExit('another package ran')", group="wardround.commands.study")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cli._points.cache_clear()
+    try:
+        context = click.Context(cli.wardround)
+        assert cli.wardround.get_command(context, "release") is not None
+        study = cli.wardround.get_command(context, "study")
+    finally:
+        cli._points.cache_clear()
+    assert isinstance(study, click.Group)
+    assert {"plan", "show"} <= set(study.commands)
 
 
 def test_an_addition_whose_package_is_not_here_is_not_listed_and_says_what_it_needs(tmp_path: Path) -> None:

@@ -154,7 +154,11 @@ class InstalledCommands(click.Group):
 def _with_additions(command: click.Command) -> click.Command:
     """Add what other packages bring to a group of commands; one that is not installed here says what it needs."""
     if isinstance(command, click.Group):
+        there = set(command.commands)
         for point in _points(f"{GROUP}.{command.name}"):
+            if point.name in there:
+                continue
+            there.add(point.name)
             missing = lacking(point)
             command.add_command(
                 _sub_command(point.load(), point.name) if missing is None else _absent(point.name, missing)
@@ -174,8 +178,10 @@ def _absent(name: str, missing: str) -> click.Command:
 
 @cache
 def _points(group: str, name: str | None = None) -> tuple[EntryPoint, ...]:
+    """Return what packages declare, what is ours first: no other package stands in the place of a command of ours."""
     if name is None:
-        return tuple(entry_points(group=group))  # it reads a file of each installed distribution
+        found = entry_points(group=group)  # it reads a file of each installed distribution
+        return tuple(sorted(found, key=lambda point: point.dist is None or point.dist.name != NAME))
     return tuple(point for point in _points(group) if point.name == name)
 
 

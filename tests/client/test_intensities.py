@@ -20,6 +20,7 @@ from wardround_common.metrics.intensities import UNIT, Intensities
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.before import INPUT_TENSORS, Before
 from wardround_common.study.file import Study
+from wardround_common.study.start import Start, Trained
 from wardround_common.study.words import describe
 
 OF = study(data={"normalisation": "federation"}, training={"count_classes": True})
@@ -115,3 +116,8 @@ def test_exact_sums_are_refused_under_privacy_and_said_without() -> None:
         Study.new(normalisation="federation")
     said = " ".join(s for p in describe(Study.new(privacy="none", normalisation="federation")) for s in p.sentences)
     assert "only a sum over hospitals can be read: the number of training patients and, for each channel" in said
+    start = Start(name="first", model="a" * 64, weights="b" * 64, trained=(Trained(study="c" * 64, name="first"),))
+    goes_on = Study.of_tables({**OF.tables(), "model": OF.tables()["model"] | {"start": start.model_dump()}}, where="a")
+    said = " ".join(s for p in describe(goes_on) for s in p.sentences)
+    assert "standardises each channel as the one that it starts from" in said
+    assert "for each channel, the sums" not in said

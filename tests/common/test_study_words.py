@@ -92,6 +92,7 @@ def test_show_says_plainly_whether_the_coordinator_reads_each_update() -> None:
         text = said(parse_study(study_text("a", dp=dp)))
         assert "Sums over at least 3 hospitals" in text
         assert "By leaving one out of some rounds it can compare sums" in text
+        assert "A part of a sum to which one hospital alone has something to give" in text
         text = said(parse_study(study_text("a", dp=dp).replace("secure = true", "secure = false")))
         assert "Sums are not secure: the coordinator reads each hospital's update" in text
 

@@ -39,8 +39,8 @@ def fitted(network: nn.Module, study: Study, validation: Examples) -> Recalibrat
 def recalibrated_sums(network: nn.Module, study: Study, dataset: Dataset) -> tuple[Sums, bool]:
     """Return the sums over the test patients by the hospital's own recalibration, and whether there is one.
 
-    Where there is none they are those of the network itself: all hospitals' sums are over the same patients as the
-    others, so that no difference of two sums is a hospital's own.
+    Where there is none they are those of the network itself: both sums are over the same patients. Where all hospitals
+    but one have none, the difference of two secure sums is what that one's recalibration changes.
 
     Raises:
         ModelError: an output is not a finite number.

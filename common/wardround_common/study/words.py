@@ -14,6 +14,7 @@ from typing import Any
 from wardround_common.errors import RoundError
 from wardround_common.plugins.names import package_of
 from wardround_common.secagg.expander import LEAK_BITS, LOST_BITS, TRIED_BITS, form_of
+from wardround_common.study.before import asks_intensities
 from wardround_common.study.file import Data, DistributedDpSgd, DpSgd, Study, Training
 from wardround_common.study.sums import margins_for, threshold_for
 from wardround_common.tasks.contract import Task
@@ -54,7 +55,9 @@ def _work(study: Study) -> Iterator[str]:
         f"{_listed(data.modalities)} {_form(data)}{_of_parts(data)}, "
         f"{data.inputs} channel{'s' if data.inputs > 1 else ''}; {_intensities(study)}."
     )
-    if study.data.normalisation:
+    if study.data.normalisation and not asks_intensities(study):
+        yield "Then the model standardises each channel as the one that it starts from."
+    elif study.data.normalisation:
         yield (
             "Then the model standardises each channel by the mean and the standard deviation of a pixel over the "
             "training patients of all hospitals, which they add up once, before the first round; each patient counts "
@@ -359,8 +362,8 @@ def _leaves(study: Study) -> Iterator[str]:
     if study.model.train != "all":
         yield (
             "Of the layers that are not trained, nothing: in each round only the numbers that are trained leave. One "
-            "hospital sends the others once, as the seed gives them, so that the model's file is whole; no patient "
-            "changes them."
+            f"hospital sends the others once, as the seed{' and the file of weights' if study.model.weights else ''} "
+            "gives them, so that the model's file is whole; no patient changes them."
         )
     if study.evaluation.external:
         also = " and the key for secure sums" if study.aggregation.secure else ""
@@ -390,7 +393,7 @@ def _leaves(study: Study) -> Iterator[str]:
 
 def _counted(study: Study) -> Iterator[str]:
     """Say what leaves before the first round; nothing where nothing does."""
-    if study.data.normalisation:
+    if asks_intensities(study):
         masked = "masked so that only a sum over hospitals can be read: " if study.aggregation.secure else ""
         yield (
             f"Once, before the first round, {masked}the number of training patients and, for each channel, the sums "
@@ -606,6 +609,10 @@ def _seen(study: Study) -> Iterator[str]:
         )
         yield from said_of_graph(
             study, max(len(study.roster) - len(study.evaluation.external), study.aggregation.min_hospitals)
+        )
+        yield (
+            "A part of a sum to which one hospital alone has something to give, such as a class, a subgroup, maps or a "
+            "recalibration of its own, is that hospital's: the sum says neither that it is so nor whose it is."
         )
         bound = "the epsilon above bounds" if isinstance(study.privacy, DpSgd) else "nothing bounds"
         yield (

@@ -79,7 +79,7 @@ def read_files(package: str) -> Files:
         raise PluginError(reason, where=where, do="Install it from its wheel: pip install FILE.whl (docs/plugins.md).")
     _check_points(there, where)
     root = Path(str(there.locate_file(""))).resolve()
-    names = sorted(_names(there, root, Named(package, version, ""), where))
+    names = sorted(_names(there, root, package, where))
     contents = _contents(root, names, where)
     files = Files(Named(package, version, ""), root, contents, _parts(there, where))
     _check_tops(files, where)
@@ -140,10 +140,10 @@ def _check_points(there: Distribution, where: str) -> None:
         )
 
 
-def _names(there: Distribution, root: Path, named: Named, where: str) -> Iterator[str]:
+def _names(there: Distribution, root: Path, package: str, where: str) -> Iterator[str]:
     """Yield the files that the RECORD lists and that can run, all below the root."""
     listed = there.files or []
-    own, modules = _one_form(f"{named.package}-{named.version}"), {str(path) for path in listed}
+    modules, about = {str(path) for path in listed}, ""
     if len(listed) > MOST_FILES:
         raise PluginError(f"it has more than {MOST_FILES:,} files", where=where)
     for path in listed:
@@ -155,8 +155,10 @@ def _names(there: Distribution, root: Path, named: Named, where: str) -> Iterato
                 where=where,
                 do="Use a package that installs modules only, with no commands and no data elsewhere.",
             )
-        if parts[0].endswith(".dist-info") and _one_form(parts[0].removesuffix(".dist-info")) == own:
-            continue  # what pip writes about it, which nothing imports
+        if parts[0].endswith(".dist-info") and _one_form(parts[0].partition("-")[0]) == package:
+            about = about or parts[0]
+            if parts[0] == about:
+                continue  # what pip writes about it, which nothing imports
         if _source_of(PurePosixPath(name)) in modules:
             continue  # pip's compiled copy of a module of its own, which is never read
         if (len(parts) == 1 and name.endswith(".pth")) or parts[0].removesuffix(".py") in _AT_START:
@@ -259,7 +261,9 @@ def _check_tops(files: Files, where: str) -> None:
     for other in distributions():  # whose file it may have written over
         with suppress(*_BROKEN):
             if (found_in := ours.search(other.read_text("RECORD") or "")) and _name(other) != files.named.package:
-                raise PluginError(f"its module {found_in[1]} has the name of another that is installed too", where=where)
+                raise PluginError(
+                    f"its module {found_in[1]} has the name of another that is installed too", where=where
+                )
 
 
 _OURS = ("wardround", "wardround_common", "wardround_client", "wardround_server", "wardround_simulation")

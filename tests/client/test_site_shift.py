@@ -223,6 +223,18 @@ def test_under_privacy_nothing_that_leaves_depends_on_an_own_model_without_noise
     assert judged(without, 1, start) != shown  # without privacy it is the own model that is judged
 
 
+def test_under_privacy_an_own_model_that_diverges_holds_no_update_back(tmp_path: Path) -> None:
+    of = personal("ditto", privacy=DP)
+    built = build(of)
+    start, far = first(of, built), np.full(built.own.size, 1e38, np.float32)
+    sent = trained(hospital(tmp_path / "sound", of, built), 1, start)
+    at = hospital(tmp_path / "far", of, built)
+    assert at.kept is not None
+    at.kept.keep(1, far, far)
+    np.testing.assert_array_equal(trained(at, 1, start), sent)
+    np.testing.assert_array_equal(at.kept.now(), start)
+
+
 def test_a_hospital_that_only_evaluates_sees_no_other_hospital_s_part(tmp_path: Path) -> None:
     of = personal("norm")
     built = build(of)

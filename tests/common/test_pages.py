@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,24 @@ def test_the_cookie_is_hidden_from_scripts_other_sites_and_the_machines_other_po
     assert {"HttpOnly", "SameSite=strict"} <= set(cookie.split("; "))
     assert browser.path_of_cookie == f"{browser.base}/", "a page at another port would have to know the path"
     assert len(browser.base) > 16
+
+
+def test_a_cookie_that_another_port_has_set_signs_nobody_out(shows: Shows) -> None:
+    browser = shows.browser()
+    for cookie in (f"{browser.cookie}; wardround=evil", f"wardround=evil;{browser.cookie}"):
+        assert browser.get(Cookie=cookie).status == 200
+    assert browser.get(Cookie="wardround=evil; wardround").status == 403
+
+
+def test_a_stranger_is_not_told_where_the_service_lies(tmp_path: Path) -> None:
+    thing = Thing(tmp_path)
+    plan = replace(thing.site._plan, again="wardround coordinator page /home/somebody/coordinator")
+    port = PagePort(0, Site(plan))
+    try:
+        page = Browser(f"http://127.0.0.1:{port.number}/").get()
+    finally:
+        port.close()
+    assert (page.status, "somebody" in page.text) == (404, False)
 
 
 def test_a_token_that_is_guessed_old_or_replaced_opens_nothing() -> None:

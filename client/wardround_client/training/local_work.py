@@ -166,6 +166,8 @@ def train(run: LocalRun, parameters: Vector, round_number: int) -> LocalWork:
         steps, total = _plain_steps(this, this.weights, study.training.proximal)
     update = networks.read_vector(run.network, run.layout) - parameters
     own = None if run.before is None else _own_part(run, parameters, round_number)
+    if own is not None and study.training.ditto_lambda is not None and plan is not None and not np.isfinite(own).all():
+        own = parameters  # begins again as the shared one: whether an update is sent says nothing without noise
     if not (np.isfinite(update).all() and (own is None or np.isfinite(own).all())):
         raise ModelError(
             f"the training diverged in round {round_number}: parameters are no longer finite numbers",

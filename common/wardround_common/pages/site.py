@@ -303,7 +303,10 @@ class Site:
             return None
 
     def _session(self, request: Request) -> Session | None:
-        return self.door.session(request.cookies.get(COOKIE, ""))
+        # Another port of this machine may have set a cookie of this name too, which must sign nobody out.
+        pairs = (pair.partition("=") for pair in ";".join(request.headers.getlist("cookie")).split(";"))
+        found = [self.door.session(value.strip()) for name, _, value in pairs if name.strip() == COOKIE]
+        return next((session for session in found if session), None)
 
     def _come_in(self, request: Request, session: Session | None, token: str) -> Response:
         ahead = request.headers.get("sec-purpose", "") + request.headers.get("purpose", "")
@@ -339,7 +342,7 @@ class Site:
         wrong_way = getattr(error, "status_code", 404) == 405
         session = self._session(request) if request.url.path.startswith(f"{self.base}/") else None
         if session is None:
-            text = f"There is nothing here. For the address of the pages: {self._plan.again}\n"
+            text = f"There is nothing here. For the address of the pages: wardround {self._plan.role} page\n"
             return Response(text, 404, media_type="text/plain")
         said = "This is not asked so. Nothing was changed." if wrong_way else "There is no such page."
         facts = {"title": "Not found", "said": said}

@@ -41,6 +41,7 @@ from wardround_simulation.places import Places, sites_in
 STUDY = Path(__file__).parent / "studies" / "brain-mri-distributed.toml"
 RUNS = RESULTS / "medicine_privacy-runs.json"
 EPSILONS, SEEDS = (8, 3, 1), (0, 1, 2)
+OF = (", validation", ", test")
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,19 @@ def trainings(recipes: Sequence[str], epsilons: Sequence[int], seeds: Sequence[i
     return (Training(recipe, epsilon, seed) for seed in seeds for epsilon in epsilons for recipe in recipes)
 
 
+def kept() -> dict[str, list[float]]:
+    """Return what was trained before: AUROC of validation and of test patients by training."""
+    flat: dict[str, float] = json.loads(RUNS.read_text()) if RUNS.exists() else {}
+    keys = [key.removesuffix(OF[0]) for key in flat if key.endswith(OF[0])]
+    return {key: [flat[key + of] for of in OF] for key in keys}
+
+
+def keep(done: Mapping[str, Sequence[float]]) -> None:
+    """Keep what is trained."""
+    flat = {key + of: value for key, both in done.items() for of, value in zip(OF, both, strict=True)}
+    RUNS.write_text(json.dumps(flat, indent=1) + "\n")
+
+
 def figures(done: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Average over the seeds that are there, and choose by validation for each epsilon."""
     found: dict[str, float] = {}
@@ -181,7 +195,7 @@ def main() -> None:
         "--state", type=Path, default=None, help="where prepared images and priors are kept between calls"
     )
     typed = parser.parse_args()
-    done: dict[str, list[float]] = json.loads(RUNS.read_text()) if RUNS.exists() else {}
+    done = kept()
     missing = [one for one in trainings(typed.recipes, typed.epsilons, typed.seeds) if one.key not in done]
     with tempfile.TemporaryDirectory() as scratch:
         state = typed.state or Path(scratch) / "state"
@@ -194,7 +208,7 @@ def main() -> None:
             done[one.key] = [round(value, 5) for value in judged(model, study, sites, weights)]
             print(one.recipe, one.epsilon, one.seed, done[one.key], flush=True)
             RESULTS.mkdir(exist_ok=True)
-            RUNS.write_text(json.dumps(done, indent=1) + "\n")
+            keep(done)
     report("medicine_privacy", figures(done), {})
 
 

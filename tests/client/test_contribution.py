@@ -156,7 +156,7 @@ def test_init_says_that_no_table_of_labels_lies_where_one_is_looked_for(tmp_path
     (tmp_path / "images").mkdir()
     arguments = ["init", "a", "--data", str(tmp_path / "images"), "--state", str(tmp_path / "state")]
     arguments += ["--out", str(tmp_path / "a.request")]
-    assert "There is no labels.csv in" in CliRunner().invoke(app, arguments, catch_exceptions=False).output
+    assert "There is no labels.csv or boxes.csv in" in CliRunner().invoke(app, arguments, catch_exceptions=False).output
     (tmp_path / "images" / "labels.csv").write_text("file,label\n")
     assert "labels.csv" not in CliRunner().invoke(app, arguments, catch_exceptions=False).output
 

@@ -80,7 +80,7 @@ def test_a_known_hazard_is_found_again() -> None:
     survived, seen = np.minimum(came, left), (came < left) & (came < TIMES)
     survived = np.minimum(survived, TIMES)
     targets = torch.from_numpy(np.stack([survived, seen], axis=1).astype(np.int64))
-    model = torch.nn.Embedding(2, TIMES)
+    model = torch.nn.Embedding.from_pretrained(torch.zeros(2, TIMES), freeze=False)
     optimiser = torch.optim.LBFGS(model.parameters(), max_iter=20)
     given = torch.from_numpy(group)
 

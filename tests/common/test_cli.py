@@ -121,12 +121,12 @@ def test_help_and_health_come_without_waiting_for_what_they_do_not_need(
 
 
 def test_a_command_whose_package_is_not_here_is_absent_and_says_what_it_needs(tmp_path: Path) -> None:
-    plugin(tmp_path, "elsewhere", "")
-    (tmp_path / "elsewhere_package.py").unlink()
-    assert "elsewhere" not in wardround("--help", cwd=tmp_path, plugins=tmp_path).stdout
-    run = wardround("elsewhere", cwd=tmp_path, plugins=tmp_path)
+    plugin(tmp_path, "nowhere", "")
+    (tmp_path / "nowhere_package.py").unlink()
+    assert "nowhere" not in wardround("--help", cwd=tmp_path, plugins=tmp_path).stdout
+    run = wardround("nowhere", cwd=tmp_path, plugins=tmp_path)
     assert run.returncode == 2
-    assert "The command 'elsewhere' is not installed here: it needs the package elsewhere_package." in run.stderr
+    assert "The command 'nowhere' is not installed here: it needs the package nowhere_package." in run.stderr
 
 
 def test_a_command_whose_extra_is_not_here_is_absent_and_names_what_is_missing(tmp_path: Path) -> None:

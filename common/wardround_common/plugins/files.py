@@ -7,6 +7,7 @@ built it. A package of which this cannot be said is refused with the reason.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import re
@@ -123,7 +124,7 @@ def _not_fixed(there: Distribution) -> str | None:
         direct = {}
     if isinstance(direct, dict) and isinstance(direct.get("dir_info"), dict) and direct["dir_info"].get("editable"):
         return "it is installed as editable: its files are those of a working copy, which can change at any time"
-    if there.files is None or there.read_text("RECORD") is None:
+    if there.read_text("RECORD") is None:
         return "its installation has no RECORD, so that nobody knows which files are its own"
     return None
 
@@ -142,12 +143,11 @@ def _check_points(there: Distribution, where: str) -> None:
 
 def _names(there: Distribution, root: Path, package: str, where: str) -> Iterator[str]:
     """Yield the files that the RECORD lists and that can run, all below the root."""
-    listed = there.files or []
-    modules, about = {str(path) for path in listed}, ""
+    listed = _listed(there)
+    modules, about = set(listed), ""
     if len(listed) > MOST_FILES:
         raise PluginError(f"it has more than {MOST_FILES:,} files", where=where)
-    for path in listed:
-        name = str(path)
+    for name in listed:
         parts = PurePosixPath(name).parts
         if PurePosixPath(name).is_absolute() or ".." in parts or "\\" in name or ":" in name or not name.isprintable():
             raise PluginError(
@@ -180,6 +180,15 @@ def _names(there: Distribution, root: Path, package: str, where: str) -> Iterato
         if (root / name).resolve() != root / name:
             raise PluginError(f"{name} is a link to another place", where=where)
         yield name
+
+
+def _listed(there: Distribution) -> list[str]:
+    """Return the files that the RECORD names, there or not.
+
+    ``Distribution.files`` leaves out what is missing as soon as any package has imported the backport
+    ``importlib_metadata``, which then answers in the place of the standard library.
+    """
+    return [row[0] for row in csv.reader((there.read_text("RECORD") or "").splitlines()) if row and row[0]]
 
 
 def _one_form(name: str) -> str:

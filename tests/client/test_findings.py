@@ -172,7 +172,7 @@ def test_a_new_image_is_told_each_finding_at_an_operating_point_of_its_own() -> 
     assert told["mass"]["operating_point"] == pytest.approx(3**0.5 / (3**0.5 + 1), abs=1e-6)
     assert json.loads(json.dumps(answer.facts)) == answer.facts
     assert findings.TASK.asking.rows(answer.facts)[0]["present scar"] is True
-    assert findings.TASK.asking.said(answer.facts).startswith("probability of scar 0.82, calcification")
+    assert findings.TASK.asking.said(answer.facts).startswith("probability of scar 0.82 (present), calcification")
 
 
 def test_a_map_of_a_finding_does_not_depend_on_the_other_findings() -> None:

@@ -124,6 +124,24 @@ def test_show_without_dp_says_that_images_may_be_reconstructed_and_never_speaks_
     assert "noised" not in text
 
 
+@pytest.mark.parametrize(
+    ("task", "trained", "kept", "part"),
+    [
+        ("measurement", "tell the gland in %, between 5 and 20, in MR", "mean absolute error", "for validation and"),
+        ("grades", "one of '0', '1', '2' and '3' in this order, in MR", "weighted kappa", "for validation and"),
+        ("findings", "likely 'mass' and 'calcification' are to be there, each by itself, in MR", "AUROC", "(sensitiv"),
+        ("detection", "draw a box around each 'lesion' in MR", "AP at IoU 0.1", "(at most 1 false positive an image)"),
+    ],
+)
+def test_show_says_of_each_task_what_is_learnt_what_is_best_and_what_validation_is_for(
+    task: str, trained: str, kept: str, part: str
+) -> None:
+    shown = said(parse_study(study_text("a", task=task, dp=False)))
+    assert trained in shown
+    assert f"that of the round with the best {kept} over all" in shown
+    assert part in shown
+
+
 def test_show_names_all_classes_of_a_study_with_many() -> None:
     study = changed('["no-finding", "finding"]', '["a", "b", "c"]')
     assert "to tell apart 'a', 'b' and 'c' in" in said(study)

@@ -16,10 +16,12 @@ import wards as wards_module
 from examples import dataset
 from examples import study as example_study
 from wardround_common.metrics import ScoreSums
+from wardround_common.metrics.measurements import MeasurementSums
 from wardround_common.metrics.outlines import Outlines, OutlineSums
 from wardround_common.metrics.shapes import LEAST_RECORDS
 from wardround_common.results import ALL, FEDERATED, HospitalRecord, Results, SiteMetrics, evaluate
-from wardround_common.study.file import Study
+from wardround_common.study.file import Study, parse_study
+from wardround_common.study.template import study_text
 from wardround_common.tasks.segmentation import Segmentation
 from wardround_server.report import summary
 from wardround_server.report.alarms import alarms
@@ -177,3 +179,17 @@ def test_what_is_decided_where_a_hospital_did_not_train_is_beside_what_is_decide
     assert "Sensitivity at the operating point falls from 0.97 to 0.77 at north if that hospital does not train" in (
         " ".join(story(left))
     )
+
+
+def test_a_quarter_that_a_measurement_never_tells_is_said_in_words_of_numbers() -> None:
+    of = parse_study(study_text("gland", task="measurement", dp=False))
+    true = np.repeat([6.0, 10.0], 6)
+    one = MeasurementSums.of(true, np.full(12, 10.0), np.ones(12), 5.0, 20.0)
+    empty = results(north=sums((1, 0, 0), (0, 1, 0), (0, 0, 1)))
+    site = evaluate(of.task, one, None)
+    found = empty.model_copy(update={"study": of, "evaluation": {FEDERATED: {"north": site, ALL: site}}})
+    assert alarms(found) == [
+        "The model never tells a value of “5 to 8.75 %”, and there are 6 test images of “5 to 8.75 %”. Nobody should "
+        "rely on what it tells of such patients."
+    ]
+    assert "it tells a value in the right quarter of the range for 0 of the 6 test images of" in " ".join(story(found))

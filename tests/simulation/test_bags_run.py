@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,9 @@ def test_patients_are_learnt_privately_from_all_their_images_and_told_with_what_
     results = run(of, hospitals, tmp_path / "state", tmp_path / "run", baselines=True)
     whole = results.evaluation[FEDERATED][ALL]
     assert whole.images == whole.patients  # of a patient there is one record
+    page = (tmp_path / "run/report.html").read_text()
+    assert re.search(r"Of all test patients together it finds [\d,]+ of the [\d,]+ test patients of “", page)
+    assert "Patients of each class; patients are split, never images" in page
     assert all(one.train is None or one.train.images == one.train.patients for one in results.hospitals)
 
     command("export", tmp_path / "run", "--out", tmp_path / "model")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,10 @@ def test_a_number_is_learnt_together_and_told_in_its_unit(tmp_path: Path) -> Non
     page = (tmp_path / "run/report.html").read_text()
     assert "The federated model on each quarter of the range." in page
     assert "The model never tells a value of “16.25 to 20 %”" not in page  # nobody has one
+    assert "Of all test patients together it tells a value in the right quarter of the range for " in page
+    assert re.search(r"its mean absolute error is \d\.\d{3} % on average over the hospitals \(0 is perfect\)", page)
+    assert "measurement: tell the gland in %, between 5 and 20" in page
+    assert re.search(r"5 to 8.75 %: \d+ · 8.75 to 12.5 %: \d+", page)
 
     command("export", tmp_path / "run", "--out", tmp_path / "model")
     image = next((hospitals / "hospital-a").rglob("*.dcm"))
@@ -57,6 +62,5 @@ def test_a_number_is_learnt_together_and_told_in_its_unit(tmp_path: Path) -> Non
     assert (told["measurement"], told["unit"]) == ("gland", "%")
     with pytest.raises(StudyError, match="tells a number"):
         class_number(open_model(tmp_path / "model"), None)
-    assert "Mean absolute error" in command(
-        "evaluate", tmp_path / "model", hospitals / "hospital-b", "--state", tmp_path / "b"
-    )
+    shown = command("evaluate", tmp_path / "model", hospitals / "hospital-b", "--state", tmp_path / "b")
+    assert re.search(r"Mean absolute error +\d\.\d{3} %", shown)

@@ -122,7 +122,8 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
     table = Table("metric", "value", "95 % interval", title=title, box=SIMPLE_HEAD, show_edge=False)
     for metric in task_of(model.study.task).metrics:
         found = site.metrics[metric.name]
-        unit = f" {metric.unit}" if metric.unit else ""
+        told = task_of(model.study.task).unit_of(metric, model.study.task)
+        unit = f" {told}" if told else ""
         if found.value is None:
             table.add_row(metric.label, "none", found.reason)
             continue
@@ -144,6 +145,8 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
         console.print(f"Decided at the operating points of the run: {said}.", highlight=False, markup=False)
     elif site.threshold is not None:
         console.print(f"Decided at {site.threshold:g}, the operating point of the run.", highlight=False)
+    if site.threshold is not None and model.card.temperature not in (None, 1.0):
+        console.print("It is of the network's own probability; 'wardround predict' tells it calibrated.")
     aside = {**judged.intake.refused, **judged.intake.left_out}
     if aside:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(aside.items()))

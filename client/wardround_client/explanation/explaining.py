@@ -94,7 +94,8 @@ def class_number(model: Model, word: str | None) -> int | None:
     if model.study.outputs != len(words):  # structures: there is a background besides
         raise StudyError("this model outlines structures: no class of an image can be explained", do="Leave out --of.")
     if word not in words:
-        raise StudyError(f"the model has no class '{word}'", do=f"Its classes: {', '.join(words)}.")
+        one, many = task_of(model.study.task).group_words
+        raise StudyError(f"the model has no {one} '{word}'", do=f"Its {many}: {', '.join(words)}.")
     return words.index(word)
 
 

@@ -38,8 +38,8 @@ def why_not(study: Study) -> str:
     if study.task.name in TASKS:
         return ""
     return (
-        f"Not written: what its outputs mean is known outside of {', '.join(TASKS)}, and not of '{study.task.name}'; "
-        "ask the model with 'wardround predict MODEL FOLDER'."
+        f"Not written: a bundle holds a model of {', '.join(TASKS[:-1])} or {TASKS[-1]}, and this one is of "
+        f"'{study.task.name}'; ask the model with 'wardround predict MODEL FOLDER'."
     )
 
 

@@ -156,11 +156,13 @@ def _rows(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _said(facts: Mapping[str, Any]) -> str:
-    likely = sorted(facts["findings"].items(), key=lambda pair: -float(pair[1]["probability"]))
-    there = [f"{word} {one['probability']:.2f}" for word, one in likely if one["present"]]
-    absent = [f"{word} {one['probability']:.2f}" for word, one in likely if not one["present"]]
-    parts = [f"{', '.join(words)} {what}" for words, what in ((there, "present"), (absent, "absent")) if words]
-    return f"{kind_of(facts)}probability of {'; '.join(parts)}"
+    present_first = sorted(
+        facts["findings"].items(), key=lambda pair: (not pair[1]["present"], -float(pair[1]["probability"]))
+    )
+    parts = [
+        f"{word} {one['probability']:.2f} ({'present' if one['present'] else 'absent'})" for word, one in present_first
+    ]
+    return f"{kind_of(facts)}probability of {', '.join(parts)}"
 
 
 TASK = LocalTask[Findings, FindingSums](

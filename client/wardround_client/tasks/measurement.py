@@ -76,7 +76,7 @@ def _find(source: Source, index: Index, study: Study) -> Found:
             f"{one if len(outside) == 1 else several} outside the study's range, {section.low:g} to {section.high:g} "
             f"{section.unit}",
             where=str(source.labels or source.folder),
-            do="Is the unit another one? Correct them, empty those cells, or tell the coordinator.",
+            do="Is the unit another one? Correct each, empty its cell, or tell the coordinator.",
         )
     return Found(found.words, found.patients)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
@@ -227,8 +228,9 @@ class Results(Record):
 
     @property
     def headline(self) -> Metric[Any]:
-        """The metric that stands first."""
-        return task_of(self.study.task).first
+        """The metric that stands first, in the study's unit."""
+        task = task_of(self.study.task)
+        return replace(task.first, unit=task.unit_of(task.first, self.study.task))
 
     def to_json(self) -> str:
         """Return the one JSON form, on one line; keys in the order of this file, no NaN."""

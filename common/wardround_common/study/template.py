@@ -287,9 +287,15 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("training", "own_loss"): (
         "Set by simulate(loss=...) from Python alone: a researcher's own code, which no hospital runs; left out: none."
     ),
-    ("evaluation", "validation"): "Fraction of a hospital's patients used to choose the operating point.",
+    (
+        "evaluation",
+        "validation",
+    ): "Fraction of a hospital's patients for validation; they choose the operating point.",
     ("evaluation", "test"): "Fraction of a hospital's patients held out: never used to train or to choose.",
-    ("evaluation", "sensitivity"): "Operating point: the highest threshold that still reaches this sensitivity.",
+    (
+        "evaluation",
+        "sensitivity",
+    ): ("Operating point, of classes and findings: the highest threshold that still reaches this sensitivity."),
     ("evaluation", "every"): "Number of rounds between two evaluations on the validation patients; left out: 1.",
     ("evaluation", "keep"): (
         "The model to end with: 'best' on the validation patients, 'last', or 'mean-of-last'; left out: 'last'."

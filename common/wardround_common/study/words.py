@@ -97,9 +97,13 @@ def _work(study: Study) -> Iterator[str]:
     yield from _vote(study)
     yield from _waits(study)
     who = "Each hospital that trains" if evaluation.external else "Each hospital"
+    point = (
+        f"to choose the operating point ({_task(study).said_of_point(study.task, evaluation.sensitivity)})"
+        if _task(study).has_point
+        else "for validation"
+    )
     yield (
-        f"{who} keeps {evaluation.validation:.0%} of its patients to choose the operating point "
-        f"({_task(study).said_of_point(study.task, evaluation.sensitivity)}) and {evaluation.test:.0%} to test; a "
+        f"{who} keeps {evaluation.validation:.0%} of its patients {point} and {evaluation.test:.0%} to test; a "
         "patient is in one part only."
     )
     yield from _kept(study)
@@ -221,7 +225,7 @@ def _kept(study: Study) -> Iterator[str]:
         yield f"The model that is kept is the mean of the models of the last {evaluation.average} rounds."
     if evaluation.keep == "best":
         yield (
-            f"The model that is kept is that of the round with the best {_task(study).first.label} over all validation "
+            f"The model that is kept is that of the round with the best {_task(study).first.term} over all validation "
             "patients together, by the sums that hospitals send anyway: the choice costs no privacy."
         )
     if evaluation.patience:
@@ -669,7 +673,7 @@ def _tracked(study: Study) -> Iterator[str]:
     if not (tracking.mlflow or tracking.tensorboard):
         return
     readers = [name for name, on in (("MLflow", tracking.mlflow), ("TensorBoard", tracking.tensorboard)) if on]
-    alone, first = study.aggregation.min_hospitals == 1, _task(study).first.label
+    alone, first = study.aggregation.min_hospitals == 1, _task(study).first.term
     yield (
         f"For {_listed(readers)} it keeps each round's figures over all hospitals together: losses, {first}, how many "
         f"hospitals answered and were missing, seconds and bytes. No hospital's own number is among them"

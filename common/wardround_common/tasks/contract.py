@@ -133,6 +133,15 @@ class Metric(Generic[S]):
     """How to read it, in a few words: '1 is perfect, 0.5 is chance'."""
     chance: float | None = None
     """The value of a model that guesses, where there is one."""
+    within: str = ""
+    """The label inside a sentence, where that is another: 'mean absolute error'."""
+    measured: bool = False
+    """Whether it is counted in the unit that the study states, if its task has one."""
+
+    @property
+    def term(self) -> str:
+        """The label inside a sentence."""
+        return self.within or self.label
 
     def goodness(self, value: float) -> float:
         """Return a number that is higher the better the value is."""
@@ -166,6 +175,10 @@ class Words:
 
 def _none(section: Any) -> tuple[str, ...]:
     return ()
+
+
+def _no_unit(section: Any) -> str:
+    return ""
 
 
 def _never(section: Any) -> bool:
@@ -276,6 +289,8 @@ class Task(Generic[T, S]):
     """Whether it tells a number, and no class, finding or outline."""
     group_words: tuple[str, str] = ("class", "classes")
     """What one of its groups is, and several."""
+    unit: Callable[[T], str] = _no_unit
+    """The unit that the study states, of the metrics that are ``measured``; empty where it states none."""
     fewest_groups: int = 3
     """Of how many groups on a table by group says more than the metrics."""
 
@@ -304,6 +319,15 @@ class Task(Generic[T, S]):
     def metric(self, name: str) -> Metric[S]:
         """Return the metric of that name."""
         return next(metric for metric in self.metrics if metric.name == name)
+
+    def unit_of(self, metric: Metric[S], section: T) -> str:
+        """Return the unit of a metric in a study; empty for a fraction."""
+        return self.unit(section) if metric.measured else metric.unit
+
+    @property
+    def has_point(self) -> bool:
+        """Whether validation patients choose an operating point."""
+        return self.point is not _no_point
 
     def leaves(self) -> str:
         """Return what the sums are of, in the words that a study uses: 'counts, losses and histograms'."""

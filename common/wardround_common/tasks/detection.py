@@ -87,9 +87,9 @@ SEVERAL = (
 def _words(section: Detection) -> Words:
     *first, last = [f"'{word}'" for word in section.classes]
     kinds = f"{', '.join(first)} and {last}" if first else last
-    where = "in slices" if section.boxes == "masks" else "in images"
+    where = " slice by slice" if section.boxes == "masks" else ""
     return Words(
-        f"draw a box around each {kinds} {where}", "In a small split a histogram's bar may stand for one patient."
+        f"draw a box around each {kinds}{where}", "In a small split a histogram's bar may stand for one patient."
     )
 
 

@@ -89,7 +89,7 @@ def _words(section: Findings) -> Words:
     words = [f"'{word}'" for word in section.classes]
     listed = f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
     return Words(
-        f"tell of each image how likely it shows {listed}, each by itself",
+        f"tell how likely {listed} {'are' if len(words) > 1 else 'is'} to be there, each by itself,",
         "In a small split a histogram's bar may stand for one patient.",
     )
 

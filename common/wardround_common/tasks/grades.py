@@ -33,15 +33,16 @@ def _metric(
     better: Literal["higher", "lower", "nearer 0"],
     reading: str = "",
     chance: float | None = None,
+    within: str = "",
 ) -> Metric[GradeSums]:
     def value(sums: GradeSums, point: float | None) -> float | None:
         return sums.figures()[name]
 
-    return Metric(name, label, value, better=better, reading=reading, chance=chance)
+    return Metric(name, label, value, better=better, reading=reading, chance=chance, within=within)
 
 
 METRICS = (
-    _metric("kappa", "Weighted kappa", "higher", "1 is perfect, 0 is chance", 0.0),
+    _metric("kappa", "Weighted kappa", "higher", "1 is perfect, 0 is chance", 0.0, "weighted kappa"),
     _metric("mae", "Mean absolute error, in grades", "lower"),
     _metric("bias", "Bias, in grades", "nearer 0"),
     _metric("accuracy", "Accuracy", "higher"),
@@ -62,7 +63,7 @@ TERMS = (
 def _words(section: Grades) -> Words:
     words = [f"'{word}'" for word in section.classes]
     return Words(
-        f"tell the grade, from {words[0]} over {', '.join(words[1:-1])} to {words[-1]},",
+        f"tell the grade, one of {', '.join(words[:-1])} and {words[-1]} in this order,",
         "In a small split a count may stand for one patient.",
     )
 

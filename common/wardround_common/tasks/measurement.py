@@ -55,17 +55,20 @@ def _metric(
     better: Literal["higher", "lower", "nearer 0"],
     reading: str = "",
     chance: float | None = None,
+    within: str = "",
+    *,
+    measured: bool = True,
 ) -> Metric[MeasurementSums]:
     def value(sums: MeasurementSums, point: float | None) -> float | None:
         return sums.figures()[name]
 
-    return Metric(name, label, value, better=better, reading=reading, chance=chance)
+    return Metric(name, label, value, better=better, reading=reading, chance=chance, within=within, measured=measured)
 
 
 METRICS = (
-    _metric("mae", "Mean absolute error", "lower", "in the study's unit; 0 is perfect"),
+    _metric("mae", "Mean absolute error", "lower", "0 is perfect", within="mean absolute error"),
     _metric("rmse", "Root mean square error", "lower"),
-    _metric("r2", "R²", "higher", "1 is perfect, 0 is no better than the mean", 0.0),
+    _metric("r2", "R²", "higher", "1 is perfect, 0 is no better than the mean", 0.0, measured=False),
     _metric("bias", "Bias", "nearer 0"),
     _metric("agreement_low", "Lower limit of agreement", "nearer 0"),
     _metric("agreement_high", "Upper limit of agreement", "nearer 0"),
@@ -126,5 +129,6 @@ TASK = Task[Measurement, MeasurementSums](
     compared=("rmse", "r2", "bias"),
     numeric=True,
     group_words=("quarter of the range", "quarters of the range"),
+    unit=lambda section: section.unit,
     fewest_groups=1,
 )

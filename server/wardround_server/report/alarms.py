@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from wardround_common.metrics.shapes import LEAST_RECORDS, GroupFigures
 from wardround_common.results import ALL, FEDERATED, Results
 from wardround_common.tasks.registry import task_of
-from wardround_server.report.words import count, listing
+from wardround_server.report.words import count, judged, listing
 
 
 def alarms(results: Results) -> list[str]:
@@ -24,8 +24,10 @@ def alarms(results: Results) -> list[str]:
 
 
 def _of(results: Results, number: int, group: GroupFigures) -> str:
-    word, (decides, of) = results.study.groups[number], task_of(results.study.task).verdict
-    whom = f"{group.records:,} {of} “{word}”"
+    task, word, of = task_of(results.study.task), results.study.groups[number], judged(results.study)
+    decides, whom = task.verdict[0], f"{group.records:,} {of} “{word}”"
+    if task.numeric:
+        return _of_number(task.group_words[0], decides, word, whom, group)
     rely = f"Nobody should rely on it to find “{word}”."
     if group.records and not group.decided:
         return f"The model never {decides} “{word}”: it finds none of the {whom}. {rely}"
@@ -35,9 +37,21 @@ def _of(results: Results, number: int, group: GroupFigures) -> str:
     return ""
 
 
+def _of_number(part: str, decides: str, word: str, whom: str, group: GroupFigures) -> str:
+    """Say of a part of the range what is said of a group: a number is told there, and not found."""
+    rely = "Nobody should rely on what it tells of such patients."
+    if group.records and not group.decided:
+        return f"The model never {decides} “{word}”, and there are {whom}. {rely}"
+    if group.records >= LEAST_RECORDS and not group.found:
+        return f"The model tells none of the {whom} a value in their {part}. {rely}"
+    return ""
+
+
 def _at_hospitals(results: Results, failed: set[int]) -> Iterator[str]:
     """Name the hospitals at which a group is never found that is found elsewhere."""
-    sites, (_, of) = results.evaluation.get(FEDERATED, {}), task_of(results.study.task).verdict
+    sites, of = results.evaluation.get(FEDERATED, {}), judged(results.study)
+    task = task_of(results.study.task)
+    none = f"tells none a value in their {task.group_words[0]}, of" if task.numeric else "finds none of"
     for number, word in enumerate(results.study.groups):
         if number in failed:
             continue
@@ -49,4 +63,4 @@ def _at_hospitals(results: Results, failed: set[int]) -> Iterator[str]:
             if group.records >= LEAST_RECORDS and not group.found
         ]
         if found:
-            yield f"There are hospitals where the model finds none of the {of} “{word}”: {listing(found)}."
+            yield f"There are hospitals where the model {none} the {of} “{word}”: {listing(found)}."

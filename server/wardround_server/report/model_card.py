@@ -148,13 +148,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Raw:
 
 def alarms(results: Results) -> list[str]:
     """Name the classes or structures that the model fails altogether, without a number of patients."""
-    sites, (decides, _) = results.evaluation.get(FEDERATED, {}), task_of(results.study.task).verdict
+    sites, task = results.evaluation.get(FEDERATED, {}), task_of(results.study.task)
+    decides = task.verdict[0]
     whole = sites.get(ALL) or next(iter(sites.values()), None)
     if whole is None:
         return ["No test patient judged this model: nothing is known of how good it is."]
     said = []
     for word, group in zip(results.study.groups, whole.by_group, strict=False):
-        if group.records and not group.decided:
+        if task.numeric and group.records and not group.found:
+            said.append(f"The model tells no test case of “{word}” a value there. Nobody should rely on it for them.")
+        elif group.records and not group.decided:
             said.append(f"The model never {decides} “{word}”. Nobody should rely on it to find “{word}”.")
         elif group.records and not group.found:
             said.append(f"The model found none of the test cases of “{word}”. Nobody should rely on it to find them.")
@@ -230,13 +233,13 @@ def overall(results: Results) -> Raw | None:
     shown = [(name, site) for name, site in found if not _few(site)]
     if not shown:
         return None
-    metrics = task_of(results.study.task).metrics
+    task = task_of(results.study.task)
     rows = [
         [
-            f"{metric.label}{f' [{metric.unit}]' if metric.unit else ''}",
+            f"{metric.label}{f' [{unit}]' if (unit := task.unit_of(metric, results.study.task)) else ''}",
             *(_shown(site.metrics[metric.name], 3) for _, site in shown),
         ]
-        for metric in metrics
+        for metric in task.metrics
     ]
     return table(["Metric (95 % interval)", *(site_title(name) for name, _ in shown)], rows)
 

@@ -17,7 +17,7 @@ from wardround_server.report.tables.quality import (
     said_of_means,
 )
 from wardround_server.report.tables.subgroups import said_of_worst
-from wardround_server.report.words import count, duration, interval, listing, number, small
+from wardround_server.report.words import count, duration, interval, judged, listing, number, small
 
 MOST_GROUPS = 6
 """Groups of which the first paragraph says how many are found."""
@@ -49,7 +49,7 @@ def key_numbers(results: Results) -> list[KeyNumber]:
     mean, first = mean_over_hospitals(results, FEDERATED), results.headline
     whole = results.evaluation.get(FEDERATED, {}).get(ALL)
     if mean is not None:
-        numbers.append(KeyNumber(f"Federated {first.label}", number(mean), "mean over hospitals"))
+        numbers.append(KeyNumber(f"Federated {first.term}", number(mean), "mean over hospitals"))
     if whole and whole.value(first.name) is not None:
         around = interval(whole.metrics[first.name])
         detail = f"95 % interval {around}" if around else f"{first.label}, no interval"
@@ -63,7 +63,7 @@ def key_numbers(results: Results) -> list[KeyNumber]:
         numbers.append(KeyNumber("Best hospital alone", number(best[1]), f"{best[0]}, mean over hospitals"))
     pooled = mean_over_hospitals(results, POOLED)
     if pooled is not None:
-        numbers.append(KeyNumber(f"Pooled {first.label}", number(pooled), "images brought together"))
+        numbers.append(KeyNumber(f"Pooled {first.term}", number(pooled), "images brought together"))
     spent = most_spent(results)
     if isinstance(results.study.privacy, DpSgd):
         limit = f"of {results.study.privacy.epsilon:g} at δ = {small(results.study.privacy.delta)}"
@@ -138,19 +138,20 @@ def _found(results: Results) -> list[str]:
     shown = [] if whole is None else [pair for pair in zip(words, whole.by_group, strict=False) if pair[1].records]
     if not shown or len(words) > MOST_GROUPS:
         return []
-    of = task_of(results.study.task).verdict[1]
+    task, of = task_of(results.study.task), judged(results.study)
     least_first = sorted(shown, key=lambda pair: pair[1].found / pair[1].records)
     (word, group), *others = least_first
     first = f"{group.found:,} of the {group.records:,} {of} “{word}”"
     rest = [f"{other.found:,} of {other.records:,} “{name}”" for name, other in others]
-    return [f"Of all test patients together it finds {listing([first, *rest])}."]
+    does = f"tells a value in the right {task.group_words[0]} for" if task.numeric else "finds"
+    return [f"Of all test patients together it {does} {listing([first, *rest])}."]
 
 
 def _how_good(results: Results) -> list[str]:
     federated, first = mean_over_hospitals(results, FEDERATED), results.headline
     whole = results.evaluation.get(FEDERATED, {}).get(ALL)
     together = whole.value(first.name) if whole else None
-    label = first.label
+    label = first.term
     reading = f" ({first.reading})" if first.reading else ""
     unit = f" {first.unit}" if first.unit else ""
     outside = mean_where_not_trained(results, FEDERATED)

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from wardround_common.metrics import Estimate
+from wardround_common.study.file import Study
+from wardround_common.tasks.registry import task_of
 
 NOTHING = "–"
+
+
+def records(study: Study) -> str:
+    """Return what the records of a study are, several of them: images, or the patients or series of one answer each."""
+    if not study.data.bagged:
+        return "images"
+    return "patients" if study.data.record == "patient" else "series"
+
+
+def judged(study: Study) -> str:
+    """Return what is counted of a group on test patients: 'test images of', 'test patients of'."""
+    return task_of(study.task).verdict[1].replace("images", records(study))
 
 
 def number(value: float | None, digits: int = 3) -> str:

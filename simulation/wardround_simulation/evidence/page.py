@@ -130,7 +130,7 @@ def _key_numbers(evidence: Evidence) -> list[KeyNumber]:
     if whole:
         first = task_of(evidence.study.task).first
         found = whole[first.name]
-        made.append(KeyNumber(f"The model’s {first.label}", number(found.value), interval(found)))
+        made.append(KeyNumber(f"The model’s {first.term}", number(found.value), interval(found)))
     return made
 
 

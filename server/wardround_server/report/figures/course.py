@@ -37,7 +37,7 @@ def headline(results: Results) -> Picture | None:
     return _lines(
         results,
         first.name.replace("_", "-"),
-        title=f"Validation {first.label}",
+        title=f"Validation {first.term}",
         unit=first.unit or first.label,
         lines={"validation, all hospitals": [r.headline.value for r in results.rounds]},
         caption=f"{first.label} of all hospitals' validation patients by round, computed from sums over the hospitals.",

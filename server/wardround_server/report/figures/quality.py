@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from wardround_common.results import ALL, FEDERATED, POOLED, Curve, Results, SiteMetrics
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, line_style, panel, picture
+from wardround_server.report.words import records
 
 FEW = 10  # images: a fraction of fewer says nothing in a figure
 
@@ -113,7 +114,7 @@ def calibration(results: Results) -> Picture | None:
     counts = _counts(sites)
     below.bar((np.arange(len(counts)) + 0.5) / len(counts), counts, 0.9 / len(counts), color=SERIES[0])
     axes.set(ylim=(-0.02, 1.02), ylabel="observed fraction", title="Calibration")
-    below.set(xlim=(0, 1), xlabel="predicted probability", ylabel="images")
+    below.set(xlim=(0, 1), xlabel="predicted probability", ylabel=records(results.study))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
     task = task_of(results.study.task)
     several, times = len(results.study.groups) >= max(task.fewest_groups, 2), task.horizons(results.study.task)
@@ -125,9 +126,9 @@ def calibration(results: Results) -> Picture | None:
         "calibration",
         alt="Reliability diagram of the federated model on test patients"
         + (f"; expected calibration error {error:.3f}" if error is not None else ""),
-        caption=f"Of the images given a probability, the fraction that has {what}"
-        ": on the diagonal, the probability means what it says. Below, images in each of 16 bins; "
-        f"a hospital's bins of fewer than {FEW} are not drawn.",
+        caption=f"Of the {records(results.study)} given a probability, the fraction that has {what}"
+        ": on the diagonal, the probability means what it says. "
+        f"Below, {records(results.study)} in each of 16 bins; a hospital's bins of fewer than {FEW} are not drawn.",
     )
 
 

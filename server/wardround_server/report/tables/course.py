@@ -5,8 +5,9 @@ from __future__ import annotations
 from wardround_common.results import HospitalRecord, Results, SplitCounts
 from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
 from wardround_common.study.start import Start
+from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
-from wardround_server.report.words import NOTHING, count, duration, listing, number, size, small
+from wardround_server.report.words import NOTHING, count, duration, listing, number, records, size, small
 
 
 def data(results: Results) -> Table | None:
@@ -17,13 +18,15 @@ def data(results: Results) -> Table | None:
     rows: list[list[Cell | str]] = [
         [
             Cell(h.name, strong=True, quiet="" if results.study.trains(h.name) else "did not train"),
-            *(_split(s, results.study.groups) for s in (h.train, h.validation, h.test)),
+            *(_split(s, results.study) for s in (h.train, h.validation, h.test)),
             *([", ".join(h.scanners) or NOTHING] if scanners else []),
         ]
         for h in results.hospitals
     ]
     head = ["Hospital", "Training", "Validation", "Test", *(["Scanners"] if scanners else [])]
-    return table("Patients, and images of each class; patients are split, never images", head, rows)
+    each, of = task_of(results.study.task).group_words[0], records(results.study)
+    counted = "Patients" if of == "patients" else f"Patients, and {of}"
+    return table(f"{counted} of each {each}; patients are split, never images", head, rows)
 
 
 def privacy(results: Results) -> Table | None:
@@ -94,7 +97,7 @@ def settings(results: Results) -> Table:
         else f"{t.passes:g} local epoch{'' if t.passes == 1 else 's'}, batches of {t.batch_size}"
     )
     rows = [
-        ["Task", f"{s.task.name}: {listing(list(s.groups))}"],
+        ["Task", f"{s.task.name}: {_learnt(s)}"],
         ["Images", f"{', '.join(s.data.modalities)}, {_form(s)}, intensity by {s.data.intensity}"],
         ["Network", f"{s.model.network}, {s.model.norm} normalisation, seed {s.model.seed}"],
         *([["Starts from", _started(s.model.start)]] if s.model.start else []),
@@ -107,6 +110,12 @@ def settings(results: Results) -> Table:
     if (margin := s.aggregation.vote_margin) is not None:
         rows.append(["Vote", f"against a next model whose validation loss is more than {margin:g} higher"])
     return table("What the study fixed", ["", ""], [[Cell(a, strong=True), b] for a, b in rows], "plain")
+
+
+def _learnt(study: Study) -> str:
+    """Say what the model tells apart; of a number, what it is."""
+    task = task_of(study.task)
+    return task.words(study.task).purpose.rstrip(",") if task.numeric else listing(list(study.groups))
 
 
 def _started(start: Start) -> str:
@@ -126,7 +135,7 @@ def kept(results: Results) -> str:
     if len(rounds) > 1:
         return f"the mean of those of rounds {rounds[0]} to {rounds[-1]}"
     if evaluation.keep == "best" and rounds:
-        return f"that of round {rounds[0]}, the best by {results.headline.label} on the validation patients{early}"
+        return f"that of round {rounds[0]}, the best by {results.headline.term} on the validation patients{early}"
     return "that of the last round"
 
 
@@ -156,9 +165,15 @@ def _splits(hospital: HospitalRecord) -> list[SplitCounts]:
     return [s for s in (hospital.train, hospital.validation, hospital.test) if s is not None]
 
 
-def _split(split: SplitCounts | None, classes: tuple[str, ...]) -> Cell:
+def _split(split: SplitCounts | None, study: Study) -> Cell:
     if split is None or not split.images:
         return Cell(NOTHING)
-    parts = [f"{n:,} {word}" for n, word in zip(split.per_class, classes, strict=True)]
-    shown = " · ".join(parts) if len(parts) <= 6 else f"{sum(n > 0 for n in split.per_class)} of {len(parts)} classes"
-    return Cell(f"{count(split.patients, 'patient')}, {count(split.images, 'image')}", quiet=shown)
+    some = zip(split.per_class, study.groups, strict=True)
+    parts = [f"{word}: {n:,}" if word[0].isdigit() else f"{n:,} {word}" for n, word in some]
+    many = task_of(study.task).group_words[1]
+    shown = " · ".join(parts) if len(parts) <= 6 else f"{sum(n > 0 for n in split.per_class)} of {len(parts)} {many}"
+    if study.data.bagged:
+        more = "" if study.data.record == "patient" else f", {split.images:,} series"
+    else:
+        more = f", {count(split.images, 'image')}"
+    return Cell(f"{count(split.patients, 'patient')}{more}", quiet=shown)

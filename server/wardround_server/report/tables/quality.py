@@ -22,7 +22,7 @@ from wardround_common.results import (
 )
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
-from wardround_server.report.words import NOTHING, interval, listing, number
+from wardround_server.report.words import NOTHING, interval, judged, listing, number, records
 
 WIDEST = 16  # hospitals in a cross-site matrix; more cannot be read
 
@@ -59,7 +59,9 @@ def said_of_means(results: Results) -> str:
         rare = [word for word, group in zip(results.study.groups, whole.by_group, strict=True) if not group.enough]
         if rare and len(rare) < len(whole.by_group):
             words = listing([f"“{word}”" for word in rare])
-            few_of_them = f"fewer than {LEAST_RECORDS} images" + (" on either side" if task.apart else "")
+            few_of_them = f"fewer than {LEAST_RECORDS} {records(results.study)}" + (
+                " on either side" if task.apart else ""
+            )
             said.append(f"Not in the means over {task.group_words[1]}, with {few_of_them}: {words}.")
     return " ".join(said)
 
@@ -90,7 +92,7 @@ def by_group(results: Results) -> Table | None:
     if not rows:
         return None
     pointed = ["Operating point"] if any(isinstance(site.threshold, tuple) for site in sites.values()) else []
-    whom, each = task.verdict[1].removeprefix("test ").split()[0], task.group_words[0]
+    whom, each = judged(results.study).removeprefix("test ").split()[0], task.group_words[0]
     return table(
         f"The federated model on each {each}. Few: fewer than {LEAST_RECORDS} on either side.",
         ["", f"Test {whom}", "Found", *(task.metric(name).label for name in names), *pointed],

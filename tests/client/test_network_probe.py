@@ -12,9 +12,11 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from examples import study
+from examples import DP, study
 from wardround_client import networks
 from wardround_client.training.network_probe import defects_of
+from wardround_client.training.rehearsal import rehearse
+from wardround_common.study.file import Study
 from wardround_common.study.networks import known_networks
 
 SIZE = 9
@@ -23,10 +25,10 @@ SIZE = 9
 class Net(nn.Module):
     """Layers, the mean over the last map, and one linear layer."""
 
-    def __init__(self, *layers: nn.Module, maps: int = 6) -> None:
+    def __init__(self, *layers: nn.Module, maps: int = 6, outputs: int = 2) -> None:
         super().__init__()
         self.layers = nn.Sequential(*layers)
-        self.classify = nn.Linear(maps, 2)
+        self.classify = nn.Linear(maps, outputs)
 
     def forward(self, images: torch.Tensor) -> Any:
         return self.classify(self.layers(images).mean((2, 3)))
@@ -53,6 +55,13 @@ class Rolled(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         return maps + maps.roll(1, 0)
+
+
+class Stopped(nn.Module):
+    """Lets no gradient through."""
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return 0 * maps
 
 
 class Codebook(nn.Module):
@@ -443,3 +452,29 @@ def test_a_probe_says_the_same_each_time() -> None:
     torch.manual_seed(0)
     network = make()
     assert defects_of(network, 1, SIZE) == defects_of(network, 1, SIZE)
+
+
+def test_a_network_of_one_output_is_probed_as_well() -> None:
+    assert defects_of(Net(conv(), nn.ReLU(), outputs=1), 1, SIZE, classes=1) == ()
+    (wrong,) = defects_of(Net(conv(), Borrowed(), outputs=1), 1, SIZE, classes=1)
+    assert wrong.kind in ("wrong", "missing")
+    (dead,) = defects_of(nn.Sequential(Net(conv(), outputs=1), Stopped()), 1, SIZE, classes=1)
+    assert dead.kind == "unused"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"name": "measurement", "quantity": "width", "unit": "mm", "low": 0.0, "high": 9.0},
+        {"name": "findings", "classes": ("mass",)},
+        {"name": "risk", "times": (1.0,), "unit": "years"},
+    ],
+)
+def test_a_task_of_one_output_can_be_private(task: dict[str, object]) -> None:
+    of = study().model_dump() | {
+        "task": task,
+        "privacy": DP,
+        "model": study().model.model_dump() | {"network": "wavelets"},
+    }
+    assert rehearse(Study.model_validate(of)).endswith("the gradient of each image is its own")

@@ -47,6 +47,7 @@ def test_a_study_without_the_key_has_the_digest_that_it_had_and_one_with_it_says
     (said,) = (s for part in describe(asked) for s in part.sentences if "six whole numbers" in s)
     for words in ("integrated-gradients", "tumour*", "No map leaves", "fewer than 10", "maps = false", "no epsilon"):
         assert words in said
+    assert ("models of its own making" in said) != asked.aggregation.secure
     risk = {"name": "risk", "times": (1.0, 2.0), "unit": "years"}
     for task in (
         risk,

@@ -421,6 +421,12 @@ def test_a_plugins_loss_that_mixes_patients_is_refused_in_a_private_study(site: 
 
 
 @pytest.mark.slow
+def test_a_plugins_loss_of_each_record_alone_is_taken_in_a_private_study(site: Path) -> None:
+    install_example(site)
+    assert rehearse_here(bright(privacy=DP)).endswith("the gradient of each image is its own")
+
+
+@pytest.mark.slow
 def test_no_file_of_the_working_folder_runs_in_a_rehearsal_apart(
     site: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

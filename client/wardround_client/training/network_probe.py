@@ -130,7 +130,7 @@ def _defects(network: nn.Module, images: torch.Tensor, classes: int, chance: Sam
 def _labels(logits: torch.Tensor, classes: int) -> torch.Tensor:
     """Return one class for each image, or for each place of its outlines: all classes in turn."""
     places = logits[:, 0]  # (images, *size)
-    return torch.arange(places.numel()).view(places.shape) % classes
+    return torch.arange(places.numel()).view(places.shape) % max(classes, 2)
 
 
 def _kept(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
@@ -187,6 +187,9 @@ def _gradients(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, t
             "Remove such layers, or freeze them with requires_grad_(False).",
         )
         return
+    if not any(map(_most, (grad for grad in batch.values() if grad is not None))):
+        yield Defect("unused", "no image has a gradient for any weight", "Let the output depend on the weights.")
+        return
     try:
         with BookKeeping(network) as books:
             each = list(books.each(_losses(network, images, labels), [1] * len(images)))
@@ -220,7 +223,10 @@ WAYS: tuple[Way, ...] = ("make", "drop", "gram")
 
 def _losses(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return one number for each image: (images,)."""
-    losses = nn.functional.cross_entropy(network(images), labels, reduction="none")
+    logits = network(images)
+    if logits.shape[1] == 1:  # of one class alone nothing could be learnt: no gradient would show anything
+        logits = torch.cat([logits, torch.zeros_like(logits)], dim=1)
+    losses = nn.functional.cross_entropy(logits, labels, reduction="none")
     return losses.reshape(len(images), -1).sum(1)
 
 

@@ -449,11 +449,17 @@ def _maps(study: Study) -> Iterator[str]:
         if isinstance(study.privacy, DpSgd)
         else ""
     )
+    clear = (
+        ""
+        if study.aggregation.secure
+        else " A coordinator that sends models of its own making, one after the other, can learn from them where "
+        "lesions lie."
+    )
     yield (
         f"With the sums over test patients, in one message: how much of the finished model's maps ({asked.method}) "
         f"lies in lesions {lesions}, as six whole numbers: patients, images, hits, and the sums of three parts. No map "
         f"leaves, and nothing where fewer than {least} test patients have an outlined lesion; a hospital whose policy "
-        f"refuses (maps = false) takes part without.{free}"
+        f"refuses (maps = false) takes part without.{clear}{free}"
     )
 
 

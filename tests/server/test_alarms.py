@@ -108,6 +108,9 @@ def test_a_class_with_too_few_images_is_in_no_mean_and_named() -> None:
         ("malignant", "2", "0"),
     ]
     assert table.rows[2][1].quiet == "few"
+    both = quality.by_group(results(north=rare, south=rare))
+    assert both is not None
+    assert [row[0].quiet for row in both.rows[::3]] == ["All patients", "north", "south"]
 
 
 def test_a_hospital_with_too_few_of_either_side_is_in_no_mean_and_named() -> None:

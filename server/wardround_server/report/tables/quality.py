@@ -74,7 +74,9 @@ def by_group(results: Results) -> Table | None:
     rows: list[list[Cell | str]] = []
     names: list[str] = []
     sites = results.evaluation.get(FEDERATED, {})
-    for site, metrics in reversed(list(ordered_sites(results, sites))):
+    ordered = list(ordered_sites(results, sites))
+    together = [pair for pair in reversed(ordered) if pair[0] in (ALL, EXTERNAL, TRAINED)]
+    for site, metrics in [*together, *(pair for pair in ordered if pair[0] not in (ALL, EXTERNAL, TRAINED))]:
         points = metrics.threshold if isinstance(metrics.threshold, tuple) else ()
         for at, (word, group) in enumerate(zip(words, metrics.by_group, strict=False)):
             names = list(group.figures)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.forkserver import ensure_running
@@ -155,7 +156,8 @@ class Processes:
         self._number = 0
         self.count = count
         self._workers: list[_Worker] = []
-        ensure_running()  # imports what is preloaded, while the caller goes on with its own work
+        with _without_interrupts():
+            ensure_running()  # imports what is preloaded, while the caller goes on with its own work
 
     def submit(self, job: Job) -> int:
         """Queue a job and start it if a worker is idle."""
@@ -280,6 +282,20 @@ def _result(job: Job) -> object:
         if told := blamed(error):
             return told
         raise
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Start a process that Ctrl-C does not reach: it would print a traceback while it still imports.
+
+    A Ctrl-C of meanwhile reaches this process afterwards.
+    """
+    resource_tracker.ensure_running()  # which lets interrupts through when it starts, and is started by what we start
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pipe: Connection, brought: tuple[Brought, ...]) -> None:

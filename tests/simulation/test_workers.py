@@ -31,6 +31,10 @@ def pid_after_a_while(seconds: float) -> int:
     return os.getpid()
 
 
+def interrupts_held() -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
 class Large:
     """Something that should not cross to a worker with every job."""
 
@@ -93,6 +97,11 @@ def results(workers: Workers, jobs: list[Job]) -> list[Any]:
 def test_every_job_has_its_own_result(processes: Processes) -> None:
     jobs = [Job(double, (number,), affinity=str(number % 3)) for number in range(20)]
     assert results(processes, jobs) == [2 * number for number in range(20)] == results(InThisProcess(), jobs)
+
+
+def test_no_process_of_the_workers_is_reached_by_an_interrupt_not_even_while_it_imports(processes: Processes) -> None:
+    assert results(processes, [Job(interrupts_held, (), affinity="")]) == [True]  # as the one it was forked from
+    assert results(InThisProcess(), [Job(interrupts_held, (), affinity="")]) == [False]
 
 
 @pytest.mark.parametrize("crew", [InThisProcess, lambda: None])

@@ -211,6 +211,7 @@ def test_killed_at_any_line_spent_is_never_less_than_the_truth_and_at_most_one_r
     assert outcomes == {(1, False), (2, False), (2, True)}
 
 
+@pytest.mark.slow
 def test_killed_while_it_is_begun_the_ledger_can_be_begun_again(tmp_path: Path) -> None:
     line, ended = 1, False
     while not ended:

@@ -111,6 +111,7 @@ def test_long_questions_of_several_studies_are_worked_on_one_at_a_time_in_their_
     assert working.most == 1
 
 
+@pytest.mark.slow
 def test_a_long_question_that_is_taken_back_while_another_is_worked_on_costs_nothing(place: Place) -> None:
     working = Working()
     with place.coordinator("mercy") as link, hospital(place, working.app) as mercy:

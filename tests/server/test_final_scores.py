@@ -63,6 +63,7 @@ def test_f10_the_results_of_a_run_are_filled_with_what_the_test_patients_say(tmp
     assert "not judged on test patients" not in page
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_off_before_the_test_patients_were_asked_is_judged_when_it_goes_on(tmp_path: Path) -> None:
     whole = begin(tmp_path / "whole")
     whole.begin(rostered())

@@ -126,7 +126,7 @@ def test_the_page_is_small(text: str) -> None:
     assert len(text.encode()) < 1_500_000
 
 
-@pytest.mark.parametrize("variant", ["private", "many classes"])
+@pytest.mark.parametrize("variant", ["private", pytest.param("many classes", marks=pytest.mark.slow)])
 def test_the_same_results_give_the_same_page(variant: str) -> None:
     results = VARIANTS[variant]()
     assert render(results) == render(results)

@@ -35,6 +35,7 @@ def test_a_run_goes_from_approval_to_model_and_report(tmp_path: Path) -> None:
     assert {"model.safetensors", "report.html", "results.json"} <= {p.name for p in (tmp_path / "runs/test").iterdir()}
 
 
+@pytest.mark.slow
 def test_two_studies_run_at_once(tmp_path: Path) -> None:
     runs = begin(tmp_path)
     for name in ("one", "two"):
@@ -43,6 +44,7 @@ def test_two_studies_run_at_once(tmp_path: Path) -> None:
     assert [(standing.name, standing.stage) for standing in runs.standings()] == [("one", "done"), ("two", "done")]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_off_goes_on_when_the_next_process_starts(tmp_path: Path) -> None:
     whole = begin(tmp_path / "whole")
     whole.begin(rostered(rounds=3))
@@ -152,6 +154,7 @@ def test_a_run_that_is_removed_is_gone(tmp_path: Path) -> None:
         runs.remove("test")
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_is_neither_archived_nor_removed(tmp_path: Path) -> None:
     wards = Wards(tmp_path / "wards")
     runs, refused = begin(tmp_path, wards), []

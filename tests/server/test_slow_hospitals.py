@@ -420,6 +420,7 @@ def test_a_round_that_lost_a_hospital_for_good_is_given_up_when_the_coordinators
     assert "c was missing in 2 of 3 rounds" in standing.said
 
 
+@pytest.mark.slow
 def test_a_run_waits_for_no_approval_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their signatures are kept: a run that goes on begins although a hospital is away, and asks nobody again."""
     monkeypatch.setattr(approval, "ASK_AGAIN_S", 0.01)

@@ -462,6 +462,7 @@ def test_an_oversize_body_is_refused_before_it_is_read(standing: Standing) -> No
             wire.ask("pull-messages", b"\xff" + request, fleet_pb2.PullMessagesResponse)
 
 
+@pytest.mark.slow
 def test_a_slow_loris_and_a_silent_connection_are_closed_and_garbage_is_answered_with_400(tmp_path: Path) -> None:
     place = Place(tmp_path, Doorway(head_s=0.5, handshake_s=0.5))
     with place.coordinator("mercy"):

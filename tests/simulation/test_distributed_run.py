@@ -32,6 +32,7 @@ def shared(**sections: dict[str, Any]) -> Study:
     )
 
 
+@pytest.mark.slow
 def test_a_run_stays_within_its_epsilon_goes_on_after_a_stop_and_says_what_it_rests_on(
     hospitals: Path, state: Path, tmp_path: Path
 ) -> None:

@@ -171,6 +171,7 @@ def test_the_command_gives_programs_the_same_numbers(file: Path) -> None:
     assert made["distributed"]["share"] == pytest.approx(made["distributed"]["all"]["noise_multiplier"])
 
 
+@pytest.mark.slow
 def test_the_page_has_the_curve_and_asks_nothing_of_the_network(file: Path) -> None:
     page = file.with_name("plan.html")
     shown = run(file, "--patients", "240,120", "--out", page)

@@ -86,6 +86,7 @@ def test_a_run_leaves_model_study_report_and_numbers(hospitals: Path, state: Pat
     assert all(np.isfinite(tensor).all() for tensor in tensors.values())
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_model(hospitals: Path, state: Path, tmp_path: Path) -> None:
     of = phantom_study(privacy=DP)
 
@@ -133,6 +134,7 @@ def test_an_interrupted_baseline_goes_on_to_the_same_numbers(hospitals: Path, st
     assert finished_results(tmp_path / "broken") == resumed
 
 
+@pytest.mark.slow
 def test_a_hospital_whose_process_is_killed_in_a_round_is_named_and_missed_once(
     hospitals: Path, state: Path, tmp_path: Path
 ) -> None:

@@ -124,6 +124,7 @@ def test_a_hospital_with_too_few_patients_for_delta_is_a_privacy_error(
     assert "does not protect anybody" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_seed_on_the_command_line_is_part_of_the_study_that_is_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hospitals: Path, state: Path
 ) -> None:

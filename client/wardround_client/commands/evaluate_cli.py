@@ -146,7 +146,7 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
     elif site.threshold is not None:
         console.print(f"Decided at {site.threshold:g}, the operating point of the run.", highlight=False)
     if site.threshold is not None and model.card.temperature not in (None, 1.0):
-        console.print("It is of the network's own probability; 'wardround predict' tells it calibrated.")
+        console.print("It is of the network's own probability; 'wardround predict MODEL FOLDER' tells it calibrated.")
     aside = {**judged.intake.refused, **judged.intake.left_out}
     if aside:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(aside.items()))

@@ -18,6 +18,8 @@ from wardround_common.errors import StudyError
 from wardround_common.study.file import Model
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+"""May be the last layer; there is no adapter for them."""
 _NAMES = "wardround_fixed_names"
 
 
@@ -81,12 +83,15 @@ def fixed_names(network: nn.Module) -> frozenset[str] | None:
 
 def head_of(network: nn.Module) -> str | None:
     """Return the place of the last layer with weights, a linear one or a convolution; None if there is none."""
-    *_, last = (None, *_adaptable(network))
+    *_, last = (None, *_places(network, (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)))
     return last
 
 
 def _adaptable(network: nn.Module) -> Iterator[str]:
-    kinds = (nn.Linear, *CONVOLUTIONS)
+    return _places(network, (nn.Linear, *CONVOLUTIONS))
+
+
+def _places(network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[str]:
     return (name for name, module in network.named_modules() if isinstance(module, kinds) and name)
 
 

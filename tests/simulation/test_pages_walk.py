@@ -148,7 +148,7 @@ def test_a_hospital_joins_decides_and_trains_to_the_model_in_a_browser(tmp_path:
             seen.look(hospital, "hospital-now")
             other = Chromium(port, tmp_path / "profile of another", downloads)
             other.go(used)
-            assert "Not signed in" in other.text
+            other.until("Not signed in")
             seen.look(other, "outside")
             other.close()
 
@@ -158,7 +158,7 @@ def test_a_hospital_joins_decides_and_trains_to_the_model_in_a_browser(tmp_path:
             coordinator.press("Hospitals")
             coordinator.type("#text", site.file(f"{A}.request"))
             coordinator.press("Look at it")
-            assert HospitalFolder(tmp_path / A).request().fingerprint in coordinator.text
+            coordinator.until(HospitalFolder(tmp_path / A).request().fingerprint)
             seen.look(coordinator, "coordinator-enrol")
             coordinator.press("Yes, it is the same")
             invitation = downloads / f"{A}.invitation"
@@ -166,14 +166,16 @@ def test_a_hospital_joins_decides_and_trains_to_the_model_in_a_browser(tmp_path:
             coordinator.go(coordinator.at)
             coordinator.press("Hospitals")
             seen.look(coordinator, "coordinator-hospitals")
-            fingerprint = coordinator.text.split("read out to hospitals: ")[1].splitlines()[0]
+            fingerprint = (
+                coordinator.until("read out to hospitals: ").split("read out to hospitals: ")[1].splitlines()[0]
+            )
 
             # The invitation, by the hospital's.
             hospital.press("send its request, and accept")
             seen.look(hospital, "hospital-identity")
             hospital.type("#file", str(invitation))
             hospital.press("Look at it")
-            assert fingerprint in hospital.text
+            hospital.until(fingerprint)
             seen.look(hospital, "hospital-accept")
             hospital.press("Yes, it is the same: accept")
             hospital.until("The service is\nwaiting")
@@ -194,7 +196,7 @@ def test_a_hospital_joins_decides_and_trains_to_the_model_in_a_browser(tmp_path:
             coordinator.press("Runs")
             coordinator.type("#text", site.file("lung.toml"))
             coordinator.press("Look at it")
-            assert study.digest() in coordinator.text
+            coordinator.until(study.digest())
             seen.look(coordinator, "coordinator-begin")
             coordinator.press("Propose it to its hospitals")
             coordinator.press("lung")
@@ -219,7 +221,7 @@ def test_a_hospital_joins_decides_and_trains_to_the_model_in_a_browser(tmp_path:
             hospital.press("Now")
             hospital.until("done", 300)
             coordinator.until("Done: every hospital was in every round", 300)
-            assert "Validation loss, by round" in coordinator.text
+            coordinator.until("Validation loss, by round")
             coordinator.go(coordinator.at)
             seen.look(coordinator, "coordinator-run")
             coordinator.press("Save the release")
@@ -227,7 +229,7 @@ def test_a_hospital_joins_decides_and_trains_to_the_model_in_a_browser(tmp_path:
             until(release.exists, 120)
             assert {"lung/model.safetensors", "lung/approvals.json"} <= set(zipfile.ZipFile(release).namelist())
             coordinator.press("The report")
-            assert "lung" in coordinator.text
+            coordinator.until("lung")
             for room in ("", "runs"):
                 coordinator.go(f"{ours}/{room}")
                 seen.look(coordinator, f"coordinator-{room or 'now'}")
@@ -242,7 +244,7 @@ def test_a_hospital_joins_decides_and_trains_to_the_model_in_a_browser(tmp_path:
             assert paused_since(tmp_path / A)
             seen.look(hospital, "hospital-paused")
             hospital.press("Sign out")
-            assert "Not signed in" in hospital.text
+            hospital.until("Not signed in")
             coordinator.close()
             hospital.close()
         assert "token=" not in site.logs()

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError, ModelError
+from wardround_common.metrics.defined import mean_over, of_one_row
 from wardround_common.metrics.ranking import Floats, divide
 from wardround_common.metrics.shapes import LEAST_RECORDS, GroupFigures
 from wardround_common.metrics.sums import COUNT_LIMIT, LOSS_LIMIT, UNIT
@@ -195,8 +196,7 @@ class BoxSums:
 
     def figures(self, point: float | None) -> dict[str, float | None]:
         """Return every metric by its name; None where it is undefined."""
-        found = figures_of(self.to_vector()[None], self.classes, point, self.counted())
-        return {name: None if np.isnan(value[0]) else float(value[0]) for name, value in found.items()}
+        return of_one_row(figures_of(self.to_vector()[None], self.classes, point, self.counted()))
 
     def by_class(self, point: float | None) -> tuple[GroupFigures, ...]:
         """Return how the model does on each class: lesions, boxes at the operating point, and lesions found."""
@@ -236,13 +236,13 @@ def figures_of(
     drawn, overlapping, close = (one[:, kept][..., used].cumsum(axis=2) for one in (drawn, overlapping, close))
     there = lesions[:, kept]
     read = _froc(drawn - overlapping, overlapping, there, images)  # (rows, kept, 7)
-    at = {name: _mean(read[..., number]) for number, name in enumerate(AT_FALSE_POSITIVES)}
+    at = {name: mean_over(read[..., number], axis=1) for number, name in enumerate(AT_FALSE_POSITIVES)}
     return {
-        "ap_iou10": _mean(_average_precision(drawn, overlapping, there)),
-        "ap_iou50": _mean(_average_precision(drawn, close, there)),
-        "froc": _mean(read.mean(axis=2)),
+        "ap_iou10": mean_over(_average_precision(drawn, overlapping, there), axis=1),
+        "ap_iou50": mean_over(_average_precision(drawn, close, there), axis=1),
+        "froc": mean_over(read.mean(axis=2), axis=1),
         **at,
-        "sensitivity": _mean(divide(right[:, kept], there)),
+        "sensitivity": mean_over(divide(right[:, kept], there), axis=1),
         "false_positives": divide((decided - right).sum(axis=1), images),
         "precision": divide(right.sum(axis=1), decided.sum(axis=1)),
     }
@@ -274,11 +274,6 @@ def _froc(wrong: Floats, found: Floats, lesions: Floats, images: Floats) -> Floa
         y = np.concatenate([[0.0], found[row, number] / lesions[row, number]])
         read[row, number] = np.interp(FALSE_POSITIVES, x, y)
     return read
-
-
-def _mean(values: Floats) -> Floats:  # (rows, classes) -> (rows,)
-    defined = ~np.isnan(values)
-    return divide(np.where(defined, values, 0.0).sum(axis=1), defined.sum(axis=1))
 
 
 def vector_length(classes: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround_common.metrics.defined import mean_over
 from wardround_common.metrics.ranking import Floats, divide
 from wardround_common.metrics.scores import findings
 
@@ -27,8 +28,8 @@ def decisions_of(confusion: NDArray[np.number], counted: NDArray[np.bool_] | Non
     if counted is not None:
         by_class = {name: np.where(counted, values, np.nan) for name, values in by_class.items()}
     return {
-        **{name: _mean(values[:, columns]) for name, values in by_class.items()},
-        "balanced_accuracy": np.where((true > 0).sum(axis=1) > 1, _mean(by_class["sensitivity"]), np.nan),
+        **{name: mean_over(values[:, columns], axis=1) for name, values in by_class.items()},
+        "balanced_accuracy": np.where((true > 0).sum(axis=1) > 1, mean_over(by_class["sensitivity"], axis=1), np.nan),
         "accuracy": divide(hits, every),
     }
 
@@ -46,8 +47,3 @@ def figures_by_class(confusion: NDArray[np.number]) -> dict[str, Floats]:
         "npv": divide(rejects, every - decided),
         "f1": divide(2 * hits, true + decided),
     }
-
-
-def _mean(values: Floats) -> Floats:
-    defined = ~np.isnan(values)
-    return divide(np.where(defined, values, 0.0).sum(axis=1), defined.sum(axis=1))

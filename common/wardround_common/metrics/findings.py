@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError, ModelError
-from wardround_common.metrics.ranking import Floats, divide
+from wardround_common.metrics.defined import mean_over, of_one_row
+from wardround_common.metrics.ranking import Floats
 from wardround_common.metrics.shapes import LEAST_RECORDS, GroupFigures
 from wardround_common.metrics.sums import BINS, COUNT_LIMIT, LOSS_LIMIT, UNIT, ScoreSums, figures_of
 
@@ -167,8 +168,7 @@ class FindingSums:
 
     def figures(self, points: Sequence[float | None] | None) -> dict[str, float | None]:
         """Return every metric at the findings' operating points; None where it is not defined."""
-        found = macro(self.to_vector()[None], self.findings, points, self.counted())
-        return {name: None if np.isnan(value[0]) else float(value[0]) for name, value in found.items()}
+        return of_one_row(macro(self.to_vector()[None], self.findings, points, self.counted()))
 
     def by_finding(self, points: Sequence[float | None] | None) -> tuple[GroupFigures, ...]:
         """Return the figures of each finding at its operating point: in how many images it is, and found."""
@@ -198,7 +198,7 @@ def macro(
         figures_of(_of_one(vectors, findings, finding), 2, thresholds[finding])
         for finding in np.flatnonzero(counted).tolist()
     ]
-    return {name: _mean_defined(np.stack([one[name] for one in each])) for name in MACRO}
+    return {name: mean_over(np.stack([one[name] for one in each]), axis=0) for name in MACRO}
 
 
 def findings_length(findings: int) -> int:
@@ -216,8 +216,3 @@ def _of_one(vectors: NDArray[np.number], findings: int, finding: int) -> NDArray
     decided = histograms.reshape(-1, 2, 2, BINS // 2).sum(axis=3).reshape(-1, 4)
     errors = vectors[:, findings * 2 * BINS + finding, None]
     return np.concatenate([histograms, decided, np.zeros_like(errors), errors], axis=1)
-
-
-def _mean_defined(values: Floats) -> Floats:  # (findings, rows) -> (rows,)
-    defined = ~np.isnan(values)
-    return divide(np.where(defined, values, 0.0).sum(axis=0), defined.sum(axis=0))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError, ModelError
+from wardround_common.metrics.defined import number_or_none, of_one_row
 from wardround_common.metrics.ranking import Floats, divide
 from wardround_common.metrics.shapes import GroupFigures
 
@@ -90,8 +91,7 @@ class GradeSums:
 
     def figures(self) -> dict[str, float | None]:
         """Return every metric; None where it is not defined."""
-        found = figures_of(self.to_vector()[None], len(self.confusion))
-        return {name: None if np.isnan(value[0]) else float(value[0]) for name, value in found.items()}
+        return of_one_row(figures_of(self.to_vector()[None], len(self.confusion)))
 
     def by_grade(self) -> tuple[GroupFigures, ...]:
         """Return for each grade how many records have it, how many are decided for it, and how far off these are."""
@@ -105,7 +105,7 @@ class GradeSums:
                 rest=int(counts.sum() - counts[grade]),
                 decided=int(self.confusion[:, grade].sum()),
                 found=int(self.confusion[grade, grade]),
-                figures={"mae": _number(off[grade]), "bias": _number(bias[grade])},
+                figures={"mae": number_or_none(off[grade]), "bias": number_or_none(bias[grade])},
             )
             for grade in range(len(counts))
         )
@@ -134,7 +134,3 @@ def _apart(grades: int) -> Counts:
     """Return by how many grades a decided one is above the true one: (true, decided)."""
     apart: Counts = np.arange(grades)[None, :] - np.arange(grades)[:, None]
     return apart
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

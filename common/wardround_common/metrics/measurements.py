@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError, ModelError
+from wardround_common.metrics.defined import number_or_none, of_one_row
 from wardround_common.metrics.ranking import Floats, divide
 from wardround_common.metrics.shapes import GroupFigures
 
@@ -151,8 +152,7 @@ class MeasurementSums:
 
     def figures(self) -> dict[str, float | None]:
         """Return every metric; None where it is not defined."""
-        found = figures_of(self.to_vector()[None], self.low, self.high)
-        return {name: None if np.isnan(value[0]) else float(value[0]) for name, value in found.items()}
+        return of_one_row(figures_of(self.to_vector()[None], self.low, self.high))
 
     def by_quarter(self) -> tuple[GroupFigures, ...]:
         """Return for each quarter of the range how many true values lie in it, and how far off those told are."""
@@ -165,7 +165,7 @@ class MeasurementSums:
                 rest=None,
                 decided=int(self.quarters[:, at].sum()),
                 found=int(self.quarters[at, at]),
-                figures={"mae": _number(off[at]), "bias": _number(bias[at])},
+                figures={"mae": number_or_none(off[at]), "bias": number_or_none(bias[at])},
             )
             for at in range(QUARTERS)
         )
@@ -206,7 +206,3 @@ def quarter_of(places: Floats) -> Counts:
 
 def _units(values: Floats) -> Counts:
     return np.rint(values / UNIT).astype(np.int64)
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

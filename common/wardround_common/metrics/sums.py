@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wardround_common.errors import MessageError, ModelError
 from wardround_common.metrics.calibration import calibration_error, squared_errors
 from wardround_common.metrics.decisions import DECISION_METRICS, decisions_of, figures_by_class
+from wardround_common.metrics.defined import mean_over, number_or_none, of_one_row
 from wardround_common.metrics.ranking import Floats, average_precision, divide, mean_defined, roc_area
 from wardround_common.metrics.scores import check_scores, findings
 from wardround_common.metrics.shapes import LEAST_RECORDS, GroupFigures
@@ -157,8 +158,7 @@ class ScoreSums:
 
     def figures(self, threshold: float | None = None) -> dict[str, float | None]:
         """Return every metric at a threshold (``figures_of``); None where it is not defined."""
-        found = figures_of(self.to_vector()[None], self.classes, threshold, self.counted())
-        return {name: None if np.isnan(value[0]) else float(value[0]) for name, value in found.items()}
+        return of_one_row(figures_of(self.to_vector()[None], self.classes, threshold, self.counted()))
 
     def counted(self) -> NDArray[np.bool_]:
         """Say which classes (classes,) have enough images on either side to count in a mean; if none has, all do.
@@ -183,8 +183,8 @@ class ScoreSums:
                 rest=int(of_class.sum() - of_class[number]),
                 decided=int(decided[:, number].sum()),
                 found=int(decided[number, number]),
-                figures={"auroc": _number(areas[number if self.classes > 2 else 0])}
-                | {name: _number(figures[name][0, number]) for name in ("sensitivity", "specificity", "ppv")},
+                figures={"auroc": number_or_none(areas[number if self.classes > 2 else 0])}
+                | {name: number_or_none(figures[name][0, number]) for name in ("sensitivity", "specificity", "ppv")},
             )
             for number in range(self.classes)
         )
@@ -241,8 +241,8 @@ def figures_of(
     kept = list(range(many)) if counted is None or classes == 2 else np.flatnonzero(counted)
     each = None if counted is None else np.broadcast_to(counted, (len(images), classes))
     return {
-        "auroc": _mean_defined(roc_area(rest, found)[:, kept]),
-        "auprc": _mean_defined(average_precision(rest, found)[:, kept]),
+        "auroc": mean_over(roc_area(rest, found)[:, kept], axis=1),
+        "auprc": mean_over(average_precision(rest, found)[:, kept], axis=1),
         **decisions_of(decided, each),
         "brier": divide(vectors[:, -1] * UNIT, images),
         "calibration_error": calibration_error(histograms, images),
@@ -256,15 +256,6 @@ def _decided(histograms: NDArray[Any], threshold: float) -> NDArray[Any]:  # (ro
     edge = int(np.ceil(threshold * BINS))
     below, above = histograms[:, 0, :, :edge].sum(axis=2), histograms[:, 0, :, edge:].sum(axis=2)
     return np.stack([below, above], axis=2)
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _mean_defined(values: Floats) -> Floats:  # (rows, findings) -> (rows,)
-    defined = ~np.isnan(values)
-    return divide(np.where(defined, values, 0.0).sum(axis=1), defined.sum(axis=1))
 
 
 def vector_length(classes: int) -> int:

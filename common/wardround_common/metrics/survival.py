@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError, ModelError
+from wardround_common.metrics.defined import of_one_row
 from wardround_common.metrics.ranking import Floats, divide
 
 RANKS = 1024
@@ -150,8 +151,7 @@ class RiskSums:
 
     def figures(self) -> dict[str, float | None]:
         """Return every metric; None where it is not defined."""
-        found = figures_of(self.to_vector()[None], self.times)
-        return {name: None if np.isnan(value[0]) else float(value[0]) for name, value in found.items()}
+        return of_one_row(figures_of(self.to_vector()[None], self.times))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

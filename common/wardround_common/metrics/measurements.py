@@ -150,8 +150,8 @@ class MeasurementSums:
         """Return the mean loss of a record; None over no record."""
         return self.loss * UNIT / self.records if self.records else None
 
-    def figures(self) -> dict[str, float | None]:
-        """Return every metric; None where it is not defined."""
+    def figures(self, point: None = None) -> dict[str, float | None]:
+        """Return every metric, for which there is no operating point; None where it is not defined."""
         return of_one_row(figures_of(self.to_vector()[None], self.low, self.high))
 
     def by_quarter(self) -> tuple[GroupFigures, ...]:

@@ -12,7 +12,7 @@ from wardround_common.metrics.shapes import LEAST_RECORDS, Estimate, curves_of
 from wardround_common.metrics.sum_intervals import of_area, of_fraction, with_intervals
 from wardround_common.metrics.sums import ScoreSums, figures_of
 from wardround_common.section import Word, each_once
-from wardround_common.tasks.contract import ClassesSection, Detail, Metric, Task, Words
+from wardround_common.tasks.contract import ClassesSection, Detail, Task, Words, figure
 
 
 class Classification(ClassesSection):
@@ -32,31 +32,18 @@ class Classification(ClassesSection):
         return each_once(classes)
 
 
-def _metric(
-    name: str,
-    label: str,
-    better: Literal["higher", "lower"] = "higher",
-    reading: str = "",
-    chance: float | None = None,
-) -> Metric[ScoreSums]:
-    def value(sums: ScoreSums, point: float | None) -> float | None:
-        return sums.figures(point)[name]
-
-    return Metric(name, label, value, better=better, reading=reading, chance=chance)
-
-
 METRICS = (
-    _metric("auroc", "AUROC", reading="1 is perfect, 0.5 is chance", chance=0.5),
-    _metric("auprc", "AUPRC"),
-    _metric("sensitivity", "Sensitivity"),
-    _metric("specificity", "Specificity"),
-    _metric("ppv", "PPV"),
-    _metric("npv", "NPV"),
-    _metric("f1", "F1"),
-    _metric("balanced_accuracy", "Balanced accuracy"),
-    _metric("accuracy", "Accuracy"),
-    _metric("brier", "Brier score", "lower"),
-    _metric("calibration_error", "Calibration error", "lower"),
+    figure("auroc", "AUROC", reading="1 is perfect, 0.5 is chance", chance=0.5),
+    figure("auprc", "AUPRC"),
+    figure("sensitivity", "Sensitivity"),
+    figure("specificity", "Specificity"),
+    figure("ppv", "PPV"),
+    figure("npv", "NPV"),
+    figure("f1", "F1"),
+    figure("balanced_accuracy", "Balanced accuracy"),
+    figure("accuracy", "Accuracy"),
+    figure("brier", "Brier score", "lower"),
+    figure("calibration_error", "Calibration error", "lower"),
 )
 
 

@@ -148,6 +148,28 @@ class Metric(Generic[S]):
         return value if self.better == "higher" else -abs(value) if self.better == "nearer 0" else -value
 
 
+class _Figured(Protocol):
+    def figures(self, point: Any, /) -> Mapping[str, float | None]: ...
+
+
+def figure(
+    name: str,
+    label: str,
+    better: Literal["higher", "lower", "nearer 0"] = "higher",
+    reading: str = "",
+    chance: float | None = None,
+    within: str = "",
+    *,
+    measured: bool = False,
+) -> Metric[Any]:
+    """Return a metric that is read off sums which give every figure at an operating point by its name."""
+
+    def value(sums: _Figured, point: Any) -> float | None:
+        return sums.figures(point)[name]
+
+    return Metric(name, label, value, better=better, reading=reading, chance=chance, within=within, measured=measured)
+
+
 @dataclass(frozen=True)
 class Detail:
     """What a task has to show besides its metrics, of one model on one group of patients; what it has not is empty."""

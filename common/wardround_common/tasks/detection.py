@@ -12,7 +12,7 @@ from wardround_common.metrics.boxes import AT_FALSE_POSITIVES, FALSE_POSITIVES, 
 from wardround_common.metrics.shapes import LEAST_RECORDS, Estimate
 from wardround_common.metrics.sum_intervals import of_fraction, with_intervals
 from wardround_common.section import Word, each_once
-from wardround_common.tasks.contract import ClassesSection, Detail, Metric, Task, Words
+from wardround_common.tasks.contract import ClassesSection, Detail, Task, Words, figure
 
 PLACES = 4
 """Outputs of a pixel besides the classes: where the box's centre lies from it, down and right, and its two sides."""
@@ -37,26 +37,17 @@ class Detection(ClassesSection):
         return each_once(classes)
 
 
-def _metric(
-    name: str, label: str, better: Literal["higher", "lower"] = "higher", reading: str = "", unit: str = ""
-) -> Metric[BoxSums]:
-    def value(sums: BoxSums, point: float | None) -> float | None:
-        return sums.figures(point)[name]
-
-    return Metric(name, label, value, unit, better, reading)
-
-
 METRICS = (
-    _metric("ap_iou10", "AP at IoU 0.1", reading="1: all lesions are found, before any false positive"),
-    _metric("ap_iou50", "AP at IoU 0.5"),
-    _metric("froc", "FROC score"),
+    figure("ap_iou10", "AP at IoU 0.1", reading="1: all lesions are found, before any false positive"),
+    figure("ap_iou50", "AP at IoU 0.5"),
+    figure("froc", "FROC score"),
     *(
-        _metric(name, f"Sensitivity at {Fraction(each)} false positive{'s' if each > 1 else ''} an image")
+        figure(name, f"Sensitivity at {Fraction(each)} false positive{'s' if each > 1 else ''} an image")
         for name, each in zip(AT_FALSE_POSITIVES, FALSE_POSITIVES, strict=True)
     ),
-    _metric("sensitivity", "Sensitivity"),
-    _metric("false_positives", "False positives an image", "lower"),
-    _metric("precision", "Precision"),
+    figure("sensitivity", "Sensitivity"),
+    figure("false_positives", "False positives an image", "lower"),
+    figure("precision", "Precision"),
 )
 
 TERMS = (

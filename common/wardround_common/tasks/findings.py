@@ -11,7 +11,7 @@ from wardround_common.metrics.findings import FindingSums, macro
 from wardround_common.metrics.shapes import LEAST_RECORDS, Points, curves_of
 from wardround_common.section import Word, each_once
 from wardround_common.tasks.classification import TERMS
-from wardround_common.tasks.contract import ClassesSection, Detail, Metric, Task, Words
+from wardround_common.tasks.contract import ClassesSection, Detail, Task, Words, figure
 
 TAKEN = frozenset({"file", "uid", "patient"})
 """Columns of a table of labels that say which images a line is of."""
@@ -39,30 +39,17 @@ class Findings(ClassesSection):
         return classes
 
 
-def _metric(
-    name: str,
-    label: str,
-    better: Literal["higher", "lower"] = "higher",
-    reading: str = "",
-    chance: float | None = None,
-) -> Metric[FindingSums]:
-    def value(sums: FindingSums, points: Points | None) -> float | None:
-        return sums.figures(points)[name]
-
-    return Metric(name, label, value, better=better, reading=reading, chance=chance)
-
-
 METRICS = (
-    _metric("auroc", "AUROC", reading="mean over the findings; 1 is perfect, 0.5 is chance", chance=0.5),
-    _metric("auprc", "AUPRC"),
-    _metric("sensitivity", "Sensitivity"),
-    _metric("specificity", "Specificity"),
-    _metric("ppv", "PPV"),
-    _metric("npv", "NPV"),
-    _metric("f1", "F1"),
-    _metric("balanced_accuracy", "Balanced accuracy"),
-    _metric("brier", "Brier score", "lower"),
-    _metric("calibration_error", "Calibration error", "lower"),
+    figure("auroc", "AUROC", reading="mean over the findings; 1 is perfect, 0.5 is chance", chance=0.5),
+    figure("auprc", "AUPRC"),
+    figure("sensitivity", "Sensitivity"),
+    figure("specificity", "Specificity"),
+    figure("ppv", "PPV"),
+    figure("npv", "NPV"),
+    figure("f1", "F1"),
+    figure("balanced_accuracy", "Balanced accuracy"),
+    figure("brier", "Brier score", "lower"),
+    figure("calibration_error", "Calibration error", "lower"),
 )
 
 SEVERAL = (

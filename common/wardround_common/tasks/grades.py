@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from wardround_common.metrics.grades import GradeSums, figures_of
 from wardround_common.section import Word, each_once
-from wardround_common.tasks.contract import ClassesSection, Detail, Metric, Task, Words
+from wardround_common.tasks.contract import ClassesSection, Detail, Task, Words, figure
 
 
 class Grades(ClassesSection):
@@ -27,26 +27,12 @@ class Grades(ClassesSection):
         return each_once(classes)
 
 
-def _metric(
-    name: str,
-    label: str,
-    better: Literal["higher", "lower", "nearer 0"],
-    reading: str = "",
-    chance: float | None = None,
-    within: str = "",
-) -> Metric[GradeSums]:
-    def value(sums: GradeSums, point: float | None) -> float | None:
-        return sums.figures()[name]
-
-    return Metric(name, label, value, better=better, reading=reading, chance=chance, within=within)
-
-
 METRICS = (
-    _metric("kappa", "Weighted kappa", "higher", "1 is perfect, 0 is chance", 0.0, "weighted kappa"),
-    _metric("mae", "Mean absolute error, in grades", "lower"),
-    _metric("bias", "Bias, in grades", "nearer 0"),
-    _metric("accuracy", "Accuracy", "higher"),
-    _metric("within_one", "Within one grade", "higher"),
+    figure("kappa", "Weighted kappa", "higher", "1 is perfect, 0 is chance", 0.0, "weighted kappa"),
+    figure("mae", "Mean absolute error, in grades", "lower"),
+    figure("bias", "Bias, in grades", "nearer 0"),
+    figure("accuracy", "Accuracy", "higher"),
+    figure("within_one", "Within one grade", "higher"),
 )
 
 TERMS = (

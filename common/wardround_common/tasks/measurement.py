@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from wardround_common.metrics.measurements import AGREEMENT, QUARTERS, MeasurementSums, figures_of
 from wardround_common.section import Word
-from wardround_common.tasks.contract import Detail, Metric, Task, TaskSection, Words
+from wardround_common.tasks.contract import Detail, Task, TaskSection, Words, figure
 from wardround_common.tasks.findings import TAKEN
 
 Finite = Annotated[float, Field(ge=-1e9, le=1e9)]
@@ -49,29 +49,13 @@ class Measurement(TaskSection):
         return f"{ends[0]:g} to {ends[1]:g} {self.unit}"
 
 
-def _metric(
-    name: str,
-    label: str,
-    better: Literal["higher", "lower", "nearer 0"],
-    reading: str = "",
-    chance: float | None = None,
-    within: str = "",
-    *,
-    measured: bool = True,
-) -> Metric[MeasurementSums]:
-    def value(sums: MeasurementSums, point: float | None) -> float | None:
-        return sums.figures()[name]
-
-    return Metric(name, label, value, better=better, reading=reading, chance=chance, within=within, measured=measured)
-
-
 METRICS = (
-    _metric("mae", "Mean absolute error", "lower", "0 is perfect", within="mean absolute error"),
-    _metric("rmse", "Root mean square error", "lower"),
-    _metric("r2", "R²", "higher", "1 is perfect, 0 is no better than the mean", 0.0, measured=False),
-    _metric("bias", "Bias", "nearer 0"),
-    _metric("agreement_low", "Lower limit of agreement", "nearer 0"),
-    _metric("agreement_high", "Upper limit of agreement", "nearer 0"),
+    figure("mae", "Mean absolute error", "lower", "0 is perfect", within="mean absolute error", measured=True),
+    figure("rmse", "Root mean square error", "lower", measured=True),
+    figure("r2", "R²", "higher", "1 is perfect, 0 is no better than the mean", 0.0),
+    figure("bias", "Bias", "nearer 0", measured=True),
+    figure("agreement_low", "Lower limit of agreement", "nearer 0", measured=True),
+    figure("agreement_high", "Upper limit of agreement", "nearer 0", measured=True),
 )
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from wardround_common.metrics.shapes import HorizonFigures, ReliabilityBins, numbers
 from wardround_common.metrics.survival import RiskSums, at_time, figures_of
-from wardround_common.tasks.contract import Detail, Metric, Task, TaskSection, Words
+from wardround_common.tasks.contract import Detail, Task, TaskSection, Words, figure
 
 
 class Risk(TaskSection):
@@ -37,25 +37,12 @@ class Risk(TaskSection):
         return f"{self.times[time]:g} {self.unit if self.times[time] != 1 else self.unit[:-1]}"
 
 
-def _metric(
-    name: str,
-    label: str,
-    better: Literal["higher", "lower", "nearer 0"],
-    reading: str = "",
-    chance: float | None = None,
-) -> Metric[RiskSums]:
-    def value(sums: RiskSums, point: float | None) -> float | None:
-        return sums.figures()[name]
-
-    return Metric(name, label, value, better=better, reading=reading, chance=chance)
-
-
 METRICS = (
-    _metric("c_index", "C-index", "higher", "1 is perfect, 0.5 is chance", 0.5),
-    _metric("brier", "Brier score, mean over the times", "lower"),
-    _metric("brier_skill", "Brier skill", "higher", chance=0.0),
-    _metric("calibration_error", "Calibration error", "lower"),
-    _metric("excess_risk", "Risk less observed, last time", "nearer 0"),
+    figure("c_index", "C-index", "higher", "1 is perfect, 0.5 is chance", 0.5),
+    figure("brier", "Brier score, mean over the times", "lower"),
+    figure("brier_skill", "Brier skill", "higher", chance=0.0),
+    figure("calibration_error", "Calibration error", "lower"),
+    figure("excess_risk", "Risk less observed, last time", "nearer 0"),
 )
 
 TERMS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,49 +10,28 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from wardround_client.intake.instance import Index, Instance
-from wardround_client.intake.labels import find_labels
-from wardround_client.preparation.source import Source
+from wardround_client.tasks import class_labels
 from wardround_client.tasks.contract import (
     Answer,
     Asked,
     Asking,
     Case,
     Chosen,
-    Found,
     LocalTask,
     Loss,
     Outputs,
-    Targets,
     kind_of,
 )
 from wardround_client.tasks.outline_measures import Places
 from wardround_common.errors import ModelError
 from wardround_common.metrics.calibration import at_temperature
 from wardround_common.metrics.sums import ScoreSums
-from wardround_common.study.file import Data, Study, Training
+from wardround_common.study.file import Training
 from wardround_common.tasks import classification
 from wardround_common.tasks.classification import Classification
 
 DIGITS = 6
 """Of a probability that is written down."""
-
-
-def _find(source: Source, index: Index, study: Study) -> Found:
-    found = find_labels(source.folder, index, study.groups, csv=source.labels, attribute=source.label_attribute)
-    return Found(found.words, found.patients)
-
-
-def _targets(
-    source: Source, data: Data, section: Classification, files: Sequence[Instance], found: Found
-) -> NDArray[np.int64]:
-    numbers = {word: number for number, word in enumerate(section.classes)}
-    return np.array([numbers[found.words[instance.file]] for instance in files], np.int64)
-
-
-def _members(section: Classification, targets: Targets) -> NDArray[np.bool_]:
-    members: NDArray[np.bool_] = targets[:][:, None] == np.arange(len(section.classes))
-    return members
 
 
 def _loss(section: Classification, training: Training, device: torch.device) -> Loss:
@@ -129,10 +108,10 @@ def _said(facts: Mapping[str, Any]) -> str:
 
 TASK = LocalTask[Classification, ScoreSums](
     task=classification.TASK,
-    find=_find,
-    targets=_targets,
+    find=class_labels.find,
+    targets=class_labels.targets,
     strata=lambda section, targets: targets[:],
-    members=_members,
+    members=class_labels.members,
     loss=_loss,
     sums=_sums,
     asking=Asking(_answer, _rows, _said),

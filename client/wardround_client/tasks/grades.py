@@ -8,7 +8,7 @@ Letters 140 (2020), equation 4, with thresholds that may depend on the image.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,45 +16,26 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from wardround_client.intake.instance import Index, Instance
-from wardround_client.intake.labels import find_labels
-from wardround_client.preparation.source import Source
+from wardround_client.tasks import class_labels
 from wardround_client.tasks.contract import (
     Answer,
     Asked,
     Asking,
     Case,
     Chosen,
-    Found,
     LocalTask,
     Loss,
     Outputs,
-    Targets,
 )
 from wardround_client.tasks.outline_measures import Places
 from wardround_common.errors import ModelError
 from wardround_common.metrics.grades import GradeSums
-from wardround_common.study.file import Data, Study, Training
+from wardround_common.study.file import Training
 from wardround_common.tasks import grades
 from wardround_common.tasks.grades import Grades
 
 DIGITS = 6
 """Of a probability that is written down."""
-
-
-def _find(source: Source, index: Index, study: Study) -> Found:
-    found = find_labels(source.folder, index, study.groups, csv=source.labels, attribute=source.label_attribute)
-    return Found(found.words, found.patients)
-
-
-def _targets(source: Source, data: Data, section: Grades, files: Sequence[Instance], found: Found) -> NDArray[np.int64]:
-    numbers = {word: number for number, word in enumerate(section.classes)}
-    return np.array([numbers[found.words[instance.file]] for instance in files], np.int64)
-
-
-def _members(section: Grades, targets: Targets) -> NDArray[np.bool_]:
-    members: NDArray[np.bool_] = targets[:][:, None] == np.arange(len(section.classes))
-    return members
 
 
 def steps(outputs: torch.Tensor) -> torch.Tensor:
@@ -116,10 +97,10 @@ def _said(facts: Mapping[str, Any]) -> str:
 
 TASK = LocalTask[Grades, GradeSums](
     task=grades.TASK,
-    find=_find,
-    targets=_targets,
+    find=class_labels.find,
+    targets=class_labels.targets,
     strata=lambda section, targets: targets[:],
-    members=_members,
+    members=class_labels.members,
     loss=_loss,
     sums=_sums,
     asking=Asking(_answer, _rows, _said),

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from wardround_client.commands.predict_screen import show
+from wardround_client.commands.predict_screen import as_they_come
 from wardround_client.explanation.capture import capture_of
 from wardround_client.explanation.explaining import Asked, Explained, class_number, explain, stem
 from wardround_client.explanation.overlay import png_of
@@ -111,20 +110,7 @@ def _lesions(inputs: Sequence[Path], wanted: Wanted, *, dense: bool) -> Lesions:
 
 
 def _shown_as_it_goes(model: Model, inputs: Sequence[Path], wanted: Wanted, way: Way) -> Gone:
-    console = Console(stderr=True)
-    columns = (TextColumn("Explaining"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=console, transient=True)
-    bar = progress.add_task("", total=None, visible=False)
-
-    def begin(total: int) -> None:
-        progress.update(bar, total=total, visible=True)
-
-    def tell(one: Told | None) -> None:
-        progress.advance(bar)
-        if one is not None:
-            show(one, console, as_json=wanted.as_json, kept=wanted.out is not None)
-
-    with progress:
+    with as_they_come("Explaining", as_json=wanted.as_json, kept=wanted.out is not None) as (begin, tell):
         return case_by_case(model, inputs, wanted.out, way, wanted.allow, begin, tell)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from wardround_client.prediction.answers import Predictions, Told, predict
 from wardround_client.prediction.dicom_out import Kind
 from wardround_client.prediction.keeping import LINES, TABLE
 from wardround_client.prediction.sources import Equipment
+
+Begin = Callable[[int], None]
+Tell = Callable[[Told | None], None]
 
 
 @dataclass(frozen=True)
@@ -41,20 +45,7 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
         StorageError: the model's folder is not whole, or the folder for the predictions cannot be used.
         DataError: an input is not there, or there is nothing to ask about.
     """
-    console = Console(stderr=True)
-    columns = (TextColumn("Predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=console, transient=True)
-    bar = progress.add_task("", total=None, visible=False)
-
-    def begin(total: int) -> None:
-        progress.update(bar, total=total, visible=True)
-
-    def tell(one: Told | None) -> None:
-        progress.advance(bar)
-        if one is not None:
-            show(one, console, as_json=wanted.as_json, kept=wanted.out is not None)
-
-    with progress:
+    with as_they_come("Predicting", as_json=wanted.as_json, kept=wanted.out is not None) as (begin, tell):
         found = predict(
             folder,
             inputs,
@@ -72,6 +63,29 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
         )
     _say(found)
     return not found.refused
+
+
+@contextmanager
+def as_they_come(doing: str, *, as_json: bool, kept: bool) -> Iterator[tuple[Begin, Tell]]:
+    """Show progress and each case that is told (``show``) while a model is asked about cases one by one.
+
+    ``doing``: the word before the bar. Yields what is called with the number of cases, and with each one that is done.
+    """
+    console = Console(stderr=True)
+    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=console, transient=True)
+    bar = progress.add_task("", total=None, visible=False)
+
+    def begin(total: int) -> None:
+        progress.update(bar, total=total, visible=True)
+
+    def tell(one: Told | None) -> None:
+        progress.advance(bar)
+        if one is not None:
+            show(one, console, as_json=as_json, kept=kept)
+
+    with progress:
+        yield begin, tell
 
 
 def show(one: Told, console: Console, *, as_json: bool, kept: bool) -> None:

@@ -12,39 +12,30 @@ is no figure of it: such runs print, and write nothing.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import os
 import statistics
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from measure import known, report
 from prepared_volumes import memory_of, prepare_over_read
+from trained import Arguments, arguments, by_site, mean_of, run, show, show_by_site
 from wardround_client import networks
 from wardround_client.hospital.answering import Hospital
-from wardround_client.training.devices import CPU, choose
-from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone_hospital, without
+from wardround_common.results import FEDERATED, POOLED, Results, alone_hospital, without
 from wardround_common.study.file import Study, read_study
 from wardround_server.rounds.app import GridExchange
 from wardround_server.rounds.course import Event, RoundEnds, run_study
-from wardround_simulation.display import Display
 from wardround_simulation.federation import Federation, alone_study, nodes, open_hospital
 from wardround_simulation.grid import InProcessGrid
-from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan, simulate
-from wardround_simulation.sweep import finished_results
-from wardround_simulation.workers import InThisProcess, start_workers
+from wardround_simulation.workers import InThisProcess
 
 STUDY = Path(__file__).parent / "studies" / "brain-mri-outlines.toml"
 OF_VOLUMES = STUDY.with_name("brain-mri-volumes.toml")
-SEEDS = (0, 1, 2)
+DICE = "dice"
 COST_ROUNDS, COST_TURNS = 4, 2
 PARTS = ("cost", "plain", "volumes", "eps8-local", "eps3-local", "eps8-distributed", "eps3-distributed")
 MEANINGS = {
@@ -72,19 +63,6 @@ MEANINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Arguments:
-    """What a person typed."""
-
-    data: Path
-    out: Path
-    seeds: tuple[int, ...]
-    only: tuple[str, ...]
-    changed: dict[str, dict[str, object]]
-    workers: int
-    device: str = "cpu"
-
-
 def main(typed: Arguments) -> None:
     """Run what is missing, print the tables, and write the figures if they are those of the study."""
     figures: dict[str, float] = {}
@@ -94,10 +72,13 @@ def main(typed: Arguments) -> None:
             continue
         if part == "volumes":
             figures |= costs_of_volumes(typed)
-        runs = [run(study_of(part, typed.changed), seed, typed) for seed in typed.seeds]
-        show_by_site(part, runs)
+        study = study_of(part, typed.changed)
+        plain = study.privacy.mechanism == "none"
+        alone_too = {"baselines": plain, "leave_one_out": plain and len(study.data.extent) == 2}
+        runs = [run(study, seed, typed, **alone_too) for seed in typed.seeds]
+        show_by_site(f"{part}: Dice", runs, DICE)
         figures |= figures_of(part, runs)
-    if typed.changed or typed.seeds != SEEDS:
+    if not typed.as_stated:
         show(figures)
         return
     report("segmentation", known("segmentation") | figures, MEANINGS)
@@ -140,38 +121,10 @@ PRIVATE: dict[str, dict[str, object]] = {
 }
 
 
-def run(study: Study, seed: int, typed: Arguments) -> Results:
-    """Simulate the study with that seed, go on with it where it was stopped, or read what it gave."""
-    seeded = study.model_copy(update={"model": study.model.model_copy(update={"seed": seed})})
-    folder = typed.out / f"{study.study.name}-{study.digest()[:8]}-{seed}"
-    if (finished := finished_results(folder)) is not None:
-        return finished
-    sites = sites_in(typed.data, Places(None, None, frozenset(), typed.out / "state"))
-    workers = start_workers(typed.workers)
-    begun = (folder / "run.json").exists()
-    plain = study.privacy.mechanism == "none"
-    plan = Plan(
-        seeded,
-        sites,
-        folder,
-        begun,
-        baselines=plain,
-        leave_one_out=plain and len(study.data.extent) == 2,
-        device=typed.device,
-    )
-    console = Console(stderr=True)
-    console.print(f"{study.study.name}, seed {seed}")
-    try:
-        with Display(console) as display:
-            return simulate(plan, workers, display)
-    finally:
-        workers.close()
-
-
 def costs_of_volumes(typed: Arguments) -> dict[str, float]:
     """Return what volumes cost a hospital: time to prepare them, and memory of the one that has most."""
     study = study_of("volumes", typed.changed)
-    sites = sites_in(typed.data, Places(None, None, frozenset(), typed.out / "state"))
+    sites = typed.sites()
     alone = alone_study(study)
     memory = [memory_of(alone, site) for site in sites]
     return prepare_over_read(study, sites) | max(memory, key=lambda figures: figures["volumes_data_mib"])
@@ -185,7 +138,7 @@ def round_over_plain(typed: Arguments) -> float:
     changed = {**typed.changed, "aggregation": {"secure": False}, "evaluation": {"every": COST_ROUNDS}}
     changed["training"] = {"rounds": COST_ROUNDS, "augmentations": [], "schedule": "constant"}
     study = study_of("plain", changed)
-    sites = sites_in(typed.data, Places(None, None, frozenset(), typed.out / "state"))
+    sites = typed.sites()
     federation = Federation(study, sites)
     torch.set_num_threads(1)
     hospitals = [open_hospital(federation, site.name) for site in sites]
@@ -236,22 +189,10 @@ def plain_round(hospitals: list[Hospital], study: Study) -> float:
     return time.process_time() - began
 
 
-def by_site(results: Results, model: str, metric: str = "dice") -> dict[str, float]:
-    """Return a metric of a model at each hospital."""
-    sites = results.evaluation[model]
-    values = {name: sites[name].metrics[metric].value for name in sites if name != ALL}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def mean_of(runs: Iterable[Results], model: str, metric: str = "dice") -> float:
-    """Average a metric over the hospitals, and then over the runs."""
-    return statistics.mean(statistics.mean(by_site(results, model, metric).values()) for results in runs)
-
-
 def figures_of(part: str, runs: list[Results]) -> dict[str, float]:
     """Return the figures of one part."""
     if part == "volumes":
-        of_volumes = {model: mean_of(runs, model) for model in runs[0].evaluation}
+        of_volumes = {model: mean_of(runs, model, DICE) for model in runs[0].evaluation}
         return {
             "dice_3d_federated": of_volumes[FEDERATED],
             "dice_3d_pooled": of_volumes[POOLED],
@@ -259,68 +200,27 @@ def figures_of(part: str, runs: list[Results]) -> dict[str, float]:
             "hausdorff_3d_federated": mean_of(runs, FEDERATED, "hausdorff"),
         }
     if part != "plain":
-        return {f"dice_{part.replace('-', '_')}": mean_of(runs, FEDERATED)}
-    alone = {model: mean_of(runs, model) for model in runs[0].evaluation if alone_hospital(model)}
-    at_sites = [by_site(results, FEDERATED) for results in runs]
+        return {f"dice_{part.replace('-', '_')}": mean_of(runs, FEDERATED, DICE)}
+    alone = {model: mean_of(runs, model, DICE) for model in runs[0].evaluation if alone_hospital(model)}
+    at_sites = [by_site(results, FEDERATED, DICE) for results in runs]
     sites = {name: statistics.mean(one[name] for one in at_sites) for name in at_sites[0]}
     return {
         "dice_worst_hospital": min(sites.values()),
         "dice_spread": max(sites.values()) - min(sites.values()),
-        "dice_federated": mean_of(runs, FEDERATED),
+        "dice_federated": mean_of(runs, FEDERATED, DICE),
         "hausdorff_federated": mean_of(runs, FEDERATED, "hausdorff"),
-        "dice_pooled": mean_of(runs, POOLED),
+        "dice_pooled": mean_of(runs, POOLED, DICE),
         "dice_alone_best": max(alone.values()),
         "dice_left_out_mean": statistics.mean(
-            by_site(results, without(name))[name] for results in runs for name in sites
+            by_site(results, without(name), DICE)[name] for results in runs for name in sites
         ),
         **{f"dice_alone_{(alone_hospital(model) or '').lower()}": value for model, value in alone.items()},
     }
 
 
-def show_by_site(part: str, runs: list[Results]) -> None:
-    """Print the Dice of each model at each hospital."""
-    names = [hospital.name for hospital in runs[0].hospitals]
-    table = Table("model", *names, "mean", title=f"{part}: Dice of test patients by hospital, mean over seeds")
-    for model in runs[0].evaluation:
-        found = [by_site(results, model) for results in runs]
-        row = [statistics.mean(one[name] for one in found if name in one) for name in names]
-        table.add_row(model, *(f"{value:.3f}" for value in row), f"{statistics.mean(row):.3f}")
-    Console(width=120).print(table)
-
-
-def show(figures: Mapping[str, float]) -> None:
-    """Print figures that are not those of the study, and are not kept."""
-    for name, value in figures.items():
-        print(f"{name} {value:.4f}")
-
-
-def arguments() -> Arguments:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description="Federated, pooled, alone and private outlines.")
-    parser.add_argument("data", type=Path, help="a folder with one sub-folder a hospital")
-    parser.add_argument("--out", type=Path, default=Path("runs") / "segmentation", help="where runs are kept")
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--size", type=int, help="pixels, in the place of the study's")
-    parser.add_argument("--passes", type=int, help="rounds of one pass, in the place of the study's")
-    parser.add_argument("--network", help="in the place of the study's")
-    parser.add_argument("--rate", type=float, help="the learning rate, in the place of the study's")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps; 'cost' is always the CPU's")
-    parser.add_argument("--workers", type=int, help="by default one per core, or one in all on a card")
-    typed = parser.parse_args()
-    changed: dict[str, dict[str, object]] = {}
-    for section, key, value in (
-        ("data", "image_size", typed.size),
-        ("training", "rounds", typed.passes),
-        ("training", "learning_rate", typed.rate),
-        ("model", "network", typed.network),
-    ):
-        if value is not None:
-            changed.setdefault(section, {})[key] = value
-    device = choose(typed.device)
-    workers = typed.workers or (len(os.sched_getaffinity(0)) if device == CPU else 1)
-    return Arguments(typed.data, typed.out, tuple(typed.seeds), tuple(typed.only), changed, workers, device)
-
-
 if __name__ == "__main__":
-    main(arguments())
+    main(
+        arguments(
+            "Federated, pooled, alone and private outlines.", "segmentation", PARTS, "; 'cost' is always the CPU's"
+        )
+    )

@@ -8,12 +8,13 @@ import json
 import pytest
 from rich.console import Console
 
+from wardround_common.counting import count
 from wardround_common.results import FEDERATED, POOLED, Results, alone
 from wardround_server.report import summary
 from wardround_server.report.example import example
 from wardround_server.report.story import at_home, best_alone, key_numbers, story
 from wardround_server.report.tables import course, quality
-from wardround_server.report.words import count, duration, listing, number, size, small
+from wardround_server.report.words import duration, listing, number, size, small
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from wardround_client.intake.scan_summary import MEANINGS, Summary
 from wardround_client.intake.scanned import scan
 from wardround_client.preparation.source import Source
 from wardround_client.state.state_folder import default_state
+from wardround_common.counting import count
 from wardround_common.errors import LabelError, StudyError
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import Study, read_study
@@ -124,21 +125,21 @@ def _screen(summary: Summary, fault: LabelError | None) -> Table:
     def row(name: str, text: str | Text) -> None:
         table.add_row(name, text)
 
-    images = _plural(summary.accepted, "image", "images")
-    row("Accepted", f"{images} of {_plural(summary.patients, 'patient', 'patients')}, {_studies(summary)}")
+    images = count(summary.accepted, "image", "images")
+    row("Accepted", f"{images} of {count(summary.patients, 'patient', 'patients')}, {_studies(summary)}")
     if summary.accepted:
         row("Patients", _patients(summary))
-    row("Read", f"{_plural(summary.reread, 'file', 'files')} in this scan; the others had not changed")
+    row("Read", f"{count(summary.reread, 'file', 'files')} in this scan; the others had not changed")
     left_out = summary.left_out
     if left_out:
         row("Left out", f"{sum(left_out.values()):,} that are not the images of their studies")
-    for reason, count in left_out.items():
+    for reason, number in left_out.items():
         means, do = MEANINGS[reason]
-        row("", Text(f"{count:>7,}  ").append(reason, style="yellow").append(f"  {means} ({do})"))
-    refused = {reason: count for reason, count in summary.refused.items() if reason not in left_out}
+        row("", Text(f"{number:>7,}  ").append(reason, style="yellow").append(f"  {means} ({do})"))
+    refused = {reason: number for reason, number in summary.refused.items() if reason not in left_out}
     row("Refused", f"{sum(refused.values()):,}")
-    for reason, count in refused.items():
-        row("", Text(f"{count:>7,}  ").append(reason, style="yellow").append(f"  {MEANINGS[reason][0]}"))
+    for reason, number in refused.items():
+        row("", Text(f"{number:>7,}  ").append(reason, style="yellow").append(f"  {MEANINGS[reason][0]}"))
     if any("--allow" in MEANINGS[reason][1] for reason in summary.refused):
         row("", "--allow is for 'scan' and 'simulate'; for a hospital service, set allow = [...] in its hospital.toml")
     if summary.relaxed:
@@ -154,7 +155,7 @@ def _screen(summary: Summary, fault: LabelError | None) -> Table:
         row("Transfer", _listed(summary.transfer_syntaxes))
         row("Spacing", _spacing(summary))
         pairs, between = len(summary.duplicates), len(summary.duplicates_between_patients)
-        said = f"{_plural(pairs, 'suspected pair', 'suspected pairs')}, {between:,} between patients"
+        said = f"{count(pairs, 'suspected pair', 'suspected pairs')}, {between:,} between patients"
         row("Duplicates", said)
         if summary.contradictions:
             row("", Text(f"labels disagree in {len(summary.contradictions):,} of them; see the report", style="yellow"))
@@ -174,7 +175,7 @@ def _patients(summary: Summary) -> Text:
 
 
 def _studies(summary: Summary) -> str:
-    return f"{_plural(summary.studies, 'study', 'studies')}, {summary.series:,} series"
+    return f"{count(summary.studies, 'study', 'studies')}, {summary.series:,} series"
 
 
 def _listed(counts: dict[str, int]) -> str:
@@ -218,7 +219,3 @@ def _spacing(summary: Summary) -> str:
     low, high = f"{summary.spacing_mm[0]:.3g}", f"{summary.spacing_mm[1]:.3g}"
     said = f"{low} mm" if low == high else f"{low} to {high} mm"
     return said + (f", not stated in {summary.without_spacing:,}" if summary.without_spacing else "")
-
-
-def _plural(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"

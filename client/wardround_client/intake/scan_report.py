@@ -24,6 +24,7 @@ from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.labels import Labels
 from wardround_client.intake.patients import guessed, said_of_doubts, said_of_patients
 from wardround_client.intake.scan_summary import MEANINGS, Summary, scanner_of
+from wardround_common.counting import count
 from wardround_common.errors import ImageRefused
 
 THUMBNAILS_A_SCANNER = 8
@@ -58,6 +59,7 @@ def render(folder: Path, index: Index, labels: Labels | None, summary: Summary, 
         lstrip_blocks=True,
     )
     environment.filters["shown"] = shown
+    environment.globals["plural"] = count
     environment.filters["thousands"] = lambda number: f"{number:,}"
     examples: dict[str, list[str]] = defaultdict(list)
     for refusal in index.refused:

@@ -33,6 +33,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response, Stream
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from wardround_common.counting import count
 from wardround_common.errors import WardroundError
 from wardround_common.pages.door import SESSION_S, Door, Session, is_form_of
 
@@ -159,7 +160,7 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters |= {"moment": moment, "thousands": lambda n: f"{n:,}", "plural": plural}
+        self._environment.filters |= {"moment": moment, "thousands": lambda n: f"{n:,}", "plural": count}
         self._environment.filters |= plan.filters
         routes = [
             Route(f"{self.base}/style.css", _file(OURS / "style.css", "text/css")),
@@ -435,11 +436,6 @@ def _file(path: Path, kind: str) -> Callable[[Request], Any]:
 def moment(when: datetime | None) -> str:
     """Write a moment for people, to the minute."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if when else "never"
-
-
-def plural(count: int, one: str, several: str = "") -> str:
-    """Write a number with its noun."""
-    return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from wardround_common.counting import count
 from wardround_common.metrics.shapes import LEAST_RECORDS, GroupFigures
 from wardround_common.results import ALL, FEDERATED, Results
 from wardround_common.tasks.registry import task_of
-from wardround_server.report.words import count, judged, listing
+from wardround_server.report.words import judged, listing
 
 
 def alarms(results: Results) -> list[str]:

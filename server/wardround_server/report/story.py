@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wardround_common.counting import count
 from wardround_common.results import ALL, FEDERATED, POOLED, TRAINED, Results, alone, alone_hospital
 from wardround_common.study.file import DpSgd
 from wardround_common.tasks.registry import task_of
@@ -17,7 +18,7 @@ from wardround_server.report.tables.quality import (
     said_of_means,
 )
 from wardround_server.report.tables.subgroups import said_of_worst
-from wardround_server.report.words import count, duration, interval, judged, listing, number, small
+from wardround_server.report.words import duration, interval, judged, listing, number, small
 
 MOST_GROUPS = 6
 """Groups of which the first paragraph says how many are found."""

@@ -42,11 +42,6 @@ def interval(estimate: Estimate, digits: int = 2) -> str:
     return f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
 
 
-def count(value: int, noun: str, plural: str = "") -> str:
-    """Write a number of things: 1 hospital, 2 hospitals, 12,000 images."""
-    return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
-
-
 def size(value: float) -> str:
     """Write bytes in decimal units."""
     for unit in ("bytes", "kB", "MB", "GB"):

@@ -10,6 +10,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.ticker import NullFormatter
 
+from wardround_common.counting import count
 from wardround_common.documents.epsilon_statement import EpsilonStatement
 from wardround_common.metrics import Estimate
 from wardround_common.results import ALL, PrivacySpent
@@ -17,7 +18,7 @@ from wardround_common.study.file import DpSgd
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, in_style, panel, picture
 from wardround_server.report.tables.table import Table, table
-from wardround_server.report.words import count, interval, number, size, small
+from wardround_server.report.words import interval, number, size, small
 from wardround_simulation.evidence.record import Evidence, Hospital, InversionFinding, MembershipFinding
 
 

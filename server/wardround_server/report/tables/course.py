@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from wardround_common.counting import count
 from wardround_common.results import HospitalRecord, Results, SplitCounts
 from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
 from wardround_common.study.start import Start
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
-from wardround_server.report.words import NOTHING, count, duration, listing, number, records, size, small
+from wardround_server.report.words import NOTHING, duration, listing, number, records, size, small
 
 
 def data(results: Results) -> Table | None:

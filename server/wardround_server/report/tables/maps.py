@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from wardround_common.counting import count
 from wardround_common.results import MapsOf, Results
 from wardround_server.report.tables.table import Cell, Table, table
-from wardround_server.report.words import count, interval, number
+from wardround_server.report.words import interval, number
 
 
 def said_of_maps(results: Results) -> list[str]:

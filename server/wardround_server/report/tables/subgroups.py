@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from wardround_common.counting import count
 from wardround_common.metrics import Estimate
 from wardround_common.metrics.shapes import LEAST_RECORDS
 from wardround_common.results import ALL, FEDERATED, Results, SubgroupFigures, Subgrouping
 from wardround_common.study.subgroups import OTHER
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
-from wardround_server.report.words import count, interval, number
+from wardround_server.report.words import interval, number
 
 
 def worst(results: Results) -> tuple[Subgrouping, SubgroupFigures] | None:

@@ -9,6 +9,8 @@ from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urlsplit
 
+from wardround_common.pages.port import PagePort
+
 
 @dataclass
 class Answer:
@@ -97,3 +99,10 @@ def words(page: Answer) -> str:
     """Return what a person reads on a page."""
     shown = re.sub(r"<(script|style|head)[ >].*?</\1>", " ", page.text, flags=re.S)
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", shown)).split())
+
+
+def browsing(pages: PagePort) -> Browser:
+    """Return a browser that has come in."""
+    browser = Browser(pages.invite())
+    assert browser.come_in().status == 200, browser.page.text
+    return browser

@@ -79,3 +79,14 @@ def item(**attributes: Any) -> Dataset:
     for word, value in attributes.items():
         setattr(made, word, value)
     return made
+
+
+def with_a_table(folder: Path, table: str) -> Path:
+    """Write ``0.dcm`` to ``3.dcm``, of patients P0 to P3, and a ``labels.csv`` beside them."""
+    folder.mkdir()
+    for number in range(4):
+        name = f"P{number}"
+        image = tiny(np.full((8, 8), number, np.uint16), PatientID=name, PatientName=name)
+        image.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+    (folder / "labels.csv").write_text(table, encoding="utf-8")
+    return folder

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from examples import DP, STUDY
-from tiny_dicom import tiny
+from tiny_dicom import with_a_table
 from wardround_client.intake.index import scan
 from wardround_client.maps.contract import Question
 from wardround_client.preparation.source import Source
@@ -113,19 +113,9 @@ def test_sums_of_findings_that_no_images_can_have_are_refused(forge: str) -> Non
         TASK.read(vector, SECTION)
 
 
-def images(folder: Path, table: str) -> Source:
-    folder.mkdir()
-    for number in range(4):
-        name = f"P{number}"
-        image = tiny(np.full((8, 8), number, np.uint16), PatientID=name, PatientName=name)
-        image.save_as(folder / f"{number}.dcm", enforce_file_format=True)
-    (folder / "labels.csv").write_text(table, encoding="utf-8")
-    return Source(folder, folder.parent / "state")
-
-
 def test_findings_come_from_a_column_each_and_an_empty_cell_is_unknown(tmp_path: Path) -> None:
     table = "patient;Scar;MASS;other;calcification\nP0;;1;x;0.0\nP1;?;;;-1.0\nP2;yes;no;;Present\nP3;0;0;;0\n"
-    source = images(tmp_path / "images", table)
+    source = Source(with_a_table(tmp_path / "images", table), tmp_path / "state")
     index = scan(source.folder, state=source.state)
     found = findings.TASK.find(source, index, of())
     files = [one for one in index.accepted if one.file in found.words]
@@ -147,7 +137,7 @@ def test_findings_come_from_a_column_each_and_an_empty_cell_is_unknown(tmp_path:
     ],
 )
 def test_a_table_that_says_no_findings_is_an_error_that_names_the_line(tmp_path: Path, table: str, said: str) -> None:
-    source = images(tmp_path / "images", table)
+    source = Source(with_a_table(tmp_path / "images", table), tmp_path / "state")
     with pytest.raises(LabelError, match=said) as raised:
         findings.TASK.find(source, scan(source.folder, state=source.state), of())
     assert "Jane" not in str(raised.value)

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from at_work import at_work, set_up
-from browsing import Browser, words
+from browsing import browsing, words
 from consortium import identity
 from examples import STUDY
 from wardround_client.commands.hospital_cli import app
@@ -38,12 +38,6 @@ def propose(folder: HospitalFolder, name: str, *, rounds: int = 3) -> Study:
     study = Study.model_validate(tables)
     Approvals(folder.path / "studies").propose(study)
     return study
-
-
-def browsing(pages: PagePort) -> Browser:
-    browser = Browser(pages.invite())
-    assert browser.come_in().status == 200, browser.page.text
-    return browser
 
 
 def noted(folder: HospitalFolder) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from examples import DP, STUDY
-from tiny_dicom import tiny
+from tiny_dicom import with_a_table
 from wardround_client.intake.index import scan
 from wardround_client.preparation.source import Source
 from wardround_client.tasks import measurement
@@ -94,18 +94,8 @@ def test_the_loss_counts_a_large_error_by_its_size() -> None:
     assert told(SECTION, scaled(SECTION, np.array([20.0, 60.0, 93.0]))).tolist() == pytest.approx([20, 60, 93])
 
 
-def images(folder: Path, table: str) -> Source:
-    folder.mkdir()
-    for number in range(4):
-        name = f"P{number}"
-        image = tiny(np.full((8, 8), number, np.uint16), PatientID=name, PatientName=name)
-        image.save_as(folder / f"{number}.dcm", enforce_file_format=True)
-    (folder / "labels.csv").write_text(table, encoding="utf-8")
-    return Source(folder, folder.parent / "state")
-
-
 def test_values_come_from_a_column_of_the_hospitals_table(tmp_path: Path) -> None:
-    source = images(tmp_path / "images", "Patient;AGE\nP0;20\nP1;\nP2;60,5\nP3;100\n")
+    source = Source(with_a_table(tmp_path / "images", "Patient;AGE\nP0;20\nP1;\nP2;60,5\nP3;100\n"), tmp_path / "state")
     index = scan(source.folder, state=source.state)
     found = measurement.TASK.find(source, index, of())
     files = [one for one in index.accepted if one.file in found.words]
@@ -128,7 +118,7 @@ def test_values_come_from_a_column_of_the_hospitals_table(tmp_path: Path) -> Non
     ],
 )
 def test_values_that_cannot_be_stop_the_hospital_with_their_count(tmp_path: Path, table: str, said: str) -> None:
-    source = images(tmp_path / "images", table)
+    source = Source(with_a_table(tmp_path / "images", table), tmp_path / "state")
     with pytest.raises(LabelError, match=said) as raised:
         measurement.TASK.find(source, scan(source.folder, state=source.state), of())
     assert "Jane" not in str(raised.value)

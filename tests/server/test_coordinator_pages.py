@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from browsing import Browser, words
+from browsing import Browser, browsing, words
 from commanded import THEN, Here, a_standing, a_status, commanded
 from consortium import secure_study
 from wardround_common.messages.parameters import Layout
@@ -61,9 +61,7 @@ def pages(here: Here) -> Iterator[PagePort]:
 
 @pytest.fixture
 def browser(pages: PagePort) -> Browser:
-    found = Browser(pages.invite())
-    assert found.come_in().status == 200, found.page.text
-    return found
+    return browsing(pages)
 
 
 def test_pages_say_which_hospitals_were_heard_and_for_whom_a_run_waits(here: Here, browser: Browser) -> None:

@@ -15,6 +15,7 @@ from test_run import run
 
 from examples import DP
 from outlined_hospitals import PIXEL_MM, outlining, write_hospitals
+from typed import command
 from wardround_client.prediction.answers import predict as wr_predict
 from wardround_common.results import ALL, FEDERATED, Results
 from wardround_common.shell.cli import wardround
@@ -61,11 +62,6 @@ def test_boxes_are_learnt_together_and_drawn_in_new_images(
     page = (out / "run/report.html").read_text()
     assert "AP at IoU 0.1" in page
     assert "no more than one false positive an image" in page
-
-    def command(*words: str | Path) -> str:
-        done = CliRunner().invoke(wardround, [str(word) for word in words], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return done.stdout
 
     command("export", out / "run", "--out", tmp_path / "model")
     table = list(csv.DictReader((hospitals / "hospital-a/boxes.csv").read_text().splitlines()))

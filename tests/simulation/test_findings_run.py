@@ -7,23 +7,16 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from test_run import run
 
+from typed import command
 from wardround_common.results import ALL, FEDERATED, Results
-from wardround_common.shell.cli import wardround
 from wardround_common.study.file import parse_study
 from wardround_common.study.template import study_text
 from wardround_simulation.phantoms import make_hospitals
 from wardround_simulation.phantoms.scanner import SCANNERS
 
 pytestmark = pytest.mark.slow
-
-
-def command(*words: str | Path) -> str:
-    done = CliRunner().invoke(wardround, [str(word) for word in words], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.stdout
 
 
 def test_findings_are_learnt_together_and_told_for_a_new_image(tmp_path: Path) -> None:

@@ -7,26 +7,19 @@ import re
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from test_run import run
 
+from typed import command
 from wardround_client.explanation.explaining import class_number
 from wardround_client.prediction.model import open_model
 from wardround_common.errors import StudyError
 from wardround_common.results import ALL, FEDERATED
-from wardround_common.shell.cli import wardround
 from wardround_common.study.file import parse_study
 from wardround_common.study.template import study_text
 from wardround_simulation.phantoms import make_hospitals
 from wardround_simulation.phantoms.scanner import SCANNERS
 
 pytestmark = pytest.mark.slow
-
-
-def command(*words: str | Path) -> str:
-    done = CliRunner().invoke(wardround, [str(word) for word in words], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.stdout
 
 
 def test_a_number_is_learnt_together_and_told_in_its_unit(tmp_path: Path) -> None:

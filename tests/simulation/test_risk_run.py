@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from rich.console import Console
 from test_run import run
 
+from typed import command
 from wardround_client.explanation.explaining import class_number
 from wardround_client.prediction.model import open_model
 from wardround_common.errors import StudyError
 from wardround_common.results import ALL, FEDERATED, POOLED, alone
-from wardround_common.shell.cli import wardround
 from wardround_common.study.file import parse_study
 from wardround_common.study.template import study_text
 from wardround_server.report import summary
@@ -61,11 +60,6 @@ def test_risks_are_learnt_together_and_told_for_a_new_image(tmp_path: Path) -> N
     assert "tell how likely an event is by 1, 2, 3 and 5 years" in said
     assert "its C-index is" in said
     assert "by 5 years" in page
-
-    def command(*words: str | Path) -> str:
-        done = CliRunner().invoke(wardround, [str(word) for word in words], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return done.stdout
 
     command("export", tmp_path / "run", "--out", tmp_path / "model")
     table = hospitals / "hospital-a" / "labels.csv"

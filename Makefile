@@ -178,7 +178,7 @@ bench-brain-mri: needs-data $(INSTALLED) ## federated, pooled and alone on the b
 bench-privacy: needs-data $(INSTALLED) ## what privacy costs at epsilon 1, 3 and 8 on the brain MRI hospitals; can be resumed (DATA=DIR)
 	$(BIN)/python benchmarks/privacy.py "$(DATA)"
 
-bench-medicine-privacy: needs-data $(INSTALLED) ## what a prior from made images gives under shared noise; long, and goes on where it stopped (DATA=DIR)
+bench-medicine-privacy: needs-data $(INSTALLED) ## what a prior from made images gives under shared noise; long; resumes where it stopped (DATA=DIR)
 	$(BIN)/python benchmarks/medicine_privacy.py "$(DATA)"
 
 bench-private-recipe: needs-data $(INSTALLED) ## what helps at epsilon 8: averaging, views, rates and steps, momentum, one at a time (DATA=DIR)

@@ -2,7 +2,7 @@
 
 Run with ``make bench-medicine-privacy DATA=DIR``, where ``DIR`` holds one folder a hospital (the brain MRI hospitals):
 the noise is shared out under secure sums, seeds 0 to 2. Each finished training is kept in
-``benchmarks/results/medicine_privacy-runs.json``, and the next call goes on behind it; ``--recipes``, ``--epsilons``,
+``benchmarks/results/medicine_privacy-runs.json``, and the next call resumes from there; ``--recipes``, ``--epsilons``,
 ``--seeds`` and ``--most`` choose a part.
 
 For each epsilon the recipe is chosen by the mean AUROC of **validation** patients over the seeds; ``auroc_eps8_best``

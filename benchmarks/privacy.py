@@ -1,7 +1,7 @@
 """What privacy costs: no noise, enough noise at each hospital, noise shared out under secure sums, and pooled images.
 
 Run with ``make bench-privacy DATA=DIR``, where ``DIR`` holds one folder a hospital (the brain MRI hospitals). It is
-long: each finished training is kept in ``benchmarks/results/privacy-runs.json``, and the next call goes on behind it;
+long: each finished training is kept in ``benchmarks/results/privacy-runs.json``, and the next call resumes from there;
 ``--seeds``, ``--kinds`` and ``--epsilons`` choose a part. ``benchmarks/results/privacy.json`` has what is there so far.
 
 *central* is DP-SGD on everybody's patients in one place, with the rate, steps and budget of *distributed*.

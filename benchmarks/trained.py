@@ -76,7 +76,7 @@ def arguments(what: str, out: str, parts: tuple[str, ...], of_the_device: str = 
 
 
 def run(study: Study, seed: int, typed: Arguments, *, baselines: bool = True, leave_one_out: bool = False) -> Results:
-    """Simulate the study with that seed, go on with it where it was stopped, or read what it gave."""
+    """Simulate the study with that seed, resume it where it was stopped, or read its results."""
     seeded = study.model_copy(update={"model": study.model.model_copy(update={"seed": seed})})
     folder = typed.out / f"{study.study.name}-{study.digest()[:8]}-{seed}"
     if (finished := finished_results(folder)) is not None:

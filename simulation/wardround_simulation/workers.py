@@ -157,7 +157,7 @@ class Processes:
         self.count = count
         self._workers: list[_Worker] = []
         with _without_interrupts():
-            ensure_running()  # imports what is preloaded, while the caller goes on with its own work
+            ensure_running()  # imports what is preloaded, while the caller continues its own work
 
     def submit(self, job: Job) -> int:
         """Queue a job and start it if a worker is idle."""

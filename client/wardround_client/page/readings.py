@@ -26,7 +26,7 @@ class Reading:
 
     @property
     def runs(self) -> bool:
-        """Whether it goes on."""
+        """Whether it is still running."""
         return self.found is None and not self.failed
 
 

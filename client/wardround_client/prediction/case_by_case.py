@@ -1,4 +1,4 @@
-"""What a model is asked of a person's files, one case after the other: in a folder, what a run left off goes on.
+"""What a model is asked of a person's files, one case after the other; an interrupted run into a folder is resumed.
 
 The one road of whatever a model is asked for of each case: answers, and maps of what they hang on.
 """
@@ -78,7 +78,7 @@ def case_by_case(
     begin: Callable[[int], None] = lambda total: None,
     tell: Callable[[Told | None], None] = lambda one: None,
 ) -> Gone:
-    """Ask for each case below some inputs; ``out``: where it is kept, so that a run that is cut off goes on.
+    """Ask for each case below some inputs; ``out``: where it is kept, so that an interrupted run can be resumed.
 
     ``begin`` is called with the number of cases before the first is asked about, ``tell`` with what became of each;
     with None for a file that accompanies images.

@@ -83,7 +83,7 @@ def render(outlined: Outlined, classes: tuple[str, ...], study: str, *, made: da
 
 
 def evenly(count: int) -> list[int]:
-    """Return which of so many are shown: evenly chosen where there are more than 60."""
+    """Return which of this many are shown: evenly spaced if there are more than 60."""
     chosen: list[int] = np.unique(np.linspace(0, count - 1, min(SHOWN, count)).round().astype(int)).tolist()
     return chosen
 

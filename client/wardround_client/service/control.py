@@ -26,7 +26,7 @@ def open_control(
     health: Health,
     invite: Callable[[], str] | None = None,
 ) -> ControlServer:
-    """Let a hospital be commanded at the socket in its folder; ``invite`` gives out an address of its pages.
+    """Let a hospital be commanded at the socket in its folder; ``invite`` returns a new address of its pages.
 
     Raises:
         StorageError: no socket can be made there.

@@ -33,7 +33,7 @@ from wardround_common.storage import alone_in
 class HospitalService:
     """One hospital at work; ``say`` is told, in words for the log, what happens.
 
-    ``invite`` gives out an address of its pages, where it shows some.
+    ``invite`` returns a new address of its pages, if it shows any.
     """
 
     def __init__(self, folder: HospitalFolder, say: Say, invite: Callable[[], str] | None = None) -> None:

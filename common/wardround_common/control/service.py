@@ -55,7 +55,7 @@ OPTIONS = (
 class ControlServer:
     """Answers at the socket in a service's folder, until it is closed. Anyone who may open the socket may ask.
 
-    ``add`` puts the services of a role into the server, and ``invite`` gives out an address of its pages, if it shows
+    ``add`` puts the services of a role into the server, and ``invite`` returns a new address of its pages, if it shows
     some; one process alone may have a folder, which is the caller's to see to. The socket appears when it can be asked,
     and takes the place of one that a killed process left.
 
@@ -161,7 +161,7 @@ class _Pages(PagesServicer):  # type: ignore[misc]  # generated, without types
         self._invite = invite
 
     def Invite(self, request: Nothing, context: grpc.ServicerContext) -> PageAddress:  # noqa: N802  # as in the .proto
-        """Give out an address to whoever may command the service."""
+        """Return a new address to whoever may command the service."""
         if self._invite is None:
             raise ServiceError("this service shows no pages", do="Stop it, and start it again with --page.")
         return PageAddress(address=self._invite())

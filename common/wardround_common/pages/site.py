@@ -134,7 +134,7 @@ class Plan:
     rooms: Sequence[Room]
     templates: Path
     again: str
-    """The command that gives out another address."""
+    """The command that prints a new address."""
     read_only: bool = False
     filters: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
@@ -144,7 +144,7 @@ class Missing(Exception):  # noqa: N818  # an answer to a browser and not a faul
 
 
 class Site:
-    """A role's pages; ``app`` answers as ASGI, ``invite`` gives out the path at which somebody comes in."""
+    """A role's pages; ``app`` answers as ASGI, ``invite`` returns a new path at which one browser can sign in."""
 
     def __init__(self, plan: Plan, door: Door | None = None) -> None:
         self.door = door or Door()

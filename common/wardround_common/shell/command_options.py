@@ -18,7 +18,7 @@ MetricsPort = Annotated[
     ),
 ]
 ShowPages = Annotated[
-    bool, typer.Option("--page", help="Show pages in a browser on this machine; 'page' gives out their address.")
+    bool, typer.Option("--page", help="Show pages in a browser on this machine; 'page' prints their address.")
 ]
 PagePort = Annotated[
     int,

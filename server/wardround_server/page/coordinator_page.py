@@ -282,7 +282,7 @@ ACTS = {
         ("It stops after its current round. Completed rounds are kept, and it can be resumed.",),
         "Stop the run",
     ),
-    "resume": ("Resume", ("It goes on from its last completed round.",), "Resume the run"),
+    "resume": ("Resume", ("It continues from its last completed round.",), "Resume the run"),
     "give-up": (
         "Resume, and give a round up",
         (

@@ -200,7 +200,7 @@ class _MlflowSink:
         metrics = [
             Metric(name, value, now, record.number) for record in records for name, value in figures_of(record).items()
         ]
-        for begin in range(0, len(metrics), 1000):  # MLflow takes so many at a time
+        for begin in range(0, len(metrics), 1000):  # MLflow takes up to 100 at a time
             client.log_batch(self.note, metrics=metrics[begin : begin + 1000])
 
     def close(self, outcome: Outcome) -> None:
@@ -224,7 +224,7 @@ class _MlflowSink:
             tags = {"wardround.study": self._study.study.name, "wardround.digest": self._study.digest()}
             self.note = client.create_run(experiment, tags=tags, run_name=self._study.study.name).info.run_id
             settings = list(settings_of(self._study).items())
-            for begin in range(0, len(settings), 100):  # MLflow takes so many at a time
+            for begin in range(0, len(settings), 100):  # MLflow takes up to 100 at a time
                 client.log_batch(self.note, params=[Param(*one) for one in settings[begin : begin + 100]])
         self._client = client
         return client

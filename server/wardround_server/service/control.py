@@ -42,7 +42,7 @@ class Commanded(Protocol):
 def open_control(
     folder: Path, commanded: Commanded, health: Health, invite: Callable[[], str] | None = None
 ) -> ControlServer:
-    """Let a coordinator be commanded at the socket in its folder; ``invite`` gives out an address of its pages.
+    """Let a coordinator be commanded at the socket in its folder; ``invite`` returns a new address of its pages.
 
     Raises:
         StorageError: no socket can be made there.

@@ -44,7 +44,7 @@ LOOK_S = 2.0  # between two looks for hospitals that were enrolled or revoked, a
 class Service:
     """One coordinator at work in its folder. ``say`` is told, in words for the log, what happens.
 
-    ``invite`` gives out an address of its pages, where it shows some.
+    ``invite`` returns a new address of its pages, if it shows any.
 
     Raises:
         StorageError: another process serves from the folder.

@@ -103,7 +103,8 @@ class HospitalPages:
         state, since = status.shown
         if state == STARTING and not joined:
             state = "waiting for an invitation"
-        waiting = [p for p in self._proposals() if p.decision in WAITS and p.study.digest() not in self._over()]
+        over = self._over()
+        waiting = [p for p in self._proposals() if p.decision in WAITS and p.study.digest() not in over]
         facts = {"status": status, "state": state, "since": since, "joined": joined, "waiting": waiting}
         return Shown("now.html", {"title": "Now", **facts})
 

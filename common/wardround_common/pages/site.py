@@ -151,6 +151,7 @@ class Site:
         self.base = f"/{secrets.token_urlsafe(12)}"
         self.ending = threading.Event()
         self._plan = plan
+        self._version = version("wardround")  # it searches what is installed
         self._said: dict[str, Went] = {}  # by session: what the next page tells
         self._live = threading.BoundedSemaphore(MOST_LIVE)
         self._environment = jinja2.Environment(
@@ -256,7 +257,7 @@ class Site:
             "inside": session is not None,
             "form": session.form if session else "",
             "told": told,
-            "version": version("wardround"),
+            "version": self._version,
             "now": datetime.now(UTC),
             **shown.facts,
         }

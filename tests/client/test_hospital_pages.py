@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HospitalFolder]
 
 @pytest.fixture(scope="module")
 def pages(folder: HospitalFolder) -> Iterator[PagePort]:
-    with hospital_pages(folder, 0) as shown:
+    with hospital_pages(folder, 0, lambda text, **facts: None) as shown:
         yield shown
 
 
@@ -109,7 +109,7 @@ def test_nothing_is_approved_that_was_not_read_on_these_pages(folder: HospitalFo
 
 def test_pages_for_reading_only_have_no_form_but_to_sign_out(folder: HospitalFolder) -> None:
     study = propose(folder, "read-only")
-    with hospital_pages(folder, 0, read_only=True) as pages:
+    with hospital_pages(folder, 0, lambda text, **facts: None, read_only=True) as pages:
         browser = browsing(pages)
         for path in ("/", "/studies", f"/studies/{study.digest()}", "/identity", "/audit", "/budget", "/images"):
             page = browser.get(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,12 @@ from wardround_common.documents.enrolment import Invitation, file_stem
 from wardround_common.errors import ApprovalError, MessageError, ServiceAwayError, StorageError, WardroundError
 from wardround_common.pages.audit_room import audit_room
 from wardround_common.pages.child import Children
-from wardround_common.pages.port import PagePort
-from wardround_common.pages.site import Answer, Asked, Document, Missing, Plan, Room, Shown, Site, Went, part_of
+from wardround_common.pages.port import PagePort, showing
+from wardround_common.pages.site import Answer, Asked, Document, Missing, Plan, Room, Shown, Went, part_of
+from wardround_common.shell.service_log import Say
 from wardround_common.study.roster import Listed
 from wardround_common.study.words import describe
 
-AGAIN = "wardround hospital page"
 SCAN_PAGES = {
     "scan": ("scan-report.html", "The scan of the images"),
     "outlines": ("outlines.html", "Outlines on the images"),
@@ -92,7 +92,7 @@ class HospitalPages:
                 Room("/identity/accept", self._accept, acts=True),
             ],
             templates=Path(__file__).parent,
-            again=AGAIN,
+            again="wardround hospital page",
             read_only=self._read_only,
             filters={"shown": shown, "level_name": level_name},
         )
@@ -346,17 +346,12 @@ def _as_file(text: str) -> Iterator[Path]:
         yield path
 
 
-@contextmanager
-def hospital_pages(folder: HospitalFolder, port: int, *, read_only: bool = False) -> Iterator[PagePort]:
+def hospital_pages(
+    folder: HospitalFolder, port: int, say: Say, *, read_only: bool = False
+) -> AbstractContextManager[PagePort]:
     """Show a hospital's pages while its service runs.
 
     Raises:
         StorageError: the port is taken, or the hospital has not been set up here.
     """
-    children = Children()
-    pages = PagePort(port, Site(HospitalPages(folder, children, read_only=read_only).plan()))
-    try:
-        yield pages
-    finally:
-        children.close()
-        pages.close()
+    return showing(lambda children: HospitalPages(folder, children, read_only=read_only).plan(), port, say)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from contextlib import closing
 
 from wardround_client.hospital.hospital_source import hospital_source
-from wardround_client.page.hospital_page import AGAIN, hospital_pages
+from wardround_client.page.hospital_page import hospital_pages
 from wardround_client.service.control import open_control
 from wardround_client.service.hospital_service import HospitalService
 from wardround_client.service.status import stopped_status
@@ -25,18 +24,12 @@ def serve_with_pages(
 ) -> None:
     """Serve as the service does, with its pages; before there is an invitation, show these alone.
 
-    An address is printed where a person reads it, on a terminal; a log, which may be collected, says how to get one.
-
     Raises:
         StorageError, PrivacyError: as :meth:`HospitalService.serve`; or the pages' port is taken.
     """
     hospital_policy(folder)
     hospital_source(folder)
-    with hospital_pages(folder, port, read_only=read_only) as pages:
-        say(f"pages are shown at 127.0.0.1:{pages.number}; for an address, run: {AGAIN}", event="pages")
-        if sys.stdout.isatty():
-            sys.stdout.write(f"Pages, for one browser: {pages.invite()}\n")
-            sys.stdout.flush()
+    with hospital_pages(folder, port, say, read_only=read_only) as pages:
         if not folder.invitation_file.exists():
             say("waiting for the coordinator's invitation", event="waiting-invitation")
             health = Health(dict)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
 from wardround_common.errors import StorageError
-from wardround_common.pages.site import Site
+from wardround_common.pages.child import Children
+from wardround_common.pages.site import Plan, Site
+from wardround_common.shell.service_log import Say
 
 LOOPBACK = "127.0.0.1"
 AT_ONCE = 64  # connections; more are refused
@@ -69,3 +74,26 @@ class PagePort:
         self._server.should_exit = True
         self._thread.join(2 * IDLE_S)
         self._socket.close()
+
+
+@contextmanager
+def showing(plan_of: Callable[[Children], Plan], port: int, say: Say) -> Iterator[PagePort]:
+    """Show a role's pages while its service runs; ``plan_of`` makes their plan from what runs commands for them.
+
+    An address is printed where a person reads it, on a terminal; a log, which may be collected, says how to get one.
+
+    Raises:
+        StorageError: the port is taken.
+    """
+    children = Children()
+    plan = plan_of(children)
+    pages = PagePort(port, Site(plan))
+    try:
+        say(f"pages are shown at {LOOPBACK}:{pages.number}; for an address, run: {plan.again}", event="pages")
+        if sys.stdout.isatty():
+            sys.stdout.write(f"Pages, for one browser: {pages.invite()}\n")
+            sys.stdout.flush()
+        yield pages
+    finally:
+        children.close()
+        pages.close()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +15,8 @@ from wardround_common.errors import MessageError, StorageError, StudyError
 from wardround_common.keys.identity import fingerprint
 from wardround_common.pages.audit_room import audit_room
 from wardround_common.pages.child import Children
-from wardround_common.pages.port import PagePort
-from wardround_common.pages.site import Answer, Asked, Document, Missing, Plan, Room, Shown, Site, Went, part_of
+from wardround_common.pages.port import PagePort, showing
+from wardround_common.pages.site import Answer, Asked, Document, Missing, Plan, Room, Shown, Went, part_of
 from wardround_common.results import RoundRecord
 from wardround_common.shell.service_log import Say
 from wardround_common.study.file import parse_canonical, parse_study
@@ -300,24 +298,12 @@ def _line(run: RunSeen) -> str:
     return line(run.model_dump(mode="json"))
 
 
-@contextmanager
-def coordinator_pages(folder: CoordinatorFolder, port: int, say: Say, *, read_only: bool = False) -> Iterator[PagePort]:
+def coordinator_pages(
+    folder: CoordinatorFolder, port: int, say: Say, *, read_only: bool = False
+) -> AbstractContextManager[PagePort]:
     """Show a coordinator's pages while its service runs.
-
-    An address is printed where a person reads it, on a terminal; a log, which may be collected, says how to get one.
 
     Raises:
         StorageError: the port is taken, or this is not a coordinator's folder.
     """
-    children = Children()
-    plan = CoordinatorPages(folder, children, read_only=read_only).plan()
-    pages = PagePort(port, Site(plan))
-    say(f"pages are shown at 127.0.0.1:{pages.number}; for an address, run: {plan.again}", event="pages")
-    if sys.stdout.isatty():
-        sys.stdout.write(f"Pages, for one browser: {pages.invite()}\n")
-        sys.stdout.flush()
-    try:
-        yield pages
-    finally:
-        children.close()
-        pages.close()
+    return showing(lambda children: CoordinatorPages(folder, children, read_only=read_only).plan(), port, say)

@@ -235,8 +235,8 @@ class HospitalPages:
         return Document(request.content(), "application/octet-stream", f"{file_stem(request.hospital)}.request")
 
     def _look(self, asked: Asked) -> Answer:
-        text = asked.form.get("file", "") or asked.form.get("text", "")
-        if not text.strip():
+        text = asked.given()
+        if not text:
             return Went("/identity", "Choose the invitation's file, or paste its text.", True)
         try:
             with _as_file(text) as path:

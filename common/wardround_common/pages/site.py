@@ -78,6 +78,11 @@ class Asked:
         word = self.query.get("page", "1")
         return max(1, int(word)) if word.isascii() and word.isdigit() and len(word) < 10 else 1
 
+    def given(self) -> str:
+        """Return the text of the file that a form gave, or else what was pasted; empty if neither says anything."""
+        text = self.form.get("file", "") or self.form.get("text", "")
+        return text if text.strip() else ""
+
 
 @dataclass(frozen=True)
 class Shown:

@@ -103,8 +103,8 @@ class CoordinatorPages:
         return Shown("hospitals.html", {"title": "Hospitals", **facts})
 
     def _look_at_request(self, asked: Asked) -> Answer:
-        text = asked.form.get("file", "") or asked.form.get("text", "")
-        if not text.strip():
+        text = asked.given()
+        if not text:
             return Went("/hospitals", "Choose the request's file, or paste its text.", True)
         try:
             request = Request.parse(text.encode())
@@ -141,8 +141,8 @@ class CoordinatorPages:
         return Shown("runs.html", {"title": "Runs", **facts})
 
     def _look_at_study(self, asked: Asked) -> Answer:
-        text = asked.form.get("file", "") or asked.form.get("text", "")
-        if not text.strip():
+        text = asked.given()
+        if not text:
             return Went("/runs", "Choose the study's file, or paste its text.", True)
         try:
             study = parse_study(text, where="the study file")

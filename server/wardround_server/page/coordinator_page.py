@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -207,29 +208,22 @@ class CoordinatorPages:
 
     def _ask(self, asked: Asked) -> Answer:
         run, _ = self._found(asked)
-        act = asked.words["act"]
-        if act not in ACTS or self._read_only:
+        name, act = asked.words["act"], ACTS.get(asked.words["act"])
+        if act is None or self._read_only:
             raise Missing
-        question, sentences, words = ACTS[act]
-        facts = {"sentences": sentences, "act": f"/runs/{run.name}/{act}", "back": f"/runs/{run.name}", "words": words}
-        risky = act in ("remove", "give-up")
-        return Shown("confirm.html", {"title": f"{question}: {run.name}", **facts, "fields": {}, "risky": risky})
+        here = f"/runs/{run.name}"
+        facts = {"sentences": (act.sentence,), "act": f"{here}/{name}", "back": here, "words": act.words}
+        title = f"{act.question}: {run.name}"
+        return Shown("confirm.html", {"title": title, **facts, "fields": {}, "risky": act.risky})
 
     def _act(self, asked: Asked) -> Answer:
         run, _ = self._found(asked)
-        here = f"/runs/{run.name}"
-        match asked.words["act"]:
-            case "stop":
-                return self._command(["stop", self._place, run.name], here, "It stops after its current round.")
-            case "resume":
-                return self._command(["resume", self._place, run.name, "--detach"], here, "Resumed.")
-            case "give-up":
-                return self._command(["resume", self._place, run.name, "--detach", "--give-up"], here, "Resumed.")
-            case "archive":
-                return self._command(["archive", self._place, run.name], "/runs", "")
-            case "remove":
-                return self._command(["remove", self._place, run.name, "--yes"], "/runs", "")
-        raise Missing
+        act = ACTS.get(asked.words["act"])
+        if act is None:
+            raise Missing
+        command, *options = act.command
+        to = "/runs" if act.leaves else f"/runs/{run.name}"
+        return self._command([command, self._place, run.name, *options], to, act.said)
 
     def _command(self, words: list[str], to: str, said: str) -> Answer:
         done = self._children.run(["coordinator", *words])
@@ -274,23 +268,64 @@ class CoordinatorPages:
 
 
 MOST_HISTORIES = 8
+
+
+@dataclass(frozen=True)
+class Act:
+    """What a person may do to a run: what they are asked first, and the command that does it."""
+
+    question: str
+    sentence: str
+    words: str
+    """On the button."""
+    command: tuple[str, ...]
+    """Its name and options; coordinator and run stand between them."""
+    said: str = ""
+    """When it is done; empty for what the command prints."""
+    risky: bool = False
+    leaves: bool = False
+    """Whether the run has no page afterwards."""
+
+
 ACTS = {
-    "stop": (
+    "stop": Act(
         "Stop",
-        ("It stops after its current round. Completed rounds are kept, and it can be resumed.",),
+        "It stops after its current round. Completed rounds are kept, and it can be resumed.",
         "Stop the run",
+        ("stop",),
+        said="It stops after its current round.",
     ),
-    "resume": ("Resume", ("It continues from its last completed round.",), "Resume the run"),
-    "give-up": (
+    "resume": Act(
+        "Resume",
+        "It continues from its last completed round.",
+        "Resume the run",
+        ("resume", "--detach"),
+        said="Resumed.",
+    ),
+    "give-up": Act(
         "Resume, and give a round up",
-        (
-            "A round of secure sums that was begun and can no longer be summed is skipped. What it cost in privacy "
-            "still counts.",
-        ),
+        "A round of secure sums that was begun and can no longer be summed is skipped. What it cost in privacy still "
+        "counts.",
         "Skip that round and resume",
+        ("resume", "--detach", "--give-up"),
+        said="Resumed.",
+        risky=True,
     ),
-    "archive": ("Archive", ("Its folder is set aside, and its name is free for another study.",), "Archive the run"),
-    "remove": ("Remove", ("The run is deleted for good, with its model and its report.",), "Delete it for good"),
+    "archive": Act(
+        "Archive",
+        "Its folder is set aside, and its name is free for another study.",
+        "Archive the run",
+        ("archive",),
+        leaves=True,
+    ),
+    "remove": Act(
+        "Remove",
+        "The run is deleted for good, with its model and its report.",
+        "Delete it for good",
+        ("remove", "--yes"),
+        risky=True,
+        leaves=True,
+    ),
 }
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from wardround_client.hospital.joining import examine
 from wardround_client.page.readings import Readings
@@ -22,11 +21,11 @@ from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.state.run_outcomes import outcomes
 from wardround_client.state.state_folder import default_state
 from wardround_common.documents.enrolment import Invitation, file_stem
-from wardround_common.errors import ApprovalError, MessageError, ServiceAwayError, StorageError, WardroundError
+from wardround_common.errors import ApprovalError, MessageError, ServiceAwayError, ServiceError, StorageError
 from wardround_common.pages.audit_room import audit_room
 from wardround_common.pages.child import Children
 from wardround_common.pages.port import PagePort, showing
-from wardround_common.pages.site import Answer, Asked, Document, Missing, Plan, Room, Shown, Went, part_of
+from wardround_common.pages.site import Answer, Asked, Document, Missing, Plan, Room, Shown, Went, confirm, part_of
 from wardround_common.shell.service_log import Say
 from wardround_common.study.roster import Listed
 from wardround_common.study.words import describe
@@ -37,7 +36,6 @@ SCAN_PAGES = {
 }
 """Pages that ``wardround scan`` wrote into the state folder of the images, by the word of their address."""
 READ_FIRST = "Have this hospital's images read first: you approve what is said then."
-LARGEST_DOCUMENT = 64 * 2**20
 DECISIONS = {
     "waiting": "waits for your decision",
     "against-policy": "not allowed by your policy",
@@ -153,7 +151,11 @@ class HospitalPages:
 
     def _read(self, asked: Asked) -> Answer:
         digest = self._found(asked).study.digest()
-        return _said_of(lambda: self._readings.begin(digest), f"/studies/{digest}")
+        try:
+            self._readings.begin(digest)
+        except ServiceError as error:
+            return Went(f"/studies/{digest}", str(error), True)
+        return Went(f"/studies/{digest}")
 
     def _ask_approve(self, asked: Asked) -> Answer:
         proposal = self._found(asked)
@@ -219,9 +221,7 @@ class HospitalPages:
         path = default_state(self._folder.settings().data) / name
         if not name or not path.is_file():
             raise Missing("No such page was written.")
-        if path.stat().st_size > LARGEST_DOCUMENT:
-            raise StorageError("this page is too large to be shown here", where=str(path), do="Open the file itself.")
-        return Document(path.read_bytes())
+        return Document.of(path, "page")
 
     def _identity(self, asked: Asked) -> Answer:
         folder, invitation = self._folder, None
@@ -250,15 +250,15 @@ class HospitalPages:
             "Does the coordinator read this exact fingerprint to you by telephone? If the fingerprints differ, "
             "somebody may be impersonating the coordinator: tell its people.",
         )
-        words = "Yes, it is the same: accept"
-        facts: dict[str, object] = {
-            "sentences": sentences,
-            "act": "/identity/accept",
-            "back": "/identity",
-            "words": words,
-        }
-        facts |= {"fingerprint": found.invitation.fingerprint, "fields": {"text": text}, "risky": False}
-        return Shown("confirm.html", {"title": "Accept this invitation?", **facts})
+        return confirm(
+            "Accept this invitation?",
+            sentences,
+            "/identity/accept",
+            "/identity",
+            "Yes, it is the same: accept",
+            fingerprint=found.invitation.fingerprint,
+            fields={"text": text},
+        )
 
     def _accept(self, asked: Asked) -> Answer:
         with _as_file(asked.form.get("text", "")) as path:
@@ -281,8 +281,7 @@ class HospitalPages:
     ) -> Answer:
         if self._read_only:
             raise Missing("These pages are for reading only.")
-        facts = {"sentences": tuple(filter(None, sentences)), "act": act, "back": back, "words": words}
-        return Shown("confirm.html", {"title": title, **facts, "fields": {}, "risky": risky})
+        return confirm(title, tuple(filter(None, sentences)), act, back, words, risky=risky)
 
     def _act(self, said: str, back: str, *words: str) -> Callable[[Asked], Answer]:
         return lambda asked: self._command(list(words), said, back)
@@ -328,14 +327,6 @@ class HospitalPages:
             rules = read_policy(folder / POLICY_NAME) if (folder / POLICY_NAME).exists() else None
             self._budget = (stamp, state_budget(ledger, rules.budget.delta if rules else DEFAULT_DELTA, rules))
         return self._budget[1]
-
-
-def _said_of(act: Callable[[], Any], back: str) -> Answer:
-    try:
-        act()
-    except WardroundError as error:
-        return Went(back, str(error), True)
-    return Went(back)
 
 
 @contextmanager

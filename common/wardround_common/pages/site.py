@@ -34,7 +34,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wardround_common.counting import count
-from wardround_common.errors import WardroundError
+from wardround_common.errors import StorageError, WardroundError
 from wardround_common.pages.door import SESSION_S, Door, Session, is_form_of
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ NAMES = ("127.0.0.1", "localhost")
 """What a browser on this machine, or at the near end of a tunnel to it, calls it."""
 LARGEST_FORM = 256 * 1024  # bytes
 MOST_FIELDS = 50
+LARGEST_DOCUMENT = 64 * 2**20  # bytes
 MOST_LIVE = 8
 """Pages that are kept up to date at once; one more is not, and works otherwise."""
 LOOK_S, STEP_S = 2.0, 0.25
@@ -112,6 +113,19 @@ class Document:
     file: Path | None = None
     """What is sent in the place of ``content``; it is removed then, with its folder."""
 
+    @classmethod
+    def of(cls, path: Path, what: str) -> Document:
+        """Return a page that was written to a file, ``what``: report or page.
+
+        Raises:
+            StorageError: it is too large for a browser.
+        """
+        if path.stat().st_size > LARGEST_DOCUMENT:
+            raise StorageError(
+                f"this {what} is too large to be shown here", where=str(path), do="Open the file itself."
+            )
+        return cls(path.read_bytes())
+
 
 Answer = Shown | Went | Document
 
@@ -142,6 +156,25 @@ class Plan:
     """The command that prints a new address."""
     read_only: bool = False
     filters: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+
+
+def confirm(
+    title: str,
+    sentences: Sequence[str],
+    act: str,
+    back: str,
+    words: str,
+    *,
+    risky: bool = False,
+    fingerprint: str = "",
+    fields: Mapping[str, str] | None = None,
+) -> Shown:
+    """Ask somebody whether to do what the room ``act`` does, by a button with ``words``, or to go ``back``.
+
+    ``fingerprint`` stands below the first sentence, to be compared; ``fields`` are what the room is told.
+    """
+    facts = {"title": title, "sentences": sentences, "act": act, "back": back, "words": words}
+    return Shown("confirm.html", facts | {"risky": risky, "fingerprint": fingerprint, "fields": fields or {}})
 
 
 class Missing(Exception):  # noqa: N818  # an answer to a browser and not a fault

@@ -17,7 +17,7 @@ from wardround_common.keys.identity import fingerprint
 from wardround_common.pages.audit_room import audit_room
 from wardround_common.pages.child import Children
 from wardround_common.pages.port import PagePort, showing
-from wardround_common.pages.site import Answer, Asked, Document, Missing, Plan, Room, Shown, Went, part_of
+from wardround_common.pages.site import Answer, Asked, Document, Missing, Plan, Room, Shown, Went, confirm, part_of
 from wardround_common.results import RoundRecord
 from wardround_common.shell.service_log import Say
 from wardround_common.study.file import parse_canonical, parse_study
@@ -34,7 +34,6 @@ from wardround_server.state.standings import CoordinatorStatus, RunSeen
 REPORT = "report.html"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 """Of a run: that of its study."""
-LARGEST_REPORT = 64 * 2**20
 
 
 class CoordinatorPages:
@@ -119,11 +118,14 @@ class CoordinatorPages:
             else "Does the hospital read this exact fingerprint to you by telephone? If the fingerprints differ, this "
             "request is not the hospital's.",
         )
-        facts = {"sentences": sentences, "act": "/hospitals/enrol", "back": "/hospitals", "risky": False}
-        words = "Write the invitation" if found is Standing.SAME else "Yes, it is the same: enrol, save the invitation"
-        mark = {"fingerprint": request.fingerprint}
-        return Shown(
-            "confirm.html", {"title": "Enrol this hospital?", **facts, "words": words, "fields": {"text": text}} | mark
+        return confirm(
+            "Enrol this hospital?",
+            sentences,
+            "/hospitals/enrol",
+            "/hospitals",
+            "Write the invitation" if found is Standing.SAME else "Yes, it is the same: enrol, save the invitation",
+            fingerprint=request.fingerprint,
+            fields={"text": text},
         )
 
     def _enrol(self, asked: Asked) -> Answer:
@@ -187,9 +189,7 @@ class CoordinatorPages:
         path = self._folder.path / "runs" / run.name / REPORT
         if not path.is_file():
             raise Missing("This run has no report yet: it is written when the run is over.")
-        if path.stat().st_size > LARGEST_REPORT:
-            raise StorageError("this report is too large to be shown here", where=str(path), do="Open the file itself.")
-        return Document(path.read_bytes())
+        return Document.of(path, "report")
 
     def _release(self, asked: Asked) -> Answer:
         run, _ = self._found(asked)
@@ -212,9 +212,8 @@ class CoordinatorPages:
         if act is None or self._read_only:
             raise Missing
         here = f"/runs/{run.name}"
-        facts = {"sentences": (act.sentence,), "act": f"{here}/{name}", "back": here, "words": act.words}
         title = f"{act.question}: {run.name}"
-        return Shown("confirm.html", {"title": title, **facts, "fields": {}, "risky": act.risky})
+        return confirm(title, (act.sentence,), f"{here}/{name}", here, act.words, risky=act.risky)
 
     def _act(self, asked: Asked) -> Answer:
         run, _ = self._found(asked)

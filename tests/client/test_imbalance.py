@@ -108,7 +108,7 @@ def test_the_weights_of_counted_classes_are_inverse_to_the_counts_and_one_on_ave
 
 
 def test_counted_weights_train_as_stated_ones() -> None:
-    counts, stated = np.array([90, 10]), {"class_weights": [100 / 180, 100 / 20]}
+    counts, stated = ClassCounts((90, 10)), {"class_weights": [100 / 180, 100 / 20]}
     updates = []
     for training, classes in (({"count_classes": True}, counts), (stated, None)):
         of = study(training=training)
@@ -118,7 +118,7 @@ def test_counted_weights_train_as_stated_ones() -> None:
         updates.append(answer.vector)
     np.testing.assert_allclose(*updates, atol=1e-7)
     of = study(training={"count_classes": True})
-    for none in (None, np.array([1, 2, 3])):
+    for none in (None, ClassCounts((1, 2, 3))):
         with pytest.raises(MessageError, match="sent no count"):
             hospital(of).answer("train", TrainRequest(of.digest(), 1, start, classes=none).parts())
 
@@ -135,8 +135,8 @@ def test_a_hospital_counts_its_training_images_once_before_the_first_round_where
 
 
 def test_hospitals_of_a_secure_sum_agree_on_the_counts_that_they_were_told() -> None:
-    asked = TrainRequest("0" * 64, 1, np.zeros(3, np.float32), b"", np.array([3, 4]))
-    assert question_digest(asked) != question_digest(replace(asked, classes=np.array([4, 3])))
+    asked = TrainRequest("0" * 64, 1, np.zeros(3, np.float32), b"", ClassCounts((3, 4)))
+    assert question_digest(asked) != question_digest(replace(asked, classes=ClassCounts((4, 3))))
     assert question_digest(asked) == question_digest(TrainRequest.parse(asked.parts(), 3))
 
 

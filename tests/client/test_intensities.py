@@ -16,6 +16,7 @@ from wardround_client.preparation.intensities import intensities_of
 from wardround_common.errors import MessageError, StudyError
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Evaluated, EvaluateRequest, TrainRequest, Update
+from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.metrics.intensities import UNIT, Intensities
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.before import INPUT_TENSORS, Before
@@ -88,7 +89,7 @@ def test_the_first_round_takes_the_seed_s_parameters_with_any_possible_brightnes
     hospital: Hospital,
 ) -> None:
     def train(vector: Vector) -> Update:
-        question = TrainRequest(OF.digest(), 1, vector, classes=np.array([6, 6])).parts()
+        question = TrainRequest(OF.digest(), 1, vector, classes=ClassCounts((6, 6))).parts()
         answer = hospital.answer("train", question)
         assert isinstance(answer, Update)
         return answer

@@ -308,10 +308,9 @@ class Hospital:
         training = self.study.training
         if not training.count_classes:
             return self.study
-        if request.classes is None or len(request.classes) != len(self.study.groups):
+        if request.classes is None or len(request.classes.counts) != len(self.study.groups):
             raise MessageError("the study counts classes, and the coordinator sent no count of them")
-        weights = ClassCounts.read(request.classes, len(self.study.groups)).weights()
-        changed = training.model_copy(update={"class_weights": weights, "count_classes": False})
+        changed = training.model_copy(update={"class_weights": request.classes.weights(), "count_classes": False})
         return self.study.model_copy(update={"training": changed})
 
     def _run(self, before: Vector | None = None, study: Study | None = None) -> LocalRun:

@@ -132,21 +132,20 @@ class TrainRequest:
     parameters: Vector = field(repr=False)
     cohort: bytes | None = field(default=None, repr=False)
     """If sums are secure: over which hospitals, with which keys (``secagg.terms.write_members``)."""
-    classes: NDArray[np.int64] | None = None
-    """If the study counts classes: how many training images of each there are (``ClassCounts``)."""
+    classes: ClassCounts | None = None
+    """If the study counts classes: how many training images of each there are."""
     kind = "train"
 
     def parts(self) -> Parts:
         """Return the wire form."""
-        arrays = {} if self.classes is None else {"classes": self.classes}
+        arrays = {} if self.classes is None else {"classes": self.classes.to_vector()}
         return Parts({"study": self.study, "round": self.round}, _asked(self.parameters, self.cohort) | arrays)
 
     @classmethod
     def parse(cls, parts: Parts, size: int) -> TrainRequest:
         """Parse the wire form; ``size`` is the number of parameters of the study's model."""
-        vector, classes = read_vector(parts, "parameters", size), parts.arrays.get("classes")
-        if classes is not None:
-            classes = ClassCounts.read(classes, classes.size).to_vector()
+        vector, counted = read_vector(parts, "parameters", size), parts.arrays.get("classes")
+        classes = None if counted is None else ClassCounts.read(counted, counted.size)
         return cls(study_digest(parts), round_number(parts), vector, optional_bytes(parts, "cohort"), classes)
 
 

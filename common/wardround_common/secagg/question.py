@@ -20,7 +20,7 @@ def question_digest(request: TrainRequest | EvaluateRequest) -> bytes:
     if isinstance(request, EvaluateRequest) and request.everybody is not None:
         words.append(request.everybody.astype("<i8").tobytes())
     if isinstance(request, TrainRequest) and request.classes is not None:
-        words.append(request.classes.astype("<i8").tobytes())
+        words.append(request.classes.to_vector().astype("<i8").tobytes())
     return digest(b"question", *words)
 
 

@@ -447,10 +447,9 @@ def _round(
     began = time.monotonic()
     roll.welcome(study, state.layout, watch, consortium)
     counted = Counted(roll)
-    classes = None if state.classes is None else state.classes.to_vector()
-    rounds: Rounds = plain_rounds.Rounds(study, counted, classes)
+    rounds: Rounds = plain_rounds.Rounds(study, counted, state.classes)
     if consortium:
-        rounds = secure_rounds.Rounds(study, counted, consortium, roll.members, classes)
+        rounds = secure_rounds.Rounds(study, counted, consortium, roll.members, state.classes)
 
     def tell(name: str) -> None:
         watch(Answered(number, name))

@@ -19,6 +19,7 @@ from wardround_common.messages.rounds import (
     TrainRequest,
     Update,
 )
+from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.results import Absence
 from wardround_common.study.file import Study
 from wardround_server.averaging import WeightedSum
@@ -33,7 +34,7 @@ class Rounds:
 
     study: Study
     exchange: Exchange
-    classes: NDArray[np.int64] | None = None
+    classes: ClassCounts | None = None
     """How many training images of each class there are, if the study counts them."""
 
     def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard:

@@ -16,6 +16,7 @@ from wardround_common.errors import MessageError, RoundError, StorageError
 from wardround_common.keys.identity import KEY_BYTES, Roster
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import RUN_BYTES, EvaluateRequest, Failure, Parts, Prepared, Split, TrainRequest
+from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.metrics.sums import UNIT
 from wardround_common.privacy.accounting import noise_multiplier_for
 from wardround_common.privacy.noisy_sum import NoisySum, least_survivors
@@ -120,7 +121,7 @@ class Rounds:
     exchange: Exchange
     consortium: Consortium
     members: Mapping[str, Member]
-    classes: NDArray[np.int64] | None = None
+    classes: ClassCounts | None = None
     """How many training images of each class there are, if the study counts them."""
 
     def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard | GivenUp:

@@ -158,10 +158,7 @@ def _add_up_before(study: Study, state: State, roll: _Roll, consortium: Consorti
     if noted:
         found = Before.read(np.array(json.loads(noted), np.int64), study)
     else:
-        rounds: Rounds = plain_rounds.Rounds(study, roll)
-        if consortium:
-            rounds = secure_rounds.Rounds(study, roll, consortium, roll.members)
-        scored = rounds.score(state.parameters, 0, "before")
+        scored = _rounds_over(study, roll, roll, consortium).score(state.parameters, 0, "before")
         found = cast(Before, scored.sums)
         if not found.records:
             raise RoundError(
@@ -238,10 +235,7 @@ def judge_study(
     there, model = roll.hospitals(), state.chosen.model
 
     def score(number: int, takes: Callable[[str], bool]) -> Scored:
-        some = Some(roll, takes)
-        if not consortium:
-            return plain_rounds.Rounds(study, some).score(model, number, "test")
-        return secure_rounds.Rounds(study, some, consortium, roll.members).score(model, number, "test")
+        return _rounds_over(study, Some(roll, takes), roll, consortium).score(model, number, "test")
 
     if not study.external_apart:
         scored = score(study.test_round, lambda name: True)
@@ -281,9 +275,7 @@ def describe_usual(
         return known
     asked = trainers(study, exchange)
     _, roll = _prepare(study, asked, lambda event: None, state, consortium)
-    rounds: Rounds = plain_rounds.Rounds(study, roll)
-    if consortium:
-        rounds = secure_rounds.Rounds(study, roll, consortium, roll.members)
+    rounds = _rounds_over(study, roll, roll, consortium)
     first, second = study.features_rounds
     if known is None or known.model != digest:
         moments = rounds.score(model, first, "features").sums
@@ -432,6 +424,15 @@ def _read(answer: Parts | Failure) -> Prepared:
     return Prepared.parse(answer)
 
 
+def _rounds_over(
+    study: Study, exchange: Exchange, roll: _Roll, consortium: Consortium | None, classes: ClassCounts | None = None
+) -> Rounds:
+    """Return the rounds with the hospitals of an exchange, which are on the roll, as secure as the study has them."""
+    if consortium is None:
+        return plain_rounds.Rounds(study, exchange, classes)
+    return secure_rounds.Rounds(study, exchange, consortium, roll.members, classes)
+
+
 def _round(
     study: Study,
     exchange: Exchange,
@@ -447,9 +448,7 @@ def _round(
     began = time.monotonic()
     roll.welcome(study, state.layout, watch, consortium)
     counted = Counted(roll)
-    rounds: Rounds = plain_rounds.Rounds(study, counted, state.classes)
-    if consortium:
-        rounds = secure_rounds.Rounds(study, counted, consortium, roll.members, state.classes)
+    rounds = _rounds_over(study, counted, roll, consortium, state.classes)
 
     def tell(name: str) -> None:
         watch(Answered(number, name))

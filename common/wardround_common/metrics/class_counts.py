@@ -29,10 +29,6 @@ class ClassCounts:
         """Return the counts (classes,)."""
         return np.array(self.counts, np.int64)
 
-    def mean_loss(self) -> float | None:
-        """Return None: nothing is judged."""
-        return None
-
     def weights(self) -> tuple[float, ...]:
         """Return the weight of each class: inverse to its count, and 1 on average over images; 1 of one without any."""
         there = sum(count > 0 for count in self.counts)

@@ -13,7 +13,7 @@ MONAI builds the larger networks and is imported only when one of them is asked 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -194,7 +194,10 @@ def layout_of(network: nn.Module) -> Layout:
 
 def fixed_of(network: nn.Module) -> Fixed | None:
     """Return what a study never changes of its network; None where everything is trained."""
-    return Fixed.of(_fixed(network)) if fixed_names(network) is not None else None
+    if fixed_names(network) is None:
+        return None
+    tensors = _fixed(network)
+    return Fixed(_layout(tensors), _vector(tensors.values()))
 
 
 def first_digest(network: nn.Module, layout: Layout, parameters: Vector) -> str:
@@ -226,8 +229,11 @@ def _layout(tensors: Mapping[str, torch.Tensor]) -> Layout:
 def read_vector(network: nn.Module, layout: Layout | None = None) -> Vector:
     """Copy the network's parameters, or those of a layout, into one vector (parameters,) float32."""
     tensors = _tensors(network)
-    chosen = tensors.values() if layout is None else [tensors[name] for name in layout.names]
-    parts = [tensor.detach().reshape(-1).to(torch.float32) for tensor in chosen]
+    return _vector(tensors.values() if layout is None else [tensors[name] for name in layout.names])
+
+
+def _vector(tensors: Collection[torch.Tensor]) -> Vector:
+    parts = [tensor.detach().reshape(-1).to(torch.float32) for tensor in tensors]
     if not parts:
         return np.empty(0, np.float32)
     return torch.cat(parts).cpu().numpy()  # one copy from a card, which is waited for once

@@ -18,7 +18,7 @@ from torch import nn
 
 from wardround_client.networks._layers import Copy
 from wardround_common.errors import ModelError, StudyError
-from wardround_common.messages.parameters import Fixed, metadata_of
+from wardround_common.messages.parameters import metadata_of, weights_digest
 from wardround_common.study.weights import Weights
 
 MOST_NAMED = 8
@@ -43,7 +43,7 @@ class Match:
     @property
     def digest(self) -> str:
         """The digest of what is given."""
-        return Fixed.of(self.given).digest
+        return weights_digest({name: tensor.detach().numpy() for name, tensor in self.given.items()})
 
 
 def read_tensors_of(content: bytes, *, where: str) -> dict[str, torch.Tensor]:

@@ -68,23 +68,10 @@ class Fixed:
     layout: Layout
     vector: Vector = field(repr=False)
 
-    @classmethod
-    def of(cls, tensors: Mapping[str, Any]) -> Fixed:
-        """Join named tensors, numpy's or torch's."""
-        arrays = {name: np.asarray(tensor.detach().cpu(), np.float32) for name, tensor in tensors.items()}
-        layout = Layout(tuple(arrays), tuple(array.shape for array in arrays.values()))
-        flat = [array.reshape(-1) for array in arrays.values()] or [np.empty(0, np.float32)]
-        return cls(layout, np.concatenate(flat))
-
     @property
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """The named tensors."""
         return self.layout.tensors(self.vector)
-
-    @property
-    def digest(self) -> str:
-        """The digest of these tensors."""
-        return weights_digest(self.tensors)
 
     def digest_with(self, layout: Layout, parameters: Vector) -> str:
         """Return the digest of the whole model with these parameters."""

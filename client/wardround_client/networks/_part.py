@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from wardround_client.networks._layers import CONVOLUTION
 from wardround_common.errors import StudyError
 from wardround_common.study.file import Model
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 """May be the last layer; there is no adapter for them."""
 _NAMES = "wardround_fixed_names"
@@ -83,12 +83,12 @@ def fixed_names(network: nn.Module) -> frozenset[str] | None:
 
 def head_of(network: nn.Module) -> str | None:
     """Return the place of the last layer with weights, a linear one or a convolution; None if there is none."""
-    *_, last = (None, *_places(network, (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)))
+    *_, last = (None, *_places(network, (nn.Linear, *CONVOLUTION, *TRANSPOSED)))
     return last
 
 
 def _adaptable(network: nn.Module) -> Iterator[str]:
-    return _places(network, (nn.Linear, *CONVOLUTIONS))
+    return _places(network, (nn.Linear, *CONVOLUTION))
 
 
 def _places(network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-MEAN, DEVIATION = "input_mean", "input_deviation"
+from wardround_common.study.before import INPUT_TENSORS
+
+MEAN, DEVIATION = INPUT_TENSORS
 """The names of its two tensors, which no gradient changes."""
 
 

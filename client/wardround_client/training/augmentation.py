@@ -52,13 +52,18 @@ def augment(
         rows = [cosine * mirror, -sine, shift[0], sine * mirror, cosine, shift[1]]
         matrices = torch.stack(rows, dim=1).view(count, 2, 3)
         grid = functional.affine_grid(matrices, [count, 1, *images.shape[-2:]], align_corners=False)
-        targets = _with(move, targets, matrices, images) if moved is None else _sampled(moved, grid)
+        if moved is not None:
+            targets = _sampled(moved, grid)
+        elif move is not None:
+            targets = move(targets, matrices, tuple(images.shape[2:]))
         images = _sampled(images, grid)
     elif "flip" in chosen:
-        images = _flipped(images, draws[4] < 0.5)
-        mirror = torch.where(draws[4] < 0.5, -1.0, 1.0)
-        matrices = torch.eye(2, 3, device=images.device) * torch.stack([mirror, torch.ones_like(mirror)], 1)[..., None]
-        targets = _with(move, targets, matrices, images) if moved is None else _flipped(moved, draws[4] < 0.5)
+        mirrored = draws[4] < 0.5
+        images = _flipped(images, mirrored)
+        if moved is not None:
+            targets = _flipped(moved, mirrored)
+        elif move is not None:
+            targets = move(targets, _mirrors(mirrored), tuple(images.shape[2:]))
     if "intensity" in chosen:
         exponent, gain, offset = (GAMMA * centred[5]).exp(), 1 + GAIN * centred[6], OFFSET * centred[7]
         exponent, gain, offset = (one.view(-1, *[1] * (images.dim() - 1)) for one in (exponent, gain, offset))
@@ -66,8 +71,10 @@ def augment(
     return images, targets
 
 
-def _with(move: Move | None, targets: torch.Tensor, matrices: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    return targets if move is None else move(targets, matrices, tuple(images.shape[2:]))
+def _mirrors(mirrored: torch.Tensor) -> torch.Tensor:
+    """Return the matrices (images, 2, 3) of images of which some (images,) are mirrored."""
+    mirror = torch.where(mirrored, -1.0, 1.0)
+    return torch.eye(2, 3, device=mirror.device) * torch.stack([mirror, torch.ones_like(mirror)], 1)[..., None]
 
 
 def _sampled(values: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:

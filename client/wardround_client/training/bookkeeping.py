@@ -59,8 +59,6 @@ class _Seen:
     version: int
     """Of what was given: how often it had been written to."""
     moments: tuple[torch.Tensor, torch.Tensor] | None
-    bagged: bool
-    """Whether it is called with each record's images in a row."""
 
 
 class BookKeeping:
@@ -80,7 +78,7 @@ class BookKeeping:
         named = {weight: name for name, weight in network.named_parameters() if weight.requires_grad}
         self.weights, self._names = list(named), named
         bags = [module for module in network.modules() if isinstance(module, Bag)]
-        self._bagged = {layer for bag in bags for layer in bag.encoder.modules()}
+        self._bagged = {layer for bag in bags for layer in bag.encoder.modules()}  # given each record's images in a row
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._prepared: list[nn.Module] = []
         self._forget()
@@ -201,9 +199,7 @@ class BookKeeping:
             if again := [self._names[weight] for weight in weights if weight in self._settled]:
                 what = f"is called again after {again[0]}'s gradient was complete"
                 raise _refused(name, layer, what, "Call it once in each pass.")
-            seen = _Seen(
-                name, layer, weights, given.detach(), given._version, moments_of(layer, output), layer in self._bagged
-            )
+            seen = _Seen(name, layer, weights, given.detach(), given._version, moments_of(layer, output))
             self._waiting.update(weights)
             tapped = output if output.requires_grad else _begin(output)
             tapped.register_hook(lambda gradient: self._note(seen, gradient))  # type: ignore[no-untyped-call]
@@ -216,7 +212,8 @@ class BookKeeping:
         if self._owners is None:  # a backward pass that is not ours
             return
         owners, records = self._owners, self._owners.records
-        if seen.bagged and (images := len(gradient) // records) > 1 and len(gradient) == images * records:
+        images, rest = divmod(len(gradient), records)
+        if seen.layer in self._bagged and images > 1 and not rest:
             if images not in self._of_images:  # an owner of records is that of all their images
                 counts = tuple(count * images for count in owners.counts)
                 self._of_images[images] = Owners.of(counts, gradient.device)

@@ -186,7 +186,7 @@ def _own_part(run: LocalRun, parameters: Vector, round_number: int) -> Vector:
     if training.ditto_lambda is None or run.before is None:
         return networks.read_vector(run.network, run.own)
     beside = replace(run, plan=None, stream=run.stream.child("own model"))
-    this = _begin(replace(beside, before=None), parameters, round_number)
+    this = _begin(beside, parameters, round_number)
     anchors = [weight.detach().clone() for weight in this.weights]
     networks.write_vector(run.network, run.own, run.before)
     _plain_steps(this, anchors, training.ditto_lambda)

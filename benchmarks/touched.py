@@ -1,4 +1,4 @@
-"""How many files a new network, strategy, format or task touches: run with ``make touched``.
+"""How many files a new network, strategy, format, step or task touches: run with ``make touched``.
 
 Now: the files of the worked examples in ``CONTRIBUTING.md``, which a test puts into a copy of the code and trains
 with (``tests/simulation/test_contributing.py``). Before: the files of the four packages that named an existing one when
@@ -16,7 +16,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).parents[1]
 FLAT = "6b2ed24"
-NAMED = {"network": "efficientnet", "strategy": "fedyogi", "format": "nifti", "task": "auroc"}
+NAMED = {"network": "efficientnet", "strategy": "fedyogi", "format": "nifti", "step": "percentile", "task": "auroc"}
 PACKAGES = [f"{package}/*.py" for package in ("common", "client", "server", "simulation")]
 
 

@@ -54,6 +54,7 @@ WHY = {
     "pyjpegls": "JPEG-LS of the few precisions that GDCM leaves out",
     "pynetdicom": "the hospital's archive, by DICOM: an association at a time, and a receiver while it fetches",
     "python-gdcm": "JPEG, JPEG Lossless, JPEG-LS, JPEG 2000",
+    "scikit-image": "steps of preparation: CLAHE, non-local means",
     "uv": "Flower installs a bundle's dependencies with it; never called here: no bundle is accepted",
     "watchfiles": "an option of uvicorn; not used",
 }

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
+from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
@@ -18,6 +21,20 @@ def installed(package: ModuleType, name: str, kind: Any, *, besides: str) -> Ite
         found = getattr(import_module(module.name), name, None) if module.name != besides else None
         if isinstance(found, kind):
             yield found
+
+
+def files_in(package: str, *rooms: str) -> tuple[str, ...]:
+    """Return the names of the modules in a room of another package, in order; nothing is imported for them.
+
+    None where the package is not installed. Modules that begin with an underscore are not named.
+    """
+    found = find_spec(package)
+    for room in rooms:
+        if found is None or found.submodule_search_locations is None:
+            return ()
+        found = PathFinder.find_spec(room, list(found.submodule_search_locations))
+    folders = (found.submodule_search_locations or ()) if found else ()
+    return tuple(sorted(path.stem for folder in folders for path in Path(folder).glob("[a-z]*.py")))
 
 
 def name_of(file: str) -> str:

@@ -70,7 +70,8 @@ def test_each_place_where_figures_go_has_a_key_a_reason_and_the_package_that_it_
 def test_each_way_to_scale_intensities_scales_to_0_and_1() -> None:
     image = Image(np.arange(64, dtype=np.float32).reshape(1, 8, 8), None)
     for name in get_args(Intensity):
-        form = to_network_form(image, study(data={"intensity": name}).data)
+        steps = [{"step": "limits", "low": 10, "high": 50}] if name == "steps" else []
+        form = to_network_form(image, study(data={"intensity": name, "steps": steps}).data)
         assert form.shape == (1, 16, 16)
         assert (
             0 <= form.min() <= form.max() <= 1 or name == "window"

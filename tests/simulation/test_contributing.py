@@ -24,7 +24,8 @@ name = "brightness"
 [data]
 modalities = ["OTHER"]
 image_size = 16
-intensity = "range"
+intensity = "steps"
+steps = [{ step = "limits", low = 0, high = 255 }, { step = "root", of = 2 }]
 [model]
 network = "two-layers"
 [training]
@@ -53,7 +54,7 @@ def examples() -> dict[str, str]:
 
 def test_each_example_is_a_file_that_the_project_does_not_have() -> None:
     found = examples()
-    assert len(found) == 5  # a network, a strategy, a format, and the two halves of a task
+    assert len(found) == 6  # a network, a strategy, a format, a step, and the two halves of a task
     for file in found:
         assert (ROOT / file).parent.is_dir()
         assert not (ROOT / file).exists()

@@ -23,13 +23,14 @@ from wardround_client.images.dicom import refusing
 from wardround_client.images.formats.registry import format_of
 from wardround_client.images.kinds import KINDS, kinds_of
 from wardround_client.images.sop_class import other_object
+from wardround_client.images.units import in_hounsfield
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.bags import evenly
 from wardround_client.preparation.examinations import ROLES_FILE
 from wardround_client.preparation.outlined import ANY
-from wardround_client.preparation.regrid import OnGrid
-from wardround_client.preparation.scaled import Scaled
+from wardround_client.preparation.scaled import body_of, channels_of
 from wardround_client.preparation.slices import forms
+from wardround_client.preparation.stepped import asks_hounsfield, not_hounsfield
 from wardround_client.preparation.volume_form import VolumeForm
 from wardround_client.tasks.contract import Asked, Case
 from wardround_client.tasks.outline_form import from_form, map_from_form
@@ -78,6 +79,8 @@ def _image(path: Path, data: Data, allow: frozenset[str]) -> Asked:
         raise _other_modality([modality], data)
     if is_other(parts, data.body_parts):
         raise other_body_part(parts, data.body_parts)
+    if asks_hounsfield(data.steps) and (header is None or not in_hounsfield(header)):
+        raise not_hounsfield()
     about |= _part(parts, data)
     spacing = None if image.spacing_mm is None else (image.spacing_mm[-2], image.spacing_mm[-1])
     rows, columns = image.pixels.shape[-2:]
@@ -266,8 +269,8 @@ def whole_volume(series: Sequence[Series], data: Data) -> Asked:
         ImageRefused: a series cannot be read, or does not lie where the first one does.
     """
     grid = series[0].geometry
-    channels = [Scaled(OnGrid(one, grid), data.intensity) for one in series]
-    form = VolumeForm.of(grid, channels[0].body(), data.spacing_mm or grid.spacing_mm)
+    channels = channels_of(series, grid, data)
+    form = VolumeForm.of(grid, body_of(series[0], channels[0], grid, data), data.spacing_mm or grid.spacing_mm)
 
     def read(number: int) -> torch.Tensor:
         return torch.from_numpy(np.stack([channel.slice(number) for channel in channels]))

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from wardround_client.images import Image, dicom_pixels, plain_pixels, read_image
 from wardround_client.images.body_part import OTHER, is_other
-from wardround_client.images.dicom import Stored
+from wardround_client.images.dicom import Stored, refusing
 from wardround_client.images.meaning import Grey
+from wardround_client.images.units import in_hounsfield
 from wardround_client.intake import kept_pixels
 from wardround_client.intake.duplicates import joined_patients, near_pairs
 from wardround_client.intake.identification import identify
@@ -30,14 +31,17 @@ from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.made_once import FOLDER, Facts, made_once
 from wardround_client.preparation.mapped_masks import MappedMasks
 from wardround_client.preparation.source import Source as Source
+from wardround_client.preparation.stepped import asks_hounsfield, not_hounsfield
 from wardround_client.preparation.subgroups import subgroups_of
 from wardround_client.tasks.contract import Found, LocalTask, Records, Targets
 from wardround_client.tasks.outline_measures import Places
 from wardround_client.tasks.registry import local_task
+from wardround_client.volumes.frames import header_of
 from wardround_common.errors import DataError, ImageRefused
 from wardround_common.messages.rounds import Split
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.study.file import Data, Study
+from wardround_common.study.steps import versions_of
 
 TEST = 2  # the number of the test patients' part in a split
 LEAST_PATIENTS = 3  # one to train on, one to choose the operating point, one to test on
@@ -452,7 +456,11 @@ def keep_images(source: Source, data: Data, wanted: Sequence[Instance], kept: Ma
     ``kept`` has, by file, what a scan kept of the decoded pixels.
     """
     # Hospitals that are cut from one folder share nothing here: each prepares what it uses.
-    form = data.model_dump_json(exclude={"modalities", "body_parts"}) + f" {preprocessing.VERSION}"
+    form = (
+        data.model_dump_json(exclude={"modalities", "body_parts"})
+        + f" {preprocessing.VERSION}"
+        + versions_of(data.steps)
+    )
     named = "\n".join(f"{instance.file}\t{instance.pixel_digest}" for instance in wanted)
     key = hashlib.sha256(f"{form}\n{named}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
     folder = source.state / FOLDER / key
@@ -477,6 +485,10 @@ def _network_form(source: Source, data: Data, instance: Instance, kept: Kept | N
     voi = data.intensity == "window"
     if instance.frames > 1:
         raise ImageRefused("volume", "the study's network sees single images, and this file holds several")
+    if asks_hounsfield(data.steps):
+        with refusing("unreadable", "the attributes cannot be read", where=instance.file):
+            if not in_hounsfield(header_of(source.folder / instance.file)[0]):
+                raise not_hounsfield()
     stored = kept_pixels.read(kept, instance, folder=source.folder, state=source.state) if kept else None
     if kept is None or stored is None:
         return preprocessing.to_network_form(read_image(source.folder / instance.file, voi=voi), data)

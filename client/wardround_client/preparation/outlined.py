@@ -30,6 +30,7 @@ from wardround_client.preparation.source import Source
 from wardround_common.errors import DataError
 from wardround_common.study.file import Data
 from wardround_common.study.series import Wanted
+from wardround_common.study.steps import versions_of
 
 ANY = Wanted(role="image")
 """What a study takes that names no series: the only one of an examination."""
@@ -180,5 +181,5 @@ def _key(source: Source, index: Index, images: Sequence[str], data: Data, classe
             continue
         files.append(f"{path}\t{seen.st_size}\t{seen.st_mtime_ns}")
     form = data.model_dump_json(exclude={"patch_size", "patches_per_volume"})  # which are for training alone
-    lines = [version, form, *classes, *stated, *files]
+    lines = [version + versions_of(data.steps), form, *classes, *stated, *files]
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:32]

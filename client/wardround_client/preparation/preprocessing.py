@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from wardround_client.images import Image
+from wardround_client.preparation.stepped import stepped
 from wardround_common.errors import ImageRefused
 from wardround_common.study.file import Data
 
@@ -21,7 +22,7 @@ VERSION = 1  # prepared images of another version are made again
 
 
 def to_network_form(image: Image, data: Data) -> NDArray[np.float32]:
-    """Scale intensities to 0..1, resize with the aspect kept, pad with zeros, and match the channels.
+    """Match the channels, take the study's steps, scale to 0..1, resize with the aspect kept, and pad with zeros.
 
     Returns (channels, image_size, image_size) float32. An image of one value becomes zeros.
 
@@ -30,13 +31,13 @@ def to_network_form(image: Image, data: Data) -> NDArray[np.float32]:
     """
     if image.pixels.ndim != 3:
         raise ImageRefused("volume", "the study's network sees single images, and this file holds several")
-    pixels = _match_channels(image.pixels, data.channels)
+    pixels = stepped(_match_channels(image.pixels, data.channels), data.steps)
     if data.intensity == "percentile":
         low, high = np.percentile(pixels, PERCENTILES)
     elif data.intensity == "range":
         low, high = pixels.min(), pixels.max()
     else:
-        low, high = 0.0, 1.0  # the image's own window has been applied
+        low, high = 0.0, 1.0  # the image's own window has been applied, or a step has scaled
     return fit(torch.from_numpy(_scaled(pixels, low, high)), data.square).numpy()
 
 
@@ -47,10 +48,10 @@ def levels_to_network_form(
 
     What is done to a value is done once to each level between the smallest and the largest. ``stored`` is (height,
     width); ``values_of`` maps (levels,) to what they mean and never falls, or never rises. None if the levels are too
-    many to be worth it, or the study's network has other than one channel.
+    many to be worth it, the study has steps, or its network has other than one channel.
     """
     smallest, largest = int(stored.min()), int(stored.max())
-    if data.channels != 1 or largest - smallest >= stored.size:
+    if data.channels != 1 or data.steps or largest - smallest >= stored.size:
         return None
     low: Number
     high: Number

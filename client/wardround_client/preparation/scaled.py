@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from wardround_client.images.meaning import Values
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.regrid import OnGrid
+from wardround_client.preparation.stepped import stepped_series
 from wardround_client.preparation.volume_form import Box
-from wardround_common.study.file import Intensity
+from wardround_client.volumes import Geometry, Series
+from wardround_common.study.file import Data, Intensity
 
 BODY = 0.1
 """Of the range from 0 to 1: what is above it somewhere in a slice, row or column belongs to the body, or to a table."""
@@ -19,6 +23,9 @@ class Scaled:
 
     def __init__(self, values: OnGrid, intensity: Intensity) -> None:
         self._values = values
+        if intensity == "steps":
+            self._low, self._high = 0.0, 1.0
+            return
         sample = values.sample()
         if intensity == "percentile":
             self._low, self._high = (float(limit) for limit in np.percentile(sample, preprocessing.PERCENTILES))
@@ -41,6 +48,20 @@ class Scaled:
         least = self._low + BODY * (self._high - self._low)
         slices, rows, columns = (_ends(highest > least) for highest in self._values.highest())
         return slices, rows, columns
+
+
+def channels_of(series: Sequence[Series], grid: Geometry, data: Data) -> list[Scaled]:
+    """Return the series of an examination on a grid, after the study's steps, each scaled by itself.
+
+    Raises:
+        ImageRefused: a series does not lie where the grid does, a step refuses it, or it cannot be read.
+    """
+    return [Scaled(OnGrid(stepped_series(one, data.steps), grid), data.intensity) for one in series]
+
+
+def body_of(series: Series, scaled: Scaled, grid: Geometry, data: Data) -> Box:
+    """Return the box of a series that holds its body, before any step: a window may leave little of it."""
+    return Scaled(OnGrid(series, grid), "percentile").body() if data.steps else scaled.body()
 
 
 def _ends(there: np.ndarray) -> tuple[int, int]:

@@ -20,8 +20,7 @@ from wardround_client.preparation import preprocessing
 from wardround_client.preparation.examinations import Chosen, Examination
 from wardround_client.preparation.made_once import Facts
 from wardround_client.preparation.outlined import Images, Masks, Outlined, prepare_outlined, said_of
-from wardround_client.preparation.regrid import OnGrid
-from wardround_client.preparation.scaled import Scaled
+from wardround_client.preparation.scaled import channels_of
 from wardround_client.preparation.source import Source
 from wardround_client.tasks.outline_form import spacing_in_form, to_form
 from wardround_client.volumes import Geometry, Series
@@ -100,7 +99,7 @@ def forms(channels: Sequence[Series], grid: Geometry, data: Data, numbers: Itera
     Raises:
         ImageRefused: a series does not lie where the grid does, or cannot be read.
     """
-    scaled = [Scaled(OnGrid(series, grid), data.intensity) for series in channels]
+    scaled = channels_of(channels, grid, data)
     for number in numbers:
         values = np.stack([channel.slice(number) for channel in scaled])
         yield preprocessing.fit(torch.from_numpy(values), data.square).numpy()

@@ -22,8 +22,7 @@ from wardround_client.preparation.examinations import Chosen, Examination
 from wardround_client.preparation.kept_volumes import IMAGE, MASK, VOXELS, KeptVolume, KeptVolumes
 from wardround_client.preparation.made_once import Facts
 from wardround_client.preparation.outlined import Masks, Outlined, prepare_outlined, said_of
-from wardround_client.preparation.regrid import OnGrid
-from wardround_client.preparation.scaled import Scaled
+from wardround_client.preparation.scaled import body_of, channels_of
 from wardround_client.preparation.source import Source
 from wardround_client.preparation.volume_form import Box, VolumeForm
 from wardround_client.volumes.geometry import Geometry
@@ -84,8 +83,8 @@ def _write_one(one: Examination, data: Data, structures: int, path: Path) -> Fac
         ImageRefused: a series cannot be read, does not lie where the mask does, or was outlined in part.
     """
     grid, outlined = one.reference.geometry, one.mask.volume()
-    channels = [Scaled(OnGrid(series, grid), data.intensity) for series in one.channels]
-    body = channels[one.channels.index(one.reference)].body()
+    channels = channels_of(one.channels, grid, data)
+    body = body_of(one.reference, channels[one.channels.index(one.reference)], grid, data)
     form = VolumeForm.of(grid, _kept_box(body, outlined, one.mask.annotated), data.spacing_mm or grid.spacing_mm)
     digest = hashlib.sha256(repr((form.counts, form.axes, form.against, form.spacing_mm)).encode())
 

@@ -35,6 +35,11 @@ def why_not(study: Study) -> str:
     """Say why a study's model has no bundle; empty if it has."""
     if study.data.bagged:
         return BAGGED
+    if study.data.steps:
+        return (
+            "Not written: MONAI's transforms do not prepare an image by the study's steps; ask the model with "
+            "'wardround predict MODEL FOLDER'."
+        )
     if study.task.name in TASKS:
         return ""
     return (

@@ -16,6 +16,7 @@ from wardround_client.images.attributes import elements_of, items_of, numbers, t
 from wardround_client.images.body_part import body_parts_of
 from wardround_client.images.frames import group
 from wardround_client.images.kinds import image_type_of, kinds_of
+from wardround_client.images.units import in_hounsfield
 
 _MODALITY, _DESCRIPTION, _PROTOCOL = tag("Modality"), tag("SeriesDescription"), tag("ProtocolName")
 _SERIES_NUMBER = tag("SeriesNumber")
@@ -55,6 +56,9 @@ class Acquisition:
     kinds: tuple[str, ...] = ()
     """What says that this is no image that the examination was made for: words of ``images.kinds.KINDS``."""
 
+    hounsfield: bool = False
+    """Whether its values are Hounsfield units."""
+
     @property
     def contrast(self) -> bool:
         """Whether an agent was given: one is named, or the description says so in the words that technicians use."""
@@ -81,6 +85,7 @@ def acquisition_of(header: Dataset) -> Acquisition:
         repetition_time_ms=_first((header, _REPETITION), (group(header, _TIMING, 0), _REPETITION)),
         body_parts=body_parts_of(header),
         kinds=tuple(kinds_of(header)),
+        hounsfield=in_hounsfield(header),
     )
 
 

@@ -120,6 +120,21 @@ def new(
 
 
 @app.command()
+def steps() -> None:
+    """List the steps of preparation that a study can name in [data] steps, as it states them."""
+    from wardround_common.study.steps import STEPS, example_of
+
+    for name, step in STEPS.items():
+        typer.echo(example_of(name))
+        for line in textwrap.wrap(step.said({one.name: one.name.upper() for one in step.settings}), WIDEST - 4):
+            typer.echo(f"    {line}")
+        for one in step.settings:
+            typer.echo(f"    {one.name}: {one.said()}")
+    if not STEPS.names:
+        typer.echo("None is installed here: steps come with the hospital's package.")
+
+
+@app.command()
 def check(
     file: StudyFile,
     as_json: AsJson = False,

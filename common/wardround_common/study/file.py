@@ -52,6 +52,7 @@ from wardround_common.study.roster import HospitalName, Listed, in_order
 from wardround_common.study.series import Wanted
 from wardround_common.study.settings import put
 from wardround_common.study.start import Start
+from wardround_common.study.steps import MOST_STEPS, Stated, unfit_steps
 from wardround_common.study.subgroups import Subgroups
 from wardround_common.study.template import example, study_text, toml_value
 from wardround_common.study.weights import Weights
@@ -61,7 +62,7 @@ from wardround_common.tasks.registry import TASKS, task_of, task_section
 OwnName = Annotated[str, Field(pattern=OWN_NAME.pattern + "$")]
 Norm = Literal["group", "instance", "batch"]
 Trains = Literal["all", "head", "adapters"]
-Intensity = Literal["percentile", "window", "range"]
+Intensity = Literal["percentile", "window", "range", "steps"]
 Augmentation = Literal["flip", "shift", "rotate", "scale", "intensity"]
 
 LONGEST_ADDRESS = 500
@@ -94,7 +95,8 @@ class Data(Section):
     image_size: Annotated[int, Field(ge=16, le=1024)] | None = None
     """Of images and slices: height and width in pixels; the aspect is kept and the rest is padded."""
     intensity: Intensity
-    """percentile: 0.5 to 99.5 % become 0 to 1 · window: the file's VOI LUT or window · range: minimum to maximum."""
+    """percentile: 0.5 to 99.5 % become 0 to 1 · window: the file's VOI LUT or window · range: minimum to maximum ·
+    steps: as the steps leave it."""
     channels: Literal[1, 3] = 1
     body_parts: Annotated[tuple[BodyPart, ...], Field(max_length=20, strict=False)] = ()
     """DICOM BodyPartExamined values of which one is an image's, if its file states any; left out: all are taken."""
@@ -115,6 +117,9 @@ class Data(Section):
     """federation: images are standardised by mean and deviation over all hospitals' training patients, which they add
     up once, before the first round (without differential privacy only). None: they stay from 0 to 1."""
 
+    steps: Annotated[tuple[Stated, ...], Field(max_length=MOST_STEPS, strict=False)] = ()
+    """What is done to each image before its intensities are scaled, in order; each is a step with its settings."""
+
     LATER: ClassVar[tuple[str, ...]] = (
         "image_size",
         "body_parts",
@@ -125,6 +130,7 @@ class Data(Section):
         "record",
         "bag_size",
         "normalisation",
+        "steps",
     )
 
     @property
@@ -761,6 +767,8 @@ class Study(Section):
         if task is not None:
             faults += _unfit_series(data, task)
             faults += _unfit_bags(data, task)
+            series = task_of(task).takes_series(task)
+            faults += unfit_steps(data.steps, data.intensity, data.modalities, series=series)
         if faults:
             raise ValueError(*faults)
         return data

@@ -11,14 +11,11 @@ import re
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
-from importlib.machinery import PathFinder
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from wardround_common.installed import file_of, name_of
+from wardround_common.installed import file_of, files_in, name_of
 from wardround_common.plugins.names import is_plugin
 from wardround_common.registry import Registry, is_own
 
@@ -29,16 +26,7 @@ LONGEST_NAME = 64
 @cache
 def known_networks() -> tuple[str, ...]:
     """Return the names of the networks installed here, in order; none where no hospital's package is installed."""
-    files = (path.stem for folder in _folders() for path in Path(folder).glob("[a-z]*.py"))
-    return tuple(sorted(name_of(file) for file in files))
-
-
-def _folders() -> tuple[str, ...]:
-    package = find_spec(PACKAGE)  # which imports nothing
-    if package is None or package.submodule_search_locations is None:
-        return ()
-    found = PathFinder.find_spec("networks", list(package.submodule_search_locations))
-    return tuple(found.submodule_search_locations or ()) if found else ()
+    return tuple(sorted(name_of(file) for file in files_in(PACKAGE, "networks")))
 
 
 def _there() -> dict[str, Callable[[], Any]]:

@@ -113,7 +113,13 @@ TABLES: Mapping[tuple[str, str], str] = {
 
 # Keys that the default study leaves out; written as comments, ready to be uncommented.
 OPTIONAL: Mapping[str, Mapping[str, object]] = {
-    "data": {"normalisation": "federation", "body_parts": ["BRAIN", "HEAD"], "record": "patient", "bag_size": 64},
+    "data": {
+        "normalisation": "federation",
+        "body_parts": ["BRAIN", "HEAD"],
+        "record": "patient",
+        "bag_size": 64,
+        "steps": [{"step": "median", "size": 3}],
+    },
     "model": {"pooling": "mean"},
     "training": {
         "class_weights": [1.0, 3.0],
@@ -181,7 +187,10 @@ REASONS: Mapping[tuple[str, str], str] = {
     ),
     ("data", "image_size"): "Height and width in pixels, 16 to 1024; the aspect is kept and the rest is padded.",
     ("data", "intensity"): (
-        "'percentile': 0.5 to 99.5 % become 0 to 1; 'window': the file's own window; 'range': minimum to maximum."
+        "'percentile': 0.5 to 99.5 % become 0 to 1; 'window': the file's own; 'range': all; 'steps': as steps leave it."
+    ),
+    ("data", "steps"): (
+        "Done to each image first, in order: 'wardround study steps' lists them; intensity = 'steps' if one scales."
     ),
     ("data", "record"): (
         "What a label is of: 'image', or all images of a 'series' or a 'patient' together; left out: 'image'."

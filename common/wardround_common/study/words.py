@@ -25,6 +25,7 @@ INTENSITIES = {
     "percentile": "the 0.5th to 99.5th percentile of each image become 0 to 1",
     "window": "each file's own window becomes 0 to 1",
     "range": "each image's minimum to maximum become 0 to 1",
+    "steps": "each image's values are taken as its steps leave them",
 }
 
 
@@ -55,6 +56,14 @@ def _work(study: Study) -> Iterator[str]:
         f"{_listed(data.modalities)} {_form(data)}{_of_parts(data)}, "
         f"{data.inputs} channel{'s' if data.inputs > 1 else ''}; {_intensities(study)}."
     )
+    if data.steps:
+        whole = "a whole series" if _task(study).takes_series(study.task) else "the image"
+        measured = "slice by slice, with what is measured taken from " if whole != "the image" else ""
+        yield (
+            f"Before that, each image goes through {len(data.steps)} step{'s' if len(data.steps) > 1 else ''}, in this "
+            f"order{f', {measured}{whole}' if measured else ''}: {'; '.join(one.said for one in data.steps)}. The same "
+            "is done to each image that the model is asked about."
+        )
     if study.data.normalisation and not asks_intensities(study):
         yield "Then the model standardises each channel as the one that it starts from."
     elif study.data.normalisation:

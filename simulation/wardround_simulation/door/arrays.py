@@ -42,6 +42,12 @@ def read_arrays(given: Any, study: Study, where: str) -> Arrays:
             where=where,
             do="Write each volume as a NIfTI file in a folder for each patient, or study slices (dims = 2).",
         )
+    if study.data.steps:
+        raise DataError(
+            "arrays are what the network sees, and the study has steps that prepare stored images ([data] steps)",
+            where=where,
+            do="Leave the steps out of the study and prepare the arrays, or write the images as files.",
+        )
     if task_of(study.task).horizons(study.task):
         raise DataError(
             "arrays have a class or a mask for each image, and the study's task needs a time and an event",

@@ -100,6 +100,7 @@ def settings(results: Results) -> Table:
     rows = [
         ["Task", f"{s.task.name}: {_learnt(s)}"],
         ["Images", f"{', '.join(s.data.modalities)}, {_form(s)}, intensity by {s.data.intensity}"],
+        *([["Steps before", "; ".join(one.said for one in s.data.steps)]] if s.data.steps else []),
         ["Network", f"{s.model.network}, {s.model.norm} normalisation, seed {s.model.seed}"],
         *([["Starts from", _started(s.model.start)]] if s.model.start else []),
         ["Training", f"{t.strategy}, {count(t.rounds, 'round')}, {work}"],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio.sslproto
 import platform
 import subprocess
 import sys
 
 import pytest
 
-from wardround_server.service.memory import give_large_buffers_back
+from wardround_server.service.memory import LARGE, give_large_buffers_back
 
 SIZE, COUNT, KEPT = 300_000, 400, 8  # bytes, buffers, and one in this many that stays
 SHORT_AND_LONG_LIVES = f"""
@@ -40,3 +41,7 @@ def test_buffers_that_are_free_are_not_kept_between_those_that_live() -> None:
     assert grown("pass") > 4 * live
     ours = f"from {give_large_buffers_back.__module__} import give_large_buffers_back; give_large_buffers_back()"
     assert grown(ours) < 2 * live
+
+
+def test_what_tls_is_read_into_is_not_taken_from_the_system_anew_for_each_read() -> None:
+    assert sys.getsizeof(bytes(asyncio.sslproto.SSLProtocol.max_size)) + 64 < LARGE < SIZE

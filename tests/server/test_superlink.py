@@ -32,6 +32,7 @@ from wardround_client.link.wire import Link, NotWantedError, Wire
 from wardround_common.errors import LinkError, MessageError, RoundError, StorageError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.rounds import Failure
+from wardround_server.link import link_grid
 from wardround_server.link.fleet import FLEET
 from wardround_server.link.link_grid import LinkGrid
 from wardround_server.link.port import Doorway
@@ -325,6 +326,24 @@ def test_an_answer_says_what_kind_of_question_it_answers(standing: Standing) -> 
         envelope.messages_list[0].metadata.message_type = "train.train"
         with pytest.raises(NotWantedError, match="message"):
             wire.ask("push-messages", envelope, fleet_pb2.PushMessagesResponse)
+
+
+def test_who_waits_for_answers_is_called_when_one_is_here_and_does_not_look_again_and_again(
+    standing: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_grid, "REST_S", 60.0)
+    with two_asked(standing) as (grid, ends, ids):
+        assert grid.pull_messages(ids.values()) == []
+        resting = threading.Thread(target=grid.rest, daemon=True)
+        resting.start()
+        _, node = ends["mercy"]
+        push(ends["mercy"], _envelope(node, reply(node.node_id, grid._run_id, ids["mercy"])))
+        resting.join(20)
+        assert not resting.is_alive()
+        assert len(grid.pull_messages(ids.values())) == 1
+        push(ends["north"], _envelope(ends["north"][1], reply(ends["north"][1].node_id, grid._run_id, ids["north"])))
+        grid.rest()  # it came after the last look, and before this one waits
+        assert len(grid.pull_messages([ids["north"]])) == 1
 
 
 def test_an_answer_that_is_half_here_is_not_given_out(standing: Standing) -> None:

@@ -220,7 +220,7 @@ class Fleet:
         _same(request.node.node_id, node)
         if request.object_id not in self._pulled.get(node, ()):
             raise Refused(410, "object")  # of no question to this node, or of one before this process started
-        content = self._link.objects.read(request.object_id) or self._link.objects.get(request.object_id)
+        content = self._link.objects.content(request.object_id)
         if not content:
             raise Refused(410, "object")
         return message_pb2.PullObjectResponse(object_found=True, object_available=True, object_content=content)
@@ -278,6 +278,8 @@ class Fleet:
             for before in [name for name, other in self._coming.copy().items() if other.what == coming.what]:
                 self._coming.pop(before, None)  # it was broken off
             self._coming[session] = coming
+        else:
+            self._link.answered()
         return fleet_pb2.PushMessagesResponse(objects_to_push=missing, session_id=session)
 
     def _push_object(self, node: int, body: bytes) -> Any:
@@ -309,6 +311,7 @@ class Fleet:
             raise Refused(410, "session")
         if whole:
             self._link.sending.pop(node, None)
+            self._link.answered()
         return message_pb2.PushObjectResponse(stored=True)
 
     def _type_of(self, question: str) -> str | None:

@@ -92,6 +92,8 @@ class LinkCore(ABC):
         self._gone: set[int] = set()
         self.forgotten: set[str] = set()  # questions, as LinkGrid will say of them
         self.sending: dict[int, float] = {}  # nodes of whose answers a part is here, since when
+        self.came = 0  # answers that are here whole, since this process started
+        self._coming_whole = threading.Condition()
 
     def _open(self, folder: Path) -> None:
         database = str(folder / DATABASE)
@@ -165,13 +167,25 @@ class LinkCore(ABC):
         with self.transaction():
             names = [part.object_id for part in iterate_object_tree(self.objects.get_object_tree(root))]
         sizes = {name: self.objects.size(name) for name in names}
-        heads = {root: self.objects.get(root) or b""}
+        heads = {root: self.objects.content(root)}
         # What an audit log needs besides the sizes: the record of the fields, which is small.
         for name in names:
-            if sizes[name] < SMALL and (content := self.objects.get(name) or b"").startswith(b"ConfigRecord "):
+            if sizes[name] < SMALL and (content := self.objects.content(name)).startswith(b"ConfigRecord "):
                 heads[name] = content
                 break
         self._passed(passage_of(way, self.nodes().get(node, "?"), message_type, root, sizes, heads, _fields))
+
+    def answered(self) -> None:
+        """Let those who wait for answers look: one is here whole, and will be found."""
+        with self._coming_whole:
+            self.came += 1
+            self._coming_whole.notify_all()
+
+    def rest(self, came: int, seconds: float) -> int:
+        """Wait until more answers than ``came`` are here, or for a number of seconds; say how many are here."""
+        with self._coming_whole:
+            self._coming_whole.wait_for(lambda: self.came != came, seconds)
+            return self.came
 
     @abstractmethod
     def mail(self, node: int) -> None:

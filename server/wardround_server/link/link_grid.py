@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 FORGOTTEN = "forgotten"
 """Why there is no answer: the hospital is there, took the question, and has neither it nor an answer any more."""
+REST_S = 0.25
 TTL_S = 90 * 86_400.0  # questions of a study do not expire; the study has its own deadlines
 
 
@@ -68,6 +69,7 @@ class LinkGrid(Grid):
         self._fresh: set[str] = set()  # ids that this process has pushed or taken over
         self._node_of: dict[str, int] = {}
         self._undeliverable: set[str] = set()
+        self._looked = 0  # how many answers had come when this one last looked
         # Flower stamps messages with what it takes for the one run of the process; ``push_messages`` says which it is.
         TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = SUPERLINK_NODE_ID
 
@@ -132,6 +134,7 @@ class LinkGrid(Grid):
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         """Return the answers that are here; for a hospital that was silent for too long, an error in its place."""
         wanted = set(message_ids)
+        self._looked = self._link.came
         with self._link.transaction():
             rows = self._link.state.query(pending.COMPLETE, self._here)
             known = {row["message_id"] for row in self._link.state.query(pending.ASKED, self._here)}
@@ -171,8 +174,12 @@ class LinkGrid(Grid):
             replies += came
             waiting -= {reply.metadata.reply_to_message_id for reply in came}
             if waiting and not came:
-                time.sleep(0.02)
+                self.rest()
         return replies
+
+    def rest(self) -> None:
+        """Wait until an answer has come since the last look, or for a moment: hospitals also fall silent."""
+        self._looked = self._link.rest(self._looked, REST_S)
 
     def _forget(self, question: str) -> None:
         self._fresh.discard(question)
@@ -235,7 +242,7 @@ class LinkGrid(Grid):
             with self._link.transaction():
                 tree = self._link.objects.get_object_tree(answer)
                 names = {part.object_id for part in iterate_object_tree(tree)}
-            contents = {name: self._link.objects.read(name) or self._link.objects.get(name) or b"" for name in names}
+            contents = {name: self._link.objects.content(name) for name in names}
             reply = inflate(answer, contents, inflatable_class_registry)
         except Exception as error:  # noqa: BLE001  # it was made by somebody else: whatever is wrong is wrong with it
             return self._absence(question, node, "unreadable", type(error).__name__)

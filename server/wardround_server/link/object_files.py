@@ -144,6 +144,10 @@ class ObjectFiles(SqlObjectStore):
         except FileNotFoundError:
             return None
 
+    def content(self, name: str) -> bytes:
+        """Return the content of an object that is here; nothing if there is none."""
+        return self.read(name) or self.get(name) or b""
+
     def size(self, name: str) -> int:
         """Return the length of the content of an object that is here; 0 if there is none."""
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.common.constant import ErrorCode
@@ -28,6 +28,14 @@ MESSAGE_TYPES = {
     OpenRequest.kind: "query.open",
 }
 POLL_S = 0.05  # between two looks for replies, when none came
+
+
+@runtime_checkable
+class Restful(Protocol):
+    """A Grid that knows when an answer has come, so that nobody need look for it again and again."""
+
+    def rest(self) -> None:
+        """Wait until an answer has come since the last look, or for a moment."""
 
 
 class Postponed(Protocol):
@@ -80,6 +88,7 @@ class GridExchange:
     ) -> None:
         self._postponed = NothingPostponed() if postponed is None else postponed
         self._grid = grid
+        self._rest = grid.rest if isinstance(grid, Restful) else lambda: time.sleep(POLL_S)
         self._names = dict(names)
         self._give_up = give_up
 
@@ -109,7 +118,8 @@ class GridExchange:
             again, over = postponed.due(answered, len(waiting))
             yield from over
             waiting |= self._push(kind, {name: questions[name] for name in again}, contents)
-            time.sleep(POLL_S if waiting or postponed.waiting() else 0)
+            if waiting or postponed.waiting():
+                self._rest()
 
     def _push(self, kind: str, questions: Mapping[str, Parts], contents: dict[int, RecordDict]) -> dict[str, str]:
         """Push questions; give the hospital of each by the name of its message."""

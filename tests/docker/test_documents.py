@@ -139,3 +139,35 @@ def test_every_command_that_is_shown_is_there(page: Path) -> None:
         commands = known[group]
         assert isinstance(commands, click.Group)
         assert name in commands.commands or (group, name) in BY_OTHERS, f"{page.name}: wardround {group} {name}"
+
+
+def test_the_list_of_decisions_has_each_page_once_in_the_order_of_their_numbers() -> None:
+    """A merge keeps the lines of both branches: out of order, or a reworded line beside its first form."""
+    folder = ROOT / "docs" / "adr"
+    listed = re.findall(r"^- \[(\d{4})\]\((.+?)\)", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    pages = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert listed == [(name[:4], name) for name in pages]
+    assert len({name[:4] for name in pages}) == len(pages), "two pages have one number"
+
+
+def test_no_entry_of_the_changelog_is_there_twice() -> None:
+    """A merge that keeps both sides leaves an entry that one of them reworded standing beside its first form."""
+    released = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    for text in released:
+        lines = [line for line in text.splitlines() if line.strip()]
+        assert sorted(lines) == sorted(set(lines))
+        assert not [line for line in lines if line.startswith("### ") and lines.count(line) > 1]
+        begins = [line[:50] for line in lines if line.startswith("- ")]
+        assert sorted(begins) == sorted(set(begins))
+
+
+@pytest.mark.parametrize("group", ["hospital", "coordinator"])
+def test_the_readme_names_each_command_of_both_services(group: str) -> None:
+    commands = typer.main.get_command(GROUPS[group])
+    assert isinstance(commands, click.Group)
+    between = (ROOT / "README.md").read_text(encoding="utf-8").split("## Between hospitals")[1].split("\n### ")[0]
+    listed = between.split("Other commands: ")[1].split(" shows either service")[0]
+    named = set(re.findall(rf"wardround {group} ([a-z]+)", between))
+    named |= set(re.findall(r"`(?:\w+ )?([a-z]+)`", listed.split(f"`{group} ")[1].split("; ")[0]))
+    named |= {re.findall(rf"`{group} ([a-z]+)`", listed)[0], *re.findall(r"`([a-z]+) [a-z]+`", listed)}
+    assert set(commands.commands) - named == set()

@@ -40,7 +40,7 @@ WEIGHTS = "start.weights"
 START = "start.safetensors"
 """In a run's folder: the model that its study starts from."""
 OWN_PARTS = "own"
-"""In a run's folder: what each hospital keeps of the model for itself."""
+"""In a run's folder: what each hospital keeps from round to round: its own part of the model, or a control variate."""
 MOST_OPEN = 16_384
 """Hospitals that one process keeps open: more than a secure sum can be over."""
 
@@ -128,9 +128,15 @@ def alone_study(study: Study) -> Study:
 
 
 def shared_study(study: Study) -> Study:
-    """Return the study whose hospitals keep nothing of the model for themselves: what its measure is compared with."""
-    training = study.training.model_copy(update={"personal": None, "ditto_lambda": None})
-    return study if study.training.personal is None else study.model_copy(update={"training": training})
+    """Return the study whose hospitals keep nothing from round to round: what its measure is compared with.
+
+    Of a study whose steps are corrected it is the one of the same steps without, averaged as they are.
+    """
+    bare: dict[str, object] = {"personal": None, "ditto_lambda": None}
+    if study.training.variates:
+        bare = {"strategy": "fedavg", **{key.name: None for key in study.training.how.keys}}
+    training = study.training.model_copy(update=bare)
+    return study.model_copy(update={"training": training}) if study.training.keeps else study
 
 
 def study_of_fewer(study: Study, hospitals: int) -> Study:
@@ -141,6 +147,8 @@ def study_of_fewer(study: Study, hospitals: int) -> Study:
     least = min(study.aggregation.min_hospitals, hospitals)
     if not isinstance(study.privacy, DistributedDpSgd) or hospitals < 2:
         aggregation = Aggregation(min_hospitals=least, secure=False)
+        if study.aggregation.largest_weight == 1:  # each hospital counts alike, among fewer too
+            aggregation = aggregation.model_copy(update={"largest_weight": 1})
     else:
         aggregation = study.aggregation.model_copy(update={"min_hospitals": max(least, 2), "threshold": None})
     return study.model_copy(update={"aggregation": aggregation})

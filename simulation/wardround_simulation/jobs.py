@@ -136,8 +136,12 @@ def shared_images(federation: Federation, names: Sequence[str]) -> dict[tuple[st
 
 def train_baseline(federation: Federation, name: str, checkpoint: Path) -> Vector | None:
     """Train one site's model alone, by the same rounds and the same code; None if its training diverged."""
-    study = alone_study(federation.study)
-    alone = Federation(study, (federation.site(name),), device=federation.device, **federation.begins)
+    study, site = alone_study(federation.study), federation.site(name)
+    if study.training.local_steps:  # of all hospitals' images together as many steps as all of them make
+        together = study.training.local_steps * len(site.sources)
+        training = study.training.model_copy(update={"local_steps": together})
+        study = study.model_copy(update={"training": training})
+    alone = Federation(study, (site,), device=federation.device, **federation.begins)
     return _rounds_of(alone, [name], checkpoint, None)
 
 

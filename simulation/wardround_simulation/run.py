@@ -161,7 +161,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     desks, ledgers = plan.folder / "secure" / "hospitals", plan.folder / "ledgers"
     draft, policy = draft_of(plan.study), plan.policy
     start = (plan.folder / START).resolve() if plan.study.model.start else None
-    kept = (plan.folder / OWN_PARTS).resolve() if plan.study.training.measure else None
+    kept = (plan.folder / OWN_PARTS).resolve() if plan.study.training.keeps else None
     device = choose(plan.device)
     first = (plan.folder / WEIGHTS).resolve() if plan.study.model.weights else None
     federation = Federation(draft, plan.sites, desks.resolve(), ledgers.resolve(), policy, device, start, kept, first)

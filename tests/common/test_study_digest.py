@@ -100,6 +100,11 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
         training[key] = (
             draw(fractions(0.999)) if key.startswith("beta") or key == "server_momentum" else draw(amounts())
         )
+    aggregation: dict[str, Any] = {"min_hospitals": draw(st.integers(2, 100)), "secure": draw(st.booleans())}
+    if STRATEGIES[strategy].variates:
+        del training["local_epochs"]
+        training |= {"local_steps": draw(st.integers(1, 100_000)), "optimiser": "sgd"}
+        aggregation["largest_weight"] = 1
     if draw(st.booleans()):
         training["class_weights"] = [draw(amounts()) for _ in classes]
         training["weight_decay"] = draw(st.sampled_from([0.0, -0.0, 1e-4]))
@@ -116,7 +121,7 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
         "model": {"network": "resnet18", "seed": draw(st.integers(0, 2**32 - 1))},
         "training": training,
         "privacy": draw(st.sampled_from([{"mechanism": "none"}, dp])),
-        "aggregation": {"min_hospitals": draw(st.integers(2, 100)), "secure": draw(st.booleans())},
+        "aggregation": aggregation,
         "evaluation": {"validation": draw(fractions()), "test": draw(fractions())},
     }
 

@@ -54,10 +54,11 @@ def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others()
     more = "sampling|focal_gamma|count_classes|normalisation|ditto_lambda"
     rare = re.sub(f"^# (?=({more}) =)", "", shift, flags=re.MULTILINE)
     mapped = study_text("a", dp=False).replace("# maps =", "maps =")
+    steps = texts[0].replace("local_epochs = 1.0", "local_steps = 20")
     best, mean = coded.replace("# patience =", "patience ="), texts[0].replace("# average =", "average =")
     parsed = [
         parse_study(text)
-        for text in (*texts, rare, mapped, best, mean.replace('keep = "best"', 'keep = "mean-of-last"'))
+        for text in (*texts, rare, mapped, steps, best, mean.replace('keep = "best"', 'keep = "mean-of-last"'))
     ]
     keys = {(s, k) for study in parsed for s, table in study.model_dump().items() for k in table}
     assert set(REASONS) == keys
@@ -75,6 +76,9 @@ def test_uncommenting_the_keys_of_a_strategy_gives_a_valid_study(strategy: str) 
     text = study_text("a").replace(f'strategy = "{DEFAULTS["training"]["strategy"]}"', f'strategy = "{strategy}"')
     for key in STRATEGIES[strategy].keys:
         text = text.replace(f"# {key.name} = ", f"{key.name} = ")
+    if STRATEGIES[strategy].variates:
+        text = text.replace("momentum = 0.9", "momentum = 0.0").replace("local_epochs = 1.0", "local_steps = 20")
+        text = text.replace("# largest_weight = 2000", "largest_weight = 1")
     assert parse_study(text).training.strategy == strategy
 
 

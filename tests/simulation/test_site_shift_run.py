@@ -95,3 +95,41 @@ def test_services_keep_their_own_layers_and_write_their_own_models(tmp_path: Pat
         assert differ[0] == differ[1] == differ[2] == stays
         again = in_process.run("hospital", "own", shared, "--out", out, "--state", made.hospitals[NAMES[1]].path)
         assert "this is there already" in again.stderr
+
+
+def scaffold(**training: object) -> dict[str, dict[str, object]]:
+    work = {"strategy": "scaffold", "server_learning_rate": 1.0, "local_epochs": None, "local_steps": 3}
+    return {"training": work | training, "aggregation": {"secure": True, "largest_weight": 1}}
+
+
+def test_a_run_with_corrected_steps_goes_on_after_a_kill_and_tells_who_gains(
+    hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    of = phantom_study(**scaffold(rounds=2))
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    results = run(of, hospitals, state, whole, baselines=True)
+    with pytest.raises(KilledError):
+        run(of, hospitals, state, cut, show=kill_after_a_round)
+    run(of, hospitals, state, cut, resume=True)
+    assert model(cut) == model(whole)
+    assert own_parts(cut) == own_parts(whole)
+    assert len(set(own_parts(whole).values())) == 3
+    shown = quality.gained(results)
+    assert shown is not None
+    assert shown.head[1:3] == ("With corrected steps", "Not corrected")
+    assert len(shown.rows) == 3
+    page = (whole / "report.html").read_text()
+    assert "Federated, not corrected" in page
+    assert "3 local steps" in page
+
+
+def test_services_keep_their_control_variates_where_nobody_else_reads_them(tmp_path: Path) -> None:
+    with Federation(tmp_path) as made:
+        made.start()
+        of = made.study(**scaffold(rounds=2))
+        assert made.run(of)["stage"] == "done", {who: log.getvalue() for who, log in made.logs.items()}
+        files = {name: made.hospitals[name].path / "studies" / of.digest() / "own" for name in NAMES}
+        assert {file.stat().st_mode & 0o777 for file in files.values()} == {0o600}
+        assert len({file.read_bytes() for file in files.values()}) == len(NAMES)
+        refused = in_process.run("hospital", "own", made.place.path, "--state", made.hospitals[NAMES[0]].path)
+        assert refused.returncode != 0

@@ -54,6 +54,7 @@ from wardround_common.secagg.messages import Confirmation, ConfirmRequest, Maske
 from wardround_common.secagg.question import evaluated_digest, question_digest
 from wardround_common.study.before import INPUT_TENSORS, Before, asks_before, asks_intensities
 from wardround_common.study.file import Aggregation, DistributedDpSgd, DpSgd, Study
+from wardround_common.study.schedule import reach
 from wardround_common.tasks.registry import task_of
 
 
@@ -71,7 +72,7 @@ class Built:
     own: Layout
     """What stays at each hospital; empty where nothing does."""
     first_own: Vector = field(repr=False)
-    """What stays, as the study's seed gives it."""
+    """What each hospital keeps, as it is before the first round: as the study's seed gives it, or zeros."""
     weights: bytes | None = field(default=None, repr=False)
     """The file with which the network begins, if the study names one."""
 
@@ -94,7 +95,7 @@ class Hospital:
     tells_maps: bool = True
     """Whether it lets it give its sums over maps."""
     kept: Kept | None = None
-    """What it keeps of the model for itself; None where the study shares all of it, or nobody here is trained on."""
+    """What it keeps from round to round; None where the study has nothing of the kind, or nobody here is trained on."""
 
     def answer(self, kind: str, parts: Parts) -> Reply | MaskedAnswer | Confirmation | Opened | Ballot:
         """Answer one question of the coordinator.
@@ -136,7 +137,9 @@ class Hospital:
     def _answer_train(self, request: TrainRequest) -> Update | MaskedAnswer:
         """Send the update itself only if the study says that sums are not secure: the question cannot choose."""
         if self.desk is None:
-            return _bounded(self._train(request), self.study.aggregation)
+            sent = _bounded(self._train(request), self.study.aggregation)
+            self._carry(request, sent.vector.astype(np.float64))
+            return sent
         self._check_study(request.study)
         self._check_round(request.round)
         number, privacy = request.round, self.study.privacy
@@ -152,7 +155,10 @@ class Hospital:
             loss = round((update.mean_loss or 0.0) * weight / UNIT)
             clipped = int((np.abs(update.vector) > encoding.clip).sum())
             counts = np.array([weight, loss, clipped], np.int64)
-            return Masked(encoding.encode(update.vector, weight, rounding), encode_counts(counts, encoding.hospitals))
+            encoded = encoding.encode(update.vector, weight, rounding)
+            if self.study.training.variates:
+                self._carry(request, encoding.decode(encoded) / weight)
+            return Masked(encoded, encode_counts(counts, encoding.hospitals))
 
         question, cohort = question_digest(request), _cohort(request)
         upload = self.desk.upload("train", number, question, cohort, masked)
@@ -254,10 +260,26 @@ class Hospital:
         self._check_study(request.study)
         self._check_trains()
         self._check_round(request.round)
+        self._check_control(request)
         if request.round == 1 and self._first_digest(request.parameters) != self.built.first_parameters:
             # Parameters that were made up can turn an update into a copy of an image.
             what = "of the model that it starts from" if self.study.model.start else "that the study's seed gives"
             raise MessageError(f"the first round does not start from the parameters {what}")
+
+    def _check_control(self, request: TrainRequest) -> None:
+        if (request.control is not None) != (self.study.training.variates is not None):
+            raise MessageError("the mean of the hospitals' control variates is missing, or the study has none")
+        if request.round == 1 and request.control is not None and (request.counted or np.any(request.control)):
+            raise MessageError("the first round does not start from control variates of zero")
+
+    def _carry(self, request: TrainRequest, sent: NDArray[np.float64]) -> None:
+        """Keep the control variate that follows from a round's update as it is sent, (parameters,), if there is one."""
+        training = self.study.training
+        if training.variates is None or request.control is None or self.kept is None:
+            return
+        before = self.kept.before(request.round, request.counted)
+        after = training.variates.own(before, request.control, sent, reach(training, request.round))
+        self.kept.keep(request.round, before, after)
 
     def _first_digest(self, parameters: Vector) -> str:
         if self.study.model.start is None:
@@ -313,20 +335,22 @@ class Hospital:
         changed = training.model_copy(update={"class_weights": request.classes.weights(), "count_classes": False})
         return self.study.model_copy(update={"training": changed})
 
-    def _run(self, before: Vector | None = None, study: Study | None = None) -> LocalRun:
+    def _run(
+        self, before: Vector | None = None, study: Study | None = None, correction: Vector | None = None
+    ) -> LocalRun:
         built, data = self.built, self.dataset.train
-        return LocalRun(
-            study or self.study, built.network, built.layout, data, self.plan, self.stream, built.own, before
-        )
+        given = (built.network, built.layout, data, self.plan, self.stream, built.own)
+        return LocalRun(study or self.study, *given, before, correction)
 
     @contextmanager
     def _charged(self, request: TrainRequest, before: Vector | None = None) -> Iterator[None]:
         """Charge a round to its patients before its work, and note afterwards that the work was done.
 
-        ``before``: what the hospital's own part was, on which the answer depends too.
+        ``before``: what the hospital kept from the rounds before, on which the answer depends too.
         """
         if self.account:
-            begins = request.parameters if before is None else np.concatenate([request.parameters, before])
+            more = [vector for vector in (request.control, before) if vector is not None]
+            begins = np.concatenate([request.parameters, *more]) if more else request.parameters
             self.account.charge(request.round, vector_digest(begins), self.stream)
         yield
         if self.account:
@@ -334,9 +358,14 @@ class Hospital:
 
     def _train(self, request: TrainRequest) -> Update:
         self._check_train(request)
-        before, weighted = self.kept.before(request.round) if self.kept else None, self._weighted(request)
+        weighted, correction = self._weighted(request), None
+        told = None if request.control is None else request.counted
+        before = self.kept.before(request.round, told) if self.kept else None
+        if request.control is not None and before is not None:
+            correction = request.control - before
         with self._charged(request, before):
-            work = train(self._run(before, weighted), request.parameters, request.round)
+            run = self._run(before if correction is None else None, weighted, correction)
+            work = train(run, request.parameters, request.round)
             if self.kept and before is not None and work.own is not None:
                 self.kept.keep(request.round, before, work.own)
         return Update(
@@ -422,7 +451,8 @@ def build(study: Study, device: str = CPU, weights: bytes | None = None) -> Buil
     vector = networks.read_vector(network, parts.shared)
     first = start.weights if start else networks.first_digest(network, parts.shared, vector)
     make_ready(device)
-    return Built(network.to(device), parts.shared, first, parts.own, parts.first, weights)
+    first_own = np.zeros(parts.shared.size, np.float32) if study.training.variates else parts.first
+    return Built(network.to(device), parts.shared, first, parts.own, first_own, weights)
 
 
 def join(
@@ -443,7 +473,8 @@ def join(
 
     A hospital that only evaluates has neither plan nor account: nothing of it is trained on.
 
-    ``keeps``: where it keeps its own part of the model; needed if the study has one and it trains.
+    ``keeps``: where it keeps its own part of the model, or its control variate; needed if the study has one and it
+    trains.
 
     Raises:
         StudyError: its maps cannot be made of its network.
@@ -455,8 +486,8 @@ def join(
     rehearse_maps(study)
     if study.aggregation.secure != (desk is not None):
         raise PrivacyError("the study's sums are secure, and this hospital has no key for them")
-    if dataset.trains and (study.training.measure is None) != (keeps is None):
-        raise StudyError("each hospital keeps a part of the study's model for itself, and this one has no place for it")
+    if dataset.trains and study.training.keeps != (keeps is not None):
+        raise StudyError("each hospital keeps something of the study from round to round, and this one has no place")
     plan = plan_privacy(study, dataset.train.patient_count) if dataset.trains else None
     kept = keeps if dataset.trains else None
     return Hospital(study, dataset, built, plan, stream, desk, account, tells_subgroups, tells_maps, kept)

@@ -196,7 +196,7 @@ class Ward:
         desk = open_desk(study, name, identity, place / "desk", os.urandom) if secure else None
         built = build(study, choose(self.folder.settings().device), kept_weights(self.folder.path, study))
         stream, allowed, kept = own_stream(place / "stream.key"), policy.protection, None
-        if study.training.measure:
+        if study.training.keeps:
             kept = Kept(place / OWN_PART, study.digest(), built.first_own)
         return join(study, dataset, stream, built, desk, account, allowed.subgroups, kept, allowed.maps)
 

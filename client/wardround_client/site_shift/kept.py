@@ -42,17 +42,26 @@ class Kept:
         """Return the number of the round after which it is as it is; 0 before the first."""
         return self._read()[0]
 
-    def before(self, number: int) -> Vector:
+    def before(self, number: int, counted: int | None = None) -> Vector:
         """Return what a round begins with.
+
+        ``counted``: the last round whose work counts, where the coordinator says so; what came of a later one, which
+        was lost on the way, does not.
 
         Raises:
             MessageError: a later round was done, which began with what came of earlier ones.
-            StorageError: what was kept is damaged.
+            StorageError: what was kept is damaged, or what came of the last round that counts is not here.
         """
         last, before, after = self._read()
         if number < last:
             raise MessageError(f"round {number} comes before the last one that this hospital trained its own part in")
-        return before if number == last else after
+        if counted is not None and counted > last:
+            raise StorageError(
+                f"what this hospital kept after round {counted} is not here, and the others go on from it",
+                where=str(self.path),
+                do="Restore it from your backup. Without it the hospital takes no part in this run's further rounds.",
+            )
+        return before if number == last or (counted is not None and counted < last) else after
 
     def keep(self, number: int, before: Vector, after: Vector) -> None:
         """Keep what a round began with and what came of it."""

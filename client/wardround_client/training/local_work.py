@@ -90,7 +90,7 @@ def plan_privacy(study: Study, patients: int) -> PrivacyPlan | None:
         noise = noise_multiplier_for(privacy, privacy.sampling_rate, study.training.rounds)
         return PrivacyPlan(privacy.delta, noise, privacy.sampling_rate, 1)
     rate = min(1.0, study.training.batch_size / patients)
-    steps = max(1, round(study.training.passes / rate))
+    steps = study.training.local_steps or max(1, round(study.training.passes / rate))
     return PrivacyPlan(privacy.delta, noise_multiplier_for(privacy, rate, study.training.rounds * steps), rate, steps)
 
 
@@ -110,6 +110,8 @@ class LocalRun:
     """What stays at the hospital, where something does; ``layout`` is then what is shared."""
     before: Vector | None = field(default=None, repr=False)
     """What the hospital had of it before the round, (own,)."""
+    correction: Vector | None = field(default=None, repr=False)
+    """What is added to the gradient of each step, (parameters,), where steps are corrected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +125,8 @@ class _Round:
     rows_of: list[NDArray[np.int64]]
     """Each patient's places in the examples; empty without a plan."""
     supply: Supply
+    corrections: list[torch.Tensor]
+    """What is added to the gradient of each weight; empty where nothing is."""
 
     @property
     def moved(self) -> Move | None:
@@ -232,7 +236,16 @@ def _begin(run: LocalRun, parameters: Vector, round_number: int) -> _Round:
     device = weights[0].device
     loss = loss_of(run.study, device)
     places = run.examples.places_by_patient() if run.plan else []
-    return _Round(run, round_number, loss, weights, places, supply_of(run.examples, device))
+    return _Round(run, round_number, loss, weights, places, supply_of(run.examples, device), _corrections(run, device))
+
+
+def _corrections(run: LocalRun, device: torch.device) -> list[torch.Tensor]:
+    """Return what is added to the gradient of each weight that learns, in the network's order."""
+    if run.correction is None:
+        return []
+    named = run.layout.tensors(run.correction)
+    learns = [name for name, weight in run.network.named_parameters() if weight.requires_grad]
+    return [torch.from_numpy(named[name]).to(device) for name in learns]
 
 
 def _optimiser(training: Training, network: nn.Module, round_number: int) -> torch.optim.Optimizer:
@@ -248,7 +261,7 @@ def _batches(study: Study, split: Examples, round_number: int, stream: Stream) -
     training, examples = study.training, len(split)
     chances = _balanced(study, split) if training.sampling == "balanced" else None
     an_epoch = math.ceil(examples / training.batch_size)
-    a_round = max(1, round(training.passes * an_epoch))
+    a_round = training.local_steps or max(1, round(training.passes * an_epoch))
     order, of_epoch = np.empty(0, np.int64), -1
     for step in range((round_number - 1) * a_round, round_number * a_round):
         epoch, place = divmod(step, an_epoch)
@@ -285,6 +298,7 @@ def _plain_steps(this: _Round, held_to: Sequence[torch.Tensor], mu: float) -> tu
         value = losses.mean()
         value.backward()  # type: ignore[no-untyped-call]
         _pull_to_anchors(this.weights, anchors, mu)
+        _correct(this)
         optimiser.step()
         steps, total = steps + 1, total + value.detach()
     return steps, float(total)
@@ -299,6 +313,16 @@ def _pull_to_anchors(weights: list[nn.Parameter], anchors: list[torch.Tensor], m
     for weight, anchor in zip(weights, anchors, strict=False):
         if mu and weight.grad is not None:
             weight.grad.add_(weight.detach() - anchor, alpha=mu)
+
+
+def _correct(this: _Round) -> None:
+    """Add to each gradient what the round's steps are corrected by (Karimireddy et al., ICML 2020, algorithm 1).
+
+    It is made of what left in earlier rounds and not of the step's patients: under dp-sgd it is added after the noise.
+    """
+    for weight, correction in zip(this.weights, this.corrections, strict=False):
+        if weight.grad is not None:
+            weight.grad.add_(correction)
 
 
 def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
@@ -322,6 +346,7 @@ def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
             for weight, noisy in zip(this.weights, noise.add(sums, expected), strict=True):
                 weight.grad = noisy
             _pull_to_anchors(this.weights, anchors, mu)
+            _correct(this)
             optimiser.step()
 
 

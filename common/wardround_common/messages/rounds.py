@@ -134,19 +134,32 @@ class TrainRequest:
     """If sums are secure: over which hospitals, with which keys (``secagg.terms.write_members``)."""
     classes: ClassCounts | None = None
     """If the study counts classes: how many training images of each there are."""
+    control: Vector | None = field(default=None, repr=False)
+    """If steps are corrected (``strategies.contract.Variates``): the mean of the hospitals' control variates."""
+    counted: int = 0
+    """With it: the last round in which this hospital was counted, after which its own is in the mean; 0 for none."""
     kind = "train"
 
     def parts(self) -> Parts:
         """Return the wire form."""
-        arrays = {} if self.classes is None else {"classes": self.classes.to_vector()}
-        return Parts({"study": self.study, "round": self.round}, _asked(self.parameters, self.cohort) | arrays)
+        fields: dict[str, Scalar | list[int] | list[str]] = {"study": self.study, "round": self.round}
+        arrays: dict[str, NDArray[Any]] = {} if self.classes is None else {"classes": self.classes.to_vector()}
+        if self.control is not None:
+            fields["counted"], arrays["control"] = self.counted, self.control
+        return Parts(fields, _asked(self.parameters, self.cohort) | arrays)
 
     @classmethod
     def parse(cls, parts: Parts, size: int) -> TrainRequest:
         """Parse the wire form; ``size`` is the number of parameters of the study's model."""
-        vector, counted = read_vector(parts, "parameters", size), parts.arrays.get("classes")
-        classes = None if counted is None else ClassCounts.read(counted, counted.size)
-        return cls(study_digest(parts), round_number(parts), vector, optional_bytes(parts, "cohort"), classes)
+        vector, classed = read_vector(parts, "parameters", size), parts.arrays.get("classes")
+        classes = None if classed is None else ClassCounts.read(classed, classed.size)
+        study, number, cohort = study_digest(parts), round_number(parts), optional_bytes(parts, "cohort")
+        if "control" not in parts.arrays:
+            return cls(study, number, vector, cohort, classes)
+        counted = scalar(parts, "counted", int)
+        if not 0 <= counted < max(number, 1):
+            raise MessageError("a hospital was last counted in no round before this one")
+        return cls(study, number, vector, cohort, classes, read_vector(parts, "control", size), counted)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ def question_digest(request: TrainRequest | EvaluateRequest) -> bytes:
         words.append(request.everybody.astype("<i8").tobytes())
     if isinstance(request, TrainRequest) and request.classes is not None:
         words.append(request.classes.to_vector().astype("<i8").tobytes())
+    if isinstance(request, TrainRequest) and request.control is not None:
+        words += [b"control", bytes.fromhex(vector_digest(request.control))]
     return digest(b"question", *words)
 
 

@@ -49,6 +49,27 @@ def _nothing(values: Values, size: int) -> Moments | None:
 
 
 @dataclass(frozen=True)
+class Variates:
+    """Control variates by which the steps of hospitals are corrected (``scaffold``).
+
+    A hospital keeps one, and adds ``control - own`` to the gradient of each of its steps; the coordinator has their
+    mean, in the first of its moments, and sends it. *reach* is the number of a round's steps times their rate.
+    """
+
+    own: Callable[[Vector, Vector, NDArray[np.float64], float], Vector]
+    """From a hospital's own, the mean over hospitals, its update as it was sent and the reach to its next one."""
+    shared: Callable[[NDArray[np.float64], NDArray[np.float64], float, int, int, int], NDArray[np.float64]]
+    """From the mean over hospitals, the mean update and the reach to the next mean; then how many hospitals the update
+    is of, how many were ever counted before it, and how many are with it."""
+    work: str
+    """What hospitals do, as sentences."""
+    stays: str
+    """What never leaves, as sentences."""
+    private: str
+    """How that stands to epsilon under differential privacy with local noise, as sentences."""
+
+
+@dataclass(frozen=True)
 class Strategy:
     """How the hospitals' updates become the next model."""
 
@@ -63,6 +84,8 @@ class Strategy:
     """The same where a round is one step, from the sum of gradients."""
     not_of_a_step: str = ""
     """Why it means nothing there, and what to write instead; empty where it can be used."""
+    variates: Variates | None = None
+    """How hospitals' steps are corrected by what each keeps from round to round, if they are."""
     proximal: str | None = None
     """Its key by which a hospital's local work is held to the round's first parameters, if it has one: the weight of
     half the squared distance (``fedprox``)."""

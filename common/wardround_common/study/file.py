@@ -42,7 +42,7 @@ from wardround_common.secagg.thresholds import LARGEST_COHORT, threshold_of
 from wardround_common.section import Decay, Fraction, NotNegative, Positive, Section, each_once
 from wardround_common.site_shift.contract import Measure
 from wardround_common.site_shift.registry import MEASURES, MeasureName
-from wardround_common.strategies.contract import Strategy
+from wardround_common.strategies.contract import Strategy, Variates
 from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS, StrategyName, strategy_of, users_of
 from wardround_common.study.faults import bad_toml, unreadable, validated
 from wardround_common.study.maps import Maps
@@ -259,6 +259,7 @@ class Training(_StrategyKeys):
         "count_classes",
         "personal",
         "ditto_lambda",
+        "local_steps",
     )
 
     strategy: StrategyName
@@ -266,8 +267,10 @@ class Training(_StrategyKeys):
     local_epochs: Annotated[float, Field(gt=0, le=100)] | None = None
     """Passes over a hospital's training images in a round; 0.5 is half of its batches, the next round goes on.
 
-    None under ``trust = "distributed"``, where a round is one step, and only there.
+    None under ``trust = "distributed"``, where a round is one step, and where ``local_steps`` are stated.
     """
+    local_steps: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Steps of each hospital in a round, in the place of passes: the same number at each, whatever it has of images."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)]
     """Images a step; under dp-sgd the expected number of *patients* a step; under ``trust = "distributed"`` of all
     hospitals together: the constant by which the sum of gradients is divided."""
@@ -313,10 +316,10 @@ class Training(_StrategyKeys):
         """Passes over a hospital's training images in a round, of a study whose hospitals train on their own.
 
         Raises:
-            StudyError: a round of the study is one step.
+            StudyError: the study states steps, or a round of it is one step.
         """
         if self.local_epochs is None:
-            raise StudyError("a round of this study is one step, and no number of passes")
+            raise StudyError("a round of this study is a number of steps, and no number of passes")
         return self.local_epochs
 
     @property
@@ -328,6 +331,16 @@ class Training(_StrategyKeys):
     def measure(self) -> Measure | None:
         """What each hospital keeps of the model for itself; None: nothing."""
         return None if self.personal is None else MEASURES[self.personal]
+
+    @property
+    def variates(self) -> Variates | None:
+        """How hospitals' steps are corrected by what each keeps, if they are; by no strategy of a plug-in."""
+        return None if is_plugin(self.strategy) else self.how.variates
+
+    @property
+    def keeps(self) -> bool:
+        """Whether each hospital keeps something from round to round, in its state folder."""
+        return self.measure is not None or self.variates is not None
 
     @property
     def values(self) -> dict[str, float]:
@@ -372,6 +385,8 @@ def _unfit_keys(training: Training) -> Iterator[str]:
                 f"[training] {key} = {value!r}: strategy '{training.strategy}' does not use this key "
                 f"({', '.join(users_of(key))} would); remove it or change the strategy"
             )
+    if training.variates:
+        yield from _unfit_variates(training)
     if training.optimiser == "adamw" and training.momentum:
         yield f"[training] momentum = {training.momentum!r}: optimiser 'adamw' does not use this key; remove it"
     if training.measure and training.measure.name == "ditto" and training.ditto_lambda is None:
@@ -389,9 +404,41 @@ def _unfit_keys(training: Training) -> Iterator[str]:
         yield "[training] focal_gamma: a loss of one's own does not use this key; remove it"
 
 
+def _unfit_variates(training: Training) -> Iterator[str]:
+    """Name the keys with which a control variate would not be the mean gradient of a hospital's steps."""
+    named = f"strategy '{training.strategy}'"
+    if training.optimiser != "sgd":
+        yield (
+            f"[training] optimiser = {training.optimiser!r}: {named} corrects gradients by how far the steps went, "
+            "which tells the mean gradient of plain steps only; write optimiser = 'sgd'"
+        )
+    elif training.momentum:
+        yield (
+            f"[training] momentum = {training.momentum!r}: {named} corrects gradients by how far the steps went, which "
+            "tells the mean gradient of steps without momentum only; remove it"
+        )
+    if training.local_epochs is not None:
+        such = example("training", "local_steps")
+        yield (
+            f"[training] local_epochs = {training.local_epochs!r}: under {named} each hospital makes as many steps as "
+            f"every other, so that no second vector has to leave; write local_steps in its place, such as {such}"
+        )
+    if training.personal:
+        yield (
+            f"[training] personal = '{training.personal}': {named} corrects the steps of a model that all hospitals "
+            "share; remove it, or write strategy = 'fedavg'"
+        )
+
+
 def _not_of_local_work(training: Training) -> Iterator[str]:
-    if training.local_epochs is None:
-        yield f"[training] local_epochs: this key is missing, such as {example('training', 'local_epochs')}"
+    if training.local_epochs is None and training.local_steps is None:
+        key = "local_steps" if training.variates else "local_epochs"
+        yield f"[training] {key}: this key is missing, such as {example('training', key)}"
+    if training.local_epochs is not None and training.local_steps is not None and not training.variates:
+        yield (
+            f"[training] local_steps = {training.local_steps}: local_epochs says how much a hospital does in a round; "
+            "remove one of them"
+        )
 
 
 def _not_of_a_step(training: Training) -> Iterator[str]:
@@ -399,6 +446,8 @@ def _not_of_a_step(training: Training) -> Iterator[str]:
     why = "trust = 'distributed' makes a round one step, from the sum of the hospitals' gradients"
     if training.local_epochs is not None:
         yield f"[training] local_epochs = {training.local_epochs!r}: {why}; remove it, and set the number of rounds"
+    if training.local_steps is not None:
+        yield f"[training] local_steps = {training.local_steps!r}: {why}; remove it, and set the number of rounds"
     if training.optimiser != "sgd":
         yield f"[training] optimiser = {training.optimiser!r}: {why}; write optimiser = 'sgd', or strategy = 'fedadam'"
     if training.momentum:
@@ -845,6 +894,11 @@ class Study(Section):
                 f"[training] personal = '{training.personal}': [model] train = '{model.train}' already trains a part "
                 "of the network alone; remove one of them"
             )
+        if training.variates and isinstance(model, Model) and model.norm == "batch":
+            raise ValueError(
+                f"[training] strategy = '{training.strategy}': with [model] norm = 'batch' running means are averaged "
+                "too, which no gradient moves and no control variate corrects; write norm = 'group'"
+            )
         if training.measure and not training.measure.beside and isinstance(model, Model) and model.start:
             raise ValueError(
                 f"[training] personal = '{training.personal}': the study starts from a released model, of which a part "
@@ -963,6 +1017,12 @@ class Study(Section):
         privacy = info.data.get("privacy")
         if isinstance(privacy, DistributedDpSgd) and (faults := list(_unfit_sums(privacy, aggregation))):
             raise ValueError(*faults)
+        training = info.data.get("training")
+        if isinstance(training, Training) and training.variates and aggregation.largest_weight != 1:
+            raise ValueError(
+                f"[aggregation] largest_weight: strategy '{training.strategy}' corrects by the mean over hospitals, "
+                "which count alike however many images they have; write largest_weight = 1"
+            )
         return aggregation
 
     @property

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import math
 
+from wardround_common.errors import StudyError
 from wardround_common.study.file import Training
+
+
+def reach(training: Training, round_number: int) -> float:
+    """Return how far a hospital's steps of a round go together, of a study that states them: their number times rate.
+
+    Raises:
+        StudyError: it states none.
+    """
+    if training.local_steps is None:
+        raise StudyError("a round of this study is no stated number of steps")
+    return training.local_steps * learning_rate(training, round_number)
 
 
 def learning_rate(training: Training, round_number: int) -> float:

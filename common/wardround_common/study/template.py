@@ -128,6 +128,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "sampling": "balanced",
         "personal": "norm",
         "ditto_lambda": 0.1,
+        "local_steps": 20,
         **{key.name: key.example for key in STRATEGY_KEYS.values()},
         "threads": 4,
         "own_loss": "own:my-loss@0123456789ab",
@@ -232,6 +233,7 @@ REASONS: Mapping[tuple[str, str], str] = {
         f"What each hospital keeps for itself, with keep = 'last': {MEASURES.choices()}; left out: nothing."
     ),
     ("training", "ditto_lambda"): "'ditto' only: how strongly a hospital's own model is held to the shared one.",
+    ("training", "local_steps"): "In the place of local_epochs: steps in a round, the same number at each hospital.",
     ("training", "count_classes"): (
         "mechanism 'none' only: class weights from the hospitals' counts, added up before round 1; left out: false."
     ),

@@ -97,6 +97,8 @@ def _work(study: Study) -> Iterator[str]:
         held = f", with a lambda of {training.ditto_lambda:g}" if training.ditto_lambda is not None else ""
         yield f"{training.measure.work.removesuffix('.')}{held}."
         yield f"At the end each hospital has a complete model of its own. {training.measure.outside}"
+    if training.variates:
+        yield training.variates.work
     if training.threads != 1:
         yield f"Every hospital computes with {training.threads} threads: a different number changes the model."
     yield (
@@ -361,8 +363,9 @@ def _local_work(training: Training, study: Study) -> str:
     unit = "patients expected per step" if isinstance(study.privacy, DpSgd) else "images per step"
     momentum = f", momentum {training.momentum:g}" if training.optimiser == "sgd" and training.momentum else ""
     decay = f", weight decay {training.weight_decay:g}" if training.weight_decay else ""
+    much = f"{training.local_steps} steps" if training.local_steps else _times(training.passes)
     return (
-        f"{_times(training.passes)} over its training images with {training.optimiser} "
+        f"{much} over its training images with {training.optimiser} "
         f"(learning rate {training.learning_rate:g}, {training.schedule}{momentum}{decay}), "
         f"{training.batch_size} {unit}"
     )
@@ -549,6 +552,8 @@ def _s(names: tuple[str, ...]) -> str:
 def _stays(study: Study) -> Iterator[str]:
     if study.training.measure:
         yield study.training.measure.stays
+    if study.training.variates:
+        yield study.training.variates.stays
     yield (
         "Images and pixels, outlines, DICOM attributes, patient identifiers, dates, file names, a patient's label or "
         "score."
@@ -576,6 +581,8 @@ def _cost(study: Study) -> Iterator[str]:
     )
     if study.training.measure:
         yield study.training.measure.private
+    if study.training.variates:
+        yield study.training.variates.private
     distributed = isinstance(privacy, DistributedDpSgd)
     if distributed:
         yield (

@@ -43,7 +43,7 @@ def summary(results: Results) -> RenderableType:
         for model in shown if len(shown) <= MOST else [*shown[: MOST - 1], shown[-1]]:
             whole = results.evaluation[model].get(ALL)
             table.add_row(
-                _shown(title(model)),
+                _shown(title(model, results.study)),
                 number(mean_over_hospitals(results, model)),
                 *([number(mean_where_not_trained(results, model))] if outside else []),
                 number(whole.value(first.name) if whole else None),

@@ -30,6 +30,7 @@ from wardround_common.study.plugins import admit
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
 from wardround_server.rounds import plain_rounds, secure_rounds
+from wardround_server.rounds.carried import Carried, carried, moved
 from wardround_server.rounds.exchange import Counted, Exchange, Some, trainers
 from wardround_server.rounds.heard import Heard, Rounds, Scored, absence, check_answers, enough
 from wardround_server.rounds.keeping import Kept, averaged, evaluated, is_mean, over
@@ -425,12 +426,17 @@ def _read(answer: Parts | Failure) -> Prepared:
 
 
 def _rounds_over(
-    study: Study, exchange: Exchange, roll: _Roll, consortium: Consortium | None, classes: ClassCounts | None = None
+    study: Study,
+    exchange: Exchange,
+    roll: _Roll,
+    consortium: Consortium | None,
+    classes: ClassCounts | None = None,
+    carries: Carried | None = None,
 ) -> Rounds:
     """Return the rounds with the hospitals of an exchange, which are on the roll, as secure as the study has them."""
     if consortium is None:
-        return plain_rounds.Rounds(study, exchange, classes)
-    return secure_rounds.Rounds(study, exchange, consortium, roll.members, classes)
+        return plain_rounds.Rounds(study, exchange, classes, carries)
+    return secure_rounds.Rounds(study, exchange, consortium, roll.members, classes, carries)
 
 
 def _round(
@@ -448,7 +454,8 @@ def _round(
     began = time.monotonic()
     roll.welcome(study, state.layout, watch, consortium)
     counted = Counted(roll)
-    rounds = _rounds_over(study, counted, roll, consortium, state.classes)
+    carries = carried(study, state.moments, state.history)
+    rounds = _rounds_over(study, counted, roll, consortium, state.classes, carries)
 
     def tell(name: str) -> None:
         watch(Answered(number, name))
@@ -461,6 +468,8 @@ def _round(
     training = study.training
     if work:
         moments, parameters = training.how.step(training.values, state.moments, state.parameters, work.mean)
+        if carries:
+            moments = moved(study, moments, carries, work.mean, number, work.answered)
         if study.aggregation.vote_margin is not None:
             models = (state.parameters, parameters)
             vote = hold_vote(study, counted, work.answered, models, number, consortium)

@@ -24,6 +24,7 @@ from wardround_common.results import Absence
 from wardround_common.study.file import Study
 from wardround_server.averaging import WeightedSum
 from wardround_server.rounds.bounds import check_bounds
+from wardround_server.rounds.carried import Carried, questions_of
 from wardround_server.rounds.exchange import Exchange
 from wardround_server.rounds.heard import Heard, Scored, absence, check_answers, enough, form_of
 
@@ -36,6 +37,8 @@ class Rounds:
     exchange: Exchange
     classes: ClassCounts | None = None
     """How many training images of each class there are, if the study counts them."""
+    carried: Carried | None = None
+    """What the questions of rounds carry besides, if steps are corrected."""
 
     def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard:
         """Ask every hospital for its update and add them up as they come; ``tell`` is told each that was added.
@@ -48,8 +51,11 @@ class Rounds:
         epsilons: dict[str, float] = {}
         answered: list[str] = []
         absent: list[Absence] = []
-        question = TrainRequest(self.study.digest(), number, parameters, classes=self.classes).parts()
-        for name, answer in self.exchange.ask(TrainRequest.kind, dict.fromkeys(self.exchange.hospitals(), question)):
+        control = self.carried.control if self.carried else None
+        request = TrainRequest(self.study.digest(), number, parameters, classes=self.classes, control=control)
+        for name, answer in self.exchange.ask(
+            TrainRequest.kind, questions_of(request, self.exchange.hospitals(), self.carried)
+        ):
             if isinstance(answer, Failure):
                 absent.append(absence(name, answer.reason))
                 continue

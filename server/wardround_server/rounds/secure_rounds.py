@@ -31,6 +31,7 @@ from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
 from wardround_common.study.schedule import learning_rate
 from wardround_common.study.sums import clip_claim, encoding_for, margins_for, threshold_for
 from wardround_server.rounds.bounds import mean_excess, noisy_excess, readable_sums, refusal
+from wardround_server.rounds.carried import Carried, questions_of
 from wardround_server.rounds.exchange import Exchange
 from wardround_server.rounds.heard import GivenUp, Heard, Scored, absence, check_answers, enough, form_of
 from wardround_server.rounds.secure_sum import Confirming, Gathering, Opening, Total
@@ -123,6 +124,8 @@ class Rounds:
     members: Mapping[str, Member]
     classes: ClassCounts | None = None
     """How many training images of each class there are, if the study counts them."""
+    carried: Carried | None = None
+    """What the questions of rounds carry besides, if steps are corrected."""
 
     def train(self, parameters: Vector, number: int, tell: Callable[[str], None]) -> Heard | GivenUp:
         """Sum the hospitals' weighted updates, weights and losses; ``tell`` is told each that was added, masked.
@@ -148,7 +151,8 @@ class Rounds:
         self, parameters: Vector, number: int, tell: Callable[[str], None], absent: list[Absence]
     ) -> Heard | GivenUp:
         def ask(cohort: bytes) -> TrainRequest:
-            return TrainRequest(self.study.digest(), number, parameters, cohort, self.classes)
+            control = self.carried.control if self.carried else None
+            return TrainRequest(self.study.digest(), number, parameters, cohort, self.classes, control)
 
         privacy = self.study.privacy
         noisy = isinstance(privacy, DistributedDpSgd)
@@ -226,7 +230,7 @@ class Rounds:
         if noted is None:
             self._write_note(what, number, members, ())
         here = [member.name for member in members if member.name in there]
-        gathering = self._gather(terms, ask(write_members(members)).parts(), here, size, counts, tell, absent)
+        gathering = self._gather(terms, ask(write_members(members)), here, size, counts, tell, absent)
         survivors = gathering.names
         least = (
             terms.threshold if terms.what == "evaluate" else least_survivors(self.study, len(members), terms.threshold)
@@ -252,7 +256,7 @@ class Rounds:
     def _gather(
         self,
         terms: Terms,
-        question: Parts,
+        question: TrainRequest | EvaluateRequest,
         here: list[str],
         size: int,
         counts: int,
@@ -272,7 +276,7 @@ class Rounds:
         stated: dict[str, tuple[Head, bytes]] | None = None
         if self.study.aggregation.clip_statements and terms.what == "train":
             stated = {}
-        for name, answer in self.exchange.ask(terms.what, dict.fromkeys(asked, question)):
+        for name, answer in self.exchange.ask(terms.what, questions_of(question, asked, self.carried)):
             try:
                 upload = MaskedAnswer.parse(_parts(answer), size, counts, dtype, terms.graph.circle)
                 check_answers(self.study, upload.study, terms.round, upload.round)

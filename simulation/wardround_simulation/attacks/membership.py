@@ -128,6 +128,8 @@ def without_masks(federation: Federation) -> Federation:
     study = federation.study
     if study.training.measure:
         raise PrivacyError("each hospital keeps a part of the model for itself, which shadow models do not have")
+    if study.training.variates:
+        raise PrivacyError("each hospital keeps a control variate, which shadow models do not have")
     plain = Aggregation(min_hospitals=study.aggregation.min_hospitals, secure=False)
     return replace(federation, study=study.model_copy(update={"aggregation": plain, "roster": ()}), desks=None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wardround_common.counting import count
 from wardround_common.results import HospitalRecord, Results, SplitCounts
-from wardround_common.study.file import DistributedDpSgd, DpSgd, Study
+from wardround_common.study.file import DistributedDpSgd, DpSgd, Study, Training
 from wardround_common.study.start import Start
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
@@ -95,7 +95,7 @@ def settings(results: Results) -> Table:
     work = (
         f"one step each, {s.privacy.sampling_rate:g} of all patients drawn, divided by {t.batch_size}"
         if isinstance(s.privacy, DistributedDpSgd)
-        else f"{t.passes:g} local epoch{'' if t.passes == 1 else 's'}, batches of {t.batch_size}"
+        else f"{_work(t)}, batches of {t.batch_size}"
     )
     rows = [
         ["Task", f"{s.task.name}: {_learnt(s)}"],
@@ -112,6 +112,12 @@ def settings(results: Results) -> Table:
     if (margin := s.aggregation.vote_margin) is not None:
         rows.append(["Vote", f"against a next model whose validation loss is more than {margin:g} higher"])
     return table("What the study fixed", ["", ""], [[Cell(a, strong=True), b] for a, b in rows], "plain")
+
+
+def _work(training: Training) -> str:
+    if training.local_steps:
+        return count(training.local_steps, "local step")
+    return f"{training.passes:g} local epoch{'' if training.passes == 1 else 's'}"
 
 
 def _learnt(study: Study) -> str:

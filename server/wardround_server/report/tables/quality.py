@@ -20,6 +20,7 @@ from wardround_common.results import (
     alone_hospital,
     without,
 )
+from wardround_common.study.file import Study
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
 from wardround_server.report.words import NOTHING, interval, judged, listing, number, records
@@ -124,12 +125,13 @@ def models(results: Results) -> list[str]:
     return [m for m in (FEDERATED, SHARED, *own, POOLED) if m in results.evaluation]
 
 
-def title(model: str) -> str:
-    """Name a model in a table."""
+def title(model: str, study: Study | None = None) -> str:
+    """Name a model in a table, of the runs of a study."""
     hospital = alone_hospital(model)
     if hospital is not None:
         return f"{hospital} alone"
-    return {FEDERATED: "Federated", SHARED: "Federated, all shared", POOLED: "Pooled"}.get(model, model)
+    without_it = "Federated, not corrected" if study and study.training.variates else "Federated, all shared"
+    return {FEDERATED: "Federated", SHARED: without_it, POOLED: "Pooled"}.get(model, model)
 
 
 def comparison(results: Results) -> Table | None:
@@ -142,7 +144,7 @@ def comparison(results: Results) -> Table | None:
         whole = results.evaluation[model].get(ALL)
         rows.append(
             [
-                Cell(title(model), strong=model == FEDERATED),
+                Cell(title(model, results.study), strong=model == FEDERATED),
                 Cell(number(mean_over_hospitals(results, model)), strong=model == FEDERATED),
                 number(min(values, default=None, key=first.goodness)),
                 *([number(mean_where_not_trained(results, model))] if outside else []),
@@ -177,15 +179,15 @@ def comparison(results: Results) -> Table | None:
 
 
 def gained(results: Results) -> Table | None:
-    """Show which hospitals gain and which lose by a part of the model of their own; None where none keeps one.
+    """Show which hospitals gain and which lose by what each keeps from round to round; None where none keeps anything.
 
-    Against the shared model of the same study without such parts, else against each hospital alone.
+    Against the shared model of the same study without, else against each hospital alone.
     """
-    first = results.headline
+    first, corrected = results.headline, results.study.training.variates is not None
     shared = SHARED in results.evaluation
     rows: list[list[Cell | str]] = []
     moved: list[float] = []
-    for hospital in results.trainers if results.study.training.measure else ():
+    for hospital in results.trainers if results.study.training.keeps else ():
         other = SHARED if shared else alone(hospital)
         pair = [results.evaluation.get(model, {}).get(hospital) for model in (FEDERATED, other)]
         values = [site.value(first.name) if site else None for site in pair]
@@ -204,12 +206,13 @@ def gained(results: Results) -> Table | None:
         )
     if not rows:
         return None
-    against = "Shared by all" if shared else "Trained alone"
+    against = ("Not corrected" if corrected else "Shared by all") if shared else "Trained alone"
+    whose = "the model on each hospital’s" if corrected else "each hospital’s own model on its"
     count = sum(better > 0 for better in moved)
     return table(
-        f"{first.label} of each hospital’s own model on its own test patients, with 95 % intervals: {count} of "
+        f"{first.label} of {whose} own test patients, with 95 % intervals: {count} of "
         f"{len(rows)} gain. A difference within the intervals is no gain and no loss.{_missing(rows)}",
-        ["Hospital", "With its own part", against, "Difference"],
+        ["Hospital", "With corrected steps" if corrected else "With its own part", against, "Difference"],
         rows,
         "numbers",
     )
@@ -340,7 +343,7 @@ def cross_site(results: Results) -> Table | None:
     low, high = sorted((min(every), max(every)), key=first.goodness)  # from the worst to the best
     rows: list[list[Cell | str]] = []
     for model in rows_of:
-        cells: list[Cell | str] = [Cell(title(model), strong=model == FEDERATED)]
+        cells: list[Cell | str] = [Cell(title(model, results.study), strong=model == FEDERATED)]
         for name in names:
             site = results.evaluation[model].get(name)
             value = site.value(first.name) if site else None

@@ -92,6 +92,7 @@ def evaluate(
             "split": split,
             "refused": intake.refused,
             "left_out": intake.left_out,
+            **({"variables": intake.variables} if intake.variables else {}),
             **judged.site.model_dump(mode="json"),
         }
         if fitted is not None:
@@ -113,6 +114,7 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from wardround_client.preparation.variables import said_of_readings
     from wardround_common.tasks.registry import task_of
 
     site, console = judged.site, Console()
@@ -147,6 +149,9 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
         console.print(f"Decided at {site.threshold:g}, the operating point of the run.", highlight=False)
     if site.threshold is not None and model.card.temperature not in (None, 1.0):
         console.print("It is of the network's own probability; 'wardround predict MODEL FOLDER' tells it calibrated.")
+    records = "patients" if model.study.data.record == "patient" else "series"
+    for line in said_of_readings(judged.intake.variables, records):
+        console.print(f"In the whole folder, {line}.", highlight=False, markup=False)
     aside = {**judged.intake.refused, **judged.intake.left_out}
     if aside:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(aside.items()))

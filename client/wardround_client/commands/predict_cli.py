@@ -71,6 +71,14 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    clinical: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Table of what the model is told besides images; by default the clinical.csv in INPUT.",
+            show_default=False,
+        ),
+    ] = None,
     allow: Allow = None,
     device: Device = "auto",
     as_json: LinesAsJson = False,
@@ -99,7 +107,7 @@ def predict(
     settings = read_pacs(pacs) if store else None  # what is wrong with it is said before anything is predicted
     equipment = Equipment(*equipment_in(pacs)) if kind is not None else NOT_STATED
     wanted = Wanted(
-        out, preview, kind, captures, equipment, frozenset(allow or ()), batch, device, as_json, calibration
+        out, preview, kind, captures, equipment, frozenset(allow or ()), batch, device, as_json, calibration, clinical
     )
     everything = predict_and_show(model, asked, wanted)
     if settings is not None and out is not None:

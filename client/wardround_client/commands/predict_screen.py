@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from wardround_client.intake.labels import CLINICAL_FILE
 from wardround_client.intake.scan_report import shown
 from wardround_client.prediction.answers import Predictions, Told, predict
 from wardround_client.prediction.dicom_out import Kind
@@ -36,6 +37,7 @@ class Wanted:
     device: str
     as_json: bool
     calibration: Path | None = None
+    clinical: Path | None = None
 
 
 def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bool:
@@ -58,6 +60,7 @@ def predict_and_show(folder: Path, inputs: Sequence[Path], wanted: Wanted) -> bo
             batch=wanted.batch,
             device=wanted.device,
             calibration=wanted.calibration,
+            clinical=wanted.clinical,
             begin=begin,
             tell=tell,
         )
@@ -116,6 +119,11 @@ def _say(found: Predictions) -> None:
         parts.append(f"{found.without_body_part:,} predicted whose body part is not stated")
     console = Console(stderr=True)
     console.print(", ".join(filter(None, parts)), highlight=False)
+    if found.variables:
+        known = ", ".join(f"{name} of {number:,}" for name, number in found.not_known.items() if number)
+        table = "" if found.clinical else f"There was no table of clinical variables ({CLINICAL_FILE}, or --clinical). "
+        said = f"Not known, and told to the model as missing: {known}." if known else "All variables were known."
+        console.print(Text(table + said), soft_wrap=True)
     if found.folder is not None:
         console.print(
             Text(f"Written to {shown(str(found.folder))}: {LINES}, {TABLE}. It stays at the hospital."), soft_wrap=True

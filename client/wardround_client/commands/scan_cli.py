@@ -45,7 +45,8 @@ def scan(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Study of outlines or boxes: shows them over the images, in a page that stays here; reads no labels.",
+            help="Study of outlines or boxes: shows them over the images, in a page that stays here. "
+            "Of variables: says of how many patients each is known.",
             show_default=False,
         ),
     ] = None,

@@ -17,6 +17,7 @@ from wardround_client.intake.scan_report import shown
 from wardround_client.intake.scan_summary import MEANINGS, Summary
 from wardround_client.intake.scanned import scan
 from wardround_client.preparation.source import Source
+from wardround_client.preparation.variables import Readings, said_of_readings
 from wardround_client.state.state_folder import default_state
 from wardround_common.counting import count
 from wardround_common.errors import LabelError, StudyError
@@ -71,8 +72,11 @@ def scan_and_show(
             follow=lambda done, total: bar.update(task, completed=done, total=total),
         )
     fault = found.error if isinstance(found.error, LabelError) else None
+    source = Source(folder, place, labels, label_attribute, allow, confirmed)
+    told = _variables(of_study, source) if of_study and of_study.data.variables and not found.error else {}
     if as_json:
-        console.print_json(json.dumps(found.counts() | {"report": str(found.report)}))
+        more = {"variables": told} if told else {}
+        console.print_json(json.dumps(found.counts() | more | {"report": str(found.report)}))
     else:
         console.print(_screen(found.summary, fault))
         console.print(
@@ -80,6 +84,9 @@ def scan_and_show(
         )
     if found.error:
         raise found.error
+    if told and of_study and not as_json:
+        for line in said_of_readings(told, "patients" if of_study.data.record == "patient" else "series"):
+            console.print(Text(f"{'Variable':10}").append(line), soft_wrap=True)
     if of_study:
         _show_outlines(of_study, Source(folder, place, allow=allow, confirmed=confirmed), None if as_json else console)
 
@@ -88,13 +95,19 @@ def _study(path: Path) -> Study:
     from wardround_client.tasks.registry import local_task  # with torch, for which other scans need not wait
 
     found = read_study(path)
-    if local_task(found.task).shown is None:
+    if local_task(found.task).shown is None and not found.data.variables:
         raise StudyError(
-            f"the study's task is {found.task.name}, which has no outlines or boxes to show",
+            f"the study's task is {found.task.name}, which has no outlines or boxes to show, and it has no variables",
             where=str(path),
             do="Leave out --study: labels are in the scan's own report.",
         )
     return found
+
+
+def _variables(study: Study, source: Source) -> Readings:
+    from wardround_client.preparation.dataset import variables_of
+
+    return variables_of(source, study)
 
 
 def _show_outlines(study: Study, source: Source, console: Console | None) -> None:
@@ -102,6 +115,8 @@ def _show_outlines(study: Study, source: Source, console: Console | None) -> Non
     from wardround_client.preparation.dataset import take_in
     from wardround_client.tasks.registry import local_task
 
+    if local_task(study.task).shown is None:
+        return
     _, found = take_in(source, study)
     task = local_task(study.task)
     if task.shown is None:

@@ -24,6 +24,7 @@ from wardround_common.one_form import one_form
 
 LABELS_FILE = "labels.csv"
 BOXES_FILE = "boxes.csv"
+CLINICAL_FILE = "clinical.csv"
 TABLE_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xls", ".xlsx", ".ods"})
 BY_NAME = "with --labels, or as labels in the hospital.toml of a hospital that serves"
 KEYS = ("file", "uid", "patient")

@@ -14,8 +14,8 @@ from wardround_common.one_form import one_form
 LARGEST_CSV_BYTES = 256 << 20
 
 
-def read_text(path: Path, by_name: str = "by its path", like: str = "file,label") -> str:
-    """Read the text of a table; ``by_name`` says how another one is named, and ``like`` how it begins.
+def read_text(path: Path, by_name: str = "by its path", like: str = "file,label", what: str = "labels") -> str:
+    """Read the text of a table; ``by_name`` says how another one is named, ``like`` how it begins, ``what`` it holds.
 
     Raises:
         LabelError: it cannot be read, is empty, too large, or is no UTF-8 text.
@@ -23,15 +23,19 @@ def read_text(path: Path, by_name: str = "by its path", like: str = "file,label"
     where = str(path)
     try:
         if path.stat().st_size > LARGEST_CSV_BYTES:
-            raise LabelError("this file is too large for a list of labels", where=where, do=f"Name the CSV {by_name}.")
+            raise LabelError(f"this file is too large for a list of {what}", where=where, do=f"Name the CSV {by_name}.")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise LabelError(f"the labels cannot be read ({error.strerror})", where=where, do="Check the path.") from None
+        raise LabelError(f"the {what} cannot be read ({error.strerror})", where=where, do="Check the path.") from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise LabelError(f"line {line} is not UTF-8 text", where=where, do="Save it as 'CSV UTF-8'.") from None
     if not text.strip():
-        raise LabelError("the label file is empty", where=where, do=f"Begin with a line such as: {like}")
+        raise LabelError(
+            "the label file is empty" if what == "labels" else f"the table of {what} is empty",
+            where=where,
+            do=f"Begin with a line such as: {like}",
+        )
     if "\0" in text:
         raise LabelError("this is not a text file", where=where, do="Save the table as 'CSV UTF-8'.")
     return text

@@ -85,8 +85,9 @@ def build(study: Study, weights: bytes | None = None) -> nn.Module:
     """Build the study's network; the study's seed alone decides its first parameters.
 
     Input: (images, channels, image_size, image_size) float32 from 0 to 1, or one dimension more where the task is on
-    volumes, or (records, channels, bag_size, …) where a record is several images. Output: (images, outputs) logits, or
-    (images, outputs, *size) where the task draws outlines.
+    volumes, or (records, channels, bag_size, …) where a record is several images, with one place more for a page of
+    what else is known of it. Output: (images, outputs) logits, or (images, outputs, *size) where the task draws
+    outlines.
 
     ``weights``: the file with which the study's network begins, if it does; without it the network has its form alone,
     for a model's file, or a trial.
@@ -114,7 +115,7 @@ def construct_for(study: Study, seed: int, weights: bytes | None = None) -> nn.M
     network = construct(model.network, study.data.inputs, outputs, model.norm, seed=seed, dims=dims)
     with seeded(seed):
         if study.data.bagged:
-            network = Bag(network, model.pooling or "attention", study.outputs)
+            network = Bag(network, model.pooling or "attention", study.outputs, study.data.numbers)
     if weights is not None and model.weights is not None:
         put_weights(network, weights, model.weights, where=f"weights '{model.weights.name}'")
     with seeded(seed):

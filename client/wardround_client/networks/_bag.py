@@ -30,8 +30,11 @@ def there_of(bags: torch.Tensor) -> torch.Tensor:
     return there | ~there.any(dim=1, keepdim=True)  # noise that holds nothing at all
 
 
-def with_padding_of(bags: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-    """Return bags with padding where ``before`` has it."""
+def with_padding_of(bags: torch.Tensor, before: torch.Tensor, *, page: bool = False) -> torch.Tensor:
+    """Return bags with padding where ``before`` has it, and with its ``page`` if they have one."""
+    if page:
+        images = with_padding_of(bags[:, :, :-1], before[:, :, :-1])
+        return torch.cat([images, before[:, :, -1:]], dim=2)
     return torch.where(there_of(before)[:, None, :, None, None], bags, torch.full_like(bags, PADDING))
 
 
@@ -40,23 +43,28 @@ class Bag(nn.Module):
 
     Input: (records, channels, images, rows, columns) float32 from 0 to 1, :data:`PADDING` where there is no image.
     Output: logits (records, outputs). What is padded has a weight of exactly 0, so that no gradient comes from it.
+
+    With ``numbers``, what is known of a record besides its images, the last place of a record is no image but a page
+    that has them in its first places, and the head reads them beside what the images add up to (late fusion).
     """
 
-    def __init__(self, encoder: nn.Module, pooling: Pooling, outputs: int) -> None:
+    def __init__(self, encoder: nn.Module, pooling: Pooling, outputs: int, numbers: int = 0) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.numbers = encoder, numbers
         self.pooling = Attention() if pooling == "attention" else Mean()
-        self.head = nn.Linear(FEATURES, outputs)
+        self.head = nn.Linear(FEATURES + numbers, outputs)
 
     def forward(self, bags: torch.Tensor) -> torch.Tensor:
         """Return the logits (records, outputs)."""
+        page = bags[:, :, -1].flatten(1)[:, : self.numbers]  # (records, numbers)
+        bags = bags[:, :, :-1] if self.numbers else bags
         records, channels, images, *space = bags.shape
         there = there_of(bags)
         shown = torch.where(there[:, None, :, None, None], bags, torch.zeros_like(bags))
         each = shown.transpose(1, 2).reshape(records * images, channels, *space)  # a record's images in a row
         features = self.encoder(each).view(records, images, FEATURES)
         weights = self.pooling(features, there)
-        logits: torch.Tensor = self.head((weights.unsqueeze(2) * features).sum(1))
+        logits: torch.Tensor = self.head(torch.cat([(weights.unsqueeze(2) * features).sum(1), page], dim=1))
         return logits
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wardround_client.images.body_part import UNKNOWN
 from wardround_client.intake.record import check_allowed
 from wardround_client.prediction.case_by_case import Told as Told
-from wardround_client.prediction.case_by_case import Way, case_by_case
+from wardround_client.prediction.case_by_case import Way, case_by_case, clinical_table
 from wardround_client.prediction.dicom_out import Kind
 from wardround_client.prediction.keeping import Kept, Line
 from wardround_client.prediction.model import Model, open_model
@@ -38,6 +40,16 @@ class Predictions:
     """Cases that an earlier run had answered in the same folder."""
     folder: Path | None
     _rows: Callable[[Any], list[dict[str, Any]]] = field(repr=False)
+    variables: tuple[str, ...] = ()
+    """What the model is told besides images."""
+    clinical: Path | None = field(default=None, repr=False)
+    """The table in which that stood; None where there was none."""
+
+    @property
+    def not_known(self) -> dict[str, int]:
+        """Of how many of the answers each variable was not known: the model was told that it is missing."""
+        without = Counter(name for one in self.told for name in one.line.get("not_known", ()))
+        return {name: without[name] for name in self.variables}
 
     @property
     def refused(self) -> int:
@@ -90,6 +102,7 @@ def predict(
     batch: int = 64,
     device: str = "auto",
     calibration: Path | str | None = None,
+    clinical: Path | str | None = None,
     begin: Callable[[int], None] = lambda total: None,
     tell: Callable[[Told | None], None] = lambda one: None,
 ) -> Predictions:
@@ -109,6 +122,8 @@ def predict(
         batch: number of images that are given to the network at a time.
         device: auto, cpu, cuda, cuda:1 or mps.
         calibration: file of the hospital's own recalibration of this model.
+        clinical: table of the study's variables; left out, the ``clinical.csv`` among the inputs. Of a model that is
+            told none there is none.
         begin: is called with the number of cases before the first is asked about.
         tell: is called with what became of each case; None for a file that accompanies images.
 
@@ -132,9 +147,21 @@ def predict(
         return _answers(opened, todo, kept, batch, preview=preview, objects=objects)
 
     settings = {} if own is None else {"calibration": own.digest}
+    table = clinical_table(opened.study, named, None if clinical is None else Path(clinical))
+    if table is not None:
+        settings["clinical"] = _digest(table)
     way = Way(answers, asking.rows, settings=settings, synced=batch)
-    gone = case_by_case(opened, named, place, way, allowed, begin, tell)
-    return Predictions(gone.told, gone.passed_over, gone.done_before, place, asking.rows)
+    gone = case_by_case(opened, named, place, way, allowed, begin, tell, table)
+    variables = tuple(one.name for one in opened.study.data.variables)
+    return Predictions(gone.told, gone.passed_over, gone.done_before, place, asking.rows, variables, table)
+
+
+def _digest(table: Path) -> str:
+    """Return the SHA-256 of a table, or nothing where it cannot be read, which is said when it is."""
+    try:
+        return hashlib.sha256(table.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _answers(
@@ -162,7 +189,8 @@ def _answers(
         without = line.get("images_refused")
         lacking = f"; without {without} of its files, {'which was' if without == 1 else 'which were'} refused"
         mind = f"; unlike the training: {line['unlike']['words']}" if is_unlike(line) else ""
-        yield Told(line, said=said(line) + (lacking if without else "") + mind)
+        unknown = f"; without {', '.join(line['not_known'])}, not known" if line.get("not_known") else ""
+        yield Told(line, said=said(line) + (lacking if without else "") + unknown + mind)
 
 
 def is_unlike(line: Line) -> bool:

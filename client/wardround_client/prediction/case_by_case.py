@@ -13,6 +13,7 @@ from typing import Any
 
 from wardround_client.images.kinds import KINDS
 from wardround_client.images.sop_class import OTHER_REASONS
+from wardround_client.intake.labels import CLINICAL_FILE
 from wardround_client.intake.readers import try_in_a_process
 from wardround_client.prediction.inputs import files_of
 from wardround_client.prediction.keeping import PREDICTIONS, Kept, Line, Names, Rows, keeping
@@ -21,7 +22,8 @@ from wardround_client.prediction.predicting import NotDone, asking_of, name_of
 from wardround_client.preparation.asking import cases_of
 from wardround_client.tasks.contract import Asked, Case
 from wardround_client.volumes import Refused
-from wardround_common.errors import DataError, ImageRefused
+from wardround_common.errors import DataError, ImageRefused, StudyError
+from wardround_common.study.file import Study
 
 ASIDE = frozenset({"not-an-image", "no-image", *OTHER_REASONS, *KINDS.values()})
 """What accompanies images in a folder: it is passed over there, and refused where it is named itself."""
@@ -77,9 +79,11 @@ def case_by_case(
     allow: Collection[str] = (),
     begin: Callable[[int], None] = lambda total: None,
     tell: Callable[[Told | None], None] = lambda one: None,
+    clinical: Path | None = None,
 ) -> Gone:
     """Ask for each case below some inputs; ``out``: where it is kept, so that an interrupted run can be resumed.
 
+    ``clinical``: the table of the study's variables, if it has any and there is one.
     ``begin`` is called with the number of cases before the first is asked about, ``tell`` with what became of each;
     with None for a file that accompanies images.
 
@@ -89,8 +93,11 @@ def case_by_case(
     """
     asking, found = asking_of(model), files_of(inputs, leave_out=out)
     with keeping(out, model.card, way.names, way.settings) if out else nullcontext(None) as kept:
-        cases = asking.cases or cases_of
-        there = list(cases([each.path for each in found], model.study, frozenset(allow)))
+        paths = [each.path for each in found]
+        if asking.cases is None:
+            there: list[Case | Refused] = [*cases_of(paths, model.study, frozenset(allow), clinical)]
+        else:
+            there = [*asking.cases(paths, model.study, frozenset(allow))]
         if not there:
             raise DataError(
                 "there is nothing here that the model can be asked about",
@@ -119,6 +126,32 @@ def case_by_case(
             do="Name images, or folders of images; a file that you name itself is refused with its reason.",
         )
     return Gone(tuple(told), passed, len(there) - len(todo))
+
+
+def clinical_table(study: Study, inputs: Sequence[Path], named: Path | None) -> Path | None:
+    """Return the table of the study's variables: the named one, or else the ``clinical.csv`` among the inputs.
+
+    Raises:
+        StudyError: one is named, and the study has no variables.
+        DataError: none is named, and there are several; or an input is not there.
+    """
+    if not study.data.variables:
+        if named is not None:
+            raise StudyError(
+                f"the study '{study.study.name}' is told no variables besides images, and a table of them was given",
+                do="Leave it out.",
+            )
+        return None
+    if named is not None:
+        return named
+    found = sorted({each.path for each in files_of(inputs) if each.path.name == CLINICAL_FILE})
+    if len(found) > 1:
+        raise DataError(
+            f"there are {len(found)} tables '{CLINICAL_FILE}' among what the model is asked about",
+            where=str(found[0].parent),
+            do="Name one with --clinical.",
+        )
+    return found[0] if found else None
 
 
 def _each(way: Way, todo: Sequence[Case | Refused], named: frozenset[str], kept: Kept | None) -> Iterator[Told | None]:

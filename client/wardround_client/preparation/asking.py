@@ -24,18 +24,22 @@ from wardround_client.images.formats.registry import format_of
 from wardround_client.images.kinds import KINDS, kinds_of
 from wardround_client.images.sop_class import other_object
 from wardround_client.images.units import in_hounsfield
+from wardround_client.intake.columns import Columns, read_columns
+from wardround_client.intake.labels import relative
 from wardround_client.preparation import preprocessing
-from wardround_client.preparation.bags import evenly
+from wardround_client.preparation.bags import evenly, with_page
 from wardround_client.preparation.examinations import ROLES_FILE
 from wardround_client.preparation.outlined import ANY
 from wardround_client.preparation.scaled import body_of, channels_of
 from wardround_client.preparation.slices import forms
 from wardround_client.preparation.stepped import asks_hounsfield, not_hounsfield
+from wardround_client.preparation.variables import WHAT, read_all
 from wardround_client.preparation.volume_form import VolumeForm
 from wardround_client.tasks.contract import Asked, Case
 from wardround_client.tasks.outline_form import from_form, map_from_form
 from wardround_client.volumes import Refused, Roles, Series, choose, examinations, roles_in, survey
 from wardround_common.errors import ImageRefused
+from wardround_common.one_form import one_form
 from wardround_common.study.file import Data, Study
 
 SLICES_BACK = 16
@@ -63,9 +67,15 @@ def image_cases(files: Sequence[Path], study: Study, allow: frozenset[str]) -> I
 
 
 def _image(path: Path, data: Data, allow: frozenset[str]) -> Asked:
+    return _read(path, data, allow)[0]
+
+
+def _read(path: Path, data: Data, allow: frozenset[str]) -> tuple[Asked, dict[str, str]]:
+    """Read an image, and what it states of the study's variables, by attribute."""
     image, header = read_with_header(path, voi=data.intensity == "window")
     about: dict[str, Any] = {}
     modality, parts = "OTHER", tuple[str, ...]()
+    stated: dict[str, str] = {}
     if header is not None:
         with refusing("unreadable", "the attributes cannot be read", where=str(path)):
             if other := other_object(header):
@@ -75,6 +85,8 @@ def _image(path: Path, data: Data, allow: frozenset[str]) -> Asked:
                     raise ImageRefused(KINDS[word], why, where=str(path), do=f"Predict it anyway with --allow {word}.")
             modality, parts = text(header, _MODALITY), body_parts_of(header)
             about = {name: text(header, which) for name, which in _ABOUT.items()}
+            wanted = [one.attribute for one in data.variables if one.attribute]
+            stated = {name: text(header, tag(name)) for name in wanted}
     if modality not in data.modalities:
         raise _other_modality([modality], data)
     if is_other(parts, data.body_parts):
@@ -84,19 +96,30 @@ def _image(path: Path, data: Data, allow: frozenset[str]) -> Asked:
     about |= _part(parts, data)
     spacing = None if image.spacing_mm is None else (image.spacing_mm[-2], image.spacing_mm[-1])
     rows, columns = image.pixels.shape[-2:]
-    return Asked(preprocessing.to_network_form(image, data)[None], about, extent=(rows, columns), spacing_mm=spacing)
+    form = preprocessing.to_network_form(image, data)[None]
+    return Asked(form, about, extent=(rows, columns), spacing_mm=spacing), stated
 
 
-def cases_of(files: Sequence[Path], study: Study, allow: frozenset[str]) -> Iterator[Case]:
-    """Take each file for an image of its own, or all files of a patient or a series for one record of the study."""
+def cases_of(
+    files: Sequence[Path], study: Study, allow: frozenset[str], clinical: Path | None = None
+) -> Iterator[Case]:
+    """Take each file for an image of its own, or all files of a patient or a series for one record of the study.
+
+    ``clinical``: the table of the study's variables; without one they are what the files state.
+
+    Raises:
+        LabelError: the table cannot be read, or does not say of whom its lines are.
+    """
     if not study.data.bagged:
         yield from image_cases(files, study, allow)
         return
+    wanted = {one.written_in for one in study.data.variables}
+    table = read_columns(clinical.parent, clinical, wanted, keyed=True, what=WHAT) if clinical and wanted else None
     together: dict[str, list[Path]] = {}
     for path in files:
         together.setdefault(_record_of(path, study.data), []).append(path)
     for name, paths in together.items():
-        yield Case(name, tuple(paths), lambda paths=paths: _bag(paths, study.data, allow))  # type: ignore[misc]  # of now
+        yield Case(name, tuple(paths), lambda paths=paths: _bag(paths, study.data, allow, table))  # type: ignore[misc]  # of now
 
 
 def _record_of(path: Path, data: Data) -> str:
@@ -116,17 +139,22 @@ def _record_of(path: Path, data: Data) -> str:
         return where
 
 
-def _bag(paths: Sequence[Path], data: Data, allow: frozenset[str]) -> Asked:
-    """Read the images of a record; what is none of the study's is left out.
+def _bag(paths: Sequence[Path], data: Data, allow: frozenset[str], table: Columns | None) -> Asked:
+    """Read the images of a record, and what is known of it besides; what is none of the study's is left out.
 
     Raises:
         ImageRefused: all of them are refused; the first one's reason.
     """
     read: list[tuple[Path, Asked]] = []
+    written: list[list[str]] = [[] for _ in data.variables]
     refused: list[ImageRefused] = []
     for path in paths:
         try:
-            read.append((path, _image(path, data, allow)))
+            asked, stated = _read(path, data, allow)
+            read.append((path, asked))
+            cells = table.cells(_names(path, asked, table)) if table else {}
+            for one, said in zip(data.variables, written, strict=True):
+                said += cells.get(one.written_in, [stated.get(one.attribute or "", "")])
         except ImageRefused as reason:
             refused.append(reason)
     if not read:
@@ -135,7 +163,21 @@ def _bag(paths: Sequence[Path], data: Data, allow: frozenset[str]) -> Asked:
     about = {key: value for key, value in taken[0][1].about.items() if key not in _OF_AN_IMAGE[data.record]}
     about |= {"images": len(taken), "images_left_out": len(read) - len(taken), "images_refused": len(refused)}
     images = np.stack([asked.images[0] for _, asked in taken], axis=1)[None]
+    if data.variables:
+        told = read_all(data.variables, [written])
+        images = with_page(images, told.numbers)
+        about["not_known"] = {name: how for name, of in told.readings.items() for how in of if how != "known"}
     return Asked(images, about, members=tuple(str(path) for path, _ in taken))
+
+
+def _names(path: Path, asked: Asked, table: Columns) -> tuple[str, ...]:
+    """Return under which names a table may have an image: its file's, its UIDs, or its patient's, or else folder's."""
+    about = asked.about
+    if table.key == "file":
+        return (one_form(relative(str(path), table.folder)),)
+    if table.key == "patient":
+        return (one_form(about.get("patient") or path.parent.name),)
+    return tuple(uid for key in ("sop_uid", "series_uid", "study_uid") if (uid := about.get(key)))
 
 
 def _part(stated: Sequence[str], data: Data) -> dict[str, str]:

@@ -28,15 +28,18 @@ class KeptBags:
     """(kept, channels, rows, columns), usually a memory map."""
     bags: NDArray[np.int64] = field(repr=False)
     """(records, images) where each record's images are, behind them -1."""
+    numbers: NDArray[np.float32] | None = field(default=None, repr=False)
+    """(records, numbers) what is known of each besides its images, which stands on a page behind them; None: no page.
+    """
 
     def __len__(self) -> int:
         return len(self.bags)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(records, channels, images, rows, columns)."""
+        """(records, channels, images, rows, columns), the page counted as an image."""
         channels, *space = self.images.shape[1:]
-        return (len(self.bags), channels, self.bags.shape[1], *space)
+        return (len(self.bags), channels, self.bags.shape[1] + (self.numbers is not None), *space)
 
     @property
     def itemsize(self) -> int:
@@ -49,7 +52,15 @@ class KeptBags:
         found = np.full((len(chosen), *self.shape[1:]), PADDING, np.float32)
         record, place = np.nonzero(chosen != NONE)
         found[record, :, place] = self.images[chosen[record, place]]
-        return found
+        return found if self.numbers is None else with_page(found[:, :, :-1], self.numbers[rows])
+
+
+def with_page(images: NDArray[np.float32], numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Put behind records' images (records, channels, images, rows, columns) a page with their numbers."""
+    records, channels, _, *space = images.shape
+    page = np.zeros((records, int(channels * np.prod(space))), np.float32)
+    page[:, : numbers.shape[1]] = numbers
+    return np.concatenate([images, page.reshape(records, channels, 1, *space)], axis=2)
 
 
 def name_of(instance: Instance, data: Data) -> tuple[str, str]:
@@ -69,8 +80,8 @@ def evenly(count: int, most: int) -> NDArray[np.int64]:
 
 def bags_of(
     files: Sequence[Instance], rows: NDArray[np.int64], words: dict[str, str], data: Data
-) -> tuple[NDArray[np.int64], list[int]]:
-    """Put the images of each record together: (records, images) of ``rows``, and the place of each one's first file.
+) -> tuple[NDArray[np.int64], list[list[int]]]:
+    """Put the images of each record together: (records, images) of ``rows``, and the places of each one's files.
 
     Args:
         files: the images, in the order of their names.
@@ -98,4 +109,4 @@ def bags_of(
     for record, places in enumerate(together.values()):
         taken = rows[np.array(places)[evenly(len(places), data.bag_size)]]
         bags[record, : len(taken)] = taken
-    return bags, [places[0] for places in together.values()]
+    return bags, list(together.values())

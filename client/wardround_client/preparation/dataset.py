@@ -33,6 +33,7 @@ from wardround_client.preparation.mapped_masks import MappedMasks
 from wardround_client.preparation.source import Source as Source
 from wardround_client.preparation.stepped import asks_hounsfield, not_hounsfield
 from wardround_client.preparation.subgroups import subgroups_of
+from wardround_client.preparation.variables import Readings, told_of
 from wardround_client.tasks.contract import Found, LocalTask, Records, Targets
 from wardround_client.tasks.outline_measures import Places
 from wardround_client.tasks.registry import local_task
@@ -126,6 +127,8 @@ class Intake:
     """Patients kept in one split with another one, since they share near-copies of an image."""
     labels_disagree: int = 0
     """Pairs of near-copies with different labels."""
+    variables: Readings = field(default_factory=dict)
+    """Of how many records each variable of the study is known, and how the others were read."""
 
 
 @dataclass(frozen=True)
@@ -304,6 +307,7 @@ def prepare(
             confirmed=source.confirmed,
             joined_patients=sum(_sizes_kept_together(units, part_of)),
             labels_disagree=sum(words[one] != words[other] for one, other in pairs),
+            variables=made.variables,
         ),
         identifiers=tuple(names),
         labelled=_labelled(used, words),
@@ -326,7 +330,7 @@ def _records(
     used = tuple(one for one in wanted if prepared.refused.get(one.file) is None)
     targets = _targets(local, source, study, used, found)
     if study.data.bagged:
-        return _bagged(study.data, prepared, used, targets, found)
+        return _bagged(source, study.data, prepared, used, targets, found)
     return Records(
         stamp=prepared.key.encode() + targets.tobytes(),
         images=prepared.images,
@@ -338,19 +342,37 @@ def _records(
     )
 
 
-def _bagged(data: Data, prepared: Prepared, used: Sequence[Instance], targets: NDArray[Any], found: Found) -> Records:
+def _bagged(
+    source: Source, data: Data, prepared: Prepared, used: Sequence[Instance], targets: NDArray[Any], found: Found
+) -> Records:
     """Return records of several images each, of what is prepared of each image."""
     rows = np.array([prepared.row_of[one.file] for one in used], np.int64)
-    bags, first = bags_of(used, rows, found.words, data)
+    bags, together = bags_of(used, rows, found.words, data)
+    first = [places[0] for places in together]
+    told = told_of(source, data.variables, used, together) if data.variables else None
+    stamp = prepared.key.encode() + bags.tobytes() + targets[first].tobytes()
     return Records(
-        stamp=prepared.key.encode() + bags.tobytes() + targets[first].tobytes(),
-        images=KeptBags(prepared.images, bags),
+        stamp=stamp if told is None else stamp + told.numbers.tobytes(),
+        images=KeptBags(prepared.images, bags, told.numbers if told else None),
         rows=np.arange(len(bags)),
         targets=targets[first],
         files=tuple(used),
         patients=tuple(used[place].patient for place in first),
         left_out=prepared.refused,
+        variables=told.readings if told else {},
     )
+
+
+def variables_of(source: Source, study: Study) -> Readings:
+    """Say of how many records of a hospital each variable of the study is known; no image is decoded for it.
+
+    Raises:
+        DataError: the folder or a table cannot be read, or what is said of the files does not fit the study's task.
+    """
+    index, found = take_in(source, study)
+    wanted, _ = wanted_images(source, study, index, found)
+    _, together = bags_of(wanted, np.arange(len(wanted)), found.words, study.data)
+    return told_of(source, study.data.variables, wanted, together).readings
 
 
 def _at(targets: Targets, places: NDArray[np.int64]) -> Targets:
@@ -457,7 +479,7 @@ def keep_images(source: Source, data: Data, wanted: Sequence[Instance], kept: Ma
     """
     # Hospitals that are cut from one folder share nothing here: each prepares what it uses.
     form = (
-        data.model_dump_json(exclude={"modalities", "body_parts"})
+        data.model_dump_json(exclude={"modalities", "body_parts", "variables"})
         + f" {preprocessing.VERSION}"
         + versions_of(data.steps)
     )

@@ -8,11 +8,12 @@ from one image of each series, and is kept nowhere: what stays in memory is a nu
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
+from pydicom.tag import BaseTag
 
 from wardround_client.images.attributes import tag, text
 from wardround_client.images.dicom import refusing
@@ -59,12 +60,13 @@ def _written(source: Source, evaluation: Evaluation, files: Sequence[Instance]) 
     """Return what is written of each patient, for each of the study's subgroups."""
     wanted = {one.column or one.by for one in evaluation.subgroups if one.by not in ("manufacturer", "model")}
     table = find_columns(source.folder, source.labels, files, wanted)
-    headers = sorted(_IN_HEADER.keys() & {one.by for one in evaluation.subgroups} - table.keys())
+    wanted_tags = _IN_HEADER.keys() & {one.by for one in evaluation.subgroups} - table.keys()
+    headers = {name: _IN_HEADER[name] for name in sorted(wanted_tags)}
     found: list[dict[str, list[str]]] = [{one.patient: [] for one in files} for _ in evaluation.subgroups]
     seen: set[tuple[str, str]] = set()
     for instance in files:
         series = (instance.patient, instance.series_uid or instance.file)
-        read = _header(source, instance, headers) if headers and series not in seen else {}
+        read = header_of(source, instance, headers) if series not in seen else {}
         seen.add(series)
         for one, said in zip(evaluation.subgroups, found, strict=True):
             if one.by in ("manufacturer", "model"):
@@ -76,14 +78,14 @@ def _written(source: Source, evaluation: Evaluation, files: Sequence[Instance]) 
     return found
 
 
-def _header(source: Source, instance: Instance, names: Sequence[str]) -> dict[str, str]:
-    if instance.transfer_syntax in PLAIN:
+def header_of(source: Source, instance: Instance, tags: Mapping[str, BaseTag]) -> dict[str, str]:
+    """Read some attributes of a file, by their names here; none of what is no DICOM, or cannot be read any more."""
+    if instance.transfer_syntax in PLAIN or not tags:
         return {}
-    tags = [_IN_HEADER[name] for name in names]
     try:
         with refusing("unreadable", "the attributes cannot be read", where=instance.file):
-            dataset = dcmread(source.folder / instance.file, stop_before_pixels=True, specific_tags=list(tags))
-            return {name: text(dataset, _IN_HEADER[name]) for name in names}
+            dataset = dcmread(source.folder / instance.file, stop_before_pixels=True, specific_tags=[*tags.values()])
+            return {name: text(dataset, which) for name, which in tags.items()}
     except ImageRefused:  # it was read a moment ago; who has changed it since has an unknown age
         return {}
 

@@ -26,6 +26,7 @@ from wardround_common.tasks.contract import Sums, Task, TaskSection
 if TYPE_CHECKING:
     from wardround_client.preparation.bags import KeptBags
     from wardround_client.preparation.kept_volumes import KeptVolumes
+    from wardround_client.preparation.variables import Readings
     from wardround_client.tasks.outline_measures import Places
     from wardround_client.volumes import Refused, Series
 
@@ -98,6 +99,8 @@ class Records:
     """File to the reason why there is no record of it."""
     places: Places | None = None
     """Where they lie in their patients; None where that is not known."""
+    variables: Readings = field(default_factory=dict)
+    """Of how many of them each variable of the study is known; empty where it has none."""
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,8 @@ class _Round:
         (images, targets), training = batch, self.of.study.training
         if training.augmentations:
             views, targets = augment(images, targets, training.augmentations, self._views(step), self.moved)
-            images = networks.with_padding_of(views, images) if self.of.study.data.bagged else views
+            data = self.of.study.data
+            images = networks.with_padding_of(views, images, page=data.numbers > 0) if data.bagged else views
         return images.contiguous(), targets  # as they lie in memory without augmentation
 
 

@@ -122,8 +122,8 @@ def why_not(network: nn.Module, study: Study, space: tuple[int, ...]) -> str | N
 
 
 def _together(study: Study) -> tuple[int, ...]:
-    """Return how many images a record of noise has, where it is several; how layers are joined does not hang on it."""
-    return (REHEARSED,) if study.data.bagged else ()
+    """Return how many places a record of noise has, where it is several; how layers are joined does not hang on it."""
+    return (REHEARSED + (study.data.numbers > 0),) if study.data.bagged else ()
 
 
 def check_loss(study: Study) -> None:

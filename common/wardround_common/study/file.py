@@ -55,6 +55,7 @@ from wardround_common.study.start import Start
 from wardround_common.study.steps import MOST_STEPS, Stated, unfit_steps
 from wardround_common.study.subgroups import Subgroups
 from wardround_common.study.template import example, study_text, toml_value
+from wardround_common.study.variables import MOST_VARIABLES, Variable
 from wardround_common.study.weights import Weights
 from wardround_common.tasks.contract import TaskSection
 from wardround_common.tasks.registry import TASKS, task_of, task_section
@@ -112,6 +113,8 @@ class Data(Section):
     """What the network says something of: each image, or all images of a series or of a patient together (a bag)."""
     bag_size: Annotated[int, Field(ge=1, le=512)] = 32
     """Of a bag: how many images it has at most; of more, this many are taken at equal distances."""
+    variables: Annotated[tuple[Variable, ...], Field(max_length=MOST_VARIABLES, strict=False)] = ()
+    """Of a bag: what the network is told of the patient besides images; what is missing is told as missing."""
 
     normalisation: Literal["federation"] | None = None
     """federation: images are standardised by mean and deviation over all hospitals' training patients, which they add
@@ -129,6 +132,7 @@ class Data(Section):
         "patches_per_volume",
         "record",
         "bag_size",
+        "variables",
         "normalisation",
         "steps",
     )
@@ -137,6 +141,11 @@ class Data(Section):
     def bagged(self) -> bool:
         """Whether a record is several images together."""
         return self.record != "image"
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the network is told of a record besides its images."""
+        return sum(one.width for one in self.variables)
 
     @property
     def inputs(self) -> int:
@@ -164,6 +173,12 @@ class Data(Section):
     def _roles_differ(cls, series: tuple[Wanted, ...]) -> tuple[Wanted, ...]:
         each_once(tuple(one.role for one in series))
         return series
+
+    @field_validator("variables")
+    @classmethod
+    def _names_differ(cls, variables: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        each_once(tuple(one.name for one in variables))
+        return variables
 
     @field_validator("modalities", "body_parts")
     @classmethod
@@ -756,6 +771,11 @@ def _unfit_bags(data: Data, task: TaskSection) -> Iterator[str]:
         yield f"[data] record = '{data.record}': the task '{task.name}' is on each image or volume; remove it"
     if not data.bagged and data.bag_size != Data.model_fields["bag_size"].default:
         yield f"[data] bag_size = {data.bag_size}: this is a key of record = 'series' or 'patient'; remove it"
+    if not data.bagged and data.variables:
+        yield (
+            "[data] variables: they are told of a record of several images, of which there may be one; write "
+            "record = 'patient', or remove them"
+        )
 
 
 def _unfit_form(data: Data, task: TaskSection | None) -> Iterator[str]:

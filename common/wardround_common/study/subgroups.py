@@ -27,7 +27,7 @@ _SEXES = {
     "male": frozenset({"m", "male", "man"}),
     OTHER: frozenset({"o", "other", "d", "x"}),
 }
-_UNSTATED = frozenset({"", "unknown", "u", "n/a", "na", "none", "null", "-", "?"})
+UNSTATED = frozenset({"", "unknown", "u", "n/a", "na", "none", "null", "-", "?"})
 _NUMBER = re.compile(r"[+-]?\d{1,9}(?:[.,]\d{1,9})?")
 _AGE = re.compile(r"(\d{1,3})([DWMY])", re.IGNORECASE)
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
@@ -106,12 +106,12 @@ class Subgroups(BaseModel):
         Other things that contradict one another are "other".
         """
         stated = [one_form(value).strip() for value in written]
-        stated = [value for value in stated if value.casefold() not in _UNSTATED]
+        stated = [value for value in stated if value.casefold() not in UNSTATED]
         unknown = len(self.cells) - 1
         if not stated:
             return unknown
         if self.bands:
-            read = _years if self.by == "age" else _number
+            read = years_of if self.by == "age" else number_of
             numbers = [number for number in map(read, stated) if number is not None]
             if not numbers:
                 return unknown
@@ -146,14 +146,15 @@ def _words(value: str) -> tuple[str, ...]:
     return tuple(re.findall(r"[^\W_]+", one_form(value).casefold()))
 
 
-def _number(value: str) -> float | None:
+def number_of(value: str) -> float | None:
+    """Read a number, with a point or a comma; None of what is none."""
     return float(value.replace(",", ".")) if _NUMBER.fullmatch(value) else None
 
 
-def _years(value: str) -> float | None:
+def years_of(value: str) -> float | None:
     """Read an age as DICOM writes it (``045Y``, ``018M``), or a number of years; None of what is no age."""
     if said := _AGE.fullmatch(value):
         years: float | None = int(said[1]) * _YEARS[said[2].upper()]
     else:
-        years = _number(value)
+        years = number_of(value)
     return years if years is not None and 0 <= years <= OLDEST else None

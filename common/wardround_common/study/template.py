@@ -119,6 +119,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "record": "patient",
         "bag_size": 64,
         "steps": [{"step": "median", "size": 3}],
+        "variables": [{"name": "age", "attribute": "PatientAge", "range": [0.0, 100.0]}],
     },
     "model": {"pooling": "mean"},
     "training": {
@@ -197,6 +198,9 @@ REASONS: Mapping[tuple[str, str], str] = {
         "What a label is of: 'image', or all images of a 'series' or a 'patient' together; left out: 'image'."
     ),
     ("data", "bag_size"): "series and patient only: images that are taken of one, at most; left out: 32.",
+    ("data", "variables"): (
+        "series and patient only: what the model is told besides images, from clinical.csv or DICOM; left out: nothing."
+    ),
     ("model", "pooling"): (
         "series and patient only: 'attention' learns what each image weighs, 'mean' does not; left out: 'attention'."
     ),

@@ -72,6 +72,7 @@ def _work(study: Study) -> Iterator[str]:
             "training patients of all hospitals, which they add up once, before the first round; each patient counts "
             "alike, however many images there are."
         )
+    yield from _variables(study)
     yield from _start(study)
     yield from _weights(study)
     yield from said_of_own_code(study)
@@ -242,6 +243,24 @@ def _kept(study: Study) -> Iterator[str]:
     if evaluation.patience:
         times = f"{evaluation.patience} evaluation{'s' if evaluation.patience > 1 else ''}"
         yield f"The study ends early after {times} without a better one."
+
+
+def _variables(study: Study) -> Iterator[str]:
+    """Say what the model is told of a patient besides images; nothing if it is told nothing."""
+    variables = study.data.variables
+    if not variables:
+        return
+    private = isinstance(study.privacy, DpSgd)
+    covered = (
+        " They are a part of the patient's record: clipped, noised and accounted for with the images."
+        if private
+        else ""
+    )
+    yield (
+        f"Besides images the model is told {_listed([one.said() for one in variables])}, which each hospital reads "
+        "from its clinical.csv, its table of labels or its files, and keeps. What a hospital does not know of a patient"
+        f" the model is told as missing; nothing is filled in.{covered}"
+    )
 
 
 def _of_parts(data: Data) -> str:
@@ -555,8 +574,8 @@ def _stays(study: Study) -> Iterator[str]:
     if study.training.variates:
         yield study.training.variates.stays
     yield (
-        "Images and pixels, outlines, DICOM attributes, patient identifiers, dates, file names, a patient's label or "
-        "score."
+        "Images and pixels, outlines, DICOM attributes, patient identifiers, dates, file names, a patient's "
+        f"{'variables, ' if study.data.variables else ''}label or score."
     )
     yield "The scan's index and report, the prepared images, and the logs."
 

@@ -24,11 +24,13 @@ from wardround_client.networks._bag import FEATURES as FEATURES
 from wardround_client.networks._bag import Bag as Bag
 from wardround_client.networks._bag import weighing as weighing
 from wardround_client.networks._bag import with_padding_of as with_padding_of
+from wardround_client.networks._bundle import converted as converted
+from wardround_client.networks._bundle import network_of as network_of
 from wardround_client.networks._file import Match as Match
 from wardround_client.networks._file import matched as matched
 from wardround_client.networks._file import put_weights
 from wardround_client.networks._file import read_tensors_of as read_tensors_of
-from wardround_client.networks._layers import BATCH
+from wardround_client.networks._layers import BATCH as BATCH
 from wardround_client.networks._layers import normalisation as normalisation
 from wardround_client.networks._network import Network as Network
 from wardround_client.networks._part import fixed_names, partly_trained
@@ -40,6 +42,7 @@ from wardround_common.messages.parameters import Fixed, Layout, Vector, vector_d
 from wardround_common.plugins.blame import FAULTS
 from wardround_common.plugins.names import is_plugin, package_of, part_of
 from wardround_common.registry import is_own
+from wardround_common.study.bundle import Bundle
 from wardround_common.study.file import Norm, Study
 from wardround_common.study.networks import NETWORKS
 from wardround_common.study.plugins import admit
@@ -61,13 +64,15 @@ def find(name: str) -> Network:
     return network
 
 
-def check(name: str, dims: int, *, dense: bool) -> None:
+def check(name: str, dims: int, *, dense: bool, bundle: Bundle | None = None) -> None:
     """Check that a network gives what a task reads, of images of ``dims`` dimensions; else import those that would.
+
+    ``bundle``: what defines it, where it is a bundle's.
 
     Raises:
         StudyError: it is not, or no network of this name is installed.
     """
-    network = find(name)
+    network = find(name) if bundle is None else network_of(bundle)
     if network.dense == dense and dims in network.dims:
         return
     fit = [other for other in NETWORKS if find(other).dense == dense and dims in find(other).dims]
@@ -100,7 +105,7 @@ def build(study: Study, weights: bytes | None = None) -> nn.Module:
     admit(study, network=True)
     model, task = study.model, task_of(study.task)
     dims = task.dims(study.task)
-    check(model.network, dims, dense=task.dense)
+    check(model.network, dims, dense=task.dense, bundle=model.bundle)
     return construct_for(study, model.seed, weights)
 
 
@@ -112,7 +117,8 @@ def construct_for(study: Study, seed: int, weights: bytes | None = None) -> nn.M
     """
     model, dims = study.model, task_of(study.task).dims(study.task)
     outputs = FEATURES if study.data.bagged else study.outputs
-    network = construct(model.network, study.data.inputs, outputs, model.norm, seed=seed, dims=dims)
+    channels = study.data.inputs
+    network = construct(model.network, channels, outputs, model.norm, seed=seed, dims=dims, bundle=model.bundle)
     with seeded(seed):
         if study.data.bagged:
             network = Bag(network, model.pooling or "attention", study.outputs, study.data.numbers)
@@ -124,7 +130,9 @@ def construct_for(study: Study, seed: int, weights: bytes | None = None) -> nn.M
     return Standardised(made, study.data.inputs) if study.data.normalisation else made
 
 
-def construct(name: str, channels: int, outputs: int, norm: Norm, *, seed: int, dims: int = 2) -> nn.Module:
+def construct(
+    name: str, channels: int, outputs: int, norm: Norm, *, seed: int, dims: int = 2, bundle: Bundle | None = None
+) -> nn.Module:
     """Build a network by its name; the seed alone decides its first parameters.
 
     Input: (images, channels, *size) float32 from 0 to 1, with ``dims`` dimensions of size. Output: logits (images,
@@ -133,9 +141,9 @@ def construct(name: str, channels: int, outputs: int, norm: Norm, *, seed: int, 
     Raises:
         StudyError: no network of this name is installed.
     """
-    network_of = find(name)
+    of = find(name) if bundle is None else network_of(bundle)
     with seeded(seed):
-        network = _built(name, network_of, channels, outputs, norm, dims)
+        network = _built(name, of, channels, outputs, norm, dims)
     for place, module in list(network.named_modules()):
         if hasattr(module, "inplace"):
             module.inplace = False  # per-patient gradients need each layer's input as it was

@@ -1,4 +1,4 @@
-"""A rehearsal in a process of its own, for code of others: it may hang or end its process, and ends nothing else.
+"""A rehearsal in a process of its own, for code and networks of others: they may hang or end it, and nothing else.
 
 The process is given what to rehearse on its standard input and says what came of it on its standard output, where
 nothing that the code prints can go.
@@ -26,7 +26,9 @@ def rehearse_apart(study: Study, limit_s: float | None = None) -> str:
         PluginError: the code of the study's plug-ins did not end within the limit, or ended its process.
     """
     names = ", ".join(f"{one.package} {one.version}" for one in study.plugin)
-    where, limit = f"plug-in {names}", LIMIT_S if limit_s is None else limit_s
+    where = f"plug-in {names}" if names else f"network {study.model.network}"
+    whom = "Ask whoever wrote the plug-in." if names else "Use a network with fewer weights, or of the registry."
+    limit = LIMIT_S if limit_s is None else limit_s
     try:
         ended = subprocess.run(  # noqa: S603  # ourselves
             [sys.executable, "-P", "-c", f"from {__name__} import main; main()"],
@@ -40,7 +42,7 @@ def rehearse_apart(study: Study, limit_s: float | None = None) -> str:
         raise PluginError(
             f"its code did not end within {limit:.0f} s, for steps on noise that take a moment",
             where=where,
-            do="Ask whoever wrote the plug-in.",
+            do=whom,
         ) from None
     try:
         said = json.loads(ended.stdout)
@@ -49,7 +51,7 @@ def rehearse_apart(study: Study, limit_s: float | None = None) -> str:
         raise PluginError(
             f"its code ended the process in which it was tried ({how})",
             where=where,
-            do="Ask whoever wrote the plug-in.",
+            do=whom,
         ) from None
     if "tried" in said:
         return str(said["tried"])

@@ -48,7 +48,7 @@ def rehearse(study: Study) -> str:
     if is_own(study.training.strategy):
         STRATEGIES[study.training.strategy]  # a hospital takes part in no study with code that nobody can look at
     draft = study.model_copy(update={"roster": ()})
-    if not study.plugin:
+    if not study.plugin and study.model.bundle is None:
         return _rehearse(draft)
     compare(study, network=True)  # each time: what is installed may be another since
     return _apart(draft)
@@ -81,6 +81,8 @@ def _rehearse(study: Study) -> str:
         raise _cannot_run(study, reason)
     parts = "voxels, of two patches" if study.data.patch_size else "pixels, of two images"
     tried = f"{model.network} made steps on noise of {' × '.join(map(str, space))} {parts} and of one"
+    if count := networks.converted(network):
+        tried += f"; {count} batch normalisation{'s are' if count > 1 else ' is'} {model.norm} normalisation here"
     if not private:
         return tried
     check_private(network, study)

@@ -221,6 +221,28 @@ def start(model: ModelPath) -> None:
 
 
 @app.command()
+def bundle(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder of a MONAI bundle, with configs/.", show_default=False)
+    ],
+    config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="File in configs/ that defines the network; by default inference.json or train.json.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Print the [model.bundle] table by which a study has a bundle's network; nothing of the bundle is run."""
+    from wardround_common.study.bundle import read_bundle
+
+    found = read_bundle(folder, config)
+    typer.echo(f'# below [model]: network = "{found.network}"\n{found.toml()}', nl=False)
+    typer.echo(f'Write below [model]: network = "{found.network}"', err=True)
+
+
+@app.command()
 def plugin(
     package: Annotated[
         str | None,

@@ -44,6 +44,7 @@ from wardround_common.site_shift.contract import Measure
 from wardround_common.site_shift.registry import MEASURES, MeasureName
 from wardround_common.strategies.contract import Strategy, Variates
 from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS, StrategyName, strategy_of, users_of
+from wardround_common.study.bundle import BEGINNING, Bundle, is_bundle, read_bundle
 from wardround_common.study.faults import bad_toml, unreadable, validated
 from wardround_common.study.maps import Maps
 from wardround_common.study.networks import NetworkName
@@ -193,7 +194,7 @@ Pooling = Literal["attention", "mean"]
 class Model(Section):
     """``[model]``: the network, and its first parameters: those that the seed gives, or those of a released model."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("start", "pooling", "train", "rank", "weights")
+    LATER: ClassVar[tuple[str, ...]] = ("start", "pooling", "train", "rank", "weights", "bundle")
 
     network: NetworkName
     norm: Norm = "group"
@@ -210,10 +211,22 @@ class Model(Section):
     """``[model.start]``: the released model whose weights the first round begins with; None: what the seed gives."""
     weights: Weights | None = None
     """``[model.weights]``: a file of weights learnt elsewhere, with which the network begins; None: no file."""
+    bundle: Bundle | None = None
+    """``[model.bundle]``: what a MONAI bundle says of the network, where ``network`` names that."""
 
     @model_validator(mode="after")
     def _trained_part(self) -> Model:
         faults = []
+        if self.bundle is None and is_bundle(self.network):
+            faults.append(
+                f"[model] network = '{self.network}': [model.bundle] is missing, which defines it; append it: "
+                "wardround study bundle FOLDER >> FILE"
+            )
+        if self.bundle is not None and self.bundle.network != self.network:
+            faults.append(
+                f"[model] network = '{self.network}': [model.bundle] defines '{self.bundle.network}'; write that name, "
+                "or remove the section"
+            )
         if self.weights is not None and self.start is not None:
             faults.append("[model.weights]: [model.start] has all weights already; remove one of them")
         if self.train == "adapters" and self.rank is None:
@@ -852,6 +865,21 @@ class Study(Section):
             )
         return model
 
+    @field_validator("model")
+    @classmethod
+    def _bundle_fits(cls, model: Model, info: ValidationInfo) -> Model:
+        data, task = info.data.get("data"), info.data.get("task")
+        if model.bundle is None or not isinstance(data, Data) or not isinstance(task, TaskSection):
+            return model
+        if data.bagged:
+            raise ValueError(
+                f"[model.bundle]: with record = '{data.record}' a network puts out features and no classes, and a "
+                "bundle's has its own outputs; use a network of the registry"
+            )
+        if faults := list(model.bundle.unfit(data.inputs, task_of(task).outputs(task))):
+            raise ValueError(*faults)
+        return model
+
     @field_validator("training")
     @classmethod
     def _classes_fit(cls, training: Training, info: ValidationInfo) -> Training:
@@ -1370,7 +1398,18 @@ def pinned(tables: dict[str, Any]) -> dict[str, Any]:
     used = sorted({package_of(name) for name in names if isinstance(name, str) and is_plugin(name)})
     there = {one.get("package"): one for one in tables.get("plugin", ()) if isinstance(one, dict)}
     listed = [there.get(package) or plugin_here(package).model_dump() for package in used]
+    _define_bundle(tables.get("model", {}))
     return {key: value for key, value in tables.items() if key != "plugin"} | ({"plugin": listed} if listed else {})
+
+
+def _define_bundle(model: dict[str, Any]) -> None:
+    """Put what a folder's bundle says of its network into [model], where the network is named ``bundle:FOLDER``."""
+    name = model.get("network")
+    if not isinstance(name, str) or not name.startswith(BEGINNING):
+        model.pop("bundle", None)
+    elif not is_bundle(name):
+        bundle = read_bundle(Path(name.removeprefix(BEGINNING)))
+        model |= {"network": bundle.network, "bundle": bundle.model_dump()}
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field
 from wardround_common.installed import file_of, files_in, name_of
 from wardround_common.plugins.names import is_plugin
 from wardround_common.registry import Registry, is_own
+from wardround_common.study.bundle import BEGINNING, is_bundle
 
 PACKAGE = "wardround_client"
 LONGEST_NAME = 64
@@ -43,8 +44,14 @@ NETWORKS: Registry[Any] = Registry("network", _there)
 
 def _installed(name: str) -> str:
     known = known_networks()
-    if is_own(name) or is_plugin(name):
+    if is_own(name) or is_plugin(name) or is_bundle(name):
         return name
+    if name.startswith(BEGINNING):
+        folder = name.removeprefix(BEGINNING)
+        raise ValueError(
+            f"[model] network = '{name}': a study carries what a bundle says of its network; append what this prints, "
+            f"and write the name that it gives: wardround study bundle {folder}"
+        )
     well_formed = re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) is not None
     if name in known or (well_formed and not known):
         return name

@@ -370,6 +370,12 @@ def _network(study: Study) -> str:
         "adapters": f", of which the last layer is trained and adapters of rank {model.rank}, which are added to the "
         "other layers; these stay what the seed gives",
     }[model.train]
+    if model.bundle is not None:
+        norm = "" if model.norm == "batch" else f"{NORMS[model.norm]} in the place of each batch normalisation, "
+        return (
+            f"MONAI's {model.bundle.target} as the bundle '{model.bundle.name}' defines it ({model.bundle.arguments}; "
+            f"{norm}seed {model.seed}){part}"
+        )
     return f"{model.network} ({NORMS[model.norm]}, seed {model.seed}){part}"
 
 

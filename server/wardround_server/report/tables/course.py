@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wardround_common.counting import count
 from wardround_common.results import HospitalRecord, Results, SplitCounts
-from wardround_common.study.file import DistributedDpSgd, DpSgd, Study, Training
+from wardround_common.study.file import DistributedDpSgd, DpSgd, Model, Study, Training
 from wardround_common.study.start import Start
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.tables.table import Cell, Table, table
@@ -101,7 +101,7 @@ def settings(results: Results) -> Table:
         ["Task", f"{s.task.name}: {_learnt(s)}"],
         ["Images", f"{', '.join(s.data.modalities)}, {_form(s)}, intensity by {s.data.intensity}"],
         *([["Steps before", "; ".join(one.said for one in s.data.steps)]] if s.data.steps else []),
-        ["Network", f"{s.model.network}, {s.model.norm} normalisation, seed {s.model.seed}"],
+        ["Network", _network(s.model)],
         *([["Starts from", _started(s.model.start)]] if s.model.start else []),
         ["Training", f"{t.strategy}, {count(t.rounds, 'round')}, {work}"],
         ["Optimiser", f"{t.optimiser}, learning rate {t.learning_rate:g}, {t.schedule}"],
@@ -185,3 +185,10 @@ def _split(split: SplitCounts | None, study: Study) -> Cell:
     else:
         more = f", {count(split.images, 'image')}"
     return Cell(f"{count(split.patients, 'patient')}{more}", quiet=shown)
+
+
+def _network(model: Model) -> str:
+    """Return the network's name, normalisation and seed, and of a bundle what it is."""
+    bundle = model.bundle
+    said = "" if bundle is None else f"; {bundle.target} of MONAI with {bundle.arguments}"
+    return f"{model.network}, {model.norm} normalisation, seed {model.seed}{said}"

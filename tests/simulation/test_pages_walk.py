@@ -236,6 +236,18 @@ def test_a_hospital_joins_decides_and_trains_to_the_model_in_a_browser(tmp_path:
             for room in ("studies", "budget", "audit", "images"):
                 hospital.go(f"{base}/{room}")
                 seen.look(hospital, f"hospital-{room}")
+
+            # Its own images, and what the released model says of them.
+            with zipfile.ZipFile(release) as packed:
+                packed.extractall(tmp_path / "released")
+            hospital.go(f"{base}/gallery")
+            hospital.type("#model", str(tmp_path / "released" / "lung"))
+            hospital.press("Read our images")
+            hospital.until("The gallery has been made")
+            hospital.press("look at it")
+            hospital.press("Worst errors first")
+            hospital.until("error 0.")
+            seen.look(hospital, "hospital-gallery")
             hospital.go(f"{base}/")
             hospital.press("Pause this hospital")
             seen.look(hospital, "hospital-pause")

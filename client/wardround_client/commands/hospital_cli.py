@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wardround_client.commands import audit_cli, ledger_cli, policy_cli
+from wardround_client.commands import audit_cli, gallery_cli, ledger_cli, policy_cli
 from wardround_client.commands.audit_cli import State
 from wardround_common.shell.command_options import (
     Allow,
@@ -632,3 +632,7 @@ def close(
     digest = find_open(ledger.books, study)
     name = leave(folder, ledger, digest)
     typer.echo(f"Closed {name} {digest[:12]}. What it has spent still counts; its reserved budget is released.")
+
+
+app.command("gallery")(gallery_cli.gallery)
+app.command("gallery-page", hidden=True)(gallery_cli.gallery_page)

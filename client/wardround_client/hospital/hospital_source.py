@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
 
 from pydicom.datadict import tag_for_keyword
 
 from wardround_client.intake.patients import CONFIRMABLE, check_confirmed, guessed, said_of_doubts, said_of_patients
 from wardround_client.intake.record import ALLOWABLE, check_allowed
-from wardround_client.preparation.dataset import Intake, Source
+from wardround_client.preparation.source import Source
 from wardround_client.state.hospital_folder import HospitalFolder, HospitalSettings
 from wardround_client.state.state_folder import default_state
-from wardround_client.training.devices import choose, describe
 from wardround_common.audit.entries import Fact
 from wardround_common.errors import DataError, DeviceError
+
+if TYPE_CHECKING:
+    from wardround_client.preparation.dataset import Intake
 
 
 def check_switches(allow: Collection[str], label_attribute: str | None, confirm_patients: Collection[str]) -> None:
@@ -64,6 +67,8 @@ def hospital_device(folder: HospitalFolder) -> str:
         DeviceError: its settings name what is not here.
         StorageError: the settings cannot be used.
     """
+    from wardround_client.training.devices import choose, describe  # torch, which a look at images does without
+
     try:
         return describe(choose(folder.settings().device))
     except DeviceError as error:

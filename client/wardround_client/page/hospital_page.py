@@ -5,10 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from wardround_client.hospital.joining import examine
+from wardround_client.page.gallery_room import SCAN_PAGES, GalleryRoom, written_pages
 from wardround_client.page.readings import Readings
 from wardround_client.service.asking import asking
 from wardround_client.service.status import STARTING, HospitalStatus, stopped_status
@@ -30,11 +30,6 @@ from wardround_common.shell.service_log import Say
 from wardround_common.study.roster import Listed
 from wardround_common.study.words import describe
 
-SCAN_PAGES = {
-    "scan": ("scan-report.html", "The scan of the images"),
-    "outlines": ("outlines.html", "Outlines on the images"),
-}
-"""Pages that ``wardround scan`` wrote into the state folder of the images, by the word of their address."""
 READ_FIRST = "Have this hospital's images read first: you approve what is said then."
 DECISIONS = {
     "waiting": "waits for your decision",
@@ -51,6 +46,7 @@ class HospitalPages:
         self._folder = folder
         self._children = children
         self._readings = Readings(folder.path, children)
+        self._gallery = GalleryRoom(folder, children)
         self._read_only = read_only
         self._budget: tuple[object, BudgetStatement] | None = None
 
@@ -65,6 +61,7 @@ class HospitalPages:
                 ("/budget", "Privacy budget"),
                 ("/audit", "Audit log"),
                 ("/images", "Images"),
+                ("/gallery", "Gallery"),
                 ("/identity", "Who we are"),
             ],
             rooms=[
@@ -84,6 +81,8 @@ class HospitalPages:
                 Room("/audit", audit_room(self._folder.audit, "wardround hospital audit verify")),
                 Room("/images", self._images),
                 Room("/images/{page}", self._scan_page),
+                Room("/gallery", self._gallery.show, live=True),
+                Room("/gallery/make", self._gallery.make, acts=True),
                 Room("/identity", self._identity),
                 Room("/identity/request", self._request),
                 Room("/identity/look", self._look, acts=True),
@@ -208,11 +207,7 @@ class HospitalPages:
 
     def _images(self, asked: Asked) -> Answer:
         settings = self._folder.settings()
-        pages = [
-            (word, said, datetime.fromtimestamp(path.stat().st_mtime, UTC))
-            for word, (name, said) in SCAN_PAGES.items()
-            if (path := default_state(settings.data) / name).is_file()
-        ]
+        pages = written_pages(default_state(settings.data))
         facts = {"settings": settings, "pages": pages, "away": self._status().lasting.images_away}
         return Shown("images.html", {"title": "Images", **facts})
 

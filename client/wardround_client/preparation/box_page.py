@@ -17,6 +17,7 @@ from PIL import ImageDraw
 from wardround_client.images import read_image
 from wardround_client.intake.boxes import Boxes
 from wardround_client.intake.scan_report import shown
+from wardround_client.masks.fullest import fullest
 from wardround_client.preparation import outline_page, preprocessing
 from wardround_client.preparation.outlined import Images, Outlined, Stack
 from wardround_client.tasks.box_form import around_parts, to_form
@@ -78,7 +79,7 @@ def _some(all_of_them: Sequence[T]) -> list[T]:
 def _of_stack(outlined: Outlined, stack: Stack, classes: tuple[str, ...]) -> outline_page.Picture:
     rows = slice(stack.rows.start, stack.rows.stop)
     masks = np.asarray(outlined.masks[rows])
-    most = outline_page.fullest(masks)
+    most = fullest(masks)
     boxes = around_parts(masks[most], len(classes))
     image: Images = np.asarray(outlined.images[rows.start + most])  # type: ignore[index]  # of slices
     caption = f"slice {most + 1} of {len(masks)} · {_told(boxes, classes)}"

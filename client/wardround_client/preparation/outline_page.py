@@ -20,6 +20,7 @@ from PIL import Image as Pillow
 from scipy import ndimage
 
 from wardround_client.intake.scan_report import shown
+from wardround_client.masks.fullest import fullest
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.outlined import Outlined, Stack
 
@@ -125,7 +126,7 @@ def _picture(outlined: Outlined, stack: Stack, classes: tuple[str, ...]) -> Pict
     voxel_ml = float(np.prod(stack.spacing_mm)) / 1000
     sizes = zip(classes, np.sum(stack.voxels, axis=0) * voxel_ml, strict=True)
     said = ", ".join(f"{word} {ml:.1f} mL" for word, ml in sizes if ml) or "nothing there"
-    most = _most(mask, (1, 2))
+    most = fullest(mask)
     where = f"slice {most + 1} of {len(mask)}"
     if not isinstance(outlined.images, KeptVolumes):
         picture = overlaid(image[most], mask[most])
@@ -135,21 +136,10 @@ def _picture(outlined: Outlined, stack: Stack, classes: tuple[str, ...]) -> Pict
     return Picture(picture, f"{where} · {said}", shown(min(stack.files)))
 
 
-def fullest(mask: np.ndarray) -> int:
-    """Return the slice (slices, rows, columns) in which most is outlined; the middle one where nothing is."""
-    return _most(mask, (1, 2))
-
-
 def colour_of(number: int) -> tuple[int, int, int]:
     """Return the colour of a structure or class, by its number from 0."""
     red, green, blue = _colour(number).tolist()
     return red, green, blue
-
-
-def _most(mask: np.ndarray, others: tuple[int, int]) -> int:
-    """Return where along an axis most is outlined; the middle where nothing is."""
-    counts = np.count_nonzero(mask, axis=others)
-    return int(counts.argmax()) if counts.any() else len(counts) // 2
 
 
 def three_planes(image: np.ndarray, mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> str:
@@ -161,7 +151,7 @@ def three_planes(image: np.ndarray, mask: np.ndarray, spacing_mm: tuple[float, f
     seen = []
     for axis in range(3):
         others = [other for other in range(3) if other != axis]
-        at = _most(mask, (others[0], others[1]))
+        at = fullest(mask, (others[0], others[1]))
         times = [round(spacing_mm[other] / step) for other in others]
         planes = [
             np.repeat(np.repeat(volume.take(at, axis), times[0], 0), times[1], 1)[:: -1 if axis else 1]

@@ -37,8 +37,11 @@ class Children:
     _closed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def run(self, words: Sequence[str]) -> Done:
-        """Run ``wardround`` with these words and wait for its end."""
+    def run(self, words: Sequence[str], within_s: float | None = None, most: int = MOST_OUTPUT) -> Done:
+        """Run ``wardround`` with these words and wait for its end, or for so long; ``most`` characters are its answer.
+
+        One that takes longer is ended: its code is 124 and it says so.
+        """
         quiet = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", "PYTHONIOENCODING": "utf-8"}
         with self._lock:
             if self._closed:
@@ -54,11 +57,15 @@ class Children:
             )
             self._running.add(child)
         try:
-            out, err = child.communicate()
+            out, err = child.communicate(timeout=within_s)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            return Done(124, "", f"This took longer than {within_s:g} seconds, and was ended.")
         finally:
             with self._lock:
                 self._running.discard(child)
-        return Done(child.returncode, out[:MOST_OUTPUT], err[-MOST_OUTPUT:].removeprefix("Error: ").strip())
+        return Done(child.returncode, out[:most], err[-MOST_OUTPUT:].removeprefix("Error: ").strip())
 
     def close(self) -> None:
         """End what runs, as Ctrl-C would, and run nothing more."""

@@ -1,0 +1,111 @@
+"""Draws the images of one page of the gallery, within limits of time and size; what cannot be drawn says why."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageDraw
+from scipy import ndimage
+
+from wardround_client.gallery.catalogue import Entry, Shape
+from wardround_client.images.meaning import Values
+from wardround_client.intake.scan_report import LARGEST_THUMBNAIL_BYTES, displayed
+from wardround_client.volumes import Series, survey
+from wardround_common.errors import ImageRefused
+
+PIXELS = 224
+"""Of the longer side of a picture."""
+WITHIN_S = 20.0
+"""For the pictures of a page; those that are left then are not drawn."""
+DARKEST_BRIGHTEST = (0.5, 99.5)
+"""Percentiles of a slice between which greys lie."""
+OURS, MODELS = (0, 200, 120), (230, 97, 1)
+"""The colours of what the hospital outlined, and of what the model did."""
+Shades = NDArray[np.uint8]
+
+
+def drawn(folder: Path, entries: Sequence[Entry], within_s: float = WITHIN_S) -> Iterator[dict[str, Any]]:
+    """Yield what a page says of each image: ``png`` in Base64, or ``missing``, why there is none. No name of a file."""
+    end = time.monotonic() + within_s
+    for one in entries:
+        facts: dict[str, Any] = {"number": one.number, "patient": one.patient, "label": one.label}
+        facts |= {"answer": one.answer, "error": one.error, "why_said": one.why_said}
+        facts["marks"] = marks_of(one)
+        facts["why"] = base64.b64encode(one.why).decode("ascii")
+        if time.monotonic() > end:
+            yield facts | {"png": "", "missing": "not drawn: the page's time was used up"}
+            continue
+        try:
+            yield facts | {"png": _png(_marked(folder, one)), "missing": ""}
+        except ImageRefused as refused:
+            yield facts | {"png": "", "missing": f"not drawn: {refused.reason}"}
+        except (OSError, ValueError, MemoryError):
+            yield facts | {"png": "", "missing": "not drawn: it cannot be read now"}
+
+
+def marks_of(one: Entry) -> str:
+    """Say what is marked on an image."""
+    ours = [f"{len(one.boxes)} box{'es' if len(one.boxes) > 1 else ''}"] if one.boxes else []
+    ours += ["outlined by the hospital"] if one.outline is not None else []
+    return ", ".join(ours + (["outlined by the model"] if one.answered is not None else []))
+
+
+def _marked(folder: Path, one: Entry) -> Pillow.Image:
+    path = folder / one.file
+    if path.stat().st_size > LARGEST_THUMBNAIL_BYTES:
+        raise ImageRefused("too-large", "this file is too large for a gallery")
+    shades = _slice(path, one.slice) if one.slice is not None else _shades(displayed(path).pixels)
+    height, width = shades.shape[:2]
+    picture = Pillow.fromarray(shades).convert("RGB")
+    times = PIXELS / max(height, width)
+    picture = picture.resize((max(1, round(width * times)), max(1, round(height * times))), Pillow.Resampling.BILINEAR)
+    canvas = np.array(picture)
+    for shape, colour in ((one.outline, OURS), (one.answered, MODELS)):
+        if shape is not None and shape.shape == (height, width):
+            canvas[_edges(shape, picture.size)] = colour
+    picture = Pillow.fromarray(canvas)
+    draw = ImageDraw.Draw(picture)
+    for top, left, bottom, right in one.boxes:
+        draw.rectangle((left * times, top * times, right * times - 1, bottom * times - 1), outline=OURS)
+    return picture
+
+
+def _shades(pixels: Values) -> Shades:
+    if pixels.ndim == 4:
+        pixels = pixels[:, pixels.shape[1] // 2]
+    shades = (np.clip(pixels, 0, 1) * 255).astype(np.uint8)  # (channels, height, width)
+    return shades[0] if len(shades) == 1 else np.moveaxis(shades, 0, -1)
+
+
+def _slice(path: Path, at: int) -> Shades:
+    """Read a slice of a file with several, on the grid on which its outlines lie: (rows, columns)."""
+    found = survey([path]).series
+    if not found or at >= len(found[0]):
+        raise ImageRefused("changed", "this file is another one than when the gallery was made")
+    of: Series = found[0]
+    values = of.slice(at)
+    low, high = np.percentile(values, DARKEST_BRIGHTEST)
+    grey = np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
+    return (grey * 255).astype(np.uint8)
+
+
+def _edges(shape: Shape, size: tuple[int, int]) -> NDArray[np.bool_]:
+    large = np.asarray(Pillow.fromarray(shape).resize(size, Pillow.Resampling.NEAREST))
+    edges = np.zeros(large.shape, bool)
+    for structure in np.unique(large[large > 0]).tolist():
+        there = large == structure
+        edges |= there & ~ndimage.binary_erosion(there, iterations=2)
+    return edges
+
+
+def _png(picture: Pillow.Image) -> str:
+    picture.save(file := BytesIO(), "PNG")
+    return base64.b64encode(file.getvalue()).decode("ascii")

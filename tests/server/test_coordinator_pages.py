@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from html import unescape
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +18,12 @@ from wardround_common.messages.parameters import Layout
 from wardround_common.pages.port import PagePort
 from wardround_common.results import RoundRecord
 from wardround_common.results.record import Absence, Headline
+from wardround_common.shell.study_cli import app as study_app
+from wardround_common.study.file import parse_study
 from wardround_server.commands.coordinator_cli import app
 from wardround_server.page.coordinator_page import coordinator_pages
 from wardround_server.page.curves import MOST_POINTS, curve, curves
+from wardround_server.page.study_form import fields
 from wardround_server.rounds.checkpoint import write_checkpoint
 from wardround_server.rounds.course import State
 from wardround_server.service.enrolment_desk import begin
@@ -133,6 +138,65 @@ def test_a_wrong_study_or_request_is_said_and_nothing_begins(here: Here, browser
         assert 'role="alert"' in page.text
         assert "<script>alert" not in page.text
     assert not any(asked[0] == "run" for asked in here.commanded.asked)
+
+
+def filled(**given: str) -> dict[str, str]:
+    return {one.name: "" for one in fields()} | {name.replace("_", "-", 1): value for name, value in given.items()}
+
+
+def test_the_form_writes_the_file_that_study_new_writes_and_shows_it_before_it_is_proposed(
+    here: Here, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words_typed = ["new", "lungs", "--classes", "normal,finding", "--modalities", "CR,DX", "--hospitals", "4"]
+    for more, mode in ((["--no-dp"], "none"), ([], "local"), (["--distributed"], "distributed")):
+        done = CliRunner().invoke(study_app, [*words_typed, *more, "--out", f"{mode}.toml"])
+        assert done.exit_code == 0, done.exception
+        browser.get("/new")
+        sent = filled(
+            study_name="lungs",
+            task_name="classification",
+            task_classes="normal, finding",
+            data_modalities="CR,DX",
+            aggregation_min_hospitals="4",
+            privacy_mode=mode,
+        )
+        page = browser.press("/new", **sent)
+        assert page.status == 200
+        written = (tmp_path / f"{mode}.toml").read_text()
+        assert unescape(page.text.split('class="code">')[1].split("</textarea>")[0]).rstrip() == written.rstrip()
+        assert parse_study(written).digest() in page.text
+        saved = browser.press("/runs/save")
+        assert saved.headers["content-disposition"].endswith("lungs.toml")
+        assert saved.text.rstrip() == written.rstrip()
+    assert not any(asked[0] == "run" for asked in here.commanded.asked)
+
+
+def test_each_fault_of_the_form_stands_beside_its_field_and_what_was_typed_stays(browser: Browser) -> None:
+    browser.get("/new")
+    sent = filled(
+        study_name="<script>alert(1)</script>",
+        task_name="measurement",
+        task_classes="a",
+        training_rounds="-1",
+        training_learning_rate="fast",
+        roster_names="nobody-here",
+    )
+    page = browser.press("/new", **sent)
+    assert page.status == 422
+    assert "<script>alert" not in page.text
+    for name, said in (
+        ("study-name", "a study cannot be called"),
+        ("task-classes", "has no classes"),
+        ("roster-names", "no hospital is enrolled as"),
+    ):
+        assert said in unescape(page.text.split(f'id="{name}-fault">')[1].split("</p>")[0])
+    page = browser.press("/new", **(sent | {"study-name": "good", "roster-names": "", "task-classes": ""}))
+    for name, said in (("training-rounds", "it must be at least 1"), ("training-learning_rate", "it must be a number")):
+        assert said in page.text.split(f'id="{name}-fault">')[1].split("</p>")[0]
+    assert 'value="fast"' in page.text
+    assert page.text.count('aria-invalid="true"') == 2
+    assert browser.post("/new", sent).status == 403, "without the session's secret"
 
 
 def test_a_coordinators_page_command_says_that_nothing_is_shown(here: Here) -> None:

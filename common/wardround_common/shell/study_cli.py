@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -65,16 +64,10 @@ def new(
 ) -> None:
     """Write a commented study file with the usual settings."""
     from wardround_common.plugins.names import is_plugin, package_of
-    from wardround_common.study.file import parse_study
+    from wardround_common.study.new import new_study
     from wardround_common.study.plugins import let_task_in, plugin_here
-    from wardround_common.study.template import study_text
     from wardround_common.tasks.registry import TASKS
 
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
-        raise StudyError(
-            f"a study cannot be called {name!r}",
-            do="Use lower-case letters, digits and hyphens, at most 64, beginning with a letter or digit.",
-        )
     if distributed and not dp:
         raise typer.BadParameter("noise that is shared out is differential privacy: leave out --no-dp or --distributed")
     pinned = ""
@@ -98,11 +91,7 @@ def new(
     ):
         if value is not None:
             own.setdefault(section, {})[key] = value
-    text = study_text(name, task=task, dp=dp, distributed=distributed, own=own) + pinned
-    try:
-        parse_study(text)
-    except StudyError as error:
-        raise StudyError(error.what, do="Nothing was written: give different values.", faults=error.faults) from None
+    text = new_study(name, task=task, dp=dp, distributed=distributed, own=own, more=pinned)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

@@ -226,18 +226,13 @@ def roster(
     ] = None,
 ) -> None:
     """Print the [[roster]] entries of these hospitals for a study file."""
-    from wardround_common.errors import MessageError
-    from wardround_common.study.roster import Listed
     from wardround_server.state.coordinator_folder import CoordinatorFolder
+    from wardround_server.state.roster_entries import roster_entries
 
     found = CoordinatorFolder(folder).survey()
     _warn_of(found)
     enrolled = {one.name: one.request.public for one in found.enrolled}
-    for name in hospitals or sorted(enrolled):
-        if name not in enrolled:
-            known = ", ".join(sorted(enrolled)) or "nobody"
-            raise MessageError(f"no hospital is enrolled as {name!r}", do=f"Enrolled: {known}.")
-    typer.echo("\n".join(Listed.of(name, enrolled[name]).toml() for name in hospitals or sorted(enrolled)), nl=False)
+    typer.echo(roster_entries(enrolled, hospitals or sorted(enrolled)), nl=False)
 
 
 @app.command()

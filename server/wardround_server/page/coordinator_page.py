@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from wardround_common.study.file import parse_canonical, parse_study
 from wardround_common.study.words import describe
 from wardround_common.tasks.registry import task_of
 from wardround_server.page.curves import curves
+from wardround_server.page.study_form import Made, fields, made_of
 from wardround_server.rounds.checkpoint import read_history
 from wardround_server.service.commanding import commanding
 from wardround_server.service.enrolment_desk import Standing, standing
@@ -64,6 +66,9 @@ class CoordinatorPages:
                 Room("/runs", self._runs),
                 Room("/runs/look", self._look_at_study, acts=True),
                 Room("/runs/begin", self._begin, acts=True),
+                Room("/runs/save", self._save, acts=True),
+                Room("/new", self._new),
+                Room("/new", self._make, acts=True),
                 Room("/runs/{run}", self._run, live=True),
                 Room("/runs/{run}/report", self._report),
                 Room("/runs/{run}/release", self._release, acts=True),
@@ -148,9 +153,17 @@ class CoordinatorPages:
         if not text:
             return Went("/runs", "Choose the study's file, or paste its text.", True)
         try:
-            study = parse_study(text, where="the study file")
+            return self._shown(text)
         except StudyError as error:
             return Went("/runs", str(error), True)
+
+    def _shown(self, text: str) -> Answer:
+        """Show a study in plain words, with its file, before anything is done with it.
+
+        Raises:
+            StudyError: it is none.
+        """
+        study = parse_study(text, where="the study file")
         facts = {
             "title": f"Run {study.study.name}?",
             "digest": study.digest(),
@@ -158,6 +171,33 @@ class CoordinatorPages:
             "text": text,
         }
         return Shown("begin.html", facts)
+
+    def _new(self, asked: Asked) -> Answer:
+        if self._read_only:
+            raise Missing("These pages are for reading only.")
+        given = {"roster-names": ", ".join(sorted(self._enrolled()))}
+        return Shown("new.html", self._form(given, Made()))
+
+    def _make(self, asked: Asked) -> Answer:
+        made = made_of(asked.form, self._enrolled())
+        if made.text:
+            return self._shown(made.text)
+        return Shown("new.html", self._form(asked.form, made), 422)
+
+    def _form(self, given: Mapping[str, str], made: Made) -> dict[str, object]:
+        facts = {"fields": fields(), "given": given, "faults": made.faults, "others": made.others}
+        return {"title": "A new study", **facts}
+
+    def _enrolled(self) -> dict[str, bytes]:
+        return {one.name: one.request.public for one in self._folder.survey().enrolled}
+
+    def _save(self, asked: Asked) -> Answer:
+        text = asked.form.get("text", "")
+        try:
+            name = parse_study(text).study.name
+        except StudyError as error:
+            return Went("/runs", str(error), True)
+        return Document(text.encode(), "application/toml", f"{name}.toml")
 
     def _begin(self, asked: Asked) -> Answer:
         with tempfile.TemporaryDirectory(prefix="wardround-") as folder:

@@ -22,6 +22,7 @@ TITLES = {
     "leaving-one-out": "Without one each",
     "scoring": "Scoring the model",
     "recalibrating": "Recalibrating it",
+    "withholding": "Withholding its inputs",
     "explaining": "Explaining it",
     "scoring-baselines": "Scoring these",
     "scoring-leaving-one-out": "Scoring those",

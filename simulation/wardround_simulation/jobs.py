@@ -21,6 +21,7 @@ from wardround_client.training.devices import describe as describe_device
 from wardround_client.training.evaluation import cells_of, patient_sums, sums_of
 from wardround_client.training.own_calibration import recalibrated_sums
 from wardround_client.training.threads import use_threads
+from wardround_client.training.withheld import withheld_by_patient
 from wardround_common.errors import ModelError, RoundError
 from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.messages.rounds import Failure, Parts
@@ -231,6 +232,14 @@ def recalibrate(federation: Federation, name: str, model: Vector) -> tuple[NDArr
     hospital.show(model, to_ourselves=True)
     sums, fitted = recalibrated_sums(hospital.built.network, federation.study, hospital.dataset)
     return sums.to_vector(), fitted
+
+
+def withhold(federation: Federation, name: str, model: Vector) -> list[tuple[int, PatientSums]]:
+    """Sum up a model on each of a hospital's test patients with each input withheld."""
+    use_threads(federation.study)
+    hospital = open_hospital(federation, name)
+    hospital.show(model, to_ourselves=True)
+    return withheld_by_patient(hospital.built.network, federation.study, hospital.dataset.test)
 
 
 class InOneProcess:

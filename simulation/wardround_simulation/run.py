@@ -8,7 +8,7 @@ import importlib.metadata
 import json
 import operator
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +46,7 @@ from wardround_common.results import (
     RoundRecord,
     SiteMetrics,
     Subgrouping,
+    Withheld,
     alone,
     evaluate,
     without,
@@ -55,6 +56,7 @@ from wardround_common.results.map_sums import MapCell, figures_of_maps
 from wardround_common.results.released import Released, check_start, prepared_otherwise, read_released, study_of
 from wardround_common.results.subgroup_sums import judge as judge_by_subgroup
 from wardround_common.results.unlike import UNLIKE, read_summed
+from wardround_common.results.withheld import figures_of_withheld
 from wardround_common.storage import read_whole, write_atomically
 from wardround_common.study.file import DpSgd, Study, read_study
 from wardround_common.study.words import (
@@ -198,6 +200,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
             subgroups=subgroups,
             maps=maps,
             recalibrated=own,
+            withheld=withheld,
             waiting=tuple(what for what, _ in waiting),
             notes=(*_said_of_waiting(waiting), *failed, *said),
         )
@@ -213,6 +216,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     evaluation = _judge(plan.study, [FEDERATED], names, judged)
     subgroups = _by_subgroup(plan.study, names, judged, next(iter(evaluation[FEDERATED].values())).threshold)
     own = _recalibrated(plan.study, federation, model, names, workers, show)
+    withheld = _withheld(plan.study, federation, model, names, judged, evaluation[FEDERATED], workers, show)
     maps = _maps(plan.study, federation, model, names, workers, show)
     waiting = _others(plan)
     results = write(evaluation, waiting)
@@ -659,6 +663,35 @@ def _recalibrated(
     if len(names) > 1:
         of[ALL] = recalibrated(study.task, functools.reduce(operator.add, sums.values()), None)
     return of
+
+
+def _withheld(
+    study: Study,
+    federation: Federation,
+    kept: Vector,
+    names: Sequence[str],
+    judged: dict[str, list[jobs.Judged]],
+    sites: Mapping[str, SiteMetrics],
+    workers: Workers,
+    show: Show,
+) -> dict[str, tuple[Withheld, ...]]:
+    """Judge the model without each input that may be missing, at each hospital and at all of them together."""
+    if not study.data.told or (len(names) > MATRIX_HOSPITALS and not study.evaluation.withheld):
+        return {}
+    told: dict[str, list[tuple[int, PatientSums]]] = dict(
+        _all(workers, "withholding", names, lambda n: Job(jobs.withhold, (federation, n, kept), n), show)
+    )
+    whole = {name: judged[name][0].test for name in names}
+    if len(names) > 1:
+        whole[ALL] = functools.reduce(operator.add, (whole[name] for name in names))
+        each = zip(*(told[name] for name in names), strict=True)
+        told[ALL] = [
+            (sum(known for known, _ in one), functools.reduce(operator.add, (sums for _, sums in one))) for one in each
+        ]
+    return {
+        name: figures_of_withheld(study, whole[name], told[name], sites[name].threshold, resamples=BOOTSTRAP)
+        for name in whole
+    }
 
 
 def _maps(

@@ -93,6 +93,7 @@ def evaluate(
             "refused": intake.refused,
             "left_out": intake.left_out,
             **({"variables": intake.variables} if intake.variables else {}),
+            **({"withheld": [one.model_dump(mode="json") for one in judged.withheld]} if judged.withheld else {}),
             **judged.site.model_dump(mode="json"),
         }
         if fitted is not None:
@@ -149,6 +150,8 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
         console.print(f"Decided at {site.threshold:g}, the operating point of the run.", highlight=False)
     if site.threshold is not None and model.card.temperature not in (None, 1.0):
         console.print("It is of the network's own probability; 'wardround predict MODEL FOLDER' tells it calibrated.")
+    if judged.withheld:
+        console.print(_withheld(model, judged))
     records = "patients" if model.study.data.record == "patient" else "series"
     for line in said_of_readings(judged.intake.variables, records):
         console.print(f"In the whole folder, {line}.", highlight=False, markup=False)
@@ -202,6 +205,26 @@ def _by_group(model: Model, site: SiteMetrics) -> object:
     for word, group in zip(model.study.groups, site.by_group, strict=True):
         figures = ("none" if (value := group.figures[name]) is None else f"{value:.3f}" for name in names)
         table.add_row(escape(word), f"{group.records:,}", f"{group.rest or 0:,}", f"{group.found:,}", *figures)
+    return table
+
+
+def _withheld(model: Model, judged: JudgedHere) -> object:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from wardround_common.tasks.registry import task_of
+
+    headline = task_of(model.study.task).first
+    told = "Told that an input is missing of everybody"
+    head = ("without", "missing anyway", headline.label, "what it is worth", "95 % interval")
+    table = Table(*head, title=told, box=SIMPLE_HEAD, show_edge=False)
+    for one in judged.withheld:
+        value, gain = (
+            "none" if each is None else form.format(each)
+            for each, form in ((one.value, "{:.3f}"), (one.gain, "{:+.3f}"))
+        )
+        between = "" if one.low is None or one.high is None else f"{one.low:+.3f} to {one.high:+.3f}"
+        table.add_row(one.name, f"{one.records - one.known:,} of {one.records:,}", value, gain, between)
     return table
 
 

@@ -27,6 +27,7 @@ from wardround_client.training.features import features_of
 from wardround_client.training.local_work import LocalRun, PrivacyPlan, gradient_sum, plan_privacy, train
 from wardround_client.training.own_calibration import recalibrated_sums
 from wardround_client.training.threads import use_threads
+from wardround_client.training.withheld import withheld_sums
 from wardround_common.errors import DataError, MessageError, ModelError, PrivacyError, StudyError
 from wardround_common.messages.parameters import Layout, Vector, vector_digest, weights_digest
 from wardround_common.messages.rounds import (
@@ -55,6 +56,7 @@ from wardround_common.secagg.question import evaluated_digest, question_digest
 from wardround_common.study.before import INPUT_TENSORS, Before, asks_before, asks_intensities
 from wardround_common.study.file import Aggregation, DistributedDpSgd, DpSgd, Study
 from wardround_common.study.schedule import reach
+from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
 
 
@@ -393,8 +395,9 @@ class Hospital:
         if study.evaluation.recalibrated:
             more.append(recalibrated_sums(network, study, self.dataset)[0].to_vector())
         if not study.evaluation.subgroups:
-            sums = np.concatenate([sums_of(network, study, examples).to_vector(), *more])
-            return Evaluated(request.study, request.round, sums)
+            sums = sums_of(network, study, examples)
+            more += self._withheld(sums)
+            return Evaluated(request.study, request.round, np.concatenate([sums.to_vector(), *more]))
         by_patient = patient_sums(network, study, examples)
         codes = self.dataset.by_subgroup if self.tells_subgroups else ()
         task = task_of(study.task)
@@ -404,8 +407,15 @@ class Hospital:
                 for cells in cells_of(study, by_patient, codes)
             )
         )
-        sums = np.concatenate([by_patient.total(), groups.to_vector(), *more])
-        return Evaluated(request.study, request.round, sums)
+        more += self._withheld(task.read(by_patient.total(), study.task))
+        return Evaluated(request.study, request.round, np.concatenate([by_patient.total(), groups.to_vector(), *more]))
+
+    def _withheld(self, whole: Sums) -> list[NDArray[np.int64]]:
+        """Return what leaves of the model without each input, behind the rest; nothing where the study does not ask."""
+        if not self.study.evaluation.withheld:
+            return []
+        found = withheld_sums(self.built.network, self.study, self.dataset.test, whole)
+        return [one.to_vector() for one in found]
 
     def maps_of_test(self) -> MapCell:
         """Sum up how much of the maps of our test images lies in lesions, by the parameters that the network has."""

@@ -12,7 +12,9 @@ from wardround_client.preparation.dataset import Intake, prepare, take_in
 from wardround_client.preparation.source import Source
 from wardround_client.training.evaluation import patient_sums
 from wardround_client.training.threads import use_threads
-from wardround_common.results import SiteMetrics, evaluate
+from wardround_client.training.withheld import withheld_by_patient
+from wardround_common.results import SiteMetrics, Withheld, evaluate
+from wardround_common.results.withheld import figures_of_withheld
 
 RESAMPLES = 1000
 """Of the patients, for an interval: as many as a run takes."""
@@ -26,6 +28,8 @@ class JudgedHere:
     site: SiteMetrics
     intake: Intake
     """What became of the hospital's files."""
+    withheld: tuple[Withheld, ...] = ()
+    """What each input of the model is worth there, told as missing; empty where it has none that may be missing."""
 
 
 def judge(model: Model, source: Source, part: Part = "all") -> JudgedHere:
@@ -43,5 +47,9 @@ def judge(model: Model, source: Source, part: Part = "all") -> JudgedHere:
     data = prepare(source, study, *take_in(source, study), trains=part != "all")
     examples = {"all": data.test, "train": data.train, "validation": data.validation, "test": data.test}[part]
     sums = patient_sums(model.network, study, examples)
-    rng = np.random.default_rng(study.model.seed)
-    return JudgedHere(evaluate(study.task, sums, model.card.point, resamples=RESAMPLES, rng=rng), data.intake)
+    rng, point = np.random.default_rng(study.model.seed), model.card.point
+    site = evaluate(study.task, sums, point, resamples=RESAMPLES, rng=rng)
+    if not study.data.told:
+        return JudgedHere(site, data.intake)
+    without = withheld_by_patient(model.network, study, examples)
+    return JudgedHere(site, data.intake, figures_of_withheld(study, sums, without, point, resamples=RESAMPLES))

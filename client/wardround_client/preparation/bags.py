@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -61,6 +61,19 @@ def with_page(images: NDArray[np.float32], numbers: NDArray[np.float32]) -> NDAr
     page = np.zeros((records, int(channels * np.prod(space))), np.float32)
     page[:, : numbers.shape[1]] = numbers
     return np.concatenate([images, page.reshape(records, channels, 1, *space)], axis=2)
+
+
+def without(kept: KeptBags, data: Data, name: str) -> tuple[KeptBags, NDArray[np.bool_]]:
+    """Return records with one of the study's inputs told as missing, and of which it was known, (records,) bool."""
+    at = 0
+    for one in data.variables:
+        if one.name == name and kept.numbers is not None:
+            known = kept.numbers[:, at] == 1
+            numbers = kept.numbers.copy()
+            numbers[:, at : at + one.width] = one.unknown
+            return replace(kept, numbers=numbers), known
+        at += one.width
+    raise KeyError(name)
 
 
 def name_of(instance: Instance, data: Data) -> tuple[str, str]:

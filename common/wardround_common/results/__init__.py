@@ -26,3 +26,4 @@ from wardround_common.results.site import ReliabilityBins as ReliabilityBins
 from wardround_common.results.site import SiteMetrics as SiteMetrics
 from wardround_common.results.site import SubgroupFigures as SubgroupFigures
 from wardround_common.results.site import Subgrouping as Subgrouping
+from wardround_common.results.site import Withheld as Withheld

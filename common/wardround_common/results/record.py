@@ -20,6 +20,7 @@ from wardround_common.results.site import (
     Record,
     SiteMetrics,
     Subgrouping,
+    Withheld,
 )
 from wardround_common.study.file import Study
 from wardround_common.tasks.contract import Metric
@@ -170,6 +171,8 @@ class Results(Record):
     """
     recalibrated: dict[Name, Recalibrated] = Field(default_factory=dict)
     """By site: the federated model by each hospital's own recalibration; empty where nobody asked."""
+    withheld: dict[Name, tuple[Withheld, ...]] = Field(default_factory=dict)
+    """By site: the federated model without each input; empty where it has none to withhold, or nobody asked."""
     waiting: tuple[Name, ...] = ()
     """Which models are still to be trained: 'baselines', 'leaving-one-out'; none if the run is finished."""
     notes: tuple[str, ...] = ()

@@ -84,6 +84,22 @@ class Recalibrated(Record):
     """Calibration error and Brier score, and whatever else does not hang on the operating point."""
 
 
+class Withheld(Record):
+    """How the federated model would do on a site's test patients if one input were told as missing of all of them."""
+
+    name: Name
+    known: Count
+    """Of how many records it is known; of small numbers at a hospital, see ``[evaluation] smallest_subgroup``."""
+    records: Count
+    value: float | None
+    """The study's headline metric without the input."""
+    gain: float | None
+    """By how much the headline is higher with it: what the input is worth to this model."""
+    low: float | None = None
+    """Of the gain's 95 % interval over patients; None where only sums are known."""
+    high: float | None = None
+
+
 class MapsOf(Record):
     """How much of the model's maps lies in lesions that somebody outlined; means over images."""
 

@@ -3,7 +3,7 @@
 The sums over the test patients travel with those of the subgroups in one vector, so that they are summed in the same
 way and once: sums of the task, then of each subgroup of each ``[evaluation] subgroups`` the number of patients and the
 sums of the task, then those over maps (``map_sums``), then the sums of the task by each
-hospital's own recalibration.
+hospital's own recalibration, then those with each input withheld (``withheld``).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from wardround_common.metrics.patients import PatientSums
 from wardround_common.results.evaluation import evaluate
 from wardround_common.results.map_sums import NOBODY, NUMBERS, MapCell, read_maps
 from wardround_common.results.site import Point, SubgroupFigures, Subgrouping
+from wardround_common.results.withheld import Without, nothing, numbers, read_withheld
 from wardround_common.study.file import Study
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
@@ -73,6 +74,8 @@ class TestSums:
     """Of those with an outlined lesion; None where the study does not ask."""
     recalibrated: Sums | None = None
     """Over all of them by each hospital's own recalibration; None where the study does not ask."""
+    withheld: tuple[Without, ...] = ()
+    """Over all of them with each input withheld; empty where the study does not ask."""
 
     @property
     def records(self) -> int:
@@ -83,13 +86,15 @@ class TestSums:
         """Add the sums of other hospitals in the same study."""
         maps = self.maps + other.maps if self.maps and other.maps else None
         own = self.recalibrated + other.recalibrated if self.recalibrated and other.recalibrated else None
-        return TestSums(self.whole + other.whole, self.groups + other.groups, maps, own)
+        withheld = tuple(one + more for one, more in zip(self.withheld, other.withheld, strict=True))
+        return TestSums(self.whole + other.whole, self.groups + other.groups, maps, own, withheld)
 
     def to_vector(self) -> Vector:
         """Return the sums as int64: what travels in a message."""
         maps = [self.maps.to_vector()] if self.maps else []
         own = [self.recalibrated.to_vector()] if self.recalibrated else []
-        return np.concatenate([self.whole.to_vector(), self.groups.to_vector(), *maps, *own])
+        withheld = [one.to_vector() for one in self.withheld]
+        return np.concatenate([self.whole.to_vector(), self.groups.to_vector(), *maps, *own, *withheld])
 
 
 def length(study: Study) -> int:
@@ -97,7 +102,7 @@ def length(study: Study) -> int:
     one = task_of(study.task).length(study.task)
     by_subgroup = (1 + one) * sum(len(subgroups.cells) for subgroups in study.evaluation.subgroups)
     maps, own = NUMBERS if study.evaluation.maps else 0, one if study.evaluation.recalibrated else 0
-    return one + by_subgroup + maps + own
+    return one + by_subgroup + maps + own + numbers(study)
 
 
 def nobody(study: Study) -> TestSums:
@@ -110,6 +115,7 @@ def nobody(study: Study) -> TestSums:
         BySubgroup(tuple(cells)),
         NOBODY if maps else None,
         task.empty(study.task) if own else None,
+        nothing(study),
     )
 
 
@@ -145,10 +151,12 @@ def read(vector: Vector | NDArray[np.float64], study: Study) -> TestSums:
         maps = read_maps(vector[at : at + NUMBERS], least, whole.records)
         at += NUMBERS
     if study.evaluation.recalibrated:
-        own = task.read(vector[at:], section)
+        own = task.read(vector[at : at + one], section)
+        at += one
         if own.records != whole.records:
             raise MessageError("the sums contradict one another: other images were recalibrated than counted")
-    return TestSums(whole, BySubgroup(tuple(groups)), maps, own)
+    withheld = read_withheld(vector[at:], study, whole.records) if study.evaluation.withheld else ()
+    return TestSums(whole, BySubgroup(tuple(groups)), maps, own, withheld)
 
 
 def judge(

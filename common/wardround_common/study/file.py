@@ -144,6 +144,11 @@ class Data(Section):
         return self.record != "image"
 
     @property
+    def told(self) -> tuple[str, ...]:
+        """The inputs of a record that may be missing, by name: each can be withheld to see what it is worth."""
+        return tuple(one.name for one in self.variables)
+
+    @property
     def numbers(self) -> int:
         """How many numbers the network is told of a record besides its images."""
         return sum(one.width for one in self.variables)
@@ -662,6 +667,7 @@ class Evaluation(Section):
         "smallest_subgroup",
         "maps",
         "recalibrated",
+        "withheld",
     )
 
     validation: Fraction
@@ -696,6 +702,10 @@ class Evaluation(Section):
     recalibrated: bool = False
     """Whether hospitals also add up how the model does on their test patients if each recalibrates it on its own
     validation patients. A simulation shows it in any case."""
+
+    withheld: bool = False
+    """Whether hospitals also add up how the model does on their test patients with each input withheld: told as
+    missing. A simulation shows it in any case."""
 
     @field_validator("subgroups")
     @classmethod
@@ -990,6 +1000,11 @@ class Study(Section):
             raise ValueError(
                 f"[evaluation] recalibrated: the task '{section.name}' has no class probabilities to recalibrate; "
                 "remove the key"
+            )
+        if evaluation.withheld and isinstance(data, Data) and not data.told:
+            raise ValueError(
+                "[evaluation] withheld: the study has no input besides the images that could be withheld ([data] "
+                "variables); remove the key"
             )
         if evaluation.maps and isinstance(data, Data) and data.bagged:
             raise ValueError(

@@ -157,6 +157,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         ],
         "smallest_subgroup": 10,
         "recalibrated": True,
+        "withheld": True,
         "maps": {"method": "integrated-gradients", "lesions": ["tumour*"]},
     },
     "tracking": {"mlflow": True, "tensorboard": True},
@@ -331,6 +332,9 @@ REASONS: Mapping[tuple[str, str], str] = {
     ),
     ("evaluation", "recalibrated"): (
         "Hospitals also add up how the model does if each recalibrates it on its validation patients; left out: false."
+    ),
+    ("evaluation", "withheld"): (
+        "Hospitals also add up how the model does without each of [data] variables, told as missing; left out: false."
     ),
     ("evaluation", "maps"): (
         "Hospitals with masks add up how much of the model's maps lies in lesions; left out: not. lesions: none is all."

@@ -427,6 +427,7 @@ def _leaves(study: Study) -> Iterator[str]:
     yield from _by_subgroup(study)
     yield from _maps(study)
     yield from _recalibrated(study)
+    yield from _withheld(study)
     yield from _features(study)
     yield from _ballot(study)
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."
@@ -518,6 +519,20 @@ def _recalibrated(study: Study) -> Iterator[str]:
     )
 
 
+def _withheld(study: Study) -> Iterator[str]:
+    """Say what leaves of the model without each input; nothing where the study does not ask."""
+    if not study.evaluation.withheld:
+        return
+    private, least = isinstance(study.privacy, DpSgd), study.evaluation.smallest_subgroup
+    free = " Epsilon is not spent on it and does not cover it: nobody is trained on." if private else ""
+    yield (
+        f"With the sums over test patients, in one message: the same sums with each of {_listed(study.data.told)} "
+        "withheld from the finished model, and of how many records it is known. Where fewer than "
+        f"{least} of a hospital's test patients have an input, it sends the first sums once more and counts nobody, "
+        f"and where fewer than {least} lack it, it counts all.{free}"
+    )
+
+
 def _ballot(study: Study) -> Iterator[str]:
     if study.aggregation.vote_margin is None:
         return
@@ -560,6 +575,7 @@ def _leaves_beside(study: Study) -> Iterator[str]:
     yield from _by_subgroup(study)
     yield from _maps(study)
     yield from _recalibrated(study)
+    yield from _withheld(study)
     yield from _features(study)
     yield from _ballot(study)
     yield "When a hospital cannot answer: one fixed word for the kind of fault, no text."

@@ -68,6 +68,7 @@ def sections(results: Results) -> list[Section]:
                 _present([sites.forest(results), quality_figures.calibration(results)]),
                 quality.by_hospital(results),
                 quality.own_calibration(results),
+                quality.without_inputs(results),
                 horizons.by_time(results),
             ),
             _section(

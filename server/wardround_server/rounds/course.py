@@ -21,6 +21,7 @@ from wardround_common.results.map_sums import MapCell
 from wardround_common.results.released import first_vector
 from wardround_common.results.subgroup_sums import NO_SUBGROUPS, BySubgroup, TestSums
 from wardround_common.results.unlike import Unlike, read_summed
+from wardround_common.results.withheld import Without
 from wardround_common.secagg.terms import Member
 from wardround_common.storage import write_atomically
 from wardround_common.strategies.contract import Moments
@@ -213,6 +214,8 @@ class Judged:
     """Of all of them with an outlined lesion; None where the study does not ask, or nothing is known."""
     recalibrated: Sums | None = None
     """Of all of them by each hospital's own recalibration; None as above."""
+    withheld: tuple[Without, ...] = ()
+    """Of all of them with each input withheld; empty where the study does not ask."""
 
 
 def judge_study(
@@ -242,7 +245,7 @@ def judge_study(
         scored = score(study.test_round, lambda name: True)
         absent = _all_absent(scored.absent, roll, there, expected, why_away)
         tested = cast(TestSums, scored.sums)  # what ``form_of`` reads of test patients
-        told = (tested.groups, tested.maps, tested.recalibrated)
+        told = (tested.groups, tested.maps, tested.recalibrated, tested.withheld)
         return Judged(tested.whole, absent, scored.refused, None, None, *told)
     own = score(study.test_round, study.trains)
     others = score(study.external_round, lambda name: not study.trains(name))
@@ -250,7 +253,7 @@ def judge_study(
     refused = "; ".join(scored.refused for scored in (own, others) if scored.refused)
     trained, external = cast(TestSums, own.sums), cast(TestSums, others.sums)
     both = trained + external
-    sums = (trained.whole, external.whole, both.groups, both.maps, both.recalibrated)
+    sums = (trained.whole, external.whole, both.groups, both.maps, both.recalibrated, both.withheld)
     return Judged(both.whole, absent, refused, *sums)
 
 

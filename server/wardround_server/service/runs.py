@@ -25,9 +25,10 @@ from wardround_common.errors import PausedError, PluginError, RoundError, Storag
 from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, evaluate
 from wardround_common.results.evaluation import recalibrated
 from wardround_common.results.map_sums import figures_of_maps
-from wardround_common.results.site import MapFigures, Recalibrated, SiteMetrics, Subgrouping
+from wardround_common.results.site import MapFigures, Recalibrated, SiteMetrics, Subgrouping, Withheld
 from wardround_common.results.subgroup_sums import figures_by_subgroup
 from wardround_common.results.unlike import UNLIKE
+from wardround_common.results.withheld import figures_of_withheld
 from wardround_common.storage import flush_names, no_room_is_said, read_whole, write_atomically
 from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.plugins import admit
@@ -485,6 +486,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
     subgroups: tuple[Subgrouping, ...] = ()
     maps: MapFigures | None = None
     own: dict[str, Recalibrated] = {}
+    withheld: dict[str, tuple[Withheld, ...]] = {}
     if judged.test.records:
         sensitivity, validation = study.evaluation.sensitivity, final.chosen.validation
         threshold = task_of(study.task).point(validation, sensitivity) if validation else None
@@ -494,6 +496,9 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
         subgroups = figures_by_subgroup(study, judged.subgroups, threshold)
         maps = figures_of_maps(study, judged.maps) if judged.maps else None
         own = {ALL: recalibrated(study.task, judged.recalibrated, None)} if judged.recalibrated else {}
+        if judged.withheld:
+            without = [(one.known, one.sums) for one in judged.withheld]
+            withheld = {ALL: figures_of_withheld(study, judged.test, without, threshold)}
     return Results(
         run=run.standing.name,
         study=study,
@@ -511,6 +516,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
         subgroups=subgroups,
         maps=maps,
         recalibrated=own,
+        withheld=withheld,
         notes=(*_notes(run, final, judged, names), *said),
     )
 

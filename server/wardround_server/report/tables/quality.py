@@ -9,6 +9,7 @@ from wardround_common.metrics.recalibration import FEW_PATIENTS, LEAST_PATIENTS
 from wardround_common.metrics.shapes import LEAST_RECORDS
 from wardround_common.results import (
     ALL,
+    DEPLOYED,
     EXTERNAL,
     FEDERATED,
     POOLED,
@@ -16,6 +17,7 @@ from wardround_common.results import (
     TRAINED,
     Results,
     SiteMetrics,
+    Withheld,
     alone,
     alone_hospital,
     without,
@@ -402,6 +404,50 @@ def own_calibration(results: Results) -> Table | None:
         rows,
         "numbers",
     )
+
+
+def without_inputs(results: Results) -> Table | None:
+    """Show what each input is worth: the headline without it, by how much it is higher with it, and for how many."""
+    task = task_of(results.study.task)
+    sites = ordered_sites(results, results.evaluation.get(FEDERATED, {}))
+    there = [(name, site, one) for name, site in sites for one in results.withheld.get(name, ())]
+    if not there:
+        return None
+    headline = task.first
+    rows: list[list[Cell | str]] = [
+        [
+            Cell(site_title(name), quiet=_of_whom(site) + _part(results, name), strong=name == ALL),
+            one.name,
+            f"{one.records - one.known:,} of {one.records:,}",
+            number(site.value(headline.name)),
+            number(one.value),
+            _gain(one),
+        ]
+        for name, site, one in there
+    ]
+    head = ["Test patients of", "Without", "Missing anyway", headline.label, "without it", "What it is worth"]
+    few = results.study.evaluation.smallest_subgroup
+    small = (
+        f" Where fewer than {few} of a hospital's patients have an input it is counted as known of nobody there and "
+        f"changes nothing, and where fewer than {few} lack it, as known of all."
+        if results.engine == DEPLOYED
+        else ""
+    )
+    return table(
+        "The federated model as it is, and told that an input is missing of all test patients: what the input is worth "
+        "to this model. One that was trained without it might do better than this one without it, and an input that is "
+        f"known at some hospitals only also tells the hospital.{small}",
+        head,
+        rows,
+        "numbers",
+    )
+
+
+def _gain(one: Withheld) -> Cell | str:
+    if one.gain is None:
+        return NOTHING
+    between = "" if one.low is None or one.high is None else f"{one.low:+.2f} to {one.high:+.2f}"
+    return Cell(f"{one.gain:+.3f}", quiet=between)
 
 
 def _part(results: Results, name: str) -> str:

@@ -233,13 +233,16 @@ def own_rows() -> Iterator[str]:
     """Describe each network that a study can name, and say what is found in it with each normalisation by record."""
     for name in known_networks():
         kind = registry.find(name)
-        fit = ", ".join(task for task in sorted(TASKS) if TASKS[task].dense == kind.dense)
+        fit = ", ".join(
+            name for name, task in sorted(TASKS.items()) if (task.dense, task.generates) == (kind.dense, kind.generates)
+        )
+        outputs = 3 if kind.generates else 2
         counts, found = [], []
         for dims in kind.dims:
-            one = registry.construct(name, 1, 2, "group", seed=0, dims=dims)
+            one = registry.construct(name, 1, outputs, "group", seed=0, dims=dims)
             counts.append(f"{sum(weight.numel() for weight in one.parameters()):,}")
         for norm in BY_RECORD:
-            one = registry.construct(name, 1, 2, norm, seed=0)
+            one = registry.construct(name, 1, outputs, norm, seed=0)
             size = next(size for size in (16, 32, 64) if runs(one, size))
             defects = defects_of(one, 1, size)
             said = "; ".join(f"**{defect.kind}**: {short(defect.what)}" for defect in defects) or "nothing"

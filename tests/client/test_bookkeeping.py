@@ -382,7 +382,7 @@ def test_every_network_of_the_registry_gives_each_record_its_own_gradient(name: 
         warnings.simplefilter("ignore")  # MONAI's import speaks of its optional parts
         if dims not in networks.find(name).dims:
             pytest.skip(f"{name} is not for {dims} dimensions")
-        network = networks.construct(name, 1, 2, "group", seed=0, dims=dims).double().train()
+        network = networks.construct(name, 1, 3, "group", seed=0, dims=dims).double().train()
     sizes = (32, 64) if dims == 2 else (16, 32)
     for size in sizes:
         records = made(3, 1, *[size] * dims)

@@ -378,7 +378,7 @@ def test_every_network_that_a_study_can_name_can_be_private(network: str, norm: 
             pytest.skip(f"{network} is not for images of {dims} dimensions")
         if network == "seresnet50" and norm == "instance":
             pytest.skip("needs 64 pixels and half a minute; `make private-networks` probes it")
-        made = networks.construct(network, 1, 2, norm, seed=0, dims=dims)
+        made = networks.construct(network, 1, 3, norm, seed=0, dims=dims)
         size = next(size for size in (16, 32, 64) if runs(made, size, dims))
     assert defects_of(made, 1, size, dims=dims) == ()
 

@@ -116,7 +116,7 @@ def test_a_study_that_trains_everything_keeps_its_digest() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", known_networks())
+@pytest.mark.parametrize("network", [name for name in known_networks() if "vae" not in name])
 def test_every_network_has_a_last_layer_that_gives_its_outputs(network: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

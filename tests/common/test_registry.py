@@ -40,7 +40,8 @@ def test_an_unknown_name_is_answered_with_all_that_the_registry_has(kind: Regist
 
 def test_templates_help_and_policies_name_what_the_registries_have() -> None:
     assert all(repr(name) in REASONS["training", "strategy"] for name in STRATEGIES)
-    (said,) = re.findall(r'"Task of the model: (.*)\."', inspect.getsource(study_cli.new))
+    source = re.sub(r'"\n +"', "", inspect.getsource(study_cli.new))
+    (said,) = re.findall(r'"Task of the model: (.*)\."', source)
     assert sorted(re.split(", | or ", said)) == sorted(TASKS)
     assert {*TASKS} == {*LOCAL_TASKS}
     assert NETWORKS.names == known_networks()

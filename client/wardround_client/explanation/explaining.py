@@ -73,6 +73,8 @@ def class_number(model: Model, word: str | None) -> int | None:
             f"this model tells something of a {model.study.data.record}, and maps are of single images",
             do="'wardround predict MODEL FOLDER' tells how much each image weighed.",
         )
+    if task_of(model.study.task).generates:
+        raise StudyError("this model makes images and answers nothing", do="Draw from it with 'wardround generate'.")
     if task_of(model.study.task).numeric:
         raise StudyError(
             "this model tells a number, and maps are of classes or outlines",

@@ -64,7 +64,9 @@ def find(name: str) -> Network:
     return network
 
 
-def check(name: str, dims: int, *, dense: bool, bundle: Bundle | None = None) -> None:
+def check(
+    name: str, dims: int, *, dense: bool, generates: bool = False, bundle: Bundle | None = None
+) -> None:
     """Check that a network gives what a task reads, of images of ``dims`` dimensions; else import those that would.
 
     ``bundle``: what defines it, where it is a bundle's.
@@ -73,17 +75,27 @@ def check(name: str, dims: int, *, dense: bool, bundle: Bundle | None = None) ->
         StudyError: it is not, or no network of this name is installed.
     """
     network = find(name) if bundle is None else network_of(bundle)
-    if network.dense == dense and dims in network.dims:
+    given, wanted = _given(network), said_of(dense=dense, generates=generates)
+    if given == wanted and dims in network.dims:
         return
-    fit = [other for other in NETWORKS if find(other).dense == dense and dims in find(other).dims]
-    if network.dense != dense:
-        outlines, image = "each place of an image", "the image as a whole"
-        gives, reads = (outlines, image) if network.dense else (image, outlines)
-        why = f"this network says something of {gives}, and the study's task reads something of {reads}"
+    fit = [other for other in NETWORKS if _given(find(other)) == wanted and dims in find(other).dims]
+    if given != wanted:
+        why = f"this network says something of {given}, and the study's task reads something of {wanted}"
     else:
         made = " and ".join(f"{each}" for each in network.dims)
         why = f"this network is for images of {made} dimensions, and the study's have {dims}"
     raise StudyError(f"[model] network = '{name}': {why}", do=f"Choose {', '.join(fit)}." if fit else "")
+
+
+def said_of(*, dense: bool, generates: bool) -> str:
+    """Return what the outputs of a network, or those that a task reads, are of."""
+    if generates:
+        return "an image that it makes again"
+    return "each place of an image" if dense else "the image as a whole"
+
+
+def _given(network: Network) -> str:
+    return said_of(dense=network.dense, generates=network.generates)
 
 
 def build(study: Study, weights: bytes | None = None) -> nn.Module:
@@ -105,7 +117,7 @@ def build(study: Study, weights: bytes | None = None) -> nn.Module:
     admit(study, network=True)
     model, task = study.model, task_of(study.task)
     dims = task.dims(study.task)
-    check(model.network, dims, dense=task.dense, bundle=model.bundle)
+    check(model.network, dims, dense=task.dense, generates=task.generates, bundle=model.bundle)
     return construct_for(study, model.seed, weights)
 
 

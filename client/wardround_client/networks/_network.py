@@ -30,3 +30,6 @@ class Network:
     dense: bool = False
     """Whether it gives outputs for each place of an image, or for the image: what a task reads (``Task.dense``)."""
     dims: tuple[int, ...] = (2,)
+    generates: bool = False
+    """Whether it makes images, and says of an image how well it made it again: what a task reads (``Task.generates``).
+    Its outputs are an odd number, 3 or more."""

@@ -59,6 +59,8 @@ def asking_of(model: Model) -> Asking[Any]:
         StudyError: it says nothing of that.
     """
     local = local_task(model.study.task)
+    if local.task.generates:
+        raise StudyError("this model makes images and answers nothing", do="Draw from it with 'wardround generate'.")
     if local.asking is None:
         raise StudyError(
             f"the task '{model.study.task.name}' does not say what its outputs mean for a new image",

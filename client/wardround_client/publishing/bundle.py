@@ -28,6 +28,7 @@ BAGGED = (
     "Not written: what is outside knows no record of several images; "
     "ask the model with 'wardround predict MODEL FOLDER'."
 )
+GENERATES = "Not written: this model makes images and answers nothing; draw from it with 'wardround generate'."
 Table = dict[str, Any]
 
 
@@ -35,6 +36,8 @@ def why_not(study: Study) -> str:
     """Say why a study's model has no bundle; empty if it has."""
     if study.data.bagged:
         return BAGGED
+    if task_of(study.task).generates:
+        return GENERATES
     if study.data.steps:
         return (
             "Not written: MONAI's transforms do not prepare an image by the study's steps; ask the model with "

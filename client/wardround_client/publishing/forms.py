@@ -15,13 +15,14 @@ import torch
 
 from wardround_client.prediction.model import Model, open_model
 from wardround_client.publishing import graphs
-from wardround_client.publishing.bundle import BAGGED, contents, why_not
+from wardround_client.publishing.bundle import BAGGED, GENERATES, contents, why_not
 from wardround_client.publishing.checking import largest_difference
 from wardround_client.training.threads import use_threads
 from wardround_common.errors import ModelError
 from wardround_common.results.model_folder import read_model_folder
 from wardround_common.results.parts import Part
 from wardround_common.storage import write_atomically
+from wardround_common.tasks.registry import task_of
 
 ONNX, BUNDLE = "model.onnx", "bundle"
 EXTRA = "wardround[export]"
@@ -60,6 +61,8 @@ def onnx_of(model: Model) -> tuple[Part, Contents]:
 
     if model.study.data.bagged:
         return Part(name="ONNX", said=BAGGED), {}
+    if task_of(model.study.task).generates:
+        return Part(name="ONNX", said=GENERATES), {}
     name, refusals = "ONNX", (faults.Fail, faults.InvalidArgument, faults.InvalidGraph, faults.NotImplemented)
     try:
         content = graphs.onnx(model.network, model.study)

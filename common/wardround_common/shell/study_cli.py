@@ -39,7 +39,8 @@ def new(
         str,
         typer.Option(
             metavar="NAME",
-            help="Task of the model: classification, detection, findings, grades, measurement, risk or segmentation.",
+            help="Task of the model: classification, detection, findings, generation, grades, measurement, risk or "
+            "segmentation.",
         ),
     ] = "classification",
     dims: Annotated[

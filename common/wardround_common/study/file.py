@@ -801,6 +801,15 @@ def _unfit_bags(data: Data, task: TaskSection) -> Iterator[str]:
         )
 
 
+def _unfit_keys_of(task: TaskSection, section: str, given: Section) -> Iterator[str]:
+    """Name the keys of a section that are set and mean nothing to the study's task."""
+    for place, why in task_of(task).unfit.items():
+        of, _, key = place.partition(".")
+        if of == section and (value := getattr(given, key)) != type(given).model_fields[key].default:
+            written = value.model_dump(exclude_unset=True) if isinstance(value, Section) else value
+            yield f"[{section}] {key} = {toml_value(written)}: with task '{task.name}' {why}"
+
+
 def _unfit_form(data: Data, task: TaskSection | None) -> Iterator[str]:
     """Name the keys of ``[data]`` that images or volumes need and have not, or have and do not use."""
     volumes = task is not None and task_of(task).dims(task) == 3
@@ -864,6 +873,14 @@ class Study(Section):
         if faults:
             raise ValueError(*faults)
         return data
+
+    @field_validator("data", "model", "training", "evaluation")
+    @classmethod
+    def _keys_mean_something(cls, section: Section, info: ValidationInfo) -> Section:
+        task = info.data.get("task")
+        if isinstance(task, TaskSection) and (faults := list(_unfit_keys_of(task, info.field_name or "", section))):
+            raise ValueError(*faults)
+        return section
 
     @field_validator("model")
     @classmethod

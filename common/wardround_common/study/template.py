@@ -399,6 +399,9 @@ def study_text(
         if section == "task":
             usual, values = usual_keys(task), dict(usual_keys(task))
         values |= of_task.get(section, {})
+        if dp or distributed:
+            values |= TASKS[task].usual_private.get(section, {})
+        values = {key: value for key, value in values.items() if f"{section}.{key}" not in TASKS[task].unfit}
         if section == "data" and own.get("task", {}).get("dims") == 3:
             values = {key: value for key, value in values.items() if key != "image_size"} | dict(OF_VOLUMES)
         values |= own.get(section, {})
@@ -409,7 +412,7 @@ def study_text(
         for key, value in values.items():
             lines += [f"# {reasons[section, key]}", f"{key} = {toml_value(value)}"]
         for key, value in (dict(OPTIONAL.get(section, {})) | dict(usual)).items():
-            if key in values:
+            if key in values or f"{section}.{key}" in TASKS[task].unfit:
                 continue
             lines += [f"# {reasons[section, key]}", f"# {key} = {toml_value(value)}"]
         for key, table in tables.items():

@@ -604,6 +604,8 @@ def _stays(study: Study) -> Iterator[str]:
 
 def _cost(study: Study) -> Iterator[str]:
     privacy = study.privacy
+    if _task(study).generates:
+        yield said_of_drawn(study)
     if not isinstance(privacy, DpSgd):
         yield "There is no differential privacy: nothing bounds what the model or an update reveals about a patient."
         yield (
@@ -650,6 +652,19 @@ def _cost(study: Study) -> Iterator[str]:
             f"Nothing is spent at {_only(study)}, where nobody is trained on. The sums over the test patients there "
             "are exact, and epsilon does not cover them."
         )
+
+
+def said_of_drawn(study: Study) -> str:
+    """Say what an image that is drawn from the study's model costs the patients."""
+    if isinstance(study.privacy, DpSgd):
+        return (
+            "Whoever has the model can draw any number of images from it. That costs nothing more, since they follow "
+            "from the model alone (post-processing): the model's epsilon is that of all images together."
+        )
+    return (
+        "Whoever has the model can draw any number of images from it, and each may be close to a patient's: a made "
+        "image is not anonymous because it is made."
+    )
 
 
 def _noise_shares(study: Study, privacy: DistributedDpSgd) -> str:

@@ -280,6 +280,8 @@ class Task(Generic[T, S]):
     usual: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """What a new study of the task has in other sections, where that is not what other studies have: by section and
     key; a section with ``series`` states those in the place of channels."""
+    usual_private: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """The same of a new study with differential privacy, over those."""
     takes_series: Callable[[T], bool] = _never
     """Whether it learns from series (``[[data.series]]``), and not from single images."""
     undefined: Callable[[S, str], str] = _why_undefined
@@ -313,6 +315,11 @@ class Task(Generic[T, S]):
     """What one of its groups is, and several."""
     unit: Callable[[T], str] = _no_unit
     """The unit that the study states, of the metrics that are ``measured``; empty where it states none."""
+    generates: bool = False
+    """Whether it makes images and judges none: its networks are of another kind, and no image is asked about."""
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    """The keys of other sections that mean nothing to it, such as ``training.personal``, with the reason and what to
+    do: a study that sets one is refused."""
     fewest_groups: int = 3
     """Of how many groups on a table by group says more than the metrics."""
 

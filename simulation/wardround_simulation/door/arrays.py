@@ -60,7 +60,7 @@ def read_arrays(given: Any, study: Study, where: str) -> Arrays:
             where=where,
             do="Write the images as files, with a table of labels by patient.",
         )
-    if task_of(study.task).apart or task_of(study.task).numeric:
+    if task_of(study.task).apart or task_of(study.task).numeric or task_of(study.task).generates:
         raise DataError(
             f"arrays have a class or a mask for each image, and the study's task is '{study.task.name}'",
             where=where,

@@ -1,0 +1,159 @@
+"""Images are made from a bound on each record's own likelihood; what means nothing to such a study is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from examples import DP, STUDY
+from tiny_dicom import with_a_table
+from wardround_client import networks
+from wardround_client.intake.index import scan
+from wardround_client.networks._vae import VariationalAutoEncoder
+from wardround_client.preparation.source import Source
+from wardround_client.tasks import generation
+from wardround_client.tasks.generation import APART, DEVIATION, means_of, parts_of
+from wardround_client.training.rehearsal import rehearse
+from wardround_common.errors import MessageError, ModelError, StudyError
+from wardround_common.metrics.reconstructions import UNIT, ReconstructionSums
+from wardround_common.study.file import Study, parse_study
+from wardround_common.study.template import study_text
+from wardround_common.study.words import describe
+from wardround_common.tasks.generation import TASK, Generation
+
+SECTION = Generation(name="generation", classes=("none", "mass"), latent=3, beta=2.0)
+
+
+def of(**more: object) -> Study:
+    return Study.model_validate(STUDY | {"task": SECTION.model_dump(), "model": {"network": "tiny-vae"}} | more)
+
+
+def test_the_divergence_is_that_of_two_normal_distributions_around_the_mean_of_the_class() -> None:
+    rng = np.random.default_rng(1)
+    means, spreads = torch.from_numpy(rng.normal(size=(2, 5, 3)))
+    outputs = torch.cat([torch.full((5, 1), 0.01), means, spreads], dim=1)
+    targets = torch.tensor([(row % 2, 64) for row in range(5)])
+    _, far, divergence = parts_of(SECTION, outputs, targets)
+    around = torch.distributions.Normal(means_of(SECTION)[targets[:, 0]].double(), 1.0)
+    expected = torch.distributions.kl_divergence(torch.distributions.Normal(means, (spreads / 2).exp()), around)
+    torch.testing.assert_close(divergence, expected.sum(1))
+    torch.testing.assert_close(far, torch.full((5,), 64 * 0.01 / (2 * DEVIATION**2)).double())
+    loss = generation.TASK.loss(SECTION, of().training, torch.device("cpu"))
+    torch.testing.assert_close(loss(outputs, targets), far + 2 * divergence)
+    sums = generation.TASK.sums(SECTION, outputs, targets, np.arange(5), None)
+    assert sums.figures()["reconstruction"] == pytest.approx(0.1, abs=1e-4)
+    assert sums.figures()["divergence"] == pytest.approx(float(divergence.mean()), abs=1e-4)
+
+
+def test_classes_have_means_of_their_own_and_without_classes_there_is_one() -> None:
+    assert float((means_of(SECTION)[0] - means_of(SECTION)[1]).norm()) == pytest.approx(APART * 2**0.5)
+    assert means_of(Generation(name="generation", latent=4, beta=1)).tolist() == [[0.0] * 4]
+
+
+def test_a_record_is_encoded_and_made_again_by_itself_and_a_pass_draws_what_the_seed_says() -> None:
+    network = networks.build(of())
+    images = torch.rand(4, 1, 24, 24, generator=torch.Generator().manual_seed(1))
+    network.eval()
+    torch.testing.assert_close(network(images)[2:3], network(images[2:3]))
+    network.train()
+    with networks.seeded(5):
+        first = network(images).detach()
+        other = network(images).detach()
+    with networks.seeded(5):
+        again = network(images).detach()
+    assert torch.equal(first, again)
+    assert not torch.equal(first[:, 0], other[:, 0])  # the latent numbers are drawn anew
+    assert torch.equal(first[:, 1:], other[:, 1:])
+
+
+@pytest.mark.parametrize("size", [(16, 16), (24, 40), (17, 31)])
+def test_images_of_any_size_are_made_from_latent_numbers(size: tuple[int, int]) -> None:
+    network = networks.construct("tiny-vae", 3, 9, "group", seed=0).eval()
+    assert isinstance(network, VariationalAutoEncoder)
+    with torch.no_grad():
+        made = network.decode(torch.randn(2, 4, generator=torch.Generator().manual_seed(2)), size)
+        assert network(torch.rand(2, 3, *size)).shape == (2, 9)
+    assert made.shape == (2, 3, *size)
+    assert 0 <= float(made.min()) <= float(made.max()) <= 1
+
+
+def test_sums_that_no_records_can_have_are_refused_and_a_model_that_diverged_is_told() -> None:
+    sums = ReconstructionSums.of(np.full(3, 0.25), np.ones(3), np.ones(3))
+    assert sums.figures() == {"reconstruction": 0.5, "divergence": 1.0}
+    for place, forged in ((0, 2**50), (1, round(3.5 / UNIT)), (3, 2**61)):
+        vector = sums.to_vector()
+        vector[place] = forged
+        with pytest.raises(MessageError, match="cannot have these sums"):
+            TASK.read(vector, SECTION)
+    with pytest.raises(ModelError, match="not a number"):
+        ReconstructionSums.of(np.array([np.nan]), np.ones(1), np.ones(1))
+
+
+def test_without_classes_every_image_is_taken_and_with_them_those_that_have_a_label(tmp_path: Path) -> None:
+    source = Source(with_a_table(tmp_path / "images", "Patient,label\nP0,mass\nP2,none\n"), tmp_path / "state")
+    index = scan(source.folder, state=source.state)
+    labelled = generation.TASK.find(source, index, of())
+    assert sorted(labelled.words.values()) == ["mass", "none"]
+    files = [one for one in index.accepted if one.file in labelled.words]
+    assert generation.TASK.targets is not None
+    targets = generation.TASK.targets(source, of().data, SECTION, files, labelled)
+    assert targets[:, 1].tolist() == [of().data.square ** 2] * 2
+    assert generation.TASK.members(SECTION, targets).sum(axis=0).tolist() == [1, 1]
+    everything = of(task={"name": "generation", "latent": 2, "beta": 1.0})
+    assert len(generation.TASK.find(source, index, everything).words) == len(index.accepted) > 2
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "said"),
+    [
+        ("data", "record", "patient", "made by itself"),
+        ("data", "normalisation", "federation", "brightness from 0 to 1"),
+        ("model", "train", "head", "makes no image"),
+        ("training", "personal", "norm", "one model that all hospitals share"),
+        ("training", "focal_gamma", 2.0, "does not use this key"),
+        ("training", "class_weights", (1.0, 2.0), "does not use this key"),
+        ("evaluation", "usual", 0.95, "asked about no image"),
+        ("evaluation", "maps", {"method": "occlusion"}, "no answer that a map could explain"),
+        ("evaluation", "recalibrated", True, "no probability"),
+    ],
+)
+def test_what_means_nothing_to_made_images_is_refused_with_its_reason(
+    section: str, key: str, value: object, said: str
+) -> None:
+    tables = of().tables()
+    with pytest.raises(ValueError, match=said):
+        Study.model_validate(tables | {section: tables.get(section, {}) | {key: value}})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"classes": ("a",)}, "one class is no choice"), ({"latent": 2, "classes": ("a", "b", "c")}, "write 3 or more")],
+)
+def test_classes_that_cannot_be_told_apart_are_refused(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        of(task=SECTION.model_dump() | wrong)
+
+
+@pytest.mark.slow
+def test_only_a_network_that_makes_images_is_taken_and_only_for_that() -> None:
+    with pytest.raises(StudyError, match=r"something of an image that it makes again.*\n.*tiny-vae, vae"):
+        networks.build(of(model={"network": "tiny-cnn"}))
+    with pytest.raises(StudyError, match="the study's task reads something of the image as a whole"):
+        networks.build(Study.model_validate(STUDY | {"model": {"network": "vae"}}))
+
+
+@pytest.mark.parametrize("way", ["--no-dp", "", "--distributed"])
+def test_a_new_study_has_no_key_that_is_refused_and_says_what_drawing_costs(way: str) -> None:
+    text = study_text("made", task="generation", dp=way != "--no-dp", distributed=way == "--distributed")
+    assert "usual =" not in text
+    said = " ".join(sentence for passage in describe(parse_study(text)) for sentence in passage.sentences)
+    assert ("(post-processing)" in said) == (way != "--no-dp")
+    assert ("not anonymous because it is made" in said) == (way == "--no-dp")
+
+
+@pytest.mark.slow
+def test_each_patients_gradient_is_its_own() -> None:
+    assert rehearse(of(privacy=DP)).endswith("the gradient of each image is its own")

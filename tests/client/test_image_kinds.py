@@ -19,6 +19,7 @@ from pydicom.uid import (
 )
 
 from tiny_dicom import RAMP, save, tiny
+from wardround_client.images.sop_class import OTHER_REASONS
 from wardround_client.intake.image_kinds import KINDS
 from wardround_client.intake.index import scan
 from wardround_client.intake.instance import Index
@@ -97,6 +98,7 @@ def test_a_hospital_takes_each_kind_in_by_its_own_word_and_nothing_is_read_again
         "screens": tiny(ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"]),
         "derived": tiny(ImageType=["DERIVED", "SECONDARY"]),
         "parametric-maps": tiny(SOPClassUID="1.2.840.10008.5.1.4.1.1.30"),
+        "synthetic": tiny(SyntheticData="YES"),
     }
     assert not scanned(tmp_path, **made).accepted
     for word in made:
@@ -242,3 +244,7 @@ def test_half_of_a_folder_that_lies_beside_the_images_is_left_out(tmp_path: Path
 def test_every_kind_says_by_which_word_it_is_taken_in() -> None:
     for word, reason in KINDS.items():
         assert f"--allow {word}" in MEANINGS[reason][1]
+
+
+def test_every_reason_that_leaves_an_object_out_says_what_it_means() -> None:
+    assert {*KINDS.values(), *OTHER_REASONS} <= {*MEANINGS}

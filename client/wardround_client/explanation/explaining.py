@@ -74,7 +74,9 @@ def class_number(model: Model, word: str | None) -> int | None:
             do="'wardround predict MODEL FOLDER' tells how much each image weighed.",
         )
     if task_of(model.study.task).generates:
-        raise StudyError("this model makes images and answers nothing", do="Draw from it with 'wardround generate'.")
+        raise StudyError(
+            "this model makes images and answers nothing", do="Draw from it with 'wardround generate MODEL --out DIR'."
+        )
     if task_of(model.study.task).numeric:
         raise StudyError(
             "this model tells a number, and maps are of classes or outlines",

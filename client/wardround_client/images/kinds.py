@@ -33,6 +33,7 @@ KINDS: dict[str, str] = {
     "captures": "capture",
     "for-processing": "for-processing",
     "parametric-maps": "parametric-map",
+    "synthetic": "synthetic",
 }
 """What a hospital can take in with ``--allow``, and the reason under which a scan counts what it leaves out."""
 
@@ -55,6 +56,7 @@ _PAPER_CONVERSIONS = {"SD": "a scanned page", "DRW": "a drawing"}
 _TEXT_MODALITIES = ("SR", "KO", "PR", "DOC", "PLAN")
 
 _MODALITY, _IMAGE_TYPE = tag("Modality"), tag("ImageType")
+_SYNTHETIC = tag("SyntheticData")
 _DESCRIPTION, _CONVERSION = tag("SeriesDescription"), tag("ConversionType")
 
 
@@ -68,7 +70,10 @@ def kinds_of(dataset: Dataset) -> dict[str, str]:
     modality = text(dataset, _MODALITY).upper()
     series = text(dataset, _DESCRIPTION) if modality in _TOMOGRAPHIC else ""
     conversion = text(dataset, _CONVERSION).upper()
-    return dict(_kinds(sop_class_of(dataset), image_type_of(dataset), modality, conversion, series))
+    found = dict(_kinds(sop_class_of(dataset), image_type_of(dataset), modality, conversion, series))
+    if text(dataset, _SYNTHETIC).upper() == "YES":
+        found["synthetic"] = "SyntheticData says that it was made, and is of no patient"
+    return found
 
 
 @lru_cache(maxsize=1024)  # the images of a series say the same

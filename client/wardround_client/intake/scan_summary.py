@@ -26,6 +26,8 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "capture": ("secondary captures next to the images of their study", "nothing, or --allow captures"),
     "for-processing": ("raw radiographs that also exist in presentation form", "--allow for-processing"),
     "parametric-map": ("parametric maps", "nothing, or --allow parametric-maps"),
+    "synthetic": ("images that say they were made, and are of no patient", "nothing, or --allow synthetic"),
+    "own-result": ("pictures of what a model of Wardround answered", "nothing"),
     "segmentation": ("segmentations and label maps", "nothing"),
     "dose": ("dose distributions of radiotherapy", "nothing"),
     "contours": ("structure sets of radiotherapy", "nothing"),

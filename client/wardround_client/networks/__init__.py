@@ -37,6 +37,7 @@ from wardround_client.networks._part import fixed_names, partly_trained
 from wardround_client.networks._standard import Standardised
 from wardround_client.networks._stored import names_in as names_in
 from wardround_client.networks._stored import read_weights as read_weights
+from wardround_client.networks._vae import VariationalAutoEncoder as VariationalAutoEncoder
 from wardround_common.errors import PluginError, StudyError, WardroundError
 from wardround_common.messages.parameters import Fixed, Layout, Vector, vector_digest
 from wardround_common.plugins.blame import FAULTS

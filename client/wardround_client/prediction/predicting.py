@@ -60,7 +60,9 @@ def asking_of(model: Model) -> Asking[Any]:
     """
     local = local_task(model.study.task)
     if local.task.generates:
-        raise StudyError("this model makes images and answers nothing", do="Draw from it with 'wardround generate'.")
+        raise StudyError(
+            "this model makes images and answers nothing", do="Draw from it with 'wardround generate MODEL --out DIR'."
+        )
     if local.asking is None:
         raise StudyError(
             f"the task '{model.study.task.name}' does not say what its outputs mean for a new image",

@@ -28,7 +28,9 @@ BAGGED = (
     "Not written: what is outside knows no record of several images; "
     "ask the model with 'wardround predict MODEL FOLDER'."
 )
-GENERATES = "Not written: this model makes images and answers nothing; draw from it with 'wardround generate'."
+GENERATES = (
+    "Not written: this model makes images and answers nothing; draw from it with 'wardround generate MODEL --out DIR'."
+)
 Table = dict[str, Any]
 
 

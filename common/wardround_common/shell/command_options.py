@@ -94,8 +94,8 @@ Allow = Annotated[
     list[str] | None,
     typer.Option(
         metavar="WORD",
-        help="Accept files with this finding of the de-identification check (identity, private-tags, burnt-in) or "
-        "of this kind (localizers, screens, derived, captures, for-processing, parametric-maps); repeatable.",
+        help="Accept files with this finding of the de-identification check (identity, private-tags, burnt-in) or of "
+        "this kind (localizers, screens, derived, captures, for-processing, parametric-maps, synthetic); repeatable.",
         show_default=False,
     ),
 ]

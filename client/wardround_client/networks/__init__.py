@@ -65,9 +65,7 @@ def find(name: str) -> Network:
     return network
 
 
-def check(
-    name: str, dims: int, *, dense: bool, generates: bool = False, bundle: Bundle | None = None
-) -> None:
+def check(name: str, dims: int, *, dense: bool, generates: bool = False, bundle: Bundle | None = None) -> None:
     """Check that a network gives what a task reads, of images of ``dims`` dimensions; else import those that would.
 
     ``bundle``: what defines it, where it is a bundle's.

@@ -50,11 +50,25 @@ def scan(
             show_default=False,
         ),
     ] = None,
+    preview: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="STUDY",
+            help="Shows what this study makes of some images, step by step, in a page that stays; reads no labels.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the preview here instead of next to the index.", show_default=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Scan a hospital's image folder: report what is accepted, and what is refused and why."""
     from wardround_client.commands.scan_screen import scan_and_show
 
+    if out is not None and preview is None:
+        raise typer.BadParameter("this is where --preview STUDY is written: name the study too", param_hint="'--out'")
     scan_and_show(
         folder,
         labels=labels,
@@ -66,5 +80,7 @@ def scan(
         confirmed=frozenset(confirm_patients or ()),
         report=report,
         study=study,
+        preview=preview,
+        out=out,
         as_json=as_json,
     )

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from wardround_client.intake.instance import Index
 from wardround_client.intake.labels import LABELS_FILE
 from wardround_client.intake.patients import check_confirmed, guessed, said_of_doubts, said_of_patients
 from wardround_client.intake.scan_report import shown
@@ -40,11 +41,14 @@ def scan_and_show(
     confirmed: frozenset[str],
     report: Path | None,
     study: Path | None = None,
+    preview: Path | None = None,
+    out: Path | None = None,
     as_json: bool = False,
 ) -> None:
     """Scan a folder, say on the screen what was found, and write the local report.
 
-    With a ``study`` whose task has something to show of what is said of the images, that is a page beside the report.
+    With a ``study`` whose task has something to show of what is said of the images, that is a page beside the report;
+    what a study to ``preview`` makes of some images is one too, or ``out``.
 
     Raises:
         StudyError: the study file is wrong, or its task has nothing to show.
@@ -53,6 +57,7 @@ def scan_and_show(
     """
     check_confirmed(confirmed)
     of_study = _study(study) if study else None
+    previewed = read_study(preview) if preview else None
     console = Console()
     place = state or default_state(folder)
     columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -68,7 +73,7 @@ def scan_and_show(
             allow=allow,
             confirm_patients=confirmed,
             report=report,
-            read_labels=of_study is None,
+            read_labels=of_study is None and previewed is None,
             follow=lambda done, total: bar.update(task, completed=done, total=total),
         )
     fault = found.error if isinstance(found.error, LabelError) else None
@@ -89,6 +94,9 @@ def scan_and_show(
             console.print(Text(f"{'Variable':10}").append(line), soft_wrap=True)
     if of_study:
         _show_outlines(of_study, Source(folder, place, allow=allow, confirmed=confirmed), None if as_json else console)
+    if previewed:
+        source = Source(folder, place, allow=allow, confirmed=confirmed, labels=labels)
+        _show_preview(previewed, source, found.index, out, None if as_json else console)
 
 
 def _study(path: Path) -> Study:
@@ -130,6 +138,20 @@ def _show_outlines(study: Study, source: Source, console: Console | None) -> Non
     console.print(
         Text(f"{task.shown_as}, to stay at the hospital: ").append(shown(str(page)), style="bold"), soft_wrap=True
     )
+
+
+def _show_preview(study: Study, source: Source, index: Index, out: Path | None, console: Console | None) -> None:
+    """Write the page that shows what a study makes of some images, and say so on the screen."""
+    from wardround_client.preview.make import preview  # with torch, for which other scans need not wait
+
+    made = preview(source, index, study, datetime.now().astimezone())
+    page = out or source.state / "preview.html"
+    write_atomically(page, made.page.encode(), private=True)
+    if console is None:
+        return
+    of = count(made.fitting, "examination", "examinations") if made.series else count(made.fitting, "image", "images")
+    console.print(Text("Preview     ").append(f"{made.examples} of {of} that the study takes"), soft_wrap=True)
+    console.print(Text("Preview, to stay at the hospital: ").append(shown(str(page)), style="bold"), soft_wrap=True)
 
 
 def _screen(summary: Summary, fault: LabelError | None) -> Table:

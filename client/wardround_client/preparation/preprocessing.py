@@ -31,7 +31,7 @@ def to_network_form(image: Image, data: Data) -> NDArray[np.float32]:
     """
     if image.pixels.ndim != 3:
         raise ImageRefused("volume", "the study's network sees single images, and this file holds several")
-    pixels = stepped(_match_channels(image.pixels, data.channels), data.steps)
+    pixels = stepped(match_channels(image.pixels, data.channels), data.steps)
     if data.intensity == "percentile":
         low, high = np.percentile(pixels, PERCENTILES)
     elif data.intensity == "range":
@@ -88,7 +88,8 @@ def _percentiles(values: NDArray[np.float32], counts: NDArray[np.int64]) -> tupl
     return found[0], found[1]
 
 
-def _match_channels(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+def match_channels(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """Return an image (channels, height, width) with as many channels as a study has: grey is repeated, or is luma."""
     if pixels.shape[0] == channels:
         return pixels
     if channels == 3:

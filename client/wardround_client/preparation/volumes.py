@@ -85,7 +85,7 @@ def _write_one(one: Examination, data: Data, structures: int, path: Path) -> Fac
     grid, outlined = one.reference.geometry, one.mask.volume()
     channels = channels_of(one.channels, grid, data)
     body = body_of(one.reference, channels[one.channels.index(one.reference)], grid, data)
-    form = VolumeForm.of(grid, _kept_box(body, outlined, one.mask.annotated), data.spacing_mm or grid.spacing_mm)
+    form = form_of(grid, body, outlined, one.mask.annotated, data)
     digest = hashlib.sha256(repr((form.counts, form.axes, form.against, form.spacing_mm)).encode())
 
     def read(number: int) -> torch.Tensor:
@@ -119,6 +119,15 @@ def _write_one(one: Examination, data: Data, structures: int, path: Path) -> Fac
         "word": hashlib.sha256(np.ascontiguousarray(outlined).data).hexdigest(),
         "digest": digest.hexdigest(),
     }
+
+
+def form_of(grid: Geometry, body: Box, outlined: Masks, annotated: tuple[bool, ...], data: Data) -> VolumeForm:
+    """Return where a series is prepared: its body and what is outlined, at the study's spacing.
+
+    Raises:
+        ImageRefused: ``partly-outlined``.
+    """
+    return VolumeForm.of(grid, _kept_box(body, outlined, annotated), data.spacing_mm or grid.spacing_mm)
 
 
 def _kept_box(body: Box, outlined: Masks, annotated: tuple[bool, ...]) -> Box:

@@ -21,11 +21,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.proto import message_pb2
 
 from wardround_client.link.supernode import Status, Supernode
 from wardround_client.link.wire import Link, Wire
 from wardround_common.audit.passage import Passage
+from wardround_common.canonical import Content
 from wardround_common.messages.link_limits import LinkLimits
+from wardround_common.messages.transfers import write_push
 from wardround_server.link.port import Doorway
 from wardround_server.link.superlink import SuperLink
 
@@ -214,6 +217,12 @@ def record(vector: np.ndarray) -> RecordDict:
 
 def question(node: int, vector: np.ndarray | None = None) -> Message:
     return Message(record(np.arange(3.0) if vector is None else vector), dst_node_id=node, message_type="query.echo")
+
+
+def push_body(pushed: message_pb2.PushObjectRequest) -> list[Content]:
+    """Return the body that brings one object."""
+    head = message_pb2.PushObjectRequest(node=pushed.node, run_id=pushed.run_id, session_id=pushed.session_id)
+    return write_push(head.SerializeToString(), {pushed.object_id: pushed.object_content})
 
 
 def vector_of(message: Message) -> np.ndarray:

@@ -159,6 +159,13 @@ def happen(fault: Fault, path: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def send_each_object_by_itself() -> None:
+    """Let an answer take several requests, so that a process can die between two of them however small the model is."""
+    from wardround_common.messages import transfers
+
+    transfers.GROUP_BYTES = 0
+
+
 def fill_the_disk_of(path: Path) -> None:
     """Let this process find the disk full as long as ``path`` is there: no file grows, whoever writes it."""
     real_fsync = os.fsync
@@ -220,6 +227,7 @@ def main() -> None:
     for call in COORDINATOR if coordinator else HOSPITAL:
         wrap(call, Path(folder) / f"{who}.fault")
     if not coordinator:
+        send_each_object_by_itself()
         shift_the_clock_by(Path(folder) / f"{who}.clock")
     from wardround_common.shell.cli import main as wardround
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,24 @@ def test_a_content_that_nobody_announced_or_that_is_another_one_leaves_no_file(
         files.put(leaf.object_id, b"no object")
     assert list((tmp_path / "objects").iterdir()) == []
     assert files.get(leaf.object_id) == b""
+
+
+def test_small_contents_are_in_the_database_and_no_copy_has_them_once_they_are_deleted(
+    files: ObjectFiles, tmp_path: Path
+) -> None:
+    body = b"an update of one hospital" * 100
+    content = f"ConfigRecord  {len(body)}".encode() + b"\0" + body
+    root = ObjectTree(object_id=hashlib.sha256(content).hexdigest())
+
+    def copied() -> bytes:
+        with closing(sqlite3.connect(tmp_path / "objects.db")) as source, closing(sqlite3.connect(":memory:")) as copy:
+            source.backup(copy)
+            return bytes(copy.serialize())
+
+    files.preregister(1, root)
+    files.put(root.object_id, content)
+    assert files.sizes([root.object_id, "0" * 64]) == {root.object_id: len(content), "0" * 64: 0}
+    assert list((tmp_path / "objects").iterdir()) == []
+    assert body in copied()
+    files.delete(root.object_id)
+    assert body[:50] not in copied()

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from commanded import commanded
 from consortium import secure_study
 from examples import study
-from link import Place, new_key, until
+from link import Place, new_key, push_body, until
 from wardround_client.hospital.app import client_app
 from wardround_client.link.supernode import _envelope
 from wardround_client.link.wire import NotWantedError
@@ -176,13 +176,13 @@ def test_nothing_of_an_answer_that_was_half_here_at_the_deadline_is_kept_or_read
             for name, content in zip(parts[1::2], parts[2::2], strict=True)
             if name.decode() in accepted.objects_to_push
         ]
-        wire.ask("push-object", pushes[0], message_pb2.PushObjectResponse)
+        wire.ask("push-object", push_body(pushes[0]), message_pb2.PushObjectResponse)
         until(lambda: len(heard) == 2)
         exchange._limits = NO_TIME
         asking.join(20)
         assert heard == {"mercy": 1, "north": 1, "south": "late"}
         with pytest.raises(NotWantedError, match="session"):
-            wire.ask("push-object", pushes[1], message_pb2.PushObjectResponse)
+            wire.ask("push-object", push_body(pushes[1]), message_pb2.PushObjectResponse)
         with pytest.raises(NotWantedError, match="question"):
             wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
         with here.link.transaction():

@@ -26,13 +26,14 @@ from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 from flwr.supercore.state.alembic.utils import get_combined_metadata
 from flwr.supercore.task_identity import TaskIdentity
 
-from link import Authority, Place, echo, new_key, private_pem, public_pem, question, record, until, vector_of
+from link import Authority, Place, echo, new_key, private_pem, public_pem, push_body, question, record, until, vector_of
 from wardround_client.link.supernode import State, _envelope
-from wardround_client.link.wire import Link, NotWantedError, Wire
+from wardround_client.link.wire import Contents, Link, NotWantedError, Wire
 from wardround_common.errors import LinkError, MessageError, RoundError, StorageError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.rounds import Failure
-from wardround_server.link import link_grid
+from wardround_common.messages.transfers import write_pull
+from wardround_server.link import link_grid, object_files
 from wardround_server.link.fleet import FLEET
 from wardround_server.link.link_grid import LinkGrid
 from wardround_server.link.port import Doorway
@@ -225,9 +226,9 @@ def test_a_question_to_another_hospital_cannot_be_answered_read_or_confirmed(sta
         stolen = reply(node.node_id, grid._run_id, ids["north"])
         with pytest.raises(NotWantedError, match="question"):
             wire.ask("push-messages", _envelope(node, stolen)[0], fleet_pb2.PushMessagesResponse)
-        theirs = message_pb2.PullObjectRequest(node=node, run_id=grid._run_id, object_id=ids["north"])
+        theirs = message_pb2.PullObjectRequest(node=node, run_id=grid._run_id).SerializeToString()
         with pytest.raises(NotWantedError, match="object"):
-            wire.ask("pull-object", theirs, message_pb2.PullObjectResponse)
+            wire.ask("pull-object", write_pull(theirs, [ids["north"]]), Contents)
         confirmation = message_pb2.ConfirmMessageReceivedRequest(
             node=node, run_id=grid._run_id, message_object_id=ids["north"]
         )
@@ -253,7 +254,7 @@ def test_a_letter_that_names_another_sender_than_its_envelope_is_no_answer(stand
                 object_id=name.decode(),
                 object_content=content,
             )
-            wire.ask("push-object", pushed, message_pb2.PushObjectResponse)
+            wire.ask("push-object", push_body(pushed), message_pb2.PushObjectResponse)
         [came] = grid.pull_messages(ids.values())
         assert came.has_error()
         assert came.metadata.src_node_id == node.node_id
@@ -274,7 +275,7 @@ def test_another_hospitals_upload_cannot_be_joined(standing: Standing) -> None:
                 object_content=parts[2],
             )
             with pytest.raises(NotWantedError, match="session"):
-                other.ask("push-object", pushed, message_pb2.PushObjectResponse)
+                other.ask("push-object", push_body(pushed), message_pb2.PushObjectResponse)
 
 
 def test_an_answer_that_is_larger_than_its_question_allows_is_refused(tmp_path: Path) -> None:
@@ -306,7 +307,7 @@ def test_an_answer_that_is_larger_than_its_question_allows_is_refused(tmp_path: 
                             object_id=name.decode(),
                             object_content=part,
                         )
-                        wire.ask("push-object", pushed, message_pb2.PushObjectResponse)
+                        wire.ask("push-object", push_body(pushed), message_pb2.PushObjectResponse)
 
             if not why:
                 push()
@@ -565,9 +566,9 @@ def test_every_answer_of_the_port_is_to_the_node_that_signed(standing: Standing)
         other = ends["north"][1]
         for path, request in {
             "pull-messages": fleet_pb2.PullMessagesRequest(node=other),
-            "pull-object": message_pb2.PullObjectRequest(node=other, object_id=ids["north"]),
+            "pull-object": write_pull(message_pb2.PullObjectRequest(node=other).SerializeToString(), [ids["north"]]),
             "confirm-message-received": message_pb2.ConfirmMessageReceivedRequest(node=other),
-            "push-object": message_pb2.PushObjectRequest(node=other),
+            "push-object": push_body(message_pb2.PushObjectRequest(node=other)),
             "deactivate-node": fleet_pb2.DeactivateNodeRequest(node_id=other.node_id),
             "activate-node": fleet_pb2.ActivateNodeRequest(public_key=public_pem(standing.place.keys["north"])),
         }.items():
@@ -614,6 +615,11 @@ def test_what_is_kept_does_not_grow_with_the_rounds_and_is_gone_when_the_run_end
         assert kept(link) == before
 
 
+def all_in_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let small contents be files too, which a disk can lose."""
+    monkeypatch.setattr(object_files, "IN_DATABASE_BYTES", 0)
+
+
 def push(ends: tuple[Wire, Any], parts: list[bytes], first: int = 0) -> str:
     """Send an answer, from its object number ``first`` on; give the upload's session."""
     wire, node = ends
@@ -624,7 +630,7 @@ def push(ends: tuple[Wire, Any], parts: list[bytes], first: int = 0) -> str:
             pushed = message_pb2.PushObjectRequest(
                 node=node, run_id=run, session_id=answer.session_id, object_id=name.decode(), object_content=content
             )
-            wire.ask("push-object", pushed, message_pb2.PushObjectResponse)
+            wire.ask("push-object", push_body(pushed), message_pb2.PushObjectResponse)
     return str(answer.session_id)
 
 
@@ -642,7 +648,10 @@ def test_a_part_that_came_damaged_is_not_kept_and_the_sender_is_told_to_begin_ag
         assert [each.metadata.src_node_id for each in grid.pull_messages(ids.values())] == [node.node_id]
 
 
-def test_a_question_of_which_a_part_is_lost_does_not_stand_in_the_way_of_the_next(place: Place) -> None:
+def test_a_question_of_which_a_part_is_lost_does_not_stand_in_the_way_of_the_next(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_in_files(monkeypatch)
     with place.coordinator("mercy") as link:
         run, node = link.new_run(), next(iter(link.nodes()))
         [lost] = link.grid(run).push_messages([question(node)])
@@ -734,7 +743,10 @@ def test_a_question_that_is_put_again_is_not_worked_on_twice_by_a_hospital_that_
             hospital.close()
 
 
-def test_a_hospital_whose_question_is_lost_under_a_running_coordinator_is_said_to_be_missing(place: Place) -> None:
+def test_a_hospital_whose_question_is_lost_under_a_running_coordinator_is_said_to_be_missing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_in_files(monkeypatch)
     with place.coordinator("mercy") as link:
         run, node = link.new_run(), next(iter(link.nodes()))
         grid = link.grid(run)
@@ -748,8 +760,9 @@ def test_a_hospital_whose_question_is_lost_under_a_running_coordinator_is_said_t
 
 
 def test_a_coordinator_that_lost_a_file_of_half_an_answer_asks_for_it_and_removes_what_belongs_to_nothing(
-    place: Place,
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    all_in_files(monkeypatch)
     objects = place.folder / "coordinator" / "objects"
     with place.coordinator("mercy") as link, closing(place.wire("mercy")) as wire:
         node = activate(wire)

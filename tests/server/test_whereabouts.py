@@ -13,7 +13,7 @@ from rich.console import Console
 from test_slow_hospitals import DIGEST, Desk, ask, room
 from test_superlink import activate, reply
 
-from link import until
+from link import push_body, until
 from wardround_client.hospital.app import client_app
 from wardround_client.link.supernode import _envelope
 from wardround_common.audit.passage import Passage
@@ -164,6 +164,6 @@ def test_over_the_link_a_question_is_asked_worked_on_sent_and_answered(tmp_path:
                     object_id=name.decode(),
                     object_content=content,
                 )
-                wire.ask("push-object", pushed, message_pb2.PushObjectResponse)
+                wire.ask("push-object", push_body(pushed), message_pb2.PushObjectResponse)
         assert word("north") == "waiting"
         asking.join(20)

@@ -38,11 +38,12 @@ from flwr.supercore.inflatable.inflatable_object import (
 from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 
 from wardround_client.link.mailbox import Mailbox
-from wardround_client.link.wire import ENROL, Heart, Link, NotWantedError, Wire
+from wardround_client.link.wire import ENROL, TRANSFERS, Contents, Heart, Link, NotWantedError, Wire
 from wardround_common.audit.passage import COORDINATOR, Passage, Way, passage_of
 from wardround_common.errors import LinkError, StorageError, WardroundError
 from wardround_common.messages.link_limits import HOLDS_DIGITS, HOLDS_HEADER, SHORT, LinkLimits
 from wardround_common.messages.object_trees import inflate
+from wardround_common.messages.transfers import groups, write_pull, write_push
 from wardround_common.storage import alone_in
 
 log = logging.getLogger(__name__)
@@ -336,21 +337,31 @@ class Supernode:
         if len(ids) > self._limits.parts:
             raise LinkError(f"a question of the coordinator has more than {self._limits.parts} parts", do=_VERSIONS)
         came, counting = 0, threading.Lock()
+        request = message_pb2.PullObjectRequest(node=self._node, run_id=run).SerializeToString(deterministic=True)
 
-        def pull(name: str) -> bytes:
+        def pull(names: list[str]) -> dict[str, bytes]:
             nonlocal came
-            request = message_pb2.PullObjectRequest(node=self._node, run_id=run, object_id=name)
-            content: bytes = self._wire.ask("pull-object", request, message_pb2.PullObjectResponse).object_content
-            if get_object_id(content) != name:
-                raise LinkError("a part of a question arrived damaged")
-            with counting:
-                came += len(content)
-                if came > most:
-                    raise LinkError(f"a question of the coordinator has more than {most} bytes", do=_VERSIONS)
-            return content
+            pulled: dict[str, bytes] = {}
+            while len(pulled) < len(names):
+                wanted = names[len(pulled) :]
+                contents = self._wire.ask("pull-object", write_pull(request, wanted), Contents).parts
+                if not 0 < len(contents) <= len(wanted):
+                    raise LinkError("the coordinator sent other parts of a question than were asked for", do=_VERSIONS)
+                for name, content in zip(wanted, contents, strict=False):
+                    pulled[name] = bytes(content)
+                    if get_object_id(pulled[name]) != name:
+                        raise LinkError("a part of a question arrived damaged")
+                with counting:
+                    came += sum(map(len, contents))
+                    if came > most:
+                        raise LinkError(f"a question of the coordinator has more than {most} bytes", do=_VERSIONS)
+            return pulled
 
         names = list(dict.fromkeys(ids))
-        return dict(zip(names, self._wire.each(pull, names), strict=True))
+        lines = 1 if message_type in SHORT else TRANSFERS
+        shares = [share for share in (names[start::lines] for start in range(lines)) if share]
+        pulled = {name: content for share in self._wire.each(pull, shares) for name, content in share.items()}
+        return {name: pulled[name] for name in names}
 
     def _work(self, name: str) -> None:
         """Answer one question with the ClientApp; the answer is on the disk before the question is forgotten."""
@@ -402,19 +413,15 @@ class Supernode:
         try:
             answer = self._wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
             missing = set(answer.objects_to_push)
-            wanted = [part for part in contents if part in missing]
+            wanted = {part: content for part, content in contents.items() if part in missing}
+            head = message_pb2.PushObjectRequest(node=self._node, run_id=run, session_id=answer.session_id)
+            begun = head.SerializeToString(deterministic=True)
 
-            def push(part: str) -> None:
-                pushed = message_pb2.PushObjectRequest(
-                    node=self._node,
-                    run_id=run,
-                    session_id=answer.session_id,
-                    object_id=part,
-                    object_content=contents[part],
-                )
-                self._wire.ask("push-object", pushed, message_pb2.PushObjectResponse)
+            def push(group: list[str]) -> None:
+                body = write_push(begun, {part: wanted[part] for part in group})
+                self._wire.ask("push-object", body, message_pb2.PushObjectResponse)
 
-            self._wire.each(push, wanted)
+            self._wire.each(push, groups(wanted, self._limits.body_bytes))
             self._tell("delivered", *of)
         except NotWantedError as error:
             if str(error) == "session":  # the coordinator started again meanwhile: it wants the answer from its start

@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,12 +23,14 @@ from flwr.common.constant import TIMESTAMP_HEADER
 from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
 from google.protobuf.message import DecodeError
 
+from wardround_common.canonical import Content, views
 from wardround_common.errors import LinkError, MessageError, StorageError
 from wardround_common.keys.certificates import client_context, refused
 from wardround_common.messages.link_limits import LinkLimits
 
 PROTOBUF = "application/protobuf"
 TIMEOUT_S = 30.0
+SMALL_PIECE_BYTES = 2**16
 TRANSFERS = 4  # objects in flight at a time
 Proto = TypeVar("Proto")
 FLEET = "/v1/fleet/"
@@ -60,6 +62,21 @@ class Heart:
 
     says: Callable[[], Mapping[str, str]] = dict
     hears: Callable[[Mapping[str, str]], None] = lambda headers: None
+
+
+@dataclass
+class Contents:
+    """An answer that is contents of objects and no message of Flower's; read as one of those."""
+
+    parts: list[memoryview] = field(default_factory=list)
+
+    def ParseFromString(self, content: bytes) -> None:  # noqa: N802  # protobuf's word
+        """Read the contents, without a copy of them.
+
+        Raises:
+            MessageError: it has another form.
+        """
+        self.parts = views(content)
 
 
 class Wire:
@@ -94,26 +111,30 @@ class Wire:
         self._transfers.shutdown(wait=True, cancel_futures=True)
         self._http.close()
 
-    def each(self, transfer: Callable[[str], Any], names: list[str]) -> list[Any]:
-        """Do several transfers, a few at a time.
+    def each(self, transfer: Callable[[list[str]], Any], parcels: list[list[str]]) -> list[Any]:
+        """Do several transfers, a few at a time, each of the objects of these names.
 
         Raises:
             LinkError, NotWantedError: what the first of those that failed raised.
         """
-        return list(self._transfers.map(transfer, names))
+        return list(self._transfers.map(transfer, parcels))
 
     def ask(self, path: str, request: Any, kind: type[Proto], heart: Heart | None = None) -> Proto:
-        """Send one request and give the answer.
+        """Send one request, a message or a body in pieces, and give the answer.
 
         Raises:
             LinkError: the coordinator cannot be reached, is not the one of the invitation, or refuses this hospital.
             NotWantedError: it does not want this request any more.
         """
-        body = request if isinstance(request, bytes) else request.SerializeToString(deterministic=True)
+        if not isinstance(request, bytes | list):
+            request = request.SerializeToString(deterministic=True)
+        body: list[Content] = request if isinstance(request, list) else [request]
+        size = sum(map(len, body))
         stamp = datetime.now(UTC).isoformat()
         signature = self._key.sign(stamp.encode(), ec.ECDSA(hashes.SHA256()))
         headers = {
             "content-type": PROTOBUF,
+            "content-length": str(size),
             FLEET_HTTP_PUBLIC_KEY_HEADER: b64encode(self.public_key).decode(),
             FLEET_HTTP_SIGNATURE_HEADER: b64encode(signature).decode(),
             TIMESTAMP_HEADER: stamp,
@@ -121,7 +142,7 @@ class Wire:
         }
         url = f"https://{self._address}{FLEET}{path}"
         try:
-            with self._http.stream("POST", url, content=body, headers=headers) as response:
+            with self._http.stream("POST", url, content=_in_few(body), headers=headers) as response:
                 content = self._body(response)
                 if path == "send-node-heartbeat" or self.certificate_until is None:
                     self.certificate_until = _expiry(response)
@@ -129,12 +150,12 @@ class Wire:
             raise _unreachable(self._address, error, _proxy_to(self._address)) from error
         with self._counting:
             self.bytes_in += len(content)
-            self.bytes_out += len(body)
+            self.bytes_out += size
         if response.status_code == httpx.codes.OK and response.headers.get("content-type") == PROTOBUF:
             answer: Any = kind()
             try:
                 answer.ParseFromString(content)
-            except DecodeError:
+            except (DecodeError, MessageError):
                 raise LinkError("what answers is not a coordinator of this version", where=self._address) from None
             if heart:
                 heart.hears(response.headers)
@@ -153,6 +174,19 @@ class Wire:
             if time.monotonic() > until:
                 raise httpx.ReadTimeout("the answer comes too slowly")
         return b"".join(parts)
+
+
+def _in_few(body: list[Content]) -> Iterator[bytes]:
+    """Yield a body in pieces of which none is small, since each goes out by itself; large ones are not copied."""
+    small: list[Content] = []
+    for piece in body:
+        if len(piece) < SMALL_PIECE_BYTES:
+            small.append(piece)
+            continue
+        yield b"".join(small)
+        small.clear()
+        yield cast(bytes, piece)
+    yield b"".join(small)
 
 
 def _expiry(response: httpx.Response) -> datetime | None:

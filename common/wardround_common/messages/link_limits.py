@@ -22,7 +22,7 @@ class LinkLimits:
     """
 
     body_bytes: int = 16 * MIB
-    """Of one HTTP request or answer, which holds at most one part."""
+    """Of one HTTP request or answer, which holds small parts and at most one large one."""
     body_s: float = 120.0
     """For one such body to arrive: 16 MiB in this time need a line of 1.1 Mbit/s."""
     head_bytes: int = 16 * 2**10

@@ -9,6 +9,7 @@ import time
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -34,8 +35,10 @@ from flwr.supercore.object_store import NoObjectInStoreError
 from flwr.supercore.utils import uint64_to_int64
 from google.protobuf.message import DecodeError
 
+from wardround_common.canonical import joined
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.messages.link_limits import HOLDS_DIGITS, HOLDS_HEADER
+from wardround_common.messages.transfers import GROUP_BYTES, LENGTH_BYTES, read_pull, read_push
 from wardround_server.link import pending
 from wardround_server.link.link_core import LinkCore
 from wardround_server.link.port import Refused
@@ -46,6 +49,7 @@ FLEET = "/v1/fleet/"
 HEARTBEAT = FLEET + "send-node-heartbeat"
 CLOCK_S = 300.0  # by how much a hospital's clock may differ
 Proto = TypeVar("Proto")
+Framed = TypeVar("Framed")
 
 
 @dataclass
@@ -143,7 +147,8 @@ class Fleet:
         if node not in self._link.nodes():
             raise Refused(401, "key")  # revoked while the request was held
         try:
-            return bytes(self._answers[path](node, body).SerializeToString())
+            answer = self._answers[path](node, body)
+            return answer if isinstance(answer, bytes) else bytes(answer.SerializeToString())
         except DecodeError:
             raise Refused(400, "message") from None
         except StorageError as error:
@@ -211,19 +216,30 @@ class Fleet:
 
     def _check_whole(self, trees: list[Any]) -> None:
         """See that all parts of a question are here; not so if the folder is an older copy, or a disk lost a file."""
-        for part in (part for tree in trees for part in iterate_object_tree(tree)):
-            if not self._link.objects.size(part.object_id):
-                raise NoObjectInStoreError(f"{part.object_id} is not here")
+        sizes = self._link.objects.sizes(part.object_id for tree in trees for part in iterate_object_tree(tree))
+        for name, size in sizes.items():
+            if not size:
+                raise NoObjectInStoreError(f"{name} is not here")
 
-    def _pull_object(self, node: int, body: bytes) -> Any:
-        request = _parse(message_pb2.PullObjectRequest, body)
-        _same(request.node.node_id, node)
-        if request.object_id not in self._pulled.get(node, ()):
-            raise Refused(410, "object")  # of no question to this node, or of one before this process started
-        content = self._link.objects.content(request.object_id)
-        if not content:
-            raise Refused(410, "object")
-        return message_pb2.PullObjectResponse(object_found=True, object_available=True, object_content=content)
+    def _pull_object(self, node: int, body: bytes) -> bytes:
+        head, names = _framed(read_pull, body)
+        _same(_parse(message_pb2.PullObjectRequest, head).node.node_id, node)
+        contents: list[bytes] = []
+        size, room = 0, self._link.limits.body_bytes
+        for name in names:
+            if name not in self._pulled.get(node, ()):
+                raise Refused(410, "object")  # of no question to this node, or of one before this process started
+            if contents and size >= GROUP_BYTES:
+                break  # the hospital asks for the rest again
+            content = self._link.objects.content(name)
+            if not content:
+                raise Refused(410, "object")
+            size += len(content)
+            room -= len(content) + LENGTH_BYTES
+            if contents and room < 0:
+                break
+            contents.append(content)
+        return joined(*contents)
 
     def _confirm(self, node: int, body: bytes) -> Any:
         request = _parse(message_pb2.ConfirmMessageReceivedRequest, body)
@@ -273,7 +289,7 @@ class Fleet:
             raise Refused(410, "question")  # not asked of this node, answered already, or not wanted any more
         if missing:
             self._link.sending[node] = time.time()
-            came = sum(self._link.objects.size(name) for name in set(names).difference(missing))
+            came = sum(self._link.objects.sizes(set(names).difference(missing)).values())
             coming = _Upload(node, metadata.message_type, tree.object_id, came)
             for before in [name for name, other in self._coming.copy().items() if other.what == coming.what]:
                 self._coming.pop(before, None)  # it was broken off
@@ -283,28 +299,32 @@ class Fleet:
         return fleet_pb2.PushMessagesResponse(objects_to_push=missing, session_id=session)
 
     def _push_object(self, node: int, body: bytes) -> Any:
-        request = _parse(message_pb2.PushObjectRequest, body)
+        head, contents = _framed(read_push, body)
+        request = _parse(message_pb2.PushObjectRequest, head)
         _same(request.node.node_id, node)
         coming = self._coming.get(request.session_id)
         if coming is None or coming.node != node:
             raise Refused(410, "session")
-        if coming.came + len(request.object_content) > self._link.limits.message_bytes(coming.message_type):
+        size = sum(map(len, contents.values()))
+        if coming.came + size > self._link.limits.message_bytes(coming.message_type):
             self._coming.pop(request.session_id, None)
             raise Refused(413, "size")
         whole = False
         try:
-            with (
-                self._link.objects.written(request.object_id, request.object_content) as content,
-                self._link.transaction(),
-            ):
-                stored = self._link.store(request.run_id, request.session_id, content)
+            with ExitStack() as open_things:
+                written = [
+                    open_things.enter_context(self._link.objects.written(name, content))
+                    for name, content in contents.items()
+                ]
+                open_things.enter_context(self._link.transaction())
+                stored = all(self._link.store(request.run_id, request.session_id, content) for content in written)
                 whole = stored and not self._link.state.query(pending.UNFINISHED, {"session": request.session_id})
                 if whole:
                     self._link.tell("in", *coming.what)
         except MessageError:
             stored = False  # damaged on its way: it is sent again
         if stored:
-            coming.came += len(request.object_content)
+            coming.came += size
         if whole or not stored:
             self._coming.pop(request.session_id, None)
         if not stored:
@@ -329,6 +349,13 @@ def _parse(kind: type[Proto], body: bytes) -> Proto:
     request: Any = kind()
     request.ParseFromString(body)
     return cast(Proto, request)
+
+
+def _framed(read: Callable[[bytes], Framed], body: bytes) -> Framed:
+    try:
+        return read(body)
+    except MessageError:
+        raise Refused(400, "message") from None
 
 
 def _same(claimed: int, node: int) -> None:

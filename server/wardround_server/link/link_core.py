@@ -132,7 +132,11 @@ class LinkCore(ABC):
 
     def store(self, run: int, session: str, content: Written) -> bool:
         """Make what was written the object that an upload waits for; False if it waits for none."""
-        return bool(self.state.store_object(run, session, content.name, cast(bytes, content)))
+        stored = bool(self.state.store_object(run, session, content.name, cast(bytes, content)))
+        trouble, self.objects.trouble = self.objects.trouble, None
+        if trouble is not None:
+            raise trouble
+        return stored
 
     def silence_s(self, node: int) -> float:
         """Say for how long a node was not heard, or how long this process has run if it never was."""
@@ -166,7 +170,7 @@ class LinkCore(ABC):
         """Tell of a message that passes; its objects are here."""
         with self.transaction():
             names = [part.object_id for part in iterate_object_tree(self.objects.get_object_tree(root))]
-        sizes = {name: self.objects.size(name) for name in names}
+            sizes = self.objects.sizes(names)
         heads = {root: self.objects.content(root)}
         # What an audit log needs besides the sizes: the record of the fields, which is small.
         for name in names:

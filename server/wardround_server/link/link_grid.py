@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -33,12 +34,14 @@ from wardround_common.messages.object_trees import inflate
 from wardround_common.storage import write_atomically
 from wardround_server.link import pending
 from wardround_server.link.link_core import LinkCore
+from wardround_server.link.object_files import Written
 
 log = logging.getLogger(__name__)
 
 FORGOTTEN = "forgotten"
 """Why there is no answer: the hospital is there, took the question, and has neither it nor an answer any more."""
 REST_S = 0.25
+WRITERS = 4
 TTL_S = 90 * 86_400.0  # questions of a study do not expire; the study has its own deadlines
 
 
@@ -205,18 +208,20 @@ class LinkGrid(Grid):
                 tree = objects.get_object_tree(question)
             except NoObjectInStoreError:
                 return False  # its receipt was confirmed
-            return all(objects.size(part.object_id) for part in iterate_object_tree(tree))
+            return all(objects.sizes(part.object_id for part in iterate_object_tree(tree)).values())
 
     def _store(self, message: Message, again: bool) -> None:
         """Keep a question; ``again``: in the place of what is left of it, and of a part of its answer."""
         question, state, objects = message.metadata.message_id, self._link.state, self._link.objects
         tree, parts = get_object_tree(message), get_all_nested_objects(message)
         with ExitStack() as open_things:
-            written = {  # what is there already was written for another hospital
-                name: open_things.enter_context(objects.written(name, part.deflate()))
-                for name, part in parts.items()
-                if not objects.has(name)
-            }
+            absent = [name for name in parts if not objects.has(name)]  # else it was written for another hospital
+
+            def write(name: str) -> Written:
+                return open_things.enter_context(objects.written(name, parts[name].deflate()))
+
+            with ThreadPoolExecutor(WRITERS) as pool:  # a disk flushes several files in little more than one's time
+                written = dict(zip(absent, pool.map(write, absent), strict=True))
             open_things.enter_context(self._link.transaction())
             told = again and state.query("SELECT 1 FROM message_ins WHERE message_id = :id", {"id": question})
             if again:

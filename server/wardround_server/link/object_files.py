@@ -1,4 +1,4 @@
-"""Flower's object store with the contents in files: the database says which objects there are, and whose.
+"""Flower's object store with large contents in files: the database says which objects there are, and whose.
 
 A content is written once, whoever sends or asks for it, without the database's lock, and is on the disk before the
 database says that it is here. Its name is its SHA-256, which is checked when it comes. Private parts of
@@ -7,11 +7,12 @@ database says that it is here. Its name is its SHA-256, which is checked when it
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,10 @@ from typing import Any, cast
 
 from flwr.proto.message_pb2 import ObjectTree
 from flwr.supercore.inflatable.inflatable_object import (
-    UnexpectedObjectContentError,
-    get_object_id,
     is_valid_sha256_hash,
     iterate_object_tree,
 )
-from flwr.supercore.inflatable.inflatable_utils import validate_object_content
+from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 from flwr.supercore.object_store import NoObjectInStoreError
 from flwr.supercore.object_store.sql_object_store import SqlObjectStore
 from flwr.supercore.sql_mixin import SqlMixin
@@ -33,6 +32,11 @@ from sqlalchemy import event
 
 from wardround_common.errors import MessageError
 from wardround_common.storage import no_room_is_said
+
+MOST_HEAD_BYTES = 2**18  # of an object: its kind and the names of its parts, 65 bytes each
+IN_DATABASE_BYTES = 16_384
+"""Contents that are smaller are kept in the database: flushing a file and its name to the disk takes as long for a few
+hundred bytes as for a megabyte, and most objects of a message have no more."""
 
 
 def flush_each_commit(store: SqlMixin) -> None:
@@ -43,6 +47,7 @@ def flush_each_commit(store: SqlMixin) -> None:
 
     def flush(connection: sqlite3.Connection, record: object) -> None:
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")  # no copy of the database has what was deleted from it
 
     engine = store._engine
     if engine is None:
@@ -53,10 +58,12 @@ def flush_each_commit(store: SqlMixin) -> None:
 
 @dataclass(frozen=True)
 class Written:
-    """A content that is on the disk, and is not an object yet."""
+    """A content that is checked, and is not an object yet: a large one is on the disk."""
 
     name: str
     path: Path
+    small: bytes | None = None
+    """The content, if it goes into the database."""
 
 
 class ObjectFiles(SqlObjectStore):
@@ -64,6 +71,8 @@ class ObjectFiles(SqlObjectStore):
 
     def __init__(self, database: str, folder: Path) -> None:
         super().__init__(database, verify=False)  # ``written`` verifies
+        self.trouble: sqlite3.DatabaseError | None = None
+        """Why a content was not taken, such as a full disk; Flower's link state keeps that to itself."""
         self._folder = folder
         self._moved = False
         self._doubtful: set[str] = set()  # names of files that the database may not know any more
@@ -88,20 +97,20 @@ class ObjectFiles(SqlObjectStore):
         return tables
 
     @contextmanager
-    def written(self, name: str, content: bytes) -> Iterator[Written]:
-        """Write a content to the disk, for :meth:`put`; it is removed in the end if that did not take it.
+    def written(self, name: str, content: bytes | memoryview) -> Iterator[Written]:
+        """Check a content, and write a large one to the disk, for :meth:`put`; removed in the end if not taken.
 
         Raises:
             MessageError: it is not the content of that name, or has not the form of Flower's objects.
             StorageError: the disk is full.
         """
-        try:
-            validate_object_content(content)
-            if get_object_id(content) != name:
-                raise MessageError("a content is not the one that its name says")
-        except (UnexpectedObjectContentError, ValueError):
-            raise MessageError("a content has not the form of Flower's objects") from None
+        _check_form(content)
+        if hashlib.sha256(content).hexdigest() != name:
+            raise MessageError("a content is not the one that its name says")
         path = self._folder / f".{name}.{secrets.token_hex(4)}"
+        if len(content) < IN_DATABASE_BYTES:
+            yield Written(name, path, bytes(content))
+            return
         try:
             with (
                 no_room_is_said(path),
@@ -123,9 +132,18 @@ class ObjectFiles(SqlObjectStore):
         if object_content.name != object_id:
             raise ValueError(f"{object_id} is not what was written")
         with self._rows() as rows:
-            rows.execute("UPDATE objects SET content = x'', is_available = 1 WHERE object_id = ?", (object_id,))
+            try:
+                rows.execute(
+                    "UPDATE objects SET content = ?, is_available = 1 WHERE object_id = ?",
+                    (object_content.small or b"", object_id),
+                )
+            except sqlite3.DatabaseError as error:
+                self.trouble = error
+                raise
             if not rows.rowcount:
                 raise NoObjectInStoreError(f"{object_id} was not announced")
+        if object_content.small is not None:
+            return
         object_content.path.replace(self._folder / object_id)
         self._moved = True
         self._doubtful.add(object_id)  # the transaction may fail
@@ -135,7 +153,7 @@ class ObjectFiles(SqlObjectStore):
         content: bytes | None = super().get(object_id)
         if content == b"":
             return self.read(object_id) or b""
-        return content  # of an object that an earlier version kept in the database
+        return content  # of a small object
 
     def read(self, name: str) -> bytes | None:
         """Return the content of an object that is here, without asking the database; None if there is none."""
@@ -150,10 +168,21 @@ class ObjectFiles(SqlObjectStore):
 
     def size(self, name: str) -> int:
         """Return the length of the content of an object that is here; 0 if there is none."""
+        return self.sizes([name])[name]
+
+    def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the lengths of the contents of objects; 0 for one that is not here."""
+        wanted = list(names)
+        with self._rows() as rows:
+            small = dict(rows.execute(_SIZES, (json.dumps(wanted),)))
+        return {name: small.get(name) or self.size_of_file(name) for name in wanted}
+
+    def size_of_file(self, name: str) -> int:
+        """Return the length of the file of an object; 0 if there is none, or it is in the database."""
         try:
             return (self._folder / name).stat().st_size
         except FileNotFoundError:
-            return len(super().get(name) or b"")
+            return 0
 
     def has(self, name: str) -> bool:
         """Say whether there is a file for this object, without asking the database."""
@@ -252,7 +281,28 @@ class ObjectFiles(SqlObjectStore):
         self._doubtful.clear()
 
 
+def _check_form(content: bytes | memoryview) -> None:
+    """See that a content has the form of Flower's objects: a head with its kind, its parts and its length, and a body.
+
+    As ``flwr.supercore.inflatable.inflatable_utils.validate_object_content``, without a copy of the content.
+    """
+    try:
+        head, divider, _ = bytes(content[:MOST_HEAD_BYTES]).partition(b"\0")
+        kind, parts, size = head.decode().split(" ")
+        sound = (
+            bool(divider)
+            and kind in inflatable_class_registry
+            and all(is_valid_sha256_hash(part) for part in parts.split(",") if part)
+            and int(size) == len(content) - len(head) - 1
+        )
+    except ValueError:
+        sound = False
+    if not sound:
+        raise MessageError("a content has not the form of Flower's objects")
+
+
 _KNOWN = "SELECT object_id, is_available FROM objects WHERE object_id IN (SELECT value FROM json_each(?))"
+_SIZES = "SELECT object_id, length(content) FROM objects WHERE object_id IN (SELECT value FROM json_each(?))"
 _CHILDREN = "SELECT parent_id, child_id FROM object_children WHERE parent_id IN (SELECT value FROM json_each(?))"
 _PARTS = (
     "WITH RECURSIVE part (name) AS "

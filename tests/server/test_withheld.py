@@ -110,7 +110,7 @@ def test_a_study_says_what_leaves_and_refuses_the_key_without_inputs() -> None:
     words = " ".join(sentence for passage in describe(OF) for sentence in passage.sentences)
     assert "the same sums with each of age and sex withheld" in words
     assert "Where fewer than 5 of a hospital's test patients have an input" in words
-    with pytest.raises(ValueError, match="no input besides the images"):
+    with pytest.raises(ValueError, match="no input that could be withheld"):
         study(evaluation={"withheld": True})
     assert "withheld" not in study().model_dump_json()
 

@@ -119,10 +119,11 @@ def _say(found: Predictions) -> None:
         parts.append(f"{found.without_body_part:,} predicted whose body part is not stated")
     console = Console(stderr=True)
     console.print(", ".join(filter(None, parts)), highlight=False)
-    if found.variables:
+    if found.told_of:
         known = ", ".join(f"{name} of {number:,}" for name, number in found.not_known.items() if number)
-        table = "" if found.clinical else f"There was no table of clinical variables ({CLINICAL_FILE}, or --clinical). "
-        said = f"Not known, and told to the model as missing: {known}." if known else "All variables were known."
+        lacks = found.tabled and found.clinical is None
+        table = f"There was no table of clinical variables ({CLINICAL_FILE}, or --clinical). " if lacks else ""
+        said = f"Not known, and told to the model as missing: {known}." if known else "All inputs were there."
         console.print(Text(table + said), soft_wrap=True)
     if found.folder is not None:
         console.print(

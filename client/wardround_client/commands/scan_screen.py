@@ -78,7 +78,7 @@ def scan_and_show(
         )
     fault = found.error if isinstance(found.error, LabelError) else None
     source = Source(folder, place, labels, label_attribute, allow, confirmed)
-    told = _variables(of_study, source) if of_study and of_study.data.variables and not found.error else {}
+    told = _variables(of_study, source) if of_study and of_study.data.told and not found.error else {}
     if as_json:
         more = {"variables": told} if told else {}
         console.print_json(json.dumps(found.counts() | more | {"report": str(found.report)}))
@@ -91,7 +91,7 @@ def scan_and_show(
         raise found.error
     if told and of_study and not as_json:
         for line in said_of_readings(told, "patients" if of_study.data.record == "patient" else "series"):
-            console.print(Text(f"{'Variable':10}").append(line), soft_wrap=True)
+            console.print(Text(f"{'Input':12}").append(line), soft_wrap=True)
     if of_study:
         _show_outlines(of_study, Source(folder, place, allow=allow, confirmed=confirmed), None if as_json else console)
     if previewed:
@@ -103,7 +103,7 @@ def _study(path: Path) -> Study:
     from wardround_client.tasks.registry import local_task  # with torch, for which other scans need not wait
 
     found = read_study(path)
-    if local_task(found.task).shown is None and not found.data.variables:
+    if local_task(found.task).shown is None and not found.data.told:
         raise StudyError(
             f"the study's task is {found.task.name}, which has no outlines or boxes to show, and it has no variables",
             where=str(path),

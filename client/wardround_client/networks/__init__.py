@@ -132,7 +132,8 @@ def construct_for(study: Study, seed: int, weights: bytes | None = None) -> nn.M
     network = construct(model.network, channels, outputs, model.norm, seed=seed, dims=dims, bundle=model.bundle)
     with seeded(seed):
         if study.data.bagged:
-            network = Bag(network, model.pooling or "attention", study.outputs, study.data.numbers)
+            data = study.data
+            network = Bag(network, model.pooling or "attention", study.outputs, data.numbers, len(data.sequences))
     if weights is not None and model.weights is not None:
         put_weights(network, weights, model.weights, where=f"weights '{model.weights.name}'")
     with seeded(seed):

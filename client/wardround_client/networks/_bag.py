@@ -30,6 +30,12 @@ def there_of(bags: torch.Tensor) -> torch.Tensor:
     return there | ~there.any(dim=1, keepdim=True)  # noise that holds nothing at all
 
 
+def present_of(bags: torch.Tensor, sequences: int) -> torch.Tensor:
+    """Return 1 for each sequence of which a record has an image, (records, sequences), else 0."""
+    holds = bags.amax(dim=(1, 3, 4)) > _EDGE  # (records, images)
+    return holds.view(len(bags), sequences, -1).any(dim=2).to(bags.dtype)
+
+
 def with_padding_of(bags: torch.Tensor, before: torch.Tensor, *, page: bool = False) -> torch.Tensor:
     """Return bags with padding where ``before`` has it, and with its ``page`` if they have one."""
     if page:
@@ -46,13 +52,22 @@ class Bag(nn.Module):
 
     With ``numbers``, what is known of a record besides its images, the last place of a record is no image but a page
     that has them in its first places, and the head reads them beside what the images add up to (late fusion).
+
+    With ``sequences``, the places of a record are as many parts in a row, one for each sequence. What is said of an
+    image has a vector of its sequence added to it, which is learnt, as a word has one of its segment in BERT (Devlin et
+    al., NAACL 2019); the head reads of each sequence whether there is an image of it, and of a record without any image
+    nothing else.
     """
 
-    def __init__(self, encoder: nn.Module, pooling: Pooling, outputs: int, numbers: int = 0) -> None:
+    def __init__(
+        self, encoder: nn.Module, pooling: Pooling, outputs: int, numbers: int = 0, sequences: int = 0
+    ) -> None:
         super().__init__()
-        self.encoder, self.numbers = encoder, numbers
+        self.encoder, self.numbers, self.sequences = encoder, numbers, sequences
         self.pooling = Attention() if pooling == "attention" else Mean()
-        self.head = nn.Linear(FEATURES + numbers, outputs)
+        self.head = nn.Linear(FEATURES + sequences + numbers, outputs)
+        if sequences:
+            self.sequence = nn.Linear(sequences, FEATURES, bias=False)
 
     def forward(self, bags: torch.Tensor) -> torch.Tensor:
         """Return the logits (records, outputs)."""
@@ -63,8 +78,17 @@ class Bag(nn.Module):
         shown = torch.where(there[:, None, :, None, None], bags, torch.zeros_like(bags))
         each = shown.transpose(1, 2).reshape(records * images, channels, *space)  # a record's images in a row
         features = self.encoder(each).view(records, images, FEATURES)
+        besides = [page]
+        if self.sequences:
+            share = images // self.sequences
+            which = torch.eye(self.sequences, dtype=bags.dtype, device=bags.device).repeat_interleave(share, 0)
+            features = features + self.sequence(which.expand(records, -1, -1))  # which: (images, sequences)
+            besides = [present_of(bags, self.sequences), page]
         weights = self.pooling(features, there)
-        logits: torch.Tensor = self.head(torch.cat([(weights.unsqueeze(2) * features).sum(1), page], dim=1))
+        pooled = (weights.unsqueeze(2) * features).sum(1)
+        if self.sequences:
+            pooled = pooled * besides[0].amax(1, keepdim=True)
+        logits: torch.Tensor = self.head(torch.cat([pooled, *besides], dim=1))
         return logits
 
 

@@ -40,16 +40,18 @@ class Predictions:
     """Cases that an earlier run had answered in the same folder."""
     folder: Path | None
     _rows: Callable[[Any], list[dict[str, Any]]] = field(repr=False)
-    variables: tuple[str, ...] = ()
-    """What the model is told besides images."""
+    told_of: tuple[str, ...] = ()
+    """The inputs of the model that may be missing."""
+    tabled: bool = False
+    """Whether a table may say something of them."""
     clinical: Path | None = field(default=None, repr=False)
     """The table in which that stood; None where there was none."""
 
     @property
     def not_known(self) -> dict[str, int]:
-        """Of how many of the answers each variable was not known: the model was told that it is missing."""
+        """Of how many of the answers each input was not known: the model was told that it is missing."""
         without = Counter(name for one in self.told for name in one.line.get("not_known", ()))
-        return {name: without[name] for name in self.variables}
+        return {name: without[name] for name in self.told_of}
 
     @property
     def refused(self) -> int:
@@ -152,8 +154,8 @@ def predict(
         settings["clinical"] = _digest(table)
     way = Way(answers, asking.rows, settings=settings, synced=batch)
     gone = case_by_case(opened, named, place, way, allowed, begin, tell, table)
-    variables = tuple(one.name for one in opened.study.data.variables)
-    return Predictions(gone.told, gone.passed_over, gone.done_before, place, asking.rows, variables, table)
+    told, tabled = opened.study.data.told, bool(opened.study.data.variables)
+    return Predictions(gone.told, gone.passed_over, gone.done_before, place, asking.rows, told, tabled, table)
 
 
 def _digest(table: Path) -> str:

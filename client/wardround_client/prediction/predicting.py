@@ -146,7 +146,7 @@ def _outputs(model: Model, asked: list[Asked], together: int) -> Iterator[tuple[
         own = slice(first, first + len(one.images))
         more: dict[str, Any] = {}
         if one.members:
-            weighed = torch.cat(weights)[first, : len(one.members)].tolist()
+            weighed = torch.cat(weights)[first, list(one.places or range(len(one.members)))].tolist()
             more = {
                 "weights": {name: round(each, WEIGHT_DIGITS) for name, each in zip(one.members, weighed, strict=True)}
             }

@@ -27,13 +27,14 @@ from wardround_client.images.units import in_hounsfield
 from wardround_client.intake.columns import Columns, read_columns
 from wardround_client.intake.labels import relative
 from wardround_client.preparation import preprocessing
-from wardround_client.preparation.bags import evenly, with_page
+from wardround_client.preparation.bags import PADDING, laid_out, with_page
 from wardround_client.preparation.examinations import ROLES_FILE
 from wardround_client.preparation.outlined import ANY
 from wardround_client.preparation.scaled import body_of, channels_of
+from wardround_client.preparation.sequences import said_of, sequence_of
 from wardround_client.preparation.slices import forms
 from wardround_client.preparation.stepped import asks_hounsfield, not_hounsfield
-from wardround_client.preparation.variables import WHAT, read_all
+from wardround_client.preparation.variables import WHAT, read_all, there_of
 from wardround_client.preparation.volume_form import VolumeForm
 from wardround_client.tasks.contract import Asked, Case
 from wardround_client.tasks.outline_form import from_form, map_from_form
@@ -70,8 +71,10 @@ def _image(path: Path, data: Data, allow: frozenset[str]) -> Asked:
     return _read(path, data, allow)[0]
 
 
-def _read(path: Path, data: Data, allow: frozenset[str]) -> tuple[Asked, dict[str, str]]:
-    """Read an image, and what it states of the study's variables, by attribute."""
+def _read(
+    path: Path, data: Data, allow: frozenset[str], roles: Roles | None = None
+) -> tuple[Asked, dict[str, str], int]:
+    """Read an image, what it states of the study's variables, by attribute, and the number of its sequence."""
     image, header = read_with_header(path, voi=data.intensity == "window")
     about: dict[str, Any] = {}
     modality, parts = "OTHER", tuple[str, ...]()
@@ -96,8 +99,20 @@ def _read(path: Path, data: Data, allow: frozenset[str]) -> tuple[Asked, dict[st
     about |= _part(parts, data)
     spacing = None if image.spacing_mm is None else (image.spacing_mm[-2], image.spacing_mm[-1])
     rows, columns = image.pixels.shape[-2:]
+    sequence: int | str = 0
+    if data.sequences:
+        said = said_of(header, path, about.get("series_uid", ""))
+        sequence = sequence_of(said, [replaced(one, allow) for one in data.sequences], roles)
+    if isinstance(sequence, str):
+        raise ImageRefused(
+            sequence,
+            "its series fits none, or several, of those that the model is told apart",
+            where=str(path),
+            do=f"If it is one of {', '.join(one.role for one in data.sequences)}, say so in {ROLES_FILE} "
+            "(docs/volumes.md).",
+        )
     form = preprocessing.to_network_form(image, data)[None]
-    return Asked(form, about, extent=(rows, columns), spacing_mm=spacing), stated
+    return Asked(form, about, extent=(rows, columns), spacing_mm=spacing), stated, sequence
 
 
 def cases_of(
@@ -114,12 +129,14 @@ def cases_of(
         yield from image_cases(files, study, allow)
         return
     wanted = {one.written_in for one in study.data.variables}
+    tables = [path for path in files if path.name == ROLES_FILE] if study.data.sequences else []
+    roles = roles_in(tables[0], study.data.sequences) if tables else None
     table = read_columns(clinical.parent, clinical, wanted, keyed=True, what=WHAT) if clinical and wanted else None
     together: dict[str, list[Path]] = {}
     for path in files:
         together.setdefault(_record_of(path, study.data), []).append(path)
     for name, paths in together.items():
-        yield Case(name, tuple(paths), lambda paths=paths: _bag(paths, study.data, allow, table))  # type: ignore[misc]  # of now
+        yield Case(name, tuple(paths), lambda paths=paths: _bag(paths, study.data, allow, table, roles))  # type: ignore[misc]  # of now
 
 
 def _record_of(path: Path, data: Data) -> str:
@@ -132,51 +149,64 @@ def _record_of(path: Path, data: Data) -> str:
         with refusing("unreadable", "the file cannot be read", where=where):
             with path.open("rb") as file:
                 head = file.read(_HEAD)
+            folder = str(_folder_of(path, data))
             if format_of(head, where=where) is not None:
-                return str(path.parent)
-            return text(dcmread(path, stop_before_pixels=True, specific_tags=[which]), which) or str(path.parent)
+                return folder
+            return text(dcmread(path, stop_before_pixels=True, specific_tags=[which]), which) or folder
     except ImageRefused:  # it says why when it is read
         return where
 
 
-def _bag(paths: Sequence[Path], data: Data, allow: frozenset[str], table: Columns | None) -> Asked:
+def _folder_of(path: Path, data: Data) -> Path:
+    """Return the folder that an image that states no patient is taken to be of: above that of its sequence, if any."""
+    return path.parent.parent if data.sequences else path.parent
+
+
+def _bag(paths: Sequence[Path], data: Data, allow: frozenset[str], table: Columns | None, roles: Roles | None) -> Asked:
     """Read the images of a record, and what is known of it besides; what is none of the study's is left out.
 
     Raises:
         ImageRefused: all of them are refused; the first one's reason.
     """
     read: list[tuple[Path, Asked]] = []
+    sequences: list[int] = []
     written: list[list[str]] = [[] for _ in data.variables]
     refused: list[ImageRefused] = []
     for path in paths:
         try:
-            asked, stated = _read(path, data, allow)
+            asked, stated, sequence = _read(path, data, allow, roles)
             read.append((path, asked))
-            cells = table.cells(_names(path, asked, table)) if table else {}
+            sequences.append(sequence)
+            cells = table.cells(_names(path, asked, table, data)) if table else {}
             for one, said in zip(data.variables, written, strict=True):
                 said += cells.get(one.written_in, [stated.get(one.attribute or "", "")])
         except ImageRefused as reason:
             refused.append(reason)
     if not read:
         raise refused[0]
-    taken = [read[place] for place in evenly(len(read), data.bag_size)]
+    places, images = zip(*laid_out(sequences, data), strict=True)
+    taken = [read[image] for image in images]
     about = {key: value for key, value in taken[0][1].about.items() if key not in _OF_AN_IMAGE[data.record]}
     about |= {"images": len(taken), "images_left_out": len(read) - len(taken), "images_refused": len(refused)}
-    images = np.stack([asked.images[0] for _, asked in taken], axis=1)[None]
-    if data.variables:
+    width = data.places if data.sequences else len(taken)
+    bag = np.full((1, data.channels, width, data.square, data.square), PADDING, np.float32)
+    for place, (_, asked) in zip(places, taken, strict=True):
+        bag[0, :, place] = asked.images[0]
+    if data.told:
         told = read_all(data.variables, [written])
-        images = with_page(images, told.numbers)
-        about["not_known"] = {name: how for name, of in told.readings.items() for how in of if how != "known"}
-    return Asked(images, about, members=tuple(str(path) for path, _ in taken))
+        bag = with_page(bag, told.numbers) if data.variables else bag
+        readings = there_of(data, sequences if data.sequences else None, [range(len(read))]) | told.readings
+        about["not_known"] = {name: how for name, of in readings.items() for how in of if how != "known"}
+    return Asked(bag, about, members=tuple(str(path) for path, _ in taken), places=places)
 
 
-def _names(path: Path, asked: Asked, table: Columns) -> tuple[str, ...]:
+def _names(path: Path, asked: Asked, table: Columns, data: Data) -> tuple[str, ...]:
     """Return under which names a table may have an image: its file's, its UIDs, or its patient's, or else folder's."""
     about = asked.about
     if table.key == "file":
         return (one_form(relative(str(path), table.folder)),)
     if table.key == "patient":
-        return (one_form(about.get("patient") or path.parent.name),)
+        return (one_form(about.get("patient") or _folder_of(path, data).name),)
     return tuple(uid for key in ("sop_uid", "series_uid", "study_uid") if (uid := about.get(key)))
 
 

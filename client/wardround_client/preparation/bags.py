@@ -65,6 +65,12 @@ def with_page(images: NDArray[np.float32], numbers: NDArray[np.float32]) -> NDAr
 
 def without(kept: KeptBags, data: Data, name: str) -> tuple[KeptBags, NDArray[np.bool_]]:
     """Return records with one of the study's inputs told as missing, and of which it was known, (records,) bool."""
+    for number, sequence in enumerate(data.sequences):
+        if sequence.role == name:
+            own = slice(number * data.share, (number + 1) * data.share)
+            bags = kept.bags.copy()
+            bags[:, own] = NONE
+            return replace(kept, bags=bags), (kept.bags[:, own] != NONE).any(axis=1)
     at = 0
     for one in data.variables:
         if one.name == name and kept.numbers is not None:
@@ -91,8 +97,22 @@ def evenly(count: int, most: int) -> NDArray[np.int64]:
     return places
 
 
+def laid_out(sequences: Sequence[int], data: Data) -> list[tuple[int, int]]:
+    """Return which image of a record is in which place: (place, image), from the number of each one's sequence."""
+    found = []
+    for number in range(len(data.sequences) or 1):
+        own = [image for image, sequence in enumerate(sequences) if sequence == number]
+        taken = evenly(len(own), data.share).tolist()
+        found += [(number * data.share + at, own[image]) for at, image in enumerate(taken)]
+    return found
+
+
 def bags_of(
-    files: Sequence[Instance], rows: NDArray[np.int64], words: dict[str, str], data: Data
+    files: Sequence[Instance],
+    rows: NDArray[np.int64],
+    words: dict[str, str],
+    data: Data,
+    sequences: Sequence[int] | None = None,
 ) -> tuple[NDArray[np.int64], list[list[int]]]:
     """Put the images of each record together: (records, images) of ``rows``, and the places of each one's files.
 
@@ -101,6 +121,7 @@ def bags_of(
         rows: (files,) where each is kept.
         words: what is said of each file.
         data: how many images a record has at most, and of what it is one.
+        sequences: (files,) the number of each one's sequence, where the study tells them apart.
 
     Raises:
         DataError: something else is said of an image than of another one of its record.
@@ -118,8 +139,8 @@ def bags_of(
             if data.record == "patient"
             else "Label by series: a table with the column 'uid' may name series.",
         )
-    bags = np.full((len(together), data.bag_size), NONE, np.int64)
+    bags = np.full((len(together), data.places), NONE, np.int64)
     for record, places in enumerate(together.values()):
-        taken = rows[np.array(places)[evenly(len(places), data.bag_size)]]
-        bags[record, : len(taken)] = taken
+        for at, file in laid_out([0 if sequences is None else sequences[place] for place in places], data):
+            bags[record, at] = rows[places[file]]
     return bags, list(together.values())

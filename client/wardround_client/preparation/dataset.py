@@ -30,10 +30,11 @@ from wardround_client.preparation.bags import KeptBags, bags_of
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.made_once import FOLDER, Facts, made_once
 from wardround_client.preparation.mapped_masks import MappedMasks
+from wardround_client.preparation.sequences import sequences_of
 from wardround_client.preparation.source import Source as Source
 from wardround_client.preparation.stepped import asks_hounsfield, not_hounsfield
 from wardround_client.preparation.subgroups import subgroups_of
-from wardround_client.preparation.variables import Readings, told_of
+from wardround_client.preparation.variables import Readings, there_of, told_of
 from wardround_client.tasks.contract import Found, LocalTask, Records, Targets
 from wardround_client.tasks.outline_measures import Places
 from wardround_client.tasks.registry import local_task
@@ -326,11 +327,13 @@ def _records(
         return tensors.records(source, study, wanted)
     if local.records is not None and (local.targets is None or local.task.takes_series(study.task)):
         return local.records(source, study, wanted, found)
+    of_sequence = sequences_of(source, study.data.sequences, wanted) if study.data.sequences else {}
+    wanted = [one for one in wanted if not isinstance(of_sequence.get(one.file), str)]
     prepared = keep_images(source, study.data, wanted, kept)
     used = tuple(one for one in wanted if prepared.refused.get(one.file) is None)
     targets = _targets(local, source, study, used, found)
     if study.data.bagged:
-        return _bagged(source, study.data, prepared, used, targets, found)
+        return _bagged(source, study.data, prepared, used, targets, found, of_sequence)
     return Records(
         stamp=prepared.key.encode() + targets.tobytes(),
         images=prepared.images,
@@ -343,11 +346,18 @@ def _records(
 
 
 def _bagged(
-    source: Source, data: Data, prepared: Prepared, used: Sequence[Instance], targets: NDArray[Any], found: Found
+    source: Source,
+    data: Data,
+    prepared: Prepared,
+    used: Sequence[Instance],
+    targets: NDArray[Any],
+    found: Found,
+    of_sequence: Mapping[str, int | str],
 ) -> Records:
     """Return records of several images each, of what is prepared of each image."""
     rows = np.array([prepared.row_of[one.file] for one in used], np.int64)
-    bags, together = bags_of(used, rows, found.words, data)
+    numbers = [int(of_sequence[one.file]) for one in used] if data.sequences else None
+    bags, together = bags_of(used, rows, found.words, data, numbers)
     first = [places[0] for places in together]
     told = told_of(source, data.variables, used, together) if data.variables else None
     stamp = prepared.key.encode() + bags.tobytes() + targets[first].tobytes()
@@ -358,21 +368,26 @@ def _bagged(
         targets=targets[first],
         files=tuple(used),
         patients=tuple(used[place].patient for place in first),
-        left_out=prepared.refused,
-        variables=told.readings if told else {},
+        left_out=prepared.refused | {file: why for file, why in of_sequence.items() if isinstance(why, str)},
+        variables=there_of(data, numbers, together) | (told.readings if told else {}),
     )
 
 
 def variables_of(source: Source, study: Study) -> Readings:
-    """Say of how many records of a hospital each variable of the study is known; no image is decoded for it.
+    """Say of how many records of a hospital each input of the study is known; no image is decoded for it.
 
     Raises:
         DataError: the folder or a table cannot be read, or what is said of the files does not fit the study's task.
     """
     index, found = take_in(source, study)
     wanted, _ = wanted_images(source, study, index, found)
-    _, together = bags_of(wanted, np.arange(len(wanted)), found.words, study.data)
-    return told_of(source, study.data.variables, wanted, together).readings
+    data, numbers = study.data, None
+    if data.sequences:
+        of_sequence = sequences_of(source, data.sequences, wanted)
+        wanted = [one for one in wanted if not isinstance(of_sequence[one.file], str)]
+        numbers = [int(of_sequence[one.file]) for one in wanted]
+    _, together = bags_of(wanted, np.arange(len(wanted)), found.words, data, numbers)
+    return there_of(data, numbers, together) | told_of(source, data.variables, wanted, together).readings
 
 
 def _at(targets: Targets, places: NDArray[np.int64]) -> Targets:
@@ -479,7 +494,7 @@ def keep_images(source: Source, data: Data, wanted: Sequence[Instance], kept: Ma
     """
     # Hospitals that are cut from one folder share nothing here: each prepares what it uses.
     form = (
-        data.model_dump_json(exclude={"modalities", "body_parts", "variables"})
+        data.model_dump_json(exclude={"modalities", "body_parts", "variables", "series"})
         + f" {preprocessing.VERSION}"
         + versions_of(data.steps)
     )

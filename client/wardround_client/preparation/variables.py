@@ -21,6 +21,7 @@ from wardround_client.intake.labels import CLINICAL_FILE
 from wardround_client.preparation.source import Source
 from wardround_client.preparation.subgroups import header_of
 from wardround_common.errors import LabelError
+from wardround_common.study.file import Data
 from wardround_common.study.variables import Reading, Variable
 
 Readings = dict[str, dict[Reading, int]]
@@ -68,6 +69,22 @@ def read_all(variables: Sequence[Variable], written: Sequence[Sequence[Sequence[
             at += one.width
     named = zip(variables, counts, strict=True)
     return Told(numbers, {one.name: {how: count[how] for how in _ORDER if count[how]} for one, count in named})
+
+
+def there_of(data: Data, sequences: Sequence[int] | None, together: Sequence[Sequence[int]]) -> Readings:
+    """Say of how many records there is an image of each sequence; nothing where the study tells none apart.
+
+    ``sequences``: (files,) the number of each image's; ``together``: (records,) the places of each one's images.
+    """
+    if sequences is None:
+        return {}
+    there = [{sequences[place] for place in places} for places in together]
+    counts = [sum(number in one for one in there) for number in range(len(data.sequences))]
+    found: Readings = {}
+    for one, known in zip(data.sequences, counts, strict=True):
+        of: dict[Reading, int] = {"known": known, "missing": len(there) - known}
+        found[one.role] = {how: number for how, number in of.items() if number}
+    return found
 
 
 def clinical_file(source: Source) -> Path | None:

@@ -129,6 +129,8 @@ class Asked:
     """From a number from 0 to 1 for each place, (records, *space), to (slices, rows, columns) on the same grid."""
     members: tuple[str, ...] = field(default=(), repr=False)
     """The files of a record that is several images, in their order."""
+    places: tuple[int, ...] = ()
+    """In which place of the record each of them is; empty where they follow one another."""
     extent: tuple[int, int] | None = None
     """Rows and columns of the stored image, or of each slice of the first series."""
     spacing_mm: tuple[float, float] | None = None

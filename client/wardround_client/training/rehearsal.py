@@ -28,7 +28,7 @@ SMALL = {2: (32,), 3: (16, 32)}
 SIZES = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 """Image sizes that are tried to advise one, up to the largest that a network of ours needs for any normalisation."""
 REHEARSED = 2
-"""Images of a record of several."""
+"""Images of a record of several, or of each of its sequences."""
 HALVINGS = (8, 16, 32)
 """Multiples to which the sides of a patch are raised to advise one: what networks of four to six levels divide."""
 NORMS: tuple[Norm, ...] = ("group", "instance", "batch")
@@ -125,7 +125,8 @@ def why_not(network: nn.Module, study: Study, space: tuple[int, ...]) -> str | N
 
 def _together(study: Study) -> tuple[int, ...]:
     """Return how many places a record of noise has, where it is several; how layers are joined does not hang on it."""
-    return (REHEARSED + (study.data.numbers > 0),) if study.data.bagged else ()
+    data = study.data
+    return (REHEARSED * (len(data.sequences) or 1) + (data.numbers > 0),) if data.bagged else ()
 
 
 def check_loss(study: Study) -> None:

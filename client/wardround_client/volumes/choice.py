@@ -33,8 +33,12 @@ class Roles:
 
     def of(self, series: Series) -> str | None:
         """Return the role that the hospital gives a series, ``NONE``, or None where it says nothing of it."""
+        return self.named(series.uid, series.acquisition.description)
+
+    def named(self, uid: str, description: str) -> str | None:
+        """Return the role of a series with this UID and description, as :meth:`of`."""
         by_name = {_plain(name): role for name, role in self.by_description.items()}
-        return self.by_uid.get(series.uid, by_name.get(_plain(series.acquisition.description)))
+        return self.by_uid.get(uid, by_name.get(_plain(description)))
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,19 @@ def choose(series: Iterable[Series], wanted: Sequence[Wanted], roles: Roles | No
     )
 
 
+def role_of(uid: str, told: Acquisition, plane: str, wanted: Sequence[Wanted], roles: Roles | None = None) -> list[int]:
+    """Return which of what a study wants a series of single images is, told apart as :func:`choose` does: one of them.
+
+    Several where it fits several, none where it fits none. Of a role there may be several series.
+    """
+    stated = (roles or Roles()).named(uid, told.description)
+    return [
+        place
+        for place, want in enumerate(wanted)
+        if stated == want.role or (stated is None and _fits(told, plane, want))
+    ]
+
+
 def _shared(fitting: Iterable[list[Series]]) -> set[str]:
     """Return the series that fit several roles."""
     seen: set[str] = set()
@@ -91,7 +108,10 @@ def _shared(fitting: Iterable[list[Series]]) -> set[str]:
 
 def fits(series: Series, wanted: Wanted) -> bool:
     """Say whether a series is what a study wants."""
-    told = series.acquisition
+    return _fits(series.acquisition, series.geometry.plane, wanted)
+
+
+def _fits(told: Acquisition, plane: str, wanted: Wanted) -> bool:
     return (
         wanted.modality in (None, told.modality)
         and (not wanted.description or _like(told, wanted.description))
@@ -101,7 +121,7 @@ def fits(series: Series, wanted: Wanted) -> bool:
         and _within(told.inversion_time_ms, wanted.inversion_time_ms)
         and _within(told.echo_time_ms, wanted.echo_time_ms)
         and _within(told.repetition_time_ms, wanted.repetition_time_ms)
-        and wanted.plane in (None, series.geometry.plane)
+        and wanted.plane in (None, plane)
         and {*told.kinds} <= {*wanted.kinds}
     )
 

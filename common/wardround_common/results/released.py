@@ -183,7 +183,10 @@ def _unfit(study: Study, before: Study) -> Iterator[str]:
     if study.data.inputs != before.data.inputs:
         yield f"[data] channels: the study has {study.data.inputs}, and the model {before.data.inputs}"
     elif study.data.series != before.data.series:
-        yield "[data] series: the channels are not those that the model was trained with"
+        kind = "sequences" if study.data.sequences else "channels"
+        yield f"[data] series: the {kind} are not those that the model was trained with"
+    if study.data.variables != before.data.variables:
+        yield "[data] variables: they are not those that the model was trained with"
 
 
 def prepared_otherwise(study: Study, before: Study) -> Iterator[str]:

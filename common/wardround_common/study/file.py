@@ -144,9 +144,24 @@ class Data(Section):
         return self.record != "image"
 
     @property
+    def sequences(self) -> tuple[Wanted, ...]:
+        """Of a bag: the series that it takes, each of which has its own places; empty where it takes all alike."""
+        return self.series if self.bagged else ()
+
+    @property
+    def share(self) -> int:
+        """Of a bag: how many places a sequence has, or all images where they are not told apart."""
+        return self.bag_size // (len(self.sequences) or 1)
+
+    @property
+    def places(self) -> int:
+        """Of a bag: how many places a record has for images."""
+        return self.share * (len(self.sequences) or 1)
+
+    @property
     def told(self) -> tuple[str, ...]:
         """The inputs of a record that may be missing, by name: each can be withheld to see what it is worth."""
-        return tuple(one.name for one in self.variables)
+        return (*(one.role for one in self.sequences), *(one.name for one in self.variables))
 
     @property
     def numbers(self) -> int:
@@ -156,7 +171,7 @@ class Data(Section):
     @property
     def inputs(self) -> int:
         """How many channels the study's network sees."""
-        return len(self.series) or self.channels
+        return self.channels if self.bagged else len(self.series) or self.channels
 
     @property
     def extent(self) -> tuple[int, ...]:
@@ -776,8 +791,13 @@ class Tracking(Section):
 def _unfit_series(data: Data, task: TaskSection) -> Iterator[str]:
     """Name what a task that takes series cannot do with single images, and the other way round."""
     if not task_of(task).takes_series(task):
-        if data.series:
-            yield f"[data] series: the task '{task.name}' takes single images, and no series; remove it"
+        if data.bagged:
+            yield from _unfit_sequences(data)
+        elif data.series:
+            yield (
+                f"[data] series: the task '{task.name}' takes single images, and no series; write record = 'patient', "
+                "or remove it"
+            )
         return
     if data.intensity == "window":
         yield (
@@ -786,6 +806,19 @@ def _unfit_series(data: Data, task: TaskSection) -> Iterator[str]:
         )
     if data.channels != 1:
         yield f"[data] channels = {data.channels}: each of [[data.series]] is one channel; remove it"
+
+
+def _unfit_sequences(data: Data) -> Iterator[str]:
+    """Name what a study whose records are several sequences cannot have."""
+    if data.series and data.record == "series":
+        yield "[data] series: several series are one record with record = 'patient'; write that, or remove them"
+    if len(data.series) == 1:
+        yield "[data] series: one series alone is nothing to tell apart; name two or more, or remove it"
+    if data.bag_size < len(data.series):
+        yield f"[data] bag_size = {data.bag_size}: each of {len(data.series)} series needs a place; raise it"
+    roles = {one.role for one in data.series}
+    if twice := sorted(roles & {one.name for one in data.variables}):
+        yield f"[data] variables: '{twice[0]}' is the name of a series, too; name it otherwise"
 
 
 def _unfit_bags(data: Data, task: TaskSection) -> Iterator[str]:
@@ -1020,8 +1053,8 @@ class Study(Section):
             )
         if evaluation.withheld and isinstance(data, Data) and not data.told:
             raise ValueError(
-                "[evaluation] withheld: the study has no input besides the images that could be withheld ([data] "
-                "variables); remove the key"
+                "[evaluation] withheld: the study has no input that could be withheld ([data] variables, or several "
+                "[[data.series]] of a patient); remove the key"
             )
         if evaluation.maps and isinstance(data, Data) and data.bagged:
             raise ValueError(

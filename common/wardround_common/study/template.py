@@ -334,7 +334,7 @@ REASONS: Mapping[tuple[str, str], str] = {
         "Hospitals also add up how the model does if each recalibrates it on its validation patients; left out: false."
     ),
     ("evaluation", "withheld"): (
-        "Hospitals also add up how the model does without each of [data] variables, told as missing; left out: false."
+        "Hospitals also add up how the model does without each variable and series, told as missing; left out: false."
     ),
     ("evaluation", "maps"): (
         "Hospitals with masks add up how much of the model's maps lies in lesions; left out: not. lesions: none is all."

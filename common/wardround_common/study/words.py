@@ -312,6 +312,13 @@ def said_of_plugins(study: Study) -> Iterator[str]:
 
 def _series(study: Study) -> Iterator[str]:
     """Say which series are taken, of a task that takes series."""
+    if study.data.sequences:
+        roles = _listed([f"'{one.role}'" for one in study.data.sequences])
+        yield (
+            f"Of each patient it takes images of the series {roles}, by what scanners write of them, up to "
+            f"{study.data.share} of each. A series that a patient has not is told to the model as missing; a patient "
+            "with one of them takes part."
+        )
     if not _task(study).takes_series(study.task):
         return
     taken = _listed([f"'{one.role}'" for one in study.data.series]) if study.data.series else "the only series there is"

@@ -30,6 +30,8 @@ def _word(value: str) -> str:
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, le=1000)]
+"""A step's size, or a weight within a loss: a few larger steps leave the numbers that networks compute in."""
 NotNegative = Annotated[float, Field(ge=0), AfterValidator(_positive_zero)]
 Decay = Annotated[float, Field(ge=0, lt=1), AfterValidator(_positive_zero)]
 Word = Annotated[str, AfterValidator(_word)]

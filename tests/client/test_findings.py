@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from examples import DP, STUDY
 from tiny_dicom import with_a_table
+from wardround_client.commands.evaluate_cli import tables_by_group
 from wardround_client.intake.index import scan
 from wardround_client.maps.contract import Question
 from wardround_client.preparation.source import Source
@@ -95,6 +99,22 @@ def test_findings_that_never_are_decided_for_are_counted_so_that_a_report_can_wa
     assert evaluate(SECTION, sums, sums.operating_points(0.9)).by_group[0].decided > 0
 
 
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_figures_of_each_finding_are_in_tables_whose_heads_are_whole(width: int) -> None:
+    site = evaluate(SECTION, some(1)[2], (0.5, 0.5, 0.5))
+    tables = tables_by_group(of(), site, width)
+    assert (len(tables) == 1) == (width == 200)
+    screen = Console(width=width, record=True, file=io.StringIO())
+    for table in tables:
+        screen.print(table)
+    lines = screen.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    heads = [word for line in lines if line.strip().startswith("finding") for word in re.split(r"  +", line.strip())]
+    labels = [TASK.metric(name).label for name in site.by_group[0].figures]
+    assert [head for head in heads if head != "finding"] == ["present", "absent", "found", *labels]
+    assert all(sum(line.strip().startswith(word) for line in lines) == len(tables) for word in WORDS)
+
+
 @pytest.mark.parametrize(
     "forge", ["more than there are", "fewer than there are", "an error beyond one", "a large loss"]
 )
@@ -162,7 +182,7 @@ def test_a_new_image_is_told_each_finding_at_an_operating_point_of_its_own() -> 
     assert told["mass"]["operating_point"] == pytest.approx(3**0.5 / (3**0.5 + 1), abs=1e-6)
     assert json.loads(json.dumps(answer.facts)) == answer.facts
     assert findings.TASK.asking.rows(answer.facts)[0]["present scar"] is True
-    assert findings.TASK.asking.said(answer.facts).startswith("probability of scar 0.82 (present), calcification")
+    assert findings.TASK.asking.said(answer.facts).startswith("calibrated probability of scar 0.82")
 
 
 def test_a_map_of_a_finding_does_not_depend_on_the_other_findings() -> None:

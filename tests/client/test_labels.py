@@ -15,7 +15,11 @@ from wardround_client.intake.identification import identify
 from wardround_client.intake.index import scan
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.labels import find_labels
+from wardround_client.preparation.source import Source
+from wardround_client.tasks import class_labels
 from wardround_common.errors import LabelError
+from wardround_common.study.file import parse_study
+from wardround_common.study.template import study_text
 
 CLASSES = ("none", "finding")
 
@@ -140,6 +144,18 @@ def test_what_is_wrong_is_said_by_line_and_without_a_patient(
     assert "→" in message
     assert "Secret" not in message
     assert "Meyer" not in message
+
+
+def test_a_grade_that_the_study_has_not_is_called_a_grade_and_those_that_it_has_are_listed(
+    folder: Path, index: Index
+) -> None:
+    write(folder, "file,label\n0.dcm,7\n")
+    asked = parse_study(study_text("a", task="grades", dp=False, own={"task": {"classes": ["0", "1", "2", "3"]}}))
+    with pytest.raises(LabelError) as error:
+        class_labels.find(Source(folder, folder.parent / "state"), index, asked)
+    assert "line 2: the label is not a grade of the study" in str(error.value)
+    assert "The grades are 0, 1, 2, 3." in str(error.value)
+    assert "class" not in str(error.value)
 
 
 def test_no_labels_at_all_names_every_way_to_give_them(folder: Path, index: Index) -> None:

@@ -82,6 +82,10 @@ def amounts() -> st.SearchStrategy[float]:
     return st.one_of(st.floats(min_value=1e-300, max_value=1e300), st.integers(1, 100).map(float))
 
 
+def rates() -> st.SearchStrategy[float]:
+    return st.one_of(st.floats(min_value=1e-300, max_value=1000), st.integers(1, 100).map(float))
+
+
 @st.composite
 def tables(draw: st.DrawFn) -> dict[str, Any]:
     """Draw the tables of a valid study, optional keys there or not."""
@@ -94,19 +98,17 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
         "local_epochs": draw(st.floats(min_value=0.01, max_value=100)),
         "batch_size": draw(st.integers(1, 65_536)),
         "optimiser": draw(st.sampled_from(["sgd", "adamw"])),
-        "learning_rate": draw(amounts()),
+        "learning_rate": draw(rates()),
     }
     for key in [key.name for key in STRATEGIES[strategy].keys]:
-        training[key] = (
-            draw(fractions(0.999)) if key.startswith("beta") or key == "server_momentum" else draw(amounts())
-        )
+        training[key] = draw(fractions(0.999)) if key.startswith("beta") or key == "server_momentum" else draw(rates())
     aggregation: dict[str, Any] = {"min_hospitals": draw(st.integers(2, 100)), "secure": draw(st.booleans())}
     if STRATEGIES[strategy].variates:
         del training["local_epochs"]
         training |= {"local_steps": draw(st.integers(1, 100_000)), "optimiser": "sgd"}
         aggregation["largest_weight"] = 1
     if draw(st.booleans()):
-        training["class_weights"] = [draw(amounts()) for _ in classes]
+        training["class_weights"] = [draw(rates()) for _ in classes]
         training["weight_decay"] = draw(st.sampled_from([0.0, -0.0, 1e-4]))
         training["augmentations"] = draw(st.lists(st.sampled_from(["flip", "shift", "scale"]), unique=True))
     dp = {"mechanism": "dp-sgd", "epsilon": draw(amounts()), "delta": draw(fractions()), "clip_norm": draw(amounts())}

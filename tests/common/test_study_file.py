@@ -1,6 +1,8 @@
 """Whatever is wrong with a study file, the message names section, key, value and fix, and nothing else is raised."""
 
 import os
+import re
+import tomllib
 import tracemalloc
 from pathlib import Path
 
@@ -9,8 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wardround_common.errors import StudyError
+from wardround_common.strategies.registry import STRATEGY_KEYS
 from wardround_common.study.file import Study, parse_study, read_study
 from wardround_common.study.template import example as usual
+from wardround_common.study.template import study_text
+from wardround_common.tasks.registry import TASKS
 
 # Not what `study new` writes: its numbers may change, and these tests are not about them.
 GOOD = """\
@@ -239,6 +244,60 @@ def test_an_empty_file_names_every_section() -> None:
 )  # fmt: skip
 def test_a_wrong_value_is_quoted_and_told_what_it_must_be(old: str, new: str, words: str) -> None:
     assert words in one_fault((old, new))
+
+
+@pytest.mark.parametrize(
+    ("line", "most", "reason"),
+    [
+        ("focal_gamma = 99.0", "10", "(1 - p)^gamma"),
+        ("class_weights = [1.0, 1e9]", "1000", "how many times a class counts"),
+        ("server_learning_rate = 1e30", "1000", "the hospitals' mean step"),
+        ("ditto_lambda = 1e5", "1000", "torn back and forth"),
+    ],
+)
+def test_a_number_beyond_any_meaning_is_refused_with_the_most_and_the_reason(line: str, most: str, reason: str) -> None:
+    said = " ".join(faults(("weight_decay = 0.0", f"weight_decay = 0.0\n{line}")))
+    assert f"it must be at most {most} (" in said
+    assert reason in said
+
+
+def test_a_decay_that_leaves_nothing_of_a_weight_is_refused_for_the_rate_that_it_stands_with() -> None:
+    said = one_fault(("weight_decay = 0.0", "weight_decay = 20.0"))
+    assert "with learning_rate = 0.05 a step would take 1 times each weight off itself" in said
+    assert "at most 1000" in one_fault(("learning_rate = 0.05", "learning_rate = 1e4"))
+
+
+OFFERED_WITH: dict[str, dict[str, object]] = {
+    "bag_size": {"data.record": "patient"},
+    "pooling": {"data.record": "patient"},
+    "personal": {"evaluation.keep": "last"},
+    "ditto_lambda": {"training.personal": "ditto", "evaluation.keep": "last"},
+    "average": {"evaluation.keep": "mean-of-last"},
+    "momentum": {"training.optimiser": "sgd"},
+}
+"""Other keys that an offered one needs, as its line in the file says."""
+
+
+def faults_of(text: str, settings: dict[str, object]) -> tuple[str, ...]:
+    try:
+        parse_study(text, settings)
+    except StudyError as error:
+        return tuple(error.faults)
+    return ()
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_a_new_study_offers_no_key_that_its_task_refuses(task: str) -> None:
+    text = study_text("a", task=task, dp=False)
+    sections = re.findall(r"^\[(\w+)\]\n((?:(?!^\[).*\n?)*)", text, re.MULTILINE)
+    offered = [(at, *line) for at, body in sections for line in re.findall(r"^# ([a-z_]+) = (.+)$", body, re.MULTILINE)]
+    tried = [one for one in offered if one[0] not in ("privacy", "tracking") and one[1] not in STRATEGY_KEYS]
+    assert len(tried) > 10
+    for section, key, value in tried:
+        settings = {f"{section}.{key}": tomllib.loads(f"x = {value}")["x"], **OFFERED_WITH.get(key, {})}
+        said = faults_of(text, settings)
+        assert not [fault for fault in said if f"task '{task}'" in fault], key
+        assert not (said and key in OFFERED_WITH), said
 
 
 def test_a_section_that_is_a_single_value_is_told_so() -> None:

@@ -56,4 +56,5 @@ def test_a_number_is_learnt_together_and_told_in_its_unit(tmp_path: Path) -> Non
     with pytest.raises(StudyError, match="tells a number"):
         class_number(open_model(tmp_path / "model"), None)
     shown = command("evaluate", tmp_path / "model", hospitals / "hospital-b", "--state", tmp_path / "b")
-    assert re.search(r"Mean absolute error +\d\.\d{3} %", shown)
+    assert re.search(r"Mean absolute error \(%\) +\d\.\d{3}", shown)
+    assert '<th scope="col">Mean absolute error (%)</th>' in page

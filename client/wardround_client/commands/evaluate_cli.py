@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wardround_client.prediction.recalibrating import Recalibrated
     from wardround_common.metrics.shapes import Estimate
     from wardround_common.results.site import SiteMetrics
+    from wardround_common.study.file import Study
 
 Part = Literal["all", "train", "validation", "test"]
 
@@ -113,6 +114,7 @@ def evaluate(
 def _show(model: Model, judged: JudgedHere, split: Part) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from wardround_client.preparation.variables import said_of_readings
@@ -125,13 +127,12 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
     table = Table("metric", "value", "95 % interval", title=title, box=SIMPLE_HEAD, show_edge=False)
     for metric in task_of(model.study.task).metrics:
         found = site.metrics[metric.name]
-        told = task_of(model.study.task).unit_of(metric, model.study.task)
-        unit = f" {told}" if told else ""
+        head = escape(task_of(model.study.task).headed(metric, model.study.task))
         if found.value is None:
-            table.add_row(metric.label, "none", found.reason)
+            table.add_row(head, "none", found.reason)
             continue
         between = found.reason if found.low is None else f"{found.low:.3f} to {found.high:.3f}"
-        table.add_row(metric.label, f"{found.value:.3f}{unit}", between)
+        table.add_row(head, f"{found.value:.3f}", between)
     console.print(table)
     times = task_of(model.study.task).horizons(model.study.task)
     for time, figures in zip(times, site.horizons, strict=False):
@@ -139,7 +140,8 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
         console.print(f"By {time}: mean risk {shown[0]}, observed {shown[1]}", highlight=False)
     task = task_of(model.study.task)
     if task.apart and site.by_group:
-        console.print(_by_group(model, site))
+        for shown_groups in tables_by_group(model.study, site, console.width):
+            console.print(shown_groups)
     if site.confusion:
         console.print(_confusion(model.study.groups, site.confusion))
     if isinstance(site.threshold, tuple):
@@ -149,7 +151,11 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
     elif site.threshold is not None:
         console.print(f"Decided at {site.threshold:g}, the operating point of the run.", highlight=False)
     if site.threshold is not None and model.card.temperature not in (None, 1.0):
-        console.print("It is of the network's own probability; 'wardround predict MODEL FOLDER' tells it calibrated.")
+        console.print(
+            "Operating points are of the network's own probability, before calibration; 'wardround predict' tells "
+            "probability and operating point calibrated, and decides the same.",
+            highlight=False,
+        )
     if judged.withheld:
         console.print(_withheld(model, judged))
     records = "patients" if model.study.data.record == "patient" else "series"
@@ -174,7 +180,8 @@ def _show_fitted(model: Model, fitted: Recalibrated, file: Path) -> None:
         console.print(f"Warning: {alarm}", style="yellow")
     table = Table("metric", "as released", "recalibrated here", box=SIMPLE_HEAD, show_edge=False)
     for metric in task_of(model.study.task).metrics:
-        table.add_row(metric.label, *(_told(figures[metric.name]) for figures in (fitted.before, fitted.after)))
+        head = task_of(model.study.task).headed(metric, model.study.task)
+        table.add_row(head, *(_told(figures[metric.name]) for figures in (fitted.before, fitted.after)))
     console.print(table)
     for sentence in fitted.cost():
         console.print(sentence)
@@ -192,20 +199,47 @@ def _told(estimate: Estimate) -> str:
     return f"{estimate.value:.3f}{between}"
 
 
-def _by_group(model: Model, site: SiteMetrics) -> object:
+def tables_by_group(study: Study, site: SiteMetrics, width: int) -> list[object]:
+    """Return the figures of each group as tables of no more columns than fit beside one another."""
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
     from wardround_common.tasks.registry import task_of
 
-    task, names = task_of(model.study.task), list(site.by_group[0].figures)
-    labels = [task.metric(name).label for name in names]
-    table = Table(task.group_words[0], "present", "absent", "found", *labels, box=SIMPLE_HEAD, show_edge=False)
-    for word, group in zip(model.study.groups, site.by_group, strict=True):
-        figures = ("none" if (value := group.figures[name]) is None else f"{value:.3f}" for name in names)
-        table.add_row(escape(word), f"{group.records:,}", f"{group.rest or 0:,}", f"{group.found:,}", *figures)
-    return table
+    task, names = task_of(study.task), list(site.by_group[0].figures)
+    columns = {
+        "present": [f"{group.records:,}" for group in site.by_group],
+        "absent": [f"{group.rest or 0:,}" for group in site.by_group],
+        "found": [f"{group.found:,}" for group in site.by_group],
+    }
+    for name in names:
+        values = [group.figures[name] for group in site.by_group]
+        columns[task.headed(task.metric(name), study.task)] = [
+            "none" if value is None else f"{value:.3f}" for value in values
+        ]
+    first = [task.group_words[0], *map(escape, study.groups)]
+    left = max(map(len, first)) + GAP
+    parts: list[list[str]] = []
+    room = 0
+    for head, cells in columns.items():
+        needed = max(map(len, [head, *cells])) + GAP
+        if room < needed:
+            parts.append([])
+            room = width - left
+        parts[-1].append(head)
+        room -= needed
+    tables: list[object] = []
+    for part in parts:
+        table = Table(first[0], *part, box=SIMPLE_HEAD, show_edge=False)
+        for place, word in enumerate(first[1:]):
+            table.add_row(word, *(columns[head][place] for head in part))
+        tables.append(table)
+    return tables
+
+
+GAP = 3
+"""Columns of a terminal between two columns of a table."""
 
 
 def _withheld(model: Model, judged: JudgedHere) -> object:

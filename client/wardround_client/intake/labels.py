@@ -28,6 +28,9 @@ CLINICAL_FILE = "clinical.csv"
 TABLE_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xls", ".xlsx", ".ods"})
 BY_NAME = "with --labels, or as labels in the hospital.toml of a hospital that serves"
 KEYS = ("file", "uid", "patient")
+Called = tuple[str, str]
+"""What the words of a study's labels are, one and several: grade, grades."""
+CLASSES: Called = ("class", "classes")
 PLAIN = ("PNG", "JPEG", "TIFF", "NIFTI")
 """What stands for the transfer syntax of a file that is not DICOM: it has no PatientID."""
 
@@ -58,8 +61,11 @@ def find_labels(
     *,
     csv: Path | None = None,
     attribute: str | None = None,
+    called: Called = CLASSES,
 ) -> Labels:
     """Find the label word of each accepted file, as ``classes`` spells it; without ``classes`` any word is one.
+
+    ``called``: what the study's words are in messages, one and several.
 
     Raises:
         LabelError: there are no labels, they contradict each other, or a word is not one of the classes.
@@ -67,17 +73,17 @@ def find_labels(
     if csv is not None and attribute is not None:
         raise LabelError("labels were requested both from a CSV and from an attribute", do="Choose one of the two.")
     if attribute is not None:
-        found = _from_attribute(folder, index, classes, attribute)
+        found = _from_attribute(folder, index, classes, attribute, called)
         return replace(found, patients=patients_beside(folder, index))
     if csv is None and (folder / LABELS_FILE).is_file():
         csv = folder / LABELS_FILE
     if csv is not None:
 
         def label(cells: tuple[str, ...], line: int, where: str) -> str:
-            return as_class(cells[0], classes, f"line {line}", where) if cells[0] else ""
+            return as_class(cells[0], classes, f"line {line}", where, called=called) if cells[0] else ""
 
         return _from_csv(folder, index, csv, ("label",), label)
-    return _from_folders(folder, index, classes)
+    return _from_folders(folder, index, classes, called)
 
 
 def other_tables(index: Index) -> list[str]:
@@ -293,7 +299,9 @@ def relative(name: str, folder: Path) -> str:
     return str(path)
 
 
-def _from_attribute(folder: Path, index: Index, classes: tuple[str, ...] | None, keyword: str) -> Labels:
+def _from_attribute(
+    folder: Path, index: Index, classes: tuple[str, ...] | None, keyword: str, called: Called
+) -> Labels:
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise LabelError(
@@ -312,7 +320,8 @@ def _from_attribute(folder: Path, index: Index, classes: tuple[str, ...] | None,
         except ImageRefused as refused:
             raise LabelError(f"{refused.what} now", where=where, do="Scan the folder again.") from None
         if word:
-            words[instance.file] = as_class(one_form(word), classes, f"the attribute {keyword}", where, quote=False)
+            what = f"the attribute {keyword}"
+            words[instance.file] = as_class(one_form(word), classes, what, where, quote=False, called=called)
     if not words:
         raise LabelError(
             f"no accepted image has the attribute {keyword}", where=str(folder), do=f"Give a CSV {BY_NAME}."
@@ -320,7 +329,7 @@ def _from_attribute(folder: Path, index: Index, classes: tuple[str, ...] | None,
     return Labels(words)
 
 
-def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -> Labels:
+def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None, called: Called) -> Labels:
     words: dict[str, str] = {}
     class_of = {one_form(name): name for name in classes or ()}
     by_case = {form.casefold().strip(): name for form, name in class_of.items()}
@@ -330,13 +339,13 @@ def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -
         nearly = [by_case[part.casefold().strip()] for part in parts if part.casefold().strip() in by_case]
         if len(found) > 1:
             raise LabelError(
-                f"its path holds {len(found)} class names",
+                f"its path holds {len(found)} {called[0]} names",
                 where=str(folder / instance.file),
                 do=f"Give a CSV {BY_NAME}.",
             )
         if nearly and not found:
             raise LabelError(
-                f"a folder in its path is named almost like the class {nearly[0]!r}",
+                f"a folder in its path is named almost like the {called[0]} {nearly[0]!r}",
                 where=str(folder / instance.file),
                 do=f"Upper and lower case and spaces count: rename the folder, or give a CSV {BY_NAME}.",
             )
@@ -349,7 +358,7 @@ def _from_folders(folder: Path, index: Index, classes: tuple[str, ...] | None) -
             do=_elsewhere(index)
             + f"Put a '{LABELS_FILE}' with the columns file,label there, give one with --labels, name an attribute "
             "with --label-attribute (of a hospital that serves: labels and label_attribute in its hospital.toml), or "
-            f"name sub-folders after the classes{_list(classes)}.",
+            f"name sub-folders after the {called[1]}{_list(classes)}.",
         )
     return Labels(words)
 
@@ -366,7 +375,15 @@ def _elsewhere(index: Index) -> str:
     )
 
 
-def as_class(word: str, classes: tuple[str, ...] | None, what: str, where: str, *, quote: bool = True) -> str:
+def as_class(
+    word: str,
+    classes: tuple[str, ...] | None,
+    what: str,
+    where: str,
+    *,
+    quote: bool = True,
+    called: Called = CLASSES,
+) -> str:
     """Return the class that a word in the one form means, as ``classes`` spells it."""
     if classes is None:
         return word
@@ -377,11 +394,11 @@ def as_class(word: str, classes: tuple[str, ...] | None, what: str, where: str, 
     near = difflib.get_close_matches(word.casefold(), [name.casefold() for name in class_of], n=1, cutoff=0.75)
     meant = next((name for name in classes if near and one_form(name).casefold() == near[0]), None)
     if meant and quote:
-        raise LabelError(f"{what}: the label {word!r} is not a class", where=where, do=f"Did you mean {meant!r}?")
+        raise LabelError(f"{what}: the label {word!r} is not a {called[0]}", where=where, do=f"Did you mean {meant!r}?")
     raise LabelError(
-        f"{what}: the label is not a class of the study",
+        f"{what}: the label is not a {called[0]} of the study",
         where=where,
-        do=f"The classes are{_list(classes)}. If the labels here are right, tell the coordinator.",
+        do=f"The {called[1]} are{_list(classes)}. If the labels here are right, tell the coordinator.",
     )
 
 

@@ -14,6 +14,7 @@ from wardround_client.tasks.contract import Found, Targets
 from wardround_common.study.file import Data, Study
 from wardround_common.tasks.classification import Classification
 from wardround_common.tasks.grades import Grades
+from wardround_common.tasks.registry import task_of
 
 Section = Classification | Grades
 
@@ -24,7 +25,14 @@ def find(source: Source, index: Index, study: Study) -> Found:
     Raises:
         DataError: nothing is labelled, or what is said contradicts itself.
     """
-    found = find_labels(source.folder, index, study.groups, csv=source.labels, attribute=source.label_attribute)
+    found = find_labels(
+        source.folder,
+        index,
+        study.groups,
+        csv=source.labels,
+        attribute=source.label_attribute,
+        called=task_of(study.task).group_words,
+    )
     return Found(found.words, found.patients)
 
 

@@ -101,8 +101,8 @@ def _said(facts: Mapping[str, Any]) -> str:
     word, point = facts["class"], facts["operating_point"]
     probabilities = facts["probabilities"]
     finding = word if point is None else list(probabilities)[1]
-    kind = f"{kind_of(facts)}probability"
-    decided = "" if point is None else f", decided at {point:.2f}"
+    kind = f"{kind_of(facts) or 'calibrated '}probability"
+    decided = "" if point is None else f", decided at {point:.2f} of it"
     return f"{word} ({kind} of {finding} {probabilities[finding]:.2f}{decided})"
 
 

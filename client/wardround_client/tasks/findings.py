@@ -162,7 +162,7 @@ def _said(facts: Mapping[str, Any]) -> str:
     parts = [
         f"{word} {one['probability']:.2f} ({'present' if one['present'] else 'absent'})" for word, one in present_first
     ]
-    return f"{kind_of(facts)}probability of {', '.join(parts)}"
+    return f"{kind_of(facts) or 'calibrated '}probability of {', '.join(parts)}"
 
 
 TASK = LocalTask[Findings, FindingSums](

@@ -5,12 +5,12 @@ Li et al., *Federated optimization in heterogeneous networks*, MLSys 2020, secti
 
 from __future__ import annotations
 
-from wardround_common.section import Positive
+from wardround_common.section import Rate
 from wardround_common.strategies import fedavg
 from wardround_common.strategies.contract import Key, Strategy
 
 PROXIMAL_MU = Key(
-    "proximal_mu", Positive, 0.01, "how strongly a hospital's model is held to the one that the round began with."
+    "proximal_mu", Rate, 0.01, "how strongly a hospital's model is held to the one that the round began with."
 )
 
 STRATEGY = Strategy(

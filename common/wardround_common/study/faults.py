@@ -23,6 +23,15 @@ LESSONS: Mapping[tuple[str, str], str] = {
     ("study", "name"): "lower-case letters, digits and hyphens only, at most 64, since it names a folder",
     ("data", "modalities"): "DICOM writes modalities in capitals, such as 'MR'; 'OTHER' takes files that are not DICOM",
     ("model", "network"): "a hospital runs only networks that it installed, so that a study names one of these",
+    ("training", "focal_gamma"): (
+        "an image's loss is multiplied by (1 - p)^gamma; at 10 one that is right with p = 0.5 counts a thousandth, and "
+        "beyond that next to nothing is learnt; 2 is usual, and 0.5 to 5 were tried"
+    ),
+    ("training", "class_weights"): "they say how many times a class counts; 1 to 20 are usual",
+    ("training", "learning_rate"): "beyond a thousand a few steps leave the numbers that a network computes in",
+    ("training", "ditto_lambda"): "the hospital's own model would be torn back and forth by steps larger than itself",
+    ("training", "proximal_mu"): "the hospital's model would be torn back and forth by steps larger than itself",
+    ("training", "server_learning_rate"): "1 is the hospitals' mean step; a few rounds of a thousand leave all numbers",
     ("privacy", "epsilon"): (
         "at 0 nothing may be learnt from any patient, so that nothing can be trained; 8 is weak but usual, "
         "1 is strong; mechanism = 'none' goes without differential privacy"

@@ -39,7 +39,7 @@ from wardround_common.errors import RoundError, StudyError
 from wardround_common.plugins.names import is_plugin, package_of
 from wardround_common.registry import OWN_NAME, is_own
 from wardround_common.secagg.thresholds import LARGEST_COHORT, threshold_of
-from wardround_common.section import Decay, Fraction, NotNegative, Positive, Section, each_once
+from wardround_common.section import Decay, Fraction, NotNegative, Positive, Rate, Section, each_once
 from wardround_common.site_shift.contract import Measure
 from wardround_common.site_shift.registry import MEASURES, MeasureName
 from wardround_common.strategies.contract import Strategy, Variates
@@ -55,6 +55,7 @@ from wardround_common.study.settings import put
 from wardround_common.study.start import Start
 from wardround_common.study.steps import MOST_STEPS, Stated, unfit_steps
 from wardround_common.study.subgroups import Subgroups
+from wardround_common.study.task_keys import BESIDE, unused_keys
 from wardround_common.study.template import example, study_text, toml_value
 from wardround_common.study.variables import MOST_VARIABLES, Variable
 from wardround_common.study.weights import Weights
@@ -323,17 +324,17 @@ class Training(_StrategyKeys):
     """Images a step; under dp-sgd the expected number of *patients* a step; under ``trust = "distributed"`` of all
     hospitals together: the constant by which the sum of gradients is divided."""
     optimiser: Literal["sgd", "adamw"]
-    learning_rate: Positive
+    learning_rate: Rate
     schedule: Literal["constant", "cosine"] = "constant"
     """Of the learning rate over the rounds: cosine falls to a hundredth of it by the last round."""
     momentum: Decay = 0.0
     weight_decay: NotNegative = 0.0
-    class_weights: Annotated[tuple[Positive, ...], Field(strict=False)] | None = None
+    class_weights: Annotated[tuple[Rate, ...], Field(strict=False)] | None = None
     """One weight of the loss for each class; stated by the study, so that no hospital's class balance leaks."""
     count_classes: bool = False
     """Whether weights of the classes follow from how many training images of each all hospitals have: they add them up
     once, before the first round (without differential privacy only)."""
-    focal_gamma: Positive | None = None
+    focal_gamma: Annotated[float, Field(gt=0, le=10)] | None = None
     """The focal loss (Lin et al., ICCV 2017, equation 5): each image's loss times (1 - p)^gamma, where p is what the
     model gives the true class. None for the cross-entropy as it is."""
     sampling: Literal["all", "balanced"] = "all"
@@ -341,7 +342,7 @@ class Training(_StrategyKeys):
     classes is as likely (without differential privacy only)."""
     personal: MeasureName | None = None
     """What each hospital keeps of the model for itself (``site_shift``); None: all of it is shared."""
-    ditto_lambda: Positive | None = None
+    ditto_lambda: Rate | None = None
     """personal = "ditto" only: the weight of half the squared distance between the hospital's own model and the shared
     one that the round began with."""
     augmentations: Annotated[tuple[Augmentation, ...], Field(strict=False)] = ()
@@ -437,6 +438,12 @@ def _unfit_keys(training: Training) -> Iterator[str]:
         yield from _unfit_variates(training)
     if training.optimiser == "adamw" and training.momentum:
         yield f"[training] momentum = {training.momentum!r}: optimiser 'adamw' does not use this key; remove it"
+    if (part := training.learning_rate * training.weight_decay) >= 1:
+        yield (
+            f"[training] weight_decay = {training.weight_decay!r}: with learning_rate = {training.learning_rate!r} a "
+            f"step would take {part:g} times each weight off itself, and leave nothing of it; their product must be "
+            "below 1"
+        )
     if training.measure and training.measure.name == "ditto" and training.ditto_lambda is None:
         such = example("training", "ditto_lambda")
         yield f"[training] ditto_lambda: personal = 'ditto' needs this key, such as {such}"
@@ -823,8 +830,8 @@ def _unfit_sequences(data: Data) -> Iterator[str]:
 
 def _unfit_bags(data: Data, task: TaskSection) -> Iterator[str]:
     """Name what a study of records of several images cannot have."""
-    if data.bagged and (task_of(task).dense or task_of(task).takes_series(task)):
-        yield f"[data] record = '{data.record}': the task '{task.name}' is on each image or volume; remove it"
+    if data.bagged and (why := unused_keys(task).get(("data", "record"))):
+        yield f"[data] record = '{data.record}': {why}; remove it"
     if not data.bagged and data.bag_size != Data.model_fields["bag_size"].default:
         yield f"[data] bag_size = {data.bag_size}: this is a key of record = 'series' or 'patient'; remove it"
     if not data.bagged and data.variables:
@@ -946,22 +953,18 @@ class Study(Section):
         task, weights = info.data.get("task"), training.class_weights
         if not isinstance(task, TaskSection):
             return training
-        if not task_of(task).weighted(task):
-            faults = [
-                f"[training] {key}: the task '{task.name}' does not use this key; remove it"
-                for key in ("focal_gamma", "sampling", "count_classes")
-                if getattr(training, key) != Training.model_fields[key].default
-            ]
-            if faults:
-                raise ValueError(*faults)
-        if weights is None:
-            return training
-        if len(weights) != len(classes := task_of(task).weighted(task)):
+        faults = [
+            f"[training] {key}: {why}; remove it"
+            for (section, key), why in unused_keys(task).items()
+            if section == "training" and (section, key) not in BESIDE
+            if getattr(training, key) != Training.model_fields[key].default
+        ]
+        if faults:
+            raise ValueError(*faults)
+        if weights is not None and len(weights) != len(classes := task_of(task).weighted(task)):
             raise ValueError(
                 f"[training] class_weights: {len(weights)} weights for {len(classes)} classes; "
                 "give one each, in the order of [task] classes"
-                if classes
-                else f"[training] class_weights: the task '{task.name}' does not use this key; remove it"
             )
         return training
 
@@ -1046,11 +1049,9 @@ class Study(Section):
                 f"[evaluation] average = {evaluation.average}: the study has {training.rounds} rounds; lower it"
             )
         section, data = info.data.get("task"), info.data.get("data")
-        if evaluation.recalibrated and isinstance(section, TaskSection) and section.name != "classification":
-            raise ValueError(
-                f"[evaluation] recalibrated: the task '{section.name}' has no class probabilities to recalibrate; "
-                "remove the key"
-            )
+        unused = unused_keys(section) if isinstance(section, TaskSection) else {}
+        if evaluation.recalibrated and (why := unused.get(("evaluation", "recalibrated"))):
+            raise ValueError(f"[evaluation] recalibrated: {why}; remove the key")
         if evaluation.withheld and isinstance(data, Data) and not data.told:
             raise ValueError(
                 "[evaluation] withheld: the study has no input that could be withheld ([data] variables, or several "
@@ -1061,14 +1062,8 @@ class Study(Section):
                 f"[evaluation] maps: with [data] record = '{data.record}' the network says nothing of a single image, "
                 "which a map is of; remove the key"
             )
-        if evaluation.maps and section is not None:
-            task = task_of(section)
-            each = task.outputs(section) == len(task.groups(section))  # an output for each class or finding
-            if task.dense or task.numeric or task.horizons(section) or not each:
-                raise ValueError(
-                    "[evaluation] maps: they are of what speaks for a class of the whole image, and the task "
-                    f"'{section.name}' tells none; remove the key"
-                )
+        if evaluation.maps and (why := unused.get(("evaluation", "maps"))):
+            raise ValueError(f"[evaluation] maps: {why}; remove the key")
         return evaluation
 
     @field_validator("roster")

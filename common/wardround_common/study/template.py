@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from wardround_common.site_shift.registry import MEASURES
 from wardround_common.strategies.registry import STRATEGIES, STRATEGY_KEYS, users_of
+from wardround_common.study.task_keys import unused_keys
 from wardround_common.tasks.registry import TASKS
 
 
@@ -391,6 +392,7 @@ def study_text(
     instead = DISTRIBUTED if distributed else {} if dp else WITHOUT_DP
     of_task = TASKS[task].usual
     reasons = {**REASONS, **VOLUME_REASONS, **task_reasons(task)}
+    unused = _unused(task, own.get("task", {}))
     blocks = [_HEADER.format(name=name)]
     for section, usual in DEFAULTS.items():
         values = dict(instead.get(section, usual))
@@ -412,7 +414,7 @@ def study_text(
         for key, value in values.items():
             lines += [f"# {reasons[section, key]}", f"{key} = {toml_value(value)}"]
         for key, value in (dict(OPTIONAL.get(section, {})) | dict(usual)).items():
-            if key in values or f"{section}.{key}" in TASKS[task].unfit:
+            if key in values or (section, key) in unused or f"{section}.{key}" in TASKS[task].unfit:
                 continue
             lines += [f"# {reasons[section, key]}", f"# {key} = {toml_value(value)}"]
         for key, table in tables.items():
@@ -421,6 +423,15 @@ def study_text(
     blocks.append(_PLUGIN.format(reason=SECTION_REASONS["plugin"]))
     blocks.append(_ROSTER.format(reason=SECTION_REASONS["roster"]))
     return "\n".join(blocks)
+
+
+def _unused(task: str, own: Mapping[str, object]) -> Mapping[tuple[str, str], str]:
+    """Return what a new study of the task does not offer; nothing where its section is wrong, which its reader says."""
+    try:
+        section = TASKS[task].section.model_validate({**usual_keys(task), **own})
+    except ValueError:
+        return {}
+    return unused_keys(section)
 
 
 def _tables(name: str, reason: str, tables: object) -> list[str]:

@@ -353,6 +353,16 @@ class Task(Generic[T, S]):
         """Return the unit of a metric in a study; empty for a fraction."""
         return self.unit(section) if metric.measured else metric.unit
 
+    def headed(self, metric: Metric[S], section: T) -> str:
+        """Return what a column or a row of a metric is headed: its label, with its unit where it has one."""
+        unit = self.unit_of(metric, section)
+        return f"{metric.label} ({unit})" if unit else metric.label
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether validation patients choose a temperature, so that a probability is told calibrated or as it is."""
+        return self.temperature is not _no_temperature
+
     @property
     def has_point(self) -> bool:
         """Whether validation patients choose an operating point."""

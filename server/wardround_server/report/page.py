@@ -133,7 +133,8 @@ def _operating_point(results: Results) -> str:
     if len(classes) == 2 and len(thresholds) == 1 and isinstance(threshold := thresholds.pop(), float):
         return (
             f"It decides for “{classes[1]}” from a probability of {threshold:.3f}: the highest threshold that reaches "
-            f"a sensitivity of {results.study.evaluation.sensitivity:g} on the validation patients. {rows}"
+            f"a sensitivity of {results.study.evaluation.sensitivity:g} on the validation patients."
+            f"{quality.said_of_scale(results)} {rows}"
         )
     if task_of(results.study.task).numeric:
         return ""
@@ -141,5 +142,6 @@ def _operating_point(results: Results) -> str:
         return (
             "Each finding is decided by itself, at its own operating point: the highest probability that reaches a "
             f"sensitivity of {results.study.evaluation.sensitivity:g} on the validation patients."
+            f"{quality.said_of_scale(results)}"
         )
     return f"{task_of(results.study.task).decides} {rows}"

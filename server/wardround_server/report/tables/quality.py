@@ -99,10 +99,26 @@ def by_group(results: Results) -> Table | None:
     pointed = ["Operating point"] if any(isinstance(site.threshold, tuple) for site in sites.values()) else []
     whom, each = judged(results.study).removeprefix("test ").split()[0], task.group_words[0]
     return table(
-        f"The federated model on each {each}. Few: fewer than {LEAST_RECORDS} on either side.",
-        ["", f"Test {whom}", "Found", *(task.metric(name).label for name in names), *pointed],
+        f"The federated model on each {each}. Few: fewer than {LEAST_RECORDS} on either side."
+        + (said_of_scale(results) if pointed else ""),
+        ["", f"Test {whom}", "Found", *_heads(results, names), *pointed],
         rows,
         "numbers",
+    )
+
+
+def _heads(results: Results, names: Iterable[str]) -> list[str]:
+    task = task_of(results.study.task)
+    return [task.headed(task.metric(name), results.study.task) for name in names]
+
+
+def said_of_scale(results: Results) -> str:
+    """Say on which scale operating points are, as a sentence after a space; nothing where only one scale exists."""
+    if not task_of(results.study.task).calibrates:
+        return ""
+    return (
+        " Operating points are of the network’s own probability, before calibration; 'wardround predict' tells "
+        "probability and operating point calibrated, and decides the same."
     )
 
 
@@ -159,7 +175,7 @@ def comparison(results: Results) -> Table | None:
     head = [
         "Model",
         *(
-            f"{first.label}, {which}"
+            f"{task.headed(first, results.study.task)}, {which}"
             for which in (
                 "mean over hospitals",
                 f"{worst} hospital",
@@ -174,7 +190,7 @@ def comparison(results: Results) -> Table | None:
     return table(
         " ".join(filter(None, [f"{what} on test patients, with 95 % intervals.{who}", said_of_means(results)]))
         + _missing(rows),
-        [*head, *(task.metric(name).label for name in task.compared)],
+        [*head, *_heads(results, task.compared)],
         rows,
         "numbers",
     )
@@ -267,13 +283,14 @@ def left_out_decisions(results: Results) -> Table | None:
     if not rows or not metrics:
         return None
     points = any(isinstance(cell, str) and cell != NOTHING for row in rows for cell in row[-2:])
-    heads = [f"{metric.label}, {where}" for metric in metrics for where in ("did not train", "trained")]
+    labels = _heads(results, [metric.name for metric in metrics])
+    heads = [f"{label}, {where}" for label in labels for where in ("did not train", "trained")]
     return table(
         "What is decided at a hospital that did not train, at the operating point that the others fixed on their "
         "validation patients; beside it, the federation with that hospital. 95 % intervals. A hospital where it falls "
         "can recalibrate the released model on its own labelled patients "
         "('wardround evaluate MODEL FOLDER --recalibrate FILE')."
-        f"{_missing(rows)}",
+        f"{said_of_scale(results) if points else ''}{_missing(rows)}",
         ["Hospital", *heads, *(["Threshold of the others", "Threshold of all"] if points else [])],
         rows if points else [row[:-2] for row in rows],
         "numbers",
@@ -303,8 +320,13 @@ def decisions_outside(results: Results) -> Table | None:
     return table(
         "What is decided where nobody trained, at the operating point that the hospitals that trained fixed on their "
         "validation patients. A hospital where it falls can recalibrate the model on its own labelled patients "
-        f"('wardround evaluate MODEL FOLDER --recalibrate FILE').{_missing(rows)}",
-        ["Test patients of", *(metric.label for metric in metrics), *(["Threshold"] if pointed else [])],
+        f"('wardround evaluate MODEL FOLDER --recalibrate FILE')."
+        f"{said_of_scale(results) if pointed else ''}{_missing(rows)}",
+        [
+            "Test patients of",
+            *_heads(results, [metric.name for metric in metrics]),
+            *(["Threshold"] if pointed else []),
+        ],
         rows if pointed else [row[:-1] for row in rows],
         "numbers",
     )
@@ -372,14 +394,14 @@ def by_hospital(results: Results) -> Table | None:
         ]
         for name, m in ordered_sites(results, sites)
     ]
-    head = ["Test patients of", *(metric.label for metric in metrics)]
+    head = ["Test patients of", *_heads(results, [metric.name for metric in metrics])]
     caption = f"The federated model at each hospital, with 95 % intervals.{_missing(rows)}"
     return table(caption, head, rows, "numbers") if rows else None
 
 
 def own_calibration(results: Results) -> Table | None:
     """Show calibration error and Brier score without and with each hospital's own recalibration."""
-    sites, task, known = results.evaluation.get(FEDERATED, {}), task_of(results.study.task), results.recalibrated
+    sites, known = results.evaluation.get(FEDERATED, {}), results.recalibrated
     there = [(name, site, known[name]) for name, site in ordered_sites(results, sites) if name in known]
     if not there:
         return None
@@ -392,7 +414,7 @@ def own_calibration(results: Results) -> Table | None:
         ]
         for name, site, own in there
     ]
-    labels = [task.metric(name).label for name in names]
+    labels = _heads(results, names)
     head = ["Test patients of", *(f"{label}, {which}" for label in labels for which in ("as it is", "own")), "Fitted"]
     return table(
         "The federated model as it is, and if each hospital recalibrates it on its own validation patients (a slope "

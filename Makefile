@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-EXTRAS := simulation,export,tracking,frames,notebooks,registration,dev
+EXTRAS := simulation,export,tracking,wandb,frames,notebooks,registration,dev
 WITH_RAY := .venv/.with-ray
 WITH_BENCH := .venv/.with-bench
 

@@ -6,7 +6,7 @@ import importlib.util
 import json
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,16 @@ from wardround_common.errors import RoundError, StudyError
 from wardround_common.results import Absence, Headline, RoundRecord
 from wardround_common.study.file import Study
 from wardround_server.report import tracking
-from wardround_server.report.tracking import NOTES, Outcome, Sink, Tracking, figures_of, open_tracking, settings_of
+from wardround_server.report.tracking import (
+    NOTES,
+    Outcome,
+    Rounds,
+    Sink,
+    Tracking,
+    figures_of,
+    open_tracking,
+    settings_of,
+)
 from wardround_server.rounds import approval
 from wardround_server.service.runs import Runs
 from wards import NAMES, Wards, rostered
@@ -140,10 +149,10 @@ class Flaky:
         self.written: list[int] = []
         self.outcome = ""
 
-    def write(self, records: Sequence[RoundRecord]) -> None:
+    def write(self, rounds: Rounds) -> None:
         if self.away:
             raise ConnectionError("the server is away")
-        self.written += [one.number for one in records]
+        self.written += [number for number, _ in rounds]
 
     def close(self, outcome: Outcome) -> None:
         self.outcome = outcome

@@ -1,4 +1,4 @@
-"""The package of ``examples/plugin``, built and installed by pip: its three parts are trained and reported."""
+"""The package of ``examples/plugin``, built and installed by pip: its parts are trained, written and reported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_template_is_installed_pinned_trained_and_refused_when_it_is_changed
     text = STUDY
     for old, new in NAMES.items():
         text = text.replace(old, new)
-    (tmp_path / "study.toml").write_text(f"{text}\n{pinned}")
+    (tmp_path / "study.toml").write_text(f'{text}\n[tracking]\nsink = "example-plugin:lines"\n{pinned}')
     rng = np.random.default_rng(0)
     for hospital in "ab":
         for patient in range(6):
@@ -60,6 +60,8 @@ def test_the_template_is_installed_pinned_trained_and_refused_when_it_is_changed
     assert (done := wardround(*simulate, "run")).returncode == 0, done.stderr
     assert "Error of the brightness" in (tmp_path / "run/report.html").read_text()
     assert json.loads((tmp_path / "run/results.json").read_text())
+    lines = [json.loads(line) for line in (tmp_path / "run/sink/rounds.jsonl").read_text().splitlines()]
+    assert [line.get("round", line.get("outcome")) for line in lines] == [1, 2, "FINISHED"]
     assert "of the plug-in example-plugin 1.0" in (tmp_path / "run/report.html").read_text()
     assert wardround("study", "new", "x", "--task", "example-plugin:brightness").returncode == 0
     assert pinned in (tmp_path / "x.toml").read_text()

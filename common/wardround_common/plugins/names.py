@@ -22,6 +22,7 @@ GROUPS = {
     "strategy": "wardround.strategies",
     "task": "wardround.tasks",
     "local task": "wardround.tasks.local",
+    "sink": "wardround.sinks",
 }
 """The group of entry points of each kind of part."""
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_a
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     Discriminator,
     Field,
     PlainSerializer,
@@ -781,6 +782,15 @@ def _a_place(value: object) -> bool | str:
     )
 
 
+def _a_part(name: str) -> str:
+    if not is_plugin(name):
+        raise ValueError("a sink is a part of a plug-in, named 'PACKAGE:PART' (docs/plugins.md)")
+    return name
+
+
+PluginPart = Annotated[str, AfterValidator(_a_part)]
+
+
 class Tracking(Section):
     """``[tracking]``: where the coordinator keeps each round's pooled figures besides its own report."""
 
@@ -788,6 +798,12 @@ class Tracking(Section):
     """true: in the run's folder. An address: also sent to the MLflow server there."""
     tensorboard: bool = False
     """As TensorBoard's events in the run's folder."""
+    wandb: bool = False
+    """As files of Weights & Biases in the run's folder; nothing is sent."""
+    sink: PluginPart | None = None
+    """A plug-in's part of the group ``wardround.sinks``, which writes the same figures; it runs at no hospital."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("wandb", "sink")
 
     @property
     def server(self) -> str | None:
@@ -1089,7 +1105,8 @@ class Study(Section):
     def _plugins_fit(cls, plugin: tuple[Plugin, ...], info: ValidationInfo) -> tuple[Plugin, ...]:
         model, training, task = (info.data.get(key) for key in ("model", "training", "task"))
         if isinstance(model, Model) and isinstance(training, Training) and isinstance(task, TaskSection):
-            named = _parts_named(task, model, training)
+            tracking = info.data.get("tracking")
+            named = _parts_named(task, model, training, tracking if isinstance(tracking, Tracking) else Tracking())
             if faults := list(unfit_plugins(named, plugin)):
                 raise ValueError(*faults)
         return tuple(sorted(plugin, key=lambda one: one.package))  # their order means nothing
@@ -1153,7 +1170,7 @@ class Study(Section):
     @property
     def plugin_parts(self) -> dict[str, str]:
         """The parts of plug-ins that the study names, by key with a dot."""
-        named = _parts_named(self.task, self.model, self.training)
+        named = _parts_named(self.task, self.model, self.training, self.tracking)
         return {key: name for key, name in named.items() if is_plugin(name)}
 
     def judges(self, number: int) -> bool:
@@ -1277,9 +1294,10 @@ class Study(Section):
         return copied
 
 
-def _parts_named(task: TaskSection, model: Model, training: Training) -> dict[str, str]:
+def _parts_named(task: TaskSection, model: Model, training: Training, tracking: Tracking) -> dict[str, str]:
     """Return what a plug-in may have a part of, by key with a dot."""
-    return {"task.name": task.name, "model.network": model.network, "training.strategy": training.strategy}
+    named = {"task.name": task.name, "model.network": model.network, "training.strategy": training.strategy}
+    return named | ({"tracking.sink": tracking.sink} if tracking.sink else {})
 
 
 def _colluders(privacy: object) -> int:
@@ -1453,7 +1471,7 @@ def pinned(tables: dict[str, Any]) -> dict[str, Any]:
     Raises:
         PluginError: one is not installed, or cannot be pinned.
     """
-    keys = (("task", "name"), ("model", "network"), ("training", "strategy"))
+    keys = (("task", "name"), ("model", "network"), ("training", "strategy"), ("tracking", "sink"))
     names = [tables.get(section, {}).get(key) for section, key in keys]
     used = sorted({package_of(name) for name in names if isinstance(name, str) and is_plugin(name)})
     there = {one.get("package"): one for one in tables.get("plugin", ()) if isinstance(one, dict)}

@@ -109,7 +109,21 @@ def compare(study: Study, *, network: bool) -> None:
     Raises:
         PluginError: something else is installed.
     """
-    needed = {package_of(name) for key, name in study.plugin_parts.items() if network or key != "model.network"}
+    elsewhere = ("tracking.sink",) if network else ("tracking.sink", "model.network")
+    _admit_parts(study, {name for key, name in study.plugin_parts.items() if key not in elsewhere})
+
+
+def admit_sink(study: Study) -> None:
+    """Let the plug-in run that has the study's sink: where rounds are driven, and at no hospital.
+
+    Raises:
+        PluginError: something else is installed.
+    """
+    _admit_parts(study, {study.tracking.sink} if study.tracking.sink else set())
+
+
+def _admit_parts(study: Study, names: Collection[str]) -> None:
+    needed = {package_of(name) for name in names}
     for plugin in study.plugin:
         if plugin.package in needed:
             admit_package(plugin.named)

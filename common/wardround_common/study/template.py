@@ -161,7 +161,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "withheld": True,
         "maps": {"method": "integrated-gradients", "lesions": ["tumour*"]},
     },
-    "tracking": {"mlflow": True, "tensorboard": True},
+    "tracking": {"mlflow": True, "tensorboard": True, "wandb": True},
 }
 
 SECTION_REASONS: Mapping[str, str] = {
@@ -342,6 +342,7 @@ REASONS: Mapping[tuple[str, str], str] = {
     ),
     ("tracking", "mlflow"): "true: in the run's folder; 'https://…': sent to that MLflow server; left out: false.",
     ("tracking", "tensorboard"): "true: TensorBoard's events in the run's folder; left out: false.",
+    ("tracking", "wandb"): "true: files of Weights & Biases in the run's folder, which nothing sends; left out: false.",
 }
 
 VOLUME_REASONS: Mapping[tuple[str, str], str] = {

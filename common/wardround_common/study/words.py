@@ -755,9 +755,15 @@ def said_of_graph(study: Study, hospitals: int) -> Iterator[str]:
 def _tracked(study: Study) -> Iterator[str]:
     """Say where the rounds' pooled figures go besides the coordinator's own report; nothing if they do not."""
     tracking = study.tracking
-    if not (tracking.mlflow or tracking.tensorboard):
+    kept = {
+        "MLflow": tracking.mlflow,
+        "TensorBoard": tracking.tensorboard,
+        "Weights & Biases": tracking.wandb,
+        f"the sink '{tracking.sink}'": tracking.sink,
+    }
+    readers = [name for name, on in kept.items() if on]
+    if not readers:
         return
-    readers = [name for name, on in (("MLflow", tracking.mlflow), ("TensorBoard", tracking.tensorboard)) if on]
     alone, first = study.aggregation.min_hospitals == 1, _task(study).first.term
     yield (
         f"For {_listed(readers)} it keeps each round's figures over all hospitals together: losses, {first}, how many "
@@ -768,6 +774,11 @@ def _tracked(study: Study) -> Iterator[str]:
         yield (
             "It sends them, with the study's name, digest and settings but no hospital's name, to the MLflow server at "
             f"{tracking.server}."
+        )
+    if tracking.sink:
+        yield (
+            "The sink is code of a plug-in, which runs at the coordinator and at no hospital. It is given these "
+            "figures and the study's name, digest and settings, and where it takes them, its code says."
         )
 
 

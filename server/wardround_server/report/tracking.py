@@ -1,4 +1,4 @@
-"""Follows a run's rounds in MLflow and TensorBoard, where the study's ``[tracking]`` says so.
+"""Follows a run's rounds in MLflow, TensorBoard and the like, where the study's ``[tracking]`` says so.
 
 Only a round's figures over all hospitals together are followed, never one hospital's. What cannot be written ends no
 run: there is one warning, and the rounds that are missing are written when it works again, at the next start at the
@@ -16,12 +16,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from wardround_common.errors import StudyError
 from wardround_common.results import RoundRecord
+from wardround_common.results.sinks import Outcome, Tracked
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import Study
+from wardround_common.study.plugins import admit_sink
+from wardround_server.report.plugin_sink import PluginSink, sink_of
+from wardround_server.report.wandb_sink import WandbSink
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +33,13 @@ NOTES = "tracking.json"
 EXPERIMENT = "wardround"
 LONGEST_SETTING = 500  # what every MLflow server takes of a parameter
 AGAIN_S = 60.0  # after a failure: a server that hangs must not hold up every round
-Outcome = Literal["FINISHED", "FAILED", "KILLED"]
-PACKAGES = {"mlflow": "mlflow", "tensorboard": "tensorboardX"}
-"""The package that each key of ``[tracking]`` needs."""
+Rounds = Sequence[tuple[int, dict[str, float]]]
+PACKAGES = {
+    "mlflow": ("mlflow", "tracking"),
+    "tensorboard": ("tensorboardX", "tracking"),
+    "wandb": ("wandb", "wandb"),
+}
+"""The package that each key of ``[tracking]`` needs, and the extra that brings it."""
 
 # Set where nobody set it otherwise: nothing is told to MLflow's makers, a server that is away costs seconds, and
 # nothing is printed between the lines of our log.
@@ -81,15 +89,19 @@ def check_tracking(study: Study) -> None:
 
     Raises:
         StudyError: it is not.
+        PluginError: the plug-in of its sink is not installed exactly so, or has no such sink.
     """
-    for key, package in PACKAGES.items():
+    for key, (package, extra) in PACKAGES.items():
         if getattr(study.tracking, key) and importlib.util.find_spec(package) is None:
             raise StudyError(
                 f"the study is tracked with {key}, which is not installed here",
                 where="[tracking]",
-                do="Install wardround[tracking]. Or leave it out of the study: it is another study "
+                do=f"Install wardround[{extra}]. Or leave it out of the study: it is another study "
                 "then, which hospitals approve anew.",
             )
+    if study.tracking.sink:
+        admit_sink(study)
+        sink_of(study.tracking.sink)
 
 
 class Sink(Protocol):
@@ -97,8 +109,8 @@ class Sink(Protocol):
 
     note: str
 
-    def write(self, records: Sequence[RoundRecord]) -> None:
-        """Write rounds, in their order."""
+    def write(self, rounds: Rounds) -> None:
+        """Write the figures of rounds, by their numbers and in their order."""
 
     def close(self, outcome: Outcome) -> None:
         """Note how the run ended."""
@@ -142,7 +154,8 @@ class Tracking:
     def _write(self, name: str) -> bool:
         done = self._done.get(name, 0)
         sink, missing = self.sinks[name], [record for record in self._history if record.number > done]
-        if not self._safely(name, lambda: sink.write(missing)):
+        rounds = [(record.number, figures_of(record)) for record in missing]
+        if not self._safely(name, lambda: sink.write(rounds)):
             return False
         self._done[name] = max([done, *(record.number for record in missing)])
         notes = {name: {"note": sink.note, "round": self._done.get(name, 0)} for name, sink in self.sinks.items()}
@@ -180,6 +193,11 @@ def open_tracking(study: Study, folder: Path, stopped: Callable[[], bool] = lamb
         sinks["mlflow"] = _MlflowSink(study, folder, str(notes.get("mlflow", {}).get("note", "")))
     if study.tracking.tensorboard:
         sinks["tensorboard"] = _TensorBoardSink(folder / "tensorboard")
+    run = Tracked(study.study.name, study.digest(), settings_of(study), folder / "sink")
+    if study.tracking.wandb:
+        sinks["wandb"] = WandbSink(run, folder / "wandb", str(notes.get("wandb", {}).get("note", "")))
+    if study.tracking.sink:
+        sinks[study.tracking.sink] = PluginSink(study.tracking.sink, run)
     return Tracking(folder, sinks, stopped, _done={name: int(notes.get(name, {}).get("round", 0)) for name in sinks})
 
 
@@ -193,13 +211,11 @@ class _MlflowSink:
         self._artifacts = None if study.tracking.server else (folder / "mlflow").resolve().as_uri()
         self._client: Any = None
 
-    def write(self, records: Sequence[RoundRecord]) -> None:
+    def write(self, rounds: Rounds) -> None:
         from mlflow.entities import Metric
 
         client, now = self._begun(), int(time.time() * 1000)
-        metrics = [
-            Metric(name, value, now, record.number) for record in records for name, value in figures_of(record).items()
-        ]
+        metrics = [Metric(name, value, now, number) for number, figures in rounds for name, value in figures.items()]
         for begin in range(0, len(metrics), 1000):  # MLflow takes up to 100 at a time
             client.log_batch(self.note, metrics=metrics[begin : begin + 1000])
 
@@ -239,20 +255,20 @@ class _TensorBoardSink:
         self._folder = folder
         self._events: Any = None
 
-    def write(self, records: Sequence[RoundRecord]) -> None:
+    def write(self, rounds: Rounds) -> None:
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
 
-        if not records:
+        if not rounds:
             return
         if self._events is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             # Its own name has the second only: two starts in one would write one file.
             self._events = EventsWriter(str(self._folder / "events"), f".{secrets.token_hex(4)}")
-        for record in records:
-            for name, value in figures_of(record).items():
-                self._events.write_event(Event(wall_time=time.time(), step=record.number, summary=scalar(name, value)))
+        for number, figures in rounds:
+            for name, value in figures.items():
+                self._events.write_event(Event(wall_time=time.time(), step=number, summary=scalar(name, value)))
         self._events.flush()
 
     def close(self, outcome: Outcome) -> None:

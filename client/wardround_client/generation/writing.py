@@ -12,7 +12,8 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,6 +65,17 @@ def write(model: Model, wanted: Wanted, out: Path, watch: Callable[[int], None] 
         StudyError: the model makes no such images.
         ModelError: an image is not finite.
     """
+    with new_folder(out) as folder:
+        return _fill(folder, model, wanted, watch)
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder to fill, which then stands at ``out`` whole, or not at all.
+
+    Raises:
+        StorageError: something is there, or it cannot be written.
+    """
     out = out.absolute()
     with no_room_is_said(out):
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -71,7 +83,7 @@ def write(model: Model, wanted: Wanted, out: Path, watch: Callable[[int], None] 
         out.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
-            said = _fill(made, model, wanted, watch)
+            yield made
             made.chmod(0o755)
             if out.exists():
                 out.rmdir()
@@ -79,7 +91,6 @@ def write(model: Model, wanted: Wanted, out: Path, watch: Callable[[int], None] 
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
             raise
-    return said
 
 
 def _fill(folder: Path, model: Model, wanted: Wanted, watch: Callable[[int], None]) -> dict[str, Any]:
@@ -95,7 +106,7 @@ def _fill(folder: Path, model: Model, wanted: Wanted, watch: Callable[[int], Non
         if wanted.dicom:
             dicom_of(levels, one, patient, model, wanted.seed).save_as(hospital / name, enforce_file_format=True)
         else:
-            _picture(levels).save(hospital / name, "PNG", pnginfo=_info(model.card))
+            picture_of(levels).save(hospital / name, "PNG", pnginfo=_info(model.card))
         rows.append((name, patient, *([one.word] if one.word else ())))
         counts[one.word or model.study.groups[0]] += 1
         if len(shown) < MOST_SHOWN:
@@ -144,7 +155,8 @@ def sentences(said: dict[str, Any]) -> list[str]:
         "",
         *said["cost"],
         "",
-        "How good they are, and whether one is a copy of a patient, only a hospital can tell, on its own images.",
+        "How good they are, and whether one is a copy of a patient, only a hospital can tell, on its own images: "
+        "wardround generate MODEL --check FOLDER.",
         f"The folder '{HOSPITAL}' reads as a hospital's. Train with it, and judge on patients alone: in a study that "
         "has it as a hospital, its images would be in the test too.",
     ]
@@ -207,7 +219,7 @@ def overview(shown: Sequence[tuple[Shades, Made]], card: Card, count: int) -> Pi
         draw.text((4, 4 + number * line), text, fill="white", font=font)
     for place, (levels, one) in enumerate(shown):
         at = (place % ACROSS * SHOWN_SIDE, len(head) * line + 8 + place // ACROSS * cell)
-        canvas.paste(_picture(levels).convert("RGB").resize((SHOWN_SIDE, SHOWN_SIDE), Pillow.Resampling.BICUBIC), at)
+        canvas.paste(picture_of(levels).convert("RGB").resize((SHOWN_SIDE, SHOWN_SIDE), Pillow.Resampling.BICUBIC), at)
         text = f"{one.number} {one.word}"[:14]
         draw.text((at[0] + 3, at[1] + SHOWN_SIDE + 2), text, fill=(170, 170, 170), font=font)
     return canvas
@@ -220,7 +232,8 @@ def _short(card: Card) -> str:
     return f"epsilon {card.privacy.epsilon:.3g}, delta {card.privacy.delta:g}{simulated}"
 
 
-def _picture(levels: Shades) -> Pillow.Image:
+def picture_of(levels: Shades) -> Pillow.Image:
+    """Return levels (rows, columns, channels) as a picture."""
     return Pillow.fromarray(levels[:, :, 0] if levels.shape[2] == 1 else levels)
 
 

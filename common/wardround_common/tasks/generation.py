@@ -49,6 +49,11 @@ METRICS = (
 )
 TERMS = (
     (
+        "What these do not tell",
+        "Whether drawn images look real, cover what patients have, or are copies of patients: a hospital finds out on "
+        "its own images, with 'wardround generate MODEL --check FOLDER'.",
+    ),
+    (
         "Reconstruction error",
         "How far the brightness of a pixel is from that of the image which is made again from its latent numbers: root "
         "mean square, where 1 is the whole range from black to white.",

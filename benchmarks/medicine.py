@@ -1,7 +1,8 @@
 """Tasks beside classification and outlines: what federation gives each.
 
 Run with ``python benchmarks/medicine.py DIR --only detection``, where ``DIR`` holds one folder a hospital with series
-and masks: boxes around the parts of outlines, by ``benchmarks/studies/brain-mri-boxes.toml``. Runs are kept under
+and masks: boxes around the parts of outlines, by ``benchmarks/studies/brain-mri-boxes.toml``; with ``--only
+generation``, where hospitals have labels, for made images (``medicine_generation``). Runs are kept under
 ``--out`` and resumed when you start the benchmark again. ``--size``, ``--passes``, ``--seeds`` and ``--network`` make
 it smaller: what was measured with other numbers than the study's is no figure of it, and such runs print, and write
 nothing.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import medicine_generation
 from measure import known, report
 from trained import Arguments, arguments, mean_of, run, show, show_by_site
 from wardround_common.results import FEDERATED, POOLED, Results, alone_hospital
@@ -18,7 +20,7 @@ from wardround_common.study.file import Study, read_study
 
 BOXES = Path(__file__).parent / "studies" / "brain-mri-boxes.toml"
 AP = "ap_iou10"
-PARTS = ("detection",)
+PARTS = ("detection", "generation")
 MEANINGS = {
     "ap_federated": "AP at IoU 0.1 of boxes in the test patients' slices, averaged over the hospitals, mean over seeds",
     "ap_pooled": "all training patients in one place, the same passes over each hospital's",
@@ -30,6 +32,14 @@ MEANINGS = {
 
 
 def main(typed: Arguments) -> None:
+    """Run the parts that were asked for."""
+    if "detection" in typed.only:
+        detection(typed)
+    if "generation" in typed.only:
+        medicine_generation.main(typed)
+
+
+def detection(typed: Arguments) -> None:
     """Run what is missing, print the tables, and write the figures if they are those of the study."""
     tables = read_study(BOXES).tables(nulls=False)
     for section, values in typed.changed.items():
@@ -57,4 +67,4 @@ def figures_of(runs: list[Results]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(arguments("Federated, pooled and alone: boxes around lesions.", "medicine", PARTS))
+    main(arguments("Federated, pooled and alone: boxes around lesions, made images.", "medicine", PARTS))

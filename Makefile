@@ -75,7 +75,7 @@ notebooks: $(INSTALLED) ## write the notebooks of examples/ and run them, from t
 		"wardround[notebooks] @ file://$$(realpath $(NOTEBOOKS)/wheel/*.whl)"
 	cd $(NOTEBOOKS) && env/bin/python ../../examples/notebooks.py run $(NAMES)
 
-bench-doors: $(INSTALLED) ## seconds to import wardround, lines for one's own network, strategy, loss and task
+bench-doors: $(INSTALLED) ## seconds to import wardround, lines for one's own network, strategy, loss and task, the page under load in Chromium
 	$(BIN)/python benchmarks/doors.py
 
 licences: $(INSTALLED) ## write docs/licences.md: what ships in the images, under which licence, and what brings it

@@ -1,4 +1,4 @@
-"""What it takes to come in by the package: seconds of import, and lines for one's own network, strategy and task.
+"""What it takes to come in: seconds of import, lines for one's own network, strategy and task, the page under load.
 
 Lines are those of code, without blank ones, comments and docstrings. The worked examples are those of
 ``examples/2_own_network.py`` and of ``CONTRIBUTING.md``.
@@ -18,6 +18,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+import page_load
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "doors.json"
@@ -85,6 +87,10 @@ def first_cells() -> int:
 def main() -> None:
     """Measure, write, print."""
     found: dict[str, Any] = {"import_s": round(max(import_s(), 0.0), 4), "first_cells": first_cells(), **lines()}
+    page = page_load.measure()
+    if not page:
+        Console().print("The page was not measured: there is no Chromium with its driver (make test-pages).")
+    found |= page
     kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps(kept | found, indent=1) + "\n", encoding="utf-8")
     table = Table("what", "measured")

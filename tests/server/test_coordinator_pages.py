@@ -23,8 +23,9 @@ from wardround_common.study.file import parse_study
 from wardround_server.commands.coordinator_cli import app
 from wardround_server.page.coordinator_page import coordinator_pages
 from wardround_server.page.curves import MOST_POINTS, curve, curves
+from wardround_server.page.rounds_shown import RoundsShown
 from wardround_server.page.study_form import fields
-from wardround_server.rounds.checkpoint import write_checkpoint
+from wardround_server.rounds.checkpoint import read_history, write_checkpoint
 from wardround_server.rounds.course import State
 from wardround_server.service.enrolment_desk import begin
 from wardround_server.state.coordinator_folder import CoordinatorFolder
@@ -106,6 +107,33 @@ def test_a_thousand_rounds_of_fifty_hospitals_are_shown_in_parts(here: Here, bro
         assert len(browser.get().text) < 60_000
     finally:
         here.commanded.says = a_status
+
+
+def test_of_a_long_history_only_what_is_new_is_parsed(tmp_path: Path) -> None:
+    history = [a_round(number) for number in range(1, 101)]
+    place, shown = tmp_path / "checkpoint", RoundsShown(tmp_path / "checkpoint")
+
+    def written() -> tuple[RoundRecord, ...]:
+        state = State(Layout(("w",), ((2,),)), np.zeros(2, np.float32), None, tuple(history))
+        write_checkpoint(place, secure_study(), state)
+        assert shown.read() == tuple(history) == read_history(place)
+        return shown.read()
+
+    assert shown.read() == ()
+    assert written() is shown.read()
+    assert shown.parsed == 100
+    history.append(a_round(101).model_copy(update={"refused": 'a "quote], and a \\ backslash'}))
+    written()
+    history.append(a_round(102))
+    written()
+    assert shown.parsed == 102
+    history[:] = history[:50]  # it was resumed from an earlier one
+    written()
+    assert shown.parsed == 152
+    history.clear()
+    written()
+    place.write_bytes(b"no checkpoint")
+    assert shown.read() == ()
 
 
 def test_curves_are_bounded_say_what_they_show_and_break_where_there_is_nothing() -> None:

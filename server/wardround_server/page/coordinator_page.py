@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,9 +25,9 @@ from wardround_common.shell.service_log import Say
 from wardround_common.study.file import parse_canonical, parse_study
 from wardround_common.study.words import describe
 from wardround_common.tasks.registry import task_of
-from wardround_server.page.curves import curves
+from wardround_server.page.curves import Curve, curves
+from wardround_server.page.rounds_shown import RoundsShown
 from wardround_server.page.study_form import Made, fields, made_of
-from wardround_server.rounds.checkpoint import read_history
 from wardround_server.service.commanding import commanding
 from wardround_server.service.enrolment_desk import Standing, standing
 from wardround_server.service.status_words import GOING_ON, WORDS, ago, line
@@ -45,7 +46,7 @@ class CoordinatorPages:
         self._folder = folder
         self._children = children
         self._read_only = read_only
-        self._histories: dict[str, tuple[tuple[int, int], tuple[RoundRecord, ...]]] = {}
+        self._looked_at: dict[tuple[str, int], _Followed] = {}
 
     @property
     def _place(self) -> str:
@@ -207,17 +208,17 @@ class CoordinatorPages:
 
     def _run(self, asked: Asked) -> Answer:
         run, status = self._found(asked)
-        history = self._history(run.name)
+        followed = self._followed(run.name)
+        history, drawn = followed.rounds()
         going = run.stage in GOING_ON
-        headline = self._headline(run.name)
         facts = {
             "title": run.name,
             "run": run,
             "status": status,
             "said": _line(run),
             "going": going,
-            "headline": headline,
-            "curves": curves(history, headline),
+            "headline": followed.headline,
+            "curves": drawn,
             "part": part_of(history[::-1], asked.page(), 25),
             "report": (self._folder.path / "runs" / run.name / REPORT).is_file(),
             "doing": part_of(sorted(run.doing.items()), 1, 200).entries,
@@ -281,32 +282,49 @@ class CoordinatorPages:
             raise Missing("There is no such run.")
         return found[0], status
 
-    def _headline(self, name: str) -> str:
-        """Return the label of the figure that stands first in a run's task."""
-        try:
-            study = parse_canonical((self._folder.path / "runs" / name / "study").read_bytes())
-            task = task_of(study.task)
-            label: str = task.metric(task.headline).label
-            return label
-        except (OSError, StudyError):
-            return "Headline figure"
-
-    def _history(self, name: str) -> tuple[RoundRecord, ...]:
-        """Return the rounds of a run, read again only where its checkpoint is another; empty before the first."""
-        path = self._folder.path / "runs" / name / "checkpoint"
-        try:
-            found = path.stat()
-            stamp = (found.st_mtime_ns, found.st_size)
-            if name not in self._histories or self._histories[name][0] != stamp:
-                if len(self._histories) >= MOST_HISTORIES:
-                    self._histories.clear()
-                self._histories[name] = (stamp, read_history(path))
-            return self._histories[name][1]
-        except (OSError, StorageError):
-            return ()
+    def _followed(self, name: str) -> _Followed:
+        """Return what is known of a run's rounds; of the runs that are looked at, the last few are remembered."""
+        place = self._folder.path / "runs" / name
+        study = place / "study"
+        key = (name, study.stat().st_mtime_ns if study.exists() else 0)  # a name may come again, with another study
+        if key not in self._looked_at:
+            while len(self._looked_at) >= MOST_RUNS:
+                self._looked_at.pop(next(iter(self._looked_at)), None)
+            self._looked_at[key] = _Followed(RoundsShown(place / "checkpoint"), _headline(study))
+        return self._looked_at[key]
 
 
-MOST_HISTORIES = 8
+MOST_RUNS = 8
+
+
+@dataclass(eq=False)
+class _Followed:
+    """A run whose page is open: its rounds, and their curves, which are drawn anew where there is a new round."""
+
+    shown: RoundsShown
+    headline: str
+    """The label of the figure that stands first in the run's task."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _of: tuple[RoundRecord, ...] | None = None
+    _curves: list[Curve] = field(default_factory=list)
+
+    def rounds(self) -> tuple[tuple[RoundRecord, ...], list[Curve]]:
+        """Return the rounds so far, and their curves."""
+        with self._lock:
+            history = self.shown.read()
+            if history is not self._of:
+                self._of, self._curves = history, curves(history, self.headline)
+            return history, self._curves
+
+
+def _headline(study: Path) -> str:
+    try:
+        found = parse_canonical(study.read_bytes())
+        task = task_of(found.task)
+        label: str = task.metric(task.headline).label
+        return label
+    except (OSError, StudyError):
+        return "Headline figure"
 
 
 @dataclass(frozen=True)

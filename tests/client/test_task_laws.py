@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,9 +15,9 @@ from examples import STUDY
 from wardround_client.tasks.contract import LocalTask
 from wardround_client.tasks.registry import LOCAL_TASKS
 from wardround_client.training.augmentation import augment
-from wardround_common.errors import MessageError
+from wardround_common.errors import MessageError, StudyError
 from wardround_common.randomness import insecure_stream
-from wardround_common.study.file import Study, parse_study
+from wardround_common.study.file import Augmentation, Study, parse_study
 from wardround_common.study.template import study_text, usual_keys
 from wardround_common.study.words import describe
 from wardround_common.tasks.registry import TASKS
@@ -85,9 +85,13 @@ def test_the_loss_of_a_batch_is_that_of_its_records_one_by_one(local: LocalTask[
     assert together.min() >= 0
 
 
-@pytest.mark.parametrize("augmentation", ["flip", "shift", "rotate", "scale", "intensity"])
+@pytest.mark.parametrize("augmentation", get_args(Augmentation))
 def test_a_view_moves_an_image_and_its_target_by_one_geometry(local: LocalTask[Any, Any], augmentation: str) -> None:
     of = study_of(local)
+    if augmentation == "elastic" and not local.task.bends:
+        with pytest.raises(StudyError, match="cannot be bent with it"):
+            of.but({"training.augmentations": ["elastic"]})
+        return
     targets = local.noise(of.task, RECORDS, SPACE)
     pixels = local.task.dense and local.moved is None
     drawn = targets if pixels else torch.zeros(RECORDS, *SPACE)
@@ -97,7 +101,7 @@ def test_a_view_moves_an_image_and_its_target_by_one_geometry(local: LocalTask[A
         targets = drawn.clone()
     images, seen = augment(drawn.float()[:, None], targets, [augmentation], insecure_stream(3, "views"), local.moved)  # type: ignore[list-item]
     assert (seen.dtype, seen.shape) == (targets.dtype, targets.shape)
-    if augmentation == "intensity" or (local.moved is None and not local.task.dense):
+    if augmentation in ("intensity", "shading", "blur", "noise") or (local.moved is None and not local.task.dense):
         assert torch.equal(seen, targets)
     elif local.moved is not None:  # how, is the task's own test (test_detection.py)
         assert not torch.equal(seen, targets)

@@ -67,7 +67,7 @@ OwnName = Annotated[str, Field(pattern=OWN_NAME.pattern + "$")]
 Norm = Literal["group", "instance", "batch"]
 Trains = Literal["all", "head", "adapters"]
 Intensity = Literal["percentile", "window", "range", "steps"]
-Augmentation = Literal["flip", "shift", "rotate", "scale", "intensity"]
+Augmentation = Literal["flip", "shift", "rotate", "scale", "elastic", "intensity", "shading", "blur", "noise"]
 
 LONGEST_ADDRESS = 500
 
@@ -969,6 +969,11 @@ class Study(Section):
         task, weights = info.data.get("task"), training.class_weights
         if not isinstance(task, TaskSection):
             return training
+        if "elastic" in training.augmentations and not task_of(task).bends:
+            raise ValueError(
+                f"[training] augmentations: 'elastic' bends an image, and what the task '{task.name}' learns cannot be "
+                "bent with it; remove it"
+            )
         faults = [
             f"[training] {key}: {why}; remove it"
             for (section, key), why in unused_keys(task).items()

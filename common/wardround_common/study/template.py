@@ -231,7 +231,10 @@ REASONS: Mapping[tuple[str, str], str] = {
     ): "'cosine' lowers the learning rate to a hundredth of it by the last round; 'constant' keeps it.",
     ("training", "momentum"): "Momentum of sgd, from 0 to below 1; adamw ignores it.",
     ("training", "weight_decay"): "Pulls the weights towards zero; 0 turns it off.",
-    ("training", "augmentations"): "Any of 'flip', 'shift', 'rotate', 'scale', 'intensity'; [] for none.",
+    (
+        "training",
+        "augmentations",
+    ): "Any of 'flip', 'shift', 'rotate', 'scale', 'elastic', 'intensity', 'shading', 'blur', 'noise'; [] for none.",
     ("training", "class_weights"): (
         "Weight of each class in the loss, stated here so that no hospital's class balance leaks; left out: all 1."
     ),

@@ -304,6 +304,8 @@ class Task(Generic[T, S]):
     """How it is said that the model decides on a group, and what is counted: 'decides for', 'test images of'."""
     compared: tuple[str, ...] = ()
     """The metrics in which models are compared besides the headline; those of a hospital's row are all of them."""
+    bends: bool = True
+    """Whether what is learnt of an image can follow it where it is bent, as boxes cannot."""
     apart: bool = False
     """Whether each output stands by itself, such as the log-odds of one finding of several; else, as of classes, only
     the differences between outputs mean something."""

@@ -120,6 +120,7 @@ TASK = Task[Detection, BoxSums](
     },
     metrics=METRICS,
     headline="ap_iou10",
+    bends=False,
     words=_words,
     point=lambda sums, sensitivity: sums.threshold(),
     said_of_point=lambda section, sensitivity: "at most 1 false positive an image",

@@ -51,7 +51,14 @@ PIXEL_DIGITS, DIGITS = 1, 4
 def _find(source: Source, index: Index, study: Study) -> Found:
     if _section(study).boxes == "masks":
         return segmentation.TASK.find(source, index, study)
-    said = find_boxes(source.folder, index, study.groups, csv=source.labels)
+    section = _section(study)
+    if section.boxes == "reports":
+        from wardround_client.intake.box_reports import reported_boxes  # highdicom takes a second to come
+
+        coded = {word: (scheme, value) for word, (scheme, value, _) in section.coded.items()}
+        said = reported_boxes(source.folder, index, study.groups, coded)
+    else:
+        said = find_boxes(source.folder, index, study.groups, csv=source.labels)
     words = {
         file: ";".join(f"{b.left:g},{b.top:g},{b.right:g},{b.bottom:g},{study.groups[b.of_class]}" for b in boxes)
         or "nothing"
@@ -98,7 +105,7 @@ def _members(section: Detection, targets: Targets) -> NDArray[np.bool_]:
 
 def _trained(study: Study, targets: Targets, patients: NDArray[np.int64]) -> NDArray[np.int64]:
     """Take all images, and of slices those with a lesion and a few of each patient's without."""
-    if _section(study).boxes == "table":
+    if _section(study).boxes != "masks":
         return np.arange(len(targets))
     lesions = (targets[:][:, :, CLASS] > NONE).sum(axis=1)
     return np.flatnonzero(outline_choice.chosen(lesions, patients))

@@ -28,8 +28,8 @@ class Detection(ClassesSection):
         Field(min_length=1, max_length=20, strict=False, examples=[["lesion"]]),
     ]
     """The kinds of lesions, in order."""
-    boxes: Annotated[Literal["table", "masks"], Field(examples=["table"])] = "table"
-    """'table': boxes.csv, on single images; 'masks': around the parts of outlines, on slices of [[data.series]]."""
+    boxes: Annotated[Literal["table", "reports", "masks"], Field(examples=["table"])] = "table"
+    """'table': boxes.csv; 'reports': DICOM SR, TID 1500; 'masks': around outlines, on slices of [[data.series]]."""
 
     @field_validator("classes")
     @classmethod

@@ -17,7 +17,9 @@ from wardround_client.preparation.asking import cases_of
 from wardround_client.preparation.bags import KeptBags, laid_out, without
 from wardround_client.preparation.dataset import prepare, take_in, variables_of
 from wardround_client.preparation.source import Source
+from wardround_client.site_shift.head import tensors
 from wardround_client.training.bookkeeping import BookKeeping, Way, clipping_factors
+from wardround_client.training.features import watching
 from wardround_client.training.network_probe import WAYS
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.study.file import Study
@@ -179,3 +181,19 @@ def test_a_hospitals_table_of_roles_comes_before_what_scanners_write(folder: Pat
     (here / "roles.csv").write_text("description,role\nt2_tirm_tra_dark-fluid,\nT1 AX,t1gd\n")
     source, study = Source(here, tmp_path / "state"), of()
     assert variables_of(source, study) == {"flair": {"missing": 4}, "t1gd": {"known": 4}}
+
+
+@pytest.mark.parametrize("data", [{}, {"series": [], "variables": [{"name": "age", "range": [0, 1]}]}, {"series": []}])
+def test_a_hospital_may_keep_the_head_that_reads_a_record_for_itself(data: dict[str, object]) -> None:
+    study = of(data=data, training={"personal": "head"})
+    assert tensors(networks.build(study), study) == {"head.weight", "head.bias"}
+
+
+def test_what_a_record_is_like_is_what_its_images_add_up_to_and_nothing_that_is_known_besides() -> None:
+    network = small()
+    with watching(network) as seen:
+        network(bags())
+    features = seen.take()
+    assert features.shape == (4, FEATURES)
+    assert not features[3].any()
+    assert np.abs(features[0] - features[1]).max() > 0

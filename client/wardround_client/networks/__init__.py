@@ -44,11 +44,13 @@ from wardround_common.plugins.blame import FAULTS
 from wardround_common.plugins.names import is_plugin, package_of, part_of
 from wardround_common.registry import is_own
 from wardround_common.study.bundle import Bundle
-from wardround_common.study.file import Norm, Study
+from wardround_common.study.file import Data, Norm, Study
 from wardround_common.study.networks import NETWORKS
 from wardround_common.study.plugins import admit
 from wardround_common.tasks.registry import task_of
 
+TRIED = 2
+"""Images of a record of several on which a network is tried, or of each of its sequences."""
 _SEEDING = threading.Lock()  # torch has one generator for all threads
 
 
@@ -191,6 +193,16 @@ def _built(name: str, of: Network, channels: int, outputs: int, norm: Norm, dims
 
     network.register_forward_hook(check_shape)
     return network
+
+
+def places_of(data: Data) -> tuple[int, ...]:
+    """Return how many places a record of several images has on which a network is tried, few; none of an image.
+
+    How layers are joined does not hang on it.
+    """
+    if not data.bagged:
+        return ()
+    return (TRIED * (len(data.sequences) or 1) + (data.numbers > 0),)
 
 
 @contextmanager

@@ -65,9 +65,9 @@ class Bag(nn.Module):
         super().__init__()
         self.encoder, self.numbers, self.sequences = encoder, numbers, sequences
         self.pooling = Attention() if pooling == "attention" else Mean()
-        self.head = nn.Linear(FEATURES + sequences + numbers, outputs)
         if sequences:
             self.sequence = nn.Linear(sequences, FEATURES, bias=False)
+        self.head = nn.Linear(FEATURES + sequences + numbers, outputs)
 
     def forward(self, bags: torch.Tensor) -> torch.Tensor:
         """Return the logits (records, outputs)."""

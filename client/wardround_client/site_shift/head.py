@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from wardround_client.networks import places_of
 from wardround_client.site_shift.contract import Stays
 from wardround_common.errors import StudyError
 from wardround_common.study.file import Study
@@ -26,7 +27,8 @@ def tensors(network: nn.Module, study: Study) -> frozenset[str]:
     try:
         with torch.no_grad():
             device = next(network.parameters()).device
-            network.eval()(torch.zeros(1, study.data.inputs, *study.data.extent, device=device))
+            form = (1, study.data.inputs, *places_of(study.data), *study.data.extent)
+            network.eval()(torch.zeros(form, device=device))
     finally:
         network.train(training)
         for hook in hooks:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from wardround_client.networks import FEATURES as FEATURES_OF_BAGS
 from wardround_client.networks import Bag
 from wardround_client.preparation.dataset import Examples
 from wardround_client.preparation.kept_volumes import KeptVolumes
@@ -66,7 +67,7 @@ def watching(network: nn.Module) -> Iterator[Watched]:
     seen = Watched()
 
     def before(module: nn.Module, inputs: Any) -> None:
-        seen.see(inputs[0])
+        seen.see(inputs[0][:, :FEATURES_OF_BAGS] if isinstance(network, Bag) else inputs[0])
 
     def after(module: nn.Module, inputs: Any, output: Any) -> None:
         seen.see(output)
@@ -74,7 +75,8 @@ def watching(network: nn.Module) -> Iterator[Watched]:
     def over(module: nn.Module, inputs: Any, output: Any) -> None:
         seen.end()
 
-    watched = () if isinstance(network, Bag) else network.modules()  # of several images what they add up to is seen
+    # Of several images what they add up to is seen, and nothing that is known besides them.
+    watched = () if isinstance(network, Bag) else network.modules()
     handles = [layer.register_forward_hook(after) for layer in watched if isinstance(layer, _CONVOLUTIONS)]
     if not handles:
         *_, last = (layer for layer in network.modules() if isinstance(layer, nn.Linear))

@@ -27,8 +27,6 @@ SMALL = {2: (32,), 3: (16, 32)}
 """Sizes at which gradients are compared, by dimensions: how layers are joined does not depend on it, and time does."""
 SIZES = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 """Image sizes that are tried to advise one, up to the largest that a network of ours needs for any normalisation."""
-REHEARSED = 2
-"""Images of a record of several, or of each of its sequences."""
 HALVINGS = (8, 16, 32)
 """Multiples to which the sides of a patch are raised to advise one: what networks of four to six levels divide."""
 NORMS: tuple[Norm, ...] = ("group", "instance", "batch")
@@ -98,7 +96,7 @@ def why_not(network: nn.Module, study: Study, space: tuple[int, ...]) -> str | N
     with networks.seeded(0):
         network.train()
         for count in (2, 1):
-            images = torch.rand(count, study.data.inputs, *_together(study), *space, generator=generator)
+            images = torch.rand(count, study.data.inputs, *networks.places_of(study.data), *space, generator=generator)
             wanted = (count, study.outputs, *(space if local.task.dense else ()))
             try:
                 logits = network(images)
@@ -121,12 +119,6 @@ def why_not(network: nn.Module, study: Study, space: tuple[int, ...]) -> str | N
                 return "what it gives is not finite"
             network.zero_grad()
     return None
-
-
-def _together(study: Study) -> tuple[int, ...]:
-    """Return how many places a record of noise has, where it is several; how layers are joined does not hang on it."""
-    data = study.data
-    return (REHEARSED * (len(data.sequences) or 1) + (data.numbers > 0),) if data.bagged else ()
 
 
 def check_loss(study: Study) -> None:
@@ -173,7 +165,7 @@ def check_private(network: nn.Module, study: Study) -> None:
     dims = task_of(study.task).dims(study.task)
     cubes = [(side,) * dims for side in SMALL[dims] if side < max(space)]
     small = next((cube for cube in cubes if not why_not(network, study, cube)), space)
-    defects = defects_of(network, channels, (*_together(study), *small), classes)
+    defects = defects_of(network, channels, (*networks.places_of(study.data), *small), classes)
     if defects:
         raise PrivacyError(
             f"the network {study.model.network} cannot be trained with privacy by patient:\n"

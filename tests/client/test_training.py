@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from examples import DP, dataset, study
+from examples import DP, STUDY, dataset, study
 from wardround_client import networks
 from wardround_client.hospital.answering import build
 from wardround_client.preparation.dataset import Examples
@@ -15,15 +16,20 @@ from wardround_client.training.local_work import (
     LocalRun,
     LocalWork,
     PrivacyPlan,
+    _begin,
+    _together,
+    gradient_sum,
     plan_privacy,
     train,
 )
 from wardround_client.training.threads import use_threads
-from wardround_common.errors import PrivacyError
+from wardround_common.errors import ModelError, PrivacyError
+from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.randomness import insecure_stream
-from wardround_common.study.file import Study
+from wardround_common.study.file import DistributedDpSgd, Study
 from wardround_common.study.schedule import learning_rate
 
+SHARED = DP | {"trust": "distributed", "sampling_rate": 1.0, "dropouts": 0, "colluders": 0}
 STREAM = insecure_stream(1, "hospital")
 
 
@@ -162,3 +168,52 @@ def test_under_dp_no_loss_leaves() -> None:
 def test_a_delta_that_would_publish_a_patient_is_refused() -> None:
     with pytest.raises(PrivacyError, match="does not protect anybody among 2000"):
         plan_privacy(study(privacy=DP), patients=2000)
+
+
+@pytest.mark.parametrize("privacy", [None, DP | {"images_per_patient": 3}], ids=["plain", "private"])
+def test_a_batch_that_goes_through_the_network_a_few_images_at_a_time_makes_the_same_step(
+    privacy: dict[str, object] | None,
+) -> None:
+    data = dataset(patients=24, images_per_patient=3).train
+    views = {"augmentations": ["flip", "shift"], "batch_size": 16}
+    updates, most = [], []
+    for more in ({}, {"micro_batch": 5}):
+        of = study(training=views | more) if privacy is None else study(training=views | more, privacy=privacy)
+        built, plan, seen = build(of), plan_privacy(of, data.patient_count), [0]
+        built.network.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(len(given[0])))
+        start = networks.read_vector(networks.build(of))
+        done = train(LocalRun(of, built.network, built.layout, data, plan, STREAM), start, 1)
+        updates.append(done.update)
+        most.append(max(seen))
+    assert most[0] > 5 >= most[1]
+    assert np.abs(updates[0] - updates[1]).max() < 1e-5 * np.abs(updates[0]).max()
+
+
+def test_the_shared_sum_of_a_batch_in_parts_is_that_of_the_batch() -> None:
+    data = dataset(patients=24, images_per_patient=3).train
+    sums = []
+    parts: tuple[dict[str, int], ...] = ({}, {"micro_batch": 4})
+    for more in parts:
+        training = {key: value for key, value in STUDY["training"].items() if key != "local_epochs"}
+        sections = {"privacy": SHARED, "aggregation": {"min_hospitals": 3, "secure": True}}
+        of = Study.model_validate(STUDY | sections | {"training": training | more})
+        built, plan = build(of), plan_privacy(of, data.patient_count)
+        run = LocalRun(of, built.network, built.layout, data, plan, STREAM)
+        assert isinstance(of.privacy, DistributedDpSgd)
+        form = NoisySum.of(of, of.privacy, 3, 3)
+        sums.append(gradient_sum(run, networks.read_vector(networks.build(of)), 1, form).view(np.int32))
+    assert np.abs(sums[0].astype(np.int64) - sums[1]).max() <= 2 * data.patient_count  # a level of rounding each
+
+
+def test_a_patient_is_never_divided_among_the_parts_of_a_batch() -> None:
+    assert list(_together([3, 1, 2, 9, 1], 4)) == [[3, 1], [2], [9], [1]]
+    assert list(_together([3, 1], None)) == [[3, 1]]
+
+
+def test_micro_batches_of_a_network_that_mixes_its_images_are_refused() -> None:
+    of = study(training={"micro_batch": 2})
+    built = build(of)
+    mixing = nn.Sequential(nn.BatchNorm2d(1), built.network)
+    run = LocalRun(of, mixing, built.layout, dataset().train, None, STREAM)
+    with pytest.raises(ModelError, match="batch normalisation"):
+        _begin(run, networks.read_vector(networks.build(of)), 1)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from wardround_client import networks
+from wardround_client.networks._layers import BATCH
 from wardround_client.preparation.dataset import Examples
 from wardround_client.tasks.contract import Loss
 from wardround_client.tasks.registry import local_task, loss_of
@@ -218,15 +219,26 @@ def gradient_sum(run: LocalRun, parameters: Vector, round_number: int, form: Noi
         raise ModelError("the network has parameters that no gradient changes, and noise would change them")
     total = np.zeros(layout.size, np.int64)
     with BookKeeping(run.network) as books:
-        for gradient in books.each(*_drawn(this, privacy, plan, 0)):  # one at a time: all of them would fill the memory
-            named = dict(zip(weights, gradient, strict=True))
-            total += form.cut(torch.cat([named[name].flatten() for name in layout.names]).cpu().numpy())
+        for losses, counts in _drawn(this, privacy, plan, 0):
+            for gradient in books.each(losses, counts):  # one at a time: all of them would fill the memory
+                named = dict(zip(weights, gradient, strict=True))
+                total += form.cut(torch.cat([named[name].flatten() for name in layout.names]).cpu().numpy())
     noise = discrete_gaussian(form.share(plan.noise_multiplier), layout.size, run.stream.child("noise", round_number))
     return form.in_ring(total + noise)
 
 
 def _begin(run: LocalRun, parameters: Vector, round_number: int) -> _Round:
-    """Make the network ready for a round."""
+    """Make the network ready for a round.
+
+    Raises:
+        ModelError: a step in parts would not be that of its batch.
+    """
+    if run.study.training.micro_batch is not None and any(isinstance(m, BATCH) for m in run.network.modules()):
+        raise ModelError(
+            "the network has batch normalisation, whose means are of the images that go through it at once: with "
+            "micro_batch a step would not be that of its batch",
+            do="Remove micro_batch from [training], or choose a network with group normalisation.",
+        )
     use_threads(run.study)
     networks.write_vector(run.network, run.layout, parameters)
     if run.before is not None and run.study.training.ditto_lambda is None:
@@ -295,14 +307,27 @@ def _plain_steps(this: _Round, held_to: Sequence[torch.Tensor], mu: float) -> tu
     steps, total = 0, torch.zeros((), device=this.device)
     for images, targets in this.batches(_batches(run.study, run.examples, this.number, run.stream)):
         optimiser.zero_grad()
-        losses = this.loss(run.network(images), targets)
-        value = losses.mean()
-        value.backward()  # type: ignore[no-untyped-call]
+        value = _mean_loss(this, images, targets)
         _pull_to_anchors(this.weights, anchors, mu)
         _correct(this)
         optimiser.step()
-        steps, total = steps + 1, total + value.detach()
+        steps, total = steps + 1, total + value
     return steps, float(total)
+
+
+def _mean_loss(this: _Round, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return a batch's mean loss and add up its gradient, a few images at a time if the study says so."""
+    network, most = this.of.network, this.of.study.training.micro_batch
+    if most is None or len(images) <= most:
+        value = this.loss(network(images), targets).mean()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value.detach()
+    total = torch.zeros((), device=this.device)
+    for some, told in zip(torch.split(images, most), torch.split(targets, most), strict=True):
+        part = this.loss(network(some), told).sum() / len(images)
+        part.backward()  # type: ignore[no-untyped-call]
+        total += part.detach()
+    return total
 
 
 def _pull_to_anchors(weights: list[nn.Parameter], anchors: list[torch.Tensor], mu: float) -> None:
@@ -343,7 +368,7 @@ def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
         for step in range(plan.steps_a_round):
             noise = maker.begin(run.stream.child("noise", this.number, step))  # made while the step computes
             optimiser.zero_grad()
-            sums = books.clipped_sum(*_drawn(this, privacy, plan, step), privacy.clip_norm)
+            sums = _clipped_sums(books, _drawn(this, privacy, plan, step), privacy.clip_norm)
             for weight, noisy in zip(this.weights, noise.add(sums, expected), strict=True):
                 weight.grad = noisy
             _pull_to_anchors(this.weights, anchors, mu)
@@ -351,20 +376,46 @@ def _private_steps(this: _Round, privacy: DpSgd, plan: PrivacyPlan) -> None:
             optimiser.step()
 
 
-def _drawn(this: _Round, privacy: DpSgd, plan: PrivacyPlan, step: int) -> tuple[torch.Tensor, list[int]]:
-    """Draw patients, and return the losses of their images, (images,), and how many images each of them has.
+def _clipped_sums(
+    books: BookKeeping, drawn: Iterable[tuple[torch.Tensor, list[int]]], clip_norm: float
+) -> list[torch.Tensor]:
+    """Return the sum of all drawn patients' clipped gradients, for each weight."""
+    sums = None
+    for losses, counts in drawn:
+        some = books.clipped_sum(losses, counts, clip_norm)
+        sums = some if sums is None else [before.add_(more) for before, more in zip(sums, some, strict=True)]
+    return [torch.zeros_like(weight) for weight in books.weights] if sums is None else sums
 
-    Losses add up to each patient's mean.
+
+def _drawn(this: _Round, privacy: DpSgd, plan: PrivacyPlan, step: int) -> Iterator[tuple[torch.Tensor, list[int]]]:
+    """Draw patients; yield the losses of their images, (images,), and how many images each of them has, for as many
+    patients at a time as the study lets through the network at once, or one.
+
+    Losses add up to each patient's mean. A patient is never divided: its gradient is clipped as one.
     """
     draw = this.of.stream.child("patients", this.number, step)
     drawn = [rows for rows in this.rows_of if draw.uniform(1)[0] < plan.sampling_rate]
     chosen = [rows[draw.permutation(len(rows))[: privacy.images_per_patient]] for rows in drawn]
-    counts = [len(some) for some in chosen]
     if not chosen:
-        return torch.zeros(0, device=this.device), counts
+        return
     images, targets = this.batch(np.concatenate(chosen), step)
-    losses = this.loss(this.of.network(images), targets)
-    if max(counts) > 1:
-        shares = np.repeat(np.float32(1) / np.array(counts, np.float32), counts)
-        losses = losses * sent(shares, losses.device)
-    return losses, counts
+    begin = 0
+    for counts in _together([len(some) for some in chosen], this.of.study.training.micro_batch):
+        some = slice(begin, begin + sum(counts))
+        begin = some.stop
+        losses = this.loss(this.of.network(images[some]), targets[some])
+        if max(counts) > 1:
+            shares = np.repeat(np.float32(1) / np.array(counts, np.float32), counts)
+            losses = losses * sent(shares, losses.device)
+        yield losses, counts
+
+
+def _together(counts: Sequence[int], most: int | None) -> Iterator[list[int]]:
+    """Divide patients, by their numbers of images, into groups of ``most`` images, or of one patient that has more."""
+    group: list[int] = []
+    for count in counts:
+        if group and most is not None and sum(group) + count > most:
+            yield group
+            group = []
+        group.append(count)
+    yield group

@@ -302,6 +302,7 @@ class Training(_StrategyKeys):
 
     LATER: ClassVar[tuple[str, ...]] = (
         "threads",
+        "micro_batch",
         "own_loss",
         "settings",
         "focal_gamma",
@@ -350,6 +351,10 @@ class Training(_StrategyKeys):
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     """Threads that each hospital computes with, whatever it has of cores: another number rounds sums otherwise, and so
     gives another model."""
+
+    micro_batch: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    """Images that go through the network at once, at most; a step is still that of its whole batch, whose gradients are
+    added up. None: all of them at once."""
 
     own_loss: OwnName | None = None
     """The name of a researcher's own loss, which only a simulation with its code can have; None for the task's."""

@@ -133,6 +133,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "local_steps": 20,
         **{key.name: key.example for key in STRATEGY_KEYS.values()},
         "threads": 4,
+        "micro_batch": 8,
         "own_loss": "own:my-loss@0123456789ab",
     },
     "privacy": {"trust": "distributed", "sampling_rate": 0.25, "dropouts": 0, "colluders": 1},
@@ -254,6 +255,10 @@ REASONS: Mapping[tuple[str, str], str] = {
         "training",
         "threads",
     ): "Threads that every hospital computes with; another number gives another model; left out: 1.",
+    (
+        "training",
+        "micro_batch",
+    ): "Images that go through the network at once, where a whole batch does not fit the memory; left out: all.",
     ("privacy", "mechanism"): "'dp-sgd': patients' gradients are clipped and noised; 'none': no differential privacy.",
     ("privacy", "trust"): (
         "'local': each hospital adds enough noise on its own; 'distributed': its share, and only secure sums are read."

@@ -25,7 +25,7 @@ from wardround_common.secagg.exchange import (
     dealers_of,
     opened_places,
     seed_commitment,
-    share_commitment,
+    share_commitments,
 )
 from wardround_common.secagg.masks import add_masks
 from wardround_common.secagg.sealing import seal, unseal
@@ -76,12 +76,9 @@ class Participant:
             key = self.key.derive(terms.members[holder].agreement, b"seal", terms.digest, terms.places(ours, holder))
             bundle = b"".join(shares[place][holder] for place in seeds)
             sealed.append(seal(key, bundle, terms.digest + terms.places(ours, holder), random))
-        commitments = b"".join(
-            share_commitment(terms, ours, holder, place, shares[place][holder]) for holder in holders for place in seeds
-        )
         return Dealt(
             tuple(sealed),
-            commitments,
+            share_commitments(terms, ours, shares),
             tuple(seed_commitment(terms, ours, place, seed) for place, seed in seeds.items()),
         )
 

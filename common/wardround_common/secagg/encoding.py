@@ -85,7 +85,8 @@ class Encoding:
 
     def decode(self, total: NDArray[Any]) -> NDArray[np.float64]:
         """Return the sum of weighted updates from the sum in the ring."""
-        decoded: NDArray[np.float64] = self._signed(total).astype(np.float64) * self.level
+        decoded: NDArray[np.float64] = self._signed(total).astype(np.float64)
+        decoded *= self.level
         return decoded
 
     def _signed(self, total: NDArray[Any]) -> NDArray[Any]:

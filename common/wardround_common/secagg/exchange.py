@@ -39,16 +39,25 @@ def seed_commitment(terms: Terms, dealer: int, place: int, seed: bytes) -> bytes
 
 def share_commitment(terms: Terms, dealer: int, holder: int, place: int, share: bytes) -> bytes:
     """Return the hash by which the coordinator tells a share from garbage."""
-    places = terms.places(dealer, holder, place)
-    hasher = _share_hasher(terms.digest).copy()  # what precedes is the same for all: there are many
-    hasher.update(len(places).to_bytes(8, "big") + places + len(share).to_bytes(8, "big") + share)  # joined
-    found: bytes = hasher.digest()
-    return found
+    return digest(b"share", terms.digest, terms.places(dealer, holder, place), share)
 
 
-@lru_cache(maxsize=4)
-def _share_hasher(terms: bytes) -> Any:
-    return hashlib.sha256(joined(DOMAIN, b"share", terms))
+def share_commitments(terms: Terms, dealer: int, shares: Mapping[int, Mapping[int, bytes]]) -> bytes:
+    """Return the commitments to all of a dealer's shares, given by secret and then by holder, in the order of a
+    :class:`Dealt`: each is that of :func:`share_commitment`.
+    """
+    of_dealer = terms.places(dealer)
+    places = {place: terms.places(place) for place in shares}  # the secrets' places are the holders'
+    before = joined(DOMAIN, b"share", terms.digest) + (3 * len(of_dealer)).to_bytes(8, "big") + of_dealer
+    size = SHARE_BYTES.to_bytes(8, "big")
+    hashes = []  # in a cohort of a thousand they are 7,225: what is the same for many is joined once
+    for holder, of_holder in places.items():
+        start = before + of_holder
+        hashes += [
+            hashlib.sha256(start + of_secret + size + shares[secret][holder]).digest()
+            for secret, of_secret in places.items()
+        ]
+    return b"".join(hashes)
 
 
 @dataclass(frozen=True, eq=False)

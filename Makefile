@@ -9,6 +9,7 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 EXTRAS := simulation,export,tracking,wandb,frames,notebooks,registration,dev
+WITH_EXTRAS := .venv/.extras
 WITH_RAY := .venv/.with-ray
 WITH_BENCH := .venv/.with-bench
 
@@ -21,7 +22,13 @@ WITH_BENCH := .venv/.with-bench
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(INSTALLED): pyproject.toml constraints.txt
+# Written only where the extras are others than those of the last installation.
+$(WITH_EXTRAS): FORCE
+	@mkdir -p .venv
+	@echo "$(EXTRAS)" | cmp -s - $@ || echo "$(EXTRAS)" >$@
+FORCE:
+
+$(INSTALLED): pyproject.toml constraints.txt $(WITH_EXTRAS)
 	@command -v $(PYTHON) >/dev/null || { echo "make: there is no '$(PYTHON)'; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed and '$(PYTHON)' is $$($(PYTHON) --version 2>&1); name another: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: '$(PYTHON)' cannot make an environment; install its venv module (Debian: python3-venv)" >&2; exit 1; }
@@ -114,7 +121,7 @@ test-pacs: $(INSTALLED) ## fetch from an archive and store in it: Orthanc of Deb
 	$(BIN)/pytest -m "slow or not slow" -rs tests/client/test_pacs.py tests/client/test_pacs_orthanc.py $(PYTEST_ARGS)
 
 .PHONY: pacs-walk
-pacs-walk: needs-data $(INSTALLED) ## fetch, train, predict, store and read back over Orthanc, checked by dciodvfy (DATA=DIR)
+pacs-walk: needs-hospitals $(INSTALLED) ## fetch, train, predict, store and read back over Orthanc, checked by dciodvfy (DATA=DIR)
 	PYTHONPATH=tests $(BIN)/python benchmarks/pacs_walk.py "$(DATA)"
 
 .PHONY: test-pages
@@ -147,7 +154,7 @@ bench-secagg: $(WITH_BENCH) ## secure aggregation: masks beside Flower's and Ten
 	$(BIN)/python benchmarks/secagg.py $(if $(DATA),"$(DATA)")
 	$(BIN)/python benchmarks/he.py
 
-bench-secagg-chance: needs-data $(INSTALLED) ## do secure sums change AUROC, or does any change do? one study trained 20 times (DATA=DIR)
+bench-secagg-chance: needs-hospitals $(INSTALLED) ## do secure sums change AUROC, or does any change do? one study trained 20 times (DATA=DIR)
 	$(BIN)/python benchmarks/secagg_accuracy.py "$(DATA)" --chance
 
 audit-privacy: $(INSTALLED) ## a canary audit: a lower bound on epsilon, for an honest claim and a false one
@@ -172,19 +179,19 @@ bench-commands: $(INSTALLED) ## how long people wait for the help, and a contain
 bench-ledger: $(INSTALLED) ## the hospital's ledger: a charge, and what 100,000 patients spent in 50 studies
 	$(BIN)/python benchmarks/ledger.py
 
-bench-brain-mri: needs-data $(INSTALLED) ## federated, pooled and alone on the brain MRI hospitals (DATA=DIR)
+bench-brain-mri: needs-hospitals $(INSTALLED) ## federated, pooled and alone on the brain MRI hospitals (DATA=DIR)
 	$(BIN)/python benchmarks/brain_mri.py "$(DATA)"
 
-bench-privacy: needs-data $(INSTALLED) ## what privacy costs at epsilon 1, 3 and 8 on the brain MRI hospitals; can be resumed (DATA=DIR)
+bench-privacy: needs-hospitals $(INSTALLED) ## what privacy costs at epsilon 1, 3 and 8 on the brain MRI hospitals; can be resumed (DATA=DIR)
 	$(BIN)/python benchmarks/privacy.py "$(DATA)"
 
-bench-medicine-privacy: needs-data $(INSTALLED) ## what a prior from made images gives under shared noise; long; resumes where it stopped (DATA=DIR)
+bench-medicine-privacy: needs-hospitals $(INSTALLED) ## what a prior from made images gives under shared noise; long; resumes where it stopped (DATA=DIR)
 	$(BIN)/python benchmarks/medicine_privacy.py "$(DATA)"
 
-bench-private-recipe: needs-data $(INSTALLED) ## what helps at epsilon 8: averaging, views, rates and steps, momentum, one at a time (DATA=DIR)
+bench-private-recipe: needs-hospitals $(INSTALLED) ## what helps at epsilon 8: averaging, views, rates and steps, momentum, one at a time (DATA=DIR)
 	$(BIN)/python benchmarks/private_recipe.py "$(DATA)"
 
-bench-chest-xray: needs-data $(INSTALLED) ## the same on the chest X-ray hospitals (DATA=DIR)
+bench-chest-xray: needs-hospitals $(INSTALLED) ## the same on the chest X-ray hospitals (DATA=DIR)
 	$(BIN)/python benchmarks/chest_xray.py "$(DATA)"
 
 bench-scan: needs-data $(INSTALLED) ## speed of a scan against a bare pydicom loop (DATA=DIR)
@@ -194,15 +201,15 @@ bench-near-copies: $(INSTALLED) ## which near-copies of made ultrasound a scan f
 	PYTHONPATH=tests $(BIN)/python benchmarks/near_copies.py $(DATA)
 
 .PHONY: volumes
-volumes: needs-data $(INSTALLED) ## series and outlines of several hospitals: taken in, refused, told apart as stated; time over a bare read (DATA=DIR)
+volumes: needs-hospitals $(INSTALLED) ## series and outlines of several hospitals: taken in, refused, told apart as stated; time over a bare read (DATA=DIR)
 	$(BIN)/python benchmarks/volumes.py "$(DATA)"
 
 .PHONY: bench-segmentation
-bench-segmentation: needs-data $(INSTALLED) ## outlines: federated, pooled, alone and private; can be resumed (DATA=DIR)
+bench-segmentation: needs-hospitals $(INSTALLED) ## outlines: federated, pooled, alone and private; can be resumed (DATA=DIR)
 	$(BIN)/python benchmarks/segmentation.py "$(DATA)"
 
 .PHONY: bench-use
-bench-use: needs-data $(INSTALLED) ## a model at work: prediction over a plain loop, volumes against reference masks, maps in lesions (DATA=DIR)
+bench-use: needs-hospitals $(INSTALLED) ## a model at work: prediction over a plain loop, volumes against reference masks, maps in lesions (DATA=DIR)
 	$(BIN)/python benchmarks/use.py "$(DATA)"
 
 touched: $(INSTALLED) ## how many files a new network, strategy, format or task touches
@@ -210,6 +217,10 @@ touched: $(INSTALLED) ## how many files a new network, strategy, format or task 
 
 dicom-zoo: needs-data $(INSTALLED) ## every odd DICOM file gives the stated pixels or the stated refusal (DATA=DIR)
 	$(BIN)/python benchmarks/dicom_zoo.py "$(DATA)"
+
+.PHONY: needs-hospitals
+needs-hospitals: needs-data
+	@test -n "$$(find -L "$(DATA)" -mindepth 1 -maxdepth 1 -type d ! -name '.*' -print -quit)" || { echo "make: the folder '$(DATA)' holds no hospitals: each of its sub-folders is one, with images and labels" >&2; exit 1; }
 
 needs-data:
 	@test -n "$(DATA)" || { echo "make: say where the images are, for instance: make $(MAKECMDGOALS) DATA=path/to/folder" >&2; exit 1; }

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 
 from rich.console import Console
 from rich.table import Table
+
+from wardround_common.errors import WardroundError
+
+
+def _said(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an error of ours, or a file that DATA lacks, as the commands do; a bug keeps its traceback."""
+    if isinstance(error, WardroundError):
+        print(f"Error: {error}", file=sys.stderr)
+    elif isinstance(error, FileNotFoundError | NotADirectoryError) and error.filename is not None:
+        print(f"Error: {error.filename}: there is no such file or folder", file=sys.stderr)
+        print("  → Name the data that this benchmark is of: its first lines say which.", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _said
 
 RESULTS = Path(__file__).parent / "results"
 SMALL = 1e-3

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wardround_client import networks
+from wardround_client.site_shift.parts import parts_of
 from wardround_common.documents.exported_run import study_toml
 from wardround_common.results.model_folder import CARD, MODEL, STUDY, Card
 from wardround_common.results.unlike import UNLIKE, Unlike
@@ -17,7 +18,8 @@ from wardround_server.rounds.model_file import write_model
 def model_folder(folder: Path, of: Study, unlike: Unlike | None = None, **changes: Any) -> Path:
     """Write the folder, its card with other values where they are given."""
     network = networks.build(of)
-    write_model(folder / MODEL, of, networks.layout_of(network), networks.read_vector(network))
+    layout = parts_of(network, of).shared if of.training.measure else networks.layout_of(network)
+    write_model(folder / MODEL, of, layout, networks.read_vector(network, layout))
     (folder / STUDY).write_bytes(study_toml(of).encode())
     named = [MODEL, STUDY]
     if unlike is not None:

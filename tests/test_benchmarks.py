@@ -41,6 +41,28 @@ def test_results_are_flat_numbers(file: Path) -> None:
     assert all(isinstance(value, int | float) or name.startswith("on_") for name, value in figures.items())
 
 
+@pytest.mark.parametrize("target", ["bench-use", "bench-brain-mri", "volumes"])
+def test_a_folder_without_hospitals_is_said_before_anything_is_measured(tmp_path: Path, target: str) -> None:
+    (tmp_path / "a file").touch()
+    (tmp_path / ".hidden").mkdir()
+    for data, said in ((tmp_path, "holds no hospitals"), (tmp_path / "none", "there is no folder")):
+        make = ["make", "--no-print-directory", "-o", ".venv/.installed", target, f"DATA={data}"]
+        done = subprocess.run(make, cwd=BENCHMARKS.parent, capture_output=True, text=True, check=False)
+        assert done.returncode
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_hospitals_without_images_end_a_benchmark_with_a_message(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    command = [sys.executable, BENCHMARKS / "use.py", tmp_path, "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert "Error: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.slow
 def test_the_check_of_a_gpu_runs_tiny_on_the_cpu_and_says_when_there_is_no_card(tmp_path: Path) -> None:
     written = tmp_path / "gpu.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,12 +15,16 @@ from typer.testing import CliRunner
 
 from at_work import at_work
 from consortium import secure_study
+from examples import study
 from ledgers import EVENT, approve, charge, opened, policy
+from models_made import model_folder
 from wardround_client.commands.hospital_cli import app
+from wardround_client.hospital.answering import build
 from wardround_client.hospital.hospital_audit import hospital_log, note_approval
 from wardround_client.hospital.joining import begin, replace_keys
 from wardround_client.link.supernode import State, Status
 from wardround_client.service.ward import Ward
+from wardround_client.site_shift.kept import NAME, Kept
 from wardround_client.spending.account import Account, Ask
 from wardround_client.spending.charge_note import Charge
 from wardround_client.state.hospital_folder import HospitalFolder
@@ -37,6 +42,7 @@ from wardround_common.keys.certificates import make_authority, pem
 from wardround_common.keys.identity import Identity
 from wardround_common.messages.rounds import PrepareRequest
 from wardround_common.randomness import insecure_stream
+from wardround_common.results.model_folder import MODEL
 
 NOW = datetime.now(UTC)
 COORDINATOR = Identity(b"c" * 32)
@@ -95,6 +101,26 @@ def test_what_people_give_out_by_hand_is_noted_and_so_is_a_study_that_they_close
     assert asked.facts == {"fingerprint": folder.request().fingerprint, "request": sha256_of(Path(request))}
     assert stated.facts == {"study": "a" * 12, "statement": sha256_of(statement)}
     assert closed.facts == {"study": "a" * 12, "name": "study-a"}
+
+
+def test_a_model_of_the_hospitals_own_is_noted_before_it_is_written(folder: HospitalFolder, tmp_path: Path) -> None:
+    of = study(training={"personal": "norm"})
+    shared = model_folder(tmp_path / "shared", of)
+    built = build(of)
+    kept = Kept(folder.path / "studies" / of.digest() / NAME, of.digest(), built.first_own)
+    refused = run(folder, "own", str(shared), "--out", str(tmp_path / "own"))
+    assert isinstance(refused.exception, StorageError)
+    assert not folder.audit.exists()
+    kept.keep(3, built.first_own, built.first_own + 1)
+    assert run(folder, "own", str(shared), "--out", str(tmp_path / "own")).exit_code == 0
+    [entry] = noted(folder)
+    assert entry.what == "own model written"
+    digest = sha256_of(tmp_path / "own" / MODEL)
+    assert entry.facts == {"study": of.digest()[:12], "round": 3, "model": digest}
+    shutil.rmtree(folder.audit)
+    folder.audit.write_text("in the way")
+    assert isinstance(run(folder, "own", str(shared), "--out", str(tmp_path / "other")).exception, StorageError)
+    assert not (tmp_path / "other").exists()
 
 
 def sha256_of(path: Path) -> str:

@@ -40,7 +40,27 @@ def test_make_without_a_target_lists_every_target() -> None:
     listed = run("make", "--no-print-directory", cwd=ROOT)
     assert listed.returncode == 0, listed.stderr
     rules = re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(), re.M)
-    assert [line.split()[1] for line in listed.stdout.splitlines()] == [rule for rule in rules if rule != "needs-data"]
+    assert [line.split()[1] for line in listed.stdout.splitlines()] == [
+        rule for rule in rules if not rule.startswith("needs-")
+    ]
+
+
+def test_other_extras_are_a_reason_to_install_again_and_the_same_ones_are_none(tmp_path: Path) -> None:
+    for name in ("Makefile", "constraints.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / "bin" / "python"  # notes what it is asked to install
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\necho "$@" >>asked\n')
+    python.chmod(0o755)
+
+    def installed(*extras: str) -> bool:
+        (tmp_path / "asked").unlink(missing_ok=True)
+        done = run("make", ".venv/.installed", f"PYTHON={sys.executable}", "BIN=bin", *extras, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return (tmp_path / "asked").exists() and "--editable" in (tmp_path / "asked").read_text()
+
+    assert [installed(), installed()] == [True, False]
+    assert [installed("EXTRAS=dev"), installed("EXTRAS=dev")] == [True, False]
 
 
 def pins(name: str) -> dict[str, str]:

@@ -30,7 +30,7 @@ from wardround_server.commands.coordinator_cli import app
 from wardround_server.link.superlink import SuperLink
 from wardround_server.service.enrolment_desk import begin, enrol, renew, revoke
 from wardround_server.service.serving import Service
-from wardround_server.state.coordinator_folder import CoordinatorFolder
+from wardround_server.state.coordinator_folder import UNSENT, CoordinatorFolder
 
 NOW = datetime.now(UTC)
 NODES = {name: generate_private_key(SECP256R1()) for name in ("mercy", "north", "south")}
@@ -82,10 +82,18 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Coordinator:
     return Coordinator(folder)
 
 
-def test_a_second_service_of_one_folder_is_refused_and_the_first_goes_on_answering(here: Coordinator) -> None:
+def test_a_second_service_of_one_folder_is_refused_and_only_the_first_clears_what_a_killed_one_left(
+    here: Coordinator,
+) -> None:
+    left, packed = (here.folder.path / f"{UNSENT}{name}" for name in ("killed", "now"))
+    left.mkdir()  # by a service that was killed while a browser took a release
+    (left / "packed.zip").write_bytes(b"half")
     with here.serving():
+        assert not left.exists()
+        packed.mkdir()
         with pytest.raises(StorageError, match="another process is using this folder"):
             Service(here.folder, ServiceLog(stream=io.StringIO()).say).serve(threading.Event(), "127.0.0.1")
+        assert packed.exists()
         assert [one["name"] for one in here.status()["hospitals"]] == ["mercy", "north"]
 
 

@@ -605,13 +605,17 @@ def own(
     state: State = None,
 ) -> None:
     """Write this hospital's own model: the shared one with the part that stayed here ([training] personal)."""
+    from functools import partial
+
+    from wardround_client.hospital.hospital_audit import note_own_model
     from wardround_client.prediction.own_model import write_own_model
     from wardround_client.site_shift.kept import NAME
+    from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state
     from wardround_common.results.model_folder import read_model_folder
 
-    digest = read_model_folder(model).study.digest()
-    made = write_own_model(model, (state or hospital_state()) / "studies" / digest / NAME, out)
+    folder, digest = HospitalFolder(state or hospital_state()), read_model_folder(model).study.digest()
+    made = write_own_model(model, folder.path / "studies" / digest / NAME, out, partial(note_own_model, folder))
     typer.echo(f"Wrote this hospital's own model, with its part as of round {made.round}, to {made.folder}")
     typer.echo(f"{made.said} Keep the folder at the hospital: nobody has approved that it leaves.")
 

@@ -73,6 +73,16 @@ def note_statement(folder: HospitalFolder, statement: EpsilonStatement) -> None:
     hospital_log(folder).note("statement given", facts)
 
 
+def note_own_model(folder: HospitalFolder, study: str, number: int, digest: str) -> None:
+    """Note which model of the hospital's own is about to be written, with its part as of which round.
+
+    ``digest`` is the SHA-256 of its weights' file. A state folder without a hospital, as a simulation's, has no log.
+    """
+    if folder.settings_file.exists():
+        facts: dict[str, Fact] = {"study": study[:SHORT], "round": number, "model": digest}
+        hospital_log(folder).note("own model written", facts)
+
+
 def note_request(folder: HospitalFolder, request: Request, change: Change) -> None:
     """Note with which keys this hospital is about to ask to be enrolled, and keep the request."""
     facts = {"fingerprint": request.fingerprint, "request": request.digest()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +30,15 @@ class OwnModel:
     """Which part of it is the hospital's own, and what that means for privacy."""
 
 
-def write_own_model(model: Path, kept: Path, out: Path) -> OwnModel:
+Note = Callable[[str, int, str], None]
+"""Is told the study's digest, the round and the SHA-256 of the weights' file."""
+
+
+def write_own_model(model: Path, kept: Path, out: Path, note: Note = lambda study, number, digest: None) -> OwnModel:
     """Write a hospital's own model into a new folder that 'predict', 'evaluate' and 'explain' read.
 
-    ``kept`` is the file in which the hospital keeps its part. Nobody has signed what is written.
+    ``kept`` is the file in which the hospital keeps its part. Nobody has signed what is written. ``note`` is called
+    once everything has been read, and before a file is written.
 
     Raises:
         StorageError: a file is missing, damaged or of another study, or ``out`` holds anything.
@@ -77,6 +83,7 @@ def write_own_model(model: Path, kept: Path, out: Path) -> OwnModel:
             **without,
         }
     )
+    note(study.digest(), own.trained(), card.files[MODEL])
     for name, content in contents.items():
         write_atomically(out / name, content, private=True)
     write_atomically(out / CARD, card.content(), private=True)

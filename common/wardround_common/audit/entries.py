@@ -48,6 +48,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "study withdrawn": _STUDY,
     "study closed": _STUDY,
     "statement given": ("study", "statement"),
+    "own model written": ("study", "round", "model"),
     "ledger restored": ("entries",),
     "ledger rebuilt": ("epsilon", "delta", "rounds"),
     "question refused": ("kind", "study", "round", "why"),

@@ -31,7 +31,7 @@ from wardround_server.page.study_form import Made, fields, made_of
 from wardround_server.service.commanding import commanding
 from wardround_server.service.enrolment_desk import Standing, standing
 from wardround_server.service.status_words import GOING_ON, WORDS, ago, line
-from wardround_server.state.coordinator_folder import CoordinatorFolder
+from wardround_server.state.coordinator_folder import UNSENT, CoordinatorFolder
 from wardround_server.state.standings import CoordinatorStatus, RunSeen
 
 REPORT = "report.html"
@@ -234,7 +234,7 @@ class CoordinatorPages:
 
     def _release(self, asked: Asked) -> Answer:
         run, _ = self._found(asked)
-        folder = Path(tempfile.mkdtemp(prefix="release-", dir=self._folder.path))
+        folder = Path(tempfile.mkdtemp(prefix=UNSENT, dir=self._folder.path))
         try:
             words = ["coordinator", "export", self._place, run.name, "--out", str(folder / run.name)]
             done = self._children.run(words + (["--public"] if asked.form.get("public") == "yes" else []))

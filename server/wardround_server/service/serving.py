@@ -92,6 +92,7 @@ class Service:
         control = open_control(self._folder.path, self, health, self._invite)
         figures = None
         try:
+            self._folder.forget_unsent()
             figures = self._open_metrics(metrics)
             self._say(f"serving hospitals at {settings.address}; {len(self._keys)} enrolled", event="serving")
             if warning := expiry_warning(self._folder.certificate(), datetime.now(UTC)):

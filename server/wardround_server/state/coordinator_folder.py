@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,8 @@ from wardround_common.keys.key_files import LARGEST_FILE_BYTES, Words, read_iden
 from wardround_common.shell.settings_file import read_settings
 from wardround_common.study.roster import HospitalName
 
+UNSENT = ".release-"
+"""How the name of a folder begins in which a release is packed for a browser; it is removed once that was sent."""
 INIT = "Name the folder that was set up with: wardround coordinator init DIR --host NAME"
 RESTORE = "Restore it from your backup."
 _SET_RIGHT = (
@@ -113,6 +116,11 @@ class CoordinatorFolder:
     """A coordinator's data folder; nothing is read before it is asked for."""
 
     path: Path
+
+    def forget_unsent(self) -> None:
+        """Remove what a service that was killed left of releases that it packed for a browser, or was sending."""
+        for left in self.path.glob(f"{UNSENT}*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     @property
     def settings_file(self) -> Path:

@@ -2,6 +2,7 @@
 
 Zuiderveld, *Contrast limited adaptive histogram equalization*, Graphics Gems IV, 1994; scikit-image's implementation.
 That stretches whatever it gets to 0 and 1, a slice of nothing but noise too: here the range of the plane is kept.
+Its limit of 0 means no limit, which no study may write.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ STEP = Step(
     _fit,
     (
         Setting("tiles", 8.0, "parts of the image along each side", 1, 64, whole=True),
-        Setting("limit", 0.01, "how much contrast may rise, from 0, not at all, to 1, without a limit", 0, 1),
+        Setting("limit", 0.01, "the part of a tile that one of 256 greys may hold; 1 is no limit", 0.001, 1),
     ),
     scaled=True,
 )

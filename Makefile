@@ -17,7 +17,7 @@ WITH_BENCH := .venv/.with-bench
 .DELETE_ON_ERROR:
 .PHONY: touched help install demo lint test test-slow test-deployment test-operations test-faults soak images licences lock protos map api notebooks bench-doors sbom release audit containers pre-commit clean needs-data check-gpu \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
-	bench-privacy bench-private-recipe bench-medicine-privacy private-networks bench-ledger bench-near-copies bench-commands cases
+	bench-privacy bench-private-recipe bench-medicine bench-medicine-privacy private-networks bench-ledger bench-near-copies bench-commands cases
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -187,6 +187,10 @@ bench-privacy: needs-hospitals $(INSTALLED) ## what privacy costs at epsilon 1, 
 
 bench-medicine-privacy: needs-hospitals $(INSTALLED) ## what a prior from made images gives under shared noise; long; resumes where it stopped (DATA=DIR)
 	$(BIN)/python benchmarks/medicine_privacy.py "$(DATA)"
+
+bench-medicine: needs-hospitals $(INSTALLED) ## boxes around tumours (DATA=DIR, the hospitals' volumes with masks), and measures against site shift on made hospitals; long; resumes where it stopped
+	$(BIN)/python benchmarks/medicine.py "$(DATA)" --only detection
+	$(BIN)/python benchmarks/medicine_shift.py
 
 bench-private-recipe: needs-hospitals $(INSTALLED) ## what helps at epsilon 8: averaging, views, rates and steps, momentum, one at a time (DATA=DIR)
 	$(BIN)/python benchmarks/private_recipe.py "$(DATA)"

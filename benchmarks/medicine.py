@@ -5,7 +5,7 @@ and masks: boxes around the parts of outlines, by ``benchmarks/studies/brain-mri
 generation``, where hospitals have labels, for made images (``medicine_generation``). Runs are kept under
 ``--out`` and resumed when you start the benchmark again. ``--size``, ``--passes``, ``--seeds`` and ``--network`` make
 it smaller: what was measured with other numbers than the study's is no figure of it, and such runs print, and write
-nothing.
+nothing. How many seeds the figures are of is written beside them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ BOXES = Path(__file__).parent / "studies" / "brain-mri-boxes.toml"
 AP = "ap_iou10"
 PARTS = ("detection", "generation")
 MEANINGS = {
+    "ap_seeds": "how many seeds the figures of boxes are the mean over",
     "ap_federated": "AP at IoU 0.1 of boxes in the test patients' slices, averaged over the hospitals, mean over seeds",
     "ap_pooled": "all training patients in one place, the same passes over each hospital's",
     "ap_alone_best": "the best single hospital's own model, on the same test patients",
@@ -47,7 +48,7 @@ def detection(typed: Arguments) -> None:
     runs = [run(Study.model_validate(tables), seed, typed) for seed in typed.seeds]
     show_by_site("AP at IoU 0.1", runs, AP)
     figures = figures_of(runs)
-    if not typed.as_stated:
+    if typed.changed:
         show(figures)
         return
     report("medicine", known("medicine") | figures, MEANINGS)
@@ -57,6 +58,7 @@ def figures_of(runs: list[Results]) -> dict[str, float]:
     """Return the figures of boxes."""
     alone = [mean_of(runs, model, AP) for model in runs[0].evaluation if alone_hospital(model)]
     return {
+        "ap_seeds": len(runs),
         "ap_federated": mean_of(runs, FEDERATED, AP),
         "ap_pooled": mean_of(runs, POOLED, AP),
         "ap_alone_best": max(alone),

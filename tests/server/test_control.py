@@ -466,8 +466,10 @@ def test_a_process_that_stands_still_is_noticed_by_who_watches(tmp_path: Path) -
         watching = coordinator.watch(0.5)
         next(watching)
         process.send_signal(signal.SIGSTOP)
-        with pytest.raises(ServiceError, match="did not answer within"):
+        since = time.monotonic()
+        with pytest.raises(ServiceError, match="did not answer within 10 s"):
             list(watching)
+        assert time.monotonic() - since < 30  # a busy machine's 10 s; gRPC's own patience is a minute
 
 
 def health_of(folder: Path, name: str) -> int:

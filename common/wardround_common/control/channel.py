@@ -23,6 +23,7 @@ OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.keepalive_time_ms", int(ALIVE_S * 1000)),
     ("grpc.keepalive_timeout_ms", int(ALIVE_S * 1000)),
+    ("grpc.http2.ping_timeout_ms", int(ALIVE_S * 1000)),  # else a minute, whatever the keepalive's own is
     ("grpc.http2.max_pings_without_data", 0),  # who watches sends none
 )
 

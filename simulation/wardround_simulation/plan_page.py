@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from wardround_common.study.file import Study
 from wardround_simulation.plan import Spend, StudyPlan
@@ -93,9 +94,7 @@ def epsilons_around(epsilon: float) -> list[float]:
 
 def render(study: Study, plan: StudyPlan, plans: Sequence[StudyPlan]) -> str:
     """Return the page as one HTML document: no script, no request."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
+    from wardround_common.pages.documents import documents
     from wardround_server.report.figures.style import in_style
     from wardround_server.report.figures.trade import trade
 
@@ -105,19 +104,17 @@ def render(study: Study, plan: StudyPlan, plans: Sequence[StudyPlan]) -> str:
         lines["distributed trust"] = [
             (each.epsilon, each.distributed.all.signal_to_noise_of_study) for each in plans if each.distributed
         ]
-    report = PackageLoader("wardround_server.report", ".")
-    environment = Environment(
-        loader=PackageLoader("wardround_simulation", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    css, _, _ = report.get_source(environment, "page.css")
     with in_style():
         picture = trade(lines, plan.epsilon)
-    return environment.get_template("plan.html").render(
-        study=study,
-        plan=plan,
-        css=Markup(css),  # noqa: S704 (our own file)
-        picture=picture,
-        head=HEAD,
-        rows=list(cells(plan)),
-        notes=[*said_of_start(study, plan), *notes(plan)],
+    return (
+        documents(Path(__file__).parent)
+        .get_template("plan.html")
+        .render(
+            study=study,
+            plan=plan,
+            picture=picture,
+            head=HEAD,
+            rows=list(cells(plan)),
+            notes=[*said_of_start(study, plan), *notes(plan)],
+        )
     )

@@ -14,7 +14,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image as Pillow
 
@@ -23,6 +22,7 @@ from wardround_client.explanation.summary import Summary, lesion_words
 from wardround_client.maps import sanity
 from wardround_client.tasks.contract import probability_of
 from wardround_common.errors import StorageError
+from wardround_common.pages.documents import documents
 
 SHOWN = 60
 """Cases, evenly chosen where there are more."""
@@ -53,27 +53,24 @@ def render(lines: Sequence[Mapping[str, Any]], folder: Path, about: About, summa
     Raises:
         StorageError: a picture is not there any more.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     answered = [(number, line) for number, line in enumerate(lines, 1) if "refused" not in line]
     chosen = np.unique(np.linspace(0, len(answered) - 1, min(SHOWN, len(answered))).round().astype(int)).tolist()
     colours = {"for the class": FOR, "against it": AGAINST, "outlined": LESION}
     if about.dense:
         colours = {"undecided": FOR, "outlined by the model": LESION}
-    return environment.get_template("page.html").render(
-        about=about,
-        made=made,
-        version=version("wardround"),
-        summary=summary,
-        said=sanity.said(summary.similarity),
-        lesions=lesion_words(summary),
-        colours=[(word, "rgb({}, {}, {})".format(*colour)) for word, colour in colours.items()],
-        shown=[_picture(number, line, folder) for number, line in (answered[place] for place in chosen)],
+    return (
+        documents(Path(__file__).parent)
+        .get_template("page.html")
+        .render(
+            about=about,
+            made=made,
+            version=version("wardround"),
+            summary=summary,
+            said=sanity.said(summary.similarity),
+            lesions=lesion_words(summary),
+            colours=[(word, "rgb({}, {}, {})".format(*colour)) for word, colour in colours.items()],
+            shown=[_picture(number, line, folder) for number, line in (answered[place] for place in chosen)],
+        )
     )
 
 

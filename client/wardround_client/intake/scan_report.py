@@ -14,7 +14,6 @@ from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from PIL import Image as Pillow
 
@@ -26,6 +25,7 @@ from wardround_client.intake.patients import guessed, said_of_doubts, said_of_pa
 from wardround_client.intake.scan_summary import MEANINGS, Summary, scanner_of
 from wardround_common.counting import count
 from wardround_common.errors import ImageRefused
+from wardround_common.pages.documents import documents
 
 THUMBNAILS_A_SCANNER = 8
 MOST_SCANNERS = 12
@@ -51,13 +51,7 @@ class Thumbnail:
 
 def render(folder: Path, index: Index, labels: Labels | None, summary: Summary, *, made: datetime) -> str:
     """Write the report as one self-contained HTML page; reads a few images again for their thumbnails."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = documents(Path(__file__).parent)
     environment.filters["shown"] = shown
     environment.globals["plural"] = count
     environment.filters["thousands"] = lambda number: f"{number:,}"
@@ -83,7 +77,45 @@ def render(folder: Path, index: Index, labels: Labels | None, summary: Summary, 
         guesses_open=bool(guessed(summary.patients_by).keys() - set(summary.confirmed)),
         doubts=said_of_doubts(summary.doubts),
         contradictions=_contradictions(folder, summary, labels),
+        verdict=_verdict(summary),
+        parts=[(anchor, title) for anchor, title, there in _parts(summary) if there],
     )
+
+
+def _parts(summary: Summary) -> list[tuple[str, str, bool]]:
+    """Return the contents of the page: anchors, titles, and whether they are there."""
+    accepted = bool(summary.accepted)
+    return [
+        ("patients", "Who is a patient", accepted),
+        ("refused", "Refused", bool(summary.refused)),
+        ("labels", "Labels", True),
+        ("disagree", "Labels disagree", bool(summary.contradictions)),
+        ("scanners", "Scanners", accepted),
+        ("files", "Files", accepted),
+        ("duplicates", "Suspected duplicates", bool(summary.duplicates)),
+    ]
+
+
+def _verdict(summary: Summary) -> list[tuple[str, str]]:
+    """Answer in three lines: can these images be used, is it safe to, what now."""
+    refused = sum(summary.refused.values())
+    labelled = sum(summary.labels.values()) if summary.labels else 0
+    good = f"{count(summary.accepted, 'image')} of {count(summary.patients, 'patient')} can be used"
+    good += f", {refused:,} refused" if refused else ""
+    good += f"; {labelled:,} have a label" if labelled else "; none has a label yet"
+    between, guesses = len(summary.duplicates_between_patients), guessed(summary.patients_by).keys()
+    risks = [f"{count(between, 'pair')} of alike images between patients"] if between else []
+    risks += [f"{count(len(summary.contradictions), 'pair')} of alike images with different labels"] * bool(
+        summary.contradictions
+    )
+    risks += ["some patients are guessed"] * bool(guesses - set(summary.confirmed))
+    risks += ["the de-identification check was relaxed"] * bool(summary.relaxed)
+    now = "take part in a study: 'wardround hospital serve', or try one with 'wardround simulate'"
+    if not summary.accepted:
+        now = "see below what was refused and why"
+    elif risks or not labelled:
+        now = "settle what is named here first; the sections below say how"
+    return [("Usable?", good), ("Safe?", "; ".join(risks) or "nothing found that speaks against it"), ("Now", now)]
 
 
 def shown(name: str) -> str:

@@ -14,7 +14,6 @@ from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from PIL import Image as Pillow
 from scipy import ndimage
@@ -23,6 +22,7 @@ from wardround_client.intake.scan_report import shown
 from wardround_client.masks.fullest import fullest
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.outlined import Outlined, Stack
+from wardround_common.pages.documents import documents
 
 SHOWN = 60
 """Examinations, evenly chosen where there are more."""
@@ -98,21 +98,18 @@ def written(
     made: datetime,
 ) -> str:
     """Write a page of pictures, of ``count`` that there are."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("outline_page.html").render(
-        words=words,
-        made=made,
-        version=version("wardround"),
-        count=count,
-        left_out=left_out,
-        classes=[(word, _css(number)) for number, word in enumerate(classes)],
-        shown=pictures,
+    return (
+        documents(Path(__file__).parent)
+        .get_template("outline_page.html")
+        .render(
+            words=words,
+            made=made,
+            version=version("wardround"),
+            count=count,
+            left_out=left_out,
+            classes=[(word, _css(number)) for number, word in enumerate(classes)],
+            shown=pictures,
+        )
     )
 
 

@@ -35,6 +35,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wardround_common.counting import count
 from wardround_common.errors import StorageError, WardroundError
+from wardround_common.pages.documents import style_of
 from wardround_common.pages.door import SESSION_S, Door, Session, is_form_of
 
 log = logging.getLogger(__name__)
@@ -202,8 +203,8 @@ class Site:
         self._environment.filters |= {"moment": moment, "thousands": lambda n: f"{n:,}", "plural": count}
         self._environment.filters |= plan.filters
         routes = [
-            Route(f"{self.base}/style.css", _file(OURS / "style.css", "text/css")),
-            Route(f"{self.base}/live.js", _file(OURS / "live.js", "text/javascript")),
+            Route(f"{self.base}/style.css", _file(style_of("style.css").encode(), "text/css")),
+            Route(f"{self.base}/live.js", _file((OURS / "live.js").read_bytes(), "text/javascript")),
             Route(f"{self.base}/leave", self._acting(self._leave), methods=["POST"]),
         ]
         for room in plan.rooms:
@@ -463,9 +464,7 @@ def _fields(kind: str, content: bytes) -> Iterable[tuple[str, str]]:
             yield name, value.decode("utf-8", "replace")  # a picture is no form, and said to be no invitation
 
 
-def _file(path: Path, kind: str) -> Callable[[Request], Any]:
-    content = path.read_bytes()
-
+def _file(content: bytes, kind: str) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
         return Response(content, media_type=kind)
 

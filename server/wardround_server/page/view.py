@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jinja2
 
+from wardround_common.pages.documents import style_of
 from wardround_common.pages.site import OURS, moment
 from wardround_common.results import Results, RoundRecord
 from wardround_common.results.comparison import Comparison
@@ -60,7 +61,7 @@ def view_page(found: Comparison, results: Sequence[Results]) -> str:
     head, *rows = found.rows()
     metric = found.metrics[0]
     return environment.get_template("view.html").render(
-        style=(OURS / "style.css").read_text(encoding="utf-8"),
+        style=style_of("style.css"),
         runs=[run.name for run in found.runs],
         head=head,
         rows=rows,

@@ -19,6 +19,7 @@ from markdown_it.renderer import RendererHTML
 from markupsafe import Markup
 
 from wardround_common.metrics.shapes import Estimate
+from wardround_common.pages.documents import documents
 from wardround_common.results import ALL, DEPLOYED, EXTERNAL, FEDERATED, TRAINED, HospitalRecord, Results, SiteMetrics
 from wardround_common.results.evaluation import UNMOVED
 from wardround_common.results.model_folder import Card
@@ -29,6 +30,7 @@ from wardround_common.tasks.registry import task_of
 from wardround_server.report.card_words import UNSAID, CardWords
 from wardround_server.report.tables.quality import ordered_sites, site_title
 from wardround_server.report.words import interval, listing, number
+from wardround_server.report.write import TEMPLATES
 
 SMALLEST = 10
 """A number of patients or images below this is not published: a common floor of health statistics."""
@@ -113,13 +115,13 @@ def page(text: str, title: str) -> str:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.add_render_rule("table_open", _table_open)
     parser.add_render_rule("table_close", _table_close)
-    report = PackageLoader("wardround_server.report", ".")
-    environment = Environment(loader=report, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    css = report.get_source(environment, "page.css")[0]
-    return environment.get_template("model_card.html").render(
-        title=title,
-        css=Markup(css),  # noqa: S704 (our own file)
-        body=Markup(parser.render(text)),  # noqa: S704  # made with html=False: what a person wrote is escaped
+    return (
+        documents(TEMPLATES)
+        .get_template("model_card.html")
+        .render(
+            title=title,
+            body=Markup(parser.render(text)),  # noqa: S704  # made with html=False: what a person wrote is escaped
+        )
     )
 
 

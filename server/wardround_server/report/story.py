@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from wardround_common.counting import count
 from wardround_common.results import ALL, FEDERATED, POOLED, TRAINED, Results, alone, alone_hospital
+from wardround_common.results.record import DEPLOYED
 from wardround_common.study.file import DpSgd
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.alarms import alarms
@@ -42,6 +43,37 @@ def story(results: Results) -> list[str]:
         [_privacy(results)],
     )
     return [" ".join(part) for part in parts if part]
+
+
+def verdict(results: Results) -> list[tuple[str, str]]:
+    """Answer in three lines, before anything else: is the model good, is it safe, what now."""
+    mean, first = mean_over_hospitals(results, FEDERATED), results.headline
+    whole = results.evaluation.get(FEDERATED, {}).get(ALL)
+    value = mean if mean is not None else whole.value(first.name) if whole else None
+    good = "it was not judged on test patients"
+    if value is not None:
+        good = f"{first.term} {number(value)}{f' {first.unit}' if first.unit else ''} on test patients"
+        best = best_alone(results)
+        if best and mean is not None:
+            better = first.goodness(mean) > first.goodness(best[1])
+            good += f", {'better than' if better else 'no better than'} any hospital alone ({number(best[1])})"
+    private = isinstance(results.study.privacy, DpSgd)
+    spent = most_spent(results)
+    safe = "without differential privacy: it may remember patients"
+    if private and spent is not None:
+        safe = f"a patient was exposed by at most ε = {number(spent, 2)}"
+        if results.engine != DEPLOYED:
+            safe += ", had this not been a simulation, whose noise anybody can make again"
+    now = "attack it with 'wardround evidence', then publish it with 'wardround export'"
+    if results.engine != DEPLOYED:
+        now = "run the study at the hospitals, or attack this model with 'wardround evidence'"
+    if not private:
+        now = "give it only to those who could be shown the training images; 'wardround evidence' attacks it"
+    if results.notes:
+        now = f"read what to note first; then {now}"
+    if alarms(results):
+        good, now = f"{good}; but see the alarm", "do not use it before you have read the alarm"
+    return [("Good?", good), ("Safe?", safe), ("Now", now)]
 
 
 def key_numbers(results: Results) -> list[KeyNumber]:

@@ -6,12 +6,13 @@ import os
 import tempfile
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from wardround_common.errors import StorageError
+from wardround_common.pages.documents import documents
 from wardround_common.results import Results
 from wardround_common.tasks.registry import task_of
+
+TEMPLATES = Path(__file__).parent
+"""Where the templates of the report are."""
 
 
 def write_report(results: Results, folder: Path) -> Path:
@@ -42,23 +43,22 @@ def render(results: Results) -> str:
     # Imported here: matplotlib takes a second to load, and a command that draws nothing should not wait for it.
     from wardround_server.report.alarms import alarms
     from wardround_server.report.page import sections
-    from wardround_server.report.story import key_numbers, story
+    from wardround_server.report.story import key_numbers, story, verdict
 
-    environment = Environment(
-        loader=PackageLoader("wardround_server.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    css, _, _ = environment.loader.get_source(environment, "page.css") if environment.loader else ("", None, None)
-    return environment.get_template("page.html").render(
-        results=results,
-        css=Markup(css),  # noqa: S704 (our own file)
-        story=story(results),
-        alarms=alarms(results),
-        numbers=key_numbers(results),
-        sections=sections(results),
-        terms=task_of(results.study.task).terms(results.study.task),
+    found = sections(results)
+    return (
+        documents(TEMPLATES)
+        .get_template("page.html")
+        .render(
+            results=results,
+            verdict=verdict(results),
+            parts=[*((one.anchor, one.title) for one in found), ("terms", "How to read the numbers")],
+            story=story(results),
+            alarms=alarms(results),
+            numbers=key_numbers(results),
+            sections=found,
+            terms=task_of(results.study.task).terms(results.study.task),
+        )
     )
 
 

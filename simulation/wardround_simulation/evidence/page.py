@@ -5,20 +5,21 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from matplotlib.ticker import NullFormatter
 
 from wardround_common.counting import count
 from wardround_common.documents.epsilon_statement import EpsilonStatement
 from wardround_common.metrics import Estimate
+from wardround_common.pages.documents import documents
 from wardround_common.results import ALL, PrivacySpent
 from wardround_common.study.file import DpSgd
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, in_style, panel, picture
 from wardround_server.report.tables.table import Table, table
 from wardround_server.report.words import interval, number, size, small
+from wardround_server.report.write import TEMPLATES
 from wardround_simulation.evidence.record import Evidence, Hospital, InversionFinding, MembershipFinding
 
 
@@ -45,32 +46,81 @@ def render(evidence: Evidence, pictures: Mapping[str, bytes], statements: Mappin
 
     ``pictures`` are the PNG files by the names that the pack gives them; ``statements`` are by hospital.
     """
-    report = PackageLoader("wardround_server.report", ".")
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("wardround_simulation.evidence", "."), report]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    css = report.get_source(environment, "page.css")[0]
     members = evidence.attacks.membership
-    return environment.get_template("page.html").render(
-        evidence=evidence,
-        css=Markup(css),  # noqa: S704 (our own file)
-        summary=_summary(evidence),
-        numbers=_key_numbers(evidence),
-        canaries=_canary_table(evidence),
-        members=_member_table(members) if members else None,
-        roc=_roc(members) if members else None,
-        shown=_shown(evidence, pictures),
-        costs=_costs(evidence),
-        approved=_approved(evidence),
-        stated=_stated(evidence, statements) if statements else None,
-        roster=_roster(statements) if statements else None,
-        above=[h.name for h in evidence.hospitals if h.planned and _above(statements.get(h.name), h.planned.epsilon)],
-        quality=_quality(evidence),
-        files=_files(evidence),
+    folders = (Path(__file__).parent, TEMPLATES)
+    facts = {
+        "canaries": _canary_table(evidence),
+        "members": _member_table(members) if members else None,
+        "approved": _approved(evidence),
+        "costs": _costs(evidence),
+        "quality": _quality(evidence),
+    }
+    return (
+        documents(*folders)
+        .get_template("page.html")
+        .render(
+            **facts,
+            evidence=evidence,
+            verdict=_verdict(evidence),
+            parts=[(anchor, title) for anchor, title in _PARTS.items() if facts.get(_TABLES.get(anchor, ""), True)],
+            summary=_summary(evidence),
+            numbers=_key_numbers(evidence),
+            roc=_roc(members) if members else None,
+            shown=_shown(evidence, pictures),
+            stated=_stated(evidence, statements) if statements else None,
+            roster=_roster(statements) if statements else None,
+            above=[
+                h.name for h in evidence.hospitals if h.planned and _above(statements.get(h.name), h.planned.epsilon)
+            ],
+            files=_files(evidence),
+        )
     )
+
+
+_PARTS = {
+    "canaries": "Does the code keep to its ε?",
+    "membership": "Who was trained on?",
+    "inversion": "Does an update show an image?",
+    "approved": "Who approved the study",
+    "cost": "Planned cost",
+    "stated": "Stated cost",
+    "quality": "How good the model is",
+    "study": "The study",
+    "files": "Files",
+}
+"""The contents of the page, by the anchors of its sections."""
+_TABLES = {
+    "canaries": "canaries",
+    "membership": "members",
+    "approved": "approved",
+    "cost": "costs",
+    "quality": "quality",
+}
+"""Sections that are there if their table is."""
+
+
+def _verdict(evidence: Evidence) -> list[tuple[str, str]]:
+    """Answer in three lines: is the model good, is it safe, what now."""
+    canary, members = evidence.attacks.canaries, evidence.attacks.membership
+    whole = evidence.metrics.get(ALL) or next(iter(evidence.metrics.values()), None)
+    first = task_of(evidence.study.task).first
+    good = "it was not judged on test patients"
+    if whole and (found := whole[first.name]).value is not None:
+        good = f"{first.term} {number(found.value)}" + (f" ({around})" if (around := interval(found)) else "")
+    private = isinstance(evidence.study.privacy, DpSgd)
+    safe = f"ε at most {evidence.study.privacy.epsilon:g}" if private else "no differential privacy"
+    broken = canary is not None and not canary.holds
+    if canary is not None:
+        safe += "; the claim is broken by the canary audit" if broken else "; the claim held against the canary audit"
+    told = members is not None and members.auroc.low is not None and members.auroc.low > 0.5
+    if members is not None and members.auroc.low is not None:
+        safe += f"; membership inference {'tells who was trained on' if told else 'tells nobody apart'}"
+    now = "check the fingerprints and run 'wardround evidence verify' on this folder; then decide on the release"
+    if broken:
+        now = "do not release this model: find out why the training spends more than it says"
+    elif told or not private:
+        now = "release it only to those who could be shown the training images"
+    return [("Good?", good), ("Safe?", safe), ("Now", now)]
 
 
 def _summary(evidence: Evidence) -> list[str]:

@@ -10,6 +10,7 @@ import typer
 
 from wardround_client.commands import audit_cli, gallery_cli, ledger_cli, policy_cli
 from wardround_client.commands.audit_cli import State
+from wardround_client.commands.completing import studies as studies_here
 from wardround_common.shell.command_options import (
     Allow,
     AsJson,
@@ -262,7 +263,13 @@ def studies(state: State = None, as_json: AsJson = False) -> None:
 
 
 StudyWord = Annotated[
-    str, typer.Argument(metavar="STUDY", help="Study name, or the first digits of its digest.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="Study name, or the first digits of its digest.",
+        show_default=False,
+        autocompletion=studies_here,
+    ),
 ]
 
 
@@ -274,6 +281,7 @@ def approve(
             metavar="[STUDY]",
             help="Study name, or the first digits of its digest; by default the only one that waits.",
             show_default=False,
+            autocompletion=studies_here,
         ),
     ] = None,
     start: Annotated[

@@ -23,6 +23,8 @@ from wardround_common.shell.command_options import (
     StudyFile,
 )
 from wardround_common.shell.commands import Commands, confirm
+from wardround_server.commands.completing import hospitals as hospitals_here
+from wardround_server.commands.completing import runs as runs_here
 
 if TYPE_CHECKING:
     from wardround_common.documents.enrolment import Invitation, Request
@@ -162,7 +164,10 @@ def hospitals(folder: Folder, as_json: AsJson = False) -> None:
 @app.command()
 def revoke(
     folder: Folder,
-    hospital: Annotated[str, typer.Argument(metavar="NAME", help="Name of the hospital.", show_default=False)],
+    hospital: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="Name of the hospital.", show_default=False, autocompletion=hospitals_here),
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -222,7 +227,11 @@ def roster(
     folder: Folder,
     hospitals: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Hospitals to list; by default all enrolled hospitals."),
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Hospitals to list; by default all enrolled hospitals.",
+            autocompletion=hospitals_here,
+        ),
     ] = None,
 ) -> None:
     """Print the [[roster]] entries of these hospitals for a study file."""
@@ -288,7 +297,13 @@ def _log(text: str) -> None:
 
 
 Run = Annotated[
-    str, typer.Argument(metavar="RUN", help="Name of the run; same as the name of its study.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="Name of the run; same as the name of its study.",
+        show_default=False,
+        autocompletion=runs_here,
+    ),
 ]
 
 

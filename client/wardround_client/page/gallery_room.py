@@ -20,6 +20,7 @@ SCAN_PAGES = {
     "scan": ("scan-report.html", "The scan of the images"),
     "outlines": ("outlines.html", "Outlines on the images"),
     "boxes": ("boxes.html", "Boxes on the images"),
+    "preview": ("preview.html", "What a study makes of the images"),
 }
 """Pages that ``wardround scan`` wrote into the state folder of the images, by the word of their address."""
 ORDERS: Mapping[Order, str] = {"images": "All images", "worst": "Worst errors first", "explained": "With maps"}

@@ -10,7 +10,6 @@ from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
@@ -22,6 +21,7 @@ from wardround_client.preparation import preprocessing
 from wardround_client.preparation.outline_page import LEAST_PIXELS, colour_of, three_planes
 from wardround_client.preview.stages import Example, Stage
 from wardround_client.tasks.box_form import CLASS
+from wardround_common.pages.documents import documents
 from wardround_common.study.file import Study
 
 MOST_PIXELS = 384
@@ -48,26 +48,23 @@ def written(
     made: datetime,
 ) -> str:
     """Write the page of some examples, of ``fitting`` images or examinations, as one self-contained HTML file."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     marked = any(stage.mask is not None or stage.boxes for one in examples for stage in one.stages)
-    return environment.get_template("page.html").render(
-        name=study.study.name,
-        digest=study.digest(),
-        made=made,
-        version=version("wardround"),
-        counted="examinations" if series else "images",
-        fitting=fitting,
-        left_out=left_out,
-        notes=notes,
-        classes=[(word, f"rgb{colour_of(number)}") for number, word in enumerate(study.groups)] if marked else [],
-        augmentations=study.training.augmentations,
-        examples=[(one.title, shown(one.file), [_drawn(stage) for stage in one.stages]) for one in examples],
+    return (
+        documents(Path(__file__).parent)
+        .get_template("page.html")
+        .render(
+            name=study.study.name,
+            digest=study.digest(),
+            made=made,
+            version=version("wardround"),
+            counted="examinations" if series else "images",
+            fitting=fitting,
+            left_out=left_out,
+            notes=notes,
+            classes=[(word, f"rgb{colour_of(number)}") for number, word in enumerate(study.groups)] if marked else [],
+            augmentations=study.training.augmentations,
+            examples=[(one.title, shown(one.file), [_drawn(stage) for stage in one.stages]) for one in examples],
+        )
     )
 
 

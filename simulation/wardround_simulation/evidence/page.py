@@ -107,8 +107,9 @@ def _verdict(evidence: Evidence) -> list[tuple[str, str]]:
     good = "it was not judged on test patients"
     if whole and (found := whole[first.name]).value is not None:
         good = f"{first.term} {number(found.value)}" + (f" ({around})" if (around := interval(found)) else "")
-    private = isinstance(evidence.study.privacy, DpSgd)
-    safe = f"ε at most {evidence.study.privacy.epsilon:g}" if private else "no differential privacy"
+    privacy = evidence.study.privacy
+    private = isinstance(privacy, DpSgd)
+    safe = f"ε at most {privacy.epsilon:g}" if isinstance(privacy, DpSgd) else "no differential privacy"
     broken = canary is not None and not canary.holds
     if canary is not None:
         safe += "; the claim is broken by the canary audit" if broken else "; the claim held against the canary audit"

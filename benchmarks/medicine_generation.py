@@ -78,7 +78,7 @@ def _seed(typed: Arguments, seed: int) -> dict[str, float]:
         run(study, seed, typed, baselines=False)
         folder = typed.out / f"{study.study.name}-{study.digest()[:8]}-{seed}"
         models[words] = _opened(study, (folder / MODEL).read_bytes())
-    sites = {site.name: site.source for site in typed.sites()}
+    sites = {site.name: site.sources[0] for site in typed.sites()}
     of = models[""].study
     data = {name: prepare(source, of, *take_in(source, of)) for name, source in sites.items()}
     small = min(data, key=lambda name: data[name].train.patient_count)

@@ -53,7 +53,7 @@ def drawn(model: Model, count: int, seed: int, words: Sequence[str] = ()) -> Ite
     device = next(network.parameters()).device
     means, side = means_of(section), model.study.data.square
     for start in range(0, count, TOGETHER):
-        numbers = range(start, min(start + TOGETHER, count))
+        numbers = range(start, start + TOGETHER)  # always as many: how many are computed together changes roundings
         chance = np.stack([insecure_stream(seed, "image", number).uniform(section.latent) for number in numbers])
         noise = torch.from_numpy(ndtri(chance.clip(min=LEAST_CHANCE))).float()
         of = [kinds[number % len(kinds)] for number in numbers]
@@ -61,7 +61,7 @@ def drawn(model: Model, count: int, seed: int, words: Sequence[str] = ()) -> Ite
             images = network.decode((means[of] + noise).to(device), (side, side)).cpu().numpy()
         if not np.isfinite(images).all():
             raise ModelError("an image that the model makes is not finite", do="Its training diverged: do not use it.")
-        for number, kind, image in zip(numbers, of, images, strict=True):
+        for number, kind, image in zip(range(start, min(start + TOGETHER, count)), of, images, strict=False):
             yield Made(number + 1, section.classes[kind] if section.classes else "", image)
 
 

@@ -25,9 +25,10 @@ from wardround_client.training.augmentation import augment
 from wardround_client.training.bookkeeping import BookKeeping, Way, clipping_factors
 from wardround_client.training.network_probe import WAYS
 from wardround_client.training.rehearsal import rehearse
-from wardround_common.errors import LabelError
+from wardround_common.errors import LabelError, StudyError
 from wardround_common.randomness import insecure_stream
-from wardround_common.study.file import Study
+from wardround_common.study.file import Study, parse_study
+from wardround_common.study.template import study_text
 from wardround_common.study.variables import Variable
 from wardround_common.study.words import describe
 
@@ -91,6 +92,18 @@ def test_variables_that_mean_nothing_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         of(*variables, data=data)
+
+
+def test_a_misspelt_key_of_a_variable_is_named_with_the_nearest_one() -> None:
+    text = study_text("a").replace("# record =", "record =")
+    text = text.replace("# variables = ", 'variables = [{ name = "sex", vaules = ["F"] }]\n# ')
+    text = text.replace("# subgroups = ", "subgroups = [{ by = 'age', band = [40.0] }]\n# ")
+    with pytest.raises(StudyError) as raised:
+        parse_study(text)
+    said = str(raised.value)
+    assert "[data] variables, entry 1: vaules = " in said
+    assert "there is no such key; did you mean 'values'?" in said
+    assert "[evaluation] subgroups, entry 1: band = [40.0]: there is no such key; did you mean 'bands'?" in said
 
 
 def test_a_study_without_variables_has_the_digest_that_it_had_and_one_says_what_it_tells() -> None:

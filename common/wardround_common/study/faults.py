@@ -123,7 +123,9 @@ def _faults_of(error: ValidationError, tables: Mapping[str, Any], study: type[Ba
     faults: list[str] = []
     misspelt: set[tuple[int | str, ...]] = set()
     for fault in details:
-        if fault["type"] == "extra_forbidden":
+        if fault["type"] == "extra_forbidden" and (text := _in_entry(fault, study)):
+            faults.append(text)
+        elif fault["type"] == "extra_forbidden":
             section, key = _place(fault)
             nearest, text = _unknown(section, key, fault["input"], tables, study)
             faults.append(text)
@@ -246,6 +248,31 @@ def _unknown(
     nearest = _closest(key, keys)
     end = f"did you mean '{nearest}'?" if nearest else f"the keys of {_header(section)} are {', '.join(keys)}"
     return nearest, f"{start}: there is no such key; {end}"
+
+
+def _in_entry(fault: ErrorDetails, study: type[BaseModel]) -> str:
+    """Say of a key that no entry of a list of tables has what it was meant to be; nothing of any other key."""
+    if len(fault["loc"]) < 4:
+        return ""
+    section, key, *within = fault["loc"]
+    if not isinstance(within[0], int) or section not in study.model_fields:
+        return ""
+    of_section = _models_in(study.model_fields[str(section)].annotation)
+    fields = [model.model_fields[str(key)] for model in of_section if str(key) in model.model_fields]
+    keys = [name for field in fields for model in _models_in(field.annotation) for name in model.model_fields]
+    if not keys:
+        return ""
+    nearest = _closest(str(within[-1]), keys)
+    end = f"did you mean '{nearest}'?" if nearest else f"its keys are {', '.join(dict.fromkeys(keys))}"
+    place = f"{_header(str(section))} {key}, entry {within[0] + 1}"
+    return f"{place}: {_name(str(within[-1]))} = {_quoted(fault['input'])}: there is no such key; {end}"
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    """Return the models that a type is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
 def _all_keys(section: str, study: type[BaseModel]) -> list[str]:

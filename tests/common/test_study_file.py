@@ -252,7 +252,7 @@ def test_a_wrong_value_is_quoted_and_told_what_it_must_be(old: str, new: str, wo
         ("focal_gamma = 99.0", "10", "(1 - p)^gamma"),
         ("class_weights = [1.0, 1e9]", "1000", "how many times a class counts"),
         ("server_learning_rate = 1e30", "1000", "the hospitals' mean step"),
-        ("ditto_lambda = 1e5", "1000", "torn back and forth"),
+        ("ditto_lambda = 1e5", "1000", "further than to the shared model"),
     ],
 )
 def test_a_number_beyond_any_meaning_is_refused_with_the_most_and_the_reason(line: str, most: str, reason: str) -> None:

@@ -28,9 +28,9 @@ LESSONS: Mapping[tuple[str, str], str] = {
         "beyond that next to nothing is learnt; 2 is usual, and 0.5 to 5 were tried"
     ),
     ("training", "class_weights"): "they say how many times a class counts; 1 to 20 are usual",
-    ("training", "learning_rate"): "beyond a thousand a few steps leave the numbers that a network computes in",
-    ("training", "ditto_lambda"): "the hospital's own model would be torn back and forth by steps larger than itself",
-    ("training", "proximal_mu"): "the hospital's model would be torn back and forth by steps larger than itself",
+    ("training", "learning_rate"): "0.0001 to 10 is usual; beyond a thousand a few steps leave all numbers",
+    ("training", "ditto_lambda"): "0.01 to 10 is usual; with a thousand a step pulls further than to the shared model",
+    ("training", "proximal_mu"): "0.001 to 1 is usual; with a thousand a step pulls further than to the round's start",
     ("training", "server_learning_rate"): "1 is the hospitals' mean step; a few rounds of a thousand leave all numbers",
     ("privacy", "epsilon"): (
         "at 0 nothing may be learnt from any patient, so that nothing can be trained; 8 is weak but usual, "

@@ -111,6 +111,22 @@ def test_the_page_escapes_labels_and_names_no_file_path_or_patient(hospital: Hos
         assert browser.page.text.count("data:image/png") == IMAGES, "the one before stays"
 
 
+def test_pages_for_reading_only_make_no_gallery_and_nobody_else_does(hospital: HospitalFolder) -> None:
+    (hospital_source(hospital).state / "gallery.sqlite").unlink(missing_ok=True)
+    with hospital_pages(hospital, 0, lambda text, **facts: None, read_only=True) as pages:
+        browser = browsing(pages)
+        assert browser.get("/gallery/../../etc/passwd").status == 404
+        assert browser.get("/gallery?order=../secret&page=-1").status == 200
+        assert browser.page.text.count("<form") == 1
+        assert browser.post("/gallery/make", {"model": "/"}).status == 404
+    with hospital_pages(hospital, 0, lambda text, **facts: None) as pages:
+        browser = browsing(pages)
+        secret = browser.get("/gallery").text.split('name="_form" value="')[1].split('"')[0]
+        for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            assert browser.post("/gallery/make", {"_form": secret, "model": ""}, **headers).status == 403
+        assert browser.post("/gallery/make", {"_form": "guessed", "model": ""}).status == 403
+
+
 def test_a_model_is_asked_about_each_image_and_its_worst_errors_come_first(tmp_path: Path) -> None:
     of = study(task={"classes": [SCRIPT, "finding"]})
     model = open_model(model_folder_at(tmp_path / "model", of))

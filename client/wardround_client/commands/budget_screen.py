@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jinja2
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from wardround_client.spending.budget import BudgetStatement
 from wardround_client.spending.budget_words import level_name, shown
+from wardround_common.pages.documents import documents
 
 
 def screen(statement: BudgetStatement) -> Group:
@@ -53,13 +53,7 @@ def screen(statement: BudgetStatement) -> Group:
 
 def page(statement: BudgetStatement) -> str:
     """Draw the statement as one self-contained HTML page."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = documents(Path(__file__).parent)
     environment.filters["shown"] = shown
     environment.filters["level_name"] = level_name
     environment.filters["thousands"] = lambda number: f"{number:,}"

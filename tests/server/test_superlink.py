@@ -32,7 +32,7 @@ from wardround_client.link.wire import Contents, Link, NotWantedError, Wire
 from wardround_common.errors import LinkError, MessageError, RoundError, StorageError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.rounds import Failure
-from wardround_common.messages.transfers import write_pull
+from wardround_common.messages.transfers import write_pull, write_push
 from wardround_server.link import link_grid, object_files
 from wardround_server.link.fleet import FLEET
 from wardround_server.link.link_grid import LinkGrid
@@ -276,6 +276,17 @@ def test_another_hospitals_upload_cannot_be_joined(standing: Standing) -> None:
             )
             with pytest.raises(NotWantedError, match="session"):
                 other.ask("push-object", push_body(pushed), message_pb2.PushObjectResponse)
+
+
+def test_a_body_without_objects_completes_no_answer(standing: Standing) -> None:
+    with two_asked(standing) as (grid, ends, ids):
+        wire, node = ends["mercy"]
+        parts = _envelope(node, reply(node.node_id, grid._run_id, ids["mercy"]))
+        session = wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse).session_id
+        head = message_pb2.PushObjectRequest(node=node, run_id=grid._run_id, session_id=session).SerializeToString()
+        with pytest.raises(NotWantedError, match="message"):
+            wire.ask("push-object", write_push(head, {}), message_pb2.PushObjectResponse)
+        assert grid.pull_messages(ids.values()) == []
 
 
 def test_an_answer_that_is_larger_than_its_question_allows_is_refused(tmp_path: Path) -> None:

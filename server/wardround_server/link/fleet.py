@@ -302,6 +302,8 @@ class Fleet:
         head, contents = _framed(read_push, body)
         request = _parse(message_pb2.PushObjectRequest, head)
         _same(request.node.node_id, node)
+        if not contents:
+            raise Refused(400, "message")  # whoever brings nothing completes nothing
         coming = self._coming.get(request.session_id)
         if coming is None or coming.node != node:
             raise Refused(410, "session")

@@ -1,7 +1,8 @@
 """What it takes to come in: seconds of import, lines for one's own network, strategy and task, the page under load.
 
 Lines are those of code, without blank ones, comments and docstrings. The worked examples are those of
-``examples/2_own_network.py`` and of ``CONTRIBUTING.md``.
+``examples/2_own_network.py`` and of ``CONTRIBUTING.md``. With ``--others DIR``, where DIR holds checkouts of NVFlare
+and flower at the commits below, those of their own tutorials are counted by the same rule.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import re
 import statistics
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +26,65 @@ import page_load
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "doors.json"
 TIMES = 9
+
+
+class Tutorial(NamedTuple):
+    """Where another framework's own tutorial has a researcher write something."""
+
+    file: str
+    """From the folder of the checkouts: repository and path."""
+    commit: str
+    names: tuple[str, ...]
+
+
+_FLARE, _FLOWER = "NVFlare/examples/hello-world/hello-pt", "flower/examples/quickstart-pytorch/pytorchexample"
+OTHERS = {
+    "nvflare": {
+        "lines_own_network": [
+            Tutorial(f"{_FLARE}/model.py", "5cdfa8edd5964c8ef46a2ebd1a38387215475f0b", ("SimpleNetwork",))
+        ],
+        "lines_own_task": [
+            Tutorial(f"{_FLARE}/client.py", "0cc159af1dc290d31dd4168e5db8a56e4f14bfc9", ("evaluate", "main"))
+        ],
+    },
+    "flower": {
+        "lines_own_network": [Tutorial(f"{_FLOWER}/task.py", "298ad87318e4857cd00d484555a9a9432f126c50", ("Net",))],
+        "lines_own_strategy": [
+            Tutorial(
+                "flower/framework/docs/source/tutorial-series-use-a-federated-learning-strategy-pytorch.rst",
+                "06864bae54ae403e981f03086e30d2f2dedc9553",
+                ("CustomFedAdagrad",),
+            )
+        ],
+        "lines_own_task": [
+            Tutorial(f"{_FLOWER}/task.py", "298ad87318e4857cd00d484555a9a9432f126c50", ("train", "test")),
+            Tutorial(f"{_FLOWER}/client_app.py", "0299cb32d3a7b7bac605fcaa23b34cbb3f78f229", ("train", "evaluate")),
+        ],
+    },
+}
+"""An own task is training and evaluation as their authors write them, without the network and the reading of data."""
+
+
+def lines_of_others(folder: Path) -> dict[str, dict[str, int]]:
+    """Count in the tutorials of others, which lie in a folder."""
+    return {
+        framework: {kind: sum(_counted(folder, one) for one in tutorials) for kind, tutorials in kinds.items()}
+        for framework, kinds in OTHERS.items()
+    }
+
+
+def _counted(folder: Path, tutorial: Tutorial) -> int:
+    path = folder / tutorial.file
+    if not path.is_file():
+        raise SystemExit(f"there is no {path}: check out {tutorial.file.partition('/')[0]} at {tutorial.commit}")
+    source = path.read_text(encoding="utf-8")
+    if path.suffix == ".rst":
+        blocks = re.findall(r"^\.\. code-block:: python\n(?:    :.*\n)*\n((?:    .*\n|\n)+)", source, re.MULTILINE)
+        source = next(textwrap.dedent(block) for block in blocks if f"class {tutorial.names[0]}" in block)
+    found = part(source, set(tutorial.names))
+    if not found:
+        raise SystemExit(f"{path} has no {' and no '.join(tutorial.names)}: check out {tutorial.commit}")
+    return lines_of_code(found)
 
 
 def lines_of_code(source: str) -> int:
@@ -86,11 +147,16 @@ def first_cells() -> int:
 
 def main() -> None:
     """Measure, write, print."""
-    found: dict[str, Any] = {"import_s": round(max(import_s(), 0.0), 4), "first_cells": first_cells(), **lines()}
-    page = page_load.measure()
-    if not page:
-        Console().print("The page was not measured: there is no Chromium with its driver (make test-pages).")
-    found |= page
+    if sys.argv[1:2] == ["--others"] and len(sys.argv) == 3:
+        found: dict[str, Any] = {"others": lines_of_others(Path(sys.argv[2]))}
+    elif len(sys.argv) > 1:
+        raise SystemExit("write nothing, or --others DIR")
+    else:
+        found = {"import_s": round(max(import_s(), 0.0), 4), "first_cells": first_cells(), **lines()}
+        page = page_load.measure()
+        if not page:
+            Console().print("The page was not measured: there is no Chromium with its driver (make test-pages).")
+        found |= page
     kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps(kept | found, indent=1) + "\n", encoding="utf-8")
     table = Table("what", "measured")

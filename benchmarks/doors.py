@@ -65,11 +65,12 @@ OTHERS = {
 """An own task is training and evaluation as their authors write them, without the network and the reading of data."""
 
 
-def lines_of_others(folder: Path) -> dict[str, dict[str, int]]:
+def lines_of_others(folder: Path) -> dict[str, int]:
     """Count in the tutorials of others, which lie in a folder."""
     return {
-        framework: {kind: sum(_counted(folder, one) for one in tutorials) for kind, tutorials in kinds.items()}
+        f"{framework}_{kind}": sum(_counted(folder, one) for one in tutorials)
         for framework, kinds in OTHERS.items()
+        for kind, tutorials in kinds.items()
     }
 
 
@@ -148,7 +149,7 @@ def first_cells() -> int:
 def main() -> None:
     """Measure, write, print."""
     if sys.argv[1:2] == ["--others"] and len(sys.argv) == 3:
-        found: dict[str, Any] = {"others": lines_of_others(Path(sys.argv[2]))}
+        found: dict[str, Any] = dict(lines_of_others(Path(sys.argv[2])))
     elif len(sys.argv) > 1:
         raise SystemExit("write nothing, or --others DIR")
     else:

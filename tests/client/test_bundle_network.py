@@ -139,6 +139,7 @@ def test_the_bundles_own_weights_begin_its_network(tmp_path: Path) -> None:
         (UNET | {"channels": "%other.json::channels"}, "or read another file"),
         (UNET | {"_target_": "subprocess.Popen"}, "is none of the networks of MONAI's"),
         (UNET | {"_target_": "scripts.nets.UNet"}, "is none of the networks of MONAI's"),
+        (UNET | {"_target_": "UNETR"}, "is none of the networks of MONAI's"),  # needs a package that is none of ours
         (UNET | {"_requires_": "@init"}, "which MONAI's own program follows"),
         (UNET | {"strides": "@nothing"}, "refers to '@nothing', which is not there"),
         (UNET | {"strides": "@network_def"}, "in a circle"),

@@ -90,7 +90,7 @@ def _rehearse(study: Study) -> str:
 def why_not(network: nn.Module, study: Study, space: tuple[int, ...]) -> str | None:
     """Say why a network cannot make a step on two images of this extent and on one, which a last batch may hold."""
     local, loss = local_task(study.task), loss_of(study, torch.device("cpu"))
-    others = study.own_code or study.plugin
+    others = study.own_code or study.plugin or study.model.bundle
     raised = FAULTS if others else (RuntimeError, ValueError)  # what torch and MONAI raise for a shape
     generator = torch.Generator().manual_seed(0)
     with networks.seeded(0):

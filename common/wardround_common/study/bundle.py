@@ -52,7 +52,7 @@ class Kind:
 _OUTLINES, _LABELS = Kind(dense=True, dims=3), Kind(dense=False, outputs="num_classes")
 KINDS: Mapping[str, Kind] = {
     **{name: Kind(dense=True) for name in ("UNet", "AttentionUnet", "DynUNet")},
-    **dict.fromkeys(("BasicUNet", "HighResNet", "MedNeXt", "SegResNet", "SwinUNETR", "UNETR", "VNet"), _OUTLINES),
+    **dict.fromkeys(("BasicUNet", "HighResNet", "MedNeXt", "SegResNet", "VNet"), _OUTLINES),
     "FlexibleUNet": Kind(dense=True, dims=2),
     **{name: Kind(dense=False) for name in ("DenseNet", "DenseNet121", "DenseNet169", "DenseNet201", "DenseNet264")},
     "EfficientNetBN": Kind(dense=False, outputs="num_classes", dims=2),

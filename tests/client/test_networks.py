@@ -119,7 +119,8 @@ def test_a_new_network_is_one_file_that_nothing_lists(tmp_path: Path, monkeypatc
         "NETWORK = Network(lambda channels, outputs, norm, dims: nn.Conv2d(channels, outputs, 1), 'one layer')\n"
     )
     monkeypatch.setattr(networks, "__path__", [*networks.__path__, str(tmp_path)])
-    monkeypatch.setattr(known, "_folders", lambda: (*networks.__path__,))
+    files = [path.stem for folder in networks.__path__ for path in Path(folder).glob("[a-z]*.py")]
+    monkeypatch.setattr(known, "files_in", lambda package, room: tuple(sorted(files)))
     known.known_networks.cache_clear()
     try:
         assert "one-line" in known.known_networks()

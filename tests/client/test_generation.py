@@ -219,6 +219,7 @@ def test_a_made_image_says_so_in_dicom_and_no_scan_takes_it_for_a_patients(made:
     image = pydicom.dcmread(tmp_path / "made" / HOSPITAL / "000002.dcm")
     assert (image.SyntheticData, image.PatientIdentityRemoved, image.BurnedInAnnotation) == ("YES", "YES", "NO")
     assert image.PatientID.startswith("SYNTHETIC-")
+    assert image.Laterality == ""
     assert "SYNTHETIC" in image.SeriesDescription
     again = tmp_path / "again"
     write(made, Wanted(2, 1, dicom=True), again)

@@ -192,6 +192,7 @@ def dicom_of(levels: Shades, one: Made, patient: str, model: Model, seed: int) -
     made.SoftwareVersions = card.wardround
     made.DerivationDescription = f"Drawn from the model {card.name}"[:1024]
     made.SeriesNumber, made.InstanceNumber, made.PatientOrientation = 1, one.number, ""
+    made.Laterality = ""  # 2C: empty where it is not known whether the body part is one of a pair
     made.Rows, made.Columns, made.SamplesPerPixel = levels.shape
     made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 8, 8, 7, 0
     made.PhotometricInterpretation = "MONOCHROME2" if levels.shape[2] == 1 else "RGB"

@@ -217,6 +217,7 @@ def test_each_fault_of_the_form_stands_beside_its_field_and_what_was_typed_stays
         ("study-name", "a study cannot be called"),
         ("task-classes", "has no classes"),
         ("roster-names", "no hospital is enrolled as"),
+        ("training-rounds", "it must be at least 1"),
     ):
         assert said in unescape(page.text.split(f'id="{name}-fault">')[1].split("</p>")[0])
     page = browser.press("/new", **(sent | {"study-name": "good", "roster-names": "", "task-classes": ""}))

@@ -239,7 +239,7 @@ def test_a_hospital_joins_decides_and_trains_to_the_model_in_a_browser(tmp_path:
             assert {"lung/model.safetensors", "lung/approvals.json"} <= set(zipfile.ZipFile(release).namelist())
             coordinator.press("The report")
             coordinator.until("lung")
-            for room in ("", "runs"):
+            for room in ("", "runs", "new"):
                 coordinator.go(f"{ours}/{room}")
                 seen.look(coordinator, f"coordinator-{room or 'now'}")
             for room in ("studies", "budget", "audit", "images"):

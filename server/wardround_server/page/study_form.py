@@ -12,7 +12,7 @@ from typing import Any
 
 from wardround_common.errors import MessageError, StudyError
 from wardround_common.study.networks import known_networks
-from wardround_common.study.new import new_study
+from wardround_common.study.new import NAMED, new_study
 from wardround_common.study.template import REASONS
 from wardround_common.tasks.registry import TASKS
 from wardround_server.state.roster_entries import roster_entries
@@ -112,17 +112,20 @@ def made_of(form: Mapping[str, str], enrolled: Mapping[str, bytes]) -> Made:
     except MessageError as error:
         faults["roster-names"] = f"{error.what}. {error.do}"
     others: list[str] = []
-    text = ""
+    text, name = "", given["study-name"]
+    if not NAMED.fullmatch(name):  # said together with the others' faults
+        faults["study-name"] = f"a study cannot be called {name!r}: {REASONS['study', 'name']}"
+        name = "a-name"
     try:
         private = {"dp": mode != "none", "distributed": mode == "distributed"}
-        text = new_study(given["study-name"], task=task, **private, own=own, more=more)
+        text = new_study(name, task=task, **private, own=own, more=more)
     except StudyError as error:
         known = {one.name for one in fields()}
         for fault in error.faults:
             found = _FAULT.match(fault)
-            name = f"{found[1]}-{found[2]}" if found else "study-name" if fault.startswith("a study cannot") else ""
+            name = f"{found[1]}-{found[2]}" if found else ""
             if name in known:
-                faults.setdefault(name, _with_its_help(fault, error))
+                faults.setdefault(name, fault)
             else:
                 others.append(fault)
     return Made(faults=faults, others=tuple(others)) if faults or others else Made(text)
@@ -130,10 +133,6 @@ def made_of(form: Mapping[str, str], enrolled: Mapping[str, bytes]) -> Made:
 
 _ELSEWHERE = {("study", "name"), ("task", "name"), ("privacy", "mode"), ("roster", "names")}
 """Fields that are no key of a section, or are told otherwise."""
-
-
-def _with_its_help(fault: str, error: StudyError) -> str:
-    return f"{fault}. {error.do}" if fault.startswith("a study cannot") else fault
 
 
 def _misplaced(task: str, given: Mapping[str, str]) -> dict[str, str]:

@@ -178,7 +178,7 @@ def test_the_advised_commands_install_a_wheel_that_works(
 def test_every_other_extra_can_be_installed_beside_what_is_pinned(release: Path, tmp_path: Path) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"].keys()
     others = sorted(extras - {"client", "server", "tracking", "simulation", "ray"})
-    assert others == ["bench", "dev", "export", "frames", "notebooks", "registration", "sbom"]
+    assert others == ["bench", "dev", "export", "frames", "notebooks", "registration", "sbom", "wandb"]
     assert run(sys.executable, "-m", "venv", tmp_path / "environment", cwd=tmp_path).returncode == 0
     pip = ["environment/bin/pip", "install", "--dry-run", "--constraint", str(ROOT / "constraints.txt")]
     (wheel,) = release.glob("*.whl")

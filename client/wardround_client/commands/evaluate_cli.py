@@ -152,7 +152,7 @@ def _show(model: Model, judged: JudgedHere, split: Part) -> None:
         console.print(f"Decided at {site.threshold:g}, the operating point of the run.", highlight=False)
     if site.threshold is not None and model.card.temperature not in (None, 1.0):
         console.print(
-            "Operating points are of the network's own probability, before calibration; 'wardround predict' tells "
+            "Operating points are of the network's own probability, before calibration; a prediction tells "
             "probability and operating point calibrated, and decides the same.",
             highlight=False,
         )

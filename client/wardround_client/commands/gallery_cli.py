@@ -99,8 +99,11 @@ def _make(state: Path, folder: Path | None, explain: int, device: str, *, as_jso
 
 
 def gallery_page(
-    order: Annotated[Literal["images", "worst", "explained"], typer.Argument(metavar="ORDER", show_default=False)],
-    page: Annotated[int, typer.Argument(metavar="PAGE", min=1, show_default=False)],
+    order: Annotated[
+        Literal["images", "worst", "explained"],
+        typer.Argument(metavar="ORDER", show_default=False, help="Order of the images."),
+    ],
+    page: Annotated[int, typer.Argument(metavar="PAGE", min=1, show_default=False, help="Page of them.")],
     state: State = None,
 ) -> None:
     """Print the images of one page of the gallery, drawn, as JSON: what the service's pages run."""

@@ -238,7 +238,7 @@ def _outlines(
             at = fullest(volume)
             laid[_below(folder, series.slices[0].file)] = (at, volume[at].astype(np.uint8))
     if unmet := len(found.unmet):
-        notes.append(f"{unmet:,} masks outline none of these images: 'wardround scan --study FILE' says why.")
+        notes.append(f"{unmet:,} masks outline none of these images: 'wardround scan FOLDER --study FILE' says why.")
     return laid
 
 

@@ -64,11 +64,11 @@ def verdict(results: Results) -> list[tuple[str, str]]:
         safe = f"a patient was exposed by at most ε = {number(spent, 2)}"
         if results.engine != DEPLOYED:
             safe += ", had this not been a simulation, whose noise anybody can make again"
-    now = "attack it with 'wardround evidence', then publish it with 'wardround export'"
+    now = "attack it with 'wardround evidence make RUN', then publish it with 'wardround export RUN'"
     if results.engine != DEPLOYED:
-        now = "run the study at the hospitals, or attack this model with 'wardround evidence'"
+        now = "run the study at the hospitals, or attack this model with 'wardround evidence make RUN'"
     if not private:
-        now = "give it only to those who could be shown the training images; 'wardround evidence' attacks it"
+        now = "give it only to those who could be shown the training images; 'wardround evidence make RUN' attacks it"
     if results.notes:
         now = f"read what to note first; then {now}"
     if alarms(results):

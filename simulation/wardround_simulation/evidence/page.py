@@ -116,7 +116,7 @@ def _verdict(evidence: Evidence) -> list[tuple[str, str]]:
     told = members is not None and members.auroc.low is not None and members.auroc.low > 0.5
     if members is not None and members.auroc.low is not None:
         safe += f"; membership inference {'tells who was trained on' if told else 'tells nobody apart'}"
-    now = "check the fingerprints and run 'wardround evidence verify' on this folder; then decide on the release"
+    now = "check the fingerprints and run 'wardround evidence verify FOLDER' on this folder; then decide on the release"
     if broken:
         now = "do not release this model: find out why the training spends more than it says"
     elif told or not private:

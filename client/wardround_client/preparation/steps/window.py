@@ -12,7 +12,7 @@ WINDOWS: dict[str, tuple[float, float]] = {
     "brain": (40, 80),
     "liver": (30, 150),
 }
-"""Centre and width in Hounsfield units, as Murphy et al., *Windowing (CT)*, Radiopaedia.org, list them."""
+"""Centre and width in Hounsfield units, as Bell, Murphy et al., *Windowing (CT)*, Radiopaedia.org, list them."""
 
 
 def limits(preset: str) -> tuple[float, float]:

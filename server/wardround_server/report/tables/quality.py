@@ -117,7 +117,7 @@ def said_of_scale(results: Results) -> str:
     if not task_of(results.study.task).calibrates:
         return ""
     return (
-        " Operating points are of the network’s own probability, before calibration; 'wardround predict' tells "
+        " Operating points are of the network’s own probability, before calibration; a prediction tells "
         "probability and operating point calibrated, and decides the same."
     )
 

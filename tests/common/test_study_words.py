@@ -44,7 +44,7 @@ def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others()
     texts = (study_text("a"), study_text("a", dp=False), study_text("a", distributed=True))
     # Else they would not be in the dump.
     later = "every|external|mlflow|deadline_minutes|patience_minutes|threads|vote_margin|clip_statements|body_parts"
-    later += "|subgroups|own_loss|record|bag_size|variables|pooling|recalibrated|withheld|steps|wandb"
+    later += "|subgroups|own_loss|record|bag_size|variables|pooling|recalibrated|withheld|steps|wandb|micro_batch"
     uncommented = re.compile(f"^# (?=({later}) = )", re.MULTILINE)
     texts = tuple(
         uncommented.sub("", text).replace("# smallest_subgroup = 10", "smallest_subgroup = 20") for text in texts

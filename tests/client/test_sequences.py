@@ -10,15 +10,20 @@ import torch
 from torch import nn
 
 from examples import DP, STUDY
+from models_made import model_folder
 from tiny_dicom import tiny
 from wardround_client import networks
+from wardround_client.gallery.catalogue import entries
+from wardround_client.gallery.making import make
 from wardround_client.networks import FEATURES, Bag, weighing
+from wardround_client.prediction.model import open_model
 from wardround_client.preparation.asking import cases_of
 from wardround_client.preparation.bags import KeptBags, laid_out, without
 from wardround_client.preparation.dataset import prepare, take_in, variables_of
 from wardround_client.preparation.source import Source
 from wardround_client.site_shift.head import tensors
 from wardround_client.training.bookkeeping import BookKeeping, Way, clipping_factors
+from wardround_client.training.evaluation import probabilities_of
 from wardround_client.training.features import watching
 from wardround_client.training.network_probe import WAYS
 from wardround_client.training.rehearsal import rehearse
@@ -197,3 +202,28 @@ def test_what_a_record_is_like_is_what_its_images_add_up_to_and_nothing_that_is_
     assert features.shape == (4, FEATURES)
     assert not features[3].any()
     assert np.abs(features[0] - features[1]).max() > 0
+
+
+def test_the_gallery_asks_a_model_with_the_tables_that_training_reads(folder: Path, tmp_path: Path) -> None:
+    here, model = tmp_path / "images", tmp_path / "model"
+    here.mkdir()
+    model.mkdir()
+    for file in folder.iterdir():
+        (here / file.name).write_bytes(file.read_bytes())
+    lines = (folder / "labels.csv").read_text().splitlines()[1:]
+    (here / "labels.csv").write_text("\n".join(["patient,label,sex", *(f"{line},f" for line in lines)]))
+    (here / "clinical.csv").write_text("patient,psa\n" + "".join(f"P{number},{number}\n" for number in range(4)))
+    (here / "roles.csv").write_text("description,role\nT1 AX,t1gd\n")
+    variables = [{"name": "psa", "range": [0, 10]}, {"name": "sex", "values": ["f", "m"]}]
+    study, source = of(data={"variables": variables}), Source(here, tmp_path / "state")
+    opened = open_model(model_folder(model, study))
+    found = make(source, [], opened, explained=0)
+    told = {one.file.split("-")[0]: one.error for one in entries(source.state, "worst", 1)}
+    data = prepare(source, study, *take_in(source, study))
+    for split in (data.train, data.validation, data.test):
+        chances = probabilities_of(opened.network, split)
+        for code, target, chance in zip(split.patients, split.targets, chances, strict=True):
+            assert told[data.identifiers[code]] == pytest.approx(1 - chance[target], abs=1e-4)
+    assert not found.notes
+    (here / "roles.csv").write_text("description,role\nT1 AX,other\n")
+    assert any("the study does not have this role" in note for note in make(source, [], opened, explained=0).notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -19,12 +19,13 @@ from wardround_client.maps import sanity
 from wardround_client.maps.registry import find
 from wardround_client.masks.fullest import fullest
 from wardround_client.prediction.model import Model
-from wardround_client.prediction.predicting import TOGETHER, Done, NotDone, ask, asking_of
+from wardround_client.prediction.predicting import TOGETHER, Done, NotDone, ask, asking_of, name_of
 from wardround_client.preparation.asking import cases_of
+from wardround_client.preparation.examinations import ROLES_FILE
 from wardround_client.preparation.source import Source
 from wardround_client.tasks.contract import Case
 from wardround_client.volumes import Refused
-from wardround_common.errors import StudyError
+from wardround_common.errors import LabelError, StudyError
 from wardround_common.tasks.registry import task_of
 
 WHY_PIXELS = 320
@@ -69,7 +70,8 @@ def answers_of(
     """
     folder, files = source.folder.resolve(), [one.file for one in index.accepted]
     names = {folder / file: file for file in files} | {(folder / file).resolve(): file for file in files}
-    cases = list((asking_of(model).cases or cases_of)([folder / file for file in files], model.study, source.allow))
+    notes: list[str] = []
+    cases = _cases(model, source, [folder / file for file in files], notes)
     of: dict[str, dict[str, Any]] = {}
     by_file: dict[str, Case] = {}
     refused = 0
@@ -83,9 +85,26 @@ def answers_of(
             if "error" in found or file not in by_file:
                 by_file[file] = one.case
     ranked = sorted((file for file in of if of[file].get("error") is not None), key=lambda file: -of[file]["error"])
-    notes = [f"{refused:,} images were not asked about: they are none that the model takes."] if refused else []
+    notes += [f"{refused:,} images were not asked about: they are none that the model takes."] if refused else []
     notes += _explain(model, list(dict.fromkeys(ranked + list(of))), by_file, of, explained)
     return Answers(of, _measure(model) if ranked else "", tuple(notes))
+
+
+def _cases(model: Model, source: Source, files: Sequence[Path], notes: list[str]) -> list[Case | Refused]:
+    """Return what is asked about, with what the hospital's tables say of it; a table that cannot be read is noted."""
+    roles, own = source.folder.resolve() / ROLES_FILE, asking_of(model).cases
+
+    def found(paths: Sequence[Path], told: Source | None) -> list[Case | Refused]:
+        if own is not None:
+            return [*own(paths, model.study, source.allow)]
+        return [*cases_of(paths, model.study, source.allow, source=told)]
+
+    try:
+        there = found([*files, roles] if roles.is_file() else files, source)
+    except LabelError as error:
+        notes.append(f"The model is told nothing of the hospital's tables: {error.what}.")
+        there = found(files, None)
+    return [one for one in there if name_of(one) != str(roles)]
 
 
 def _of_case(

@@ -33,8 +33,9 @@ from wardround_client.preparation.outlined import ANY
 from wardround_client.preparation.scaled import body_of, channels_of
 from wardround_client.preparation.sequences import said_of, sequence_of
 from wardround_client.preparation.slices import forms
+from wardround_client.preparation.source import Source
 from wardround_client.preparation.stepped import asks_hounsfield, not_hounsfield
-from wardround_client.preparation.variables import WHAT, read_all, there_of
+from wardround_client.preparation.variables import WHAT, read_all, tables_of, there_of
 from wardround_client.preparation.volume_form import VolumeForm
 from wardround_client.tasks.contract import Asked, Case
 from wardround_client.tasks.outline_form import from_form, map_from_form
@@ -116,11 +117,17 @@ def _read(
 
 
 def cases_of(
-    files: Sequence[Path], study: Study, allow: frozenset[str], clinical: Path | None = None
+    files: Sequence[Path],
+    study: Study,
+    allow: frozenset[str],
+    clinical: Path | None = None,
+    *,
+    source: Source | None = None,
 ) -> Iterator[Case]:
     """Take each file for an image of its own, or all files of a patient or a series for one record of the study.
 
-    ``clinical``: the table of the study's variables; without one they are what the files state.
+    ``clinical``: the table of the study's variables; without one they are what the files state. ``source``: the
+    hospital whose files these are, whose tables are read as training reads them.
 
     Raises:
         LabelError: the table cannot be read, or does not say of whom its lines are.
@@ -131,12 +138,14 @@ def cases_of(
     wanted = {one.written_in for one in study.data.variables}
     tables = [path for path in files if path.name == ROLES_FILE] if study.data.sequences else []
     roles = roles_in(tables[0], study.data.sequences) if tables else None
-    table = read_columns(clinical.parent, clinical, wanted, keyed=True, what=WHAT) if clinical and wanted else None
+    tables_told = tables_of(source, study.data.variables) if source else []
+    if clinical and wanted and (named := read_columns(clinical.parent, clinical, wanted, keyed=True, what=WHAT)):
+        tables_told = [named, *tables_told]
     together: dict[str, list[Path]] = {}
     for path in files:
         together.setdefault(_record_of(path, study.data), []).append(path)
     for name, paths in together.items():
-        yield Case(name, tuple(paths), lambda paths=paths: _bag(paths, study.data, allow, table, roles))  # type: ignore[misc]  # of now
+        yield Case(name, tuple(paths), lambda paths=paths: _bag(paths, study.data, allow, tables_told, roles))  # type: ignore[misc]  # of now
 
 
 def _record_of(path: Path, data: Data) -> str:
@@ -162,7 +171,9 @@ def _folder_of(path: Path, data: Data) -> Path:
     return path.parent.parent if data.sequences else path.parent
 
 
-def _bag(paths: Sequence[Path], data: Data, allow: frozenset[str], table: Columns | None, roles: Roles | None) -> Asked:
+def _bag(
+    paths: Sequence[Path], data: Data, allow: frozenset[str], tables: Sequence[Columns], roles: Roles | None
+) -> Asked:
     """Read the images of a record, and what is known of it besides; what is none of the study's is left out.
 
     Raises:
@@ -177,7 +188,9 @@ def _bag(paths: Sequence[Path], data: Data, allow: frozenset[str], table: Column
             asked, stated, sequence = _read(path, data, allow, roles)
             read.append((path, asked))
             sequences.append(sequence)
-            cells = table.cells(_names(path, asked, table, data)) if table else {}
+            cells: dict[str, list[str]] = {}
+            for table in reversed(tables):
+                cells |= table.cells(_names(path, asked, table, data))
             for one, said in zip(data.variables, written, strict=True):
                 said += cells.get(one.written_in, [stated.get(one.attribute or "", "")])
         except ImageRefused as reason:

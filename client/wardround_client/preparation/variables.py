@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_client.images.attributes import tag
-from wardround_client.intake.columns import find_columns
+from wardround_client.intake.columns import Columns, read_columns
 from wardround_client.intake.instance import Instance
-from wardround_client.intake.labels import CLINICAL_FILE
+from wardround_client.intake.labels import CLINICAL_FILE, LABELS_FILE, names_of
 from wardround_client.preparation.source import Source
 from wardround_client.preparation.subgroups import header_of
 from wardround_common.errors import LabelError
@@ -103,13 +103,25 @@ def clinical_file(source: Source) -> Path | None:
     return path
 
 
+def tables_of(source: Source, variables: Sequence[Variable]) -> list[Columns]:
+    """Return the hospital's tables that have columns of these variables: what the first has, the others do not say.
+
+    Raises:
+        LabelError: a table cannot be read, or does not say of whom its lines are.
+    """
+    wanted = {one.written_in for one in variables}
+    clinical, labels = clinical_file(source), source.labels
+    if labels is None and (beside := source.folder / LABELS_FILE).is_file():
+        labels = beside
+    found = [read_columns(source.folder, clinical, wanted, keyed=True, what=WHAT)] if clinical else []
+    found += [read_columns(source.folder, labels, wanted)] if labels else []
+    return [one for one in found if one is not None]
+
+
 def _written(source: Source, variables: Sequence[Variable], files: Sequence[Instance]) -> list[list[list[str]]]:
     """Return what is written: (variables, files) lists of cells."""
-    wanted = {one.written_in for one in variables}
-    clinical = clinical_file(source)
-    tables = [] if clinical is None else [find_columns(source.folder, clinical, files, wanted, keyed=True, what=WHAT)]
-    tables.append(find_columns(source.folder, source.labels, files, wanted))
-    columns = {name: cells for table in reversed(tables) for name, cells in table.items()}
+    tables = tables_of(source, variables)
+    columns = {name for table in tables for name in table.there}
     attributes: list[str] = [one.attribute for one in variables if one.attribute and one.written_in not in columns]
     tags = {name: tag(name) for name in attributes}
     said: list[list[list[str]]] = [[] for _ in variables]
@@ -118,9 +130,11 @@ def _written(source: Source, variables: Sequence[Variable], files: Sequence[Inst
         series = (instance.patient, instance.series_uid or instance.file)
         header = header_of(source, instance, tags) if series not in seen else {}
         seen.add(series)
+        written: dict[str, list[str]] = {}
+        for table in reversed(tables):
+            written |= table.cells(names_of(instance, table.key))
         for one, cells in zip(variables, said, strict=True):
-            column = columns.get(one.written_in)
-            cells.append(column[instance.file] if column is not None else [header.get(one.attribute or "", "")])
+            cells.append(written.get(one.written_in, [header.get(one.attribute or "", "")]))
     return said
 
 

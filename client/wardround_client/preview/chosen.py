@@ -9,7 +9,7 @@ from typing import TypeVar
 from wardround_client.images.body_part import OTHER, is_other
 from wardround_client.intake.boxes import Boxes
 from wardround_client.intake.instance import Index, Instance
-from wardround_client.preparation.examinations import choose_examinations
+from wardround_client.preparation.examinations import ROLES_FILE, choose_examinations
 from wardround_client.preparation.outlined import ANY
 from wardround_client.preparation.source import Source
 from wardround_client.preview.stages import Shown
@@ -53,7 +53,8 @@ def examinations(source: Source, index: Index, taken: Sequence[Instance], study:
     found = [Shown(one.channels, one.reference, one.mask) for one in outlined]
     asking = local_task(study.task).asking
     if not found and asking is not None and asking.cases is not None:
-        paths = [source.folder / file for file in files]
+        beside = [path for path in (source.folder / ROLES_FILE,) if path.is_file()]
+        paths = [*(source.folder / file for file in files), *beside]
         cases = [case for case in asking.cases(paths, study, frozenset()) if isinstance(case, Case) and case.series]
         found = [Shown(case.series, case.series[0], None) for case in cases]
     return [*_in_turn(found, lambda one: (*one.made_by(index), one.reference.geometry.shape), lambda one: one.patient)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from pydicom.uid import generate_uid
 
 from examples import study
 from tiny_dicom import save, tiny
+from wardround_client.gallery.catalogue import entries
+from wardround_client.gallery.making import make
 from wardround_client.intake.box_reports import corners_of, reported_boxes
 from wardround_client.intake.boxes import Box, Boxes
 from wardround_client.intake.index import scan
 from wardround_client.preparation.dataset import Source, take_in
+from wardround_client.preview.make import preview
 from wardround_common.errors import LabelError
 from wardround_common.study.file import Study
 
@@ -66,6 +70,12 @@ def report(
 
 def boxes(folder: Path, classes: tuple[str, ...] = ("nodule", "mass"), **coded: tuple[str, str]) -> Boxes:
     return reported_boxes(folder, scan(folder, state=folder / ".state"), classes, coded)
+
+
+def reporting() -> Study:
+    section = {"name": "detection", "classes": ["nodule"], "boxes": "reports"}
+    tables = study(data={"modalities": ["MR"]}, model={"network": "tiny-unet", "norm": "instance"}).tables(nulls=False)
+    return Study.model_validate(tables | {"task": section})
 
 
 def test_regions_of_a_class_are_boxes_and_an_image_of_the_evidence_without_one_has_nothing(tmp_path: Path) -> None:
@@ -137,9 +147,18 @@ def test_the_box_of_a_circle_and_of_a_turned_ellipse_lies_around_it() -> None:
 def test_a_study_of_reports_takes_in_the_boxes_and_counts_what_it_leaves_out(tmp_path: Path) -> None:
     good, other, *_ = images(tmp_path)
     report(tmp_path, "report", [good, other], [region(good), region(other, finding=CYST)])
-    section = {"name": "detection", "classes": ["nodule"], "boxes": "reports"}
-    tables = study(data={"modalities": ["MR"]}, model={"network": "tiny-unet", "norm": "instance"}).tables(nulls=False)
-    of = Study.model_validate(tables | {"task": section})
-    _, found = take_in(Source(tmp_path, tmp_path / ".state"), of)
+    _, found = take_in(Source(tmp_path, tmp_path / ".state"), reporting())
     assert found.words == {"0.dcm": "2,3,8,7,nodule"}
     assert (found.unmet_of, found.unmet) == ("boxes", {"other-finding": 1})
+
+
+def test_the_preview_and_the_gallery_show_the_boxes_of_reports(tmp_path: Path) -> None:
+    good, clear, *_ = images(tmp_path / "images")
+    report(tmp_path / "images", "report", [good, clear], [region(good)])
+    of, source = reporting(), Source(tmp_path / "images", tmp_path / "state")
+    index = scan(source.folder, state=source.state)
+    page = preview(source, index, of, datetime.now().astimezone()).page
+    assert "Without boxes" not in page
+    assert "nodule" in page
+    assert make(source, [of]).outlined == 1
+    assert [one.boxes for one in entries(source.state, "images", 1)][:2] == [((3, 2, 7, 8),), ()]

@@ -93,9 +93,8 @@ def scan_and_show(
         for line in said_of_readings(told, "patients" if of_study.data.record == "patient" else "series"):
             console.print(Text(f"{'Input':12}").append(line), soft_wrap=True)
     if of_study:
-        _show_outlines(of_study, Source(folder, place, allow=allow, confirmed=confirmed), None if as_json else console)
+        _show_outlines(of_study, source, None if as_json else console)
     if previewed:
-        source = Source(folder, place, allow=allow, confirmed=confirmed, labels=labels)
         _show_preview(previewed, source, found.index, out, None if as_json else console)
 
 

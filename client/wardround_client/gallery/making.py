@@ -29,6 +29,7 @@ from wardround_client.preparation.source import Source
 from wardround_client.volumes import survey
 from wardround_common.errors import DataError, ImageRefused
 from wardround_common.study.file import Study
+from wardround_common.tasks.detection import Detection
 
 if TYPE_CHECKING:  # a network is loaded where a model is asked, or a study was approved: seconds that a look saves
     from wardround_client.prediction.model import Model
@@ -183,6 +184,14 @@ def _labels_of(study: Study, words: Mapping[str, str]) -> dict[str, str]:
 
 def _boxes(source: Source, index: Index, study: Study | None, notes: list[str]) -> Mapping[str, tuple[Box, ...]]:
     of_boxes = study is not None and study.task.name == "detection"
+    if study is not None and isinstance(study.task, Detection) and study.task.boxes == "reports":
+        from wardround_client.tasks.detection import boxes_of
+
+        try:
+            return boxes_of(source, index, study).of
+        except DataError as error:
+            notes.append(f"Boxes are not shown: {error.what}.")
+            return {}
     table = source.labels if of_boxes and source.labels else source.folder / BOXES_FILE
     if not table.is_file():
         return {}

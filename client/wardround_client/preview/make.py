@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from wardround_client.intake.boxes import Boxes, find_boxes
+from wardround_client.intake.boxes import Boxes
 from wardround_client.intake.instance import Index
 from wardround_client.intake.scan_report import shown
 from wardround_client.preparation.source import Source
 from wardround_client.preview import chosen
 from wardround_client.preview.page import written
 from wardround_client.preview.stages import Example, of_examination, of_image
+from wardround_client.tasks.detection import boxes_of
 from wardround_common.errors import DataError, ImageRefused, LabelError
 from wardround_common.study.file import Study
 from wardround_common.tasks.detection import Detection
@@ -81,7 +82,7 @@ def _boxes(source: Source, index: Index, study: Study, notes: list[str]) -> Boxe
     if not isinstance(study.task, Detection):
         return None
     try:
-        return find_boxes(source.folder, index, study.groups, csv=source.labels)
+        return boxes_of(source, index, study)
     except LabelError as error:
         notes.append(f"Without boxes: {error.what}.")
         return None

@@ -51,20 +51,28 @@ PIXEL_DIGITS, DIGITS = 1, 4
 def _find(source: Source, index: Index, study: Study) -> Found:
     if _section(study).boxes == "masks":
         return segmentation.TASK.find(source, index, study)
-    section = _section(study)
-    if section.boxes == "reports":
-        from wardround_client.intake.box_reports import reported_boxes  # highdicom takes a second to come
-
-        coded = {word: (scheme, value) for word, (scheme, value, _) in section.coded.items()}
-        said = reported_boxes(source.folder, index, study.groups, coded)
-    else:
-        said = find_boxes(source.folder, index, study.groups, csv=source.labels)
+    said = boxes_of(source, index, study)
     words = {
         file: ";".join(f"{b.left:g},{b.top:g},{b.right:g},{b.bottom:g},{study.groups[b.of_class]}" for b in boxes)
         or "nothing"
         for file, boxes in said.of.items()
     }
     return Found(words, said.patients, unmet=said.unmet, unmet_of="boxes", more=(said, source.folder))
+
+
+def boxes_of(source: Source, index: Index, study: Study) -> Boxes:
+    """Read the boxes of single images from where the study has them: a table, or structured reports.
+
+    Raises:
+        LabelError: they are not there, or what is said contradicts itself.
+    """
+    section = _section(study)
+    if section.boxes != "reports":
+        return find_boxes(source.folder, index, study.groups, csv=source.labels)
+    from wardround_client.intake.box_reports import reported_boxes  # highdicom takes a second to come
+
+    coded = {word: (scheme, value) for word, (scheme, value, _) in section.coded.items()}
+    return reported_boxes(source.folder, index, study.groups, coded)
 
 
 def _section(study: Study) -> Detection:

@@ -16,6 +16,7 @@ from wardround_client.generation.checking import (
     frechet,
     nearer_to,
 )
+from wardround_client.generation.pairs import drawn_pairs
 
 RNG = np.random.default_rng(3)
 PATIENTS = np.arange(40)
@@ -74,6 +75,16 @@ def test_the_closest_made_image_is_the_copy_and_is_told_beside_other_patients_im
     assert closest[0].distance < 0.01 < closest[0].usual
     twice = np.concatenate([train, train + 1e-6])  # a second image of each patient is no other patient
     assert closest_of(made, twice, np.tile(PATIENTS, 2))[1][0].usual == pytest.approx(closest[0].usual, abs=1e-4)
+
+
+def test_a_copy_of_one_of_two_patients_who_look_alike_has_a_figure_and_a_picture() -> None:
+    train = np.repeat(images(20, 1), 2, axis=0)  # each image is of two patients: nothing lies between them
+    made = np.concatenate([images(10, 2), train[:1]])
+    places, closest = closest_of(made, train, PATIENTS)
+    assert closest[0].usual == 0
+    assert [one.ratio for one in closest] == [0, *[np.inf] * 7]
+    pixels = np.zeros((1, 16, 16), np.float32)
+    assert drawn_pairs(closest, [(pixels, pixels)] * len(places)).startswith(b"\x89PNG")
 
 
 def test_a_member_scores_higher_by_the_area_under_the_curve_of_patients() -> None:

@@ -203,7 +203,7 @@ def _show(checks: Checks, *, as_json: bool) -> None:
     )
     first = checks.closest[0]
     console.print(
-        f"The closest made image is number {first.number}: {first.distance / first.usual:.2f} of the distance between "
+        f"The closest made image is number {first.number}: {first.ratio:.2f} of the distance between "
         "the training patient's image and the nearest one of another patient. Look at it: --out DIR draws such pairs.",
     )
     console.print("An attack that fails does not prove that every attack must: epsilon alone is a bound.")

@@ -50,6 +50,13 @@ class Closest:
     usual: float
     """How far that training image is from the nearest one of another patient."""
 
+    @property
+    def ratio(self) -> float:
+        """The distance over the usual one, well below 1 of a copy; infinite beside a patient who looks like another."""
+        if self.usual:
+            return self.distance / self.usual
+        return np.inf if self.distance else 0.0
+
 
 @dataclass(frozen=True)
 class Checks:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from wardround_client.generation.checking import Checked, Pixels
+from wardround_client.generation.checking import Checked, Closest, Pixels
 from wardround_client.generation.writing import new_folder, picture_of
 from wardround_common.storage import write_atomically
 
@@ -27,18 +29,17 @@ def write_pairs(checked: Checked, out: Path) -> None:
     content = json.dumps(asdict(checked.checks), indent=1) + "\n"
     with new_folder(out) as folder:
         write_atomically(folder / FIGURES, content.encode(), private=True)
-        write_atomically(folder / PAIRS, _drawn(checked), private=True)
+        write_atomically(folder / PAIRS, drawn_pairs(checked.checks.closest, checked.pairs), private=True)
 
 
-def _drawn(checked: Checked) -> bytes:
-    import io
-
+def drawn_pairs(closest: Sequence[Closest], pairs: Sequence[tuple[Pixels, Pixels]]) -> bytes:
+    """Draw made images above the training images that they are closest to, each with how close: PNG."""
     font = ImageFont.load_default(13)
-    canvas = Pillow.new("RGB", (max(1, len(checked.pairs)) * SIDE, 2 * (SIDE + LINE)), "black")
+    canvas = Pillow.new("RGB", (max(1, len(pairs)) * SIDE, 2 * (SIDE + LINE)), "black")
     draw = ImageDraw.Draw(canvas)
-    for place, (one, (made, patient)) in enumerate(zip(checked.checks.closest, checked.pairs, strict=True)):
+    for place, (one, (made, patient)) in enumerate(zip(closest, pairs, strict=True)):
         for row, (pixels, text) in enumerate(
-            ((made, f"made {one.number}: {one.distance / one.usual:.2f}"), (patient, "training patient"))
+            ((made, f"made {one.number}: {one.ratio:.2f}"), (patient, "training patient"))
         ):
             at = (place * SIDE, row * (SIDE + LINE))
             draw.text((at[0] + 3, at[1] + 2), text, fill="white", font=font)

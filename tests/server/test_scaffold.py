@@ -282,6 +282,15 @@ def test_batch_normalisation_is_refused_with_the_reason() -> None:
         Study.model_validate(tables)
 
 
+def test_parts_of_a_batch_are_refused_where_the_study_mixes_the_images_of_one() -> None:
+    tables = corrected().tables(nulls=False)
+    tables["model"] |= {"network": "small-cnn", "norm": "batch"}
+    tables["training"] = {**tables["training"], "strategy": "fedavg", "micro_batch": 2}
+    tables["training"].pop("server_learning_rate", None)
+    with pytest.raises(ValueError, match="a step would not be that of its batch"):
+        Study.model_validate(tables)
+
+
 def test_a_study_explains_what_stays_and_that_nothing_more_leaves() -> None:
     said = describe(corrected(privacy=DP))
     text = " ".join(" ".join(section.sentences) for section in said)

@@ -1036,6 +1036,12 @@ class Study(Section):
                 f"[training] strategy = '{training.strategy}': with [model] norm = 'batch' running means are averaged "
                 "too, which no gradient moves and no control variate corrects; write norm = 'group'"
             )
+        if training.micro_batch is not None and isinstance(model, Model) and model.norm == "batch":
+            raise ValueError(
+                f"[training] micro_batch = {training.micro_batch}: with [model] norm = 'batch' means are of the images "
+                "that go through the network at once, and a step would not be that of its batch; write norm = 'group', "
+                "or remove the key"
+            )
         if training.measure and not training.measure.beside and isinstance(model, Model) and model.start:
             raise ValueError(
                 f"[training] personal = '{training.personal}': the study starts from a released model, of which a part "

@@ -18,7 +18,14 @@ from wardround_common.keys.identity import Identity
 from wardround_common.messages.parameters import Layout, weights_digest
 from wardround_common.results import DEPLOYED
 from wardround_common.results.model_folder import PrivacyClaim
-from wardround_common.results.released import Released, check_start, first_vector, read_released, start_toml
+from wardround_common.results.released import (
+    Released,
+    check_start,
+    first_vector,
+    prepared_otherwise,
+    read_released,
+    start_toml,
+)
 from wardround_common.study.file import Study, parse_study
 from wardround_common.study.roster import Listed
 from wardround_common.study.start import Start, Trained
@@ -107,6 +114,13 @@ def test_a_study_that_differs_in_what_weights_mean_is_refused_with_the_reason(fo
     with pytest.raises(StudyError, match="cannot start from the model 'first'") as caught:
         check_start(started(released, **changes), released, where="model")
     assert why in str(caught.value)
+
+
+def test_other_steps_than_those_of_the_models_training_are_said() -> None:
+    median = {"step": "median", "size": 3}
+    said = list(prepared_otherwise(study(data={"steps": [median]}), study()))
+    assert said == ["steps are: each pixel becomes the median of 3 × 3 pixels around it, and were: none"]
+    assert not list(prepared_otherwise(study(data={"steps": [median]}), study(data={"steps": [median]})))
 
 
 def test_another_model_than_the_one_that_was_approved_is_refused(folder: Path, tmp_path: Path) -> None:

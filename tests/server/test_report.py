@@ -231,3 +231,16 @@ def test_one_round_of_one_epoch_is_written_in_the_singular() -> None:
     of = results.model_copy(update={"study": results.study.model_copy(update={"training": once})})
     (said,) = [row[1].text for row in settings(of).rows if row[0].text == "Training"]
     assert re.search(r", 1 round, 1 local epoch, batches of \d+$", said)
+
+
+def test_the_report_says_which_series_and_variables_a_model_of_several_inputs_is_told() -> None:
+    results = example(private=False, hospitals=1, baselines=False)
+    changes = {
+        "record": "patient",
+        "series": [{"role": "flair"}, {"role": "t1"}],
+        "variables": [{"name": "age", "range": [0.0, 100.0]}],
+    }
+    of = results.study.but({f"data.{key}": value for key, value in changes.items()})
+    rows = {str(row[0].text): row[1] for row in settings(results.model_copy(update={"study": of})).rows}
+    assert rows["Series told apart"].text == "flair and t1"
+    assert rows["Told besides images"].text == "age (the column 'age': 0 to 100)"

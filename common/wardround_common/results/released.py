@@ -195,6 +195,9 @@ def prepared_otherwise(study: Study, before: Study) -> Iterator[str]:
         mine, theirs = getattr(study.data, key), getattr(before.data, key)
         if mine != theirs:
             yield f"{key} is {toml_value(mine)}, and was {toml_value(theirs)}"
+    if study.data.steps != before.data.steps:
+        mine, theirs = ("; ".join(one.said for one in of.data.steps) or "none" for of in (study, before))
+        yield f"steps are: {mine}, and were: {theirs}"
 
 
 def first_vector(content: bytes, start: Start, layout: Layout) -> Vector:

@@ -101,6 +101,8 @@ def settings(results: Results) -> Table:
         ["Task", f"{s.task.name}: {_learnt(s)}"],
         ["Images", f"{', '.join(s.data.modalities)}, {_form(s)}, intensity by {s.data.intensity}"],
         *([["Steps before", "; ".join(one.said for one in s.data.steps)]] if s.data.steps else []),
+        *([["Series told apart", listing([one.role for one in s.data.sequences])]] if s.data.sequences else []),
+        *([["Told besides images", "; ".join(one.said() for one in s.data.variables)]] if s.data.variables else []),
         ["Network", _network(s.model)],
         *([["Starts from", _started(s.model.start)]] if s.model.start else []),
         ["Training", f"{t.strategy}, {count(t.rounds, 'round')}, {work}"],

@@ -23,7 +23,7 @@ SCALE = 0.10
 Move = Callable[[torch.Tensor, torch.Tensor, tuple[int, ...]], torch.Tensor]
 ELASTIC, KNOTS = 0.15, 5
 """How far a place is moved at most, of half the width and height, and at how many places along a side that is drawn:
-little enough that no place is folded over another one."""
+little enough that a view is hardly ever folded: none of 20,000, and 12 of those that are a tenth smaller, too."""
 SHADING = 0.25
 """Of each term of the logarithm of a field that is linear and quadratic in rows and columns, at most."""
 BLUR, REACH = 1.2, 4

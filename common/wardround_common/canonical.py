@@ -26,14 +26,19 @@ def cut(content: bytes) -> list[bytes]:
     return [bytes(part) for part in views(content)]
 
 
-def views(content: bytes) -> list[memoryview]:
+def views(content: bytes, most: int | None = None) -> list[memoryview]:
     """Take joined parts asunder without a copy of them.
 
+    ``most``: parts that there may be, from somebody who is not trusted: an empty one has eight bytes there, and takes
+    two hundred here.
+
     Raises:
-        MessageError: they were not joined by :func:`joined`.
+        MessageError: they were not joined by :func:`joined`, or are more.
     """
     whole, parts, place = memoryview(content), [], 0
     while place < len(whole):
+        if most is not None and len(parts) == most:
+            raise MessageError(f"there are more than {most:,} joined parts")
         size = int.from_bytes(whole[place : place + 8], "big")
         place += 8 + size
         if place > len(whole):

@@ -20,7 +20,7 @@ from flwr.app.message import remove_content_from_message
 from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.common.serde import message_to_proto
 from flwr.proto import fleet_pb2, heartbeat_pb2
-from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, iterate_object_tree
 from flwr.supercore.task_identity import TaskIdentity
 
 import wardround_client.link.wire as wire
@@ -28,9 +28,9 @@ from link import Authority, echo, new_key, private_pem, until
 from wardround_client.hospital.app import beside, client_app
 from wardround_client.link.mailbox import Mailbox
 from wardround_client.link.supernode import Supernode
-from wardround_client.link.wire import Link, Wire
+from wardround_client.link.wire import Contents, Link, Wire
 from wardround_common.canonical import joined
-from wardround_common.errors import LinkError
+from wardround_common.errors import LinkError, MessageError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.rounds import Parts
 from wardround_common.messages.transfers import read_pull
@@ -51,6 +51,10 @@ class FalseCoordinator:
     objects: dict[str, bytes] = field(default_factory=dict)
     refuses: dict[str, int] = field(default_factory=dict)
     """HTTP statuses, by path."""
+    why: str = "so"
+    """The word with which it refuses."""
+    wants: bool = False
+    """Whether it asks for all parts of an answer."""
     asked: Counter[str] = field(default_factory=Counter)
     fetched: list[int] = field(default_factory=list)
     """Sizes of the objects that it gave."""
@@ -75,7 +79,11 @@ class FalseCoordinator:
         what = path.removeprefix(FLEET)
         self.asked[what] += 1
         if what in self.refuses:
-            raise Refused(self.refuses[what], "so")
+            raise Refused(self.refuses[what], self.why)
+        if what == "push-messages" and self.wants:
+            given = fleet_pb2.PushMessagesRequest.FromString(body)
+            names = [part.object_id for part in iterate_object_tree(given.message_object_trees[0])]
+            return bytes(fleet_pb2.PushMessagesResponse(objects_to_push=names, session_id="s").SerializeToString())
         if what == "pull-object":
             _, (name, *_) = read_pull(body)
             self.fetched.append(len(self.objects[name]))
@@ -243,6 +251,22 @@ def test_a_short_question_that_cannot_be_read_ends_no_service(meeting: Meeting) 
     may = beside(lambda kind, parts: True)
     with meeting(beside=may):
         until(lambda: meeting.desk.asked["push-messages"] and not meeting.kept())
+
+
+@pytest.mark.parametrize(("path", "kept"), [("pull-object", 0), ("push-object", 1)])
+def test_a_coordinator_of_another_version_is_said_so_and_no_answer_is_lost_for_that(
+    meeting: Meeting, path: str, kept: int
+) -> None:
+    meeting.desk.offer("query.echo", np.arange(3.0))
+    meeting.desk.refuses[path], meeting.desk.why, meeting.desk.wants = 400, "message", True
+    with meeting() as node:
+        until(fault(node, "another version of Wardround"))
+        assert len(Mailbox(meeting.folder / "hospital" / "outbox").names()) == kept
+
+
+def test_an_answer_of_empty_parts_is_not_read() -> None:
+    with pytest.raises(MessageError, match="more than"):
+        Contents().ParseFromString(bytes(8 * 100_000))
 
 
 @pytest.mark.parametrize(

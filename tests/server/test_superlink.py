@@ -34,7 +34,7 @@ from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.rounds import Failure
 from wardround_common.messages.transfers import write_pull, write_push
 from wardround_server.link import link_grid, object_files
-from wardround_server.link.fleet import FLEET
+from wardround_server.link.fleet import FLEET, _Upload
 from wardround_server.link.link_grid import LinkGrid
 from wardround_server.link.port import Doorway
 from wardround_server.link.superlink import SuperLink
@@ -287,6 +287,24 @@ def test_a_body_without_objects_completes_no_answer(standing: Standing) -> None:
         with pytest.raises(NotWantedError, match="message"):
             wire.ask("push-object", write_push(head, {}), message_pb2.PushObjectResponse)
         assert grid.pull_messages(ids.values()) == []
+
+
+@pytest.mark.parametrize("path", ["push-object", "pull-object"])
+def test_a_body_of_another_version_is_refused_in_words_that_name_versions(standing: Standing, path: str) -> None:
+    with two_asked(standing) as (_, ends, _ids):
+        wire, node = ends["mercy"]
+        kinds = {"push-object": message_pb2.PushObjectRequest, "pull-object": message_pb2.PullObjectRequest}
+        before = kinds[path](node=node, run_id=1, object_id="0" * 64)  # as before small parts travelled together
+        with pytest.raises(LinkError, match="another version of Wardround"):
+            wire.ask(path, before, message_pb2.PushObjectResponse)
+
+
+def test_what_comes_at_once_counts_together_before_it_is_written() -> None:
+    coming = _Upload(1, "train.train", "0" * 64, 0)
+    assert coming.takes(60, 100)
+    assert not coming.takes(60, 100)
+    coming.gives_back(60)
+    assert coming.takes(60, 100)
 
 
 def test_an_answer_that_is_larger_than_its_question_allows_is_refused(tmp_path: Path) -> None:

@@ -38,8 +38,9 @@ from flwr.supercore.inflatable.inflatable_object import (
 from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 
 from wardround_client.link.mailbox import Mailbox
-from wardround_client.link.wire import ENROL, TRANSFERS, Contents, Heart, Link, NotWantedError, Wire
+from wardround_client.link.wire import ENROL, TRANSFERS, Contents, Heart, Link, NotWantedError, Wire, another_version
 from wardround_common.audit.passage import COORDINATOR, Passage, Way, passage_of
+from wardround_common.canonical import Content
 from wardround_common.errors import LinkError, StorageError, WardroundError
 from wardround_common.messages.link_limits import HOLDS_DIGITS, HOLDS_HEADER, SHORT, LinkLimits
 from wardround_common.messages.object_trees import inflate
@@ -51,6 +52,8 @@ log = logging.getLogger(__name__)
 POLL_S = (0.05, 0.5)  # between two questions for messages, of a coordinator that does not hold them open
 HEARTBEAT_S = 10.0
 BACK_OFF_S = (0.1, 30.0)
+UNREADABLE = "message"
+"""What a coordinator says of a body that it cannot read."""
 LOOK_S = 1.0  # between two looks of the queue for work, when nobody calls it
 
 
@@ -112,6 +115,7 @@ class Supernode:
         self._passed = passed
         self._heart = heart or Heart()
         self._status = Status(State.CONNECTING, time.time())
+        self._address = link.address
         self._wire = Wire(link, self._limits)
         self._node = node_pb2.Node()
         self._stop = threading.Event()
@@ -344,7 +348,7 @@ class Supernode:
             pulled: dict[str, bytes] = {}
             while len(pulled) < len(names):
                 wanted = names[len(pulled) :]
-                contents = self._wire.ask("pull-object", write_pull(request, wanted), Contents).parts
+                contents = self._moved("pull-object", write_pull(request, wanted), Contents).parts
                 if not 0 < len(contents) <= len(wanted):
                     raise LinkError("the coordinator sent other parts of a question than were asked for", do=_VERSIONS)
                 for name, content in zip(wanted, contents, strict=False):
@@ -419,7 +423,7 @@ class Supernode:
 
             def push(group: list[str]) -> None:
                 body = write_push(begun, {part: wanted[part] for part in group})
-                self._wire.ask("push-object", body, message_pb2.PushObjectResponse)
+                self._moved("push-object", body, message_pb2.PushObjectResponse)
 
             self._wire.each(push, groups(wanted, self._limits.body_bytes))
             self._tell("delivered", *of)
@@ -430,6 +434,20 @@ class Supernode:
             log.info("the answer to %s is no longer wanted", name[:8])
             self._tell("unwanted", *of)
         self._outbox.remove(name)
+
+    def _moved(self, path: str, body: list[Content], kind: Any) -> Any:
+        """Ask for parts or bring them: a coordinator that cannot read such a body wants the same of another version.
+
+        Raises:
+            LinkError: as :meth:`Wire.ask`, or the coordinator is of another version: nothing is forgotten for that.
+            NotWantedError: it does not want this any more.
+        """
+        try:
+            return self._wire.ask(path, body, kind)
+        except NotWantedError as error:
+            if str(error) == UNREADABLE:
+                raise another_version(self._address) from None
+            raise
 
     def _tell(self, way: Way, message_type: str, root: str, contents: dict[str, bytes]) -> None:
         sizes = {part: len(content) for part, content in contents.items()}

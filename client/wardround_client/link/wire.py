@@ -74,9 +74,9 @@ class Contents:
         """Read the contents, without a copy of them.
 
         Raises:
-            MessageError: it has another form.
+            MessageError: it has another form, or more parts than a message.
         """
-        self.parts = views(content)
+        self.parts = views(content, LinkLimits.parts)
 
 
 class Wire:
@@ -256,9 +256,20 @@ def _refusal(address: str, response: httpx.Response, why: str) -> Exception:
         return LinkError(
             what, where=address, do="A proxy or portal is in the way: let it pass this address through unchanged."
         )
+    if status == httpx.codes.UPGRADE_REQUIRED:
+        return another_version(address)
     if status == httpx.codes.INSUFFICIENT_STORAGE:
         return LinkError("the coordinator's disk is full", where=address, do="Nothing is lost; it keeps trying.")
     return LinkError(f"what answers is not a coordinator, or is failing (HTTP {status})", where=address)
+
+
+def another_version(address: str) -> LinkError:
+    """Return what is said where the two ends cannot read each other's bodies."""
+    return LinkError(
+        "the coordinator is of another version of Wardround, and reads parts of messages otherwise",
+        where=address,
+        do="Nothing is lost; it keeps trying. Install the same version at both ends (docs/upgrade-and-backup.md).",
+    )
 
 
 _CLOCK = "Set this machine's clock, best by NTP; then the link comes up by itself."

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 
 from wardround_common.canonical import Content, pieces, views
 from wardround_common.errors import MessageError
+from wardround_common.messages.link_limits import LinkLimits
 
 GROUP_BYTES = 2**20
 """Of contents in one body, from which on no more are added: so a chunk of an array (5 MiB) is the last in its body."""
@@ -50,13 +51,13 @@ def write_push(request: bytes, contents: Mapping[str, bytes]) -> list[Content]:
     return pieces(request, *(part for name, content in contents.items() for part in (name.encode(), content)))
 
 
-def read_push(body: bytes) -> tuple[bytes, dict[str, memoryview]]:
-    """Return the request and the contents that a body brings, by their names.
+def read_push(body: bytes, most: int = LinkLimits.parts) -> tuple[bytes, dict[str, memoryview]]:
+    """Return the request and the contents that a body brings, by their names; ``most`` of them.
 
     Raises:
-        MessageError: it has another form, or a name twice.
+        MessageError: it has another form, more contents, or a name twice.
     """
-    head, *parts = views(body) or [memoryview(b"")]
+    head, *parts = views(body, 1 + 2 * most) or [memoryview(b"")]
     names, contents = [_name(part) for part in parts[::2]], parts[1::2]
     if len(names) != len(contents) or len(set(names)) != len(names):
         raise MessageError("a body of objects has another form than names and contents in turn")
@@ -68,14 +69,17 @@ def write_pull(request: bytes, names: list[str]) -> list[Content]:
     return pieces(request, *(name.encode() for name in names))
 
 
-def read_pull(body: bytes) -> tuple[bytes, list[str]]:
-    """Return the request and the names of what a body asks for.
+def read_pull(body: bytes, most: int = LinkLimits.parts) -> tuple[bytes, list[str]]:
+    """Return the request and the names of what a body asks for; ``most`` of them.
 
     Raises:
-        MessageError: it has another form.
+        MessageError: it has another form, more names, or one twice.
     """
-    head, *parts = views(body) or [memoryview(b"")]
-    return bytes(head), [_name(part) for part in parts]
+    head, *parts = views(body, 1 + most) or [memoryview(b"")]
+    names = [_name(part) for part in parts]
+    if len(set(names)) != len(names):
+        raise MessageError("a body asks for an object twice")
+    return bytes(head), names
 
 
 def _name(part: memoryview) -> str:

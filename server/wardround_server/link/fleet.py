@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 import time
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar, cast
@@ -60,11 +61,25 @@ class _Upload:
     message_type: str
     root: str
     came: int
-    """Bytes that are here."""
+    """Bytes that are here, or are being written."""
+    counting: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def what(self) -> tuple[int, str, str]:
         return self.node, self.message_type, self.root
+
+    def takes(self, size: int, most: int) -> bool:
+        """Count bytes that come, several at a time; False if they would be more than ``most`` together."""
+        with self.counting:
+            if self.came + size > most:
+                return False
+            self.came += size
+            return True
+
+    def gives_back(self, size: int) -> None:
+        """Count bytes no more, which were not kept."""
+        with self.counting:
+            self.came -= size
 
 
 class Fleet:
@@ -222,7 +237,7 @@ class Fleet:
                 raise NoObjectInStoreError(f"{name} is not here")
 
     def _pull_object(self, node: int, body: bytes) -> bytes:
-        head, names = _framed(read_pull, body)
+        head, names = _framed(read_pull, body, self._link.limits.parts)
         _same(_parse(message_pb2.PullObjectRequest, head).node.node_id, node)
         contents: list[bytes] = []
         size, room = 0, self._link.limits.body_bytes
@@ -299,7 +314,7 @@ class Fleet:
         return fleet_pb2.PushMessagesResponse(objects_to_push=missing, session_id=session)
 
     def _push_object(self, node: int, body: bytes) -> Any:
-        head, contents = _framed(read_push, body)
+        head, contents = _framed(read_push, body, self._link.limits.parts)
         request = _parse(message_pb2.PushObjectRequest, head)
         _same(request.node.node_id, node)
         if not contents:
@@ -308,7 +323,7 @@ class Fleet:
         if coming is None or coming.node != node:
             raise Refused(410, "session")
         size = sum(map(len, contents.values()))
-        if coming.came + size > self._link.limits.message_bytes(coming.message_type):
+        if not coming.takes(size, self._link.limits.message_bytes(coming.message_type)):
             self._coming.pop(request.session_id, None)
             raise Refused(413, "size")
         whole = False
@@ -325,8 +340,9 @@ class Fleet:
                     self._link.tell("in", *coming.what)
         except MessageError:
             stored = False  # damaged on its way: it is sent again
-        if stored:
-            coming.came += size
+        except BaseException:
+            coming.gives_back(size)
+            raise
         if whole or not stored:
             self._coming.pop(request.session_id, None)
         if not stored:
@@ -353,11 +369,11 @@ def _parse(kind: type[Proto], body: bytes) -> Proto:
     return cast(Proto, request)
 
 
-def _framed(read: Callable[[bytes], Framed], body: bytes) -> Framed:
+def _framed(read: Callable[[bytes, int], Framed], body: bytes, most: int) -> Framed:
     try:
-        return read(body)
-    except MessageError:
-        raise Refused(400, "message") from None
+        return read(body, most)
+    except MessageError:  # a hospital of an earlier version shows the status to its people
+        raise Refused(426, "version") from None
 
 
 def _same(claimed: int, node: int) -> None:

@@ -20,13 +20,17 @@ from wardround_client.hospital.answering import Hospital, build, join
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.preparation.dataset import Dataset
 from wardround_client.site_shift.kept import Kept
-from wardround_common.errors import MessageError, StorageError, StudyError, WardroundError
+from wardround_common.errors import MessageError, RoundError, StorageError, StudyError, WardroundError
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Failure, Parts, TrainRequest, Update
 from wardround_common.randomness import insecure_stream
+from wardround_common.results import RoundRecord
 from wardround_common.secagg.question import question_digest
+from wardround_common.strategies.contract import Moments
 from wardround_common.study.file import Study
 from wardround_common.study.words import describe
+from wardround_server.rounds import course
+from wardround_server.rounds.carried import Carried, carried
 from wardround_server.rounds.checkpoint import read_checkpoint, write_checkpoint
 from wardround_server.rounds.course import Event, RoundEnds, State, run_study
 from wardround_server.rounds.secure_rounds import Consortium
@@ -157,7 +161,8 @@ def test_rounds_follow_the_papers_equations_also_where_a_hospital_is_lost_for_a_
 def test_the_coordinators_control_variate_is_the_mean_of_the_hospitals_without_a_vector_of_its_own(
     secure: bool, tmp_path: Path
 ) -> None:
-    limits = {"secure": secure, "update_clip": 0.02}  # so that much is clipped, and what is kept must follow it
+    # Without masks much is clipped, and what is kept must follow it; with them it is rounded.
+    limits = {"secure": True, "ring_bits": 32} if secure else {"secure": False, "update_clip": 0.02}
     hospitals = Hospitals(corrected(training={"rounds": 4}, aggregation=limits), tmp_path, {("b", 4)})
     last = run(hospitals)[-1]
     counted = {"a": 4, "b": 3, "c": 4}
@@ -253,6 +258,26 @@ def test_what_the_coordinator_makes_up_of_control_variates_is_refused(tmp_path: 
     # Hospitals that are sent different control variates open no sum together, as with different models.
     assert question_digest(replace(good, control=zero + 1)) != question_digest(good)
     assert question_digest(replace(good, counted=1)) == question_digest(good)
+
+
+def test_a_coordinator_cannot_clip_all_updates_but_one_to_read_that_from_a_secure_sum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Round 2 makes all hospitals keep much; in round 3 one is told that it is counted, and the others that not."""
+    clip, pushed = 4.0, 8.0
+
+    def lies(of: Study, moments: Moments | None, history: Sequence[RoundRecord]) -> Carried | None:
+        told = carried(of, moments, history)
+        assert told
+        if len(history) == 1:
+            return Carried(np.full_like(told.control, pushed), told.counted)
+        back = np.full_like(told.control, clip / (STEPS * RATE) - pushed)
+        return Carried(back, {"a": 2, "b": 1, "c": 1}) if len(history) == 2 else told
+
+    monkeypatch.setattr(course, "carried", lies)
+    monkeypatch.setattr(course, "moved", lambda of, moments, *_: moments)
+    with pytest.raises(RoundError, match=r"0 hospitals are heard in round 2 .*a \(message\)"):
+        run(Hospitals(corrected(training={"rounds": 3}, aggregation={"secure": True}), tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,9 @@ from wardround_common.study.schedule import reach
 from wardround_common.tasks.contract import Sums
 from wardround_common.tasks.registry import task_of
 
+CORRECTED = 0.5
+"""Of the bound of an update: how far a correction may carry it under secure sums. The rest is for its gradients."""
+
 
 @dataclass(frozen=True, eq=False)
 class Built:
@@ -274,6 +277,21 @@ class Hospital:
         if request.round == 1 and request.control is not None and (request.counted or np.any(request.control)):
             raise MessageError("the first round does not start from control variates of zero")
 
+    def _check_correction(self, correction: Vector, number: int) -> None:
+        """Check that a round's correction alone carries no number of the update far on the way to where it is clipped.
+
+        By made-up models and means, with some hospitals left out, a coordinator could have all but one keep so much
+        that their next updates are clipped whole: each number then is one of two known ones, and a secure sum would
+        show the update of the one.
+        """
+        most = self.study.aggregation.clip * CORRECTED
+        if self.desk is not None and np.abs(correction).max(initial=0.0) * reach(self.study.training, number) > most:
+            raise MessageError(
+                f"the correction alone would move a number of the model by more than {most:g} in this round, so near "
+                "to the bound of its update that a secure sum could show another hospital's",
+                do="If the coordinator is honest, the study needs a larger [aggregation] update_clip or smaller steps.",
+            )
+
     def _carry(self, request: TrainRequest, sent: NDArray[np.float64]) -> None:
         """Keep the control variate that follows from a round's update as it is sent, (parameters,), if there is one."""
         training = self.study.training
@@ -365,6 +383,7 @@ class Hospital:
         before = self.kept.before(request.round, told) if self.kept else None
         if request.control is not None and before is not None:
             correction = request.control - before
+            self._check_correction(correction, request.round)
         with self._charged(request, before):
             run = self._run(before if correction is None else None, weighted, correction)
             work = train(run, request.parameters, request.round)

@@ -144,6 +144,7 @@ def test_the_bundles_own_weights_begin_its_network(tmp_path: Path) -> None:
         (UNET | {"strides": "@nothing"}, "refers to '@nothing', which is not there"),
         (UNET | {"strides": "@network_def"}, "in a circle"),
         (UNET | {"channels": [10**9, 8]}, "numbers are from"),
+        (UNET | {"channels": [10**400, 8]}, "numbers are from"),  # which no float holds
         (UNET | {"out_channels": 0}, "out_channels must be whole numbers from 1 on"),
         (UNET | {"deep_supervision": True}, "several outputs"),
         ([1], "names no class"),
@@ -156,12 +157,25 @@ def test_what_is_no_plain_network_of_monai_is_refused_and_nothing_is_run(
         read_bundle(bundle(tmp_path, definition))
 
 
+def test_a_few_lines_that_refer_to_one_another_do_not_fill_the_memory(tmp_path: Path) -> None:
+    lists = {f"a{number}": [f"@a{number + 1}"] * 50 for number in range(2)} | {"a2": [1] * 50}
+    with pytest.raises(StudyError, match="is too much for a network"):
+        read_bundle(bundle(tmp_path, UNET | {"channels": "@a0"}, **lists))
+
+
+def test_a_network_that_no_message_carries_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
+    whole = outlines(bundle(tmp_path, UNET | {"channels": [60_000, 60_000], "kernel_size": 9}))
+    with pytest.raises(StudyError, match="a message carries 1,073,741,824"):
+        networks.build(whole)
+
+
 def test_a_study_from_elsewhere_is_held_to_the_same_rules(tmp_path: Path) -> None:
     whole = outlines(bundle(tmp_path))
     for arguments, why in (
         ({"act": "$exit()"}, "no plain word"),
         ({"act": {"_target_": "x"}}, "another object"),
         ({"norm": 1e9}, "numbers are from"),
+        ({"norm": 10**400}, "numbers are from"),
     ):
         tables = whole.tables()
         tables["model"]["bundle"]["arguments"] = json.dumps(whole.model.bundle.values | arguments, sort_keys=True)  # type: ignore[union-attr]

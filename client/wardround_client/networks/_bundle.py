@@ -15,6 +15,7 @@ from torch import nn
 from wardround_client.networks._layers import BATCH, Copy, renormalised
 from wardround_client.networks._network import Network
 from wardround_common.errors import StudyError
+from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.study.bundle import Bundle
 from wardround_common.study.file import Norm
 
@@ -48,6 +49,10 @@ def _built(bundle: Bundle) -> nn.Module:
     if "pretrained" in inspect.signature(made).parameters:
         values["pretrained"] = False
     try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):  # its form alone, without memory
+            size = 4 * sum(tensor.numel() for tensor in made(**values).state_dict().values())
+        if size > LinkLimits.long_bytes:
+            raise ValueError(f"its numbers are {size:,} bytes, and a message carries {LinkLimits.long_bytes:,}")
         network: nn.Module = made(**values)
     except Exception as error:
         reason = " ".join(str(error).split())[:300]

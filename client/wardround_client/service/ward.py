@@ -307,9 +307,9 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     check_listed(study, folder.settings().name, folder.identity())
     policy = hospital_policy(folder)
     weights = kept_weights(folder.path, study)
+    rehearse(study)  # in a process of its own where others say what the network is, before it is built in this one
     if weights is not None:
         networks.build(study, weights)
-    rehearse(study)
     rehearse_maps(study)
     ledger = open_ledger(
         folder.path, folder.identity()

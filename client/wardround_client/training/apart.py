@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from wardround_common.errors import PluginError, PrivacyError, StudyError, WardroundError
 from wardround_common.study.file import Study, parse_canonical
@@ -63,6 +65,8 @@ def main() -> None:
     result = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the code prints
     given = sys.stdin.buffer.read()
+    with suppress(OSError):  # where the machine's memory is short, Linux ends this process before any other of ours
+        Path("/proc/self/oom_score_adj").write_text("1000")
     from wardround_client.training.rehearsal import rehearse_here
 
     try:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -200,7 +200,7 @@ def read_bundle(folder: Path, config: str | None = None) -> Bundle:
     for key in sorted(key for key in given if key[:1] == "_") if isinstance(given, dict) else ():
         if key not in ("_target_", "_desc_"):
             raise StudyError(f"{DEFINITION} has the key {key[:40]!r}, which MONAI's own program follows", where=where)
-    definition = _resolved(given, tables, DEFINITION, where, 0)
+    definition = _resolved(given, tables, DEFINITION, where, count())
     if not isinstance(definition, dict) or not isinstance(definition.get("_target_"), str):
         raise StudyError(f"{DEFINITION} names no class as its _target_", where=where)
     arguments = {key: value for key, value in definition.items() if key not in ("_target_", "_desc_")}
@@ -282,14 +282,19 @@ def _none_of_ours() -> str:
     return f"which is none of the networks of MONAI's that a bundle can be: {', '.join(sorted(KINDS))}"
 
 
-def _resolved(value: Any, tables: Mapping[str, Any], key: str, where: str, depth: int) -> Any:
-    """Put what a configuration refers to, ``"@key"`` or ``"@key::0"``, into the place of the references."""
+def _resolved(value: Any, tables: Mapping[str, Any], key: str, where: str, seen: Iterator[int], depth: int = 0) -> Any:
+    """Put what a configuration refers to, ``"@key"`` or ``"@key::0"``, into the place of the references.
+
+    ``seen`` counts values: a few lines of lists that refer to lists would make billions of them.
+    """
+    if next(seen) > LONGEST:
+        raise StudyError(f"{key}: what its references stand for is too much for a network", where=where)
     if depth > DEEPEST:
         raise StudyError(f"{key}: its references are nested too deep, or in a circle", where=where)
     if isinstance(value, dict):
-        return {one: _resolved(of, tables, f"{key}::{one}", where, depth + 1) for one, of in value.items()}
+        return {one: _resolved(of, tables, f"{key}::{one}", where, seen, depth + 1) for one, of in value.items()}
     if isinstance(value, list):
-        return [_resolved(of, tables, f"{key}::{one}", where, depth + 1) for one, of in enumerate(value)]
+        return [_resolved(of, tables, f"{key}::{one}", where, seen, depth + 1) for one, of in enumerate(value)]
     if not isinstance(value, str) or value[:1] not in ("$", "@", "%"):
         return value
     if not re.fullmatch(r"@[A-Za-z0-9_]+([:#]{1,2}[A-Za-z0-9_]+)*", value):
@@ -304,7 +309,7 @@ def _resolved(value: Any, tables: Mapping[str, Any], key: str, where: str, depth
             found = found[int(step)] if isinstance(found, list) else found[step]
         except (KeyError, IndexError, TypeError, ValueError):
             raise StudyError(f"{key} refers to {value!r}, which is not there", where=where) from None
-    return _resolved(found, tables, key, where, depth + 1)
+    return _resolved(found, tables, key, where, seen, depth + 1)
 
 
 def _not_plain(value: Any, key: str = "", depth: int = 0) -> Iterator[str]:
@@ -323,5 +328,5 @@ def _not_plain(value: Any, key: str = "", depth: int = 0) -> Iterator[str]:
     elif isinstance(value, str):
         if not _WORD.fullmatch(value):
             yield f"{key} is {ascii(value)[:60]}, which is no plain word"
-    elif isinstance(value, int | float) and not (math.isfinite(value) and abs(value) <= LARGEST_NUMBER):
+    elif isinstance(value, int | float) and not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
         yield f"{key} is {value!r:.40}, and numbers are from -{LARGEST_NUMBER} to {LARGEST_NUMBER}"

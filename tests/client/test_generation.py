@@ -15,7 +15,7 @@ from examples import DP, STUDY
 from tiny_dicom import with_a_table
 from wardround_client import networks
 from wardround_client.generation.drawing import cost_of, drawn, network_of
-from wardround_client.generation.writing import HOSPITAL, Wanted, statement, write
+from wardround_client.generation.writing import HOSPITAL, Wanted, _short, statement, write
 from wardround_client.intake.index import scan
 from wardround_client.networks import VariationalAutoEncoder
 from wardround_client.prediction.model import Model
@@ -239,6 +239,17 @@ def test_a_statement_says_that_there_is_no_epsilon_where_any_training_had_none(m
     begun = made.card.model_copy(update={"start": start})
     assert statement(dataclasses.replace(made, card=begun), Wanted(1, 1), {})["epsilon"] is None
     assert "started from was trained without differential privacy" in cost_of(begun)[0]
+    assert _short(begun) == "without differential privacy: an image may be close to a patient's"
+
+
+def test_the_cost_of_both_trainings_is_stated_where_a_model_started_from_another(made: Model) -> None:
+    trained = {"name": "first", "study": "0" * 64, "hospitals": (), "epsilon": 3.0, "delta": 1e-6}
+    start = Start.model_validate({"name": "first", "model": "1" * 64, "weights": "2" * 64, "trained": (trained,)})
+    begun = made.card.model_copy(update={"start": start})
+    said = statement(dataclasses.replace(made, card=begun), Wanted(1, 1), {})
+    assert made.card.privacy is not None
+    assert (said["epsilon"], said["delta"]) == (11.0, made.card.privacy.delta + 1e-6)
+    assert _short(begun).startswith("epsilon 11, delta ")
 
 
 def test_a_model_that_answers_something_makes_no_images() -> None:

@@ -89,12 +89,24 @@ def _kinds(section: Generation, words: Sequence[str]) -> list[int]:
     return [section.classes.index(word) for word in words] or list(range(max(1, len(section.classes))))
 
 
+def spent_of(card: Card) -> tuple[float, float] | None:
+    """Return the most that a model cost a patient who was in all of its training, (epsilon, delta).
+
+    None where any of it was without differential privacy. Costs add up (basic composition).
+    """
+    if card.privacy is None:
+        return None
+    epsilon, delta = card.privacy.epsilon, card.privacy.delta
+    if card.start is None:
+        return epsilon, delta
+    return None if card.start.cost is None else (epsilon + card.start.cost[0], delta + card.start.cost[1])
+
+
 def cost_of(card: Card) -> tuple[str, ...]:
     """Say in sentences what drawing from a model costs the patients of its training, and against whom that holds."""
     said: list[str] = []
     start = card.start
-    before = start is not None and start.cost is None
-    if card.privacy is None or before:
+    if card.privacy is None or spent_of(card) is None:
         what = "The model that its training started from" if card.privacy is not None else "The model"
         said.append(
             f"{what} was trained without differential privacy: there is no epsilon. It may remember patients, and an "

@@ -28,7 +28,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from wardround_client.generation.drawing import Made, cost_of, drawn
+from wardround_client.generation.drawing import Made, cost_of, drawn, spent_of
 from wardround_client.images.sop_class import OURS
 from wardround_client.prediction.model import Model
 from wardround_common.errors import StorageError
@@ -126,7 +126,7 @@ def _fill(folder: Path, model: Model, wanted: Wanted, watch: Callable[[int], Non
 
 def statement(model: Model, wanted: Wanted, counts: dict[str, int]) -> dict[str, Any]:
     """Return what must be known of drawn images, as plain values."""
-    card, privacy = model.card, model.card.privacy
+    card, spent = model.card, spent_of(model.card)
     return {
         "synthetic": True,
         "said": SAID,
@@ -136,8 +136,8 @@ def statement(model: Model, wanted: Wanted, counts: dict[str, int]) -> dict[str,
         "count": wanted.count,
         "seed": wanted.seed,
         "counts": counts,
-        "epsilon": None if privacy is None or (card.start and card.start.cost is None) else privacy.epsilon,
-        "delta": None if privacy is None or (card.start and card.start.cost is None) else privacy.delta,
+        "epsilon": spent[0] if spent else None,
+        "delta": spent[1] if spent else None,
         "engine": card.engine,
         "cost": list(cost_of(card)),
         "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -227,10 +227,11 @@ def overview(shown: Sequence[tuple[Shades, Made]], card: Card, count: int) -> Pi
 
 
 def _short(card: Card) -> str:
-    if card.privacy is None:
+    spent = spent_of(card)
+    if spent is None:
         return "without differential privacy: an image may be close to a patient's"
     simulated = "" if card.engine == "deployment" else " of a simulation, whose noise protects nobody"
-    return f"epsilon {card.privacy.epsilon:.3g}, delta {card.privacy.delta:g}{simulated}"
+    return f"epsilon {spent[0]:.3g}, delta {spent[1]:g}{simulated}"
 
 
 def picture_of(levels: Shades) -> Pillow.Image:

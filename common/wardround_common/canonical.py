@@ -35,7 +35,8 @@ def views(content: bytes, most: int | None = None) -> list[memoryview]:
     Raises:
         MessageError: they were not joined by :func:`joined`, or are more.
     """
-    whole, parts, place = memoryview(content), [], 0
+    parts: list[memoryview] = []
+    whole, place = memoryview(content), 0
     while place < len(whole):
         if most is not None and len(parts) == most:
             raise MessageError(f"there are more than {most:,} joined parts")

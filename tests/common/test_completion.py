@@ -33,6 +33,12 @@ def test_commands_and_names_of_studies_and_runs_are_completed(tmp_path: Path) ->
     assert offered("coordinator", "roster", str(coordinator), "") == []
 
 
+def test_a_name_that_a_shell_would_read_as_a_command_is_not_offered(tmp_path: Path) -> None:
+    for name in ("heart", "$(touch x)", "\\$(touch x)", "`x`", "a;b", "a'b", 'a"b', "-f", "a|b", "a\nb"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    assert offered("coordinator", "stop", str(tmp_path), "") == ["heart"]
+
+
 @pytest.mark.parametrize("words", [("hospital", "approve", "--state", "nowhere"), ("coordinator", "stop", "nowhere")])
 def test_where_nothing_lies_nothing_is_offered_and_nothing_fails(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

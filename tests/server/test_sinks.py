@@ -114,6 +114,7 @@ def test_hospitals_need_no_sink_and_do_not_run_it(site: Path) -> None:
     [
         (("print(json", "1 / 0; print(json"), "its code failed at made_plugin/sink.py, line 10, in write: Zero"),
         (("print(json", "raise SystemExit; print(json"), "its code failed at .* SystemExit"),
+        (("print(json", "from asyncio import CancelledError as E; raise E; print(json"), "failed at .* Cancelled"),
         (("print(json", "time.sleep(2); print(json"), "its sink 'lines' did not end within 0.05 s"),
         (("def close", "def finish"), "its sink 'lines' opens a Lines, which has no close"),
         (("Sink(Lines)", "Sink(lambda run: None)"), "opens a NoneType, which has no write and no close"),

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from wardround_common.shell.offering import offered
+
 
 def studies(context: typer.Context, incomplete: str) -> list[str]:
     """Return the names of studies that begin so; none where there is no hospital's folder, or it cannot be read."""
@@ -17,4 +19,4 @@ def studies(context: typer.Context, incomplete: str) -> list[str]:
         found = Approvals(Path(context.params.get("state") or hospital_state()) / "studies").all()
     except (OSError, WardroundError):
         return []
-    return sorted({one.study.study.name for one in found if one.study.study.name.startswith(incomplete)})
+    return offered((one.study.study.name for one in found), incomplete)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from wardround_common.shell.offering import offered
+
 
 def hospitals(context: typer.Context, incomplete: str) -> list[str]:
     """Return the names of enrolled hospitals that begin so; none where the folder is no coordinator's."""
@@ -17,7 +19,7 @@ def hospitals(context: typer.Context, incomplete: str) -> list[str]:
         enrolled = CoordinatorFolder(Path(folder)).survey().enrolled if folder else ()
     except (OSError, WardroundError):
         return []
-    return sorted(one.name for one in enrolled if one.name.startswith(incomplete))
+    return offered((one.name for one in enrolled), incomplete)
 
 
 def runs(context: typer.Context, incomplete: str) -> list[str]:
@@ -27,4 +29,4 @@ def runs(context: typer.Context, incomplete: str) -> list[str]:
         found = [path.name for path in (Path(folder) / "runs").iterdir()] if folder else []
     except OSError:
         return []
-    return sorted(name for name in found if name.startswith(incomplete))
+    return offered(found, incomplete)

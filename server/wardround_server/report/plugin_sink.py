@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wardround_common.errors import PluginError
-from wardround_common.plugins.blame import FAULTS, blamed
+from wardround_common.plugins.blame import blamed
 from wardround_common.plugins.loading import part
 from wardround_common.plugins.names import package_of, part_of
 from wardround_common.results.sinks import Outcome, Sink, Tracked, Writer
@@ -85,7 +85,7 @@ class PluginSink:
         def try_it() -> None:
             try:
                 act()
-            except FAULTS as error:
+            except BaseException as error:  # noqa: BLE001  # in a thread Ctrl-C is none, and asyncio's cancelling is
                 raised.append(error)
 
         thread = threading.Thread(target=try_it, name=f"sink {self._name}", daemon=True)

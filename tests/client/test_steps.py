@@ -174,6 +174,8 @@ def test_training_and_predicting_prepare_an_image_by_the_same_steps_once_for_eac
         (CT | {"RescaleType": "HU"}, False),
         (CT | {"RescaleType": "US"}, True),
         ({"Modality": "CT"}, True),
+        (CT | {"PhotometricInterpretation": "MONOCHROME1"}, True),  # turned round while reading: no Hounsfield units
+        (CT | {"PresentationLUTShape": "INVERSE"}, True),
     ],
 )
 def test_a_window_of_hounsfield_units_refuses_an_image_that_does_not_have_them(

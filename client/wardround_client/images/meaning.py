@@ -131,6 +131,11 @@ def meaning_of(dataset: Dataset, photometric: str, *, where: str) -> Meaning:
     return _colour(dataset, photometric, where=where)
 
 
+def is_inverted(dataset: Dataset) -> bool:
+    """Tell whether larger values are darker, as stored, so that they are turned round when they are read."""
+    return code(dataset, PHOTOMETRIC) == "MONOCHROME1" or code(dataset, _SHAPE) == "INVERSE"
+
+
 def _grey(dataset: Dataset, *, where: str) -> Grey:
     shape = code(dataset, _SHAPE)
     if shape not in ("", "IDENTITY", "INVERSE") or _PRESENTATION_LUT in elements_of(dataset):
@@ -140,7 +145,7 @@ def _grey(dataset: Dataset, *, where: str) -> Grey:
         low = -(2 ** (bits - 1))
     several = _frames_differ(dataset, where=where)
     return Grey(
-        inverted=code(dataset, PHOTOMETRIC) == "MONOCHROME1" or shape == "INVERSE",
+        inverted=is_inverted(dataset),
         stored_range=(low, low + 2**bits - 1) if _PIXEL_DATA in elements_of(dataset) else None,
         padding=_padding(dataset, where=where),
         frames=tuple(

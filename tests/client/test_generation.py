@@ -56,6 +56,14 @@ def test_the_divergence_is_that_of_two_normal_distributions_around_the_mean_of_t
     assert sums.figures()["divergence"] == pytest.approx(float(divergence.mean()), abs=1e-4)
 
 
+def test_a_model_that_tells_nothing_of_an_image_has_no_divergence_below_0() -> None:
+    outputs = torch.zeros(200, 1 + 2 * SECTION.latent).double()
+    outputs[:, 1:] = torch.cat([means_of(SECTION)[0], torch.zeros(SECTION.latent)])
+    outputs[:, 1 + SECTION.latent :] = torch.linspace(1e-9, 1e-7, 200, dtype=torch.float64)[:, None]
+    targets = torch.tensor([(0, 64)] * 200)
+    assert generation.TASK.sums(SECTION, outputs, targets, np.arange(200), None).figures()["divergence"] == 0
+
+
 def test_classes_have_means_of_their_own_and_without_classes_there_is_one() -> None:
     assert float((means_of(SECTION)[0] - means_of(SECTION)[1]).norm()) == pytest.approx(APART * 2**0.5)
     assert means_of(Generation(name="generation", latent=4, beta=1)).tolist() == [[0.0] * 4]

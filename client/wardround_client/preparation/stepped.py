@@ -69,7 +69,8 @@ def not_hounsfield() -> ImageRefused:
     return ImageRefused(
         "not-hounsfield",
         "a step of the study is stated in Hounsfield units, and the file does not say that its values are",
-        do="Export the CT with its rescale, and not inverted (MONOCHROME1). A study of other images has the step 'limits' in the place of 'window'.",
+        do="Export the CT with its rescale, and not inverted (MONOCHROME1). A study of other images has the step "
+        "'limits' in the place of 'window'.",
     )
 
 

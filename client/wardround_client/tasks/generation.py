@@ -83,7 +83,7 @@ def parts_of(
     around = means_of(section).to(outputs)[targets[:, KIND].long()]
     far = targets[:, PIXELS].to(outputs.dtype) * squared / (2 * DEVIATION**2)
     divergence = ((mean - around).square() + spread.exp() - 1 - spread).sum(dim=1) / 2
-    return squared, far, divergence
+    return squared, far, divergence.clamp(min=0)  # less than 0 it is by rounding alone, near a perfect prior
 
 
 def _loss(section: Generation, training: Training, device: torch.device) -> Loss:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from torch import nn
 
 from examples import DP, study
 from wardround_client.training.local_work import PrivacyPlan
 from wardround_common.randomness import insecure_stream
-from wardround_simulation.attacks.inversion import InversionReport, attack, phantom, psnr_db, ssim
+from wardround_common.study.file import Study
+from wardround_simulation.attacks.inversion import (
+    InversionReport,
+    _update,
+    attack,
+    attacks_own,
+    phantom,
+    psnr_db,
+    ssim,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +56,23 @@ def test_without_a_plan_the_noise_is_left_out_and_the_studys_own_network_is_atta
     assert len(seen) == 4
     assert not any("noise" in words for words in seen)
     assert "small-cnn" in seen[-1]
+
+
+def test_what_is_attacked_is_one_gradient_however_many_steps_a_study_makes_in_a_round() -> None:
+    tables = study().tables(nulls=False)
+    del tables["training"]["local_epochs"]
+    tables["training"]["local_steps"] = 5
+    updates = []
+    for of in (study(), Study.model_validate(tables)):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 2))  # which one step does not teach all
+        start, image = np.zeros(2 * 32 * 32 + 2, np.float32), phantom(insecure_stream(1)) * 0.01
+        updates.append(_update(of, network, start, image, None, insecure_stream(2)))
+    assert np.array_equal(*updates)
+
+
+def test_a_network_for_several_images_is_attacked_by_no_single_one() -> None:
+    assert attacks_own(study())
+    assert not attacks_own(study(data={"record": "patient", "bag_size": 4}))
 
 
 def test_likeness_is_full_for_the_same_image_and_none_for_another() -> None:

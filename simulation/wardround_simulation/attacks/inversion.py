@@ -90,8 +90,7 @@ def attack(
     seen["the masked update"] = _masked(bare[0], stream)
     seen[f"the sum over {HOSPITALS} hospitals"] = np.stack(bare).mean(0)
     attempts = [(name, network, start, update) for name, update in seen.items()]
-    two_classes = len(task_of(study.task).weighted(study.task)) == 2
-    if study.model.network in ATTACKED and study.data.channels == 1 and two_classes:
+    if attacks_own(study):
         own = networks.build(study)
         first = networks.read_vector(own)
         update = _update(study, own, first, images[0], None, stream)
@@ -103,6 +102,13 @@ def attack(
         inversions.append(Inversion(name, made, psnr_db(images[0], made), ssim(images[0], made)))
     watch(len(attempts), len(attempts))
     return InversionReport(images[0], tuple(inversions))
+
+
+def attacks_own(study: Study) -> bool:
+    """Tell whether a study's own network is attacked: a small one that tells two classes of a single grey image."""
+    two_classes = len(task_of(study.task).weighted(study.task)) == 2
+    single = study.data.channels == 1 and not study.data.bagged
+    return study.model.network in ATTACKED and single and two_classes
 
 
 def phantom(stream: Stream, size: int = SIZE) -> Image:
@@ -192,6 +198,7 @@ def _update(
         update={
             "rounds": 1,
             "local_epochs": 1.0,
+            "local_steps": None,
             "batch_size": 1,
             "optimiser": "sgd",
             "learning_rate": 1.0,

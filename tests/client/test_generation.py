@@ -250,6 +250,13 @@ def test_a_statement_says_that_there_is_no_epsilon_where_any_training_had_none(m
     assert _short(begun) == "without differential privacy: an image may be close to a patient's"
 
 
+def test_what_may_be_close_to_a_patient_is_for_its_owner_only(made: Model, tmp_path: Path) -> None:
+    plain = dataclasses.replace(made, card=made.card.model_copy(update={"privacy": None}))
+    for model, rights in ((made, 0o755), (plain, 0o700)):
+        write(model, Wanted(1, 1), tmp_path / oct(rights))
+        assert (tmp_path / oct(rights)).stat().st_mode & 0o777 == rights
+
+
 def test_the_cost_of_both_trainings_is_stated_where_a_model_started_from_another(made: Model) -> None:
     trained = {"name": "first", "study": "0" * 64, "hospitals": (), "epsilon": 3.0, "delta": 1e-6}
     start = Start.model_validate({"name": "first", "model": "1" * 64, "weights": "2" * 64, "trained": (trained,)})

@@ -125,7 +125,7 @@ def generate(
     confirmed = frozenset(confirm_patients or ())
     check_confirmed(confirmed)
     if out is not None:
-        with new_folder(out):  # what is wrong with it is said before anything is computed
+        with new_folder(out, private=True):  # what is wrong with it is said before anything is computed
             pass
         out.rmdir()
     opened = open_model(model, choose(device))

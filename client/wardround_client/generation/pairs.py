@@ -27,7 +27,7 @@ def write_pairs(checked: Checked, out: Path) -> None:
         StorageError: something is in the folder, or it cannot be written.
     """
     content = json.dumps(asdict(checked.checks), indent=1) + "\n"
-    with new_folder(out) as folder:
+    with new_folder(out, private=True) as folder:
         write_atomically(folder / FIGURES, content.encode(), private=True)
         write_atomically(folder / PAIRS, drawn_pairs(checked.checks.closest, checked.pairs), private=True)
 

@@ -65,13 +65,13 @@ def write(model: Model, wanted: Wanted, out: Path, watch: Callable[[int], None] 
         StudyError: the model makes no such images.
         ModelError: an image is not finite.
     """
-    with new_folder(out) as folder:
+    with new_folder(out, private=spent_of(model.card) is None) as folder:
         return _fill(folder, model, wanted, watch)
 
 
 @contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder to fill, which then stands at ``out`` whole, or not at all.
+def new_folder(out: Path, *, private: bool) -> Iterator[Path]:
+    """Yield a folder to fill, which then stands at ``out`` whole, or not at all; ``private``: for its owner only.
 
     Raises:
         StorageError: something is there, or it cannot be written.
@@ -84,7 +84,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         made = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
             yield made
-            made.chmod(0o755)
+            made.chmod(0o700 if private else 0o755)
             if out.exists():
                 out.rmdir()
             made.rename(out)

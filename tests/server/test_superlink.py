@@ -644,6 +644,26 @@ def test_what_is_kept_does_not_grow_with_the_rounds_and_is_gone_when_the_run_end
         assert kept(link) == before
 
 
+def test_nothing_of_an_answer_is_left_on_the_disk_after_its_round_or_its_run(place: Place) -> None:
+    """A small answer is in the database, whose log keeps what was deleted until it is written over."""
+    with place.coordinator("mercy") as link, place.hospital("mercy"):
+        until(lambda: len(link.here()) == 1)
+        run, mark = link.new_run(), np.random.default_rng(7).standard_normal(50)
+        grid = link.grid(run)
+
+        def kept(answer: np.ndarray) -> bool:
+            files = [path for path in link.folder.rglob("*") if path.is_file()]
+            return any(answer.tobytes() in path.read_bytes() for path in files)
+
+        for number in range(2):
+            grid.send_and_receive([question(node, mark + number) for node in link.here()], timeout=20)
+            assert kept(mark + number)
+            until(lambda: not link._fleet._coming)
+        assert not kept(mark)
+        link.end_run(run)
+        assert not kept(mark + 1)
+
+
 def all_in_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small contents be files too, which a disk can lose."""
     monkeypatch.setattr(object_files, "IN_DATABASE_BYTES", 0)

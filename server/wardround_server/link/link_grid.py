@@ -128,6 +128,8 @@ class LinkGrid(Grid):
             write_atomically(out_file(self._link.folder, self._run_id), json.dumps(out).encode())
             self._out = out
             self._drop(old)
+            if old:
+                self._link.forget_deleted()
             for message in new:
                 self._store(message, message.metadata.message_id in again)
         for node in {self._node_of[each] for each in ids}:

@@ -47,13 +47,24 @@ def flush_each_commit(store: SqlMixin) -> None:
 
     def flush(connection: sqlite3.Connection, record: object) -> None:
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = ON")  # no copy of the database has what was deleted from it
+        connection.execute("PRAGMA secure_delete = ON")  # the database has nothing of what was deleted; see ``forget``
 
     engine = store._engine
     if engine is None:
         raise ValueError("the database is not open")
     event.listen(engine, "connect", flush)  # after Flower's own
     engine.dispose()  # of connections that were made before
+
+
+def forget(store: SqlMixin) -> None:
+    """Write the database's log into it, and empty the log: what was deleted stands there until it is written over.
+
+    Nothing happens where somebody reads for longer than SQLite waits; the next time will do. Outside of a transaction.
+    """
+    if store._engine is None:
+        raise ValueError("the database is not open")
+    with closing(store._engine.raw_connection()) as connection:
+        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,7 @@ class SuperLink(LinkCore):
             if task is not None:
                 self.state.finish_task(task, SubStatus.COMPLETED, "")
             self.state.cleanup_run(run)
+        self.forget_deleted()
         out_file(self.folder, run).unlink(missing_ok=True)
 
     def mail(self, node: int) -> None:

@@ -124,8 +124,8 @@ def predict(
         batch: number of images that are given to the network at a time.
         device: auto, cpu, cuda, cuda:1 or mps.
         calibration: file of the hospital's own recalibration of this model.
-        clinical: table of the study's variables; left out, the ``clinical.csv`` among the inputs. Of a model that is
-            told none there is none.
+        clinical: table of the study's variables; left out, the ``clinical.csv`` among the inputs. Only for a
+            model that is told variables.
         begin: is called with the number of cases before the first is asked about.
         tell: is called with what became of each case; None for a file that accompanies images.
 

@@ -83,6 +83,8 @@ def test_what_is_written_is_read_by_the_study_and_what_is_not_known_is_told_as_s
         ([SEX | {"values": ["F", "f"]}], {}, "needs two values or more"),
         ([SEX | {"values": ["F", "unknown"]}], {}, "what is missing is told by itself"),
         ([AGE | {"attribute": "PatientName"}], {}, "attribute"),
+        ([SEX | {"column": "Patient", "values": ["p-1", "p-2"]}], {}, "which says of whom a line is"),
+        ([{"name": "uid", "values": ["1.2", "1.3"]}], {}, "which says of whom a line is"),
         ([AGE, AGE], {}, "age"),
         ([AGE], {"record": "image", "bag_size": 32}, "record of several images"),
     ],

@@ -18,6 +18,8 @@ from wardround_common.study.subgroups import UNSTATED, number_of, years_of
 
 MOST_VARIABLES, MOST_VALUES = 16, 12
 """Their numbers have room in the smallest image, in whose form they travel (``networks._bag``)."""
+IDENTIFYING = frozenset({"file", "uid", "patient"})
+"""Columns by which a hospital's tables say of whom a line is."""
 Attribute = Literal["PatientAge", "PatientSex", "PatientSize", "PatientWeight"]
 Reading = Literal["known", "missing", "unfit", "contradictory"]
 """unfit: written, and neither a number within the limits nor one of the words. contradictory: written in two ways."""
@@ -42,6 +44,11 @@ class Variable(BaseModel):
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
+        if _plain(self.written_in) in IDENTIFYING:
+            raise ValueError(
+                f"the variable '{self.name}' has the column '{self.written_in}', which says of whom a line is: "
+                "a model that is told that answers of this patient; name another column"
+            )
         if (self.range is None) == (not self.values):
             raise ValueError(
                 f"the variable '{self.name}' needs either a range, such as range = [0.0, 100.0], or values, such as "

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from browsing import browsing, words
@@ -26,8 +27,10 @@ from wardround_client.hospital.hospital_source import hospital_source
 from wardround_client.hospital.joining import begin
 from wardround_client.page.hospital_page import hospital_pages
 from wardround_client.prediction.model import open_model
+from wardround_client.preparation.dataset import prepare, take_in
 from wardround_client.preparation.source import Source
 from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_client.training.evaluation import probabilities_of
 
 NAME, SCRIPT = "Doe^Jane", "<script>alert(1)</script>"
 IMAGES = 5
@@ -140,6 +143,34 @@ def test_a_model_is_asked_about_each_image_and_its_worst_errors_come_first(tmp_p
         ((decided, probability),) = re.findall(r"probability of (.*) (\d\.\d\d)", one.answer)
         right = float(probability) if one.label == decided else 1 - float(probability)
         assert one.error == pytest.approx(1 - right, abs=0.006)
+
+
+def test_records_of_several_images_are_those_that_a_table_of_the_hospital_makes_of_its_files(tmp_path: Path) -> None:
+    folder, rng = tmp_path / "images", np.random.default_rng(1)
+    folder.mkdir()
+    lines, clinical = ["file,patient,label"], ["patient,psa"]
+    for number in range(12):
+        Image.fromarray(rng.integers(0, 255, (16, 16)).astype(np.uint8)).save(folder / f"{number:02}.png")
+        lines.append(f"{number:02}.png,P{number // 2},{'finding' if number // 2 % 2 else 'normal'}")
+        clinical.append(f"P{number // 2},{number}")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    (folder / "clinical.csv").write_text("\n".join(dict.fromkeys(clinical[:1] + clinical[1::2])))
+    bags = {
+        "record": "patient",
+        "bag_size": 2,
+        "variables": [{"name": "psa", "range": [0, 20]}],
+        "modalities": ["OTHER"],
+    }
+    of = study(task={"classes": ["normal", "finding"]}, data=bags)
+    model, source = open_model(model_folder_at(tmp_path / "model", of)), Source(folder, tmp_path / "state")
+    found = make(source, [], model, explained=0)
+    assert (found.asked, found.judged) == (12, 6)
+    errors = {f"P{int(one.file[:2]) // 2}": one.error for one in entries(source.state, "worst", 1)}
+    data = prepare(source, of, *take_in(source, of))
+    for split in (data.train, data.validation, data.test):
+        chances = probabilities_of(model.network, split)
+        for code, target, chance in zip(split.patients, split.targets, chances, strict=True):
+            assert errors[data.identifiers[code]] == pytest.approx(1 - chance[target], abs=1e-4)
 
 
 def model_folder_at(place: Path, of: object) -> Path:

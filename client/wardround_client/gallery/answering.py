@@ -71,7 +71,7 @@ def answers_of(
     folder, files = source.folder.resolve(), [one.file for one in index.accepted]
     names = {folder / file: file for file in files} | {(folder / file).resolve(): file for file in files}
     notes: list[str] = []
-    cases = _cases(model, source, [folder / file for file in files], notes)
+    cases = _cases(model, source, index, [folder / file for file in files], notes)
     of: dict[str, dict[str, Any]] = {}
     by_file: dict[str, Case] = {}
     refused = 0
@@ -90,14 +90,14 @@ def answers_of(
     return Answers(of, _measure(model) if ranked else "", tuple(notes))
 
 
-def _cases(model: Model, source: Source, files: Sequence[Path], notes: list[str]) -> list[Case | Refused]:
+def _cases(model: Model, source: Source, index: Index, files: Sequence[Path], notes: list[str]) -> list[Case | Refused]:
     """Return what is asked about, with what the hospital's tables say of it; a table that cannot be read is noted."""
     roles, own = source.folder.resolve() / ROLES_FILE, asking_of(model).cases
 
     def found(paths: Sequence[Path], told: Source | None) -> list[Case | Refused]:
         if own is not None:
             return [*own(paths, model.study, source.allow)]
-        return [*cases_of(paths, model.study, source.allow, source=told)]
+        return [*cases_of(paths, model.study, source.allow, source=told, index=index)]
 
     try:
         there = found([*files, roles] if roles.is_file() else files, source)

@@ -6,7 +6,7 @@ at the hospital. What a study does not take is refused with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,10 @@ from wardround_client.images.kinds import KINDS, kinds_of
 from wardround_client.images.sop_class import other_object
 from wardround_client.images.units import in_hounsfield
 from wardround_client.intake.columns import Columns, read_columns
-from wardround_client.intake.labels import relative
+from wardround_client.intake.instance import Index, Instance
+from wardround_client.intake.labels import names_of, relative
 from wardround_client.preparation import preprocessing
-from wardround_client.preparation.bags import PADDING, laid_out, with_page
+from wardround_client.preparation.bags import PADDING, laid_out, name_of, with_page
 from wardround_client.preparation.examinations import ROLES_FILE
 from wardround_client.preparation.outlined import ANY
 from wardround_client.preparation.scaled import body_of, channels_of
@@ -123,11 +124,13 @@ def cases_of(
     clinical: Path | None = None,
     *,
     source: Source | None = None,
+    index: Index | None = None,
 ) -> Iterator[Case]:
     """Take each file for an image of its own, or all files of a patient or a series for one record of the study.
 
-    ``clinical``: the table of the study's variables; without one they are what the files state. ``source``: the
-    hospital whose files these are, whose tables are read as training reads them.
+    ``clinical``: the table of the study's variables; without one they are what the files state. ``source`` and
+    ``index``: the hospital whose files these are, and its scan: its tables are read, and records told apart, as in
+    training.
 
     Raises:
         LabelError: the table cannot be read, or does not say of whom its lines are.
@@ -141,11 +144,15 @@ def cases_of(
     tables_told = tables_of(source, study.data.variables) if source else []
     if clinical and wanted and (named := read_columns(clinical.parent, clinical, wanted, keyed=True, what=WHAT)):
         tables_told = [named, *tables_told]
+    known: dict[Path, Instance] = {}
+    if source and index:
+        known = {source.folder.resolve() / one.file: one for one in index.accepted}
     together: dict[str, list[Path]] = {}
     for path in files:
-        together.setdefault(_record_of(path, study.data), []).append(path)
+        name = "/".join(name_of(known[path], study.data)) if path in known else _record_of(path, study.data)
+        together.setdefault(name, []).append(path)
     for name, paths in together.items():
-        yield Case(name, tuple(paths), lambda paths=paths: _bag(paths, study.data, allow, tables_told, roles))  # type: ignore[misc]  # of now
+        yield Case(name, tuple(paths), lambda paths=paths: _bag(paths, study.data, allow, tables_told, roles, known))  # type: ignore[misc]  # of now
 
 
 def _record_of(path: Path, data: Data) -> str:
@@ -172,7 +179,12 @@ def _folder_of(path: Path, data: Data) -> Path:
 
 
 def _bag(
-    paths: Sequence[Path], data: Data, allow: frozenset[str], tables: Sequence[Columns], roles: Roles | None
+    paths: Sequence[Path],
+    data: Data,
+    allow: frozenset[str],
+    tables: Sequence[Columns],
+    roles: Roles | None,
+    known: Mapping[Path, Instance],
 ) -> Asked:
     """Read the images of a record, and what is known of it besides; what is none of the study's is left out.
 
@@ -190,9 +202,10 @@ def _bag(
             sequences.append(sequence)
             cells: dict[str, list[str]] = {}
             for table in reversed(tables):
-                cells |= table.cells(_names(path, asked, table, data))
-            for one, said in zip(data.variables, written, strict=True):
-                said += cells.get(one.written_in, [stated.get(one.attribute or "", "")])
+                one = known.get(path)
+                cells |= table.cells(names_of(one, table.key) if one else _names(path, asked, table, data))
+            for variable, said in zip(data.variables, written, strict=True):
+                said += cells.get(variable.written_in, [stated.get(variable.attribute or "", "")])
         except ImageRefused as reason:
             refused.append(reason)
     if not read:

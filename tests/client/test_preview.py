@@ -12,7 +12,8 @@ import tomli_w
 from test_scan_command import run
 
 from examples import study
-from outlined_hospitals import outlining_volumes, write_hospital
+from outlined_hospitals import outlining, outlining_volumes, write_hospital
+from series_made import slices, written
 from tiny_dicom import save, tiny
 from wardround_client.intake.index import scan
 from wardround_client.preparation.asking import whole_volume
@@ -89,6 +90,15 @@ def test_a_folder_in_which_no_image_fits_is_said_with_the_reason(folder: Path) -
     assert "The study takes CT" in done.stderr
     assert not (folder / "state/preview.html").exists()
     assert run(folder / "in", "--out", folder / "x.html").returncode == 2
+
+
+def test_series_are_told_apart_as_the_hospitals_table_says_also_where_nothing_is_outlined(tmp_path: Path) -> None:
+    written(slices(SeriesDescription="flair", PatientID="P1", PatientName="P1"), tmp_path / "in")
+    source, of = Source(tmp_path / "in", tmp_path / "state"), outlining()
+    index = scan(source.folder, state=source.state)
+    assert len(chosen.examinations(source, index, chosen.fitting(index, of)[0], of)) == 1
+    (source.folder / "roles.csv").write_text("description,role\nflair,\n")
+    assert chosen.examinations(source, index, chosen.fitting(index, of)[0], of) == []
 
 
 @pytest.mark.slow

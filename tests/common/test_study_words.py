@@ -31,6 +31,12 @@ def test_what_new_writes_is_a_valid_study(dp: bool) -> None:
     assert study.privacy.mechanism == ("dp-sgd" if dp else "none")
 
 
+def test_a_study_says_that_a_batch_goes_through_the_network_in_parts() -> None:
+    of = changed("# micro_batch = 8", "micro_batch = 8")
+    assert "At most 8 images go through the network at once, and a step is that of its whole batch" in said(of)
+    assert "At most 8 patients go through" in said(of.but({"data.record": "patient"}))
+
+
 @pytest.mark.parametrize("dp", [True, False])
 def test_every_key_is_written_with_its_reason_just_above(dp: bool) -> None:
     lines = study_text("a", dp=dp).splitlines()

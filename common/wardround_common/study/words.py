@@ -102,6 +102,12 @@ def _work(study: Study) -> Iterator[str]:
         yield training.variates.work
     if training.threads != 1:
         yield f"Every hospital computes with {training.threads} threads: a different number changes the model."
+    if training.micro_batch is not None:
+        unit = f"{data.record}s" if data.record == "patient" else data.record if data.bagged else "images"
+        yield (
+            f"At most {training.micro_batch} {unit} go through the network at once, and a step is that of its whole "
+            "batch: a different number changes the model, by roundings."
+        )
     yield (
         f"The coordinator {_strategy(study)}; a round counts only when at least "
         f"{study.aggregation.min_hospitals} hospital{'s' if study.aggregation.min_hospitals > 1 else ''} answered."

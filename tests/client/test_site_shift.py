@@ -279,3 +279,30 @@ def test_a_study_says_what_stays_and_how_it_stands_to_epsilon(of: Study, privacy
     assert measure.stays in said["What does not leave a hospital"]
     assert measure.outside in said["What it will do"]
     assert (measure.private in said["What it costs in privacy"]) == (privacy is DP)
+
+
+def test_under_secure_sums_nobody_can_take_a_hospitals_next_update_out_of_the_sum_by_what_it_keeps(
+    tmp_path: Path,
+) -> None:
+    """A coordinator leaves one hospital out of a round, and in the next the others' updates are nothing."""
+    of = personal("norm", model={"network": "tiny-cnn"}, aggregation={"secure": True})
+    built = build(of)
+    desk = Desk(of, "a", identity("a"), roster("abc"), tmp_path / "desk", os.urandom, durable=False)
+    here = hospital(tmp_path, of, built, desk=desk)
+    assert here.kept
+    x = first(of, built)
+    made_up = x.copy()
+    for name, shape, part in built.layout.slices():
+        if name == "classify.weight":
+            made_up[part] = np.repeat(np.float32([-1e6, 1e6]), shape[1])
+    with pytest.raises(MessageError, match="would move the hospital's own part by"):
+        here._train(TrainRequest(of.digest(), 2, made_up))
+    assert here.kept.trained() == 0
+    assert here._train(TrainRequest(of.digest(), 2, x)).vector.any()
+    dead = here.kept.now()
+    for name, _, part in built.own.slices():
+        if name.endswith("bias"):
+            dead[part] = -100
+    here.kept.keep(2, dead, dead)
+    with pytest.raises(MessageError, match="more than half of the update is nothing, or clipped"):
+        here._train(TrainRequest(of.digest(), 3, x))

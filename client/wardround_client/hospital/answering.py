@@ -24,7 +24,7 @@ from wardround_client.tasks.registry import local_task
 from wardround_client.training.devices import CPU, make_ready
 from wardround_client.training.evaluation import cells_of, patient_sums, sums_of
 from wardround_client.training.features import features_of
-from wardround_client.training.local_work import LocalRun, PrivacyPlan, gradient_sum, plan_privacy, train
+from wardround_client.training.local_work import LocalRun, LocalWork, PrivacyPlan, gradient_sum, plan_privacy, train
 from wardround_client.training.own_calibration import recalibrated_sums
 from wardround_client.training.threads import use_threads
 from wardround_client.training.withheld import withheld_sums
@@ -61,6 +61,8 @@ from wardround_common.tasks.registry import task_of
 
 CORRECTED = 0.5
 """Of the bound of an update: how far a correction may carry it under secure sums. The rest is for its gradients."""
+KNOWN = 0.5
+"""The part of an update that may be nothing or clipped, which anybody can guess, where hospitals' steps differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,6 +294,34 @@ class Hospital:
                 do="If the coordinator is honest, the study needs a larger [aggregation] update_clip or smaller steps.",
             )
 
+    def _check_work(self, work: LocalWork, before: Vector | None) -> None:
+        """Check that what this hospital keeps did not take its update out of a secure sum, or will in the next round.
+
+        A model that was made up can move what hospitals keep so far that their next updates are nothing, or clipped
+        whole: the sum then shows the update of a hospital that was left out of that round.
+        """
+        training, most = self.study.training, self.study.aggregation.clip
+        by_own_part = training.measure is not None and not training.measure.beside
+        if self.desk is None or not (by_own_part or training.variates):
+            return
+        if by_own_part and work.own is not None and before is not None:
+            # Running means are of the images' own scale; what else stays moves as what is shared.
+            parts = [part for name, _, part in self.built.own.slices() if ".running_" not in name]
+            moves = (float(np.abs(work.own[part].astype(np.float64) - before[part]).max()) for part in parts)
+            moved = max(moves, default=0.0)
+            if not moved <= most:
+                raise MessageError(
+                    f"this round would move the hospital's own part by {moved:.3g}, and an update goes no further than "
+                    f"{most:g}",
+                    do="Nothing of it was kept. If the coordinator is honest, the study needs a lower learning rate.",
+                )
+        size = np.abs(work.update)
+        if np.count_nonzero((size >= most) | (size == 0)) > KNOWN * len(size):
+            raise MessageError(
+                "more than half of the update is nothing, or clipped: a secure sum would show the other hospitals'",
+                do="If the coordinator is honest, the study needs a larger [aggregation] update_clip or smaller steps.",
+            )
+
     def _carry(self, request: TrainRequest, sent: NDArray[np.float64]) -> None:
         """Keep the control variate that follows from a round's update as it is sent, (parameters,), if there is one."""
         training = self.study.training
@@ -387,6 +417,7 @@ class Hospital:
         with self._charged(request, before):
             run = self._run(before if correction is None else None, weighted, correction)
             work = train(run, request.parameters, request.round)
+            self._check_work(work, before)
             if self.kept and before is not None and work.own is not None:
                 self.kept.keep(request.round, before, work.own)
         return Update(

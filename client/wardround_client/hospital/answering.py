@@ -315,8 +315,7 @@ class Hospital:
                     f"{most:g}",
                     do="Nothing of it was kept. If the coordinator is honest, the study needs a lower learning rate.",
                 )
-        size = np.abs(work.update)
-        if np.count_nonzero((size >= most) | (size == 0)) > KNOWN * len(size):
+        if _known(work.update, self.built.layout, most) > KNOWN * self.built.layout.size:
             raise MessageError(
                 "more than half of the update is nothing, or clipped: a secure sum would show the other hospitals'",
                 do="If the coordinator is honest, the study needs a larger [aggregation] update_clip or smaller steps.",
@@ -551,6 +550,19 @@ def join(
     plan = plan_privacy(study, dataset.train.patient_count) if dataset.trains else None
     kept = keeps if dataset.trains else None
     return Hospital(study, dataset, built, plan, stream, desk, account, tells_subgroups, tells_maps, kept)
+
+
+def _known(update: Vector, layout: Layout, most: float) -> int:
+    """Count the numbers of an update that are clipped, or of an output that no gradient reached at all.
+
+    Single numbers are also nothing where steps are small: a large weight plus next to nothing is that weight.
+    """
+    known = np.count_nonzero(np.abs(update) >= most)
+    for _, shape, part in layout.slices():
+        if len(shape) > 1:
+            rows = update[part].reshape(shape[0], -1)
+            known += np.count_nonzero(~rows.any(axis=1)) * rows.shape[1]
+    return int(known)
 
 
 def _bounded(update: Update, aggregation: Aggregation) -> Update:

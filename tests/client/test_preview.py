@@ -18,6 +18,7 @@ from tiny_dicom import save, tiny
 from wardround_client.intake.index import scan
 from wardround_client.preparation.asking import whole_volume
 from wardround_client.preparation.dataset import Source, keep_images
+from wardround_client.preparation.source import fitting
 from wardround_client.preview import chosen
 from wardround_client.preview.make import MOST_IMAGES, preview
 from wardround_client.preview.stages import VIEWS, of_examination, of_image
@@ -96,9 +97,9 @@ def test_series_are_told_apart_as_the_hospitals_table_says_also_where_nothing_is
     written(slices(SeriesDescription="flair", PatientID="P1", PatientName="P1"), tmp_path / "in")
     source, of = Source(tmp_path / "in", tmp_path / "state"), outlining()
     index = scan(source.folder, state=source.state)
-    assert len(chosen.examinations(source, index, chosen.fitting(index, of)[0], of)) == 1
+    assert len(chosen.examinations(source, index, fitting(index.accepted, of.data)[0], of)) == 1
     (source.folder / "roles.csv").write_text("description,role\nflair,\n")
-    assert chosen.examinations(source, index, chosen.fitting(index, of)[0], of) == []
+    assert chosen.examinations(source, index, fitting(index.accepted, of.data)[0], of) == []
 
 
 @pytest.mark.slow
@@ -109,7 +110,7 @@ def test_a_volume_is_shown_with_its_mask_which_moves_with_its_views_and_without_
     source = Source(tmp_path / "in", tmp_path / "state")
     index = scan(source.folder, state=source.state)
     of = outlining_volumes(data=STEPS, training={"augmentations": ["flip", "shift", "rotate"]})
-    (one, _) = chosen.examinations(source, index, chosen.fitting(index, of)[0], of)
+    (one, _) = chosen.examinations(source, index, fitting(index.accepted, of.data)[0], of)
     shown = of_examination(source.folder, one, index, of).stages
     assert np.array_equal(shown[3].pixels, whole_volume(one.channels, of.data).images[0, 0])
     for stage in shown[:2] + shown[4:]:

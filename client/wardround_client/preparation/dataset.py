@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_client.images import Image, dicom_pixels, plain_pixels, read_image
-from wardround_client.images.body_part import OTHER, is_other
 from wardround_client.images.dicom import Stored, refusing
 from wardround_client.images.meaning import Grey
 from wardround_client.images.units import in_hounsfield
@@ -32,6 +31,7 @@ from wardround_client.preparation.made_once import FOLDER, Facts, made_once
 from wardround_client.preparation.mapped_masks import MappedMasks
 from wardround_client.preparation.sequences import sequences_of
 from wardround_client.preparation.source import Source as Source
+from wardround_client.preparation.source import fitting
 from wardround_client.preparation.stepped import asks_hounsfield, not_hounsfield
 from wardround_client.preparation.subgroups import subgroups_of
 from wardround_client.preparation.variables import Readings, there_of, told_of
@@ -209,16 +209,11 @@ def take_in(source: Source, study: Study) -> tuple[Index, Found]:
 
 def wanted_images(source: Source, study: Study, index: Index, found: Found) -> tuple[list[Instance], Counter[str]]:
     """Choose the accepted images that a study asks for, and count the others by why they are left out."""
-    left_out: Counter[str] = Counter()
     wanted: list[Instance] = []
-    for instance in index.accepted:
-        if source.patients is not None and instance.patient not in source.patients:
-            continue
-        if instance.modality not in study.data.modalities:
-            left_out["other-modality"] += 1
-        elif is_other(instance.body_parts, study.data.body_parts):
-            left_out[OTHER] += 1
-        elif instance.file not in found.words:
+    ours = (one for one in index.accepted if source.patients is None or one.patient in source.patients)
+    taken, left_out = fitting(ours, study.data)
+    for instance in taken:
+        if instance.file not in found.words:
             left_out[found.left_out.get(instance.file, "no-label")] += 1
         else:
             wanted.append(instance)

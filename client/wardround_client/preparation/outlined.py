@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround_client.images.body_part import is_other
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.record import RETRIED
 from wardround_client.preparation.examinations import (
@@ -26,7 +25,7 @@ from wardround_client.preparation.examinations import (
 )
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.made_once import FOLDER, Facts, made_once
-from wardround_client.preparation.source import Source
+from wardround_client.preparation.source import Source, fitting
 from wardround_common.errors import DataError
 from wardround_common.study.file import Data
 from wardround_common.study.series import Wanted
@@ -92,11 +91,7 @@ def prepare_outlined(
         DataError: no mask outlines a series here, or a table of the hospital's contradicts itself or the study.
         FullDiskError: the disk has no room for them.
     """
-    images = [
-        one.file
-        for one in index.accepted
-        if one.modality in data.modalities and not is_other(one.body_parts, data.body_parts)
-    ]
+    images = [one.file for one in fitting(index.accepted, data)[0]]
     folder = source.state / FOLDER / _key(source, index, images, data, classes, version)
 
     def make(making: Path) -> Facts:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from wardround_client.images.body_part import OTHER, is_other
+from wardround_client.intake.instance import Instance
+from wardround_common.study.file import Data
 
 
 @dataclass(frozen=True)
@@ -22,3 +28,16 @@ class Source:
     """Of images that are arrays already, their digest: the folder is where they are kept (``preparation.tensors``)."""
     patients: frozenset[str] | None = field(default=None, repr=False)
     """Only these, where one folder is cut into several hospitals; None for all."""
+
+
+def fitting(accepted: Iterable[Instance], data: Data) -> tuple[list[Instance], Counter[str]]:
+    """Return the accepted images that a study takes by their modality and body part, and count the others by why."""
+    taken, left_out = list[Instance](), Counter[str]()
+    for one in accepted:
+        if one.modality not in data.modalities:
+            left_out["other-modality"] += 1
+        elif is_other(one.body_parts, data.body_parts):
+            left_out[OTHER] += 1
+        else:
+            taken.append(one)
+    return taken, left_out

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TypeVar
 
-from wardround_client.images.body_part import OTHER, is_other
 from wardround_client.intake.boxes import Boxes
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.preparation.examinations import ROLES_FILE, choose_examinations
@@ -18,19 +17,6 @@ from wardround_client.tasks.registry import local_task
 from wardround_common.study.file import Study
 
 T = TypeVar("T")
-
-
-def fitting(index: Index, study: Study) -> tuple[list[Instance], Counter[str]]:
-    """Return the accepted images that the study takes, and count the others by why it does not."""
-    taken, left_out = list[Instance](), Counter[str]()
-    for one in index.accepted:
-        if one.modality not in study.data.modalities:
-            left_out["other-modality"] += 1
-        elif is_other(one.body_parts, study.data.body_parts):
-            left_out[OTHER] += 1
-        else:
-            taken.append(one)
-    return taken, left_out
 
 
 def images(taken: Sequence[Instance], boxes: Boxes | None) -> Iterator[Instance]:

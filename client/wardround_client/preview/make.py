@@ -10,7 +10,7 @@ from datetime import datetime
 from wardround_client.intake.boxes import Boxes
 from wardround_client.intake.instance import Index
 from wardround_client.intake.scan_report import shown
-from wardround_client.preparation.source import Source
+from wardround_client.preparation.source import Source, fitting
 from wardround_client.preview import chosen
 from wardround_client.preview.page import written
 from wardround_client.preview.stages import Example, of_examination, of_image
@@ -45,7 +45,7 @@ def preview(source: Source, index: Index, study: Study, made: datetime) -> Previ
     """
     task = task_of(study.task)
     series, volumes = task.takes_series(study.task), task.dims(study.task) == 3
-    taken, left_out = chosen.fitting(index, study)
+    taken, left_out = fitting(index.accepted, study.data)
     notes: list[str] = []
     waiting: list[Callable[[], Example]]
     if series:
@@ -60,7 +60,7 @@ def preview(source: Source, index: Index, study: Study, made: datetime) -> Previ
             lambda one=one: of_image(source.folder, one, study, of.get(one.file))  # type: ignore[misc]  # of now
             for one in chosen.images(taken, boxes)
         ]
-    fitting, most = len(waiting), MOST_VOLUMES if volumes else MOST_IMAGES
+    there, most = len(waiting), MOST_VOLUMES if volumes else MOST_IMAGES
     examples: list[Example] = []
     refused: list[ImageRefused] = []
     for make in waiting[: most * TRIED]:
@@ -73,8 +73,8 @@ def preview(source: Source, index: Index, study: Study, made: datetime) -> Previ
     counts = dict(left_out + Counter(reason.reason for reason in refused))
     if not examples:
         raise _none(source, study, counts, refused)
-    page = written(study, examples, fitting=fitting, left_out=counts, notes=notes, series=series, made=made)
-    return Preview(page, len(examples), fitting, series)
+    page = written(study, examples, fitting=there, left_out=counts, notes=notes, series=series, made=made)
+    return Preview(page, len(examples), there, series)
 
 
 def _boxes(source: Source, index: Index, study: Study, notes: list[str]) -> Boxes | None:

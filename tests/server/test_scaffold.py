@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,13 @@ def test_a_coordinator_cannot_clip_all_updates_but_one_to_read_that_from_a_secur
     monkeypatch.setattr(course, "moved", lambda of, moments, *_: moments)
     with pytest.raises(RoundError, match=r"0 hospitals are heard in round 2 .*a \(message\)"):
         run(Hospitals(corrected(training={"rounds": 3}, aggregation={"secure": True}), tmp_path))
+
+
+def test_under_local_noise_large_corrections_are_taken_since_no_sum_has_to_hide_an_update(tmp_path: Path) -> None:
+    for privacy, taken in ((DP, True), ({"mechanism": "none"}, False)):
+        here = Hospitals(corrected(privacy=privacy, aggregation={"secure": True}), tmp_path).at("a")
+        with nullcontext() if taken else pytest.raises(MessageError, match="correction alone"):
+            here._check_correction(np.full(5, 100, np.float32), 2)
 
 
 @pytest.mark.parametrize(

@@ -279,6 +279,11 @@ class Hospital:
         if request.round == 1 and request.control is not None and (request.counted or np.any(request.control)):
             raise MessageError("the first round does not start from control variates of zero")
 
+    @property
+    def _hides_by_masks_alone(self) -> bool:
+        """Whether nothing but the secure sum keeps an update from the coordinator: no noise, with its epsilon, does."""
+        return self.desk is not None and self.plan is None
+
     def _check_correction(self, correction: Vector, number: int) -> None:
         """Check that a round's correction alone carries no number of the update far on the way to where it is clipped.
 
@@ -287,7 +292,10 @@ class Hospital:
         show the update of the one.
         """
         most = self.study.aggregation.clip * CORRECTED
-        if self.desk is not None and np.abs(correction).max(initial=0.0) * reach(self.study.training, number) > most:
+        if (
+            self._hides_by_masks_alone
+            and np.abs(correction).max(initial=0.0) * reach(self.study.training, number) > most
+        ):
             raise MessageError(
                 f"the correction alone would move a number of the model by more than {most:g} in this round, so near "
                 "to the bound of its update that a secure sum could show another hospital's",
@@ -302,7 +310,7 @@ class Hospital:
         """
         training, most = self.study.training, self.study.aggregation.clip
         by_own_part = training.measure is not None and not training.measure.beside
-        if self.desk is None or not (by_own_part or training.variates):
+        if not self._hides_by_masks_alone or not (by_own_part or training.variates):
             return
         if by_own_part and work.own is not None and before is not None:
             # Running means are of the images' own scale; what else stays moves as what is shared.

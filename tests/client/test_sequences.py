@@ -188,6 +188,31 @@ def test_a_hospitals_table_of_roles_comes_before_what_scanners_write(folder: Pat
     assert variables_of(source, study) == {"flair": {"missing": 4}, "t1gd": {"known": 4}}
 
 
+def test_a_kind_that_a_hospital_allows_is_no_sequence_that_the_study_did_not_ask_for(tmp_path: Path) -> None:
+    here, lines = tmp_path / "images", ["patient,label"]
+    here.mkdir()
+    for patient in range(4):
+        name = f"P{patient}"
+        for number, (kind, description) in enumerate(
+            ((["ORIGINAL", "PRIMARY"], "flair"), (["DERIVED", "SECONDARY"], "T1"))
+        ):
+            pixels = np.random.default_rng(2 * patient + number).integers(0, 4000, (16, 16)).astype(np.uint16)
+            made = tiny(pixels, PatientID=name, PatientName=name, Modality="DX", ImageType=kind)
+            made.SeriesInstanceUID, made.SeriesDescription = f"1.2.{patient + 1}.{number + 1}", description
+            made.ContrastBolusAgent = "Gadovist"
+            made.save_as(here / f"{name}-{number}.dcm", enforce_file_format=True)
+        lines.append(f"{name},{'finding' if patient % 2 else 'none'}")
+    (here / "labels.csv").write_text("\n".join(lines))
+    source, study = Source(here, tmp_path / "state", allow=frozenset({"derived"})), of()
+    index, found = take_in(source, study)
+    assert prepare(source, study, index, found).intake.left_out == {"other-series": 4}
+    files = [here.resolve() / one.file for one in index.accepted]
+    own = [case.prepare() for case in cases_of(files, study, source.allow, source=source, index=index)]
+    assert [one.about["not_known"] for one in own] == [{"t1gd": "missing"}] * 4
+    strangers = [case.prepare() for case in cases_of(files, study, source.allow)]  # --allow says that it is meant
+    assert [one.about["not_known"] for one in strangers] == [{}] * 4
+
+
 @pytest.mark.parametrize("data", [{}, {"series": [], "variables": [{"name": "age", "range": [0, 1]}]}, {"series": []}])
 def test_a_hospital_may_keep_the_head_that_reads_a_record_for_itself(data: dict[str, object]) -> None:
     study = of(data=data, training={"personal": "head"})

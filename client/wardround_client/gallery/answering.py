@@ -96,7 +96,8 @@ def _cases(model: Model, source: Source, index: Index, files: Sequence[Path], no
 
     def found(paths: Sequence[Path], told: Source | None) -> list[Case | Refused]:
         if own is not None:
-            return [*own(paths, model.study, source.allow)]
+            series = task_of(model.study.task).takes_series(model.study.task)  # told apart as in training
+            return [*own(paths, model.study, frozenset() if series else source.allow)]
         return [*cases_of(paths, model.study, source.allow, source=told, index=index)]
 
     try:

@@ -74,9 +74,12 @@ def _image(path: Path, data: Data, allow: frozenset[str]) -> Asked:
 
 
 def _read(
-    path: Path, data: Data, allow: frozenset[str], roles: Roles | None = None
+    path: Path, data: Data, allow: frozenset[str], roles: Roles | None = None, *, trained: bool = False
 ) -> tuple[Asked, dict[str, str], int]:
-    """Read an image, what it states of the study's variables, by attribute, and the number of its sequence."""
+    """Read an image, what it states of the study's variables, by attribute, and the number of its sequence.
+
+    ``trained``: its series is told apart as in training, where what a hospital allows is no reason to take one.
+    """
     image, header = read_with_header(path, voi=data.intensity == "window")
     about: dict[str, Any] = {}
     modality, parts = "OTHER", tuple[str, ...]()
@@ -104,7 +107,8 @@ def _read(
     sequence: int | str = 0
     if data.sequences:
         said = said_of(header, path, about.get("series_uid", ""))
-        sequence = sequence_of(said, [replaced(one, allow) for one in data.sequences], roles)
+        apart = data.sequences if trained else tuple(replaced(one, allow) for one in data.sequences)
+        sequence = sequence_of(said, apart, roles)
     if isinstance(sequence, str):
         raise ImageRefused(
             sequence,
@@ -197,7 +201,7 @@ def _bag(
     refused: list[ImageRefused] = []
     for path in paths:
         try:
-            asked, stated, sequence = _read(path, data, allow, roles)
+            asked, stated, sequence = _read(path, data, allow, roles, trained=path in known)
             read.append((path, asked))
             sequences.append(sequence)
             cells: dict[str, list[str]] = {}

@@ -96,6 +96,26 @@ def test_variables_that_mean_nothing_are_refused(
         of(*variables, data=data)
 
 
+@pytest.mark.parametrize(
+    ("task", "column"),
+    [
+        (STUDY["task"], "Label"),
+        ({"name": "findings", "classes": ["Mass", "Cyst"]}, "mass"),
+        ({"name": "measurement", "quantity": "Age", "unit": "years", "low": 0.0, "high": 100.0}, "age"),
+        ({"name": "risk", "times": [1, 2, 4], "unit": "years"}, "time"),
+    ],
+)
+def test_a_model_is_not_told_what_it_is_to_tell(task: dict[str, object], column: str) -> None:
+    tables = of().tables(nulls=False)
+    tables["task"], told = task, {"name": "told", "range": [0.0, 9.0]}
+    other = "time" if task["name"] == "classification" else "label"
+    tables["data"]["variables"] = [told | {"column": other}]
+    assert Study.model_validate(tables).data.variables[0].written_in == other
+    tables["data"]["variables"] = [told | {"column": column}]
+    with pytest.raises(ValueError, match="learns to tell: a model that is told it"):
+        Study.model_validate(tables)
+
+
 def test_a_misspelt_key_of_a_variable_is_named_with_the_nearest_one() -> None:
     text = study_text("a").replace("# record =", "record =")
     text = text.replace("# variables = ", 'variables = [{ name = "sex", vaules = ["F"] }]\n# ')

@@ -37,6 +37,7 @@ from pydantic import (
 )
 
 from wardround_common.errors import RoundError, StudyError
+from wardround_common.one_form import one_form
 from wardround_common.plugins.names import is_plugin, package_of
 from wardround_common.registry import OWN_NAME, is_own
 from wardround_common.secagg.thresholds import LARGEST_COHORT, threshold_of
@@ -860,6 +861,13 @@ def _unfit_bags(data: Data, task: TaskSection) -> Iterator[str]:
             "[data] variables: they are told of a record of several images, of which there may be one; write "
             "record = 'patient', or remove them"
         )
+    answers = {one_form(name).strip().casefold() for name in task_of(task).answers(task)}
+    for one in data.variables:
+        if one_form(one.written_in).strip().casefold() in answers:
+            yield (
+                f"[data] variables: the column '{one.written_in}' of '{one.name}' is what the task '{task.name}' "
+                "learns to tell: a model that is told it learns nothing else; remove it"
+            )
 
 
 def _unfit_keys_of(task: TaskSection, section: str, given: Section) -> Iterator[str]:

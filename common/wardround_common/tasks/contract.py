@@ -203,6 +203,10 @@ def _no_unit(section: Any) -> str:
     return ""
 
 
+def _label(section: Any) -> tuple[str, ...]:
+    return ("label",)
+
+
 def _never(section: Any) -> bool:
     return False
 
@@ -317,6 +321,8 @@ class Task(Generic[T, S]):
     """What one of its groups is, and several."""
     unit: Callable[[T], str] = _no_unit
     """The unit that the study states, of the metrics that are ``measured``; empty where it states none."""
+    answers: Callable[[T], tuple[str, ...]] = _label
+    """The columns of a hospital's table that say what the model is to tell: it is told none of them."""
     generates: bool = False
     """Whether it makes images and judges none: its networks are of another kind, and no image is asked about."""
     unfit: Mapping[str, str] = field(default_factory=dict)

@@ -95,6 +95,7 @@ TASK = Task[Findings, FindingSums](
     outputs=lambda section: len(section.classes),
     dense=False,
     groups=lambda section: section.classes,
+    answers=lambda section: section.classes,
     empty=lambda section: FindingSums.empty(len(section.classes)),
     read=lambda vector, section: FindingSums.from_vector(vector, len(section.classes)),
     summed={

@@ -87,6 +87,7 @@ TASK = Task[Measurement, MeasurementSums](
     outputs=lambda section: 1,
     dense=False,
     groups=lambda section: tuple(map(section.quarter, range(QUARTERS))),
+    answers=lambda section: (section.quantity,),
     empty=lambda section: MeasurementSums.empty(section.low, section.high),
     read=lambda vector, section: MeasurementSums.from_vector(vector, section.low, section.high),
     summed={

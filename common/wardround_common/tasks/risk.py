@@ -106,6 +106,7 @@ TASK = Task[Risk, RiskSums](
     outputs=lambda section: len(section.times),
     dense=False,
     groups=lambda section: ("event", "no event seen"),
+    answers=lambda section: ("time", "event"),
     empty=lambda section: RiskSums.empty(len(section.times)),
     read=lambda vector, section: RiskSums.from_vector(vector, len(section.times)),
     summed={

@@ -16,6 +16,7 @@ from examples import DP, STUDY
 from tiny_dicom import tiny
 from wardround_client import networks
 from wardround_client.networks import FEATURES, Bag, with_padding_of
+from wardround_client.prediction.case_by_case import clinical_table
 from wardround_client.preparation.asking import cases_of
 from wardround_client.preparation.bags import with_page
 from wardround_client.preparation.dataset import Dataset, prepare, take_in, variables_of
@@ -291,3 +292,11 @@ def test_a_model_that_is_asked_is_told_the_variables_of_the_table_and_of_the_fil
     without = {case.name: case.prepare() for case in cases_of(files, study, frozenset())}
     assert without["P0"].about["not_known"] == {"sex": "missing", "grade": "missing"}
     assert not without["P4"].images[0, 0, -1].any()
+
+
+def test_a_table_that_is_named_and_says_nothing_of_the_study_is_an_error(folder: Path) -> None:
+    assert clinical_table(of(SEX), [folder], folder / "labels.csv") == folder / "labels.csv"
+    with pytest.raises(LabelError, match="none of its columns is a variable of the study") as error:
+        clinical_table(of(AGE, GRADE), [folder], folder / "labels.csv")
+    assert error.value.do == "The study's: age, Grade (WHO)."
+    assert clinical_table(of(AGE), [folder], None) == folder.resolve() / "clinical.csv"  # which is there for others

@@ -13,6 +13,7 @@ from typing import Any
 
 from wardround_client.images.kinds import KINDS
 from wardround_client.images.sop_class import OTHER_REASONS
+from wardround_client.intake.columns import read_columns
 from wardround_client.intake.labels import CLINICAL_FILE
 from wardround_client.intake.readers import try_in_a_process
 from wardround_client.prediction.inputs import files_of
@@ -20,9 +21,10 @@ from wardround_client.prediction.keeping import PREDICTIONS, Kept, Line, Names, 
 from wardround_client.prediction.model import Model
 from wardround_client.prediction.predicting import NotDone, asking_of, name_of
 from wardround_client.preparation.asking import cases_of
+from wardround_client.preparation.variables import WHAT
 from wardround_client.tasks.contract import Asked, Case
 from wardround_client.volumes import Refused
-from wardround_common.errors import DataError, ImageRefused, StudyError
+from wardround_common.errors import DataError, ImageRefused, LabelError, StudyError
 from wardround_common.study.file import Study
 
 ASIDE = frozenset({"not-an-image", "no-image", *OTHER_REASONS, *KINDS.values()})
@@ -133,6 +135,7 @@ def clinical_table(study: Study, inputs: Sequence[Path], named: Path | None) -> 
 
     Raises:
         StudyError: one is named, and the study has no variables.
+        LabelError: the named one cannot be read, or has none of them.
         DataError: none is named, and there are several; or an input is not there.
     """
     if not study.data.variables:
@@ -143,6 +146,13 @@ def clinical_table(study: Study, inputs: Sequence[Path], named: Path | None) -> 
             )
         return None
     if named is not None:
+        columns = {one.written_in: None for one in study.data.variables}
+        if read_columns(named.parent, named, columns, keyed=True, what=WHAT) is None:
+            raise LabelError(
+                "none of its columns is a variable of the study",
+                where=str(named),
+                do=f"The study's: {', '.join(columns)}.",
+            )
         return named
     found = sorted({each.path for each in files_of(inputs) if each.path.name == CLINICAL_FILE})
     if len(found) > 1:

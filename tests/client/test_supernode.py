@@ -57,8 +57,8 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed_at(where: str, after: bool, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the process end before, or after, one request or one write to the disk."""
+def killed_at(where: str, after: bool, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the process end before, or after, one request or one write to the disk; hospitals elsewhere go on."""
     armed = [True]
 
     def fuse(act: Callable[..., Any], name_of: Callable[..., str]) -> Callable[..., Any]:
@@ -76,9 +76,12 @@ def killed_at(where: str, after: bool, monkeypatch: pytest.MonkeyPatch) -> Itera
         return acting
 
     with monkeypatch.context() as patch:
-        patch.setattr(Wire, "ask", fuse(Wire.ask, lambda wire, path, *_: path))
+        ours = place.link("mercy").address
+        patch.setattr(Wire, "ask", fuse(Wire.ask, lambda wire, path, *_: path if wire._address == ours else ""))
         for write in ("put", "remove"):
-            name_of = lambda box, *_, write=write: f"{write} {box.folder.name}"  # noqa: E731
+            name_of = lambda box, *_, write=write: (  # noqa: E731
+                f"{write} {box.folder.name}" if box.folder.is_relative_to(place.folder) else ""
+            )
             patch.setattr(Mailbox, write, fuse(getattr(Mailbox, write), name_of))
         yield
     assert not armed[0], f"{where} was never reached"
@@ -105,7 +108,7 @@ def test_a_hospital_killed_at_any_stage_sends_one_answer_and_the_same_bytes(
     ask = Wire.ask
 
     def recording(wire: Wire, path: str, request: Any, *rest: Any) -> Any:
-        if path == "push-messages":
+        if path == "push-messages" and wire._address == place.link("mercy").address:
             sent.append(request)
         return ask(wire, path, request, *rest)
 
@@ -118,7 +121,7 @@ def test_a_hospital_killed_at_any_stage_sends_one_answer_and_the_same_bytes(
             sent.clear()
             seen: list[Message] = []
             [asked] = grid.push_messages([question(next(iter(link.nodes())), VECTOR + number)])
-            with killed_at(where, after, monkeypatch), pytest.raises(Killed):
+            with killed_at(where, after, place, monkeypatch), pytest.raises(Killed):
                 Supernode(place.link("mercy"), echo(seen), place.folder / "mercy").run(threading.Event())
             came: list[Message] = []
             with place.hospital("mercy", echo(seen)) as hospital:
@@ -157,7 +160,7 @@ def test_both_audit_logs_agree_wherever_a_hospital_was_killed(
         for number, (where, after) in enumerate(stages):
             [asked] = grid.push_messages([question(next(iter(link.nodes())), VECTOR + number)])
             mercy = Supernode(place.link("mercy"), echo(), place.folder / "mercy", passed=Recorder(theirs))
-            with killed_at(where, after, monkeypatch), pytest.raises(Killed):
+            with killed_at(where, after, place, monkeypatch), pytest.raises(Killed):
                 mercy.run(threading.Event())
             with place.hospital("mercy", passed=Recorder(theirs)) as hospital:
                 until(lambda asked=asked: grid.pull_messages([asked]))

@@ -148,7 +148,7 @@ def test_a_sweep_that_was_stopped_in_its_second_run_ends_with_the_same_table(
 def test_a_run_that_fails_is_in_the_table_and_the_others_go_on(
     file: Path, hospitals: Path, state: Path, tmp_path: Path
 ) -> None:
-    trials = trials_of([file], [("training.learning_rate", (1e30, 0.01)), ("training.optimiser", ("sgd",))], (0,))
+    trials = trials_of([file], [("training.learning_rate", (1000.0, 0.01)), ("training.optimiser", ("sgd",))], (0,))
     sites = sites_in(hospitals, Places(None, None, frozenset(), state))
     plan = Plan(trials[0].study, (), tmp_path / "s", resume=False, baselines=False)
 

@@ -20,7 +20,10 @@ def _said(kind: type[BaseException], error: BaseException, trace: TracebackType 
         print(f"Error: {error}", file=sys.stderr)
     elif isinstance(error, FileNotFoundError | NotADirectoryError) and error.filename is not None:
         print(f"Error: {error.filename}: there is no such file or folder", file=sys.stderr)
-        print("  → Name the data that this benchmark is of: its first lines say which.", file=sys.stderr)
+        do = "Name the data that this benchmark is of: its first lines say which."
+        if not any(str(error.filename).startswith(given) for given in sys.argv[1:]):
+            do = "What this benchmark needs is not installed here: 'make' with its target installs it."
+        print(f"  → {do}", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
 

@@ -34,6 +34,7 @@ from wardround_client.prediction.model import Model
 from wardround_common.errors import StorageError
 from wardround_common.results.model_folder import MODEL, Card
 from wardround_common.storage import no_room_is_said
+from wardround_common.tasks.generation import ALL
 
 HOSPITAL = "synthetic"
 """The folder of the images within the one that is written, which reads as a hospital's."""
@@ -147,9 +148,10 @@ def statement(model: Model, wanted: Wanted, counts: dict[str, int]) -> dict[str,
 
 def sentences(said: dict[str, Any]) -> list[str]:
     """Return a statement as lines for a person."""
-    counted = ", ".join(f"{count:,} {word}" for word, count in said["counts"].items() if count)
+    counts = [f"{count:,} {word}" for word, count in said["counts"].items() if count and word != ALL]
+    counted = f" ({', '.join(counts)})" if counts else ""
     return [
-        f"{said['count']:,} synthetic images ({counted}). They are of no patient.",
+        f"{said['count']:,} synthetic images{counted}. They are of no patient.",
         f"Drawn with seed {said['seed']} from the model {said['model']}, study {said['study'][:12]}, weights with the "
         f"SHA-256 {said['weights']}.",
         "",

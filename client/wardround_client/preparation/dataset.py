@@ -44,6 +44,7 @@ from wardround_common.messages.rounds import Split
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.study.file import Data, Study
 from wardround_common.study.steps import versions_of
+from wardround_common.tasks.registry import task_of
 
 TEST = 2  # the number of the test patients' part in a split
 LEAST_PATIENTS = 3  # one to train on, one to choose the operating point, one to test on
@@ -243,10 +244,12 @@ def prepare(
     left_out.update({f"{found.unmet_of}-{reason}": count for reason, count in found.unmet.items()})
     if not used:
         why = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common()) or "no image was accepted"
+        labelled = len(study.groups) > 1 or not task_of(study.task).generates
+        labels = f" with the labels {', '.join(study.groups)}" if labelled else ""
         raise DataError(
             f"no image can be used for this study: {why}",
             where=str(source.folder),
-            do=f"The study takes {', '.join(study.data.modalities)} with the labels {', '.join(study.groups)}; "
+            do=f"The study takes {', '.join(study.data.modalities)}{labels}; "
             "'wardround scan FOLDER' says what the folder holds. If that is right, tell the coordinator.",
         )
     by_basis = count_by_basis(used)

@@ -55,6 +55,16 @@ class Section(BaseModel):
         }
 
 
+class Stated(Section):
+    """A table within a section, of which only what is stated is written, so that a later key changes no digest."""
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        fields = type(self).model_fields
+        return {key: value for key, value in written.items() if getattr(self, key) != fields[key].default}
+
+
 def each_once(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return the words; refuse them if one is listed more than once.
 

@@ -162,8 +162,8 @@ class Bundle(Section):
         """Say what of the network is not what a study needs."""
         kind = KINDS[self.target]
         for key, has, needs, what in (
-            (kind.channels, self.channels, channels, "images have so many channels"),
-            (kind.outputs, self.outputs, outputs, "task reads so many outputs"),
+            (kind.channels, self.channels, channels, "images have that number of channels"),
+            (kind.outputs, self.outputs, outputs, "task reads that number of outputs"),
         ):
             if has != needs:
                 yield (

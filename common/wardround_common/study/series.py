@@ -6,9 +6,11 @@ each hospital may state, in a table of its own, which of its series are meant.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
+
+from wardround_common.section import Stated
 
 Pattern = Annotated[str, Field(min_length=1, max_length=100)]
 Patterns = Annotated[tuple[Pattern, ...], Field(max_length=100, strict=False)]
@@ -16,10 +18,8 @@ Milliseconds = Annotated[float, Field(ge=0)]
 Range = Annotated[tuple[Milliseconds, Milliseconds], Field(strict=False)]
 
 
-class Wanted(BaseModel):
+class Wanted(Stated):
     """A series that a study takes; of what is left out, anything will do."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     role: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
     """What the study calls it: lower-case letters, digits, ``_`` and ``-``, such as ``flair``."""
@@ -51,10 +51,3 @@ class Wanted(BaseModel):
             if limits is not None and limits[0] > limits[1]:
                 raise ValueError(f"{key}: the first number is the least, the second the largest")
         return self
-
-    @model_serializer(mode="wrap")
-    def _stated(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write what is stated only, so that a key that comes later changes no study's digest."""
-        written: dict[str, Any] = write(self)
-        fields = type(self).model_fields
-        return {key: value for key, value in written.items() if getattr(self, key) != fields[key].default}

@@ -11,12 +11,12 @@ import itertools
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from wardround_common.one_form import one_form
-from wardround_common.section import Word
+from wardround_common.section import Stated, Word
 
 OTHER, UNKNOWN = "other", "unknown"
 OLDEST = 130
@@ -33,10 +33,8 @@ _AGE = re.compile(r"(\d{1,3})([DWMY])", re.IGNORECASE)
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 
 
-class Subgroups(BaseModel):
+class Subgroups(Stated):
     """One way to tell the test patients apart, such as ``{ by = "age", bands = [40, 60] }``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     by: Literal["age", "sex", "manufacturer", "model", "column"]
     """What tells them apart; ``column`` is one of the hospital's own table of labels."""
@@ -73,13 +71,6 @@ class Subgroups(BaseModel):
                 "there and are not listed"
             )
         return self
-
-    @model_serializer(mode="wrap")
-    def _stated(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write what is stated only, so that a key that comes later changes no study's digest."""
-        written: dict[str, Any] = write(self)
-        fields = type(self).model_fields
-        return {key: value for key, value in written.items() if getattr(self, key) != fields[key].default}
 
     @property
     def name(self) -> str:

@@ -8,12 +8,12 @@ filled in.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from wardround_common.one_form import one_form
-from wardround_common.section import Word
+from wardround_common.section import Stated, Word
 from wardround_common.study.subgroups import UNSTATED, number_of, years_of
 
 MOST_VARIABLES, MOST_VALUES = 16, 12
@@ -26,10 +26,8 @@ Reading = Literal["known", "missing", "unfit", "contradictory"]
 Limit = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
-class Variable(BaseModel):
+class Variable(Stated):
     """One variable, such as ``{ name = "age", attribute = "PatientAge", range = [0.0, 100.0] }``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
     """What the study calls it: lower-case letters, digits, ``_`` and ``-``."""
@@ -63,13 +61,6 @@ class Variable(BaseModel):
                 "known: what is missing is told by itself"
             )
         return self
-
-    @model_serializer(mode="wrap")
-    def _stated(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write what is stated only, so that a key that comes later changes no study's digest."""
-        written: dict[str, Any] = write(self)
-        fields = type(self).model_fields
-        return {key: value for key, value in written.items() if getattr(self, key) != fields[key].default}
 
     @property
     def written_in(self) -> str:

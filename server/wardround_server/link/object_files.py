@@ -57,7 +57,7 @@ def flush_each_commit(store: SqlMixin) -> None:
 
 
 def forget(store: SqlMixin) -> None:
-    """Write the database's log into it, and empty the log: what was deleted stands there until it is written over.
+    """Write the database's log into it, and empty the log: what was deleted is kept there until it is overwritten.
 
     Nothing happens where somebody reads for longer than SQLite waits; the next time will do. Outside of a transaction.
     """

@@ -14,12 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from measure import report
+from trained import simulated
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone_hospital
 from wardround_common.study.file import Study, read_study
-from wardround_simulation.display import Display
 from wardround_simulation.places import Places, sites_in
-from wardround_simulation.run import Plan, simulate
-from wardround_simulation.workers import start_workers
+from wardround_simulation.run import Plan
 
 STUDIES = Path(__file__).parent / "studies"
 SEEDS = (0, 1, 2)
@@ -78,15 +77,8 @@ def run(study: Study, seed: int, hospitals: Path, folder: Path, *, baselines: bo
     """Simulate the study with that seed on the hospitals of a folder; ``folder`` is for what it leaves."""
     seeded = study.model_copy(update={"model": study.model.model_copy(update={"seed": seed})})
     sites = sites_in(hospitals, Places(None, None, frozenset(), folder / "state"))
-    workers = start_workers(len(os.sched_getaffinity(0)))
     plan = Plan(seeded, sites, folder / f"{study.study.name}-{seed}", resume=False, baselines=baselines)
-    console = Console(stderr=True)
-    console.print(f"{study.study.name}, seed {seed}")
-    try:
-        with Display(console) as show:
-            return simulate(plan, workers, show)
-    finally:
-        workers.close()
+    return simulated(plan, len(os.sched_getaffinity(0)))
 
 
 def mean_over_hospitals(results: Results, model: str) -> float:

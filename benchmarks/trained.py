@@ -81,12 +81,18 @@ def run(study: Study, seed: int, typed: Arguments, *, baselines: bool = True, le
     folder = typed.out / f"{study.study.name}-{study.digest()[:8]}-{seed}"
     if (finished := finished_results(folder)) is not None:
         return finished
-    sites = typed.sites()
-    workers = start_workers(typed.workers)
     begun = (folder / "run.json").exists()
-    plan = Plan(seeded, sites, folder, begun, baselines=baselines, leave_one_out=leave_one_out, device=typed.device)
+    plan = Plan(
+        seeded, typed.sites(), folder, begun, baselines=baselines, leave_one_out=leave_one_out, device=typed.device
+    )
+    return simulated(plan, typed.workers)
+
+
+def simulated(plan: Plan, count: int) -> Results:
+    """Simulate by that number of workers, and show how far it is."""
+    workers = start_workers(count)
     console = Console(stderr=True)
-    console.print(f"{study.study.name}, seed {seed}")
+    console.print(f"{plan.study.study.name}, seed {plan.study.model.seed}")
     try:
         with Display(console) as display:
             return simulate(plan, workers, display)

@@ -13,7 +13,8 @@ from wardround_client import networks
 from wardround_client.prediction.model import open_model
 from wardround_client.site_shift.parts import parts_of
 from wardround_common.errors import ModelError
-from wardround_common.results import FEDERATED, SHARED
+from wardround_common.results import FEDERATED, SHARED, Results
+from wardround_common.study.file import Study
 from wardround_server.report.tables import quality
 from wardround_simulation.federation import OWN_PARTS
 from wardround_simulation.run import Progress
@@ -34,11 +35,9 @@ def own_parts(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / OWN_PARTS).iterdir()}
 
 
-def test_a_run_with_own_heads_goes_on_after_a_kill_and_tells_who_gains(
-    hospitals: Path, state: Path, tmp_path: Path
-) -> None:
-    of = phantom_study(training={"rounds": 2, "personal": "head"}, aggregation={"secure": True})
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
+def killed_and_whole(of: Study, hospitals: Path, state: Path, folder: Path) -> Results:
+    """Run a study whole and killed after a round; they end alike, with a part of its own at each of three hospitals."""
+    whole, cut = folder / "whole", folder / "cut"
     results = run(of, hospitals, state, whole, baselines=True)
     with pytest.raises(KilledError):
         run(of, hospitals, state, cut, show=kill_after_a_round)
@@ -46,6 +45,15 @@ def test_a_run_with_own_heads_goes_on_after_a_kill_and_tells_who_gains(
     assert model(cut) == model(whole)
     assert own_parts(cut) == own_parts(whole)
     assert len(set(own_parts(whole).values())) == 3
+    return results
+
+
+def test_a_run_with_own_heads_goes_on_after_a_kill_and_tells_who_gains(
+    hospitals: Path, state: Path, tmp_path: Path
+) -> None:
+    of = phantom_study(training={"rounds": 2, "personal": "head"}, aggregation={"secure": True})
+    whole = tmp_path / "whole"
+    results = killed_and_whole(of, hospitals, state, tmp_path)
     shown = quality.gained(results)
     assert shown is not None
     assert shown.head[1:3] == ("With its own part", "Shared by all")
@@ -106,14 +114,8 @@ def test_a_run_with_corrected_steps_goes_on_after_a_kill_and_tells_who_gains(
     hospitals: Path, state: Path, tmp_path: Path
 ) -> None:
     of = phantom_study(**scaffold(rounds=2))
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    results = run(of, hospitals, state, whole, baselines=True)
-    with pytest.raises(KilledError):
-        run(of, hospitals, state, cut, show=kill_after_a_round)
-    run(of, hospitals, state, cut, resume=True)
-    assert model(cut) == model(whole)
-    assert own_parts(cut) == own_parts(whole)
-    assert len(set(own_parts(whole).values())) == 3
+    whole = tmp_path / "whole"
+    results = killed_and_whole(of, hospitals, state, tmp_path)
     shown = quality.gained(results)
     assert shown is not None
     assert shown.head[1:3] == ("With corrected steps", "Not corrected")

@@ -14,17 +14,16 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image as Pillow
 
 from wardround_client.explanation.overlay import AGAINST, FOR, LESION
 from wardround_client.explanation.summary import Summary, lesion_words
 from wardround_client.maps import sanity
+from wardround_client.preparation.outline_page import evenly
 from wardround_client.tasks.contract import probability_of
 from wardround_common.errors import StorageError
 from wardround_common.pages.documents import documents
 
-SHOWN = 60
 """Cases, evenly chosen where there are more."""
 MOST_PIXELS = 384
 
@@ -54,7 +53,6 @@ def render(lines: Sequence[Mapping[str, Any]], folder: Path, about: About, summa
         StorageError: a picture is not there any more.
     """
     answered = [(number, line) for number, line in enumerate(lines, 1) if "refused" not in line]
-    chosen = np.unique(np.linspace(0, len(answered) - 1, min(SHOWN, len(answered))).round().astype(int)).tolist()
     colours = {"for the class": FOR, "against it": AGAINST, "outlined": LESION}
     if about.dense:
         colours = {"undecided": FOR, "outlined by the model": LESION}
@@ -69,7 +67,9 @@ def render(lines: Sequence[Mapping[str, Any]], folder: Path, about: About, summa
             said=sanity.said(summary.similarity),
             lesions=lesion_words(summary),
             colours=[(word, "rgb({}, {}, {})".format(*colour)) for word, colour in colours.items()],
-            shown=[_picture(number, line, folder) for number, line in (answered[place] for place in chosen)],
+            shown=[
+                _picture(number, line, folder) for number, line in (answered[place] for place in evenly(len(answered)))
+            ],
         )
     )
 

@@ -4,6 +4,14 @@ import os
 
 from hypothesis import settings
 
+from limits import (  # noqa: F401  # hooks of pytest
+    pytest_handlecrashitem,
+    pytest_runtest_call,
+    pytest_runtest_setup,
+    pytest_runtest_teardown,
+    pytest_sessionfinish,
+    pytest_testnodedown,
+)
 from wardround_common.shell.cli import NO_FORKS
 
 os.environ.setdefault(*NO_FORKS)  # as the command does before it imports anything

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import pytest
+
+from wardround_client.preparation import plugin_steps
+from wardround_common.plugins import loading
 
 NETWORK = """
 from torch import nn
@@ -29,6 +35,27 @@ POINTS = {
     "wardround.networks": {"one-layer": "{m}.net:NETWORK"},
     "wardround.strategies": {"part": "{m}.steps:STRATEGY"},
 }
+
+
+def fresh_site(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Yield a folder from which packages are installed; afterwards this process knows nothing of them."""
+    folder.mkdir(exist_ok=True)
+    monkeypatch.syspath_prepend(str(folder))
+    before, modules = dict(loading._LOADED), set(sys.modules)
+    yield folder
+    forget()
+    loading._LOADED.update(before)
+    for name in set(sys.modules) - modules:
+        if name.startswith(("made_plugin", "example_plugin")):
+            del sys.modules[name]
+
+
+def forget() -> None:
+    """Forget the plug-ins of this process, as one that was only just started."""
+    loading._LOADED.clear()
+    loading._PARTS.clear()
+    plugin_steps._firsts.clear()
+    plugin_steps._limits.clear()
 
 
 def install(

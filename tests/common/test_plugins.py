@@ -18,7 +18,7 @@ import torch
 from typer.testing import CliRunner
 
 from examples import DP, STUDY, study
-from plugin_made import NETWORK, POINTS, STRATEGY, install
+from plugin_made import NETWORK, POINTS, STRATEGY, fresh_site, install
 from wardround_client import networks
 from wardround_client.hospital.joining import begin
 from wardround_client.service.ward import Ward
@@ -51,15 +51,7 @@ TWO = {
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    before, modules = dict(loading._LOADED), set(sys.modules)
-    yield tmp_path
-    loading._LOADED.clear()
-    loading._LOADED.update(before)
-    loading._PARTS.clear()
-    for name in set(sys.modules) - modules:
-        if name.startswith(("made_plugin", "example_plugin")):
-            del sys.modules[name]
+    yield from fresh_site(tmp_path, monkeypatch)
 
 
 def named(**sections: dict[str, object]) -> Study:

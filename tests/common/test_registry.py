@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -15,6 +17,7 @@ from wardround_client.preparation.preprocessing import to_network_form
 from wardround_client.spending.policy import policy_text
 from wardround_client.tasks.registry import LOCAL_TASKS
 from wardround_common.errors import StudyError
+from wardround_common.plugins.names import GROUPS
 from wardround_common.registry import REGISTRIES, Registry
 from wardround_common.shell import study_cli
 from wardround_common.strategies.registry import STRATEGIES
@@ -26,6 +29,7 @@ from wardround_common.tasks.registry import TASKS
 from wardround_server.report.tracking import PACKAGES
 
 OWN = "own:mine@0123456789ab"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("kind", [STRATEGIES, NETWORKS, TASKS], ids=lambda one: str(one.kind))
@@ -67,6 +71,14 @@ def test_what_a_key_can_be_is_said_where_it_is_explained(section: str, key: str,
 def test_each_place_where_figures_go_has_a_key_a_reason_and_the_package_that_it_needs() -> None:
     own = {*Tracking.model_fields} - {"sink"}  # which names a package of its own
     assert {*PACKAGES} == own == {key for section, key in REASONS if section == "tracking"}
+
+
+def test_each_kind_of_part_that_a_plugin_can_have_stands_in_the_table_and_in_the_package_to_copy() -> None:
+    package = tomllib.loads((ROOT / "examples/plugin/pyproject.toml").read_text(encoding="utf-8"))
+    page = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+    assert {*package["project"]["entry-points"]} == {*GROUPS.values()}
+    assert sorted(re.findall(r"^\| `(wardround\.[a-z.]+)` \|", page, re.MULTILINE)) == sorted(GROUPS.values())
+    assert {kind for kind in REGISTRIES if kind in GROUPS} == {"network", "strategy", "task", "step"}
 
 
 def test_each_way_to_scale_intensities_scales_to_0_and_1() -> None:

@@ -8,7 +8,6 @@ import json
 import logging
 import re
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 
 from examples import study as example
-from plugin_made import install
+from plugin_made import fresh_site, install
 from wardround_common.errors import PluginError, StudyError
 from wardround_common.plugins import loading
 from wardround_common.results import Headline, RoundRecord
@@ -49,15 +48,7 @@ POINTS = {"wardround.sinks": {"lines": "{m}.sink:SINK"}}
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    (tmp_path / "site").mkdir()
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    before = dict(loading._LOADED)
-    yield tmp_path / "site"
-    loading._LOADED.clear()
-    loading._LOADED.update(before)
-    loading._PARTS.clear()
-    for name in [name for name in sys.modules if name.startswith("made_plugin")]:
-        del sys.modules[name]
+    yield from fresh_site(tmp_path / "site", monkeypatch)
 
 
 def sunk(site: Path, code: str = SINK) -> Study:

@@ -16,8 +16,7 @@ from test_contributing import STUDY
 
 ROOT = Path(__file__).parents[2]
 NAMES = {
-    'intensity = "steps"': 'intensity = "range"',
-    'steps = [{ step = "limits", low = 0, high = 255 }, { step = "root", of = 2 }]\n': "",
+    '{ step = "root", of = 2 }': '{ step = "example-plugin:brighten", gamma = 0.5 }',
     '"brightness"': '"example-plugin:brightness"',
     '"two-layers"': '"example-plugin:two-layers"',
     'strategy = "signs"\nsign_step = 0.01': 'strategy = "example-plugin:signs"\nsettings = { sign_step = 0.01 }',

@@ -43,6 +43,7 @@ from wardround_common.errors import DataError, ImageRefused
 from wardround_common.messages.rounds import Split
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.study.file import Data, Study
+from wardround_common.study.plugins import admit_steps
 from wardround_common.study.steps import versions_of
 from wardround_common.tasks.registry import task_of
 
@@ -183,7 +184,9 @@ def take_in(source: Source, study: Study) -> tuple[Index, Found]:
 
     Raises:
         DataError: the folder cannot be read, or what is said of its files does not fit the study's task.
+        PluginError: a step of a plug-in is not installed as the study names it, or is none that it could name so.
     """
+    admit_steps(study)
     if source.arrays:
         return tensors.take_in(source, study)
     index = scan(source.folder, state=source.state, allow=source.allow)
@@ -236,6 +239,7 @@ def prepare(
     Raises:
         DataError: nothing can be used, or there are too few patients to split.
         PrivacyError: the study has differential privacy, and who is a patient is guessed without the hospital's word.
+        PluginError: a step of a plug-in does what no step may.
     """
     wanted, left_out = wanted_images(source, study, index, found)
     made = _records(source, study, wanted, found, index.kept)

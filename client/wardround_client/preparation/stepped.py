@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from wardround_client.preparation import plugin_steps
 from wardround_client.volumes import Series
 from wardround_client.volumes.series import StoredSlice
 from wardround_common.errors import ImageRefused
-from wardround_common.study.steps import STEPS, Apply, Stated, Values
+from wardround_common.plugins.names import is_plugin
+from wardround_common.study.steps import Apply, Stated, Values, step_of
 
 MOST_MEASURED = 2**26
 """Values of a series of which a step measures something: evenly chosen ones where there are more."""
@@ -22,7 +24,7 @@ _NOTHING = np.zeros(0, np.float32)
 def after_each(pixels: Values, steps: Sequence[Stated]) -> Iterator[Values]:
     """Yield an image (channels, rows, columns) after each of the steps; each channel is treated alike."""
     for one in steps:
-        apply = _fitted(one, pixels.ravel)
+        apply = _fitted(one, pixels.flatten)  # a copy: what a step does to it changes no image
         pixels = np.stack([apply(plane) for plane in pixels])
         yield pixels
 
@@ -61,7 +63,7 @@ def stepped_series(series: Series, steps: Sequence[Stated]) -> Series:
 
 def asks_hounsfield(steps: Sequence[Stated]) -> bool:
     """Tell whether one of the steps means anything only for Hounsfield units."""
-    return any(STEPS[one.step].hounsfield for one in steps)
+    return any(step_of(one.step).hounsfield for one in steps)
 
 
 def not_hounsfield() -> ImageRefused:
@@ -75,8 +77,9 @@ def not_hounsfield() -> ImageRefused:
 
 
 def _fitted(one: Stated, sample: Callable[[], Values]) -> Apply:
-    step = STEPS[one.step]
-    return step.fit(one.settings, sample() if step.measures else _NOTHING)
+    step = step_of(one.step)
+    values = sample() if step.measures else _NOTHING
+    return plugin_steps.fitted(one, values) if is_plugin(one.step) else step.fit(one.settings, values)
 
 
 def _sample(series: Series) -> Values:

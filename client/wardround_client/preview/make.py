@@ -17,6 +17,7 @@ from wardround_client.preview.stages import Example, of_examination, of_image
 from wardround_client.tasks.detection import boxes_of
 from wardround_common.errors import DataError, ImageRefused, LabelError
 from wardround_common.study.file import Study
+from wardround_common.study.plugins import admit_steps
 from wardround_common.tasks.detection import Detection
 from wardround_common.tasks.registry import task_of
 
@@ -42,7 +43,9 @@ def preview(source: Source, index: Index, study: Study, made: datetime) -> Previ
     Raises:
         DataError: no image fits the study, or none that was tried can be prepared.
         LabelError: a table of the hospital's cannot be read, or contradicts itself or the study.
+        PluginError: a step of a plug-in is not installed as the study names it, or does what no step may.
     """
+    admit_steps(study)
     task = task_of(study.task)
     series, volumes = task.takes_series(study.task), task.dims(study.task) == 3
     taken, left_out = fitting(index.accepted, study.data)

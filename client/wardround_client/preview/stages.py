@@ -31,7 +31,7 @@ from wardround_client.training.augmentation import augment
 from wardround_client.volumes import Series
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.study.file import Study
-from wardround_common.study.steps import STEPS
+from wardround_common.study.steps import step_of
 from wardround_common.tasks.detection import Detection
 from wardround_common.tasks.registry import task_of
 
@@ -108,7 +108,7 @@ def of_image(folder: Path, instance: Instance, study: Study, boxes: Sequence[Box
     stored = "As stored, by its own window" if scaled else "As stored"
     stages = [_stage(stored, pixels, pixels, scaled, boxes=drawn, spacing_mm=image.spacing_mm)]
     for one, after in zip(data.steps, after_each(pixels, data.steps), strict=True):
-        scaled = scaled or STEPS[one.step].scales
+        scaled = scaled or step_of(one.step).scales
         stages.append(_stage(_sentence(one.said), after, after, scaled, boxes=drawn))
     height, width = pixels.shape[1:]
     formed = box_form.to_form(boxes or (), height, width, data.square)
@@ -131,7 +131,7 @@ def of_examination(folder: Path, one: Shown, index: Index, study: Study) -> Exam
     at = None if outlined is None else outlined[number]
     stages, scaled = [_of_series("As stored", series, number, False, at)], False
     for stated, after in zip(data.steps, series_after_each(series, data.steps), strict=True):
-        scaled = scaled or STEPS[stated.step].scales
+        scaled = scaled or step_of(stated.step).scales
         stages.append(_of_series(_sentence(stated.said), after, number, scaled, at))
     whole = _volume if task_of(study.task).dims(study.task) == 3 else _slice
     stages += whole(one, number, outlined, study)

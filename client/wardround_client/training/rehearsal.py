@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from wardround_client import networks
+from wardround_client.preparation.plugin_steps import try_steps
 from wardround_client.site_shift.parts import parts_of
 from wardround_client.tasks.registry import local_task, loss_of
 from wardround_client.training.apart import rehearse_apart
@@ -59,6 +60,7 @@ def rehearse_here(study: Study) -> str:
         StudyError, PluginError, PrivacyError: as :func:`rehearse`.
     """
     admit(study, network=True)
+    try_steps(study)
     return _rehearse(study)
 
 

@@ -1,1 +1,1 @@
-"""Plug-ins: packages of somebody else's that add networks, strategies and tasks, run only as they were approved."""
+"""Plug-ins: packages of somebody else's that add parts such as networks and tasks, run only as they were approved."""

@@ -266,13 +266,12 @@ def _check_tops(files: Files, where: str) -> None:
             places = [found.origin or "", *(found.submodule_search_locations or ())] if found else []
             if places and not any(Path(place).resolve() in own for place in places):
                 raise PluginError(f"its module {top} has the name of another that is installed too", where=where)
-    ours = re.compile(rf"^({'|'.join(re.escape(top) for top in sorted(files.tops))})(?:/|\.py,)", re.MULTILINE)
     for other in distributions():  # whose file it may have written over
         with suppress(*_BROKEN):
-            if (found_in := ours.search(other.read_text("RECORD") or "")) and _name(other) != files.named.package:
-                raise PluginError(
-                    f"its module {found_in[1]} has the name of another that is installed too", where=where
-                )
+            lines = "\n" + (other.read_text("RECORD") or "")
+            shared = [top for top in sorted(files.tops) if f"\n{top}/" in lines or f"\n{top}.py," in lines]
+            if shared and _name(other) != files.named.package:
+                raise PluginError(f"its module {shared[0]} has the name of another that is installed too", where=where)
 
 
 _OURS = ("wardround", "wardround_common", "wardround_client", "wardround_server", "wardround_simulation")

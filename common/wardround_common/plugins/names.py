@@ -23,6 +23,7 @@ GROUPS = {
     "task": "wardround.tasks",
     "local task": "wardround.tasks.local",
     "sink": "wardround.sinks",
+    "step": "wardround.preparation",
 }
 """The group of entry points of each kind of part."""
 

@@ -16,10 +16,12 @@ from safetensors.numpy import load
 
 from wardround_common.errors import ModelError, StudyError
 from wardround_common.messages.parameters import Layout, Vector, check_model, metadata_of, weights_digest
+from wardround_common.plugins.names import package_of
 from wardround_common.results.comparison import RESULTS, read_results
 from wardround_common.results.model_folder import CARD, MODEL, ModelFolder, read_model_folder
 from wardround_common.results.record import DEPLOYED
 from wardround_common.study.file import Study, parse_canonical
+from wardround_common.study.plugins import STEPS_KEY
 from wardround_common.study.start import Start, Trained
 from wardround_common.study.template import toml_value
 
@@ -198,6 +200,13 @@ def prepared_otherwise(study: Study, before: Study) -> Iterator[str]:
     if study.data.steps != before.data.steps:
         mine, theirs = ("; ".join(one.said for one in of.data.steps) or "none" for of in (study, before))
         yield f"steps are: {mine}, and were: {theirs}"
+    elif (now := _pins_of_steps(study)) != (then := _pins_of_steps(before)):
+        yield f"steps are those of {', '.join(now)}, and were those of {', '.join(then)}"
+
+
+def _pins_of_steps(study: Study) -> list[str]:
+    packages = {package_of(name) for key, name in study.plugin_parts if key == STEPS_KEY}
+    return [str(one.named) for one in study.plugin if one.package in packages]
 
 
 def first_vector(content: bytes, start: Start, layout: Layout) -> Vector:

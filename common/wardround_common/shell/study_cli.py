@@ -110,18 +110,36 @@ def new(
 
 
 @app.command()
-def steps() -> None:
+def steps(
+    package: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PACKAGE]",
+            help="Name of an installed plug-in; lists its steps, for which its code is run.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """List the steps of preparation that a study can name in [data] steps, as it states them."""
+    from wardround_common.plugins.files import installed_plugins
+    from wardround_common.study.plugins import steps_here
     from wardround_common.study.steps import STEPS, example_of
 
-    for name, step in STEPS.items():
+    of_plugin = {} if package is None else steps_here(package)
+    for name, step in of_plugin.items() if package is not None else STEPS.items():
         typer.echo(example_of(name))
         for line in textwrap.wrap(step.said({one.name: one.name.upper() for one in step.settings}), WIDEST - 4):
             typer.echo(f"    {line}")
         for one in step.settings:
             typer.echo(f"    {one.name}: {one.said()}")
+    if package is not None:
+        return
     if not STEPS.names:
         typer.echo("None is installed here: steps come with the hospital's package.")
+    for plugin, parts in installed_plugins().items():
+        names = [part.removeprefix("step ") for part in parts if part.startswith("step ")]
+        if names:
+            typer.echo(f"Of the plug-in {plugin}: {', '.join(names)}; more: wardround study steps {plugin}")
 
 
 @app.command()

@@ -50,7 +50,7 @@ from wardround_common.study.bundle import BEGINNING, Bundle, is_bundle, read_bun
 from wardround_common.study.faults import bad_toml, unreadable, validated
 from wardround_common.study.maps import Maps
 from wardround_common.study.networks import NetworkName
-from wardround_common.study.plugins import Plugin, let_task_in, plugin_here, unfit_plugins
+from wardround_common.study.plugins import STEPS_KEY, Plugin, let_task_in, plugin_here, unfit_plugins
 from wardround_common.study.roster import HospitalName, Listed, in_order
 from wardround_common.study.series import Wanted
 from wardround_common.study.settings import put
@@ -1127,10 +1127,13 @@ class Study(Section):
     @field_validator("plugin")
     @classmethod
     def _plugins_fit(cls, plugin: tuple[Plugin, ...], info: ValidationInfo) -> tuple[Plugin, ...]:
-        model, training, task = (info.data.get(key) for key in ("model", "training", "task"))
+        model, training, task, data = (info.data.get(key) for key in ("model", "training", "task", "data"))
+        if not isinstance(data, Data):
+            return plugin
         if isinstance(model, Model) and isinstance(training, Training) and isinstance(task, TaskSection):
             tracking = info.data.get("tracking")
-            named = _parts_named(task, model, training, tracking if isinstance(tracking, Tracking) else Tracking())
+            tracked = tracking if isinstance(tracking, Tracking) else Tracking()
+            named = _parts_named(task, data, model, training, tracked)
             if faults := list(unfit_plugins(named, plugin)):
                 raise ValueError(*faults)
         return tuple(sorted(plugin, key=lambda one: one.package))  # their order means nothing
@@ -1192,10 +1195,10 @@ class Study(Section):
         return tuple(name for name in named if is_own(name))
 
     @property
-    def plugin_parts(self) -> dict[str, str]:
-        """The parts of plug-ins that the study names, by key with a dot."""
-        named = _parts_named(self.task, self.model, self.training, self.tracking)
-        return {key: name for key, name in named.items() if is_plugin(name)}
+    def plugin_parts(self) -> tuple[tuple[str, str], ...]:
+        """The parts of plug-ins that the study names, each with its key; ``data.steps`` may name several."""
+        named = _parts_named(self.task, self.data, self.model, self.training, self.tracking)
+        return tuple((key, name) for key, name in named if is_plugin(name))
 
     def judges(self, number: int) -> bool:
         """Tell whether the hospitals judge the model after this round."""
@@ -1318,10 +1321,13 @@ class Study(Section):
         return copied
 
 
-def _parts_named(task: TaskSection, model: Model, training: Training, tracking: Tracking) -> dict[str, str]:
-    """Return what a plug-in may have a part of, by key with a dot."""
-    named = {"task.name": task.name, "model.network": model.network, "training.strategy": training.strategy}
-    return named | ({"tracking.sink": tracking.sink} if tracking.sink else {})
+def _parts_named(
+    task: TaskSection, data: Data, model: Model, training: Training, tracking: Tracking
+) -> list[tuple[str, str]]:
+    """Return what a plug-in may have a part of, each with its key, ``section.key``."""
+    named = [("task.name", task.name), ("model.network", model.network), ("training.strategy", training.strategy)]
+    named += [(STEPS_KEY, name) for name in dict.fromkeys(one.step for one in data.steps)]
+    return named + ([("tracking.sink", tracking.sink)] if tracking.sink else [])
 
 
 def _colluders(privacy: object) -> int:
@@ -1497,6 +1503,8 @@ def pinned(tables: dict[str, Any]) -> dict[str, Any]:
     """
     keys = (("task", "name"), ("model", "network"), ("training", "strategy"), ("tracking", "sink"))
     names = [tables.get(section, {}).get(key) for section, key in keys]
+    steps = tables.get("data", {}).get("steps")
+    names += [one.get("step") for one in steps or () if isinstance(one, dict)]
     used = sorted({package_of(name) for name in names if isinstance(name, str) and is_plugin(name)})
     there = {one.get("package"): one for one in tables.get("plugin", ()) if isinstance(one, dict)}
     listed = [there.get(package) or plugin_here(package).model_dump() for package in used]

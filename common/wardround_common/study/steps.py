@@ -2,7 +2,8 @@
 
 A step is one file, ``preparation/steps/NAME.py`` of the hospital's package, with a value ``STEP``. As with networks
 nothing lists them: the study file knows them by their files' names. A coordinator, which has no such package, takes any
-well-formed step; a study is checked against what the steps say of themselves wherever they are installed.
+well-formed step; a study is checked against what the steps say of themselves wherever they are installed. A step of a
+plug-in, ``PACKAGE:PART``, can be read anywhere, and is checked where the plug-in is let in (``study.plugins``).
 
 All settings of a step stand in the study, so that its digest covers them and no version of this software has others.
 """
@@ -21,7 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer, model_validator
 
+from wardround_common.errors import PluginError
 from wardround_common.installed import file_of, files_in, name_of
+from wardround_common.plugins.loading import loaded
+from wardround_common.plugins.names import is_plugin, package_of, part_of
 from wardround_common.registry import Registry, either
 
 PACKAGE = "wardround_client"
@@ -119,8 +123,27 @@ STEPS: Registry[Step] = Registry("step", _there)
 """The steps that are installed here, each imported when it is asked for."""
 
 
+def step_of(name: str) -> Step:
+    """Return what a step says of itself.
+
+    Raises:
+        PluginError: it is of a plug-in that was not admitted, or that declares something else by its name.
+    """
+    found: object = STEPS[name]
+    if not isinstance(found, Step):
+        where = f"plug-in {package_of(name)}"
+        raise PluginError(f"its step {part_of(name)!r} is no Step but a {type(found).__name__}", where=where)
+    return found
+
+
+def _step_of_ours(name: str) -> Step | None:
+    return STEPS[name] if name in known_steps() else None
+
+
 def _installed(name: str) -> str:
     known = known_steps()
+    if is_plugin(name):
+        return name
     if name in known or (not known and re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name)):
         return name
     if not known:
@@ -166,22 +189,31 @@ class Stated(BaseModel):
     @model_validator(mode="after")
     def _set(self) -> Stated:
         if self.step not in known_steps():
-            return self  # where no steps are installed; a hospital looks
-        step, settings = STEPS[self.step], self.settings
-        faults = []
-        wanted, whole = {one.name: one for one in step.settings}, example_of(self.step)
-        for key in settings.keys() - wanted.keys():
-            faults.append(f"[data] steps: the step '{self.step}' has no setting {key!r}; write it like {whole}")
-        for key, setting in wanted.items():
-            if key not in settings:
-                faults.append(f"[data] steps: {key} of the step '{self.step}' is missing; write it like {whole}")
-            elif fault := setting.fault(settings[key]):
-                faults.append(f"[data] steps: {key} = {_toml(settings[key])} of the step '{self.step}': {fault}")
-        if not faults and (fault := step.fits(settings)):
-            faults.append(f"[data] steps: the step '{self.step}': {fault}")
-        if faults:
+            return self  # where no steps are installed, or it is a plug-in's; a hospital looks
+        if faults := list(self.unfit()):
             raise ValueError(*faults)
         return self
+
+    def unfit(self) -> Iterator[str]:
+        """Name what is wrong with its settings, by what the step says of itself; it must be installed.
+
+        Raises:
+            PluginError: it is of a plug-in, and none.
+        """
+        step, settings = step_of(self.step), self.settings
+        wanted, whole, faulty = {one.name: one for one in step.settings}, example_of(self.step), False
+        for key in sorted(settings.keys() - wanted.keys()):
+            faulty = True
+            yield f"[data] steps: the step '{self.step}' has no setting {key!r}; write it like {whole}"
+        for key, setting in wanted.items():
+            if key not in settings:
+                faulty = True
+                yield f"[data] steps: {key} of the step '{self.step}' is missing; write it like {whole}"
+            elif fault := setting.fault(settings[key]):
+                faulty = True
+                yield f"[data] steps: {key} = {_toml(settings[key])} of the step '{self.step}': {fault}"
+        if not faulty and (fault := step.fits(settings)):
+            yield f"[data] steps: the step '{self.step}': {fault}"
 
     @model_serializer
     def _flat(self) -> dict[str, float | str]:
@@ -194,18 +226,28 @@ class Stated(BaseModel):
 
     @property
     def said(self) -> str:
-        """What it does, as a clause; its bare name and numbers where it is not installed."""
+        """What it does, as a clause; its bare name and numbers where it is not installed, or a plug-in's."""
         if self.step in known_steps():
             return STEPS[self.step].said(self.settings)
         listed = ", ".join(f"{key} {_toml(value)}" for key, value in self.given)
         return f"the step '{self.step}'" + (f" ({listed})" if listed else "")
 
 
-def unfit_steps(steps: Sequence[Stated], intensity: str, modalities: Sequence[str], *, series: bool) -> Iterator[str]:
-    """Name what does not go together of a study's steps, its way to scale intensities and what it takes."""
+def unfit_steps(
+    steps: Sequence[Stated],
+    intensity: str,
+    modalities: Sequence[str],
+    *,
+    series: bool,
+    of: Callable[[str], Step | None] = _step_of_ours,
+) -> Iterator[str]:
+    """Name what does not go together of a study's steps, its way to scale intensities and what it takes.
+
+    ``of``: what a step says of itself; None where that is not known, as of a plug-in's while a study is read.
+    """
     scaled, by = intensity == "window" and not series, ""
     for one in steps:
-        step = STEPS[one.step] if one.step in known_steps() else None
+        step = of(one.step)
         if step is None:
             by = one.step  # it cannot be known here whether it scales
             scaled = True
@@ -224,7 +266,7 @@ def unfit_steps(steps: Sequence[Stated], intensity: str, modalities: Sequence[st
             )
         if step.scales:
             scaled, by = True, one.step
-    known = all(one.step in known_steps() for one in steps)
+    known = all(of(one.step) is not None for one in steps)
     if intensity == "steps" and not by:
         yield "[data] intensity = 'steps': no step scales to 0 and 1; write 'percentile', or add a step that does"
     if known and by and intensity != "steps":
@@ -236,7 +278,7 @@ def unfit_steps(steps: Sequence[Stated], intensity: str, modalities: Sequence[st
 
 def example_of(name: str) -> str:
     """Return an installed step with its settings as a study states it."""
-    such = "".join(f", {one.name} = {_toml(one.example)}" for one in STEPS[name].settings)
+    such = "".join(f", {one.name} = {_toml(one.example)}" for one in step_of(name).settings)
     return f'{{ step = "{name}"{such} }}'
 
 
@@ -256,8 +298,49 @@ def _plain(step: Step) -> str:
 
 
 def versions_of(steps: Sequence[Stated]) -> str:
-    """Return which versions of the steps prepare: part of the name of what is kept; nothing without steps."""
-    return "".join(f" {one.step} {STEPS[one.step].version}" for one in steps)
+    """Return which versions of the steps prepare: part of the name of what is kept; nothing without steps.
+
+    A plug-in's is the digest of its files, so that what other code prepared is prepared again.
+    """
+    return "".join(f" {one.step} {_version(one.step)}" for one in steps)
+
+
+def _version(name: str) -> str:
+    version = f"{step_of(name).version}"
+    return version if (named := loaded(name)) is None else f"{version} {named.version} {named.sha256}"
+
+
+def check_of_plugin(steps: Sequence[Stated], intensity: str, modalities: Sequence[str], *, series: bool) -> None:
+    """Check a study's steps by what plug-ins say of theirs: their settings, and that they go together.
+
+    Raises:
+        PluginError: one is none, its settings are not those that the study gives, or the study fits it ill.
+    """
+    for one in steps:
+        if not is_plugin(one.step):
+            continue
+        where = f"plug-in {package_of(one.step)}"
+        try:
+            step = step_of(one.step)
+            faults = list(_undeclared(step)) or list(one.unfit())
+            if not faults:
+                step.said(one.settings)
+        except PluginError:
+            raise
+        except (Exception, SystemExit) as error:
+            said = f"its step {part_of(one.step)!r} does not say what it is: {type(error).__name__}: {error}"
+            raise PluginError(said, where=where, do="Its contract is Step in wardround_common.study.steps.") from error
+        if faults:
+            raise PluginError("; ".join(faults), where=where)
+    if faults := list(unfit_steps(steps, intensity, modalities, series=series, of=step_of)):
+        raise PluginError("; ".join(faults), where="[data]")
+
+
+def _undeclared(step: Step) -> Iterator[str]:
+    if not all(isinstance(one, Setting) for one in step.settings) or len(step.settings) > MOST_SETTINGS:
+        yield f"its settings are not {MOST_SETTINGS} Setting at most"
+    if not callable(step.fit) or not isinstance(step.version, int):
+        yield "its fit is no function, or its version no number"
 
 
 def _toml(value: float | str) -> str:

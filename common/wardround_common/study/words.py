@@ -16,6 +16,7 @@ from wardround_common.plugins.names import package_of
 from wardround_common.secagg.expander import LEAK_BITS, LOST_BITS, TRIED_BITS, form_of
 from wardround_common.study.before import asks_intensities
 from wardround_common.study.file import Data, DistributedDpSgd, DpSgd, Study, Training
+from wardround_common.study.plugins import STEPS_KEY
 from wardround_common.study.sums import margins_for, threshold_for
 from wardround_common.tasks.contract import Task
 from wardround_common.tasks.registry import task_of
@@ -303,8 +304,8 @@ def said_of_plugins(study: Study) -> Iterator[str]:
     """Say which code of others' the study runs, and what its digest says; nothing if it runs none."""
     for plugin in study.plugin:
         parts = [
-            f"the {key.rpartition('.')[2]} '{name}'"
-            for key, name in study.plugin_parts.items()
+            f"the {key.rpartition('.')[2].removesuffix('s')} '{name}'"
+            for key, name in study.plugin_parts
             if package_of(name) == plugin.package
         ]
         yield (
@@ -639,6 +640,12 @@ def _cost(study: Study) -> Iterator[str]:
         yield study.training.measure.private
     if study.training.variates:
         yield study.training.variates.private
+    if any(key == STEPS_KEY for key, _ in study.plugin_parts):
+        yield (
+            "Steps of preparation spend nothing, as long as each sees one image and keeps nothing of others: then a "
+            "patient's images change no other's. For the steps of plug-ins this is tried, on noise before approval and "
+            "on pieces of images while they are prepared, and not proved: read their code."
+        )
     distributed = isinstance(privacy, DistributedDpSgd)
     if distributed:
         yield (

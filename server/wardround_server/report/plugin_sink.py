@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from wardround_common.errors import PluginError
-from wardround_common.plugins.blame import blamed
+from wardround_common.plugins.limited import Limited
 from wardround_common.plugins.loading import part
 from wardround_common.plugins.names import package_of, part_of
 from wardround_common.results.sinks import Outcome, Sink, Tracked, Writer
@@ -35,9 +34,10 @@ class PluginSink:
     note = ""
 
     def __init__(self, name: str, run: Tracked, limit_s: float | None = None) -> None:
-        self._name, self._run, self._limit_s = name, run, LIMIT_S if limit_s is None else limit_s
+        self._name, self._run = name, run
         self._writer: Writer | None = None
-        self._stuck = False
+        limit = LIMIT_S if limit_s is None else limit_s
+        self._within = Limited(f"its sink {part_of(name)!r}", _where(name), limit)
 
     def write(self, rounds: Sequence[tuple[int, dict[str, float]]]) -> None:
         """Write rounds, by their numbers.
@@ -74,32 +74,6 @@ class PluginSink:
                 )
             self._writer = writer
         return self._writer
-
-    def _within(self, act: Callable[[], None]) -> None:
-        """Let its code act, for so long."""
-        what, where = f"its sink {part_of(self._name)!r}", _where(self._name)
-        if self._stuck:
-            raise PluginError(f"{what} has not ended since, and is not called again", where=where)
-        raised: list[BaseException] = []
-
-        def try_it() -> None:
-            try:
-                act()
-            except BaseException as error:  # noqa: BLE001  # in a thread Ctrl-C is none, and asyncio's cancelling is
-                raised.append(error)
-
-        thread = threading.Thread(target=try_it, name=f"sink {self._name}", daemon=True)
-        thread.start()
-        thread.join(self._limit_s)
-        if thread.is_alive():
-            self._stuck = True
-            raise PluginError(f"{what} did not end within {self._limit_s:g} s", where=where)
-        if not raised:
-            return
-        (error,) = raised
-        if isinstance(error, PluginError):
-            raise error
-        raise blamed(error) or PluginError(f"{what} failed: {type(error).__name__}: {error}", where=where) from error
 
 
 def _where(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -37,12 +38,16 @@ def names_of(file: str) -> set[str]:
     return stored | {node.name for node in nodes if isinstance(node, kinds)}
 
 
-MODULES: dict[str, set[str]] = {}
-for _file in FILES:
-    if _file.startswith(FOLDERS[:4]):
-        _path = Path(_file)
-        MODULES.setdefault(_path.parent.name if _path.stem == "__init__" else _path.stem, set()).update(names_of(_file))
-        MODULES.setdefault(_path.parent.name, set()).add(_path.stem)
+@functools.cache
+def modules() -> dict[str, set[str]]:
+    """Find what each of our modules and packages defines."""
+    found: dict[str, set[str]] = {}
+    for file in FILES:
+        if file.startswith(FOLDERS[:4]):
+            path = Path(file)
+            found.setdefault(path.parent.name if path.stem == "__init__" else path.stem, set()).update(names_of(file))
+            found.setdefault(path.parent.name, set()).add(path.stem)
+    return found
 
 
 def table(page: str, heading: str) -> list[list[str]]:
@@ -107,11 +112,11 @@ def test_every_name_of_the_code_is_there(page: Path) -> None:
         diagram = text.split("```")[1]
         named += re.findall(r"\b[a-z]+\.\w+", diagram)
         for name in re.findall(r"\b[a-z]+_[a-z_]+\b", diagram):
-            assert any(name in names for names in MODULES.values()), f"{page.name}: {name}"
+            assert any(name in names for names in modules().values()), f"{page.name}: {name}"
     for name in named:
         module, last = name.split(".")[-2:]
         if last not in NO_NAMES and name.split(".")[0] not in OTHERS:
-            known = MODULES.keys() if module in OUR_PACKAGES else MODULES.get(module, set())
+            known = modules().keys() if module in OUR_PACKAGES else modules().get(module, set())
             assert last in known, f"{page.name}: {name}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html.parser
 import json
 import re
@@ -75,15 +76,18 @@ VARIANTS = {
 }
 
 
-@pytest.fixture(scope="module", params=list(VARIANTS))
-def results(request: pytest.FixtureRequest) -> Results:
-    made: Results = VARIANTS[request.param]()
-    return made
+@functools.cache
+def drawn(variant: str) -> str:
+    """Draw a page once for all tests: it takes more than a second."""
+    return render(VARIANTS[variant]())
 
 
-@pytest.fixture(scope="module")
-def text(results: Results) -> str:
-    return render(results)
+LARGE = ("many classes", "many hospitals")  # two seconds each
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in VARIANTS])
+def text(request: pytest.FixtureRequest) -> str:
+    return drawn(request.param)
 
 
 def test_the_page_asks_for_nothing_and_runs_nothing(text: str) -> None:
@@ -126,17 +130,16 @@ def test_the_page_is_small(text: str) -> None:
     assert len(text.encode()) < 1_500_000
 
 
-@pytest.mark.parametrize("variant", ["private", pytest.param("many classes", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("variant", ["no baselines", pytest.param("many classes", marks=pytest.mark.slow)])
 def test_the_same_results_give_the_same_page(variant: str) -> None:
-    results = VARIANTS[variant]()
-    assert render(results) == render(results)
+    assert render(VARIANTS[variant]()) == drawn(variant)
 
 
 def test_a_page_follows_light_and_dark(text: str) -> None:
     assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
-    drawn = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
-    assert not any(re.search(r"(fill|stroke): #", svg) for svg in drawn)
+    pictures = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
+    assert not any(re.search(r"(fill|stroke): #", svg) for svg in pictures)
 
 
 def test_hostile_words_are_shown_as_words() -> None:
@@ -163,12 +166,13 @@ def test_hostile_words_are_shown_as_words() -> None:
 
 
 def test_names_of_any_script_are_drawn() -> None:
-    text = render(Results.from_json(example(hospitals=2).to_json().replace("St Anselm", "東京病院 مستشفى")))
+    made = example(hospitals=2, baselines=False, private=False)
+    text = render(Results.from_json(made.to_json().replace("St Anselm", "東京病院 مستشفى")))
     assert "東京病院 مستشفى · " in "".join(Page(text).words)
 
 
 def test_the_report_and_its_numbers_are_written_together(tmp_path: Path) -> None:
-    made = example(hospitals=2, baselines=False)
+    made = bare(1)
     page = write_report(made, tmp_path / "runs" / "x")
     assert page == tmp_path / "runs" / "x" / "report.html"
     assert Results.from_json((page.parent / "results.json").read_text(encoding="utf-8")) == made
@@ -199,24 +203,24 @@ def test_a_command_that_draws_nothing_does_not_load_matplotlib() -> None:
 
 
 def test_without_privacy_the_page_says_so_and_has_no_epsilon() -> None:
-    text = render(example(hospitals=2, private=False, baselines=False))
+    text = drawn("open")
     assert 'id="privacy"' not in text
     assert "without differential privacy" in text
-    assert 'id="privacy"' in render(example(hospitals=2, baselines=False))
+    assert 'id="privacy"' in drawn("no baselines")
 
 
 def test_without_baselines_nothing_is_compared() -> None:
-    text = render(example(hospitals=2, baselines=False))
+    text = drawn("no baselines")
     assert "Is federation worth it?" not in text
     assert not re.search(r"hospital alone|is compared|pooled", " ".join(Page(text).words), flags=re.IGNORECASE)
 
 
 def test_a_hospital_of_one_class_has_a_reason_for_its_missing_auroc() -> None:
-    assert "no number: all images are of one class" in render(example(hospitals=2, one_class=True))
+    assert "no number: all images are of one class" in drawn("one class")
 
 
 def test_a_round_that_was_given_up_leaves_gaps_and_no_fault() -> None:
-    document = json.loads(example(hospitals=3, baselines=False, private=True).to_json())
+    document = json.loads(example(hospitals=2, baselines=False, private=True).to_json())
     for place in (0, len(document["rounds"]) - 1):
         document["rounds"][place] |= {"answered": [], "training_loss": None, "validation_loss": None}
         document["rounds"][place] |= {"headline": {"metric": "auroc", "value": None}, "epsilons": {}, "absent": []}

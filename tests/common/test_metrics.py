@@ -51,7 +51,7 @@ def values(scores: Scored, threshold: float | None = 0.5) -> dict[str, float | N
 many = st.builds(made, st.integers(0, 10_000), st.integers(2, 80), st.just(2), coarse=st.booleans())
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(many, st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0]))
 def test_metrics_of_two_classes_are_those_of_scikit_learn(scores: Scored, threshold: float) -> None:
     y, p = scores.labels, scores.probabilities[:, 1].astype(np.float64)
@@ -179,7 +179,7 @@ def test_the_interval_is_that_of_resampling_patients_one_by_one() -> None:
     scores = made(5, 90, each=3)
     rng, draws = np.random.default_rng(7), []
     patients = [np.flatnonzero(scores.patients == k) for k in range(30)]
-    for _ in range(2000):
+    for _ in range(400):
         images = np.concatenate([patients[k] for k in rng.integers(0, 30, 30)])
         draws.append(roc_auc_score(scores.labels[images], scores.probabilities[images, 1]))
     slow_low, slow_high = np.quantile(draws, [0.025, 0.975])
@@ -217,10 +217,10 @@ def test_the_95_percent_interval_covers_the_truth_about_as_often_as_it_says() ->
     truth = values(made(0, 200_000))["auroc"]
     assert truth is not None
     covered = 0
-    for seed in range(1, 121):
-        e = measure(made(seed, 150), 0.5, resamples=200, rng=np.random.default_rng(seed))["auroc"]
+    for seed in range(1, 81):
+        e = measure(made(seed, 150), 0.5, resamples=100, rng=np.random.default_rng(seed))["auroc"]
         covered += (e.low or 1) <= truth <= (e.high or 0)
-    assert 0.87 <= covered / 120 <= 0.995
+    assert 0.87 <= covered / 80 <= 0.995
 
 
 def test_the_same_generator_gives_the_same_interval_whatever_the_block() -> None:

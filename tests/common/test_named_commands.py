@@ -1,6 +1,7 @@
 """Each command that a message or a document names exists, with its options; in messages with all that it needs."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,12 @@ def words(said: str) -> list[str]:
     return found
 
 
+@functools.cache
+def below(command: click.Group, name: str) -> click.Command | None:
+    """Find a command of a group; to find one may load a package and build its commands anew."""
+    return command.get_command(click.Context(command), name)
+
+
 def wrong(said: str, *, complete: bool) -> str:
     """Say what is wrong with a command as it is named; nothing if it exists.
 
@@ -59,14 +66,14 @@ def wrong(said: str, *, complete: bool) -> str:
     def enter(name: str) -> None:
         nonlocal command, context
         assert isinstance(command, click.Group)
-        below = command.get_command(context, name)
-        assert below
-        command, context = below, click.Context(below, info_name=name, parent=context)
+        found = below(command, name)
+        assert found
+        command, context = found, click.Context(found, info_name=name, parent=context)
 
     while rest:
         word = rest[0]
         if isinstance(command, click.Group):
-            if command.get_command(context, word):
+            if below(command, word):
                 enter(rest.pop(0))
             elif isinstance(command, ShowByDefault):
                 enter(command.DEFAULT)

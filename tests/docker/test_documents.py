@@ -19,6 +19,7 @@ from wardround_server.commands.coordinator_cli import app as coordinator
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 GROUPS = {"hospital": hospital, "coordinator": coordinator, "release": release, "study": study}
+COMMANDS = {group: typer.main.get_command(app) for group, app in GROUPS.items()}
 BY_OTHERS = {("study", "plan")}  # by an entry point of another package
 NODE = re.compile(r"`([\w./…]+)::(test_\w+)`")
 OUR_PACKAGES = [f"wardround_{package}" for package in ("common", "client", "server", "simulation")]
@@ -50,6 +51,13 @@ def modules() -> dict[str, set[str]]:
     return found
 
 
+@functools.cache
+def known_tests() -> set[str]:
+    """Find the names of all tests."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    return {name for text in texts for name in re.findall(r"def (test_\w+)\(", text)}
+
+
 def table(page: str, heading: str) -> list[list[str]]:
     """Return the cells of each row of the first table below a heading, without its head."""
     below = (ROOT / page).read_text(encoding="utf-8").split(f"{heading}\n")[1].split("\n## ")[0]
@@ -79,9 +87,8 @@ def test_every_test_that_is_named_is_there(page: Path) -> None:
     for where, name in NODE.findall(text):
         file = file if where == "…" else where.removeprefix("tests/")
         assert f"def {name}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), f"{page.name}: {file}::{name}"
-    known = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     for name in re.findall(r"(?<![/\w])test_\w+\b(?!\.py)", text):
-        assert f"def {name}(" in known, f"{page.name}: {name}"
+        assert name in known_tests(), f"{page.name}: {name}"
 
 
 def test_each_article_and_safeguard_has_a_claim_with_its_test() -> None:
@@ -138,10 +145,9 @@ def test_every_link_to_a_page_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_is_shown_is_there(page: Path) -> None:
-    known = {group: typer.main.get_command(app) for group, app in GROUPS.items()}
     text = page.read_text(encoding="utf-8")
     for group, name in re.findall(r"wardround (hospital|coordinator|release|study) ([a-z][a-z-]*)", text):
-        commands = known[group]
+        commands = COMMANDS[group]
         assert isinstance(commands, click.Group)
         assert name in commands.commands or (group, name) in BY_OTHERS, f"{page.name}: wardround {group} {name}"
 

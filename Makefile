@@ -188,10 +188,11 @@ bench-privacy: needs-hospitals $(INSTALLED) ## what privacy costs at epsilon 1, 
 bench-medicine-privacy: needs-hospitals $(INSTALLED) ## what a prior from made images gives under shared noise; long; resumes where it stopped (DATA=DIR)
 	$(BIN)/python benchmarks/medicine_privacy.py "$(DATA)"
 
-bench-medicine: needs-hospitals $(INSTALLED) ## boxes around tumours (DATA=DIR, the hospitals' volumes with masks), measures against site shift on made hospitals, and grades by patient; long; resumes where it stopped
-	$(BIN)/python benchmarks/medicine.py "$(DATA)" --only detection
-	$(BIN)/python benchmarks/medicine_shift.py
+bench-medicine: needs-hospitals $(INSTALLED) ## boxes, measures against site shift, one image in fifty, grades by patient, made images (DATA=DIR with brain_mri, brain_mri_volumes, chest_xray); long; resumes where it stopped
+	$(BIN)/python benchmarks/medicine.py "$(DATA)" --only detection imbalance
+	$(BIN)/python benchmarks/medicine_shift.py "$(DATA)"
 	$(BIN)/python benchmarks/medicine_patients.py "$(DATA)"
+	$(BIN)/python benchmarks/medicine.py "$(DATA)" --only generation
 
 bench-private-recipe: needs-hospitals $(INSTALLED) ## what helps at epsilon 8: averaging, views, rates and steps, momentum, one at a time (DATA=DIR)
 	$(BIN)/python benchmarks/private_recipe.py "$(DATA)"

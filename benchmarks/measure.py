@@ -41,8 +41,10 @@ def known(name: str) -> dict[str, float]:
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
-def report(name: str, figures: Mapping[str, float], meanings: Mapping[str, str]) -> None:
-    """Print the figures with what they mean, and write ``results/NAME.json``."""
+def report(
+    name: str, figures: Mapping[str, float], meanings: Mapping[str, str], before: Mapping[str, float] | None = None
+) -> None:
+    """Print the figures with what they mean, and write ``results/NAME.json``, with those of ``before`` that stay."""
     table = Table(title=name)
     table.add_column("figure")
     table.add_column("value", justify="right")
@@ -53,7 +55,7 @@ def report(name: str, figures: Mapping[str, float], meanings: Mapping[str, str])
         )
     Console(width=120).print(table)
     RESULTS.mkdir(exist_ok=True)
-    rounded = {figure: _rounded(float(value)) for figure, value in figures.items()}
+    rounded = {figure: _rounded(float(value)) for figure, value in {**(before or {}), **figures}.items()}
     (RESULTS / f"{name}.json").write_text(json.dumps(rounded, indent=2) + "\n")
 
 

@@ -1,26 +1,28 @@
 """Tasks beside classification and outlines: what federation gives each.
 
-Run with ``python benchmarks/medicine.py DIR --only detection``, where ``DIR`` holds one folder a hospital with series
-and masks: boxes around the parts of outlines, by ``benchmarks/studies/brain-mri-boxes.toml``; with ``--only
-generation``, where hospitals have labels, for made images (``medicine_generation``). Runs are kept under
-``--out`` and resumed when you start the benchmark again. ``--size``, ``--passes``, ``--seeds`` and ``--network`` make
-it smaller: what was measured with other numbers than the study's is no figure of it, and such runs print, and write
-nothing. How many seeds the figures are of is written beside them.
+Run with ``python benchmarks/medicine.py DATA``, where ``DATA`` holds folders with one folder a hospital each; with
+``--only`` and a part, ``DATA`` may be that folder itself. ``detection``: boxes around the parts of outlines, by
+``benchmarks/studies/brain-mri-boxes.toml`` (series and masks, ``brain_mri_volumes``). ``generation``: made images
+(``medicine_generation``; ``brain_mri``). ``imbalance``: one image in fifty (``medicine_rare``; ``chest_xray``). Runs
+are kept under ``--out`` and resumed when you start the benchmark again. ``--size``, ``--passes``, ``--seeds`` and
+``--network`` make it smaller: what was measured with other numbers than the study's is no figure of it, and such runs
+print, and write nothing. How many seeds the figures are of is written beside them.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import medicine_generation
-from measure import known, report
-from trained import Arguments, arguments, mean_of, run, show, show_by_site
+import medicine_rare
+from trained import Arguments, arguments, hospitals_in, keep, mean_of, run, show, show_by_site
 from wardround_common.results import FEDERATED, POOLED, Results, alone_hospital
 from wardround_common.study.file import Study, read_study
 
 BOXES = Path(__file__).parent / "studies" / "brain-mri-boxes.toml"
 AP = "ap_iou10"
-PARTS = ("detection", "generation")
+PARTS = ("detection", "generation", "imbalance")
 MEANINGS = {
     "ap_seeds": "how many seeds the figures of boxes are the mean over",
     "ap_federated": "AP at IoU 0.1 of boxes in the test patients' slices, averaged over the hospitals, mean over seeds",
@@ -38,11 +40,14 @@ def main(typed: Arguments) -> None:
         detection(typed)
     if "generation" in typed.only:
         medicine_generation.main(typed)
+    if "imbalance" in typed.only:
+        medicine_rare.main(typed)
 
 
 def detection(typed: Arguments) -> None:
     """Run what is missing, print the tables, and write the figures if they are those of the study."""
     tables = read_study(BOXES).tables(nulls=False)
+    typed = replace(typed, data=hospitals_in(typed.data, "brain_mri_volumes"))
     for section, values in typed.changed.items():
         tables[section] |= values
     runs = [run(Study.model_validate(tables), seed, typed) for seed in typed.seeds]
@@ -51,7 +56,7 @@ def detection(typed: Arguments) -> None:
     if typed.changed:
         show(figures)
         return
-    report("medicine", known("medicine") | figures, MEANINGS)
+    keep(figures, MEANINGS, seeds=typed.seeds, count="ap_seeds")
 
 
 def figures_of(runs: list[Results]) -> dict[str, float]:
@@ -69,4 +74,4 @@ def figures_of(runs: list[Results]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(arguments("Federated, pooled and alone: boxes around lesions, made images.", "medicine", PARTS))
+    main(arguments("Boxes around lesions, made images, and one image in fifty.", "medicine", PARTS))

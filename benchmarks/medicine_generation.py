@@ -1,9 +1,10 @@
 """Made images: whether they help a small hospital, and whether their generator tells who was trained on.
 
 Run with ``python benchmarks/medicine.py DIR --only generation``, where ``DIR`` holds one folder a hospital with labels
-(the brain MRI hospitals). Hospitals train a generator together, without privacy and with shared noise at epsilon 8. The
-smallest hospital then trains a classifier on its own images, and on these with made ones, by the same number of steps;
-it is judged on the test patients of all hospitals. Finished generators are kept under ``--out`` and not trained again.
+(the brain MRI hospitals), or these as its folder ``brain_mri``. Hospitals train a generator together, without privacy
+and with shared noise at epsilon 8. The smallest hospital then trains a classifier on its own images, and on these with
+made ones, by the same number of steps; it is judged on the test patients of all hospitals. Finished generators are kept
+under ``--out`` and not trained again; figures are written after each seed, and beside them of how many seeds they are.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from measure import known, report
-from trained import Arguments, run, show
+from trained import Arguments, hospitals_in, keep, run, show
 from wardround_client import networks
 from wardround_client.generation.checking import area, by_patient, losses_of
 from wardround_client.generation.drawing import drawn
@@ -32,6 +32,7 @@ from wardround_common.study.template import study_text
 CLASSES = ("none", "tumour")
 SIZE, STEPS, BATCH, MADE = 32, 400, 16, 500
 MEANINGS = {
+    "generator_seeds": "how many seeds the figures of made images are the mean over",
     "auroc_small_alone": "classifier of the smallest hospital, mean over the hospitals' test patients and seeds",
     "auroc_small_with_made": f"the same with {MADE} made images beside its own, by as many steps",
     "auroc_small_with_made_eps8": "the same, of a generator with shared noise at epsilon 8",
@@ -60,14 +61,18 @@ def generator_study(*, private: bool, changed: dict[str, dict[str, object]]) -> 
 
 
 def main(typed: Arguments) -> None:
-    """Run what is missing, print the figures, and write them if they are those of the study."""
-    rows = [_seed(typed, seed) for seed in typed.seeds]
-    figures = {name: statistics.mean(row[name] for row in rows) for name in MEANINGS}
-    spread = {f"{name}_spread": max(r[name] for r in rows) - min(r[name] for r in rows) for name in MEANINGS}
-    if not typed.as_stated:
-        show(figures | spread)
-        return
-    report("medicine", known("medicine") | figures | spread, MEANINGS)
+    """Run what is missing, print the figures, and write after each seed those of the seeds that are done."""
+    typed = replace(typed, data=hospitals_in(typed.data, "brain_mri"))
+    rows: list[dict[str, float]] = []
+    for seed in typed.seeds:
+        rows.append(_seed(typed, seed))
+        figures = {name: statistics.mean(row[name] for row in rows) for name in rows[0]}
+        spread = {f"{name}_spread": max(r[name] for r in rows) - min(r[name] for r in rows) for name in rows[0]}
+        figures |= spread | {"generator_seeds": float(len(rows))}
+        if typed.changed:
+            show(figures)
+        else:
+            keep(figures, MEANINGS, seeds=typed.seeds[: len(rows)], count="generator_seeds")
 
 
 def _seed(typed: Arguments, seed: int) -> dict[str, float]:

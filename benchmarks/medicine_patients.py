@@ -1,10 +1,10 @@
 """The grade of a glioma from a patient's slices: attention beside their mean, with and without age and sex.
 
-Run with ``python benchmarks/medicine_patients.py DIR``, where ``DIR`` holds one folder a hospital with series and
-``clinical.csv``: a label of the patient, of three sequences of which some are missing, by
-``benchmarks/studies/brain-mri-grade.toml``. Slices of each series are first written as PNG beside the runs, since a
-study of images takes no file of several. Runs are kept under ``--out`` and resumed when you start the benchmark again.
-Runs of other numbers than the study's print, and write nothing.
+Run with ``python benchmarks/medicine_patients.py DIR``, where ``DIR`` (or its folder ``brain_mri_volumes``) holds one
+folder a hospital with series and ``clinical.csv``: a label of the patient, of three sequences of which some are
+missing, by ``benchmarks/studies/brain-mri-grade.toml``. Slices of each series are first written as PNG beside the runs,
+since a study of images takes no file of several. Runs are kept under ``--out`` and resumed when you start the benchmark
+again. Runs of other numbers than the study's print, and write nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from measure import known, report
-from trained import Arguments, arguments, run, show
+from trained import Arguments, arguments, hospitals_in, run, show
 from wardround_client.preparation.bags import evenly
 from wardround_client.volumes import Series, choose, examinations, survey
 from wardround_common.results import ALL, FEDERATED, Results
@@ -59,6 +59,7 @@ MEANINGS = {
 
 def main(typed: Arguments) -> None:
     """Write the slices, run what is missing, and keep the figures if they are those of the study."""
+    typed = replace(typed, data=hospitals_in(typed.data, "brain_mri_volumes"))
     images = typed.out / "slices"
     for hospital in sorted(path for path in typed.data.iterdir() if path.is_dir()):
         write_slices(hospital, images / hospital.name)

@@ -1,10 +1,12 @@
 """Hospitals whose scanners differ: what each measure gives inside, where hospitals trained, and outside.
 
-Run with ``python benchmarks/medicine_shift.py`` (``make bench-medicine`` does so, too): the four made hospitals, which
-need no data of anybody. *Inside*: each measure on the test patients of the hospitals that trained, beside plain
+Run with ``python benchmarks/medicine_shift.py [DATA]`` (``make bench-medicine`` does so, too): the four made hospitals,
+which need no data of anybody, and those of ``DATA``, a folder with ``brain_mri`` and ``chest_xray``, each of which
+holds one folder a hospital. *Inside*: each measure on the test patients of the hospitals that trained, beside plain
 averaging and all images pooled. *Outside*: each hospital in turn only evaluates, and the measure is judged there. All
 train by the same plain steps, as SCAFFOLD needs. Finished runs are kept under ``--out``, and the next call goes on.
-``--only``, ``--measures`` and ``--seeds`` choose a part; figures of fewer seeds are printed, and not kept.
+``--hospitals``, ``--only``, ``--measures`` and ``--seeds`` choose a part. Figures are written after each
+measure, with how many seeds they are of; those of fewer seeds than are on record are printed, and not kept.
 """
 
 from __future__ import annotations
@@ -18,131 +20,206 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from measure import known, report
-from trained import SEEDS, Arguments, by_site, run
-from wardround_common.results import FEDERATED, POOLED, Results
+from trained import SEEDS, Arguments, by_site, keep, run
+from wardround_common.results import FEDERATED, POOLED, Results, alone
 from wardround_common.study.file import Study, read_study
 from wardround_simulation.phantoms import make_hospitals
 
-STUDY = Path(__file__).parent / "studies" / "made-shift.toml"
+STUDIES = Path(__file__).parent / "studies"
 PATIENTS, DRAWN = 80, 0
 """Patients of each made hospital, and the seed that they are drawn from."""
-PLAIN = "plain"
-MEASURES: Mapping[str, Mapping[str, object]] = {
+PLAIN, ALONE = "plain", "alone"
+INSIDE, OUTSIDE = "inside", "outside"
+MEASURES: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     PLAIN: {},
-    "fedprox": {"strategy": "fedprox", "proximal_mu": 0.1},
-    "scaffold": {"strategy": "scaffold", "server_learning_rate": 1.0},
-    "norm": {"personal": "norm"},
-    "head": {"personal": "head"},
-    "ditto": {"personal": "ditto", "ditto_lambda": 0.1},
+    "fedprox": {"training": {"strategy": "fedprox", "proximal_mu": 0.1}},
+    "scaffold": {"training": {"strategy": "scaffold", "server_learning_rate": 1.0}},
+    "norm": {"training": {"personal": "norm"}},
+    "head": {"training": {"personal": "head"}},
+    "ditto": {"training": {"personal": "ditto", "ditto_lambda": 0.1}},
+    "brightness": {"data": {"normalisation": "federation"}},
+    "batch": {"model": {"norm": "batch"}},
+    "batch_norm": {"model": {"norm": "batch"}, "training": {"personal": "norm"}},
 }
-OUTSIDE = (PLAIN, "fedprox", "scaffold", "norm")
+"""By name, what of the study is otherwise: the last two are batch normalisation shared, and local as in FedBN."""
+COMMON = (PLAIN, "fedprox", "scaffold", "norm", "head", "ditto")
+ELSEWHERE = (PLAIN, "fedprox", "scaffold", "norm", "brightness")
 """Of the others a hospital that did not train gets no complete model (head), or the one of plain averaging (ditto)."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Hospitals on which measures are judged."""
+
+    study: str
+    words: str
+    """What its figures have in their names."""
+    measures: tuple[str, ...]
+    folder: str | None = None
+    """Below DATA; None: they are made."""
+    outside: bool = True
+    """Whether enough hospitals are left where one only evaluates."""
+
+
+GROUNDS = {
+    "made": Ground("made-shift", "", COMMON),
+    "brain-mri": Ground("brain-mri-shift", "brain_", (*COMMON, "brightness"), "brain_mri"),
+    "chest-xray": Ground(
+        "chest-xray-shift", "chest_", (*COMMON, "brightness", "batch", "batch_norm"), "chest_xray", outside=False
+    ),
+}
 MEANINGS = {
     "auroc_shift_pooled": "all images of the four made hospitals in one place, mean over hospitals and seeds",
     "auroc_shift_plain": "plain averaging, on the test patients of the hospitals that trained",
     "auroc_shift_outside_plain": "plain averaging over three hospitals, at the one that is left out, mean of the four",
     "gap_closed_inside_scaffold": "part of the difference between plain averaging and pooling that SCAFFOLD closes",
     "gap_closed_outside_scaffold": "part of the difference between outside and inside that SCAFFOLD closes",
+    "gap_shift_outside": "plain averaging inside less outside: the difference of which gap_closed_outside_* are parts",
+    "gap_closed_brain_outside_norm": "the same on brain MRI: local normalisation, untrained at the hospital outside",
+    "gap_closed_chest_inside_norm": "chest X-ray pair: of the difference between plain averaging and pooling",
+    "auroc_shift_chest_batch_norm": "chest X-ray pair, batch normalisation that stays at each hospital (FedBN)",
 }
+By = Mapping[str, float]
+Row = dict[tuple[str, str], By]
+"""Of one seed: where and which measure, to the AUROC at each hospital."""
 
 
 @dataclass(frozen=True)
 class Trial:
     """One study to be simulated."""
 
+    ground: Ground
     measure: str
     outside: str | None = None
     """Who only evaluates."""
 
     def study(self) -> Study:
         """Return the study of a measure."""
-        tables = read_study(STUDY).tables(nulls=False)
-        tables["training"] |= MEASURES[self.measure]
-        name = f"made-{self.measure}" if self.outside is None else f"made-{self.measure}-without-{self.outside}"
-        tables["study"]["name"] = name
+        tables = read_study(STUDIES / f"{self.ground.study}.toml").tables(nulls=False)
+        for section, values in MEASURES[self.measure].items():
+            tables[section] |= values
+        name = f"{self.ground.study.removesuffix('-shift')}-{self.measure.replace('_', '-')}"
+        tables["study"]["name"] = name if self.outside is None else f"{name}-without-{self.outside.lower()}"
         if self.outside is not None:
             tables["evaluation"]["external"] = [self.outside]
         return Study.model_validate(tables)
 
     def results(self, seed: int, typed: Arguments) -> Results:
         """Simulate it, or read what was simulated."""
-        return run(self.study(), seed, typed, baselines=self == Trial(PLAIN))
+        return run(self.study(), seed, typed, baselines=self == Trial(self.ground, PLAIN))
 
 
-def inside(typed: Arguments, measures: Sequence[str]) -> dict[str, float]:
-    """Return the AUROC where hospitals trained, mean over them and the seeds, by measure, and of all images pooled."""
-    table = Table("measure", "mean over hospitals", "each seed", title="AUROC where hospitals trained")
-    found: dict[str, float] = {}
-    for measure in (POOLED, *measures):
-        runs = [Trial(PLAIN if measure == POOLED else measure).results(seed, typed) for seed in typed.seeds]
-        model = POOLED if measure == POOLED else FEDERATED
-        means = [statistics.mean(by_site(results, model, "auroc").values()) for results in runs]
-        found[measure] = statistics.mean(means)
-        sites = [by_site(results, model, "auroc") for results in runs]
-        each = {name: statistics.mean(one[name] for one in sites) for name in sites[0]}
-        print(measure, {name: round(value, 3) for name, value in each.items()})
-        table.add_row(measure, f"{found[measure]:.3f}", ", ".join(f"{mean:.3f}" for mean in means))
-    Console(width=120).print(table)
-    return found
-
-
-def outside(typed: Arguments, measures: Sequence[str]) -> dict[str, float]:
-    """Return the AUROC where a hospital did not train, mean over hospitals and seeds, by measure."""
+def areas(ground: Ground, where: str, measure: str, seed: int, typed: Arguments) -> By:
+    """Run what is missing, and return the AUROC at each hospital."""
     names = [site.name for site in typed.sites()]
-    table = Table("measure", *names, "mean", title="AUROC at the hospital that is left out, mean over seeds")
-    found: dict[str, float] = {}
-    for measure in (measure for measure in OUTSIDE if measure in measures):
-        row = [
-            statistics.mean(
-                by_site(Trial(measure, name).results(seed, typed), FEDERATED, "auroc")[name] for seed in typed.seeds
+    if where == OUTSIDE:
+        trials = {name: Trial(ground, measure, name).results(seed, typed) for name in names}
+        return {name: by_site(of, FEDERATED, "auroc")[name] for name, of in trials.items()}
+    results = Trial(ground, PLAIN if measure in (POOLED, ALONE) else measure).results(seed, typed)
+    if measure == ALONE:
+        return {name: by_site(results, alone(name), "auroc")[name] for name in names}
+    return by_site(results, POOLED if measure == POOLED else FEDERATED, "auroc")
+
+
+def mean_of(rows: Sequence[Row], where: str, measure: str) -> float:
+    """Return the mean over hospitals and seeds."""
+    return statistics.mean(statistics.mean(row[where, measure].values()) for row in rows)
+
+
+def figures_of(ground: Ground, where: str, measure: str, rows: Sequence[Row]) -> dict[str, float]:
+    """Return the AUROC of a measure, of how many seeds, and the part that it closes of a difference.
+
+    The difference is that to all images pooled (inside), or to plain averaging where the hospital trained (outside).
+    """
+    words = ground.words + (f"{OUTSIDE}_" if where == OUTSIDE else "")
+    value, plain = mean_of(rows, where, measure), mean_of(rows, where, PLAIN)
+    best = mean_of(rows, INSIDE, PLAIN if where == OUTSIDE else POOLED)
+    figures = {f"auroc_shift_{words}{measure}": value, seeds_key(words, measure): float(len(rows))}
+    if measure == PLAIN:
+        figures[f"gap_shift_{ground.words}{where}"] = best - plain
+    elif measure not in (POOLED, ALONE):
+        figures[f"gap_closed_{ground.words}{where}_{measure}"] = (value - plain) / (best - plain)
+    return figures
+
+
+def seeds_key(words: str, measure: str) -> str:
+    """Name the figure of how many seeds a measure's are."""
+    return f"auroc_shift_{words}{measure}_seeds"
+
+
+def show(name: str, rows: Sequence[Row]) -> None:
+    """Print who gains and who loses."""
+    ground = GROUNDS[name]
+    for place in dict.fromkeys(where for where, _ in rows[0]):
+        sites = list(rows[0][place, PLAIN])
+        title = f"{name}, {place}: AUROC by hospital, mean over seeds"
+        table = Table("measure", *sites, "mean", "each seed", "gap closed", title=title)
+        for measure in (measure for where, measure in rows[0] if where == place):
+            each = [statistics.mean(row[place, measure].values()) for row in rows]
+            by = [statistics.mean(row[place, measure][site] for row in rows) for site in sites]
+            part = figures_of(ground, place, measure, rows).get(f"gap_closed_{ground.words}{place}_{measure}")
+            table.add_row(
+                measure,
+                *(f"{value:.3f}" for value in [*by, statistics.mean(each)]),
+                ", ".join(f"{value:.3f}" for value in each),
+                "" if part is None else f"{part:.0%}",
             )
-            for name in names
-        ]
-        found[measure] = statistics.mean(row)
-        table.add_row(measure, *(f"{value:.3f}" for value in row), f"{found[measure]:.3f}")
-    Console(width=120).print(table)
-    return found
+        Console(width=140).print(table)
 
 
-def closed(found: Mapping[str, float], whole: float, where: str) -> dict[str, float]:
-    """Return the part of the difference between plain averaging and ``whole`` that each other measure closes."""
-    plain = found[PLAIN]
-    return {
-        f"gap_closed_{where}_{measure}": (value - plain) / (whole - plain)
-        for measure, value in found.items()
-        if measure not in (PLAIN, POOLED)
-    }
+def measure_on(name: str, given: argparse.Namespace) -> None:
+    """Run what is missing on some hospitals, seed by seed, and write what there is after each measure."""
+    ground = GROUNDS[name]
+    if ground.folder is None:
+        hospitals = given.out / "hospitals"
+        if not hospitals.exists():
+            make_hospitals(hospitals, seed=DRAWN, patients=PATIENTS)
+    else:
+        hospitals = given.data / ground.folder
+    typed = Arguments(hospitals, given.out, tuple(given.seeds), (), {}, given.workers)
+    measures = [measure for measure in ground.measures if measure in (PLAIN, *given.measures)]
+    wanted = [(INSIDE, measure) for measure in (POOLED, PLAIN, ALONE)]
+    if INSIDE in given.only:
+        wanted += [(INSIDE, measure) for measure in measures if measure != PLAIN]
+    if OUTSIDE in given.only and ground.outside:
+        wanted += [(OUTSIDE, measure) for measure in ELSEWHERE if measure in measures]
+    rows: list[Row] = []
+    for seed in typed.seeds:
+        rows.append({})
+        for where, measure in wanted:
+            rows[-1][where, measure] = areas(ground, where, measure, seed, typed)
+            if (INSIDE, PLAIN) not in rows[-1]:
+                continue
+            for done in (POOLED, PLAIN) if (where, measure) == (INSIDE, PLAIN) else (measure,):
+                figures = figures_of(ground, where, done, rows)
+                count = next(key for key in figures if key.endswith("_seeds"))
+                keep(figures, MEANINGS, seeds=typed.seeds[: len(rows)], count=count)
+        show(name, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is missing, print the tables, and write the figures if they are of all seeds."""
-    parser = argparse.ArgumentParser(description="What measures against site shift give on the four made hospitals.")
+    """Run what is missing, print the tables, and write the figures."""
+    parser = argparse.ArgumentParser(description="What measures against site shift give.")
+    parser.add_argument("data", type=Path, nargs="?", help="a folder with brain_mri and chest_xray")
     parser.add_argument("--out", type=Path, default=Path("runs") / "medicine_shift", help="where runs are kept")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--only", choices=("inside", "outside"), help="where hospitals trained, or where they did not")
+    parser.add_argument("--hospitals", nargs="+", choices=GROUNDS, help="by default all that are there")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=(INSIDE, OUTSIDE),
+        default=(INSIDE, OUTSIDE),
+        help="where hospitals trained, or where they did not",
+    )
     parser.add_argument("--measures", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args(arguments)
-    made = given.out / "hospitals"
-    if not made.exists():
-        make_hospitals(made, seed=DRAWN, patients=PATIENTS)
-    typed = Arguments(made, given.out, tuple(given.seeds), (), {}, given.workers)
-    measures = [measure for measure in MEASURES if measure in (PLAIN, *given.measures)]
-    figures: dict[str, float] = {}
-    if given.only != "outside":
-        found = inside(typed, measures)
-        figures |= {f"auroc_shift_{measure}": value for measure, value in found.items()}
-        figures |= closed(found, found[POOLED], "inside")
-    if given.only != "inside":
-        found = outside(typed, measures)
-        figures |= {f"auroc_shift_outside_{measure}": value for measure, value in found.items()}
-        figures |= closed(found, inside(typed, [PLAIN])[PLAIN], "outside")
-    if typed.as_stated:
-        report("medicine", known("medicine") | figures, MEANINGS)
-    else:
-        for name, value in figures.items():
-            print(f"{name} {value:.4f}")
+    real = [name for name, ground in GROUNDS.items() if ground.folder is not None]
+    chosen = given.hospitals or [name for name in GROUNDS if given.data is not None or name not in real]
+    if given.data is None and (asked := [name for name in chosen if name in real]):
+        parser.error(f"{', '.join(asked)}: name the folder DATA that has these hospitals")
+    for name in chosen:
+        measure_on(name, given)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from measure import known, report
 from wardround_client.training.devices import CPU, choose
 from wardround_common.results import ALL, Results
 from wardround_common.study.file import Study
 from wardround_simulation.display import Display
-from wardround_simulation.federation import Site
+from wardround_simulation.federation import Site, forget_hospitals
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, simulate
 from wardround_simulation.sweep import finished_results
@@ -75,6 +76,11 @@ def arguments(what: str, out: str, parts: tuple[str, ...], of_the_device: str = 
     return Arguments(typed.data, typed.out, tuple(typed.seeds), tuple(typed.only), changed, workers, device)
 
 
+def hospitals_in(data: Path, name: str) -> Path:
+    """Return the folder of hospitals ``name`` below ``data``, or ``data`` itself where it holds the hospitals."""
+    return data / name if (data / name).is_dir() else data
+
+
 def run(study: Study, seed: int, typed: Arguments, *, baselines: bool = True, leave_one_out: bool = False) -> Results:
     """Simulate the study with that seed, resume it where it was stopped, or read its results."""
     seeded = study.model_copy(update={"model": study.model.model_copy(update={"seed": seed})})
@@ -98,6 +104,7 @@ def simulated(plan: Plan, count: int) -> Results:
             return simulate(plan, workers, display)
     finally:
         workers.close()
+        forget_hospitals()
 
 
 def by_site(results: Results, model: str, metric: str) -> dict[str, float]:
@@ -121,6 +128,20 @@ def show_by_site(title: str, runs: list[Results], metric: str) -> None:
         row = [statistics.mean(one[name] for one in found if name in one) for name in names]
         table.add_row(model, *(f"{value:.3f}" for value in row), f"{statistics.mean(row):.3f}")
     Console(width=120).print(table)
+
+
+def keep(figures: Mapping[str, float], meanings: Mapping[str, str], *, seeds: tuple[int, ...], count: str) -> None:
+    """Write figures of medicine, unless they are of fewer seeds than those on record, or of others.
+
+    ``count`` names the figure that says of how many seeds they are.
+    """
+    before = known("medicine")
+    recorded = before.get(count, 0)
+    if seeds == SEEDS[: len(seeds)] and len(seeds) >= recorded:
+        report("medicine", figures, meanings, before)
+        return
+    show(figures)
+    print(f"Not written: these are of seeds {', '.join(map(str, seeds))}, and {recorded:.0f} are on record.")
 
 
 def show(figures: Mapping[str, float]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import importlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -39,6 +43,82 @@ def test_results_are_flat_numbers(file: Path) -> None:
     figures = json.loads(file.read_text())
     assert figures
     assert all(isinstance(value, int | float) or name.startswith("on_") for name, value in figures.items())
+
+
+@pytest.fixture(scope="module")
+def medicine() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
+        patch.setattr(sys, "excepthook", sys.excepthook)  # which the benchmarks change
+        yield importlib.import_module("medicine")
+
+
+def test_the_gap_that_a_measure_closes_outside_is_between_outside_and_inside(medicine: ModuleType) -> None:
+    shift = importlib.import_module("medicine_shift")
+    row = {
+        ("inside", "plain"): {"a": 0.9, "b": 0.9},
+        ("inside", "pooled"): {"a": 1.0, "b": 1.0},
+        ("inside", "norm"): {"a": 0.95, "b": 0.9},
+        ("outside", "plain"): {"a": 0.7, "b": 0.7},
+        ("outside", "norm"): {"a": 0.7, "b": 0.8},
+    }
+    brain, made = shift.GROUNDS["brain-mri"], shift.GROUNDS["made"]
+    assert shift.figures_of(brain, "outside", "plain", [row])["gap_shift_brain_outside"] == pytest.approx(0.2)
+    assert shift.figures_of(brain, "outside", "norm", [row])["gap_closed_brain_outside_norm"] == pytest.approx(0.25)
+    assert shift.figures_of(made, "inside", "norm", [row])["gap_closed_inside_norm"] == pytest.approx(0.25)
+
+
+def test_every_measure_against_site_shift_is_a_study_of_its_hospitals(medicine: ModuleType) -> None:
+    shift = importlib.import_module("medicine_shift")
+    for ground in shift.GROUNDS.values():
+        studies = [shift.Trial(ground, measure).study() for measure in ground.measures]
+        assert len({study.digest() for study in studies}) == len(ground.measures)
+        left = shift.Trial(ground, "scaffold", "CS").study()
+        assert not left.trains("CS")
+        assert left.training == studies[ground.measures.index("scaffold")].training
+
+
+def test_figures_of_fewer_seeds_do_not_take_the_place_of_more(
+    medicine: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure, trained = importlib.import_module("measure"), importlib.import_module("trained")
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    found = []
+    for seeds, value in (((0, 1), 0.8), ((0,), 0.9), ((5, 6, 7), 0.6)):
+        trained.keep({"auroc": value, "seeds": len(seeds)}, {}, seeds=seeds, count="seeds")
+        found.append(measure.known("medicine"))
+    assert found == [{"auroc": 0.8, "seeds": 2}] * 3
+    trained.keep({"auroc": 0.75, "seeds": 3}, {}, seeds=(0, 1, 2), count="seeds")
+    assert measure.known("medicine") == {"auroc": 0.75, "seeds": 3}
+
+
+def test_one_image_in_fifty_has_the_finding_and_no_patient_is_in_two_folders(
+    medicine: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rare = importlib.import_module("medicine_rare")
+    monkeypatch.setattr(rare, "JUDGED", 10)
+    monkeypatch.setattr(rare, "COMMON", 50)
+    monkeypatch.setattr(rare, "FOUND", 1)
+    hospital = tmp_path / "a"
+    hospital.mkdir()
+    lines = ["file,patient,label"]
+    for number in range(160):
+        name = f"{number}.dcm"
+        (hospital / name).touch()
+        lines.append(f"{name},{number % 130},{('normal', 'pneumonia')[number % 130 % 2]}")
+    lines += ["0.dcm,both,normal", "1.dcm,both,pneumonia"]
+    (hospital / "labels.csv").write_text("\n".join(lines))
+    rare.set_apart(hospital, tmp_path / "out")
+    rows = {}
+    for name in ("a", "a-elsewhere"):
+        with (tmp_path / "out" / name / "labels.csv").open(newline="") as table:
+            rows[name] = list(csv.DictReader(table))
+        assert all((tmp_path / "out" / name / row["file"]).exists() for row in rows[name])
+    count = {name: [row["label"] for row in some].count("pneumonia") for name, some in rows.items()}
+    assert {name: (len(rows[name]), count[name]) for name in rows} == {"a": (51, 1), "a-elsewhere": (20, 10)}
+    patients = [{row["patient"] for row in some} for some in rows.values()]
+    assert not patients[0] & patients[1]
+    assert "both" not in patients[0] | patients[1]
 
 
 @pytest.mark.parametrize("target", ["bench-use", "bench-brain-mri", "volumes"])

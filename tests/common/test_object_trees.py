@@ -1,14 +1,20 @@
-"""Flower's objects are read as Flower reads them, and what is none is refused."""
+"""Flower's objects are read and written as Flower does it, and what is none is refused."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
-from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, Metadata, RecordDict
+from flwr.app.message import make_message
+from flwr.proto.message_pb2 import ObjectTree
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    get_object_tree,
+    no_object_id_recompute,
+)
 from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry, inflate_object_from_contents
 
-from wardround_common.messages.object_trees import inflate, numbers
+from wardround_common.messages.object_trees import array_record, inflate, numbers, taken_apart
 
 VECTORS = {
     "long": np.arange(3_000_000, dtype=np.float32),  # three chunks
@@ -19,8 +25,12 @@ VECTORS = {
 }
 
 
-def contents_of(record: RecordDict) -> dict[str, bytes]:
+def contents_of(record: RecordDict | Message) -> dict[str, bytes]:
     return {name: part.deflate() for name, part in get_all_nested_objects(record).items()}
+
+
+def message_of(content: RecordDict) -> Message:
+    return make_message(Metadata(1, "", 2, 3, "", "", 0.0, 60.0, "query"), content)
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +85,30 @@ def test_a_tree_with_a_part_that_is_missing_cut_short_or_of_another_kind_is_refu
     ):
         with pytest.raises((KeyError, ValueError)):
             inflate(record.object_id, changed, inflatable_class_registry)
+
+
+def test_arrays_are_written_and_taken_apart_as_flower_does_it() -> None:
+    kinds = inflatable_class_registry
+    vectors = VECTORS | {
+        "every other": np.arange(10, dtype="<i8")[::2],
+        "a page": np.arange(24, dtype="<f4").reshape(2, 3, 4)[:, 1],
+    }
+    fields = ConfigRecord({"round": 3})
+    arrays = ArrayRecord({name: Array(vector) for name, vector in vectors.items()})
+    theirs = message_of(RecordDict({"fields": fields, "arrays": arrays}))
+    ours = message_of(RecordDict({"fields": fields, "arrays": array_record(vectors, kinds)}))
+    with no_object_id_recompute():
+        tree, pieces = taken_apart(ours, kinds, ObjectTree)
+        assert tree == get_object_tree(theirs)
+        contents = contents_of(theirs)
+    assert {name: b"".join(content) for name, content in pieces.items()} == contents
+    assert list(pieces) == list(contents)
+
+
+def test_no_array_is_copied_when_a_message_is_taken_apart() -> None:
+    message = message_of(RecordDict({"arrays": array_record({"long": VECTORS["long"]}, inflatable_class_registry)}))
+    data = np.frombuffer(message.content["arrays"]["long"].data, np.uint8)
+    _, pieces = taken_apart(message, inflatable_class_registry, ObjectTree)
+    large = [piece for content in pieces.values() for piece in content if len(piece) > 2**16]
+    assert sum(map(len, large)) == len(data)
+    assert all(np.shares_memory(np.frombuffer(piece, np.uint8), data) for piece in large)

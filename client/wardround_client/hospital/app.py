@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 
 from wardround_common.documents.proposal import ProposeRequest
 from wardround_common.errors import WardroundError
-from wardround_common.messages.object_trees import numbers
+from wardround_common.messages.object_trees import array_record, numbers
 from wardround_common.messages.rounds import EvaluateRequest, Parts, PrepareRequest, TrainRequest
 from wardround_common.messages.vote import VoteRequest
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
@@ -95,5 +96,5 @@ def _parts(content: RecordDict) -> Parts:
 
 
 def _record(parts: Parts) -> RecordDict:
-    arrays = ArrayRecord({name: Array(value) for name, value in parts.arrays.items()})
+    arrays = array_record(parts.arrays, inflatable_class_registry)
     return RecordDict({"fields": ConfigRecord(dict(parts.fields)), "arrays": arrays})

@@ -29,9 +29,7 @@ from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, ErrorCode
 from flwr.common.serde import message_to_proto
 from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2, node_pb2
 from flwr.supercore.inflatable.inflatable_object import (
-    get_all_nested_objects,
     get_object_id,
-    get_object_tree,
     iterate_object_tree,
     no_object_id_recompute,
 )
@@ -43,7 +41,7 @@ from wardround_common.audit.passage import COORDINATOR, Passage, Way, passage_of
 from wardround_common.canonical import Content
 from wardround_common.errors import LinkError, StorageError, WardroundError
 from wardround_common.messages.link_limits import HOLDS_DIGITS, HOLDS_HEADER, SHORT, LinkLimits
-from wardround_common.messages.object_trees import inflate
+from wardround_common.messages.object_trees import inflate, taken_apart
 from wardround_common.messages.transfers import groups, write_pull, write_push
 from wardround_common.storage import alone_in
 
@@ -531,13 +529,14 @@ _VERSIONS = "Nothing of it was kept. Compare the coordinator's version of Wardro
 def _envelope(node: Any, answer: Message) -> list[bytes]:
     """Return an answer as it will be sent: the request, then the objects' names and contents."""
     with no_object_id_recompute():
-        answer.metadata.__dict__["_message_id"] = answer.object_id
+        tree, pieces = taken_apart(answer, inflatable_class_registry, message_pb2.ObjectTree)
+        answer.metadata.__dict__["_message_id"] = tree.object_id
         request = fleet_pb2.PushMessagesRequest(
             node=node,
             messages_list=[message_to_proto(remove_content_from_message(answer))],
-            message_object_trees=[get_object_tree(answer)],
+            message_object_trees=[tree],
         )
-        contents = {name: part.deflate() for name, part in get_all_nested_objects(answer).items()}
+    contents = {name: b"".join(content) for name, content in pieces.items()}
     return [request.SerializeToString(deterministic=True), *_pairs(contents)]
 
 

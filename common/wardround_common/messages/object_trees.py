@@ -1,25 +1,70 @@
-"""Flower's objects put together again without copying an array three times on the way.
+"""Flower's objects taken apart and put together again without copying an array many times on the way.
 
 Flower cuts a message into objects that are named by their SHA-256: a head (kind, names of the parts, length), a zero
 byte, a body. An array's data are ``.npy`` bytes in chunks of 5 MiB. The form is that of ``flwr==1.42.0``;
-``tests/common/test_object_trees.py`` compares with Flower's own reading. Flower itself is not imported here: who calls
-gives its classes.
+``tests/common/test_object_trees.py`` compares with Flower's own reading and writing. Flower itself is not imported
+here: who calls gives its classes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround_common.canonical import Content
+
 DIVIDER = b"\0"
+CHUNK_BYTES = 5 * 2**20
+"""Of an array's data in one object, as Flower cuts them."""
 MOST_HEAD_BYTES = 2**16  # of an .npy file of version 1
 _HEADS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def array_record(arrays: Mapping[str, NDArray[Any]], kinds: Mapping[str, Any]) -> Any:
+    """Return arrays of plain numbers as Flower's record of them, with one copy of each: Flower's own way makes four."""
+    record = kinds["ArrayRecord"]()
+    for label, values in arrays.items():
+        record[label] = kinds["Array"](str(values.dtype), tuple(values.shape), "numpy.ndarray", _npy(values))
+    return record
+
+
+def taken_apart(
+    message: Any, kinds: Mapping[str, Any], tree: Callable[..., Any]
+) -> tuple[Any, dict[str, list[Content]]]:
+    """Return the tree of an object's names (Flower's class ``tree``), and the contents of all parts, by their names.
+
+    As ``get_object_tree`` and ``get_all_nested_objects`` with ``deflate``, but each content comes in pieces, of which
+    those of an array are its own memory. Parts come before what they are parts of.
+    """
+    name_chunks(message, kinds)
+    contents: dict[str, list[Content]] = {}
+
+    def take(name: str, part: Any) -> Any:
+        children = [take(child, each) for child, each in (part.children or {}).items()]
+        if name not in contents:
+            contents[name] = _chunk(part.data) if isinstance(part, kinds["ArrayChunk"]) else [part.deflate()]
+        return tree(object_id=name, children=children)
+
+    return take(message.object_id, message), contents
+
+
+def name_chunks(whole: Any, kinds: Mapping[str, Any]) -> None:
+    """Let all arrays in a message or a record know their chunks by name, before Flower copies each to find it out."""
+    if isinstance(whole, kinds["Message"]):
+        whole = whole.content if whole.has_content() else {}
+    for record in whole.values():
+        for array in record.values() if isinstance(record, kinds["ArrayRecord"]) else ():
+            if "_chunks" not in array.__dict__:
+                data = memoryview(array.data)
+                made = [data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES)]
+                array.__dict__["_chunks"] = [(_name(_chunk(part)), kinds["ArrayChunk"](part)) for part in made]
 
 
 def inflate(name: str, contents: Mapping[str, bytes], kinds: Mapping[str, Any]) -> Any:
@@ -71,6 +116,26 @@ def numbers(array: Any) -> NDArray[Any]:
     if count == 0:
         return np.empty(shape, dtype)
     return np.frombuffer(array.data, dtype, count, head.tell()).reshape(shape, order="F" if by_columns else "C")
+
+
+def _npy(values: NDArray[Any]) -> bytes:
+    """Return what ``numpy.save`` writes of plain numbers, without growing a buffer for it."""
+    head = BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(values))
+    by_columns = values.flags.f_contiguous and not values.flags.c_contiguous
+    flat = np.ascontiguousarray(values.T if by_columns else values).reshape(-1)
+    return b"".join((head.getvalue(), flat.view(np.uint8).data))
+
+
+def _chunk(data: memoryview) -> list[Content]:
+    return [b"ArrayChunk  %d" % len(data) + DIVIDER, data]
+
+
+def _name(content: list[Content]) -> str:
+    found = hashlib.sha256()
+    for piece in content:
+        found.update(piece)
+    return found.hexdigest()
 
 
 def _array(content: bytes, contents: Mapping[str, bytes], kinds: Mapping[str, Any]) -> Any:

@@ -16,10 +16,9 @@ from flwr.common.constant import (
     SUPERLINK_NODE_ID,
     ErrorCode,
 )
+from flwr.proto.message_pb2 import ObjectTree
 from flwr.serverapp import Grid
 from flwr.supercore.inflatable.inflatable_object import (
-    get_all_nested_objects,
-    get_object_tree,
     iterate_object_tree,
     no_object_id_recompute,
 )
@@ -30,7 +29,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.utils import uint64_to_int64
 
 from wardround_common.errors import RoundError
-from wardround_common.messages.object_trees import inflate
+from wardround_common.messages.object_trees import inflate, name_chunks, taken_apart
 from wardround_common.storage import write_atomically
 from wardround_server.link import pending
 from wardround_server.link.link_core import LinkCore
@@ -104,6 +103,7 @@ class LinkGrid(Grid):
         with no_object_id_recompute():
             for message in messages:
                 node, what = message.metadata.dst_node_id, message.metadata.message_type
+                name_chunks(message, inflatable_class_registry)
                 content, slot = message.content.object_id, f"{node} {what}"
                 digest, name, *made = out.get(slot, ["", ""])
                 same = digest == content and name not in self._fresh
@@ -215,12 +215,12 @@ class LinkGrid(Grid):
     def _store(self, message: Message, again: bool) -> None:
         """Keep a question; ``again``: in the place of what is left of it, and of a part of its answer."""
         question, state, objects = message.metadata.message_id, self._link.state, self._link.objects
-        tree, parts = get_object_tree(message), get_all_nested_objects(message)
+        tree, parts = taken_apart(message, inflatable_class_registry, ObjectTree)
         with ExitStack() as open_things:
             absent = [name for name in parts if not objects.has(name)]  # else it was written for another hospital
 
             def write(name: str) -> Written:
-                return open_things.enter_context(objects.written(name, parts[name].deflate()))
+                return open_things.enter_context(objects.written(name, parts[name]))
 
             with ThreadPoolExecutor(WRITERS) as pool:  # a disk flushes several files in little more than one's time
                 written = dict(zip(absent, pool.map(write, absent), strict=True))
@@ -238,7 +238,7 @@ class LinkGrid(Grid):
                 return
             for name in missing:
                 if name not in written:  # removed in this moment
-                    written[name] = open_things.enter_context(objects.written(name, parts[name].deflate()))
+                    written[name] = open_things.enter_context(objects.written(name, parts[name]))
                 if not self._link.store(self._run_id, session, written[name]):
                     raise RoundError("Flower did not keep a question", where=str(self._link.folder))
             if not told:

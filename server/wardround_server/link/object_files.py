@@ -30,6 +30,7 @@ from flwr.supercore.sql_mixin import SqlMixin
 from flwr.supercore.utils import uint64_to_int64
 from sqlalchemy import event
 
+from wardround_common.canonical import Content
 from wardround_common.errors import MessageError
 from wardround_common.storage import no_room_is_said
 
@@ -108,26 +109,32 @@ class ObjectFiles(SqlObjectStore):
         return tables
 
     @contextmanager
-    def written(self, name: str, content: bytes | memoryview) -> Iterator[Written]:
+    def written(self, name: str, content: Content | list[Content]) -> Iterator[Written]:
         """Check a content, and write a large one to the disk, for :meth:`put`; removed in the end if not taken.
+
+        ``content`` may come in pieces, of which the first has the whole head.
 
         Raises:
             MessageError: it is not the content of that name, or has not the form of Flower's objects.
             StorageError: the disk is full.
         """
-        _check_form(content)
-        if hashlib.sha256(content).hexdigest() != name:
+        pieces = content if isinstance(content, list) else [content]
+        size, found = sum(map(len, pieces)), hashlib.sha256()
+        _check_form(pieces[0], size)
+        for piece in pieces:
+            found.update(piece)
+        if found.hexdigest() != name:
             raise MessageError("a content is not the one that its name says")
         path = self._folder / f".{name}.{secrets.token_hex(4)}"
-        if len(content) < IN_DATABASE_BYTES:
-            yield Written(name, path, bytes(content))
+        if size < IN_DATABASE_BYTES:
+            yield Written(name, path, b"".join(pieces))
             return
         try:
             with (
                 no_room_is_said(path),
                 os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
             ):
-                file.write(content)
+                file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
             yield Written(name, path)
@@ -292,10 +299,10 @@ class ObjectFiles(SqlObjectStore):
         self._doubtful.clear()
 
 
-def _check_form(content: bytes | memoryview) -> None:
+def _check_form(content: Content, length: int) -> None:
     """See that a content has the form of Flower's objects: a head with its kind, its parts and its length, and a body.
 
-    As ``flwr.supercore.inflatable.inflatable_utils.validate_object_content``, without a copy of the content.
+    ``content``: its beginning; all of it has ``length`` bytes. As Flower's ``validate_object_content``, without a copy.
     """
     try:
         head, divider, _ = bytes(content[:MOST_HEAD_BYTES]).partition(b"\0")
@@ -304,7 +311,7 @@ def _check_form(content: bytes | memoryview) -> None:
             bool(divider)
             and kind in inflatable_class_registry
             and all(is_valid_sha256_hash(part) for part in parts.split(",") if part)
-            and int(size) == len(content) - len(head) - 1
+            and int(size) == length - len(head) - 1
         )
     except ValueError:
         sound = False

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid, ServerApp
+from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 
 from wardround_common.documents.proposal import ProposeRequest
-from wardround_common.messages.object_trees import numbers
+from wardround_common.messages.object_trees import array_record, numbers
 from wardround_common.messages.rounds import EvaluateRequest, Failure, Parts, PrepareRequest, TrainRequest
 from wardround_common.messages.vote import VoteRequest
 from wardround_common.secagg.messages import ConfirmRequest, OpenRequest
@@ -167,5 +168,5 @@ def _answer(reply: Message) -> Parts | Failure:
 
 
 def _record(parts: Parts) -> RecordDict:
-    arrays = ArrayRecord({name: Array(value) for name, value in parts.arrays.items()})
+    arrays = array_record(parts.arrays, inflatable_class_registry)
     return RecordDict({"fields": ConfigRecord(dict(parts.fields)), "arrays": arrays})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 import signal
 import socket
@@ -420,14 +421,22 @@ def _proxy(asked: list[bytes]) -> Iterator[int]:
 
 
 def test_a_damaged_message_is_set_aside_and_not_answered(tmp_path: Path) -> None:
-    box = Mailbox(tmp_path / "inbox")
-    box.put("abc", [b"1", b"2"])
-    assert box.get("abc") == [b"1", b"2"]
-    assert (tmp_path / "inbox" / "abc").stat().st_mode & 0o077 == 0
-    path = tmp_path / "inbox" / "abc"
-    path.write_bytes(path.read_bytes()[:-1] + b"3")
-    assert box.get("abc") is None
-    assert box.names() == []
+    folder = tmp_path / "inbox"
+    parts = [b"7 train.train", hashlib.sha256(b"a part").hexdigest().encode(), b"a part", b"", b""]
+    parts[3] = hashlib.sha256(parts[4]).hexdigest().encode()
+    Mailbox(folder).put("abc", parts)
+    path = folder / "abc"
+    assert path.stat().st_mode & 0o077 == 0
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert Mailbox(folder).get("abc") is None, place
+        assert Mailbox(folder).names() == []
+    path.write_bytes(whole[:-8])
+    assert Mailbox(folder).get("abc") is None
+    for good in (whole, hashlib.sha256(whole[32:]).digest() + whole[32:]):  # the latter as an earlier version wrote it
+        path.write_bytes(good)
+        assert Mailbox(folder).get("abc") == parts
 
 
 def test_two_processes_do_not_serve_from_one_folder(place: Place) -> None:

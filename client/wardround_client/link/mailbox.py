@@ -1,4 +1,8 @@
-"""Messages that a crash must not lose: one file each, complete or absent, with its checksum."""
+"""Messages that a crash must not lose: one file each, complete or absent, with its checksum.
+
+A message is some bytes of our own, and then the names and the contents of Flower's objects in turn. A content's name is
+its SHA-256, by which it is checked when it is read: the checksum is over all the rest, so that nothing is hashed twice.
+"""
 
 from __future__ import annotations
 
@@ -42,16 +46,12 @@ class Mailbox:
         return sorted(times, key=lambda name: (times[name], name))
 
     def put(self, name: str, parts: list[bytes]) -> None:
-        """Keep a message; it is on the disk when this returns.
+        """Keep a message; it is on the disk when this returns. Its contents were hashed: these are their names.
 
         Raises:
             StorageError: the disk is full or the folder cannot be written.
         """
-        content = pieces(*parts)
-        checksum = hashlib.sha256()
-        for piece in content:
-            checksum.update(piece)
-        write_atomically(self.folder / name, [checksum.digest(), *content], private=True)
+        write_atomically(self.folder / name, [_checksum(parts), *pieces(*parts)], private=True)
         self._at_hand.clear()
         self._at_hand[name] = parts
 
@@ -67,9 +67,12 @@ class Mailbox:
             return None
         digest, content = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
         try:
-            if hashlib.sha256(content).digest() != digest:
+            parts = cut(content)
+            named = all(hashlib.sha256(each).hexdigest().encode() == of for of, each in _named(parts))
+            sound = named and _checksum(parts) == digest
+            if not sound and hashlib.sha256(content).digest() != digest:  # of an earlier version: over everything
                 raise MessageError("the checksum is wrong")
-            return cut(content)
+            return parts
         except MessageError:
             log.error("the message %s was damaged on disk; it is set aside", self.folder / name)
             with _trouble_is_said(self.folder / name):
@@ -90,6 +93,21 @@ class Mailbox:
         self._at_hand.pop(name, None)
         with _trouble_is_said(self.folder / name):
             (self.folder / name).unlink(missing_ok=True)
+
+
+def _named(parts: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the names and the contents of a message's objects."""
+    return zip(parts[1::2], parts[2::2], strict=False)
+
+
+def _checksum(parts: list[bytes]) -> bytes:
+    """Return the SHA-256 of all parts but the contents, of which it has the lengths."""
+    checksum = hashlib.sha256()
+    for place, part in enumerate(parts):
+        checksum.update(len(part).to_bytes(8, "big"))
+        if place == 0 or place % 2:
+            checksum.update(part)
+    return checksum.digest()
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def test_the_mean_of_a_record_is_the_mean_of_what_is_said_of_its_images() -> Non
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("pooling", ["attention", "mean"])
+@pytest.mark.parametrize("pooling", ["attention", "mean", "recurrent"])
 def test_the_gradient_of_a_patient_is_that_of_all_images_of_the_records(pooling: str, way: Way) -> None:
     network, whole = small(pooling), bags()
     labels, counts = torch.tensor([0, 1, 1]), [2, 1]  # the first patient has two records

@@ -37,6 +37,14 @@ def test_a_study_says_that_a_batch_goes_through_the_network_in_parts() -> None:
     assert "At most 8 patients go through" in said(of.but({"data.record": "patient"}))
 
 
+def test_a_study_says_in_which_order_it_reads_images_and_that_dates_stay() -> None:
+    plain = parse_study(study_text("a")).but({"data.record": "patient"})
+    assert "one after the other" not in said(plain)
+    told = said(plain.but({"model.pooling": "recurrent"}))
+    assert "A patient whose files do not state this order is left out. Dates, places and numbers stay" in told
+    assert "examinations by date" not in said(plain.but({"data.record": "series", "model.pooling": "recurrent"}))
+
+
 @pytest.mark.parametrize("dp", [True, False])
 def test_every_key_is_written_with_its_reason_just_above(dp: bool) -> None:
     lines = study_text("a", dp=dp).splitlines()

@@ -46,7 +46,7 @@ def scan(
         typer.Option(
             metavar="FILE",
             help="Study of outlines or boxes: shows them over the images, in a page that stays here. "
-            "Of variables: says of how many patients each is known.",
+            "Of variables: says of how many patients each is known. Of images in order: how many have none.",
             show_default=False,
         ),
     ] = None,

@@ -79,8 +79,9 @@ def scan_and_show(
     fault = found.error if isinstance(found.error, LabelError) else None
     source = Source(folder, place, labels, label_attribute, allow, confirmed)
     told = _variables(of_study, source) if of_study and of_study.data.told and not found.error else {}
+    without = _without_order(of_study, source) if of_study and of_study.ordered and not found.error else None
     if as_json:
-        more = {"variables": told} if told else {}
+        more = ({"variables": told} if told else {}) | ({} if without is None else {"without_order": without})
         console.print_json(json.dumps(found.counts() | more | {"report": str(found.report)}))
     else:
         console.print(_screen(found.summary, fault))
@@ -92,6 +93,8 @@ def scan_and_show(
     if told and of_study and not as_json:
         for line in said_of_readings(told, "patients" if of_study.data.record == "patient" else "series"):
             console.print(Text(f"{'Input':12}").append(line), soft_wrap=True)
+    if without is not None and of_study and not as_json:
+        console.print(Text(f"{'Order':12}").append(_said_of_order(without, of_study)), soft_wrap=True)
     if of_study:
         _show_outlines(of_study, source, None if as_json else console)
     if previewed:
@@ -102,9 +105,10 @@ def _study(path: Path) -> Study:
     from wardround_client.tasks.registry import local_task  # with torch, for which other scans need not wait
 
     found = read_study(path)
-    if local_task(found.task).shown is None and not found.data.told:
+    if local_task(found.task).shown is None and not found.data.told and not found.ordered:
         raise StudyError(
-            f"the study's task is {found.task.name}, which has no outlines or boxes to show, and it has no variables",
+            f"the study's task is {found.task.name}, which has no outlines or boxes to show, it has no variables, and "
+            "reads no images in order",
             where=str(path),
             do="Leave out --study: labels are in the scan's own report.",
         )
@@ -115,6 +119,23 @@ def _variables(study: Study, source: Source) -> Readings:
     from wardround_client.preparation.dataset import variables_of
 
     return variables_of(source, study)
+
+
+def _without_order(study: Study, source: Source) -> dict[str, int]:
+    from wardround_client.preparation.dataset import without_order
+
+    return without_order(source, study)
+
+
+def _said_of_order(without: dict[str, int], study: Study) -> str:
+    from wardround_client.preparation.order import MEANINGS
+
+    one, several = ("patient", "patients") if study.data.record == "patient" else ("series", "series")
+    if not without:
+        return f"stated of all {several} that the study takes"
+    return "; ".join(
+        f"{count(number, one, several)} left out ({reason}: {MEANINGS[reason]})" for reason, number in without.items()
+    )
 
 
 def _show_outlines(study: Study, source: Source, console: Console | None) -> None:

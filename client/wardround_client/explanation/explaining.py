@@ -71,7 +71,7 @@ def class_number(model: Model, word: str | None) -> int | None:
     if model.study.data.bagged:
         raise StudyError(
             f"this model tells something of a {model.study.data.record}, and maps are of single images",
-            do="'wardround predict MODEL FOLDER' tells how much each image weighed.",
+            do="" if model.study.ordered else "'wardround predict MODEL FOLDER' tells how much each image weighed.",
         )
     if task_of(model.study.task).generates:
         raise StudyError(

@@ -1,7 +1,8 @@
-"""Several images as one record: a network sees each of them, and what it says is weighed and added up.
+"""Several images as one record: a network sees each of them, and what it says is added up, or read in order.
 
 Ilse, Tomczak and Welling, *Attention-based deep multiple instance learning*, ICML 2018: what is known is said of a
-patient or a series, and of no single image.
+patient or a series, and of no single image. Where the order of the images says something, they are read one after the
+other (``_recurrent``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from wardround_client.networks._recurrent import STATE, Recurrent
 from wardround_common.study.file import Pooling
 
 FEATURES = 32
@@ -48,7 +50,8 @@ class Bag(nn.Module):
     """A network for records of several images, from one for images.
 
     Input: (records, channels, images, rows, columns) float32 from 0 to 1, :data:`PADDING` where there is no image.
-    Output: logits (records, outputs). What is padded has a weight of exactly 0, so that no gradient comes from it.
+    Output: logits (records, outputs). What is padded has a weight of exactly 0, or leaves the state as it was, so that
+    no gradient comes from it. The head reads ``width`` numbers of the images together.
 
     With ``numbers``, what is known of a record besides its images, the last place of a record is no image but a page
     that has them in its first places, and the head reads them beside what the images add up to (late fusion).
@@ -64,10 +67,13 @@ class Bag(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, self.numbers, self.sequences = encoder, numbers, sequences
-        self.pooling = Attention() if pooling == "attention" else Mean()
+        self.pooling = (
+            Recurrent(FEATURES) if pooling == "recurrent" else Attention() if pooling == "attention" else Mean()
+        )
+        self.width = STATE if pooling == "recurrent" else FEATURES
         if sequences:
             self.sequence = nn.Linear(sequences, FEATURES, bias=False)
-        self.head = nn.Linear(FEATURES + sequences + numbers, outputs)
+        self.head = nn.Linear(self.width + sequences + numbers, outputs)
 
     def forward(self, bags: torch.Tensor) -> torch.Tensor:
         """Return the logits (records, outputs)."""
@@ -84,8 +90,9 @@ class Bag(nn.Module):
             which = torch.eye(self.sequences, dtype=bags.dtype, device=bags.device).repeat_interleave(share, 0)
             features = features + self.sequence(which.expand(records, -1, -1))  # which: (images, sequences)
             besides = [present_of(bags, self.sequences), page]
-        weights = self.pooling(features, there)
-        pooled = (weights.unsqueeze(2) * features).sum(1)
+        pooled = self.pooling(features, there)  # (records, STATE), or weights (records, images)
+        if not isinstance(self.pooling, Recurrent):
+            pooled = (pooled.unsqueeze(2) * features).sum(1)
         if self.sequences:
             pooled = pooled * besides[0].amax(1, keepdim=True)
         logits: torch.Tensor = self.head(torch.cat([pooled, *besides], dim=1))
@@ -119,9 +126,9 @@ class Mean(nn.Module):
 
 @contextmanager
 def weighing(network: nn.Module) -> Iterator[list[torch.Tensor]]:
-    """Collect the weights (records, images) of each pass of a network for bags; of any other network nothing."""
+    """Collect the weights (records, images) of each pass of a network that weighs images; of any other one nothing."""
     seen: list[torch.Tensor] = []
-    if not isinstance(network, Bag):
+    if not isinstance(network, Bag) or isinstance(network.pooling, Recurrent):
         yield seen
         return
 

@@ -116,6 +116,8 @@ def lines_of(facts: Mapping[str, Any]) -> list[Line]:
         lines.append(
             (f"    of {len(weights)} images together, of which this one weighs {max(weights.values()):.0%}", WHITE)
         )
+    elif "images" in facts:
+        lines.append((f"    of {facts['images']} images together, read in their order", WHITE))
     return lines
 
 

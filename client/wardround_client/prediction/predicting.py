@@ -145,7 +145,7 @@ def _outputs(model: Model, asked: list[Asked], together: int) -> Iterator[tuple[
     for one in asked:
         own = slice(first, first + len(one.images))
         more: dict[str, Any] = {}
-        if one.members:
+        if one.members and weights:  # a network that reads images in order weighs none
             weighed = torch.cat(weights)[first, list(one.places or range(len(one.members)))].tolist()
             more = {
                 "weights": {name: round(each, WEIGHT_DIGITS) for name, each in zip(one.members, weighed, strict=True)}

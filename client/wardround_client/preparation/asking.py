@@ -30,6 +30,7 @@ from wardround_client.intake.labels import names_of, relative
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.bags import PADDING, laid_out, name_of, with_page
 from wardround_client.preparation.examinations import ROLES_FILE
+from wardround_client.preparation.order import DO_ASKED, MEANINGS, Said, in_order, said_in
 from wardround_client.preparation.outlined import ANY
 from wardround_client.preparation.scaled import body_of, channels_of
 from wardround_client.preparation.sequences import said_of, sequence_of
@@ -75,8 +76,8 @@ def _image(path: Path, data: Data, allow: frozenset[str]) -> Asked:
 
 def _read(
     path: Path, data: Data, allow: frozenset[str], roles: Roles | None = None, *, trained: bool = False
-) -> tuple[Asked, dict[str, str], int]:
-    """Read an image, what it states of the study's variables, by attribute, and the number of its sequence.
+) -> tuple[Asked, dict[str, str], int, Said]:
+    """Read an image, what it states of the study's variables, by attribute, the number of its sequence, and its place.
 
     ``trained``: its series is told apart as in training, where what a hospital allows is no reason to take one.
     """
@@ -118,7 +119,7 @@ def _read(
             "(docs/volumes.md).",
         )
     form = preprocessing.to_network_form(image, data)[None]
-    return Asked(form, about, extent=(rows, columns), spacing_mm=spacing), stated, sequence
+    return Asked(form, about, extent=(rows, columns), spacing_mm=spacing), stated, sequence, said_in(header, path)
 
 
 def cases_of(
@@ -156,7 +157,7 @@ def cases_of(
         name = "/".join(name_of(known[path], study.data)) if path in known else _record_of(path, study.data)
         together.setdefault(name, []).append(path)
     for name, paths in together.items():
-        yield Case(name, tuple(paths), lambda paths=paths: _bag(paths, study.data, allow, tables_told, roles, known))  # type: ignore[misc]  # of now
+        yield Case(name, tuple(paths), lambda paths=paths: _bag(paths, study, allow, tables_told, roles, known))  # type: ignore[misc]  # of now
 
 
 def _record_of(path: Path, data: Data) -> str:
@@ -184,7 +185,7 @@ def _folder_of(path: Path, data: Data) -> Path:
 
 def _bag(
     paths: Sequence[Path],
-    data: Data,
+    study: Study,
     allow: frozenset[str],
     tables: Sequence[Columns],
     roles: Roles | None,
@@ -193,29 +194,33 @@ def _bag(
     """Read the images of a record, and what is known of it besides; what is none of the study's is left out.
 
     Raises:
-        ImageRefused: all of them are refused; the first one's reason.
+        ImageRefused: all of them are refused; the first one's reason. Or they have no order, and are read in one.
     """
+    data = study.data
     read: list[tuple[Path, Asked]] = []
+    said: list[Said] = []
     sequences: list[int] = []
     written: list[list[str]] = [[] for _ in data.variables]
     refused: list[ImageRefused] = []
     for path in paths:
         try:
-            asked, stated, sequence = _read(path, data, allow, roles, trained=path in known)
+            asked, stated, sequence, place = _read(path, data, allow, roles, trained=path in known)
             read.append((path, asked))
+            said.append(place)
             sequences.append(sequence)
             cells: dict[str, list[str]] = {}
             for table in reversed(tables):
                 one = known.get(path)
                 cells |= table.cells(names_of(one, table.key) if one else _names(path, asked, table, data))
-            for variable, said in zip(data.variables, written, strict=True):
-                said += cells.get(variable.written_in, [stated.get(variable.attribute or "", "")])
+            for variable, words in zip(data.variables, written, strict=True):
+                words += cells.get(variable.written_in, [stated.get(variable.attribute or "", "")])
         except ImageRefused as reason:
             refused.append(reason)
     if not read:
         raise refused[0]
-    places, images = zip(*laid_out(sequences, data), strict=True)
-    taken = [read[image] for image in images]
+    ordered = _ordered(said, sequences) if study.ordered else list(range(len(read)))
+    places, images = zip(*laid_out([sequences[at] for at in ordered], data), strict=True)
+    taken = [read[ordered[image]] for image in images]
     about = {key: value for key, value in taken[0][1].about.items() if key not in _OF_AN_IMAGE[data.record]}
     about |= {"images": len(taken), "images_left_out": len(read) - len(taken), "images_refused": len(refused)}
     width = data.places if data.sequences else len(taken)
@@ -228,6 +233,22 @@ def _bag(
         readings = there_of(data, sequences if data.sequences else None, [range(len(read))]) | told.readings
         about["not_known"] = {name: how for name, of in readings.items() for how in of if how != "known"}
     return Asked(bag, about, members=tuple(str(path) for path, _ in taken), places=places)
+
+
+def _ordered(said: Sequence[Said], sequences: Sequence[int]) -> list[int]:
+    """Return the places of a record's images in the order in which they are read, one sequence after the other.
+
+    Raises:
+        ImageRefused: ``no-order`` or ``same-place``.
+    """
+    found: list[int] = []
+    for sequence in sorted(set(sequences)):
+        own = [at for at, of in enumerate(sequences) if of == sequence]
+        places = in_order([said[at] for at in own])
+        if isinstance(places, str):
+            raise ImageRefused(places, MEANINGS[places], do=DO_ASKED)
+        found += [own[at] for at in places]
+    return found
 
 
 def _names(path: Path, asked: Asked, table: Columns, data: Data) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -113,6 +113,7 @@ def bags_of(
     words: dict[str, str],
     data: Data,
     sequences: Sequence[int] | None = None,
+    order: Mapping[str, int | str] | None = None,
 ) -> tuple[NDArray[np.int64], list[list[int]]]:
     """Put the images of each record together: (records, images) of ``rows``, and the places of each one's files.
 
@@ -122,6 +123,7 @@ def bags_of(
         words: what is said of each file.
         data: how many images a record has at most, and of what it is one.
         sequences: (files,) the number of each one's sequence, where the study tells them apart.
+        order: by file its place among those of its record (``order.order_of``); None: as the files come.
 
     Raises:
         DataError: something else is said of an image than of another one of its record.
@@ -139,6 +141,9 @@ def bags_of(
             if data.record == "patient"
             else "Label by series: a table with the column 'uid' may name series.",
         )
+    if order:
+        for places in together.values():
+            places.sort(key=lambda place: order[files[place].file])
     bags = np.full((len(together), data.places), NONE, np.int64)
     for record, places in enumerate(together.values()):
         for at, file in laid_out([0 if sequences is None else sequences[place] for place in places], data):

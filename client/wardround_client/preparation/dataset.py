@@ -25,10 +25,11 @@ from wardround_client.intake.kept_pixels import Kept
 from wardround_client.intake.patients import check_guesses, count_by_basis, said_of_doubts, said_of_patients
 from wardround_client.intake.record import RETRIED
 from wardround_client.preparation import preprocessing, tensors
-from wardround_client.preparation.bags import KeptBags, bags_of
+from wardround_client.preparation.bags import KeptBags, bags_of, name_of
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.made_once import FOLDER, Facts, made_once
 from wardround_client.preparation.mapped_masks import MappedMasks
+from wardround_client.preparation.order import order_of
 from wardround_client.preparation.sequences import sequences_of
 from wardround_client.preparation.source import Source as Source
 from wardround_client.preparation.source import fitting
@@ -329,13 +330,12 @@ def _records(
         return tensors.records(source, study, wanted)
     if local.records is not None and (local.targets is None or local.task.takes_series(study.task)):
         return local.records(source, study, wanted, found)
-    of_sequence = sequences_of(source, study.data.sequences, wanted) if study.data.sequences else {}
-    wanted = [one for one in wanted if not isinstance(of_sequence.get(one.file), str)]
+    wanted, put = _put_together(source, study, wanted)
     prepared = keep_images(source, study.data, wanted, kept)
     used = tuple(one for one in wanted if prepared.refused.get(one.file) is None)
     targets = _targets(local, source, study, used, found)
     if study.data.bagged:
-        return _bagged(source, study.data, prepared, used, targets, found, of_sequence)
+        return _bagged(source, study.data, prepared, used, targets, found, put)
     return Records(
         stamp=prepared.key.encode() + targets.tobytes(),
         images=prepared.images,
@@ -347,6 +347,33 @@ def _records(
     )
 
 
+@dataclass(frozen=True)
+class Put:
+    """Where the images of records of several are: by file, the number of its sequence and its place in the order."""
+
+    sequence: Mapping[str, int | str] = field(repr=False)
+    order: Mapping[str, int | str] = field(repr=False)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """By file why it is in no record."""
+        both = (*self.sequence.items(), *self.order.items())
+        return {file: why for file, why in both if isinstance(why, str)}
+
+    def numbers(self, files: Sequence[Instance], data: Data) -> list[int] | None:
+        """Return the number of each one's sequence; None where the study tells none apart."""
+        return [int(self.sequence[one.file]) for one in files] if data.sequences else None
+
+
+def _put_together(source: Source, study: Study, wanted: Sequence[Instance]) -> tuple[list[Instance], Put]:
+    """Tell apart and order the images of records of several, and keep those that have a place in one."""
+    data = study.data
+    sequence = sequences_of(source, data.sequences, wanted) if data.sequences else {}
+    wanted = [one for one in wanted if not isinstance(sequence.get(one.file), str)]
+    order = order_of(source, data, wanted, sequence) if study.ordered else {}
+    return [one for one in wanted if not isinstance(order.get(one.file), str)], Put(sequence, order)
+
+
 def _bagged(
     source: Source,
     data: Data,
@@ -354,12 +381,12 @@ def _bagged(
     used: Sequence[Instance],
     targets: NDArray[Any],
     found: Found,
-    of_sequence: Mapping[str, int | str],
+    put: Put,
 ) -> Records:
     """Return records of several images each, of what is prepared of each image."""
     rows = np.array([prepared.row_of[one.file] for one in used], np.int64)
-    numbers = [int(of_sequence[one.file]) for one in used] if data.sequences else None
-    bags, together = bags_of(used, rows, found.words, data, numbers)
+    numbers = put.numbers(used, data)
+    bags, together = bags_of(used, rows, found.words, data, numbers, put.order)
     first = [places[0] for places in together]
     told = told_of(source, data.variables, used, together) if data.variables else None
     stamp = prepared.key.encode() + bags.tobytes() + targets[first].tobytes()
@@ -370,7 +397,7 @@ def _bagged(
         targets=targets[first],
         files=tuple(used),
         patients=tuple(used[place].patient for place in first),
-        left_out=prepared.refused | {file: why for file, why in of_sequence.items() if isinstance(why, str)},
+        left_out=prepared.refused | put.left_out,
         variables=there_of(data, numbers, together) | (told.readings if told else {}),
     )
 
@@ -383,13 +410,24 @@ def variables_of(source: Source, study: Study) -> Readings:
     """
     index, found = take_in(source, study)
     wanted, _ = wanted_images(source, study, index, found)
-    data, numbers = study.data, None
-    if data.sequences:
-        of_sequence = sequences_of(source, data.sequences, wanted)
-        wanted = [one for one in wanted if not isinstance(of_sequence[one.file], str)]
-        numbers = [int(of_sequence[one.file]) for one in wanted]
+    data = study.data
+    wanted, put = _put_together(source, study, wanted)
+    numbers = put.numbers(wanted, data)
     _, together = bags_of(wanted, np.arange(len(wanted)), found.words, data, numbers)
     return there_of(data, numbers, together) | told_of(source, data.variables, wanted, together).readings
+
+
+def without_order(source: Source, study: Study) -> dict[str, int]:
+    """Count the records of a hospital that are left out since their images have no order, by reason.
+
+    Raises:
+        DataError: the folder or a table cannot be read, or what is said of the files does not fit the study's task.
+    """
+    index, found = take_in(source, study)
+    wanted, _ = wanted_images(source, study, index, found)
+    _, put = _put_together(source, study, wanted)
+    records = {name_of(one, study.data): why for one in wanted if isinstance(why := put.order.get(one.file), str)}
+    return dict(Counter(records.values()))
 
 
 def _at(targets: Targets, places: NDArray[np.int64]) -> Targets:

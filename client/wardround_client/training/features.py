@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from wardround_client.networks import FEATURES as FEATURES_OF_BAGS
 from wardround_client.networks import Bag
 from wardround_client.preparation.dataset import Examples
 from wardround_client.preparation.kept_volumes import KeptVolumes
@@ -67,7 +66,7 @@ def watching(network: nn.Module) -> Iterator[Watched]:
     seen = Watched()
 
     def before(module: nn.Module, inputs: Any) -> None:
-        seen.see(inputs[0][:, :FEATURES_OF_BAGS] if isinstance(network, Bag) else inputs[0])
+        seen.see(inputs[0][:, : network.width] if isinstance(network, Bag) else inputs[0])
 
     def after(module: nn.Module, inputs: Any, output: Any) -> None:
         seen.see(output)

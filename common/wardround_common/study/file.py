@@ -210,8 +210,9 @@ class Data(Section):
         return each_once(words)
 
 
-Pooling = Literal["attention", "mean"]
-"""attention: weights that are learnt, by image · mean: the same weight for each."""
+Pooling = Literal["attention", "mean", "recurrent"]
+"""attention: weights that are learnt, by image · mean: the same weight for each · recurrent: one after the other, in
+order of time and along each series."""
 
 
 class Model(Section):
@@ -223,7 +224,7 @@ class Model(Section):
     norm: Norm = "group"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     pooling: Pooling | None = None
-    """Of records of several images: how what the network says of each is added up; None: by attention."""
+    """Of records of several images: how what the network says of each is brought together; None: by attention."""
     train: Trains = "all"
     """all: every weight · head: the last layer alone · adapters: the last layer, and low-rank additions to the others.
 
@@ -1187,6 +1188,11 @@ class Study(Section):
     def outputs(self) -> int:
         """How many channels the study's network puts out."""
         return task_of(self.task).outputs(self.task)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the network reads the images of a record in their order."""
+        return self.data.bagged and self.model.pooling == "recurrent"
 
     @property
     def own_code(self) -> tuple[str, ...]:

@@ -205,7 +205,7 @@ REASONS: Mapping[tuple[str, str], str] = {
         "series and patient only: what the model is told besides images, from clinical.csv or DICOM; left out: nothing."
     ),
     ("model", "pooling"): (
-        "series and patient only: 'attention' learns what each image weighs, 'mean' does not; left out: 'attention'."
+        "series and patient only: 'attention' or 'mean' of the images, or 'recurrent' in order; left out: 'attention'."
     ),
     ("data", "channels"): "1 for grey images; 3 for colour, where grey is repeated.",
     (

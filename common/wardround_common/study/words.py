@@ -73,6 +73,7 @@ def _work(study: Study) -> Iterator[str]:
             "training patients of all hospitals, which they add up once, before the first round; each patient counts "
             "alike, however many images there are."
         )
+    yield from _order(study)
     yield from _variables(study)
     yield from _start(study)
     yield from _weights(study)
@@ -250,6 +251,20 @@ def _kept(study: Study) -> Iterator[str]:
     if evaluation.patience:
         times = f"{evaluation.patience} evaluation{'s' if evaluation.patience > 1 else ''}"
         yield f"The study ends early after {times} without a better one."
+
+
+def _order(study: Study) -> Iterator[str]:
+    """Say in which order the images of a record are read; nothing where that plays no part."""
+    if not study.ordered:
+        return
+    record, of = study.data.record, "sequence by sequence, " if study.data.sequences else ""
+    time = "examinations by date, those of one day by time, series by number, " if record == "patient" else ""
+    yield (
+        f"The images of a {record} are read one after the other, and what came before changes what is made of each: "
+        f"{of}{time}and the images of a series by their place in the patient, or else by number. A {record} whose "
+        "files do not state this order is left out. Dates, places and numbers stay at the hospital, and the model is "
+        "told none of them: it sees the order."
+    )
 
 
 def _variables(study: Study) -> Iterator[str]:

@@ -32,6 +32,7 @@ from wardround_client.networks._file import put_weights
 from wardround_client.networks._file import read_tensors_of as read_tensors_of
 from wardround_client.networks._layers import BATCH as BATCH
 from wardround_client.networks._layers import normalisation as normalisation
+from wardround_client.networks._network import Computed as Computed
 from wardround_client.networks._network import Network as Network
 from wardround_client.networks._part import fixed_names, partly_trained
 from wardround_client.networks._standard import Standardised

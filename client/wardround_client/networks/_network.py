@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import torch
 from torch import nn
 
 from wardround_common.study.file import Norm
@@ -33,3 +34,11 @@ class Network:
     generates: bool = False
     """Whether it makes images, and says of an image how well it made it again: what a task reads (``Task.generates``).
     Its outputs are an odd number, 3 or more."""
+
+
+@runtime_checkable
+class Computed(Protocol):
+    """A network that computes from made images what another learns from them step by step."""
+
+    def learn_from(self, images: torch.Tensor, planted: torch.Tensor) -> None:
+        """Take made images (images, channels, height, width), and for each whether a spot is planted: 0 or 1."""

@@ -66,7 +66,8 @@ class WaveletFeatures(nn.Module):
             else functional.adaptive_avg_pool2d(channels, GRID)
         )
         groups = (_moments(channels), _brightest(channels), self._moduli(channels), grid)
-        return torch.cat([_of_unit_length(group.flatten(1)) for group in groups], dim=1).view(-1, self.count)
+        found = torch.cat([_of_unit_length(group.flatten(1)) for group in groups], dim=1)  # (images · channels, …)
+        return found.view(-1, sum(GROUPS) * int(images.shape[1]))
 
     def _moduli(self, images: torch.Tensor) -> torch.Tensor:
         """Return the mean, maximum and spread of each wavelet's modulus at each scale."""

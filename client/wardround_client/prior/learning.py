@@ -1,7 +1,8 @@
 """Learning from made images: which of them hold something that does not belong there.
 
 A network of the registry is trained from its seed, by one thread, on images that the same seed draws
-(:mod:`~wardround_client.prior.images`): no data are read, so that what it learns has cost nobody any privacy.
+(:mod:`~wardround_client.prior.images`): no data are read, so that what it learns has cost nobody any privacy. A network
+that computes what it needs, as ``halves`` does, does so from :mod:`~wardround_client.prior.sections` at once.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ from torch.nn import functional
 
 from wardround_client import networks
 from wardround_client.prior.images import generated
+from wardround_client.prior.sections import sections
 from wardround_common.errors import ModelError, StudyError
 from wardround_common.study.file import Norm
 
 CLASSES = 2
 RATE, DECAY, WARM = 2e-3, 1e-2, 40
 """Of AdamW; the rate rises over the first steps and falls to zero by a cosine."""
+LEAST, COMPUTED = 64, 2048
+"""Images from which a network computes what it needs, at least and at most."""
 TRIED = 512
 """New images on which what was learnt is tried."""
 FORMAT = "wardround prior 1"
 
+Draws = Callable[[int, int, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
 Watch = Callable[[int, int, float], None]
 
 
@@ -74,6 +79,16 @@ def learn(lesson: Lesson, watch: Watch) -> Learnt:
 
 def _learn(network: nn.Module, lesson: Lesson, watch: Watch) -> Learnt:
     generator = torch.Generator().manual_seed(lesson.seed)
+    if isinstance(network, networks.Computed):
+        steps = min(lesson.steps, COMPUTED // lesson.batch)
+        if steps * lesson.batch < LEAST:
+            raise StudyError(f"{lesson.network} needs {LEAST} made images or more", do="Give more --steps.")
+        drawn = []
+        for step in range(steps):
+            drawn.append(_made(lesson, lesson.batch, generator, sections))
+            watch(step + 1, lesson.steps, 0.0)
+        network.learn_from(torch.cat([images for images, _ in drawn]), torch.cat([planted for _, planted in drawn]))
+        return _learnt(network.eval(), lesson, generator, sections)
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, RATE, weight_decay=DECAY)
     network.train()
@@ -94,9 +109,12 @@ def _learn(network: nn.Module, lesson: Lesson, watch: Watch) -> Learnt:
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         watch(step + 1, lesson.steps, float(loss.detach()))
-    network.eval()
+    return _learnt(network.eval(), lesson, generator, generated)
+
+
+def _learnt(network: nn.Module, lesson: Lesson, generator: torch.Generator, draw: Draws) -> Learnt:
     with torch.no_grad():
-        images, planted = _made(lesson, TRIED, generator)
+        images, planted = _made(lesson, TRIED, generator, draw)
         right = network(images).argmax(1) == planted
     about = {name: getattr(lesson, name) for name in lesson.__dataclass_fields__}
     content = save(
@@ -106,6 +124,8 @@ def _learn(network: nn.Module, lesson: Lesson, watch: Watch) -> Learnt:
     return Learnt(content, float(right.float().mean()))
 
 
-def _made(lesson: Lesson, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    images, planted = generated(count, lesson.size, generator)
+def _made(
+    lesson: Lesson, count: int, generator: torch.Generator, draw: Draws = generated
+) -> tuple[torch.Tensor, torch.Tensor]:
+    images, planted = draw(count, lesson.size, generator)
     return images.expand(-1, lesson.channels, -1, -1).contiguous(), planted

@@ -7,7 +7,7 @@ other (``_recurrent``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,9 +67,7 @@ class Bag(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, self.numbers, self.sequences = encoder, numbers, sequences
-        self.pooling = (
-            Recurrent(FEATURES) if pooling == "recurrent" else Attention() if pooling == "attention" else Mean()
-        )
+        self.pooling = _POOLINGS[pooling]()
         self.width = STATE if pooling == "recurrent" else FEATURES
         if sequences:
             self.sequence = nn.Linear(sequences, FEATURES, bias=False)
@@ -122,6 +120,13 @@ class Mean(nn.Module):
         """Return the weights (records, images), which add up to 1."""
         weights = there.to(features.dtype)
         return weights / weights.sum(1, keepdim=True)
+
+
+_POOLINGS: Mapping[Pooling, Callable[[], nn.Module]] = {
+    "attention": Attention,
+    "mean": Mean,
+    "recurrent": lambda: Recurrent(FEATURES),
+}
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def study(**sections: dict[str, Any]) -> Study:
     tables = {
         name: (sections[name] if name == "privacy" else table | sections[name]) if name in sections else table
         for name, table in STUDY.items()
-    }
+    } | {name: table for name, table in sections.items() if name not in STUDY}
     return Study.model_validate(tables)
 
 

@@ -85,3 +85,26 @@ def test_hospitals_are_told_where_pooled_figures_go() -> None:
     assert "It sends them" not in local
     sent = "It sends them, with the study's name, digest and settings but no hospital's name, to the MLflow server at "
     assert f"{sent}{SERVER}." in words(tracked(mlflow=SERVER))
+
+
+def test_hospitals_are_told_that_their_own_figures_are_kept_and_under_which_name() -> None:
+    said = words(tracked(mlflow=SERVER, hospitals=True))
+    assert "each hospital's own figures of each round, under its name" in said
+    assert "No hospital's own number" not in said
+    assert "but no hospital's name" not in said
+    assert tracked(mlflow=SERVER, hospitals=True).digest() != tracked(mlflow=SERVER).digest()
+    assert tracked(mlflow=SERVER, hospitals=False).digest() == tracked(mlflow=SERVER).digest()
+
+
+def test_a_study_with_secure_sums_has_no_hospitals_own_figures_to_track() -> None:
+    text = study_text("a").replace("# mlflow = true", "mlflow = true\nhospitals = true")
+    with pytest.raises(StudyError) as raised:
+        parse_study(text)
+    (fault,) = raised.value.faults
+    assert "the coordinator has sums over hospitals alone" in fault
+    assert parse_study(text.replace("secure = true", "secure = false")).tracking.hospitals
+
+
+def test_hospitals_own_figures_need_a_place() -> None:
+    with pytest.raises(StudyError, match="nothing says where"):
+        parse_study(study_text("a", dp=False).replace("[tracking]", "[tracking]\nhospitals = true"))

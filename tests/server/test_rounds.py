@@ -11,10 +11,12 @@ import pytest
 from examples import DP, dataset, study
 from wardround_client.hospital.answering import Hospital, build, join
 from wardround_common.errors import RoundError, WardroundError
-from wardround_common.messages.rounds import Failure, Parts, TrainRequest
+from wardround_common.messages.rounds import Evaluated, EvaluateRequest, Failure, Parts, TrainRequest
+from wardround_common.metrics.shapes import LEAST_RECORDS
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study
 from wardround_server.rounds.course import Event, RoundEnds, State, run_study
+from wardround_server.rounds.heard import form_of
 
 Alter = Callable[[str, str, Parts | Failure], Parts | Failure]
 
@@ -22,10 +24,10 @@ Alter = Callable[[str, str, Parts | Failure], Parts | Failure]
 class Memory:
     """An exchange with hospitals in this process; ``alter`` may change or drop what they answer."""
 
-    def __init__(self, of: Study, names: Sequence[str] = "abc", alter: Alter | None = None) -> None:
+    def __init__(self, of: Study, names: Sequence[str] = "abc", alter: Alter | None = None, patients: int = 20) -> None:
         built = build(of)
         self.at: dict[str, Hospital] = {
-            name: join(of, dataset(seed), insecure_stream(0, name), built) for seed, name in enumerate(names)
+            name: join(of, dataset(seed, patients), insecure_stream(0, name), built) for seed, name in enumerate(names)
         }
         self.alter = alter or (lambda name, kind, answer: answer)
         self.asked: list[str] = []
@@ -96,6 +98,56 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one() -> None:
 
 def replace_time(record: object) -> object:
     return record.model_copy(update={"seconds": 0.0})  # type: ignore[attr-defined]
+
+
+TRACKED = {"tensorboard": True, "hospitals": True}
+
+
+def test_each_hospitals_own_figures_are_on_record_where_the_study_tracks_them_and_nowhere_else() -> None:
+    told: dict[tuple[int, str], Evaluated] = {}
+
+    def note(name: str, kind: str, answer: Parts | Failure) -> Parts | Failure:
+        if kind == EvaluateRequest.kind and isinstance(answer, Parts):
+            told[Evaluated.parse(answer).round, name] = Evaluated.parse(answer)
+        return answer
+
+    of = study(tracking=TRACKED, training={"rounds": 2})
+    tracked = run_study(of, Memory(of, alter=note, patients=30), quiet)
+    for record in tracked.history:
+        assert set(record.by_hospital) == set(record.answered) == set("abc")
+        for name, own in record.by_hospital.items():
+            sums = form_of(of, "validation").read(told[record.number, name].sums)
+            assert own.validation_loss == sums.mean_loss()
+            assert own.headline == sums.auroc()
+        losses = [own.training_loss or 0 for own in record.by_hospital.values()]
+        assert min(losses) < (record.training_loss or 0) < max(losses)
+    pooled = study(training={"rounds": 2})
+    without = run_study(pooled, Memory(pooled, patients=30), quiet)
+    assert not any(record.by_hospital for record in without.history)
+    assert without.parameters.tobytes() == tracked.parameters.tobytes()
+
+
+def test_a_hospital_of_few_images_has_no_figures_of_its_own() -> None:
+    def few(name: str, kind: str, answer: Parts | Failure) -> Parts | Failure:
+        if name != "b" or not isinstance(answer, Parts):
+            return answer
+        if kind == TrainRequest.kind:
+            return replace(answer, fields=answer.fields | {"examples": LEAST_RECORDS - 1})
+        if kind == EvaluateRequest.kind:
+            return replace(Evaluated.parse(answer), sums=form_of(of, "validation").empty().to_vector()).parts()
+        return answer
+
+    of = study(tracking=TRACKED, training={"rounds": 1}, privacy={"mechanism": "none"})
+    (record,) = run_study(of, Memory(of, alter=few, patients=30), quiet).history
+    assert record.answered == ("a", "b", "c")
+    assert set(record.by_hospital) == {"a", "c"}
+
+
+def test_a_private_study_has_no_training_loss_of_a_hospital() -> None:
+    of = study(tracking=TRACKED, training={"rounds": 1}, privacy=DP)
+    (record,) = run_study(of, Memory(of, patients=30), quiet).history
+    assert {name: own.training_loss for name, own in record.by_hospital.items()} == dict.fromkeys("abc")
+    assert all(own.validation_loss for own in record.by_hospital.values())
 
 
 def test_a_hospital_that_crashes_in_a_round_is_named_and_the_round_goes_on() -> None:

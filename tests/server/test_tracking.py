@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,7 @@ import pytest
 from examples import study as example
 from tensorboard_events import events
 from wardround_common.errors import RoundError, StudyError
-from wardround_common.results import Absence, Headline, RoundRecord
+from wardround_common.results import Absence, Headline, OwnFigures, RoundRecord
 from wardround_common.study.file import Study
 from wardround_server.report import tracking
 from wardround_server.report.tracking import (
@@ -27,6 +28,7 @@ from wardround_server.report.tracking import (
     Tracking,
     figures_of,
     open_tracking,
+    place_of,
     settings_of,
 )
 from wardround_server.rounds import approval
@@ -92,6 +94,31 @@ def test_only_pooled_figures_are_followed_and_no_hospital_is_named() -> None:
         "bytes_from_hospitals": 2000.0,
     }
     assert not {1.25, 3.75} & set(figures.values())
+
+
+def test_hospitals_own_figures_are_curves_of_one_name_in_folders_of_their_own(tmp_path: Path) -> None:
+    own = {"mercy": OwnFigures(validation_loss=0.25, headline=0.75), "Süd (2)/..": OwnFigures(validation_loss=0.5)}
+    one, study = record(1, by_hospital=own), tracked(tensorboard=True, hospitals=True)
+    assert {name: value for name, value in figures_of(one).items() if "/" in name} == {
+        "validation_loss/mercy": 0.25,
+        "validation_auroc/mercy": 0.75,
+        "validation_loss/Süd _2__._-8c6fe0": 0.5,
+    }
+    with open_tracking(study, tmp_path) as following:
+        following.follow([one])
+    assert events(tmp_path / "tensorboard" / "mercy") == {("validation_loss", 1): 0.25, ("validation_auroc", 1): 0.75}
+    assert ("training_loss", 1) in events(tmp_path / "tensorboard")
+    assert {path.name for path in (tmp_path / "tensorboard").iterdir() if path.is_dir()} == {
+        "mercy",
+        "Süd _2__._-8c6fe0",
+    }
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "a:b", " a", "a.", "(", ")", "a\\b"])
+def test_no_hospitals_name_is_a_path_and_no_two_become_one(name: str) -> None:
+    place = place_of(name)
+    assert re.fullmatch(r"[\w -][\w. -]*[\w-]", place)
+    assert place not in {place_of(other) for other in ("..", "(", ")", "a b", "a_b", "_", "__") if other != name}
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from wardround_common.results.record import TRAINED as TRAINED
 from wardround_common.results.record import Absence as Absence
 from wardround_common.results.record import Headline as Headline
 from wardround_common.results.record import HospitalRecord as HospitalRecord
+from wardround_common.results.record import OwnFigures as OwnFigures
 from wardround_common.results.record import PrivacySpent as PrivacySpent
 from wardround_common.results.record import Results as Results
 from wardround_common.results.record import RoundRecord as RoundRecord

@@ -97,6 +97,17 @@ class Headline(Record):
     value: float | None
 
 
+class OwnFigures(Record):
+    """One hospital's own figures of a round, as it told the coordinator; None where it told none, or of too few."""
+
+    training_loss: float | None = None
+    """Mean over its training images, nats."""
+    validation_loss: float | None = None
+    """Of the round's model on its validation patients, nats."""
+    headline: float | None = None
+    """The metric of the round's headline on its validation patients."""
+
+
 class RoundRecord(Record):
     """One completed round: what it took, who answered, and how the new model does on the pooled validation patients."""
 
@@ -115,6 +126,8 @@ class RoundRecord(Record):
     absent: tuple[Absence, ...] = ()
     epsilons: dict[Name, Amount] = Field(default_factory=dict)
     """Spent so far, by hospital; empty without differential privacy, and if sums are secure."""
+    by_hospital: dict[Name, OwnFigures] = Field(default_factory=dict)
+    """Each hospital's own, where the study tracks them (``[tracking] hospitals``); empty where it does not."""
     clipped: Rate | None = None
     """The fraction of the updates' numbers beyond ``update_clip``; None if sums are not secure."""
     refused: str = ""

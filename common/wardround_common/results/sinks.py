@@ -1,7 +1,8 @@
 """A place where a run's rounds are written as it goes on: the contract of a plug-in's (docs/plugins.md).
 
 A sink runs where the coordinator or the simulation runs, never at a hospital, and is given what the coordinator has of
-a round over all hospitals together: no hospital's own figure, and no hospital's name.
+a round over all hospitals together: no hospital's own figure, and no hospital's name, unless the study says so
+(``[tracking] hospitals``).
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ class Writer(Protocol):
     """What writes one run."""
 
     def write(self, number: int, figures: Mapping[str, float]) -> None:
-        """Write a completed round; one may come again where an error came between."""
+        """Write a completed round; one may come again where an error came between.
+
+        A hospital's own figure, where the study has them, is called ``FIGURE/HOSPITAL``.
+        """
 
     def close(self, outcome: Outcome) -> None:
         """Note how the run ended; it is called once, if at all."""

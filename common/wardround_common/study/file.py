@@ -799,7 +799,7 @@ PluginPart = Annotated[str, AfterValidator(_a_part)]
 
 
 class Tracking(Section):
-    """``[tracking]``: where the coordinator keeps each round's pooled figures besides its own report."""
+    """``[tracking]``: where the coordinator keeps each round's figures besides its own report."""
 
     mlflow: Annotated[bool | str, PlainValidator(_a_place)] = False
     """true: in the run's folder. An address: also sent to the MLflow server there."""
@@ -810,7 +810,19 @@ class Tracking(Section):
     sink: PluginPart | None = None
     """A plug-in's part of the group ``wardround.sinks``, which writes the same figures; it runs at no hospital."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("wandb", "sink")
+    hospitals: bool = False
+    """Each hospital's own losses and headline as well, by its name; only where sums are not secure."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("wandb", "sink", "hospitals")
+
+    @model_validator(mode="after")
+    def _hospitals_go_somewhere(self) -> Self:
+        if self.hospitals and not (self.mlflow or self.tensorboard or self.wandb or self.sink):
+            raise ValueError(
+                "'hospitals' = true says that each hospital's figures are written, and nothing says where: add mlflow, "
+                "tensorboard, wandb or sink, or remove it"
+            )
+        return self
 
     @property
     def server(self) -> str | None:
@@ -1177,6 +1189,18 @@ class Study(Section):
                 "which count alike however many images they have; write largest_weight = 1"
             )
         return aggregation
+
+    @field_validator("tracking")
+    @classmethod
+    def _hospitals_are_known(cls, tracking: Tracking, info: ValidationInfo) -> Tracking:
+        aggregation = info.data.get("aggregation")
+        if isinstance(aggregation, Aggregation) and aggregation.secure and tracking.hospitals:
+            raise ValueError(
+                "[tracking] hospitals = true: with [aggregation] secure = true nobody but a hospital has its own "
+                "figures: the coordinator has sums over hospitals alone, and with one hospital's figures the sum over "
+                "the others would be known. Remove the key"
+            )
+        return tracking
 
     @property
     def groups(self) -> tuple[str, ...]:

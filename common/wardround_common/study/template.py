@@ -162,7 +162,7 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "withheld": True,
         "maps": {"method": "integrated-gradients", "lesions": ["tumour*"]},
     },
-    "tracking": {"mlflow": True, "tensorboard": True, "wandb": True},
+    "tracking": {"mlflow": True, "tensorboard": True, "wandb": True, "hospitals": False},
 }
 
 SECTION_REASONS: Mapping[str, str] = {
@@ -174,7 +174,7 @@ SECTION_REASONS: Mapping[str, str] = {
     "privacy": "What one patient can lose by taking part; the unit is the patient, not the image.",
     "aggregation": "How many hospitals must answer, how long to wait for them, and who may read what they send.",
     "evaluation": "How patients are split, and where the model is judged; patients are split, never images.",
-    "tracking": "Where the coordinator also keeps each round's pooled figures; never one hospital's own.",
+    "tracking": "Where the coordinator also keeps each round's figures, of all hospitals together.",
     "plugin": "Packages of others that the study runs, pinned by the digest of their files (docs/plugins.md).",
     "roster": "Who may take part; without it the study is a draft, which only a simulation can run.",
 }
@@ -351,6 +351,9 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("tracking", "mlflow"): "true: in the run's folder; 'https://…': sent to that MLflow server; left out: false.",
     ("tracking", "tensorboard"): "true: TensorBoard's events in the run's folder; left out: false.",
     ("tracking", "wandb"): "true: files of Weights & Biases in the run's folder, which nothing sends; left out: false.",
+    ("tracking", "hospitals"): (
+        "true: there also each hospital's losses and headline, by its name; only with secure = false; left out: false."
+    ),
 }
 
 VOLUME_REASONS: Mapping[tuple[str, str], str] = {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wardround_common.errors import RoundError
+from wardround_common.metrics.shapes import LEAST_RECORDS
 from wardround_common.plugins.names import package_of
 from wardround_common.secagg.expander import LEAK_BITS, LOST_BITS, TRIED_BITS, form_of
 from wardround_common.study.before import asks_intensities
@@ -795,12 +796,23 @@ def _tracked(study: Study) -> Iterator[str]:
     alone, first = study.aggregation.min_hospitals == 1, _task(study).first.term
     yield (
         f"For {_listed(readers)} it keeps each round's figures over all hospitals together: losses, {first}, how many "
-        f"hospitals answered and were missing, seconds and bytes. No hospital's own number is among them"
-        f"{', unless a round is of one hospital only' if alone else ''}."
+        f"hospitals answered and were missing, seconds and bytes."
+        + ("" if tracking.hospitals else " No hospital's own number is among them")
+        + ("" if tracking.hospitals else ", unless a round is of one hospital only." if alone else ".")
     )
-    if tracking.server:
+    if tracking.hospitals:
+        private = study.privacy.mechanism == "dp-sgd"
+        losses = "the validation loss" if private else "the training loss, the validation loss"
         yield (
-            "It sends them, with the study's name, digest and settings but no hospital's name, to the MLflow server at "
+            f"There, and in the run's results, are also each hospital's own figures of each round, under its name: "
+            f"{losses} and {first} on its validation patients, each over {LEAST_RECORDS} images or more. The "
+            "coordinator knows them anyhow, since sums are not secure; so does everybody who reads there."
+            + (" They have no noise, and epsilon does not cover them: nobody is trained on." if private else "")
+        )
+    if tracking.server:
+        named = "" if tracking.hospitals else " but no hospital's name"
+        yield (
+            f"It sends them, with the study's name, digest and settings{named}, to the MLflow server at "
             f"{tracking.server}."
         )
     if tracking.sink:

@@ -1,16 +1,19 @@
 """Follows a run's rounds in MLflow, TensorBoard and the like, where the study's ``[tracking]`` says so.
 
-Only a round's figures over all hospitals together are followed, never one hospital's. What cannot be written ends no
+Followed are a round's figures over all hospitals together; one hospital's only where the study says so, which it can
+where sums are not secure. What cannot be written ends no
 run: there is one warning, and the rounds that are missing are written when it works again, at the next start at the
 latest. A run that goes on, goes on in the same MLflow run and the same TensorBoard folder.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import logging
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -54,8 +57,11 @@ QUIET = {
 
 
 def figures_of(record: RoundRecord) -> dict[str, float]:
-    """Return what is followed of a round: numbers over all hospitals together."""
-    figures = {
+    """Return what is followed of a round: numbers over all hospitals together, by name.
+
+    And each hospital's own, as ``FIGURE/HOSPITAL``, where the study tracks them and so the record has them.
+    """
+    figures: dict[str, float | None] = {
         "training_loss": record.training_loss,
         "validation_loss": record.validation_loss,
         f"validation_{record.headline.metric}": record.headline.value,
@@ -66,7 +72,26 @@ def figures_of(record: RoundRecord) -> dict[str, float]:
         "bytes_from_hospitals": record.bytes_from_hospitals,
         "refused": 1 if record.refused else None,
     }
+    figures |= {
+        f"{name}/{place_of(hospital)}": value
+        for hospital, own in record.by_hospital.items()
+        for name, value in (
+            ("training_loss", own.training_loss),
+            ("validation_loss", own.validation_loss),
+            (f"validation_{record.headline.metric}", own.headline),
+        )
+    }
     return {name: float(value) for name, value in figures.items() if value is not None}
+
+
+def place_of(hospital: str) -> str:
+    """Return a hospital's name as every sink takes it: letters, digits, space, ``_``, ``.`` and ``-``.
+
+    A roster's names are such. In a simulation a name may hold anything: what is replaced in it is made up for by the
+    beginning of its SHA-256, so that no two hospitals become one, and no name is a path.
+    """
+    safe = re.sub(r"[^\w. -]|^[. ]|[. ]$", "_", hospital)
+    return safe if safe == hospital else f"{safe}-{hashlib.sha256(hospital.encode()).hexdigest()[:6]}"
 
 
 def settings_of(study: Study) -> dict[str, str]:
@@ -247,31 +272,42 @@ class _MlflowSink:
 
 
 class _TensorBoardSink:
-    """Files of events in one folder, one for each process that drove the run."""
+    """Files of events in one folder, one for each process that drove the run.
+
+    A hospital's own figures are in a folder of its own within it: TensorBoard draws the curves of one name from several
+    folders into one picture, with a legend.
+    """
 
     note = ""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._events: Any = None
+        self._events: dict[str, Any] = {}
 
     def write(self, rounds: Rounds) -> None:
-        from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
 
-        if not rounds:
-            return
-        if self._events is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            # Its own name has the second only: two starts in one would write one file.
-            self._events = EventsWriter(str(self._folder / "events"), f".{secrets.token_hex(4)}")
         for number, figures in rounds:
             for name, value in figures.items():
-                self._events.write_event(Event(wall_time=time.time(), step=number, summary=scalar(name, value)))
-        self._events.flush()
+                figure, _, hospital = name.partition("/")
+                event = Event(wall_time=time.time(), step=number, summary=scalar(figure, value))
+                self._of(hospital).write_event(event)
+        for events in self._events.values():
+            events.flush()
 
     def close(self, outcome: Outcome) -> None:
-        if self._events is not None:
-            self._events.close()
-            self._events = None
+        for events in self._events.values():
+            events.close()
+        self._events.clear()
+
+    def _of(self, hospital: str) -> Any:
+        """Return the file of a hospital, or that of all together, whose name is empty."""
+        from tensorboardX.event_file_writer import EventsWriter
+
+        if hospital not in self._events:
+            folder = self._folder / hospital
+            folder.mkdir(parents=True, exist_ok=True)
+            # Its own name has the second only: two starts in one would write one file.
+            self._events[hospital] = EventsWriter(str(folder / "events"), f".{secrets.token_hex(4)}")
+        return self._events[hospital]

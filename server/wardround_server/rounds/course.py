@@ -16,7 +16,7 @@ from wardround_common.messages.parameters import Fixed, Layout, Vector, vector_d
 from wardround_common.messages.rounds import Failure, Parts, Prepared, PrepareRequest
 from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.metrics.unlike import LEAST_IMAGES
-from wardround_common.results import Absence, Headline, RoundRecord
+from wardround_common.results import Absence, Headline, OwnFigures, RoundRecord
 from wardround_common.results.map_sums import MapCell
 from wardround_common.results.released import first_vector
 from wardround_common.results.subgroup_sums import NO_SUBGROUPS, BySubgroup, TestSums
@@ -504,6 +504,7 @@ def _round(
         answered=heard.answered,
         absent=_all_absent(absences, roll, heard.answered or expected, expected, why_away),
         epsilons=work.epsilons if work else {},
+        by_hospital=_by_hospital(work, scored) if study.tracking.hospitals else {},
         clipped=work.clipped if work else None,
         refused=refused,
         against=against,
@@ -514,6 +515,15 @@ def _round(
     after = State(state.layout, parameters, moments, history, validation, kept, state.fixed, state.classes)
     watch(RoundEnds(record, after))
     return after
+
+
+def _by_hospital(work: Heard | None, scored: Scored) -> dict[str, OwnFigures]:
+    """Return what each hospital told of a round, by hospital; of secure sums there is nothing."""
+    losses = work.losses if work else {}
+    return {
+        name: scored.own.get(name, OwnFigures()).model_copy(update={"training_loss": losses.get(name)})
+        for name in sorted({*losses, *scored.own})
+    }
 
 
 def _all_absent(

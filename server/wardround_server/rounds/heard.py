@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from wardround_common.errors import FullDiskError, MessageError, RoundError, Rou
 from wardround_common.messages.parameters import Vector
 from wardround_common.messages.rounds import Split
 from wardround_common.metrics.unlike import BINS, FEATURE_NUMBERS, DistanceSums, FeatureSums
-from wardround_common.results import Absence
+from wardround_common.results import Absence, OwnFigures
 from wardround_common.results.subgroup_sums import length, nobody, read
 from wardround_common.study.before import Before
 from wardround_common.study.file import Study
@@ -36,6 +36,8 @@ class Heard:
     """By hospital; empty if the sum is secure, since it would say how many patients a hospital has."""
     clipped: float | None
     """The fraction of the updates' numbers that were clipped; None if the sum is not secure, or of gradients."""
+    losses: dict[str, float] = field(default_factory=dict)
+    """Training loss by hospital, of those that told one of enough images; empty if the sum is secure."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Scored:
     absent: tuple[Absence, ...]
     refused: str = ""
     """Why the sums are not used, in one sentence; empty if they are, or if there are none."""
+    own: Mapping[str, OwnFigures] = field(default_factory=dict)
+    """Of each hospital's validation patients, where the study tracks them and they are enough; never of secure sums."""
 
 
 @dataclass(frozen=True)

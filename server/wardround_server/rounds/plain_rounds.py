@@ -20,8 +20,10 @@ from wardround_common.messages.rounds import (
     Update,
 )
 from wardround_common.metrics.class_counts import ClassCounts
-from wardround_common.results import Absence
+from wardround_common.metrics.shapes import LEAST_RECORDS
+from wardround_common.results import Absence, OwnFigures
 from wardround_common.study.file import Study
+from wardround_common.tasks.registry import task_of
 from wardround_server.averaging import WeightedSum
 from wardround_server.rounds.bounds import check_bounds
 from wardround_server.rounds.carried import Carried, questions_of
@@ -48,6 +50,7 @@ class Rounds:
         """
         total = WeightedSum(len(parameters))
         losses: list[tuple[float, int]] = []
+        own: dict[str, float] = {}
         epsilons: dict[str, float] = {}
         answered: list[str] = []
         absent: list[Absence] = []
@@ -70,6 +73,8 @@ class Rounds:
             answered.append(name)
             if update.mean_loss is not None:
                 losses.append((update.mean_loss, update.examples))
+                if update.examples >= LEAST_RECORDS:
+                    own[name] = update.mean_loss
             if update.epsilon is not None:
                 epsilons[name] = update.epsilon
             tell(name)
@@ -82,6 +87,7 @@ class Rounds:
             training_loss=sum(loss * examples for loss, examples in sorted(losses)) / weight if weight else None,
             epsilons=dict(sorted(epsilons.items())),
             clipped=None,
+            losses=own,
         )
 
     def score(
@@ -94,6 +100,7 @@ class Rounds:
         question = EvaluateRequest(self.study.digest(), number, split, parameters, everybody=everybody).parts()
         form = form_of(self.study, split)
         total, absent = form.empty(), []
+        own: dict[str, OwnFigures] = {}
         for name, answer in self.exchange.ask(EvaluateRequest.kind, dict.fromkeys(self.exchange.hospitals(), question)):
             if isinstance(answer, Failure):
                 absent.append(absence(name, answer.reason))
@@ -105,6 +112,9 @@ class Rounds:
                 if sums.records > MOST_EXAMPLES:
                     raise MessageError("more images are reported as scored than any hospital has")
                 total = total + sums
+                if self.study.tracking.hospitals and split == "validation" and sums.records >= LEAST_RECORDS:
+                    value = task_of(self.study.task).first.value(sums, None)
+                    own[name] = OwnFigures(validation_loss=sums.mean_loss(), headline=value)
             except MessageError as error:
                 absent.append(absence(name, error.kind))
-        return Scored(total, tuple(absent))
+        return Scored(total, tuple(absent), own=own)

@@ -235,8 +235,15 @@ def export(
 def hospitals_from(
     hospitals: Path | None, pool: Path | None, split: int | None, partition: str
 ) -> participants.Hospitals | None:
-    """Return where the images are, from what a person typed; None where it was said twice, or not at all."""
+    """Return where the images are, from what a person typed; None where it was said twice, or not at all.
+
+    Raises:
+        typer.BadParameter: it was said how a folder is split, and which one was not.
+    """
     if pool is None:
+        for word, given in (("--split", split is not None), ("--partition", partition != "iid")):
+            if given:
+                raise typer.BadParameter("only the folder that --pool names is split", param_hint=word)
         return hospitals
     return participants.pool(pool, split, partition) if hospitals is None else None
 

@@ -35,23 +35,19 @@ def cut(pool: Source, study: Study, partition: str, hospitals: int | None) -> tu
     Raises:
         DataError: there is no such partition, or it leaves a hospital with too few patients.
     """
+    kind, value = check_partition(partition, hospitals)
     index, found = take_in(pool, study)
     used, _ = wanted_images(pool, study, index, found)
     highest = strata_by_patient(pool, study, used, found)
     patients = sorted(highest)
     together = _together(used, patients, (hospitals or 0) * LEAST_PATIENTS)
-    kind, _, value = partition.partition(":")
-    if kind == "by" and value:
+    if kind == "by":
         groups = _by_attribute(pool, used, value)
-    elif kind == "iid" and not value:
+    elif kind == "iid":
         groups = _spread(_iid(sorted(together), _count(hospitals), study.model.seed), together)
-    elif kind == "dirichlet" and re.fullmatch(r"\d*\.?\d+", value) and float(value) > 0:
+    else:
         of_class = [(name, max(highest[one] for one in joined)) for name, joined in sorted(together.items())]
         groups = _spread(_dirichlet(of_class, _count(hospitals), float(value), study.model.seed), together)
-    else:
-        raise DataError(
-            f"there is no partition {partition!r}", do="Use iid, dirichlet:ALPHA (such as dirichlet:0.5) or by:KEYWORD."
-        )
     small = [len(group) for group in groups if len(group) < LEAST_PATIENTS]
     if small or len(groups) < 2:
         raise DataError(
@@ -64,6 +60,25 @@ def cut(pool: Source, study: Study, partition: str, hospitals: int | None) -> tu
         Site(f"hospital-{number:0{width}}", (replace(pool, patients=frozenset(group)),))
         for number, group in enumerate(groups, start=1)
     )
+
+
+def check_partition(how: str, hospitals: int | None) -> tuple[str, str]:
+    """Return a partition's kind and value, as they stand on either side of its colon.
+
+    Raises:
+        DataError: there is no such partition, or it needs a number of hospitals.
+    """
+    kind, _, value = how.partition(":")
+    dirichlet = kind == "dirichlet" and re.fullmatch(r"\d*\.?\d+", value) and float(value) > 0
+    if not (dirichlet or (kind == "iid" and not value) or (kind == "by" and value)):
+        raise DataError(
+            f"there is no partition {how!r}", do="Use iid, dirichlet:ALPHA (such as dirichlet:0.5) or by:KEYWORD."
+        )
+    if kind != "by":
+        _count(hospitals)
+    elif tag_for_keyword(value) is None:
+        raise DataError(f"DICOM has no attribute {value!r}", do="Use a keyword such as ManufacturerModelName.")
+    return kind, value
 
 
 def _together(used: list[Instance], patients: list[str], least: int) -> dict[str, list[str]]:
@@ -109,8 +124,6 @@ def _dirichlet(patients: list[tuple[str, int]], hospitals: int, alpha: float, se
 def _by_attribute(pool: Source, used: list[Instance], keyword: str) -> list[list[str]]:
     if pool.arrays:
         raise DataError("arrays have no DICOM attributes to be split by", do="Use iid, or dirichlet:ALPHA.")
-    if tag_for_keyword(keyword) is None:
-        raise DataError(f"DICOM has no attribute {keyword!r}", do="Use a keyword such as ManufacturerModelName.")
     value_of: dict[str, str] = {}
     for instance in used:
         if instance.patient not in value_of and instance.modality != "OTHER":

@@ -154,11 +154,8 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
         PrivacyError: its network cannot be trained with privacy by patient.
     """
     started = datetime.now(UTC)
-    check_tracking(plan.study)
+    released, weights = check_given(plan)
     check_hospitals(plan.study, plan.sites)
-    released = None if plan.start is None else read_released(plan.start)
-    _check_start(plan, released)
-    weights = _check_weights(plan)
     _claim_folder(plan, released, weights)
     desks, ledgers = plan.folder / "secure" / "hospitals", plan.folder / "ledgers"
     draft, policy = draft_of(plan.study), plan.policy
@@ -362,6 +359,23 @@ def _check_ledgers(plan: Plan) -> None:
             )
 
 
+def check_given(plan: Plan) -> tuple[Released | None, bytes | None]:
+    """Check what was given besides the hospitals, without a look at an image; return model and weights to begin with.
+
+    Raises:
+        StorageError: the folder already has a run, or none to resume; or what was named is not there.
+        StudyError: the study's tracking needs what is not installed; or what it begins with was not given.
+        ModelError: the weights do not fit the network.
+    """
+    check_tracking(plan.study)
+    released = None if plan.start is None else read_released(plan.start)
+    _check_start(plan, released)
+    weights = _check_weights(plan)
+    if not _check_folder(plan) and plan.ledgers is not None:
+        _check_before(plan, plan.ledgers)
+    return released, weights
+
+
 def _check_start(plan: Plan, released: Released | None) -> None:
     """Check that the model to start from is there, and fits; a run that was begun has it.
 
@@ -415,11 +429,24 @@ def _continue_ledgers(plan: Plan) -> None:
     """
     if plan.ledgers is None:
         return
-    before, study = plan.ledgers / "ledgers", plan.ledgers / "study.toml"
+    before = _check_before(plan, plan.ledgers)
+    mine = plan.folder / "ledgers"
+    if mine.exists():  # of a run that was killed before it began: half of a copy, or a log of another database
+        shutil.rmtree(mine)
+    shutil.copytree(before, mine)
+
+
+def _check_before(plan: Plan, ledgers: Path) -> Path:
+    """Return where the ledgers of an earlier run are, and check that its hospitals can be these.
+
+    Raises:
+        StorageError: there are none, or they are signed with keys made from another seed.
+    """
+    before, study = ledgers / "ledgers", ledgers / "study.toml"
     if not before.is_dir() or not study.exists():
         raise StorageError(
             "there are no ledgers of a simulated run here",
-            where=str(plan.ledgers),
+            where=str(ledgers),
             do="Name the folder of the run that trained the model, such as runs/NAME.",
         )
     seed = read_study(study).model.seed
@@ -427,16 +454,18 @@ def _continue_ledgers(plan: Plan) -> None:
         raise StorageError(
             f"the ledgers of this run are signed with keys made from its seed, {seed}, and the study's is "
             f"{plan.study.model.seed}",
-            where=str(plan.ledgers),
+            where=str(ledgers),
             do=f"Give the study that seed: --seed {seed}.",
         )
-    mine = plan.folder / "ledgers"
-    if mine.exists():  # of a run that was killed before it began: half of a copy, or a log of another database
-        shutil.rmtree(mine)
-    shutil.copytree(before, mine)
+    return before
 
 
-def _claim_folder(plan: Plan, released: Released | None, weights: bytes | None) -> None:
+def _check_folder(plan: Plan) -> bool:
+    """Return whether the run was begun in its folder, and check that it may go on there, or begin.
+
+    Raises:
+        StorageError: there is a run, or none to resume; or it is of another study.
+    """
     checkpoint = plan.folder / "checkpoint"
     begun = checkpoint.exists() or (plan.folder / "run.json").exists()
     if begun and not plan.resume:
@@ -455,6 +484,11 @@ def _claim_folder(plan: Plan, released: Released | None, weights: bytes | None) 
         _check_study(plan)
         if checkpoint.exists():
             _check_ledgers(plan)
+    return begun
+
+
+def _claim_folder(plan: Plan, released: Released | None, weights: bytes | None) -> None:
+    if _check_folder(plan):
         return
     _continue_ledgers(plan)
     if released is not None:

@@ -19,6 +19,7 @@ from test_run import model, phantom_study
 from examples import DP, hear_interrupts, study
 from wardround_common.shell import cli
 from wardround_common.study.file import Study
+from wardround_simulation import partition
 
 COMMAND = Path(sys.executable).with_name("wardround")
 
@@ -60,6 +61,51 @@ def test_a_run_that_begins_gives_no_round_up(
     file = write(tmp_path / "study.toml", phantom_study())
     assert typed(monkeypatch, "simulate", file, "--hospitals", tmp_path, "--give-up") == 2
     assert "add --resume" in capsys.readouterr().err
+
+
+def test_what_splits_a_pool_is_refused_without_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = write(tmp_path / "study.toml", phantom_study())
+    for words in (["--split", "3"], ["--partition", "by:Manufacturer"]):
+        assert typed(monkeypatch, "simulate", file, "--hospitals", tmp_path, *words) == 2
+        assert "--pool" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--split", "2", "--partition", "dirichlet"], "there is no partition 'dirichlet'"),
+        (["--partition", "by:NoSuchWord"], "DICOM has no attribute 'NoSuchWord'"),
+        ([], "needs a number of hospitals"),
+        (["--split", "2", "--allow", "everything"], "no finding 'everything'"),
+        (["--split", "2", "--confirm-patients", "name"], "no guess 'name'"),
+        (["--split", "2", "--label-attribute", "NoSuchWord"], "no attribute with the keyword 'NoSuchWord'"),
+        (["--split", "2", "--policy", "nowhere.toml"], "nowhere.toml"),
+        (["--split", "2", "--start", "nowhere"], "nowhere"),
+        (["--split", "2", "--weights", "nowhere"], "the study names no file of weights"),
+        (["--split", "2", "--ledgers", "nowhere"], "no ledgers of a simulated run"),
+        (["--split", "2", "--resume"], "there is no run to resume"),
+    ],
+)
+def test_wrong_options_are_said_before_a_pools_images_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: list[str],
+    says: str,
+) -> None:
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("images were read")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(partition, "take_in", read)
+    (tmp_path / "pool").mkdir()
+    file = write(tmp_path / "study.toml", phantom_study())
+    assert typed(monkeypatch, "simulate", file, "--pool", "pool", "--workers", "1", *arguments)
+    said = " ".join(capsys.readouterr().err.split())
+    assert says in said
+    assert "→" in said
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])

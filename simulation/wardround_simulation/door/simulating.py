@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from wardround_client.training.devices import CPU, choose, describe
-from wardround_simulation.door.participants import Hospitals, Reading, sites_of
+from wardround_simulation.door.participants import Hospitals, Pool, Reading, sites_of
 
 if TYPE_CHECKING:  # torch takes two seconds to import: an error in the study comes without it
     import torch
@@ -111,11 +112,14 @@ def simulate(
         from wardround_simulation import run
         from wardround_simulation.door.outcome import Results
 
-        cut, rules = sites(parsed), _policy(policy)
+        rules = _policy(policy)
         first, before, given = (None if each is None else Path(each) for each in (start, ledgers, weights))
         plan = run.Plan(
-            parsed, cut, folder, resume, baselines, engine, give_up, rules, leave_one_out, chosen, first, before, given
+            parsed, (), folder, resume, baselines, engine, give_up, rules, leave_one_out, chosen, first, before, given
         )
+        if isinstance(hospitals, Pool):  # to cut it, all of its images are read
+            run.check_given(plan)
+        plan = replace(plan, sites=sites(parsed))
         with shown(chosen, progress=progress) as show:
             return Results(run.simulate(plan, crew, show), folder)
 

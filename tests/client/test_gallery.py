@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from models_made import model_folder
 from outlined_hospitals import outlining, write_hospital
 from tiny_dicom import save, tiny
 from wardround_client.commands.hospital_cli import app
-from wardround_client.gallery.catalogue import EACH, About, Entry, about, count, entries, write_catalogue
+from wardround_client.gallery.catalogue import EACH, About, Entry, about, count, entries, entry, write_catalogue
 from wardround_client.gallery.drawing import drawn
-from wardround_client.gallery.making import make
+from wardround_client.gallery.making import explain_image, make
 from wardround_client.hospital.hospital_source import hospital_source
 from wardround_client.hospital.joining import begin
 from wardround_client.page.hospital_page import hospital_pages
@@ -31,6 +32,7 @@ from wardround_client.preparation.dataset import prepare, take_in
 from wardround_client.preparation.source import Source
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.training.evaluation import probabilities_of
+from wardround_common.errors import DataError
 
 NAME, SCRIPT = "Doe^Jane", "<script>alert(1)</script>"
 IMAGES = 5
@@ -143,6 +145,49 @@ def test_a_model_is_asked_about_each_image_and_its_worst_errors_come_first(tmp_p
         ((decided, probability),) = re.findall(r"probability of (.*) (\d\.\d\d)", one.answer)
         right = float(probability) if one.label == decided else 1 - float(probability)
         assert one.error == pytest.approx(1 - right, abs=0.006)
+
+
+def test_a_map_of_any_image_is_drawn_into_the_gallery_by_the_model_that_it_was_made_with(tmp_path: Path) -> None:
+    folder = model_folder_at(tmp_path / "model", study(task={"classes": [SCRIPT, "finding"]}))
+    model, source = open_model(folder), Source(write_images(tmp_path / "images"), tmp_path / "state")
+    with pytest.raises(DataError, match="no image 1"):
+        explain_image(source, model, 1)
+    make(source, [], model, explained=0, place=str(folder))
+    before = entry(source.state, 3)
+    said = explain_image(source, model, 3)
+    after = entry(source.state, 3)
+    assert before is not None
+    assert after is not None
+    assert (after.why[:4], after.why_said) == (b"\x89PNG", said)
+    assert replace(after, why=b"", why_said="") == before
+    facts = about(source.state)
+    assert facts is not None
+    assert (facts.explained, facts.folder) == (1, str(folder))
+    assert [one.number for one in entries(source.state, "explained", 1)] == [3]
+    with pytest.raises(DataError, match="no image 6"):
+        explain_image(source, model, IMAGES + 1)
+    other = study(task={"classes": [SCRIPT, "finding"]}, model={"network": "tiny-cnn"})
+    with pytest.raises(DataError, match="another model"):
+        explain_image(source, open_model(model_folder_at(tmp_path / "other", other)), 2)
+
+
+@pytest.mark.slow
+def test_a_page_of_one_image_names_nothing_and_no_address_leads_elsewhere(hospital: HospitalFolder) -> None:
+    source = hospital_source(hospital)
+    with hospital_pages(hospital, 0, lambda text, **facts: None) as pages:
+        browser = browsing(pages)
+        (source.state / "gallery.sqlite").unlink(missing_ok=True)
+        assert browser.get("/gallery/image/1").status == 404
+        assert gallery(hospital)[0] == 0
+        for wrong in ("0", "6", "-1", "1e3", "%C2%B2", "..%2f1", "9" * 30):
+            assert browser.get(f"/gallery/image/{wrong}").status == 404
+        assert browser.post("/gallery/image/1/explain", {"_form": "guessed"}).status == 403
+        assert "Patient 1" in words(browser.get("/gallery/image/1"))
+        assert browser.page.text.count("data:image/png") == 1
+        text = re.sub(r"base64,[^\"]*", "", browser.page.text)
+        assert "/gallery/image/2" in text
+        assert "Draw what this answer hangs on" not in text, "no model was asked"
+        assert not any(word in text for word in ("secret", "MRN", NAME, SCRIPT, str(source.folder)))
 
 
 def test_records_of_several_images_are_those_that_a_table_of_the_hospital_makes_of_its_files(tmp_path: Path) -> None:

@@ -27,6 +27,15 @@ def gallery(
         int | None,
         typer.Option(min=1, metavar="NUMBER", help="Print which file an image of the gallery is.", show_default=False),
     ] = None,
+    map_of: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="NUMBER",
+            help="Draw the map of this image of the gallery, by the model that it was made with; make nothing anew.",
+            show_default=False,
+        ),
+    ] = None,
     device: Device = "auto",
     state: State = None,
     as_json: AsJson = False,
@@ -50,6 +59,9 @@ def gallery(
         typer.echo(json.dumps({"file": found.file}) if as_json else found.file)
         return
     try:
+        if map_of is not None:
+            _map(folder.path, model, map_of, device, as_json=as_json)
+            return
         _make(folder.path, model, explain, device, as_json=as_json)
     except WardroundError as error:
         if not as_json:
@@ -83,9 +95,10 @@ def _make(state: Path, folder: Path | None, explain: int, device: str, *, as_jso
         if not as_json and (done % 100 == 0 or done == of):
             typer.echo(f"asked about {done:,} of {of:,}", err=True)
 
-    about = make(source, [one.study for one in latest[:3]], model, explain, tell)
+    place = "" if folder is None else str(folder.resolve())
+    about = make(source, [one.study for one in latest[:3]], model, explain, tell, place)
     if as_json:
-        typer.echo(json.dumps(vars(about), ensure_ascii=False))
+        typer.echo(json.dumps(vars(about) | {"folder": ""}, ensure_ascii=False))  # no path is told
         return
     typer.echo(
         f"{about.images:,} images of {about.patients:,} patients; "
@@ -98,6 +111,52 @@ def _make(state: Path, folder: Path | None, explain: int, device: str, *, as_jso
     typer.echo("Look at it on the pages of 'wardround hospital serve --page', under Gallery.")
 
 
+def _map(state: Path, folder: Path | None, number: int, device: str, *, as_json: bool) -> None:
+    from wardround_client.gallery.catalogue import about
+    from wardround_client.hospital.hospital_source import hospital_source
+    from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_common.errors import DataError
+    from wardround_common.results.model_folder import read_model_folder
+
+    source = hospital_source(HospitalFolder(state))
+    found = about(source.state)
+    if found is None or not found.digest:
+        raise DataError("no model was asked about these images", do="Run it with the folder of a released model first.")
+    place = folder or Path(found.folder)
+    read_model_folder(place)
+    from wardround_client.gallery.making import explain_image
+    from wardround_client.prediction.model import open_model
+    from wardround_client.training.devices import choose
+
+    said = explain_image(source, open_model(place, choose(device)), number)
+    typer.echo(json.dumps({"map": said}, ensure_ascii=False) if as_json else f"Image {number:,}: {said}")
+
+
+def gallery_image(
+    number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, show_default=False, help="Which image.")],
+    state: State = None,
+) -> None:
+    """Print one image of the gallery, drawn large, as JSON: what the service's pages run."""
+    from wardround_client.gallery.catalogue import entry
+    from wardround_client.gallery.drawing import LARGE, drawn
+    from wardround_client.hospital.hospital_source import hospital_source
+    from wardround_client.state.hospital_folder import HospitalFolder
+    from wardround_client.state.state_folder import hospital_state
+
+    _bound_memory()
+    source = hospital_source(HospitalFolder(state or hospital_state()))
+    found = entry(source.state, number)
+    shown = list(drawn(source.folder, [found], pixels=LARGE)) if found else []
+    typer.echo(json.dumps(shown, ensure_ascii=False))
+
+
+def _bound_memory() -> None:
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY if most < 0 else min(MEMORY, most), most))
+
+
 def gallery_page(
     order: Annotated[
         Literal["images", "worst", "explained"],
@@ -107,15 +166,12 @@ def gallery_page(
     state: State = None,
 ) -> None:
     """Print the images of one page of the gallery, drawn, as JSON: what the service's pages run."""
-    import resource
-
     from wardround_client.gallery.catalogue import entries
     from wardround_client.gallery.drawing import drawn
     from wardround_client.hospital.hospital_source import hospital_source
     from wardround_client.state.hospital_folder import HospitalFolder
     from wardround_client.state.state_folder import hospital_state
 
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY if most < 0 else min(MEMORY, most), most))
+    _bound_memory()
     source = hospital_source(HospitalFolder(state or hospital_state()))
     typer.echo(json.dumps(list(drawn(source.folder, entries(source.state, order, page))), ensure_ascii=False))

@@ -648,3 +648,4 @@ def close(
 
 app.command("gallery")(gallery_cli.gallery)
 app.command("gallery-page", hidden=True)(gallery_cli.gallery_page)
+app.command("gallery-image", hidden=True)(gallery_cli.gallery_image)

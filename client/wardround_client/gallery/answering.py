@@ -61,8 +61,11 @@ def answers_of(
     truths: Mapping[str, Truth],
     explained: int,
     tell: Callable[[int, int], None],
+    only: str | None = None,
 ) -> Answers:
     """Ask a model about all accepted images, and explain its worst errors; without one, its first answers.
+
+    ``only``: the one file that is explained.
 
     Raises:
         StudyError: the model's task says nothing of new images.
@@ -86,7 +89,8 @@ def answers_of(
                 by_file[file] = one.case
     ranked = sorted((file for file in of if of[file].get("error") is not None), key=lambda file: -of[file]["error"])
     notes += [f"{refused:,} images were not asked about: they are none that the model takes."] if refused else []
-    notes += _explain(model, list(dict.fromkeys(ranked + list(of))), by_file, of, explained)
+    shown = list(dict.fromkeys(ranked + list(of))) if only is None else [only]
+    notes += _explain(model, shown, by_file, of, explained)
     return Answers(of, _measure(model) if ranked else "", tuple(notes))
 
 

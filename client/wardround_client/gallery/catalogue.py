@@ -93,6 +93,8 @@ class About:
     explained: int = 0
     measure: str = ""
     """What the errors are, in words."""
+    folder: str = field(default="", repr=False)
+    """Of the model that was asked."""
 
 
 def write_catalogue(state: Path, about: About, entries: Iterable[Entry]) -> None:
@@ -169,6 +171,34 @@ def entry(state: Path, number: int) -> Entry | None:
     with _opened(state) as database:
         rows = database.execute("SELECT * FROM images WHERE number = ?", (number,)).fetchall() if database else []
         return _entry(rows[0]) if rows else None
+
+
+def of_patient(state: Path, patient: int) -> list[Entry]:
+    """Return the images of a patient of the gallery, by its number.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    words = "SELECT * FROM images WHERE patient = ? ORDER BY number"
+    with _opened(state) as database:
+        return [_entry(row) for row in database.execute(words, (patient,)).fetchall()] if database else []
+
+
+def add_map(state: Path, one: Entry) -> None:
+    """Put the map of an image into the catalogue; nothing is changed if the image is not the one of its number now.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    path = state / NAME
+    with _said(path), closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as database, database:
+        which = (one.number, os.fsencode(one.file))
+        words = "UPDATE images SET why = ?, why_said = ? WHERE number = ? AND file = ?"
+        if database.execute(words, (one.why, one.why_said, *which)).rowcount:
+            (text,) = database.execute("SELECT facts FROM about").fetchone()
+            (explained,) = database.execute("SELECT COUNT(*) FROM images WHERE why IS NOT NULL").fetchone()
+            facts = json.dumps(json.loads(text) | {"explained": explained})
+            database.execute("UPDATE about SET facts = ?", (facts,))
 
 
 def _row(one: Entry) -> Sequence[Any]:

@@ -21,8 +21,8 @@ from wardround_client.intake.scan_report import LARGEST_THUMBNAIL_BYTES, display
 from wardround_client.volumes import Series, survey
 from wardround_common.errors import ImageRefused
 
-PIXELS = 224
-"""Of the longer side of a picture."""
+PIXELS, LARGE = 224, 640
+"""Of the longer side of a picture: on a page of many images, and of one alone."""
 WITHIN_S = 20.0
 """For the pictures of a page; those that are left then are not drawn."""
 DARKEST_BRIGHTEST = (0.5, 99.5)
@@ -32,8 +32,13 @@ OURS, MODELS = (0, 200, 120), (230, 97, 1)
 Shades = NDArray[np.uint8]
 
 
-def drawn(folder: Path, entries: Sequence[Entry], within_s: float = WITHIN_S) -> Iterator[dict[str, Any]]:
-    """Yield what a page says of each image: ``png`` in Base64, or ``missing``, why there is none. No name of a file."""
+def drawn(
+    folder: Path, entries: Sequence[Entry], within_s: float = WITHIN_S, pixels: int = PIXELS
+) -> Iterator[dict[str, Any]]:
+    """Yield what a page says of each image: ``png`` in Base64, or ``missing``, why there is none. No name of a file.
+
+    ``pixels``: of the longer side of a picture.
+    """
     end = time.monotonic() + within_s
     for one in entries:
         facts: dict[str, Any] = {"number": one.number, "patient": one.patient, "label": one.label}
@@ -44,7 +49,7 @@ def drawn(folder: Path, entries: Sequence[Entry], within_s: float = WITHIN_S) ->
             yield facts | {"png": "", "missing": "not drawn: the page's time was used up"}
             continue
         try:
-            yield facts | {"png": _png(_marked(folder, one)), "missing": ""}
+            yield facts | {"png": _png(_marked(folder, one, pixels)), "missing": ""}
         except ImageRefused as refused:
             yield facts | {"png": "", "missing": f"not drawn: {refused.reason}"}
         except (OSError, ValueError, MemoryError):
@@ -58,14 +63,14 @@ def marks_of(one: Entry) -> str:
     return ", ".join(ours + (["outlined by the model"] if one.answered is not None else []))
 
 
-def _marked(folder: Path, one: Entry) -> Pillow.Image:
+def _marked(folder: Path, one: Entry, pixels: int) -> Pillow.Image:
     path = folder / one.file
     if path.stat().st_size > LARGEST_THUMBNAIL_BYTES:
         raise ImageRefused("too-large", "this file is too large for a gallery")
     shades = _slice(path, one.slice) if one.slice is not None else _shades(displayed(path).pixels)
     height, width = shades.shape[:2]
     picture = Pillow.fromarray(shades).convert("RGB")
-    times = PIXELS / max(height, width)
+    times = pixels / max(height, width)
     picture = picture.resize((max(1, round(width * times)), max(1, round(height * times))), Pillow.Resampling.BILINEAR)
     canvas = np.array(picture)
     for shape, colour in ((one.outline, OURS), (one.answered, MODELS)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wardround_client.gallery.catalogue import About, Entry, Shape, write_catalogue
+from wardround_client.gallery.catalogue import About, Entry, Shape, about, add_map, entry, of_patient, write_catalogue
 from wardround_client.intake.boxes import COLUMNS, Box, find_boxes
 from wardround_client.intake.index import scan
 from wardround_client.intake.instance import Index, Instance
@@ -65,6 +65,7 @@ def make(
     model: Model | None = None,
     explained: int = 12,
     tell: Callable[[int, int], None] = lambda done, of: None,
+    place: str = "",
 ) -> About:
     """Make the catalogue anew.
 
@@ -74,6 +75,7 @@ def make(
         model: a released model that is asked about all of the images.
         explained: of how many of its worst errors maps are drawn.
         tell: is called with how many images were asked about, and how many there are.
+        place: the model's folder, from which maps of more images can be drawn later.
 
     Raises:
         DataError: the folder cannot be read, or nothing of it is an image.
@@ -94,7 +96,7 @@ def make(
         found = answers_of(model, source, said.index, truths, explained, tell)
         entries = [replace(one, **found.of.get(one.file, {})) for one in entries]
         measure, notes = found.measure, (*said.notes, *found.notes)
-    about = About(
+    made = About(
         made=datetime.now(UTC).isoformat(timespec="minutes"),
         images=len(entries),
         patients=len(patients),
@@ -103,14 +105,49 @@ def make(
         refused=len(said.index.refused),
         notes=notes,
         model=model.card.name if model else "",
-        digest=next(iter(model.card.files.values()), "")[:12] if model else "",
+        digest=_digest_of(model) if model else "",
         asked=sum(bool(one.answer) for one in entries),
         judged=sum(one.error is not None for one in entries),
         explained=sum(bool(one.why) for one in entries),
         measure=measure,
+        folder=place if model else "",
     )
-    write_catalogue(source.state, about, entries)
-    return about
+    write_catalogue(source.state, made, entries)
+    return made
+
+
+def explain_image(source: Source, model: Model, number: int) -> str:
+    """Put the map of one image of the gallery into it, by the model that the gallery was made with; return its words.
+
+    Raises:
+        DataError: there is no such image, the gallery is of another model, or the image cannot be explained.
+        StorageError: the catalogue cannot be read or written.
+    """
+    from wardround_client.gallery.answering import Truth, answers_of
+
+    found, one = about(source.state), entry(source.state, number)
+    if found is None or one is None:
+        raise DataError(f"the gallery has no image {number:,}", do="Its numbers stand on the hospital's pages.")
+    if found.digest != _digest_of(model):
+        raise DataError("the gallery was made with another model", do="Have it made again with this one.")
+    index = _said(source, [model.study]).index
+    theirs = {each.file for each in of_patient(source.state, one.patient)}  # a slice alone is no series
+    index = replace(index, accepted=tuple(each for each in index.accepted if each.file in theirs))
+    answers = answers_of(model, source, index, {file: Truth("") for file in theirs}, 1, _silent, only=one.file)
+    drawn = answers.of.get(one.file, {})
+    if not drawn.get("why"):
+        why = next((note for note in answers.notes if note.startswith("No map")), "The model takes no such image.")
+        raise DataError("no map of this image could be drawn", do=why)
+    add_map(source.state, replace(one, why=drawn["why"], why_said=drawn["why_said"]))
+    return str(drawn["why_said"])
+
+
+def _silent(done: int, of: int) -> None:
+    """Tell nobody how many images were asked about."""
+
+
+def _digest_of(model: Model) -> str:
+    return next(iter(model.card.files.values()), "")[:12]
 
 
 def _entry(number: int, one: Instance, patients: Mapping[str, int], said: _Said) -> Entry:

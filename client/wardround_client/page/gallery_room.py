@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wardround_client.gallery.catalogue import EACH, NAME, Order, about, count
+from wardround_client.gallery.catalogue import EACH, NAME, Order, about, count, entry, of_patient
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.state.state_folder import default_state
 from wardround_common.pages.child import Children
-from wardround_common.pages.site import Answer, Asked, Shown, Went, part_of
+from wardround_common.pages.site import Answer, Asked, Missing, Shown, Went, part_of
 
 SCAN_PAGES = {
     "scan": ("scan-report.html", "The scan of the images"),
@@ -30,6 +30,8 @@ MOST_DRAWN = 8 << 20
 """Characters of a page's pictures."""
 KEPT = 4
 """Pages whose pictures are kept in memory."""
+MOST_OTHERS = 24
+"""Links to other images of a patient."""
 BUSY_S = 3.0
 """For how long a page waits while another one is being drawn."""
 
@@ -57,10 +59,11 @@ class GalleryRoom:
     def __init__(self, folder: HospitalFolder, children: Children) -> None:
         self._folder = folder
         self._children = children
-        self._kept: dict[tuple[int, Order, int], Drawn] = {}
+        self._kept: dict[tuple[int, tuple[str, ...]], Drawn] = {}
         self._drawing = threading.Lock()
         self._making = threading.Lock()
         self._failed = ""
+        self._failed_of: dict[int, str] = {}
 
     def show(self, asked: Asked) -> Answer:
         """Show a page of the gallery."""
@@ -80,9 +83,48 @@ class GalleryRoom:
             "order": order,
             "orders": orders,
             "pages": written_pages(state),
-            "drawn": lambda: self._drawn(state, order, part.number) if size else Drawn(),
+            "drawn": lambda: self._drawn(state, ("gallery-page", order, str(part.number))) if size else Drawn(),
         }
         return Shown("gallery.html", {"title": "Gallery", **facts})
+
+    def show_image(self, asked: Asked) -> Answer:
+        """Show one image large, with the map of what the model's answer to it hangs on, if there is one."""
+        state, number = default_state(self._folder.settings().data), _number(asked.words["number"])
+        found, one = about(state), entry(state, number)
+        if found is None or one is None:
+            raise Missing
+        facts = {
+            "number": number,
+            "about": found,
+            "images": count(state, "images"),
+            "others": [other.number for other in of_patient(state, one.patient)[:MOST_OTHERS] if other != one],
+            "may_explain": bool(found.folder and one.answer and not one.why),
+            "making": self._making.locked(),
+            "failed": self._failed_of.get(number, ""),
+            "drawn": lambda: self._drawn(state, ("gallery-image", str(number))),
+        }
+        return Shown("gallery_image.html", {"title": f"Image {number:,}", **facts})
+
+    def explain(self, asked: Asked) -> Answer:
+        """Have the map of one image drawn, by the model that the gallery was made with."""
+        number = _number(asked.words["number"])
+        here = f"/gallery/image/{number}"
+        if not self._making.acquire(blocking=False):
+            return Went(here, "The gallery is at work already: try again when it is done.", True)
+        self._failed_of.pop(number, None)
+        threading.Thread(target=self._explain, args=(number,), name="map of a page", daemon=True).start()
+        return Went(here)
+
+    def _explain(self, number: int) -> None:
+        said = "The map could not be drawn: see the service's log."
+        try:
+            words = ["hospital", "gallery", "--json", "--map-of", str(number), "--state", str(self._folder.path)]
+            done = self._children.run(words)
+            said = "" if done.code == 0 else _why(done.out, "The map could not be drawn")
+        finally:
+            if said:
+                self._failed_of[number] = said
+            self._making.release()
 
     def make(self, asked: Asked) -> Answer:
         """Make the gallery anew, with a released model or without."""
@@ -103,10 +145,10 @@ class GalleryRoom:
         finally:
             self._making.release()
 
-    def _drawn(self, state: Path, order: Order, page: int) -> Drawn:
-        """Return the pictures of a page; those of the last few pages are kept as long as their catalogue is there."""
+    def _drawn(self, state: Path, which: tuple[str, ...]) -> Drawn:
+        """Return the pictures that a command draws; the last few are kept as long as their catalogue is there."""
         try:
-            key = ((state / NAME).stat().st_mtime_ns, order, page)
+            key = ((state / NAME).stat().st_mtime_ns, which)
         except OSError:
             return Drawn(failed="The gallery has just been removed.")
         if key in self._kept:
@@ -114,7 +156,7 @@ class GalleryRoom:
         if not self._drawing.acquire(timeout=BUSY_S):
             return Drawn(failed="Another page is being drawn: load this one again.")
         try:
-            words = ["hospital", "gallery-page", order, str(page), "--state", str(self._folder.path)]
+            words = ["hospital", *which, "--state", str(self._folder.path)]
             done = self._children.run(words, DRAWN_S, MOST_DRAWN)
             if done.code:
                 return Drawn(
@@ -131,10 +173,21 @@ class GalleryRoom:
             self._drawing.release()
 
 
-def _why(out: str) -> str:
+def _number(word: str) -> int:
+    """Return the number of an image, from its address.
+
+    Raises:
+        Missing: it is none.
+    """
+    if not (word.isascii() and word.isdigit() and len(word) < 10):
+        raise Missing
+    return int(word)
+
+
+def _why(out: str, what: str = "The gallery could not be made") -> str:
     """Return what the command said, which names no file of the hospital."""
     try:
         said = json.loads(out)
-        return f"The gallery could not be made: {said['failed']}." + (f"\n  → {said['do']}" if said["do"] else "")
+        return f"{what}: {said['failed']}." + (f"\n  → {said['do']}" if said["do"] else "")
     except (ValueError, KeyError, TypeError):
-        return "The gallery could not be made: the command was stopped."
+        return f"{what}: the command was stopped."

@@ -83,6 +83,8 @@ class HospitalPages:
                 Room("/images/{page}", self._scan_page),
                 Room("/gallery", self._gallery.show, live=True),
                 Room("/gallery/make", self._gallery.make, acts=True),
+                Room("/gallery/image/{number}", self._gallery.show_image, live=True),
+                Room("/gallery/image/{number}/explain", self._gallery.explain, acts=True),
                 Room("/identity", self._identity),
                 Room("/identity/request", self._request),
                 Room("/identity/look", self._look, acts=True),

@@ -5,7 +5,6 @@
 # With a folder that has one sub-folder of DICOM files for each hospital, write its path in the place of `hospitals`.
 
 # %%
-import matplotlib.pyplot as plt  # so that a notebook shows figures
 import numpy as np
 
 import wardround

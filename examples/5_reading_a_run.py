@@ -4,7 +4,6 @@
 # A run is a folder. Whoever has it reads all numbers again, compares it with others, and draws what the report draws.
 
 # %%
-import matplotlib.pyplot as plt  # so that a notebook shows figures
 import numpy as np
 
 import wardround

@@ -52,7 +52,10 @@ def text_of(script: Path) -> str:
 
 
 def run(notebook: Path) -> float:
-    """Run a notebook in a folder of its own by the kernel of this Python, and return the seconds that it took."""
+    """Run a notebook in a folder of its own by the kernel of this Python, and return the seconds that it took.
+
+    A cell that ends with figures has to show a picture, and no cell two tables.
+    """
     import nbformat
     from nbclient import NotebookClient
 
@@ -60,6 +63,12 @@ def run(notebook: Path) -> float:
     with tempfile.TemporaryDirectory() as folder:
         content = nbformat.read(notebook, as_version=4)
         NotebookClient(content, timeout=600, resources={"metadata": {"path": folder}}).execute()
+    for cell in content.cells:
+        shown = [output["data"] for output in cell.get("outputs", []) if "data" in output]
+        if "figures()" in cell.source.splitlines()[-1] and not any("image/png" in data for data in shown):
+            sys.exit(f"{notebook.name}: {cell.id} shows no picture")
+        if sum("text/html" in data for data in shown) > 1:
+            sys.exit(f"{notebook.name}: {cell.id} shows its table twice")
     return time.perf_counter() - began
 
 

@@ -20,6 +20,7 @@ from wardround_common.results import FEDERATED, Results
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import DpSgd, Study, read_study
 from wardround_common.tasks.registry import task_of
+from wardround_server.report.figures.style import Shown
 from wardround_simulation.federation import Site, forget_hospitals
 from wardround_simulation.run import Plan, Show, check_hospitals, simulate
 from wardround_simulation.workers import Workers
@@ -338,7 +339,7 @@ def headline_of(groups: Sequence[Group]) -> str:
 
 def picture(groups: Sequence[Group]) -> Figure:
     """Draw each run as a point and each group's mean over seeds as a bar, one line a group."""
-    figure = Figure(figsize=(7, 1.2 + 0.4 * max(len(groups), 2)), layout="constrained")
+    figure = Shown(figsize=(7, 1.2 + 0.4 * max(len(groups), 2)), layout="constrained")
     axes = figure.subplots()
     for at, group in enumerate(groups):
         axes.plot(group.means, [at] * len(group.means), "o", color="#0072b2", alpha=0.6, markersize=5)

@@ -75,8 +75,17 @@ def test_pictures_are_figures_of_matplotlib_and_a_notebook_shows_the_summary(res
     drawn = results.figures()
     assert {"headline", "loss", "roc"} <= drawn.keys()
     assert all(isinstance(figure, Figure) for figure in drawn.values())
+    assert drawn["loss"]._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]  # without pyplot
     assert results.record.headline.label in results._repr_html_()
     assert "<script" not in results._repr_html_()
+
+
+def test_a_notebook_shows_the_summary_once(results: wardround.Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("rich.jupyter.display", lambda *content: shown.append(content))
+    assert "<pre>" in results._repr_html_()
+    assert not shown
 
 
 def test_figures_that_the_run_has_not_are_refused_with_those_that_it_has(results: wardround.Results) -> None:

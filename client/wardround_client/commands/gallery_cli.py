@@ -133,7 +133,7 @@ def _map(state: Path, folder: Path | None, number: int, device: str, *, as_json:
 
 
 def gallery_image(
-    number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, show_default=False, help="Which image.")],
+    number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, show_default=False, help="Number of the image.")],
     state: State = None,
 ) -> None:
     """Print one image of the gallery, drawn large, as JSON: what the service's pages run."""

@@ -98,6 +98,7 @@ class GalleryRoom:
             "about": found,
             "images": count(state, "images"),
             "others": [other.number for other in of_patient(state, one.patient)[:MOST_OTHERS] if other != one],
+            "dense": one.answered is not None,
             "may_explain": bool(found.folder and one.answer and not one.why),
             "making": self._making.locked(),
             "failed": self._failed_of.get(number, ""),

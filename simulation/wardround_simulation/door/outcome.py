@@ -181,7 +181,8 @@ class Results:
 
         from wardround_server.report import summary
 
-        console = Console(record=True, file=io.StringIO(), width=110)
+        # In a notebook rich would show it, besides what is returned here.
+        console = Console(record=True, file=io.StringIO(), width=110, force_jupyter=False)
         console.print(summary(self.record))
         if not html:
             return console.export_text(styles=False)

@@ -69,7 +69,8 @@ class SweepResults:
             drawn.add_column(Text(word))
         for row in rows:
             drawn.add_row(*map(Text, row))
-        console = Console(record=True, file=io.StringIO(), width=110)
+        # In a notebook rich would show it, besides what is returned here.
+        console = Console(record=True, file=io.StringIO(), width=110, force_jupyter=False)
         console.print(drawn)
         return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
 

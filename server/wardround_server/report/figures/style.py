@@ -61,6 +61,14 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 
+class Shown(Figure):
+    """A figure that a notebook shows as a picture, also where nobody has imported pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        self.savefig(out := io.BytesIO(), format="png", dpi=120)
+        return out.getvalue()
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A figure ready for the page: inline SVG, and below it what it shows."""
@@ -78,7 +86,7 @@ def in_style() -> AbstractContextManager[None]:
 
 def panel(width: float = 4.6, height: float = 3.5, *, square: bool = False) -> tuple[Figure, Axes]:
     """Make a figure with one pair of axes; sizes in inches. ``square``: both axes go from 0 to 1."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Shown(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     if square:
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal", anchor="W")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +43,10 @@ class Places:
         )
 
 
-def sites_in(folder: Path, places: Places) -> tuple[Site, ...]:
+def sites_in(folder: Path, places: Places, classes: Collection[str] = ()) -> tuple[Site, ...]:
     """Take each sub-folder as a hospital, by its name in one Unicode form.
+
+    ``classes``: of the study; a folder whose sub-folders are named after them is itself one hospital.
 
     Raises:
         DataError: there is no such folder, it cannot be read, it has no sub-folder, or it is itself one hospital.
@@ -69,6 +72,12 @@ def sites_in(folder: Path, places: Places) -> tuple[Site, ...]:
                 where=str(folder),
                 do="Rename one of the sub-folders.",
             )
+    if len(names) > 1 and {name.casefold() for name, _ in names} <= {word.casefold() for word in classes}:
+        raise DataError(
+            f"this folder looks like one hospital: its {len(names)} sub-folders are named after the study's classes",
+            where=str(folder),
+            do="Name the folder that has a sub-folder for each hospital, or split this one with --pool and --split.",
+        )
     table = places.labels or LABELS_FILE
     if (
         not places.label_attribute

@@ -25,6 +25,7 @@ from wardround_common.documents.signed_document import canonical
 from wardround_common.errors import DataError, MessageError, ModelError, StorageError, WardroundError
 from wardround_common.keys.identity import Identity
 from wardround_common.messages.parameters import Layout
+from wardround_common.metrics.shapes import Curve, Estimate
 from wardround_common.results import Results
 from wardround_common.study.file import Study
 from wardround_common.study.roster import Listed
@@ -32,8 +33,8 @@ from wardround_server.rounds.model_file import write_model
 from wardround_simulation.evidence.cli import app
 from wardround_simulation.evidence.finished_run import digest_of, read_run
 from wardround_simulation.evidence.make import Wanted, make_evidence
-from wardround_simulation.evidence.page import render
-from wardround_simulation.evidence.record import Evidence
+from wardround_simulation.evidence.page import _member_table, render
+from wardround_simulation.evidence.record import Evidence, MembershipFinding
 from wardround_simulation.evidence.statements import make_statements
 from wardround_simulation.evidence.verify import verify
 from wardround_simulation.federation import Site, insecure_identity, ledger_folder
@@ -121,6 +122,14 @@ def test_a_pack_whose_study_was_edited_is_found(copied: Path) -> None:
     pack.write_text("{}")
     with pytest.raises(StorageError, match="not an evidence pack"):
         verify(pack)
+
+
+def test_a_figure_without_an_interval_stands_alone() -> None:
+    none, whole = Estimate(0.5, reason="too few patients"), Estimate(0.5, 0.25, 0.75)
+    for of, said in ((none, ["0.500", "50.0 %"]), (whole, ["0.500 (0.250 to 0.750)", "50.0 % (25.0 % to 75.0 %)"])):
+        roc = Curve(x=(0.0, 1.0), y=(0.0, 1.0))
+        finding = MembershipFinding(shadows=2, members=3, others=3, auroc=of, caught=of, roc=roc)
+        assert [row[1] for row in _member_table(finding).rows[:2]] == said
 
 
 @pytest.mark.slow

@@ -27,3 +27,11 @@ def test_two_hospitals_whose_names_differ_in_their_form_only_are_refused(tmp_pat
     (tmp_path / COMPOSED).mkdir()
     with pytest.raises(DataError, match="two hospitals are called"):
         sites_in(tmp_path, PLACES)
+
+
+def test_a_folder_that_is_sorted_into_classes_is_one_hospital(tmp_path: Path) -> None:
+    for name in ("Normal", "finding"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(DataError, match="looks like one hospital: its 2 sub-folders are named after the study's"):
+        sites_in(tmp_path, PLACES, ("normal", "finding", "benign"))
+    assert len(sites_in(tmp_path, PLACES, ("normal", "tumour"))) == 2

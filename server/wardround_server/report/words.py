@@ -42,6 +42,11 @@ def interval(estimate: Estimate, digits: int = 2) -> str:
     return f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
 
 
+def with_interval(value: str, around: str) -> str:
+    """Write a number with its interval after it; the number alone where there is none."""
+    return f"{value} ({around})" if around else value
+
+
 def size(value: float) -> str:
     """Write bytes in decimal units."""
     for unit in ("bytes", "kB", "MB", "GB"):

@@ -114,7 +114,7 @@ def sites_of(hospitals: Hospitals | None, reading: Reading, folder: Path) -> Cal
                 do="Give a folder with a sub-folder of each, a mapping of names to data, or pool(...).",
             )
         if not isinstance(hospitals, Pool):
-            return sites_in(Path(hospitals), places)
+            return sites_in(Path(hospitals), places, study.groups)
         from wardround_simulation.partition import cut
 
         return cut(source_of(hospitals.images, "the pool"), study, hospitals.partition, hospitals.split)

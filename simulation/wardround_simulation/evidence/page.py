@@ -18,7 +18,7 @@ from wardround_common.study.file import DpSgd
 from wardround_common.tasks.registry import task_of
 from wardround_server.report.figures.style import INK, RULE, SERIES, Picture, in_style, panel, picture
 from wardround_server.report.tables.table import Table, table
-from wardround_server.report.words import interval, number, size, small
+from wardround_server.report.words import interval, number, size, small, with_interval
 from wardround_server.report.write import TEMPLATES
 from wardround_simulation.evidence.record import Evidence, Hospital, InversionFinding, MembershipFinding
 
@@ -106,7 +106,7 @@ def _verdict(evidence: Evidence) -> list[tuple[str, str]]:
     first = task_of(evidence.study.task).first
     good = "it was not judged on test patients"
     if whole and (found := whole[first.name]).value is not None:
-        good = f"{first.term} {number(found.value)}" + (f" ({around})" if (around := interval(found)) else "")
+        good = f"{first.term} {with_interval(number(found.value), interval(found))}"
     privacy = evidence.study.privacy
     private = isinstance(privacy, DpSgd)
     safe = f"ε at most {privacy.epsilon:g}" if isinstance(privacy, DpSgd) else "no differential privacy"
@@ -205,8 +205,8 @@ def _canary_table(evidence: Evidence) -> Table | None:
 
 def _member_table(found: MembershipFinding) -> Table:
     rows = [
-        ("AUROC", f"{number(found.auroc.value)} ({interval(found.auroc, 3)})"),
-        ("Members found at 1 % false alarms", f"{_percent(found.caught.value)} ({_percents(found.caught)})"),
+        ("AUROC", with_interval(number(found.auroc.value), interval(found.auroc, 3))),
+        ("Members found at 1 % false alarms", with_interval(_percent(found.caught.value), _percents(found.caught))),
         ("Patients", f"{found.members:,} members, {found.others:,} others"),
         ("Shadow federations", f"{found.shadows}"),
     ]
@@ -222,6 +222,8 @@ def _whole(rate: float) -> str:
 
 
 def _percents(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return ""
     return f"{_percent(estimate.low)} to {_percent(estimate.high)}"
 
 
@@ -351,7 +353,7 @@ def _quality(evidence: Evidence) -> Table | None:
     rows = [
         (
             f"{site} (did not train)" if site in evidence.study.evaluation.external else site,
-            *(f"{number(found[m.name].value)} ({interval(found[m.name])})" for m in shown),
+            *(with_interval(number(found[m.name].value), interval(found[m.name])) for m in shown),
         )
         for site, found in evidence.metrics.items()
     ]

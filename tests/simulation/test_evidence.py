@@ -129,7 +129,7 @@ def test_a_figure_without_an_interval_stands_alone() -> None:
     for of, said in ((none, ["0.500", "50.0 %"]), (whole, ["0.500 (0.250 to 0.750)", "50.0 % (25.0 % to 75.0 %)"])):
         roc = Curve(x=(0.0, 1.0), y=(0.0, 1.0))
         finding = MembershipFinding(shadows=2, members=3, others=3, auroc=of, caught=of, roc=roc)
-        assert [row[1] for row in _member_table(finding).rows[:2]] == said
+        assert [row[1].text for row in _member_table(finding).rows[:2]] == said
 
 
 @pytest.mark.slow

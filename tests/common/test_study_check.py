@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import textwrap
 import tomllib
@@ -13,16 +11,19 @@ from pathlib import Path
 
 import pytest
 
+import in_process
 from wardround_common.shell.study_cli import REHEARSALS
 from wardround_common.study.file import parse_study, read_study
 from wardround_common.study.template import study_text
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-c", "from wardround_common.shell.cli import main; main()"]
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Path:
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write a study into a folder in which a test can install a package."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
     path = tmp_path / "lung.toml"
     path.write_text(study_text("lung"), encoding="utf-8")
     return path
@@ -37,15 +38,9 @@ def rehearsal(folder: Path, code: str) -> None:
     (metadata / "entry_points.txt").write_text(f"[{REHEARSALS}]\ntried = tried_package:rehearse\n")
 
 
-def check(study: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    places = [str(study.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return subprocess.run(
-        [*COMMAND, "study", "check", str(study), *arguments],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+def check(study: Path, *arguments: str) -> in_process.Done:
+    sys.modules.pop("tried_package", None)  # another test's
+    return in_process.run("study", "check", study, *arguments)
 
 
 @pytest.mark.slow

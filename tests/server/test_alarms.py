@@ -31,6 +31,8 @@ from wardround_server.report.write import render
 from wardround_server.service.runs import Runs
 from wards import Wards, rostered
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 __all__ = ["at_once"]  # the fixture that is used in every test of this file
 
 CLASSES = ("normal", "benign", "malignant")

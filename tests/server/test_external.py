@@ -23,6 +23,8 @@ from wardround_common.study.words import describe
 from wardround_server.service.runs import Runs
 from wards import Wards, rostered
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 __all__ = ["at_once"]  # the fixture that is used in every test of this file
 
 

@@ -24,6 +24,8 @@ from wardround_server.rounds import muster
 from wardround_server.rounds.limits import Limits
 from wards import NAMES, Wards, rostered
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 __all__ = ["at_once"]  # the fixture that is used in every test of this file
 
 

@@ -30,6 +30,8 @@ from wardround_server.rounds.secure_rounds import Consortium
 from wardround_server.service.runs import Runs
 from wards import Wards, rostered
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 OF = study(model={"seed": 2}, evaluation={"recalibrated": True})  # of which the scores rank the right way
 MANY = dataset(1, patients=60)
 

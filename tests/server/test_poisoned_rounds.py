@@ -28,6 +28,8 @@ from wards import Wards, rostered
 from test_distributed_rounds import shared  # isort: skip
 from test_secure_rounds import NAMES, Memory, consortium, fast, quiet  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def with_liar(of: Study, folder: Path, lie: Lie, *, perjurer: bool = False) -> Memory:
     """Open the hospitals; b lies, if it is a perjurer in the vote too."""

@@ -12,6 +12,8 @@ from wardround_server.rounds import approval
 from wardround_server.service.runs import Runs, Standings
 from wards import Wards, rostered
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,8 @@ from wardround_server.rounds.limits import Clock, Limits
 from wardround_server.service.runs import Runs
 from wards import ONE_BY_ONE, Wards, rostered
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 DIGEST = "0" * 64
 NO_TIME = Limits(0.0, 60.0)
 

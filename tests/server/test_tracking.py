@@ -35,7 +35,10 @@ from wardround_server.rounds import approval
 from wardround_server.service.runs import Runs
 from wards import NAMES, Wards, rostered
 
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow, under SQLAlchemy 2.1
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow, under SQLAlchemy 2.1
+    pytest.mark.usefixtures("undrawn"),
+]
 
 
 def tracked(of: Study | None = None, **keys: Any) -> Study:

@@ -18,6 +18,8 @@ from wardround_common.study.file import Study
 from wardround_simulation.door.arrays import read_arrays
 from wardround_simulation.door.participants import Reading, sites_of
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SIZE = 16
 
 

@@ -20,7 +20,7 @@ from wardround_common.study.template import study_text
 from wardround_simulation.phantoms import make_hospitals
 from wardround_simulation.phantoms.scanner import SCANNERS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 
 def test_patients_are_learnt_privately_from_all_their_images_and_told_with_what_each_weighs(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from wardround_common.results import FEDERATED, POOLED
 from wardround_common.study.file import Study
 from wardround_simulation.run import Progress
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SHARED = {
     "mechanism": "dp-sgd",
     "trust": "distributed",

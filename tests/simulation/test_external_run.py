@@ -20,6 +20,8 @@ from wardround_server.report.words import number
 from wardround_simulation.evidence.finished_run import read_run
 from wardround_simulation.evidence.statements import make_statements
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 NORTH = "hospital-c"
 
 

@@ -16,7 +16,7 @@ from wardround_common.study.template import study_text
 from wardround_simulation.phantoms import make_hospitals
 from wardround_simulation.phantoms.scanner import SCANNERS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 
 def test_findings_are_learnt_together_and_told_for_a_new_image(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from wardround_common.study.template import study_text
 from wardround_simulation.phantoms import make_hospitals
 from wardround_simulation.phantoms.scanner import SCANNERS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 
 def test_grades_of_patients_are_learnt_under_shared_noise_and_told(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from wardround_simulation.phantoms.hospital import make_hospital
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Progress
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 RARE = replace(SCANNERS[0], prevalence=0.02)
 
 

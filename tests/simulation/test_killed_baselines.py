@@ -25,7 +25,7 @@ from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, simulate
 from wardround_simulation.workers import InThisProcess
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 NAMES = ("hospital-a", "hospital-b", "hospital-c")
 OWN = phantom_study(privacy=DP, training={"rounds": 12}, evaluation={"every": 12})
 SHARED = phantom_study(

@@ -20,6 +20,8 @@ from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, simulate
 from wardround_simulation.workers import InThisProcess
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SHARED = DP | {"trust": "distributed", "sampling_rate": 1.0, "dropouts": 0, "colluders": 1}
 STUDIES = {
     "plain": phantom_study(training={"rounds": 2}),

@@ -22,6 +22,8 @@ from wardround_common.study.file import Study
 from wardround_simulation.federation import _folder_name, insecure_identity
 from wardround_simulation.run import Progress
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 NAMES = ("hospital-a", "hospital-b", "hospital-c")
 
 

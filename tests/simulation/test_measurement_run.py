@@ -19,7 +19,7 @@ from wardround_common.study.template import study_text
 from wardround_simulation.phantoms import make_hospitals
 from wardround_simulation.phantoms.scanner import SCANNERS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 
 def test_a_number_is_learnt_together_and_told_in_its_unit(tmp_path: Path) -> None:

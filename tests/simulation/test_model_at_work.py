@@ -24,7 +24,7 @@ from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, simulate
 from wardround_simulation.workers import InThisProcess
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 MODALITIES = sorted({scanner.modality for scanner in SCANNERS})
 
 

@@ -18,7 +18,7 @@ from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, simulate
 from wardround_simulation.workers import InThisProcess
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 SOUTH, PATIENTS = "south", 5
 TRAINERS = sorted(name for name in HOSPITALS if name != SOUTH)
 

@@ -23,6 +23,8 @@ from wardround_common.study.file import parse_canonical
 from wardround_common.study.words import describe
 from wardround_simulation.own_code import check_sent, name_of, with_own
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 class Linear(nn.Module):
     """One layer on each image by itself."""

@@ -18,7 +18,7 @@ from wardround_simulation.workers import InThisProcess
 
 from test_model_at_work import MODALITIES, command  # isort: skip
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 SHARED = DP | {"trust": "distributed", "sampling_rate": 0.5, "dropouts": 0, "colluders": 0}
 
 

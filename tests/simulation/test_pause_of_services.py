@@ -17,7 +17,7 @@ from wardround_client.state import pause
 from wardround_client.state.approvals import Approvals
 from wardround_server.link import link_exchange
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 
 @pytest.fixture

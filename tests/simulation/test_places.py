@@ -10,6 +10,8 @@ import pytest
 from wardround_common.errors import DataError
 from wardround_simulation.places import Places, sites_in
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 PLACES = Places(None, None, frozenset(), None)
 DECOMPOSED, COMPOSED = (unicodedata.normalize(form, "Köln") for form in ("NFD", "NFC"))
 

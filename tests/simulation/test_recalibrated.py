@@ -23,7 +23,7 @@ from wardround_common.metrics.recalibration import FOLDS, fit, folds_of
 from wardround_common.results.calibration_file import read_calibration
 from wardround_simulation.phantoms import make_hospitals
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 WORDS = ("normal", "finding")
 
 

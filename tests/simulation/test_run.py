@@ -29,6 +29,8 @@ from wardround_simulation.run import Engine, Plan, Progress, simulate
 from wardround_simulation.sweep import finished_results
 from wardround_simulation.workers import InThisProcess, Processes, Workers
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def phantom_study(**sections: dict[str, Any]) -> Study:
     sections["task"] = {"classes": list(CLASSES)}

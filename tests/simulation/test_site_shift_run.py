@@ -19,7 +19,7 @@ from wardround_server.report.tables import quality
 from wardround_simulation.federation import OWN_PARTS
 from wardround_simulation.run import Progress
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 
 class KilledError(Exception):

@@ -29,7 +29,7 @@ from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Plan, Progress, simulate
 from wardround_simulation.workers import InThisProcess
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 NAMES = ("hospital-a", "hospital-b")
 
 

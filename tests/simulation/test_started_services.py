@@ -27,7 +27,7 @@ from wardround_server.rounds import approval
 from wardround_server.rounds.exported_model import export_model
 from wardround_server.service.runs import Runs, keep_start
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 A, B, C = "hospital-a", "hospital-b", "hospital-c"
 
 

@@ -14,6 +14,8 @@ from wardround_common.errors import StudyError
 from wardround_common.study.file import Study
 from wardround_simulation.run import Progress
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def tracked(**keys: Any) -> Study:
     return Study.model_validate(phantom_study().model_dump() | {"tracking": keys})

@@ -10,7 +10,7 @@ from services import NAMES, Federation
 from wardround_common.messages.vote import read_ballots
 from wardround_common.results import Results
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 
 def test_hospitals_vote_over_the_link_and_what_they_signed_is_kept(tmp_path: Path) -> None:

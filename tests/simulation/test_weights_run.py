@@ -13,7 +13,7 @@ from wardround_common.errors import StudyError
 
 from test_model_at_work import MODALITIES, command  # isort: skip
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 
 def test_a_head_is_trained_privately_over_features_that_cost_nobody_anything(

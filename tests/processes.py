@@ -70,6 +70,7 @@ class Site:
             env=self.environment(),
             capture_output=True,
             encoding="utf-8",
+            timeout=WAIT_S,
             check=False,
         )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -150,11 +152,24 @@ def test_a_cohort_is_kept_once_for_all_rounds_and_studies(tmp_path: Path) -> Non
 # Crashes
 
 
+def exit_status(child: int, within_s: float = 60.0) -> int:
+    """Wait for a forked process and give its exit status; one that hangs, as on a lock of a thread, is killed."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.001)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    raise AssertionError(f"a forked process did not end within {within_s:g} seconds")
+
+
 def in_child(work: Any, at_line: int) -> int:
     """Run ``work`` in a forked process that ends without a word at its ``at_line``-th line; give its exit status."""
     child = os.fork()
     if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return exit_status(child)
     left = [at_line]
 
     def trace(frame: Any, event: str, argument: object) -> Any:

@@ -89,6 +89,7 @@ def killed(of: Study, hospitals: Path, out: Path, deaths: list[Death]) -> Result
         life = forks.Process(target=live, args=(of, hospitals, out, death))
         life.start()
         life.join(120)
+        life.kill()  # where it did not die: what is left would be waited for at the end of the tests
         assert life.exitcode == -signal.SIGKILL, death
     return live(of, hospitals, out)
 

@@ -53,7 +53,9 @@ def test_the_readmes_first_round_is_a_round(tmp_path: Path) -> None:
     serving: list[subprocess.Popen[bytes]] = []
 
     def run(line: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        return subprocess.run(
+            ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=WITHIN_S
+        )
 
     try:
         for line in commands()[1:]:

@@ -185,7 +185,7 @@ bench-brain-mri: needs-hospitals $(INSTALLED) ## federated, pooled and alone on 
 bench-privacy: needs-hospitals $(INSTALLED) ## what privacy costs at epsilon 1, 3 and 8 on the brain MRI hospitals; can be resumed (DATA=DIR)
 	$(BIN)/python benchmarks/privacy.py "$(DATA)"
 
-bench-medicine-privacy: needs-hospitals $(INSTALLED) ## what a prior from made images gives under shared noise; long; resumes where it stopped (DATA=DIR)
+bench-medicine-privacy: needs-hospitals $(INSTALLED) ## what few directions and a prior from made images give under shared noise; long; resumes where it stopped (DATA=DIR)
 	$(BIN)/python benchmarks/medicine_privacy.py "$(DATA)"
 
 bench-medicine: needs-hospitals $(INSTALLED) ## boxes, measures against site shift, one image in fifty, grades by patient, made images (DATA=DIR with brain_mri, brain_mri_volumes, chest_xray); long; resumes where it stopped

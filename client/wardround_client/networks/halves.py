@@ -58,11 +58,11 @@ class HalvesFeatures(WaveletFeatures):
 class HalvesClassifier(nn.Module):
     """A linear classifier, zero at first, on few directions of fixed features."""
 
-    def __init__(self, channels: int, classes: int) -> None:
+    def __init__(self, channels: int, classes: int, kept: int = KEPT) -> None:
         super().__init__()
         self.features = HalvesFeatures(channels)
-        self.project = nn.Linear(self.features.count, KEPT)
-        self.classify = nn.Linear(KEPT, classes)
+        self.project = nn.Linear(self.features.count, kept)
+        self.classify = nn.Linear(kept, classes)
         nn.init.zeros_(self.classify.weight)
         nn.init.zeros_(self.classify.bias)
 
@@ -71,7 +71,7 @@ class HalvesClassifier(nn.Module):
         return self.classify(self.directions(self.features(images)))  # type: ignore[no-any-return]
 
     def directions(self, features: torch.Tensor) -> torch.Tensor:
-        """Return (images, KEPT) of features (images, count), each between -MOST and MOST."""
+        """Return (images, kept) of features (images, count), each between -MOST and MOST."""
         return MOST * torch.tanh(self.project(features) / MOST)
 
     @torch.no_grad()
@@ -88,14 +88,15 @@ class HalvesClassifier(nn.Module):
         weight = torch.cat([torch.full((count,), count**-0.5) for count in self.features.groups]).double() / scale
         centred = (features - features.mean(0)) * weight
         values, vectors = torch.linalg.eigh(torch.cov(centred.T))
-        kept, directions = values[-KEPT:], vectors[:, -KEPT:]
+        kept = self.project.out_features
+        values, directions = values[-kept:], vectors[:, -kept:]
         signs = directions.gather(0, directions.abs().argmax(0, keepdim=True)).sign()  # a library may turn any round
-        project = (directions * signs / kept.sqrt()).T * weight
+        project = (directions * signs / values.sqrt()).T * weight
         self.project.weight.copy_(project)
         self.project.bias.copy_(-project @ features.mean(0))
         seen = self.directions(features.to(self.project.weight.dtype)).double()
         apart = seen[planted == 1].mean(0) - seen[planted == 0].mean(0)
-        way = torch.linalg.solve(torch.cov(seen.T) + RIDGE * torch.eye(KEPT, dtype=torch.float64), apart)
+        way = torch.linalg.solve(torch.cov(seen.T) + RIDGE * torch.eye(kept, dtype=torch.float64), apart)
         way = START * way / way.norm()
         scores = seen @ way
         threshold = (scores[planted == 1].mean() + scores[planted == 0].mean()) / 2

@@ -14,6 +14,7 @@
     ├── ApprovalError     the hospital did not approve what is asked for    exit 5
     ├── PausedError       the hospital has paused                           exit 5
     ├── MessageError      a message does not follow the protocol            exit 6
+    │   └── VersionError  the other end's messages have another form
     ├── RoundError        a round cannot be completed                       exit 6
     │   └── RoundStorageError  since hospitals could not write their files  exit 7
     ├── ModelError        a model or its parameters do not fit              exit 6
@@ -131,6 +132,12 @@ class MessageError(WardroundError):
 
     exit_code = 6
     kind = "message"
+
+
+class VersionError(MessageError):
+    """The other end runs a version of Wardround whose messages have another form."""
+
+    kind = "version"
 
 
 class RoundError(WardroundError):

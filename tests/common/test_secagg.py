@@ -18,19 +18,61 @@ from wardround_common.randomness import insecure_stream
 from wardround_common.secagg.encoding import COUNT_LIMIT, Encoding, decode_counts, encode_counts
 from wardround_common.secagg.masks import BLOCK_BYTES, add_masks
 from wardround_common.secagg.sealing import seal, unseal
-from wardround_common.secagg.shamir import PRIME, combine, split, weights
-from wardround_common.secagg.thresholds import default_threshold
+from wardround_common.secagg.shamir import (
+    PRIME,
+    SHARE_BYTES,
+    combine,
+    share_numbers,
+    split,
+    split_many,
+    uniform,
+    weights,
+)
+from wardround_common.secagg.thresholds import LARGEST_COHORT, default_threshold
 
 
-def test_the_field_is_a_prime_that_holds_every_secret() -> None:
-    assert PRIME > 2**256
-    odd, twos = PRIME - 1, 0
-    while odd % 2 == 0:
-        odd, twos = odd // 2, twos + 1
-    for base in (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37):  # Miller and Rabin
-        value = pow(base, odd, PRIME)
-        powers = [pow(value, 2**step, PRIME) for step in range(twos)]
-        assert value == 1 or PRIME - 1 in powers
+def test_the_field_is_a_prime_that_holds_every_word_and_every_hospital() -> None:
+    assert all(PRIME % factor for factor in range(2, 257))
+    assert PRIME > 2**16 > LARGEST_COHORT
+
+
+def test_coefficients_take_each_value_of_the_field_exactly_as_often() -> None:
+    """All but one of the 32-bit numbers are 65,535 whole runs through the field; that one is drawn again."""
+    assert (PRIME - 2) * PRIME == 2**32 - 1
+    numbers = [0, 1, PRIME - 1, PRIME, 2**31, 2**32 - 1, 2**32 - 2]
+    waiting = [b"".join(number.to_bytes(4, "little") for number in numbers), b"\xff" * 4, (7).to_bytes(4, "little")]
+    drawn = uniform(len(numbers), lambda size: waiting.pop(0))
+    assert not waiting
+    assert (drawn % PRIME).tolist() == [number % PRIME for number in [*numbers[:5], 7, numbers[6]]]
+
+
+def test_many_secrets_are_split_as_each_by_the_slow_definition() -> None:
+    secrets, threshold, holders = [os.urandom(32) for _ in range(3)], 4, (0, 7, 9, 99, LARGEST_COHORT - 1)
+    drawn = os.urandom(4 * 16 * len(secrets) * (threshold - 1))
+    numbers = iter([int.from_bytes(drawn[at : at + 4], "little") for at in range(0, len(drawn), 4)])
+    shares = split_many(secrets, threshold, holders, lambda size: drawn)
+    for place, secret in enumerate(secrets):
+        for word in range(16):
+            coefficients = [int.from_bytes(secret[2 * word :][:2], "big"), *itertools.islice(numbers, threshold - 1)]
+            for at, holder in enumerate(holders):
+                value = sum(one * (holder + 1) ** power for power, one in enumerate(coefficients)) % PRIME
+                assert share_numbers(shares[at, place].tobytes())[word] == value
+
+
+def test_the_one_element_that_sixteen_bits_do_not_hold_is_written_and_read() -> None:
+    """The polynomial 65,535 + x is 65,536 at the first holder's point, and 0 at the second's."""
+    one = (1).to_bytes(4, "little") * 16
+    first, second = split(b"\xff" * 32, 2, (0, 1), lambda size: one)
+    assert first == b"\xff\xff" + bytes(32)
+    assert second == bytes(SHARE_BYTES)
+    assert combine({0: first, 1: second}, weights([0, 1])) == b"\xff" * 32
+
+
+def test_shares_that_add_up_to_no_word_are_refused() -> None:
+    """65,536 as the constant term: no secret has such a word, so somebody made the shares up."""
+    last = b"\xff\xff" + bytes(32)
+    with pytest.raises(MessageError, match="do not belong together"):
+        combine({0: last, 1: last}, weights([0, 1]))
 
 
 @given(st.binary(min_size=32, max_size=32), st.integers(2, 6), st.integers(0, 3))
@@ -44,11 +86,18 @@ def test_fewer_shares_than_the_threshold_say_nothing() -> None:
     """For every other secret there are coefficients that give the very same shares: t - 1 of them fit anything."""
     shares = split(b"s" * 32, 3, range(5), os.urandom)
     for other in (bytes(32), b"\xff" * 32, os.urandom(32)):
-        # The polynomial through (0, other) and two of the shares; the third share is free.
-        points = {0: int.from_bytes(other, "big"), 1: int.from_bytes(shares[0], "big")}
-        points[2] = int.from_bytes(shares[1], "big")
-        third = _at(points, 3)
-        assert combine({0: shares[0], 1: shares[1], 2: third.to_bytes(33, "big")}, weights([0, 1, 2])) == other
+        # For each word the polynomial through (0, other) and two of the shares; the third share is free.
+        third = []
+        for word in range(16):
+            points = {0: int.from_bytes(other[2 * word :][:2], "big")}
+            points |= {place: int(share_numbers(shares[place - 1])[word]) for place in (1, 2)}
+            third.append(_at(points, 3))
+        assert combine({0: shares[0], 1: shares[1], 2: _written(third)}, weights([0, 1, 2])) == other
+
+
+def _written(words: list[int]) -> bytes:
+    marks = sum((word == PRIME - 1) << (15 - at) for at, word in enumerate(words))
+    return marks.to_bytes(2, "big") + b"".join((word % 2**16).to_bytes(2, "big") for word in words)
 
 
 def _at(points: dict[int, int], place: int) -> int:
@@ -62,10 +111,10 @@ def _at(points: dict[int, int], place: int) -> int:
     return total % PRIME
 
 
-@pytest.mark.parametrize("share", [b"", bytes(32), bytes(34), PRIME.to_bytes(33, "big"), b"\xff" * 33])
-def test_what_is_no_number_of_the_field_is_no_share(share: bytes) -> None:
-    with pytest.raises(MessageError, match="not an element of the field"):
-        combine({0: share, 1: bytes(33)}, weights([0, 1]))
+@pytest.mark.parametrize("share", [b"", bytes(32), bytes(33), bytes(35), b"\xff" * SHARE_BYTES, b"\0\1" + b"\1" * 32])
+def test_what_is_no_elements_of_the_field_is_no_share(share: bytes) -> None:
+    with pytest.raises(MessageError, match="not elements of the field"):
+        combine({0: share, 1: bytes(SHARE_BYTES)}, weights([0, 1]))
 
 
 @pytest.mark.parametrize("dtype", ["<u2", "<u4", "<u8"])

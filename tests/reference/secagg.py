@@ -1,8 +1,8 @@
 """Secure aggregation by the book: slow, from docs/secagg.md alone, imports nothing of Wardround.
 
 Run it to write the vectors anew: ``python tests/reference/secagg.py > tests/reference/secagg.json``. Random bytes are
-SHA-256 of a counter under a hospital's label, drawn in this order: the self-mask seed; for each secret the coefficients
-of its polynomial from x^1 on, 48 bytes each; for each holder a nonce.
+SHA-256 of a counter under a hospital's label, drawn in this order: the self-mask seed; in one draw, 4 bytes for each
+coefficient from x^1 on, of each word of each secret; for each holder a nonce.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-P = 2**256 + 297
+P = 65537
 TAG = b"wardround secagg 1"
 
 
@@ -74,6 +74,13 @@ def masks(vector: list[int], width: int, segment: int, signed: list[tuple[int, b
     return vector
 
 
+def share_at(point: int, polynomials: list[list[int]]) -> bytes:
+    """Section 4: two bytes that mark the words that are 65,536, then the 16 words, of those that are marked zeros."""
+    words = [sum(c * point**power for power, c in enumerate(of_word)) % P for of_word in polynomials]
+    marks = sum(1 << (15 - k) for k, word in enumerate(words) if word == 65536)
+    return marks.to_bytes(2, "big") + b"".join((word % 65536).to_bytes(2, "big") for word in words)
+
+
 def upload(case: dict[str, Any], ours: int) -> dict[str, Any]:
     names, count, t = case["names"], len(case["names"]), case["threshold"]
     study, run = case["study"].encode(), bytes.fromhex(case["run"])
@@ -86,7 +93,7 @@ def upload(case: dict[str, Any], ours: int) -> dict[str, Any]:
     )
     members = [part for name, key in zip(names, public, strict=True) for part in (name.encode(), key)]
     numbers = (str(case["round"]).encode(), str(t).encode())
-    terms = sha(b"terms", study, run, b"train", *numbers, bytes.fromhex(case["question"]), roster, *members)
+    terms = sha(b"terms 2", study, run, b"train", *numbers, bytes.fromhex(case["question"]), roster, *members)
     draw = random_of(names[ours])
 
     def secret(other: int, role: bytes, places: tuple[int, int]) -> bytes:
@@ -101,15 +108,17 @@ def upload(case: dict[str, Any], ours: int) -> dict[str, Any]:
     signed = [(1 if k >= ours else -1, seed) for k, seed in zip(around, seeds, strict=True)]
     update = masks(case["updates"][ours], 4, 0, signed)
     counts = masks(case["counts"][ours], 8, 1, signed)
+    drawn = draw(4 * 16 * len(seeds) * (needed - 1))
+    coefficients = [int.from_bytes(drawn[k : k + 4], "little") for k in range(0, len(drawn), 4)]
+    if 2**32 - 1 in coefficients:
+        raise ValueError("choose another label: one coefficient would be drawn again")
     shares = []  # by place, then holder
     for seed in seeds:
-        polynomial = [int.from_bytes(seed, "big")] + [int.from_bytes(draw(48), "big") for _ in range(needed - 1)]
-        shares.append(
-            [
-                (sum(c * (holder + 1) ** power for power, c in enumerate(polynomial)) % P).to_bytes(33, "big")
-                for holder in around
-            ]
-        )
+        polynomials = []
+        for k in range(0, 32, 2):
+            polynomials.append([int.from_bytes(seed[k : k + 2], "big"), *coefficients[: needed - 1]])
+            del coefficients[: needed - 1]
+        shares.append([share_at(holder + 1, polynomials) for holder in around])
     sealed = []
     for k, holder in enumerate(around):
         nonce = draw(12)

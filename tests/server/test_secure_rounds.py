@@ -18,8 +18,8 @@ from wardround_client.hospital import answering as hospital_module
 from wardround_client.hospital.answering import Hospital, build, join
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.training.local_work import LocalWork
-from wardround_common.errors import MessageError, PrivacyError, RoundError, WardroundError
-from wardround_common.messages.rounds import Failure, Parts, TrainRequest, Update
+from wardround_common.errors import MessageError, PrivacyError, RoundError, VersionError, WardroundError
+from wardround_common.messages.rounds import Failure, Parts, PrepareRequest, TrainRequest, Update
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.file import Study
 from wardround_common.study.sums import encoding_for
@@ -135,12 +135,31 @@ def test_evaluation_sums_are_those_of_plain_rounds_exactly(tmp_path: Path) -> No
     assert secretly.sums.to_vector().tolist() == plainly.sums.to_vector().tolist()
 
 
+@pytest.mark.parametrize("form", [{}, {"sums": 3}, {"sums": "2"}])
+def test_versions_whose_secure_sums_have_another_form_refuse_one_another_and_say_so(
+    tmp_path: Path, form: dict[str, int]
+) -> None:
+    """The first version named no form: its hospitals answer without, and its coordinators ask without."""
+
+    def other_version(name: str, kind: str, answer: Parts | Failure) -> Parts | Failure:
+        if kind != "prepare" or isinstance(answer, Failure):
+            return answer
+        return Parts({key: value for key, value in answer.fields.items() if key != "sums"} | form, answer.arrays)
+
+    memory = Memory(fast(), tmp_path, other_version)
+    with pytest.raises(RoundError, match="its version of Wardround makes secure sums in another form"):
+        run_study(fast(), memory, quiet, None, consortium())
+    asked = PrepareRequest(fast().digest(), False, RUN).parts()
+    with pytest.raises(VersionError, match=r"the coordinator runs a version .* another form"):
+        memory.at["a"].answer("prepare", other_version("", "prepare", asked))  # type: ignore[arg-type]
+
+
 def test_no_hospitals_own_number_is_in_what_the_coordinator_hears(tmp_path: Path) -> None:
     of = fast()
     memory = Memory(of, tmp_path)
     run_study(of, memory, quiet, None, consortium())
     fields = {key for _, _, answer in memory.heard if isinstance(answer, Parts) for key in answer.fields}
-    assert fields == {"study", "round", "names", "shapes", "parameters_digest"}
+    assert fields == {"study", "round", "names", "shapes", "parameters_digest", "sums"}
     updates = [answer.arrays["update"] for _, kind, answer in memory.heard if kind == "train"]  # type: ignore[union-attr]
     high = np.concatenate([update >> 28 for update in updates])  # an update in the clear has zeros or ones here
     assert np.bincount(high, minlength=16).max() < 1.1 * len(high) / 16

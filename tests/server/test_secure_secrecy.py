@@ -112,31 +112,22 @@ def test_without_the_self_mask_the_same_measure_finds_the_update(monkeypatch: py
     assert chi_square(zeros[:, 0], ramp[:, 0], RING) > 10 * ONCE_IN_A_MILLION[15]
 
 
-def shares_of(secret: int, coefficients: tuple[int, ...], holders: int) -> tuple[int, ...]:
-    waiting = list(coefficients)
-    split = shamir.split(secret.to_bytes(32, "big"), len(coefficients) + 1, range(holders), lambda n: _next(waiting, n))
-    assert not waiting  # each coefficient is drawn by itself
-    return tuple(shamir.share_number(share) for share in split)
-
-
-def _next(waiting: list[int], size: int) -> bytes:
-    return waiting.pop(0).to_bytes(size, "big")
+def shares_of(secret: int, coefficients: tuple[int, ...], holders: int, prime: int) -> tuple[int, ...]:
+    polynomial = np.array([[[secret, *coefficients]]], np.float64)
+    return tuple(shamir.evaluate(polynomial, range(holders), prime)[0, 0].tolist())
 
 
 @pytest.mark.parametrize("threshold", [2, 3])
-def test_fewer_shares_than_the_threshold_are_exactly_uniform_whatever_the_secret(
-    monkeypatch: pytest.MonkeyPatch, threshold: int
-) -> None:
+def test_fewer_shares_than_the_threshold_are_exactly_uniform_whatever_the_secret(threshold: int) -> None:
     """In a field of 11 every choice of coefficients can be counted: t - 1 shares take each value equally often."""
     prime, holders = 11, 5
-    monkeypatch.setattr(shamir, "PRIME", prime)
     draws = list(itertools.product(range(prime), repeat=threshold - 1))
     for secret in range(prime):
-        dealt = [shares_of(secret, draw, holders) for draw in draws]
+        dealt = [shares_of(secret, draw, holders, prime) for draw in draws]
         for few in itertools.combinations(range(holders), threshold - 1):
             counted = Counter(tuple(shares[holder] for holder in few) for shares in dealt)
             assert len(counted) == prime ** (threshold - 1)
             assert set(counted.values()) == {1}
         enough = {shares[:threshold] for shares in dealt}
         for other in range(secret):  # and t of them tell every secret from every other
-            assert not enough & {shares_of(other, draw, holders)[:threshold] for draw in draws}
+            assert not enough & {shares_of(other, draw, holders, prime)[:threshold] for draw in draws}

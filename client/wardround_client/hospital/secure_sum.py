@@ -66,19 +66,15 @@ class Participant:
         return self.key.derive(terms.members[other].agreement, b"mask", terms.digest, pair)
 
     def _deal(self, terms: Terms, ours: int, seeds: Mapping[int, bytes], random: RandomBytes) -> Dealt:
-        holders, needed = tuple(seeds), terms.graph.share_threshold  # our circle
-        shares = {  # by secret, then holder
-            place: dict(zip(holders, dealt, strict=True))
-            for place, dealt in zip(seeds, split_many(list(seeds.values()), needed, holders, random), strict=True)
-        }
+        circle, needed = tuple(seeds), terms.graph.share_threshold
+        shares = split_many(list(seeds.values()), needed, circle, random)  # (holders, secrets, 34)
         sealed = []
-        for holder in holders:
+        for holder, bundle in zip(circle, shares, strict=True):
             key = self.key.derive(terms.members[holder].agreement, b"seal", terms.digest, terms.places(ours, holder))
-            bundle = b"".join(shares[place][holder] for place in seeds)
-            sealed.append(seal(key, bundle, terms.digest + terms.places(ours, holder), random))
+            sealed.append(seal(key, bundle.tobytes(), terms.digest + terms.places(ours, holder), random))
         return Dealt(
             tuple(sealed),
-            share_commitments(terms, ours, shares),
+            share_commitments(terms, ours, circle, shares),
             tuple(seed_commitment(terms, ours, place, seed) for place, seed in seeds.items()),
         )
 

@@ -28,7 +28,7 @@ from typing import Any, Literal, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround_common.errors import MessageError
+from wardround_common.errors import MessageError, VersionError
 from wardround_common.messages.parameters import Fixed, Layout, Vector
 from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.metrics.sums import LOSS_LIMIT
@@ -44,6 +44,8 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 T = TypeVar("T", int, float, str)
 RUN_BYTES = 16
 AGREEMENT_BYTES = 96
+SUMS_FORM = 2
+"""Which form of the shares of secure sums this version reads and writes (docs/secagg.md, section 8)."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,26 @@ class PrepareRequest:
 
     def parts(self) -> Parts:
         """Return the wire form."""
-        arrays = {} if self.run is None else {"run": as_array(self.run)}
-        return Parts({"study": self.study, "send_parameters": int(self.send_parameters)}, arrays)
+        fields: dict[str, Scalar | list[int] | list[str]] = {
+            "study": self.study,
+            "send_parameters": int(self.send_parameters),
+        }
+        if self.run is None:
+            return Parts(fields)
+        return Parts(fields | {"sums": SUMS_FORM}, {"run": as_array(self.run)})
 
     @classmethod
     def parse(cls, parts: Parts) -> PrepareRequest:
-        """Parse the wire form."""
+        """Parse the wire form.
+
+        Raises:
+            VersionError: the coordinator's secure sums have another form than ours.
+        """
         run = optional_bytes(parts, "run")
-        if run is not None and len(run) != RUN_BYTES:
-            raise MessageError("a run is not named by 16 bytes")
+        if run is not None:
+            _check_form(parts, "the coordinator")
+            if len(run) != RUN_BYTES:
+                raise MessageError("a run is not named by 16 bytes")
         return cls(study_digest(parts), bool(scalar(parts, "send_parameters", int)), run)
 
 
@@ -104,7 +117,9 @@ class Prepared:
         if self.fixed is not None:
             fields |= {"fixed_names": list(self.fixed.layout.names), "fixed_shapes": _written(self.fixed.layout)}
             arrays["fixed"] = self.fixed.vector
-        return Parts(fields, arrays if self.agreement is None else arrays | {"agreement": as_array(self.agreement)})
+        if self.agreement is None:
+            return Parts(fields, arrays)
+        return Parts(fields | {"sums": SUMS_FORM}, arrays | {"agreement": as_array(self.agreement)})
 
     @classmethod
     def parse(cls, parts: Parts) -> Prepared:
@@ -112,8 +127,10 @@ class Prepared:
         layout = _layout(parts, "names", "shapes")
         vector = read_vector(parts, "parameters", layout.size) if "parameters" in parts.arrays else None
         agreement = optional_bytes(parts, "agreement")
-        if agreement is not None and len(agreement) != AGREEMENT_BYTES:
-            raise MessageError("a hospital's key for a run is not a key and a signature")
+        if agreement is not None:
+            _check_form(parts, "the hospital")
+            if len(agreement) != AGREEMENT_BYTES:
+                raise MessageError("a hospital's key for a run is not a key and a signature")
         fixed = None
         if "fixed" in parts.arrays:
             rest = _layout(parts, "fixed_names", "fixed_shapes")
@@ -326,6 +343,15 @@ def optional_bytes(parts: Parts, name: str) -> bytes | None:
 def as_array(content: bytes) -> NDArray[np.uint8]:
     """Return bytes as the array that a message carries."""
     return np.frombuffer(content, np.uint8)
+
+
+def _check_form(parts: Parts, who: str) -> None:
+    form = parts.fields.get("sums", 1)  # the first version named none
+    if form != SUMS_FORM:
+        raise VersionError(
+            f"{who} runs a version of Wardround whose secure sums have another form (this one's is {SUMS_FORM})",
+            do="Install the same version of Wardround here and there.",
+        )
 
 
 def _written(layout: Layout) -> list[str]:

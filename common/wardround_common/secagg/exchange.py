@@ -42,20 +42,21 @@ def share_commitment(terms: Terms, dealer: int, holder: int, place: int, share: 
     return digest(b"share", terms.digest, terms.places(dealer, holder, place), share)
 
 
-def share_commitments(terms: Terms, dealer: int, shares: Mapping[int, Mapping[int, bytes]]) -> bytes:
-    """Return the commitments to all of a dealer's shares, given by secret and then by holder, in the order of a
-    :class:`Dealt`: each is that of :func:`share_commitment`.
+def share_commitments(terms: Terms, dealer: int, circle: Sequence[int], shares: NDArray[np.uint8]) -> bytes:
+    """Return the commitments to all of a dealer's shares (holders, secrets, 34), in the order of a :class:`Dealt`: each
+    is that of :func:`share_commitment`. The secrets' places are the holders', ``circle``.
     """
     of_dealer = terms.places(dealer)
-    places = {place: terms.places(place) for place in shares}  # the secrets' places are the holders'
+    places = [terms.places(place) for place in circle]
     before = joined(DOMAIN, b"share", terms.digest) + (3 * len(of_dealer)).to_bytes(8, "big") + of_dealer
-    size = SHARE_BYTES.to_bytes(8, "big")
+    after = [of_secret + SHARE_BYTES.to_bytes(8, "big") for of_secret in places]
     hashes = []  # in a cohort of a thousand they are 7,225: what is the same for many is joined once
-    for holder, of_holder in places.items():
-        start = before + of_holder
+    for of_holder, dealt in zip(places, shares, strict=True):
+        start, content = before + of_holder, dealt.tobytes()
+        ends = range(SHARE_BYTES, len(content) + 1, SHARE_BYTES)
         hashes += [
-            hashlib.sha256(start + of_secret + size + shares[secret][holder]).digest()
-            for secret, of_secret in places.items()
+            hashlib.sha256(start + of_secret + content[end - SHARE_BYTES : end]).digest()
+            for of_secret, end in zip(after, ends, strict=True)
         ]
     return b"".join(hashes)
 
@@ -270,8 +271,8 @@ def opened_places(graph: Graph, survivors: Collection[int], holder: int) -> list
 
     Of each survivor the self-mask, and the seeds that it shares with the dropped: never both of one hospital.
     """
-    dealers = dealers_of(graph, survivors, holder)
-    return [(dealer, place) for dealer in dealers for place in graph.opened(dealer, survivors)]
+    here = frozenset(survivors)
+    return [(dealer, place) for dealer in dealers_of(graph, here, holder) for place in graph.opened(dealer, here)]
 
 
 def sealed_bytes(circle: int) -> int:

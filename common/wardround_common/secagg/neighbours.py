@@ -82,9 +82,9 @@ class Graph:
     def _around(self) -> NDArray[np.int64]:
         return np.array([self.circle_of(place) for place in range(self.hospitals)])  # (hospitals, circle)
 
-    def opened(self, dealer: int, survivors: Collection[int]) -> list[int]:
+    def opened(self, dealer: int, survivors: frozenset[int]) -> list[int]:
         """Name the places of a survivor's secrets that open a sum: its self-mask, and the seeds with the dropped."""
-        return [place for place in self.circle_of(dealer) if place == dealer or place not in survivors]
+        return sorted({dealer}.union(set(self.circle_of(dealer)).difference(survivors)))
 
 
 def written_places(hospitals: int, *places: int) -> bytes:

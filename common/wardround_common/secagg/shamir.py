@@ -1,118 +1,133 @@
-"""Shamir's secret sharing of 32-byte secrets over a prime field (CACM 22, 1979; docs/secagg.md, section 5)."""
+"""Shamir's secret sharing of 32-byte secrets, word by word over a small prime field (CACM 22, 1979; docs/secagg.md, 4).
+
+A secret is 16 words of 16 bits, and each word is shared by a polynomial of its own over the field of 65,537: fewer than
+``threshold`` shares of a word say nothing of it, and those of other words were drawn independently. What shares of one
+number of 257 bits cost in long multiplication, words cost in one small matrix product.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError
 
-PRIME = 2**256 + 297  # the least prime in which every 32-byte number has a place
-SHARE_BYTES = 33
+PRIME = 2**16 + 1  # Fermat's: every word has a place in it, and every hospital of the largest cohort a point
+SHARE_BYTES = 34
 RandomBytes = Callable[[int], bytes]
-_LIMB_BYTES = 3
-_LIMBS = 11  # of 24 bits: an element of the field has 257 bits
-_EXACT = 32  # products of two limbs that a float64 can add up: 32 · 2^48 = 2^53
+_WORDS = 16
+_FLAGS = SHARE_BYTES - 2 * _WORDS
+_REFUSED = 2**32 - 1  # = 65,535 · PRIME: the 32-bit numbers below it are the field's elements equally often
 
 
 def split(secret: bytes, threshold: int, holders: Sequence[int], random: RandomBytes) -> list[bytes]:
-    """Split a 32-byte secret into shares of 33 bytes, any ``threshold`` of which give it; fewer say nothing of it.
+    """Split a 32-byte secret into shares of 34 bytes, any ``threshold`` of which give it; fewer say nothing of it.
 
-    Holder ``i`` has the polynomial's value at i + 1; the shares come in the order of ``holders``. ``random`` must be
+    Holder ``i`` has the polynomials' values at i + 1; the shares come in the order of ``holders``. ``random`` must be
     the system's generator.
     """
-    return split_many([secret], threshold, holders, random)[0]
+    return [share.tobytes() for share in split_many([secret], threshold, holders, random)[:, 0]]
 
 
 def split_many(
     secrets: Sequence[bytes], threshold: int, holders: Sequence[int], random: RandomBytes
-) -> list[list[bytes]]:
-    """Split several secrets among the same holders, each as :func:`split` does, one after the other.
+) -> NDArray[np.uint8]:
+    """Split several secrets among the same holders, each as :func:`split` does: (holders, secrets, 34) bytes."""
+    coefficients = np.empty((len(secrets), _WORDS, threshold))
+    coefficients[..., 0] = np.frombuffer(b"".join(secrets), ">u2").reshape(len(secrets), _WORDS)
+    drawn = uniform(len(secrets) * _WORDS * (threshold - 1), random)
+    coefficients[..., 1:] = drawn.reshape(len(secrets), _WORDS, -1)
+    values = evaluate(coefficients, holders).transpose(2, 0, 1)
+    written = np.empty((len(holders), len(secrets), SHARE_BYTES), np.uint8)
+    written[..., :_FLAGS] = np.packbits(values == PRIME - 1, axis=2)  # the one element that 16 bits do not hold
+    written[..., _FLAGS:] = np.ascontiguousarray(values).astype(">u2").view(np.uint8)
+    return written
 
-    The values are sums of products of 24-bit limbs by one matrix product in float64, which is exact: no sum of
-    products reaches 2^53. It is the arithmetic of Python's integers, ten times as fast for a hundred holders.
+
+def uniform(count: int, random: RandomBytes) -> NDArray[np.int64]:
+    """Draw elements of the field, each exactly as likely as any other, as whole numbers from -65,535 to 65,535.
+
+    2^16 is -1 in the field, so a 32-bit number is its lower half minus its upper half. Of 2^32 of them one is drawn
+    again, since 2^32 - 1 is 65,535 times the prime.
     """
-    # 48 random bytes for each coefficient: reduced, they are uniform but for 2^-127.
-    coefficients = [
-        [int.from_bytes(secret, "big"), *(int.from_bytes(random(48), "big") % PRIME for _ in range(threshold - 1))]
-        for secret in secrets
-    ]
-    powers = [[1] * len(holders)]
-    while len(powers) < threshold:
-        powers.append([before * (holder + 1) % PRIME for before, holder in zip(powers[-1], holders, strict=True)])
-    left = _limbs(coefficients).transpose(2, 0, 1)  # (limbs, secrets, threshold)
-    right = _limbs(powers).transpose(0, 2, 1)  # (threshold, limbs, holders)
-    products = np.zeros((_LIMBS * len(secrets), _LIMBS * len(holders)), np.int64)
-    for start in range(0, threshold, _EXACT):
-        some = slice(start, start + _EXACT)
-        part = left[:, :, some].reshape(len(products), -1) @ right[some].reshape(-1, products.shape[1])
-        products += part.astype(np.int64)
-    values = _values(products.reshape(_LIMBS, len(secrets), _LIMBS, len(holders)))
-    return [[(value % PRIME).to_bytes(SHARE_BYTES, "big") for value in row] for row in values]
+    drawn = np.frombuffer(random(4 * count), "<u4")
+    while (refused := drawn == _REFUSED).any():
+        drawn = drawn.copy()
+        drawn[refused] = np.frombuffer(random(4 * int(refused.sum())), "<u4")
+    return (drawn & 0xFFFF).astype(np.int64) - (drawn >> 16)
 
 
-def _limbs(numbers: Sequence[Sequence[int]]) -> NDArray[np.float64]:
-    """Return elements of the field (rows, columns) as (rows, columns, limbs) float64, the lowest limb first."""
-    size = _LIMBS * _LIMB_BYTES
-    written = b"".join(number.to_bytes(size, "little") for row in numbers for number in row)
-    parts = np.frombuffer(written, np.uint8).reshape(len(numbers), -1, _LIMBS, _LIMB_BYTES).astype(np.float64)
-    found: NDArray[np.float64] = parts @ np.array([1.0, 2.0**8, 2.0**16])
+def evaluate(coefficients: NDArray[np.float64], holders: Sequence[int], prime: int = PRIME) -> NDArray[np.int64]:
+    """Return the values (secrets, words, holders) of polynomials (secrets, words, threshold), x^0 first, at each
+    holder's point.
+
+    Matrix products in float64 are exact: they add fewer than 2^20 products of less than 2^33. Each is of one secret:
+    small enough that BLAS starts no threads, which would wait for one another longer than they compute.
+    """
+    powers = np.stack([_powers(holder, coefficients.shape[-1], prime) for holder in holders], axis=1)
+    found: NDArray[np.int64] = (coefficients @ powers).astype(np.int64) % prime
     return found
 
 
-def _values(products: NDArray[np.int64]) -> list[list[int]]:
-    """Put products of limbs (limbs, secrets, limbs, holders) together to numbers, by secret and holder."""
-    _, secrets, _, holders = products.shape
-    places = 2 * _LIMBS + 1
-    columns = np.zeros((places, secrets, holders), np.int64)  # below 2^60: 11 products of at most 2^56
-    for limb in range(_LIMBS):
-        columns[limb : limb + _LIMBS] += products[limb].transpose(1, 0, 2)
-    for place in range(places - 1):
-        columns[place + 1] += columns[place] >> 24
-        columns[place] &= (1 << 24) - 1
-    written = np.ascontiguousarray(columns.transpose(1, 2, 0)).astype("<u4").view(np.uint8)
-    content = written.reshape(secrets, holders, places, 4)[..., :_LIMB_BYTES].tobytes()
-    size = places * _LIMB_BYTES
-    return [
-        [int.from_bytes(content[at * size : (at + 1) * size], "little") for at in range(row, row + holders)]
-        for row in range(0, secrets * holders, holders)
-    ]
+@lru_cache(maxsize=16_384)
+def _powers(holder: int, threshold: int, prime: int) -> NDArray[np.float64]:
+    powers = [1]
+    for _ in range(threshold - 1):
+        powers.append(powers[-1] * (holder + 1) % prime)
+    return np.array(powers, np.float64)
 
 
 def weights(holders: Sequence[int]) -> dict[int, int]:
     """Return Lagrange's weights at 0 for the shares of these holders, each named once."""
-    found = {}
-    for one in holders:
-        above, below = 1, 1
-        for other in holders:
-            if other != one:
-                above = above * (other + 1) % PRIME
-                below = below * (other - one) % PRIME
-        found[one] = above * pow(below, -1, PRIME) % PRIME
-    return found
+    if not holders:
+        return {}
+    points = np.array(holders, np.int64) + 1
+    apart = (points - points[:, None]) % PRIME  # (one, other)
+    np.fill_diagonal(apart, 1)
+    above = np.broadcast_to(points, apart.shape).copy()
+    np.fill_diagonal(above, 1)
+    products = zip(holders, _product(above).tolist(), _product(apart).tolist(), strict=True)
+    return {one: over * pow(under, -1, PRIME) % PRIME for one, over, under in products}
+
+
+def _product(factors: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Multiply the elements of each row."""
+    while factors.shape[1] > 1:
+        half = factors.shape[1] // 2
+        pairs = factors[:, :half] * factors[:, half : 2 * half] % PRIME
+        factors = np.concatenate([pairs, factors[:, 2 * half :]], axis=1)
+    return factors[:, 0]
 
 
 def combine(shares: Mapping[int, bytes], at_zero: Mapping[int, int]) -> bytes:
     """Return the secret from the shares of the holders for which ``at_zero`` has the weights.
 
     Raises:
-        MessageError: a share is not a share, or together they are none of a 32-byte secret.
+        MessageError: a share is not a share, there is none, or together they are none of a 32-byte secret.
     """
-    total = sum(share_number(shares[holder]) * weight for holder, weight in at_zero.items()) % PRIME
-    if total >= 2**256:
+    if not at_zero:
+        raise MessageError("there is no share")
+    numbers = np.stack([share_numbers(shares[holder]) for holder in at_zero])  # (holders, words)
+    words = np.array(list(at_zero.values()), np.int64) @ numbers % PRIME
+    if (words == PRIME - 1).any():
         raise MessageError("the shares do not belong together")
-    return total.to_bytes(32, "big")
+    return words.astype(">u2").tobytes()
 
 
-def share_number(share: bytes) -> int:
-    """Read a share.
+def share_numbers(share: bytes) -> NDArray[np.int64]:
+    """Read a share: 16 elements of the field.
 
     Raises:
-        MessageError: it is not an element of the field in 33 bytes.
+        MessageError: it is not 16 elements of the field in 34 bytes.
     """
-    number = int.from_bytes(share, "big")
-    if len(share) != SHARE_BYTES or number >= PRIME:
-        raise MessageError("a share is not an element of the field")
-    return number
+    if len(share) != SHARE_BYTES:
+        raise MessageError("a share is not elements of the field")
+    words = np.frombuffer(share, ">u2", offset=_FLAGS).astype(np.int64)
+    last = np.unpackbits(np.frombuffer(share, np.uint8, _FLAGS)).astype(bool)
+    if words[last].any():
+        raise MessageError("a share is not elements of the field")
+    words[last] = PRIME - 1
+    return words

@@ -39,6 +39,7 @@ REMEDIES = {
     "storage": f"a file of its own cannot be used: {_ITS_PEOPLE}",
     FullDiskError.kind: "its disk is full",
     "study": "its version of Wardround cannot read this study: compare the versions",
+    "version": "its version of Wardround makes secure sums in another form: install the same version there and here",
     "plugin": (
         f"a plug-in that the study names is not installed there as it was approved, or its code failed: {_ITS_PEOPLE}"
     ),

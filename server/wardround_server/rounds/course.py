@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 
-from wardround_common.errors import MessageError, ModelError, RoundError
+from wardround_common.errors import MessageError, ModelError, RoundError, VersionError
 from wardround_common.messages.parameters import Fixed, Layout, Vector, vector_digest
 from wardround_common.messages.rounds import Failure, Parts, Prepared, PrepareRequest
 from wardround_common.metrics.class_counts import ClassCounts
@@ -338,7 +338,7 @@ class _Roll:
                 if consortium:
                     self.members[name] = consortium.member(name, study, prepared)
             except MessageError as error:
-                self.failed[name] = error.what
+                self.failed[name] = _word(error)
             else:
                 self.ready.add(name)
                 watch(Ready(name))
@@ -382,7 +382,7 @@ def _prepare(
             except MessageError as error:
                 ready.pop(name, None)
                 members.pop(name, None)
-                failed[name] = error.what
+                failed[name] = _word(error)
         have_parameters = any(prepared.parameters is not None for prepared in ready.values())
         asked = [] if before or released or have_parameters else [name for name in ready if name not in senders][:1]
     enough(study, "ready for the study", list(ready), [absence(name, why) for name, why in failed.items()])
@@ -426,6 +426,11 @@ def _read(answer: Parts | Failure) -> Prepared:
     if isinstance(answer, Failure):
         raise MessageError(answer.reason)
     return Prepared.parse(answer)
+
+
+def _word(error: MessageError) -> str:
+    """Return why a hospital is not ready: what it said, or what we found."""
+    return error.kind if isinstance(error, VersionError) else error.what
 
 
 def _rounds_over(

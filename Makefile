@@ -146,6 +146,10 @@ check-gpu: $(INSTALLED) ## on a machine with a GPU: the CPU's models, the privat
 bench-simulation: $(INSTALLED) ## cost of the simulation over a plain training loop, and its speed-up with two workers
 	$(BIN)/python benchmarks/simulation.py
 
+.PHONY: bench-growth
+bench-growth: $(INSTALLED) ## how costs grow with hospitals, parameters and images, as curves with exponents; resumes where it stopped (ONLY="images --up-to 10000")
+	$(BIN)/python benchmarks/growth.py $(ONLY)
+
 $(WITH_BENCH): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	@touch $@

@@ -121,6 +121,21 @@ def test_one_image_in_fifty_has_the_finding_and_no_patient_is_in_two_folders(
     assert "both" not in patients[0] | patients[1]
 
 
+def test_an_exponent_is_the_power_that_a_curve_grows_with(medicine: ModuleType) -> None:
+    growth = importlib.import_module("growth")
+    figures = {f"images_{size}_s": 3e-4 * size**1.5 for size in growth.SIZES["images"]}
+    found, meanings = growth.with_exponents(figures | {"hospitals_10_s": 1.0})
+    assert found["images_s_exponent"] == pytest.approx(1.5)
+    assert "hospitals_s_exponent" not in found
+    assert set(meanings) == set(found)
+
+
+@pytest.mark.slow
+def test_a_secure_round_and_the_plain_loop_are_timed_beside_one_another(medicine: ModuleType, tmp_path: Path) -> None:
+    secure, plain = importlib.import_module("simulation").secure_round(4, 12, tmp_path)
+    assert 0 < plain < secure
+
+
 @pytest.mark.parametrize("target", ["bench-use", "bench-brain-mri", "volumes"])
 def test_a_folder_without_hospitals_is_said_before_anything_is_measured(tmp_path: Path, target: str) -> None:
     (tmp_path / "a file").touch()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from wardround_client.images import plugin_formats
 from wardround_client.preparation import plugin_steps
 from wardround_common.plugins import loading
 
@@ -56,6 +57,7 @@ def forget() -> None:
     loading._PARTS.clear()
     plugin_steps._firsts.clear()
     plugin_steps._limits.clear()
+    plugin_formats._let_in.clear()
 
 
 def install(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from wardround_client.commands.format_option import Formats
 from wardround_common.errors import RoundError
 from wardround_common.shell.command_options import (
     Allow,
@@ -97,6 +98,7 @@ def simulate(
     labels: LabelsInEach = "",
     label_attribute: LabelAttribute = None,
     allow: Allow = None,
+    formats: Formats = None,
     confirm_patients: ConfirmPatients = None,
     start: Annotated[
         Path | None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wardround_client.commands.format_option import Formats
 from wardround_common.shell.command_options import (
     Allow,
     ConfirmPatients,
@@ -66,6 +67,7 @@ def sweep(
     labels: LabelsInEach = "",
     label_attribute: LabelAttribute = None,
     allow: Allow = None,
+    formats: Formats = None,
     confirm_patients: ConfirmPatients = None,
     engine: Annotated[Engine, typer.Option(help="Engine to run on; flower is Flower's own, on Ray.")] = "in-process",
     state: ImageState = None,

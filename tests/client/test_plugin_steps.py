@@ -25,11 +25,12 @@ from wardround_client.preparation.plugin_steps import try_steps
 from wardround_client.preparation.stepped import stepped, stepped_series
 from wardround_client.preview.make import preview
 from wardround_client.volumes import Series, series_in
+from wardround_common.documents.exported_run import study_toml
 from wardround_common.errors import PluginError, StudyError
 from wardround_common.plugins.loading import admit as admit_package
 from wardround_common.results.released import prepared_otherwise
 from wardround_common.shell.study_cli import app
-from wardround_common.study.file import Study, parse_canonical
+from wardround_common.study.file import Study, parse_canonical, parse_study
 from wardround_common.study.plugins import Plugin, admit_steps, compare, plugin_here
 from wardround_common.study.steps import check_of_plugin
 from wardround_common.study.words import describe
@@ -137,6 +138,7 @@ def test_what_other_code_prepared_is_prepared_again_and_a_start_says_so(tmp_path
 def test_a_plugins_step_prepares_alike_for_training_predicting_and_a_preview(site: Path, tmp_path: Path) -> None:
     of = named(site, "power")
     assert parse_canonical(of.canonical()).digest() == of.digest()
+    assert parse_study(study_toml(of)).digest() == of.digest()  # as it lies beside an exported model
     save(tiny(image(), Modality="DX", ImageType=["ORIGINAL", "PRIMARY"]), tmp_path / "in/0.dcm")
     source = Source(tmp_path / "in", tmp_path / "state")
     index = scan(source.folder, state=source.state)

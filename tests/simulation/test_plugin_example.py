@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,9 +57,17 @@ def test_the_template_is_installed_pinned_trained_and_refused_when_it_is_changed
         for patient in range(6):
             folder = tmp_path / "hospitals" / hospital / f"sub-{patient}"
             folder.mkdir(parents=True)
-            Image.fromarray(rng.integers(0, 256, (20, 16), np.uint8)).save(folder / "image.png")
-    simulate = ("simulate", "study.toml", "--hospitals", "hospitals", "--state", "state", "--workers", "2", "--out")
-    assert (done := wardround(*simulate, "run")).returncode == 0, done.stderr
+            pixels = rng.integers(0, 256, (20, 16), np.uint8)
+            if hospital == "a":
+                Image.fromarray(pixels).save(folder / "image.png")
+            else:  # as its research archive has them, in the format of the plug-in
+                said = f"P5\n# patient {patient}\n# modality OTHER\n# spacing 0.5 0.5\n16 20\n255\n"
+                (folder / "image").write_bytes(said.encode() + pixels.tobytes())
+    simulate = ("simulate", "study.toml", "--hospitals", "hospitals", "--state", "state", "--workers", "2")
+    read = ("--format", "example-plugin:graymap", "--out", "run")
+    assert (done := wardround(*simulate, *read)).returncode == 0, done.stderr
+    assert (pin := re.search(r'formats = \["(example-plugin:graymap@[0-9a-f]{64})"\]', done.stderr)), done.stderr
+    assert wardround("scan", "hospitals/b", "--state", "scanned", "--format", pin[1]).returncode == 0
     assert "Error of the brightness" in (tmp_path / "run/report.html").read_text()
     assert json.loads((tmp_path / "run/results.json").read_text())
     lines = [json.loads(line) for line in (tmp_path / "run/sink/rounds.jsonl").read_text().splitlines()]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wardround_client.commands.format_option import Formats
 from wardround_common.shell.command_options import Allow, AsJson, Device, ModelPath
 
 
@@ -22,6 +23,7 @@ def change(
     ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Also write a picture, as PNG.")] = False,
     allow: Allow = None,
+    formats: Formats = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:

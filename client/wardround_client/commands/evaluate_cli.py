@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from wardround_client.commands.format_option import Formats
 from wardround_common.errors import StorageError
 from wardround_common.shell.command_options import (
     Allow,
@@ -49,6 +50,7 @@ def evaluate(
     labels: Labels = None,
     label_attribute: LabelAttribute = None,
     allow: Allow = None,
+    formats: Formats = None,
     confirm_patients: ConfirmPatients = None,
     state: ImageState = None,
     device: Device = "auto",

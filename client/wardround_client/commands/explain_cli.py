@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wardround_client.commands.format_option import Formats
 from wardround_client.commands.predict_cli import NOT_ALL, Inputs, MoreInputs
 from wardround_client.maps.known import known_methods
 from wardround_common.shell.command_options import Allow, Device, LinesAsJson, ModelPath
@@ -54,6 +55,7 @@ def explain(
         bool, typer.Option("--dicom", help="Also write each map as a DICOM picture (Secondary Capture) for the PACS.")
     ] = False,
     allow: Allow = None,
+    formats: Formats = None,
     device: Device = "auto",
     as_json: LinesAsJson = False,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wardround_client.commands.format_option import Formats
 from wardround_common.shell.command_options import (
     Allow,
     AsJson,
@@ -81,6 +82,7 @@ def generate(
     labels: Labels = None,
     label_attribute: LabelAttribute = None,
     allow: Allow = None,
+    formats: Formats = None,
     confirm_patients: ConfirmPatients = None,
     state: ImageState = None,
     device: Device = "auto",

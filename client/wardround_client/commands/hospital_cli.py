@@ -11,6 +11,7 @@ import typer
 from wardround_client.commands import audit_cli, gallery_cli, ledger_cli, policy_cli
 from wardround_client.commands.audit_cli import State
 from wardround_client.commands.completing import studies as studies_here
+from wardround_client.commands.format_option import Formats
 from wardround_common.shell.command_options import (
     Allow,
     AsJson,
@@ -45,6 +46,7 @@ def init(
     labels: Labels = None,
     label_attribute: LabelAttribute = None,
     allow: Allow = None,
+    formats: Formats = None,
     confirm_patients: ConfirmPatients = None,
     state: State = None,
     out: Annotated[
@@ -81,7 +83,12 @@ def init(
     if labels is not None and label_attribute is not None:
         raise typer.BadParameter("labels come from a table or from an attribute", param_hint="--label-attribute")
     check_switches(allow or (), label_attribute, confirm_patients or ())
-    given = {"label_attribute": label_attribute, "allow": allow, "confirm_patients": confirm_patients}
+    given = {
+        "label_attribute": label_attribute,
+        "allow": allow,
+        "confirm_patients": confirm_patients,
+        "formats": formats,
+    }
     switches = {key: value for key, value in given.items() if value}
     check_owner(folder.path, "hospital")
     replaces = new_node_key or new_keys

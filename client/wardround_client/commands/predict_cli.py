@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from wardround_client.commands.format_option import Formats
 from wardround_client.commands.pacs_cli import Pacs
 from wardround_common.shell.command_options import Allow, Device, LinesAsJson, ModelPath
 
@@ -80,6 +81,7 @@ def predict(
         ),
     ] = None,
     allow: Allow = None,
+    formats: Formats = None,
     device: Device = "auto",
     as_json: LinesAsJson = False,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wardround_client.commands.format_option import Formats
 from wardround_common.shell.command_options import (
     Allow,
     AsJson,
@@ -34,6 +35,7 @@ def scan(
         ),
     ] = None,
     allow: Allow = None,
+    formats: Formats = None,
     confirm_patients: ConfirmPatients = None,
     report: Annotated[
         Path | None,

@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from pydicom.datadict import tag_for_keyword
 
+from wardround_client.images.plugin_formats import let_in
 from wardround_client.intake.patients import CONFIRMABLE, check_confirmed, guessed, said_of_doubts, said_of_patients
 from wardround_client.intake.record import ALLOWABLE, check_allowed
 from wardround_client.preparation.source import Source
 from wardround_client.state.hospital_folder import HospitalFolder, HospitalSettings
 from wardround_client.state.state_folder import default_state
-from wardround_common.audit.entries import Fact
-from wardround_common.errors import DataError, DeviceError
+from wardround_common.audit.entries import LONGEST_TEXT, Fact
+from wardround_common.errors import DataError, DeviceError, PluginError
 
 if TYPE_CHECKING:
     from wardround_client.preparation.dataset import Intake
@@ -42,12 +44,14 @@ def hospital_source(folder: HospitalFolder) -> Source:
 
     Raises:
         DataError: a switch in its settings has an unknown word.
+        PluginError: a format in its settings is of a plug-in that is not installed so.
         StorageError: the settings cannot be used.
     """
     settings = folder.settings()
     try:
         check_switches(settings.allow, settings.label_attribute, settings.confirm_patients)
-    except DataError as error:
+        let_in(settings.formats)
+    except (DataError, PluginError) as error:
         error.where = str(folder.settings_file)
         raise
     return Source(
@@ -57,6 +61,7 @@ def hospital_source(folder: HospitalFolder) -> Source:
         label_attribute=settings.label_attribute,
         allow=frozenset(settings.allow),
         confirmed=frozenset(settings.confirm_patients),
+        formats=settings.formats,
     )
 
 
@@ -85,6 +90,8 @@ def said_of_intake(settings: HospitalSettings, intake: Intake) -> Iterator[str]:
         yield f"Labels come from the DICOM attribute {settings.label_attribute}, as hospital.toml says."
     for word in settings.allow:
         yield f"Files are taken in although: {ALLOWABLE[word]} (allow {word!r} in hospital.toml)."
+    for name in settings.formats:
+        yield f"Files of a format of its own are read by a plug-in that this hospital installed: {name}."
     for word in settings.confirm_patients:
         yield f"This hospital confirms that {CONFIRMABLE[word]} (confirm_patients {word!r} in hospital.toml)."
 
@@ -110,8 +117,17 @@ def facts_of_intake(settings: HospitalSettings, intake: Intake) -> dict[str, Fac
         facts["label attribute"] = settings.label_attribute
     if settings.allow:
         facts["allow"] = ", ".join(settings.allow)
+    if settings.formats:
+        facts["formats"] = _in_an_entry(", ".join(sorted(settings.formats)), len(settings.formats))
     if settings.confirm_patients:
         facts["confirm patients"] = ", ".join(settings.confirm_patients)
     if count := sum(guessed(intake.patients).values()):
         facts["patients guessed"] = count
     return facts
+
+
+def _in_an_entry(listed: str, count: int) -> str:
+    """Return a list as an entry has room for it: as it is, or its digest."""
+    if len(listed) <= LONGEST_TEXT:
+        return listed
+    return f"{count} formats, whose list has the SHA-256 {hashlib.sha256(listed.encode()).hexdigest()}"

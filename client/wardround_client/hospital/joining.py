@@ -179,6 +179,7 @@ _MORE_KEYS = """
 #   confirm_patients = ["folder"]    confirm how patients are guessed where files name none: each folder holds the
 #                                    images of one person, and no person has two; also subject, study, file,
 #                                    shared-study
+#   formats = ["PACKAGE:PART@SHA256"]  read files of a format of your own, by a plug-in (docs/plugins.md)
 #   device = "cpu"                   what trains: cpu, cuda, cuda:1 (the second card), mps; without it the first CUDA
 #                                    card, or else the CPU
 #   pacs = "/PATH/pacs.toml"         how the archive is reached; without it pacs.toml beside this file (docs/pacs.md)

@@ -41,7 +41,8 @@ def read_with_header(path: Path, *, voi: bool = False) -> tuple[Image, FileDatas
     data = read_bytes(path)
     if form := format_of(data, where=where):
         plain = form.read(data, where)
-        return Image(plain_pixels(plain.stored, colour=plain.colour, voi=voi), plain.spacing_mm), None
+        pixels = plain_pixels(plain.stored, colour=plain.colour, voi=voi)
+        return Image(pixels, plain.spacing_mm, plain.modality), None
     dataset = parse(data, where=where)
     stored, photometric = stored_pixels(dataset, where=where)
     with refusing("unreadable", "the attributes of the image contradict each other", where=where):

@@ -16,3 +16,5 @@ class Image:
     """(channels, height, width), or (channels, depth, height, width) for volumes and series of frames."""
     spacing_mm: tuple[float, ...] | None
     """(row, column) or (slice, row, column) distances in mm; None where the file does not say."""
+    modality: str = "OTHER"
+    """Of a file other than DICOM, what it says itself."""

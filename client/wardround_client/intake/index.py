@@ -19,6 +19,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardround_client.images.plugin_formats import formats_let_in
 from wardround_client.intake import kept_pixels
 from wardround_client.intake.image_kinds import kinds_by_study
 from wardround_client.intake.instance import Index, Instance, Refusal
@@ -310,7 +311,8 @@ def _prepared(file: Path, folder: Path) -> sqlite3.Connection:
         database.execute(
             "CREATE TABLE IF NOT EXISTS files (file BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, record TEXT)"
         )
-        made_by = {b"reader": READER.encode(), b"folder": os.fsencode(folder)}
+        read_by = " ".join([READER, *formats_let_in()])
+        made_by = {b"reader": read_by.encode(), b"folder": os.fsencode(folder)}
         if {
             bytes(word, "ascii"): value for word, value in database.execute("SELECT word, value FROM about")
         } != made_by:

@@ -29,7 +29,7 @@ class Instance:
     series_uid: str = field(repr=False)
     sop_uid: str = field(repr=False)
     modality: str
-    """DICOM Modality; ``OTHER`` for PNG, JPEG, TIFF and NIfTI."""
+    """DICOM Modality; ``OTHER`` for PNG, JPEG, TIFF and NIfTI; of a plug-in's format what that says."""
     manufacturer: str
     scanner: str
     """ManufacturerModelName, or the empty string."""
@@ -47,7 +47,7 @@ class Instance:
     likeness: str = field(repr=False)
     """What near-copies are found by, 256 small numbers in Base64; the empty string for an image of one value."""
     patient_id: str = field(default="", repr=False)
-    """PatientID as the file states it, without padding; empty in files that have none."""
+    """PatientID, or a plug-in's word for it, as the file states it, without padding; empty where it does not."""
     issuer: str = field(default="", repr=False)
     """IssuerOfPatientID, or the empty string."""
     identified_by: Basis = "patient-id"

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from wardround_client.images.plugin_formats import formats_let_in, let_in
 from wardround_client.intake.instance import Refusal
 from wardround_client.intake.kept_pixels import Keeper, Room
 from wardround_client.intake.record import Record, from_json, read_record, to_json
@@ -42,12 +43,14 @@ class _Reader:
     since: float = 0.0
     lent: int = 0
     """Bytes of the room for kept pixels that it may fill with this batch."""
+    formats: tuple[str, ...] = ()
+    """The formats of plug-ins that it reads."""
 
     def send(self, folder: Path, batch: list[str], kept_in: Path, lent: int) -> None:
         self.batch, self.since, self.lent = batch, time.monotonic(), lent
         pipe = _pipe(self.process.stdin)
         with suppress(BrokenPipeError):  # it died: reading its answer will say so
-            pipe.write(json.dumps([os.fspath(folder), batch, os.fspath(kept_in), lent]).encode() + b"\n")
+            pipe.write(json.dumps([os.fspath(folder), batch, os.fspath(kept_in), lent, self.formats]).encode() + b"\n")
             pipe.flush()
 
     def end(self) -> None:
@@ -128,7 +131,7 @@ def read_in_processes(
         while queue or any(reader.batch for reader in readers):
             finished = queue.look()
             while (queue.found or queue.alone) and len(readers) < most():
-                readers.append(_idle.pop() if _idle else _start())  # long before its batch is full: it has to import
+                readers.append(_employed())  # long before its batch is full: it has to import
             for reader in readers:
                 if not reader.batch:
                     employ(reader)
@@ -184,10 +187,29 @@ def _refused(file: str, *, late: bool) -> Refusal:
     return Refusal(file, "decoder-crashed", "the decoder crashed on this file, or ran out of memory")
 
 
-def _start() -> _Reader:
+def _employed() -> _Reader:
+    """Return a reader of the formats that this process reads: an idle one, or a new one."""
+    formats = formats_let_in()
+    idle = next((one for one in _idle if one.formats == formats), None)
+    if idle is None:
+        return _start(formats)
+    _idle.remove(idle)
+    return idle
+
+
+def _start(formats: tuple[str, ...]) -> _Reader:
     # -P: the folder in which a person happens to stand holds no code of ours.
     command = [sys.executable, "-P", "-m", "wardround_client.intake.readers"]
-    return _Reader(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))  # noqa: S603  # our own module
+    # It finds the packages that were compared here.
+    where = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} if formats else {}
+    process = subprocess.Popen(  # noqa: S603  # our own module
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | where,
+    )
+    return _Reader(process, formats=formats)
 
 
 def _answers(readers: list[_Reader], *, timeout_s: float) -> list[tuple[_Reader, bytes | None]]:
@@ -218,7 +240,8 @@ def _serve() -> None:
     for stream in (1, 2):  # decoders in C print what they find odd, and that may quote the file
         os.dup2(nowhere, stream)
     for line in sys.stdin.buffer:
-        folder, files, kept_in, room = json.loads(line)
+        folder, files, kept_in, room, formats = json.loads(line)
+        let_in(formats)
         keeper = Keeper(Path(kept_in), Room(room))
         records = [to_json(read_record(Path(folder), file, keeper=keeper)) for file in files]
         keeper.close()

@@ -15,6 +15,7 @@ import numpy as np
 from pydicom import FileDataset
 from pydicom import __version__ as pydicom_version
 
+from wardround_client.images import plugin_formats
 from wardround_client.images.attributes import (
     BITS_ALLOCATED,
     BITS_STORED,
@@ -70,7 +71,17 @@ def check_allowed(words: Collection[str]) -> None:
 
 
 RETRIED = frozenset(
-    {"permission", "vanished", "disk-error", "not-a-file", "link-loop", "no-memory", "too-slow", "decoder-crashed"}
+    {
+        "permission",
+        "vanished",
+        "disk-error",
+        "not-a-file",
+        "link-loop",
+        "no-memory",
+        "too-slow",
+        "decoder-crashed",
+        plugin_formats.FAILED,
+    }
 )
 """Refusals that need not come from the bytes of the file but from where it lies and what the machine did: not kept."""
 
@@ -152,7 +163,14 @@ _PLAIN_MARKS = tuple(
 
 def _refuse_codecs(head: bytes) -> None:
     """Stop before the rest of a file is read that needs a codec: another process will read it."""
-    form = format_of(head, where="")
+    try:
+        form = format_of(head, where="", of_plugins=False)
+    except ImageRefused:
+        if plugin_formats.formats_let_in():  # whose code sees files in the other process first
+            raise CodecNeededError from None
+        raise
+    if isinstance(form, plugin_formats.Guarded):
+        raise CodecNeededError
     plain = form.needs_no_codec(head) if form else any(mark in head[PREAMBLE:] for mark in _PLAIN_MARKS)
     if not plain:
         raise CodecNeededError
@@ -210,14 +228,14 @@ def _plain_instance(file: str, plain: Plain, size_bytes: int) -> Instance:
     stored = plain.stored
     rows, columns = stored.shape[1:3] if plain.frames > 1 else stored.shape[:2]
     bits = stored.dtype.itemsize * 8
-    patient, identified_by = by_itself("", "", file)
+    patient, identified_by = by_itself(plain.patient, "", file)
     return Instance(
         file=file,
         patient=patient,
         study_uid="",
         series_uid="",
         sop_uid="",
-        modality="OTHER",
+        modality=plain.modality,
         manufacturer="",
         scanner="",
         transfer_syntax=plain.name,
@@ -230,6 +248,7 @@ def _plain_instance(file: str, plain: Plain, size_bytes: int) -> Instance:
         size_bytes=size_bytes,
         pixel_digest=_digest(stored),
         likeness=likeness(stored),
+        patient_id=plain.patient,
         identified_by=identified_by,
     )
 

@@ -62,6 +62,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "too-large": ("larger than the limit", "export frames or series as several files"),
     "too-many-pixels": ("more pixels than the limit", "export frames as several files"),
     "decoder-crashed": ("the decoder crashed; tried again at each scan", "export them again"),
+    "format-plugin": ("the plug-in of their format failed; tried again at each scan", "ask whoever wrote it"),
     "too-slow": ("reading took too long; tried again at each scan", "check the disk, or export them again"),
     "permission": ("no permission to read them", "give this user permission to read them"),
     "vanished": ("disappeared during the scan", "scan again"),

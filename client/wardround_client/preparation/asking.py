@@ -83,7 +83,7 @@ def _read(
     """
     image, header = read_with_header(path, voi=data.intensity == "window")
     about: dict[str, Any] = {}
-    modality, parts = "OTHER", tuple[str, ...]()
+    modality, parts = image.modality, tuple[str, ...]()
     stated: dict[str, str] = {}
     if header is not None:
         with refusing("unreadable", "the attributes cannot be read", where=str(path)):

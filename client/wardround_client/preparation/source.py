@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wardround_client.images.body_part import OTHER, is_other
+from wardround_client.images.plugin_formats import formats_let_in
 from wardround_client.intake.instance import Instance
 from wardround_common.study.file import Data
 
@@ -26,6 +27,8 @@ class Source:
     """The guesses of who is a patient that the hospital confirms (``confirm_patients``)."""
     arrays: str = ""
     """Of images that are arrays already, their digest: the folder is where they are kept (``preparation.tensors``)."""
+    formats: tuple[str, ...] = field(default_factory=formats_let_in)
+    """The formats of plug-ins that its files are read by, ``PACKAGE:PART@SHA256``: those that this process reads."""
     patients: frozenset[str] | None = field(default=None, repr=False)
     """Only these, where one folder is cut into several hospitals; None for all."""
 

@@ -52,6 +52,8 @@ class HospitalSettings(BaseModel):
     """What is taken in although the scan would refuse it: words of ``record.ALLOWABLE``."""
     confirm_patients: Switch = ()
     """The guesses of who is a patient that this hospital confirms: words of ``patients.CONFIRMABLE``."""
+    formats: Annotated[tuple[Annotated[str, Field(max_length=160)], ...], Field(max_length=16, strict=False)] = ()
+    """The formats of plug-ins that its files are read by: ``PACKAGE:PART@SHA256``."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")] = "auto"
     """What trains (``training.devices``): auto is the first CUDA card, or else the CPU."""
     pacs: AbsolutePath | None = None
@@ -71,6 +73,7 @@ class HospitalSettings(BaseModel):
             "label_attribute": self.label_attribute,
             "allow": self.allow,
             "confirm_patients": self.confirm_patients,
+            "formats": self.formats,
             "device": None if self.device == "auto" else self.device,
         }
         return {key: value for key, value in every.items() if value}

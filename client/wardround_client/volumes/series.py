@@ -24,6 +24,7 @@ from wardround_client.images.formats.nifti import FORMAT as NIFTI
 from wardround_client.images.formats.registry import format_of
 from wardround_client.images.frames import group, varies
 from wardround_client.images.meaning import Values
+from wardround_client.images.plugin_formats import Guarded
 from wardround_client.images.sop_class import other_object
 from wardround_client.images.source import opened
 from wardround_client.volumes.acquisition import Acquisition, acquisition_of
@@ -175,7 +176,7 @@ def survey(files: Iterable[Path]) -> Survey:
     return Survey(tuple(series), tuple(refused), tuple(outlines))
 
 
-def _format(path: Path) -> Format | None:
+def _format(path: Path) -> Format | Guarded | None:
     with opened(path, largest=None) as file:
         return format_of(file.read(_HEAD_BYTES), where=str(path))
 

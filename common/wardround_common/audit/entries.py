@@ -23,7 +23,7 @@ _HOSPITAL = ("hospital", "fingerprint", "request")
 _STUDY = ("study", "name")
 _START = ("start", "start model")
 """The released model that a study starts from: its name, and how the SHA-256 of its file begins."""
-_SWITCHES = ("labels", "label attribute", "allow", "confirm patients", "patients guessed")
+_SWITCHES = ("labels", "label attribute", "allow", "confirm patients", "formats", "patients guessed")
 KINDS: Mapping[str, tuple[str, ...]] = {
     OPENED: ("of", "name", "key"),
     "log mended": ("bytes", "sha256"),

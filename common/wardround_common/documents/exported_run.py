@@ -13,6 +13,7 @@ from wardround_common.documents.epsilon_statement import EpsilonStatement
 from wardround_common.documents.proposal import Proposed
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.study.file import Study
+from wardround_common.study.plugins import Plugin
 from wardround_common.study.roster import HospitalName, Listed, keys_of
 from wardround_common.study.template import toml_value
 
@@ -92,6 +93,8 @@ def study_toml(study: Study) -> str:
     for section, table in study.tables(nulls=False).items():
         if section == "roster":
             blocks += [Listed(**listed).toml() for listed in table]
+        elif section == "plugin":
+            blocks += [Plugin(**pinned).toml() for pinned in table]
         else:
             lines = [f"{key} = {toml_value(value)}" for key, value in table.items()]
             blocks.append("\n".join([f"[{section}]", *lines]) + "\n")

@@ -7,6 +7,7 @@ from traceback import walk_tb
 from types import FrameType
 
 from wardround_common.errors import PluginError, WardroundError
+from wardround_common.plugins.files import Files
 from wardround_common.plugins.loading import plugin_of
 
 LONGEST = 300
@@ -22,16 +23,24 @@ def blamed(error: BaseException) -> PluginError | None:
     """
     if isinstance(error, WardroundError) or any(kind.__name__ in _MEMORY for kind in type(error).__mro__):
         return None
+    if (at := failed_at(error)) is None:
+        return None
+    (files, place), text = at, " ".join(str(error).split())
+    said = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return PluginError(
+        f"its code failed at {place}: {type(error).__name__}: {said}",
+        where=f"plug-in {files.named.package} {files.named.version}",
+        do="Ask whoever wrote the plug-in.",
+    )
+
+
+def failed_at(error: BaseException) -> tuple[Files, str] | None:
+    """Return the plug-in whose code an error came through, and where: file, line and function; None for none."""
     for frame, line in reversed(list(_frames(error))):
         if (files := plugin_of(frame.f_globals.get("__name__", ""))) is not None:
-            code, text = frame.f_code, " ".join(str(error).split())
+            code = frame.f_code
             name = code.co_filename.removeprefix(str(files.root)).lstrip("/\\")
-            said = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-            return PluginError(
-                f"its code failed at {name}, line {line}, in {code.co_name}: {type(error).__name__}: {said}",
-                where=f"plug-in {files.named.package} {files.named.version}",
-                do="Ask whoever wrote the plug-in.",
-            )
+            return files, f"{name}, line {line}, in {code.co_name}"
     return None
 
 

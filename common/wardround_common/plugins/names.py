@@ -24,6 +24,7 @@ GROUPS = {
     "local task": "wardround.tasks.local",
     "sink": "wardround.sinks",
     "step": "wardround.preparation",
+    "format": "wardround.formats",
 }
 """The group of entry points of each kind of part."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from wardround_client.commands.format_option import Formats
 from wardround_common.shell.command_options import Allow, ConfirmPatients, ImageState, LabelAttribute, LabelsInEach
 from wardround_common.shell.commands import Commands, ShowByDefault
 from wardround_simulation.cli import WorkerCount
@@ -42,6 +43,7 @@ def make(
     labels: LabelsInEach = "",
     label_attribute: LabelAttribute = None,
     allow: Allow = None,
+    formats: Formats = None,
     confirm_patients: ConfirmPatients = None,
     shadows: Annotated[
         int,

@@ -1,7 +1,8 @@
 """What a format is: how its files begin, and how one is read. DICOM, which says far more, has modules of its own.
 
 A format is a value, ``FORMAT``, in a file of its own in this package; scans, preparation and predictions read it from
-then on, and tell it by the first bytes of a file, never by its name.
+then on, and tell it by the first bytes of a file, never by its name. It may also be a part of a plug-in
+(``images.plugin_formats``).
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ class Plain:
     """(row, column) or (slice, row, column) distances in mm; None where the file does not say."""
     findings: Mapping[str, str] = field(default_factory=dict)
     """What a hospital must allow before the file is taken in, as the de-identification check words it."""
+    patient: str = field(default="", repr=False)
+    """Whose image it is, as the file states it: what PatientID is in DICOM; empty where it does not."""
+    modality: str = "OTHER"
+    """As DICOM words it, such as ``MR``; ``OTHER`` where the file does not say."""
 
 
 def _never(head: bytes) -> bool:

@@ -1,0 +1,210 @@
+"""Formats of plug-ins: a hospital's own files, read by the package that it named, and nothing else of them goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from plugin_made import forget, fresh_site, install
+from wardround_client.hospital.hospital_source import facts_of_intake, hospital_source, said_of_intake
+from wardround_client.images import plugin_formats, read_image
+from wardround_client.images.plugin_formats import formats_let_in, let_in, pin
+from wardround_client.intake.index import scan
+from wardround_client.intake.instance import Instance, Refusal
+from wardround_client.intake.record import RETRIED, CodecNeededError, read_record
+from wardround_client.intake.scan_summary import MEANINGS
+from wardround_client.preparation.dataset import Intake
+from wardround_client.preparation.source import Source
+from wardround_client.state.hospital_folder import HospitalFolder
+from wardround_common.audit.entries import body_of
+from wardround_common.errors import DataError, PluginError
+
+FORMAT = """
+
+import numpy as np
+from wardround_client.images.formats.contract import Format, Plain
+from wardround_common.errors import ImageRefused
+
+SEEN = []
+
+def read(data, where):
+    rows = np.frombuffer(data[8:], np.uint8).reshape(4, -1)
+    said = dict(name="OWN", spacing_mm=(0.5, 0.25), patient="P-1", modality="DX")
+    return Plain(rows, **said)
+
+def matches(head):
+    return head.startswith(b"OWNFORM1")
+
+FORMAT = Format(("OWN",), matches, read)
+"""
+GIVEN = "return Plain(rows, **said)"
+LIES = {
+    "raises": (
+        "raise KeyError(str(data))",
+        r"plug-in made-plugin 1.0: its code failed at made_plugin/raises.py, l",
+    ),
+    "exits": ("import sys; sys.exit(0)", r"failed at made_plugin/exits.py, line 12, in read: SystemExit"),
+    "nothing": ("return rows", "gives no Plain but a ndarray"),
+    "words": ("return Plain(rows.astype(str), **said)", "gives pixels that are no array of whole or floating-point"),
+    "flat": ("return Plain(rows.ravel(), **said)", r"gives pixels of the shape \(16,\) for 1 frames"),
+    "frames": ("return Plain(rows, frames=4, **said)", r"gives pixels of the shape \(4, 4\) for 4 frames"),
+    "near": ("return Plain(rows, **said | dict(spacing_mm=(0.0, 1.0)))", "gives distances that are no two or three"),
+    "unnamed": ("return Plain(rows, **said | dict(name='<script>'))", "is listed by no name of capital letters"),
+    "kind": ("return Plain(rows, **said | dict(modality='x-ray'))", "gives no modality"),
+    "whose": ("return Plain(rows, **said | dict(patient=data))", "gives a patient that is no text"),
+    "allows": ("return Plain(rows, **said | dict(findings={'private': 'x'}))", "gives findings besides identity"),
+    "random": ("SEEN.append(1); return Plain(rows + len(SEEN), **said)", "reads something else of the same file"),
+    "refuses": ("raise ImageRefused('patient P-1 has a cyst', 'words of its own')", "words of its own"),
+    "hangs": ("import time; time.sleep(9)", "its format 'hangs' did not end within 0.05 s"),
+}
+OTHERS = {
+    "own": FORMAT,
+    "number": "FORMAT = 1",
+    "truncates": FORMAT.replace(GIVEN, "raise ImageRefused('truncated', 'too few')"),
+    "all": FORMAT.replace('head.startswith(b"OWNFORM1")', "SEEN.append(os.getpid()) or True"),
+    "blind": FORMAT.replace('head.startswith(b"OWNFORM1")', "1 / 0"),
+}
+FILES = OTHERS | {name: FORMAT.replace(GIVEN, body) for name, (body, _) in LIES.items()}
+POINTS = {"wardround.formats": {name: f"{{m}}.{name}:FORMAT" for name in FILES}}
+PIXELS = np.arange(16, dtype=np.uint8).reshape(4, 4)
+OWN = b"OWNFORM1" + PIXELS.tobytes()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A package of many formats, of which one is as it should be."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plugin_formats, "LIMIT_S", 0.05)
+        for site in fresh_site(tmp_path_factory.mktemp("site"), patch):
+            install(site, files={f"{name}.py": text for name, text in FILES.items()}, points=POINTS)
+            yield site
+            digest.cache_clear()
+
+
+@cache
+def digest() -> str:
+    return pin("made-plugin:own").partition("@")[2]
+
+
+def let(name: str) -> None:
+    plugin_formats._let_in.clear()
+    let_in([f"made-plugin:{name}@{digest()}"])
+
+
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.own").write_bytes(OWN)
+    Pillow.fromarray(PIXELS + 9).save(tmp_path / "in/b.png")
+    return tmp_path / "in"
+
+
+def test_of_a_file_go_pixels_distances_patient_and_modality_and_nothing_else(site: Path, tmp_path: Path) -> None:
+    let("own")
+    found = read_record(folder(tmp_path), "a.own").read
+    assert isinstance(found, Instance)
+    assert (found.patient, found.patient_id, found.identified_by) == ("P-1", "P-1", "patient-id")
+    assert (found.modality, found.transfer_syntax, found.spacing_mm) == ("DX", "OWN", (0.5, 0.25))
+    plugin_formats._let_in.clear()
+    png = read_record(tmp_path / "in", "b.png").read
+    assert isinstance(png, Instance)
+    assert (found.study_uid, found.series_uid, found.manufacturer) == (png.study_uid, png.series_uid, png.manufacturer)
+    let("own")
+    image = read_image(tmp_path / "in/a.own")
+    assert np.array_equal(image.pixels[0], PIXELS)
+    assert (image.spacing_mm, image.modality) == ((0.5, 0.25), "DX")
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_format_that_fails_or_lies_costs_its_file_and_is_told_without_words_of_the_file(
+    site: Path, tmp_path: Path, name: str
+) -> None:
+    let(name)
+    found = read_record(folder(tmp_path), "a.own").read
+    assert isinstance(found, Refusal)
+    assert found.reason == plugin_formats.FAILED
+    with pytest.raises(AssertionError, match=LIES[name][1]):
+        raise AssertionError(found.detail)
+    assert "OWNFORM1" not in found.detail
+    assert isinstance(read_record(tmp_path / "in", "b.png").read, Instance)
+    assert {found.reason} <= {*MEANINGS} & RETRIED
+
+
+def test_a_format_gives_reasons_of_ours_alone_and_stands_in_the_place_of_no_other(site: Path, tmp_path: Path) -> None:
+    let("truncates")
+    found = read_record(folder(tmp_path), "a.own").read
+    assert isinstance(found, Refusal)
+    assert (found.reason, found.detail) == ("truncated", "plug-in made-plugin 1.0: too few")
+    let("all")
+    png = read_record(tmp_path / "in", "b.png").read
+    assert isinstance(png, Instance)
+    assert png.transfer_syntax == "PNG"
+    let("blind")
+    assert isinstance(read_record(tmp_path / "in", "b.png").read, Instance)
+
+
+def test_the_process_that_scans_gives_no_file_to_a_plugins_code(site: Path, tmp_path: Path) -> None:
+    let("all")
+    import made_plugin.all as plugin  # type: ignore[import-not-found]
+
+    with pytest.raises(CodecNeededError):
+        read_record(folder(tmp_path), "a.own", codecs=False)
+    assert plugin.SEEN == []
+
+
+def test_only_the_package_that_is_named_reads(site: Path) -> None:
+    plugin_formats._let_in.clear()
+    with pytest.raises(PluginError, match=r"named with the SHA-256 0{64}, and installed is made-plugin 1.0"):
+        let_in([f"made-plugin:own@{'0' * 64}"])
+    with pytest.raises(PluginError, match="it has no format 'other'"):
+        let_in([f"made-plugin:other@{digest()}"])
+    with pytest.raises(PluginError, match="its format 'number' is no Format but a int"):
+        let_in([f"made-plugin:number@{digest()}"])
+    for name in ("made-plugin:own", "own@x", ""):
+        with pytest.raises(DataError, match="names no format"):
+            let_in([name])
+    with pytest.raises(DataError, match="is no format of a plug-in"):
+        pin("nifti")
+    assert formats_let_in() == ()
+
+
+def test_a_hospital_names_its_formats_in_its_settings_and_an_approval_says_so(site: Path, tmp_path: Path) -> None:
+    plugin_formats._let_in.clear()
+    name = f"made-plugin:own@{digest()}"
+    hospital = HospitalFolder(tmp_path)
+    text = f'name = "a"\ndata = "{tmp_path}"\nformats = ["{name}"]\n'
+    hospital.settings_file.write_text(text)
+    assert hospital_source(hospital).formats == formats_let_in() == (name,)
+    assert Source(tmp_path, tmp_path).formats == (name,)  # and so to each worker of a simulation
+    intake = Intake({}, {}, (), 0, ())
+    facts = facts_of_intake(hospital.settings(), intake)
+    assert facts["formats"] == name
+    assert name.encode() in body_of(datetime.now(UTC), "study approved", facts)
+    many = hospital.settings().model_copy(update={"formats": (name,) * 16})
+    assert body_of(datetime.now(UTC), "study approved", facts_of_intake(many, intake))
+    assert name in " ".join(said_of_intake(hospital.settings(), intake))
+    hospital.settings_file.write_text(text.replace(digest(), "0" * 64))
+    with pytest.raises(PluginError) as error:
+        hospital_source(hospital)
+    assert error.value.where == str(hospital.settings_file)
+
+
+@pytest.mark.slow
+def test_files_are_read_in_the_readers_and_again_when_the_formats_change(site: Path, tmp_path: Path) -> None:
+    source, state = folder(tmp_path), tmp_path / "state"
+    plugin_formats._let_in.clear()
+    without = scan(source, state=state)
+    assert [one.file for one in without.accepted] == ["b.png"]
+    let("own")
+    index = scan(source, state=state)
+    assert [(one.file, one.patient_id) for one in index.accepted] == [("a.own", "P-1"), ("b.png", "")]
+    assert (index.reread, scan(source, state=state).reread) == (2, 0)
+    let("exits")  # of which the reader lives on
+    assert [(one.file, one.reason) for one in scan(source, state=state).refused] == [("a.own", plugin_formats.FAILED)]
+    forget()
+    assert len(scan(source, state=state).accepted) == 1

@@ -218,6 +218,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = given.hospitals or [name for name in GROUNDS if given.data is not None or name not in real]
     if given.data is None and (asked := [name for name in chosen if name in real]):
         parser.error(f"{', '.join(asked)}: name the folder DATA that has these hospitals")
+    for name in chosen:  # before any of them takes its hour
+        folder = GROUNDS[name].folder
+        if folder is not None and not (given.data / folder).is_dir():
+            parser.error(f"there is no folder {given.data / folder}, which holds the hospitals of {name}")
     for name in chosen:
         measure_on(name, given)
 

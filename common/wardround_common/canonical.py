@@ -26,7 +26,7 @@ def cut(content: bytes) -> list[bytes]:
     return [bytes(part) for part in views(content)]
 
 
-def views(content: bytes, most: int | None = None) -> list[memoryview]:
+def views(content: Content, most: int | None = None) -> list[memoryview]:
     """Take joined parts asunder without a copy of them.
 
     ``most``: parts that there may be, from somebody who is not trusted: an empty one has eight bytes there, and takes

@@ -29,7 +29,7 @@ from wardround_client.hospital.app import beside, client_app
 from wardround_client.link.mailbox import Mailbox
 from wardround_client.link.supernode import Supernode
 from wardround_client.link.wire import Contents, Link, Wire
-from wardround_common.canonical import joined
+from wardround_common.canonical import Content, joined
 from wardround_common.errors import LinkError, MessageError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.rounds import Parts
@@ -75,8 +75,10 @@ class FalseCoordinator:
     def said(self, path: str, node: int) -> Mapping[str, str]:
         return {}
 
-    def answer(self, path: str, node: int, body: bytes) -> bytes:
-        what = path.removeprefix(FLEET)
+    def answer(self, path: str, node: int, body: Content) -> list[Content]:
+        return [self._content(path.removeprefix(FLEET), bytes(body))]
+
+    def _content(self, what: str, body: bytes) -> bytes:
         self.asked[what] += 1
         if what in self.refuses:
             raise Refused(self.refuses[what], self.why)

@@ -69,7 +69,7 @@ def test_an_array_that_flower_made_is_read_too() -> None:
 )
 def test_data_that_are_no_plain_numbers_are_refused(data: bytes) -> None:
     array = Array("float64", (3,), "numpy.ndarray", b"")
-    array.data = bytearray(data)  # type: ignore[assignment]
+    array.data = memoryview(data)  # type: ignore[assignment]
     with pytest.raises((ValueError, TypeError)):
         numbers(array)
 

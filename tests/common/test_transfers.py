@@ -5,17 +5,26 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wardround_common.canonical import joined
 from wardround_common.errors import MessageError
-from wardround_common.messages.transfers import GROUP_BYTES, groups, read_pull, read_push, write_pull, write_push
+from wardround_common.messages.transfers import (
+    GROUP_BYTES,
+    groups,
+    portions,
+    read_pull,
+    read_push,
+    write_pull,
+    write_push,
+)
 
 SIZES = st.lists(st.sampled_from([0, 300, 40_000, GROUP_BYTES, 3 * GROUP_BYTES]), max_size=12)
 
 
 @given(SIZES)
+@settings(max_examples=25)  # of up to 36 MB each
 def test_each_content_travels_once_and_no_body_exceeds_the_limit_or_has_two_large_ones(sizes: list[int]) -> None:
     contents = {f"{number:064x}": bytes(size) for number, size in enumerate(sizes)}
     limit = 4 * GROUP_BYTES
@@ -30,6 +39,14 @@ def test_each_content_travels_once_and_no_body_exceeds_the_limit_or_has_two_larg
 
 def test_the_small_parts_of_a_message_are_one_request() -> None:
     assert len(groups({f"{number:064x}": bytes(300) for number in range(20)}, 16 * GROUP_BYTES)) == 1
+
+
+@given(st.lists(st.binary(max_size=9)), st.integers(1, 12))
+def test_portions_are_a_body_in_its_order_and_of_one_size(body: list[bytes], size: int) -> None:
+    made = list(portions([memoryview(piece) for piece in body], size))
+    assert b"".join(made) == b"".join(body)
+    assert all(len(portion) == size for portion in made[:-1])
+    assert all(0 < len(portion) <= size for portion in made)
 
 
 def test_names_come_back_as_they_were_asked() -> None:

@@ -19,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.canonical import Content
+from wardround_common.messages.transfers import room
 
 DIVIDER = b"\0"
 CHUNK_BYTES = 5 * 2**20
 """Of an array's data in one object, as Flower cuts them."""
 MOST_HEAD_BYTES = 2**16  # of an .npy file of version 1
+MOST_CHUNK_HEAD_BYTES = 64
 _HEADS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -67,7 +69,7 @@ def name_chunks(whole: Any, kinds: Mapping[str, Any]) -> None:
                 array.__dict__["_chunks"] = [(_name(_chunk(part)), kinds["ArrayChunk"](part)) for part in made]
 
 
-def inflate(name: str, contents: Mapping[str, bytes], kinds: Mapping[str, Any]) -> Any:
+def inflate(name: str, contents: Mapping[str, Content], kinds: Mapping[str, Any]) -> Any:
     """Put the object ``name`` together from the contents of all its parts; ``kinds``: Flower's classes by their names.
 
     As ``flwr.supercore.inflatable.inflatable_utils.inflate_object_from_contents``, but an array's data are copied
@@ -83,12 +85,12 @@ def inflate(name: str, contents: Mapping[str, bytes], kinds: Mapping[str, Any]) 
             kind, children, start = _split(contents[part])
             if kind == "ArrayRecord":  # Flower's own reading would make each array again, from bytes
                 made[part] = kinds[kind]()
-                for label, child in json.loads(contents[part][start:]).items():
+                for label, child in json.loads(bytes(contents[part][start:])).items():
                     made[part][label] = make(child)
             elif kind == "Array":
                 made[part] = _array(contents[part], contents, kinds)
             else:
-                made[part] = kinds[kind].inflate(contents[part], {child: make(child) for child in children})
+                made[part] = kinds[kind].inflate(bytes(contents[part]), {child: make(child) for child in children})
         return made[part]
 
     return make(name)
@@ -100,12 +102,12 @@ def numbers(array: Any) -> NDArray[Any]:
     Raises:
         ValueError, TypeError: its data are no ``.npy`` bytes of plain numbers.
     """
-    if not isinstance(array.data, bytearray):
+    if not isinstance(array.data, memoryview):
         own: NDArray[Any] = array.numpy()
         return own
     if array.stype != "numpy.ndarray":
         raise TypeError(f"an array arrives as {array.stype!r}")
-    head = BytesIO(memoryview(array.data)[:MOST_HEAD_BYTES])
+    head = BytesIO(array.data[:MOST_HEAD_BYTES])
     version = np.lib.format.read_magic(head)
     if version not in _HEADS:
         raise ValueError(f"an array arrives in version {version} of the .npy form")
@@ -138,9 +140,9 @@ def _name(content: list[Content]) -> str:
     return found.hexdigest()
 
 
-def _array(content: bytes, contents: Mapping[str, bytes], kinds: Mapping[str, Any]) -> Any:
+def _array(content: Content, contents: Mapping[str, Content], kinds: Mapping[str, Any]) -> Any:
     _, children, start = _split(content)
-    facts = json.loads(content[start:])
+    facts = json.loads(bytes(content[start:]))
     chunks = []
     for place in facts["arraychunk_ids"]:
         kind, _, begin = _split(contents[children[place]])
@@ -148,14 +150,21 @@ def _array(content: bytes, contents: Mapping[str, bytes], kinds: Mapping[str, An
             raise ValueError(f"a part of an array is a {kind}")
         chunks.append(memoryview(contents[children[place]])[begin:])
     array = kinds["Array"](facts["dtype"], tuple(facts["shape"]), facts["stype"], b"")
-    array.data = bytearray().join(chunks)
+    array.data = room(sum(map(len, chunks)))
+    place = 0
+    for chunk in chunks:
+        array.data[place : place + len(chunk)] = chunk
+        place += len(chunk)
     return array
 
 
-def _split(content: bytes) -> tuple[str, list[str], int]:
+def _split(content: Content) -> tuple[str, list[str], int]:
     """Return an object's kind, the names of its parts, and where its body begins."""
-    end = content.index(DIVIDER)
-    kind, children, size = content[:end].decode().split(" ")
+    head = bytes(content[:MOST_CHUNK_HEAD_BYTES])
+    if DIVIDER not in head:  # it has parts
+        head = bytes(content)
+    end = head.index(DIVIDER)
+    kind, children, size = head[:end].decode().split(" ")
     if int(size) != len(content) - end - 1:
         raise ValueError("an object is shorter or longer than its head states")
     return kind, children.split(",") if children else [], end + 1

@@ -16,7 +16,9 @@ pull-object ``PullObjectRequest``, name, name, …   the contents of the first n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+import numpy as np
 
 from wardround_common.canonical import Content, pieces, views
 from wardround_common.errors import MessageError
@@ -27,6 +29,14 @@ GROUP_BYTES = 2**20
 LENGTH_BYTES = 8  # before each part of a body
 _NAME_BYTES = 64 + 2 * LENGTH_BYTES
 _HEAD_BYTES = 1024
+
+
+def room(size: int) -> memoryview:
+    """Return memory for a large body, or for a part of one, with anything in it.
+
+    NumPy asks the system for large pages where there are some. Python's own bytes take a page fault for each 4 KiB.
+    """
+    return np.empty(size, np.uint8).data
 
 
 def groups(contents: Mapping[str, bytes], most_bytes: int) -> list[list[str]]:
@@ -51,7 +61,7 @@ def write_push(request: bytes, contents: Mapping[str, bytes]) -> list[Content]:
     return pieces(request, *(part for name, content in contents.items() for part in (name.encode(), content)))
 
 
-def read_push(body: bytes, most: int = LinkLimits.parts) -> tuple[bytes, dict[str, memoryview]]:
+def read_push(body: Content, most: int = LinkLimits.parts) -> tuple[bytes, dict[str, memoryview]]:
     """Return the request and the contents that a body brings, by their names; ``most`` of them.
 
     Raises:
@@ -69,7 +79,7 @@ def write_pull(request: bytes, names: list[str]) -> list[Content]:
     return pieces(request, *(name.encode() for name in names))
 
 
-def read_pull(body: bytes, most: int = LinkLimits.parts) -> tuple[bytes, list[str]]:
+def read_pull(body: Content, most: int = LinkLimits.parts) -> tuple[bytes, list[str]]:
     """Return the request and the names of what a body asks for; ``most`` of them.
 
     Raises:
@@ -80,6 +90,23 @@ def read_pull(body: bytes, most: int = LinkLimits.parts) -> tuple[bytes, list[st
     if len(set(names)) != len(names):
         raise MessageError("a body asks for an object twice")
     return bytes(head), names
+
+
+def portions(body: list[Content], size: int) -> Iterator[bytes]:
+    """Yield a body in portions of ``size`` bytes, the last one smaller."""
+    held: list[Content] = []
+    room = size
+    for piece in body:
+        place = 0
+        while place < len(piece):
+            held.append(memoryview(piece)[place : place + room])
+            place += len(held[-1])
+            room -= len(held[-1])
+            if room == 0:
+                yield b"".join(held)
+                held, room = [], size
+    if held:
+        yield b"".join(held)
 
 
 def _name(part: memoryview) -> str:

@@ -36,7 +36,7 @@ from flwr.supercore.object_store import NoObjectInStoreError
 from flwr.supercore.utils import uint64_to_int64
 from google.protobuf.message import DecodeError
 
-from wardround_common.canonical import joined
+from wardround_common.canonical import Content, pieces
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.messages.link_limits import HOLDS_DIGITS, HOLDS_HEADER
 from wardround_common.messages.transfers import GROUP_BYTES, LENGTH_BYTES, read_pull, read_push
@@ -88,7 +88,7 @@ class Fleet:
     def __init__(self, link: LinkCore, hold_s: float) -> None:
         self._link = link
         self._hold_s = hold_s
-        self._answers: dict[str, Callable[[int, bytes], Any]] = {
+        self._answers: dict[str, Callable[[int, Content], Any]] = {
             FLEET + "activate-node": self._activate,
             FLEET + "deactivate-node": self._deactivate,
             HEARTBEAT: self._heartbeat,
@@ -157,20 +157,20 @@ class Fleet:
         for node in list(self._waiting):
             self.wake(node)
 
-    def answer(self, path: str, node: int, body: bytes) -> bytes:
-        """Answer one request of one node."""
+    def answer(self, path: str, node: int, body: Content) -> list[Content]:
+        """Answer one request of one node, in pieces."""
         if node not in self._link.nodes():
             raise Refused(401, "key")  # revoked while the request was held
         try:
             answer = self._answers[path](node, body)
-            return answer if isinstance(answer, bytes) else bytes(answer.SerializeToString())
+            return answer if isinstance(answer, list) else [answer.SerializeToString()]
         except DecodeError:
             raise Refused(400, "message") from None
         except StorageError as error:
             log.error("%s", error)
             raise Refused(503, "storage") from None
 
-    def _activate(self, node: int, body: bytes) -> Any:
+    def _activate(self, node: int, body: Content) -> Any:
         request = _parse(fleet_pb2.ActivateNodeRequest, body)
         owner = self._link.enrolled(request.public_key)
         if owner is None or owner.number != node:
@@ -182,13 +182,13 @@ class Fleet:
                 raise Refused(403, "node")
         return fleet_pb2.ActivateNodeResponse(node_id=node)
 
-    def _deactivate(self, node: int, body: bytes) -> Any:
+    def _deactivate(self, node: int, body: Content) -> Any:
         request = _parse(fleet_pb2.DeactivateNodeRequest, body)
         _same(request.node_id, node)
         self._link.go(node)
         return fleet_pb2.DeactivateNodeResponse()
 
-    def _heartbeat(self, node: int, body: bytes) -> Any:
+    def _heartbeat(self, node: int, body: Content) -> Any:
         _same(_parse(heartbeat_pb2.SendNodeHeartbeatRequest, body).node.node_id, node)
         heard, _ = self._beats[node]
         if HOLDS_HEADER in heard:
@@ -207,7 +207,7 @@ class Fleet:
         self._link.forgotten |= missed & self._missed.get(node, set())
         self._missed[node] = missed
 
-    def _pull(self, node: int, body: bytes) -> Any:
+    def _pull(self, node: int, body: Content) -> Any:
         request = _parse(fleet_pb2.PullMessagesRequest, body)
         _same(request.node.node_id, node)
         state, here = self._link.state, {"node": uint64_to_int64(node)}
@@ -236,10 +236,10 @@ class Fleet:
             if not size:
                 raise NoObjectInStoreError(f"{name} is not here")
 
-    def _pull_object(self, node: int, body: bytes) -> bytes:
+    def _pull_object(self, node: int, body: Content) -> list[Content]:
         head, names = _framed(read_pull, body, self._link.limits.parts)
         _same(_parse(message_pb2.PullObjectRequest, head).node.node_id, node)
-        contents: list[bytes] = []
+        contents: list[Content] = []
         size, room = 0, self._link.limits.body_bytes
         for name in names:
             if name not in self._pulled.get(node, ()):
@@ -254,9 +254,9 @@ class Fleet:
             if contents and room < 0:
                 break
             contents.append(content)
-        return joined(*contents)
+        return pieces(*contents)
 
-    def _confirm(self, node: int, body: bytes) -> Any:
+    def _confirm(self, node: int, body: Content) -> Any:
         request = _parse(message_pb2.ConfirmMessageReceivedRequest, body)
         _same(request.node.node_id, node)
         with self._link.transaction():
@@ -270,7 +270,7 @@ class Fleet:
                 self._link.objects.delete(request.message_object_id)
         return message_pb2.ConfirmMessageReceivedResponse()
 
-    def _push(self, node: int, body: bytes) -> Any:
+    def _push(self, node: int, body: Content) -> Any:
         request = _parse(fleet_pb2.PushMessagesRequest, body)
         _same(request.node.node_id, node)
         if len(request.messages_list) != 1 or len(request.message_object_trees) != 1:
@@ -313,7 +313,7 @@ class Fleet:
             self._link.answered()
         return fleet_pb2.PushMessagesResponse(objects_to_push=missing, session_id=session)
 
-    def _push_object(self, node: int, body: bytes) -> Any:
+    def _push_object(self, node: int, body: Content) -> Any:
         head, contents = _framed(read_push, body, self._link.limits.parts)
         request = _parse(message_pb2.PushObjectRequest, head)
         _same(request.node.node_id, node)
@@ -363,13 +363,13 @@ class Fleet:
             return bool(self._link.state.query(pending.HAS_MAIL, {"node": uint64_to_int64(node)}))
 
 
-def _parse(kind: type[Proto], body: bytes) -> Proto:
+def _parse(kind: type[Proto], body: Content) -> Proto:
     request: Any = kind()
-    request.ParseFromString(body)
+    request.ParseFromString(bytes(body))
     return cast(Proto, request)
 
 
-def _framed(read: Callable[[bytes, int], Framed], body: bytes, most: int) -> Framed:
+def _framed(read: Callable[[Content, int], Framed], body: Content, most: int) -> Framed:
     try:
         return read(body, most)
     except MessageError:  # a hospital of an earlier version shows the status to its people

@@ -177,10 +177,10 @@ class LinkCore(ABC):
         with self.transaction():
             names = [part.object_id for part in iterate_object_tree(self.objects.get_object_tree(root))]
             sizes = self.objects.sizes(names)
-        heads = {root: self.objects.content(root)}
+        heads = {root: bytes(self.objects.content(root))}
         # What an audit log needs besides the sizes: the record of the fields, which is small.
         for name in names:
-            if sizes[name] < SMALL and (content := self.objects.content(name)).startswith(b"ConfigRecord "):
+            if sizes[name] < SMALL and (content := bytes(self.objects.content(name))).startswith(b"ConfigRecord "):
                 heads[name] = content
                 break
         self._passed(passage_of(way, self.nodes().get(node, "?"), message_type, root, sizes, heads, _fields))

@@ -32,6 +32,7 @@ from sqlalchemy import event
 
 from wardround_common.canonical import Content
 from wardround_common.errors import MessageError
+from wardround_common.messages.transfers import room
 from wardround_common.storage import no_room_is_said
 
 MOST_HEAD_BYTES = 2**18  # of an object: its kind and the names of its parts, 65 bytes each
@@ -170,19 +171,24 @@ class ObjectFiles(SqlObjectStore):
         """Return a content; None if there is no such object, nothing if it has not come yet."""
         content: bytes | None = super().get(object_id)
         if content == b"":
-            return self.read(object_id) or b""
+            return bytes(self.read(object_id) or b"")
         return content  # of a small object
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str) -> memoryview | None:
         """Return the content of an object that is here, without asking the database; None if there is none."""
         try:
-            return (self._folder / name).read_bytes()
+            with (self._folder / name).open("rb", buffering=0) as file:
+                content = room(os.fstat(file.fileno()).st_size)
+                place = 0
+                while place < len(content) and (came := file.readinto(content[place:])):
+                    place += came
+                return content[:place]
         except FileNotFoundError:
             return None
 
-    def content(self, name: str) -> bytes:
+    def content(self, name: str) -> Content:
         """Return the content of an object that is here; nothing if there is none."""
-        return self.read(name) or self.get(name) or b""
+        return self.read(name) or super().get(name) or b""
 
     def size(self, name: str) -> int:
         """Return the length of the content of an object that is here; 0 if there is none."""

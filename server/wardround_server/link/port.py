@@ -23,8 +23,10 @@ from typing import Any, Protocol
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from wardround_common.canonical import Content
 from wardround_common.errors import StorageError
 from wardround_common.messages.link_limits import LinkLimits
+from wardround_common.messages.transfers import GROUP_BYTES, portions, room
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ FIRST_REFUSAL = 400  # a health check is answered in the same way, with 200
 THREADS = 8  # answers made at a time; the database lets one write at a time anyway
 OPEN_FILES = 16_384
 CLOSE = (b"connection", b"close")
+PORTION_BYTES = 2**18
+"""Of what is received or sent at a time: it stays in the processor's cache, and is not asked of the system anew."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,8 @@ class Desk(Protocol):
     async def hold(self, path: str, node: int) -> None:
         """Wait while there is nothing to answer, for a few seconds at most."""
 
-    def answer(self, path: str, node: int, body: bytes) -> bytes:
-        """Answer the request; called in a thread.
+    def answer(self, path: str, node: int, body: Content) -> list[Content]:
+        """Answer the request, in pieces; called in a thread.
 
         Raises:
             Refused: the request is not one that this node may make.
@@ -81,16 +85,26 @@ class Desk(Protocol):
         """Return the headers of that answer besides; quick, called in the event loop."""
 
 
-class _Connection(H11Protocol):
-    """uvicorn's connection, with a time for each head to be complete."""
+class _Connection(H11Protocol, asyncio.BufferedProtocol):
+    """uvicorn's connection, with a time for each head to be complete.
+
+    What comes is read into the port's one buffer: by itself asyncio takes 256 KiB from the system for each 16 of TLS.
+    """
 
     port: Port
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(PORTION_BYTES // 2)
         self._expect_head()
         self.port.meet(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.port.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self.port.buffer[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         if self._between_requests() and self._head_timer is None:
@@ -147,6 +161,8 @@ class Port:
         """Bodies of requests that were admitted, and of answers."""
         self.refused: Counter[int] = Counter()
         """Requests that were refused, by status."""
+        self.buffer = memoryview(bytearray(PORTION_BYTES))
+        """Into which a connection's bytes are read, to be copied from it before anything else happens."""
         self._desk = desk
         self._strangers: OrderedDict[tuple[str, int], _Connection] = OrderedDict()
         self._known: dict[tuple[str, int], tuple[_Connection, int]] = {}
@@ -250,6 +266,13 @@ class Port:
             del self._known[connection.client]
             self._connections_of[known[1]] -= 1
 
+    def _break_off(self, client: tuple[str, int]) -> None:
+        """End a connection whose other end does not take what it asked for."""
+        known = self._known.get(client)
+        connection = known[0] if known else self._strangers.get(client)
+        if connection is not None:
+            connection.transport.abort()
+
     def _acquaint(self, client: tuple[str, int], node: int) -> None:
         connection = self._strangers.pop(client, None)
         if connection is None:
@@ -296,17 +319,24 @@ class Port:
             content, more = await self._answer(scope, receive)
             status, headers = 200, [(b"content-type", b"application/protobuf"), *more]
         except Refused as refused:
-            status, content, headers = refused.status, refused.why.encode(), [CLOSE]
+            status, content, headers = refused.status, [refused.why.encode()], [CLOSE]
             if status >= FIRST_REFUSAL:
                 self.refused[status] += 1
-        self.bytes_out += len(content)
-        headers.append((b"content-length", str(len(content)).encode()))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        size = sum(map(len, content))
+        self.bytes_out += size
+        headers.append((b"content-length", str(size).encode()))
+        try:
+            async with asyncio.timeout(self.limits.body_s):
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                for portion in portions(content, PORTION_BYTES):
+                    await send({"type": "http.response.body", "body": portion, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            self._break_off(tuple(scope["client"]))
 
     async def _answer(
         self, scope: Any, receive: Callable[[], Awaitable[Any]]
-    ) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    ) -> tuple[list[Content], list[tuple[bytes, bytes]]]:
         path = scope["path"]
         if path == HEALTH and scope["method"] in ("GET", "HEAD"):
             raise Refused(200, "ok")  # and the connection is closed: a health check keeps none
@@ -321,13 +351,18 @@ class Port:
         self._acquaint(tuple(scope["client"]), node)
         try:
             async with asyncio.timeout(self.limits.body_s):
-                body = await _read(receive)
+                parts = await _read(receive)
         except TimeoutError:
             raise Refused(408, "slow") from None
-        self.bytes_in += len(body)
+        self.bytes_in += sum(map(len, parts))
         await self._desk.hold(path, node)
+
+        def answer() -> list[Content]:
+            body = _joined(parts)
+            return self._desk.answer(path, node, body)
+
         try:
-            content = await self._loop.run_in_executor(self._answers, self._desk.answer, path, node, body)
+            content = await self._loop.run_in_executor(self._answers, answer)
             return content, [(name.encode(), value.encode()) for name, value in self._desk.said(path, node).items()]
         except Refused:
             raise
@@ -339,15 +374,28 @@ class Port:
             raise Refused(500, "bug") from None
 
 
-async def _read(receive: Callable[[], Awaitable[Any]]) -> bytes:
-    parts = []
+async def _read(receive: Callable[[], Awaitable[Any]]) -> list[bytes]:
+    parts: list[bytes] = []
     while True:
         event = await receive()
         if event["type"] == "http.disconnect":
             raise Refused(400, "gone")
         parts.append(event.get("body", b""))
         if not event.get("more_body"):
-            return b"".join(parts)
+            return parts
+
+
+def _joined(parts: list[bytes]) -> Content:
+    """Join what came, and forget it: a small body is bytes."""
+    size, place = sum(map(len, parts)), 0
+    if size < GROUP_BYTES:
+        return b"".join(parts)
+    body = room(size)
+    for part in parts:
+        body[place : place + len(part)] = part
+        place += len(part)
+    parts.clear()
+    return body
 
 
 def _allow_many_files() -> None:

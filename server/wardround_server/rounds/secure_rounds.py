@@ -169,10 +169,8 @@ class Rounds:
         if excess := mean_excess(encoding, total, len(survivors), private=private):
             return _refused(number, excess, survivors, absent)
         weight, loss, clipped = total.counts.tolist()
-        mean = encoding.decode(total.update)
-        mean /= weight
         return Heard(
-            mean=mean,
+            mean=encoding.decode(total.update, weight),
             answered=tuple(survivors),
             absent=tuple(absent),
             training_loss=None if private else loss * UNIT / weight,

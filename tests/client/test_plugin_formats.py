@@ -52,6 +52,7 @@ LIES = {
     "exits": ("import sys; sys.exit(0)", r"failed at made_plugin/exits.py, line 12, in read: SystemExit"),
     "nothing": ("return rows", "gives no Plain but a ndarray"),
     "words": ("return Plain(rows.astype(str), **said)", "gives pixels that are no array of whole or floating-point"),
+    "wide": ("return Plain(rows.astype(np.longdouble), **said)", "floating-point numbers of up to 64 bits"),
     "flat": ("return Plain(rows.ravel(), **said)", r"gives pixels of the shape \(16,\) for 1 frames"),
     "frames": ("return Plain(rows, frames=4, **said)", r"gives pixels of the shape \(4, 4\) for 4 frames"),
     "near": ("return Plain(rows, **said | dict(spacing_mm=(0.0, 1.0)))", "gives distances that are no two or three"),
@@ -66,6 +67,7 @@ LIES = {
 OTHERS = {
     "own": FORMAT,
     "number": "FORMAT = 1",
+    "big": FORMAT.replace(GIVEN, "return Plain(np.asfortranarray(rows).astype('>u2'), **said)"),
     "truncates": FORMAT.replace(GIVEN, "raise ImageRefused('truncated', 'too few')"),
     "all": FORMAT.replace('head.startswith(b"OWNFORM1")', "SEEN.append(os.getpid()) or True"),
     "blind": FORMAT.replace('head.startswith(b"OWNFORM1")', "1 / 0"),
@@ -140,6 +142,8 @@ def test_a_format_gives_reasons_of_ours_alone_and_stands_in_the_place_of_no_othe
     found = read_record(folder(tmp_path), "a.own").read
     assert isinstance(found, Refusal)
     assert (found.reason, found.detail) == ("truncated", "plug-in made-plugin 1.0: too few")
+    let("big")
+    assert np.array_equal(read_image(tmp_path / "in/a.own").pixels[0], PIXELS)  # in whatever order its bytes are
     let("all")
     png = read_record(tmp_path / "in", "b.png").read
     assert isinstance(png, Instance)

@@ -27,6 +27,8 @@ from wardround_common.plugins.names import Named, is_plugin, package_of, part_of
 T = TypeVar("T")
 LIMIT_S = 60.0
 """How long a file may take; a reader that is asked for longer is ended (``intake.readers``)."""
+LARGEST_ITEM = 8
+"""Bytes of a pixel's value, at most."""
 FAILED = "format-plugin"
 """The reason under which files are counted that a plug-in's code failed on, or said of what cannot be."""
 _REASONS = frozenset({"unreadable", "truncated", "codec", "shape", "too-large", "too-many-pixels", "mask", "no-memory"})
@@ -80,7 +82,7 @@ class Guarded:
         if fault := _fault(plain):
             raise PluginError(f"its format {part_of(self.name)!r} {fault}", where=self._whose)
         return Plain(
-            np.array(plain.stored),
+            np.array(plain.stored, plain.stored.dtype.newbyteorder("="), order="C"),
             plain.name,
             plain.frames,
             plain.colour,
@@ -190,8 +192,9 @@ def _fault(plain: Any) -> str:
     if not isinstance(plain, Plain):
         return f"gives no Plain but a {type(plain).__name__}"
     stored: Any = plain.stored
-    if not isinstance(stored, np.ndarray) or stored.dtype.kind not in "uif" or not stored.size:
-        return "gives pixels that are no array of whole or floating-point numbers"
+    is_array = isinstance(stored, np.ndarray) and bool(stored.size)
+    if not is_array or stored.dtype.kind not in "uif" or stored.dtype.itemsize > LARGEST_ITEM:
+        return "gives pixels that are no array of whole or floating-point numbers of up to 64 bits"
     form = (*((plain.frames,) if plain.frames != 1 else ()), *stored.shape[-2 - bool(plain.colour) :])
     if stored.shape != form or stored.ndim < 2 + bool(plain.colour) or (plain.colour and stored.shape[-1] != 3):
         return f"gives pixels of the shape {stored.shape} for {plain.frames} frames, colour {plain.colour}"

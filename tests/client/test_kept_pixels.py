@@ -33,8 +33,8 @@ PIXELS = RNG.integers(0, 4000, (40, 48), dtype=np.uint16)
 COLOURS = RNG.integers(0, 255, (40, 48, 3), dtype=np.uint8)
 
 
-@pytest.fixture(autouse=True)
-def _no_reader_outlives_a_test() -> Iterator[None]:
+@pytest.fixture(autouse=True, scope="module")
+def _no_reader_outlives_these_tests() -> Iterator[None]:
     yield
     readers.end_idle_readers()
 

@@ -51,8 +51,8 @@ def places(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "images", tmp_path / "state"
 
 
-@pytest.fixture(autouse=True)
-def _no_reader_outlives_a_test() -> Iterator[None]:
+@pytest.fixture(autouse=True, scope="module")
+def _no_reader_outlives_these_tests() -> Iterator[None]:
     yield
     readers.end_idle_readers()
 
@@ -195,7 +195,12 @@ def reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.mark.parametrize(
     ("number", "reason"),
-    [(errno.EACCES, "permission"), (errno.EIO, "disk-error"), (errno.ENOENT, "vanished"), (0, "no-memory")],
+    [
+        (errno.EACCES, "permission"),
+        pytest.param(errno.EIO, "disk-error", marks=pytest.mark.slow),
+        pytest.param(errno.ENOENT, "vanished", marks=pytest.mark.slow),
+        (0, "no-memory"),
+    ],
 )
 def test_a_refusal_that_the_bytes_did_not_cause_is_forgotten(
     places: tuple[Path, Path], reading: Path, number: int, reason: str
@@ -346,7 +351,8 @@ def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     readers.end_idle_readers()
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.usefixtures("crashing")
 def test_a_decoder_that_crashes_costs_one_file(places: tuple[Path, Path], workers: int) -> None:
     folder, state = places

@@ -248,7 +248,7 @@ def test_a_draft_and_a_name_that_is_taken_are_refused(tmp_path: Path) -> None:
     runs.wait()
 
 
-@pytest.mark.parametrize("file", ["run.json", "study"])
+@pytest.mark.parametrize("file", ["run.json", pytest.param("study", marks=pytest.mark.slow)])
 def test_a_damaged_run_is_named_and_the_others_go_on(tmp_path: Path, file: str) -> None:
     runs = begin(tmp_path)
     for name in ("one", "two"):

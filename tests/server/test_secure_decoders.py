@@ -111,7 +111,7 @@ def spoilt(draw: st.DrawFn, whole: Parts) -> Parts:
 
 @pytest.mark.parametrize("name", MESSAGES)
 @given(data=st.data())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_a_spoilt_message_is_refused_or_reads_as_what_it_says(name: str, data: st.DataObject) -> None:
     whole, parse = MESSAGES[name]
     parse(whole)

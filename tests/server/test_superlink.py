@@ -730,7 +730,15 @@ def set_back(place: Place, database: bytes) -> None:
     (folder / "superlink.db").write_bytes(database)
 
 
-@pytest.mark.parametrize("gone", ["question", "receipt", "half an answer", "answer"])
+@pytest.mark.parametrize(
+    "gone",
+    [
+        "question",
+        pytest.param("receipt", marks=pytest.mark.slow),
+        pytest.param("half an answer", marks=pytest.mark.slow),
+        "answer",
+    ],
+)
 def test_a_hospital_gets_its_question_again_when_the_database_was_set_back_to_before_the(
     place: Place, gone: str
 ) -> None:

@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from made_ultrasound import COPIES, ultrasound
+from wardround_client.intake import duplicates
 from wardround_client.intake.duplicates import CELLS, MOST_PAIRS, joined_patients, likeness, near_duplicates, near_pairs
 from wardround_client.intake.instance import Instance
 
@@ -194,3 +195,18 @@ def test_a_long_series_and_a_folder_of_equal_images_are_compared_in_little_time_
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 250 << 20
+
+
+def test_a_comparison_holds_less_than_two_kilobytes_of_each_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wider than a likeness and its unit vector is made of a few at a time, here of fewer."""
+    monkeypatch.setattr(duplicates, "_MOST_COMPARED", 1 << 16)
+    monkeypatch.setattr(duplicates, "_PART", 128)
+    rng, peaks = np.random.default_rng(0), []
+    for count in (1000, 2000):
+        hashes = [hashed_of(rng.integers(-127, 128, CELLS)) for _ in range(count)]
+        instances = [instance(str(number), hashed, series=str(number)) for number, hashed in enumerate(hashes)]
+        tracemalloc.start()
+        near_pairs(instances, range(count))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 1000 * 2048

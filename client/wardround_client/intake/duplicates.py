@@ -33,8 +33,8 @@ NEAR_PERCENT = 95
 MOST_PAIRS = 100_000
 """The search stops there: a folder with more needs no longer list."""
 _BLOCK = 512
-_MOST_COMPARED = 1 << 25  # pairs that are compared at a time: about 320 MiB, however many images there are
-_PART = 1 << 14  # pairs whose products are formed at a time: 2 × 32 MiB
+_MOST_COMPARED = 1 << 22  # pairs that are compared at a time: about 40 MiB, however many images there are
+_PART = 1 << 13  # rows and pairs that are widened at a time: 16 MiB
 _FINEST = 16 * GRID
 _ROUNDING = 1e-3  # far more than what float32 may lose of a correlation
 _STEPS = 2**20
@@ -162,9 +162,11 @@ def _correlated(
     numbers: NDArray[np.int8], eligible: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Find the eligible pairs of rows of ``numbers`` (images, cells) that correlate, part by part."""
-    whole = numbers.astype(np.int64)
-    squares = (whole * whole).sum(axis=1)  # (images,)
-    unit = (numbers / np.sqrt(squares)[:, None]).astype(np.float32)  # (images, cells)
+    squares = np.einsum("ij,ij->i", numbers, numbers, dtype=np.int64)  # (images,)
+    unit = np.empty(numbers.shape, np.float32)  # (images, cells): 1 kB an image, and what is wider is made of few
+    for start in range(0, len(unit), _PART):
+        some = slice(start, start + _PART)
+        unit[some] = numbers[some] / np.sqrt(squares[some])[:, None]
     least = np.float32(NEAR_PERCENT / 100 - _ROUNDING)
     block = max(1, min(_BLOCK, _MOST_COMPARED // max(1, len(unit))))
     for start in range(0, len(unit), block):
@@ -176,7 +178,7 @@ def _correlated(
         for part in range(0, len(lefts), _PART):
             left, right = lefts[part : part + _PART], rights[part : part + _PART]
             # Decided in integers: whether two images are copies must not depend on how a processor adds.
-            products = np.einsum("ij,ij->i", whole[left], whole[right])
+            products = np.einsum("ij,ij->i", numbers[left], numbers[right], dtype=np.int64)
             near = 10_000 * products**2 >= NEAR_PERCENT**2 * squares[left] * squares[right]
             yield left[near], right[near]
 

@@ -1,0 +1,132 @@
+"""Which fixed features keep their worth under noise: the recipe of ``halves`` with others in their place.
+
+Run with ``make bench-private-features DATA=DIR``, where ``DIR`` holds one folder a hospital (the brain MRI hospitals):
+central DP-SGD in a loop over arrays on everybody's training patients (58), eight steps of all of them, seeds 10 to 15.
+Figures are the AUROC of validation and of test patients, averaged over the hospitals; the rate of each row and epsilon
+is the best of six **by these same figures**, so that each row looks a little better than it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from measure import report
+from medicine_privacy import EPSILONS, STUDY
+from private_hospitals import LENGTH, SIZE, Floats, area, trained
+from wardround_client import networks
+from wardround_client.networks.halves import HalvesClassifier
+from wardround_client.networks.wavelets import GROUPS
+from wardround_client.preparation.dataset import Examples
+from wardround_client.prior.learning import COMPUTED
+from wardround_client.prior.sections import sections
+from wardround_common.study.file import read_study
+from wardround_simulation.federation import Federation, alone_study, open_hospital
+from wardround_simulation.places import Places, sites_in
+
+SEEDS, DRAWS = tuple(range(10, 16)), 2
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+class Rows:
+    """Features of each image by row, computed once: an image is in many seeds' splits."""
+
+    def __init__(self) -> None:
+        self.networks = {f"directions_{kept}": HalvesClassifier(1, 2, kept) for kept in (12, 16, 24, 32)}
+        self.random = networks.construct("small-cnn", 1, 2, "group", seed=0).eval()
+        generator = torch.Generator().manual_seed(0)
+        drawn = [sections(SIZE, SIZE, generator) for _ in range(COMPUTED // SIZE)]
+        images, planted = (torch.cat(part) for part in zip(*drawn, strict=True))
+        self.features = self.networks["directions_16"].features
+        for network in self.networks.values():
+            network.features = self.features  # what it keeps of an image serves all
+            network.learn_from(images, planted)
+        made = self.features(images)
+        self.mean, self.spread = made.mean(0), made.std(0) + 1e-3
+        self.kept: dict[bytes, dict[str, Floats]] = {}
+        self.starts = {"features_259": np.zeros((2, self.features.count + 1))}
+        self.starts["wavelets_157"] = np.zeros((2, sum(GROUPS) + 1))
+        self.starts["random_small_cnn_514"] = np.zeros((2, 257))
+        self.starts["directions_16_from_zero"] = np.zeros((2, 17))
+        for name, network in self.networks.items():
+            layer = network.classify
+            self.starts[name] = torch.cat([layer.weight, layer.bias[:, None]], dim=1).detach().double().numpy()
+
+    @torch.no_grad()
+    def of(self, name: str, images: NDArray[np.float32]) -> Floats:
+        """Return (images, count + 1), a one for the bias last."""
+        missing = [image for image in images if image.tobytes() not in self.kept]
+        for image in missing:
+            given = torch.from_numpy(image[None])
+            seen = self.features(given)
+            maps = self.random.features(given)
+            found = {
+                "features_259": _long((seen - self.mean) / self.spread / self.features.count**0.5),
+                "wavelets_157": _long(seen[:, : sum(GROUPS)] / 2),
+                "random_small_cnn_514": _long(torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1) / 16),
+            }
+            found |= {one: network.directions(seen) for one, network in self.networks.items()}
+            found["directions_16_from_zero"] = found["directions_16"]
+            self.kept[image.tobytes()] = {
+                one: np.append(values.double().numpy().ravel(), 1.0) for one, values in found.items()
+            }
+        return np.stack([self.kept[image.tobytes()][name] for image in images])
+
+
+def _long(features: torch.Tensor) -> torch.Tensor:
+    return LENGTH * features
+
+
+def padded(rows: Rows, name: str, parts: list[Examples]) -> tuple[Floats, NDArray[np.int64]]:
+    """Return training patients' features (patients, images, count + 1) and classes, with zeros for missing images."""
+    patients = [(part, places) for part in parts for places in part.places_by_patient()]
+    most = max(len(places) for _, places in patients)
+    seen = np.zeros((len(patients), most, rows.starts[name].shape[1]))
+    classes = np.zeros((len(patients), most), dtype=np.int64)
+    for number, (part, places) in enumerate(patients):
+        seen[number, : len(places)] = rows.of(name, part.images(places))
+        classes[number, : len(places)] = part.targets[places]
+    return seen, classes
+
+
+def main() -> None:
+    """Train each row at each epsilon and rate, and report the best rate's."""
+    parser = argparse.ArgumentParser(description="Fixed features under differential privacy.")
+    parser.add_argument("data", type=Path, help="a folder with one sub-folder a hospital")
+    parser.add_argument("--state", type=Path, default=None, help="where prepared images are kept between calls")
+    typed = parser.parse_args()
+    rows = Rows()
+    found: dict[tuple[str, int | None, float], list[float]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        sites = sites_in(typed.data, Places(None, None, frozenset(), typed.state or Path(scratch) / "state"))
+        for seed in track(SEEDS, "seeds", console=Console(stderr=True)):
+            study = alone_study(read_study(STUDY, {"model.seed": seed}))
+            datasets = [open_hospital(Federation(study, (site,)), site.name).dataset for site in sites]
+            for name, start in rows.starts.items():
+                of = padded(rows, name, [each.train for each in datasets])
+                judged = [each for dataset in datasets for each in (dataset.validation, dataset.test)]
+                tested = [(rows.of(name, each.images(slice(None))), each.targets) for each in judged]
+                for epsilon in (*EPSILONS, None):
+                    for factor in FACTORS:
+                        models = [trained(*of, start, epsilon, draw, factor) for draw in range(DRAWS)]
+                        values = [area(model, *each) for model in models for each in tested]
+                        found.setdefault((name, epsilon, factor), []).append(statistics.mean(values))
+    figures = {}
+    for name in rows.starts:
+        for epsilon in (*EPSILONS, None):
+            best = max((found[name, epsilon, factor] for factor in FACTORS), key=statistics.mean)
+            words = "none" if epsilon is None else f"eps{epsilon}"
+            figures |= {f"auroc_{words}_{name}": statistics.mean(best)}
+    report("private_features", figures, {})
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,8 @@ figure.
 
 ``ours`` is a round of the hospital's own training over a plain round of it, noise included, and Opacus' figures include
 its noise; ``ours_without_noise`` is the clipped sum alone in a bare loop. Memory is measured in a fresh process for
-each: what the process takes at most beyond what it took before the network was built.
+each: what the process takes at most beyond what it took before the network was built. With ``--forms`` it prints, and
+writes no figures, what ``channels_last`` and bfloat16 would make of a plain step and a clipped sum.
 """
 
 from __future__ import annotations
@@ -71,6 +72,55 @@ def without_noise(case: Case) -> Step:
                 optimiser.step()
 
     return turn
+
+
+def formed(case: Case, *, private: bool, last: bool, coarse: bool) -> tuple[Step, list[torch.Tensor]]:
+    """Return a bare loop's turn with channels last, or under bfloat16, and where it puts its last clipped sum."""
+    study = step_study(case, private=True)
+    images, targets = (torch.from_numpy(one) for one in images_of(case.batch, case.size, 0, dense=case.dense))
+    torch.manual_seed(0)
+    network = networks.build(study)
+    if last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has it
+        images = images.to(memory_format=torch.channels_last)
+    loss = local_task(study.task).loss(study.task, study.training, torch.device("cpu"))
+    found: list[torch.Tensor] = []
+
+    def losses() -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=coarse):
+            outputs = network(images)
+        return loss(outputs.float(), targets)
+
+    def turn() -> None:
+        if private:
+            with BookKeeping(network) as books:
+                found[:] = books.clipped_sum(losses(), [1] * case.batch, 1.0)
+        else:
+            network.zero_grad()
+            losses().mean().backward()
+
+    return turn, found
+
+
+def forms(key: str, case: Case) -> None:
+    """Print what each form takes over the plain step, and by how much its clipped sum differs."""
+    kinds = [(private, last, coarse) for private in (False, True) for last in (False, True) for coarse in (False, True)]
+    made = {kind: formed(case, private=kind[0], last=kind[1], coarse=kind[2]) for kind in kinds}
+    seconds: dict[tuple[bool, bool, bool], list[float]] = {kind: [] for kind in kinds}
+    for number in range(1 + TURNS):
+        for kind, (turn, _) in made.items():
+            began = time.process_time()
+            turn()
+            if number:  # the first is slower
+                seconds[kind].append(time.process_time() - began)
+    exact = torch.cat([one.flatten() for one in made[True, False, False][1]])
+    for kind, (_, found) in made.items():
+        private, last, coarse = kind
+        name = " ".join(["private" if private else "plain", *["channels_last"] * last, *["bfloat16"] * coarse])
+        ratio = min(seconds[kind]) / min(seconds[kinds[0]])
+        sums = torch.cat([one.flatten() for one in found]) if found else exact
+        moved = f", sum moved by {float((sums - exact).norm() / exact.norm()):.4f}" if found else ""
+        print(f"{key}: {name}: {ratio:.2f} of the plain step{moved}")
 
 
 def makers(case: Case, engines: tuple[str, ...]) -> dict[str, Callable[[], Step]]:
@@ -176,9 +226,14 @@ def quiet() -> None:
     logging.disable(logging.WARNING)  # Opacus speaks of secure_rng for each engine
 
 
-def main(only: list[str], *, alone: bool) -> None:
+def main(only: list[str], *, alone: bool, in_forms: bool) -> None:
     """Measure the networks that are named, or all, and keep what an earlier run found of the others."""
     quiet()
+    if in_forms:
+        for key, case in CASES.items():
+            if not only or key in only:
+                forms(key, case)
+        return
     figures = known("dp_step") if only else {}
     for key, case in CASES.items():
         if not only or key in only:
@@ -193,5 +248,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="What a private step costs over the plain step.")
     parser.add_argument("only", nargs="*", choices=[*CASES, "memory", []], help="what to measure; all if left out")
     parser.add_argument("--alone", action="store_true", help="without Opacus' engines")
+    parser.add_argument("--forms", action="store_true", help="time channels_last and bfloat16, and write no figures")
     given = parser.parse_args()
-    main(given.only, alone=given.alone)
+    main(given.only, alone=given.alone, in_forms=given.forms)

@@ -301,7 +301,7 @@ def _channel_norm(call: Call, groups: int) -> Iterator[tuple[nn.Parameter, Form]
 
 
 def _moments(given: torch.Tensor, groups: int, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
-    maps = _by_channel(given)
+    maps = _by_channel(given).contiguous()  # of three dimensions torch takes no other order
     records, channels, places = maps.shape
     _, mean, scale = torch.native_group_norm(maps, None, None, records, channels, places, groups, eps)  # beats var_mean
     return mean, scale

@@ -140,7 +140,18 @@ def test_a_verified_copy_brings_back_what_was_spent(lived: Lived, once: Lived, l
     lived.train(named("second"), 1)
 
 
-@pytest.mark.parametrize("loss", [name for name in LOST if "log" not in name])
+# Half a second each: one of each kind, and the others among the slow tests.
+ONE_OF_EACH = ("ledger and head", "ledger, head, key, studies", "an emptied ledger", "older ledger and head")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        pytest.param(name, marks=[] if name in ONE_OF_EACH else pytest.mark.slow, id=name)
+        for name in LOST
+        if "log" not in name
+    ],
+)
 def test_rebuilt_from_the_audit_log_nobody_has_spent_less_than_they_did(lived: Lived, once: Lived, loss: str) -> None:
     LOSSES[loss][0](lived)
     assert lived.run("ledger", "rebuild").exception is not None  # it asks first

@@ -46,10 +46,10 @@ class Rows:
         drawn = [sections(SIZE, SIZE, generator) for _ in range(COMPUTED // SIZE)]
         images, planted = (torch.cat(part) for part in zip(*drawn, strict=True))
         self.features = self.networks["directions_16"].features
+        made = self.features(images)
         for network in self.networks.values():
             network.features = self.features  # what it keeps of an image serves all
-            network.learn_from(images, planted)
-        made = self.features(images)
+            network.learn_from(made, planted)
         self.mean, self.spread = made.mean(0), made.std(0) + 1e-3
         self.kept: dict[bytes, dict[str, Floats]] = {}
         self.starts = {"features_259": np.zeros((2, self.features.count + 1))}

@@ -40,5 +40,8 @@ class Network:
 class Computed(Protocol):
     """A network that computes from made images what another learns from them step by step."""
 
-    def learn_from(self, images: torch.Tensor, planted: torch.Tensor) -> None:
-        """Take made images (images, channels, height, width), and for each whether a spot is planted: 0 or 1."""
+    features: nn.Module
+    """Says of images (images, channels, height, width) what it computes from: (images, count)."""
+
+    def learn_from(self, features: torch.Tensor, planted: torch.Tensor) -> None:
+        """Take made images' features (images, count), and for each whether a spot is planted: 0 or 1."""

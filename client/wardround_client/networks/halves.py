@@ -75,15 +75,16 @@ class HalvesClassifier(nn.Module):
         return MOST * torch.tanh(self.project(features) / MOST)
 
     @torch.no_grad()
-    def learn_from(self, images: torch.Tensor, planted: torch.Tensor) -> None:
-        """Compute both layers from made images (images, channels, height, width) with 0 or 1 for each.
+    def learn_from(self, features: torch.Tensor, planted: torch.Tensor) -> None:
+        """Compute both layers from made images' features (images, count) with 0 or 1 for each.
 
         The fixed layer: each feature less its mean and by its spread, each group of features of equal weight, along
         the directions in which the images differ most. The classifier: Fisher's discriminant, at a fixed length.
         """
-        features = self.features(images).double()
+        features = features.double()
         scale = features.std(0)
-        middle = torch.cat([part.median().expand(len(part)) for part in scale.split(self.features.groups)])
+        parts = scale.split(self.features.groups)  # type: ignore[no-untyped-call]
+        middle = torch.cat([part.median().expand(len(part)) for part in parts])
         scale = scale.maximum(1e-3 + 0.05 * middle)  # a feature that hardly varies among them is not blown up
         weight = torch.cat([torch.full((count,), count**-0.5) for count in self.features.groups]).double() / scale
         centred = (features - features.mean(0)) * weight

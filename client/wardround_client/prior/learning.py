@@ -85,9 +85,10 @@ def _learn(network: nn.Module, lesson: Lesson, watch: Watch) -> Learnt:
             raise StudyError(f"{lesson.network} needs {LEAST} made images or more", do="Give more --steps.")
         drawn = []
         for step in range(steps):
-            drawn.append(_made(lesson, lesson.batch, generator, sections))
+            images, planted = _made(lesson, lesson.batch, generator, sections)
+            drawn.append((network.features(images), planted))  # and no image: large ones would fill the memory
             watch(step + 1, lesson.steps, 0.0)
-        network.learn_from(torch.cat([images for images, _ in drawn]), torch.cat([planted for _, planted in drawn]))
+        network.learn_from(torch.cat([seen for seen, _ in drawn]), torch.cat([planted for _, planted in drawn]))
         return _learnt(network.eval(), lesson, generator, sections)
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, RATE, weight_decay=DECAY)

@@ -190,6 +190,7 @@ def test_a_page_of_one_image_names_nothing_and_no_address_leads_elsewhere(hospit
         assert not any(word in text for word in ("secret", "MRN", NAME, SCRIPT, str(source.folder)))
 
 
+@pytest.mark.slow
 def test_records_of_several_images_are_those_that_a_table_of_the_hospital_makes_of_its_files(tmp_path: Path) -> None:
     folder, rng = tmp_path / "images", np.random.default_rng(1)
     folder.mkdir()

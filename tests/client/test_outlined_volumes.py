@@ -144,6 +144,7 @@ def test_air_around_the_body_is_cut_off_and_what_is_outlined_never_is(tmp_path: 
         assert np.array_equal(kept.form.back(kept.mask()), mask)
 
 
+@pytest.mark.slow
 def test_a_patient_outlined_with_gaps_is_left_out_and_an_empty_mask_is_not(tmp_path: Path) -> None:
     folder = tmp_path / "south"
     one, two, *_ = write_hospital(folder, "south", patients=5)

@@ -17,6 +17,7 @@ from wardround_client.images import plugin_formats, read_image
 from wardround_client.images.plugin_formats import formats_let_in, let_in, pin
 from wardround_client.intake.index import scan
 from wardround_client.intake.instance import Instance, Refusal
+from wardround_client.intake.readers import end_idle_readers
 from wardround_client.intake.record import RETRIED, CodecNeededError, read_record
 from wardround_client.intake.scan_summary import MEANINGS
 from wardround_client.preparation.dataset import Intake
@@ -69,6 +70,9 @@ OTHERS = {
     "number": "FORMAT = 1",
     "big": FORMAT.replace(GIVEN, "return Plain(np.asfortranarray(rows).astype('>u2'), **said)"),
     "truncates": FORMAT.replace(GIVEN, "raise ImageRefused('truncated', 'too few')"),
+    "some": FORMAT.replace(GIVEN, "data[-1] and __import__('time').sleep(9); return Plain(rows, **said)").replace(
+        "SEEN = []", "from wardround_client.images import plugin_formats; plugin_formats.LIMIT_S = 0.5"
+    ),
     "all": FORMAT.replace('head.startswith(b"OWNFORM1")', "SEEN.append(os.getpid()) or True"),
     "blind": FORMAT.replace('head.startswith(b"OWNFORM1")', "1 / 0"),
 }
@@ -196,6 +200,9 @@ def test_a_hospital_names_its_formats_in_its_settings_and_an_approval_says_so(si
     with pytest.raises(PluginError) as error:
         hospital_source(hospital)
     assert error.value.where == str(hospital.settings_file)
+    assert formats_let_in() == (name,)
+    hospital.settings_file.write_text(text.partition("formats")[0])
+    assert hospital_source(hospital).formats == formats_let_in() == ()  # a service reads on by what is named now
 
 
 @pytest.mark.slow
@@ -212,3 +219,23 @@ def test_files_are_read_in_the_readers_and_again_when_the_formats_change(site: P
     assert [(one.file, one.reason) for one in scan(source, state=state).refused] == [("a.own", plugin_formats.FAILED)]
     forget()
     assert len(scan(source, state=state).accepted) == 1
+
+
+@pytest.mark.slow
+def test_a_format_that_hangs_costs_its_file_and_no_other(site: Path, tmp_path: Path) -> None:
+    for name, last in {"a": 0, "b": 9, "c": 0, "d": 0}.items():
+        (tmp_path / f"{name}.own").write_bytes(OWN[:-1] + bytes([last]))
+    end_idle_readers()
+    let("some")
+    for _ in range(2):  # a later scan meets no reader that is at an end
+        index = scan(tmp_path, state=tmp_path / "state")
+        assert [one.file for one in index.accepted] == ["a.own", "c.own", "d.own"]
+        assert [(one.file, one.reason) for one in index.refused] == [("b.own", plugin_formats.FAILED)]
+    module = site / "made_plugin/some.py"
+    text = module.read_text()
+    module.write_text(text + "\n")  # another package than this process let in
+    (tmp_path / "e.own").write_bytes(OWN)
+    end_idle_readers()
+    with pytest.raises(PluginError, match="and installed is made-plugin"):
+        scan(tmp_path, state=tmp_path / "state")
+    module.write_text(text)

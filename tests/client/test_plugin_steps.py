@@ -32,7 +32,7 @@ from wardround_common.results.released import prepared_otherwise
 from wardround_common.shell.study_cli import app
 from wardround_common.study.file import Study, parse_canonical, parse_study
 from wardround_common.study.plugins import Plugin, admit_steps, compare, plugin_here
-from wardround_common.study.steps import check_of_plugin
+from wardround_common.study.steps import check_of_plugin, step_of
 from wardround_common.study.words import describe
 
 STEP = """
@@ -61,6 +61,8 @@ LIES = {
     "bright": ("return plane * 2", "says that it scales to 0 and 1, and gives "),
     "random": ("return np.random.default_rng().random(plane.shape, np.float32)", "something else of the same image"),
     "mixes": ("SEEN.append(plane.mean()); return np.full_like(plane, min(SEEN))", "after other images"),
+    "begins": ("SEEN.append(plane.mean()); return np.full_like(plane, SEEN[0])", "after other images"),
+    "by-shape": ("SEEN.append(plane); return next(a for a in SEEN if a.shape == plane.shape)", "after other images"),
     "counts": ("SEEN.append(1); return np.full_like(plane, 1 / len(SEEN))", "after other images"),
 }
 OTHERS = {
@@ -167,6 +169,14 @@ def test_a_step_that_does_what_none_may_is_refused_on_noise_as_its_own(site: Pat
     with pytest.raises(PluginError, match=LIES[name][1]) as error:
         try_steps(named(site, name))
     assert error.value.where.startswith("plug-in made-plugin")
+
+
+def test_trying_a_step_leaves_the_code_that_was_let_in_as_it_was(site: Path) -> None:
+    of, before = named(site, "power"), step_of("made-plugin:power")
+    module = sys.modules["made_plugin.power"]
+    try_steps(of)
+    assert step_of("made-plugin:power") is before
+    assert sys.modules["made_plugin.power"] is module
 
 
 def test_what_a_step_does_to_its_own_copy_changes_no_image_and_is_no_fault(site: Path) -> None:

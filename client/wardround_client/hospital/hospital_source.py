@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydicom.datadict import tag_for_keyword
 
-from wardround_client.images.plugin_formats import let_in
+from wardround_client.images.plugin_formats import let_in_only
 from wardround_client.intake.patients import CONFIRMABLE, check_confirmed, guessed, said_of_doubts, said_of_patients
 from wardround_client.intake.record import ALLOWABLE, check_allowed
 from wardround_client.preparation.source import Source
@@ -50,7 +50,7 @@ def hospital_source(folder: HospitalFolder) -> Source:
     settings = folder.settings()
     try:
         check_switches(settings.allow, settings.label_attribute, settings.confirm_patients)
-        let_in(settings.formats)
+        let_in_only(settings.formats)
     except (DataError, PluginError) as error:
         error.where = str(folder.settings_file)
         raise

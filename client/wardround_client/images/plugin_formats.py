@@ -1,7 +1,7 @@
 """Formats of plug-ins: let in by the digest of their package, and kept from what a reader may not do.
 
-A format is a hospital's own matter: the files of its research archive, which no study can know. It is let in for as
-long as a process lives, and what was read with other formats is read again. A plug-in says what a file holds, and
+A format is a hospital's own matter: the files of its research archive, which no study can know. A process reads those
+that were last named, and what was read with other formats is read again. A plug-in says what a file holds, and
 nothing else of the file goes on: pixels, distances, whose image it is, and the modality. Each file is read twice, since
 all that is kept of an image goes by the digest of its pixels.
 """
@@ -169,6 +169,23 @@ def let_in(pinned: Iterable[str]) -> None:
             )
         limited = Limited(f"its format {part_of(name)!r}", f"plug-in {here.package} {here.version}", LIMIT_S)
         _let_in[one] = Guarded(name, here, of, limited)
+
+
+def let_in_only(pinned: Iterable[str]) -> None:
+    """Read files of exactly these formats from now on, and of none that was let in before and is named no more.
+
+    Raises:
+        DataError, PluginError: as :func:`let_in`; then all is as it was.
+    """
+    wanted = tuple(pinned)
+    let_in(wanted)
+    for one in _let_in.keys() - set(wanted):
+        del _let_in[one]
+
+
+def hung() -> bool:
+    """Tell whether code of one of the formats has not ended in its time: in this process it is called no more."""
+    return any(one.limited.stuck for one in guarded())
 
 
 def formats_let_in() -> tuple[str, ...]:

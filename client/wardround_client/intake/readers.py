@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from wardround_client.images.plugin_formats import formats_let_in, let_in
+from wardround_client.images.plugin_formats import formats_let_in, hung, let_in
 from wardround_client.intake.instance import Refusal
 from wardround_client.intake.kept_pixels import Keeper, Room
 from wardround_client.intake.record import Record, from_json, read_record, to_json
-from wardround_common.errors import ImageRefused
+from wardround_common.errors import ImageRefused, PluginError
 
 FILES_A_BATCH = 24
 WORTH_A_READER = 8 * FILES_A_BATCH
@@ -113,7 +113,12 @@ def read_in_processes(
     it has no more, ``at_the_end`` readers share what is left, if that is worth starting one.
 
     When a reader dies or hangs, its batch is read again one file at a time: the one that fails alone is refused as
-    ``decoder-crashed`` or ``too-slow``. Decoded pixels are kept in the folder ``kept_in``, as long as there is room.
+    ``decoder-crashed`` or ``too-slow``. A reader in which a plug-in's format hangs is ended too, since it calls that no
+    more, and others read the rest of its batch. Decoded pixels are kept in the folder ``kept_in``, as long as there is
+    room.
+
+    Raises:
+        PluginError: a plug-in whose format this process reads is not installed so any more.
     """
     queue = _Queue(iter(files))
     readers: list[_Reader] = []
@@ -140,10 +145,17 @@ def read_in_processes(
             for reader, answer in _answers(readers, timeout_s=1.0 if queue.complete else 0.0):
                 batch, reader.batch = reader.batch, []
                 if answer is not None and answer.endswith(b"\n"):
-                    used, records = json.loads(answer)
+                    used, records, last = json.loads(answer)
                     room.give_back(reader.lent - used)
-                    employ(reader)  # it reads on while this process writes down what it said
-                    yield from zip(batch, records, strict=True)
+                    if last is None:
+                        employ(reader)  # it reads on while this process writes down what it said
+                    else:
+                        reader.end()
+                        readers.remove(reader)
+                        queue.found.extendleft(reversed(batch[len(records) :]))
+                    if last:
+                        raise PluginError(last["what"], where=last["where"], do=last["do"])
+                    yield from zip(batch, records, strict=False)
                     continue
                 room.give_back(reader.lent)
                 reader.end()
@@ -241,11 +253,19 @@ def _serve() -> None:
         os.dup2(nowhere, stream)
     for line in sys.stdin.buffer:
         folder, files, kept_in, room, formats = json.loads(line)
-        let_in(formats)
-        keeper = Keeper(Path(kept_in), Room(room))
-        records = [to_json(read_record(Path(folder), file, keeper=keeper)) for file in files]
+        keeper, records = Keeper(Path(kept_in), Room(room)), []
+        last: dict[str, str] | None = None  # why this is the last answer: nothing to say of it if a format hangs
+        try:
+            let_in(formats)
+            for file in files:
+                records.append(to_json(read_record(Path(folder), file, keeper=keeper)))
+                if hung():
+                    last = {}
+                    break
+        except PluginError as error:
+            last = {"what": error.what, "where": error.where, "do": error.do}
         keeper.close()
-        answers.write(json.dumps([keeper.used, records]).encode() + b"\n")
+        answers.write(json.dumps([keeper.used, records, last]).encode() + b"\n")
         answers.flush()
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from wardround_client.images import Image, dicom_pixels, plain_pixels, read_image
 from wardround_client.images.dicom import Stored, refusing
 from wardround_client.images.meaning import Grey
-from wardround_client.images.plugin_formats import let_in
+from wardround_client.images.plugin_formats import let_in_only
 from wardround_client.images.units import in_hounsfield
 from wardround_client.intake import kept_pixels
 from wardround_client.intake.duplicates import joined_patients, near_pairs
@@ -189,7 +189,7 @@ def take_in(source: Source, study: Study) -> tuple[Index, Found]:
         PluginError: a step of a plug-in is not installed as the study names it, or is none that it could name so.
     """
     admit_steps(study)
-    let_in(source.formats)
+    let_in_only(source.formats)
     if source.arrays:
         return tensors.take_in(source, study)
     index = scan(source.folder, state=source.state, allow=source.allow)

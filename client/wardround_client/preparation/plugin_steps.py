@@ -3,9 +3,10 @@
 A step sees one image, or one series. Shape and type stay as they were, what it gives is finite, from 0 to 1 where it
 says so, and the same each time. Much rests on the last: prepared images are kept by what they were made of, and in a
 private study the images of one patient may change nothing about those of another, or the noise would be too little. It
-can be tried and not proved. So steps are tried on noise before anybody approves, in two orders and beside other images;
-and while images are prepared, a piece of the first one is asked again, ever less often, and must come out the same to
-the bit.
+can be tried and not proved. So steps are tried on noise before anybody approves, in two orders and beside other images,
+the second time by code that was imported anew: what was taken from the first image and kept would be the same in both
+orders else. And while images are prepared, a piece of the first one is asked again, ever less often, and must come out
+the same to the bit.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 
 from wardround_common.errors import PluginError
 from wardround_common.plugins.limited import Limited
-from wardround_common.plugins.loading import loaded
+from wardround_common.plugins.loading import imported_anew, loaded
 from wardround_common.plugins.names import Named, is_plugin, package_of, part_of
 from wardround_common.study.file import Study
 from wardround_common.study.steps import Apply, Stated, Values, step_of, versions_of
@@ -69,7 +70,8 @@ def try_steps(study: Study) -> None:
 
 def _try(one: Stated, images: list[Values]) -> None:
     first = [_made(one, image) for image in images]
-    again = [_made(one, image) for image in reversed(images)][::-1]
+    with imported_anew(package_of(one.step)):
+        again = [_made(one, image) for image in reversed(images)][::-1]
     for made, other in zip(first, again, strict=True):
         if made.tobytes() != other.tobytes():
             raise _differs(one)

@@ -20,7 +20,8 @@ class Limited:
 
     def __init__(self, what: str, where: str, limit_s: float) -> None:
         self._what, self._where, self._limit_s = what, where, limit_s
-        self._stuck = False
+        self.stuck = False
+        """Whether a call did not end in time."""
 
     def __call__(self, act: Callable[[], T]) -> T:
         """Return what its code gives.
@@ -29,7 +30,7 @@ class Limited:
             PluginError: it failed, did not end in time, or has not ended since an earlier call.
             MemoryError: there is not enough memory, which is not its fault.
         """
-        if self._stuck:
+        if self.stuck:
             raise PluginError(f"{self._what} has not ended since, and is not called again", where=self._where)
         given: list[T] = []
         raised: list[BaseException] = []
@@ -44,7 +45,7 @@ class Limited:
         thread.start()
         thread.join(self._limit_s)
         if thread.is_alive():
-            self._stuck = True
+            self.stuck = True
             raise PluginError(f"{self._what} did not end within {self._limit_s:g} s", where=self._where)
         if raised:
             raise self._told(raised[0]) from raised[0]

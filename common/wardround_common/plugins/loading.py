@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import MetaPathFinder, SourceLoader
 from importlib.machinery import ModuleSpec
@@ -142,6 +143,28 @@ def part(kind: str, name: str) -> Any:
         if (kind, name) not in _PARTS:
             _PARTS[kind, name] = _imported(place, kind, name, files, where)
         return _PARTS[kind, name]
+
+
+@contextmanager
+def imported_anew(package: str) -> Iterator[None]:
+    """Let an admitted plug-in's parts be imported anew, so that its modules remember nothing; as it was afterwards.
+
+    Other threads see the new modules meanwhile: for a process in which nothing else runs the plug-in.
+    """
+    with _LOCK:
+        files = _LOADED.get(package)
+        tops = files.tops if files else frozenset()
+        modules = {name: sys.modules.pop(name) for name in [*sys.modules] if name.partition(".")[0] in tops}
+        parts = {key: _PARTS.pop(key) for key in [*_PARTS] if package_of(key[1]) == package}
+        try:
+            yield
+        finally:
+            for name in [one for one in sys.modules if one.partition(".")[0] in tops]:
+                del sys.modules[name]
+            for key in [one for one in _PARTS if package_of(one[1]) == package]:
+                del _PARTS[key]
+            sys.modules.update(modules)
+            _PARTS.update(parts)
 
 
 def _imported(place: str, kind: str, name: str, files: Files, where: str) -> Any:

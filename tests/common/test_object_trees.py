@@ -18,7 +18,7 @@ from wardround_common.messages.object_trees import array_record, inflate, number
 
 VECTORS = {
     "long": np.arange(3_000_000, dtype=np.float32),  # three chunks
-    "zeros": np.zeros(3_000_000, np.float32),  # of which two are one object
+    "zeros": np.zeros(4_000_000, np.float32),  # four, of which two are one object
     "columns": np.asfortranarray(np.arange(6).reshape(2, 3)),
     "empty": np.empty((0, 3), np.float64),
     "one": np.array(7, "<u8"),
@@ -85,6 +85,17 @@ def test_a_tree_with_a_part_that_is_missing_cut_short_or_of_another_kind_is_refu
     ):
         with pytest.raises((KeyError, ValueError)):
             inflate(record.object_id, changed, inflatable_class_registry)
+
+
+def test_a_chunk_that_is_named_often_takes_no_more_memory_than_a_message_may() -> None:
+    zeros = Array(np.zeros(4_000_000, np.float32))
+    parts = contents_of(RecordDict({"arrays": ArrayRecord(dict.fromkeys("ab", zeros))}))
+    (name,) = (name for name, content in parts.items() if content.startswith(b"RecordDict"))
+    size = len(zeros.data)
+    assert sum(map(len, parts.values())) < size  # two of four chunks are one object, and so are both arrays
+    assert len(inflate(name, parts, inflatable_class_registry, size)["arrays"]["b"].data) == size
+    with pytest.raises(ValueError, match="longer than a message may be"):
+        inflate(name, parts, inflatable_class_registry, size - 1)
 
 
 def test_arrays_are_written_and_taken_apart_as_flower_does_it() -> None:

@@ -378,7 +378,7 @@ class Supernode:
         if parts is None:
             return None
         try:
-            question = inflate(name, _unpaired(parts[1:]), inflatable_class_registry)
+            question = inflate(name, _unpaired(parts[1:]), inflatable_class_registry, self._limits.long_bytes)
         except Exception:  # a coordinator's bytes: whatever is wrong is wrong with them
             log.exception("the question %s cannot be read", name[:8])
             return None

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.canonical import Content
+from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.transfers import room
 
 DIVIDER = b"\0"
@@ -69,18 +70,25 @@ def name_chunks(whole: Any, kinds: Mapping[str, Any]) -> None:
                 array.__dict__["_chunks"] = [(_name(_chunk(part)), kinds["ArrayChunk"](part)) for part in made]
 
 
-def inflate(name: str, contents: Mapping[str, Content], kinds: Mapping[str, Any]) -> Any:
+def inflate(
+    name: str, contents: Mapping[str, Content], kinds: Mapping[str, Any], most: int = LinkLimits.long_bytes
+) -> Any:
     """Put the object ``name`` together from the contents of all its parts; ``kinds``: Flower's classes by their names.
 
     As ``flwr.supercore.inflatable.inflatable_utils.inflate_object_from_contents``, but an array's data are copied
     once, into memory that may be written to (:func:`numbers`).
 
+    ``most``: bytes of all arrays together. An array may have a chunk many times, as one of zeros does, so that a short
+    message could ask for any amount of memory.
+
     Raises:
-        KeyError, ValueError, TypeError: a part is missing or has another form.
+        KeyError, ValueError, TypeError: a part is missing or has another form, or arrays are longer than ``most``.
     """
     made: dict[str, Any] = {}
+    arrays = 0
 
     def make(part: str) -> Any:
+        nonlocal arrays
         if part not in made:
             kind, children, start = _split(contents[part])
             if kind == "ArrayRecord":  # Flower's own reading would make each array again, from bytes
@@ -88,7 +96,8 @@ def inflate(name: str, contents: Mapping[str, Content], kinds: Mapping[str, Any]
                 for label, child in json.loads(bytes(contents[part][start:])).items():
                     made[part][label] = make(child)
             elif kind == "Array":
-                made[part] = _array(contents[part], contents, kinds)
+                made[part] = _array(contents[part], contents, kinds, most - arrays)
+                arrays += len(made[part].data)
             else:
                 made[part] = kinds[kind].inflate(bytes(contents[part]), {child: make(child) for child in children})
         return made[part]
@@ -140,7 +149,7 @@ def _name(content: list[Content]) -> str:
     return found.hexdigest()
 
 
-def _array(content: Content, contents: Mapping[str, Content], kinds: Mapping[str, Any]) -> Any:
+def _array(content: Content, contents: Mapping[str, Content], kinds: Mapping[str, Any], most: int) -> Any:
     _, children, start = _split(content)
     facts = json.loads(bytes(content[start:]))
     chunks = []
@@ -149,8 +158,11 @@ def _array(content: Content, contents: Mapping[str, Content], kinds: Mapping[str
         if kind != "ArrayChunk":
             raise ValueError(f"a part of an array is a {kind}")
         chunks.append(memoryview(contents[children[place]])[begin:])
+    size = sum(map(len, chunks))
+    if size > most:
+        raise ValueError("the arrays of a message are longer than a message may be")
     array = kinds["Array"](facts["dtype"], tuple(facts["shape"]), facts["stype"], b"")
-    array.data = room(sum(map(len, chunks)))
+    array.data = room(size)
     place = 0
     for chunk in chunks:
         array.data[place : place + len(chunk)] = chunk

@@ -250,7 +250,7 @@ class LinkGrid(Grid):
                 tree = self._link.objects.get_object_tree(answer)
                 names = {part.object_id for part in iterate_object_tree(tree)}
             contents = {name: self._link.objects.content(name) for name in names}
-            reply = inflate(answer, contents, inflatable_class_registry)
+            reply = inflate(answer, contents, inflatable_class_registry, self._link.limits.long_bytes)
         except Exception as error:  # noqa: BLE001  # it was made by somebody else: whatever is wrong is wrong with it
             return self._absence(question, node, "unreadable", type(error).__name__)
         # What the port checked is the envelope. The letter could name another sender.

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from examples import STUDY
 from plugin_made import forget, fresh_site, install
 from wardround_client.hospital.hospital_source import facts_of_intake, hospital_source, said_of_intake
 from wardround_client.images import plugin_formats, read_image
@@ -20,11 +21,12 @@ from wardround_client.intake.instance import Instance, Refusal
 from wardround_client.intake.readers import end_idle_readers
 from wardround_client.intake.record import RETRIED, CodecNeededError, read_record
 from wardround_client.intake.scan_summary import MEANINGS
-from wardround_client.preparation.dataset import Intake
+from wardround_client.preparation.dataset import Intake, keep_images
 from wardround_client.preparation.source import Source
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.audit.entries import body_of
 from wardround_common.errors import DataError, PluginError
+from wardround_common.study.file import Study
 
 FORMAT = """
 
@@ -69,6 +71,8 @@ OTHERS = {
     "own": FORMAT,
     "number": "FORMAT = 1",
     "big": FORMAT.replace(GIVEN, "return Plain(np.asfortranarray(rows).astype('>u2'), **said)"),
+    "turned": FORMAT.replace(GIVEN, "return Plain(rows.reshape(2, -1), **said)"),
+    "padded": FORMAT.replace('patient="P-1"', 'patient="P-1     "'),
     "truncates": FORMAT.replace(GIVEN, "raise ImageRefused('truncated', 'too few')"),
     "some": FORMAT.replace(GIVEN, "data[-1] and __import__('time').sleep(9); return Plain(rows, **said)").replace(
         "SEEN = []", "from wardround_client.images import plugin_formats; plugin_formats.LIMIT_S = 0.5"
@@ -154,6 +158,26 @@ def test_a_format_gives_reasons_of_ours_alone_and_stands_in_the_place_of_no_othe
     assert png.transfer_syntax == "PNG"
     let("blind")
     assert isinstance(read_record(tmp_path / "in", "b.png").read, Instance)
+
+
+def test_a_patient_is_named_without_padding_as_by_a_patient_id(site: Path, tmp_path: Path) -> None:
+    let("padded")
+    found = read_record(folder(tmp_path), "a.own").read
+    assert isinstance(found, Instance)
+    assert (found.patient, found.patient_id) == ("P-1", "P-1")
+
+
+def test_what_another_format_makes_of_the_same_bytes_is_prepared_anew(site: Path, tmp_path: Path) -> None:
+    data, place, prepared, digests = Study.of_tables(STUDY, where="a test").data, folder(tmp_path), [], set()
+    for name in ("own", "turned", "own"):
+        let(name)
+        found = read_record(place, "a.own").read
+        assert isinstance(found, Instance)
+        digests.add(found.pixel_digest)
+        made = keep_images(Source(place, tmp_path / "state"), data, [found], {})
+        prepared.append(made.images[made.row_of["a.own"]].tobytes())
+    assert len(digests) == 1  # of bytes alone
+    assert prepared[0] == prepared[2] != prepared[1]
 
 
 def test_the_process_that_scans_gives_no_file_to_a_plugins_code(site: Path, tmp_path: Path) -> None:

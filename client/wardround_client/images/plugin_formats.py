@@ -88,7 +88,7 @@ class Guarded:
             plain.colour,
             plain.spacing_mm,
             dict(plain.findings),
-            plain.patient,
+            plain.patient.strip(),  # as a PatientID, whose padding means nothing
             plain.modality,
         )
 

@@ -539,6 +539,8 @@ def keep_images(source: Source, data: Data, wanted: Sequence[Instance], kept: Ma
         data.model_dump_json(exclude={"modalities", "body_parts", "variables", "series"})
         + f" {preprocessing.VERSION}"
         + versions_of(data.steps)
+        # Of an image's bytes in the memory there is a digest, and none of what a plug-in's format makes of them.
+        + "".join(f" {one}" for one in sorted(source.formats))
     )
     named = "\n".join(f"{instance.file}\t{instance.pixel_digest}" for instance in wanted)
     key = hashlib.sha256(f"{form}\n{named}".encode("utf-8", "surrogateescape")).hexdigest()[:32]

@@ -13,15 +13,19 @@ from PIL import Image as Pillow
 
 from examples import STUDY
 from plugin_made import forget, fresh_site, install
+from tiny_dicom import save, tiny
 from wardround_client.hospital.hospital_source import facts_of_intake, hospital_source, said_of_intake
 from wardround_client.images import plugin_formats, read_image
 from wardround_client.images.plugin_formats import formats_let_in, let_in, pin
 from wardround_client.intake.index import scan
-from wardround_client.intake.instance import Instance, Refusal
+from wardround_client.intake.instance import Index, Instance, Refusal
+from wardround_client.intake.labels import find_labels
 from wardround_client.intake.readers import end_idle_readers
 from wardround_client.intake.record import RETRIED, CodecNeededError, read_record
 from wardround_client.intake.scan_summary import MEANINGS
+from wardround_client.preparation.asking import cases_of
 from wardround_client.preparation.dataset import Intake, keep_images
+from wardround_client.preparation.order import order_of
 from wardround_client.preparation.source import Source
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.audit.entries import body_of
@@ -71,6 +75,7 @@ OTHERS = {
     "own": FORMAT,
     "number": "FORMAT = 1",
     "big": FORMAT.replace(GIVEN, "return Plain(np.asfortranarray(rows).astype('>u2'), **said)"),
+    "two": FORMAT.replace('patient="P-1"', 'patient=f"P-{data[8]}"'),
     "turned": FORMAT.replace(GIVEN, "return Plain(rows.reshape(2, -1), **said)"),
     "padded": FORMAT.replace('patient="P-1"', 'patient="P-1     "'),
     "truncates": FORMAT.replace(GIVEN, "raise ImageRefused('truncated', 'too few')"),
@@ -178,6 +183,37 @@ def test_what_another_format_makes_of_the_same_bytes_is_prepared_anew(site: Path
         prepared.append(made.images[made.row_of["a.own"]].tobytes())
     assert len(digests) == 1  # of bytes alone
     assert prepared[0] == prepared[2] != prepared[1]
+
+
+def test_a_record_is_of_the_files_patient_and_in_the_order_of_names_for_training_and_for_predicting(
+    site: Path, tmp_path: Path
+) -> None:
+    let("two")
+    place, data = folder(tmp_path), STUDY["data"] | {"record": "patient", "bag_size": 4}
+    for number, patient in ((3, 1), (1, 1), (2, 2), (4, 2)):
+        (place / f"slice{number}.own").write_bytes(OWN[:8] + bytes([patient]) + OWN[9:])
+    (place / "a.own").unlink()
+    study = Study.of_tables(STUDY | {"data": data, "model": STUDY["model"] | {"pooling": "recurrent"}}, where="a test")
+    paths = sorted(place.glob("*.own"))
+    files = [found for path in paths if isinstance(found := read_record(place, path.name).read, Instance)]
+    assert [one.patient for one in files] == ["P-1", "P-2", "P-1", "P-2"]
+    source = Source(place, tmp_path / "state")
+    ordered = {"slice1.own": 0, "slice3.own": 1, "slice2.own": 0, "slice4.own": 1}
+    assert order_of(source, study.data, files, {}) == ordered
+    asked = {case.name: [path.name for path in case.files] for case in cases_of(paths, study, frozenset())}
+    assert asked == {"P-1": ["slice1.own", "slice3.own"], "P-2": ["slice2.own", "slice4.own"]}
+
+
+def test_files_that_are_no_dicom_have_no_attribute_to_be_labelled_by(site: Path, tmp_path: Path) -> None:
+    let("own")
+    found = read_record(folder(tmp_path), "a.own").read
+    assert isinstance(found, Instance)
+    save(tiny(BodyPartExamined="CHEST"), tmp_path / "in/c.dcm")
+    dicom = read_record(tmp_path / "in", "c.dcm").read
+    assert isinstance(dicom, Instance)
+    index = Index((found, dicom), (), 2, ())
+    labels = find_labels(tmp_path / "in", index, ("CHEST",), attribute="BodyPartExamined")
+    assert labels.words == {"c.dcm": "CHEST"}
 
 
 def test_the_process_that_scans_gives_no_file_to_a_plugins_code(site: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def read_with_header(path: Path, *, voi: bool = False) -> tuple[Image, FileDatas
     if form := format_of(data, where=where):
         plain = form.read(data, where)
         pixels = plain_pixels(plain.stored, colour=plain.colour, voi=voi)
-        return Image(pixels, plain.spacing_mm, plain.modality), None
+        return Image(pixels, plain.spacing_mm, plain.modality, plain.patient), None
     dataset = parse(data, where=where)
     stored, photometric = stored_pixels(dataset, where=where)
     with refusing("unreadable", "the attributes of the image contradict each other", where=where):

@@ -18,3 +18,5 @@ class Image:
     """(row, column) or (slice, row, column) distances in mm; None where the file does not say."""
     modality: str = "OTHER"
     """Of a file other than DICOM, what it says itself."""
+    patient: str = field(default="", repr=False)
+    """Of a file other than DICOM, whose image it says it is; empty where it does not."""

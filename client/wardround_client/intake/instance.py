@@ -34,6 +34,7 @@ class Instance:
     scanner: str
     """ManufacturerModelName, or the empty string."""
     transfer_syntax: str
+    """TransferSyntaxUID; what its format is called of a file that is no DICOM."""
     photometric: str
     bits: str
     """``allocated/stored``, such as ``16/12``."""
@@ -60,6 +61,11 @@ class Instance:
     r"""ImageType, such as ``ORIGINAL\PRIMARY\AXIAL``; empty where it is not stated."""
     body_parts: tuple[str, ...] = ()
     """Each part of the body that the file says it is of; none where it says nothing."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether its file is none of DICOM, and has no attributes: a format's name is in place of a UID."""
+        return self.transfer_syntax[:1].isalpha()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,6 @@ KEYS = ("file", "uid", "patient")
 Called = tuple[str, str]
 """What the words of a study's labels are, one and several: grade, grades."""
 CLASSES: Called = ("class", "classes")
-PLAIN = ("PNG", "JPEG", "TIFF", "NIFTI")
-"""What stands for the transfer syntax of a file that is not DICOM: it has no PatientID."""
 
 
 @dataclass(frozen=True)
@@ -311,7 +309,7 @@ def _from_attribute(
     words: dict[str, str] = {}
     for instance in index.accepted:
         where = str(folder / instance.file)
-        if instance.transfer_syntax in PLAIN:
+        if instance.plain:
             continue
         try:
             with refusing("unreadable", "the attributes cannot be read", where=where):

@@ -22,7 +22,9 @@ from wardround_client.images.body_part import UNKNOWN, body_parts_of, is_other, 
 from wardround_client.images.dicom import refusing
 from wardround_client.images.formats.registry import format_of
 from wardround_client.images.kinds import KINDS, kinds_of
+from wardround_client.images.plugin_formats import Guarded
 from wardround_client.images.sop_class import other_object
+from wardround_client.images.source import read_bytes
 from wardround_client.images.units import in_hounsfield
 from wardround_client.intake.columns import Columns, read_columns
 from wardround_client.intake.instance import Index, Instance
@@ -82,7 +84,7 @@ def _read(
     ``trained``: its series is told apart as in training, where what a hospital allows is no reason to take one.
     """
     image, header = read_with_header(path, voi=data.intensity == "window")
-    about: dict[str, Any] = {}
+    about: dict[str, Any] = {"patient": image.patient} if image.patient else {}
     modality, parts = image.modality, tuple[str, ...]()
     stated: dict[str, str] = {}
     if header is not None:
@@ -171,8 +173,11 @@ def _record_of(path: Path, data: Data) -> str:
             with path.open("rb") as file:
                 head = file.read(_HEAD)
             folder = str(_folder_of(path, data))
-            if format_of(head, where=where) is not None:
-                return folder
+            if (form := format_of(head, where=where)) is not None:
+                patient = form.read(read_bytes(path), where).patient if isinstance(form, Guarded) else ""
+                if data.record == "series" and patient:
+                    return f"{patient}/{folder}"
+                return patient or folder
             return text(dcmread(path, stop_before_pixels=True, specific_tags=[which]), which) or folder
     except ImageRefused:  # it says why when it is read
         return where

@@ -29,7 +29,6 @@ from wardround_client.images.attributes import numbers, tag, text
 from wardround_client.images.dicom import refusing
 from wardround_client.images.frames import group
 from wardround_client.intake.instance import Instance
-from wardround_client.intake.labels import PLAIN
 from wardround_client.preparation.bags import name_of
 from wardround_client.preparation.source import Source
 from wardround_common.errors import ImageRefused
@@ -223,7 +222,7 @@ def order_of(
 
 def _read(source: Source, one: Instance) -> Said:
     file = PurePath(one.file)
-    if one.transfer_syntax in PLAIN:
+    if one.plain:
         return said_in(None, file)
     try:
         with refusing("unreadable", "the attributes cannot be read", where=one.file):

@@ -15,7 +15,6 @@ from pydicom import Dataset, dcmread
 from wardround_client.images.attributes import elements_of, numbers, tag
 from wardround_client.images.dicom import refusing
 from wardround_client.intake.instance import Instance
-from wardround_client.intake.labels import PLAIN
 from wardround_client.preparation.examinations import ROLES_FILE
 from wardround_client.preparation.source import Source
 from wardround_client.volumes import Acquisition, Roles, roles_in
@@ -86,7 +85,7 @@ def sequences_of(source: Source, wanted: Sequence[Wanted], files: Sequence[Insta
 
 def _of_file(source: Source, instance: Instance, wanted: Sequence[Wanted], roles: Roles | None) -> int | str:
     path = Path(instance.file)
-    if instance.transfer_syntax in PLAIN:
+    if instance.plain:
         return sequence_of(said_of(None, path, ""), wanted, roles)
     try:
         with refusing("unreadable", "the attributes cannot be read", where=instance.file):

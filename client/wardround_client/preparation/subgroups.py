@@ -19,7 +19,6 @@ from wardround_client.images.attributes import tag, text
 from wardround_client.images.dicom import refusing
 from wardround_client.intake.columns import find_columns
 from wardround_client.intake.instance import Instance
-from wardround_client.intake.labels import PLAIN
 from wardround_client.preparation.source import Source
 from wardround_common.errors import ImageRefused
 from wardround_common.study.file import Evaluation
@@ -80,7 +79,7 @@ def _written(source: Source, evaluation: Evaluation, files: Sequence[Instance]) 
 
 def header_of(source: Source, instance: Instance, tags: Mapping[str, BaseTag]) -> dict[str, str]:
     """Read some attributes of a file, by their names here; none of what is no DICOM, or cannot be read any more."""
-    if instance.transfer_syntax in PLAIN or not tags:
+    if instance.plain or not tags:
         return {}
     try:
         with refusing("unreadable", "the attributes cannot be read", where=instance.file):

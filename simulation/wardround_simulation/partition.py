@@ -126,7 +126,7 @@ def _by_attribute(pool: Source, used: list[Instance], keyword: str) -> list[list
         raise DataError("arrays have no DICOM attributes to be split by", do="Use iid, or dirichlet:ALPHA.")
     value_of: dict[str, str] = {}
     for instance in used:
-        if instance.patient not in value_of and instance.modality != "OTHER":
+        if instance.patient not in value_of and not instance.plain:
             header = pydicom.dcmread(pool.folder / instance.file, stop_before_pixels=True, specific_tags=[keyword])
             value_of[instance.patient] = one_form(str(header.get(keyword, "")))
     groups: dict[str, list[str]] = defaultdict(list)

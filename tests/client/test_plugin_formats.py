@@ -31,6 +31,7 @@ from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.audit.entries import body_of
 from wardround_common.errors import DataError, PluginError
 from wardround_common.study.file import Study
+from wardround_simulation.partition import _by_attribute
 
 FORMAT = """
 
@@ -69,6 +70,7 @@ LIES = {
     "allows": ("return Plain(rows, **said | dict(findings={'private': 'x'}))", "gives findings besides identity"),
     "random": ("SEEN.append(1); return Plain(rows + len(SEEN), **said)", "reads something else of the same file"),
     "refuses": ("raise ImageRefused('patient P-1 has a cyst', 'words of its own')", "words of its own"),
+    "listed": ("raise ImageRefused(['x'], 'long ' * 999)", "plug-in made-plugin 1.0: long long"),
     "hangs": ("import time; time.sleep(9)", "its format 'hangs' did not end within 0.05 s"),
 }
 OTHERS = {
@@ -146,6 +148,7 @@ def test_a_format_that_fails_or_lies_costs_its_file_and_is_told_without_words_of
     with pytest.raises(AssertionError, match=LIES[name][1]):
         raise AssertionError(found.detail)
     assert "OWNFORM1" not in found.detail
+    assert len(found.detail) < 400
     assert isinstance(read_record(tmp_path / "in", "b.png").read, Instance)
     assert {found.reason} <= {*MEANINGS} & RETRIED
 
@@ -204,7 +207,7 @@ def test_a_record_is_of_the_files_patient_and_in_the_order_of_names_for_training
     assert asked == {"P-1": ["slice1.own", "slice3.own"], "P-2": ["slice2.own", "slice4.own"]}
 
 
-def test_files_that_are_no_dicom_have_no_attribute_to_be_labelled_by(site: Path, tmp_path: Path) -> None:
+def test_files_that_are_no_dicom_have_no_attribute_to_be_labelled_or_split_by(site: Path, tmp_path: Path) -> None:
     let("own")
     found = read_record(folder(tmp_path), "a.own").read
     assert isinstance(found, Instance)
@@ -214,6 +217,8 @@ def test_files_that_are_no_dicom_have_no_attribute_to_be_labelled_by(site: Path,
     index = Index((found, dicom), (), 2, ())
     labels = find_labels(tmp_path / "in", index, ("CHEST",), attribute="BodyPartExamined")
     assert labels.words == {"c.dcm": "CHEST"}
+    pool = Source(tmp_path / "in", tmp_path / "state")
+    assert _by_attribute(pool, [found, dicom], "Modality") == [[dicom.patient]]
 
 
 def test_the_process_that_scans_gives_no_file_to_a_plugins_code(site: Path, tmp_path: Path) -> None:

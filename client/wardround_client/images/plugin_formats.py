@@ -18,7 +18,7 @@ import numpy as np
 from wardround_client.images.formats.contract import Format, Plain
 from wardround_client.images.source import HEAD, check_pixel_count
 from wardround_common.errors import DataError, ImageRefused, PluginError
-from wardround_common.plugins.blame import FAULTS, failed_at
+from wardround_common.plugins.blame import FAULTS, LONGEST, failed_at
 from wardround_common.plugins.files import read_files
 from wardround_common.plugins.limited import Limited
 from wardround_common.plugins.loading import admit, loaded, part
@@ -69,8 +69,9 @@ class Guarded:
     def _asked(self, data: bytes, where: str) -> Plain:
         given = self._told(lambda: self._read(data), where)
         if isinstance(given, ImageRefused):
-            reason = given.reason if given.reason in _REASONS else FAILED
-            raise ImageRefused(reason, f"{self._whose}: {given.what}", where=where, do=given.do)
+            reason = given.reason if isinstance(given.reason, str) and given.reason in _REASONS else FAILED
+            said = " ".join(str(given.what).split())[:LONGEST]
+            raise ImageRefused(reason, f"{self._whose}: {said}", where=where)
         return given
 
     def _read(self, data: bytes) -> Plain | ImageRefused:

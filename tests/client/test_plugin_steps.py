@@ -69,6 +69,7 @@ OTHERS = {
     "hides": "SEEN.append(1); return np.full_like(plane, 1 / (1 + len(SEEN) // 40))",
     "in-place": "plane **= power; SEEN[:] = [plane]; return plane",
     "hangs": "import time; time.sleep(9); return plane",
+    "asks": "from wardround_common.study.steps import step_of; step_of('made-plugin:in-place'); return plane",
 }
 WRONG = {
     "number": ("STEP = 1", "its step 'number' is no Step but a int"),
@@ -171,12 +172,13 @@ def test_a_step_that_does_what_none_may_is_refused_on_noise_as_its_own(site: Pat
     assert error.value.where.startswith("plug-in made-plugin")
 
 
-def test_trying_a_step_leaves_the_code_that_was_let_in_as_it_was(site: Path) -> None:
-    of, before = named(site, "power"), step_of("made-plugin:power")
-    module = sys.modules["made_plugin.power"]
+def test_trying_a_step_leaves_the_code_that_was_let_in_as_it_was(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugin_steps, "LIMIT_S", 5.0)  # a step that asks for another part waits for nobody
+    of, before = named(site, "asks"), step_of("made-plugin:asks")
+    module = sys.modules["made_plugin.asks"]
     try_steps(of)
-    assert step_of("made-plugin:power") is before
-    assert sys.modules["made_plugin.power"] is module
+    assert step_of("made-plugin:asks") is before
+    assert sys.modules["made_plugin.asks"] is module
 
 
 def test_what_a_step_does_to_its_own_copy_changes_no_image_and_is_no_fault(site: Path) -> None:

@@ -151,18 +151,20 @@ def imported_anew(package: str) -> Iterator[None]:
 
     Other threads see the new modules meanwhile: for a process in which nothing else runs the plug-in.
     """
-    with _LOCK:
-        files = _LOADED.get(package)
-        tops = files.tops if files else frozenset()
+    files = _LOADED.get(package)
+    tops = files.tops if files else frozenset()
+
+    def taken() -> tuple[dict[str, ModuleType], dict[tuple[str, str], Any]]:
         modules = {name: sys.modules.pop(name) for name in [*sys.modules] if name.partition(".")[0] in tops}
-        parts = {key: _PARTS.pop(key) for key in [*_PARTS] if package_of(key[1]) == package}
-        try:
-            yield
-        finally:
-            for name in [one for one in sys.modules if one.partition(".")[0] in tops]:
-                del sys.modules[name]
-            for key in [one for one in _PARTS if package_of(one[1]) == package]:
-                del _PARTS[key]
+        return modules, {key: _PARTS.pop(key) for key in [*_PARTS] if package_of(key[1]) == package}
+
+    with _LOCK:  # and not meanwhile: its code may ask for a part in another thread
+        modules, parts = taken()
+    try:
+        yield
+    finally:
+        with _LOCK:
+            taken()
             sys.modules.update(modules)
             _PARTS.update(parts)
 

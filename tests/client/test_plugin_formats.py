@@ -80,6 +80,7 @@ OTHERS = {
     "two": FORMAT.replace('patient="P-1"', 'patient=f"P-{data[8]}"'),
     "turned": FORMAT.replace(GIVEN, "return Plain(rows.reshape(2, -1), **said)"),
     "padded": FORMAT.replace('patient="P-1"', 'patient="P-1     "'),
+    "claims": FORMAT.replace(GIVEN, "return Plain(np.broadcast_to(rows[:1, :1], (2**20, 2**20)), **said)"),
     "truncates": FORMAT.replace(GIVEN, "raise ImageRefused('truncated', 'too few')"),
     "some": FORMAT.replace(GIVEN, "data[-1] and __import__('time').sleep(9); return Plain(rows, **said)").replace(
         "SEEN = []", "from wardround_client.images import plugin_formats; plugin_formats.LIMIT_S = 0.5"
@@ -158,6 +159,10 @@ def test_a_format_gives_reasons_of_ours_alone_and_stands_in_the_place_of_no_othe
     found = read_record(folder(tmp_path), "a.own").read
     assert isinstance(found, Refusal)
     assert (found.reason, found.detail) == ("truncated", "plug-in made-plugin 1.0: too few")
+    let("claims")
+    found = read_record(tmp_path / "in", "a.own").read
+    assert isinstance(found, Refusal)
+    assert found.reason == "too-many-pixels"  # before there is memory for them
     let("big")
     assert np.array_equal(read_image(tmp_path / "in/a.own").pixels[0], PIXELS)  # in whatever order its bytes are
     let("all")

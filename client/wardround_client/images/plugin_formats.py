@@ -61,7 +61,6 @@ class Guarded:
             ImageRefused: as it says itself; ``format-plugin``: its code fails, or says what cannot be.
         """
         first, again = (self._asked(data, where) for _ in range(2))
-        check_pixel_count(first.stored.size, where=where)
         if _said(first) != _said(again):
             raise ImageRefused(FAILED, f"{self._whose}: it reads something else of the same file again", where=where)
         return first
@@ -78,6 +77,8 @@ class Guarded:
         """Call its code, which is not told what the file is called, and check what it says."""
         try:
             plain: Any = self.of.read(data, "the file")
+            if isinstance(plain, Plain) and isinstance(plain.stored, np.ndarray):
+                check_pixel_count(plain.stored.size, where="the file")  # before it is copied: a view may claim any
         except ImageRefused as refused:
             return refused
         if fault := _fault(plain):

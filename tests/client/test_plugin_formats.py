@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -77,6 +78,7 @@ OTHERS = {
     "own": FORMAT,
     "number": "FORMAT = 1",
     "big": FORMAT.replace(GIVEN, "return Plain(np.asfortranarray(rows).astype('>u2'), **said)"),
+    "begins": FORMAT.replace(GIVEN, "SEEN.append(rows); return Plain(SEEN[0], **said)"),
     "two": FORMAT.replace('patient="P-1"', 'patient=f"P-{data[8]}"'),
     "turned": FORMAT.replace(GIVEN, "return Plain(rows.reshape(2, -1), **said)"),
     "padded": FORMAT.replace('patient="P-1"', 'patient="P-1     "'),
@@ -171,6 +173,19 @@ def test_a_format_gives_reasons_of_ours_alone_and_stands_in_the_place_of_no_othe
     assert png.transfer_syntax == "PNG"
     let("blind")
     assert isinstance(read_record(tmp_path / "in", "b.png").read, Instance)
+
+
+@pytest.mark.parametrize(("name", "keeps"), [("begins", True), ("own", False)])
+def test_a_format_that_keeps_its_first_file_is_found_out_in_a_reader(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, keeps: bool
+) -> None:
+    monkeypatch.setattr(plugin_formats, "_alone", True)
+    let(name)
+    place = folder(tmp_path)
+    (place / "b.own").write_bytes(OWN[:8] + OWN[:7:-1])
+    assert isinstance(read_record(place, "a.own").read, Instance)
+    with pytest.raises(PluginError, match="something else of a file after other files") if keeps else nullcontext():
+        assert isinstance(read_record(place, "b.own").read, Instance)
 
 
 def test_a_patient_is_named_without_padding_as_by_a_patient_id(site: Path, tmp_path: Path) -> None:

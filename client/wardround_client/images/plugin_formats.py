@@ -9,8 +9,9 @@ all that is kept of an image goes by the digest of its pixels.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from wardround_common.errors import DataError, ImageRefused, PluginError
 from wardround_common.plugins.blame import FAULTS, LONGEST, failed_at
 from wardround_common.plugins.files import read_files
 from wardround_common.plugins.limited import Limited
-from wardround_common.plugins.loading import admit, loaded, part
+from wardround_common.plugins.loading import admit, imported_anew, loaded, part
 from wardround_common.plugins.names import Named, is_plugin, package_of, part_of
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Guarded:
     named: Named
     of: Format = field(repr=False)
     limited: Limited = field(repr=False)
+    files: Iterator[int] = field(default_factory=lambda: count(1), repr=False)
 
     def matches(self, head: bytes) -> bool:
         """Tell by its first 1,024 bytes whether a file is one.
@@ -59,11 +61,26 @@ class Guarded:
 
         Raises:
             ImageRefused: as it says itself; ``format-plugin``: its code fails, or says what cannot be.
+            PluginError: it says something else of a file after others than before any; only where :func:`alone`.
         """
         first, again = (self._asked(data, where) for _ in range(2))
         if _said(first) != _said(again):
             raise ImageRefused(FAILED, f"{self._whose}: it reads something else of the same file again", where=where)
+        number = next(self.files)
+        if _alone and number > 1 and number & (number - 1) == 0:
+            self._ask_anew(data, where, first)
         return first
+
+    def _ask_anew(self, data: bytes, where: str, first: Plain) -> None:
+        """Ask code that has seen no other file: what was taken from the first one and kept comes out the same twice."""
+        with imported_anew(self.named.package):
+            said = replace(self, of=part("format", self.name))._asked(data, where)
+        if _said(said) != _said(first):
+            raise PluginError(
+                f"its format {part_of(self.name)!r} reads something else of a file after other files",
+                where=self._whose,
+                do="It must keep nothing between files: ask whoever wrote the plug-in.",
+            )
 
     def _asked(self, data: bytes, where: str) -> Plain:
         given = self._told(lambda: self._read(data), where)
@@ -120,6 +137,13 @@ class Guarded:
 
 
 _let_in: dict[str, Guarded] = {}
+_alone = False
+
+
+def alone() -> None:
+    """Say that nothing else in this process runs code of plug-ins, so that it can be imported anew to be compared."""
+    global _alone
+    _alone = True
 
 
 def pin(name: str) -> str:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from wardround_client.images.plugin_formats import formats_let_in, hung, let_in
+from wardround_client.images.plugin_formats import alone, formats_let_in, hung, let_in
 from wardround_client.intake.instance import Refusal
 from wardround_client.intake.kept_pixels import Keeper, Room
 from wardround_client.intake.record import Record, from_json, read_record, to_json
@@ -118,7 +118,7 @@ def read_in_processes(
     room.
 
     Raises:
-        PluginError: a plug-in whose format this process reads is not installed so any more.
+        PluginError: a plug-in whose format this process reads is not installed so any more, or keeps what it read.
     """
     queue = _Queue(iter(files))
     readers: list[_Reader] = []
@@ -248,6 +248,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 def _serve() -> None:
     """Answer batches of files with records until the other side is gone."""
     answers = os.fdopen(os.dup(1), "wb")
+    alone()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # decoders in C print what they find odd, and that may quote the file
         os.dup2(nowhere, stream)

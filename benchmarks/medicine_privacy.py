@@ -207,6 +207,15 @@ def figures(done: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return found
 
 
+def hospitals(data: Path, state: Path) -> tuple[Site, ...]:
+    """Return the hospitals of a folder, each opened once: what they lack is said before anything is learnt."""
+    sites = sites_in(data, Places(None, None, frozenset(), state))
+    study = alone_study(read_study(STUDY))
+    for site in sites:
+        open_hospital(Federation(study, (site,)), site.name)
+    return sites
+
+
 def main() -> None:
     """Train what is missing, and report what is there."""
     parser = argparse.ArgumentParser(description="What a prior from made images gives under differential privacy.")
@@ -223,7 +232,7 @@ def main() -> None:
     missing = [one for one in trainings(typed.recipes, typed.epsilons, typed.seeds) if one.key not in done]
     with tempfile.TemporaryDirectory() as scratch:
         state = typed.state or Path(scratch) / "state"
-        sites = sites_in(typed.data, Places(None, None, frozenset(), state))
+        sites = hospitals(typed.data, state)
         for one in track(missing[: typed.most], "training", console=Console(stderr=True)):
             folder = Path(scratch) / hashlib.sha256(one.key.encode()).hexdigest()[:16]
             study, recipe = one.study(state / "priors"), RECIPES[one.recipe]

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from measure import report
-from medicine_privacy import EPSILONS, STUDY
+from medicine_privacy import EPSILONS, STUDY, hospitals
 from private_hospitals import LENGTH, SIZE, Floats, area, trained
 from wardround_client import networks
 from wardround_client.networks.halves import HalvesClassifier
@@ -30,7 +30,6 @@ from wardround_client.prior.learning import COMPUTED
 from wardround_client.prior.sections import sections
 from wardround_common.study.file import read_study
 from wardround_simulation.federation import Federation, alone_study, open_hospital
-from wardround_simulation.places import Places, sites_in
 
 SEEDS, DRAWS = tuple(range(10, 16)), 2
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -103,10 +102,10 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="a folder with one sub-folder a hospital")
     parser.add_argument("--state", type=Path, default=None, help="where prepared images are kept between calls")
     typed = parser.parse_args()
-    rows = Rows()
     found: dict[tuple[str, int | None, float], list[float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        sites = sites_in(typed.data, Places(None, None, frozenset(), typed.state or Path(scratch) / "state"))
+        sites = hospitals(typed.data, typed.state or Path(scratch) / "state")
+        rows = Rows()
         for seed in track(SEEDS, "seeds", console=Console(stderr=True)):
             study = alone_study(read_study(STUDY, {"model.seed": seed}))
             datasets = [open_hospital(Federation(study, (site,)), site.name).dataset for site in sites]

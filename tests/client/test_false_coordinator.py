@@ -186,6 +186,16 @@ def test_a_message_of_an_impossible_name_or_type_is_refused(meeting: Meeting, na
         until(fault(node, "invalid type"))
 
 
+def test_a_question_that_is_announced_as_one_of_another_type_is_not_answered(
+    meeting: Meeting, caplog: pytest.LogCaptureFixture
+) -> None:
+    meeting.desk.offer("train.train", np.arange(3.0))
+    meeting.desk.offers[0].messages_list[0].metadata.message_type = "query.confirm"  # what the audit log would say
+    with meeting(app=echo(seen := [])):
+        until(lambda: "of another type than the coordinator announced" in caplog.text)
+    assert (seen, meeting.desk.asked["push-messages"]) == ([], 0)
+
+
 def test_a_part_that_is_too_large_is_not_read_to_its_end_nor_kept(meeting: Meeting) -> None:
     meeting.desk.offer("train.train", np.zeros(2_000_000, np.float32))
     with meeting() as node:

@@ -322,8 +322,21 @@ def test_a_line_in_another_form_than_its_own_is_refused() -> None:
 
 def test_what_a_message_claims_of_itself_cannot_steer_a_terminal_or_fill_the_log() -> None:
     def told(message_type: str, fields: dict[str, object]) -> Passage:
-        heads = {"root": b"Message one,two 5\0hello", "fields": b"ConfigRecord  3\0abc"}
-        return passage_of("in", "mercy", message_type, "root", {"root": 5, "one": 7}, heads, lambda record: fields)
+        heads = {
+            "other": b"ConfigRecord  3\0xyz",  # a part that nobody answers
+            "root": b"Message one,two 5\0hello",
+            "one": b'RecordDict fields 20\0{"fields": "fields"}',
+            "fields": b"ConfigRecord  3\0abc",
+        }
+        return passage_of(
+            "in",
+            "mercy",
+            message_type,
+            "root",
+            {"root": 5, "one": 7},
+            heads,
+            {b"ConfigRecord  3\0abc": fields}.__getitem__,
+        )
 
     odd = told(
         "train.\x1b[2J" + "x" * 9999, {"study": "\x1b" * 64, "round": True, "failure": "\x07", "path": "/images"}

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID, Status
 from flwr.proto import fleet_pb2, message_pb2, node_pb2
 from flwr.server.superlink.linkstate.linkstate import LinkState
@@ -27,6 +27,7 @@ from flwr.supercore.state.alembic.utils import get_combined_metadata
 from flwr.supercore.task_identity import TaskIdentity
 
 from link import Authority, Place, echo, new_key, private_pem, public_pem, push_body, question, record, until, vector_of
+from wardround_client.hospital.app import _parts
 from wardround_client.link.supernode import State, _envelope
 from wardround_client.link.wire import Contents, Link, NotWantedError, Wire
 from wardround_common.errors import LinkError, MessageError, RoundError, StorageError
@@ -616,6 +617,14 @@ def test_an_array_that_is_none_is_a_failure_of_its_hospital_and_ends_no_run() ->
     bad = RecordDict({"arrays": ArrayRecord({"update": Array("float32", (3,), "numpy.ndarray", b"no array")})})
     TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
     assert _answer(Message(bad, dst_node_id=1, message_type="query")) == Failure("message")
+
+
+def test_a_message_with_other_records_than_fields_and_arrays_is_none_at_either_end() -> None:
+    TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
+    more = RecordDict({"also": ConfigRecord({"round": 9}), "fields": ConfigRecord({"round": 1})})
+    assert _answer(Message(more, dst_node_id=1, message_type="query")) == Failure("message")
+    with pytest.raises(MessageError, match="records besides its fields and arrays"):
+        _parts(more)
 
 
 def kept(link: SuperLink) -> dict[str, int]:

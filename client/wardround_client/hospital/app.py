@@ -11,7 +11,7 @@ from flwr.clientapp import ClientApp
 from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 
 from wardround_common.documents.proposal import ProposeRequest
-from wardround_common.errors import WardroundError
+from wardround_common.errors import MessageError, WardroundError
 from wardround_common.messages.object_trees import array_record, numbers
 from wardround_common.messages.rounds import EvaluateRequest, Parts, PrepareRequest, TrainRequest
 from wardround_common.messages.vote import VoteRequest
@@ -90,6 +90,8 @@ def beside(may: Callable[[str, Parts], bool]) -> Callable[[str, RecordDict], boo
 
 
 def _parts(content: RecordDict) -> Parts:
+    if not set(content) <= {"fields", "arrays"}:
+        raise MessageError("a question has records besides its fields and arrays")
     fields = dict(content.config_records.get("fields", ConfigRecord()))
     arrays = {name: numbers(array) for name, array in content.array_records.get("arrays", ArrayRecord()).items()}
     return Parts(fields, arrays)  # type: ignore[arg-type]  # the parsers check each field's type

@@ -385,6 +385,9 @@ class Supernode:
         if not isinstance(question, Message) or question.metadata.dst_node_id != self._node.node_id:
             log.error("the question %s is for another hospital", name[:8])
             return None
+        if question.metadata.message_type != parts[0].decode(errors="replace").partition(" ")[2]:
+            log.error("the question %s is of another type than the coordinator announced", name[:8])
+            return None
         question.metadata.__dict__["_message_id"] = name
         return question
 

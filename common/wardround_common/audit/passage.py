@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -49,14 +50,14 @@ def passage_of(
 ) -> Passage:
     """Describe a message that Flower cut into objects (``root`` is the name of its envelope).
 
-    ``sizes``: of each object, in bytes. ``heads``: the envelope, and the record of fields whole; other objects may be
-    whole, cut or left out. ``read_fields`` reads that record. Nothing that the message claims is trusted: what is
-    not as it must be is left out.
+    ``sizes``: of each object, in bytes. ``heads``: the envelope, its content and the record of fields whole
+    (:func:`content_of`, :func:`fields_of`); other objects may be whole, cut or left out. ``read_fields`` reads that
+    record. Nothing that the message claims is trusted: what is not as it must be is left out.
     """
     letters = _children(heads[root])
-    record = next((head for head in heads.values() if head.startswith(b"ConfigRecord ")), b"")
+    record = heads.get(fields_of(heads.get(content_of(heads[root]), b"")), b"")  # what is answered, and no other
     try:
-        fields = read_fields(record) if record else {}
+        fields = read_fields(record) if record.startswith(b"ConfigRecord ") else {}
     except Exception:  # noqa: BLE001  # the other side's bytes: whatever is wrong is wrong with them
         fields = {}
     kind = message_type.rpartition(".")[2]
@@ -74,6 +75,20 @@ def passage_of(
         round=number if type(number) is int and 0 <= number <= _LARGEST_ROUND else None,
         failure=failure if isinstance(failure, str) and re.fullmatch("[a-z][a-z-]{0,30}", failure) else "",
     )
+
+
+def content_of(envelope: bytes) -> str:
+    """Name the content of a message; empty if it has none."""
+    return next(iter(_children(envelope)), "")
+
+
+def fields_of(content: bytes) -> str:
+    """Name the record of fields in the content of a message; empty if it has none."""
+    try:
+        found: object = json.loads(content[content.index(b"\0") + 1 :])["fields"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return found if isinstance(found, str) else ""
 
 
 def _children(envelope: bytes) -> list[str]:

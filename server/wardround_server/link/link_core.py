@@ -31,7 +31,7 @@ from flwr.supercore.run import Run
 from flwr.superlink.federation import NoOpFederationManager
 from sqlalchemy.exc import DatabaseError
 
-from wardround_common.audit.passage import Passage, Way, passage_of
+from wardround_common.audit.passage import Passage, Way, content_of, fields_of, passage_of
 from wardround_common.errors import FullDiskError, MessageError, RoundError, StorageError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_server.link.object_files import ObjectFiles, Written, flush_each_commit, forget
@@ -178,11 +178,10 @@ class LinkCore(ABC):
             names = [part.object_id for part in iterate_object_tree(self.objects.get_object_tree(root))]
             sizes = self.objects.sizes(names)
         heads = {root: bytes(self.objects.content(root))}
-        # What an audit log needs besides the sizes: the record of the fields, which is small.
-        for name in names:
-            if sizes[name] < SMALL and (content := bytes(self.objects.content(name))).startswith(b"ConfigRecord "):
-                heads[name] = content
-                break
+        # What an audit log needs besides the sizes: the content and its record of fields, which are small.
+        for name_in, head in ((content_of, root), (fields_of, content_of(heads[root]))):
+            if 0 < sizes.get(name := name_in(heads.get(head, b"")), 0) < SMALL:
+                heads[name] = bytes(self.objects.content(name))
         self._passed(passage_of(way, self.nodes().get(node, "?"), message_type, root, sizes, heads, _fields))
 
     def answered(self) -> None:

@@ -160,6 +160,8 @@ def _answer(reply: Message) -> Parts | Failure:
         fields = dict(reply.content.config_records.get("fields", ConfigRecord()))
         records = reply.content.array_records.get("arrays", ArrayRecord())
         arrays = {name: numbers(array) for name, array in records.items()}
+        if not set(reply.content) <= {"fields", "arrays"}:
+            return Failure("message")
     except Exception:  # noqa: BLE001  # a hospital's bytes: whatever is wrong is wrong with them, and ends no run
         return Failure("message")
     if "failure" in fields:

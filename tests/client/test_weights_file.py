@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load, save
@@ -16,7 +18,7 @@ from examples import STUDY, study
 from wardround_client import networks
 from wardround_client.hospital.answering import build
 from wardround_client.prior.images import generated
-from wardround_client.prior.learning import Lesson, learn
+from wardround_client.prior.learning import FORMAT, Lesson, learn, size_of
 from wardround_client.state.weights_files import keep_weights, kept_weights, read_weights_file
 from wardround_common.errors import ModelError, StorageError, StudyError
 from wardround_common.shell.cli import wardround
@@ -169,8 +171,6 @@ def test_half_of_the_made_images_hold_a_spot_and_differ_from_the_others_by_it_al
 
 
 def test_the_command_prints_a_table_that_a_study_takes(tmp_path: Path) -> None:
-    import tomli_w
-
     (tmp_path / "theirs.safetensors").write_bytes(file_of(others(classes=5)))
     (tmp_path / "study.toml").write_text(tomli_w.dumps(STUDY))
     words = ["weights", "match", str(tmp_path / "study.toml"), str(tmp_path / "theirs.safetensors")]
@@ -181,6 +181,20 @@ def test_the_command_prints_a_table_that_a_study_takes(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(tomli_w.dumps(STUDY) + "\n" + found.stdout)
     of = Study.read(tmp_path / "study.toml")
     networks.build(of, (tmp_path / "theirs.safetensors").read_bytes())
+
+
+def test_directions_that_were_computed_from_images_of_another_size_are_told(tmp_path: Path) -> None:
+    tensors = networks.construct("halves", 1, 2, "group", seed=0).state_dict()
+    for size, told in ((16, False), (32, True)):
+        about = json.dumps({"format": FORMAT, "size": size})
+        (tmp_path / "made").write_bytes(save(dict(tensors), metadata={"prior": about}))
+        (tmp_path / "study.toml").write_text(tomli_w.dumps({**STUDY, "model": {**STUDY["model"], "network": "halves"}}))
+        assert size_of((tmp_path / "made").read_bytes()) == size
+        found = CliRunner().invoke(
+            wardround, ["weights", "match", str(tmp_path / "study.toml"), str(tmp_path / "made")]
+        )
+        assert ("images of 32 pixels, and the study's have 16" in found.stderr) is told
+    assert size_of(file_of(others())) is size_of(b"PK") is None
 
 
 def test_a_hospital_keeps_the_studys_file_and_no_other(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from wardround_client import networks
-from wardround_client.prior.learning import Lesson, learn
+from wardround_client.prior.learning import Lesson, learn, size_of
 from wardround_client.state.weights_files import read_weights_file
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import read_study
@@ -57,6 +57,12 @@ def match_and_show(
         screen.print(
             f"{match.converted} batch normalisations of the file give scale and shift to another normalisation; their "
             "statistics are not used, so that the network says something else at first than the file's."
+        )
+    size, wanted = size_of(content), parsed.data.image_size
+    if isinstance(network, networks.Computed) and size is not None and size != wanted:
+        screen.print(
+            f"It was computed from images of {size} pixels, and the study's have {wanted}: its features are counted in "
+            f"pixels, so that one of 'weights learn --size {wanted}' would tell images apart better."
         )
     typer.echo("[model.weights]")
     for key, value in weights.model_dump(mode="json").items():

@@ -21,6 +21,7 @@ from wardround_client import networks
 from wardround_client.prior.images import generated
 from wardround_client.prior.sections import sections
 from wardround_common.errors import ModelError, StudyError
+from wardround_common.messages.parameters import metadata_of
 from wardround_common.study.file import Norm
 
 CLASSES = 2
@@ -77,6 +78,15 @@ def learn(lesson: Lesson, watch: Watch) -> Learnt:
         torch.set_num_threads(before)
 
 
+def size_of(content: bytes) -> int | None:
+    """Return how many pixels high and wide the made images were from which a file was learnt; None of other files."""
+    try:
+        about = json.loads(metadata_of(content)["prior"])
+        return int(about["size"]) if about["format"] == FORMAT else None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
 def _learn(network: nn.Module, lesson: Lesson, watch: Watch) -> Learnt:
     generator = torch.Generator().manual_seed(lesson.seed)
     if isinstance(network, networks.Computed):
@@ -114,15 +124,17 @@ def _learn(network: nn.Module, lesson: Lesson, watch: Watch) -> Learnt:
 
 
 def _learnt(network: nn.Module, lesson: Lesson, generator: torch.Generator, draw: Draws) -> Learnt:
+    right = 0
     with torch.no_grad():
-        images, planted = _made(lesson, TRIED, generator, draw)
-        right = network(images).argmax(1) == planted
+        for begun in range(0, TRIED, lesson.batch):  # never all at once: large ones would fill the memory
+            images, planted = _made(lesson, min(lesson.batch, TRIED - begun), generator, draw)
+            right += int((network(images).argmax(1) == planted).sum())
     about = {name: getattr(lesson, name) for name in lesson.__dataclass_fields__}
     content = save(
         {name: tensor.contiguous() for name, tensor in network.state_dict().items() if tensor.is_floating_point()},
         metadata={"prior": json.dumps({"format": FORMAT, "torch": torch.__version__, **about})},
     )
-    return Learnt(content, float(right.float().mean()))
+    return Learnt(content, right / TRIED)
 
 
 def _made(

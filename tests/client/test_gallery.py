@@ -171,6 +171,15 @@ def test_a_map_of_any_image_is_drawn_into_the_gallery_by_the_model_that_it_was_m
         explain_image(source, open_model(model_folder_at(tmp_path / "other", other)), 2)
 
 
+def test_a_network_of_fixed_features_has_a_gallery_too_and_maps_that_need_no_gradient(tmp_path: Path) -> None:
+    of = study(task={"classes": [SCRIPT, "finding"]}, model={"network": "wavelets"})
+    model = open_model(model_folder_at(tmp_path / "model", of))
+    source = Source(write_images(tmp_path / "images"), tmp_path / "state")
+    found = make(source, [], model, explained=1)
+    assert (found.asked, found.explained) == (IMAGES, 1), found.notes
+    assert entries(source.state, "explained", 1)[0].why_said.startswith("occlusion, ")
+
+
 @pytest.mark.slow
 def test_a_page_of_one_image_names_nothing_and_no_address_leads_elsewhere(hospital: HospitalFolder) -> None:
     source = hospital_source(hospital)

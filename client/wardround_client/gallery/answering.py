@@ -16,7 +16,7 @@ from wardround_client.explanation.explaining import Asked, class_number, explain
 from wardround_client.gallery.catalogue import Shape
 from wardround_client.intake.instance import Index
 from wardround_client.maps import sanity
-from wardround_client.maps.registry import find
+from wardround_client.maps.registry import WITHOUT_GRADIENT, find
 from wardround_client.masks.fullest import fullest
 from wardround_client.prediction.model import Model
 from wardround_client.prediction.predicting import TOGETHER, Done, NotDone, ask, asking_of, name_of
@@ -181,9 +181,12 @@ def _explain(
     """Draw maps of the first of these files; say why there are none where the model allows none."""
     if most < 1:
         return []
+    task = task_of(model.study.task)
     try:
-        name, method = find(None, task_of(model.study.task))
-        asked = Asked(name, method, class_number(model, None))
+        ways = [
+            Asked(*find(name, task), class_number(model, None))
+            for name in ((None,) if task.dense else (None, WITHOUT_GRADIENT))
+        ]
     except StudyError as error:
         return [f"No map is drawn: {error.what}."]
     similar: list[float] = []
@@ -192,7 +195,13 @@ def _explain(
         case = cases[file]
         if len(drawn) >= most or id(case) in drawn:
             continue
-        found = explain(model, asked, case)
+        try:
+            found = explain(model, ways[0], case)
+        except StudyError as error:  # fixed features pass no gradient back to the image
+            if len(ways) == 1:
+                return [f"No map is drawn: {error.what}."]
+            ways = ways[1:]
+            found = explain(model, ways[0], case)
         if isinstance(found, NotDone):
             continue
         drawn.add(id(case))
@@ -203,7 +212,7 @@ def _explain(
         alike = (
             "" if found.similarity is None else f"; similarity to a network with random weights {found.similarity:.2f}"
         )
-        said = f"{name}, {f'of {what}' if what else f'slice {found.slice + 1}'}{alike}"
+        said = f"{ways[0].name}, {f'of {what}' if what else f'slice {found.slice + 1}'}{alike}"
         of[file] |= {"why": content.getvalue(), "why_said": said[:MOST_WHY]}
         if found.similarity is not None:
             similar.append(found.similarity)

@@ -16,6 +16,9 @@ from wardround_common.tasks.contract import Task
 USUAL, USUAL_OF_OUTLINES = "integrated-gradients", "views"
 """The first of what was measured (docs/benchmarks.md): most of its maps lies in lesions."""
 
+WITHOUT_GRADIENT = "occlusion"
+"""What takes its place where nobody chooses and the network has none to give: it asks again, of parts made black."""
+
 
 def find(name: str | None, task: Task[Any, Any]) -> tuple[str, Method]:
     """Return a method and its name; without a name, the usual one of the task.

@@ -43,6 +43,13 @@ def cut(pool: Source, study: Study, partition: str, hospitals: int | None) -> tu
     together = _together(used, patients, (hospitals or 0) * LEAST_PATIENTS)
     if kind == "by":
         groups = _by_attribute(pool, used, value)
+        if len(groups) < 2:
+            what = f"one value of {value}" if groups else "no attributes, since no file is DICOM"
+            raise DataError(
+                f"the images have {what}, and make no two hospitals by it",
+                where=str(pool.folder),
+                do="Use another attribute, iid, or dirichlet:ALPHA.",
+            )
     elif kind == "iid":
         groups = _spread(_iid(sorted(together), _count(hospitals), study.model.seed), together)
     else:

@@ -70,6 +70,7 @@ def test_by_attribute_keeps_scanners_apart(pool: Path, tmp_path: Path) -> None:
         ("iid", None, "needs a number of hospitals"),
         ("iid", 40, "do not make 40 hospitals"),
         ("by:Modality:x", None, "no attribute"),
+        ("by:Modality", None, "the images have one value of Modality"),
     ],
 )
 def test_a_cut_that_cannot_be_made_says_why(pool: Path, tmp_path: Path, how: str, count: int | None, says: str) -> None:

@@ -10,6 +10,7 @@ from examples import study
 from wardround_client import networks
 from wardround_client.networks.halves import KEPT, MOST, OWN, HalvesFeatures
 from wardround_client.networks.wavelets import GROUPS
+from wardround_client.prior import learning
 from wardround_client.prior.learning import Learnt, Lesson, learn
 from wardround_client.prior.sections import sections
 from wardround_common.errors import StudyError
@@ -87,6 +88,16 @@ def test_with_the_head_alone_a_handful_of_numbers_travel(prior: Learnt) -> None:
     network = networks.build(study(model={"network": "halves", "train": "head"}))
     assert networks.layout_of(network).shapes == ((2, KEPT), (2,))
     assert {"project.weight", "project.bias", "classify.weight", "classify.bias"} == set(load(prior.content))
+
+
+@pytest.mark.slow
+def test_who_waits_is_told_how_many_images_are_needed_and_not_how_many_steps_were_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(learning, "COMPUTED", 128)
+    told: list[tuple[int, int]] = []
+    learn(LESSON, lambda step, steps, loss: told.append((step, steps)))
+    assert told == [(1, 2), (2, 2)]
 
 
 def test_too_few_made_images_are_refused() -> None:

@@ -74,7 +74,9 @@ def learn_and_show(network: str, out: Path, **lesson: Any) -> None:
     screen = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     with Progress(console=screen, transient=True) as progress:
         task = progress.add_task("learning from made images", total=lesson["steps"])
-        learnt = learn(Lesson(network, **lesson), lambda step, steps, loss: progress.update(task, completed=step))
+        learnt = learn(
+            Lesson(network, **lesson), lambda step, of, loss: progress.update(task, completed=step, total=of)
+        )
     write_atomically(out, learnt.content)
     screen.print(f"It tells {learnt.accuracy:.0%} of new made images right (50 % is chance).")
     typer.echo(f"{out}  {hashlib.sha256(learnt.content).hexdigest()}")

@@ -97,7 +97,7 @@ def _learn(network: nn.Module, lesson: Lesson, watch: Watch) -> Learnt:
         for step in range(steps):
             images, planted = _made(lesson, lesson.batch, generator, sections)
             drawn.append((network.features(images), planted))  # and no image: large ones would fill the memory
-            watch(step + 1, lesson.steps, 0.0)
+            watch(step + 1, steps, 0.0)
         network.learn_from(torch.cat([seen for seen, _ in drawn]), torch.cat([planted for _, planted in drawn]))
         return _learnt(network.eval(), lesson, generator, sections)
     weights = [weight for weight in network.parameters() if weight.requires_grad]

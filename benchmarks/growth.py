@@ -202,9 +202,9 @@ def main(words: list[str]) -> None:
         raise StudyError(f"there is no curve {sorted(unknown)[0]!r}", do=f"Name some of {', '.join(SIZES)}, or none.")
     figures = known("growth")
     for kind in words or SIZES:
-        for size in SIZES[kind]:
-            if size > up_to or f"{kind}_{size}_s" in figures:
-                continue
+        if not (sizes := [size for size in SIZES[kind] if size <= up_to and f"{kind}_{size}_s" not in figures]):
+            print(f"{kind}: nothing left to measure up to {up_to:,}", file=sys.stderr)
+        for size in sizes:
             print(f"{kind} {size:,} …", file=sys.stderr)
             with tempfile.TemporaryDirectory() as name:
                 point = _in_a_process(kind, size, Path(name))

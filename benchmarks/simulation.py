@@ -240,6 +240,8 @@ def federation_of(hospitals: int, folder: Path) -> Federation:
 def main() -> None:
     """Measure, print the table, write the figures."""
     torch.set_num_threads(1)
+    if sys.argv[1:] not in ([], ["thousand"]):
+        sys.exit("simulation: takes no word, or 'thousand' for the round of a thousand hospitals alone")
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

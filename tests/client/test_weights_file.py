@@ -119,7 +119,7 @@ def test_a_file_of_torch_is_read_as_tensors_and_code_in_it_is_not_run(tmp_path: 
     [
         (
             lambda t: t | {"classify.weight": torch.ones(3, 256)},
-            "classify.weight is 3 × 256, and classify.weight is 2 × 256",
+            "its classify.weight is 3 × 256, and the network's classify.weight is 2 × 256",
         ),
         (
             lambda t: t | {"classify.bias": torch.tensor([1.0, torch.nan])},

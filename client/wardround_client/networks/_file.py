@@ -124,7 +124,7 @@ def matched(
         source, values = theirs[called]
         used.add(source)
         if values.shape != tensor.shape:
-            wrong.append(f"{source} is {_shape(values)}, and {name} is {_shape(tensor)}")
+            wrong.append(f"its {source} is {_shape(values)}, and the network's {name} is {_shape(tensor)}")
         elif not torch.isfinite(values).all():
             wrong.append(f"{source} has numbers that are not finite")
         else:

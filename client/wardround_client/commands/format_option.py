@@ -8,7 +8,7 @@ import typer
 
 
 def _let_in(context: typer.Context, given: list[str] | None) -> list[str]:
-    """Let formats in, each as it is named with its digest, or as it is installed; say what the latter is."""
+    """Let in the formats that were given; the digest of one that was given without is printed."""
     if not given or context.resilient_parsing:
         return []
     from wardround_client.images.plugin_formats import let_in, pin

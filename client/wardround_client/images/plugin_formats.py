@@ -21,7 +21,7 @@ from wardround_client.images.source import HEAD, check_pixel_count
 from wardround_common.errors import DataError, ImageRefused, PluginError
 from wardround_common.plugins.blame import FAULTS, LONGEST, failed_at
 from wardround_common.plugins.files import read_files
-from wardround_common.plugins.limited import Limited
+from wardround_common.plugins.limited import Limited, asked_again
 from wardround_common.plugins.loading import admit, imported_anew, loaded, part
 from wardround_common.plugins.names import Named, is_plugin, package_of, part_of
 
@@ -67,7 +67,7 @@ class Guarded:
         if _said(first) != _said(again):
             raise ImageRefused(FAILED, f"{self._whose}: it reads something else of the same file again", where=where)
         number = next(self.files)
-        if _alone and number > 1 and number & (number - 1) == 0:
+        if _alone and asked_again(number):
             self._ask_anew(data, where, first)
         return first
 
@@ -198,7 +198,7 @@ def let_in(pinned: Iterable[str]) -> None:
 
 
 def let_in_only(pinned: Iterable[str]) -> None:
-    """Read files of exactly these formats from now on, and of none that was let in before and is named no more.
+    """Read files of these formats from now on, and no longer those of formats that were let in before.
 
     Raises:
         DataError, PluginError: as :func:`let_in`; then all is as it was.

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from wardround_common.errors import PluginError
-from wardround_common.plugins.limited import Limited
+from wardround_common.plugins.limited import Limited, asked_again
 from wardround_common.plugins.loading import imported_anew, loaded
 from wardround_common.plugins.names import Named, is_plugin, package_of, part_of
 from wardround_common.study.file import Study
@@ -125,7 +125,7 @@ def _ask_again(one: Stated, plane: Values) -> None:
             _firsts.setdefault(key, first)
     with _lock:
         first.planes += 1
-        due = first.planes > 1 and first.planes & (first.planes - 1) == 0
+        due = asked_again(first.planes)
     if due and _made(one, first.piece).tobytes() != first.made.tobytes():
         raise _differs(one)
 

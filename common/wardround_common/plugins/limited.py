@@ -7,9 +7,17 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from wardround_common.errors import PluginError
-from wardround_common.plugins.blame import blamed
+from wardround_common.plugins.blame import LONGEST, blamed
 
 T = TypeVar("T")
+
+
+def asked_again(number: int) -> bool:
+    """Tell whether code is compared with what it said before, when it is called for the ``number``-th time.
+
+    That is 2, 4, 8, …: soon at first, and seldom enough that it costs little.
+    """
+    return number > 1 and number & (number - 1) == 0
 
 
 class Limited:
@@ -54,6 +62,6 @@ class Limited:
     def _told(self, error: Any) -> BaseException:
         if isinstance(error, PluginError | MemoryError):
             return error
-        said = " ".join(str(error).split())[:300]
+        said = " ".join(str(error).split())[:LONGEST]
         failed = f"{self._what} failed: {type(error).__name__}: {said}"
         return blamed(error) or PluginError(failed, where=self._where)

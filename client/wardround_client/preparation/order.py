@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.tag import BaseTag
 
 from wardround_client.images.attributes import numbers, tag, text
@@ -30,6 +30,7 @@ from wardround_client.images.dicom import refusing
 from wardround_client.images.frames import group
 from wardround_client.intake.instance import Instance
 from wardround_client.preparation.bags import name_of
+from wardround_client.preparation.headers import read_header
 from wardround_client.preparation.source import Source
 from wardround_common.errors import ImageRefused
 from wardround_common.study.file import Data
@@ -224,12 +225,7 @@ def _read(source: Source, one: Instance) -> Said:
     file = PurePath(one.file)
     if one.plain:
         return said_in(None, file)
-    try:
-        with refusing("unreadable", "the attributes cannot be read", where=one.file):
-            header = dcmread(source.folder / file, stop_before_pixels=True, specific_tags=_READ)
-    except ImageRefused:  # it was read a moment ago; who has changed it since has no place
-        return NOTHING
-    return said_in(header, file)
+    return read_header(source, one, lambda header: said_in(header, file), _READ) or NOTHING
 
 
 def _date(stated: str) -> str | None:

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import numpy as np
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 
 from wardround_client.images.attributes import elements_of, numbers, tag
-from wardround_client.images.dicom import refusing
 from wardround_client.intake.instance import Instance
 from wardround_client.preparation.examinations import ROLES_FILE
+from wardround_client.preparation.headers import read_header
 from wardround_client.preparation.source import Source
 from wardround_client.volumes import Acquisition, Roles, roles_in
 from wardround_client.volumes.acquisition import acquisition_of
 from wardround_client.volumes.choice import role_of
-from wardround_common.errors import ImageRefused
 from wardround_common.study.series import Wanted
 
 OTHER, UNCLEAR = "other-series", "unclear-series"
@@ -87,9 +86,5 @@ def _of_file(source: Source, instance: Instance, wanted: Sequence[Wanted], roles
     path = Path(instance.file)
     if instance.plain:
         return sequence_of(said_of(None, path, ""), wanted, roles)
-    try:
-        with refusing("unreadable", "the attributes cannot be read", where=instance.file):
-            header = dcmread(source.folder / path, stop_before_pixels=True)
-            return sequence_of(said_of(header, path, instance.series_uid), wanted, roles)
-    except ImageRefused:  # it was read a moment ago; who has changed it since has no sequence
-        return OTHER
+    said = read_header(source, instance, lambda header: said_of(header, path, instance.series_uid))
+    return OTHER if said is None else sequence_of(said, wanted, roles)

@@ -12,15 +12,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
 from pydicom.tag import BaseTag
 
 from wardround_client.images.attributes import tag, text
-from wardround_client.images.dicom import refusing
 from wardround_client.intake.columns import find_columns
 from wardround_client.intake.instance import Instance
+from wardround_client.preparation.headers import read_header
 from wardround_client.preparation.source import Source
-from wardround_common.errors import ImageRefused
 from wardround_common.study.file import Evaluation
 from wardround_common.study.subgroups import Subgroups
 
@@ -81,12 +79,8 @@ def header_of(source: Source, instance: Instance, tags: Mapping[str, BaseTag]) -
     """Read some attributes of a file, by their names here; none of what is no DICOM, or cannot be read any more."""
     if instance.plain or not tags:
         return {}
-    try:
-        with refusing("unreadable", "the attributes cannot be read", where=instance.file):
-            dataset = dcmread(source.folder / instance.file, stop_before_pixels=True, specific_tags=[*tags.values()])
-            return {name: text(dataset, which) for name, which in tags.items()}
-    except ImageRefused:  # it was read a moment ago; who has changed it since has an unknown age
-        return {}
+    read = read_header(source, instance, lambda header: {n: text(header, of) for n, of in tags.items()}, tags.values())
+    return read or {}
 
 
 def safe(raw: Sequence[Codes], cells: Sequence[int], least: int, seed: int) -> tuple[Codes, ...]:

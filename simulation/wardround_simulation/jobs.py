@@ -96,6 +96,7 @@ def describe(federation: Federation, name: str) -> Description:
             noise_multiplier=plan.noise_multiplier,
             sampling_rate=plan.sampling_rate,
             steps=rounds * plan.steps_a_round,
+            noise_before=plan.before.noise_multiplier if plan.before else None,
         )
     started, privacy = None, federation.study.privacy
     if hospital.account and isinstance(privacy, DpSgd):

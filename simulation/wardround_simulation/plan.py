@@ -99,9 +99,12 @@ def plan_study(study: Study, patients: Sequence[int], parameters: int, dropouts:
 def curve(
     study: Study, patients: Sequence[int], parameters: int, dropouts: int, colluders: int, epsilons: Sequence[float]
 ) -> Iterator[StudyPlan]:
-    """Plan the same study at other epsilons."""
+    """Plan the same study at other epsilons, of which sums before the first round take the same part."""
     for epsilon in epsilons:
-        other = study.model_copy(update={"privacy": study.privacy.model_copy(update={"epsilon": epsilon})})
+        changed: dict[str, float] = {"epsilon": epsilon}
+        if isinstance(study.privacy, DpSgd) and study.privacy.normalisation_epsilon is not None:
+            changed["normalisation_epsilon"] = study.privacy.normalisation_epsilon * epsilon / study.privacy.epsilon
+        other = study.model_copy(update={"privacy": study.privacy.model_copy(update=changed)})
         yield plan_study(other, patients, parameters, dropouts, colluders)
 
 
@@ -160,5 +163,8 @@ def _distributed(study: Study, patients: Sequence[int], parameters: int, dropout
     share = plan.noise_multiplier / math.sqrt(counted_on)
     in_sum = share * math.sqrt(hospitals)
     spend = _spend(study, plan, everybody, parameters, in_sum)
-    whole = epsilon_of(SampledGaussian(in_sum, spend.sampling_rate, spend.steps), plan.delta)
+    events = [SampledGaussian(in_sum, spend.sampling_rate, spend.steps)]
+    if plan.before:  # its noise is shared out in the same way
+        events.append(SampledGaussian(plan.before.noise_multiplier * math.sqrt(hospitals / counted_on), 1.0, 1))
+    whole = epsilon_of(events, plan.delta)
     return Distributed(spend, dropouts, colluders, counted_on, share, whole)

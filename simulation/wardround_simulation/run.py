@@ -596,12 +596,7 @@ def _with_epsilon(record: RoundRecord, described: dict[str, Description], study:
         return record
     plans = {name: described[name].privacy for name in record.answered}
     epsilons = {
-        name: epsilon_of(
-            SampledGaussian(
-                plan.noise_multiplier, plan.sampling_rate, plan.steps // study.training.rounds * record.number
-            ),
-            plan.delta,
-        )
+        name: epsilon_of(_events(plan, plan.steps // study.training.rounds * record.number), plan.delta)
         for name, plan in plans.items()
         if plan
     }
@@ -757,8 +752,15 @@ def _spent(planned: PrivacySpent | None, study: Study, rounds: int) -> PrivacySp
     if planned is None or rounds == study.training.rounds:
         return planned
     steps = planned.steps // study.training.rounds * rounds
-    event = SampledGaussian(planned.noise_multiplier, planned.sampling_rate, steps)
-    return planned.model_copy(update={"epsilon": epsilon_of(event, planned.delta), "steps": steps})
+    return planned.model_copy(update={"epsilon": epsilon_of(_events(planned, steps), planned.delta), "steps": steps})
+
+
+def _events(planned: PrivacySpent, steps: int) -> list[SampledGaussian]:
+    """Return a number of steps, and the sum before them if there is one, for the accountant."""
+    events = [SampledGaussian(planned.noise_multiplier, planned.sampling_rate, steps)]
+    if planned.noise_before is not None:
+        events.append(SampledGaussian(planned.noise_before, 1.0, 1))
+    return events
 
 
 def _has_usual(plan: Plan) -> bool:

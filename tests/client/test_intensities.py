@@ -113,8 +113,12 @@ def test_the_network_sees_images_with_the_mean_taken_off_and_the_deviation_divid
 
 
 def test_exact_sums_are_refused_under_privacy_and_said_without() -> None:
-    with pytest.raises(StudyError, match="the sums of intensities would leave without noise"):
+    with pytest.raises(StudyError, match="one patient changes the sums"):
         Study.new(normalisation="federation")
+    noisy = Study.new(normalisation="federation", normalisation_epsilon=0.8)
+    said = " ".join(s for p in describe(noisy) for s in p.sentences)
+    assert "Each hospital adds noise that is enough by itself to these numbers" in said
+    assert "By itself it costs a patient epsilon 0.8" in said
     said = " ".join(s for p in describe(Study.new(privacy="none", normalisation="federation")) for s in p.sentences)
     assert "only a sum over hospitals can be read: the number of training patients and, for each channel" in said
     start = Start(name="first", model="a" * 64, weights="b" * 64, trained=(Trained(study="c" * 64, name="first"),))

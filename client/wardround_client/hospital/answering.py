@@ -22,6 +22,7 @@ from wardround_client.site_shift.parts import parts_of
 from wardround_client.spending.account import Account
 from wardround_client.tasks.registry import local_task
 from wardround_client.training.devices import CPU, make_ready
+from wardround_client.training.discrete_gaussian import discrete_gaussian
 from wardround_client.training.evaluation import cells_of, patient_sums, sums_of
 from wardround_client.training.features import features_of
 from wardround_client.training.local_work import LocalRun, LocalWork, PrivacyPlan, gradient_sum, plan_privacy, train
@@ -42,9 +43,10 @@ from wardround_common.messages.rounds import (
 )
 from wardround_common.messages.vote import Ballot, VoteRequest
 from wardround_common.metrics.class_counts import ClassCounts
-from wardround_common.metrics.intensities import LEAST_DEVIATION
+from wardround_common.metrics.intensities import LEAST_DEVIATION, Intensities, NoisyIntensities
 from wardround_common.metrics.sums import LOSS_LIMIT, UNIT
 from wardround_common.metrics.unlike import DistanceSums, FeatureSums, jackknifed
+from wardround_common.privacy.noisy_intensities import noise_in_intensities
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.randomness import Stream
 from wardround_common.results.map_sums import NOBODY, MapCell
@@ -195,7 +197,8 @@ class Hospital:
             return self._evaluate(request)
 
         def masked(encoding: Encoding, threshold: int) -> Masked:
-            return Masked(np.empty(0, encoding.dtype), encode_counts(self._evaluate(request).sums, encoding.hospitals))
+            sums = self._evaluate(request, encoding.hospitals, threshold).sums
+            return Masked(np.empty(0, encoding.dtype), encode_counts(sums, encoding.hospitals))
 
         question, cohort, once = question_digest(request), _cohort(request), evaluated_digest(request)
         upload = self.desk.upload("evaluate", request.round, question, cohort, masked, once)
@@ -364,18 +367,29 @@ class Hospital:
         self._check_train(request)
         if self.plan is None:
             raise PrivacyError("this hospital has no privacy plan for the study")
-        with self._charged(request):
+        with self._charged(request.round, request.parameters):
             return gradient_sum(self._run(), request.parameters, request.round, form)
 
-    def _before(self) -> Before:
-        """Sum up of our training patients what the study needs before its first round."""
+    def _before(self, request: EvaluateRequest, hospitals: int, threshold: int) -> Before:
+        """Sum up of our training patients what the study needs before its first round.
+
+        Under differential privacy with noise, charged first: what this hospital alone needs, or its share in a cohort
+        of ``hospitals`` of whom ``threshold`` open a sum.
+        """
         data, study = self.dataset.train, self.study
-        classes, intensities = None, None
+        classes: ClassCounts | None = None
+        intensities: Intensities | NoisyIntensities | None = None
         if study.training.count_classes:
             members = local_task(study.task).members(study.task, data.targets)[data.once]
             classes = ClassCounts(tuple(int(count) for count in members.sum(axis=0)))
-        if asks_intensities(study):
+        if asks_intensities(study) and self.plan is None:
             intensities = intensities_of(data)
+        elif asks_intensities(study):
+            variance = noise_in_intensities(study, hospitals, threshold)
+            with self._charged(request.round, request.parameters):
+                exact = intensities_of(data).centred()
+                noise = discrete_gaussian(variance, len(exact), self.stream.child("noise", request.round))
+                intensities = NoisyIntensities(1, exact + noise)
         return Before(classes, intensities)
 
     def _weighted(self, request: TrainRequest) -> Study:
@@ -400,18 +414,18 @@ class Hospital:
         return LocalRun(study or self.study, *given, before, correction)
 
     @contextmanager
-    def _charged(self, request: TrainRequest, before: Vector | None = None) -> Iterator[None]:
+    def _charged(self, number: int, *begins: Vector | None) -> Iterator[None]:
         """Charge a round to its patients before its work, and note afterwards that the work was done.
 
-        ``before``: what the hospital kept from the rounds before, on which the answer depends too.
+        ``begins``: all on which the answer depends, besides our patients and our stream.
         """
         if self.account:
-            more = [vector for vector in (request.control, before) if vector is not None]
-            begins = np.concatenate([request.parameters, *more]) if more else request.parameters
-            self.account.charge(request.round, vector_digest(begins), self.stream)
+            given = [vector for vector in begins if vector is not None]
+            together = given[0] if len(given) == 1 else np.concatenate(given)
+            self.account.charge(number, vector_digest(together), self.stream)
         yield
         if self.account:
-            self.account.confirm(request.round)
+            self.account.confirm(number)
 
     def _train(self, request: TrainRequest) -> Update:
         self._check_train(request)
@@ -421,7 +435,7 @@ class Hospital:
         if request.control is not None and before is not None:
             correction = request.control - before
             self._check_correction(correction, request.round)
-        with self._charged(request, before):
+        with self._charged(request.round, request.parameters, request.control, before):
             run = self._run(before if correction is None else None, weighted, correction)
             work = train(run, request.parameters, request.round)
             self._check_work(work, before)
@@ -437,11 +451,11 @@ class Hospital:
             epsilon=None if self.plan is None else self.plan.epsilon_after(request.round),
         )
 
-    def _evaluate(self, request: EvaluateRequest) -> Evaluated:
+    def _evaluate(self, request: EvaluateRequest, hospitals: int = 1, threshold: int = 1) -> Evaluated:
         self._check_study(request.study)
         use_threads(self.study)
         if request.split == "before":
-            return Evaluated(request.study, request.round, self._before().to_vector())
+            return Evaluated(request.study, request.round, self._before(request, hospitals, threshold).to_vector())
         self.show(request.parameters)
         if request.split in ("features", "distances"):
             return Evaluated(request.study, request.round, self._likeness(request.everybody))

@@ -146,7 +146,9 @@ class Desk:
                 raise MessageError("a different list of survivors was already confirmed")
             return sign_survivors(self.identity, before.statement)
         least = self.study.aggregation.min_hospitals
-        if what == "train":  # fewer than these have too little noise between them (docs/distributed-privacy.md)
+        # Fewer than these have too little noise between them (docs/distributed-privacy.md); round 0 is what a study
+        # adds up before its first.
+        if what == "train" or number == 0:
             least = least_survivors(self.study, len(terms.members), terms.threshold)
         confirmed, signature = Uploaded(terms).confirm(self._who(), heads, least)
         kept = joined(terms.digest, terms.places(*confirmed.survivors), confirmed.statement)

@@ -325,7 +325,8 @@ def plan(folder: HospitalFolder, study: Study) -> Planned:
     asked = ask(study, dataset, ledger)
     check_kind(policy, study, asked.patients)
     ended = outcomes(folder.path)
-    spent = check_spending(policy, ledger, study.digest(), study.training.rounds, asked.event, asked.cohort, ended)
+    terms = (study.digest(), study.training.rounds, asked.event, asked.cohort)
+    spent = check_spending(policy, ledger, *terms, ended, asked.before)
     return Planned(
         study,
         asked,

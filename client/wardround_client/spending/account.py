@@ -40,11 +40,25 @@ class Ask:
     study: Study
     event: Event
     """Of one round."""
+    before: Event | None
+    """Of what is added up with noise before the first round, which is charged as round 0; None where nothing is."""
     cohort: Cohort
     data: str
     """The data set's fingerprint."""
     patients: int
     """How many patients it would train on; the cohort counts the names under which they are charged."""
+
+    def event_of(self, number: int) -> Event:
+        """Return the event of a round, or of what comes before the first one, which is 0.
+
+        Raises:
+            PrivacyError: the study adds nothing up then.
+        """
+        if number:
+            return self.event
+        if self.before is None:
+            raise PrivacyError("the study adds up nothing with noise before its first round")
+        return self.before
 
 
 def ask(study: Study, dataset: Dataset, ledger: Ledger) -> Ask:
@@ -55,8 +69,9 @@ def ask(study: Study, dataset: Dataset, ledger: Ledger) -> Ask:
     """
     plan = plan_privacy(study, dataset.train.patient_count)
     event = UNPROTECTED if plan is None else Event.of(plan.event(1))
+    before = None if plan is None or plan.before is None else Event.of(plan.before)
     cohort = ledger.key.cohort(dataset.trained())
-    return Ask(study, event, cohort, dataset.fingerprint, dataset.train.patient_count)
+    return Ask(study, event, before, cohort, dataset.fingerprint, dataset.train.patient_count)
 
 
 def known_to_ledger(asked: Ask, ledger: Ledger) -> tuple[int, int]:
@@ -87,9 +102,11 @@ def approve(asked: Ask, ledger: Ledger, policy: Policy | None) -> tuple[Level, .
     def check(books: Books) -> None:
         if policy is not None:
             check_kind(policy, asked.study, asked.patients)
-            levels.extend(check_spending(policy, ledger, digest, rounds, asked.event, asked.cohort))
+            before = asked.before
+            levels.extend(check_spending(policy, ledger, digest, rounds, asked.event, asked.cohort, before=before))
 
-    ledger.approve(digest, asked.study.study.name, rounds, asked.event, asked.cohort, asked.data, check)
+    name = asked.study.study.name
+    ledger.approve(digest, name, rounds, asked.event, asked.cohort, asked.data, check, asked.before)
     return tuple(levels)
 
 
@@ -123,6 +140,8 @@ class Account:
     def charge(self, number: int, parameters: str, stream: Stream) -> None:
         """Charge a round to its patients; durable when it returns, and nothing before may touch an image.
 
+        Round 0 is what is added up before the first round, and is not charged after that.
+
         The same round from the same ``parameters``, a digest, and the same ``stream`` is charged once: it gives the
         same answer. With anything else it would be a second answer for one charge, and is refused.
 
@@ -133,22 +152,26 @@ class Account:
         which = stream.child("which stream this is").words(4).tobytes()
         draw = hashlib.sha256(joined(b"wardround ledger draw 1", parameters.encode(), which)).hexdigest()
 
-        def check(books: Books) -> None:
-            self._check_round(books)
-            if self.charging:
-                self.charging(self._spending.charging(books, self._study, number, self.asked.event))
+        event = self.asked.event_of(number)
 
-        self.ledger.charge(self._study, number, self._cohort, self.asked.event, draw, check)
+        def check(books: Books) -> None:
+            if not number and books.rounds_of(self._study):
+                raise PrivacyError("the study's first round was charged: nothing is added up before it any more")
+            self._check_round(books, event)
+            if self.charging:
+                self.charging(self._spending.charging(books, self._study, number, event))
+
+        self.ledger.charge(self._study, number, self._cohort, event, draw, check)
 
     def confirm(self, number: int) -> None:
         """Note that a charged round's work was done."""
         self.ledger.confirm(self._study, number)
 
-    def _check_round(self, books: Books) -> None:
+    def _check_round(self, books: Books, event: Event) -> None:
         self._check_approved(books)
         if self.policy is None or self._cleared == books.terms:
             return
-        if check_next_round(self.policy, self.ledger, self._study, self.asked.event, self.asked.cohort):
+        if check_next_round(self.policy, self.ledger, self._study, event, self.asked.cohort):
             self._cleared = books.terms
 
     def _check_approved(self, books: Books) -> None:
@@ -160,7 +183,8 @@ class Account:
                 "the images, labels or patients are not those with which this hospital approved the study",
                 do="Approve the study again with the data as they are now, or restore those that were approved.",
             )
-        if approval.event != self.asked.event or approval.rounds != self.asked.study.training.rounds:
+        planned = (self.asked.event, self.asked.before, self.asked.study.training.rounds)
+        if (approval.event, approval.before, approval.rounds) != planned:
             raise PrivacyError(
                 "the noise or the rounds are not those that this hospital approved",
                 do="Approve the study again: a different version of Wardround may plan it differently.",

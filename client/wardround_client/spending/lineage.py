@@ -76,7 +76,7 @@ def lineage(asked: Ask, ledger: Ledger, delta: float) -> Lineage | None:
     ours = histories.within(digest)
     paid = ours & histories.member[:, [cohort in spent for cohort in histories.cohorts]].any(axis=1)
     rounds = asked.study.training.rounds
-    planned = together(spent, {digest: Counter({asked.event: rounds})})
+    planned = together(spent, {digest: Counter({asked.event: rounds})})  # such a study adds nothing up before them
     before, after = (cost(histories, part, delta).epsilon for part in (spent, planned))
     ended = any(one.study[:ENDED] in books.ended for one in start.trained)
     return Lineage(

@@ -75,9 +75,11 @@ def check_spending(
     event: Event,
     cohort: Cohort,
     ended: Mapping[str, str] = MappingProxyType({}),
+    before: Event | None = None,
 ) -> tuple[Level, ...]:
     """Check that all rounds of a study stay within the caps, beside all that open studies may still take.
 
+    ``before``: what is added up with noise before the first of them.
     ``ended``: in words how the runs of studies ended that are over, by digest, for the message.
 
     Raises:
@@ -88,7 +90,7 @@ def check_spending(
     spent, others = books.spent(), books.planned(without=study)
 
     def asked(count: int) -> Spent:
-        return {cohort.digest: Counter({event: count})} if count > 0 else {}
+        return books.asked(study, rounds - left + count, event, before, cohort.digest)
 
     weigh = _Weigh(policy, ledger, cohort, (spent, others))
     caps = policy.budget

@@ -20,7 +20,7 @@ from wardround_client.networks._layers import BATCH
 from wardround_client.preparation.dataset import Examples
 from wardround_client.tasks.contract import Loss
 from wardround_client.tasks.registry import local_task, loss_of
-from wardround_client.training.accounting import SampledGaussian, epsilon_of, noise_multiplier_for
+from wardround_client.training.accounting import SampledGaussian, before_rounds, epsilon_of, noise_multiplier_for
 from wardround_client.training.augmentation import Move, augment
 from wardround_client.training.bookkeeping import BookKeeping
 from wardround_client.training.discrete_gaussian import discrete_gaussian
@@ -31,6 +31,7 @@ from wardround_common.errors import ModelError, PrivacyError
 from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.privacy.noisy_sum import NoisySum
 from wardround_common.randomness import Stream
+from wardround_common.study.before import INPUT_TENSORS
 from wardround_common.study.file import DistributedDpSgd, DpSgd, Study, Training
 from wardround_common.study.schedule import learning_rate
 
@@ -58,14 +59,16 @@ class PrivacyPlan:
     """Over the clipping norm: of this hospital's noise, under ``trust = "distributed"`` of that of the whole sum."""
     sampling_rate: float
     steps_a_round: int
+    before: SampledGaussian | None = None
+    """What is added up with noise before the first round, if anything is."""
 
     def event(self, rounds: int) -> SampledGaussian:
-        """Return what a number of rounds are to the accountant."""
+        """Return what a number of rounds are to the accountant, without what comes before them."""
         return SampledGaussian(self.noise_multiplier, self.sampling_rate, rounds * self.steps_a_round)
 
     def epsilon_after(self, rounds: int) -> float:
-        """Return the epsilon spent after a number of rounds, an upper bound."""
-        return epsilon_of(self.event(rounds), self.delta)
+        """Return the epsilon spent after a number of rounds and all before them, an upper bound."""
+        return epsilon_of((*([self.before] if self.before else []), self.event(rounds)), self.delta)
 
 
 def plan_privacy(study: Study, patients: int) -> PrivacyPlan | None:
@@ -87,12 +90,14 @@ def plan_privacy(study: Study, patients: int) -> PrivacyPlan | None:
             f"delta = {privacy.delta} does not protect anybody among {patients} training patients",
             do=f"Choose a delta well below {1 / patients:.0e} in [privacy].",
         )
+    before = before_rounds(privacy)
     if isinstance(privacy, DistributedDpSgd):  # the noise of the whole sum: no hospital's own data decide it
         noise = noise_multiplier_for(privacy, privacy.sampling_rate, study.training.rounds)
-        return PrivacyPlan(privacy.delta, noise, privacy.sampling_rate, 1)
+        return PrivacyPlan(privacy.delta, noise, privacy.sampling_rate, 1, before)
     rate = min(1.0, study.training.batch_size / patients)
     steps = study.training.local_steps or max(1, round(study.training.passes / rate))
-    return PrivacyPlan(privacy.delta, noise_multiplier_for(privacy, rate, study.training.rounds * steps), rate, steps)
+    noise = noise_multiplier_for(privacy, rate, study.training.rounds * steps)
+    return PrivacyPlan(privacy.delta, noise, rate, steps, before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,15 +220,20 @@ def gradient_sum(run: LocalRun, parameters: Vector, round_number: int, form: Noi
         raise PrivacyError("this hospital has no plan for distributed noise")
     this = _begin(run, parameters, round_number)
     weights = [name for name, weight in run.network.named_parameters() if weight.requires_grad]
-    if set(weights) != set(layout.names):
+    still = [name for name in layout.names if name in INPUT_TENSORS]
+    if set(weights) != set(layout.names) - set(still):
         raise ModelError("the network has parameters that no gradient changes, and noise would change them")
+    nothing = {name: torch.zeros(shape) for name, shape, _ in layout.slices() if name in still}
     total = np.zeros(layout.size, np.int64)
     with BookKeeping(run.network) as books:
         for losses, counts in _drawn(this, privacy, plan, 0):
             for gradient in books.each(losses, counts):  # one at a time: all of them would fill the memory
-                named = dict(zip(weights, gradient, strict=True))
-                total += form.cut(torch.cat([named[name].flatten() for name in layout.names]).cpu().numpy())
+                named = nothing | dict(zip(weights, gradient, strict=True))
+                total += form.cut(torch.cat([named[name].flatten().cpu() for name in layout.names]).numpy())
     noise = discrete_gaussian(form.share(plan.noise_multiplier), layout.size, run.stream.child("noise", round_number))
+    for name, _, part in layout.slices():
+        if name in still:  # mean and deviation of the input stay as they are
+            noise[part] = 0
     return form.in_ring(total + noise)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -90,21 +90,55 @@ def _epsilon(steps: tuple[tuple[float, float, int], ...], delta: float) -> float
 def noise_multiplier_for(privacy: DpSgd, sampling_rate: float, steps: int) -> float:
     """Return the least noise multiplier (to 0.5 %) with which ``steps`` steps keep to the study's epsilon and delta.
 
+    What the study adds up before its first round is part of that epsilon, composed with the steps.
+
     Raises:
         PrivacyError: the epsilon is so small that no sensible noise reaches it.
     """
+    before = before_rounds(privacy)
 
     def keeps(noise: float) -> bool:
-        return epsilon_of(SampledGaussian(noise, sampling_rate, steps), privacy.delta) <= privacy.epsilon
+        step = SampledGaussian(noise, sampling_rate, steps)
+        return epsilon_of(step if before is None else (before, step), privacy.delta) <= privacy.epsilon
 
+    return _least(
+        keeps,
+        PrivacyError(
+            f"no noise keeps {steps} steps within epsilon {privacy.epsilon} at delta {privacy.delta}",
+            do="Ask for a larger epsilon, fewer rounds or less local work.",
+        ),
+    )
+
+
+@lru_cache(maxsize=4096)
+def before_rounds(privacy: DpSgd) -> SampledGaussian | None:
+    """Return the sum of all training patients before the first round, as an event; None if the study asks for none.
+
+    The noise multiplier is over the L2 norm of one patient's part.
+
+    Raises:
+        PrivacyError: the epsilon is so small that no sensible noise reaches it.
+    """
+    epsilon = privacy.normalisation_epsilon
+    if epsilon is None:
+        return None
+    noise = _least(
+        lambda noise: epsilon_of(SampledGaussian(noise, 1.0, 1), privacy.delta) <= epsilon,
+        PrivacyError(
+            f"no noise keeps a sum within epsilon {epsilon} at delta {privacy.delta}",
+            do="Ask for a larger normalisation_epsilon in [privacy].",
+        ),
+    )
+    return SampledGaussian(noise, 1.0, 1)
+
+
+def _least(keeps: Callable[[float], bool], fault: PrivacyError) -> float:
+    """Return the least noise multiplier, to 0.5 %, that keeps to something; raise the fault if none does."""
     high = 1.0
     while not keeps(high):
         high *= 2.0
         if high > LARGEST_NOISE:
-            raise PrivacyError(
-                f"no noise keeps {steps} steps within epsilon {privacy.epsilon} at delta {privacy.delta}",
-                do="Ask for a larger epsilon, fewer rounds or less local work.",
-            )
+            raise fault
     low = high / 2.0
     while low > SMALLEST_NOISE and keeps(low):
         low, high = low / 2.0, low

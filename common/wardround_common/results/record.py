@@ -69,6 +69,8 @@ class PrivacySpent(Record):
     sampling_rate: Rate
     """Chance of a patient to be in a step."""
     steps: Count
+    noise_before: Amount | None = None
+    """The noise multiplier of the one sum over all patients before the first round; None where there was none."""
 
 
 class HospitalRecord(Record):

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError
 from wardround_common.metrics.class_counts import ClassCounts
-from wardround_common.metrics.intensities import Intensities
-from wardround_common.study.file import Study
+from wardround_common.metrics.intensities import Intensities, NoisyIntensities
+from wardround_common.study.file import DpSgd, Study
 
 INPUT_TENSORS = {"input_mean": "mean", "input_deviation": "deviation"}
 """The tensors of a network that standardises its input, and the figure of :class:`Intensities` that each holds."""
@@ -34,16 +34,19 @@ class Before:
     """Sums over training patients; None of what the study does not ask for."""
 
     classes: ClassCounts | None
-    intensities: Intensities | None
+    intensities: Intensities | NoisyIntensities | None
+    """With noise under differential privacy."""
 
     @classmethod
     def empty(cls, study: Study) -> Before:
         """Return the sums over nobody."""
         none = (0,) * study.data.inputs
-        return cls(
-            ClassCounts((0,) * len(study.groups)) if study.training.count_classes else None,
-            Intensities(0, none, none) if asks_intensities(study) else None,
-        )
+        classes = ClassCounts((0,) * len(study.groups)) if study.training.count_classes else None
+        if not asks_intensities(study):
+            return cls(classes, None)
+        noisy = isinstance(study.privacy, DpSgd)
+        nobody = NoisyIntensities(0, np.zeros(1 + 2 * len(none), np.int64)) if noisy else Intensities(0, none, none)
+        return cls(classes, nobody)
 
     @property
     def records(self) -> int:
@@ -54,7 +57,12 @@ class Before:
     def __add__(self, other: Before) -> Before:
         """Add the sums of other hospitals of the same study."""
         classes = self.classes + other.classes if self.classes and other.classes else None
-        intensities = self.intensities + other.intensities if self.intensities and other.intensities else None
+        intensities: Intensities | NoisyIntensities | None = None
+        match self.intensities, other.intensities:
+            case Intensities() as ours, Intensities() as theirs:
+                intensities = ours + theirs
+            case NoisyIntensities() as ours, NoisyIntensities() as theirs:
+                intensities = ours + theirs
         return Before(classes, intensities)
 
     def to_vector(self) -> NDArray[np.int64]:
@@ -78,5 +86,5 @@ class Before:
         cut = len(study.groups) if shape.classes else 0
         return cls(
             ClassCounts.read(vector[:cut], cut) if shape.classes else None,
-            Intensities.read(vector[cut:], study.data.inputs) if shape.intensities else None,
+            type(shape.intensities).read(vector[cut:], study.data.inputs) if shape.intensities else None,
         )

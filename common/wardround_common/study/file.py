@@ -122,7 +122,7 @@ class Data(Section):
 
     normalisation: Literal["federation"] | None = None
     """federation: images are standardised by mean and deviation over all hospitals' training patients, which they add
-    up once, before the first round (without differential privacy only). None: they stay from 0 to 1."""
+    up once, before the first round; under dp-sgd with noise, for ``normalisation_epsilon``. None: from 0 to 1."""
 
     steps: Annotated[tuple[Stated, ...], Field(max_length=MOST_STEPS, strict=False)] = ()
     """What is done to each image before its intensities are scaled, in order; each is a step with its settings."""
@@ -551,7 +551,7 @@ class NoPrivacy(Section):
 class DpSgd(Section):
     """``[privacy] mechanism = "dp-sgd"``: each hospital adds enough noise on its own; the unit is the patient."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("trust",)
+    LATER: ClassVar[tuple[str, ...]] = ("trust", "normalisation_epsilon")
 
     mechanism: Literal["dp-sgd"]
     trust: Literal["local", "distributed"] = "local"
@@ -562,6 +562,8 @@ class DpSgd(Section):
     """The most that one patient contributes to a step: the L2 norm to which a patient's gradient is clipped."""
     images_per_patient: Annotated[int, Field(ge=1, le=1000)] = 1
     """A sampled patient contributes the mean gradient over up to this many of their images."""
+    normalisation_epsilon: Positive | None = None
+    """Of ``epsilon``: what the sums of ``[data] normalisation`` cost by themselves, before the first round."""
 
 
 class DistributedDpSgd(DpSgd):
@@ -570,7 +572,7 @@ class DistributedDpSgd(DpSgd):
     See ``docs/distributed-privacy.md``.
     """
 
-    LATER = ()
+    LATER = ("normalisation_epsilon",)
 
     trust: Literal["distributed"]
     sampling_rate: Annotated[float, Field(gt=0, le=1)]
@@ -1154,12 +1156,27 @@ class Study(Section):
     @field_validator("privacy")
     @classmethod
     def _intensities_fit(cls, privacy: NoPrivacy | DpSgd, info: ValidationInfo) -> NoPrivacy | DpSgd:
-        data = info.data.get("data")
-        if isinstance(data, Data) and data.normalisation and privacy.mechanism == "dp-sgd":
+        data, model = info.data.get("data"), info.data.get("model")
+        if not isinstance(privacy, DpSgd) or not isinstance(data, Data) or not isinstance(model, Model):
+            return privacy
+        given, asks = privacy.normalisation_epsilon, data.normalisation is not None and model.start is None
+        if asks and given is None:
             raise ValueError(
-                "[data] normalisation = 'federation': the sums of intensities would leave without noise, and one "
-                "patient changes them; remove it: with norm = 'group' or 'instance' each image is brought to one scale "
-                "within the network"
+                "[privacy] normalisation_epsilon: this key is missing: one patient changes the sums of [data] "
+                "normalisation = 'federation', so that they get noise, and training the rest of epsilon; write "
+                f"normalisation_epsilon = {privacy.epsilon / 10:g}, a tenth of it, or remove normalisation"
+            )
+        if given is not None and not asks:
+            why = (
+                "the model that the study starts from brings its own mean and deviation"
+                if model.start
+                else "without [data] normalisation = 'federation' nothing is added up before the first round"
+            )
+            raise ValueError(f"[privacy] normalisation_epsilon = {given:g}: {why}; remove it")
+        if given is not None and given >= privacy.epsilon:
+            raise ValueError(
+                f"[privacy] normalisation_epsilon = {given:g}: it is a part of epsilon = {privacy.epsilon:g}, and "
+                f"training needs the rest; write a tenth of that, {privacy.epsilon / 10:g}"
             )
         return privacy
 

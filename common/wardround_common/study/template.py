@@ -136,7 +136,13 @@ OPTIONAL: Mapping[str, Mapping[str, object]] = {
         "micro_batch": 8,
         "own_loss": "own:my-loss@0123456789ab",
     },
-    "privacy": {"trust": "distributed", "sampling_rate": 0.25, "dropouts": 0, "colluders": 1},
+    "privacy": {
+        "trust": "distributed",
+        "sampling_rate": 0.25,
+        "dropouts": 0,
+        "colluders": 1,
+        "normalisation_epsilon": 0.8,
+    },
     "aggregation": {
         "threshold": 3,
         "ring_bits": 16,
@@ -185,7 +191,7 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("study", "name"): "Names the run's folder: lower-case letters, digits and hyphens, at most 64.",
     ("data", "modalities"): "DICOM Modality values: MR, CR, DX, CT, ...; 'OTHER' also takes PNG, JPEG, TIFF and NIfTI.",
     ("data", "normalisation"): (
-        "mechanism 'none' only: 'federation' standardises images by all hospitals' mean and deviation; left out: none."
+        "'federation': images are standardised by all hospitals' mean and deviation, added up once; left out: none."
     ),
     ("data", "body_parts"): (
         "DICOM BodyPartExamined values: an image that states another one is left out; left out: all are taken."
@@ -280,6 +286,9 @@ REASONS: Mapping[tuple[str, str], str] = {
     ): "distributed only: number of hospitals that may drop out of a round; if more do, no hospital opens the sum.",
     ("privacy", "colluders"): (
         "distributed only: number of hospitals that may reveal their noise; 1 or more, since each knows its own."
+    ),
+    ("privacy", "normalisation_epsilon"): (
+        "The part of epsilon that [data] normalisation costs, whose sums get noise; left out: there is none."
     ),
     ("aggregation", "min_hospitals"): "A round with fewer answers than this is not averaged.",
     ("aggregation", "secure"): "true: the coordinator reads sums over the hospitals only; false: it reads each answer.",

@@ -16,7 +16,7 @@ from wardround_common.metrics.shapes import LEAST_RECORDS
 from wardround_common.plugins.names import package_of
 from wardround_common.secagg.expander import LEAK_BITS, LOST_BITS, TRIED_BITS, form_of
 from wardround_common.study.before import asks_intensities
-from wardround_common.study.file import Data, DistributedDpSgd, DpSgd, Study, Training
+from wardround_common.study.file import Data, DistributedDpSgd, DpSgd, NoPrivacy, Study, Training
 from wardround_common.study.plugins import STEPS_KEY
 from wardround_common.study.sums import margins_for, threshold_for
 from wardround_common.tasks.contract import Task
@@ -470,7 +470,7 @@ def _counted(study: Study) -> Iterator[str]:
         yield (
             f"Once, before the first round, {masked}the number of training patients and, for each channel, the sums "
             "over these patients of the mean and the mean square of their pixels, from 0 to 1 each. The result is part "
-            "of the model."
+            f"of the model.{_noise_before(study.privacy)}"
         )
     if study.training.count_classes:
         masked = "masked so that only a sum over hospitals can be read: " if study.aggregation.secure else ""
@@ -478,6 +478,18 @@ def _counted(study: Study) -> Iterator[str]:
             f"Once, before the first round, {masked}the number of training images of each class. Each hospital is told "
             "the sums, and so knows what the others have together."
         )
+
+
+def _noise_before(privacy: NoPrivacy | DpSgd) -> str:
+    if not isinstance(privacy, DpSgd):
+        return ""
+    shared = isinstance(privacy, DistributedDpSgd)
+    whose = "its share of the noise" if shared else "noise that is enough by itself"
+    return (
+        f" Each hospital adds {whose} to these numbers, of which one patient moves each by at most 1/2, measured from "
+        f"the middle. By itself it costs a patient epsilon {privacy.normalisation_epsilon:g}, and it is charged before "
+        "it leaves; with all rounds together it stays within the study's epsilon."
+    )
 
 
 def _features(study: Study) -> Iterator[str]:

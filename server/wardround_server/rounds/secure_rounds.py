@@ -232,9 +232,8 @@ class Rounds:
         here = [member.name for member in members if member.name in there]
         gathering = self._gather(terms, ask(write_members(members)), here, size, counts, tell, absent)
         survivors = gathering.names
-        least = (
-            terms.threshold if terms.what == "evaluate" else least_survivors(self.study, len(members), terms.threshold)
-        )
+        noisy = terms.what == "train" or number == 0
+        least = least_survivors(self.study, len(members), terms.threshold) if noisy else terms.threshold
         enough(self.study, f"heard in round {number}", survivors, absent, least)
         if noted and noted[1] and list(noted[1]) != survivors:
             raise RoundError(

@@ -76,8 +76,8 @@ class Books:
         return math.inf if self.carried.epsilon is None else self.carried.epsilon
 
     def rounds_of(self, study: str) -> list[int]:
-        """Name the rounds of a study that were charged."""
-        return sorted(number for digest, number in self.charged if digest == study)
+        """Name the rounds of a study that were charged; what was added up before the first one is none of them."""
+        return sorted(number for digest, number in self.charged if digest == study and number)
 
     def spent(self, study: str | None = None) -> Spent:
         """Return what was charged to each cohort, by one study or by all since what was carried."""
@@ -92,8 +92,15 @@ class Books:
         approval = self.approved.get(study)
         if approval is None or study in self.closed:
             return {}
-        rounds = approval.rounds - len(self.rounds_of(study))
-        return {approval.cohort: Counter({approval.event: rounds})} if rounds > 0 else {}
+        return self.asked(study, approval.rounds, approval.event, approval.before, approval.cohort)
+
+    def asked(self, study: str, rounds: int, event: Event, before: Event | None, cohort: str) -> Spent:
+        """Return what a study of these terms may still charge; ``before`` only until its first round was charged."""
+        charged = self.rounds_of(study)
+        left = Counter({event: max(0, rounds - len(charged))})
+        if before and not charged and (study, 0) not in self.charged:
+            left[before] += 1
+        return {cohort: +left} if left.total() else {}
 
     def planned(self, *, without: str | None = None) -> Spent:
         """Return what the open studies, but for one, may still charge to each cohort."""

@@ -12,6 +12,8 @@ from wardround_common.errors import StorageError
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Round = Annotated[int, Field(ge=1, le=100_000)]
+AnyRound = Annotated[int, Field(ge=0, le=100_000)]
+"""0 is what is added up before the first round."""
 Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 """UTC, to the second. It says when the hospital's clock was there; nothing is computed from it."""
 
@@ -67,6 +69,8 @@ class Approved(_Said):
     rounds: Round
     event: Event
     """Of one round."""
+    before: Event | None = None
+    """Of what is added up with noise before the first round, charged as round 0; None where nothing is."""
     cohort: Digest
     data: str
     """The data set's fingerprint."""
@@ -78,7 +82,7 @@ class Charged(_Said):
 
     kind: Literal["charged"] = "charged"
     study: Digest
-    round: Round
+    round: AnyRound
     cohort: Digest
     event: Event
     draw: Digest
@@ -91,7 +95,7 @@ class Confirmed(_Said):
 
     kind: Literal["confirmed"] = "confirmed"
     study: Digest
-    round: Round
+    round: AnyRound
     at: Moment
 
 

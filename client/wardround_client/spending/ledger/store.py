@@ -109,8 +109,11 @@ class Ledger:
         cohort: Cohort,
         data: str,
         check: Callable[[Books], None],
+        before: Event | None = None,
     ) -> None:
         """Take part in a study: a number of rounds of ``event``, for these patients with this data.
+
+        ``before``: what is added up with noise before the first of them, if anything is.
 
         ``check`` looks at the books as they are, while nobody else can add to them, and raises if there is to be no
         approval. One that says the same as the study's last one adds nothing.
@@ -123,16 +126,14 @@ class Ledger:
                     do="Ask the coordinator for a study with another name.",
                 )
             check(self.books)
-            said = (study, name, rounds, event, cohort.digest, data)
+            said = (study, name, rounds, event, before, cohort.digest, data)
             last = self.books.approved.get(study)
             if last and study not in self.books.closed and said == _said(last):
                 return
             if not database.execute("SELECT 1 FROM cohorts WHERE digest = ?", (cohort.digest,)).fetchone():
                 database.execute("INSERT INTO cohorts VALUES (?, ?)", (cohort.digest, cohort.tags))
-            self._append(
-                database,
-                Approved(study=study, name=name, rounds=rounds, event=event, cohort=said[4], data=data, at=_now()),
-            )
+            terms = {"rounds": rounds, "event": event, "before": before, "cohort": cohort.digest, "data": data}
+            self._append(database, Approved.model_validate({"study": study, "name": name, "at": _now()} | terms))
 
     def charge(
         self, study: str, number: int, cohort: str, event: Event, draw: str, check: Callable[[Books], None]
@@ -550,8 +551,9 @@ def _row(columns: tuple[object, ...]) -> Row:
     raise broken(columns[0] if columns and isinstance(columns[0], int) else 0, "has something else in it than bytes")
 
 
-def _said(approval: Approved) -> tuple[str, str, int, Event, str, str]:
-    return approval.study, approval.name, approval.rounds, approval.event, approval.cohort, approval.data
+def _said(approval: Approved) -> tuple[object, ...]:
+    terms = (approval.rounds, approval.event, approval.before, approval.cohort, approval.data)
+    return approval.study, approval.name, *terms
 
 
 def _now() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -52,7 +52,7 @@ class Told:
     notes: tuple[Note, ...] = ()
     """Charges, in the order of the log; one that a crash cut off before the ledger had it may be there twice."""
     answered: frozenset[Round] = field(default_factory=frozenset)
-    """Rounds of which a training answer went out: these were charged for certain."""
+    """Rounds of which a training answer went out, and sums before the first that were charged: for certain."""
     approved: frozenset[str] = field(default_factory=frozenset)
     """Studies that were approved, by the first twelve digits of their digests."""
     speaks: bool = False
@@ -100,15 +100,21 @@ def read_told(log: Path, *, after: Mapping[str, int] | None = None) -> Told:
         elif entry.what == _REBUILT:
             epsilon, delta = _epsilon(entry.facts.get("epsilon")), _epsilon(entry.facts.get("delta"))
             notes.append(Note(("", 0), math.inf, epsilon, delta))
-        elif _is_an_answer(entry) and isinstance(number, int):
+        elif _is_an_answer(entry, charged={note.round for note in notes}) and isinstance(number, int):
             answered.add((study, number))
             speaks = True
     return Told(first, last, tuple(notes), frozenset(answered), frozenset(approved), speaks)
 
 
-def _is_an_answer(entry: Entry) -> bool:
-    trained = entry.what == _ANSWERED and entry.text("kind") == "train"
-    return trained and bool(entry.text("study")) and not entry.text("failure")
+def _is_an_answer(entry: Entry, charged: Collection[Round]) -> bool:
+    """Tell whether an entry is of an answer for which patients were charged.
+
+    Sums before the first round go out as an evaluation of round 0; they cost something where that was charged.
+    """
+    if entry.what != _ANSWERED or not entry.text("study") or entry.text("failure"):
+        return False
+    summed = entry.text("kind") == "evaluate" and entry.facts.get("round") == 0
+    return entry.text("kind") == "train" or (summed and (entry.text("study"), 0) in charged)
 
 
 def missing(told: Told, approved: Iterable[str], charged: Iterable[tuple[str, int]]) -> list[str]:

@@ -62,7 +62,7 @@ class Ground:
 
 
 GROUNDS = {
-    "made": Ground("made-shift", "", COMMON),
+    "made": Ground("made-shift", "", (*COMMON, "brightness")),
     "brain-mri": Ground("brain-mri-shift", "brain_", (*COMMON, "brightness"), "brain_mri"),
     "chest-xray": Ground(
         "chest-xray-shift", "chest_", (*COMMON, "brightness", "batch", "batch_norm"), "chest_xray", outside=False
@@ -72,6 +72,7 @@ MEANINGS = {
     "auroc_shift_pooled": "all images of the four made hospitals in one place, mean over hospitals and seeds",
     "auroc_shift_plain": "plain averaging, on the test patients of the hospitals that trained",
     "auroc_shift_outside_plain": "plain averaging over three hospitals, at the one that is left out, mean of the four",
+    "auroc_shift_brightness": "images standardised by the mean and deviation over all hospitals, as measured inside",
     "gap_closed_inside_scaffold": "part of the difference between plain averaging and pooling that SCAFFOLD closes",
     "gap_closed_outside_scaffold": "part of the difference between outside and inside that SCAFFOLD closes",
     "gap_shift_outside": "plain averaging inside less outside: the difference of which gap_closed_outside_* are parts",

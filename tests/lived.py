@@ -51,12 +51,18 @@ class Lived:
     def ledger(self) -> Ledger:
         return opened(self.state, self.folder.identity())
 
-    def approve(self, study: Study, patients: tuple[str, ...] = PATIENTS, event: Event = EVENT) -> None:
+    def approve(
+        self,
+        study: Study,
+        patients: tuple[str, ...] = PATIENTS,
+        event: Event = EVENT,
+        before: Event | None = None,
+    ) -> None:
         ledger, ward = self.ledger(), Ward(self.folder, note=hospital_log(self.folder).note)
         ward.answer("propose", ProposeRequest(study).parts())
         cohort = ledger.key.cohort(patients)
         rounds = study.training.rounds
-        ledger.approve(study.digest(), study.study.name, rounds, event, cohort, "data", lambda books: None)
+        ledger.approve(study.digest(), study.study.name, rounds, event, cohort, "data", lambda books: None, before)
         note_approval(self.folder, study, ward.approvals.deciding(study, "approved"))
         secrets = self.state / "studies" / study.digest()
         secrets.mkdir()
@@ -68,16 +74,19 @@ class Lived:
         *rounds: int,
         patients: tuple[str, ...] = PATIENTS,
         event: Event = EVENT,
-        answers: bool = True,
+        before: Event | None = None,
     ) -> None:
+        """Charge rounds and answer them; 0 is what is added up ``before`` the first."""
         ledger = self.ledger()
         log = hospital_log(self.folder)
+        asked = Ask(study, event, ledger.key.cohort(patients), "data", len(patients), before)
         note: Callable[[Charge], None] = lambda charge: log.note("round charged", charge.facts())  # noqa: E731
-        account = Account(ledger, GENEROUS, Ask(study, event, ledger.key.cohort(patients), "data", len(patients)), note)
+        account = Account(ledger, GENEROUS, asked, note)
         for number in rounds:
             account.charge(number, "parameters", insecure_stream(number, "a test"))
             name = f"{study.digest()[:32]}{number:032x}"
-            Recorder(log)(Passage("out", COORDINATOR, "train", name, 9, name, study.digest(), number))
+            kind = "train" if number else "evaluate"
+            Recorder(log)(Passage("out", COORDINATOR, kind, name, 9, name, study.digest(), number))
             account.confirm(number)
 
     def copy(self, name: str) -> Path:

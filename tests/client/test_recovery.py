@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ledgers import verified
+from ledgers import EVENT, verified
 from lived import NOW, Lived, named
 from wardround_client.hospital.hospital_audit import hospital_log
 from wardround_client.hospital.joining import begin, replace_keys
@@ -26,6 +26,8 @@ from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_client.training.accounting import epsilon_of
 from wardround_common.audit.entries import read_line
 from wardround_common.audit.log import lines
+from wardround_common.audit.passage import COORDINATOR, Passage
+from wardround_common.audit.recorder import Recorder
 from wardround_common.errors import PrivacyError, StorageError
 from wardround_common.storage import alone_in
 
@@ -121,6 +123,24 @@ def test_whatever_is_lost_of_a_ledger_none_begins_anew_and_nothing_is_trained(li
     for command in (("budget",), ("ledger", "verify"), ("ledger", "head"), ("statement", "first")):
         assert isinstance(lived.run(*command).exception, StorageError), command
     assert {path.name: path.read_bytes() for path in lived.state.glob("ledger.*")} == before
+
+
+def test_a_ledger_without_the_charge_of_a_sum_that_was_answered_before_the_first_round_is_found(lived: Lived) -> None:
+    study = named("noisy")
+    lived.approve(study, before=EVENT)
+    lived.copy("approved")
+    lived.train(study, 0, before=EVENT)
+    assert lived.ledger().books.rounds_of(study.digest()) == []
+    put("approved", LEDGER_NAME, HEAD_NAME)(lived)
+    with pytest.raises(StorageError, match="older than the audit log .* 1 answered round of study"):
+        lived.ledger()
+
+
+def test_a_sum_before_the_first_round_that_cost_nothing_is_not_missed(lived: Lived) -> None:
+    study = named("first")
+    sent = Passage("out", COORDINATOR, "evaluate", "f" * 64, 9, "f" * 64, study.digest(), 0)
+    Recorder(hospital_log(lived.folder))(sent)
+    assert lived.ledger().books.rounds_of(study.digest()) == [1, 2, 3]
 
 
 def test_a_head_that_a_crash_left_behind_its_ledger_is_no_loss(lived: Lived) -> None:

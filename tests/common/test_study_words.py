@@ -69,12 +69,22 @@ def test_reasons_defaults_and_lessons_name_the_keys_of_the_study_and_no_others()
     rare = re.sub(f"^# (?=({more}) =)", "", shift, flags=re.MULTILINE)
     mapped = study_text("a", dp=False).replace("# maps =", "maps =")
     steps = texts[0].replace("local_epochs = 1.0", "local_steps = 20")
+    noisy = re.sub("^# (?=normalisation)", "", study_text("a"), flags=re.MULTILINE)
     tracked = study_text("a").replace("secure = true", "secure = false").replace("# mlflow =", "mlflow =")
     tracked = tracked.replace("# hospitals = false", "hospitals = true")
     best, mean = coded.replace("# patience =", "patience ="), texts[0].replace("# average =", "average =")
     parsed = [
         parse_study(text)
-        for text in (*texts, rare, mapped, tracked, steps, best, mean.replace('keep = "best"', 'keep = "mean-of-last"'))
+        for text in (
+            *texts,
+            rare,
+            mapped,
+            tracked,
+            steps,
+            noisy,
+            best,
+            mean.replace('keep = "best"', 'keep = "mean-of-last"'),
+        )
     ]
     keys = {(s, k) for study in parsed for s, table in study.model_dump().items() for k in table}
     assert set(REASONS) == keys

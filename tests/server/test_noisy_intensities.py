@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from wardround_client.preparation.dataset import Examples
 from wardround_client.preparation.intensities import intensities_of
 from wardround_client.spending.account import Account, approve, ask
 from wardround_client.spending.budget import state_budget
-from wardround_client.spending.ledger.entries import Event
+from wardround_client.spending.ledger import entries
 from wardround_common.errors import MessageError, PolicyError, PrivacyError, RoundError, StudyError
 from wardround_common.messages.rounds import Evaluated, EvaluateRequest, Failure, Parts, TrainRequest
 from wardround_common.metrics.intensities import HALF, Intensities, NoisyIntensities, patient_square
@@ -30,7 +31,7 @@ from wardround_common.randomness import insecure_stream
 from wardround_common.study.before import INPUT_TENSORS
 from wardround_common.study.file import DpSgd, Study
 from wardround_common.study.sums import threshold_for
-from wardround_server.rounds.course import State, run_study
+from wardround_server.rounds.course import Event, RoundBegins, State, run_study
 
 from test_distributed_rounds import SHARED  # isort: skip
 from test_secure_rounds import Memory, consortium, quiet, silent  # isort: skip
@@ -169,6 +170,25 @@ def test_a_hospital_that_drops_out_leaves_enough_noise_and_two_leave_no_sum(tmp_
     assert not [kind for _, kind, _ in two.heard if kind in ("confirm", "open", "train")]
 
 
+def test_a_run_that_is_interrupted_after_the_sum_goes_on_with_the_same_one(tmp_path: Path) -> None:
+    memory, here = Memory(SHARES, tmp_path), consortium()
+
+    def stop(event: Event) -> None:
+        if isinstance(event, RoundBegins):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(SHARES, memory, stop, None, here)
+    noted = here.journal.read("before")
+    assert noted is not None
+    found = NoisyIntensities.read(np.array(json.loads(noted), np.int64), 1)
+    asked = len([kind for _, kind, _ in memory.heard if kind == "evaluate"])
+    final = run_study(SHARES, memory, quiet, None, here)
+    assert figures(final) == [float(found.mean()[0]), float(found.deviation()[0])]
+    validation = len(memory.at)  # what is evaluated after the one round
+    assert len([kind for _, kind, _ in memory.heard if kind == "evaluate"]) == asked + validation
+
+
 def test_hospitals_sign_no_list_with_too_little_noise_before_the_first_round(tmp_path: Path) -> None:
     of = study(**SHARES.model_dump() | {"aggregation": {"secure": True, "threshold": 4}})
     group = Group(tmp_path, "abcdef", of)
@@ -194,7 +214,8 @@ def test_the_sums_are_charged_once_as_round_0_and_answered_alike_after_a_restart
     ((_, number),) = books.charged
     assert number == 0
     assert books.confirmed == {(LOCAL.digest(), 0)}
-    assert books.charged[LOCAL.digest(), 0].event == Event(noise_multiplier=noise_of(LOCAL), sampling_rate=1.0, steps=1)
+    event = books.charged[LOCAL.digest(), 0].event
+    assert event == entries.Event(noise_multiplier=noise_of(LOCAL), sampling_rate=1.0, steps=1)
     assert books.rounds_of(LOCAL.digest()) == []
     with pytest.raises(PrivacyError, match="answered before"):
         hospital(tmp_path).answer("evaluate", question(LOCAL, move=0.5))

@@ -9,7 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 
+from examples import DP
 from link import until
 from processes import NAMES, WAIT_S, Site, services
 from wardround_common.control.place import is_served
@@ -36,7 +38,7 @@ def listens_at(pid: int) -> set[int]:
     return {int(line[1].rpartition(":")[2], 16) for line in ours}
 
 
-def check_audit(site: Site, hospital: str) -> None:
+def check_audit(site: Site, hospital: str, first: int = 1) -> None:
     """Hold both ends' logs against each other, by the commands of both; every charge is in the hospital's."""
     site.run("coordinator", "audit", "export", "C", "C.audit")
     site.run("hospital", "audit", "export", "h.audit", "--state", hospital)
@@ -49,12 +51,13 @@ def check_audit(site: Site, hospital: str) -> None:
     entries = [json.loads(line) for line in lines]
     charged = [entry["facts"]["round"] for entry in entries if entry["what"] == "round charged"]
     assert charged == sorted(charged)
-    assert set(charged) == set(range(1, max(charged) + 1))
+    assert set(charged) == set(range(first, max(charged) + 1))
     assert {"invitation accepted", "study approved", "head received"} <= {entry["what"] for entry in entries}
 
 
 def test_from_enrolment_to_model_with_secure_sums_and_privacy_by_commands_alone(site: Site) -> None:
-    site.study("first")
+    noisy = DP | {"delta": 1e-5, "normalisation_epsilon": 0.8}
+    site.study("first", data={"normalisation": "federation"}, privacy=noisy)
     site.run("coordinator", "run", "C", "first.toml", "--detach")
     site.approve("first")
     assert site.until_over("first")["stage"] == "done", site.logs()
@@ -63,15 +66,19 @@ def test_from_enrolment_to_model_with_secure_sums_and_privacy_by_commands_alone(
     signer = said.rpartition("Signed, fingerprint ")[2].strip()
     assert signer == fingerprint(CoordinatorFolder(site.folder / "C").identity().public)
     assert "Verified." in site.run("release", "verify", "first", "--coordinator", signer)
-    assert (site.folder / "first" / "model.safetensors").stat().st_size > 1000
+    tensors = load_file(site.folder / "first" / "model.safetensors")
+    assert 0 < float(tensors["input_mean"][0]) < 1
+    assert 0.05 <= float(tensors["input_deviation"][0]) < 0.6
     for name in NAMES:
         spent = json.loads(site.run("hospital", "budget", "--state", name, "--json"))
         assert "first" in json.dumps(spent)
+        (study,) = spent["studies"]
+        assert 7 < study["epsilon_spent"] == study["epsilon_planned"] <= 8  # what was added up before is within it
         assert "intact" in site.run("hospital", "ledger", "verify", "--state", name)
         assert '"state": "waiting"' in site.run("hospital", "status", "--state", name, "--json")
     logs = site.logs()
     assert str(site.folder / "data") not in (site.folder / "C.log").read_text(), logs  # no path of a hospital leaves
-    check_audit(site, "hospital-a")
+    check_audit(site, "hospital-a", first=0)
 
 
 def test_kill_9_of_the_coordinator_and_of_a_hospital_loses_no_round_and_charges_none_twice(site: Site) -> None:

@@ -40,13 +40,13 @@ class Ask:
     study: Study
     event: Event
     """Of one round."""
-    before: Event | None
-    """Of what is added up with noise before the first round, which is charged as round 0; None where nothing is."""
     cohort: Cohort
     data: str
     """The data set's fingerprint."""
     patients: int
     """How many patients it would train on; the cohort counts the names under which they are charged."""
+    before: Event | None = None
+    """Of what is added up with noise before the first round, which is charged as round 0; None where nothing is."""
 
     def event_of(self, number: int) -> Event:
         """Return the event of a round, or of what comes before the first one, which is 0.
@@ -71,7 +71,7 @@ def ask(study: Study, dataset: Dataset, ledger: Ledger) -> Ask:
     event = UNPROTECTED if plan is None else Event.of(plan.event(1))
     before = None if plan is None or plan.before is None else Event.of(plan.before)
     cohort = ledger.key.cohort(dataset.trained())
-    return Ask(study, event, before, cohort, dataset.fingerprint, dataset.train.patient_count)
+    return Ask(study, event, cohort, dataset.fingerprint, dataset.train.patient_count, before)
 
 
 def known_to_ledger(asked: Ask, ledger: Ledger) -> tuple[int, int]:

@@ -132,7 +132,7 @@ def test_a_ledger_without_the_charge_of_a_sum_that_was_answered_before_the_first
     lived.train(study, 0, before=EVENT)
     assert lived.ledger().books.rounds_of(study.digest()) == []
     put("approved", LEDGER_NAME, HEAD_NAME)(lived)
-    with pytest.raises(StorageError, match="older than the audit log .* 1 answered round of study"):
+    with pytest.raises(StorageError, match=r"older than the audit log .* 1 answered round of study"):
         lived.ledger()
 
 

@@ -71,9 +71,12 @@ def at_rate(rate: float) -> dict[str, object]:
     }
 
 
-def halves(rate: float) -> Recipe:
-    """Return the recipe of few directions at this rate: every patient in each of a few steps."""
-    settings = {
+def halves(rate: float, *, slices: bool = False) -> Recipe:
+    """Return the recipe of few directions at this rate: every patient in each of a few steps.
+
+    ``slices``: each image is shown among others of its series, and the model told where in it the image is.
+    """
+    settings: dict[str, object] = {
         "model.network": "halves",
         "model.train": "head",
         "training.rounds": ROUNDS,
@@ -82,12 +85,17 @@ def halves(rate: float) -> Recipe:
         "privacy.sampling_rate": 1.0,
         "evaluation.every": ROUNDS,
     }
-    return Recipe(f"few directions of an image and its halves, rate {rate:g}", settings, steps=600)
+    words = f"few directions of an image and its halves, rate {rate:g}"
+    if slices:
+        return Recipe(f"{words}; each image among others of its series", settings | {"data.record": "slice"}, steps=600)
+    return Recipe(words, settings, steps=600)
 
 
 RECIPES = {
     "halves": halves(FAST),
     "halves-slow": halves(SLOW),
+    "slices": halves(2 * FAST, slices=True),
+    "slices-slow": halves(2 * SLOW, slices=True),
     "wavelets": Recipe("fixed wavelet features, the recipe of make bench-privacy"),
     "prior-head-fast": Recipe(
         "the head of small-cnn, over a prior from made images, rate 0.1", at_rate(0.1), steps=200
@@ -115,13 +123,15 @@ class Training:
             return study
         content = prior(recipe, priors).read_bytes()
         form = study.model_copy(update={"model": study.model.model_copy(update={"train": "all", "rank": None})})
+        rename = (("", "encoder."),) if study.data.record == "slice" else ()
         match = networks.matched(
-            networks.build(form), networks.read_tensors_of(content, where="prior"), (), (), where="prior"
+            networks.build(form), networks.read_tensors_of(content, where="prior"), rename, (), where="prior"
         )
         weights = Weights(
             name=f"made images, {recipe.steps} steps",
             file=hashlib.sha256(content).hexdigest(),
             tensors=match.digest,
+            rename=rename,
             seeded=match.seeded,
             unused=match.unused,
         )

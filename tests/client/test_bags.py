@@ -169,7 +169,8 @@ def test_images_of_one_record_with_different_labels_are_refused(tmp_path: Path) 
     [
         ({"record": "image", "bag_size": 4}, {}, "bag_size = 4: this is a key of record"),
         ({"record": "image", "bag_size": 32}, {"pooling": "mean"}, "pooling = 'mean': this is a key of"),
-        ({"record": "slice"}, {}, "record"),
+        ({"record": "slice", "bag_size": 32}, {"pooling": "mean"}, "pooling = 'mean': this is a key of"),
+        ({"record": "volume"}, {}, "record"),
     ],
 )
 def test_keys_of_records_of_several_images_are_refused_elsewhere(

@@ -35,6 +35,7 @@ from wardround_client.networks._layers import normalisation as normalisation
 from wardround_client.networks._network import Computed as Computed
 from wardround_client.networks._network import Network as Network
 from wardround_client.networks._part import fixed_names, partly_trained
+from wardround_client.networks._slices import Slices as Slices
 from wardround_client.networks._standard import Standardised
 from wardround_client.networks._stored import names_in as names_in
 from wardround_client.networks._stored import read_weights as read_weights
@@ -130,17 +131,20 @@ def construct_for(study: Study, seed: int, weights: bytes | None = None) -> nn.M
         StudyError: the study trains a part that the network has not.
     """
     model, dims = study.model, task_of(study.task).dims(study.task)
-    outputs = FEATURES if study.data.bagged else study.outputs
+    slices = study.data.record == "slice"
+    outputs = FEATURES if study.data.bagged and not slices else study.outputs
     channels = study.data.inputs
     network = construct(model.network, channels, outputs, model.norm, seed=seed, dims=dims, bundle=model.bundle)
     with seeded(seed):
-        if study.data.bagged:
+        if slices:
+            network = Slices(network, outputs)
+        elif study.data.bagged:
             data = study.data
             network = Bag(network, model.pooling or "attention", study.outputs, data.numbers, len(data.sequences))
     if weights is not None and model.weights is not None:
         put_weights(network, weights, model.weights, where=f"weights '{model.weights.name}'")
     with seeded(seed):
-        body = network.encoder if isinstance(network, Bag) else network
+        body = network.encoder if isinstance(network, Bag | Slices) else network
         made = partly_trained(network, body, model, outputs)
     return Standardised(made, study.data.inputs) if study.data.normalisation else made
 
@@ -203,7 +207,8 @@ def places_of(data: Data) -> tuple[int, ...]:
     """
     if not data.bagged:
         return ()
-    return (TRIED * (len(data.sequences) or 1) + (data.numbers > 0),)
+    images = data.places if data.record == "slice" else TRIED * (len(data.sequences) or 1)
+    return (images + (data.numbers > 0),)
 
 
 @contextmanager

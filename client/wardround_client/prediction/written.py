@@ -23,6 +23,7 @@ from wardround_client.prediction.sources import NOT_STATED, Equipment, content_o
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.outline_page import overlaid
 from wardround_common.results.model_folder import Card
+from wardround_common.study.file import NEXT
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ def picture_of(done: Done) -> bytes:
         image = done.asked.images[0, 0]
         if done.asked.members:  # several images, of which the case's first file weighs most
             image = image[done.asked.members.index(str(done.case.files[0]))]
+        elif image.ndim > 2:  # of a slice among others, its own
+            image = image[NEXT.index(0)]
         return base64.b64decode(overlaid(image, np.zeros(image.shape, np.uint8)))
     counts = np.count_nonzero(outline, axis=(1, 2))
     at = int(counts.argmax()) if counts.any() else len(outline) // 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from wardround_client.intake.columns import Columns, read_columns
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.labels import names_of, relative
 from wardround_client.preparation import preprocessing
-from wardround_client.preparation.bags import PADDING, laid_out, name_of, with_page
+from wardround_client.preparation.bags import PADDING, laid_out, name_of, neighbours_of, with_page
 from wardround_client.preparation.examinations import ROLES_FILE
 from wardround_client.preparation.order import DO_ASKED, MEANINGS, Said, in_order, said_in
 from wardround_client.preparation.outlined import ANY
@@ -133,7 +134,7 @@ def cases_of(
     source: Source | None = None,
     index: Index | None = None,
 ) -> Iterator[Case]:
-    """Take each file for an image of its own, or all files of a patient or a series for one record of the study.
+    """Take each file for an image or a slice, or all files of a patient or a series for one record of the study.
 
     ``clinical``: the table of the study's variables; without one they are what the files state. ``source`` and
     ``index``: the hospital whose files these are, and its scan: its tables are read, and records told apart, as in
@@ -158,8 +159,49 @@ def cases_of(
     for path in files:
         name = "/".join(name_of(known[path], study.data)) if path in known else _record_of(path, study.data)
         together.setdefault(name, []).append(path)
+    if study.data.record == "slice":
+        for paths in together.values():
+            yield from _slices(paths, study.data, allow)
+        return
     for name, paths in together.items():
         yield Case(name, tuple(paths), lambda paths=paths: _bag(paths, study, allow, tables_told, roles, known))  # type: ignore[misc]  # of now
+
+
+def _slices(paths: Sequence[Path], data: Data, allow: frozenset[str]) -> Iterator[Case]:
+    """Take each file for an image of its own that is shown among others of these, which are of one series."""
+
+    @cache
+    def read() -> dict[Path, Asked | ImageRefused]:
+        found: dict[Path, Asked | ImageRefused] = {}
+        said: dict[Path, Said] = {}
+        for path in paths:
+            try:
+                found[path], _, _, said[path] = _read(path, data, allow)
+            except ImageRefused as reason:
+                found[path] = reason
+        series: dict[str, list[Path]] = {}
+        for path in said:  # files of two patients that state one series are of two
+            series.setdefault(found[path].about.get("patient", ""), []).append(path)  # type: ignore[union-attr]
+        for several in series.values():
+            ordered = in_order([said[path] for path in several])
+            if isinstance(ordered, str):
+                found |= {path: ImageRefused(ordered, MEANINGS[ordered], do=DO_ASKED) for path in several}
+                continue
+            one_by_one = [one for path in several if isinstance(one := found[path], Asked)]
+            for at, shown, far in zip(ordered, *neighbours_of(ordered), strict=True):
+                slices = np.stack([one_by_one[place].images[0] for place in shown], axis=1)[None]
+                about = one_by_one[at].about | {"images_of_series": len(several)}
+                found[several[at]] = replace(one_by_one[at], images=with_page(slices, far[None]), about=about)
+        return found
+
+    def asked_of(path: Path) -> Asked:
+        asked = read()[path]
+        if isinstance(asked, ImageRefused):
+            raise asked
+        return asked
+
+    for path in paths:
+        yield Case(str(path), (path,), lambda path=path: asked_of(path))  # type: ignore[misc]  # of now
 
 
 def _record_of(path: Path, data: Data) -> str:
@@ -175,7 +217,7 @@ def _record_of(path: Path, data: Data) -> str:
             folder = str(_folder_of(path, data))
             if (form := format_of(head, where=where)) is not None:
                 patient = form.read(read_bytes(path), where).patient if isinstance(form, Guarded) else ""
-                if data.record == "series" and patient:
+                if data.record != "patient" and patient:
                     return f"{patient}/{folder}"
                 return patient or folder
             return text(dcmread(path, stop_before_pixels=True, specific_tags=[which]), which) or folder

@@ -1,4 +1,4 @@
-"""Records of several images: all of a patient, or of a series, that are shown to the network together."""
+"""Records of several images, shown together: all of a patient or of a series, or a slice among others of its series."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wardround_client.intake.instance import Instance
 from wardround_common.errors import DataError
-from wardround_common.study.file import Data
+from wardround_common.study.file import NEXT, THROUGH, Data
 
 PADDING = -1.0
 """As the network knows it (``networks._bag``)."""
@@ -80,6 +80,24 @@ def without(kept: KeptBags, data: Data, name: str) -> tuple[KeptBags, NDArray[np
             return replace(kept, numbers=numbers), known
         at += one.width
     raise KeyError(name)
+
+
+def neighbours_of(order: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return which images of a series a slice at each place is shown with, and how far from its middle the slice is.
+
+    Args:
+        order: (images,) where each image of the series is kept, from one end to the other.
+
+    Returns:
+        (images, NEXT and THROUGH), and (images, 1) from 0 in the middle to 1 at the ends.
+    """
+    count = len(order)
+    at = np.arange(count)
+    near = np.stack([np.clip(at + step, 0, count - 1) for step in NEXT], axis=1)
+    through = (np.arange(THROUGH) * 2 + 1) * count // (2 * THROUGH)
+    places = np.hstack([near, np.tile(through, (count, 1))])
+    far = np.abs(2 * at - (count - 1)) / max(1, count - 1)
+    return np.asarray(order, np.int64)[places], far[:, None].astype(np.float32)
 
 
 def name_of(instance: Instance, data: Data) -> tuple[str, str]:

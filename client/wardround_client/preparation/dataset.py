@@ -26,7 +26,7 @@ from wardround_client.intake.kept_pixels import Kept
 from wardround_client.intake.patients import check_guesses, count_by_basis, said_of_doubts, said_of_patients
 from wardround_client.intake.record import RETRIED
 from wardround_client.preparation import preprocessing, tensors
-from wardround_client.preparation.bags import KeptBags, bags_of, name_of
+from wardround_client.preparation.bags import KeptBags, bags_of, name_of, neighbours_of
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.made_once import FOLDER, Facts, made_once
 from wardround_client.preparation.mapped_masks import MappedMasks
@@ -336,6 +336,8 @@ def _records(
     prepared = keep_images(source, study.data, wanted, kept)
     used = tuple(one for one in wanted if prepared.refused.get(one.file) is None)
     targets = _targets(local, source, study, used, found)
+    if study.data.record == "slice":
+        return _slices(prepared, study.data, used, targets, put)
     if study.data.bagged:
         return _bagged(source, study.data, prepared, used, targets, found, put)
     return Records(
@@ -374,6 +376,27 @@ def _put_together(source: Source, study: Study, wanted: Sequence[Instance]) -> t
     wanted = [one for one in wanted if not isinstance(sequence.get(one.file), str)]
     order = order_of(source, data, wanted, sequence) if study.ordered else {}
     return [one for one in wanted if not isinstance(order.get(one.file), str)], Put(sequence, order)
+
+
+def _slices(prepared: Prepared, data: Data, used: Sequence[Instance], targets: NDArray[Any], put: Put) -> Records:
+    """Return a record of each image, in which it is shown among others: of the same patient's series, always."""
+    series: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for place, one in enumerate(used):
+        series[name_of(one, data)].append(place)
+    rows = np.array([prepared.row_of[one.file] for one in used], np.int64)
+    shown, far = np.zeros((len(used), data.places), np.int64), np.zeros((len(used), 1), np.float32)
+    for places in series.values():
+        places.sort(key=lambda place: put.order[used[place].file])
+        shown[places], far[places] = neighbours_of(rows[places].tolist())
+    return Records(
+        stamp=prepared.key.encode() + shown.tobytes() + targets.tobytes(),
+        images=KeptBags(prepared.images, shown, far),
+        rows=np.arange(len(used)),
+        targets=targets,
+        files=tuple(used),
+        patients=tuple(one.patient for one in used),
+        left_out=prepared.refused | put.left_out,
+    )
 
 
 def _bagged(

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from wardround_client.networks import Bag
+from wardround_client.networks import Bag, Slices
 from wardround_client.training.gradient_forms import Made, Owners, Product
 from wardround_client.training.layer_rules import Call, Form, moments_of, rule_of
 from wardround_common.errors import PrivacyError
@@ -77,7 +77,7 @@ class BookKeeping:
         self._network, self._way = network, way
         named = {weight: name for name, weight in network.named_parameters() if weight.requires_grad}
         self.weights, self._names = list(named), named
-        bags = [module for module in network.modules() if isinstance(module, Bag)]
+        bags = [module for module in network.modules() if isinstance(module, Bag | Slices)]
         self._bagged = {layer for bag in bags for layer in bag.encoder.modules()}  # given each record's images in a row
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._prepared: list[nn.Module] = []

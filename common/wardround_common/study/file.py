@@ -92,6 +92,12 @@ class About(Section):
     """Lower-case letters, digits and hyphens; it names the run's folder."""
 
 
+NEXT = (-1, 0, 1)
+"""What a slice is shown with, counted from its own along the series; the ends stand for what is beyond them."""
+THROUGH = 8
+"""And how many images of its whole series, at equal distances; of a shorter one some are shown twice."""
+
+
 class Data(Section):
     """``[data]``: which images are taken, and the form that the network sees."""
 
@@ -113,8 +119,9 @@ class Data(Section):
     """Of volumes: extent of what the network sees at a time, in voxels of that spacing and in that order."""
     patches_per_volume: Annotated[int, Field(ge=1, le=1000)] = 4
     """Of volumes: how many patches are drawn of each in a pass; every other one lies around a structure."""
-    record: Literal["image", "series", "patient"] = "image"
-    """What the network says something of: each image, or all images of a series or of a patient together (a bag)."""
+    record: Literal["image", "slice", "series", "patient"] = "image"
+    """What the network says something of: each image alone, each among others of its series (a slice), or all
+    images of a series or of a patient together (a bag)."""
     bag_size: Annotated[int, Field(ge=1, le=512)] = 32
     """Of a bag: how many images it has at most; of more, this many are taken at equal distances."""
     variables: Annotated[tuple[Variable, ...], Field(max_length=MOST_VARIABLES, strict=False)] = ()
@@ -154,7 +161,7 @@ class Data(Section):
     @property
     def share(self) -> int:
         """Of a bag: how many places a sequence has, or all images where they are not told apart."""
-        return self.bag_size // (len(self.sequences) or 1)
+        return len(NEXT) + THROUGH if self.record == "slice" else self.bag_size // (len(self.sequences) or 1)
 
     @property
     def places(self) -> int:
@@ -168,8 +175,8 @@ class Data(Section):
 
     @property
     def numbers(self) -> int:
-        """How many numbers the network is told of a record besides its images."""
-        return sum(one.width for one in self.variables)
+        """How many numbers the network is told of a record besides its images; of a slice its place in the series."""
+        return 1 if self.record == "slice" else sum(one.width for one in self.variables)
 
     @property
     def inputs(self) -> int:
@@ -854,7 +861,7 @@ def _unfit_series(data: Data, task: TaskSection) -> Iterator[str]:
 
 def _unfit_sequences(data: Data) -> Iterator[str]:
     """Name what a study whose records are several sequences cannot have."""
-    if data.series and data.record == "series":
+    if data.series and data.record != "patient":
         yield "[data] series: several series are one record with record = 'patient'; write that, or remove them"
     if len(data.series) == 1:
         yield "[data] series: one series alone is nothing to tell apart; name two or more, or remove it"
@@ -869,9 +876,10 @@ def _unfit_bags(data: Data, task: TaskSection) -> Iterator[str]:
     """Name what a study of records of several images cannot have."""
     if data.bagged and (why := unused_keys(task).get(("data", "record"))):
         yield f"[data] record = '{data.record}': {why}; remove it"
-    if not data.bagged and data.bag_size != Data.model_fields["bag_size"].default:
+    together = data.record in ("series", "patient")
+    if not together and data.bag_size != Data.model_fields["bag_size"].default:
         yield f"[data] bag_size = {data.bag_size}: this is a key of record = 'series' or 'patient'; remove it"
-    if not data.bagged and data.variables:
+    if not together and data.variables:
         yield (
             "[data] variables: they are told of a record of several images, of which there may be one; write "
             "record = 'patient', or remove them"
@@ -970,7 +978,7 @@ class Study(Section):
     @classmethod
     def _pooling_fits(cls, model: Model, info: ValidationInfo) -> Model:
         data = info.data.get("data")
-        if isinstance(data, Data) and model.pooling and not data.bagged:
+        if isinstance(data, Data) and model.pooling and data.record in ("image", "slice"):
             raise ValueError(
                 f"[model] pooling = '{model.pooling}': this is a key of record = 'series' or 'patient'; remove it"
             )
@@ -982,7 +990,7 @@ class Study(Section):
         data, task = info.data.get("data"), info.data.get("task")
         if model.bundle is None or not isinstance(data, Data) or not isinstance(task, TaskSection):
             return model
-        if data.bagged:
+        if data.bagged and data.record != "slice":
             raise ValueError(
                 f"[model.bundle]: with record = '{data.record}' a network puts out features and no classes, and a "
                 "bundle's has its own outputs; use a network of the registry"
@@ -1232,8 +1240,8 @@ class Study(Section):
 
     @property
     def ordered(self) -> bool:
-        """Whether the network reads the images of a record in their order."""
-        return self.data.bagged and self.model.pooling == "recurrent"
+        """Whether the order of a record's images plays a part."""
+        return self.data.record == "slice" or (self.data.bagged and self.model.pooling == "recurrent")
 
     @property
     def own_code(self) -> tuple[str, ...]:

@@ -204,7 +204,7 @@ REASONS: Mapping[tuple[str, str], str] = {
         "Done to each image first, in order: 'wardround study steps' lists them; intensity = 'steps' if one scales."
     ),
     ("data", "record"): (
-        "What a label is of: 'image', or all images of a 'series' or a 'patient' together; left out: 'image'."
+        "What a label is of: 'image', a 'slice' (an image among others of its series), a whole 'series' or 'patient'."
     ),
     ("data", "bag_size"): "series and patient only: images that are taken of one, at most; left out: 32.",
     ("data", "variables"): (

@@ -16,7 +16,7 @@ from wardround_common.metrics.shapes import LEAST_RECORDS
 from wardround_common.plugins.names import package_of
 from wardround_common.secagg.expander import LEAK_BITS, LOST_BITS, TRIED_BITS, form_of
 from wardround_common.study.before import asks_intensities
-from wardround_common.study.file import Data, DistributedDpSgd, DpSgd, NoPrivacy, Study, Training
+from wardround_common.study.file import THROUGH, Data, DistributedDpSgd, DpSgd, NoPrivacy, Study, Training
 from wardround_common.study.plugins import STEPS_KEY
 from wardround_common.study.sums import margins_for, threshold_for
 from wardround_common.tasks.contract import Task
@@ -106,7 +106,7 @@ def _work(study: Study) -> Iterator[str]:
     if training.threads != 1:
         yield f"Every hospital computes with {training.threads} threads: a different number changes the model."
     if training.micro_batch is not None:
-        unit = f"{data.record}s" if data.record == "patient" else data.record if data.bagged else "images"
+        unit = {"patient": "patients", "slice": "slices", "series": "series"}.get(data.record, "images")
         yield (
             f"At most {training.micro_batch} {unit} go through the network at once, and a step is that of its whole "
             "batch: a different number changes the model, by roundings."
@@ -258,6 +258,14 @@ def _order(study: Study) -> Iterator[str]:
     """Say in which order the images of a record are read; nothing where that plays no part."""
     if not study.ordered:
         return
+    if study.data.record == "slice":
+        yield (
+            f"Each image is shown with the one before and the one after it in its series and with {THROUGH} of the whole "
+            "series, with which it is compared, and the model is told how far from the middle of the series it is: by "
+            "place in the patient, or else by number, among the images that the study takes. A series whose files do not state this order is left out. Places and numbers stay at the "
+            "hospital."
+        )
+        return
     record, of = study.data.record, "sequence by sequence, " if study.data.sequences else ""
     time = "examinations by date, those of one day by time, series by number, " if record == "patient" else ""
     yield (
@@ -293,6 +301,8 @@ def _of_parts(data: Data) -> str:
 def _form(data: Data) -> str:
     if data.patch_size is None or data.spacing_mm is None:
         one = f"images of {data.square} × {data.square} pixels"
+        if data.record == "slice":
+            return f"{one}, each among others of its series"
         return f"{one}, up to {data.bag_size} of a {data.record} together as one record" if data.bagged else one
     voxel, patch = (" × ".join(f"{each:g}" for each in three) for three in (data.spacing_mm, data.patch_size))
     return (

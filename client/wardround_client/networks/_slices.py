@@ -1,0 +1,50 @@
+"""A slice among others of its series: one network sees them all, and the place in the series is told beside them.
+
+What is on a slice is mostly on the next one too, so that what is said of neighbours is evidence about it. What is said
+of a whole series alike, as of its scanner and the patient's head, is no evidence about one slice more than about
+another, and a part of it is taken off. Where in a series a slice lies says much before anything is seen of it. All of
+this costs few trained numbers, which is what noise for privacy asks for: the network is one for all of them, and the
+place has one number an output.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from wardround_common.study.file import NEXT
+
+WEIGHTS = (0.25, 0.5, 0.25)
+"""Of what is said of the image before, of the slice's own, and of the one after."""
+ALIKE = 0.5
+"""Part of what is said of the series on average that is taken off."""
+SPREAD = 4.0
+"""Between the numbers that are told of a slice in the middle and of one at an end: as long as a feature can be."""
+
+
+class Slices(nn.Module):
+    """A network for slices, from one for images.
+
+    Input: (records, channels, images, rows, columns) float32: the image before, the slice's own, the one after, those
+    of the whole series, and a page whose first number says how far from the middle of the series the slice is, from 0
+    to 1 at the ends. Output: logits (records, outputs), the weighted mean of what the network says of the three, less a
+    part of the mean over the series, with what the place adds, which is nothing at first.
+    """
+
+    def __init__(self, encoder: nn.Module, outputs: int) -> None:
+        super().__init__()
+        self.encoder, self.outputs = encoder, outputs
+        self.place = nn.Linear(1, outputs, bias=False)
+        nn.init.zeros_(self.place.weight)
+
+    def forward(self, slices: torch.Tensor) -> torch.Tensor:
+        """Return the logits (records, outputs)."""
+        far = slices[:, 0, -1].flatten(1)[:, :1]  # (records, 1)
+        images = slices[:, :, :-1]
+        records, channels, count, *space = images.shape
+        each = images.transpose(1, 2).reshape(records * count, channels, *space)  # a record's images in a row
+        said = self.encoder(each).view(records, count, self.outputs)
+        through = count - len(NEXT)
+        weights = torch.tensor((*WEIGHTS, *[-ALIKE / through] * through), dtype=said.dtype, device=said.device)
+        together: torch.Tensor = (said * weights[:, None]).sum(1) + self.place(SPREAD * (far - 0.5))
+        return together

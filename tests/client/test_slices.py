@@ -1,4 +1,4 @@
-"""A slice among others of its series: which images it is shown with, what is told of its place, and whose gradient it is."""
+"""A slice among others of its series: which images it is shown with, its place, and whose gradient it is."""
 
 from __future__ import annotations
 

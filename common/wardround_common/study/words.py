@@ -260,10 +260,10 @@ def _order(study: Study) -> Iterator[str]:
         return
     if study.data.record == "slice":
         yield (
-            f"Each image is shown with the one before and the one after it in its series and with {THROUGH} of the whole "
-            "series, with which it is compared, and the model is told how far from the middle of the series it is: by "
-            "place in the patient, or else by number, among the images that the study takes. A series whose files do not state this order is left out. Places and numbers stay at the "
-            "hospital."
+            f"Each image is shown with the one before and the one after it in its series and with {THROUGH} of the "
+            "whole series, with which it is compared, and the model is told how far from the middle of the series it "
+            "is: by place in the patient, or else by number, among the images that the study takes. A series whose "
+            "files do not state this order is left out. Places and numbers stay at the hospital."
         )
         return
     record, of = study.data.record, "sequence by sequence, " if study.data.sequences else ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -169,39 +168,46 @@ def cases_of(
 
 def _slices(paths: Sequence[Path], data: Data, allow: frozenset[str]) -> Iterator[Case]:
     """Take each file for an image of its own that is shown among others of these, which are of one series."""
+    kept: dict[Path, Asked | ImageRefused] = {}  # until asked about: a series is read once
 
-    @cache
-    def read() -> dict[Path, Asked | ImageRefused]:
-        found: dict[Path, Asked | ImageRefused] = {}
-        said: dict[Path, Said] = {}
-        for path in paths:
-            try:
-                found[path], _, _, said[path] = _read(path, data, allow)
-            except ImageRefused as reason:
-                found[path] = reason
-        series: dict[str, list[Path]] = {}
-        for path in said:  # files of two patients that state one series are of two
-            series.setdefault(found[path].about.get("patient", ""), []).append(path)  # type: ignore[union-attr]
-        for several in series.values():
-            ordered = in_order([said[path] for path in several])
-            if isinstance(ordered, str):
-                found |= {path: ImageRefused(ordered, MEANINGS[ordered], do=DO_ASKED) for path in several}
-                continue
-            one_by_one = [one for path in several if isinstance(one := found[path], Asked)]
-            for at, shown, far in zip(ordered, *neighbours_of(ordered), strict=True):
-                slices = np.stack([one_by_one[place].images[0] for place in shown], axis=1)[None]
-                about = one_by_one[at].about | {"images_of_series": len(several)}
-                found[several[at]] = replace(one_by_one[at], images=with_page(slices, far[None]), about=about)
-        return found
-
-    def asked_of(path: Path) -> Asked:
-        asked = read()[path]
+    def prepare(path: Path) -> Asked:
+        if path not in kept:
+            kept.update(_read_slices(paths, data, allow))
+        asked = kept.pop(path)
         if isinstance(asked, ImageRefused):
             raise asked
         return asked
 
     for path in paths:
-        yield Case(str(path), (path,), lambda path=path: asked_of(path))  # type: ignore[misc]  # of now
+        yield Case(str(path), (path,), lambda path=path: prepare(path))  # type: ignore[misc]  # of now
+
+
+def _read_slices(
+    paths: Sequence[Path], data: Data, allow: frozenset[str]
+) -> Iterator[tuple[Path, Asked | ImageRefused]]:
+    """Read the images of a series, and show each among the others; or say of each why it is refused."""
+    series: dict[str, list[tuple[Path, Asked, Said]]] = {}
+    for path in paths:
+        try:
+            asked, _, _, said = _read(path, data, allow)
+        except ImageRefused as reason:
+            yield path, reason
+        else:  # files of two patients that state one series are of two
+            series.setdefault(asked.about.get("patient", ""), []).append((path, asked, said))
+    for read in series.values():
+        ordered = in_order([said for _, _, said in read])
+        if isinstance(ordered, str):
+            yield from ((path, ImageRefused(ordered, MEANINGS[ordered], do=DO_ASKED)) for path, _, _ in read)
+            continue
+        for at, shown, far in zip(ordered, *neighbours_of(ordered), strict=True):
+            path, asked, _ = read[at]
+            slices = np.stack([read[place][1].images[0] for place in shown], axis=1)[None]
+            yield (
+                path,
+                replace(
+                    asked, images=with_page(slices, far[None]), about=asked.about | {"images_of_series": len(read)}
+                ),
+            )
 
 
 def _record_of(path: Path, data: Data) -> str:

@@ -52,6 +52,8 @@ class Site:
     name: str
     sources: tuple[Source, ...]
     """One; several for the pooled baseline, which trains on all hospitals' patients as if they were one's."""
+    said_of_cut: str = ""
+    """Of which patients of a pool no hospital was made, in one sentence, the same at all of them; empty: of none."""
 
 
 @dataclass(frozen=True)

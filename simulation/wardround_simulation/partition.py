@@ -30,7 +30,8 @@ def cut(pool: Source, study: Study, partition: str, hospitals: int | None) -> tu
 
     ``partition``: ``iid`` deals patients out at random; ``dirichlet:ALPHA`` gives each hospital its own share of each
     class, the smaller ALPHA the more different (Hsu, Qi and Brown 2019, section 3); ``by:KEYWORD`` makes one hospital
-    of each value of a DICOM attribute, such as ``by:ManufacturerModelName``, which needs no number of hospitals.
+    of each value of a DICOM attribute, such as ``by:ManufacturerModelName``, which needs no number of hospitals. Who
+    has no DICOM image is then in none, as each site says.
 
     Raises:
         DataError: there is no such partition, or it leaves a hospital with too few patients.
@@ -62,9 +63,9 @@ def cut(pool: Source, study: Study, partition: str, hospitals: int | None) -> tu
             where=str(pool.folder),
             do="Ask for fewer hospitals, a larger dirichlet ALPHA, or another attribute.",
         )
-    width = len(str(len(groups)))
+    width, said = len(str(len(groups))), _left_out(len(patients) - sum(map(len, groups)), value)
     return tuple(
-        Site(f"hospital-{number:0{width}}", (replace(pool, patients=frozenset(group)),))
+        Site(f"hospital-{number:0{width}}", (replace(pool, patients=frozenset(group)),), said)
         for number, group in enumerate(groups, start=1)
     )
 
@@ -105,6 +106,16 @@ def _count(hospitals: int | None) -> int:
     if hospitals is None or hospitals < 2:
         raise DataError("this partition needs a number of hospitals", do="Say how many with --split, 2 or more.")
     return hospitals
+
+
+def _left_out(count: int, keyword: str) -> str:
+    if not count:
+        return ""
+    who, are = (f"{count:,} patients", "are") if count > 1 else ("One patient", "is")
+    return (
+        f"{who} of the pool {are} in no hospital: none of their images is DICOM, so that no file states {keyword} of "
+        "them."
+    )
 
 
 def _iid(patients: list[str], hospitals: int, seed: int) -> list[list[str]]:

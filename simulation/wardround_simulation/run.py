@@ -783,6 +783,7 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
     else:
         yield "Differential privacy was off: the model may remember patients."
     yield from _said_of_start(plan, described)
+    yield from sorted({site.said_of_cut for site in plan.sites if site.said_of_cut})
     if counted := final.classes:
         yield said_of_classes(plan.study, counted.counts, counted.weights())
     if own := said_of_own_parts(plan.study, simulated=True):

@@ -183,6 +183,28 @@ def test_the_command_prints_a_table_that_a_study_takes(tmp_path: Path) -> None:
     networks.build(of, (tmp_path / "theirs.safetensors").read_bytes())
 
 
+def test_a_file_of_a_network_for_images_goes_into_one_for_records_of_several_without_renaming(tmp_path: Path) -> None:
+    tensors = networks.construct("halves", 1, 2, "group", seed=5).state_dict()
+    (tmp_path / "made").write_bytes(save(dict(tensors), metadata={"prior": json.dumps({"format": FORMAT, "size": 32})}))
+    bags = {**STUDY, "data": {**STUDY["data"], "record": "patient"}, "model": {**STUDY["model"], "network": "halves"}}
+    (tmp_path / "study.toml").write_text(tomli_w.dumps(bags))
+    match = ["weights", "match", str(tmp_path / "study.toml"), str(tmp_path / "made")]
+    with pytest.raises(ModelError, match=r"encoder\.classify\.weight is 32 × 16") as told:  # not what it has no name of
+        CliRunner().invoke(wardround, match, catch_exceptions=False, standalone_mode=False)
+    assert "--new BEGINNING" in str(told.value.do)
+    found = CliRunner().invoke(wardround, [*match, "--new", "classify"])
+    assert found.exit_code == 0, found.output
+    assert "images of 32 pixels, and the study's have 16" in found.stderr
+    (tmp_path / "study.toml").write_text(tomli_w.dumps(bags) + "\n" + found.stdout)
+    network = networks.build(Study.read(tmp_path / "study.toml"), (tmp_path / "made").read_bytes())
+    state = network.state_dict()
+    for name, values in tensors.items():
+        if name.startswith("classify"):
+            continue
+        assert torch.equal(state[f"encoder.{name}"], values)
+    assert "head.weight" in found.stderr  # of the record's own layers nothing is in the file, whatever they are called
+
+
 def test_directions_that_were_computed_from_images_of_another_size_are_told(tmp_path: Path) -> None:
     tensors = networks.construct("halves", 1, 2, "group", seed=0).state_dict()
     for size, told in ((16, False), (32, True)):

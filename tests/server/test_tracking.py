@@ -117,6 +117,19 @@ def test_hospitals_own_figures_are_curves_of_one_name_in_folders_of_their_own(tm
     }
 
 
+def test_hospitals_whose_names_differ_by_capitals_alone_have_folders_that_do_not(tmp_path: Path) -> None:
+    own = {name: OwnFigures(validation_loss=loss) for name, loss in (("Mercy", 0.25), ("mercy", 0.5), ("MERCY", 1.0))}
+    study = tracked(tensorboard=True, hospitals=True)
+    for number in (1, 2):  # a run that goes on finds each one's folder again
+        with open_tracking(study, tmp_path) as following:
+            following.follow([record(number, by_hospital=own)])
+    folders = [path.name for path in (tmp_path / "tensorboard").iterdir() if path.is_dir()]
+    assert len({name.casefold() for name in folders}) == 3
+    losses = [events(tmp_path / "tensorboard" / name) for name in sorted(folders, key=len)]
+    assert sorted(found["validation_loss", 1] for found in losses) == [0.25, 0.5, 1.0]
+    assert all(found["validation_loss", 1] == found["validation_loss", 2] for found in losses)
+
+
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "a:b", " a", "a.", "(", ")", "a\\b"])
 def test_no_hospitals_name_is_a_path_and_no_two_become_one(name: str) -> None:
     place = place_of(name)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from test_run import copied, phantom_study
 
 from wardround_common.errors import DataError
@@ -58,6 +60,29 @@ def test_iid_hospitals_differ_by_one_patient_at_most(pool: Path, tmp_path: Path)
 def test_by_attribute_keeps_scanners_apart(pool: Path, tmp_path: Path) -> None:
     for group in groups(pool, tmp_path, "by:ManufacturerModelName", None):
         assert len({patient[0] for patient in group}) == 1
+
+
+def test_patients_without_an_image_that_states_attributes_are_counted_and_in_no_hospital(
+    pool: Path, tmp_path: Path
+) -> None:
+    mixed = Path(shutil.copytree(pool, tmp_path / "mixed"))
+    rows = (mixed / "labels.csv").read_text().splitlines()
+    label = rows[1].split(",", 2)[2]
+    for number in range(2):
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, (64, 64), np.uint8)).save(
+            mixed / f"{number}.png"
+        )
+        rows.append(f"{number}.png,plain-{number},{label}")
+    (mixed / "labels.csv").write_text("\n".join(rows) + "\n")
+    of = phantom_study().but({"data.modalities": ["CR", "MG", "OTHER"]})
+    source = Places(None, None, frozenset(), tmp_path / "state").source(mixed)
+    sites = cut(source, of, "by:ManufacturerModelName", None)
+    assert sum(len(site.sources[0].patients or ()) for site in sites) == 48
+    assert {site.said_of_cut for site in sites} == {
+        "2 patients of the pool are in no hospital: none of their images is DICOM, so that no file states "
+        "ManufacturerModelName of them."
+    }
+    assert {site.said_of_cut for site in cut(source, of, "iid", 3)} == {""}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -16,7 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import nn
 
+from wardround_client.networks._bag import Bag
 from wardround_client.networks._layers import Copy
+from wardround_client.networks._slices import Slices
 from wardround_common.errors import ModelError, StudyError
 from wardround_common.messages.parameters import metadata_of, weights_digest
 from wardround_common.study.weights import Weights
@@ -27,6 +29,8 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "network")
 """Keys under which training programs keep a state dict beside other things."""
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """What a batch normalisation keeps besides scale and shift."""
+ENCODER, OUTSIDE = "encoder.", "not the encoder's: "
+"""Where a network for records of several images has the one for images, and what no tensor of a file begins with."""
 ANOTHER_FILE = "Give a file of tensors: safetensors, or what torch.save wrote of a state dict."
 
 
@@ -107,7 +111,8 @@ def matched(
         ModelError: a tensor has another shape than the network's, or numbers that are not finite; two have one name;
             or nothing matches.
     """
-    ours = {_common_name(network, name): (name, tensor) for name, tensor in network.state_dict().items()}
+    called_ours = _names_for(network, [_renamed(name, rename) for name in tensors])
+    ours = {called_ours(name): (name, tensor) for name, tensor in network.state_dict().items()}
     wanted = {name: of for name, of in ours.items() if of[1].is_floating_point()}
     theirs: dict[str, tuple[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
@@ -187,6 +192,23 @@ def _renamed(name: str, rename: Sequence[tuple[str, str]]) -> str:
         if name.startswith(theirs):
             return ours + name[len(theirs) :]
     return name
+
+
+def _names_for(network: nn.Module, theirs: Sequence[str]) -> Callable[[str], str]:
+    """Return what a tensor of the network is called in a file with these names.
+
+    A file of a network for images names what a network for records of several images has in its ``encoder``, and
+    nothing of the rest.
+    """
+    whole = not isinstance(network, Bag | Slices) or any(name.startswith(ENCODER) for name in theirs)
+
+    def called(name: str) -> str:
+        common = _common_name(network, name)
+        if whole:
+            return common
+        return common.removeprefix(ENCODER) if common.startswith(ENCODER) else f"{OUTSIDE}{common}"
+
+    return called
 
 
 def _common_name(network: nn.Module, name: str) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from wardround_common.errors import StudyError
+from wardround_common.one_form import one_form
 from wardround_common.results import RoundRecord
 from wardround_common.results.sinks import Outcome, Tracked
 from wardround_common.storage import write_atomically
@@ -271,6 +272,18 @@ class _MlflowSink:
         return client
 
 
+def _folder_of(root: Path, hospital: str) -> Path:
+    """Return a hospital's folder in one where others have theirs, the same one at each call.
+
+    Where one of another hospital has the same name but for capitals, which is one folder on many disks, the later one's
+    has a mark behind its name.
+    """
+    there = {path.name for path in root.iterdir()} if root.is_dir() else set()
+    marked = f"{hospital}-{hashlib.sha256(hospital.encode()).hexdigest()[:8]}"
+    alike = {name for name in there - {hospital} if one_form(name).casefold() == hospital.casefold()}
+    return root / (marked if marked in there or (alike and hospital not in there) else hospital)
+
+
 class _TensorBoardSink:
     """Files of events in one folder, one for each process that drove the run.
 
@@ -306,7 +319,7 @@ class _TensorBoardSink:
         from tensorboardX.event_file_writer import EventsWriter
 
         if hospital not in self._events:
-            folder = self._folder / hospital
+            folder = _folder_of(self._folder, hospital) if hospital else self._folder
             folder.mkdir(parents=True, exist_ok=True)
             # Its own name has the second only: two starts in one would write one file.
             self._events[hospital] = EventsWriter(str(folder / "events"), f".{secrets.token_hex(4)}")

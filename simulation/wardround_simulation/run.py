@@ -62,6 +62,7 @@ from wardround_common.study.file import DpSgd, Study, read_study
 from wardround_common.study.words import (
     said_of_classes,
     said_of_graph,
+    said_of_intensities,
     said_of_own_code,
     said_of_own_parts,
     said_of_plugins,
@@ -786,6 +787,7 @@ def _notes(plan: Plan, described: dict[str, Description], final: State) -> Itera
     yield from sorted({site.said_of_cut for site in plan.sites if site.said_of_cut})
     if counted := final.classes:
         yield said_of_classes(plan.study, counted.counts, counted.weights())
+    yield from said_of_intensities(plan.study, final.layout, final.chosen.model)
     if own := said_of_own_parts(plan.study, simulated=True):
         yield own
     yield from said_of_own_code(plan.study)

@@ -48,7 +48,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_images_of_each_scanner_are_shown_step_by_step_on_a_page_that_stays_at_the_hospital(folder: Path) -> None:
     of, page = folder / "study.toml", folder / "page.html"
-    of.write_text(tomli_w.dumps(previewed().tables(nulls=False)))
+    scaled = previewed(data=STEPS | {"normalisation": "federation"})
+    of.write_text(tomli_w.dumps(scaled.tables(nulls=False)))
     done = run(folder / "in", "--state", folder / "state", "--workers", 1, "--preview", of, "--out", page)
     assert (done.returncode, done.stderr.strip()) == (0, "")
     assert f"Preview     {MOST_IMAGES} of 22 images that the study takes" in done.stdout
@@ -56,6 +57,7 @@ def test_images_of_each_scanner_are_shown_step_by_step_on_a_page_that_stays_at_t
     assert page.stat().st_mode & 0o077 == 0
     assert "This page stays at the hospital" in text
     assert "It holds patients' pixels and file names" in text
+    assert "before the model standardises them, by the mean and deviation of all hospitals together" in text
     assert "default-src 'none'" in text
     assert re.findall(r"https?:|<script|<link|@import", text) == []
     assert "&lt;script&gt;" in text

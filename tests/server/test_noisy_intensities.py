@@ -31,6 +31,7 @@ from wardround_common.randomness import insecure_stream
 from wardround_common.study.before import INPUT_TENSORS
 from wardround_common.study.file import DpSgd, Study
 from wardround_common.study.sums import threshold_for
+from wardround_common.study.words import said_of_intensities
 from wardround_server.rounds.course import Event, RoundBegins, State, run_study
 
 from test_distributed_rounds import SHARED  # isort: skip
@@ -85,6 +86,8 @@ def test_without_noise_the_model_has_the_mean_and_deviation_over_all_patients(of
     trains = [hospital.dataset.train for hospital in memory.at.values()]
     pixels = np.concatenate([train.images(slice(None)).ravel() for train in trains]).astype(np.float64)
     assert figures(found) == pytest.approx([pixels.mean(), pixels.std()], abs=1e-4)
+    (said,) = said_of_intensities(of, found.layout, found.chosen.model)
+    assert f"the mean {pixels.mean():.3f} and the deviation {pixels.std():.3f} that the hospitals added up" in said
 
 
 def test_the_noise_of_a_hospital_is_that_of_the_gaussian_mechanism_at_the_stated_epsilon() -> None:

@@ -50,6 +50,11 @@ def preview(source: Source, index: Index, study: Study, made: datetime) -> Previ
     series, volumes = task.takes_series(study.task), task.dims(study.task) == 3
     taken, left_out = fitting(index.accepted, study.data)
     notes: list[str] = []
+    if study.data.normalisation:
+        notes.append(
+            "Images are shown as they are before the model standardises them, by the mean and deviation of all "
+            "hospitals together, which nobody knows before a run."
+        )
     waiting: list[Callable[[], Example]]
     if series:
         found = chosen.examinations(source, index, taken, study)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from wardround_common.errors import RoundError
+from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.metrics.shapes import LEAST_RECORDS
 from wardround_common.plugins.names import package_of
 from wardround_common.secagg.expander import LEAK_BITS, LOST_BITS, TRIED_BITS, form_of
-from wardround_common.study.before import asks_intensities
+from wardround_common.study.before import INPUT_TENSORS, asks_intensities
 from wardround_common.study.file import THROUGH, Data, DistributedDpSgd, DpSgd, NoPrivacy, Study, Training
 from wardround_common.study.plugins import STEPS_KEY
 from wardround_common.study.sums import margins_for, threshold_for
@@ -153,6 +154,20 @@ def said_of_classes(study: Study, counts: Sequence[int], weights: Sequence[float
     """Say how many training images of each class the hospitals counted, and the weights that followed."""
     said = [f"{word} {n:,} (weight {w:.3g})" for word, n, w in zip(study.groups, counts, weights, strict=True)]
     return f"Training images that the hospitals counted before the first round: {_listed(said)}."
+
+
+def said_of_intensities(study: Study, layout: Layout, model: Vector) -> Iterator[str]:
+    """Say by which mean and deviation a model standardises its input; nothing where it does not."""
+    if study.data.normalisation is None:
+        return
+    tensors = layout.tensors(model)
+    mean, deviation = (_listed([f"{value:.3f}" for value in tensors[name].tolist()]) for name in INPUT_TENSORS)
+    noise = " with noise" if asks_intensities(study) and isinstance(study.privacy, DpSgd) else ""
+    whose = "that it starts from" if study.model.start else f"that the hospitals added up{noise} before the first round"
+    yield (
+        f"The model standardises each channel of its input, from 0 to 1, by the mean {mean} and the deviation "
+        f"{deviation} {whose}."
+    )
 
 
 def _imbalance(study: Study) -> Iterator[str]:

@@ -34,7 +34,7 @@ from wardround_common.study.file import Study, parse_canonical
 from wardround_common.study.plugins import admit
 from wardround_common.study.roster import keys_of
 from wardround_common.study.start import Start
-from wardround_common.study.words import said_of_classes, said_of_own_parts
+from wardround_common.study.words import said_of_classes, said_of_intensities, said_of_own_parts
 from wardround_common.tasks.registry import task_of
 from wardround_server.report import write_report
 from wardround_server.report.alarms import alarms
@@ -524,6 +524,7 @@ def _results(run: Run, final: State, judged: Judged, names: frozenset[str], said
 def _notes(run: Run, final: State, judged: Judged, names: frozenset[str]) -> Iterator[str]:
     if counted := final.classes:
         yield said_of_classes(run.study, counted.counts, counted.weights())
+    yield from said_of_intensities(run.study, final.layout, final.chosen.model)
     if own := said_of_own_parts(run.study, simulated=False):
         yield own
     if start := run.study.model.start:

@@ -183,6 +183,15 @@ def test_the_command_prints_a_table_that_a_study_takes(tmp_path: Path) -> None:
     networks.build(of, (tmp_path / "theirs.safetensors").read_bytes())
 
 
+def test_a_file_of_a_network_for_images_goes_into_one_for_slices_whole(tmp_path: Path) -> None:
+    tensors = networks.construct("halves", 1, 2, "group", seed=5).state_dict()
+    network = networks.build(study(data={"record": "slice"}, model={"network": "halves"}))
+    match = networks.matched(network, tensors, (), (), where="made")
+    assert match.seeded == ("place.weight",)
+    assert set(match.given) == {f"encoder.{name}" for name in tensors}
+    assert networks.matched(network, tensors, (("", "encoder."),), (), where="made").given.keys() == match.given.keys()
+
+
 def test_a_file_of_a_network_for_images_goes_into_one_for_records_of_several_without_renaming(tmp_path: Path) -> None:
     tensors = networks.construct("halves", 1, 2, "group", seed=5).state_dict()
     (tmp_path / "made").write_bytes(save(dict(tensors), metadata={"prior": json.dumps({"format": FORMAT, "size": 32})}))

@@ -3,7 +3,8 @@
 The coordinator is this process; each hospital is a process of its own, which runs the product's link. The round's
 hospitals do not train: their updates are made up, so that the bytes are those of the link and of secure sums alone.
 Run by ``make bench-deployment``: certificates and keys are made as the tests make them. With ``round`` as its argument
-it times our secure round alone, in a minute, and writes no figures.
+it times our secure round alone, in a minute, and writes no figures. Processor time is of the round alone, user and
+system together, and says more than the clock where a machine has other work (Linux only).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
+from numpy.typing import NDArray
 
 from examples import study as example_study
 from link import Authority, new_key, private_pem, public_pem, until
@@ -62,6 +64,8 @@ MEANINGS = {
     "empty_exchange_worst_s": "the slowest of the 30",
     "empty_exchange_after_pause_s": "the same after half a minute without any, median of 2",
     "secure_round_s": "secure round without training of 3 hospitals and 11 million parameters, median of 5",
+    "coordinator_cpu_s": "processor time of the coordinator in that round, median of 5",
+    "hospital_cpu_s": "processor time of each hospital in that round, mean of 3, median of 5",
     "stock_round_s": "the same by Flower's SecAgg+ in Flower's own deployment, median of 2",
     "stock_over_ours_round_overhead": "stock_round_s over secure_round_s, one after the other",
     "bytes_over_float32": "all bytes of that round's bodies, both ways, over model down and update up as float32",
@@ -148,8 +152,8 @@ def attend(role: str, folder: Path, address: str, name: str, names: list[str]) -
 
 
 @contextmanager
-def federation(role: str, names: list[str]) -> Iterator[tuple[SuperLink, Path]]:
-    """Start a coordinator here and the hospitals next to it; gives them when all are there."""
+def federation(role: str, names: list[str]) -> Iterator[tuple[SuperLink, Path, list[int]]]:
+    """Start a coordinator here and the hospitals next to it; gives these, with a folder, when all are there."""
     with tempfile.TemporaryDirectory() as place, ExitStack() as open_things:
         folder = Path(place)
         authority = Authority(folder / "authority")
@@ -159,20 +163,21 @@ def federation(role: str, names: list[str]) -> Iterator[tuple[SuperLink, Path]]:
             key = new_key()
             (folder / f"{name}.key").write_bytes(private_pem(key))
             link.enrol(name, public_pem(key))
-        port = link.serve("127.0.0.1", 0, *authority.server)
+        port, processes = link.serve("127.0.0.1", 0, *authority.server), []
         for name in names:
             arguments = [role, place, f"127.0.0.1:{port.number}", name, *names]
             process = subprocess.Popen([sys.executable, __file__, *arguments])
             open_things.callback(process.wait)
             open_things.callback(process.terminate)
+            processes.append(process.pid)
         until(lambda: len(link.here()) == len(names), 120)
         time.sleep(1)  # so that the first exchange finds them waiting, as all others do
-        yield link, folder
+        yield link, folder, processes
 
 
 def empty_exchanges() -> dict[str, float]:
     """Time questions without content."""
-    with federation("empty", ["a", "b"]) as (link, _):
+    with federation("empty", ["a", "b"]) as (link, _, _):
         grid = link.grid(link.new_run())
 
         def exchange() -> float:
@@ -195,10 +200,19 @@ def empty_exchanges() -> dict[str, float]:
     }
 
 
-def secure_round(bits: int) -> tuple[float, float, float]:
-    """Do secure rounds of training; give their median seconds, a round's bytes over float32, those of its uploads."""
+def processor_s(process: int) -> float:
+    """Return the processor time of a process so far, user and system, all its threads."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def secure_round(bits: int) -> tuple[NDArray[np.float64], float, float]:
+    """Do secure rounds of training; give median seconds, a round's bytes over float32, and those of its uploads.
+
+    The seconds are three: by the clock, of the coordinator's processor time, and of a hospital's.
+    """
     names, study = ["a", "b", "c"], study_of(bits)
-    with federation(str(bits), names) as (link, folder):
+    with federation(str(bits), names) as (link, folder, processes):
         port = link.port
         if port is None:
             raise SystemExit("the coordinator does not serve")
@@ -209,27 +223,34 @@ def secure_round(bits: int) -> tuple[float, float, float]:
             members[name] = desk.join(RUN)
         rounds = Rounds(study, GridExchange(link.grid(link.new_run()), link.nodes()), consortium, members)
         up, down, seconds = port.bytes_in, port.bytes_out, []
+
+        def now() -> NDArray[np.float64]:
+            hospitals = [processor_s(process) for process in processes]
+            return np.array([time.perf_counter(), processor_s(os.getpid()), statistics.mean(hospitals)])
+
         for number in range(1, ROUNDS + 1):
             # Other parameters each round: what is equal would travel once only.
             parameters = insecure_stream(0, "parameters", number).uniform(PARAMETERS).astype(np.float32)
-            began = time.perf_counter()
+            began = now()
             heard = rounds.train(parameters, number, lambda name: None)
-            seconds.append(time.perf_counter() - began)
+            seconds.append(now() - began)
             if len(heard.answered) != 3:
                 raise SystemExit("a hospital is missing in the sum")
         up, down = port.bytes_in - up, port.bytes_out - down
     float32 = ROUNDS * 3 * 4 * PARAMETERS
-    return statistics.median(seconds[1:]), (up + down) / (2 * float32), up / float32
+    return np.median(seconds[1:], axis=0), (up + down) / (2 * float32), up / float32
 
 
 def secure_rounds() -> dict[str, float]:
     """Measure a round in either ring, and Flower's own."""
-    seconds, both, up = secure_round(32)
+    (seconds, coordinator, hospital), both, up = secure_round(32)
     _, both16, up16 = secure_round(16)
     with tempfile.TemporaryDirectory() as folder:
         stock = statistics.median(stock_rounds(Path(folder), 3, PARAMETERS, STOCK_ROUNDS)[1:])
     return {
         "secure_round_s": seconds,
+        "coordinator_cpu_s": coordinator,
+        "hospital_cpu_s": hospital,
         "stock_round_s": stock,
         "stock_over_ours_round_overhead": stock / seconds,
         "bytes_over_float32": both,
@@ -242,7 +263,10 @@ def secure_rounds() -> dict[str, float]:
 if __name__ == "__main__":
     if sys.argv[1:] == ["round"]:
         give_large_buffers_back()
-        print(f"secure_round_s {secure_round(32)[0]:.2f}")
+        for figure, value in zip(
+            ("secure_round_s", "coordinator_cpu_s", "hospital_cpu_s"), secure_round(32)[0], strict=True
+        ):
+            print(f"{figure} {value:.2f}")
     elif len(sys.argv) > 1:
         attend(sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5:])
     else:

@@ -22,6 +22,7 @@ from flwr.common.constant import SUPERLINK_NODE_ID, Status
 from flwr.proto import fleet_pb2, message_pb2, node_pb2
 from flwr.server.superlink.linkstate.linkstate import LinkState
 from flwr.server.superlink.linkstate.sql_linkstate import SqlLinkState
+from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 from flwr.supercore.state.alembic.utils import get_combined_metadata
 from flwr.supercore.task_identity import TaskIdentity
@@ -30,6 +31,7 @@ from link import Authority, Place, echo, new_key, private_pem, public_pem, push_
 from wardround_client.hospital.app import _parts
 from wardround_client.link.supernode import State, _envelope
 from wardround_client.link.wire import Contents, Link, NotWantedError, Wire
+from wardround_common.audit.passage import Passage
 from wardround_common.errors import LinkError, MessageError, RoundError, StorageError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.rounds import Failure
@@ -632,6 +634,54 @@ def kept(link: SuperLink) -> dict[str, int]:
     tables = ("objects", "object_children", "run_objects", "message_ins", "message_res", "object_push_sessions")
     rows = {table: link.state.query(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"] for table in tables}  # noqa: S608
     return rows | {"files": len(list((link.folder / "objects").iterdir()))}
+
+
+def test_if_one_question_cannot_be_noted_none_of_those_asked_together_can_be_fetched(place: Place) -> None:
+    with place.coordinator("mercy", "north") as link:
+        nodes = []
+        for name in ("mercy", "north"):
+            with closing(place.wire(name)) as wire:
+                nodes.append(activate(wire).node_id)
+        grid = link.grid(link.new_run())
+        told: list[str] = []
+
+        def full(passage: Passage) -> None:
+            told.append(passage.peer)
+            if len(told) == 2:
+                raise StorageError("the disk is full", where="the audit log", do="Make room.")
+
+        link._passed = full
+        with pytest.raises(StorageError, match="the disk is full"):
+            grid.push_messages([question(node) for node in nodes])
+        assert len(told) == 2
+        assert {kept(link)[table] for table in ("objects", "message_ins", "object_push_sessions", "files")} == {0}
+        grid.push_messages([question(node) for node in nodes])
+        assert kept(link)["message_ins"] == 2
+
+
+def test_nothing_is_kept_of_a_body_with_an_object_that_is_not_awaited(standing: Standing) -> None:
+    with two_asked(standing) as (grid, ends, ids):
+        wire, node = ends["mercy"]
+        parts = _envelope(node, reply(node.node_id, grid._run_id, ids["mercy"]))
+        contents = {bytes(name).decode(): content for name, content in zip(parts[1::2], parts[2::2], strict=True)}
+        stray = inflatable_class_registry["ArrayChunk"](b"nobody asked for this")
+        begun = wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
+        before, wanted = kept(standing.link), set(begun.objects_to_push)
+        for place in range(len(wanted) + 1):
+            begun = wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
+            assert set(begun.objects_to_push) == wanted
+            head = message_pb2.PushObjectRequest(node=node, run_id=grid._run_id, session_id=begun.session_id)
+            body = [(name, content) for name, content in contents.items() if name in wanted]
+            body.insert(place, (stray.object_id, stray.deflate()))
+            with pytest.raises(NotWantedError, match="session"):
+                wire.ask(
+                    "push-object", write_push(head.SerializeToString(), dict(body)), message_pb2.PushObjectResponse
+                )
+            assert grid.pull_messages([ids["mercy"]]) == []
+        assert kept(standing.link)["files"] == before["files"]
+        push(ends["mercy"], parts)
+        (answer,) = grid.pull_messages([ids["mercy"]])
+        assert not answer.has_error()
 
 
 @pytest.mark.parametrize("rounds", [6, pytest.param(100, marks=pytest.mark.slow)])

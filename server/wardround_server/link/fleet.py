@@ -239,14 +239,15 @@ class Fleet:
     def _pull_object(self, node: int, body: Content) -> list[Content]:
         head, names = _framed(read_pull, body, self._link.limits.parts)
         _same(_parse(message_pb2.PullObjectRequest, head).node.node_id, node)
+        if not self._pulled.get(node, frozenset()).issuperset(names):
+            raise Refused(410, "object")  # of no question to this node, or of one before this process started
         contents: list[Content] = []
+        small = self._link.objects.small(names)
         size, room = 0, self._link.limits.body_bytes
         for name in names:
-            if name not in self._pulled.get(node, ()):
-                raise Refused(410, "object")  # of no question to this node, or of one before this process started
             if contents and size >= GROUP_BYTES:
                 break  # the hospital asks for the rest again
-            content = self._link.objects.content(name)
+            content = small.get(name) or self._link.objects.read(name)
             if not content:
                 raise Refused(410, "object")
             size += len(content)
@@ -334,7 +335,7 @@ class Fleet:
                     for name, content in contents.items()
                 ]
                 open_things.enter_context(self._link.transaction())
-                stored = all(self._link.store(request.run_id, request.session_id, content) for content in written)
+                stored = self._link.store(request.run_id, request.session_id, written)
                 whole = stored and not self._link.state.query(pending.UNFINISHED, {"session": request.session_id})
                 if whole:
                     self._link.tell("in", *coming.what)

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -136,10 +136,17 @@ class LinkCore(ABC):
             if self._depth == 0:
                 forget(self.state)
 
-    def store(self, run: int, session: str, content: Written) -> bool:
-        """Make what was written the object that an upload waits for; False if it waits for none."""
-        stored = bool(self.state.store_object(run, session, content.name, cast(bytes, content)))
-        trouble, self.objects.trouble = self.objects.trouble, None
+    def store(self, run: int, session: str, contents: Sequence[Written]) -> bool:
+        """Make what was written the objects that an upload waits for; False, and none is, if it waits for less."""
+        if not self.objects.awaited(run, session, [content.name for content in contents]):
+            return False
+        *first, last = contents
+        try:
+            for content in first:
+                self.objects.put_awaited(session, content)
+            stored = bool(self.state.store_object(run, session, last.name, cast(bytes, last)))
+        finally:
+            trouble, self.objects.trouble = self.objects.trouble, None
         if trouble is not None:
             raise trouble
         return stored

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -41,6 +41,8 @@ FORGOTTEN = "forgotten"
 """Why there is no answer: the hospital is there, took the question, and has neither it nor an answer any more."""
 REST_S = 0.25
 WRITERS = 4
+TOGETHER = 16
+"""Questions that one transaction keeps: a flush for all of them, and no long wait for whoever asks meanwhile."""
 TTL_S = 90 * 86_400.0  # questions of a study do not expire; the study has its own deadlines
 
 
@@ -130,8 +132,8 @@ class LinkGrid(Grid):
             self._drop(old)
             if old:
                 self._link.forget_deleted()
-            for message in new:
-                self._store(message, message.metadata.message_id in again)
+            for start in range(0, len(new), TOGETHER):
+                self._store(new[start : start + TOGETHER], again)
         for node in {self._node_of[each] for each in ids}:
             self._link.mail(node)
         return ids
@@ -212,44 +214,56 @@ class LinkGrid(Grid):
                 return False  # its receipt was confirmed
             return all(objects.sizes(part.object_id for part in iterate_object_tree(tree)).values())
 
-    def _store(self, message: Message, again: bool) -> None:
-        """Keep a question; ``again``: in the place of what is left of it, and of a part of its answer."""
-        question, state, objects = message.metadata.message_id, self._link.state, self._link.objects
-        tree, parts = taken_apart(message, inflatable_class_registry, ObjectTree)
+    def _store(self, messages: list[Message], again: set[str]) -> None:
+        """Keep questions, all in one transaction, when what is large of them is on the disk; those of ``again`` in the
+        place of what is left of them, and of a part of their answers.
+        """
+        objects = self._link.objects
+        apart = [taken_apart(message, inflatable_class_registry, ObjectTree) for message in messages]
+        contents = {name: content for _, parts in apart for name, content in parts.items()}
         with ExitStack() as open_things:
-            absent = [name for name in parts if not objects.has(name)]  # else it was written for another hospital
+            absent = [name for name in contents if not objects.has(name)]  # else it was written for another question
 
             def write(name: str) -> Written:
-                return open_things.enter_context(objects.written(name, parts[name]))
+                return open_things.enter_context(objects.written(name, contents[name], named=True))
 
             with ThreadPoolExecutor(WRITERS) as pool:  # a disk flushes several files in little more than one's time
                 written = dict(zip(absent, pool.map(write, absent), strict=True))
             open_things.enter_context(self._link.transaction())
-            told = again and state.query("SELECT 1 FROM message_ins WHERE message_id = :id", {"id": question})
-            if again:
-                if self._is_out(question):
-                    return  # its answer came in this moment
-                self._drop([question])
-            # So that nobody is given a question of which a part is missing.
-            session = state.start_session(self._run_id)
-            stored, missing = state.store_message_and_object_tree(remove_content_from_message(message), tree, session)
-            if not stored:
-                self._undeliverable.add(question)
-                return
-            for name in missing:
+
+            def at_hand(name: str) -> Written:
                 if name not in written:  # removed in this moment
-                    written[name] = open_things.enter_context(objects.written(name, parts[name]))
-                if not self._link.store(self._run_id, session, written[name]):
-                    raise RoundError("Flower did not keep a question", where=str(self._link.folder))
-            if not told:
-                self._link.tell("out", message.metadata.dst_node_id, message.metadata.message_type, question)
+                    written[name] = write(name)
+                return written[name]
+
+            for message, (tree, _) in zip(messages, apart, strict=True):
+                self._put(message, tree, at_hand, again=message.metadata.message_id in again)
+
+    def _put(self, message: Message, tree: ObjectTree, at_hand: Callable[[str], Written], *, again: bool) -> None:
+        """Make one question complete, in a transaction."""
+        question, state = message.metadata.message_id, self._link.state
+        told = again and state.query("SELECT 1 FROM message_ins WHERE message_id = :id", {"id": question})
+        if again:
+            if self._is_out(question):
+                return  # its answer came in this moment
+            self._drop([question])
+        # So that nobody is given a question of which a part is missing.
+        session = state.start_session(self._run_id)
+        stored, missing = state.store_message_and_object_tree(remove_content_from_message(message), tree, session)
+        if not stored:
+            self._undeliverable.add(question)
+            return
+        if missing and not self._link.store(self._run_id, session, [at_hand(name) for name in missing]):
+            raise RoundError("Flower did not keep a question", where=str(self._link.folder))
+        if not told:
+            self._link.tell("out", message.metadata.dst_node_id, message.metadata.message_type, question)
 
     def _reply(self, question: str, node: int, answer: str) -> Message:
         try:
             with self._link.transaction():
                 tree = self._link.objects.get_object_tree(answer)
                 names = {part.object_id for part in iterate_object_tree(tree)}
-            contents = {name: self._link.objects.content(name) for name in names}
+            contents = self._link.objects.contents(names)
             reply = inflate(answer, contents, inflatable_class_registry, self._link.limits.long_bytes)
         except Exception as error:  # noqa: BLE001  # it was made by somebody else: whatever is wrong is wrong with it
             return self._absence(question, node, "unreadable", type(error).__name__)

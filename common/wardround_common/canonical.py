@@ -5,11 +5,23 @@ from __future__ import annotations
 from wardround_common.errors import MessageError
 
 Content = bytes | memoryview  # of single bytes: ``memoryview(array).cast("B")``
+Part = Content | list[Content]
+"""One part, whole or in pieces that are written one after the other."""
 
 
-def pieces(*parts: Content) -> list[Content]:
+def pieces(*parts: Part) -> list[Content]:
     """Return what :func:`joined` joins, one after the other: large parts can be written without a copy of them."""
-    return [piece for part in parts for piece in (len(part).to_bytes(8, "big"), part)]
+    return [piece for part in parts for piece in (length(part).to_bytes(8, "big"), *_within(part))]
+
+
+def length(part: Part) -> int:
+    """Return how many bytes a part has."""
+    return sum(map(len, _within(part)))
+
+
+def whole(part: Part) -> bytes:
+    """Return the bytes of a part: a copy, unless they are bytes already."""
+    return b"".join(_within(part))
 
 
 def joined(*parts: Content) -> bytes:
@@ -46,6 +58,10 @@ def views(content: Content, most: int | None = None) -> list[memoryview]:
             raise MessageError("joined parts are truncated")
         parts.append(whole[place - size : place])
     return parts
+
+
+def _within(part: Part) -> list[Content]:
+    return part if isinstance(part, list) else [part]
 
 
 class Reader:

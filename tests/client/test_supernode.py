@@ -35,6 +35,7 @@ from wardround_common.audit.recorder import Recorder
 from wardround_common.audit.verify import verify
 from wardround_common.errors import LinkError, MessageError, StorageError
 from wardround_common.keys.identity import Identity
+from wardround_common.messages.transfers import groups, write_push
 from wardround_server.link.superlink import SuperLink
 
 VECTOR = np.arange(5.0)
@@ -437,6 +438,18 @@ def test_a_damaged_message_is_set_aside_and_not_answered(tmp_path: Path) -> None
     for good in (whole, hashlib.sha256(whole[32:]).digest() + whole[32:]):  # the latter as an earlier version wrote it
         path.write_bytes(good)
         assert Mailbox(folder).get("abc") == parts
+
+
+def test_a_message_in_pieces_is_kept_and_sent_as_the_same_bytes(tmp_path: Path) -> None:
+    content = [b"ArrayChunk  6\0", memoryview(b"abc"), memoryview(b"def")]
+    name = hashlib.sha256(b"".join(content)).hexdigest().encode()
+    for folder, part in (("pieces", content), ("whole", b"".join(content))):
+        Mailbox(tmp_path / folder).put("abc", [b"7 train.train", name, part])
+    assert (tmp_path / "pieces" / "abc").read_bytes() == (tmp_path / "whole" / "abc").read_bytes()
+    assert Mailbox(tmp_path / "pieces").get("abc") == [b"7 train.train", name, b"".join(content)]
+    sent = [b"".join(write_push(b"head", {name.decode(): part})) for part in (content, b"".join(content))]
+    assert sent[0] == sent[1]
+    assert groups({"a": content, "b": content}, 2**20) == [["a", "b"]]
 
 
 def test_two_processes_do_not_serve_from_one_folder(place: Place) -> None:

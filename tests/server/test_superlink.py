@@ -32,6 +32,7 @@ from wardround_client.hospital.app import _parts
 from wardround_client.link.supernode import State, _envelope
 from wardround_client.link.wire import Contents, Link, NotWantedError, Wire
 from wardround_common.audit.passage import Passage
+from wardround_common.canonical import whole
 from wardround_common.errors import LinkError, MessageError, RoundError, StorageError
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.rounds import Failure
@@ -134,6 +135,7 @@ def test_the_private_parts_of_flower_have_the_form_that_is_used(place: Place) ->
         "objects": {"object_id", "content", "is_available", "ref_count"},
         "object_children": {"parent_id", "child_id"},
         "run_objects": {"run_id", "object_id"},
+        "object_push_sessions": {"session_id", "run_id", "pending_count"},
         "object_push_session_roots": {"session_id", "root_object_id"},
         "object_push_session_pending": {"session_id", "object_id"},
         "node": {"node_id", "public_key"},
@@ -337,7 +339,7 @@ def test_an_answer_that_is_larger_than_its_question_allows_is_refused(tmp_path: 
                             run_id=run,
                             session_id=begun.session_id,
                             object_id=name.decode(),
-                            object_content=part,
+                            object_content=whole(part),
                         )
                         wire.ask("push-object", push_body(pushed), message_pb2.PushObjectResponse)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wardround_common.canonical import cut, pieces
+from wardround_common.canonical import Part, cut, length, pieces, whole
 from wardround_common.errors import MessageError, StorageError
 from wardround_common.storage import write_atomically
 
@@ -28,7 +28,7 @@ class Mailbox:
     """A folder of messages, each under a name of letters and digits."""
 
     folder: Path
-    _at_hand: dict[str, list[bytes]] = field(default_factory=dict, repr=False, compare=False)
+    _at_hand: dict[str, list[Part]] = field(default_factory=dict, repr=False, compare=False)
     """The last message that was put, until it is read: a large one is not read again from the disk a moment later."""
 
     def names(self) -> list[str]:
@@ -45,7 +45,7 @@ class Mailbox:
                         times[path.name] = path.stat().st_mtime_ns
         return sorted(times, key=lambda name: (times[name], name))
 
-    def put(self, name: str, parts: list[bytes]) -> None:
+    def put(self, name: str, parts: list[Part]) -> None:
         """Keep a message; it is on the disk when this returns. Its contents were hashed: these are their names.
 
         Raises:
@@ -55,7 +55,7 @@ class Mailbox:
         self._at_hand.clear()
         self._at_hand[name] = parts
 
-    def get(self, name: str) -> list[bytes] | None:
+    def get(self, name: str) -> list[Part] | None:
         """Return a message, if it is here; one that is damaged is set aside, as NAME.damaged, and not given."""
         at_hand = self._at_hand.pop(name, None)
         if at_hand is not None:
@@ -72,7 +72,7 @@ class Mailbox:
             sound = named and _checksum(parts) == digest
             if not sound and hashlib.sha256(content).digest() != digest:  # of an earlier version: over everything
                 raise MessageError("the checksum is wrong")
-            return parts
+            return list(parts)
         except MessageError:
             log.error("the message %s was damaged on disk; it is set aside", self.folder / name)
             with _trouble_is_said(self.folder / name):
@@ -100,13 +100,13 @@ def _named(parts: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
     return zip(parts[1::2], parts[2::2], strict=False)
 
 
-def _checksum(parts: list[bytes]) -> bytes:
+def _checksum(parts: Sequence[Part]) -> bytes:
     """Return the SHA-256 of all parts but the contents, of which it has the lengths."""
     checksum = hashlib.sha256()
     for place, part in enumerate(parts):
-        checksum.update(len(part).to_bytes(8, "big"))
+        checksum.update(length(part).to_bytes(8, "big"))
         if place == 0 or place % 2:
-            checksum.update(part)
+            checksum.update(whole(part))
     return checksum.digest()
 
 

@@ -8,6 +8,7 @@ again, never a second answer.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import re
@@ -29,7 +30,6 @@ from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, ErrorCode
 from flwr.common.serde import message_to_proto
 from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2, node_pb2
 from flwr.supercore.inflatable.inflatable_object import (
-    get_object_id,
     iterate_object_tree,
     no_object_id_recompute,
 )
@@ -38,7 +38,7 @@ from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 from wardround_client.link.mailbox import Mailbox
 from wardround_client.link.wire import ENROL, TRANSFERS, Contents, Heart, Link, NotWantedError, Wire, another_version
 from wardround_common.audit.passage import COORDINATOR, Passage, Way, passage_of
-from wardround_common.canonical import Content
+from wardround_common.canonical import Content, Part, length, whole
 from wardround_common.errors import LinkError, StorageError, WardroundError
 from wardround_common.messages.link_limits import HOLDS_DIGITS, HOLDS_HEADER, SHORT, LinkLimits
 from wardround_common.messages.object_trees import inflate, taken_apart
@@ -52,6 +52,8 @@ HEARTBEAT_S = 10.0
 BACK_OFF_S = (0.1, 30.0)
 UNREADABLE = "message"
 """What a coordinator says of a body that it cannot read."""
+SMALL_BYTES = 65_536
+"""Of a part of a message that is read for what the message says, and is copied."""
 LOOK_S = 1.0  # between two looks of the queue for work, when nobody calls it
 
 
@@ -332,7 +334,7 @@ class Supernode:
         self._well = True
         return new
 
-    def _pull(self, run: int, message_type: str, tree: Any) -> dict[str, bytes]:
+    def _pull(self, run: int, message_type: str, tree: Any) -> dict[str, Part]:
         """Fetch all parts of a question, by their names, and none beyond what a hospital takes."""
         most = self._limits.message_bytes(message_type)
         ids = [part.object_id for part in islice(iterate_object_tree(tree), self._limits.parts + 1)]
@@ -341,17 +343,17 @@ class Supernode:
         came, counting = 0, threading.Lock()
         request = message_pb2.PullObjectRequest(node=self._node, run_id=run).SerializeToString(deterministic=True)
 
-        def pull(names: list[str]) -> dict[str, bytes]:
+        def pull(names: list[str]) -> dict[str, Part]:
             nonlocal came
-            pulled: dict[str, bytes] = {}
+            pulled: dict[str, Part] = {}
             while len(pulled) < len(names):
                 wanted = names[len(pulled) :]
                 contents = self._moved("pull-object", write_pull(request, wanted), Contents).parts
                 if not 0 < len(contents) <= len(wanted):
                     raise LinkError("the coordinator sent other parts of a question than were asked for", do=_VERSIONS)
                 for name, content in zip(wanted, contents, strict=False):
-                    pulled[name] = bytes(content)
-                    if get_object_id(pulled[name]) != name:
+                    pulled[name] = content
+                    if hashlib.sha256(content).hexdigest() != name:
                         raise LinkError("a part of a question arrived damaged")
                 with counting:
                     came += sum(map(len, contents))
@@ -374,28 +376,32 @@ class Supernode:
                 self._outbox.put(name, _envelope(self._node, answer))
         self._inbox.remove(name)
 
-    def _question(self, name: str, parts: list[bytes] | None) -> Message | None:
+    def _question(self, name: str, parts: list[Part] | None) -> Message | None:
         if parts is None:
             return None
         try:
-            question = inflate(name, _unpaired(parts[1:]), inflatable_class_registry, self._limits.long_bytes)
+            parted = _unpaired(parts[1:])
+            contents = {
+                part: whole(content) if isinstance(content, list) else content for part, content in parted.items()
+            }
+            question = inflate(name, contents, inflatable_class_registry, self._limits.long_bytes)
         except Exception:  # a coordinator's bytes: whatever is wrong is wrong with them
             log.exception("the question %s cannot be read", name[:8])
             return None
         if not isinstance(question, Message) or question.metadata.dst_node_id != self._node.node_id:
             log.error("the question %s is for another hospital", name[:8])
             return None
-        if question.metadata.message_type != parts[0].decode(errors="replace").partition(" ")[2]:
+        if question.metadata.message_type != whole(parts[0]).decode(errors="replace").partition(" ")[2]:
             log.error("the question %s is of another type than the coordinator announced", name[:8])
             return None
         question.metadata.__dict__["_message_id"] = name
         return question
 
-    def _answer(self, name: str, parts: list[bytes]) -> Message | None:
+    def _answer(self, name: str, parts: list[Part]) -> Message | None:
         question = self._question(name, parts)
         if question is None:
             return None
-        run = int(parts[0].split()[0])
+        run = int(whole(parts[0]).split()[0])
         context = Context(run, self._node.node_id, {}, RecordDict(), {})
         try:
             answer: Message = self._app(question, context)
@@ -411,12 +417,12 @@ class Supernode:
         if parts is None:
             return
         request = fleet_pb2.PushMessagesRequest()
-        request.ParseFromString(parts[0])
+        request.ParseFromString(whole(parts[0]))
         run, contents = request.messages_list[0].metadata.run_id, _unpaired(parts[1:])
         of = request.messages_list[0].metadata.message_type, request.message_object_trees[0].object_id, contents
         self._tell("out", *of)
         try:
-            answer = self._wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
+            answer = self._wire.ask("push-messages", whole(parts[0]), fleet_pb2.PushMessagesResponse)
             missing = set(answer.objects_to_push)
             wanted = {part: content for part, content in contents.items() if part in missing}
             head = message_pb2.PushObjectRequest(node=self._node, run_id=run, session_id=answer.session_id)
@@ -450,9 +456,10 @@ class Supernode:
                 raise another_version(self._address) from None
             raise
 
-    def _tell(self, way: Way, message_type: str, root: str, contents: dict[str, bytes]) -> None:
-        sizes = {part: len(content) for part, content in contents.items()}
-        self._passed(passage_of(way, COORDINATOR, message_type, root, sizes, contents, _fields))
+    def _tell(self, way: Way, message_type: str, root: str, contents: dict[str, Part]) -> None:
+        sizes = {part: length(content) for part, content in contents.items()}
+        heads = {part: whole(contents[part]) for part, size in sizes.items() if size < SMALL_BYTES or part == root}
+        self._passed(passage_of(way, COORDINATOR, message_type, root, sizes, heads, _fields))
 
     def _check(self, wait_s: float = 0.0) -> None:
         if self._stop.wait(wait_s):
@@ -529,8 +536,8 @@ _TYPE = re.compile(r"[a-z_]{1,20}(\.[a-z_]{1,20})?")
 _VERSIONS = "Nothing of it was kept. Compare the coordinator's version of Wardround with yours."
 
 
-def _envelope(node: Any, answer: Message) -> list[bytes]:
-    """Return an answer as it will be sent: the request, then the objects' names and contents."""
+def _envelope(node: Any, answer: Message) -> list[Part]:
+    """Return an answer as it will be sent: the request, then the objects' names and contents, large ones in pieces."""
     with no_object_id_recompute():
         tree, pieces = taken_apart(answer, inflatable_class_registry, message_pb2.ObjectTree)
         answer.metadata.__dict__["_message_id"] = tree.object_id
@@ -539,7 +546,7 @@ def _envelope(node: Any, answer: Message) -> list[bytes]:
             messages_list=[message_to_proto(remove_content_from_message(answer))],
             message_object_trees=[tree],
         )
-    contents = {name: b"".join(content) for name, content in pieces.items()}
+    contents = {name: content if length(content) > SMALL_BYTES else whole(content) for name, content in pieces.items()}
     return [request.SerializeToString(deterministic=True), *_pairs(contents)]
 
 
@@ -547,9 +554,9 @@ def _fields(record: bytes) -> dict[str, object]:
     return dict(ConfigRecord.inflate(record))
 
 
-def _pairs(contents: dict[str, bytes]) -> list[bytes]:
+def _pairs(contents: Mapping[str, Part]) -> list[Part]:
     return [part for name, content in contents.items() for part in (name.encode(), content)]
 
 
-def _unpaired(parts: list[bytes]) -> dict[str, bytes]:
-    return {name.decode(): content for name, content in zip(parts[::2], parts[1::2], strict=True)}
+def _unpaired(parts: list[Part]) -> dict[str, Part]:
+    return {whole(name).decode(): content for name, content in zip(parts[::2], parts[1::2], strict=True)}

@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,10 +27,10 @@ from wardround_common.canonical import Content, views
 from wardround_common.errors import LinkError, MessageError, StorageError
 from wardround_common.keys.certificates import client_context, refused
 from wardround_common.messages.link_limits import LinkLimits
+from wardround_common.messages.transfers import portions, together
 
 PROTOBUF = "application/protobuf"
 TIMEOUT_S = 30.0
-SMALL_PIECE_BYTES = 2**16
 TRANSFERS = 4  # objects in flight at a time
 Proto = TypeVar("Proto")
 FLEET = "/v1/fleet/"
@@ -70,7 +70,7 @@ class Contents:
 
     parts: list[memoryview] = field(default_factory=list)
 
-    def ParseFromString(self, content: bytes) -> None:  # noqa: N802  # protobuf's word
+    def ParseFromString(self, content: Content) -> None:  # noqa: N802  # protobuf's word
         """Read the contents, without a copy of them.
 
         Raises:
@@ -142,7 +142,7 @@ class Wire:
         }
         url = f"https://{self._address}{FLEET}{path}"
         try:
-            with self._http.stream("POST", url, content=_in_few(body), headers=headers) as response:
+            with self._http.stream("POST", url, content=portions(body), headers=headers) as response:
                 content = self._body(response)
                 if path == "send-node-heartbeat" or self.certificate_until is None:
                     self.certificate_until = _expiry(response)
@@ -154,17 +154,18 @@ class Wire:
         if response.status_code == httpx.codes.OK and response.headers.get("content-type") == PROTOBUF:
             answer: Any = kind()
             try:
-                answer.ParseFromString(content)
+                answer.ParseFromString(content if isinstance(answer, Contents) else bytes(content))
             except (DecodeError, MessageError):
                 raise LinkError("what answers is not a coordinator of this version", where=self._address) from None
             if heart:
                 heart.hears(response.headers)
             return cast(Proto, answer)
-        raise _refusal(self._address, response, content[:100].decode(errors="replace"))
+        raise _refusal(self._address, response, bytes(content[:100]).decode(errors="replace"))
 
-    def _body(self, response: httpx.Response) -> bytes:
+    def _body(self, response: httpx.Response) -> Content:
         """Read an answer's body, which has neither more bytes nor more time than the limits say."""
-        parts, size, until = [], 0, time.monotonic() + self._limits.body_s
+        parts: list[bytes] = []
+        size, until = 0, time.monotonic() + self._limits.body_s
         for part in response.iter_raw():
             parts.append(part)
             size += len(part)
@@ -173,20 +174,7 @@ class Wire:
                 raise LinkError(f"the coordinator's answer has more than {most} bytes", where=self._address)
             if time.monotonic() > until:
                 raise httpx.ReadTimeout("the answer comes too slowly")
-        return b"".join(parts)
-
-
-def _in_few(body: list[Content]) -> Iterator[bytes]:
-    """Yield a body in pieces of which none is small, since each goes out by itself; large ones are not copied."""
-    small: list[Content] = []
-    for piece in body:
-        if len(piece) < SMALL_PIECE_BYTES:
-            small.append(piece)
-            continue
-        yield b"".join(small)
-        small.clear()
-        yield cast(bytes, piece)
-    yield b"".join(small)
+        return together(parts)
 
 
 def _expiry(response: httpx.Response) -> datetime | None:

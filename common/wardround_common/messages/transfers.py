@@ -20,10 +20,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from wardround_common.canonical import Content, pieces, views
+from wardround_common.canonical import Content, Part, length, pieces, views
 from wardround_common.errors import MessageError
 from wardround_common.messages.link_limits import LinkLimits
 
+PORTION_BYTES = 2**18
+"""Of what is received or sent at a time: it stays in the processor's cache, and is not asked of the system anew."""
 GROUP_BYTES = 2**20
 """Of contents in one body, from which on no more are added: so a chunk of an array (5 MiB) is the last in its body."""
 LENGTH_BYTES = 8  # before each part of a body
@@ -39,7 +41,7 @@ def room(size: int) -> memoryview:
     return np.empty(size, np.uint8).data
 
 
-def groups(contents: Mapping[str, bytes], most_bytes: int) -> list[list[str]]:
+def groups(contents: Mapping[str, Part], most_bytes: int) -> list[list[str]]:
     """Say which contents go into one body together: small ones with each other, and with at most one large one.
 
     ``most_bytes``: of one body; a content that does not fit by itself is refused at the other end.
@@ -47,16 +49,17 @@ def groups(contents: Mapping[str, bytes], most_bytes: int) -> list[list[str]]:
     made: list[list[str]] = []
     size, room = GROUP_BYTES, 0
     for name, content in contents.items():
-        if size >= GROUP_BYTES or len(content) + _NAME_BYTES > room:
+        bytes_ = length(content)
+        if size >= GROUP_BYTES or bytes_ + _NAME_BYTES > room:
             made.append([])
             size, room = 0, most_bytes - _HEAD_BYTES
         made[-1].append(name)
-        size += len(content)
-        room -= len(content) + _NAME_BYTES
+        size += bytes_
+        room -= bytes_ + _NAME_BYTES
     return made
 
 
-def write_push(request: bytes, contents: Mapping[str, bytes]) -> list[Content]:
+def write_push(request: bytes, contents: Mapping[str, Part]) -> list[Content]:
     """Return the body that brings some contents, piece by piece."""
     return pieces(request, *(part for name, content in contents.items() for part in (name.encode(), content)))
 
@@ -92,7 +95,20 @@ def read_pull(body: Content, most: int = LinkLimits.parts) -> tuple[bytes, list[
     return bytes(head), names
 
 
-def portions(body: list[Content], size: int) -> Iterator[bytes]:
+def together(parts: list[bytes]) -> Content:
+    """Join what came of a body, and forget it: a small one is bytes."""
+    size, place = sum(map(len, parts)), 0
+    if size < GROUP_BYTES:
+        return b"".join(parts)
+    body = room(size)
+    for part in parts:
+        body[place : place + len(part)] = part
+        place += len(part)
+    parts.clear()
+    return body
+
+
+def portions(body: list[Content], size: int = PORTION_BYTES) -> Iterator[bytes]:
     """Yield a body in portions of ``size`` bytes, the last one smaller."""
     held: list[Content] = []
     room = size

@@ -82,7 +82,7 @@ class Encoding:
             part *= scale
             part += rounding.words((len(part) + 1) // 2).view(np.uint32)[: len(part)] * 2.0**-32
             np.floor(part, out=part).clip(-self.levels, self.levels, out=part)
-            encoded[start : start + _BLOCK] = part.astype(np.int64).astype(self.dtype)  # modulo 2^bits
+            encoded[start : start + _BLOCK] = part.astype(np.int32).astype(self.dtype)  # modulo 2^bits
         return encoded
 
     def decode(self, total: NDArray[Any], weight: int = 1) -> NDArray[np.float64]:

@@ -26,7 +26,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from wardround_common.canonical import Content
 from wardround_common.errors import StorageError
 from wardround_common.messages.link_limits import LinkLimits
-from wardround_common.messages.transfers import GROUP_BYTES, portions, room
+from wardround_common.messages.transfers import PORTION_BYTES, portions, together
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,6 @@ FIRST_REFUSAL = 400  # a health check is answered in the same way, with 200
 THREADS = 8  # answers made at a time; the database lets one write at a time anyway
 OPEN_FILES = 16_384
 CLOSE = (b"connection", b"close")
-PORTION_BYTES = 2**18
-"""Of what is received or sent at a time: it stays in the processor's cache, and is not asked of the system anew."""
 
 
 @dataclass(frozen=True)
@@ -328,7 +326,7 @@ class Port:
         try:
             async with asyncio.timeout(self.limits.body_s):
                 await send({"type": "http.response.start", "status": status, "headers": headers})
-                for portion in portions(content, PORTION_BYTES):
+                for portion in portions(content):
                     await send({"type": "http.response.body", "body": portion, "more_body": True})
                 await send({"type": "http.response.body", "body": b""})
         except TimeoutError:
@@ -358,7 +356,7 @@ class Port:
         await self._desk.hold(path, node)
 
         def answer() -> list[Content]:
-            body = _joined(parts)
+            body = together(parts)
             return self._desk.answer(path, node, body)
 
         try:
@@ -383,19 +381,6 @@ async def _read(receive: Callable[[], Awaitable[Any]]) -> list[bytes]:
         parts.append(event.get("body", b""))
         if not event.get("more_body"):
             return parts
-
-
-def _joined(parts: list[bytes]) -> Content:
-    """Join what came, and forget it: a small body is bytes."""
-    size, place = sum(map(len, parts)), 0
-    if size < GROUP_BYTES:
-        return b"".join(parts)
-    body = room(size)
-    for part in parts:
-        body[place : place + len(part)] = part
-        place += len(part)
-    parts.clear()
-    return body
 
 
 def _allow_many_files() -> None:

@@ -3,10 +3,11 @@
 Run with ``python benchmarks/medicine.py DATA``, where ``DATA`` holds folders with one folder a hospital each; with
 ``--only`` and a part, ``DATA`` may be that folder itself. ``detection``: boxes around the parts of outlines, by
 ``benchmarks/studies/brain-mri-boxes.toml`` (series and masks, ``brain_mri_volumes``). ``generation``: made images
-(``medicine_generation``; ``brain_mri``). ``imbalance``: one image in fifty (``medicine_rare``; ``chest_xray``). Runs
-are kept under ``--out`` and resumed when you start the benchmark again. ``--size``, ``--passes``, ``--seeds`` and
-``--network`` make it smaller: what was measured with other numbers than the study's is no figure of it, and such runs
-print, and write nothing. How many seeds the figures are of is written beside them.
+(``medicine_generation``; ``brain_mri``). ``samplers``: what draws them (``medicine_samplers``; the same hospitals).
+``imbalance``: one image in fifty (``medicine_rare``; ``chest_xray``). Runs are kept under ``--out`` and resumed when
+you start the benchmark again. ``--size``, ``--passes``, ``--seeds`` and ``--network`` make it smaller: what was
+measured with other numbers than the study's is no figure of it, and such runs print, and write nothing. How many seeds
+the figures are of is written beside them.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from pathlib import Path
 
 import medicine_generation
 import medicine_rare
+import medicine_samplers
 from trained import Arguments, arguments, hospitals_in, keep, mean_of, run, show, show_by_site
 from wardround_common.results import FEDERATED, POOLED, Results, alone_hospital
 from wardround_common.study.file import Study, read_study
 
 BOXES = Path(__file__).parent / "studies" / "brain-mri-boxes.toml"
 AP = "ap_iou10"
-PARTS = ("detection", "generation", "imbalance")
+PARTS = ("detection", "generation", "samplers", "imbalance")
 MEANINGS = {
     "ap_seeds": "how many seeds the figures of boxes are the mean over",
     "ap_federated": "AP at IoU 0.1 of boxes in the test patients' slices, averaged over the hospitals, mean over seeds",
@@ -40,6 +42,8 @@ def main(typed: Arguments) -> None:
         detection(typed)
     if "generation" in typed.only:
         medicine_generation.main(typed)
+    if "samplers" in typed.only:
+        medicine_samplers.main(typed)
     if "imbalance" in typed.only:
         medicine_rare.main(typed)
 

@@ -43,10 +43,10 @@ MEANINGS = {
 }
 
 
-def generator_study(*, private: bool, changed: dict[str, dict[str, object]]) -> Study:
-    """Return the study of a generator."""
+def generator_study(*, private: bool, changed: dict[str, dict[str, object]], sampler: str = "prior") -> Study:
+    """Return the study of a generator, whose latent numbers are drawn by the sampler."""
     own: dict[str, dict[str, object]] = {
-        "task": {"classes": list(CLASSES)},
+        "task": {"classes": list(CLASSES), "sampler": sampler},
         "data": {"modalities": ["MR"], "image_size": SIZE},
         "training": {"rounds": 60},
         "aggregation": {"min_hospitals": 3},
@@ -82,7 +82,7 @@ def _seed(typed: Arguments, seed: int) -> dict[str, float]:
         study = study.model_copy(update={"model": study.model.model_copy(update={"seed": seed})})
         run(study, seed, typed, baselines=False)
         folder = typed.out / f"{study.study.name}-{study.digest()[:8]}-{seed}"
-        models[words] = _opened(study, (folder / MODEL).read_bytes())
+        models[words] = opened(study, (folder / MODEL).read_bytes())
     sites = {site.name: site.sources[0] for site in typed.sites()}
     of = models[""].study
     data = {name: prepare(source, of, *take_in(source, of)) for name, source in sites.items()}
@@ -98,7 +98,8 @@ def _seed(typed: Arguments, seed: int) -> dict[str, float]:
     return figures
 
 
-def _opened(study: Study, content: bytes) -> Model:
+def opened(study: Study, content: bytes) -> Model:
+    """Return a generator from the weights that its run wrote."""
     network = networks.build(study)
     vector = networks.read_whole(content, study, network, where=MODEL)
     networks.write_vector(network, networks.layout_of(network), vector)

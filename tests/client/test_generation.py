@@ -18,10 +18,11 @@ from wardround_client.generation.drawing import cost_of, drawn, network_of
 from wardround_client.generation.writing import HOSPITAL, Wanted, _short, statement, write
 from wardround_client.intake.index import scan
 from wardround_client.networks import VariationalAutoEncoder
+from wardround_client.networks._vae import APART
 from wardround_client.prediction.model import Model
 from wardround_client.preparation.source import Source
 from wardround_client.tasks import generation
-from wardround_client.tasks.generation import APART, DEVIATION, means_of, parts_of
+from wardround_client.tasks.generation import DEVIATION, means_of, parts_of
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.errors import MessageError, ModelError, StorageError, StudyError
 from wardround_common.metrics.reconstructions import UNIT, ReconstructionSums

@@ -20,10 +20,10 @@ from wardround_simulation.phantoms.scanner import SCANNERS
 pytestmark = pytest.mark.slow
 
 
-def of(*, distributed: bool = False, dp: bool = True) -> Study:
+def of(*, distributed: bool = False, dp: bool = True, sampler: str = "prior") -> Study:
     own: dict[str, dict[str, object]] = {
         "data": {"modalities": sorted({scanner.modality for scanner in SCANNERS}), "image_size": 16},
-        "task": {"classes": ["normal", "finding"]},
+        "task": {"classes": ["normal", "finding"], "sampler": sampler},
         "training": {"rounds": 2},
         "aggregation": {"min_hospitals": 3},
     }
@@ -39,11 +39,11 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("mechanism", ["local", "shared"])
+@pytest.mark.parametrize(("mechanism", "sampler"), [("local", "prior"), ("shared", "prior"), ("shared", "diffusion")])
 def test_the_same_seed_gives_the_same_model_with_a_hospitals_own_noise_and_with_shared_noise(
-    hospitals: Path, tmp_path: Path, mechanism: str
+    hospitals: Path, tmp_path: Path, mechanism: str, sampler: str
 ) -> None:
-    study = of(distributed=mechanism == "shared")
+    study = of(distributed=mechanism == "shared", sampler=sampler)
     for place in ("one", "other"):
         run(study, hospitals, tmp_path / "state", tmp_path / place)
     assert model(tmp_path / "one") == model(tmp_path / "other")

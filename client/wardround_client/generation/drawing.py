@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from wardround_client.networks import VariationalAutoEncoder
+from wardround_client.networks import LatentDiffusion, VariationalAutoEncoder
 from wardround_client.prediction.model import Model
 from wardround_client.tasks.generation import means_of
 from wardround_client.training.threads import use_threads
@@ -51,14 +51,16 @@ def drawn(model: Model, count: int, seed: int, words: Sequence[str] = ()) -> Ite
     kinds = _kinds(section, words)
     use_threads(model.study)
     device = next(network.parameters()).device
-    means, side = means_of(section), model.study.data.square
+    means, side = means_of(section).to(device), model.study.data.square
     for start in range(0, count, TOGETHER):
         numbers = range(start, start + TOGETHER)  # always as many: how many are computed together changes roundings
         chance = np.stack([insecure_stream(seed, "image", number).uniform(section.latent) for number in numbers])
-        noise = torch.from_numpy(ndtri(chance.clip(min=LEAST_CHANCE))).float()
+        noise = torch.from_numpy(ndtri(chance.clip(min=LEAST_CHANCE))).float().to(device)
         of = [kinds[number % len(kinds)] for number in numbers]
         with torch.no_grad():
-            images = network.decode((means[of] + noise).to(device), (side, side)).cpu().numpy()
+            which = torch.tensor(of, device=device)
+            latent = network.drawn(noise, which) if isinstance(network, LatentDiffusion) else means[which] + noise
+            images = network.decode(latent, (side, side)).cpu().numpy()
         if not np.isfinite(images).all():
             raise ModelError("an image that the model makes is not finite", do="Its training diverged: do not use it.")
         for number, kind, image in zip(range(start, min(start + TOGETHER, count)), of, images, strict=False):
@@ -69,7 +71,7 @@ _NONE = "this model makes no images"
 _TASK = "Train one: wardround study new NAME --task generation."
 
 
-def network_of(model: Model) -> VariationalAutoEncoder:
+def network_of(model: Model) -> VariationalAutoEncoder | LatentDiffusion:
     """Return the network of a model that makes images.
 
     Raises:
@@ -77,7 +79,7 @@ def network_of(model: Model) -> VariationalAutoEncoder:
     """
     if not task_of(model.study.task).generates:
         raise StudyError(_NONE, where=f"task '{model.study.task.name}'", do=_TASK)
-    if not isinstance(model.network, VariationalAutoEncoder):
+    if not isinstance(model.network, VariationalAutoEncoder | LatentDiffusion):
         raise StudyError(f"nothing is known of how '{model.study.model.network}' makes images", do="Use vae.")
     return model.network
 

@@ -26,6 +26,7 @@ from wardround_client.networks._bag import weighing as weighing
 from wardround_client.networks._bag import with_padding_of as with_padding_of
 from wardround_client.networks._bundle import converted as converted
 from wardround_client.networks._bundle import network_of as network_of
+from wardround_client.networks._diffusion import LatentDiffusion as LatentDiffusion
 from wardround_client.networks._file import Match as Match
 from wardround_client.networks._file import matched as matched
 from wardround_client.networks._file import put_weights
@@ -40,6 +41,7 @@ from wardround_client.networks._standard import Standardised
 from wardround_client.networks._stored import names_in as names_in
 from wardround_client.networks._stored import read_weights as read_weights
 from wardround_client.networks._vae import VariationalAutoEncoder as VariationalAutoEncoder
+from wardround_client.networks._vae import class_means as class_means
 from wardround_common.errors import PluginError, StudyError, WardroundError
 from wardround_common.messages.parameters import Fixed, Layout, Vector, vector_digest
 from wardround_common.plugins.blame import FAULTS
@@ -49,6 +51,7 @@ from wardround_common.study.bundle import Bundle
 from wardround_common.study.file import Data, Norm, Study
 from wardround_common.study.networks import NETWORKS
 from wardround_common.study.plugins import admit
+from wardround_common.tasks.generation import Generation
 from wardround_common.tasks.registry import task_of
 
 TRIED = 2
@@ -128,11 +131,12 @@ def construct_for(study: Study, seed: int, weights: bytes | None = None) -> nn.M
     """Build a network of the study's form, with the first parameters of a seed, and those of a file over them.
 
     Raises:
-        StudyError: the study trains a part that the network has not.
+        StudyError: the study trains a part that the network has not, or draws latent numbers of which nothing is known.
     """
     model, dims = study.model, task_of(study.task).dims(study.task)
-    slices = study.data.record == "slice"
-    outputs = FEATURES if study.data.bagged and not slices else study.outputs
+    section, slices = study.task, study.data.record == "slice"
+    diffused = len(study.groups) if isinstance(section, Generation) and section.sampler == "diffusion" else 0
+    outputs = FEATURES if study.data.bagged and not slices else study.outputs - diffused
     channels = study.data.inputs
     network = construct(model.network, channels, outputs, model.norm, seed=seed, dims=dims, bundle=model.bundle)
     with seeded(seed):
@@ -141,6 +145,14 @@ def construct_for(study: Study, seed: int, weights: bytes | None = None) -> nn.M
         elif study.data.bagged:
             data = study.data
             network = Bag(network, model.pooling or "attention", study.outputs, data.numbers, len(data.sequences))
+        if diffused:
+            if not isinstance(network, VariationalAutoEncoder):
+                raise StudyError(
+                    f"nothing is known of the latent numbers of '{model.network}'",
+                    where="[task] sampler = 'diffusion'",
+                    do="Choose vae or tiny-vae, or write sampler = 'prior'.",
+                )
+            network = LatentDiffusion(network, diffused)
     if weights is not None and model.weights is not None:
         put_weights(network, weights, model.weights, where=f"weights '{model.weights.name}'")
     with seeded(seed):

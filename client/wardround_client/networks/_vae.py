@@ -26,6 +26,9 @@ STEPS = 3
 LIMIT = 6.0
 """Of the logarithm of a variance: further it cannot go, so that noise for privacy makes none infinite."""
 
+APART = 3.0
+"""How far the mean of each class lies from the origin, along a latent number of its own, in standard deviations."""
+
 
 class VariationalAutoEncoder(nn.Module):
     """Encodes images (images, channels, rows, columns) from 0 to 1, and makes images from latent numbers."""
@@ -44,11 +47,15 @@ class VariationalAutoEncoder(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return (images, 1 + 2 · latent): mean squared error of a pixel, means and log-variances."""
+        return self.judged(images)[0]
+
+    def judged(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what is said of images, and the latent numbers (images, latent) that they were made again from."""
         mean, spread = self.encode(images)
         drawn = mean + (spread / 2).exp() * torch.randn_like(mean) if self.training else mean
         made = self.decode(drawn, (images.shape[2], images.shape[3]))
         squared = (made - images).square().flatten(1).mean(dim=1, keepdim=True)
-        return torch.cat([squared, mean, spread], dim=1)
+        return torch.cat([squared, mean, spread], dim=1), drawn
 
     def encode(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return means and log-variances of the latent numbers, (images, latent) each."""
@@ -63,6 +70,11 @@ class VariationalAutoEncoder(nn.Module):
             part = 2 ** (STEPS - step)
             maps = convolution(_resized(maps, (-(-size[0] // part), -(-size[1] // part))))
         return self.to_pixels(_resized(maps, size)).sigmoid()  # type: ignore[no-any-return]
+
+
+def class_means(classes: int, latent: int) -> torch.Tensor:
+    """Return the mean of the latent numbers of each class (classes, latent); of a single class, zeros."""
+    return APART * torch.eye(classes, latent) if classes > 1 else torch.zeros(1, latent)
 
 
 def _resized(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -5,6 +5,7 @@ The loss is the negative evidence lower bound of Kingma and Welling (*Auto-encod
 nats, with a weight of the divergence (Higgins et al., *beta-VAE*, ICLR 2017). Pixels are normal around their
 reconstruction. Latent numbers are normal around the mean of the image's class; these means are fixed and the same in
 every study, so that a label is in the loss and not in the network, and an image of a class is drawn around its mean.
+Where a diffusion draws the latent numbers, its error for the record's class is added to the loss.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.labels import find_labels
+from wardround_client.networks import class_means
 from wardround_client.preparation.source import Source
 from wardround_client.tasks.contract import Found, LocalTask, Loss, Outputs, Targets
 from wardround_client.tasks.outline_measures import Places
@@ -27,8 +29,6 @@ from wardround_common.tasks.generation import ALL, Generation
 
 DEVIATION = 0.1
 """Of a pixel around its reconstruction, where 1 is the range from black to white."""
-APART = 3.0
-"""How far the mean of each class lies from the origin, along a latent number of its own, in standard deviations."""
 KIND, PIXELS = 0, 1
 """What a target holds: the number of the class, and how many numbers an image has."""
 
@@ -66,9 +66,7 @@ def _members(section: Generation, targets: Targets) -> NDArray[np.bool_]:
 
 def means_of(section: Generation) -> torch.Tensor:
     """Return the mean of the latent numbers of each class (classes, latent); of a study without classes, zeros."""
-    if not section.classes:
-        return torch.zeros(1, section.latent)
-    return APART * torch.eye(len(section.classes), section.latent)
+    return class_means(len(section.classes), section.latent)
 
 
 def parts_of(
@@ -76,20 +74,32 @@ def parts_of(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return of each record the mean squared error, its negative log-likelihood and the divergence: (records,) each.
 
-    ``outputs`` (records, 1 + 2 · latent): mean squared error of a pixel, means and log-variances of the latent numbers.
+    ``outputs`` (records, 1 + 2 · latent, or more): mean squared error of a pixel, means and log-variances of the latent
+    numbers.
     The log-likelihood is up to a constant, which no model changes. Each number depends on its own record alone.
     """
-    squared, (mean, spread) = outputs[:, 0].clamp(min=0), outputs[:, 1:].chunk(2, dim=1)
+    squared, (mean, spread) = outputs[:, 0].clamp(min=0), outputs[:, 1 : 1 + 2 * section.latent].chunk(2, dim=1)
     around = means_of(section).to(outputs)[targets[:, KIND].long()]
     far = targets[:, PIXELS].to(outputs.dtype) * squared / (2 * DEVIATION**2)
     divergence = ((mean - around).square() + spread.exp() - 1 - spread).sum(dim=1) / 2
     return squared, far, divergence.clamp(min=0)  # less than 0 it is by rounding alone, near a perfect prior
 
 
+def denoising_of(section: Generation, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return of each record the error of what draws its latent numbers, (records,); 0 where their prior draws them.
+
+    ``outputs`` (records, 1 + 2 · latent + classes): the last ones are that error for each class.
+    """
+    if section.sampler == "prior":
+        return torch.zeros_like(outputs[:, 0])
+    errors = outputs[:, 1 + 2 * section.latent :].clamp(min=0)
+    return errors.gather(1, targets[:, KIND].long()[:, None])[:, 0]
+
+
 def _loss(section: Generation, training: Training, device: torch.device) -> Loss:
     def bound(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         _, far, divergence = parts_of(section, outputs, targets)
-        return far + section.beta * divergence
+        return far + section.beta * divergence + denoising_of(section, outputs, targets)
 
     return bound
 
@@ -100,7 +110,8 @@ def _sums(
     if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
         raise TypeError("images are judged together")
     squared, far, divergence = (part.numpy() for part in parts_of(section, outputs.double(), targets))
-    return ReconstructionSums.of(squared, divergence, far + section.beta * divergence)
+    denoising = denoising_of(section, outputs.double(), targets).numpy()
+    return ReconstructionSums.of(squared, divergence, far + section.beta * divergence + denoising)
 
 
 def _noise(section: Generation, records: int, space: tuple[int, ...]) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,6 +17,8 @@ ALL = "image"
 class Generation(TaskSection):
     """``[task] name = "generation"``: images are made, and none is judged."""
 
+    LATER: ClassVar[tuple[str, ...]] = ("sampler",)
+
     name: Annotated[Literal["generation"], Field(examples=["generation"])]
     """'generation': a variational auto-encoder, from which images are drawn afterwards ('wardround generate')."""
     classes: Annotated[tuple[Word, ...], Field(max_length=16, strict=False, examples=[[]])] = ()
@@ -25,6 +27,8 @@ class Generation(TaskSection):
     """Numbers that an image is made from: more of them hold more of an image, and need more patients."""
     beta: Annotated[NotNegative, Field(le=1000, examples=[1.0])]
     """Weight of the divergence in the loss: more of it makes drawn images likelier, and reconstructions blurred."""
+    sampler: Annotated[Literal["prior", "diffusion"], Field(examples=["prior"])] = "prior"
+    """What draws these numbers for an image: 'prior', a normal distribution, or 'diffusion', which is learnt beside."""
 
     @field_validator("classes")
     @classmethod
@@ -67,6 +71,10 @@ TERMS = (
 _ONE_MODEL = "images are drawn from the one model that all hospitals share; remove it"
 
 
+def _groups(section: Generation) -> tuple[str, ...]:
+    return section.classes or (ALL,)
+
+
 def _purpose(section: Generation) -> str:
     of = f", for each of {', '.join(map(repr, section.classes))}," if section.classes else ""
     return f"make new images like those of its training patients{of}"
@@ -75,10 +83,10 @@ def _purpose(section: Generation) -> str:
 TASK = Task[Generation, ReconstructionSums](
     name="generation",
     section=Generation,
-    outputs=lambda section: 1 + 2 * section.latent,
+    outputs=lambda section: 1 + 2 * section.latent + (len(_groups(section)) if section.sampler == "diffusion" else 0),
     dense=False,
     generates=True,
-    groups=lambda section: section.classes or (ALL,),
+    groups=_groups,
     empty=lambda section: ReconstructionSums.empty(),
     read=lambda vector, section: ReconstructionSums.from_vector(vector),
     summed={

@@ -111,6 +111,7 @@ def test_no_gradient_of_it_reaches_the_auto_encoder_and_each_pass_draws_what_the
     assert float(subject.denoiser.last.bias.grad.abs().max()) > 0
 
 
+@pytest.mark.slow
 def test_it_learns_a_distribution_that_is_not_the_prior() -> None:
     subject = network().train()
     generator = torch.Generator().manual_seed(4)

@@ -29,7 +29,7 @@ from wardround_common.privacy.noisy_intensities import noise_in_intensities
 from wardround_common.privacy.noisy_sum import least_survivors
 from wardround_common.randomness import insecure_stream
 from wardround_common.study.before import INPUT_TENSORS
-from wardround_common.study.file import DpSgd, Study
+from wardround_common.study.file import Aggregation, DpSgd, Study
 from wardround_common.study.sums import threshold_for
 from wardround_common.study.words import said_of_intensities
 from wardround_server.rounds.course import Event, RoundBegins, State, run_study
@@ -116,6 +116,8 @@ def test_the_shares_of_the_fewest_honest_survivors_are_enough_together(dropouts:
     whole = noise_of(of) ** 2 * patient_square(1)
     assert whole <= share * honest < whole * 1.0001
     assert share * (honest - 1) < whole  # and none is added that is not needed
+    alone = of.model_copy(update={"aggregation": Aggregation(min_hospitals=1, secure=False)})
+    assert whole <= noise_in_intensities(alone, 1, 1) < whole * 1.0001  # the baseline of one hospital adds all of it
 
 
 def altered(train: Examples, pixel: float, copies: int) -> Examples:

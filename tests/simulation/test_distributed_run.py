@@ -38,7 +38,7 @@ def shared(**sections: dict[str, Any]) -> Study:
 def test_a_run_stays_within_its_epsilon_goes_on_after_a_stop_and_says_what_it_rests_on(
     hospitals: Path, state: Path, tmp_path: Path
 ) -> None:
-    of = shared()
+    of = shared().but({"data.normalisation": "federation", "privacy.normalisation_epsilon": 1.0})
 
     def interrupt(progress: Progress) -> None:
         if progress.phase == "training" and progress.done == 1:
@@ -55,6 +55,10 @@ def test_a_run_stays_within_its_epsilon_goes_on_after_a_stop_and_says_what_it_re
     assert len(last) == 3
     assert len(set(last.values())) == 1  # the same at each hospital: it tells nothing of how many patients there are
     assert 7 < max(last.values()) <= 8
+    spent = [one.privacy for one in results.hospitals if one.privacy]
+    assert {one.epsilon for one in spent} == set(last.values())  # the sum before the first round is in both
+    assert all(one.noise_before and one.noise_before > one.noise_multiplier for one in spent)
+    assert any("that the hospitals added up with noise before the first round" in note for note in results.notes)
     assert any("does not hold for one hospital's sum by itself" in note for note in results.notes)
     page = (tmp_path / "whole" / "report.html").read_text()
     assert "noise shared out under secure sums" in page

@@ -33,7 +33,7 @@ def noise_in_intensities(study: Study, hospitals: int, threshold: int) -> int:
     if event is None:
         raise PrivacyError("the study's sums before the first round have no noise")
     honest = 1
-    if isinstance(privacy, DistributedDpSgd):
+    if isinstance(privacy, DistributedDpSgd) and study.aggregation.secure:  # a baseline's one hospital adds all of it
         honest = least_survivors(study, hospitals, threshold) - privacy.colluders
     whole = Fraction(event.noise_multiplier) ** 2 * patient_square(study.data.inputs) + ROUNDING_VARIANCE
     variance = max(math.ceil(whole / honest), LEAST_VARIANCE)

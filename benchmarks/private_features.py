@@ -3,7 +3,8 @@
 Run with ``make bench-private-features DATA=DIR``, where ``DIR`` holds one folder a hospital (the brain MRI hospitals):
 central DP-SGD in a loop over arrays on everybody's training patients (58), eight steps of all of them, seeds 10 to 15.
 Figures are the AUROC of validation and of test patients, averaged over the hospitals; the rate of each row and epsilon
-is the best of six **by these same figures**, so that each row looks a little better than it is.
+is the best of six **by these same figures**, so that each row looks a little better than it is. ``--rows`` chooses some
+rows and keeps the figures of the others.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from measure import report
+from measure import known, report
 from medicine_privacy import EPSILONS, STUDY, hospitals
 from private_hospitals import LENGTH, SIZE, Floats, area, trained
 from wardround_client import networks
+from wardround_client.networks._slices import ALIKE, SPREAD, WEIGHTS
 from wardround_client.networks.halves import HalvesClassifier
 from wardround_client.networks.wavelets import GROUPS
 from wardround_client.preparation.dataset import Examples
@@ -33,6 +35,13 @@ from wardround_simulation.federation import Federation, alone_study, open_hospit
 
 SEEDS, DRAWS = tuple(range(10, 16)), 2
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+SLICES = {
+    "slices_place": ((0.0, 1.0, 0.0), 0.0),
+    "slices_place_neighbours": (WEIGHTS, 0.0),
+    "slices": (WEIGHTS, ALIKE),
+}
+"""16 directions of images that are shown among others of their series, and told their place: how the three nearest are
+weighed, and which part of the mean over the series is taken off."""
 
 
 class Rows:
@@ -58,10 +67,20 @@ class Rows:
         for name, network in self.networks.items():
             layer = network.classify
             self.starts[name] = torch.cat([layer.weight, layer.bias[:, None]], dim=1).detach().double().numpy()
+        with_place = np.insert(self.starts["directions_16"], -1, 0.0, axis=1)  # no place is likelier at first
+        self.starts |= dict.fromkeys(SLICES, with_place)
 
     @torch.no_grad()
     def of(self, name: str, images: NDArray[np.float32]) -> Floats:
-        """Return (images, count + 1), a one for the bias last."""
+        """Return (images, count + 1), a one for the bias last, or what stands for it in a slice."""
+        if name in SLICES:
+            near, alike = SLICES[name]
+            through = images.shape[2] - len(near) - 1
+            weights = (*near, *[-alike / through] * through)
+            each = [self.of("directions_16", images[:, :, place]) for place in range(len(weights))]
+            together = sum(weight * seen for weight, seen in zip(weights, each, strict=True))
+            place = SPREAD * (images[:, 0, -1, 0, 0] - 0.5)
+            return np.insert(together, -1, place, axis=1)
         missing = [image for image in images if image.tobytes() not in self.kept]
         for image in missing:
             given = torch.from_numpy(image[None])
@@ -101,15 +120,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fixed features under differential privacy.")
     parser.add_argument("data", type=Path, help="a folder with one sub-folder a hospital")
     parser.add_argument("--state", type=Path, default=None, help="where prepared images are kept between calls")
+    parser.add_argument("--rows", nargs="+", default=None, help="these rows alone, such as slices directions_16")
     typed = parser.parse_args()
     found: dict[tuple[str, int | None, float], list[float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         sites = hospitals(typed.data, typed.state or Path(scratch) / "state")
         rows = Rows()
+        if unknown := sorted({*(typed.rows or ())} - {*rows.starts}):
+            parser.error(f"no row {unknown[0]}; there are {', '.join(rows.starts)}")
         for seed in track(SEEDS, "seeds", console=Console(stderr=True)):
-            study = alone_study(read_study(STUDY, {"model.seed": seed}))
-            datasets = [open_hospital(Federation(study, (site,)), site.name).dataset for site in sites]
-            for name, start in rows.starts.items():
+            opened = {}
+            for record in ("image", "slice"):
+                study = alone_study(read_study(STUDY, {"model.seed": seed, "data.record": record}))
+                opened[record] = [open_hospital(Federation(study, (site,)), site.name).dataset for site in sites]
+            for name in typed.rows or rows.starts:
+                start, datasets = rows.starts[name], opened["slice" if name in SLICES else "image"]
                 of = padded(rows, name, [each.train for each in datasets])
                 judged = [each for dataset in datasets for each in (dataset.validation, dataset.test)]
                 tested = [(rows.of(name, each.images(slice(None))), each.targets) for each in judged]
@@ -119,12 +144,12 @@ def main() -> None:
                         values = [area(model, *each) for model in models for each in tested]
                         found.setdefault((name, epsilon, factor), []).append(statistics.mean(values))
     figures = {}
-    for name in rows.starts:
+    for name in typed.rows or rows.starts:
         for epsilon in (*EPSILONS, None):
             best = max((found[name, epsilon, factor] for factor in FACTORS), key=statistics.mean)
             words = "none" if epsilon is None else f"eps{epsilon}"
             figures |= {f"auroc_{words}_{name}": statistics.mean(best)}
-    report("private_features", figures, {})
+    report("private_features", figures, {}, known("private_features") if typed.rows else None)
 
 
 if __name__ == "__main__":

@@ -54,12 +54,12 @@ def trained(
     draw: int,
     factor: float = 1.0,
 ) -> Floats:
-    """Train a head (classes, count + 1) on patients' features, a one for the bias last: (patients, images, count + 1).
+    """Train a head (classes, count + 1) on patients' features (patients, images, count + 1), the bias' number last.
 
     ``planted``: (patients, images), the class of each. A patient with fewer images than others has zeros for the rest.
     ``epsilon``: None for no noise. ``factor``: of the recipe's rate.
     """
-    noise, images = 0.0, seen[:, :, -1].sum(1)[:, None, None]
+    noise, images = 0.0, (seen[:, :, -1] > 0).sum(1)[:, None, None]
     if epsilon is not None:
         changes = {"privacy.epsilon": float(epsilon), "training.rounds": ROUNDS, "privacy.sampling_rate": 1.0}
         plan = plan_privacy(read_study(STUDY, changes | {"evaluation.every": ROUNDS}), len(seen))

@@ -124,15 +124,13 @@ class Training:
             return study
         content = prior(recipe, priors).read_bytes()
         form = study.model_copy(update={"model": study.model.model_copy(update={"train": "all", "rank": None})})
-        rename = (("", "encoder."),) if study.data.record == "slice" else ()
         match = networks.matched(
-            networks.build(form), networks.read_tensors_of(content, where="prior"), rename, (), where="prior"
+            networks.build(form), networks.read_tensors_of(content, where="prior"), (), (), where="prior"
         )
         weights = Weights(
             name=f"made images, {recipe.steps} steps",
             file=hashlib.sha256(content).hexdigest(),
             tensors=match.digest,
-            rename=rename,
             seeded=match.seeded,
             unused=match.unused,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
+import socket
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -24,7 +26,13 @@ from wardround_simulation.federation import Federation, open_hospital
 Scalar = int | float | str | bytes | bool | list[int] | list[float] | list[str] | list[bytes] | list[bool]
 
 FIRST_CARD = "cuda:0"
+CLUSTER = "RAY_ADDRESS"
+"""Environment variable with the address of Ray's cluster, as Ray's own programs read it."""
+HOST_AND_PORT = re.compile(r"\[?([^/\[\]]+)\]?:(\d+)")
+CONNECT_S = 10.0
 POLL_S = 0.1
+LOST = ("ray.exceptions.Actor", "The actor ", "when processing a message by RayBackend")
+"""What Flower's log has, with tracebacks, of an actor that is gone."""
 NODES_WAIT_S = 300.0
 """Ray's processes each import torch first, one after the other on a busy machine."""
 
@@ -32,8 +40,10 @@ NODES_WAIT_S = 300.0
 def run_with_flower(federation: Federation, drive: Callable[[Exchange], None], actors: int) -> None:
     """Run ``drive`` as a ServerApp in Flower's engine, with one virtual node per hospital and a number of Ray actors.
 
+    Where the environment names a cluster of Ray, it is joined; then each of its CPUs is an actor.
+
     Raises:
-        RoundError: Ray is not installed, or the engine ended before ``drive`` did.
+        RoundError: Ray is not installed, its cluster cannot be joined, or the engine ended before ``drive`` did.
         DeviceError: the engine cannot train on the federation's device.
         WardroundError: what ``drive`` raised.
     """
@@ -44,9 +54,14 @@ def run_with_flower(federation: Federation, drive: Callable[[Exchange], None], a
             f"Flower's engine cannot train on {federation.device}: it shows its processes one CUDA card, as the first",
             do="Set CUDA_VISIBLE_DEVICES to the number of the card, and train with --device cuda.",
         )
-    if "RAY_ADDRESS" not in os.environ:  # nobody named a cluster of several machines
+    init: dict[str, Scalar] = {"include_dashboard": False, "logging_level": "error", "log_to_driver": False}
+    if address := os.environ.get(CLUSTER):
+        _join(address)  # Flower's engine takes the cluster that its process has joined
+    else:
         # Ray takes this machine's outside address else, and serves there without asking who it is that calls.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        # Without an address Ray would join the cluster that somebody started on this machine, and refuse the number.
+        init |= {"address": "local", "num_cpus": actors}
     from flwr.simulation import run_simulation
 
     errors: list[WardroundError] = []
@@ -59,28 +74,53 @@ def run_with_flower(federation: Federation, drive: Callable[[Exchange], None], a
             errors.append(error)
         finished.append(True)
 
-    logging.getLogger("flwr").setLevel(logging.ERROR)
+    flower = logging.getLogger("flwr")
+    flower.setLevel(logging.ERROR)
+    flower.addFilter(_tells_more)
     # An actor with no share of a card is shown none by Ray; with a share it is shown the one, as cuda:0.
     share = 1 / actors if federation.device == FIRST_CARD else 0.0
     actor: dict[str, Scalar] = {"num_cpus": 1, "num_gpus": share}
-    cluster: dict[str, Scalar] = {
-        "num_cpus": actors,
-        "include_dashboard": False,
-        "logging_level": "error",
-        "log_to_driver": False,
-    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray and Flower speak of their own future versions
         run_simulation(
             server_app=server_app(keep_error, lambda grid: _ask_names(grid, len(federation.sites))),
             client_app=_naming_app(federation),
             num_supernodes=len(federation.sites),
-            backend_config={"init_args": cluster, "client_resources": actor},
+            backend_config={"init_args": init, "client_resources": actor},
         )
     if errors:
         raise errors[0]
     if not finished:
         raise RoundError("Flower's engine ended before the study did", do="Run again with --resume.")
+
+
+def _tells_more(record: logging.LogRecord) -> bool:
+    """Tell whether Flower says more than that an actor was lost, as with its node: the round's own error says whose
+    answers are missing.
+    """
+    said = record.getMessage()
+    return not any(lost in said for lost in LOST)
+
+
+def _join(address: str) -> None:
+    """Join the cluster that Ray's variable names.
+
+    Raises:
+        RoundError: nothing there answers as a cluster of this Ray and this Python.
+    """
+    import ray
+
+    try:
+        if port := HOST_AND_PORT.fullmatch(address):  # Ray would try for minutes
+            socket.create_connection((port[1], int(port[2])), CONNECT_S).close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ray speaks of its own future versions
+            ray.init(address, logging_level="error", log_to_driver=False)
+    except (OSError, RuntimeError, ValueError, OverflowError) as error:
+        raise RoundError(
+            f"no cluster of Ray can be joined at {address}, which {CLUSTER} names: {str(error).splitlines()[0]}",
+            do=f"See with 'ray status' whether it runs, with this Python and Ray {ray.__version__}; or unset it.",
+        ) from error
 
 
 def _naming_app(federation: Federation) -> ClientApp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from flwr.app import Message
 from safetensors.numpy import load_file
 
 from examples import DP, study
-from wardround_common.errors import DataError, StorageError, StudyError, WardroundError
+from wardround_common.errors import DataError, RoundError, StorageError, StudyError, WardroundError
 from wardround_common.keys.identity import Identity
 from wardround_common.results import ALL, FEDERATED, POOLED, Results, alone
 from wardround_common.study.file import Study, read_study
@@ -287,6 +288,40 @@ def test_flowers_own_engine_gives_the_same_model(hospitals: Path, state: Path, t
     run(of, hospitals, state, tmp_path / "ours")
     run(of, hospitals, state, tmp_path / "flower", engine="flower")
     assert model(tmp_path / "ours") == model(tmp_path / "flower")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # Ray's files
+def test_two_nodes_of_a_cluster_give_the_same_model(
+    hospitals: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")  # 30 s are too few beside other tests
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    of = phantom_study()
+    run(of, hospitals, state, tmp_path / "ours")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        cluster.add_node(num_cpus=1)
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        run(of, hospitals, state, tmp_path / "flower", engine="flower")
+    finally:
+        cluster.shutdown()
+    assert model(tmp_path / "ours") == model(tmp_path / "flower")
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_not_there_is_named(
+    hospitals: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(RoundError, match=f"no cluster of Ray can be joined at {address}, which RAY_ADDRESS names"):
+        run(phantom_study(), hospitals, state, tmp_path / "run", engine="flower")
 
 
 @pytest.mark.slow

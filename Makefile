@@ -146,6 +146,10 @@ check-gpu: $(INSTALLED) ## on a machine with a GPU: the CPU's models, the privat
 bench-simulation: $(INSTALLED) ## cost of the simulation over a plain training loop, and its speed-up with two workers
 	$(BIN)/python benchmarks/simulation.py
 
+.PHONY: bench-peers
+bench-peers: $(WITH_RAY) ## the same federated averaging in a bare loop, in ours, pfl, Flower's Ray engine and NVIDIA FLARE; installs each in .venv/peers
+	$(BIN)/python benchmarks/peers.py $(ONLY)
+
 .PHONY: bench-growth
 bench-growth: $(INSTALLED) ## how costs grow with hospitals, parameters and images, as curves with exponents; resumes where it stopped (ONLY="images --up-to 10000")
 	$(BIN)/python benchmarks/growth.py $(ONLY)

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from link import Authority
+from peer_programs.tree import marked
 
 APP = Path(__file__).parent / "stock_flower"
 PROGRAMS = Path(sys.executable).parent
@@ -86,7 +87,7 @@ def _programs(folder: Path, home: Path) -> Iterator[Callable[..., subprocess.Pop
             for process in started:
                 process.terminate()
             end = time.monotonic() + END_S
-            while (left := _marked(mark)) and time.monotonic() < end:
+            while (left := marked(mark)) and time.monotonic() < end:
                 time.sleep(0.5)
                 for process in started:
                     process.poll()
@@ -94,18 +95,6 @@ def _programs(folder: Path, home: Path) -> Iterator[Callable[..., subprocess.Pop
                 os.kill(number, signal.SIGKILL)
             for process in started:
                 process.wait()
-
-
-def _marked(mark: str) -> list[int]:
-    """Name the processes with this in their environment: ours, and those that they started in sessions of their own."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if mark.encode() in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
 
 
 def _free_ports(count: int) -> list[int]:

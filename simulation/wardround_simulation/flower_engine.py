@@ -115,7 +115,7 @@ def _join(address: str) -> None:
             socket.create_connection((port[1], int(port[2])), CONNECT_S).close()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Ray speaks of its own future versions
-            ray.init(address, logging_level="error", log_to_driver=False)
+            ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
     except (OSError, RuntimeError, ValueError, OverflowError) as error:
         raise RoundError(
             f"no cluster of Ray can be joined at {address}, which {CLUSTER} names: {str(error).splitlines()[0]}",

@@ -151,6 +151,48 @@ def test_the_pairs_are_those_of_a_comparison_of_all_with_all(made: list[tuple[in
     assert {(a.file, b.file) for a, b in near_duplicates(instances, groups)} == expected
 
 
+def drawn(kind: str, count: int, seed: int) -> list[Instance]:
+    """Draw images: of noise, of one anatomy that all of them share, or of few values; some are near one before."""
+    rng = np.random.default_rng(seed)
+    base = {"noise": np.zeros(CELLS), "anatomy": rng.normal(size=CELLS) * 70, "coarse": rng.normal(size=CELLS) * 200}
+    cells = base[kind] + rng.normal(size=(count, CELLS)) * (40 if kind == "noise" else 28)
+    for place in range(1, count, 7):
+        cells[place] = rng.choice([-1, 1]) * cells[rng.integers(place)] + rng.normal(size=CELLS) * rng.uniform(0, 25)
+    return [instance(str(n), hashed_of(one.astype(np.int64)), series=str(n)) for n, one in enumerate(cells)]
+
+
+def compared_slowly(images: list[Instance]) -> list[tuple[int, int]]:
+    rows = np.stack([numbers(one.likeness) for one in images])
+    products = rows @ rows.T
+    squares = np.diag(products)
+    near = 10_000 * products**2 >= 95**2 * squares * squares[:, None]
+    return [(one, other) for one, other in np.argwhere(near).tolist() if one < other]
+
+
+@pytest.mark.parametrize("kind", ["noise", "anatomy", "coarse"])
+@pytest.mark.parametrize(("leading", "most"), [(48, MOST_PAIRS), (2, MOST_PAIRS), (256, MOST_PAIRS), (48, 15)])
+def test_whatever_is_ruled_out_first_the_pairs_are_those_of_all_with_all(
+    monkeypatch: pytest.MonkeyPatch, kind: str, leading: int, most: int
+) -> None:
+    monkeypatch.setattr(duplicates, "_BLOCK", 64)
+    monkeypatch.setattr(duplicates, "_LEADING", leading)
+    monkeypatch.setattr(duplicates, "MOST_PAIRS", most)
+    images = drawn(kind, 300, 5)
+    expected = compared_slowly(images)
+    assert len(expected) > 15
+    assert near_pairs(images, range(300)) == expected[:most]
+
+
+def test_only_new_images_are_compared_with_those_that_were_before() -> None:
+    images = drawn("anatomy", 200, 6)
+    images[3] = instance("3", "", series="3")
+    expected = near_pairs(images, range(200))
+    before = near_pairs(images[:90], range(90))
+    assert 0 < len(before) < len(expected)
+    assert sorted(before + near_pairs(images, range(200), 90)) == expected
+    assert near_pairs(images, range(200), 200) == []
+
+
 def test_neighbours_in_one_series_are_no_copies_and_the_same_pixels_are() -> None:
     slices = [likeness(smooth(1) + number * 0.1 * smooth(2)) for number in range(3)]
     inside = [instance(str(n), one, series="1.2") for n, one in enumerate(slices)]
@@ -198,9 +240,9 @@ def test_a_long_series_and_a_folder_of_equal_images_are_compared_in_little_time_
 
 
 def test_a_comparison_holds_less_than_two_kilobytes_of_each_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is wider than a likeness and its unit vector is made of a few at a time, here of fewer."""
-    monkeypatch.setattr(duplicates, "_MOST_COMPARED", 1 << 16)
+    """What is wider than a likeness and its first coordinates is made of a few at a time, here of fewer."""
     monkeypatch.setattr(duplicates, "_PART", 128)
+    monkeypatch.setattr(duplicates, "_SAMPLE", 256)
     rng, peaks = np.random.default_rng(0), []
     for count in (1000, 2000):
         hashes = [hashed_of(rng.integers(-127, 128, CELLS)) for _ in range(count)]

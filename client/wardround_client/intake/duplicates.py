@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -32,11 +33,15 @@ NEAR_PERCENT = 95
 """Images whose likenesses correlate at this many hundredths or more count as near-copies."""
 MOST_PAIRS = 100_000
 """The search stops there: a folder with more needs no longer list."""
-_BLOCK = 512
-_MOST_COMPARED = 1 << 22  # pairs that are compared at a time: about 40 MiB, however many images there are
+Places = NDArray[np.int64]
+Eligible = Callable[[Places, Places], NDArray[np.bool_]]
+_BLOCK = 512  # images that are compared with as many at a time: what that takes stays in a core's own cache
 _PART = 1 << 13  # rows and pairs that are widened at a time: 16 MiB
+_LEADING = 48  # directions of the first comparison: one in five of all, and noise passes it once in a million pairs
+_SAMPLE = 4096  # images that the directions are chosen by
+_MANY = 16  # of a block's pairs one in this many is compared as a whole block sooner than one by one
 _FINEST = 16 * GRID
-_ROUNDING = 1e-3  # far more than what float32 may lose of a correlation
+_LEAST = np.float32(NEAR_PERCENT / 100 - 1e-3)  # far more than what float32 may lose of a correlation
 _STEPS = 2**20
 
 
@@ -97,12 +102,13 @@ def near_duplicates(instances: Sequence[Instance], groups: Sequence[Hashable]) -
     return [(instances[one], instances[other]) for one, other in near_pairs(instances, groups)]
 
 
-def near_pairs(instances: Sequence[Instance], groups: Sequence[Hashable]) -> list[tuple[int, int]]:
+def near_pairs(instances: Sequence[Instance], groups: Sequence[Hashable], first_new: int = 0) -> list[tuple[int, int]]:
     """Find the places of the images in different groups that are the same or nearly so, in the order given.
 
     ``groups`` says for each image which patient or hospital it belongs to. Within one series neighbours resemble each
     other without being copies: there only images with the very same pixels count. Images of one value resemble each
-    other too, and are left out. All pairs are compared, in blocks: 10,000 images take less than a second.
+    other too, and are left out. All pairs are compared, in blocks, except those of the images before ``first_new``,
+    which were compared before.
     """
     kept = [place for place, instance in enumerate(instances) if instance.likeness]
     if not kept:
@@ -119,7 +125,7 @@ def near_pairs(instances: Sequence[Instance], groups: Sequence[Hashable]) -> lis
         return allowed
 
     found: list[tuple[int, int]] = []
-    for left, right in _correlated(numbers, eligible):
+    for left, right in _correlated(numbers, eligible, bisect_left(kept, first_new)):
         found += [(kept[one], kept[other]) for one, other in zip(left.tolist(), right.tolist(), strict=True)]
         if len(found) >= MOST_PAIRS:
             return found[:MOST_PAIRS]
@@ -158,29 +164,90 @@ def _numbered(names: Sequence[Hashable]) -> NDArray[np.int64]:
     return np.array([number_of.setdefault(name, len(number_of)) for name in names], np.int64)
 
 
-def _correlated(
-    numbers: NDArray[np.int8], eligible: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Find the eligible pairs of rows of ``numbers`` (images, cells) that correlate, part by part."""
+def _correlated(numbers: NDArray[np.int8], eligible: Eligible, first_new: int) -> Iterator[tuple[Places, Places]]:
+    """Find the eligible pairs of rows of ``numbers`` (images, cells) that correlate, part by part, in order.
+
+    Of each pair the later row is ``first_new`` or above: those below were compared before. Most pairs are ruled out by
+    their first few coordinates, in the directions in which the images differ most: what is left of two unit vectors
+    adds at most the product of its lengths (Cauchy and Schwarz). So no pair is lost, whatever the directions are.
+    """
     squares = np.einsum("ij,ij->i", numbers, numbers, dtype=np.int64)  # (images,)
-    unit = np.empty(numbers.shape, np.float32)  # (images, cells): 1 kB an image, and what is wider is made of few
-    for start in range(0, len(unit), _PART):
+    directions = _directions(numbers, squares)
+    leading = np.empty((len(numbers), directions.shape[1]), np.float32)  # what is wider is made of few rows at a time
+    rest = np.empty(len(numbers), np.float32)  # (images,) the length of what the directions leave out
+    for start in range(0, len(numbers), _PART):
         some = slice(start, start + _PART)
-        unit[some] = numbers[some] / np.sqrt(squares[some])[:, None]
-    least = np.float32(NEAR_PERCENT / 100 - _ROUNDING)
-    block = max(1, min(_BLOCK, _MOST_COMPARED // max(1, len(unit))))
-    for start in range(0, len(unit), block):
-        close = np.abs(unit[start : start + block] @ unit[start:].T) >= least  # (block, rest)
-        lefts, rights = np.nonzero(np.triu(close, 1))
-        lefts, rights = lefts + start, rights + start
-        wanted = eligible(lefts, rights)
-        lefts, rights = lefts[wanted], rights[wanted]
-        for part in range(0, len(lefts), _PART):
-            left, right = lefts[part : part + _PART], rights[part : part + _PART]
-            # Decided in integers: whether two images are copies must not depend on how a processor adds.
-            products = np.einsum("ij,ij->i", numbers[left], numbers[right], dtype=np.int64)
-            near = 10_000 * products**2 >= NEAR_PERCENT**2 * squares[left] * squares[right]
-            yield left[near], right[near]
+        first = numbers[some] / np.sqrt(squares[some])[:, None] @ directions
+        leading[some], rest[some] = first, np.sqrt(np.maximum(0, 1 - np.square(first).sum(axis=1)))
+
+    rooms = np.empty((2, _BLOCK * _BLOCK), np.float32)  # made once: to ask for it costs more than what is done in it
+
+    def compared(start: int, count: int) -> tuple[Places, Places] | None:
+        """Return the pairs of some rows with all later ones; None if they are too many to be held."""
+        rows, found, held = slice(start, start + count), [], 0
+        for begin in range(max(start, first_new), len(numbers), _BLOCK):
+            columns = slice(begin, begin + _BLOCK)
+            form = (len(rest[rows]), len(rest[columns]))
+            size = form[0] * form[1]
+            most, left_out = (one[:size].reshape(form) for one in rooms)
+            np.abs(np.matmul(leading[rows], leading[columns].T, out=most), out=most)
+            most += np.multiply(rest[rows, None], rest[columns], out=left_out)
+            if most.max() < _LEAST:
+                continue
+            if np.count_nonzero(most >= _LEAST) > size // _MANY:
+                here, there = (_unit(numbers, squares, some) for some in (rows, columns))
+                np.abs(np.matmul(here, there.T, out=most), out=most)
+                if most.max() < _LEAST:
+                    continue
+            lefts, rights = np.nonzero(most >= _LEAST)
+            lefts, rights = lefts + start, rights + begin
+            later = rights > lefts
+            lefts, rights = lefts[later], rights[later]
+            wanted = eligible(lefts, rights)
+            found.append(_near(numbers, squares, lefts[wanted], rights[wanted]))
+            held += len(found[-1][0])
+            if held > MOST_PAIRS and count > 1:
+                return None
+        if not found:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        lefts, rights = (np.concatenate(each) for each in zip(*found, strict=True))
+        order = np.lexsort((rights, lefts))
+        return lefts[order], rights[order]
+
+    start, count = 0, _BLOCK
+    while start < len(numbers):
+        if (pairs := compared(start, count)) is None:
+            count = max(1, count // 8)
+            continue
+        yield pairs
+        start += count
+
+
+def _near(numbers: NDArray[np.int8], squares: Places, lefts: Places, rights: Places) -> tuple[Places, Places]:
+    """Return the pairs that are near-copies.
+
+    Decided in integers: whether two images are copies must not depend on how a processor adds.
+    """
+    kept = [np.empty(0, bool)]
+    for start in range(0, len(lefts), _PART):
+        left, right = lefts[start : start + _PART], rights[start : start + _PART]
+        products = np.einsum("ij,ij->i", numbers[left], numbers[right], dtype=np.int64)
+        kept.append(10_000 * products**2 >= NEAR_PERCENT**2 * squares[left] * squares[right])
+    near = np.concatenate(kept)
+    return lefts[near], rights[near]
+
+
+def _unit(numbers: NDArray[np.int8], squares: Places, some: slice) -> NDArray[np.float32]:
+    """Return some rows (rows, cells) with length one."""
+    return numbers[some] * (1 / np.sqrt(squares[some])).astype(np.float32)[:, None]
+
+
+def _directions(numbers: NDArray[np.int8], squares: Places) -> NDArray[np.float64]:
+    """Return the directions (cells, few), at right angles, in which a sample of the images differ most."""
+    sample = np.linspace(0, len(numbers) - 1, min(len(numbers), _SAMPLE)).astype(np.int64)
+    units = numbers[sample] / np.sqrt(squares[sample])[:, None]
+    _, directions = np.linalg.eigh(units.T @ units)
+    return np.ascontiguousarray(directions[:, -_LEADING:])
 
 
 @lru_cache

@@ -23,6 +23,7 @@ from wardround_client.tasks.registry import local_task, loss_of
 from wardround_client.training.accounting import SampledGaussian, before_rounds, epsilon_of, noise_multiplier_for
 from wardround_client.training.augmentation import Move, augment
 from wardround_client.training.bookkeeping import BookKeeping
+from wardround_client.training.devices import CPU
 from wardround_client.training.discrete_gaussian import discrete_gaussian
 from wardround_client.training.noise import noise_maker
 from wardround_client.training.supply import Batch, Supply, sent, supply_of
@@ -255,8 +256,12 @@ def _begin(run: LocalRun, parameters: Vector, round_number: int) -> _Round:
         networks.write_vector(run.network, run.own, run.before)
     run.network.train()
     weights = [parameter for parameter in run.network.parameters() if parameter.requires_grad]
-    torch.manual_seed(run.stream.child("layers", round_number).below(2**63))  # for layers that drop at random
     device = weights[0].device
+    seed = run.stream.child("layers", round_number).below(2**63)  # for layers that drop at random
+    if device.type == CPU:
+        torch.default_generator.manual_seed(seed)  # for those of other devices torch first notes down who asked
+    else:
+        torch.manual_seed(seed)
     loss = loss_of(run.study, device)
     places = run.examples.places_by_patient() if run.plan else []
     return _Round(run, round_number, loss, weights, places, supply_of(run.examples, device), _corrections(run, device))

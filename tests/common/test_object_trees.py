@@ -13,6 +13,7 @@ from flwr.supercore.inflatable.inflatable_object import (
     no_object_id_recompute,
 )
 from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry, inflate_object_from_contents
+from numpy.typing import NDArray
 
 from wardround_common.messages.object_trees import array_record, inflate, numbers, taken_apart
 
@@ -123,3 +124,19 @@ def test_no_array_is_copied_when_a_message_is_taken_apart() -> None:
     large = [piece for content in pieces.values() for piece in content if len(piece) > 2**16]
     assert sum(map(len, large)) == len(data)
     assert all(np.shares_memory(np.frombuffer(piece, np.uint8), data) for piece in large)
+
+
+@pytest.mark.parametrize(
+    "values", [np.arange(6.0).reshape(2, 3), np.arange(6).reshape(2, 3).T, np.empty((0, 3), "<u4")]
+)
+def test_numbers_that_never_left_the_process_are_a_copy_that_may_be_written_to(values: NDArray[np.generic]) -> None:
+    for _ in range(2):  # heads are read, and written, once
+        record = array_record({"x": values}, inflatable_class_registry)
+        assert record["x"].data == Array(values).data  # as Flower writes it
+        found = numbers(record["x"])
+        assert found.dtype == values.dtype
+        assert np.array_equal(found, values)
+        assert found.flags.writeable
+        assert found.flags.f_contiguous == values.flags.f_contiguous
+        found[...] = 1
+        assert np.array_equal(numbers(record["x"]), values)

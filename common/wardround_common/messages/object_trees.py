@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -106,36 +107,52 @@ def inflate(
 
 
 def numbers(array: Any) -> NDArray[Any]:
-    """Return the numbers of one of Flower's arrays, without a copy if :func:`inflate` made it.
+    """Return the numbers of one of Flower's arrays: without a copy if :func:`inflate` made it, and else a copy.
 
     Raises:
         ValueError, TypeError: its data are no ``.npy`` bytes of plain numbers.
     """
-    if not isinstance(array.data, memoryview):
-        own: NDArray[Any] = array.numpy()
-        return own
     if array.stype != "numpy.ndarray":
         raise TypeError(f"an array arrives as {array.stype!r}")
-    head = BytesIO(array.data[:MOST_HEAD_BYTES])
-    version = np.lib.format.read_magic(head)
-    if version not in _HEADS:
-        raise ValueError(f"an array arrives in version {version} of the .npy form")
-    shape, by_columns, dtype = _HEADS[version](head)
+    shape, by_columns, dtype, start = _read_head(bytes(array.data[: _head_bytes(array.data)]))
     count = math.prod(shape)
-    if dtype.hasobject or min(shape, default=0) < 0 or head.tell() + count * dtype.itemsize != len(array.data):
+    if dtype.hasobject or min(shape, default=0) < 0 or start + count * dtype.itemsize != len(array.data):
         raise ValueError("an array's data are not the numbers that its head states")
     if count == 0:
         return np.empty(shape, dtype)
-    return np.frombuffer(array.data, dtype, count, head.tell()).reshape(shape, order="F" if by_columns else "C")
+    found = np.frombuffer(array.data, dtype, count, start).reshape(shape, order="F" if by_columns else "C")
+    return found if isinstance(array.data, memoryview) else found.copy(order="K")  # which may be written to
+
+
+def _head_bytes(data: Content) -> int:
+    """Return how long the head of ``.npy`` bytes says that it is, up to what is read of one."""
+    wide = data[6:7] == b"\2"
+    return min(MOST_HEAD_BYTES, (12 if wide else 10) + int.from_bytes(data[8 : 12 if wide else 10], "little"))
+
+
+@lru_cache(maxsize=64)
+def _read_head(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Return what a head states, and its length: a run has few different ones, and NumPy parses each as Python."""
+    head = BytesIO(content)
+    version = np.lib.format.read_magic(head)
+    if version not in _HEADS:
+        raise ValueError(f"an array arrives in version {version} of the .npy form")
+    return (*_HEADS[version](head), head.tell())
 
 
 def _npy(values: NDArray[Any]) -> bytes:
     """Return what ``numpy.save`` writes of plain numbers, without growing a buffer for it."""
-    head = BytesIO()
-    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(values))
     by_columns = values.flags.f_contiguous and not values.flags.c_contiguous
     flat = np.ascontiguousarray(values.T if by_columns else values).reshape(-1)
-    return b"".join((head.getvalue(), flat.view(np.uint8).data))
+    return b"".join((_written_head(values.shape, by_columns, values.dtype.str), flat.view(np.uint8).data))
+
+
+@lru_cache(maxsize=64)
+def _written_head(shape: tuple[int, ...], by_columns: bool, kind: str) -> bytes:
+    head = BytesIO()
+    facts = {"shape": shape, "fortran_order": by_columns, "descr": kind}
+    np.lib.format.write_array_header_1_0(head, facts)
+    return head.getvalue()
 
 
 def _chunk(data: memoryview) -> list[Content]:

@@ -103,6 +103,11 @@ class Federation:
         return Roster({site.name: insecure_identity(self.study, site.name).public for site in self.sites})
 
     @cached_property
+    def pairs(self) -> dict[tuple[bytes, ...], bytes]:
+        """What one hospital of a pair found that both agree on, for the other one if it is in this process too."""
+        return {}
+
+    @cached_property
     def _hash(self) -> int:
         places = (self.desks, self.ledgers, self.start, self.kept)
         return hash((self.study, self.sites, self.policy, self.device, *places, self.weights))
@@ -241,7 +246,8 @@ def _desk(federation: Federation, name: str) -> Desk | None:
         raise RoundError("the study's sums are secure, and the simulation names no folder for the hospitals' keys")
     folder = federation.desks / _folder_name(name)
     identity = insecure_identity(federation.study, name)
-    return Desk(federation.study, name, identity, insecure_roster(federation), folder, os.urandom, durable=False)
+    roster, pairs = insecure_roster(federation), federation.pairs
+    return Desk(federation.study, name, identity, roster, folder, os.urandom, durable=False, pairs=pairs)
 
 
 def forget_hospitals() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from flwr.app import Context, Message, RecordDict
+from flwr.clientapp import ClientApp
 from flwr.supercore.task_identity import TaskIdentity
 from numpy.typing import NDArray
 
@@ -78,8 +80,13 @@ def answer(federation: Federation, name: str, message: Message) -> Message:
     TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
     node = message.metadata.dst_node_id
     context = Context(1, node, {"hospital": name}, RecordDict(), {})
-    app = client_app(lambda where: find_hospital(federation, where))
-    return app(message, context)
+    return _app(federation)(message, context)
+
+
+@lru_cache(maxsize=4)
+def _app(federation: Federation) -> ClientApp:
+    """Make the app of a federation's hospitals once: a round asks each of them up to seven questions."""
+    return client_app(lambda where: find_hospital(federation, where))
 
 
 def describe(federation: Federation, name: str) -> Description:

@@ -56,3 +56,15 @@ def test_colluders_never_hold_enough_shares_and_those_who_answer_always_do() -> 
         graph = Graph(hospitals, threshold)
         assert 2 * threshold - hospitals - 1 < graph.share_threshold
         assert graph.circle - (hospitals - threshold) >= graph.share_threshold  # all that are missing are neighbours
+
+
+@given(st.sampled_from(COHORTS), st.data())
+def test_of_a_survivor_its_own_mask_and_the_seeds_with_its_dropped_neighbours_are_opened(
+    cohort: tuple[int, int], data: st.DataObject
+) -> None:
+    graph = Graph(*cohort)
+    survivors = data.draw(st.frozensets(st.integers(0, cohort[0] - 1), min_size=1))
+    opened = graph.opened(survivors)
+    assert set(opened) == survivors
+    for dealer, places in opened.items():
+        assert list(places) == [k for k in graph.circle_of(dealer) if k == dealer or k not in survivors]

@@ -15,6 +15,7 @@ from wardround_common.canonical import cut, joined
 from wardround_common.errors import MessageError, ModelError, RoundError
 from wardround_common.keys.identity import Identity, Roster, check_signature, fingerprint
 from wardround_common.randomness import insecure_stream
+from wardround_common.secagg.agreement import AgreementKey
 from wardround_common.secagg.encoding import COUNT_LIMIT, Encoding, decode_counts, encode_counts
 from wardround_common.secagg.masks import BLOCK_BYTES, add_masks
 from wardround_common.secagg.sealing import seal, unseal
@@ -117,6 +118,30 @@ def test_what_is_no_elements_of_the_field_is_no_share(share: bytes) -> None:
         combine({0: share, 1: bytes(SHARE_BYTES)}, weights([0, 1]))
 
 
+def test_hospitals_of_one_process_agree_on_the_same_secrets_as_hospitals_apart_and_leave_none_behind() -> None:
+    secrets = [os.urandom(32) for _ in range(4)]
+    apart = [AgreementKey(secret) for secret in secrets]
+    pairs: dict[tuple[bytes, ...], bytes] = {}
+    together = [AgreementKey(secret, pairs) for secret in secrets]
+    for one, key in enumerate(apart):
+        for other, peer in enumerate(apart):
+            if one != other:
+                found = together[one].derive(peer.public, b"mask", b"sum")
+                assert found == key.derive(peer.public, b"mask", b"sum") == peer.derive(key.public, b"mask", b"sum")
+    assert pairs == {}
+    with pytest.raises(MessageError, match="small order"):
+        together[0].derive(bytes(32), b"mask")
+    assert pairs == {}
+
+
+def test_what_one_pair_left_is_given_to_no_other_hospital() -> None:
+    one, two, other = (os.urandom(32) for _ in range(3))
+    pairs: dict[tuple[bytes, ...], bytes] = {}
+    AgreementKey(one, pairs).derive(AgreementKey(two).public, b"mask")
+    found = AgreementKey(other, pairs).derive(AgreementKey(two).public, b"mask")
+    assert found == AgreementKey(two).derive(AgreementKey(other).public, b"mask")
+
+
 @pytest.mark.parametrize("dtype", ["<u2", "<u4", "<u8"])
 @pytest.mark.parametrize("numbers", [0, 1, 5, BLOCK_BYTES // 4 + 3])
 def test_masks_are_the_keystream_and_cancel(dtype: str, numbers: int) -> None:
@@ -216,8 +241,6 @@ def test_a_signature_of_one_statement_is_none_of_another() -> None:
 
 
 def test_no_secret_is_printed() -> None:
-    from wardround_common.secagg.agreement import AgreementKey
-
     assert "secret" not in repr(Identity(b"secret".ljust(32))) + repr(AgreementKey(b"secret".ljust(32)))
 
 

@@ -28,7 +28,7 @@ from wardround_common.secagg.exchange import (
 from wardround_common.secagg.neighbours import read_places
 from wardround_common.secagg.shamir import RandomBytes
 from wardround_common.secagg.statements import sign_statement
-from wardround_common.secagg.terms import Member, Terms, What, read_members, terms_of, write_members
+from wardround_common.secagg.terms import Member, Terms, What, read_members, terms_of
 from wardround_common.storage import read_private, write_atomically
 from wardround_common.study.file import Study
 from wardround_common.study.roster import keys_of
@@ -52,6 +52,8 @@ class Desk:
     """The operating system's generator, ``os.urandom``."""
     durable: bool = True
     """Whether what it keeps outlives a power cut; a simulation does without."""
+    pairs: dict[tuple[bytes, ...], bytes] | None = field(default=None, repr=False, compare=False)
+    """Of a simulation: what the hospitals of this process agreed on (:class:`AgreementKey`)."""
     _key: dict[bytes, AgreementKey] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -203,7 +205,7 @@ class Desk:
         run, secret = stored
         if self._key.get(secret) is None:
             self._key.clear()
-            self._key[secret] = AgreementKey(secret)  # it remembers what it agreed on with each neighbour
+            self._key[secret] = AgreementKey(secret, self.pairs)  # it remembers what it agreed on with each neighbour
         return run, self._key[secret]
 
     def _who(self) -> Participant:
@@ -230,7 +232,7 @@ class Desk:
         write_atomically(self.folder / f"{terms.what}.upload", content, private=True, durable=self.durable)
         # Written last: until it is there, the upload was not made, and did not leave.
         numbers = (terms.round.to_bytes(4, "big"), terms.threshold.to_bytes(4, "big"))
-        facts = joined(terms.run, *numbers, terms.question, terms.roster, write_members(terms.members))
+        facts = joined(terms.run, *numbers, terms.question, terms.roster, terms.cohort)
         write_atomically(self.folder / f"{terms.what}.terms", facts, private=True, durable=self.durable)
 
     def _kept_upload(self, terms: Terms) -> Upload:

@@ -121,6 +121,7 @@ class Confirmed:
             raise MessageError("too few survivors confirmed the list")
         check_confirmations(terms, who.roster, confirmations, self.statement)
         shares, survivors = {}, frozenset(self.survivors)  # by dealer and place
+        opened = terms.graph.opened(survivors)
         for dealer in dealers_of(terms.graph, survivors, ours):
             key = who.key.derive(terms.members[dealer].agreement, b"seal", terms.digest, terms.places(dealer, ours))
             try:
@@ -128,7 +129,7 @@ class Confirmed:
             except MessageError:  # zeros are not what the dealer committed to: the coordinator sees who dealt garbage
                 bundle = bytes(terms.graph.circle * SHARE_BYTES)
             circle = terms.graph.circle_of(dealer)
-            for place in terms.graph.opened(dealer, survivors):
+            for place in opened[dealer]:
                 k = circle.index(place)
                 shares[dealer, place] = bundle[k * SHARE_BYTES : (k + 1) * SHARE_BYTES]
         return b"".join(shares[secret] for secret in opened_places(terms.graph, survivors, ours))

@@ -18,6 +18,10 @@ class AgreementKey:
     """A hospital's key for agreeing on secrets, made for one run of one study; ``secret`` are its 32 bytes."""
 
     secret: bytes = field(repr=False)
+    pairs: dict[tuple[bytes, ...], bytes] | None = field(default=None, repr=False, compare=False)
+    """Where both ends of a pair are in one process, as only in a simulation: what the first end found, by the two
+    public keys, until the second one takes it out. Both would compute the same 32 bytes (RFC 7748, section 6.1).
+    """
     _shared: dict[bytes, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -36,8 +40,17 @@ class AgreementKey:
             MessageError: ``other`` is a point that would make the secret known to everybody.
         """
         if other not in self._shared:
-            self._shared[other] = hmac.digest(DOMAIN, self._exchange(other), "sha256")  # HKDF's extract (RFC 5869)
+            self._shared[other] = self._agreed(other)
         return hmac.digest(self._shared[other], joined(role, *parts) + b"\1", "sha256")  # its expand, of one block
+
+    def _agreed(self, other: bytes) -> bytes:
+        pair = tuple(sorted((self.public, other)))
+        if self.pairs and pair in self.pairs:
+            return self.pairs.pop(pair)
+        agreed = hmac.digest(DOMAIN, self._exchange(other), "sha256")  # HKDF's extract (RFC 5869)
+        if self.pairs is not None:
+            self.pairs[pair] = agreed
+        return agreed
 
     def _exchange(self, other: bytes) -> bytes:
         try:

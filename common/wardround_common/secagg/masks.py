@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 BLOCK_BYTES = 1 << 18
 """Of keystream for one nonce. It is part of the protocol, and small enough to stay in a core's own cache."""
 THREADS = min(4, os.cpu_count() or 1)
+BLOCKS_A_THREAD = 4
+"""At least: a thread for less costs about what it saves, and a simulation's other workers have use for the core."""
 _ZEROS = memoryview(bytes(BLOCK_BYTES))
 _TAG_BYTES = 16
 
@@ -40,7 +42,7 @@ def add_masks(vector: NDArray[Any], added: Sequence[bytes], taken: Sequence[byte
                 stream.encrypt_into(nonce, _ZEROS[: part.nbytes], None, into)
                 step(part, keystream[: len(part)], out=part)
 
-    threads = min(THREADS, blocks)
+    threads = min(THREADS, blocks // BLOCKS_A_THREAD)
     if threads < 2:
         mask(range(blocks))
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -82,9 +82,15 @@ class Graph:
     def _around(self) -> NDArray[np.int64]:
         return np.array([self.circle_of(place) for place in range(self.hospitals)])  # (hospitals, circle)
 
-    def opened(self, dealer: int, survivors: frozenset[int]) -> list[int]:
-        """Name the places of a survivor's secrets that open a sum: its self-mask, and the seeds with the dropped."""
-        return sorted({dealer}.union(set(self.circle_of(dealer)).difference(survivors)))
+    def opened(self, survivors: frozenset[int]) -> Mapping[int, tuple[int, ...]]:
+        """Name by survivor the places of its secrets that open a sum: its self-mask, and the seeds with the dropped."""
+        return _opened(self, survivors)
+
+
+@lru_cache(maxsize=4)
+def _opened(graph: Graph, survivors: frozenset[int]) -> Mapping[int, tuple[int, ...]]:
+    dropped = frozenset(range(graph.hospitals)) - survivors
+    return {dealer: tuple(sorted({dealer, *dropped.intersection(graph.circle_of(dealer))})) for dealer in survivors}
 
 
 def written_places(hospitals: int, *places: int) -> bytes:

@@ -85,7 +85,18 @@ class Terms:
 
     def places(self, *places: int) -> bytes:
         """Return places of the cohort in the one form in which they are hashed, signed and sent."""
-        return written_places(len(self.members), *places)
+        written = self._written
+        return b"".join([written[place] for place in places])
+
+    @cached_property
+    def _written(self) -> list[bytes]:
+        count = len(self.members)
+        return [written_places(count, place) for place in range(count)]
+
+    @cached_property
+    def cohort(self) -> bytes:
+        """The cohort in its wire form."""
+        return write_members(self.members)
 
     def place(self, name: str) -> int:
         """Return a hospital's place in the cohort, counted from 0.

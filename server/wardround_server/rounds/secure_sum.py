@@ -200,8 +200,9 @@ class Opening:
         added: list[bytes] = []  # by the survivors, so taken away here
         taken: list[bytes] = []
         at_zero: dict[tuple[int, ...], dict[int, int]] = {}  # Lagrange's weights, the same for many secrets
+        opened = terms.graph.opened(self._surviving)
         for dealer in self._survivors:
-            for place in terms.graph.opened(dealer, self._surviving):
+            for place in opened[dealer]:
                 holders = tuple(h for h in terms.graph.circle_of(dealer) if (dealer, place) in self._opened.get(h, ()))
                 holders = holders[: terms.graph.share_threshold]
                 if holders not in at_zero:

@@ -10,8 +10,9 @@ import numpy as np
 import pydicom
 from pydicom.datadict import tag_for_keyword
 
-from wardround_client.intake.duplicates import joined_patients, near_pairs
+from wardround_client.intake.duplicates import MOST_PAIRS, joined_patients, near_pairs
 from wardround_client.intake.instance import Instance
+from wardround_client.intake.kept_pairs import near_pairs_kept
 from wardround_client.preparation.dataset import LEAST_PATIENTS, Source, strata_by_patient, take_in, wanted_images
 from wardround_common.errors import DataError
 from wardround_common.one_form import one_form
@@ -41,7 +42,7 @@ def cut(pool: Source, study: Study, partition: str, hospitals: int | None) -> tu
     used, _ = wanted_images(pool, study, index, found)
     highest = strata_by_patient(pool, study, used, found)
     patients = sorted(highest)
-    together = _together(used, patients, (hospitals or 0) * LEAST_PATIENTS)
+    together = _together(pool, used, patients, (hospitals or 0) * LEAST_PATIENTS)
     if kind == "by":
         groups = _by_attribute(pool, used, value)
         if len(groups) < 2:
@@ -89,9 +90,12 @@ def check_partition(how: str, hospitals: int | None) -> tuple[str, str]:
     return kind, value
 
 
-def _together(used: list[Instance], patients: list[str], least: int) -> dict[str, list[str]]:
+def _together(pool: Source, used: list[Instance], patients: list[str], least: int) -> dict[str, list[str]]:
     """Group the patients who share near-copies, by the first of their names; each alone if fewer groups are left."""
-    joined = joined_patients(used, near_pairs(used, [instance.patient for instance in used]))
+    pairs = near_pairs_kept(used, pool.state)
+    if len(pairs) >= MOST_PAIRS:  # those of one patient with one another were counted too, and others left out for them
+        pairs = near_pairs(used, [instance.patient for instance in used])
+    joined = joined_patients(used, pairs)
     groups: dict[str, list[str]] = defaultdict(list)
     for name in patients:
         groups[joined[name]].append(name)

@@ -116,7 +116,7 @@ def near_pairs(instances: Sequence[Instance], groups: Sequence[Hashable], first_
     joined = b"".join(base64.b64decode(instances[place].likeness) for place in kept)
     numbers = np.frombuffer(joined, np.int8).reshape(len(kept), CELLS)
     group = _numbered([groups[place] for place in kept])
-    series = _numbered([_series(instances[place]) for place in kept])
+    series = _numbered([series_of(instances[place]) for place in kept])
     pixels = _numbered([instances[place].pixel_digest for place in kept])
 
     def eligible(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -154,7 +154,7 @@ def joined_patients(instances: Sequence[Instance], pairs: Sequence[tuple[int, in
     return {name: find(name) for name in first}
 
 
-def _series(instance: Instance) -> Hashable:
+def series_of(instance: Instance) -> Hashable:
     """Name the series of an image; pictures have none, and those of one patient in one folder are taken for one."""
     return instance.series_uid or (instance.patient, str(PurePosixPath(instance.file).parent))
 

@@ -18,10 +18,11 @@ from wardround_client.images.meaning import Grey
 from wardround_client.images.plugin_formats import let_in_only
 from wardround_client.images.units import in_hounsfield
 from wardround_client.intake import kept_pixels
-from wardround_client.intake.duplicates import joined_patients, near_pairs
+from wardround_client.intake.duplicates import joined_patients
 from wardround_client.intake.identification import identify
 from wardround_client.intake.index import scan
 from wardround_client.intake.instance import Basis, Doubts, Index, Instance
+from wardround_client.intake.kept_pairs import near_pairs_kept
 from wardround_client.intake.kept_pixels import Kept
 from wardround_client.intake.patients import check_guesses, count_by_basis, said_of_doubts, said_of_patients
 from wardround_client.intake.record import RETRIED
@@ -268,7 +269,7 @@ def prepare(
     patients = np.array([code_of[name] for name in made.patients], np.int64)  # (records,)
     local, targets = local_task(study.task), made.targets
     words = [found.words[instance.file] for instance in used]
-    pairs = near_pairs(used, range(len(used)))
+    pairs = near_pairs_kept(used, source.state)
     joined = joined_patients(used, pairs)
     units = np.array([code_of[joined[name]] for name in names], np.int64)  # (patients,)
     part_of: NDArray[np.int8] | None = np.full(len(names), TEST, np.int8)  # (patients,)

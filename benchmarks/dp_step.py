@@ -7,8 +7,9 @@ figure.
 
 ``ours`` is a round of the hospital's own training over a plain round of it, noise included, and Opacus' figures include
 its noise; ``ours_without_noise`` is the clipped sum alone in a bare loop. Memory is measured in a fresh process for
-each: what the process takes at most beyond what it took before the network was built. With ``--forms`` it prints, and
-writes no figures, what ``channels_last`` and bfloat16 would make of a plain step and a clipped sum.
+each: what the process takes at most beyond what it took before the network was built. Each network's figures are
+written as it ends, so that a run that was interrupted goes on by naming those that are left. With ``--forms`` it
+prints, and writes no figures, what ``channels_last`` and bfloat16 would make of a plain step and a clipped sum.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import logging
 import multiprocessing
+import multiprocessing.connection
 import os
 import resource
 import statistics
@@ -161,7 +163,7 @@ def ratios(key: str, case: Case, engines: tuple[str, ...]) -> dict[str, float]:
     return figures
 
 
-def peak(case: Case, name: str, said: multiprocessing.Queue[float]) -> None:
+def peak(case: Case, name: str, said: multiprocessing.connection.Connection) -> None:
     """Say how many bytes two turns of an engine take at most, the network and its optimiser included."""
     quiet()
     nn.Linear(1, 1)(torch.ones(1, 1)).sum().backward()
@@ -173,7 +175,7 @@ def peak(case: Case, name: str, said: multiprocessing.Queue[float]) -> None:
     turn = makers(case, engines)[name]()
     turn()
     turn()
-    said.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+    said.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
 
 
 def memory(case: Case) -> dict[str, float]:
@@ -181,11 +183,16 @@ def memory(case: Case) -> dict[str, float]:
     context = multiprocessing.get_context("spawn")
     found: dict[str, float] = {}
     for name in ("plain", "ours", "hooks", "ghost"):
-        said: multiprocessing.Queue[float] = context.Queue()
+        heard, said = context.Pipe(duplex=False)
         child = context.Process(target=peak, args=(case, name, said))
         child.start()
-        found[name] = said.get(timeout=300)
-        child.join()
+        said.close()  # so that waiting ends with the child, whatever becomes of it
+        try:
+            found[name] = heard.recv()
+        except EOFError:
+            raise SystemExit(f"memory: {name} ended before it was measured; what it printed says why") from None
+        finally:
+            child.join()
     return {
         "resnet18_memory": found["ours"] / found["plain"],
         "resnet18_memory_opacus_hooks": found["hooks"] / found["plain"],
@@ -201,10 +208,11 @@ def meanings() -> dict[str, str]:
         "resnet18_memory_opacus_hooks": "with Opacus' hooks",
         "resnet18_memory_opacus_ghost": "with ghost clipping",
         "resnet18_memory_plain_mib": "the plain loop's peak, beyond the process's own, in MiB",
-        "load": "other work on the machine while it was measured: the load average",
+        "resnet18_memory_load": "other work on the machine while it was measured: the load average",
     }
     for key, case in CASES.items():
         found |= {
+            f"{key}_load": "other work on the machine while it was measured: the load average",
             f"{key}_ours": f"our private round over our plain one, {case.network}, {case.batch} of {case.size} px",
             f"{key}_ours_without_noise": "the clipped sum in a bare loop, without noise",
             f"{key}_opacus_hooks": "the loop with Opacus' hooks over the plain loop",
@@ -234,14 +242,20 @@ def main(only: list[str], *, alone: bool, in_forms: bool) -> None:
             if not only or key in only:
                 forms(key, case)
         return
-    figures = known("dp_step") if only else {}
-    for key, case in CASES.items():
-        if not only or key in only:
-            figures |= ratios(key, case, () if alone else ENGINES)
-    if not only or "memory" in only:
-        figures |= memory(CASES[MEMORY])
-    figures["load"] = os.getloadavg()[1]
-    report("dp_step", figures, meanings())
+    engines = () if alone else ENGINES
+    parts: dict[str, Callable[[], dict[str, float]]] = {
+        key: lambda key=key, case=case: ratios(key, case, engines)  # type: ignore[misc]
+        for key, case in CASES.items()
+    }
+    parts["memory"] = lambda: memory(CASES[MEMORY])
+    for key, measure in parts.items():
+        if only and key not in only:
+            continue
+        figures = measure()
+        figures[f"{MEMORY}_memory_load" if key == "memory" else f"{key}_load"] = os.getloadavg()[1]
+        refused = {f"{key}_opacus_{engine}" for engine in engines}
+        stays = {name: value for name, value in known("dp_step").items() if name not in refused}
+        report("dp_step", figures, meanings(), stays)
 
 
 if __name__ == "__main__":

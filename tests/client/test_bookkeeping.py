@@ -17,8 +17,8 @@ from torch import nn
 
 from wardround_client import networks
 from wardround_client.training.bookkeeping import BookKeeping, UnknownGradientError, Way
-from wardround_client.training.gradient_forms import Owners
-from wardround_client.training.layer_rules import _windows
+from wardround_client.training.gradient_forms import Owners, Product
+from wardround_client.training.layer_rules import Call, Convolution, _windows
 from wardround_client.training.same_chance import SameChance
 from wardround_common.study.networks import known_networks
 
@@ -173,6 +173,27 @@ def test_linear_layers_normalisations_and_prelu_give_each_record_its_own_gradien
     case: tuple[nn.Module, torch.Tensor],
 ) -> None:
     check(*case, tolerance=1e-7)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(4, 6, 3, padding=1, groups=2),
+        nn.Conv2d(4, 6, (3, 2), dilation=2, padding=(4, 1)),
+        nn.Conv2d(4, 6, 3, padding=2, padding_mode="circular"),
+        nn.ConvTranspose2d(4, 6, 3, padding=1, groups=2),
+        nn.Conv3d(4, 2, 2, padding=1),
+    ],
+    ids=["groups", "dilation", "circular", "transposed", "volumes"],
+)
+def test_windows_that_slide_have_the_gram_matrices_of_windows_laid_out(layer: Any) -> None:
+    layer, counts = layer.double(), (1, 3, 2)
+    records = made(6, 4, *(5, 4, 3)[: len(layer.kernel_size)])
+    gradient = made(*layer(records).shape, seed=1)
+    form = Convolution(Call(layer, records, gradient, Owners.of(counts, records.device)))
+    assert form.slides
+    for shifted, laid_out in zip(form.grams(slice(0, 3)), Product.grams(form, slice(0, 3)), strict=True):
+        torch.testing.assert_close(shifted, laid_out, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.slow

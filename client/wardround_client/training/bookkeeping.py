@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
@@ -294,8 +294,9 @@ class BookKeeping:
     def _made(self, forms: list[Form]) -> torch.Tensor:
         """Return the gradients of all owners, which are kept: (owners, *shape)."""
         chunks = list(self._chunks(forms))
-        if len(chunks) == 1:
-            return _added(forms, chunks[0])
+        passing = max((form.size_made - form.size for form in forms if isinstance(form, Product)), default=0)
+        if len(chunks) == 1 or len(list(self._all.chunks(4 * passing, self._all.owner.device))) == 1:
+            return _added(forms, slice(0, len(self._all)))  # what is kept may be large: nothing else is
         first = _added(forms, chunks[0])
         rows = first.new_empty(len(self._all), *first.shape[1:])
         rows[chunks[0]] = first
@@ -441,7 +442,8 @@ def _exactly(device: torch.device) -> Iterator[None]:
     try:
         for place in places:
             place.allow_tf32 = False
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        coarse = torch.is_autocast_enabled(device.type)  # leaving it takes as long as a small layer
+        with torch.no_grad(), torch.autocast(device.type, enabled=False) if coarse else nullcontext():
             yield
     finally:
         for place, allowed in zip(places, before, strict=True):

@@ -84,6 +84,8 @@ WRITTEN = 64
 """What it costs to write a number to memory and read it again, in multiplications."""
 UNFOLDED = 100
 """What it costs to lay out a number for a product in double precision."""
+SHIFTED = 100
+"""What it costs to add a number to another in a table of double precision, shifted."""
 
 
 @dataclass(frozen=True)
@@ -161,18 +163,27 @@ class Product(ABC):
         In double precision, since much cancels in a product of Gram matrices: in single precision a norm may be too
         small by more than rounding, and what is clipped by it then exceeds its bound.
         """
-        length = self.positions * self.owners.most
-        each = 8 * length * (2 * length + self.left + self.right)
         found = []
-        for some in self.owners.chunks(each, self.device):
-            left, right = (factor.double() for factor in self.factors(some))
-            found.append(((left.mT @ left) * (right.mT @ right)).sum((1, 2, 3)))
+        for some in self.owners.chunks(8 * self.size_grams, self.device):
+            left, right = self.grams(some)
+            found.append((left * right).sum((1, 2, 3)))
         return torch.cat(found).clamp_(min=0).to(self.dtype)
+
+    def grams(self, some: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return both factors' Gram matrices of some owners, (owners, groups, positions, positions) float64."""
+        left, right = (factor.double() for factor in self.factors(some))
+        return left.mT @ left, right.mT @ right
 
     @property
     def size(self) -> int:
         """How many numbers the weight has."""
         return math.prod(self.shape)
+
+    @property
+    def size_grams(self) -> int:
+        """How many numbers it takes at most to have the norm of one owner from Gram matrices."""
+        length = self.positions * self.owners.most
+        return length * (2 * length + self.left + self.right)
 
     @property
     def size_made(self) -> int:

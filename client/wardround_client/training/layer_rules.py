@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # as torch's documentation calls it
 from torch import nn
 
-from wardround_client.training.gradient_forms import WRITTEN, Costs, Made, Owners, Product
+from wardround_client.training.gradient_forms import SHIFTED, UNFOLDED, WRITTEN, Costs, Made, Owners, Product
 
 GROUPED_POSITIONS = 64
 """On a CPU, gradients of a convolution over more positions than this are made by one convolution with a group for each
@@ -83,6 +83,61 @@ class Convolution(Product):
         explicit = layer.padding_mode != "zeros" or isinstance(layer.padding, str)
         self.around: list[int] | None = layer._reversed_padding_repeated_twice if explicit else None
         self.padding = [0] * len(layer.kernel_size) if explicit else list(layer.padding)
+        around = self.around or [0] * (2 * len(layer.kernel_size))
+        sides = zip(unfolded.shape[2:], around[-2::-2], around[-1::-2], strict=True)
+        self.places = math.prod(size if self.transposed else size + one + other for size, one, other in sides)
+        self.channels = unfolded.shape[1]
+        self.window, self.slides = window, set(layer.stride) == {1} and window > 1
+        self.grouped = self.device.type == "cpu" and self.positions > GROUPED_POSITIONS
+
+    def costs(self) -> Costs:
+        """Return what the ways to its norm take of an owner."""
+        costs, most = super().costs(), self.owners.most
+        length, places = self.positions * most, self.places * most
+        windows = WRITTEN * length * self.right if self.window > 1 else 0  # to lay them out
+        made = costs.made + (0 if self.grouped else windows)
+        if not self.slides:
+            return replace(costs, made=made, squares=costs.squares + windows)
+        products = 2 * (length**2 * self.left + places**2 * self.channels)
+        shifts = SHIFTED * places**2 * sum(self.call.layer.kernel_size)
+        squares = products + UNFOLDED * (length * self.left + places * self.channels) + shifts
+        return replace(costs, made=made, squares=squares)
+
+    @property
+    def size_grams(self) -> int:
+        """How many numbers it takes at most to have the norm of one owner from Gram matrices."""
+        if not self.slides:
+            return super().size_grams
+        length, places = self.positions * self.owners.most, self.places * self.owners.most
+        return 2 * max(length, places) ** 2 + length * (length + self.left) + places * self.channels
+
+    def grams(self, some: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the Gram matrices of channels and of windows: (owners, groups, positions, positions) float64.
+
+        Where windows slide by one place, theirs is that of the places, shifted and added up once for each place of a
+        window: never the windows themselves are laid out, which are as many times as large.
+        """
+        if not self.slides:
+            return super().grams(some)
+        given, gradient = self._given(some), self._gradient(some)
+        maps, plain = (gradient, given) if self.transposed else (given, gradient)
+        left, places = (self._side(rows.flatten(2), some).double() for rows in (plain, maps))
+        sums = (places.mT @ places).view(-1, *(self.owners.most, *maps.shape[2:]) * 2)
+        layer, dims = self.call.layer, maps.ndim - 2
+        each = zip(layer.kernel_size, layer.dilation, self.padding, maps.shape[2:], plain.shape[2:], strict=True)
+        for dim, (size, apart, around, before, after) in enumerate(each, 2):
+            shape = [after if axis in (dim, dim + dims + 1) else length for axis, length in enumerate(sums.shape)]
+            added = sums.new_zeros(shape)
+            for shift in range(-around, size * apart - around, apart):
+                begin, count = max(0, -shift), min(after, before - shift) - max(0, -shift)
+                if count > 0:
+                    into, of = (
+                        table.narrow(dim, first, count).narrow(dim + dims + 1, first, count)
+                        for table, first in ((added, begin), (sums, begin + shift))
+                    )
+                    into += of
+            sums = added
+        return left.mT @ left, sums.view(*left.shape[:2], left.shape[3], left.shape[3])
 
     def _given(self, some: slice) -> torch.Tensor:
         given = self.call.given[self.owners.records_of(some)].to(self.dtype)
@@ -112,7 +167,7 @@ class Convolution(Product):
         """Return the gradients of some owners: (owners, *shape)."""
         if some.stop - some.start == 1:
             return self._sum(self._given(some), self._gradient(some)).unsqueeze(0)
-        if self.device.type != "cpu" or self.positions <= GROUPED_POSITIONS:
+        if not self.grouped:
             return super().made(some)
         given, gradient = self._given(some), self._gradient(some)
         records = len(given)
@@ -123,9 +178,11 @@ class Convolution(Product):
     def total(self, factors: torch.Tensor) -> torch.Tensor:
         """Return the sum over owners, each multiplied with a factor."""
         everybody = slice(0, len(self.owners))
-        gradient = self._gradient(everybody)
+        given, gradient = self._given(everybody), self._gradient(everybody)
         each = factors.to(self.dtype)[self.owners.owner].view(-1, *[1] * (gradient.ndim - 1))
-        return self._sum(self._given(everybody), gradient * each)
+        if given.numel() < gradient.numel():  # either may be multiplied, and the smaller one is sooner
+            return self._sum(given * each, gradient)
+        return self._sum(given, gradient * each)
 
     def _sum(self, given: torch.Tensor, gradient: torch.Tensor, records: int = 1) -> torch.Tensor:
         """Return the gradient of all records together, or of ``records`` that stand beside each other as groups."""
@@ -286,25 +343,31 @@ def _instance_norm(call: Call) -> Iterator[tuple[nn.Parameter, Form]]:
 
 def _channel_norm(call: Call, groups: int) -> Iterator[tuple[nn.Parameter, Form]]:
     """Of a normalisation over each channel, or over groups of channels, of one record."""
-    given, gradient = call.exact(call.given), call.exact(call.gradient)
-    records, channels = given.shape[:2]
+    given, gradient = (_by_channel(call.exact(rows)).contiguous() for rows in (call.given, call.gradient))
+    records, channels, places = given.shape
     mean, scale = call.moments or _moments(given, groups, call.layer.eps)
-    mean, scale = (
-        call.exact(one).view(records, groups, 1).expand(-1, -1, channels // groups).reshape(records, channels)
-        for one in (mean, scale)
+    # as one record that has the channels of all, which torch adds up in one pass over both
+    _, products, sums = torch.ops.aten.native_group_norm_backward(
+        gradient,
+        given,
+        call.exact(mean).reshape(1, -1),
+        call.exact(scale).reshape(1, -1),
+        given.new_ones(records * channels),
+        1,
+        records * channels,
+        places,
+        records * groups,
+        [False, True, True],
     )
-    sums = _by_channel(gradient).sum(2)  # (records, channels)
-    products = (_by_channel(gradient) * _by_channel(given)).sum(2)
-    yield call.layer.weight, Made(call.owners.add((products - mean * sums) * scale))
+    yield call.layer.weight, Made(call.owners.add(products.view(records, channels)))
     if call.layer.bias is not None:
-        yield call.layer.bias, Made(call.owners.add(sums))
+        yield call.layer.bias, Made(call.owners.add(sums.view(records, channels)))
 
 
 def _moments(given: torch.Tensor, groups: int, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
-    maps = _by_channel(given).contiguous()  # of three dimensions torch takes no other order
-    records, channels, places = maps.shape
-    _, mean, scale = torch.native_group_norm(maps, None, None, records, channels, places, groups, eps)  # beats var_mean
-    return mean, scale
+    records, channels, places = given.shape
+    found = torch.native_group_norm(given, None, None, records, channels, places, groups, eps)  # beats var_mean
+    return found[1], found[2]
 
 
 def _layer_norm(call: Call) -> Iterator[tuple[nn.Parameter, Form]]:

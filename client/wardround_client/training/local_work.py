@@ -409,7 +409,8 @@ def _drawn(this: _Round, privacy: DpSgd, plan: PrivacyPlan, step: int) -> Iterat
     Losses add up to each patient's mean. A patient is never divided: its gradient is clipped as one.
     """
     draw = this.of.stream.child("patients", this.number, step)
-    drawn = [rows for rows in this.rows_of if draw.uniform(1)[0] < plan.sampling_rate]
+    chances = draw.uniform(len(this.rows_of))
+    drawn = [rows for rows, chance in zip(this.rows_of, chances, strict=True) if chance < plan.sampling_rate]
     chosen = [rows[draw.permutation(len(rows))[: privacy.images_per_patient]] for rows in drawn]
     if not chosen:
         return

@@ -18,15 +18,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import tomli_w
 import torch
 
 from measure import report
-from wardround_client import networks
-from wardround_client.hospital.answering import Hospital
+from plain_loop import plain_round, plain_rounds
 from wardround_common.study.file import Study
 from wardround_server.rounds.app import GridExchange
 from wardround_server.rounds.checkpoint import write_checkpoint
@@ -100,32 +99,6 @@ def simulated_rounds(
     return seconds[1:] if from_second else seconds  # in the first one workers open their hospitals
 
 
-def plain_round(hospitals: list[Hospital], of: Study) -> None:
-    """Do one round as a plain loop."""
-    network = networks.build(of)
-    start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    total = {name: torch.zeros_like(tensor) for name, tensor in start.items()}
-    examples = 0
-    for hospital in hospitals:
-        network.load_state_dict(start)
-        network.train()
-        optimiser = torch.optim.SGD(network.parameters(), of.training.learning_rate)
-        data = hospital.dataset.train
-        images, labels = torch.from_numpy(data.images(slice(None))), torch.from_numpy(data.targets)
-        for rows in torch.randperm(len(labels)).split(of.training.batch_size):
-            optimiser.zero_grad()
-            torch.nn.functional.cross_entropy(network(images[rows]), labels[rows]).backward()
-            optimiser.step()
-        for name, tensor in network.state_dict().items():
-            total[name] += tensor * len(labels)
-        examples += len(labels)
-    network.load_state_dict({name: tensor / examples for name, tensor in total.items()})
-    network.eval()
-    with torch.no_grad():
-        for hospital in hospitals:
-            network(torch.from_numpy(hospital.dataset.validation.images(slice(None)))).softmax(1)
-
-
 def timed(clock: Clock, work: Callable[[], object]) -> float:
     """Return the seconds that some work takes."""
     began = clock()
@@ -145,11 +118,6 @@ def overhead(federation: Federation, folder: Path) -> float:
     return min(simulated) / min(plain)
 
 
-def plain_rounds(federation: Federation, names: Sequence[str]) -> None:
-    """Do a plain loop's round over some of the hospitals, in a process that has them open."""
-    plain_round([open_hospital(federation, name) for name in names], federation.study)
-
-
 def speedup(federation: Federation, folder: Path) -> float:
     """Return the time of two plain loops at once, each over half of the hospitals, over rounds with two workers.
 
@@ -162,7 +130,10 @@ def speedup(federation: Federation, folder: Path) -> float:
         jobs = [Job(plain_rounds, (federation, names[start::2]), f"half {start}") for start in (0, 1)]
         left = {two.submit(job) for job in jobs}
         while left:
-            left -= {number for number, _ in two.done()}
+            for number, result in two.done():
+                if result is not None:
+                    raise SystemExit(f"a plain loop in a worker failed: {result}")
+                left.remove(number)
 
     try:
         loops()

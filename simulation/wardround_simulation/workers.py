@@ -301,20 +301,24 @@ def _without_interrupts() -> Iterator[None]:
 def _serve(pipe: Connection, brought: tuple[Brought, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us, which ends us
     bring(brought)
-    waiting: Queue[Job | None] = Queue()
+    waiting: Queue[Job | Broke | None] = Queue()
     # Jobs are taken from the pipe while one is done: who sends the next one never waits for us.
     Thread(target=_receive, args=(pipe, waiting), daemon=True).start()
     with suppress(EOFError, OSError):
         while (job := waiting.get()) is not None:
-            pipe.send(_result_or_bug(job))
+            pipe.send(job if isinstance(job, Broke) else _result_or_bug(job))
 
 
-def _receive(pipe: Connection, waiting: Queue[Job | None]) -> None:
+def _receive(pipe: Connection, waiting: Queue[Job | Broke | None]) -> None:
     held: dict[int, Any] = {}
     try:
         with suppress(EOFError, OSError):
             while True:
-                job = pipe.recv()
+                try:
+                    job = pipe.recv()
+                except (AttributeError, ImportError) as error:  # of a function that this process cannot find
+                    waiting.put(Broke(error, traceback.format_exc()))
+                    continue
                 for one in job.arguments:
                     if isinstance(one, _Held) and one.value is not None:
                         held[one.number] = one.value

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -152,6 +153,18 @@ def test_a_bug_in_a_job_is_shown_as_itself_and_the_worker_goes_on(processes: Pro
     assert "in divide_by_nothing" in raised.value.__notes__[0]
     with pytest.raises(RuntimeError, match="Unsendable: a graphics card vanished"):
         second.reraise()
+
+
+def test_a_function_that_a_worker_cannot_find_is_that_error_and_the_worker_goes_on(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = ModuleType("nowhere_but_here")
+    exec("def lost(): pass", vars(nowhere))  # noqa: S102  # a function whose module only this process has
+    monkeypatch.setitem(sys.modules, nowhere.__name__, nowhere)
+    lost, after = results(processes, [Job(nowhere.lost, (), "a"), Job(double, (21,), "a")])
+    assert isinstance(lost, Broke)
+    assert isinstance(lost.error, ModuleNotFoundError)
+    assert after == 42
 
 
 def test_code_that_ends_its_process_is_not_called_want_of_memory(processes: Processes) -> None:

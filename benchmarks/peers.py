@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -89,6 +90,7 @@ WHAT = {
 }
 MEANINGS = {
     **{f"{name}_round_over_bare": f"processor time of a round over the bare loop's: {WHAT[name]}" for name in WHAT},
+    **{f"{name}_beside_s": f"processor time of a round of the bare loop beside it, s: {WHAT[name]}" for name in WHAT},
     **{f"{name}_round_s": f"processor time of a round, s: {WHAT[name]}" for name in WHAT},
     **{f"{name}_round_wall_s": f"time of a round on the clock, s: {WHAT[name]}" for name in WHAT},
     **{
@@ -103,10 +105,10 @@ MEANINGS = {
 
 def main() -> None:
     """Measure those named, or all; print the table, write the figures."""
-    names = sys.argv[1:] or list(CONTENDERS)
-    if unknown := set(names) - set(CONTENDERS):
+    asked = sys.argv[1:] or list(CONTENDERS)
+    if unknown := set(asked) - set(CONTENDERS):
         sys.exit(f"peers: there is no {', '.join(sorted(unknown))}; there are {', '.join(CONTENDERS)}")
-    names = list(dict.fromkeys(["bare", *names]))
+    names = list(dict.fromkeys(["bare", *asked]))
     for name in {CONTENDERS[name].environment for name in names} - {""}:
         make_environment(name)
     with tempfile.TemporaryDirectory() as place:
@@ -118,10 +120,19 @@ def main() -> None:
                 if turn < CONTENDERS[name].turns:
                     runs[name].append(run(name, folder, folder / f"{name}-{turn}"))
                     print(f"turn {turn}, {name}: {json.dumps(runs[name][-1])}", flush=True)
-            best = {name: {what: min(one[what] for one in done) for what in done[0]} for name, done in runs.items()}
-            figures = {f"{name}_{what}": value for name, of in best.items() for what, value in of.items()}
-            over = {f"{name}_round_over_bare": of["round_s"] / best["bare"]["round_s"] for name, of in best.items()}
-            report("peers", {**over, **figures}, MEANINGS, known("peers"))
+            report("peers", figures_of(runs, asked), MEANINGS, known("peers"))
+
+
+def figures_of(runs: Mapping[str, Sequence[Mapping[str, float]]], asked: Sequence[str]) -> dict[str, float]:
+    """Return the figures of those asked for, over the bare loop that ran beside them.
+
+    Where the bare loop ran only to be compared with, its figures stay those of the run that the others were beside.
+    """
+    best = {name: {what: min(one[what] for one in done) for what in done[0]} for name, done in runs.items() if done}
+    bare = best["bare"]["round_s"]
+    figures = {f"{name}_round_over_bare": best[name]["round_s"] / bare for name in asked if name in best}
+    figures |= {f"{name}_beside_s": bare for name in asked if name in best and name != "bare"}
+    return figures | {f"{name}_{what}": value for name in asked if name in best for what, value in best[name].items()}
 
 
 def make_environment(name: str) -> None:
@@ -130,11 +141,18 @@ def make_environment(name: str) -> None:
     said = place / "made-of.txt"
     if said.exists() and said.read_text() == wanted:
         return
-    subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
     torch_line = next(line for line in wanted.splitlines() if line.startswith("torch=="))
     pip = [place / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, *os.environ.get("TORCH_PIP_ARGS", "").split(), torch_line], check=True)
-    subprocess.run([*pip, "--no-deps", "--requirement", PROGRAMS / f"{name}.txt"], check=True)
+    try:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
+        subprocess.run([*pip, *os.environ.get("TORCH_PIP_ARGS", "").split(), torch_line], check=True)
+        subprocess.run([*pip, "--no-deps", "--requirement", PROGRAMS / f"{name}.txt"], check=True)
+    except subprocess.CalledProcessError as error:
+        sys.exit(
+            f"peers: the environment of {name} could not be made, as the lines above say, by "
+            f"{shlex.join(map(str, error.cmd))}"
+            "\n  → It needs a package index that can be reached; name the programs that need none: bare wardround."
+        )
     said.write_text(wanted)
 
 

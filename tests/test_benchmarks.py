@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,6 +67,50 @@ def test_the_gap_that_a_measure_closes_outside_is_between_outside_and_inside(med
     assert shift.figures_of(brain, "outside", "plain", [row])["gap_shift_brain_outside"] == pytest.approx(0.2)
     assert shift.figures_of(brain, "outside", "norm", [row])["gap_closed_brain_outside_norm"] == pytest.approx(0.25)
     assert shift.figures_of(made, "inside", "norm", [row])["gap_closed_inside_norm"] == pytest.approx(0.25)
+
+
+def test_what_ran_beside_another_bare_loop_is_judged_by_that_one_and_leaves_the_first_one_s_figures(
+    medicine: ModuleType,
+) -> None:
+    peers = importlib.import_module("peers")
+
+    def of(*seconds: float) -> list[dict[str, float]]:
+        return [{"round_s": each} for each in seconds]
+
+    both = peers.figures_of({"bare": of(2.0, 1.0), "pfl": of(3.0, 4.0)}, ["bare", "pfl"])
+    assert both == {
+        **{"bare_round_over_bare": 1.0, "pfl_round_over_bare": 3.0},
+        **{"pfl_beside_s": 1.0, "bare_round_s": 1.0, "pfl_round_s": 3.0},
+    }
+    later = both | peers.figures_of({"bare": of(1.5), "flare": of(3.0)}, ["flare"])
+    assert later["flare_round_over_bare"] == 2.0
+    assert later["bare_round_s"] == 1.0
+    assert set(later) <= set(peers.MEANINGS)
+
+
+def test_each_peer_is_beside_the_loop_that_its_ratio_is_of() -> None:
+    kept = json.loads((BENCHMARKS / "results" / "peers.json").read_text())
+    for name in {key.removesuffix("_beside_s") for key in kept if key.endswith("_beside_s")}:
+        assert kept[f"{name}_round_s"] / kept[f"{name}_beside_s"] == pytest.approx(
+            kept[f"{name}_round_over_bare"], 1e-3
+        )
+    assert kept["wardround_beside_s"] == kept["bare_round_s"]
+
+
+@pytest.mark.slow
+def test_a_peer_whose_packages_no_index_has_is_said_in_words(
+    medicine: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    peers = importlib.import_module("peers")
+    for name, value in {"INDEX_URL": "http://127.0.0.1:9/", "RETRIES": "0", "CONFIG_FILE": os.devnull}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "TORCH_PIP_ARGS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(peers, "ENVIRONMENTS", tmp_path)
+    with pytest.raises(SystemExit, match=r"the environment of pfl could not be made.*torch==.*\n.*package index"):
+        peers.make_environment("pfl")
+    assert "No matching distribution" in capfd.readouterr().err
+    assert not (tmp_path / "pfl" / "made-of.txt").exists()
 
 
 def test_every_measure_against_site_shift_is_a_study_of_its_hospitals(medicine: ModuleType) -> None:

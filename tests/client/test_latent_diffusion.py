@@ -19,6 +19,7 @@ from wardround_client.tasks.generation import parts_of
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.errors import StudyError
 from wardround_common.study.file import Study
+from wardround_common.study.words import describe
 from wardround_common.tasks.generation import Generation
 
 SECTION = Generation(name="generation", classes=("none", "mass"), latent=3, beta=2.0, sampler="diffusion")
@@ -149,6 +150,14 @@ def test_a_seed_and_a_number_say_what_an_image_is_and_the_prior_draws_another() 
 def test_latent_numbers_of_which_nothing_is_known_are_refused() -> None:
     with pytest.raises(StudyError, match="nothing is known of the latent numbers of 'tiny-cnn'"):
         networks.construct_for(of(model={"network": "tiny-cnn"}), 0, None)
+
+
+def test_a_hospital_is_told_that_a_diffusion_is_trained_too() -> None:
+    plain = of(task=SECTION.model_dump() | {"sampler": "prior"})
+    told = [
+        any("diffusion model beside the auto-encoder" in str(part) for part in describe(one)) for one in (of(), plain)
+    ]
+    assert told == [True, False]
 
 
 def test_a_study_that_says_nothing_of_a_sampler_keeps_its_digest() -> None:

@@ -77,7 +77,8 @@ def _groups(section: Generation) -> tuple[str, ...]:
 
 def _purpose(section: Generation) -> str:
     of = f", for each of {', '.join(map(repr, section.classes))}," if section.classes else ""
-    return f"make new images like those of its training patients{of}"
+    drawn = " with a diffusion model beside the auto-encoder" if section.sampler == "diffusion" else ""
+    return f"make new images like those of its training patients{of}{drawn}"
 
 
 TASK = Task[Generation, ReconstructionSums](

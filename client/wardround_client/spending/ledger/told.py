@@ -79,6 +79,7 @@ def read_told(log: Path, *, after: Mapping[str, int] | None = None) -> Told:
     first = hashlib.sha256(next(lines(log), b"")).hexdigest()
     known, last, speaks = (after or {}).get(first, 0), 0, False
     notes, answered, approved = list[Note](), set[Round](), set[str]()
+    charged = set[Round]()
     for line in lines(log):
         if not any(word in line for word in _WORDS):  # most lines are of messages; to parse them all takes seconds
             last += 1
@@ -97,10 +98,11 @@ def read_told(log: Path, *, after: Mapping[str, int] | None = None) -> Told:
         elif entry.what == _CHARGED and isinstance(number, int):
             before, spent = _epsilon(entry.facts.get("epsilon before")), _epsilon(entry.facts.get("epsilon after"))
             notes.append(Note((study, number), before, spent, _epsilon(entry.facts.get("delta"))))
+            charged.add((study, number))
         elif entry.what == _REBUILT:
             epsilon, delta = _epsilon(entry.facts.get("epsilon")), _epsilon(entry.facts.get("delta"))
             notes.append(Note(("", 0), math.inf, epsilon, delta))
-        elif _is_an_answer(entry, charged={note.round for note in notes}) and isinstance(number, int):
+        elif _is_an_answer(entry, charged) and isinstance(number, int):
             answered.add((study, number))
             speaks = True
     return Told(first, last, tuple(notes), frozenset(answered), frozenset(approved), speaks)

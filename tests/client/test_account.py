@@ -217,6 +217,8 @@ def test_other_data_than_approved_need_a_new_approval(tmp_path: Path, built: Bui
     with pytest.raises(PrivacyError, match="not those with which this hospital approved"):
         hospital(tmp_path, built, data=other, approved=False)
     renewed = hospital(tmp_path, built, data=other)
+    with pytest.raises(PrivacyError, match="answered before, for another question or other data"):
+        renewed.answer("train", question(1, start()))  # the same noise on other images: what changed would be seen
     renewed.answer("train", question(2, start()))
     assert len(charges(tmp_path)) == 2
 

@@ -142,16 +142,17 @@ class Account:
 
         Round 0 is what is added up before the first round, and is not charged after that.
 
-        The same round from the same ``parameters``, a digest, and the same ``stream`` is charged once: it gives the
-        same answer. With anything else it would be a second answer for one charge, and is refused.
+        The same round from the same ``parameters``, a digest, the same ``stream`` and the same data is charged once: it
+        gives the same answer. With anything else it would be a second answer for one charge, and is refused: the same
+        noise on images that were changed, as after another approval, would tell what changed.
 
         Raises:
             PrivacyError: it is not as approved, was answered for another question, or would exceed a cap.
             StorageError: the ledger cannot be read or written.
         """
         which = stream.child("which stream this is").words(4).tobytes()
-        draw = hashlib.sha256(joined(b"wardround ledger draw 1", parameters.encode(), which)).hexdigest()
-
+        facts = (parameters.encode(), which, self.asked.data.encode())
+        draw = hashlib.sha256(joined(b"wardround ledger draw 2", *facts)).hexdigest()
         event = self.asked.event_of(number)
 
         def check(books: Books) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
 import socket
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from wardround_common.study.file import Study, read_study
 from wardround_common.study.roster import Listed
 from wardround_simulation import grid, jobs
 from wardround_simulation.federation import Federation
+from wardround_simulation.flower_engine import _tells_more
 from wardround_simulation.phantoms import CLASSES, SCANNERS
 from wardround_simulation.places import Places, sites_in
 from wardround_simulation.run import Engine, Plan, Progress, simulate
@@ -310,6 +313,22 @@ def test_two_nodes_of_a_cluster_give_the_same_model(
     finally:
         cluster.shutdown()
     assert model(tmp_path / "ours") == model(tmp_path / "flower")
+
+
+def test_flower_tells_of_every_error_but_a_lost_actor_s() -> None:
+    errors = pytest.importorskip("ray").exceptions
+
+    def told(said: object, *more: object) -> bool:
+        return _tells_more(logging.LogRecord("flwr", logging.ERROR, "", 0, said, more, None))
+
+    for lost in (errors.ActorDiedError(), errors.ActorUnavailableError("its node is gone", None)):
+        try:
+            raise lost
+        except errors.RayError:
+            assert not told(traceback.format_exc())
+        assert not told(lost)
+    assert not told("An exception was raised when processing a message by %s", "RayBackend")
+    assert told("An exception occured!! %s", ValueError("a model that is not finite"))
 
 
 @pytest.mark.slow

@@ -112,6 +112,14 @@ def test_no_gradient_of_it_reaches_the_auto_encoder_and_each_pass_draws_what_the
     assert float(subject.denoiser.last.bias.grad.abs().max()) > 0
 
 
+def test_a_pass_in_bfloat16_leaves_the_schedule_of_the_noise_as_it_was() -> None:
+    subject = network().train()
+    before = subject.steps.alphas_cumprod.clone()
+    with torch.autocast("cpu", torch.bfloat16):
+        subject(torch.rand(2, 1, 16, 16))
+    assert torch.equal(subject.steps.alphas_cumprod, before)
+
+
 @pytest.mark.slow
 def test_it_learns_a_distribution_that_is_not_the_prior() -> None:
     subject = network().train()

@@ -55,6 +55,8 @@ class LatentDiffusion(nn.Module):
 
         For each class that they may be of: (images, classes).
         """
+        # never in less, also under autocast: MONAI's schedule keeps the precision that it was last asked in
+        latent = latent.to(torch.promote_types(latent.dtype, torch.float32))
         means = self.get_buffer("means").to(latent)
         images, classes = len(latent), len(means)
         if self.training:

@@ -21,7 +21,8 @@ from wardround_client.preparation.source import Source
 from wardround_client.training.bookkeeping import BookKeeping, Way, clipping_factors
 from wardround_client.training.network_probe import WAYS
 from wardround_client.training.rehearsal import rehearse
-from wardround_common.errors import ImageRefused
+from wardround_common.errors import ImageRefused, StudyError
+from wardround_common.study.file import Study
 from wardround_common.study.words import describe
 
 AXIAL = [1, 0, 0, 0, 1, 0]
@@ -154,3 +155,9 @@ def test_slices_are_trained_privately_by_any_network() -> None:
 def test_the_study_says_that_the_model_is_told_the_place() -> None:
     assert "how far from the middle of the series it is" in " ".join(map(str, describe(SLICES)))
     assert "slice" not in study().model_dump_json()
+
+
+def test_one_scale_for_all_hospitals_is_refused_with_the_reason_that_slices_have() -> None:
+    tables = SLICES.tables()
+    with pytest.raises(StudyError, match="the place of a slice would count as pixels"):
+        Study.of_tables(tables | {"data": tables["data"] | {"normalisation": "federation"}}, where="a")

@@ -911,10 +911,8 @@ def _unfit_form(data: Data, task: TaskSection | None) -> Iterator[str]:
         if getattr(data, key) is None:
             yield f"[data] {key}: this key is missing, such as {example('data', key)}"
     if data.normalisation and data.bagged:
-        yield (
-            "[data] normalisation = 'federation': where several images are one record, absent ones would count as "
-            "black; remove it"
-        )
+        counted = "the place of a slice" if data.record == "slice" else "an image that is absent from a record"
+        yield f"[data] normalisation = 'federation': {counted} would count as pixels; remove it"
     if task is None:
         return
     for key in unused:

@@ -8,7 +8,7 @@ same images in the same order, and its model at the end is compared with the bar
 Each peer has an environment of its own, ``.venv/peers/NAME``, made here with the versions of
 ``peer_programs/NAME.txt``. Programs take turns. Processor time is that of all processes of a run, those of Ray and of
 FLARE included, read when a round ends; the first round (start-up) and the last one (ending) are not counted. A figure
-is the least of its turns, which other programmes disturbed least.
+is the least of its turns, which other programmes disturbed least; a difference between models is the greatest.
 """
 
 from __future__ import annotations
@@ -128,7 +128,11 @@ def figures_of(runs: Mapping[str, Sequence[Mapping[str, float]]], asked: Sequenc
 
     Where the bare loop ran only to be compared with, its figures stay those of the run that the others were beside.
     """
-    best = {name: {what: min(one[what] for one in done) for what in done[0]} for name, done in runs.items() if done}
+    best = {
+        name: {what: (max if what == "off" else min)(one[what] for one in done) for what in done[0]}
+        for name, done in runs.items()
+        if done
+    }
     bare = best["bare"]["round_s"]
     figures = {f"{name}_round_over_bare": best[name]["round_s"] / bare for name in asked if name in best}
     figures |= {f"{name}_beside_s": bare for name in asked if name in best and name != "bare"}

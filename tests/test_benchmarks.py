@@ -82,6 +82,8 @@ def test_what_ran_beside_another_bare_loop_is_judged_by_that_one_and_leaves_the_
         **{"bare_round_over_bare": 1.0, "pfl_round_over_bare": 3.0},
         **{"pfl_beside_s": 1.0, "bare_round_s": 1.0, "pfl_round_s": 3.0},
     }
+    two = peers.figures_of({"bare": [{"round_s": 2.0, "off": 1e-5}, {"round_s": 1.0, "off": 2e-5}]}, ["bare"])
+    assert (two["bare_round_s"], two["bare_off"]) == (1.0, 2e-5)
     later = both | peers.figures_of({"bare": of(1.5), "flare": of(3.0)}, ["flare"])
     assert later["flare_round_over_bare"] == 2.0
     assert later["bare_round_s"] == 1.0

@@ -258,6 +258,30 @@ def test_a_kept_upload_of_a_secure_sum_is_sent_again_without_the_ledger(
     assert first.upload.masked.update.tobytes() == again.upload.masked.update.tobytes()
 
 
+def test_a_charged_round_is_not_answered_again_with_another_share_of_its_noise(tmp_path: Path) -> None:
+    of = study(
+        privacy=DP | {"trust": "distributed", "sampling_rate": 1.0, "dropouts": 0, "colluders": 0},
+        training={"rounds": 2, "local_epochs": None, "batch_size": 18},
+        aggregation={"secure": True, "min_hospitals": 3},
+    )
+    built = build(of)
+
+    def answer(names: str, place: str) -> Any:
+        desks = {
+            name: Desk(of, name, identity_of(name), roster(names), tmp_path / place / name, os.urandom)
+            for name in names
+        }
+        members = write_members([desks[name].join(RUN) for name in names])
+        asked = TrainRequest(of.digest(), 1, start(of), members).parts()
+        return hospital(tmp_path, built, of, desk=desks["a"]).answer("train", asked)
+
+    answer("abc", "desks")
+    assert isinstance(answer("abc", "lost, and made again"), MaskedAnswer)
+    with pytest.raises(PrivacyError, match="answered before"):
+        answer("abcdef", "lost once more")  # the same draw, smaller: the sums' difference would have too little noise
+    assert len(charges(tmp_path)) == 1
+
+
 # The policy
 
 SHARED = study(

@@ -367,7 +367,7 @@ class Hospital:
         self._check_train(request)
         if self.plan is None:
             raise PrivacyError("this hospital has no privacy plan for the study")
-        with self._charged(request.round, request.parameters):
+        with self._charged(request.round, request.parameters, share=f"{form.hospitals} {form.survivors}"):
             return gradient_sum(self._run(), request.parameters, request.round, form)
 
     def _before(self, request: EvaluateRequest, hospitals: int, threshold: int) -> Before:
@@ -386,7 +386,7 @@ class Hospital:
             intensities = intensities_of(data)
         elif asks_intensities(study):
             variance = noise_in_intensities(study, hospitals, threshold)
-            with self._charged(request.round, request.parameters):
+            with self._charged(request.round, request.parameters, share=str(variance)):
                 exact = intensities_of(data).centred()
                 noise = discrete_gaussian(variance, len(exact), self.stream.child("noise", request.round))
                 intensities = NoisyIntensities(1, exact + noise)
@@ -414,15 +414,16 @@ class Hospital:
         return LocalRun(study or self.study, *given, before, correction)
 
     @contextmanager
-    def _charged(self, number: int, *begins: Vector | None) -> Iterator[None]:
+    def _charged(self, number: int, *begins: Vector | None, share: str = "") -> Iterator[None]:
         """Charge a round to its patients before its work, and note afterwards that the work was done.
 
-        ``begins``: all on which the answer depends, besides our patients and our stream.
+        ``begins``: all on which the answer depends, besides our patients and our stream; ``share``: which share of
+        the noise it has.
         """
         if self.account:
             given = [vector for vector in begins if vector is not None]
             together = given[0] if len(given) == 1 else np.concatenate(given)
-            self.account.charge(number, vector_digest(together), self.stream)
+            self.account.charge(number, vector_digest(together), self.stream, share)
         yield
         if self.account:
             self.account.confirm(number)

@@ -137,21 +137,22 @@ class Account:
         self.ledger.refresh()
         self._check_approved(self.ledger.books)
 
-    def charge(self, number: int, parameters: str, stream: Stream) -> None:
+    def charge(self, number: int, parameters: str, stream: Stream, share: str = "") -> None:
         """Charge a round to its patients; durable when it returns, and nothing before may touch an image.
 
         Round 0 is what is added up before the first round, and is not charged after that.
 
         The same round from the same ``parameters``, a digest, the same ``stream`` and the same data is charged once: it
         gives the same answer. With anything else it would be a second answer for one charge, and is refused: the same
-        noise on images that were changed, as after another approval, would tell what changed.
+        noise on images that were changed, as after another approval, would tell what changed, and so would the same
+        draw at another size of noise, which ``share`` says where the noise is one of several hospitals' shares.
 
         Raises:
             PrivacyError: it is not as approved, was answered for another question, or would exceed a cap.
             StorageError: the ledger cannot be read or written.
         """
         which = stream.child("which stream this is").words(4).tobytes()
-        facts = (parameters.encode(), which, self.asked.data.encode())
+        facts = (parameters.encode(), which, self.asked.data.encode(), share.encode())
         draw = hashlib.sha256(joined(b"wardround ledger draw 2", *facts)).hexdigest()
         event = self.asked.event_of(number)
 

@@ -12,7 +12,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import nn
 
 from wardround_client import networks
@@ -70,6 +69,8 @@ def similarity(one: Map, other: Map) -> float | None:
 
     Absolute, since that is what an eye sees: where something is marked, whatever its sign.
     """
+    from scipy.stats import rankdata  # takes a quarter of a second, for which each command would wait
+
     ranks = [rankdata(np.abs(each).ravel()) for each in (one, other)]
     if any(each[0] == each.min() == each.max() for each in ranks):
         return None

@@ -103,10 +103,10 @@ def test_of_a_refused_round_the_coordinator_hears_one_word(
     of = phantom_study(privacy=DP)
     real = Account.charge
 
-    def refuse(account: Account, number: int, parameters: str, stream: Stream) -> None:
+    def refuse(account: Account, number: int, parameters: str, stream: Stream, share: str) -> None:
         if number == 2 and _folder_name("hospital-b") in str(account.ledger.folder):
             raise PrivacyError("the next round would bring 412 patients to epsilon 9.3", where="/secret/place")
-        real(account, number, parameters, stream)
+        real(account, number, parameters, stream, share)
 
     monkeypatch.setattr(Account, "charge", refuse)
     results = run(of, hospitals, state, tmp_path / "run")

@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trained import Arguments, hospitals_in, keep, run, show
+from trained import Arguments, hospitals_in, over_seeds, run
 from wardround_client import networks
 from wardround_client.generation.checking import area, by_patient, losses_of
 from wardround_client.generation.drawing import drawn
@@ -63,16 +63,7 @@ def generator_study(*, private: bool, changed: dict[str, dict[str, object]], sam
 def main(typed: Arguments) -> None:
     """Run what is missing, print the figures, and write after each seed those of the seeds that are done."""
     typed = replace(typed, data=hospitals_in(typed.data, "brain_mri"))
-    rows: list[dict[str, float]] = []
-    for seed in typed.seeds:
-        rows.append(_seed(typed, seed))
-        figures = {name: statistics.mean(row[name] for row in rows) for name in rows[0]}
-        spread = {f"{name}_spread": max(r[name] for r in rows) - min(r[name] for r in rows) for name in rows[0]}
-        figures |= spread | {"generator_seeds": float(len(rows))}
-        if typed.changed:
-            show(figures)
-        else:
-            keep(figures, MEANINGS, seeds=typed.seeds[: len(rows)], count="generator_seeds")
+    over_seeds(typed, lambda seed: _seed(typed, seed), MEANINGS, "generator_seeds")
 
 
 def _seed(typed: Arguments, seed: int) -> dict[str, float]:

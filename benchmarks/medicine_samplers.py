@@ -12,7 +12,7 @@ import statistics
 from dataclasses import replace
 
 from medicine_generation import MADE, generator_study, opened
-from trained import Arguments, hospitals_in, keep, run, show
+from trained import Arguments, hospitals_in, over_seeds, run
 from wardround_client.generation.checking import Checks, check
 from wardround_common.results.model_folder import MODEL
 from wardround_common.study.file import Study
@@ -42,16 +42,7 @@ MEANINGS = {
 def main(typed: Arguments) -> None:
     """Run what is missing, print the figures, and write after each seed those of the seeds that are done."""
     typed = replace(typed, data=hospitals_in(typed.data, "brain_mri"))
-    rows: list[dict[str, float]] = []
-    for seed in typed.seeds:
-        rows.append(_seed(typed, seed))
-        figures = {name: statistics.mean(row[name] for row in rows) for name in rows[0]}
-        figures |= {f"{name}_spread": max(r[name] for r in rows) - min(r[name] for r in rows) for name in rows[0]}
-        figures["samplers_seeds"] = float(len(rows))
-        if typed.changed:
-            show(figures)
-        else:
-            keep(figures, MEANINGS, seeds=typed.seeds[: len(rows)], count="samplers_seeds")
+    over_seeds(typed, lambda seed: _seed(typed, seed), MEANINGS, "samplers_seeds")
 
 
 def _seed(typed: Arguments, seed: int) -> dict[str, float]:

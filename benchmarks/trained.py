@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,6 +142,22 @@ def keep(figures: Mapping[str, float], meanings: Mapping[str, str], *, seeds: tu
         return
     show(figures)
     print(f"Not written: these are of seeds {', '.join(map(str, seeds))}, and {recorded:.0f} are on record.")
+
+
+def over_seeds(
+    typed: Arguments, of_seed: Callable[[int], dict[str, float]], meanings: Mapping[str, str], count: str
+) -> None:
+    """Find the figures of each seed, and write after each their means over those that are done, and their spread."""
+    rows: list[dict[str, float]] = []
+    for seed in typed.seeds:
+        rows.append(of_seed(seed))
+        figures = {name: statistics.mean(row[name] for row in rows) for name in rows[0]}
+        figures |= {f"{name}_spread": max(r[name] for r in rows) - min(r[name] for r in rows) for name in rows[0]}
+        figures[count] = float(len(rows))
+        if typed.changed:
+            show(figures)
+        else:
+            keep(figures, meanings, seeds=typed.seeds[: len(rows)], count=count)
 
 
 def show(figures: Mapping[str, float]) -> None:

@@ -78,9 +78,7 @@ class Intensities:
         Raises:
             MessageError: these are none.
         """
-        if vector.shape != (1 + 2 * channels,) or not np.all((vector >= 0) & (vector % 1 == 0)):
-            raise MessageError("these are no sums of intensities")
-        patients, *sums = map(int, vector)
+        patients, *sums = map(int, _checked(vector, channels))
         if any(total * UNIT > patients for total in sums):
             raise MessageError("the sums of intensities are of brighter images than there are")
         return cls(patients, tuple(sums[:channels]), tuple(sums[channels:]))
@@ -136,11 +134,16 @@ class NoisyIntensities:
         Raises:
             MessageError: these are none.
         """
-        if vector.shape != (1 + 2 * channels,) or not np.all((vector >= 0) & (vector % 1 == 0)):
-            raise MessageError("these are no sums of intensities")
-        whole = vector.astype(np.int64)
+        whole = _checked(vector, channels).astype(np.int64)
         hospitals = (int(whole[0]) + _STEP // 2) // _STEP
         total = whole - _STEP * hospitals
         if np.any(np.abs(total) >= _STEP // 2):
             raise MessageError("the sums of intensities are beyond all patients and noise")
         return cls(hospitals, total)
+
+
+def _checked(vector: NDArray[np.int64] | NDArray[np.float64], channels: int) -> NDArray[np.int64] | NDArray[np.float64]:
+    """Return what came as a vector of sums, if it is (1 + 2 channels,) whole numbers and none is negative."""
+    if vector.shape != (1 + 2 * channels,) or not np.all((vector >= 0) & (vector % 1 == 0)):
+        raise MessageError("these are no sums of intensities")
+    return vector

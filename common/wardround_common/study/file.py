@@ -154,6 +154,11 @@ class Data(Section):
         return self.record != "image"
 
     @property
+    def gathered(self) -> bool:
+        """Whether a record is all images of a series or of a patient, which the network makes one of."""
+        return self.record in ("series", "patient")
+
+    @property
     def sequences(self) -> tuple[Wanted, ...]:
         """Of a bag: the series that it takes, each of which has its own places; empty where it takes all alike."""
         return self.series if self.bagged else ()
@@ -976,7 +981,7 @@ class Study(Section):
     @classmethod
     def _pooling_fits(cls, model: Model, info: ValidationInfo) -> Model:
         data = info.data.get("data")
-        if isinstance(data, Data) and model.pooling and data.record in ("image", "slice"):
+        if isinstance(data, Data) and model.pooling and not data.gathered:
             raise ValueError(
                 f"[model] pooling = '{model.pooling}': this is a key of record = 'series' or 'patient'; remove it"
             )
@@ -988,7 +993,7 @@ class Study(Section):
         data, task = info.data.get("data"), info.data.get("task")
         if model.bundle is None or not isinstance(data, Data) or not isinstance(task, TaskSection):
             return model
-        if data.bagged and data.record != "slice":
+        if data.gathered:
             raise ValueError(
                 f"[model.bundle]: with record = '{data.record}' a network puts out features and no classes, and a "
                 "bundle's has its own outputs; use a network of the registry"

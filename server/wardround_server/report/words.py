@@ -11,7 +11,7 @@ NOTHING = "–"
 
 def records(study: Study) -> str:
     """Return what the records of a study are, several of them: images, or the patients or series of one answer each."""
-    if study.data.record in ("image", "slice"):
+    if not study.data.gathered:
         return "images"
     return "patients" if study.data.record == "patient" else "series"
 

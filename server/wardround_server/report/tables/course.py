@@ -182,7 +182,7 @@ def _split(split: SplitCounts | None, study: Study) -> Cell:
     parts = [f"{word}: {n:,}" if word[0].isdigit() else f"{n:,} {word}" for n, word in some]
     many = task_of(study.task).group_words[1]
     shown = " · ".join(parts) if len(parts) <= 6 else f"{sum(n > 0 for n in split.per_class)} of {len(parts)} {many}"
-    if study.data.record in ("series", "patient"):
+    if study.data.gathered:
         more = "" if study.data.record == "patient" else f", {split.images:,} series"
     else:
         more = f", {count(split.images, 'image')}"

@@ -36,6 +36,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wardround_common.refusals import advice
+
 
 class WardroundError(Exception):
     """What was wrong, where, and what to do about it, in words for a person."""
@@ -89,10 +91,13 @@ class ImagesAwayError(DataError):
 
 
 class ImageRefused(DataError):  # noqa: N818  # a refusal is an outcome that scans count, not a failure
-    """One image file is refused; ``reason`` is a short fixed word that scans count by."""
+    """One image file is refused; ``reason`` is a short fixed word that scans count by.
+
+    Without ``do`` it says what the table of refusals advises for the reason.
+    """
 
     def __init__(self, reason: str, what: str, *, where: str = "", do: str = "") -> None:
-        super().__init__(what, where=where, do=do)
+        super().__init__(what, where=where, do=do or advice(reason))
         self.reason = reason
 
 

@@ -24,7 +24,7 @@ from wardround_client.intake.image_kinds import KINDS
 from wardround_client.intake.index import scan
 from wardround_client.intake.instance import Index
 from wardround_client.intake.record import ALLOWABLE
-from wardround_client.intake.scan_summary import MEANINGS
+from wardround_common.refusals import MEANINGS
 
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"  # pydicom 3.0.2 has no name for it
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import gzip
 import os
 import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,10 +19,15 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from tiny_dicom import RAMP, item, save, tiny
+from wardround_client import images
 from wardround_client.images import read_image
 from wardround_client.images.formats.registry import FORMATS, format_of
 from wardround_client.images.source import LARGEST_FILE_BYTES
+from wardround_client.intake.instance import Instance, Refusal
+from wardround_client.intake.record import read_record
+from wardround_client.volumes.nifti import nifti_of
 from wardround_common.errors import ImageRefused
+from wardround_common.refusals import advice
 
 
 def reason_of(path: Path) -> str:
@@ -153,6 +161,68 @@ def test_what_pydicom_says_of_a_value_is_not_repeated(tmp_path: Path) -> None:
         read_image(path)
     assert "Meyr" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+def doubles(values: np.ndarray, **attributes: Any) -> Any:
+    made = tiny(np.zeros(values.shape, np.uint16), BitsAllocated=64, **attributes)
+    for word in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
+        delattr(made, word)
+    made.DoubleFloatPixelData = values.astype("<f8").tobytes()
+    return made
+
+
+def test_values_beyond_those_that_are_computed_with_are_refused_where_they_are_scanned_and_where_they_are_read(
+    tmp_path: Path,
+) -> None:
+    """Cast to float32 they would be infinite, and the brightest pixel so the darkest of its image."""
+    bright = RAMP.astype(np.float64)
+    bright[1, 1] = 1e39
+    steep = tiny(RescaleSlope="1e37", RescaleIntercept="0")
+    save(doubles(bright), tmp_path / "double")
+    save(steep, tmp_path / "steep")
+    nibabel.save(nibabel.Nifti1Image(np.stack([bright, bright], -1), np.diag([2, 2, 2, 1.0])), tmp_path / "n.nii")
+    for name in ("double", "steep", "n.nii"):
+        found = read_record(tmp_path, name).read
+        assert isinstance(found, Refusal)
+        assert found.reason == reason_of(tmp_path / name) == "pixel-values", name
+    with pytest.raises(ImageRefused, match="beyond"):
+        nifti_of(tmp_path / "n.nii").values(0)
+
+
+def test_no_number_and_declared_padding_of_any_size_are_no_values(tmp_path: Path) -> None:
+    lowest, odd = -np.finfo(np.float64).max, RAMP.astype(np.float64) + 5
+    odd[0, 0], odd[0, 1], odd[2, 3] = lowest, np.nan, np.inf
+    save(doubles(odd, DoubleFloatPixelPaddingValue=lowest), tmp_path / "a")
+    assert isinstance(read_record(tmp_path, "a").read, Instance)
+    wanted = RAMP.astype(np.float32) + 5
+    wanted[0, 0] = wanted[0, 1] = wanted[2, 3] = 7
+    assert np.array_equal(read_image(tmp_path / "a").pixels[0], wanted)
+
+
+def test_complex_values_are_not_read_as_their_real_parts(tmp_path: Path) -> None:
+    values = (RAMP[..., None] + 1j).astype(np.complex64)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([2, 2, 2, 1.0])), tmp_path / "a.nii")
+    assert reason_of(tmp_path / "a.nii") == "shape"
+
+
+def test_each_refusal_says_what_to_do() -> None:
+    """Where it is raised, or else by its reason in the table that scans print."""
+    client = Path(images.__file__).parents[1]
+    silent, seen = [], 0
+    for module in client.rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            if node.func.id not in ("ImageRefused", "refusing") or not isinstance(node.args[0], ast.Constant):
+                continue
+            seen += 1
+            if not advice(str(node.args[0].value)) and not any(word.arg == "do" for word in node.keywords):
+                silent.append(f"{module.relative_to(client)}:{node.lineno}")
+    assert seen > 60
+    assert not silent, silent
+    assert ImageRefused("truncated", "cut off").do == "Copy or export again."
+    assert ImageRefused("report", "this is a structured report").do == "Leave it out."
+    assert ImageRefused("truncated", "cut off", do="Wait.").do == "Wait."
 
 
 @given(st.binary(max_size=400))

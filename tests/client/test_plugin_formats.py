@@ -23,7 +23,6 @@ from wardround_client.intake.instance import Index, Instance, Refusal
 from wardround_client.intake.labels import find_labels
 from wardround_client.intake.readers import end_idle_readers
 from wardround_client.intake.record import RETRIED, CodecNeededError, read_record
-from wardround_client.intake.scan_summary import MEANINGS
 from wardround_client.preparation.asking import cases_of
 from wardround_client.preparation.dataset import Intake, keep_images
 from wardround_client.preparation.order import order_of
@@ -31,6 +30,7 @@ from wardround_client.preparation.source import Source
 from wardround_client.state.hospital_folder import HospitalFolder
 from wardround_common.audit.entries import body_of
 from wardround_common.errors import DataError, PluginError
+from wardround_common.refusals import MEANINGS
 from wardround_common.study.file import Study
 from wardround_simulation.partition import _by_attribute
 

@@ -15,13 +15,14 @@ from wardround_client.intake.instance import Index
 from wardround_client.intake.labels import LABELS_FILE
 from wardround_client.intake.patients import check_confirmed, guessed, said_of_doubts, said_of_patients
 from wardround_client.intake.scan_report import shown
-from wardround_client.intake.scan_summary import MEANINGS, Summary
+from wardround_client.intake.scan_summary import Summary
 from wardround_client.intake.scanned import scan
 from wardround_client.preparation.source import Source
 from wardround_client.preparation.variables import Readings, said_of_readings
 from wardround_client.state.state_folder import default_state
 from wardround_common.counting import count
 from wardround_common.errors import LabelError, StudyError
+from wardround_common.refusals import MEANINGS
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import Study, read_study
 
@@ -196,7 +197,7 @@ def _screen(summary: Summary, fault: LabelError | None) -> Table:
     refused = {reason: number for reason, number in summary.refused.items() if reason not in left_out}
     row("Refused", f"{sum(refused.values()):,}")
     for reason, number in refused.items():
-        row("", Text(f"{number:>7,}  ").append(reason, style="yellow").append(f"  {MEANINGS[reason][0]}"))
+        row("", Text(f"{number:>7,}  ").append(reason, style="yellow").append("  {} ({})".format(*MEANINGS[reason])))
     if any("--allow" in MEANINGS[reason][1] for reason in summary.refused):
         row("", "--allow is for 'scan' and 'simulate'; for a hospital service, set allow = [...] in its hospital.toml")
     if summary.relaxed:

@@ -94,7 +94,9 @@ def _slice(path: Path, at: int) -> Shades:
     """Read a slice of a file with several, on the grid on which its outlines lie: (rows, columns)."""
     found = survey([path]).series
     if not found or at >= len(found[0]):
-        raise ImageRefused("changed", "this file is another one than when the gallery was made")
+        raise ImageRefused(
+            "changed", "this file is another one than when the gallery was made", do="Make the gallery again."
+        )
     of: Series = found[0]
     values = of.slice(at)
     low, high = np.percentile(values, DARKEST_BRIGHTEST)

@@ -12,7 +12,7 @@ from wardround_client.images.dicom import Stored, parse, refusing, stored_pixels
 from wardround_client.images.formats.registry import format_of
 from wardround_client.images.frames import spacing_of
 from wardround_client.images.image import Image
-from wardround_client.images.intensity import colour, grey
+from wardround_client.images.intensity import check_values, colour, grey
 from wardround_client.images.meaning import Colour, Grey, Meaning, Values, meaning_of
 from wardround_client.images.source import read_bytes
 
@@ -41,7 +41,7 @@ def read_with_header(path: Path, *, voi: bool = False) -> tuple[Image, FileDatas
     data = read_bytes(path)
     if form := format_of(data, where=where):
         plain = form.read(data, where)
-        pixels = plain_pixels(plain.stored, colour=plain.colour, voi=voi)
+        pixels = plain_pixels(plain.stored, colour=plain.colour, voi=voi, where=where)
         return Image(pixels, plain.spacing_mm, plain.modality, plain.patient), None
     dataset = parse(data, where=where)
     stored, photometric = stored_pixels(dataset, where=where)
@@ -56,7 +56,7 @@ def dicom_pixels(meaning: Meaning, stored: Stored, *, several: bool, voi: bool, 
     """Map decoded DICOM pixels, of ``several`` frames or one, to what :func:`read_image` gives.
 
     Raises:
-        ImageRefused: ``window`` or ``colour-space``.
+        ImageRefused: ``pixel-values``, ``window`` or ``colour-space``.
     """
     if isinstance(meaning, Grey):
         values = grey(meaning, stored, several=several, voi=voi, where=where)
@@ -65,8 +65,13 @@ def dicom_pixels(meaning: Meaning, stored: Stored, *, several: bool, voi: bool, 
     return finite(_channels_first(values, has_channels=isinstance(meaning, Colour)))
 
 
-def plain_pixels(stored: Stored, *, colour: bool, voi: bool) -> Values:
-    """Map the decoded pixels of an image that is not DICOM to what :func:`read_image` gives."""
+def plain_pixels(stored: Stored, *, colour: bool, voi: bool, where: str) -> Values:
+    """Map the decoded pixels of an image that is not DICOM to what :func:`read_image` gives.
+
+    Raises:
+        ImageRefused: ``pixel-values``.
+    """
+    check_values(stored, where=where)
     return _channels_first(finite(_stretched(stored) if voi else stored), has_channels=colour)
 
 
@@ -98,7 +103,10 @@ def _stretched(stored: Stored) -> Values:
 
 
 def finite(values: Stored) -> Values:
-    """Return float32 values; what is not a number (float pixels, NIfTI) takes the smallest finite value."""
+    """Return float32 values; what is not a number (float pixels, NIfTI) takes the smallest finite value.
+
+    For values that :func:`wardround_client.images.intensity.check_values` passes.
+    """
     found = np.asarray(values, np.float32)
     good = np.isfinite(found)
     if good.all():

@@ -170,7 +170,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def refusing(reason: str, what: str, *, where: str) -> Iterator[None]:
+def refusing(reason: str, what: str, *, where: str, do: str = "") -> Iterator[None]:
     """Turn whatever pydicom or a decoder raises or warns of into a refusal, and keep its words to ourselves."""
     try:
         with quiet():
@@ -184,7 +184,7 @@ def refusing(reason: str, what: str, *, where: str) -> Iterator[None]:
     except BaseException as error:
         # A hostile file makes pydicom and its decoders raise nearly anything, a decoder in Rust even a panic.
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            raise ImageRefused(reason, f"{what} ({type(error).__name__})", where=where) from None
+            raise ImageRefused(reason, f"{what} ({type(error).__name__})", where=where, do=do) from None
         raise
 
 

@@ -12,7 +12,58 @@ from wardround_client.images.dicom import Stored
 from wardround_client.images.meaning import Colour, Frame, Grey, Rescale, Table, Unusable, Values, Window
 from wardround_common.errors import ImageRefused
 
+LARGEST_VALUE = 1e15
+"""Of either sign: so that the squares of 2²⁸ values still have a sum in float32, whatever is computed of an image."""
 _UINT16 = 1 << 16
+
+
+def check_values(
+    stored: Stored,
+    *,
+    where: str,
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    padding: NDArray[np.bool_] | None = None,
+) -> None:
+    """Refuse an image some of whose values are too large to compute with; NaN, infinity and padding are no values.
+
+    Without this a 64-bit value beyond float32 would become infinite, and so the *smallest* of its image.
+
+    Raises:
+        ImageRefused: ``pixel-values``.
+    """
+    if stored.dtype.kind in "iu":
+        limits = np.iinfo(stored.dtype)
+        if max(-float(limits.min), float(limits.max)) * abs(slope) + abs(intercept) <= LARGEST_VALUE:
+            return
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = stored if (slope, intercept) == (1.0, 0.0) else stored * np.float64(slope) + intercept
+        beyond = np.isfinite(stored) & ~(np.abs(values) <= LARGEST_VALUE)
+    if padding is not None:
+        beyond &= ~padding
+    if beyond.any():
+        raise ImageRefused(
+            "pixel-values",
+            f"{int(beyond.sum()):,} of its {stored.size:,} values lie beyond ±{LARGEST_VALUE:.0e}: they are no "
+            "measurements",
+            where=where,
+            do="Export it again in a physical unit, with NaN or the declared padding value where nothing was measured.",
+        )
+
+
+def check_grey(meaning: Grey, stored: Stored, *, several: bool, where: str) -> None:
+    """Check the values of a grey image as :func:`check_values` does, once they are rescaled.
+
+    Raises:
+        ImageRefused: ``pixel-values``.
+    """
+    frames = stored if several else stored[None]
+    for number, frame in enumerate(meaning.frames):
+        if isinstance(frame.modality, Rescale):
+            part = frames[number : number + 1] if len(meaning.frames) > 1 else frames
+            slope, intercept = frame.modality.slope, frame.modality.intercept
+            padding = _is_padding(meaning, part)
+            check_values(part, where=where, slope=slope, intercept=intercept, padding=padding)
 
 
 def grey(meaning: Grey, stored: Stored, *, several: bool, voi: bool, where: str) -> Values:
@@ -23,8 +74,10 @@ def grey(meaning: Grey, stored: Stored, *, several: bool, voi: bool, where: str)
     comparable. With ``voi`` the file's VOI LUT or window, or else the image's own range, becomes 0 to 1.
 
     Raises:
-        ImageRefused: ``window``: with ``voi``, the file's window says nonsense.
+        ImageRefused: ``pixel-values``, as :func:`check_values` does; ``window``: with ``voi``, the file's window says
+            nonsense.
     """
+    check_grey(meaning, stored, several=several, where=where)
     frames = stored if several else stored[None]  # (frames, rows, columns)
     values = np.empty(frames.shape, np.float32)
     # Frames that share their attributes are mapped at once, so that "the image's own range" is the whole volume's.
@@ -63,9 +116,8 @@ def _look_up(table: Table, values: NDArray[np.generic]) -> Values:
 def _modality(modality: Table | Rescale, stored: Stored) -> Values:
     if isinstance(modality, Table):
         return _look_up(modality, stored)
-    if modality == Rescale():
-        return stored.astype(np.float32)
-    return (stored * np.float64(modality.slope) + modality.intercept).astype(np.float32)
+    with np.errstate(over="ignore"):  # of padding, which takes another value
+        return (stored * np.float64(modality.slope) + modality.intercept).astype(np.float32)
 
 
 def _range(meaning: Grey, modality: Table | Rescale) -> tuple[float, float]:

@@ -42,7 +42,8 @@ from wardround_client.images.dicom import (
 from wardround_client.images.formats.contract import Plain
 from wardround_client.images.formats.registry import format_of
 from wardround_client.images.frames import spacing_of
-from wardround_client.images.meaning import Meaning, meaning_of
+from wardround_client.images.intensity import check_grey, check_values
+from wardround_client.images.meaning import Grey, Meaning, meaning_of
 from wardround_client.images.sop_class import other_object, sop_class_of
 from wardround_client.images.source import PREAMBLE, read_bytes
 from wardround_client.intake import deidentification, image_kinds, kept_pixels
@@ -52,7 +53,7 @@ from wardround_client.intake.kept_pixels import Keeper, Kept, keep_in_place
 from wardround_client.intake.patients import by_itself
 from wardround_common.errors import DataError, ImageRefused
 
-READER = f"8 pydicom {pydicom_version}"
+READER = f"9 pydicom {pydicom_version}"
 """The version of all that decides a record; an index made by another one is read again."""
 
 
@@ -131,6 +132,7 @@ def _read(folder: Path, file: str, *, codecs: bool, keeper: Keeper | None) -> Re
     data = read_bytes(folder / file, peek=None if codecs else _refuse_codecs)
     if form := format_of(data, where=file):
         plain = form.read(data, file)
+        check_values(plain.stored, where=file)
         kept = keeper.keep(plain.stored, None) if keeper and plain.frames == 1 else None
         return Record(_plain_instance(file, plain, len(data)), dict(plain.findings), kept)
     dataset = parse(data, where=file)
@@ -142,6 +144,8 @@ def _read(folder: Path, file: str, *, codecs: bool, keeper: Keeper | None) -> Re
     stored, photometric = stored_pixels(dataset, where=file)
     with refusing("unreadable", "the attributes cannot be read", where=file):
         meaning = meaning_of(dataset, photometric, where=file)
+        if isinstance(meaning, Grey):
+            check_grey(meaning, stored, several=frames_of(dataset) > 1, where=file)
         findings = {**deidentification.check(dataset), **image_kinds.kinds_of(dataset)}
         instance = _dicom_instance(file, dataset, stored, len(data))
     return Record(instance, findings, _keep(dataset, stored, meaning, keeper))

@@ -22,10 +22,11 @@ from wardround_client.images.meaning import Values
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.labels import Labels
 from wardround_client.intake.patients import guessed, said_of_doubts, said_of_patients
-from wardround_client.intake.scan_summary import MEANINGS, Summary, scanner_of
+from wardround_client.intake.scan_summary import Summary, scanner_of
 from wardround_common.counting import count
 from wardround_common.errors import ImageRefused
 from wardround_common.pages.documents import documents
+from wardround_common.refusals import MEANINGS
 
 THUMBNAILS_A_SCANNER = 8
 MOST_SCANNERS = 12

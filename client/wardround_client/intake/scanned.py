@@ -13,9 +13,10 @@ from wardround_client.intake.instance import Index
 from wardround_client.intake.labels import LABELS_FILE, Labels, find_labels
 from wardround_client.intake.patients import check_confirmed
 from wardround_client.intake.scan_report import render, shown
-from wardround_client.intake.scan_summary import MEANINGS, Summary, counts, identified, summarise
+from wardround_client.intake.scan_summary import Summary, counts, identified, summarise
 from wardround_client.state.state_folder import default_state
 from wardround_common.errors import DataError, LabelError
+from wardround_common.refusals import MEANINGS
 from wardround_common.storage import write_atomically
 
 Follow = Callable[[int, int], None]

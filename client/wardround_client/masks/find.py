@@ -137,7 +137,12 @@ def find(
     for one in beside:
         with _noting(unmet, one.mask):
             if (named_so := of_name(one.mask)) is None:
-                raise ImageRefused("other-object", "masks with such names are not read", where=str(one.mask))
+                raise ImageRefused(
+                    "other-object",
+                    "masks with such names are not read",
+                    do="Give it as a DICOM segmentation, a structure set or NIfTI.",
+                    where=str(one.mask),
+                )
             kind, _ = named_so
             if isinstance(kind, SliceFormat):
                 of, number = _slice(one, known)
@@ -217,7 +222,12 @@ def _dicom(path: Path, known: list[Series], structures: Structures) -> list[_Pai
         header, _ = header_of(path)
         with refusing("unreadable", "the attributes of the mask cannot be read", where=str(path)):
             if (kind := of_class(sop_class_of(header))) is None:
-                raise ImageRefused("other-object", "masks of this kind are not supported", where=str(path))
+                raise ImageRefused(
+                    "other-object",
+                    "masks of this kind are not supported",
+                    do="Give it as a DICOM segmentation, a structure set or NIfTI.",
+                    where=str(path),
+                )
             target = kind.target(header)
         of = target.among(known)
     return _met(of, kind.name, path, kind.read, structures)

@@ -73,7 +73,8 @@ def _capture(
     if not picture.of or not all(0 <= one < count for one in picture.of):
         raise ValueError(f"a picture is of slices 0 to {count - 1} here")
     first = sources.images[0]
-    with refusing("no-capture", "no picture for the archive can be made of these images", where=""), quiet():
+    refused = "no picture for the archive can be made of these images"
+    with refusing("no-capture", refused, where="", do="Leave out --dicom."), quiet():
         made: Dataset = SCImage.from_ref_dataset(
             first,
             np.ascontiguousarray(picture.pixels),

@@ -66,7 +66,10 @@ def segmentation_of(
         frames = np.zeros((every, *outline.shape[1:]), outline.dtype)
         frames[list(sources.frames)] = outline  # in the order of the frames in their file, which may hold others too
     described = [_described(number, one, card, coded) for number, one in enumerate(answer.facts["structures"], 1)]
-    with refusing("no-segmentation", "no segmentation can be made of these images", where=""), quiet():
+    with (
+        refusing("no-segmentation", "no segmentation can be made of these images", where="", do="Leave out --dicom."),
+        quiet(),
+    ):
         made = Segmentation(
             sources.images,
             frames,
@@ -134,7 +137,7 @@ def report_of(
     evidence = [*sources.images, *([segmentation] if segmentation is not None else [])]
     device = sr.DeviceObserverIdentifyingAttributes(highdicom.UID(), OURS, OURS, card.name[:LONG], weights_of(card))
     context = sr.ObservationContext(observer_device_context=sr.ObserverContext(codes.DCM.Device, device))
-    with refusing("no-report", "no report can be made of these images", where=""), quiet():
+    with refusing("no-report", "no report can be made of these images", where="", do="Leave out --dicom."), quiet():
         if segmentation is not None:
             groups = [*_of_structures(answer, sources, card, coded, segmentation)]
         elif "boxes" in answer.facts:

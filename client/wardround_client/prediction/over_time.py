@@ -126,7 +126,8 @@ def in_order(cases: Sequence[Case]) -> list[tuple[str, Case]]:
 
 def _date_of(case: Case) -> str:
     path = case.series[0].slices[0].file
-    with refusing("not-dicom", "an examination is not DICOM, and states no date", where=str(path)):
+    do = "Ask about DICOM files, whose StudyDate says when they were made."
+    with refusing("not-dicom", "an examination is not DICOM, and states no date", where=str(path), do=do):
         stated = text(dcmread(path, stop_before_pixels=True, specific_tags=[_DATE]), _DATE)
     if len(stated) != 8 or not stated.isdecimal():
         raise DataError(

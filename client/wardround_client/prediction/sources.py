@@ -166,7 +166,8 @@ def sources_of(case: Case) -> Sources:
 
 
 def _attributes(path: Path) -> Dataset:
-    with refusing("not-dicom", "the file is not DICOM, so that there is no study to write back to", where=str(path)):
+    what, do = "the file is not DICOM, so that there is no study to write back to", "Leave out --dicom."
+    with refusing("not-dicom", what, where=str(path), do=do):
         header = dcmread(path, stop_before_pixels=True)
     if not header.get("StudyInstanceUID") or not header.get("SOPInstanceUID"):
         raise _not_dicom()

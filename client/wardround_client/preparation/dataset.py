@@ -589,7 +589,11 @@ def _network_form(source: Source, data: Data, instance: Instance, kept: Kept | N
     """
     voi = data.intensity == "window"
     if instance.frames > 1:
-        raise ImageRefused("volume", "the study's network sees single images, and this file holds several")
+        raise ImageRefused(
+            "volume",
+            "the study's network sees single images, and this file holds several",
+            do="Export its slices or frames as single images.",
+        )
     if asks_hounsfield(data.steps):
         with refusing("unreadable", "the attributes cannot be read", where=instance.file):
             if not in_hounsfield(header_of(source.folder / instance.file)[0]):
@@ -598,7 +602,8 @@ def _network_form(source: Source, data: Data, instance: Instance, kept: Kept | N
     if kept is None or stored is None:
         return preprocessing.to_network_form(read_image(source.folder / instance.file, voi=voi), data)
     if kept.meaning is None:
-        return preprocessing.to_network_form(Image(plain_pixels(stored, colour=stored.ndim == 3, voi=voi), None), data)
+        pixels = plain_pixels(stored, colour=stored.ndim == 3, voi=voi, where=instance.file)
+        return preprocessing.to_network_form(Image(pixels, None), data)
     meaning, where = kept.meaning, instance.file
 
     def values_of(levels: Stored) -> NDArray[np.float32]:

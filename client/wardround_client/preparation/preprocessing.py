@@ -30,7 +30,11 @@ def to_network_form(image: Image, data: Data) -> NDArray[np.float32]:
         ImageRefused: the image is a volume or a series of frames, where the study's networks see single images.
     """
     if image.pixels.ndim != 3:
-        raise ImageRefused("volume", "the study's network sees single images, and this file holds several")
+        raise ImageRefused(
+            "volume",
+            "the study's network sees single images, and this file holds several",
+            do="Export its slices or frames as single images.",
+        )
     pixels = stepped(match_channels(image.pixels, data.channels), data.steps)
     if data.intensity == "percentile":
         low, high = np.percentile(pixels, PERCENTILES)

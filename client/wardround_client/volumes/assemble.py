@@ -72,7 +72,12 @@ def stack(slices: Sequence[Slice], *, stated_mm: float | None, thickness_mm: flo
     if len(slices) == 1:
         step = stated_mm or thickness_mm
         if not step:
-            raise ImageRefused("no-slice-spacing", "a single slice does not say how thick it is", where=where)
+            raise ImageRefused(
+                "no-slice-spacing",
+                "a single slice does not say how thick it is",
+                where=where,
+                do="Export the series with SliceThickness, or with all of its slices.",
+            )
     else:
         step = _step(places[order], where=where)
         _check_upright(positions[order], normal, min(spacing), where=where)
@@ -105,9 +110,19 @@ def _common(slices: Sequence[Slice], *, where: str) -> tuple[Floats, tuple[float
         )
     spacings = [one.spacing_mm for one in slices if one.spacing_mm is not None]
     if len(spacings) < len(slices):
-        raise ImageRefused("no-spacing", "some slices do not say how far apart their pixels lie", where=where)
+        raise ImageRefused(
+            "no-spacing",
+            "some slices do not say how far apart their pixels lie",
+            where=where,
+            do="Export the series with PixelSpacing.",
+        )
     if np.ptp(spacings, axis=0).max() > SAME_DIRECTION * max(spacings[0]):
-        raise ImageRefused("mixed-spacing", "its slices differ in the distance between pixels", where=where)
+        raise ImageRefused(
+            "mixed-spacing",
+            "its slices differ in the distance between pixels",
+            where=where,
+            do="Export each acquisition as a series of its own.",
+        )
     return np.array(positions, np.float64), spacings[0]
 
 
@@ -126,7 +141,10 @@ def _directions(slices: Sequence[Slice], *, where: str) -> tuple[Floats, Floats]
     # Writers round cosines to a few digits: directions are made exact, but never guessed.
     if max(abs(length - 1) for length in lengths) > 10 * SAME_DIRECTION or abs(along_row @ down) > 10 * SAME_DIRECTION:
         raise ImageRefused(
-            "bad-orientation", "its direction cosines are not two perpendicular unit vectors", where=where
+            "bad-orientation",
+            "its direction cosines are not two perpendicular unit vectors",
+            where=where,
+            do="Export the series again, or correct ImageOrientationPatient.",
         )
     along_row = along_row / lengths[0]
     down = down - (down @ along_row) * along_row
@@ -174,7 +192,12 @@ def _check_upright(positions: Floats, normal: Floats, pixel_mm: float, *, where:
         return
     lean: NDArray[np.float64] = across[-1] / heights[-1]
     if np.linalg.norm(across - np.outer(heights, lean), axis=1).max() > DRIFT * pixel_mm:
-        raise ImageRefused("shifted-slices", "its slices do not lie above one another", where=where)
+        raise ImageRefused(
+            "shifted-slices",
+            "its slices do not lie above one another",
+            where=where,
+            do="Export each stack as a series of its own, or reconstruct it on a right-angled grid.",
+        )
     degrees = float(np.degrees(np.arctan(np.linalg.norm(lean))))
     raise ImageRefused(
         "tilted",

@@ -278,7 +278,12 @@ class Sources:
         with refusing("unreadable", "the attributes of the image contradict each other", where=where):
             photometric, frames = code(header, PHOTOMETRIC), frames_of(header)
             if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-                raise ImageRefused("colour", "a colour image has no single value per voxel", where=where)
+                raise ImageRefused(
+                    "colour",
+                    "a colour image has no single value per voxel",
+                    where=where,
+                    do="Leave it out: series are of grey images.",
+                )
             if pixels is None or not (syntax := syntax_of(header)):
                 return Source(file, frames)
             written = elements_of(header)
@@ -293,7 +298,12 @@ class Sources:
             header[PIXEL_DATA] = DataElement(PIXEL_DATA, "OB", b"")  # which was not read, and says: integers
             meaning = meaning_of(header, photometric, where=where)
             if not isinstance(meaning, Grey):
-                raise ImageRefused("colour", "a colour image has no single value per voxel", where=where)
+                raise ImageRefused(
+                    "colour",
+                    "a colour image has no single value per voxel",
+                    where=where,
+                    do="Leave it out: series are of grey images.",
+                )
             tables = [header[which].value for which in (_OFFSETS, _LENGTHS) if which in elements_of(header)]
             return Source(
                 file,

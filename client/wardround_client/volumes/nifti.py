@@ -20,6 +20,7 @@ import numpy as np
 from wardround_client.images import finite
 from wardround_client.images.dicom import refusing
 from wardround_client.images.formats.nifti import inflate
+from wardround_client.images.intensity import check_values
 from wardround_client.images.meaning import Values
 from wardround_client.images.source import opened, read_bytes
 from wardround_client.volumes.frames import Stamp
@@ -87,11 +88,12 @@ class NiftiVolume:
         """Read the values of a slice: (rows, columns) float32; what is not a number takes the smallest that is.
 
         Raises:
-            ImageRefused: as :meth:`raw` does.
+            ImageRefused: as :meth:`raw` does; ``pixel-values``: some are too large to compute with.
         """
         raw = self.raw(number)
         if (self.slope, self.intercept) != (1.0, 0.0):
             raw = raw * np.float64(self.slope) + self.intercept
+        check_values(raw, where=str(self.file.path))
         return np.ascontiguousarray(finite(raw))
 
 
@@ -163,7 +165,10 @@ def _shape(header: Any, *, where: str) -> tuple[int, int, int]:
     kind = header.get_data_dtype()
     if not 2 <= len(shape) <= 3 or min(shape) < 1 or kind.fields is not None or kind.kind not in "iuf":
         raise ImageRefused(
-            "shape", "only one grey volume per file is supported", where=where, do="Split it by time or channel."
+            "shape",
+            "only one volume of real grey values per file is supported",
+            where=where,
+            do="Split it by time or channel.",
         )
     across, along, *slices = shape
     return across, along, *(slices or [1])  # type: ignore[return-value]  # three of them

@@ -211,7 +211,12 @@ def _part(
     with refusing("unreadable", "the attributes cannot be read", where=where):
         uid, sop_uid = text(header, _SERIES), text(header, _SOP)
         if not uid:
-            raise ImageRefused("no-series", "the file does not say which series it belongs to", where=where)
+            raise ImageRefused(
+                "no-series",
+                "the file does not say which series it belongs to",
+                where=where,
+                do="Export it again with SeriesInstanceUID.",
+            )
         if uid not in acquisitions:  # the files of a series say the same
             acquisitions[uid] = acquisition_of(header)
         source = sources.of(header, pixels, Stamp.of(path))

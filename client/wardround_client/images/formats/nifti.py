@@ -40,9 +40,13 @@ def nifti_volume(data: bytes, *, where: str) -> tuple[Stored, tuple[float, ...],
         shape = [*volume.shape]
         while len(shape) > 3 and shape[-1] == 1:
             shape.pop()
-        if not 2 <= len(shape) <= 3 or 0 in shape or volume.get_data_dtype().fields is not None:
+        kind = volume.get_data_dtype()
+        if not 2 <= len(shape) <= 3 or min(shape) < 1 or kind.fields is not None or kind.kind not in "iuf":
             raise ImageRefused(
-                "shape", "only one grey volume per file is supported", where=where, do="Split it by time or channel."
+                "shape",
+                "only one volume of real grey values per file is supported",
+                where=where,
+                do="Split it by time or channel.",
             )
         check_pixel_count(int(np.prod(shape)), where=where)
         shape += [1] * (3 - len(shape))

@@ -29,7 +29,7 @@ def read(path: Path, size: tuple[int, int], structures: Structures) -> Classes:
     where = str(path)
     with (
         opened(path) as file,
-        refusing("not-a-mask", "the mask is not a readable PNG", where=where),
+        refusing("not-a-mask", "the mask is not a readable PNG", where=where, do="Write it again."),
         Pillow.open(file, formats=("PNG",)) as picture,
     ):
         if (picture.height, picture.width) != size:

@@ -101,7 +101,12 @@ def read(path: Path, series: Series, structures: Structures) -> Outlined:
         _fill(made, contours, number, where=where)
         looked_at &= _between(contours, len(series))
     if not any(numbers.values()):
-        raise ImageRefused("no-structure", "it contains none of the study's structures", where=where)
+        raise ImageRefused(
+            "no-structure",
+            "it contains none of the study's structures",
+            where=where,
+            do="Map the names of its structures to the study's classes, or leave it out.",
+        )
     return Outlined(made, looked_at, frozenset(numbers.values()) - {0})
 
 

@@ -73,7 +73,12 @@ def read(path: Path, series: Series, structures: Structures) -> Outlined:
         full = integer(dataset, _FULL) or 0 if fractional else 1
         looked_at = _looked_at(dataset, series)
     if not any(numbers.values()):
-        raise ImageRefused("no-structure", "it has no structure of the study", where=where)
+        raise ImageRefused(
+            "no-structure",
+            "it has no structure of the study",
+            where=where,
+            do="Map the names of its segments to the study's classes, or leave it out.",
+        )
     made = np.zeros(series.geometry.shape, np.uint8)
     strongest = np.zeros_like(made)
     for segment, number in numbers.items():

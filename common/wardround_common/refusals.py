@@ -1,0 +1,71 @@
+"""What each reason means for which an image is refused, and what a person can do: one table for scans and errors."""
+
+from __future__ import annotations
+
+MEANINGS: dict[str, tuple[str, str]] = {
+    "identifies-patient": ("attributes still say who a person is", "de-identify, or --allow identity"),
+    "private-tags": ("private attributes, which may say anything", "remove, or --allow private-tags"),
+    "burnt-in-text": ("the file says that text is burnt into its pixels", "mask the text, or --allow burnt-in"),
+    "localizer": ("overviews that planned a scan", "nothing, or --allow localizers"),
+    "screen": ("pictures of a screen or a text, such as dose reports", "nothing, or --allow screens"),
+    "derived": ("computed from images: reformats, projections, maps", "nothing, or --allow derived"),
+    "capture": ("secondary captures next to the images of their study", "nothing, or --allow captures"),
+    "for-processing": ("raw radiographs that also exist in presentation form", "--allow for-processing"),
+    "parametric-map": ("parametric maps", "nothing, or --allow parametric-maps"),
+    "synthetic": ("images that say they were made, and are of no patient", "nothing, or --allow synthetic"),
+    "own-result": ("pictures of what a model of Wardround answered", "nothing"),
+    "segmentation": ("segmentations and label maps", "nothing"),
+    "dose": ("dose distributions of radiotherapy", "nothing"),
+    "contours": ("structure sets of radiotherapy", "nothing"),
+    "report": ("structured reports", "nothing"),
+    "key-objects": ("selections of key objects", "nothing"),
+    "presentation-state": ("presentation states", "nothing"),
+    "document": ("encapsulated documents", "nothing"),
+    "waveform": ("waveforms", "nothing"),
+    "registration": ("registrations and fiducials", "nothing"),
+    "raw-data": ("raw data", "nothing"),
+    "directory": ("the directory of a medium (DICOMDIR)", "nothing"),
+    "not-an-image": ("neither DICOM, PNG, JPEG, TIFF nor NIfTI", "nothing, if they are other documents"),
+    "no-preamble": ("DICOM without the preamble of a Part 10 file", "rewrite as DICOM Part 10 files"),
+    "no-image": ("other DICOM objects without pixels", "nothing"),
+    "no-transfer-syntax": ("the file does not state how its pixels are encoded", "export again"),
+    "mask": ("one bit a pixel: outlines or masks", "nothing"),
+    "encrypted": ("encrypted files", "decrypt first"),
+    "truncated": ("the file is truncated", "copy or export again"),
+    "codec": ("the pixels cannot be decoded", "convert to an uncompressed transfer syntax"),
+    "colour-space": ("an unsupported photometric interpretation", "convert to RGB or MONOCHROME2"),
+    "shape": ("not a single grey volume per file", "split by time or channel"),
+    "same-instance": ("second copies: their SOPInstanceUID is that of another file", "nothing; remove one of the two"),
+    "labels-disagree": ("files of one SOPInstanceUID with different labels", "keep one of the labels"),
+    "unreadable": ("attributes that cannot be parsed", "export again"),
+    "empty": ("empty files", "copy or export again"),
+    "pixels-missing": ("images whose pixels were removed", "export again, with pixels"),
+    "pixels-empty": ("images with empty pixel data", "export again"),
+    "frames-missing": ("fewer frames than the file states", "copy or export again"),
+    "pixel-layout": ("attributes contradict the pixel layout", "export again"),
+    "pixel-values": ("attributes misstate what pixel values mean", "export again, or correct the attribute"),
+    "no-memory": ("there was not enough memory to read them", "use fewer --workers, or free memory"),
+    "too-large": ("larger than the limit", "export frames or series as several files"),
+    "too-many-pixels": ("more pixels than the limit", "export frames as several files"),
+    "decoder-crashed": ("the decoder crashed; tried again at each scan", "export again"),
+    "format-plugin": ("the plug-in of their format failed; tried again at each scan", "ask whoever wrote it"),
+    "too-slow": ("reading took too long; tried again at each scan", "check the disk, or export again"),
+    "permission": ("no permission to read them", "give this user permission to read"),
+    "vanished": ("disappeared while they were read", "check that the disk is there, and try again"),
+    "broken-link": ("links that lead nowhere", "repair the links"),
+    "link-loop": ("links to a folder or file that was already scanned", "nothing"),
+    "not-a-file": ("pipes, sockets or devices", "nothing"),
+    "mask-geometry": ("masks whose frames make up no volume", "export again from the program that drew the mask"),
+    "disk-error": ("the disk could not deliver the file", "check the disk"),
+}
+"""(what it means, of several files; what to do), by reason.
+
+Advice that begins with "nothing" is for what is no image."""
+
+
+def advice(reason: str) -> str:
+    """Return what to do about one file that was refused for this reason, as a sentence; empty for another reason."""
+    do = MEANINGS[reason][1] if isinstance(reason, str) and reason in MEANINGS else ""  # a plug-in may say anything
+    if do.startswith(("nothing", "--allow")):
+        return "Leave it out."
+    return f"{do[0].upper()}{do[1:]}." if do else ""

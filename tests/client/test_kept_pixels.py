@@ -85,7 +85,7 @@ def test_an_image_from_what_was_kept_has_the_bytes_of_one_that_is_decoded_again(
             with monkeypatch.context() as patch:
                 patch.setattr(dataset, "read_image", None)
                 kept = [dataset._network_form(source, of, i, found.kept[i.file]) for i in found.accepted]
-            assert [one.tobytes() for one in kept] == [one.tobytes() for one in again]
+            assert [(form.tobytes(), area) for form, area in kept] == [(form.tobytes(), area) for form, area in again]
 
 
 def test_a_second_scan_knows_what_the_first_one_kept(tmp_path: Path) -> None:

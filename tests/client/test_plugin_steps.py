@@ -74,6 +74,7 @@ OTHERS = {
 WRONG = {
     "number": ("STEP = 1", "its step 'number' is no Step but a int"),
     "unsaid": (STEP.replace("{power}", "{strength}"), "does not say what it is: KeyError: 'strength'"),
+    "cuts": (STEP.replace("scales=True)", "scales=True, area=lambda settings, plane: None)"), "it cuts images"),
     "odd": (STEP.replace("(Setting(", "(1, Setting("), "its settings are not 8 Setting at most"),
 }
 FILES = (

@@ -54,6 +54,9 @@ def test_each_step_changes_values_alone_and_scales_where_it_says_so(name: str) -
     pixels = np.random.default_rng(0).normal(0, 400, (1, 24, 17)).astype(np.float32)
     kept = pixels.copy()
     found = stepped(pixels, data.steps)
+    if step.area is not None:
+        assert np.array_equal(found, pixels)  # cut beforehand, to the part that it says (test_crop)
+        return
     assert (found.shape, found.dtype, np.isfinite(found).all()) == (pixels.shape, np.float32, True)
     assert np.array_equal(pixels, kept)
     assert not np.array_equal(found, pixels)

@@ -38,7 +38,8 @@ PATIENTS = 5
 
 def mapped(least: int = PATIENTS, **sections: dict[str, object]) -> Study:
     evaluation = {"smallest_subgroup": least, "maps": {"method": "hires-cam"}} | sections.pop("evaluation", {})
-    return study(data={"modalities": ["MR"]}, training={"rounds": 1}, evaluation=evaluation, **sections)
+    data = {"modalities": ["MR"]} | sections.pop("data", {})
+    return study(data=data, training={"rounds": 1}, evaluation=evaluation, **sections)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,22 @@ def asked(of: Study, hospital: Hospital) -> np.ndarray:
 
 
 def test_what_leaves_is_what_explain_counts_over_the_same_folder(hospital: Dataset, tmp_path: Path) -> None:
-    of = mapped()
+    leaves_what_explain_counts(mapped(), hospital, tmp_path)
+
+
+def test_maps_of_images_that_a_step_cuts_are_counted_where_they_lie_in_the_stored_image(
+    hospital: Dataset, tmp_path: Path
+) -> None:
+    of = mapped(data={"steps": [{"step": "crop", "above": 0.45, "margin": 0.2}]})
+    assert hospital.pictured is not None
+    source = Source(hospital.pictured.folder, tmp_path / "state")
+    cut = prepare(source, of, *take_in(source, of), trains=False)
+    assert cut.pictured is not None
+    assert len({area.shape for area in cut.pictured.areas.values()}) > 1
+    leaves_what_explain_counts(of, cut, tmp_path)
+
+
+def leaves_what_explain_counts(of: Study, hospital: Dataset, tmp_path: Path) -> None:
     assert hospital.pictured is not None
     (tmp_path / "model").mkdir()
     model = model_folder(tmp_path / "model", of, point=0.5)

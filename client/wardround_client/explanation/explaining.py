@@ -24,6 +24,7 @@ from wardround_client.tasks.outline_form import map_from_form
 from wardround_client.volumes import Refused
 from wardround_common.errors import ImageRefused, StudyError
 from wardround_common.metrics.maps import InLesion
+from wardround_common.study.steps import Area
 from wardround_common.tasks.registry import task_of
 
 DIGITS = 4
@@ -127,10 +128,11 @@ def _image(model: Model, asked: Asked, done: Done) -> Explained:
     if of is None:
         of = _decided(model, done.answer.facts)
     own, random = _maps(model, asked, done, of)
-    place = preprocessing.Place.of(height, width, own.shape[-1])
+    area = done.asked.area or Area.whole(height, width)
+    place = preprocessing.Place.of(*area.shape, own.shape[-1])
     inside = np.s_[0, place.top : place.top + place.rows, place.left : place.left + place.columns]
     similarity = sanity.similarity(own[inside], random[inside])  # what was padded is the same in any map
-    heat, of_random = (map_from_form(each, height, width)[0] for each in (own, random))
+    heat, of_random = (area.back(map_from_form(each, *area.shape)[0], height, width) for each in (own, random))
     lesion = asked.lesions.of(done.case.files[0])
     lesion = lesion if lesion is not None and lesion.shape == heat.shape else None
     found = None if lesion is None else measure(heat, of_random, lesion)

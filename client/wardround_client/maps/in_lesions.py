@@ -25,6 +25,7 @@ from wardround_common.metrics.maps import InLesion, MapSums
 from wardround_common.randomness import insecure_stream
 from wardround_common.results.map_sums import NOBODY, MapCell
 from wardround_common.study.file import Study
+from wardround_common.study.steps import Area
 from wardround_common.tasks.registry import task_of
 
 MOST_IMAGES = 100
@@ -81,7 +82,7 @@ def sums_in_lesions(network: nn.Module, study: Study, dataset: Dataset) -> MapCe
     if patients < study.evaluation.smallest_subgroup:
         return NOBODY
     try:
-        return MapCell(patients, _sums(network.eval(), study, examples, chosen))
+        return MapCell(patients, _sums(network.eval(), study, dataset, chosen))
     except (ModelError, StudyError):
         return NOBODY
 
@@ -121,9 +122,9 @@ def _patients(examples: Examples, places: Mapping[int, Lesion]) -> int:
     return len(np.unique(examples.patients[list(places)])) if places else 0
 
 
-def _sums(network: nn.Module, study: Study, examples: Examples, lesions: Mapping[int, Lesion]) -> MapSums:
-    asked = study.evaluation.maps
-    if asked is None:
+def _sums(network: nn.Module, study: Study, dataset: Dataset, lesions: Mapping[int, Lesion]) -> MapSums:
+    asked, examples, pictured = study.evaluation.maps, dataset.test, dataset.pictured
+    if asked is None or pictured is None:
         return MapSums()
     task = task_of(study.task)
     _, method = find(asked.method, task)
@@ -131,7 +132,8 @@ def _sums(network: nn.Module, study: Study, examples: Examples, lesions: Mapping
     for place, lesion in lesions.items():
         images = examples.images(np.array([place]))
         of = 1 if study.outputs == 2 and not task.apart else _decided(network, examples, place)
-        total += MapSums.of(measured(*sanity.maps_of(network, study, method, images, of), lesion))
+        area = pictured.areas.get(pictured.files[place]) or Area.whole(*lesion.shape)
+        total += MapSums.of(measured(*sanity.maps_of(network, study, method, images, of), lesion, area))
     return total
 
 
@@ -141,8 +143,8 @@ def _decided(network: nn.Module, examples: Examples, place: int) -> int:
     return int(probabilities_of(network, one).argmax())
 
 
-def measured(own: sanity.Map, untrained: sanity.Map, lesion: Lesion) -> InLesion:
-    """Lay two maps in the network's form (1, size, size) on an image's own grid, and measure them there."""
+def measured(own: sanity.Map, untrained: sanity.Map, lesion: Lesion, area: Area) -> InLesion:
+    """Lay two maps in the form (1, size, size) of a part of an image on all of it, and measure them there."""
     height, width = lesion.shape
-    heat, random = (map_from_form(each, height, width)[0] for each in (own, untrained))
+    heat, random = (area.back(map_from_form(each, *area.shape)[0], height, width) for each in (own, untrained))
     return measure(heat, random, lesion)

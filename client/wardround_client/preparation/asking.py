@@ -34,7 +34,7 @@ from wardround_client.preparation.bags import PADDING, laid_out, name_of, neighb
 from wardround_client.preparation.examinations import ROLES_FILE
 from wardround_client.preparation.order import DO_ASKED, MEANINGS, Said, in_order, said_in
 from wardround_client.preparation.outlined import ANY
-from wardround_client.preparation.scaled import body_of, channels_of
+from wardround_client.preparation.scaled import body_of, channels_of, series_area
 from wardround_client.preparation.sequences import said_of, sequence_of
 from wardround_client.preparation.slices import forms
 from wardround_client.preparation.source import Source
@@ -47,6 +47,7 @@ from wardround_client.volumes import Refused, Roles, Series, choose, examination
 from wardround_common.errors import ImageRefused
 from wardround_common.one_form import one_form
 from wardround_common.study.file import Data, Study
+from wardround_common.study.steps import Area, cuts
 
 SLICES_BACK = 16
 """Slices whose logits are brought to the size of the image at a time."""
@@ -60,7 +61,7 @@ _ABOUT = {
 }
 _HEAD = 1 << 16
 """Bytes by which a file's format is told."""
-_OF_AN_IMAGE = {"series": {"sop_uid"}, "patient": {"sop_uid", "series_uid", "study_uid"}}
+_OF_AN_IMAGE = {"series": {"sop_uid"}, "patient": {"sop_uid", "series_uid", "study_uid", "crop"}}
 """What is not the same for all images of a record."""
 _MODALITY = tag("Modality")
 Prepare = Callable[[Sequence[Series], Data], Asked]
@@ -106,7 +107,6 @@ def _read(
         raise not_hounsfield()
     about |= _part(parts, data)
     spacing = None if image.spacing_mm is None else (image.spacing_mm[-2], image.spacing_mm[-1])
-    rows, columns = image.pixels.shape[-2:]
     sequence: int | str = 0
     if data.sequences:
         said = said_of(header, path, about.get("series_uid", ""))
@@ -120,8 +120,9 @@ def _read(
             do=f"If it is one of {', '.join(one.role for one in data.sequences)}, say so in {ROLES_FILE} "
             "(docs/volumes.md).",
         )
-    form = preprocessing.to_network_form(image, data)[None]
-    return Asked(form, about, extent=(rows, columns), spacing_mm=spacing), stated, sequence, said_in(header, path)
+    form, area = preprocessing.located(image, data)
+    about |= _crop(area, data)
+    return Asked(form[None], about, area=area, spacing_mm=spacing), stated, sequence, said_in(header, path)
 
 
 def cases_of(
@@ -319,6 +320,11 @@ def _part(stated: Sequence[str], data: Data) -> dict[str, str]:
     return {"body_part": " ".join(stated) or UNKNOWN} if data.body_parts else {}
 
 
+def _crop(area: Area, data: Data) -> dict[str, dict[str, int]]:
+    """Say which part of an image the network sees, in pixels of the image, in a study that cuts images."""
+    return {"crop": {"x0": area.left, "y0": area.top, "x1": area.right, "y1": area.bottom}} if cuts(data.steps) else {}
+
+
 def _other_modality(found: Sequence[str], data: Data) -> ImageRefused:
     return ImageRefused(
         "other-modality",
@@ -402,7 +408,7 @@ def _examination(
             about = {}
         made = prepare(taken, data)
         about |= _part([*dict.fromkeys(word for one in taken for word in one.acquisition.body_parts)], data)
-        return replace(made, about=about | {"notes": [note for one in taken for note in one.notes]})
+        return replace(made, about=made.about | about | {"notes": [note for one in taken for note in one.notes]})
 
     return Case(taken[0].uid, used, asked, taken)
 
@@ -414,8 +420,9 @@ def slices_of(series: Sequence[Series], data: Data) -> Asked:
         ImageRefused: a series cannot be read, or does not lie where the first one does.
     """
     grid = series[0].geometry
-    images = np.stack([*forms(series, grid, data, range(grid.shape[0]))])  # (slices, channels, size, size)
-    return Asked(images, {}, extent=(grid.shape[1], grid.shape[2]))
+    area = series_area(series[0], grid, data)
+    images = np.stack([*forms(series, grid, data, range(grid.shape[0]), area)])  # (slices, channels, size, size)
+    return Asked(images, _crop(area, data), area=area)
 
 
 def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:
@@ -427,13 +434,18 @@ def slice_by_slice(series: Sequence[Series], data: Data) -> Asked:
         ImageRefused: a series cannot be read, or does not lie where the first one does.
     """
     grid = series[0].geometry
-    images = np.stack([*forms(series, grid, data, range(grid.shape[0]))])  # (slices, channels, size, size)
+    area = series_area(series[0], grid, data)
+    images = np.stack([*forms(series, grid, data, range(grid.shape[0]), area)])  # (slices, channels, size, size)
 
     def back(outputs: torch.Tensor) -> NDArray[np.uint8]:
         starts = range(0, len(outputs), SLICES_BACK)
-        return np.concatenate([from_form(outputs[at : at + SLICES_BACK], *grid.shape[1:]) for at in starts])
+        drawn = np.concatenate([from_form(outputs[at : at + SLICES_BACK], *area.shape) for at in starts])
+        return area.back(drawn, *grid.shape[1:])
 
-    return Asked(images, {}, back=back, lay=lambda heat: map_from_form(heat, *grid.shape[1:]))
+    def lay(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+        return area.back(map_from_form(heat, *area.shape), *grid.shape[1:])
+
+    return Asked(images, _crop(area, data), back=back, lay=lay)
 
 
 def whole_volume(series: Sequence[Series], data: Data) -> Asked:

@@ -35,11 +35,10 @@ def of_table(said: Boxes, folder: Path, data: Data, classes: tuple[str, ...], st
     for file in _some(sorted(said.of)):
         try:
             image = read_image(folder / file, voi=data.intensity == "window")
-            formed = preprocessing.to_network_form(image, data)
+            formed, area = preprocessing.located(image, data)
         except ImageRefused:
             continue  # it changed since it was scanned; the next scan says so
-        height, width = image.pixels.shape[-2:]
-        boxes = to_form(said.of[file], height, width, data.square)
+        boxes = to_form(said.of[file], area, data.square)
         pictures.append(outline_page.Picture(_drawn(formed[0], boxes), _told(boxes, classes), shown(file)))
     counts = {f"boxes-{why}": count for why, count in said.unmet.items()}
     return outline_page.written(_words(study, "images", "Of each image"), pictures, len(said.of), counts, classes, made)

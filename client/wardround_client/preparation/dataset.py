@@ -47,7 +47,7 @@ from wardround_common.messages.rounds import Split
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.study.file import Data, Study
 from wardround_common.study.plugins import admit_steps
-from wardround_common.study.steps import versions_of
+from wardround_common.study.steps import Area, cuts, versions_of
 from wardround_common.tasks.registry import task_of
 
 TEST = 2  # the number of the test patients' part in a split
@@ -144,6 +144,8 @@ class Pictured:
     folder: Path = field(repr=False)
     files: tuple[str, ...] = field(repr=False)
     """(test images,) in the order of the split."""
+    areas: Mapping[str, Area] = field(default_factory=dict, repr=False)
+    """File to the part of its image that the network sees, where a step cuts images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,7 +322,7 @@ def prepare(
         labelled=_labelled(used, words),
         accounts=tuple(accounts[name] for name in names),
         trains=trains,
-        pictured=Pictured(source.folder, tuple(one.file for one in tested)) if is_file_each else None,
+        pictured=Pictured(source.folder, tuple(one.file for one in tested), made.areas) if is_file_each else None,
     )
 
 
@@ -335,6 +337,10 @@ def _records(
         return local.records(source, study, wanted, found)
     wanted, put = _put_together(source, study, wanted)
     prepared = keep_images(source, study.data, wanted, kept)
+    if prepared.areas:
+        outside = {file: "outside-crop" for file, area in prepared.areas.items() if _cut_off(found, file, area)}
+        prepared = replace(prepared, refused=prepared.refused | outside)
+        found = replace(found, areas=prepared.areas)
     used = tuple(one for one in wanted if prepared.refused.get(one.file) is None)
     targets = _targets(local, source, study, used, found)
     if study.data.record == "slice":
@@ -349,7 +355,13 @@ def _records(
         files=used,
         patients=tuple(one.patient for one in used),
         left_out=prepared.refused,
+        areas=prepared.areas,
     )
+
+
+def _cut_off(found: Found, file: str, area: Area) -> bool:
+    """Tell whether something that is marked in an image has its middle beyond what is left of it."""
+    return not all(area.holds(row, column) for row, column in found.centres.get(file, ()))
 
 
 @dataclass(frozen=True)
@@ -551,6 +563,8 @@ class Prepared:
     images: NDArray[np.float32]
     row_of: dict[str, int]
     refused: dict[str, str]
+    areas: dict[str, Area] = field(default_factory=dict)
+    """By file the part of its image that is left, where a step of the study cuts images."""
 
 
 def keep_images(source: Source, data: Data, wanted: Sequence[Instance], kept: Mapping[str, Kept]) -> Prepared:
@@ -578,11 +592,14 @@ def keep_images(source: Source, data: Data, wanted: Sequence[Instance], kept: Ma
     if not facts["row_of"]:
         return Prepared(key, np.empty(shape, np.float32), {}, facts["refused"])
     images = np.memmap(folder / "images.f32", "<f4", "r", shape=shape)
-    return Prepared(key, images, facts["row_of"], facts["refused"])
+    areas = {file: Area(*sides) for file, sides in facts.get("areas", {}).items()}
+    return Prepared(key, images, facts["row_of"], facts["refused"], areas)
 
 
-def _network_form(source: Source, data: Data, instance: Instance, kept: Kept | None) -> NDArray[np.float32]:
-    """Bring one image into the study's form, from what the scan kept of it, or else from its file.
+def _network_form(
+    source: Source, data: Data, instance: Instance, kept: Kept | None
+) -> tuple[NDArray[np.float32], Area]:
+    """Bring one image into the study's form, from what the scan kept of it, or else from its file; and say which part.
 
     Raises:
         ImageRefused: the file cannot be read, is a volume, or has no window that can be applied.
@@ -600,10 +617,10 @@ def _network_form(source: Source, data: Data, instance: Instance, kept: Kept | N
                 raise not_hounsfield()
     stored = kept_pixels.read(kept, instance, folder=source.folder, state=source.state) if kept else None
     if kept is None or stored is None:
-        return preprocessing.to_network_form(read_image(source.folder / instance.file, voi=voi), data)
+        return preprocessing.located(read_image(source.folder / instance.file, voi=voi), data)
     if kept.meaning is None:
         pixels = plain_pixels(stored, colour=stored.ndim == 3, voi=voi, where=instance.file)
-        return preprocessing.to_network_form(Image(pixels, None), data)
+        return preprocessing.located(Image(pixels, None), data)
     meaning, where = kept.meaning, instance.file
 
     def values_of(levels: Stored) -> NDArray[np.float32]:
@@ -613,9 +630,9 @@ def _network_form(source: Source, data: Data, instance: Instance, kept: Kept | N
     if isinstance(meaning, Grey) and meaning.padding is None and stored.dtype.kind in "iu":
         form = preprocessing.levels_to_network_form(stored, values_of, data)
         if form is not None:
-            return form
+            return form, Area.whole(*stored.shape)
     image = Image(dicom_pixels(meaning, stored, several=False, voi=voi, where=where), instance.spacing_mm)
-    return preprocessing.to_network_form(image, data)
+    return preprocessing.located(image, data)
 
 
 def _make_images(
@@ -623,13 +640,16 @@ def _make_images(
 ) -> Facts:
     row_of: dict[str, int] = {}
     refused: dict[str, str] = {}
+    areas: dict[str, tuple[int, ...]] = {}
     # Plain writes: a full disk is an error here, and a crash of the process with a writable memory map.
     with (making / "images.f32").open("wb") as images:
         for instance in wanted:
             try:
-                form = _network_form(source, data, instance, kept.get(instance.file))
+                form, area = _network_form(source, data, instance, kept.get(instance.file))
                 images.write(form.astype("<f4", copy=False).tobytes())
                 row_of[instance.file] = len(row_of)
+                areas[instance.file] = (area.top, area.left, area.bottom, area.right)
             except ImageRefused as refusal:
                 refused[instance.file] = refusal.reason
-    return {"row_of": row_of, "refused": refused}
+    facts: Facts = {"row_of": row_of, "refused": refused}
+    return facts | {"areas": areas} if cuts(data.steps) else facts

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from wardround_client.images import Image
-from wardround_client.preparation.stepped import stepped
+from wardround_client.preparation.stepped import area_of, stepped
 from wardround_common.errors import ImageRefused
 from wardround_common.study.file import Data
+from wardround_common.study.steps import Area
 
 Number = float | np.floating[Any]
 PERCENTILES = (0.5, 99.5)
@@ -22,9 +23,15 @@ VERSION = 1  # prepared images of another version are made again
 
 
 def to_network_form(image: Image, data: Data) -> NDArray[np.float32]:
+    """Return an image as the study's network sees it, (channels, image_size, image_size): :func:`located`."""
+    return located(image, data)[0]
+
+
+def located(image: Image, data: Data) -> tuple[NDArray[np.float32], Area]:
     """Match the channels, take the study's steps, scale to 0..1, resize with the aspect kept, and pad with zeros.
 
-    Returns (channels, image_size, image_size) float32. An image of one value becomes zeros.
+    Returns (channels, image_size, image_size) float32, and which part of the image that is: all of it but where a step
+    cuts. An image of one value becomes zeros.
 
     Raises:
         ImageRefused: the image is a volume or a series of frames, where the study's networks see single images.
@@ -35,14 +42,16 @@ def to_network_form(image: Image, data: Data) -> NDArray[np.float32]:
             "the study's network sees single images, and this file holds several",
             do="Export its slices or frames as single images.",
         )
-    pixels = stepped(match_channels(image.pixels, data.channels), data.steps)
+    pixels = match_channels(image.pixels, data.channels)
+    area = area_of(pixels.max(axis=0), data.steps)
+    pixels = stepped(area.of(pixels), data.steps)
     if data.intensity == "percentile":
         low, high = np.percentile(pixels, PERCENTILES)
     elif data.intensity == "range":
         low, high = pixels.min(), pixels.max()
     else:
         low, high = 0.0, 1.0  # the image's own window has been applied, or a step has scaled
-    return fit(torch.from_numpy(_scaled(pixels, low, high)), data.square).numpy()
+    return fit(torch.from_numpy(_scaled(pixels, low, high)), data.square).numpy(), area
 
 
 def levels_to_network_form(

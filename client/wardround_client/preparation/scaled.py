@@ -9,10 +9,11 @@ import numpy as np
 from wardround_client.images.meaning import Values
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.regrid import OnGrid
-from wardround_client.preparation.stepped import stepped_series
+from wardround_client.preparation.stepped import area_of, stepped_series
 from wardround_client.preparation.volume_form import Box
 from wardround_client.volumes import Geometry, Series
 from wardround_common.study.file import Data, Intensity
+from wardround_common.study.steps import Area, cuts
 
 BODY = 0.1
 """Of the range from 0 to 1: what is above it somewhere in a slice, row or column belongs to the body, or to a table."""
@@ -62,6 +63,21 @@ def channels_of(series: Sequence[Series], grid: Geometry, data: Data) -> list[Sc
 def body_of(series: Series, scaled: Scaled, grid: Geometry, data: Data) -> Box:
     """Return the box of a series that holds its body, before any step: a window may leave little of it."""
     return Scaled(OnGrid(series, grid), "percentile").body() if data.steps else scaled.body()
+
+
+def series_area(series: Series, grid: Geometry, data: Data) -> Area:
+    """Return the part of each slice of a grid that the study's steps leave: one for all, found over all of a series.
+
+    Raises:
+        ImageRefused: the series does not lie where the grid does, or cannot be read.
+    """
+    if not cuts(data.steps):
+        return Area.whole(*grid.shape[1:])
+    on_grid = OnGrid(series, grid)
+    highest = on_grid.slice(0)
+    for number in range(1, grid.shape[0]):
+        highest = np.maximum(highest, on_grid.slice(number))
+    return area_of(highest, data.steps)
 
 
 def _ends(there: np.ndarray) -> tuple[int, int]:

@@ -20,12 +20,13 @@ from wardround_client.preparation import preprocessing
 from wardround_client.preparation.examinations import Chosen, Examination
 from wardround_client.preparation.made_once import Facts
 from wardround_client.preparation.outlined import Images, Masks, Outlined, prepare_outlined, said_of
-from wardround_client.preparation.scaled import channels_of
+from wardround_client.preparation.scaled import channels_of, series_area
 from wardround_client.preparation.source import Source
 from wardround_client.tasks.outline_form import spacing_in_form, to_form
 from wardround_client.volumes import Geometry, Series
 from wardround_common.errors import ImageRefused
 from wardround_common.study.file import Data
+from wardround_common.study.steps import Area
 
 VERSION = "slices 2"
 _IMAGES, _MASKS = "images.f32", "masks.u8"
@@ -77,11 +78,14 @@ def _write_one(
 ) -> dict[str, object]:
     grid, outlined = one.reference.geometry, one.mask.volume()
     between, rows_mm, columns_mm = grid.spacing_mm
-    in_plane = spacing_in_form(*grid.shape[1:], (rows_mm, columns_mm), data.square)
+    area = series_area(one.channels[0], grid, data)
+    if np.count_nonzero(area.of(outlined)) < np.count_nonzero(outlined):
+        raise outside_crop()
+    in_plane = spacing_in_form(*area.shape, (rows_mm, columns_mm), data.square)
     word, heights, voxels = hashlib.sha256(), [], []
     numbers: list[int] = np.flatnonzero(one.mask.annotated).tolist()
-    for number, form in zip(numbers, forms(one.channels, grid, data, numbers), strict=True):
-        (classes,) = to_form(outlined[number : number + 1], data.square)
+    for number, form in zip(numbers, forms(one.channels, grid, data, numbers, area), strict=True):
+        (classes,) = to_form(area.of(outlined[number : number + 1]), data.square)
         heights.append(number * between)
         voxels.append(np.bincount(classes.ravel(), minlength=structures + 1)[1:].tolist())
         for file, made in ((images, form.astype("<f4", copy=False)), (masks, classes)):
@@ -93,15 +97,26 @@ def _write_one(
     return {"spacing_mm": spacing, "heights_mm": heights, "word": word.hexdigest(), "voxels": voxels}
 
 
-def forms(channels: Sequence[Series], grid: Geometry, data: Data, numbers: Iterable[int]) -> Iterator[Images]:
-    """Yield slices of a grid as the network sees them, (channels, size, size) from 0 to 1, by their numbers.
+def outside_crop() -> ImageRefused:
+    """Say why an image is left out of which a step cuts off what somebody outlined."""
+    return ImageRefused(
+        "outside-crop",
+        "something is outlined in what the study's step 'crop' cuts off",
+        do="'wardround scan FOLDER --preview STUDY' shows what is cut off; a study with a lower 'above' cuts off less.",
+    )
+
+
+def forms(
+    channels: Sequence[Series], grid: Geometry, data: Data, numbers: Iterable[int], area: Area
+) -> Iterator[Images]:
+    """Yield an area of slices of a grid as the network sees it, (channels, size, size) from 0 to 1, by their numbers.
 
     Raises:
         ImageRefused: a series does not lie where the grid does, or cannot be read.
     """
     scaled = channels_of(channels, grid, data)
     for number in numbers:
-        values = np.stack([channel.slice(number) for channel in scaled])
+        values = np.stack([area.of(channel.slice(number)) for channel in scaled])
         yield preprocessing.fit(torch.from_numpy(values), data.square).numpy()
 
 

@@ -1,4 +1,4 @@
-"""Images and series after the steps that a study names: their values change, and where they lie does not."""
+"""Images and series after the steps that a study names, and which part of an image they leave."""
 
 from __future__ import annotations
 
@@ -14,15 +14,24 @@ from wardround_client.volumes import Series
 from wardround_client.volumes.series import StoredSlice
 from wardround_common.errors import ImageRefused
 from wardround_common.plugins.names import is_plugin
-from wardround_common.study.steps import Apply, Stated, Values, step_of
+from wardround_common.study.steps import Apply, Area, Stated, Values, cuts, step_of
 
 MOST_MEASURED = 2**26
 """Values of a series of which a step measures something: evenly chosen ones where there are more."""
 _NOTHING = np.zeros(0, np.float32)
 
 
+def area_of(highest: Values, steps: Sequence[Stated]) -> Area:
+    """Return the part of an image that the steps leave, from its highest values (rows, columns); all if none cuts."""
+    step = step_of(steps[0].step) if cuts(steps) else None
+    return step.area(steps[0].settings, highest) if step and step.area else Area.whole(*highest.shape)
+
+
 def after_each(pixels: Values, steps: Sequence[Stated]) -> Iterator[Values]:
-    """Yield an image (channels, rows, columns) after each of the steps; each channel is treated alike."""
+    """Yield an image (channels, rows, columns) after each of the steps; each channel is treated alike.
+
+    It is cut to its :func:`area_of` already.
+    """
     for one in steps:
         apply = _fitted(one, pixels.flatten)  # a copy: what a step does to it changes no image
         pixels = np.stack([apply(plane) for plane in pixels])
@@ -30,7 +39,7 @@ def after_each(pixels: Values, steps: Sequence[Stated]) -> Iterator[Values]:
 
 
 def stepped(pixels: Values, steps: Sequence[Stated]) -> Values:
-    """Return an image (channels, rows, columns) float32 after all steps."""
+    """Return an image (channels, rows, columns) float32, which is cut already, after all steps."""
     for after in after_each(pixels, steps):
         pixels = after
     return pixels
@@ -38,6 +47,8 @@ def stepped(pixels: Values, steps: Sequence[Stated]) -> Values:
 
 def series_after_each(series: Series, steps: Sequence[Stated]) -> Iterator[Series]:
     """Yield a series after each of the steps: its slices are read, and brought so far, when they are asked for.
+
+    It is not cut here: a mask, and other series, are laid on all of it (``scaled.series_area``).
 
     Raises:
         ImageRefused: ``not-hounsfield``, or a step measures what cannot be read.

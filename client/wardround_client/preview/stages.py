@@ -20,7 +20,7 @@ from wardround_client.intake.instance import Index, Instance
 from wardround_client.masks.find import Mask
 from wardround_client.masks.fullest import fullest
 from wardround_client.preparation import preprocessing
-from wardround_client.preparation.scaled import body_of, channels_of
+from wardround_client.preparation.scaled import body_of, channels_of, series_area
 from wardround_client.preparation.slices import forms
 from wardround_client.preparation.stepped import after_each, asks_hounsfield, not_hounsfield, series_after_each
 from wardround_client.preparation.volumes import form_of
@@ -31,7 +31,7 @@ from wardround_client.training.augmentation import augment
 from wardround_client.volumes import Series
 from wardround_common.randomness import Stream, insecure_stream
 from wardround_common.study.file import Study
-from wardround_common.study.steps import step_of
+from wardround_common.study.steps import Area, Stated, step_of
 from wardround_common.tasks.detection import Detection
 from wardround_common.tasks.registry import task_of
 
@@ -102,16 +102,20 @@ def of_image(folder: Path, instance: Instance, study: Study, boxes: Sequence[Box
     image, header = read_with_header(path, voi=data.intensity == "window")
     if asks_hounsfield(data.steps) and (header is None or not in_hounsfield(header)):
         raise not_hounsfield()
-    form = preprocessing.to_network_form(image, data)
+    form, area = preprocessing.located(image, data)
     pixels, drawn = preprocessing.match_channels(image.pixels, data.channels), _drawn(boxes or ())
     scaled = data.intensity == "window"
     stored = "As stored, by its own window" if scaled else "As stored"
     stages = [_stage(stored, pixels, pixels, scaled, boxes=drawn, spacing_mm=image.spacing_mm)]
-    for one, after in zip(data.steps, after_each(pixels, data.steps), strict=True):
-        scaled = scaled or step_of(one.step).scales
-        stages.append(_stage(_sentence(one.said), after, after, scaled, boxes=drawn))
     height, width = pixels.shape[1:]
-    formed = box_form.to_form(boxes or (), height, width, data.square)
+    drawn = [
+        (top - area.top, left - area.left, bottom - area.top, right - area.left, of)
+        for top, left, bottom, right, of in drawn
+    ]
+    for one, after in zip(data.steps, after_each(area.of(pixels), data.steps), strict=True):
+        scaled = scaled or step_of(one.step).scales
+        stages.append(_stage(_name(one, area, (height, width)), after, after, scaled, boxes=drawn))
+    formed = box_form.to_form(boxes or (), area, data.square)
     stages.append(_stage("What the network sees", form, form, True, boxes=formed))
     for view, targets in _views(form, _targets(study, None, formed), study):
         seen = [] if targets is None else targets.tolist()
@@ -129,10 +133,12 @@ def of_examination(folder: Path, one: Shown, index: Index, study: Study) -> Exam
     outlined = None if one.mask is None else one.mask.volume()
     number = len(series) // 2 if outlined is None else fullest(outlined)
     at = None if outlined is None else outlined[number]
-    stages, scaled = [_of_series("As stored", series, number, False, at)], False
+    shape = series.geometry.shape[1:]
+    whole_slice, area = Area.whole(*shape), series_area(one.channels[0], series.geometry, data)
+    stages, scaled = [_of_series("As stored", series, number, False, at, whole_slice)], False
     for stated, after in zip(data.steps, series_after_each(series, data.steps), strict=True):
         scaled = scaled or step_of(stated.step).scales
-        stages.append(_of_series(_sentence(stated.said), after, number, scaled, at))
+        stages.append(_of_series(_name(stated, area, shape), after, number, scaled, at, area))
     whole = _volume if task_of(study.task).dims(study.task) == 3 else _slice
     stages += whole(one, number, outlined, study)
     file = str(min(series.files).relative_to(folder))
@@ -143,8 +149,9 @@ def of_examination(folder: Path, one: Shown, index: Index, study: Study) -> Exam
 def _slice(one: Shown, number: int, outlined: Classes | None, study: Study) -> list[Stage]:
     data, grid = study.data, one.reference.geometry
     place = one.channels.index(one.reference)
-    (form,) = forms(one.channels, grid, data, [number])
-    mask = None if outlined is None else outline_form.to_form(outlined[number : number + 1], data.square)[0]
+    area = series_area(one.channels[0], grid, data)
+    (form,) = forms(one.channels, grid, data, [number], area)
+    mask = None if outlined is None else outline_form.to_form(area.of(outlined[number : number + 1]), data.square)[0]
     boxes: Form = ()
     if isinstance(study.task, Detection) and mask is not None:
         boxes, mask = box_form.around_parts(mask, len(study.groups)), None
@@ -214,10 +221,9 @@ def _targets(study: Study, mask: Classes | None, boxes: Form) -> torch.Tensor | 
     return None if mask is None else torch.from_numpy(np.ascontiguousarray(mask))
 
 
-def _of_series(name: str, series: Series, number: int, scaled: bool, mask: Classes | None) -> Stage:
-    plane = series.slice(number)
-    spacing = series.geometry.spacing_mm
-    return _stage(name, plane[None], plane, scaled, mask=mask, spacing_mm=spacing)
+def _of_series(name: str, series: Series, number: int, scaled: bool, mask: Classes | None, area: Area) -> Stage:
+    plane, spacing = area.of(series.slice(number)), series.geometry.spacing_mm
+    return _stage(name, plane[None], plane, scaled, mask=None if mask is None else area.of(mask), spacing_mm=spacing)
 
 
 def _stage(
@@ -243,8 +249,11 @@ def _drawn(boxes: Sequence[Box]) -> Form:
     return [(box.top, box.left, box.bottom, box.right, box.of_class) for box in boxes]
 
 
-def _sentence(said: str) -> str:
-    return said[:1].upper() + said[1:]
+def _name(one: Stated, area: Area, shape: tuple[int, int]) -> str:
+    """Say what a step does; of one that cuts, also where it had nothing to cut off."""
+    said = one.said[:1].upper() + one.said[1:]
+    whole = step_of(one.step).area is not None and area == Area.whole(*shape)
+    return f"{said}; here nothing is cut off" if whole else said
 
 
 def _title(manufacturer: str, scanner: str, shape: Sequence[int]) -> str:

@@ -17,6 +17,7 @@ from scipy import ndimage
 from wardround_client.intake.boxes import Box
 from wardround_client.preparation.preprocessing import Place
 from wardround_common.metrics.boxes import MOST_BOXES
+from wardround_common.study.steps import Area
 
 Boxes = NDArray[np.float32]
 CLASS = 4
@@ -35,31 +36,31 @@ def together(records: Sequence[Sequence[Sequence[float]]]) -> Boxes:
     return array
 
 
-def to_form(boxes: Sequence[Box], height: int, width: int, size: int) -> list[tuple[float, ...]]:
-    """Return the boxes of an image of this height and width where preparation lays the image."""
+def to_form(boxes: Sequence[Box], area: Area, size: int) -> list[tuple[float, ...]]:
+    """Return the boxes of an image where preparation lays this part of it; what reaches beyond is cut off."""
+    height, width = area.shape
     place = Place.of(height, width, size)
-    down, right = place.rows / height, place.columns / width
-    return [
-        (
-            place.top + box.top * down,
-            place.left + box.left * right,
-            place.top + box.bottom * down,
-            place.left + box.right * right,
-            box.of_class,
-        )
-        for box in boxes
-    ]
+
+    def row(at: float) -> float:
+        return place.top + min(max(at - area.top, 0), height) * (place.rows / height)
+
+    def column(at: float) -> float:
+        return place.left + min(max(at - area.left, 0), width) * (place.columns / width)
+
+    return [(row(box.top), column(box.left), row(box.bottom), column(box.right), box.of_class) for box in boxes]
 
 
-def from_form(boxes: Boxes, height: int, width: int, size: int) -> Boxes:
-    """Return boxes (n, 4) of the form in pixels of the image (n, 4), cut off at its edges.
+def from_form(boxes: Boxes, area: Area, size: int) -> Boxes:
+    """Return boxes (n, 4) of the form, which shows this part of an image, in pixels of the image (n, 4).
 
-    In both, a box is its upper, left, lower and right edge. One that lies beside the image is empty.
+    In both, a box is its upper, left, lower and right edge. It is cut off where the part ends; one that lies beside it
+    is empty.
     """
+    height, width = area.shape
     place = Place.of(height, width, size)
     scale = np.array([height / place.rows, width / place.columns] * 2)
     back = (boxes.astype(np.float64) - [place.top, place.left] * 2) * scale
-    cut: Boxes = np.clip(back, 0, [height, width] * 2).astype(np.float32)
+    cut: Boxes = (np.clip(back, 0, [height, width] * 2) + [area.top, area.left] * 2).astype(np.float32)
     return cut
 
 

@@ -21,6 +21,7 @@ from wardround_client.preparation.source import Source
 from wardround_common.metrics.recalibration import Recalibration
 from wardround_common.metrics.shapes import Point
 from wardround_common.study.file import Data, Study, Training
+from wardround_common.study.steps import Area
 from wardround_common.tasks.contract import Sums, Task, TaskSection
 
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ class Found:
     """What says something of images that are not here, counted by reason."""
     unmet_of: str = "mask"
     """What that is, before the reason where it is counted: 'mask-unknown-class'."""
+    centres: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict, repr=False)
+    """File to the middles of what is marked in its image, row and column: an image that is cut must keep them."""
+    areas: Mapping[str, Area] = field(default_factory=dict, repr=False)
+    """File to the part of its image that the study's steps leave, where one cuts."""
     more: Any = field(default=None, repr=False)
     """Whatever else the task needs to make targets."""
 
@@ -101,6 +106,8 @@ class Records:
     """Where they lie in their patients; None where that is not known."""
     variables: Readings = field(default_factory=dict)
     """Of how many of them each variable of the study is known; empty where it has none."""
+    areas: Mapping[str, Area] = field(default_factory=dict, repr=False)
+    """File to the part of its image that the network sees, where a step cuts images."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +138,8 @@ class Asked:
     """The files of a record that is several images, in their order."""
     places: tuple[int, ...] = ()
     """In which place of the record each of them is; empty where they follow one another."""
-    extent: tuple[int, int] | None = None
-    """Rows and columns of the stored image, or of each slice of the first series."""
+    area: Area | None = None
+    """Which part of the stored image, or of each slice of the first series, the network sees: all of it, mostly."""
     spacing_mm: tuple[float, float] | None = None
     """Between rows and columns of an image; None where its file does not say."""
     window: tuple[int, ...] | None = None

@@ -39,6 +39,7 @@ from wardround_common.errors import ModelError
 from wardround_common.metrics.boxes import BoxSums, edge_of
 from wardround_common.metrics.boxes import bins_of as bins
 from wardround_common.study.file import Data, Study
+from wardround_common.study.steps import Area
 from wardround_common.tasks import detection
 from wardround_common.tasks.detection import Detection
 
@@ -57,7 +58,11 @@ def _find(source: Source, index: Index, study: Study) -> Found:
         or "nothing"
         for file, boxes in said.of.items()
     }
-    return Found(words, said.patients, unmet=said.unmet, unmet_of="boxes", more=(said, source.folder))
+    centres = {
+        file: [((b.top + b.bottom) / 2, (b.left + b.right) / 2) for b in boxes] for file, boxes in said.of.items()
+    }
+    more = (said, source.folder)
+    return Found(words, said.patients, unmet=said.unmet, unmet_of="boxes", centres=centres, more=more)
 
 
 def boxes_of(source: Source, index: Index, study: Study) -> Boxes:
@@ -96,7 +101,8 @@ def _targets(
     source: Source, data: Data, section: Detection, files: Sequence[Instance], found: Found
 ) -> NDArray[np.float32]:
     said: Boxes = found.more[0]
-    return together([to_form(said.of[one.file], one.rows, one.columns, data.square) for one in files])
+    areas = [found.areas.get(one.file) or Area.whole(one.rows, one.columns) for one in files]
+    return together([to_form(said.of[one.file], area, data.square) for one, area in zip(files, areas, strict=True)])
 
 
 def _strata(section: Detection, targets: Targets) -> NDArray[np.int64]:
@@ -172,15 +178,15 @@ def _cases(files: Sequence[Path], study: Study, allow: frozenset[str]) -> Iterat
 def _answer(section: Detection, outputs: torch.Tensor, asked: Asked, case: Case, chosen: Chosen) -> Answer:
     """Draw the boxes that are confident enough, in pixels of the stored image; in mm where that is known."""
     _check_finite(outputs, "Its training diverged: do not use it.")
-    if asked.extent is None:
-        raise TypeError("boxes need the size of the image that they are drawn on")
+    if asked.area is None:
+        raise TypeError("boxes need the part of the image that they are drawn on")
     point = chosen.point if isinstance(chosen.point, float) else None
     edge = 0 if point is None else edge_of(point)
     series = case.series[0] if case.series else None
     told = []
     for number, one in enumerate(drawn(outputs)):
         enough = bins(one.log_odds) >= edge
-        boxes = from_form(one.boxes[enough], *asked.extent, outputs.shape[-1])
+        boxes = from_form(one.boxes[enough], asked.area, outputs.shape[-1])
         for box, log_odds, of_class in zip(boxes, one.log_odds[enough], one.of_class[enough], strict=True):
             top, left, bottom, right = map(float, box)
             if top < bottom and left < right:  # beside the image, which the network sees with a margin, there is none

@@ -55,13 +55,14 @@ from wardround_common.study.roster import HospitalName, Listed, in_order
 from wardround_common.study.series import Wanted
 from wardround_common.study.settings import put
 from wardround_common.study.start import Start
-from wardround_common.study.steps import MOST_STEPS, Stated, unfit_steps
+from wardround_common.study.steps import MOST_STEPS, Stated, unfit_area, unfit_steps
 from wardround_common.study.subgroups import Subgroups
 from wardround_common.study.task_keys import BESIDE, unused_keys
 from wardround_common.study.template import example, study_text, toml_value
 from wardround_common.study.variables import MOST_VARIABLES, Variable
 from wardround_common.study.weights import Weights
 from wardround_common.tasks.contract import TaskSection
+from wardround_common.tasks.measurement import Measurement
 from wardround_common.tasks.registry import TASKS, task_of, task_section
 
 OwnName = Annotated[str, Field(pattern=OWN_NAME.pattern + "$")]
@@ -81,6 +82,8 @@ DOMAIN = b"wardround study 1\n"
 
 Modality = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,15}$")]
 BodyPart = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,15}$")]
+SIZED = re.compile(r"[cmµ]?m[23²³]?|[mµcd]?[lL]|cc")
+"""Units of lengths, areas and volumes."""
 Millimetres = Annotated[float, Field(gt=0, le=100)]
 Voxels = Annotated[int, Field(ge=8, le=512)]
 
@@ -907,6 +910,22 @@ def _unfit_keys_of(task: TaskSection, section: str, given: Section) -> Iterator[
             yield f"[{section}] {key} = {toml_value(written)}: with task '{task.name}' {why}"
 
 
+def _why_uncut(data: Data, task: TaskSection) -> str:
+    """Say why no step may cut a study's images to a part of theirs; empty if one may."""
+    if task_of(task).dims(task) == 3:
+        return "volumes are cut to the body already"
+    if data.record in ("slice", "series") or data.sequences:
+        return (
+            "each image would be cut by itself, and what lies in one place in one slice would lie in another place in "
+            "the next"
+        )
+    if isinstance(task, Measurement) and SIZED.fullmatch(task.unit):
+        return (
+            f"each image is enlarged by a factor of its own then, and a size in {task.unit} could not be told from it"
+        )
+    return ""
+
+
 def _unfit_form(data: Data, task: TaskSection | None) -> Iterator[str]:
     """Name the keys of ``[data]`` that images or volumes need and have not, or have and do not use."""
     volumes = task is not None and task_of(task).dims(task) == 3
@@ -965,6 +984,7 @@ class Study(Section):
             faults += _unfit_bags(data, task)
             series = task_of(task).takes_series(task)
             faults += unfit_steps(data.steps, data.intensity, data.modalities, series=series)
+            faults += unfit_area(data.steps, _why_uncut(data, task))
         if faults:
             raise ValueError(*faults)
         return data

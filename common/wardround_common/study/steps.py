@@ -39,6 +39,42 @@ Apply = Callable[[Values], Values]
 
 
 @dataclass(frozen=True)
+class Area:
+    """A part of an image, in its pixels: rows ``top`` to before ``bottom``, columns ``left`` to before ``right``."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @classmethod
+    def whole(cls, height: int, width: int) -> Area:
+        """Return all of an image of this height and width."""
+        return cls(0, 0, height, width)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Its rows and columns."""
+        return self.bottom - self.top, self.right - self.left
+
+    def of(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Return this part of pixels (..., rows, columns), as a view."""
+        return pixels[..., self.top : self.bottom, self.left : self.right]
+
+    def back(self, part: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+        """Put what is known of this part where it lies in the image: (..., height, width), 0 beside it."""
+        if part.shape[-2:] == (height, width):
+            return part
+        image = np.zeros((*part.shape[:-2], height, width), part.dtype)
+        self.of(image)[...] = part
+        return image
+
+    def holds(self, row: float, column: float) -> bool:
+        """Tell whether a point lies in it; a pixel's edges are whole numbers."""
+        return self.top <= row <= self.bottom and self.left <= column <= self.right
+
+
+@dataclass(frozen=True)
 class Setting:
     """One setting of a step."""
 
@@ -93,6 +129,9 @@ class Step:
     """Whether it means anything only for Hounsfield units."""
     measures: bool = False
     """Whether ``fit`` looks at the values; of a long series they are read once more for it."""
+    area: Callable[[Settings, Values], Area] | None = None
+    """What is left of an image, from the settings and its highest values over channels, or over the slices of a series,
+    (rows, columns). None: all of it. It is cut off before ``fit`` is applied; not for plug-ins."""
     version: int = 1
     """Images that another version prepared are prepared again."""
 
@@ -276,6 +315,23 @@ def unfit_steps(
         )
 
 
+def unfit_area(steps: Sequence[Stated], why: str, *, of: Callable[[str], Step | None] = _step_of_ours) -> Iterator[str]:
+    """Name where a step that cuts images cannot stand; ``why`` a study's images cannot be cut, empty if they can."""
+    for place, one in enumerate(steps):
+        step = of(one.step)
+        if step is None or step.area is None:
+            continue
+        if place:
+            yield f"[data] steps: the step '{one.step}' is found on the stored image: it comes first, and once"
+        if why:
+            yield f"[data] steps: the step '{one.step}' cannot be taken: {why}; remove it"
+
+
+def cuts(steps: Sequence[Stated]) -> bool:
+    """Tell whether images are cut to a part of theirs."""
+    return bool(steps) and step_of(steps[0].step).area is not None
+
+
 def example_of(name: str) -> str:
     """Return an installed step with its settings as a study states it."""
     such = "".join(f", {one.name} = {_toml(one.example)}" for one in step_of(name).settings)
@@ -341,6 +397,8 @@ def _undeclared(step: Step) -> Iterator[str]:
         yield f"its settings are not {MOST_SETTINGS} Setting at most"
     if not callable(step.fit) or not isinstance(step.version, int):
         yield "its fit is no function, or its version no number"
+    if step.area is not None:
+        yield "it cuts images, and a plug-in's step changes values alone"
 
 
 def _toml(value: float | str) -> str:

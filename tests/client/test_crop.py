@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from wardround_client.intake.boxes import Box
 from wardround_client.intake.index import scan
 from wardround_client.maps.in_lesions import measured
 from wardround_client.preparation.asking import cases_of, image_cases, slice_by_slice
-from wardround_client.preparation.dataset import Dataset, Source, prepare, take_in
+from wardround_client.preparation.dataset import Dataset, Source, areas_alike, prepare, take_in
 from wardround_client.preparation.preprocessing import located, to_network_form
 from wardround_client.preparation.steps.crop import PART, STEP
+from wardround_client.preview.make import preview
 from wardround_client.preview.stages import of_image
 from wardround_client.tasks.box_form import from_form, to_form, together
 from wardround_client.tasks.box_loss import PRIOR, maps_of
@@ -224,6 +226,50 @@ def test_images_of_a_patient_are_each_cut_to_their_own_part(tmp_path: Path) -> N
         assert np.array_equal(bag.images[0, :, at], to_network_form(image, study(data=RANGE).data))
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"record": "series", "bag_size": 4},
+        {"record": "slice"},
+        {
+            "record": "patient",
+            "bag_size": 8,
+            "series": [{"role": "a", "description": ["a*"]}, {"role": "b", "description": ["b*"]}],
+        },
+    ],
+)
+def test_images_of_a_series_are_cut_alike_and_those_of_another_otherwise(data: dict[str, Any], tmp_path: Path) -> None:
+    of = cropping(step=TIGHT, data={"modalities": ["MR"], "intensity": "percentile"} | data)
+    for name, first in (("a", 1), ("b", 3)):
+        files = slices(
+            4, SeriesDescription=f"{name}x", PatientID="P1", PatientName="P1", SeriesInstanceUID=f"1.2.{first}"
+        )
+        for number, one in enumerate(files):
+            pixels = np.random.default_rng(number).integers(0, 40, (12, 10)).astype(np.uint16)
+            pixels[first + number : first + number + 3, 2 : 4 + first] = 900
+            one.Rows, one.Columns, one.PixelData = 12, 10, pixels.tobytes()
+        written(files, tmp_path / "in" / name)
+    (tmp_path / "in/labels.csv").write_text("patient,label\nP1,finding\n")
+    source = Source(tmp_path / "in", tmp_path / "state")
+    index, found = take_in(source, of)
+    kept = prepare(source, of, index, found, trains=False).test
+    paths = sorted(source.folder / one.file for one in index.accepted)
+    asked = [case.prepare() for case in cases_of(paths, of, frozenset())]
+    assert len(kept) == len(asked) == {"series": 2, "slice": 8, "patient": 1}[data["record"]]
+    assert len(kept.kept.images) == 8  # type: ignore[union-attr]  # bags
+    ours = sorted(image.tobytes() for image in kept.images(slice(None)))
+    assert ours == sorted(one.images[0].tobytes() for one in asked)
+    parts = areas_alike(source, of.data, index.accepted, index.kept)
+    assert {file: part for file, part in parts.items() if file.startswith("a")} == dict.fromkeys(
+        (file for file in parts if file.startswith("a")), Area(1, 2, 7, 5)
+    )
+    assert {part for file, part in parts.items() if file.startswith("b")} == {Area(3, 2, 9, 7)}
+    page = preview(source, index, of, datetime(2026, 11, 29)).page
+    assert "· 6 × 3 pixels" in page
+    assert "· 6 × 5 pixels" in page
+    assert "· 3 × 3 pixels" not in page  # of one image alone
+
+
 def detecting(**data: Any) -> Study:
     task = {"name": "detection", "classes": ["mass"]} | data.pop("task", {})
     return cropping(data={"image_size": 32} | data, task=task, model={"network": "tiny-unet", "norm": "instance"})
@@ -394,8 +440,6 @@ def test_the_preview_shows_what_is_left_with_its_boxes_and_says_where_nothing_is
     [
         (lambda: cropping({"step": "crop", "above": 0.1, "margin": 0}), "it comes first, and once"),
         (lambda: study(data={"steps": [{"step": "median", "size": 3}, CROP]}), "it comes first, and once"),
-        (lambda: cropping(data={"record": "slice"}), "in one place in one slice would lie in another place"),
-        (lambda: cropping(data={"record": "series"}), "in one place in one slice would lie in another place"),
         (lambda: outlining_volumes(data={"steps": [CROP]}), "volumes are cut to the body already"),
         (lambda: measuring("mm"), "a size in mm could not be told from it"),
         (lambda: measuring("mL"), "a size in mL could not be told from it"),

@@ -6,8 +6,9 @@ at the hospital. What a study does not take is refused with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from pydicom import dcmread
 
-from wardround_client.images import read_with_header
+from wardround_client.images import Image, read_with_header
 from wardround_client.images.attributes import tag, text
 from wardround_client.images.body_part import UNKNOWN, body_parts_of, is_other, other_body_part
 from wardround_client.images.dicom import refusing
@@ -74,15 +75,55 @@ def image_cases(files: Sequence[Path], study: Study, allow: frozenset[str]) -> I
 
 
 def _image(path: Path, data: Data, allow: frozenset[str]) -> Asked:
-    return _read(path, data, allow)[0]
+    return _opened(path, data, allow).asked(data)
 
 
-def _read(
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """An image that a study takes, and what its file says."""
+
+    image: Image = field(repr=False)
+    about: dict[str, Any] = field(repr=False)
+    stated: dict[str, str] = field(repr=False)
+    """What it states of the study's variables, by attribute."""
+    sequence: int
+    said: Said
+    """Its place."""
+
+    def asked(self, data: Data, area: Area | None = None) -> Asked:
+        """Bring it into the study's form; ``area``: the part of it that is left, where that was found already."""
+        form, area = preprocessing.located(self.image, data, area)
+        apart = self.image.spacing_mm
+        spacing = None if apart is None else (apart[-2], apart[-1])
+        return Asked(form[None], self.about | _crop(area, data), area=area, spacing_mm=spacing)
+
+
+def _areas(opened: Iterable[tuple[Path, _Opened]], data: Data) -> dict[Path, Area]:
+    """Return which part is left of images, where all of a series are cut alike; else nothing, and none is opened."""
+    if not (cuts(data.steps) and data.cut_alike):
+        return {}
+    named = (
+        (path, (one.about.get("patient", ""), one.about.get("series_uid") or path.parent), one.image)
+        for path, one in opened
+    )
+    return preprocessing.cut_alike(named, data)
+
+
+def _readable(paths: Iterable[Path], read: Callable[[Path], _Opened]) -> Iterator[tuple[Path, _Opened]]:
+    for path in paths:
+        with suppress(ImageRefused):  # it says why when it is prepared
+            yield path, read(path)
+
+
+def _opened(
     path: Path, data: Data, allow: frozenset[str], roles: Roles | None = None, *, trained: bool = False
-) -> tuple[Asked, dict[str, str], int, Said]:
-    """Read an image, what it states of the study's variables, by attribute, the number of its sequence, and its place.
+) -> _Opened:
+    """Read an image that the study takes.
 
     ``trained``: its series is told apart as in training, where what a hospital allows is no reason to take one.
+
+    Raises:
+        ImageRefused: it cannot be read, or the study does not take it.
     """
     image, header = read_with_header(path, voi=data.intensity == "window")
     about: dict[str, Any] = {"patient": image.patient} if image.patient else {}
@@ -106,7 +147,6 @@ def _read(
     if asks_hounsfield(data.steps) and (header is None or not in_hounsfield(header)):
         raise not_hounsfield()
     about |= _part(parts, data)
-    spacing = None if image.spacing_mm is None else (image.spacing_mm[-2], image.spacing_mm[-1])
     sequence: int | str = 0
     if data.sequences:
         said = said_of(header, path, about.get("series_uid", ""))
@@ -120,9 +160,7 @@ def _read(
             do=f"If it is one of {', '.join(one.role for one in data.sequences)}, say so in {ROLES_FILE} "
             "(docs/volumes.md).",
         )
-    form, area = preprocessing.located(image, data)
-    about |= _crop(area, data)
-    return Asked(form[None], about, area=area, spacing_mm=spacing), stated, sequence, said_in(header, path)
+    return _Opened(image, about, stated, sequence, said_in(header, path))
 
 
 def cases_of(
@@ -188,13 +226,15 @@ def _read_slices(
 ) -> Iterator[tuple[Path, Asked | ImageRefused]]:
     """Read the images of a series, and show each among the others; or say of each why it is refused."""
     series: dict[str, list[tuple[Path, Asked, Said]]] = {}
+    areas = _areas(_readable(paths, lambda path: _opened(path, data, allow)), data)
     for path in paths:
         try:
-            asked, _, _, said = _read(path, data, allow)
+            one = _opened(path, data, allow)
+            asked = one.asked(data, areas.get(path))
         except ImageRefused as reason:
             yield path, reason
         else:  # files of two patients that state one series are of two
-            series.setdefault(asked.about.get("patient", ""), []).append((path, asked, said))
+            series.setdefault(asked.about.get("patient", ""), []).append((path, asked, one.said))
     for read in series.values():
         ordered = in_order([said for _, _, said in read])
         if isinstance(ordered, str):
@@ -256,18 +296,24 @@ def _bag(
     sequences: list[int] = []
     written: list[list[str]] = [[] for _ in data.variables]
     refused: list[ImageRefused] = []
+
+    def opened(path: Path) -> _Opened:
+        return _opened(path, data, allow, roles, trained=path in known)
+
+    areas = _areas(_readable(paths, opened), data)
     for path in paths:
         try:
-            asked, stated, sequence, place = _read(path, data, allow, roles, trained=path in known)
+            found = opened(path)
+            asked = found.asked(data, areas.get(path))
             read.append((path, asked))
-            said.append(place)
-            sequences.append(sequence)
+            said.append(found.said)
+            sequences.append(found.sequence)
             cells: dict[str, list[str]] = {}
             for table in reversed(tables):
                 one = known.get(path)
                 cells |= table.cells(names_of(one, table.key) if one else _names(path, asked, table, data))
             for variable, words in zip(data.variables, written, strict=True):
-                words += cells.get(variable.written_in, [stated.get(variable.attribute or "", "")])
+                words += cells.get(variable.written_in, [found.stated.get(variable.attribute or "", "")])
         except ImageRefused as reason:
             refused.append(reason)
     if not read:

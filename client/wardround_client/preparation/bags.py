@@ -104,7 +104,12 @@ def name_of(instance: Instance, data: Data) -> tuple[str, str]:
     """Return of which record an image is: of its patient's only one, or of its series; without a UID, of its folder."""
     if data.record == "patient":
         return instance.patient, ""
-    return instance.patient, instance.series_uid or str(PurePosixPath(instance.file).parent)
+    return instance.patient, series_name(instance)
+
+
+def series_name(instance: Instance) -> str:
+    """Return the series of an image by its UID, or else by its folder."""
+    return instance.series_uid or str(PurePosixPath(instance.file).parent)
 
 
 def evenly(count: int, most: int) -> NDArray[np.int64]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from wardround_client.intake.kept_pixels import Kept
 from wardround_client.intake.patients import check_guesses, count_by_basis, said_of_doubts, said_of_patients
 from wardround_client.intake.record import RETRIED
 from wardround_client.preparation import preprocessing, tensors
-from wardround_client.preparation.bags import KeptBags, bags_of, name_of, neighbours_of
+from wardround_client.preparation.bags import KeptBags, bags_of, name_of, neighbours_of, series_name
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.made_once import FOLDER, Facts, made_once
 from wardround_client.preparation.mapped_masks import MappedMasks
@@ -596,15 +597,35 @@ def keep_images(source: Source, data: Data, wanted: Sequence[Instance], kept: Ma
     return Prepared(key, images, facts["row_of"], facts["refused"], areas)
 
 
-def _network_form(
-    source: Source, data: Data, instance: Instance, kept: Kept | None
-) -> tuple[NDArray[np.float32], Area]:
-    """Bring one image into the study's form, from what the scan kept of it, or else from its file; and say which part.
+def areas_alike(source: Source, data: Data, wanted: Sequence[Instance], kept: Mapping[str, Kept]) -> dict[str, Area]:
+    """Return, by file, the part that is left of each image where all images of a series are cut alike; else nothing.
+
+    An image that cannot be read has none: it says why when it is prepared.
+    """
+    if not (cuts(data.steps) and data.cut_alike):
+        return {}
+    together: dict[tuple[str, str], list[Instance]] = defaultdict(list)
+    for one in wanted:
+        together[one.patient, series_name(one)].append(one)
+
+    def read(images: Sequence[Instance]) -> Iterator[tuple[str, None, Image]]:
+        for one in images:
+            with suppress(ImageRefused):
+                of = kept.get(one.file)
+                yield one.file, None, _image(source, data, one, of, _stored(source, data, one, of))
+
+    found: dict[str, Area] = {}
+    for images in together.values():  # one after the other, so that one series at a time is in memory
+        found |= preprocessing.cut_alike(read(images), data)
+    return found
+
+
+def _stored(source: Source, data: Data, instance: Instance, kept: Kept | None) -> Stored | None:
+    """Return what the scan kept of an image's pixels; None if nothing.
 
     Raises:
-        ImageRefused: the file cannot be read, is a volume, or has no window that can be applied.
+        ImageRefused: the file holds several images, or is not in the unit that a step asks for.
     """
-    voi = data.intensity == "window"
     if instance.frames > 1:
         raise ImageRefused(
             "volume",
@@ -615,24 +636,44 @@ def _network_form(
         with refusing("unreadable", "the attributes cannot be read", where=instance.file):
             if not in_hounsfield(header_of(source.folder / instance.file)[0]):
                 raise not_hounsfield()
-    stored = kept_pixels.read(kept, instance, folder=source.folder, state=source.state) if kept else None
+    return kept_pixels.read(kept, instance, folder=source.folder, state=source.state) if kept else None
+
+
+def _image(source: Source, data: Data, instance: Instance, kept: Kept | None, stored: Stored | None) -> Image:
+    """Read one image, from what the scan kept of it, or else from its file.
+
+    Raises:
+        ImageRefused: the file cannot be read, or has no window that can be applied.
+    """
+    voi, where = data.intensity == "window", instance.file
     if kept is None or stored is None:
-        return preprocessing.located(read_image(source.folder / instance.file, voi=voi), data)
+        return read_image(source.folder / where, voi=voi)
     if kept.meaning is None:
-        pixels = plain_pixels(stored, colour=stored.ndim == 3, voi=voi, where=instance.file)
-        return preprocessing.located(Image(pixels, None), data)
-    meaning, where = kept.meaning, instance.file
+        return Image(plain_pixels(stored, colour=stored.ndim == 3, voi=voi, where=where), None)
+    return Image(dicom_pixels(kept.meaning, stored, several=False, voi=voi, where=where), instance.spacing_mm)
 
-    def values_of(levels: Stored) -> NDArray[np.float32]:
-        values: NDArray[np.float32] = dicom_pixels(meaning, levels[None], several=False, voi=voi, where=where)[0, 0]
-        return values
 
-    if isinstance(meaning, Grey) and meaning.padding is None and stored.dtype.kind in "iu":
+def _network_form(
+    source: Source, data: Data, instance: Instance, kept: Kept | None, area: Area | None = None
+) -> tuple[NDArray[np.float32], Area]:
+    """Bring one image into the study's form, and say which part of it that is: ``area`` where it is known already.
+
+    Raises:
+        ImageRefused: the file cannot be read, is a volume, or has no window that can be applied.
+    """
+    stored = _stored(source, data, instance, kept)
+    meaning = kept.meaning if kept else None
+    if isinstance(meaning, Grey) and meaning.padding is None and stored is not None and stored.dtype.kind in "iu":
+        voi, where = data.intensity == "window", instance.file
+
+        def values_of(levels: Stored) -> NDArray[np.float32]:
+            values: NDArray[np.float32] = dicom_pixels(meaning, levels[None], several=False, voi=voi, where=where)[0, 0]
+            return values
+
         form = preprocessing.levels_to_network_form(stored, values_of, data)
         if form is not None:
             return form, Area.whole(*stored.shape)
-    image = Image(dicom_pixels(meaning, stored, several=False, voi=voi, where=where), instance.spacing_mm)
-    return preprocessing.located(image, data)
+    return preprocessing.located(_image(source, data, instance, kept, stored), data, area)
 
 
 def _make_images(
@@ -641,11 +682,12 @@ def _make_images(
     row_of: dict[str, int] = {}
     refused: dict[str, str] = {}
     areas: dict[str, tuple[int, ...]] = {}
+    alike = areas_alike(source, data, wanted, kept)
     # Plain writes: a full disk is an error here, and a crash of the process with a writable memory map.
     with (making / "images.f32").open("wb") as images:
         for instance in wanted:
             try:
-                form, area = _network_form(source, data, instance, kept.get(instance.file))
+                form, area = _network_form(source, data, instance, kept.get(instance.file), alike.get(instance.file))
                 images.write(form.astype("<f4", copy=False).tobytes())
                 row_of[instance.file] = len(row_of)
                 areas[instance.file] = (area.top, area.left, area.bottom, area.right)

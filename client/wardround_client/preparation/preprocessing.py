@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from wardround_common.errors import ImageRefused
 from wardround_common.study.file import Data
 from wardround_common.study.steps import Area
 
+Name = TypeVar("Name", bound=Hashable)
 Number = float | np.floating[Any]
 PERCENTILES = (0.5, 99.5)
 VERSION = 1  # prepared images of another version are made again
@@ -27,11 +28,12 @@ def to_network_form(image: Image, data: Data) -> NDArray[np.float32]:
     return located(image, data)[0]
 
 
-def located(image: Image, data: Data) -> tuple[NDArray[np.float32], Area]:
+def located(image: Image, data: Data, area: Area | None = None) -> tuple[NDArray[np.float32], Area]:
     """Match the channels, take the study's steps, scale to 0..1, resize with the aspect kept, and pad with zeros.
 
     Returns (channels, image_size, image_size) float32, and which part of the image that is: all of it but where a step
-    cuts. An image of one value becomes zeros.
+    cuts, and there ``area`` where that was found over several images (:func:`cut_alike`). An image of one value becomes
+    zeros.
 
     Raises:
         ImageRefused: the image is a volume or a series of frames, where the study's networks see single images.
@@ -43,7 +45,7 @@ def located(image: Image, data: Data) -> tuple[NDArray[np.float32], Area]:
             do="Export its slices or frames as single images.",
         )
     pixels = match_channels(image.pixels, data.channels)
-    area = area_of(pixels.max(axis=0), data.steps)
+    area = area or area_of(pixels.max(axis=0), data.steps)
     pixels = stepped(area.of(pixels), data.steps)
     if data.intensity == "percentile":
         low, high = np.percentile(pixels, PERCENTILES)
@@ -52,6 +54,24 @@ def located(image: Image, data: Data) -> tuple[NDArray[np.float32], Area]:
     else:
         low, high = 0.0, 1.0  # the image's own window has been applied, or a step has scaled
     return fit(torch.from_numpy(_scaled(pixels, low, high)), data.square).numpy(), area
+
+
+def cut_alike(images: Iterable[tuple[Name, Hashable, Image]], data: Data) -> dict[Name, Area]:
+    """Return which part is left of each image: one for all of the same height and width that are of one series.
+
+    Args:
+        images: the name of each image, what its series is called, and the image; each is let go before the next.
+        data: the study's, of which a step cuts images.
+    """
+    highest: dict[Hashable, NDArray[np.float32]] = {}
+    of: dict[Name, Hashable] = {}
+    for name, series, image in images:
+        if image.pixels.ndim == 3:  # a volume is refused when it is prepared
+            seen = match_channels(image.pixels, data.channels).max(axis=0)  # (height, width)
+            of[name] = key = (series, seen.shape)
+            highest[key] = np.maximum(highest[key], seen) if key in highest else seen
+    areas = {key: area_of(values, data.steps) for key, values in highest.items()}
+    return {name: areas[key] for name, key in of.items()}
 
 
 def levels_to_network_form(

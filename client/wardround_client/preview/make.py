@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from wardround_client.intake.boxes import Boxes
-from wardround_client.intake.instance import Index
+from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.scan_report import shown
+from wardround_client.preparation.bags import series_name
+from wardround_client.preparation.dataset import areas_alike
 from wardround_client.preparation.source import Source, fitting
 from wardround_client.preview import chosen
 from wardround_client.preview.page import written
@@ -64,10 +67,15 @@ def preview(source: Source, index: Index, study: Study, made: datetime) -> Previ
     else:
         boxes = _boxes(source, index, study, notes)
         of = boxes.of if boxes else {}
-        waiting = [
-            lambda one=one: of_image(source.folder, one, study, of.get(one.file))  # type: ignore[misc]  # of now
-            for one in chosen.images(taken, boxes)
-        ]
+
+        def shown_of(one: Instance) -> Example:
+            series = [
+                other for other in taken if (other.patient, series_name(other)) == (one.patient, series_name(one))
+            ]
+            alike = areas_alike(source, study.data, series, index.kept)
+            return of_image(source.folder, one, study, of.get(one.file), alike.get(one.file))
+
+        waiting = [partial(shown_of, one) for one in chosen.images(taken, boxes)]
     there, most = len(waiting), MOST_VOLUMES if volumes else MOST_IMAGES
     examples: list[Example] = []
     refused: list[ImageRefused] = []

@@ -92,8 +92,10 @@ class Shown:
         return (found.manufacturer, found.scanner) if found else ("", "")
 
 
-def of_image(folder: Path, instance: Instance, study: Study, boxes: Sequence[Box] | None) -> Example:
-    """Return the stages of a single image.
+def of_image(
+    folder: Path, instance: Instance, study: Study, boxes: Sequence[Box] | None, area: Area | None = None
+) -> Example:
+    """Return the stages of a single image; ``area``: the part of it that is left, where its series is cut alike.
 
     Raises:
         ImageRefused: it cannot be read, or is not what the study's steps take.
@@ -102,7 +104,7 @@ def of_image(folder: Path, instance: Instance, study: Study, boxes: Sequence[Box
     image, header = read_with_header(path, voi=data.intensity == "window")
     if asks_hounsfield(data.steps) and (header is None or not in_hounsfield(header)):
         raise not_hounsfield()
-    form, area = preprocessing.located(image, data)
+    form, area = preprocessing.located(image, data, area)
     pixels, drawn = preprocessing.match_channels(image.pixels, data.channels), _drawn(boxes or ())
     scaled = data.intensity == "window"
     stored = "As stored, by its own window" if scaled else "As stored"

@@ -162,6 +162,11 @@ class Data(Section):
         return self.record in ("series", "patient")
 
     @property
+    def cut_alike(self) -> bool:
+        """Whether a step that cuts single images cuts all of a series alike, since they are looked at side by side."""
+        return self.record in ("slice", "series") or bool(self.sequences)
+
+    @property
     def sequences(self) -> tuple[Wanted, ...]:
         """Of a bag: the series that it takes, each of which has its own places; empty where it takes all alike."""
         return self.series if self.bagged else ()
@@ -910,15 +915,10 @@ def _unfit_keys_of(task: TaskSection, section: str, given: Section) -> Iterator[
             yield f"[{section}] {key} = {toml_value(written)}: with task '{task.name}' {why}"
 
 
-def _why_uncut(data: Data, task: TaskSection) -> str:
+def _why_uncut(task: TaskSection) -> str:
     """Say why no step may cut a study's images to a part of theirs; empty if one may."""
     if task_of(task).dims(task) == 3:
         return "volumes are cut to the body already"
-    if data.record in ("slice", "series") or data.sequences:
-        return (
-            "each image would be cut by itself, and what lies in one place in one slice would lie in another place in "
-            "the next"
-        )
     if isinstance(task, Measurement) and SIZED.fullmatch(task.unit):
         return (
             f"each image is enlarged by a factor of its own then, and a size in {task.unit} could not be told from it"
@@ -984,7 +984,7 @@ class Study(Section):
             faults += _unfit_bags(data, task)
             series = task_of(task).takes_series(task)
             faults += unfit_steps(data.steps, data.intensity, data.modalities, series=series)
-            faults += unfit_area(data.steps, _why_uncut(data, task))
+            faults += unfit_area(data.steps, _why_uncut(task))
         if faults:
             raise ValueError(*faults)
         return data

@@ -27,7 +27,15 @@ from torch import nn
 
 from wardround_client.networks import Bag, Slices
 from wardround_client.training.gradient_forms import Made, Owners, Product
-from wardround_client.training.layer_rules import Call, Form, moments_of, rule_of
+from wardround_client.training.layer_rules import (
+    Call,
+    Form,
+    Moments,
+    channel_norm_backward,
+    is_channel_norm,
+    moments_of,
+    rule_of,
+)
 from wardround_common.errors import PrivacyError
 
 MOST_QUOTED = 160
@@ -38,6 +46,8 @@ LEAST_ROOM = 8_000_000
 this many, or as many as there are weights if those are more, since the sum will be as large."""
 Way = Literal["make", "drop", "gram"]
 """How a norm is computed: make the gradients and keep them, make and drop them, or by Gram matrices."""
+Back = Callable[[torch.Tensor], torch.Tensor]
+"""From the gradient at what a layer gave to that at what it was given."""
 
 
 class UnknownGradientError(PrivacyError):
@@ -58,7 +68,7 @@ class _Seen:
     given: torch.Tensor
     version: int
     """Of what was given: how often it had been written to."""
-    moments: tuple[torch.Tensor, torch.Tensor] | None
+    moments: Moments | None
 
 
 class BookKeeping:
@@ -167,26 +177,12 @@ class BookKeeping:
             for weight in [weight for weight in self.weights if weight in self._found]:
                 self._settle(weight)  # a call of its layer took no part in the loss
         if missing := [self._names[weight] for weight in self.weights if weight not in self._settled]:
-            self._check_in_place(missing[0])
             one, several = f"the weight {missing[0]} has", f"{len(missing)} weights, {missing[0]} first of all, have"
             raise UnknownGradientError(
                 "missing",
                 f"{one if len(missing) == 1 else several} no gradient for each record: the weight is used outside its "
                 "own layer's forward pass, where nothing sees it, or not at all",
                 "Call the layer itself, and freeze weights that are not used.",
-            )
-
-    def _check_in_place(self, weight: str) -> None:
-        """Say it of a weight without gradients if it is that of an instance normalisation with something behind it."""
-        name = weight.rpartition(".")[0]
-        layer = self._network.get_submodule(name)
-        if isinstance(layer, nn.modules.instancenorm._InstanceNorm):
-            raise UnknownGradientError(
-                "missing",
-                f"{named(name, layer)} has no gradient for each record: an operation in place, such as "
-                "ReLU(inplace=True), changes its output, which torch makes as a view, and hides the layer's gradient",
-                "Write the operation behind an instance normalisation out of place: inplace=False, or x = x + y in the "
-                "place of x += y.",
             )
 
     def _hook(self, name: str, layer: nn.Module, weights: list[nn.Parameter]) -> Callable[..., torch.Tensor | None]:
@@ -201,13 +197,24 @@ class BookKeeping:
                 raise _refused(name, layer, what, "Call it once in each pass.")
             seen = _Seen(name, layer, weights, given.detach(), given._version, moments_of(layer, output))
             self._waiting.update(weights)
+            if given.requires_grad and is_channel_norm(layer):
+                return _behind(output.detach(), given, lambda gradient: self._through(seen, gradient))
             tapped = output if output.requires_grad else _begin(output)
             tapped.register_hook(lambda gradient: self._note(seen, gradient))  # type: ignore[no-untyped-call]
             return None if tapped is output else tapped
 
         return note
 
-    def _note(self, seen: _Seen, gradient: torch.Tensor) -> None:
+    def _through(self, seen: _Seen, gradient: torch.Tensor) -> torch.Tensor:
+        """Return the gradient at what a normalisation was given, and take those of its weights from the same pass."""
+        self._check_unwritten(seen)
+        found, sums = channel_norm_backward(seen.layer, seen.given, gradient, seen.moments, given_too=True)
+        self._note(seen, gradient, sums)
+        return found
+
+    def _note(
+        self, seen: _Seen, gradient: torch.Tensor, sums: tuple[torch.Tensor, torch.Tensor] | None = None
+    ) -> None:
         """Take the gradient at what a layer gave, in the backward pass."""
         if self._owners is None:  # a backward pass that is not ours
             return
@@ -226,15 +233,9 @@ class BookKeeping:
                 "Keep records in the first dimension of every layer's input.",
                 seen.name,
             )
-        if seen.given._version != seen.version:
-            raise _refused(
-                seen.name,
-                seen.layer,
-                "was given what an operation in place has overwritten since",
-                "Set inplace=False, and write x = x + y in place of x += y.",
-            )
+        self._check_unwritten(seen)
         with torch.no_grad(), _exactly(gradient.device):
-            call = Call(seen.layer, seen.given, gradient.detach(), owners, seen.moments)
+            call = Call(seen.layer, seen.given, gradient.detach(), owners, sums)
             for weight, form in self._forms(seen, call):
                 if weight in self._names:
                     self._found.setdefault(weight, []).append(form)
@@ -242,6 +243,16 @@ class BookKeeping:
                 self._waiting[weight] -= 1
                 if not self._waiting[weight]:
                     self._settle(weight)
+
+    @staticmethod
+    def _check_unwritten(seen: _Seen) -> None:
+        if seen.given._version != seen.version:
+            raise _refused(
+                seen.name,
+                seen.layer,
+                "was given what an operation in place has overwritten since",
+                "Set inplace=False, and write x = x + y in place of x += y.",
+            )
 
     def _forms(self, seen: _Seen, call: Call) -> list[tuple[nn.Parameter, Form]]:
         if rule := rule_of(seen.layer):
@@ -403,6 +414,24 @@ class _Begin(torch.autograd.Function):
 def _begin(output: torch.Tensor) -> torch.Tensor:
     whole = output.clone() if output._is_view() else output
     return _Begin.apply(whole, whole.new_zeros((), requires_grad=True))  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Behind(torch.autograd.Function):
+    """Let another backward pass stand in for a layer's own: its output stays the tensor that it is."""
+
+    @staticmethod
+    def forward(ctx: Any, output: torch.Tensor, given: torch.Tensor, back: Back) -> torch.Tensor:
+        ctx.back = back
+        ctx.mark_dirty(output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[None, torch.Tensor, None]:
+        return None, ctx.back(gradients[0]), None
+
+
+def _behind(output: torch.Tensor, given: torch.Tensor, back: Back) -> torch.Tensor:
+    return _Behind.apply(output, given, back)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _only_tensor(name: str, layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> torch.Tensor:

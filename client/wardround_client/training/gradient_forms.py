@@ -20,6 +20,8 @@ import torch
 
 CHUNK_BYTES = {"cpu": 16 << 20, "cuda": 512 << 20}
 """What one step of a computation over owners may hold at a time; more than that is cut into several steps."""
+CACHED_BYTES = 2 << 20
+"""What Gram matrices may hold at a time on a CPU: they are gone over several times, and so stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +75,10 @@ class Owners:
         """Add up the rows of each owner: (records, *shape) to (owners, *shape)."""
         return rows if self.most == 1 else self.table(rows, slice(0, len(self))).sum(1)
 
-    def chunks(self, bytes_each: int, device: torch.device) -> Iterator[slice]:
-        """Cut the owners into runs that need no more memory at a time than allowed."""
-        size = max(1, CHUNK_BYTES.get(device.type, 64 << 20) // max(1, bytes_each))
+    def chunks(self, bytes_each: int, device: torch.device, *, cached: bool = False) -> Iterator[slice]:
+        """Cut the owners into runs that need no more memory at a time than allowed, or than stays in the cache."""
+        most = CACHED_BYTES if cached and device.type == "cpu" else CHUNK_BYTES.get(device.type, 64 << 20)
+        size = max(1, most // max(1, bytes_each))
         for start in range(0, len(self), size):
             yield slice(start, min(start + size, len(self)))
 
@@ -164,7 +167,7 @@ class Product(ABC):
         small by more than rounding, and what is clipped by it then exceeds its bound.
         """
         found = []
-        for some in self.owners.chunks(8 * self.size_grams, self.device):
+        for some in self.owners.chunks(8 * self.size_grams, self.device, cached=True):
             left, right = self.grams(some)
             found.append((left * right).sum((1, 2, 3)))
         return torch.cat(found).clamp_(min=0).to(self.dtype)

@@ -35,8 +35,8 @@ class Call:
     gradient: torch.Tensor
     """(records, …), of the sum of all records' losses at the layer's output."""
     owners: Owners
-    moments: tuple[torch.Tensor, torch.Tensor] | None = None
-    """Mean and reciprocal deviation that a normalisation computed, where they are known."""
+    sums: tuple[torch.Tensor, torch.Tensor] | None = None
+    """Of a normalisation's weight and bias, (records, channels), where its own backward pass has added them up."""
 
     def exact(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a tensor in the weights' precision, and at least in float32: norms are never computed in less."""
@@ -126,16 +126,18 @@ class Convolution(Product):
         layer, dims = self.call.layer, maps.ndim - 2
         each = zip(layer.kernel_size, layer.dilation, self.padding, maps.shape[2:], plain.shape[2:], strict=True)
         for dim, (size, apart, around, before, after) in enumerate(each, 2):
-            shape = [after if axis in (dim, dim + dims + 1) else length for axis, length in enumerate(sums.shape)]
-            added = sums.new_zeros(shape)
-            for shift in range(-around, size * apart - around, apart):
+            axes, shifts = (dim, dim + dims + 1), list(range(-around, size * apart - around, apart))
+            whole = [shift for shift in shifts if 0 <= shift <= before - after]  # each place has one there
+            if whole:  # to begin with it is sooner than with zeros
+                shifts.remove(whole[0])
+                added = _narrow(sums, axes, whole[0], after).clone()
+            else:
+                added = sums.new_zeros([after if axis in axes else n for axis, n in enumerate(sums.shape)])
+            for shift in shifts:
                 begin, count = max(0, -shift), min(after, before - shift) - max(0, -shift)
                 if count > 0:
-                    into, of = (
-                        table.narrow(dim, first, count).narrow(dim + dims + 1, first, count)
-                        for table, first in ((added, begin), (sums, begin + shift))
-                    )
-                    into += of
+                    into = _narrow(added, axes, begin, count)
+                    into += _narrow(sums, axes, begin + shift, count)
             sums = added
         return left.mT @ left, sums.view(*left.shape[:2], left.shape[3], left.shape[3])
 
@@ -207,6 +209,11 @@ class Convolution(Product):
             [False, True, False],
         )
         return found  # type: ignore[no-any-return]
+
+
+def _narrow(table: torch.Tensor, axes: tuple[int, int], start: int, count: int) -> torch.Tensor:
+    """Return the part of a table that lies in the same places of two dimensions."""
+    return table.narrow(axes[0], start, count).narrow(axes[1], start, count)
 
 
 def _windows(
@@ -333,38 +340,48 @@ class Embedding(Product):
         return self.gradient.new_zeros(self.shape).index_add_(0, self.entries.flatten(), each.flatten(0, 1))
 
 
-def _group_norm(call: Call) -> Iterator[tuple[nn.Parameter, Form]]:
-    return _channel_norm(call, call.layer.num_groups)
-
-
-def _instance_norm(call: Call) -> Iterator[tuple[nn.Parameter, Form]]:
-    return _channel_norm(call, call.given.shape[1])
-
-
-def _channel_norm(call: Call, groups: int) -> Iterator[tuple[nn.Parameter, Form]]:
+def _channel_norm(call: Call) -> Iterator[tuple[nn.Parameter, Form]]:
     """Of a normalisation over each channel, or over groups of channels, of one record."""
-    given, gradient = (_by_channel(call.exact(rows)).contiguous() for rows in (call.given, call.gradient))
-    records, channels, places = given.shape
-    mean, scale = call.moments or _moments(given, groups, call.layer.eps)
-    # as one record that has the channels of all, which torch adds up in one pass over both
-    _, products, sums = torch.ops.aten.native_group_norm_backward(
-        gradient,
-        given,
-        call.exact(mean).reshape(1, -1),
-        call.exact(scale).reshape(1, -1),
-        given.new_ones(records * channels),
+    products, sums = call.sums or channel_norm_backward(call.layer, call.given, call.gradient, None, given_too=False)[1]
+    yield call.layer.weight, Made(call.owners.add(products))
+    if call.layer.bias is not None:
+        yield call.layer.bias, Made(call.owners.add(sums))
+
+
+Moments = tuple[torch.Tensor, torch.Tensor]
+
+
+def channel_norm_backward(
+    layer: Any, given: torch.Tensor, gradient: torch.Tensor, moments: Moments | None, *, given_too: bool
+) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+    """Return the gradient at what a group or instance normalisation was given, and by record those of its weights.
+
+    One pass over both tensors makes all, as it makes the gradients of all records together: here for one record that
+    has the channels of all. ``moments`` are mean and reciprocal deviation of each group, where they are known. Without
+    ``given_too`` the first has no meaning.
+    """
+    exact = _at_least_single(layer.weight.dtype)
+    maps, moved = (_by_channel(rows.to(exact)).contiguous() for rows in (given, gradient))
+    records, channels, places = maps.shape
+    groups = layer.num_groups if isinstance(layer, nn.GroupNorm) else channels
+    mean, scale = moments or _moments(maps, groups, layer.eps)
+    found, products, sums = torch.ops.aten.native_group_norm_backward(
+        moved,
+        maps,
+        mean.to(exact).reshape(1, -1),
+        scale.to(exact).reshape(1, -1),
+        layer.weight.detach().to(exact).repeat(records),
         1,
         records * channels,
         places,
         records * groups,
-        [False, True, True],
+        [given_too, True, True],
     )
-    yield call.layer.weight, Made(call.owners.add(products.view(records, channels)))
-    if call.layer.bias is not None:
-        yield call.layer.bias, Made(call.owners.add(sums.view(records, channels)))
+    found = found.view(given.shape).to(given.dtype) if given_too else given
+    return found, (products.view(records, channels), sums.view(records, channels))
 
 
-def _moments(given: torch.Tensor, groups: int, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
+def _moments(given: torch.Tensor, groups: int, eps: float) -> Moments:
     records, channels, places = given.shape
     found = torch.native_group_norm(given, None, None, records, channels, places, groups, eps)  # beats var_mean
     return found[1], found[2]
@@ -411,10 +428,10 @@ RULES: dict[type[nn.Module], Rule] = {
     nn.ConvTranspose3d: _convolution,
     nn.Linear: _linear,
     nn.Embedding: _embedding,
-    nn.GroupNorm: _group_norm,
-    nn.InstanceNorm1d: _instance_norm,
-    nn.InstanceNorm2d: _instance_norm,
-    nn.InstanceNorm3d: _instance_norm,
+    nn.GroupNorm: _channel_norm,
+    nn.InstanceNorm1d: _channel_norm,
+    nn.InstanceNorm2d: _channel_norm,
+    nn.InstanceNorm3d: _channel_norm,
     nn.LayerNorm: _layer_norm,
     nn.RMSNorm: _rms_norm,
     nn.PReLU: _prelu,
@@ -431,7 +448,12 @@ def rule_of(layer: nn.Module) -> Rule | None:
     return RULES.get(type(layer))
 
 
-def moments_of(layer: nn.Module, output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+def is_channel_norm(layer: nn.Module) -> bool:
+    """Return whether a layer is a normalisation by channel whose backward pass we make."""
+    return rule_of(layer) is _channel_norm
+
+
+def moments_of(layer: nn.Module, output: torch.Tensor) -> Moments | None:
     """Return the mean and the reciprocal deviation that group normalisation has kept for its own backward pass.
 
     They are cut off from its graph, of which they are outputs: with them a note of the call would keep the whole pass.

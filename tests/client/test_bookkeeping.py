@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import warnings
@@ -164,7 +165,8 @@ def pointwise(draw: st.DrawFn) -> tuple[nn.Module, torch.Tensor]:
     with torch.no_grad():
         for weight in layer.parameters():
             weight.add_(0.1 * made(*weight.shape, seed=2))
-    return Joined(layer), records
+    behind = draw(st.booleans())  # what it is given follows from a weight, or from none
+    return Joined(nn.PReLU().double(), layer) if behind else Joined(layer), records
 
 
 @given(pointwise())
@@ -281,6 +283,9 @@ JOINED = {
     "channels last": lambda: Joined(nn.Conv2d(2, 3, 3), nn.GroupNorm(3, 3), nn.Conv2d(3, 2, 1)).to(
         memory_format=torch.channels_last  # type: ignore[call-overload]  # torch has it
     ),
+    "in place behind normalisations": lambda: Joined(
+        nn.Conv2d(2, 4, 3), nn.InstanceNorm2d(4, affine=True), nn.ReLU(inplace=True), nn.GroupNorm(2, 4), nn.SiLU(True)
+    ),
     "frozen layers": lambda: Joined(nn.Conv2d(2, 3, 3).requires_grad_(False), nn.Conv2d(3, 2, 1), nn.PReLU()),
 }
 
@@ -292,6 +297,19 @@ def test_layers_together_give_each_record_its_own_gradient(name: str) -> None:
     if name == "channels last":
         records = records.contiguous(memory_format=torch.channels_last)
     check(network, records)
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("norm", [nn.GroupNorm(2, 4), nn.InstanceNorm2d(4, affine=True)])
+def test_a_normalisation_hands_on_the_gradient_that_torch_does(norm: nn.Module, order: torch.memory_format) -> None:
+    network = nn.Sequential(nn.PReLU(), norm, nn.ReLU()).double()
+    found = []
+    for entered, form in ((False, torch.contiguous_format), (True, order)):
+        records = made(3, 4, 5, 5).contiguous(memory_format=form).requires_grad_()
+        with BookKeeping(network) if entered else contextlib.nullcontext():
+            losses(network, records).sum().backward()
+        found.append([records.grad])
+    assert largest_error(*found) < 1e-12  # type: ignore[arg-type]  # records have gradients
 
 
 def test_a_sum_through_instance_normalisation_is_the_same_with_channels_last() -> None:
@@ -377,12 +395,13 @@ def test_a_weight_that_no_layer_used_is_refused_and_not_taken_for_zero() -> None
         )
 
 
-def test_what_was_overwritten_since_a_layer_saw_it_is_refused() -> None:
-    network = nn.Sequential(nn.Conv2d(1, 1, 1))
-    records = torch.rand(2, 1, 3, 3)
+@pytest.mark.parametrize("layer", [nn.Conv2d(1, 1, 1), nn.GroupNorm(1, 1)])
+def test_what_was_overwritten_since_a_layer_saw_it_is_refused(layer: nn.Module) -> None:
+    network, records = nn.Sequential(layer), torch.rand(2, 1, 3, 3, requires_grad=True)
     with BookKeeping(network) as books:
-        found = losses(network, records)
-        records.mul_(2)
+        maps = 2 * records
+        found = losses(network, maps)
+        maps.detach().mul_(2)
         with pytest.raises(UnknownGradientError, match="an operation in place has overwritten"):
             books.clipped_sum(found, [1, 1], 1.0)
 

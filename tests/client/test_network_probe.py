@@ -156,9 +156,9 @@ class Permuted(nn.Module):
 
 
 class ComputedAgain(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, inner: nn.Module | None = None) -> None:
         super().__init__()
-        self.inner = conv(6, 6)
+        self.inner = inner or conv(6, 6)
 
     def forward(self, maps: torch.Tensor) -> Any:
         return checkpoint(lambda given: self.inner(given).relu(), maps, use_reentrant=False)
@@ -248,11 +248,6 @@ DEFECTS: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     ),
     "a second input by keyword": (lambda: Net(conv(), Gated(True)), "refused", "or one by keyword"),
     "a weight used twice, once past its layer": (lambda: Net(conv(), Penalised()), "wrong", "layers.1.inner.weight"),
-    "an operation in place behind an instance normalisation": (
-        lambda: Net(conv(), nn.InstanceNorm2d(6, affine=True), nn.ReLU(inplace=True)),
-        "missing",
-        "layer layers.1 (InstanceNorm2d) has no gradient for each record: an operation in place",
-    ),
     "a weight used past its layer": (lambda: Net(conv(), Borrowed()), "missing", "2 weights, layers.1.inner.weight"),
     "rows folded into the batch": (
         lambda: Net(conv(), Folded()),
@@ -285,6 +280,11 @@ WRONG_IN_OPACUS: dict[str, Callable[[], nn.Module]] = {
 }
 REFUSED_BY_OPACUS: dict[str, Callable[[], nn.Module]] = {
     "a pass computed again": lambda: Net(conv(), ComputedAgain()),
+    "a group normalisation computed again": lambda: Net(conv(), ComputedAgain(nn.GroupNorm(2, 6))),
+    "an instance normalisation computed again": lambda: Net(conv(), ComputedAgain(nn.InstanceNorm2d(6, affine=True))),
+    "in place behind an instance normalisation": lambda: Net(
+        conv(), nn.InstanceNorm2d(6, affine=True), nn.ReLU(inplace=True)
+    ),
     "an operation in place": lambda: Net(conv(), AddedInPlace(), nn.ReLU(inplace=True)),
     "layer normalisation without a bias": lambda: Net(conv(), nn.LayerNorm(7, bias=False)),
 }

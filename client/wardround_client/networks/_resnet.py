@@ -18,8 +18,8 @@ def residual(make: Callable[..., nn.Module]) -> Build:
     def build(channels: int, outputs: int, norm: Norm, dims: int) -> nn.Module:
         network = make(spatial_dims=dims, n_input_channels=channels, num_classes=outputs, norm=monai_norm(norm))
         for block in network.modules():
-            # A block adds its shortcut in place to its last normalisation's output, and that of an instance
-            # normalisation is a view, behind which nothing would see the gradient of a record.
+            # A block adds its shortcut in place to its last normalisation's output. The copy makes no difference to
+            # gradients, and names the weights as in the models that hospitals keep.
             if isinstance(block, resnet.ResNetBottleneck):
                 block.bn3 = nn.Sequential(block.bn3, Copy())
             elif isinstance(block, resnet.ResNetBlock):

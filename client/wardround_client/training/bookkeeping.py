@@ -212,9 +212,7 @@ class BookKeeping:
         self._note(seen, gradient, sums)
         return found
 
-    def _note(
-        self, seen: _Seen, gradient: torch.Tensor, sums: tuple[torch.Tensor, torch.Tensor] | None = None
-    ) -> None:
+    def _note(self, seen: _Seen, gradient: torch.Tensor, sums: tuple[torch.Tensor, torch.Tensor] | None = None) -> None:
         """Take the gradient at what a layer gave, in the backward pass."""
         if self._owners is None:  # a backward pass that is not ours
             return

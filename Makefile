@@ -169,7 +169,7 @@ audit-privacy: $(INSTALLED) ## a canary audit: a lower bound on epsilon, for an 
 	$(BIN)/python benchmarks/audit_privacy.py
 
 bench-deployment: $(INSTALLED) ## an empty exchange over TLS; a secure round of 11 million parameters, beside Flower's own deployment
-	FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 PYTHONPATH=tests $(BIN)/python benchmarks/deployment.py
+	FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 $(BIN)/python benchmarks/deployment.py
 
 bench-dp-step: $(INSTALLED) ## a private step over the plain step: ours, and Opacus' four engines
 	$(BIN)/python benchmarks/dp_step.py

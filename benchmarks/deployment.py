@@ -27,6 +27,8 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
+sys.path.insert(1, str(Path(__file__).parent.parent / "tests"))  # where certificates, keys and studies are made
+
 from examples import study as example_study
 from link import Authority, new_key, private_pem, public_pem, until
 from measure import report

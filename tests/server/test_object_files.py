@@ -17,7 +17,7 @@ from flwr.supercore.object_store.sql_object_store import SqlObjectStore
 
 from link import _empty_database
 from wardround_common.errors import MessageError
-from wardround_server.link.object_files import ObjectFiles
+from wardround_server.link.object_files import ObjectFiles, StoredContent
 
 
 @pytest.fixture
@@ -129,3 +129,17 @@ def test_small_contents_are_in_the_database_and_no_copy_has_them_once_they_are_d
     assert body in copied()
     files.delete(root.object_id)
     assert body[:50] not in copied()
+
+
+def test_a_large_content_is_read_to_where_it_is_wanted_and_one_that_became_shorter_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "content"
+    path.write_bytes(bytes(range(256)) * 100)
+    content = StoredContent(path, 25_600)
+    assert content[:3] == b"\0\1\2"
+    assert content[25_590:] == bytes(range(246, 256))
+    place = memoryview(bytearray(25_000))
+    content.read_into(place, 600)
+    assert place == path.read_bytes()[600:]
+    path.write_bytes(bytes(25_599))
+    with pytest.raises(ValueError, match="shorter"):
+        content.read_into(place, 600)

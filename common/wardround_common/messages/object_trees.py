@@ -14,14 +14,14 @@ import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from io import BytesIO
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround_common.buffers import room
 from wardround_common.canonical import Content
 from wardround_common.messages.link_limits import LinkLimits
-from wardround_common.messages.transfers import room
 
 DIVIDER = b"\0"
 CHUNK_BYTES = 5 * 2**20
@@ -29,6 +29,24 @@ CHUNK_BYTES = 5 * 2**20
 MOST_HEAD_BYTES = 2**16  # of an .npy file of version 1
 MOST_CHUNK_HEAD_BYTES = 64
 _HEADS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+@runtime_checkable
+class Stored(Protocol):
+    """A content that lies on a disk, and is read from there to where it is wanted."""
+
+    def __len__(self) -> int:
+        """Say how many bytes it has."""
+
+    def __getitem__(self, part: slice) -> bytes:
+        """Read a part of it."""
+
+    def read_into(self, place: memoryview, start: int) -> None:
+        """Fill ``place`` with what begins at ``start``.
+
+        Raises:
+            ValueError: it has fewer bytes by now.
+        """
 
 
 def array_record(arrays: Mapping[str, NDArray[Any]], kinds: Mapping[str, Any]) -> Any:
@@ -72,7 +90,7 @@ def name_chunks(whole: Any, kinds: Mapping[str, Any]) -> None:
 
 
 def inflate(
-    name: str, contents: Mapping[str, Content], kinds: Mapping[str, Any], most: int = LinkLimits.long_bytes
+    name: str, contents: Mapping[str, Content | Stored], kinds: Mapping[str, Any], most: int = LinkLimits.long_bytes
 ) -> Any:
     """Put the object ``name`` together from the contents of all its parts; ``kinds``: Flower's classes by their names.
 
@@ -100,7 +118,7 @@ def inflate(
                 made[part] = _array(contents[part], contents, kinds, most - arrays)
                 arrays += len(made[part].data)
             else:
-                made[part] = kinds[kind].inflate(bytes(contents[part]), {child: make(child) for child in children})
+                made[part] = kinds[kind].inflate(bytes(contents[part][:]), {child: make(child) for child in children})
         return made[part]
 
     return make(name)
@@ -166,32 +184,39 @@ def _name(content: list[Content]) -> str:
     return found.hexdigest()
 
 
-def _array(content: Content, contents: Mapping[str, Content], kinds: Mapping[str, Any], most: int) -> Any:
+def _array(
+    content: Content | Stored, contents: Mapping[str, Content | Stored], kinds: Mapping[str, Any], most: int
+) -> Any:
     _, children, start = _split(content)
     facts = json.loads(bytes(content[start:]))
-    chunks = []
+    chunks: list[tuple[Content | Stored, int, int]] = []
     for place in facts["arraychunk_ids"]:
         kind, _, begin = _split(contents[children[place]])
         if kind != "ArrayChunk":
             raise ValueError(f"a part of an array is a {kind}")
-        chunks.append(memoryview(contents[children[place]])[begin:])
-    size = sum(map(len, chunks))
+        chunk = contents[children[place]]
+        chunks.append((chunk, begin, len(chunk) - begin))
+    size = sum(length for _, _, length in chunks)
     if size > most:
         raise ValueError("the arrays of a message are longer than a message may be")
     array = kinds["Array"](facts["dtype"], tuple(facts["shape"]), facts["stype"], b"")
     array.data = room(size)
     place = 0
-    for chunk in chunks:
-        array.data[place : place + len(chunk)] = chunk
-        place += len(chunk)
+    for chunk, begin, length in chunks:
+        into = array.data[place : place + length]
+        if isinstance(chunk, Stored):
+            chunk.read_into(into, begin)
+        else:
+            into[:] = memoryview(chunk)[begin:]
+        place += length
     return array
 
 
-def _split(content: Content) -> tuple[str, list[str], int]:
+def _split(content: Content | Stored) -> tuple[str, list[str], int]:
     """Return an object's kind, the names of its parts, and where its body begins."""
     head = bytes(content[:MOST_CHUNK_HEAD_BYTES])
     if DIVIDER not in head:  # it has parts
-        head = bytes(content)
+        head = bytes(content[:])
     end = head.index(DIVIDER)
     kind, children, size = head[:end].decode().split(" ")
     if int(size) != len(content) - end - 1:

@@ -18,8 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
-
+from wardround_common.buffers import room
 from wardround_common.canonical import Content, Part, length, pieces, views
 from wardround_common.errors import MessageError
 from wardround_common.messages.link_limits import LinkLimits
@@ -33,29 +32,21 @@ _NAME_BYTES = 64 + 2 * LENGTH_BYTES
 _HEAD_BYTES = 1024
 
 
-def room(size: int) -> memoryview:
-    """Return memory for a large body, or for a part of one, with anything in it.
-
-    NumPy asks the system for large pages where there are some. Python's own bytes take a page fault for each 4 KiB.
-    """
-    return np.empty(size, np.uint8).data
-
-
 def groups(contents: Mapping[str, Part], most_bytes: int) -> list[list[str]]:
     """Say which contents go into one body together: small ones with each other, and with at most one large one.
 
     ``most_bytes``: of one body; a content that does not fit by itself is refused at the other end.
     """
     made: list[list[str]] = []
-    size, room = GROUP_BYTES, 0
+    size, left = GROUP_BYTES, 0
     for name, content in contents.items():
         bytes_ = length(content)
-        if size >= GROUP_BYTES or bytes_ + _NAME_BYTES > room:
+        if size >= GROUP_BYTES or bytes_ + _NAME_BYTES > left:
             made.append([])
-            size, room = 0, most_bytes - _HEAD_BYTES
+            size, left = 0, most_bytes - _HEAD_BYTES
         made[-1].append(name)
         size += bytes_
-        room -= bytes_ + _NAME_BYTES
+        left -= bytes_ + _NAME_BYTES
     return made
 
 
@@ -111,16 +102,16 @@ def together(parts: list[bytes]) -> Content:
 def portions(body: list[Content], size: int = PORTION_BYTES) -> Iterator[bytes]:
     """Yield a body in portions of ``size`` bytes, the last one smaller."""
     held: list[Content] = []
-    room = size
+    left = size
     for piece in body:
         place = 0
         while place < len(piece):
-            held.append(memoryview(piece)[place : place + room])
+            held.append(memoryview(piece)[place : place + left])
             place += len(held[-1])
-            room -= len(held[-1])
-            if room == 0:
+            left -= len(held[-1])
+            if left == 0:
                 yield b"".join(held)
-                held, room = [], size
+                held, left = [], size
     if held:
         yield b"".join(held)
 

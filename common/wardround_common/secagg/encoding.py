@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround_common.buffers import vacant
 from wardround_common.errors import MessageError, ModelError, RoundError
 from wardround_common.messages.parameters import Vector
 from wardround_common.randomness import Stream
@@ -72,12 +73,14 @@ class Encoding:
         Raises:
             ModelError: a number is not finite.
         """
-        if not np.isfinite(update).all():
-            raise ModelError("an update has numbers that are not finite", do="Lower the learning rate in [training].")
-        encoded = np.empty(len(update), self.dtype)
+        encoded = vacant(len(update), self.dtype)
         scale = self.levels / self.clip * (weight / self.largest_weight)
         for start in range(0, len(update), _BLOCK):
             part = update[start : start + _BLOCK].astype(np.float64)
+            if not np.isfinite(part).all():
+                raise ModelError(
+                    "an update has numbers that are not finite", do="Lower the learning rate in [training]."
+                )
             np.clip(part, -self.clip, self.clip, out=part)
             part *= scale
             part += rounding.words((len(part) + 1) // 2).view(np.uint32)[: len(part)] * 2.0**-32
@@ -88,11 +91,12 @@ class Encoding:
     def decode(self, total: NDArray[Any], weight: int = 1) -> NDArray[np.float64]:
         """Return the sum of weighted updates from the sum in the ring, over ``weight``."""
         signed = self._signed(total)
-        decoded = np.empty(len(signed), np.float64)
+        decoded = vacant(len(signed), np.float64)
+        level = self.level
         for start in range(0, len(signed), _BLOCK):  # three passes in a core's own cache, and one through memory
             part = decoded[start : start + _BLOCK]
             part[:] = signed[start : start + _BLOCK]
-            part *= self.level
+            part *= level
             part /= weight
         return decoded
 

@@ -30,9 +30,9 @@ from flwr.supercore.sql_mixin import SqlMixin
 from flwr.supercore.utils import uint64_to_int64
 from sqlalchemy import event
 
+from wardround_common.buffers import room
 from wardround_common.canonical import Content
 from wardround_common.errors import MessageError
-from wardround_common.messages.transfers import room
 from wardround_common.storage import no_room_is_said
 
 MOST_HEAD_BYTES = 2**18  # of an object: its kind and the names of its parts, 65 bytes each
@@ -77,6 +77,38 @@ class Written:
     path: Path
     small: bytes | None = None
     """The content, if it goes into the database."""
+
+
+@dataclass(frozen=True)
+class StoredContent:
+    """A content in a file, read to where it is wanted (``Stored`` in ``object_trees``)."""
+
+    path: Path
+    size: int
+
+    def __len__(self) -> int:
+        """Say how many bytes it has."""
+        return self.size
+
+    def __getitem__(self, part: slice) -> bytes:
+        """Read a part of it."""
+        start, stop, _ = part.indices(self.size)
+        with self.path.open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), max(0, stop - start), start)
+
+    def read_into(self, place: memoryview, start: int) -> None:
+        """Fill ``place`` with what begins at ``start``.
+
+        Raises:
+            ValueError: it has fewer bytes by now.
+        """
+        filled = 0
+        with self.path.open("rb", buffering=0) as file:
+            while filled < len(place):
+                came = os.preadv(file.fileno(), [place[filled:]], start + filled)
+                if not came:
+                    raise ValueError(f"{self.path.name} is shorter than it was")
+                filled += came
 
 
 class ObjectFiles(SqlObjectStore):
@@ -204,15 +236,18 @@ class ObjectFiles(SqlObjectStore):
         except FileNotFoundError:
             return None
 
-    def content(self, name: str) -> Content:
+    def content(self, name: str) -> bytes:
         """Return the content of an object that is here; nothing if there is none."""
-        return self.contents([name])[name]
+        return bytes(self.contents([name])[name][:])
 
-    def contents(self, names: Iterable[str]) -> dict[str, Content]:
-        """Return the contents of objects; nothing for one that is not here."""
-        found = {name: self.read(name) for name in names}
-        small = self.small(name for name, content in found.items() if content is None)
-        return {name: small.get(name, b"") if content is None else content for name, content in found.items()}
+    def contents(self, names: Iterable[str]) -> dict[str, bytes | StoredContent]:
+        """Return the contents of objects, of which large ones are not read yet; nothing for one that is not here."""
+        found = {name: self.size_of_file(name) for name in names}
+        small = self.small(name for name, size in found.items() if not size)
+        return {
+            name: StoredContent(self._folder / name, size) if size else small.get(name, b"")
+            for name, size in found.items()
+        }
 
     def small(self, names: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of those of these objects that are kept in the database, at once."""

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround_common.buffers import vacant
 from wardround_common.canonical import cut, joined
 from wardround_common.errors import MessageError, RoundError, StorageError
 from wardround_common.keys.identity import KEY_BYTES, Roster
@@ -266,7 +267,9 @@ class Rounds:
         dtype = encoding_for(self.study.aggregation, count).dtype
         noted = self._note(terms.what, terms.round)
         awaited = (noted[1] if noted else ()) or here  # after a crash: those that were to be summed
-        gathering = Gathering(terms, self.consortium.roster, Total(np.zeros(size, dtype), np.zeros(counts, "<u8")))
+        begun = Total(vacant(size, dtype), np.zeros(counts, "<u8"))
+        begun.update.fill(0)
+        gathering = Gathering(terms, self.consortium.roster, begun)
         absent += [absence(member.name, "silent") for member in terms.members if member.name not in here]
         # A late upload is not even asked for: the list was closed without it.
         absent += [absence(name, "dropped") for name in here if name not in awaited]

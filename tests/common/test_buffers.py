@@ -1,0 +1,110 @@
+"""Memory that is used again: never while anybody can see it, and bounded."""
+
+from __future__ import annotations
+
+import gc
+import random
+import threading
+
+import numpy as np
+import pytest
+
+from wardround_common import buffers
+from wardround_common.buffers import room, vacant
+
+MIB = 2**20
+
+
+@pytest.fixture(autouse=True)
+def nothing_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.collect()
+    monkeypatch.setattr(buffers, "_FREE", {})
+
+
+def free_bytes() -> int:
+    return sum(used for free in buffers._FREE.values() for _, used in free)
+
+
+def place(view: memoryview) -> int:
+    return int(np.frombuffer(view, np.uint8).ctypes.data)
+
+
+def test_what_is_free_is_used_again_for_another_length_of_the_same_class() -> None:
+    first = room(5 * MIB)
+    where = place(first)
+    del first
+    second = room(5 * MIB + 1)
+    assert place(second) == where
+    assert len(second) == 5 * MIB + 1
+    assert room(5 * MIB) != second
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        lambda view: view[3:10],
+        lambda view: np.frombuffer(view, np.uint8),
+        lambda view: np.frombuffer(view, np.uint32, 100, 8)[50:],
+        lambda view: np.frombuffer(view, np.uint8).view("<u4").reshape(2, -1)[1].T,
+        lambda view: memoryview(np.frombuffer(view, np.uint8)[7:])[1:].toreadonly(),
+    ],
+)
+def test_memory_is_not_given_out_while_any_view_of_it_is_left(seen: object) -> None:
+    view = room(2 * MIB)
+    np.frombuffer(view, np.uint8)[:] = 1
+    left = seen(view)  # type: ignore[operator]
+    del view
+    gc.collect()
+    assert free_bytes() == 0
+    np.frombuffer(room(2 * MIB), np.uint8)[:] = 2
+    assert set(np.asarray(left).ravel().view(np.uint8).tolist()) == {1}
+    del left
+    assert free_bytes() == 4 * MIB  # with the other one
+
+
+def test_a_vector_keeps_its_numbers_until_the_last_part_of_it_is_gone() -> None:
+    vector = vacant(MIB, "<u4")
+    vector[:] = np.arange(MIB)
+    part = vector[MIB // 2 :]
+    del vector
+    others = [vacant(MIB, "<u4") for _ in range(3)]
+    for other in others:
+        other.fill(7)
+    assert np.array_equal(part, np.arange(MIB // 2, MIB))
+
+
+def test_threads_never_share_memory() -> None:
+    broken: list[str] = []
+
+    def work(number: int) -> None:
+        chance, held = random.Random(number), []
+        for turn in range(150):
+            vector = vacant(chance.choice([MIB, MIB + 5, 2 * MIB]), np.uint8)
+            mark = (number * 31 + turn) % 251
+            vector[:: 2**16] = mark
+            held.append((vector, mark))
+            if len(held) > 3:
+                old, was = held.pop(chance.randrange(3))
+                if not (old[:: 2**16] == was).all():
+                    broken.append(f"thread {number}, turn {turn}")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not broken
+    assert sum(map(len, buffers._FREE.values())) <= 4 * 4 + 4
+
+
+def test_no_more_than_a_bound_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffers, "KEPT_BYTES", 5 * MIB)
+    held = [room(2 * MIB) for _ in range(4)]
+    held.clear()
+    assert free_bytes() == 4 * MIB
+
+
+def test_small_memory_is_the_allocators_and_none_is_no_error() -> None:
+    vacant(buffers.SMALLEST - 1, np.uint8)
+    assert len(room(0)) == 0
+    assert buffers._FREE == {}

@@ -29,6 +29,7 @@ from tiny_dicom import RAMP, item, save, tiny
 from tiny_jpeg import twelve_bit_jpeg
 from wardround_client.images import decode, read_image
 from wardround_client.images.dicom import parse, stored_pixels
+from wardround_common.errors import ImageRefused
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian])
@@ -263,3 +264,36 @@ def test_a_nifti_volume_lies_as_dicom_slices_do(tmp_path: Path, name: str) -> No
     assert image.pixels.shape == (1, 2, 3, 4)
     assert image.spacing_mm == (4.0, 3.0, 2.0)
     assert image.pixels[0, 1, 2, 3] == 5
+
+
+def with_forms(path: Path, sform: tuple[float, int], qform: tuple[float, int], unit: str = "mm") -> Path:
+    """Write a volume of 4 x 3 x 2 voxels by two forms: the size of a voxel, and the form's code."""
+    made = nibabel.Nifti1Image(np.ones((4, 3, 2), np.int16), None)
+    made.header.set_xyzt_units(unit)
+    for put, (size, code) in ((made.set_qform, qform), (made.set_sform, sform)):
+        put(np.diag([-size, size, size, 1.0]), code)
+    nibabel.save(made, path)
+    return path
+
+
+def test_a_nifti_image_has_the_spacing_that_its_series_has(tmp_path: Path) -> None:
+    template = with_forms(tmp_path / "template.nii", sform=(3, 4), qform=(2, 1))
+    assert read_image(template).spacing_mm == pytest.approx((2, 2, 2))  # the scanner's form, not the template's
+    small = with_forms(tmp_path / "small.nii", sform=(500, 1), qform=(500, 1), unit="micron")
+    assert read_image(small).spacing_mm == pytest.approx((0.5, 0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("why", "sform", "qform"),
+    [
+        ("affines-contradict", (3, 2), (2, 2)),  # two templates
+        ("affines-contradict", (3, 1), (2, 1)),  # two scanners
+        ("no-orientation", (3, 0), (2, 0)),
+    ],
+)
+def test_a_nifti_image_that_readers_place_in_two_ways_is_refused(
+    tmp_path: Path, why: str, sform: tuple[float, int], qform: tuple[float, int]
+) -> None:
+    with pytest.raises(ImageRefused) as refusal:
+        read_image(with_forms(tmp_path / "a.nii", sform, qform))
+    assert refusal.value.reason == why

@@ -1,14 +1,11 @@
 """A NIfTI volume, slice by slice: where it lies by the form that it states, and its values by the scaling it states.
 
-Two of its conventions are read in two ways by readers in common use, and are refused here instead: a file that states
-no form (codes 0 and 0), where they differ by a mirror; and an intercept beside a slope that is none, where they differ
-in value. Slices are those along the third axis, turned as DICOM's lie: columns towards the left (or the back), rows
-towards the back (or the feet).
+What readers in common use read in two ways is refused (``images.nifti_header``). Slices are those along the third axis,
+turned as DICOM's lie: columns towards the left (or the back), rows towards the back (or the feet).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,19 +19,13 @@ from wardround_client.images.dicom import refusing
 from wardround_client.images.formats.nifti import inflate
 from wardround_client.images.intensity import check_values
 from wardround_client.images.meaning import Values
+from wardround_client.images.nifti_header import form_of, header_of, scaling_of, shape_of
 from wardround_client.images.source import opened, read_bytes
 from wardround_client.volumes.frames import Stamp
 from wardround_client.volumes.geometry import Floats, Geometry
 from wardround_common.errors import ImageRefused
 
 _orientations: Any = nibabel.orientations  # these functions carry no types
-_HEADERS: dict[bytes, Any] = {b"n+1\0": nibabel.Nifti1Header, b"n+2\0": nibabel.Nifti2Header}
-_HEADER_BYTES = {b"n+1\0": 348, b"n+2\0": 540}
-_UNIT_MM = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
-_SCANNER = 1
-"""Code of a form that puts the volume where the scanner saw it (NIFTI_XFORM_SCANNER_ANAT)."""
-_SAME_FORM = 0.1
-"""How far two forms may lie apart, in voxels, before they contradict each other."""
 _MOST_SKEW = 1e-3
 _GZIP = b"\x1f\x8b"
 
@@ -134,14 +125,11 @@ def nifti_of(path: Path) -> NiftiVolume:
     compressed = head.startswith(_GZIP)
     if compressed:
         head = _inflated(file)[:540]
-    magic = head[4:8] if head[4:8] in _HEADERS else head[344:348]
-    if magic not in _HEADERS:
-        raise ImageRefused("not-an-image", "this is not a single-file NIfTI volume", where=where)
     with refusing("unreadable", "the NIfTI header cannot be read", where=where):
-        header = _HEADERS[magic](head[: _HEADER_BYTES[magic]], check=False)
-        shape, dtype = _shape(header, where=where), header.get_data_dtype()
-        slope, intercept = _scaling(header, where=where)
-        ras, notes = _form(header, shape, where=where)
+        header = header_of(head, where=where)
+        shape, dtype = shape_of(header, where=where), header.get_data_dtype()
+        slope, intercept = scaling_of(header, where=where)
+        ras, notes = form_of(header, shape, where=where)
         volume = NiftiVolume(
             file=file,
             compressed=compressed,
@@ -156,78 +144,6 @@ def nifti_of(path: Path) -> NiftiVolume:
             flips=(False, False, False),
         )
         return _turned(volume, where=where)
-
-
-def _shape(header: Any, *, where: str) -> tuple[int, int, int]:
-    shape = [int(size) for size in header.get_data_shape()]
-    while len(shape) > 3 and shape[-1] == 1:
-        shape.pop()
-    kind = header.get_data_dtype()
-    if not 2 <= len(shape) <= 3 or min(shape) < 1 or kind.fields is not None or kind.kind not in "iuf":
-        raise ImageRefused(
-            "shape",
-            "only one volume of real grey values per file is supported",
-            where=where,
-            do="Split it by time or channel.",
-        )
-    across, along, *slices = shape
-    return across, along, *(slices or [1])  # type: ignore[return-value]  # three of them
-
-
-def _scaling(header: Any, *, where: str) -> tuple[float, float]:
-    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    if slope == 0 or math.isnan(slope):
-        if intercept == 0 or math.isnan(intercept):
-            return 1.0, 0.0
-        what = "it states an intercept but no slope, which readers interpret differently"
-    elif not math.isfinite(slope) or not math.isfinite(intercept):
-        what = "its slope or intercept is not a number"
-    else:
-        return slope, intercept
-    raise ImageRefused("pixel-values", what, where=where, do="Write it again with scl_slope 1 and scl_inter 0.")
-
-
-def _form(header: Any, shape: tuple[int, int, int], *, where: str) -> tuple[Floats, tuple[str, ...]]:
-    """Return the affine that is trusted, (4, 4) towards right, front and head in mm, and what it contradicts."""
-    forms = {}
-    for name, read in (("sform", header.get_sform), ("qform", header.get_qform)):
-        affine, code = read(coded=True)
-        if affine is not None and code > 0:
-            forms[name] = (int(code), np.asarray(affine, np.float64))
-    if not forms:
-        raise ImageRefused(
-            "no-orientation",
-            "it does not say where it lies (its qform and sform codes are 0); readers guess left and right differently",
-            where=where,
-            do="Convert it again with a tool that writes the orientation.",
-        )
-    notes: tuple[str, ...] = ()
-    trusted = next(iter(forms))
-    if len(forms) == 2 and _apart(forms["sform"][1], forms["qform"][1], shape) > _SAME_FORM:
-        codes = {name: code for name, (code, _) in forms.items()}
-        scanner = [name for name, code in codes.items() if code == _SCANNER]
-        if len(scanner) != 1:
-            raise ImageRefused(
-                "affines-contradict",
-                "its sform and its qform put it into different places",
-                where=where,
-                do="Convert it again from the original DICOM files.",
-            )
-        trusted = scanner[0]
-        other = next(name for name in forms if name != trusted)
-        notes = (f"the {other} puts it elsewhere: the {trusted}, which is the scanner's, was trusted",)
-    unit = header.get_xyzt_units()[0]
-    affine = forms[trusted][1].copy()
-    affine[:3] *= _UNIT_MM.get(unit, 1.0)
-    return affine, notes
-
-
-def _apart(one: Floats, other: Floats, shape: tuple[int, int, int]) -> float:
-    """Measure how far the corners of two forms lie apart, in voxels of the first."""
-    corners = np.array([[x, y, z, 1] for x in (0, shape[0]) for y in (0, shape[1]) for z in (0, shape[2])], np.float64)
-    smallest = float(np.linalg.norm(one[:3, :3], axis=0).min())
-    distance = float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
-    return distance / smallest if smallest > 0 else math.inf
 
 
 def _stored_geometry(ras: Floats, shape: tuple[int, int, int], *, where: str) -> Geometry:

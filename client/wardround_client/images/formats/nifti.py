@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from io import BytesIO
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from wardround_client.images.dicom import Stored, refusing
 from wardround_client.images.formats.contract import Format, Plain
+from wardround_client.images.nifti_header import form_of, header_of, scaling_of, shape_of
 from wardround_client.images.source import LARGEST_FILE_BYTES, check_pixel_count
 from wardround_common.errors import ImageRefused
 
@@ -27,39 +29,28 @@ def nifti_volume(data: bytes, *, where: str) -> tuple[Stored, tuple[float, ...],
     or a database name is carried along.
 
     Raises:
-        ImageRefused: ``unreadable``, ``truncated``, ``too-large``, ``too-many-pixels``, or ``shape`` if it holds
-            other than one volume.
+        ImageRefused: ``unreadable``, ``truncated``, ``too-large``, ``too-many-pixels``, ``shape`` if it holds other
+            than one volume, or ``no-orientation``, ``affines-contradict`` or ``pixel-values`` if readers differ on it.
     """
     with refusing("unreadable", "the NIfTI file cannot be read", where=where):
         if data[:2] == b"\x1f\x8b":
             data = inflate(data, where=where)
-        two = data[4:8] in (b"n+2\0", b"ni2\0")
-        if not two and data[344:348] != b"n+1\0":
-            raise ImageRefused("not-an-image", "this is not a single-file NIfTI volume", where=where)
-        volume: Any = (nibabel.Nifti2Image if two else nibabel.Nifti1Image).from_stream(BytesIO(data))
-        shape = [*volume.shape]
-        while len(shape) > 3 and shape[-1] == 1:
-            shape.pop()
-        kind = volume.get_data_dtype()
-        if not 2 <= len(shape) <= 3 or min(shape) < 1 or kind.fields is not None or kind.kind not in "iuf":
-            raise ImageRefused(
-                "shape",
-                "only one volume of real grey values per file is supported",
-                where=where,
-                do="Split it by time or channel.",
-            )
-        check_pixel_count(int(np.prod(shape)), where=where)
-        shape += [1] * (3 - len(shape))
+        header = header_of(data[:540], where=where)
+        shape = shape_of(header, where=where)
+        scaling_of(header, where=where)  # nibabel applies it
+        affine, _ = form_of(header, shape, where=where)
+        check_pixel_count(math.prod(shape), where=where)
+        kind: Any = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+        volume = kind.from_stream(BytesIO(data))
         values = np.asarray(volume.dataobj).reshape(shape)  # (x, y, z)
         turn = _orientations.ornt_transform(
-            _orientations.io_orientation(volume.affine), _orientations.axcodes2ornt(("L", "P", "S"))
+            _orientations.io_orientation(affine), _orientations.axcodes2ornt(("L", "P", "S"))
         )
         spacing = np.empty(3)
-        spacing[turn[:, 0].astype(int)] = np.linalg.norm(volume.affine[:3, :3], axis=0)
+        spacing[turn[:, 0].astype(int)] = np.linalg.norm(affine[:3, :3], axis=0)
         lying = _orientations.apply_orientation(values, turn).transpose(2, 1, 0)  # (depth, rows, columns)
-        header = volume.header
         named = bool(bytes(header["db_name"]).strip(b"\0 ")) if "db_name" in header else False
-        named = named or any(extension.get_code() == DICOM_EXTENSION for extension in header.extensions)
+        named = named or any(extension.get_code() == DICOM_EXTENSION for extension in volume.header.extensions)
         distances = tuple(float(value) for value in spacing[::-1])
         return (lying[0], distances[1:], named) if len(lying) == 1 else (lying, distances, named)
 

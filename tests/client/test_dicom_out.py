@@ -295,14 +295,33 @@ def test_what_is_no_dicom_or_has_no_frame_of_reference_cannot_be_written_back(ca
         sources_of(Case("one", (tmp_path / "one.png",), lambda: Asked(np.zeros((1, 1, 2, 2), np.float32))))
 
 
-def classified(folder: Path) -> tuple[Case, Answer]:
-    image = tiny(np.arange(400, dtype=np.uint16).reshape(20, 20), Modality="DX", **COMPLETE)
+def classified(folder: Path, **stated: Any) -> tuple[Case, Answer]:
+    image = tiny(np.arange(400, dtype=np.uint16).reshape(20, 20), Modality="DX", **COMPLETE, **stated)
     path = save(image, folder / "one.dcm")
     asking = LOCAL_TASKS["classification"].asking
     assert asking is not None
     case = Case("one", (path,), lambda: Asked(np.zeros((1, 1, 2, 2), np.float32)))
     outputs = torch.tensor([[0.0, 2.0]])
     return case, asking.answer(study().task, outputs, case.prepare(), case, Chosen(0.5, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("stated", "wanted"),
+    [
+        ({"PatientOrientation": ["L", "F"]}, ["L", "F"]),
+        ({"PatientOrientation": ["PR", "HL"]}, ["PR", "HL"]),
+        ({"PatientOrientation": ["P", "L"], "ImageOrientationPatient": [-1, 0, 0, 0, 0.1, -0.99]}, ["R", "F"]),
+        ({"PatientOrientation": ["L", "FRONT"]}, None),
+        ({}, None),
+    ],
+)
+def test_the_picture_of_a_single_image_says_which_side_is_which_as_the_image_does(
+    stated: dict[str, Any], wanted: list[str] | None, card: Card, tmp_path: Path
+) -> None:
+    """A viewer shows its letters by it; a radiograph without them can be read on the wrong side."""
+    case, answer = classified(tmp_path, **stated)
+    (picture,) = captures_of(drawn_of(case, answer, card), sources_of(case), card, "Pictures of made")
+    assert (list(picture.PatientOrientation) if picture.PatientOrientation else None) == wanted
 
 
 def test_the_studys_codes_and_the_hospitals_equipment_stand_in_every_object(card: Card, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wardround_client.explanation.explaining import Explained
 from wardround_client.maps.sanity import ALIKE
 from wardround_client.prediction.capture import Picture, captures_of
-from wardround_client.prediction.pictures import GREY, WHITE, Line, directions, made_by, square, with_lines
+from wardround_client.prediction.pictures import GREY, WHITE, Line, made_by, square, with_lines
 from wardround_client.prediction.sources import content_of, sources_of
 from wardround_client.tasks.contract import probability_of
 from wardround_common.results.model_folder import Card
@@ -19,9 +19,7 @@ def capture_of(one: Explained, card: Card) -> bytes:
     """
     sources = sources_of(one.done.case)
     shades, _ = square(one.picture / 255, (1.0, 1.0))  # its pixels are square
-    series = one.done.case.series
-    orientation = directions(series[0]) if series else ("", "")
-    picture = Picture(with_lines(shades, _lines(one, card)), (one.slice,), None, orientation)
+    picture = Picture(with_lines(shades, _lines(one, card)), (one.slice,))
     (made,) = captures_of([picture], sources, card, f"Explanation ({one.facts['method']}) of {card.name}")
     return content_of(made)
 

@@ -21,7 +21,6 @@ from wardround_client.prediction.pictures import (
     Floats,
     Line,
     colour_of,
-    directions,
     grey,
     made_by,
     square,
@@ -56,7 +55,7 @@ def pictures_of_boxes(done: Done, card: Card) -> list[Picture]:
         here = [box for box in boxes if box["slice"] - 1 == at]
         shades, lines, pixel_mm = _boxed(grey(series.slice(at)), (rows_mm, columns_mm), here, words)
         lines.append((f"Slice {at + 1} of {len(series)}. {made_by(card)}", GREY))
-        made.append(Picture(with_lines(shades, lines), (at,), pixel_mm, directions(series)))
+        made.append(Picture(with_lines(shades, lines), (at,), pixel_mm))
     return made
 
 

@@ -42,8 +42,6 @@ class Picture:
     """The slices that it shows, from 0; of an image 0."""
     pixel_mm: float | None = None
     """The side of one of its pixels in the patient, where all of it has one scale."""
-    orientation: tuple[str, str] = ("", "")
-    """Where its rows and its columns run to in the patient, such as ``L`` and ``P``; empty if it is not known."""
 
 
 def captures_of(
@@ -97,7 +95,7 @@ def _capture(
             content_date=now.date(),
             content_time=now.time(),
         )
-        made.PatientOrientation = [*picture.orientation] if all(picture.orientation) else None
+        made.PatientOrientation = [*sources.orientation(picture.of[0])] or None  # a picture lies as its image does
         if picture.pixel_mm is not None:
             made.PixelSpacing = [format_number_as_ds(float(picture.pixel_mm))] * 2
         for word in _KEPT:

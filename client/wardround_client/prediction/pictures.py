@@ -79,7 +79,7 @@ def _of_slice(at: int, series: Series, mask: Shades, structures: Sequence[Mappin
         if len(here) > MOST_LINES:
             lines.append((f"    and {len(here) - MOST_LINES} smaller parts here", colour))
     lines.append((f"Slice {at + 1} of {len(series)}. {made_by(card)}", GREY))
-    return Picture(with_lines(np.asarray(canvas), lines), (at,), pixel_mm, directions(series))
+    return Picture(with_lines(np.asarray(canvas), lines), (at,), pixel_mm)
 
 
 def _of_structure(one: Mapping[str, Any]) -> str:
@@ -156,13 +156,6 @@ def _point(index: Floats, spacing_mm: tuple[float, float], pixel_mm: float) -> t
     """Return where an index (slice, row, column) of a voxel's centre lies in a picture: x, y."""
     row, column = ((float(index[axis + 1]) + 0.5) * spacing_mm[axis] / pixel_mm for axis in (0, 1))
     return column, row
-
-
-def directions(series: Series) -> tuple[str, str]:
-    """Return where the rows and the columns of a slice run to: along a row the column counts."""
-    letters = series.geometry.orientation
-    towards = {"S": "H", "I": "F"}  # as DICOM says head and feet (PS3.3 C.7.6.1.1.1)
-    return towards.get(letters[2], letters[2]), towards.get(letters[1], letters[1])
 
 
 def with_lines(picture: Shades, lines: Sequence[Line]) -> Shades:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -50,6 +51,9 @@ _IN_ANY_LETTERS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _UTF_8 = "ISO_IR 192"
 _SQUARE = 1e-3
 """Of a pixel's side."""
+_TOWARDS = (("L", "R"), ("P", "A"), ("H", "F"))
+"""The letters of the patient's axes, each in its own direction and against it."""
+_LETTERS = re.compile("[APRLHF]{1,3}")
 Floats = NDArray[np.float64]
 _METHODS = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
 
@@ -101,6 +105,11 @@ class Plane:
         return np.asarray(pixels @ self.steps.T + self.corner)
 
 
+def _towards(direction: Floats) -> str:
+    axis = int(np.abs(direction).argmax())
+    return _TOWARDS[axis][int(direction[axis] < 0)]
+
+
 @dataclass(frozen=True, eq=False)
 class Sources:
     """The images that an answer is of."""
@@ -119,20 +128,36 @@ class Sources:
             made.ReferencedFrameNumber = self.frames[number] + 1
         return made
 
+    def orientation(self, number: int) -> tuple[str, ...]:
+        """Return where the rows and the columns of a slice run to, such as ``L`` and ``P``; empty where it is not said.
+
+        By the position in the patient, or as a radiograph states it (PS3.3 C.7.6.1.1.1).
+        """
+        cosines = self._stated(number, "PlaneOrientationSequence").get("ImageOrientationPatient") or ()
+        if len(cosines) == 6:
+            return tuple(_towards(np.array(one, np.float64)) for one in (cosines[:3], cosines[3:]))
+        stated = [str(one) for one in self.images[0 if self.frames else number].get("PatientOrientation") or ()]
+        return tuple(stated) if len(stated) == 2 and all(_LETTERS.fullmatch(one) for one in stated) else ()
+
     def plane(self, number: int) -> Plane:
         """Return where the pixels of a slice lie, counted from 0."""
-        image = self.images[0 if self.frames else number]
+        position, orientation, measures = (
+            self._stated(number, word)
+            for word in ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
+        )
+        return Plane.of(position.ImagePositionPatient, orientation.ImageOrientationPatient, measures.PixelSpacing)
+
+    def _stated(self, number: int, word: str) -> Dataset:
+        """Return the attributes of a slice that a functional group of its frame holds, or else its object."""
         if not self.frames:
-            return Plane.of(image.ImagePositionPatient, image.ImageOrientationPatient, image.PixelSpacing)
+            return self.images[number]
+        image = self.images[0]
         groups = (
             image.PerFrameFunctionalGroupsSequence[self.frames[number]],
             image.get("SharedFunctionalGroupsSequence", [Dataset()])[0],
         )
-        position, orientation, measures = (
-            next(group[word][0] for group in groups if word in group)
-            for word in ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
-        )
-        return Plane.of(position.ImagePositionPatient, orientation.ImageOrientationPatient, measures.PixelSpacing)
+        found: Dataset = next(group[word][0] for group in groups if word in group)
+        return found
 
 
 def sources_of(case: Case) -> Sources:

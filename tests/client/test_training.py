@@ -87,6 +87,17 @@ def test_fedprox_pulls_the_update_towards_the_round_start() -> None:
     assert np.linalg.norm(held) < 0.9 * np.linalg.norm(free)
 
 
+def test_fedprox_pulls_a_private_update_too() -> None:
+    """A penalty in the loss would be lost: only gradients of single patients reach a private step's sum."""
+    data = dataset().train
+    free, held = (study(privacy=DP, training=more) for more in ({}, {"strategy": "fedprox", "proximal_mu": 10.0}))
+    plan = plan_privacy(free, data.patient_count)
+    assert plan is not None
+    assert plan.steps_a_round > 1
+    moved = [np.linalg.norm(work(of, data, plan=plan).update) for of in (free, held)]  # by the same noise
+    assert moved[1] < 0.9 * moved[0]
+
+
 def test_the_cosine_falls_from_the_rate_to_a_hundredth() -> None:
     training = study(training={"schedule": "cosine", "rounds": 11}).training
     rates = [learning_rate(training, number) for number in range(1, 12)]

@@ -339,6 +339,11 @@ def test_all_slices_of_a_series_are_cut_alike_and_outlines_come_back_to_the_grid
     part.of(everywhere)[...] = 1
     assert np.array_equal(asked.back(outputs), everywhere)
     assert np.array_equal(asked.lay(np.ones((5, 16, 16), np.float32)), everywhere)
+    corner = np.zeros(series.geometry.shape, np.uint8)
+    corner[2, 1:3, 3:6] = 1  # off the middle of the part, so that a shift or a mirror would show
+    formed = torch.from_numpy(outline_to_form(part.of(corner), 16)).long()
+    drawn = asked.back(torch.nn.functional.one_hot(formed, 2).permute(0, 3, 1, 2).float())
+    assert np.array_equal(drawn, corner)
 
 
 class _Cut:

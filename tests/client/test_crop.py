@@ -362,7 +362,9 @@ def test_masks_are_cut_as_their_images_volumes_stay_and_what_is_outlined_beyond_
     tmp_path: Path,
 ) -> None:
     patients = write_hospital(tmp_path / "in", "east", 3)
-    kept = taken_in(tmp_path / "in", outlining(data={"steps": [SQUARE]}), trains=False).test
+    both = [{"role": role, "description": [f"*{role}*"]} for role in ("flair", "t1")]
+    of = outlining(data={"steps": [SQUARE], "series": both})
+    kept = taken_in(tmp_path / "in", of, trains=False).test
     assert kept.places is not None
     rows, columns = 5, 6
     true_ml = 2 * rows * columns * PIXEL_MM**2 * STEP_MM / 1000
@@ -373,9 +375,17 @@ def test_masks_are_cut_as_their_images_volumes_stay_and_what_is_outlined_beyond_
     each_mm = np.asarray(kept.places.spacing_mm)
     ml = 13 * 16 * 2 * each_mm.prod(axis=1) / 1000
     assert ml == pytest.approx(np.full(len(ml), true_ml), rel=1e-6)
+    other = np.stack([one.pixel_array for one in patients[0].series["t1"]]).astype(np.float32)
+    low, high = np.percentile(other, (0.5, 99.5))
+    where = np.argwhere(patients[0].mask)
+    (_, top, left), (_, bottom, right) = where.min(axis=0).tolist(), (where.max(axis=0) + 1).tolist()
+    plane = np.clip((Area(top, left, bottom, right).of(other[1]) - low) / (high - low), 0, 1)
+    by_hand = to_network_form(Image(plane[None], None), study(data={"intensity": "window"}).data)[0]
+    images = kept.images(slice(None))
+    assert min(np.abs(image[1] - by_hand).max() for image in images) < 1e-6  # the second series is cut as the first
     write_mask(tmp_path / "in", "east", patients[0], np.ones_like(patients[0].mask))
-    again = taken_in(tmp_path / "in", outlining(data={"steps": [SQUARE]}), trains=False)
-    assert again.intake.left_out["outside-crop"] == len(patients[0].series["flair"])
+    again = taken_in(tmp_path / "in", of, trains=False)
+    assert again.intake.left_out["outside-crop"] == sum(map(len, patients[0].series.values()))
     assert again.test.patient_count == len(patients) - 1
 
 

@@ -105,6 +105,11 @@ MEANINGS = {
 
 def main() -> None:
     """Measure those named, or all; print the table, write the figures."""
+    if not Path("/proc/self/environ").exists():
+        sys.exit(
+            "peers: this system has no /proc, where the processes of a run, their time and their memory are read"
+            "\n  → Run it on Linux, or in a Linux container on this machine."
+        )
     asked = sys.argv[1:] or list(CONTENDERS)
     if unknown := set(asked) - set(CONTENDERS):
         sys.exit(f"peers: there is no {', '.join(sorted(unknown))}; there are {', '.join(CONTENDERS)}")

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from flwr.app import Context
+from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
 from wardround_client.hospital.answering import Built, Hospital, build, join
+from wardround_client.hospital.app import client_app
 from wardround_client.hospital.secure_desk import Desk
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.preparation.dataset import Dataset, Examples, Intake, Source, prepare, take_in, wanted_images
@@ -103,6 +104,11 @@ class Federation:
         return Roster({site.name: insecure_identity(self.study, site.name).public for site in self.sites})
 
     @cached_property
+    def app(self) -> ClientApp:
+        """The app that answers for its hospitals, made once: a round asks each of them up to seven questions."""
+        return client_app(lambda context: open_hospital(self, str(context.node_config["hospital"])))
+
+    @cached_property
     def pairs(self) -> dict[tuple[bytes, ...], bytes]:
         """What one hospital of a pair found that both agree on, for the other one if it is in this process too."""
         return {}
@@ -117,7 +123,7 @@ class Federation:
         return self._hash
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what crosses to another process: no hash, which is another there, and no keys."""
+        """Return what crosses to another process: no hash, which is another there, no app and no keys."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
 
@@ -254,11 +260,6 @@ def forget_hospitals() -> None:
     """Let go of the hospitals that this process opened, with their images; a later question opens them anew."""
     for kept in (open_hospital, _dataset, _built):
         kept.cache_clear()
-
-
-def find_hospital(federation: Federation, context: Context) -> Hospital:
-    """Open the hospital that a Flower context names."""
-    return open_hospital(federation, str(context.node_config["hospital"]))
 
 
 @lru_cache(maxsize=2)

@@ -43,21 +43,12 @@ def run_with_flower(federation: Federation, drive: Callable[[Exchange], None], a
     Where the environment names a cluster of Ray, it is joined; then each of its CPUs is an actor.
 
     Raises:
-        RoundError: Ray is not installed, its cluster cannot be joined, or the engine ended before ``drive`` did.
-        DeviceError: the engine cannot train on the federation's device.
+        RoundError, DeviceError: as :func:`check_engine`; or the engine ended before ``drive`` did.
         WardroundError: what ``drive`` raised.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise RoundError("Flower's engine needs Ray, which is not installed", do="Install 'wardround[ray]'.")
-    if federation.device not in (CPU, FIRST_CARD):
-        raise DeviceError(
-            f"Flower's engine cannot train on {federation.device}: it shows its processes one CUDA card, as the first",
-            do="Set CUDA_VISIBLE_DEVICES to the number of the card, and train with --device cuda.",
-        )
+    check_engine(federation.device)
     init: dict[str, Scalar] = {"include_dashboard": False, "logging_level": "error", "log_to_driver": False}
-    if address := os.environ.get(CLUSTER):
-        _join(address)  # Flower's engine takes the cluster that its process has joined
-    else:
+    if not os.environ.get(CLUSTER):
         # Ray takes this machine's outside address else, and serves there without asking who it is that calls.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         # Without an address Ray would join the cluster that somebody started on this machine, and refuse the number.
@@ -94,6 +85,24 @@ def run_with_flower(federation: Federation, drive: Callable[[Exchange], None], a
         raise RoundError("Flower's engine ended before the study did", do="Run again with --resume.")
 
 
+def check_engine(device: str) -> None:
+    """Check that the engine can begin, before a run is; join the cluster of Ray that the environment names, if any.
+
+    Raises:
+        RoundError: Ray is not installed, or its cluster cannot be joined.
+        DeviceError: the engine cannot train on this device.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise RoundError("Flower's engine needs Ray, which is not installed", do="Install 'wardround[ray]'.")
+    if device not in (CPU, FIRST_CARD):
+        raise DeviceError(
+            f"Flower's engine cannot train on {device}: it shows its processes one CUDA card, as the first",
+            do="Set CUDA_VISIBLE_DEVICES to the number of the card, and train with --device cuda.",
+        )
+    if address := os.environ.get(CLUSTER):
+        _join(address)  # Flower's engine takes the cluster that its process has joined
+
+
 def _tells_more(record: logging.LogRecord) -> bool:
     """Tell whether Flower says more than that an actor was lost, as with its node: the round's own error says whose
     answers are missing.
@@ -103,13 +112,15 @@ def _tells_more(record: logging.LogRecord) -> bool:
 
 
 def _join(address: str) -> None:
-    """Join the cluster that Ray's variable names.
+    """Join the cluster that Ray's variable names, if this process has not joined it before.
 
     Raises:
         RoundError: nothing there answers as a cluster of this Ray and this Python.
     """
     import ray
 
+    if ray.is_initialized():
+        return
     try:
         if port := HOST_AND_PORT.fullmatch(address):  # Ray would try for minutes
             socket.create_connection((port[1], int(port[2])), CONNECT_S).close()

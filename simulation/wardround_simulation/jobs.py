@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from flwr.app import Context, Message, RecordDict
-from flwr.clientapp import ClientApp
 from flwr.supercore.task_identity import TaskIdentity
 from numpy.typing import NDArray
 
-from wardround_client.hospital.app import client_app
 from wardround_client.intake.duplicates import near_pairs
 from wardround_client.intake.instance import Instance
 from wardround_client.preparation.dataset import Examples, Intake
@@ -39,7 +36,6 @@ from wardround_simulation.federation import (
     Federation,
     Site,
     alone_study,
-    find_hospital,
     images_of,
     insecure_roster,
     open_hospital,
@@ -80,13 +76,7 @@ def answer(federation: Federation, name: str, message: Message) -> Message:
     TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
     node = message.metadata.dst_node_id
     context = Context(1, node, {"hospital": name}, RecordDict(), {})
-    return _app(federation)(message, context)
-
-
-@lru_cache(maxsize=4)
-def _app(federation: Federation) -> ClientApp:
-    """Make the app of a federation's hospitals once: a round asks each of them up to seven questions."""
-    return client_app(lambda where: find_hospital(federation, where))
+    return federation.app(message, context)
 
 
 def describe(federation: Federation, name: str) -> Description:

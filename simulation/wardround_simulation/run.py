@@ -367,6 +367,7 @@ def check_given(plan: Plan) -> tuple[Released | None, bytes | None]:
         StorageError: the folder already has a run, or none to resume; or what was named is not there.
         StudyError: the study's tracking needs what is not installed; or what it begins with was not given.
         ModelError: the weights do not fit the network.
+        RoundError, DeviceError: Flower's engine is to run it, and cannot.
     """
     check_tracking(plan.study)
     released = None if plan.start is None else read_released(plan.start)
@@ -374,6 +375,10 @@ def check_given(plan: Plan) -> tuple[Released | None, bytes | None]:
     weights = _check_weights(plan)
     if not _check_folder(plan) and plan.ledgers is not None:
         _check_before(plan, plan.ledgers)
+    if plan.engine == "flower":
+        from wardround_simulation.flower_engine import check_engine
+
+        check_engine(choose(plan.device))
     return released, weights
 
 

@@ -133,7 +133,7 @@ class _Worker:
     process: ForkServerProcess
     pipe: Connection
     own: deque[tuple[int, Job]] = field(default_factory=deque)
-    """Jobs about hospitals that it has open, which others take only when they have nothing else to do."""
+    """Jobs about its hospitals, which it has open; others take one only when they have nothing else to do."""
     sent: deque[tuple[int, Job]] = field(default_factory=deque)
     """What it does, and what it does next without waiting for us."""
     holds: set[int] = field(default_factory=set)
@@ -142,8 +142,10 @@ class _Worker:
 class Processes:
     """Several workers: processes forked from one that has imported everything.
 
-    A hospital's jobs go to the worker that has it open, and a worker with nothing to do takes one of those that wait
-    for another. Which worker does a job changes no result: a hospital's randomness comes from seed and name.
+    A hospital's jobs go to the worker that opened it first. Once all jobs of a batch are queued, a worker with nothing
+    to do takes one of those that wait for another; the hospital stays the other's, so that a batch of short jobs does
+    not leave the next one unevenly dealt. Which worker does a job changes no result: a hospital's randomness comes from
+    seed and name.
     """
 
     def __init__(self, count: int, brought: tuple[Brought, ...] = ()) -> None:
@@ -160,17 +162,18 @@ class Processes:
             ensure_running()  # imports what is preloaded, while the caller continues its own work
 
     def submit(self, job: Job) -> int:
-        """Queue a job and start it if a worker is idle."""
+        """Queue a job and start it if its worker is idle, or if it is nobody's yet and any worker is."""
         while len(self._workers) < self.count:
             self._workers.append(self._start())
         self._number += 1
         owner = self._owner.get(job.affinity)
         (owner.own if owner else self._new).append((self._number, job))
-        self._hand_out()
+        self._hand_out(steal=False)  # the next job that is queued may be the idle worker's own
         return self._number
 
     def done(self) -> Iterator[tuple[int, Any]]:
         """Wait for results; a worker that died is replaced."""
+        self._hand_out()
         busy = [worker for worker in self._workers if worker.sent]
         if not busy:
             return
@@ -221,23 +224,38 @@ class Processes:
         self._owner = {name: fresh if of is worker else of for name, of in self._owner.items()}
         self._workers[self._workers.index(worker)] = fresh
 
-    def _hand_out(self) -> None:
-        """Hand every worker a job, and another to do next, so that it never waits for us."""
-        for depth in range(1, AHEAD + 1):
-            for worker in self._workers:
-                while len(worker.sent) < depth and (taken := self._next(worker, steal=depth == 1)):
-                    number, job = taken
-                    worker.sent.append((number, job))
-                    self._owner[job.affinity] = worker
-                    with suppress(OSError):  # it died meanwhile: ``done`` will see that
-                        worker.pipe.send(self._packed(worker, job))
+    def _hand_out(self, *, steal: bool = True) -> None:
+        """Hand every worker a job, and another to do next, so that it never waits for us.
 
-    def _next(self, worker: _Worker, *, steal: bool) -> tuple[int, Job] | None:
+        The last jobs, one for each worker but one, stay here until a worker has nothing to do: sent ahead to one that
+        is busy they would leave another idle until the end of the batch.
+        """
+        for worker in self._workers:
+            if not worker.sent and (taken := self._next(worker)):
+                self._send(worker, *taken)
+        for worker in self._workers if steal else ():
+            most = max(self._workers, key=lambda other: len(other.own))
+            if not worker.sent and most.own:
+                self._send(worker, *most.own.pop())
+        for worker in self._workers:
+            while (
+                0 < len(worker.sent) < AHEAD
+                and len(self._new) + sum(len(other.own) for other in self._workers) >= self.count
+                and (taken := self._next(worker))
+            ):
+                self._send(worker, *taken)
+
+    def _send(self, worker: _Worker, number: int, job: Job) -> None:
+        worker.sent.append((number, job))
+        self._owner.setdefault(job.affinity, worker)
+        with suppress(OSError):  # it died meanwhile: ``done`` will see that
+            worker.pipe.send(self._packed(worker, job))
+
+    def _next(self, worker: _Worker) -> tuple[int, Job] | None:
         for waiting in (worker.own, self._new):
             if waiting:
                 return waiting.popleft()
-        most = max(self._workers, key=lambda other: len(other.own))
-        return most.own.pop() if steal and most.own else None
+        return None
 
     def _packed(self, worker: _Worker, job: Job) -> Job:
         return replace(job, arguments=tuple(self._once(worker, one) for one in job.arguments))

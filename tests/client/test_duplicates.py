@@ -170,11 +170,15 @@ def compared_slowly(images: list[Instance]) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("kind", ["noise", "anatomy", "coarse"])
-@pytest.mark.parametrize(("leading", "most"), [(48, MOST_PAIRS), (2, MOST_PAIRS), (256, MOST_PAIRS), (48, 15)])
+@pytest.mark.parametrize(
+    ("few", "leading", "most"),
+    [(0, 48, MOST_PAIRS), (0, 2, MOST_PAIRS), (0, 256, MOST_PAIRS), (0, 48, 15), (1024, 48, MOST_PAIRS), (1024, 48, 15)],
+)
 def test_whatever_is_ruled_out_first_the_pairs_are_those_of_all_with_all(
-    monkeypatch: pytest.MonkeyPatch, kind: str, leading: int, most: int
+    monkeypatch: pytest.MonkeyPatch, kind: str, few: int, leading: int, most: int
 ) -> None:
     monkeypatch.setattr(duplicates, "_BLOCK", 64)
+    monkeypatch.setattr(duplicates, "_FEW", few)
     monkeypatch.setattr(duplicates, "_LEADING", leading)
     monkeypatch.setattr(duplicates, "MOST_PAIRS", most)
     images = drawn(kind, 300, 5)

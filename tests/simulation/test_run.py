@@ -341,6 +341,7 @@ def test_a_cluster_that_is_not_there_is_named(
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(RoundError, match=f"no cluster of Ray can be joined at {address}, which RAY_ADDRESS names"):
         run(phantom_study(), hospitals, state, tmp_path / "run", engine="flower")
+    assert not (tmp_path / "run").exists()  # the same command, mended, begins a run there
 
 
 @pytest.mark.slow

@@ -134,6 +134,25 @@ def test_a_worker_without_work_takes_what_waits_for_another(processes: Processes
     assert len(set(results(processes, [Job(pid_after_a_while, (0.05,), "the one") for _ in range(8)]))) == 2
 
 
+def test_a_hospital_stays_the_workers_that_opened_it_whoever_helped_in_a_batch(processes: Processes) -> None:
+    (first,) = results(processes, [Job(pid_after_a_while, (0.0,), "lent")])
+    assert len(set(results(processes, [Job(pid_after_a_while, (0.05,), "lent") for _ in range(8)]))) == 2
+    assert results(processes, [Job(pid_after_a_while, (0.0,), "lent")]) == [first]
+
+
+def test_no_idle_worker_takes_a_job_before_its_own_one_is_queued(processes: Processes) -> None:
+    left, right = results(processes, [Job(pid_after_a_while, (0.0,), name) for name in ("left", "right")])
+    assert left != right
+    for names in (["left", "right"], ["right", "left"]) * 2:
+        done = results(processes, [Job(pid_after_a_while, (0.0,), name) for name in names])
+        assert dict(zip(names, done, strict=True)) == {"left": left, "right": right}
+
+
+def test_the_last_job_does_not_wait_for_a_busy_worker_while_another_is_idle(processes: Processes) -> None:
+    results(processes, [Job(pid_after_a_while, (0.0,), "two at a time")])
+    assert len(set(results(processes, [Job(pid_after_a_while, (0.0,), "two at a time")] * 2))) == 2
+
+
 def test_a_job_that_waited_behind_one_that_kills_its_worker_is_done(processes: Processes) -> None:
     jobs = [Job(end_process, (), "x"), *(Job(double, (number,), "x") for number in range(6))]
     assert results(processes, jobs) == [Died(), 0, 2, 4, 6, 8, 10]

@@ -39,6 +39,7 @@ _BLOCK = 512  # images that are compared with as many at a time: what that takes
 _PART = 1 << 13  # rows and pairs that are widened at a time: 16 MiB
 _LEADING = 48  # directions of the first comparison: one in five of all, and noise passes it once in a million pairs
 _SAMPLE = 4096  # images that the directions are chosen by
+_FEW = 1024  # images whose cells are compared all at once: up to that many, choosing directions takes longer
 _MANY = 16  # of a block's pairs one in this many is compared as a whole block sooner than one by one
 _FINEST = 16 * GRID
 _LEAST = np.float32(NEAR_PERCENT / 100 - 1e-3)  # far more than what float32 may lose of a correlation
@@ -243,7 +244,12 @@ def _unit(numbers: NDArray[np.int8], squares: Places, some: slice) -> NDArray[np
 
 
 def _directions(numbers: NDArray[np.int8], squares: Places) -> NDArray[np.float64]:
-    """Return the directions (cells, few), at right angles, in which a sample of the images differ most."""
+    """Return the directions (cells, few), at right angles, in which a sample of the images differ most.
+
+    For few images those are all cells: their eigenvectors take longer than the comparison that they would spare.
+    """
+    if len(numbers) <= _FEW:
+        return np.eye(CELLS)
     sample = np.linspace(0, len(numbers) - 1, min(len(numbers), _SAMPLE)).astype(np.int64)
     units = numbers[sample] / np.sqrt(squares[sample])[:, None]
     _, directions = np.linalg.eigh(units.T @ units)

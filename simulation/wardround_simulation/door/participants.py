@@ -76,14 +76,14 @@ def sites_of(hospitals: Hospitals | None, reading: Reading, folder: Path) -> Cal
         DataError: it was not said where the images are; or a word that says how they are read or cut is unknown, which
             is found before any of them is read.
     """
-    from wardround_client.hospital.hospital_source import check_switches
-    from wardround_simulation.partition import check_partition
-
     if hospitals is None:
         raise DataError(
             "say where the images are: either --hospitals or --pool",
             do="--hospitals DIR has one sub-folder per hospital; --pool DIR is split into --split N hospitals.",
         )
+
+    from wardround_client.hospital.hospital_source import check_switches
+    from wardround_simulation.partition import check_partition
 
     check_switches(reading.allow, reading.label_attribute, reading.confirm_patients)
     if isinstance(hospitals, Pool):

@@ -98,7 +98,6 @@ def simulate(
     parsed = as_study(study)
     reading = Reading(labels, label_attribute, allow, confirm_patients, state)
     folder = Path("runs") / parsed.study.name if out is None else Path(out)
-    sites = sites_of(hospitals, reading, folder)
     chosen = choose(device)
     brought: tuple[Brought, ...] = ()
     if network is not None or strategy is not None or loss is not None:
@@ -109,6 +108,7 @@ def simulate(
         if workers > 1 or engine == "flower":
             check_sent(brought, engine)
     with crew_of(workers, chosen, brought) as crew:
+        sites = sites_of(hospitals, reading, folder)
         from wardround_simulation import run
         from wardround_simulation.door.outcome import Results
 

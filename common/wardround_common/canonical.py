@@ -26,7 +26,8 @@ def whole(part: Part) -> bytes:
 
 def joined(*parts: Content) -> bytes:
     """Join parts so that no other parts give the same bytes: each is preceded by its length in eight bytes."""
-    return b"".join(pieces(*parts))
+    # Not by ``pieces``, which takes three times as long: a secure sum joins short parts for each pair of hospitals.
+    return b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "big"), part)])
 
 
 def cut(content: bytes) -> list[bytes]:

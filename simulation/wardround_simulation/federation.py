@@ -296,9 +296,10 @@ def images_of(federation: Federation, name: str) -> tuple[list[Instance], list[s
     """
     images: list[Instance] = []
     words: list[str] = []
+    study = shared_study(alone_study(federation.study))  # as its data are opened by: they are taken in once for both
     for source in federation.site(name).sources:
-        index, found = _taken_in(replace(source, patients=None), federation.study)
-        wanted, _ = wanted_images(source, federation.study, index, found)
+        index, found = _taken_in(replace(source, patients=None), study)
+        wanted, _ = wanted_images(source, study, index, found)
         images += wanted
         words += [found.words[instance.file] for instance in wanted]
     return images, words

@@ -166,9 +166,7 @@ def simulate(plan: Plan, workers: Workers, show: Show) -> Results:
     first = (plan.folder / WEIGHTS).resolve() if plan.study.model.weights else None
     federation = Federation(draft, plan.sites, desks.resolve(), ledgers.resolve(), policy, device, start, kept, first)
     names = [site.name for site in plan.sites]
-    for _ in _all(workers, "rehearsing", ["the network"], lambda _: Job(rehearse, (plan.study,), ""), show):
-        pass
-    described = dict(_all(workers, "preparing", names, _describe(federation), show))
+    described = dict(_prepare(plan.study, federation, names, workers, show))
     _check_fingerprints(plan, {name: description.fingerprint for name, description in described.items()})
     shared = _compare(federation, names, workers, show)
     final = _train_federation(plan, federation, workers, _shows_epsilon(show, described, plan.study))
@@ -300,8 +298,19 @@ def check_hospitals(study: Study, sites: Sequence[Site]) -> None:
         )
 
 
-def _describe(federation: Federation) -> Callable[[str], Job]:
-    return lambda name: Job(jobs.describe, (federation, name), affinity=name)
+def _prepare(
+    study: Study, federation: Federation, names: Sequence[str], workers: Workers, show: Show
+) -> Iterator[tuple[str, Description]]:
+    """Try the study's network and prepare the hospitals, whose images other workers begin to read meanwhile."""
+    show(Progress("rehearsing", 0, 1))
+    tried = workers.submit(Job(rehearse, (study,), affinity=""))
+    for name, result in _all(
+        workers, "preparing", names, lambda name: Job(jobs.describe, (federation, name), name), show, {tried: ""}
+    ):
+        if name:
+            yield name, result
+        else:
+            show(Progress("rehearsing", 1, 1))
 
 
 def _compare(
@@ -316,17 +325,28 @@ def _compare(
 
 
 def _all(
-    workers: Workers, phase: str, names: Sequence[str], job: Callable[[str], Job], show: Show
+    workers: Workers,
+    phase: str,
+    names: Sequence[str],
+    job: Callable[[str], Job],
+    show: Show,
+    before: Mapping[int, str] | None = None,
 ) -> Iterator[tuple[str, Any]]:
-    """Do one job for each name; the first error ends the run."""
-    name_of = {workers.submit(job(name)): name for name in names}
+    """Do one job for each name; the first error ends the run.
+
+    ``before``: names of jobs that were queued before by their numbers, whose results are given too and not counted.
+    """
+    name_of = {**(before or {}), **{workers.submit(job(name)): name for name in names}}
     show(Progress(phase, 0, len(names)))
-    count = 0
-    while count < len(names):
+    waiting, count = set(name_of), 0
+    while waiting:
         for number, result in workers.done():
-            count += 1
-            show(Progress(phase, count, len(names)))
-            yield name_of[number], _sound(result, name_of[number])
+            waiting.remove(number)
+            given = _sound(result, name_of[number])
+            if number not in (before or {}):
+                count += 1
+                show(Progress(phase, count, len(names)))
+            yield name_of[number], given
 
 
 def _sound(result: Any, name: str) -> Any:

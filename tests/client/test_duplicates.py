@@ -172,7 +172,14 @@ def compared_slowly(images: list[Instance]) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("kind", ["noise", "anatomy", "coarse"])
 @pytest.mark.parametrize(
     ("few", "leading", "most"),
-    [(0, 48, MOST_PAIRS), (0, 2, MOST_PAIRS), (0, 256, MOST_PAIRS), (0, 48, 15), (1024, 48, MOST_PAIRS), (1024, 48, 15)],
+    [
+        (0, 48, MOST_PAIRS),
+        (0, 2, MOST_PAIRS),
+        (0, 256, MOST_PAIRS),
+        (0, 48, 15),
+        (1024, 48, MOST_PAIRS),
+        (1024, 48, 15),
+    ],
 )
 def test_whatever_is_ruled_out_first_the_pairs_are_those_of_all_with_all(
     monkeypatch: pytest.MonkeyPatch, kind: str, few: int, leading: int, most: int

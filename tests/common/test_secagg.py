@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wardround_common.canonical import cut, joined
+from wardround_common.canonical import cut, joined, pieces
 from wardround_common.errors import MessageError, ModelError, RoundError
 from wardround_common.keys.identity import Identity, Roster, check_signature, fingerprint
 from wardround_common.randomness import insecure_stream
@@ -220,6 +220,7 @@ def test_counts_that_could_wrap_are_refused_on_both_sides() -> None:
 @given(st.lists(st.binary(max_size=40), max_size=5))
 def test_joined_parts_come_asunder_in_one_way(parts: list[bytes]) -> None:
     assert cut(joined(*parts)) == parts
+    assert joined(*parts) == b"".join(pieces(*parts))
 
 
 def test_what_is_sealed_opens_only_for_its_sum_sender_and_receiver() -> None:

@@ -331,6 +331,17 @@ def test_flower_tells_of_every_error_but_a_lost_actor_s() -> None:
     assert told("An exception occured!! %s", ValueError("a model that is not finite"))
 
 
+def test_an_engine_that_is_not_installed_is_said_before_a_run_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hospitals" / "a").mkdir(parents=True)
+    (tmp_path / "hospitals" / "b").mkdir()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(RoundError, match="needs Ray, which is not installed"):
+        run(phantom_study(), tmp_path / "hospitals", tmp_path / "state", tmp_path / "run", engine="flower")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_named(
     hospitals: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

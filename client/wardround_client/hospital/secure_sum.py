@@ -70,8 +70,9 @@ class Participant:
         shares = split_many(list(seeds.values()), needed, circle, random)  # (holders, secrets, 34)
         sealed = []
         for holder, bundle in zip(circle, shares, strict=True):
-            key = self.key.derive(terms.members[holder].agreement, b"seal", terms.digest, terms.places(ours, holder))
-            sealed.append(seal(key, bundle.tobytes(), terms.digest + terms.places(ours, holder), random))
+            pair = terms.places(ours, holder)
+            key = self.key.derive(terms.members[holder].agreement, b"seal", terms.digest, pair)
+            sealed.append(seal(key, bundle.tobytes(), terms.digest + pair, random))
         return Dealt(
             tuple(sealed),
             share_commitments(terms, ours, circle, shares),
@@ -123,9 +124,10 @@ class Confirmed:
         shares, survivors = {}, frozenset(self.survivors)  # by dealer and place
         opened = terms.graph.opened(survivors)
         for dealer in dealers_of(terms.graph, survivors, ours):
-            key = who.key.derive(terms.members[dealer].agreement, b"seal", terms.digest, terms.places(dealer, ours))
+            pair = terms.places(dealer, ours)
+            key = who.key.derive(terms.members[dealer].agreement, b"seal", terms.digest, pair)
             try:
-                bundle = unseal(key, sealed[dealer], terms.digest + terms.places(dealer, ours))
+                bundle = unseal(key, sealed[dealer], terms.digest + pair)
             except MessageError:  # zeros are not what the dealer committed to: the coordinator sees who dealt garbage
                 bundle = bytes(terms.graph.circle * SHARE_BYTES)
             circle = terms.graph.circle_of(dealer)

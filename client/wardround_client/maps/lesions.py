@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from wardround_client.masks import Mask, Structures, find, named
 from wardround_client.masks.structures import LEFT_OUT
@@ -93,7 +93,7 @@ def peak(heat: Heat) -> tuple[int, int] | None:
     most = float(heat.max())
     if most <= 0:
         return None
-    labels, _ = ndimage.label(heat >= most * (1 - 1e-5))
+    labels, _ = scipy.ndimage.label(heat >= most * (1 - 1e-5))
     rows, columns = np.nonzero(labels == 1)
     return round(float(rows.mean())), round(float(columns.mean()))
 

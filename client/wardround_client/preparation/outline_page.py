@@ -15,8 +15,8 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import scipy
 from PIL import Image as Pillow
-from scipy import ndimage
 
 from wardround_client.intake.scan_report import shown
 from wardround_client.masks.fullest import fullest
@@ -174,7 +174,7 @@ def overlaid(image: np.ndarray, mask: np.ndarray) -> str:
     shades = np.repeat(grey[:, :, None], 3, axis=2)
     for structure in np.unique(mask[mask > 0]).tolist():
         there = large == structure
-        shades[there & ~ndimage.binary_erosion(there)] = _colour(structure - 1)
+        shades[there & ~scipy.ndimage.binary_erosion(there)] = _colour(structure - 1)
     file = BytesIO()
     Pillow.fromarray(shades).save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode("ascii")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from wardround_client.images.meaning import Values
 from wardround_client.volumes import Geometry, Series
@@ -55,7 +55,7 @@ class OnGrid:
         rows, columns = np.indices(self._grid.shape[1:])
         index = np.stack([np.full(rows.shape, number), rows, columns]).reshape(3, -1)
         places = self._forth[:3, :3] @ index + self._forth[:3, 3:]
-        values = ndimage.map_coordinates(self._whole, places, order=1, mode="nearest", output=np.float32)
+        values = scipy.ndimage.map_coordinates(self._whole, places, order=1, mode="nearest", output=np.float32)
         return np.asarray(values.reshape(rows.shape), np.float32)
 
     def _in_plane(self, number: int) -> Values:
@@ -67,7 +67,7 @@ class OnGrid:
         turned = np.abs(forth[1:3, 1:3] - np.eye(2)).max()
         if plane.shape == self._grid.shape[1:] and turned < 1e-6 and np.abs(offset).max() < 1e-3:
             return plane
-        moved = ndimage.affine_transform(
+        moved = scipy.ndimage.affine_transform(
             plane, forth[1:3, 1:3], offset, self._grid.shape[1:], order=1, mode="nearest", output=np.float32
         )
         return np.asarray(moved, np.float32)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from wardround_client.intake.boxes import Box
 from wardround_client.preparation.preprocessing import Place
@@ -71,9 +71,9 @@ def around_parts(mask: NDArray[np.uint8], classes: int) -> list[tuple[float, ...
     """
     boxes: list[tuple[int, tuple[float, ...]]] = []
     for structure in range(1, classes + 1):
-        parts, count = ndimage.label(mask == structure, _EDGES_AND_CORNERS)
+        parts, count = scipy.ndimage.label(mask == structure, _EDGES_AND_CORNERS)
         sizes = np.bincount(parts.ravel(), minlength=count + 1)
-        for part, (rows, columns) in enumerate(ndimage.find_objects(parts), 1):
+        for part, (rows, columns) in enumerate(scipy.ndimage.find_objects(parts), 1):
             box = (rows.start, columns.start, rows.stop, columns.stop, structure - 1)
             boxes.append((int(sizes[part]), tuple(map(float, box))))
     return [box for _, box in sorted(boxes, key=lambda one: -one[0])[:MOST_BOXES]]

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.spatial import KDTree
 
 from wardround_common.errors import ModelError
 from wardround_common.metrics.outlines import Outlines
@@ -136,7 +135,7 @@ def _structure(volumes: Sequence[Volume], structure: int) -> tuple[tuple[int, ..
 
 def _cropped(there: NDArray[np.bool_], drawn: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Cut both down to where one of them has a voxel; a single slice stays one, and several stay several."""
-    found = ndimage.find_objects((there | drawn).astype(np.int8))
+    found = scipy.ndimage.find_objects((there | drawn).astype(np.int8))
     if not found:
         return there[:, :0], drawn[:, :0]
     box = (slice(None), *found[0][1:])  # all slices: a single one is measured in its plane
@@ -146,8 +145,8 @@ def _cropped(there: NDArray[np.bool_], drawn: NDArray[np.bool_]) -> tuple[NDArra
 def _parts(there: NDArray[np.bool_], drawn: NDArray[np.bool_]) -> tuple[int, int, int]:
     """Count connected parts of the reference, found ones, and false ones of the model's."""
     touching = np.ones((3, 3, 3), bool)
-    of_reference, parts = ndimage.label(there, touching)
-    of_model, outlined = ndimage.label(drawn, touching)
+    of_reference, parts = scipy.ndimage.label(there, touching)
+    of_model, outlined = scipy.ndimage.label(drawn, touching)
     both = there & drawn
     return parts, len(np.unique(of_reference[both])), outlined - len(np.unique(of_model[both]))
 
@@ -163,8 +162,8 @@ def _distances(
     spacing: tuple[float, ...] = spacing_mm
     if len(there) == 1:  # in three dimensions every voxel of a single slice would be surface
         there, drawn, spacing = there[0], drawn[0], spacing_mm[1:]
-    model, reference = (np.argwhere(mask & ~ndimage.binary_erosion(mask)) * spacing for mask in (drawn, there))
-    return KDTree(reference).query(model)[0], KDTree(model).query(reference)[0]
+    model, reference = (np.argwhere(mask & ~scipy.ndimage.binary_erosion(mask)) * spacing for mask in (drawn, there))
+    return scipy.spatial.KDTree(reference).query(model)[0], scipy.spatial.KDTree(model).query(reference)[0]
 
 
 def _stack_spacing(places: Places, rows: Codes) -> tuple[float, float, float] | None:

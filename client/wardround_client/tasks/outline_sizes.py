@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.spatial import ConvexHull
-from scipy.spatial.distance import pdist, squareform
 
 from wardround_client.volumes.geometry import Geometry
 
@@ -58,20 +56,20 @@ class Lesion:
 
 def lesions(there: NDArray[np.bool_], geometry: Geometry) -> list[Lesion]:
     """Measure each connected part of what is there (slices, rows, columns), the largest first."""
-    parts, count = ndimage.label(there, _TOUCHING)
+    parts, count = scipy.ndimage.label(there, _TOUCHING)
     found = list(_measured(parts, count, geometry))
     return sorted(found, key=lambda lesion: (-lesion.voxels, lesion.centre))
 
 
 def parts_of(there: NDArray[np.bool_], geometry: Geometry) -> tuple[NDArray[np.int32], list[Lesion]]:
     """Number the connected parts of what is there (slices, rows, columns), from 1, and measure each in that order."""
-    parts, count = ndimage.label(there, _TOUCHING)
+    parts, count = scipy.ndimage.label(there, _TOUCHING)
     return parts, list(_measured(parts, count, geometry))
 
 
 def _measured(parts: NDArray[np.int32], count: int, geometry: Geometry) -> Iterator[Lesion]:
     spacing = geometry.spacing_mm[1:]
-    for number, box in enumerate(ndimage.find_objects(parts, count), 1):
+    for number, box in enumerate(scipy.ndimage.find_objects(parts, count), 1):
         part = parts[box] == number
         first = tuple(side.start for side in box)
         planes = [(at, diameters(plane, spacing)) for at, plane in enumerate(part) if plane.any()]
@@ -90,8 +88,8 @@ def _measured(parts: NDArray[np.int32], count: int, geometry: Geometry) -> Itera
 def diameters(plane: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> Diameters:
     """Measure what is there in a slice (rows, columns), which is not empty."""
     edge = _edge(plane) * spacing_mm  # (points, 2) mm
-    corners = edge[ConvexHull(edge).vertices]
-    apart = squareform(pdist(corners))
+    corners = edge[scipy.spatial.ConvexHull(edge).vertices]
+    apart = scipy.spatial.distance.squareform(scipy.spatial.distance.pdist(corners))
     one, other = np.unravel_index(int(apart.argmax()), apart.shape)
     begin, end = corners[one], corners[other]
     along = (end - begin) / apart[one, other]

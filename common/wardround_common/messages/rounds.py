@@ -23,13 +23,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wardround_common.errors import MessageError, VersionError
-from wardround_common.messages.parameters import Fixed, Layout, Vector
+from wardround_common.messages.parameters import Fixed, Layout, Vector, vector_digest
 from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.metrics.sums import LOSS_LIMIT
 from wardround_common.metrics.unlike import FeatureSums
@@ -157,6 +158,11 @@ class TrainRequest:
     """With it: the last round in which this hospital was counted, after which its own is in the mean; 0 for none."""
     kind = "train"
 
+    @cached_property
+    def parameters_digest(self) -> str:
+        """Digest of the parameters, computed once."""
+        return vector_digest(self.parameters)
+
     def parts(self) -> Parts:
         """Return the wire form."""
         fields: dict[str, Scalar | list[int] | list[str]] = {"study": self.study, "round": self.round}
@@ -228,6 +234,11 @@ class EvaluateRequest:
     everybody: NDArray[np.int64] | None = field(default=None, repr=False)
     """``distances`` only: the sums over the features of all hospitals (``FeatureSums``)."""
     kind = "evaluate"
+
+    @cached_property
+    def parameters_digest(self) -> str:
+        """Digest of the parameters, computed once: the names of several things that are asked with them rest on it."""
+        return vector_digest(self.parameters)
 
     def parts(self) -> Parts:
         """Return the wire form."""

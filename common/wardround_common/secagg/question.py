@@ -15,7 +15,7 @@ def question_digest(request: TrainRequest | EvaluateRequest) -> bytes:
     inconsistency*, CCS 2022).
     """
     split = request.split if isinstance(request, EvaluateRequest) else ""
-    parameters = bytes.fromhex(vector_digest(request.parameters))
+    parameters = bytes.fromhex(request.parameters_digest)
     words = [request.kind.encode(), str(request.round).encode(), split.encode(), parameters]
     if isinstance(request, EvaluateRequest) and request.everybody is not None:
         words.append(request.everybody.astype("<i8").tobytes())
@@ -31,4 +31,4 @@ def evaluated_digest(request: EvaluateRequest) -> bytes:
 
     A hospital answers it in one round only: sums of the same model over other survivors would give differences.
     """
-    return digest(b"evaluated", request.split.encode(), bytes.fromhex(vector_digest(request.parameters)))
+    return digest(b"evaluated", request.split.encode(), bytes.fromhex(request.parameters_digest))

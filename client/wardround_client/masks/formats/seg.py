@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from highdicom.seg import Segmentation, SegmentationTypeValues
 from numpy.typing import NDArray
 from pydicom import FileDataset
 
@@ -26,6 +26,9 @@ from wardround_client.masks.structures import Structures
 from wardround_client.masks.target import Target
 from wardround_client.volumes import Geometry, Series
 from wardround_common.errors import ImageRefused
+
+if TYPE_CHECKING:  # imported where a segmentation is read: most studies have none
+    from highdicom.seg import Segmentation
 
 # highdicom logs the identifiers of images that it finds odd: no log may hold those.
 logging.getLogger("highdicom").setLevel(logging.CRITICAL + 1)
@@ -53,6 +56,8 @@ def read(path: Path, series: Series, structures: Structures) -> Outlined:
             ``overlap`` if two structures of the study hold one voxel, ``mask-geometry`` if its frames make up no
             volume, or as :func:`wardround_client.masks.meet.onto` does.
     """
+    from highdicom.seg import Segmentation, SegmentationTypeValues
+
     where = str(path)
     dataset = _parsed(path)
     with refusing("unreadable", "the segmentation cannot be read", where=where):

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import nn
 
 from examples import DP, study
+from models_made import model_folder
 from tiny_dicom import tiny
 from wardround_client import networks
-from wardround_client.networks import Slices
+from wardround_client.maps.contract import Question
+from wardround_client.maps.in_lesions import rehearse as rehearse_maps
+from wardround_client.maps.known import known_methods
+from wardround_client.maps.lesions import peak
+from wardround_client.maps.registry import find
+from wardround_client.networks import OWN, Slices, of_own_image
 from wardround_client.networks._slices import ALIKE, SPREAD, WEIGHTS
 from wardround_client.preparation.asking import cases_of
 from wardround_client.preparation.bags import neighbours_of
 from wardround_client.preparation.dataset import Dataset, prepare, take_in
 from wardround_client.preparation.source import Source
 from wardround_client.training.bookkeeping import BookKeeping, Way, clipping_factors
+from wardround_client.training.features import features_of, in_short, watching
 from wardround_client.training.network_probe import WAYS
 from wardround_client.training.rehearsal import rehearse
 from wardround_common.errors import ImageRefused, StudyError
+from wardround_common.metrics.unlike import BINS, FEATURES, FeatureSums
+from wardround_common.results.unlike import Unlike
+from wardround_common.shell.cli import wardround
 from wardround_common.study.file import Study
 from wardround_common.study.words import describe
+from wardround_common.tasks import classification
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 SLICES = study(data={"record": "slice"})
@@ -161,3 +175,91 @@ def test_one_scale_for_all_hospitals_is_refused_with_the_reason_that_slices_have
     tables = SLICES.tables()
     with pytest.raises(StudyError, match="the place of a slice would count as pixels"):
         Study.of_tables(tables | {"data": tables["data"] | {"normalisation": "federation"}}, where="a")
+
+
+@pytest.mark.parametrize("name", ["small-cnn", "halves"])
+def test_a_slice_has_the_features_of_its_own_image_and_of_no_other_one(taken: Dataset, name: str) -> None:
+    of = study(data={"record": "slice"}, model={"network": name})
+    alone = networks.build(study(model={"network": name})).eval()  # of the same seed: the same weights
+    found, patients = features_of(networks.build(of), of, taken.train)
+    assert found.shape == (len(taken.train), FEATURES)
+    assert np.array_equal(patients, taken.train.patients)
+    with torch.no_grad(), watching(alone) as seen:
+        alone(torch.from_numpy(taken.train.images(slice(None))[:, :, OWN]))
+    np.testing.assert_allclose(found, in_short(seen.take(), of.model.seed), atol=1e-6)
+
+
+class OnePixel(nn.Module):
+    """Says 'finding' the more, the brighter one pixel of an image is."""
+
+    ROW, COLUMN = 4, 10
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 1, 1, bias=False)
+        nn.init.ones_(self.convolution.weight)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        grey = self.convolution(images)[:, :, self.ROW, self.COLUMN]
+        return torch.cat([torch.zeros_like(grey), 10 * grey], 1)
+
+
+def spotted(*places: int) -> torch.Tensor:
+    """Make a record of black images, of which those at these places are bright where it matters."""
+    record = torch.zeros(1, 1, 12, 16, 16)
+    record[:, :, list(places), OnePixel.ROW, OnePixel.COLUMN] = 1
+    return record
+
+
+@pytest.mark.parametrize("name", [name for name in known_methods() if name != "views"])
+def test_the_map_of_a_slice_is_of_its_own_image_and_shows_nothing_of_its_neighbours(name: str) -> None:
+    network, method = Slices(OnePixel(), 2).eval(), find(name, classification.TASK)[1]
+    for record in (spotted(OWN), spotted(0, 2, *range(3, 11))):
+        asked, image = of_own_image(network, record)
+        torch.testing.assert_close(asked(image), network(record))  # it is the same answer that is explained
+        heat = method.explain(Question(asked, 1), image)[0].numpy()
+        if image.any():
+            row, column = peak(heat) or (-1, -1)
+            assert (row // 2, column // 2) == (OnePixel.ROW // 2, OnePixel.COLUMN // 2)
+        else:  # the neighbours have what the answer hangs on, and a map of them would be drawn on this slice
+            assert abs(heat).max() < 1e-4
+
+
+def test_a_study_of_slices_may_ask_for_sums_over_maps_and_one_of_bags_may_not() -> None:
+    asked = {"method": "occlusion", "lesions": []}
+    of = study(data={"record": "slice"}, evaluation={"maps": asked})
+    assert rehearse_maps(of) == "occlusion explained an image of noise"
+    with pytest.raises(ValueError, match="the network says nothing of a single image"):
+        study(data={"record": "series"}, evaluation={"maps": asked})
+
+
+def asked_of(command: str, *words: str | Path) -> tuple[int, list[dict[str, Any]]]:
+    found = CliRunner().invoke(wardround, [command, *map(str, words), "--json"])
+    if found.exception and not isinstance(found.exception, SystemExit):
+        raise found.exception
+    return found.exit_code, [json.loads(line) for line in found.stdout.splitlines()]
+
+
+@pytest.mark.slow
+def test_slices_are_explained_and_told_apart_from_those_of_the_training_one_by_one_or_together(
+    folder: Path, taken: Dataset, tmp_path: Path
+) -> None:
+    features, _ = features_of(networks.build(SLICES), SLICES, taken.train)
+    histogram = [0] * BINS
+    histogram[100] = 40
+    moments = tuple(FeatureSums.of(features).to_vector().tolist())
+    unlike = Unlike(model="0" * 64, fraction=0.95, moments=moments, histogram=tuple(histogram))
+    model, series = model_folder(tmp_path / "model", SLICES, unlike), tmp_path / "series"
+    series.mkdir()
+    for file in folder.glob("P[03]-*.dcm"):
+        (series / file.name).write_bytes(file.read_bytes())
+    said = []
+    for batch in ("1", "64"):
+        code, lines = asked_of("predict", model, series, "--batch", batch)
+        assert code == 4  # the series that states no place is refused
+        said.append([(line["class"], line["unlike"]["distance"]) for line in lines if "class" in line])
+    assert len(said[0]) == PLACES
+    assert said[0] == [(word, pytest.approx(distance, abs=2e-3)) for word, distance in said[1]]
+    code, lines = asked_of("explain", model, series, "--method", "occlusion", "--out", tmp_path / "maps")
+    assert code == 4
+    assert len([*(tmp_path / "maps").glob("P0-*.png")]) == PLACES

@@ -59,8 +59,7 @@ def match_and_show(
             "statistics are not used, so that the network says something else at first than the file's."
         )
     size, wanted = size_of(content), parsed.data.image_size
-    body = network.encoder if isinstance(network, networks.Bag | networks.Slices) else network
-    if isinstance(body, networks.Computed) and size is not None and size != wanted:
+    if isinstance(networks.body_of(network), networks.Computed) and size is not None and size != wanted:
         screen.print(
             f"It was computed from images of {size} pixels, and the study's have {wanted}: its features are counted in "
             f"pixels, so that one of 'weights learn --size {wanted}' would tell images apart better."

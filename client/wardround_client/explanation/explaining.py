@@ -69,7 +69,7 @@ def class_number(model: Model, word: str | None) -> int | None:
     Raises:
         StudyError: the study has no such class, or tells no classes.
     """
-    if model.study.data.bagged:
+    if model.study.data.gathered:
         raise StudyError(
             f"this model tells something of a {model.study.data.record}, and maps are of single images",
             do="" if model.study.ordered else "'wardround predict MODEL FOLDER' tells how much each image weighed.",

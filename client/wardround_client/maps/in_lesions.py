@@ -48,11 +48,11 @@ def _rehearse(study: Study) -> str:
     if asked is None:
         return ""
     name, method = find(asked.method, task_of(study.task))
-    noise = np.random.default_rng(0).random((1, study.data.inputs, *study.data.extent), np.float32)
+    form = (1, study.data.inputs, *networks.places_of(study.data), *study.data.extent)
+    noise = torch.from_numpy(np.random.default_rng(0).random(form, np.float32))
+    network, shown = networks.of_own_image(networks.build(study).eval(), noise)
     try:
-        method.explain(
-            Question(networks.build(study).eval(), 0, apart=task_of(study.task).apart), torch.from_numpy(noise)
-        )
+        method.explain(Question(network, 0, apart=task_of(study.task).apart), shown)
     except StudyError as error:
         error.what = f"[evaluation] maps, method = '{name}': {error.what}"
         error.do = error.do.replace(" with --method", "")

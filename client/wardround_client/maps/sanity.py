@@ -50,6 +50,8 @@ def maps_of(
 ) -> tuple[Map, Map]:
     """Return a network's map of the images of a case, and that of one with random weights: (records, *space) each.
 
+    Of a slice among others of its series the map is of its own image.
+
     Raises:
         StudyError: the method cannot be applied to the network.
         ModelError: a map is not a finite number.
@@ -57,7 +59,8 @@ def maps_of(
     device = next(network.parameters()).device
     given, found, apart = torch.from_numpy(images).to(device), [], task_of(study.task).apart
     for each in (network, untrained(study, images, device)):
-        heat = method.explain(Question(each, of, window, apart), given)
+        asked, shown = networks.of_own_image(each, given)
+        heat = method.explain(Question(asked, of, window, apart), shown)
         if not torch.isfinite(heat).all():
             raise ModelError("the map is not finite", do="Explain it with another --method.")
         found.append(np.ascontiguousarray(heat.numpy(), np.float32))

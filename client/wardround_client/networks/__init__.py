@@ -36,7 +36,9 @@ from wardround_client.networks._layers import normalisation as normalisation
 from wardround_client.networks._network import Computed as Computed
 from wardround_client.networks._network import Network as Network
 from wardround_client.networks._part import fixed_names, partly_trained
+from wardround_client.networks._slices import OWN as OWN
 from wardround_client.networks._slices import Slices as Slices
+from wardround_client.networks._slices import of_own_image as of_own_image
 from wardround_client.networks._standard import Standardised
 from wardround_client.networks._stored import names_in as names_in
 from wardround_client.networks._stored import read_weights as read_weights
@@ -156,9 +158,13 @@ def construct_for(study: Study, seed: int, weights: bytes | None = None) -> nn.M
     if weights is not None and model.weights is not None:
         put_weights(network, weights, model.weights, where=f"weights '{model.weights.name}'")
     with seeded(seed):
-        body = network.encoder if isinstance(network, Bag | Slices) else network
-        made = partly_trained(network, body, model, outputs)
+        made = partly_trained(network, body_of(network), model, outputs)
     return Standardised(made, study.data.inputs) if study.data.normalisation else made
+
+
+def body_of(network: nn.Module) -> nn.Module:
+    """Return what sees each image by itself: the network, or the part of it that the images of a record share."""
+    return network.encoder if isinstance(network, Bag | Slices) else network
 
 
 def construct(

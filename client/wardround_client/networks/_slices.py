@@ -16,6 +16,8 @@ from wardround_common.study.file import NEXT
 
 WEIGHTS = (0.25, 0.5, 0.25)
 """Of what is said of the image before, of the slice's own, and of the one after."""
+OWN = NEXT.index(0)
+"""The place of the slice's own image among those that it is shown with."""
 ALIKE = 0.5
 """Part of what is said of the series on average that is taken off."""
 SPREAD = 4.0
@@ -48,3 +50,28 @@ class Slices(nn.Module):
         weights = torch.tensor((*WEIGHTS, *[-ALIKE / through] * through), dtype=said.dtype, device=said.device)
         together: torch.Tensor = (said * weights[:, None]).sum(1) + self.place(SPREAD * (far - 0.5))
         return together
+
+
+class OwnSlice(nn.Module):
+    """What a network says of one slice as its own image changes, and the others that it is shown with do not.
+
+    Input: (images, channels, rows, columns), each in the place of the slice's own. Output: logits (images, outputs).
+    Where the own image stands for a neighbour too, at an end of the series, or for a part of the series, it stays.
+    """
+
+    def __init__(self, network: Slices, record: torch.Tensor) -> None:
+        """``record``: that of the slice, (1, channels, images, rows, columns) as :class:`Slices` has it."""
+        super().__init__()
+        self.encoder = network.encoder
+        with torch.no_grad():
+            self.rest = network(record) - WEIGHTS[OWN] * self.encoder(record[:, :, OWN])  # (1, outputs)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits (images, outputs)."""
+        said: torch.Tensor = WEIGHTS[OWN] * self.encoder(images) + self.rest
+        return said
+
+
+def of_own_image(network: nn.Module, images: torch.Tensor) -> tuple[nn.Module, torch.Tensor]:
+    """Return a network of one image and that image, of a slice's record; any other network and images as they are."""
+    return (OwnSlice(network, images), images[:, :, OWN]) if isinstance(network, Slices) else (network, images)

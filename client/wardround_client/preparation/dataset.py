@@ -298,7 +298,7 @@ def prepare(
         )
 
     fingerprint = hashlib.sha256(made.stamp + parts.tobytes()).hexdigest()
-    is_file_each = not (source.arrays or local.records or study.data.bagged)
+    is_file_each = not (source.arrays or local.records or study.data.gathered)
     tested = [one for one, part in zip(used, of_file, strict=True) if part == TEST]
     return Dataset(
         train=examples(0),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from wardround_client.networks import Bag
+from wardround_client.networks import OWN, Bag, Slices, body_of
 from wardround_client.preparation.dataset import Examples
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.tasks.windows import outline
@@ -54,9 +54,12 @@ class Watched:
         pooled = maps.detach().flatten(2).mean(2) if maps.dim() > 2 else maps.detach()
         self._layers.append(functional.normalize(pooled, dim=1))
 
-    def end(self) -> None:
-        """Keep what was seen in a pass that is over."""
-        self._passes.append(torch.cat(self._layers, dim=1).float().cpu())
+    def end(self, own: int | None, records: int) -> None:
+        """Keep what was seen in a pass over records that is over; of a record of slices, that of its ``own`` one."""
+        found = torch.cat(self._layers, dim=1)
+        if own is not None:
+            found = found.view(records, -1, found.shape[1])[:, own]
+        self._passes.append(found.float().cpu())
         self._layers.clear()
 
 
@@ -72,13 +75,15 @@ def watching(network: nn.Module) -> Iterator[Watched]:
         seen.see(output)
 
     def over(module: nn.Module, inputs: Any, output: Any) -> None:
-        seen.end()
+        seen.end(own, len(output))
 
-    # Of several images what they add up to is seen, and nothing that is known besides them.
-    watched = () if isinstance(network, Bag) else network.modules()
+    # Of several images what they add up to is seen, and nothing that is known besides them: of a slice its own image.
+    own = OWN if isinstance(network, Slices) else None
+    decides = network if isinstance(network, Bag) else body_of(network)
+    watched = () if isinstance(network, Bag) else decides.modules()
     handles = [layer.register_forward_hook(after) for layer in watched if isinstance(layer, _CONVOLUTIONS)]
     if not handles:
-        *_, last = (layer for layer in network.modules() if isinstance(layer, nn.Linear))
+        *_, last = (layer for layer in decides.modules() if isinstance(layer, nn.Linear))
         handles = [last.register_forward_pre_hook(before)]
     handles.append(network.register_forward_hook(over))
     try:

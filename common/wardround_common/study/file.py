@@ -1143,7 +1143,7 @@ class Study(Section):
                 "[evaluation] withheld: the study has no input that could be withheld ([data] variables, or several "
                 "[[data.series]] of a patient); remove the key"
             )
-        if evaluation.maps and isinstance(data, Data) and data.bagged:
+        if evaluation.maps and isinstance(data, Data) and data.gathered:
             raise ValueError(
                 f"[evaluation] maps: with [data] record = '{data.record}' the network says nothing of a single image, "
                 "which a map is of; remove the key"

@@ -14,21 +14,25 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 from rich.console import Console
 from rich.table import Table
 
 from trained import SEEDS, Arguments, by_site, keep, run
+from wardround_client.hospital import answering
+from wardround_common.privacy.noisy_sum import LEAST_VARIANCE
 from wardround_common.results import FEDERATED, POOLED, Results, alone
 from wardround_common.study.file import Study, read_study
 from wardround_simulation.phantoms import make_hospitals
 
 STUDIES = Path(__file__).parent / "studies"
-PATIENTS, DRAWN = 80, 0
-"""Patients of each made hospital, and the seed that they are drawn from."""
-PLAIN, ALONE = "plain", "alone"
+PATIENTS, PRIVATE_PATIENTS, DRAWN = 80, 200, 0
+"""Patients of each made hospital, without privacy and with it, and the seed that they are drawn from."""
+PLAIN, ALONE, EXACT = "plain", "alone", "brightness_exact"
 INSIDE, OUTSIDE = "inside", "outside"
 MEASURES: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     PLAIN: {},
@@ -38,12 +42,19 @@ MEASURES: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "head": {"training": {"personal": "head"}},
     "ditto": {"training": {"personal": "ditto", "ditto_lambda": 0.1}},
     "brightness": {"data": {"normalisation": "federation"}},
+    EXACT: {"data": {"normalisation": "federation"}},
     "batch": {"model": {"norm": "batch"}},
     "batch_norm": {"model": {"norm": "batch"}, "training": {"personal": "norm"}},
 }
-"""By name, what of the study is otherwise: the last two are batch normalisation shared, and local as in FedBN."""
+"""By name, what of the study is otherwise: the last two are batch normalisation shared, and local as in FedBN.
+
+``brightness_exact`` is for a private study: its sums of intensities have next to no noise, which no study can ask for
+and which protects nobody, while training has the noise that it has beside sums with noise.
+"""
+PART = 0.1
+"""Of a private study's epsilon, what the sums of intensities cost by themselves."""
 COMMON = (PLAIN, "fedprox", "scaffold", "norm", "head", "ditto")
-ELSEWHERE = (PLAIN, "fedprox", "scaffold", "norm", "brightness")
+ELSEWHERE = (PLAIN, "fedprox", "scaffold", "norm", "brightness", EXACT)
 """Of the others a hospital that did not train gets no complete model (head), or the one of plain averaging (ditto)."""
 
 
@@ -59,10 +70,17 @@ class Ground:
     """Below DATA; None: they are made."""
     outside: bool = True
     """Whether enough hospitals are left where one only evaluates."""
+    patients: int = PATIENTS
+    """Of each hospital that is made."""
+    baselines: bool = True
+    """Whether all images are pooled, and each hospital trains alone, beside it."""
 
 
 GROUNDS = {
     "made": Ground("made-shift", "", (*COMMON, "brightness")),
+    "made-private": Ground(
+        "made-shift-private", "private_", (PLAIN, "brightness", EXACT), patients=PRIVATE_PATIENTS, baselines=False
+    ),
     "brain-mri": Ground("brain-mri-shift", "brain_", (*COMMON, "brightness"), "brain_mri"),
     "chest-xray": Ground(
         "chest-xray-shift", "chest_", (*COMMON, "brightness", "batch", "batch_norm"), "chest_xray", outside=False
@@ -76,6 +94,9 @@ MEANINGS = {
     "gap_closed_inside_scaffold": "part of the difference between plain averaging and pooling that SCAFFOLD closes",
     "gap_closed_outside_scaffold": "part of the difference between outside and inside that SCAFFOLD closes",
     "gap_shift_outside": "plain averaging inside less outside: the difference of which gap_closed_outside_* are parts",
+    "auroc_shift_private_plain": "as auroc_shift_plain, of 200 patients each, at epsilon 8 under shared noise",
+    "auroc_shift_private_brightness": "the same, a tenth of epsilon for one mean and deviation for all hospitals",
+    "auroc_shift_private_brightness_exact": "the same, its sums as good as without noise: what no study may ask for",
     "gap_closed_brain_outside_norm": "the same on brain MRI: local normalisation, untrained at the hospital outside",
     "gap_closed_chest_inside_norm": "chest X-ray pair: of the difference between plain averaging and pooling",
     "auroc_shift_chest_batch_norm": "chest X-ray pair, batch normalisation that stays at each hospital (FedBN)",
@@ -99,6 +120,8 @@ class Trial:
         tables = read_study(STUDIES / f"{self.ground.study}.toml").tables(nulls=False)
         for section, values in MEASURES[self.measure].items():
             tables[section] |= values
+        if "normalisation" in tables["data"] and "epsilon" in tables["privacy"]:
+            tables["privacy"]["normalisation_epsilon"] = PART * tables["privacy"]["epsilon"]
         name = f"{self.ground.study.removesuffix('-shift')}-{self.measure.replace('_', '-')}"
         tables["study"]["name"] = name if self.outside is None else f"{name}-without-{self.outside.lower()}"
         if self.outside is not None:
@@ -107,7 +130,13 @@ class Trial:
 
     def results(self, seed: int, typed: Arguments) -> Results:
         """Simulate it, or read what was simulated."""
-        return run(self.study(), seed, typed, baselines=self == Trial(self.ground, PLAIN))
+        with _without_noise() if self.measure == EXACT else nullcontext():
+            return run(self.study(), seed, typed, baselines=self.ground.baselines and self == Trial(self.ground, PLAIN))
+
+
+def _without_noise() -> AbstractContextManager[object]:
+    """Let hospitals of this process add the least noise that is drawn to sums of intensities: 64 of 2^20 units."""
+    return patch.object(answering, "noise_in_intensities", lambda *_: LEAST_VARIANCE)
 
 
 def areas(ground: Ground, where: str, measure: str, seed: int, typed: Arguments) -> By:
@@ -134,8 +163,10 @@ def figures_of(ground: Ground, where: str, measure: str, rows: Sequence[Row]) ->
     """
     words = ground.words + (f"{OUTSIDE}_" if where == OUTSIDE else "")
     value, plain = mean_of(rows, where, measure), mean_of(rows, where, PLAIN)
-    best = mean_of(rows, INSIDE, PLAIN if where == OUTSIDE else POOLED)
     figures = {f"auroc_shift_{words}{measure}": value, seeds_key(words, measure): float(len(rows))}
+    if where == INSIDE and not ground.baselines:
+        return figures
+    best = mean_of(rows, INSIDE, PLAIN if where == OUTSIDE else POOLED)
     if measure == PLAIN:
         figures[f"gap_shift_{ground.words}{where}"] = best - plain
     elif measure not in (POOLED, ALONE):
@@ -172,14 +203,14 @@ def measure_on(name: str, given: argparse.Namespace) -> None:
     """Run what is missing on some hospitals, seed by seed, and write what there is after each measure."""
     ground = GROUNDS[name]
     if ground.folder is None:
-        hospitals = given.out / "hospitals"
+        hospitals = given.out / ("hospitals" if ground.patients == PATIENTS else f"hospitals-{ground.patients}")
         if not hospitals.exists():
-            make_hospitals(hospitals, seed=DRAWN, patients=PATIENTS)
+            make_hospitals(hospitals, seed=DRAWN, patients=ground.patients)
     else:
         hospitals = given.data / ground.folder
     typed = Arguments(hospitals, given.out, tuple(given.seeds), (), {}, given.workers)
     measures = [measure for measure in ground.measures if measure in (PLAIN, *given.measures)]
-    wanted = [(INSIDE, measure) for measure in (POOLED, PLAIN, ALONE)]
+    wanted = [(INSIDE, measure) for measure in ((POOLED, PLAIN, ALONE) if ground.baselines else (PLAIN,))]
     if INSIDE in given.only:
         wanted += [(INSIDE, measure) for measure in measures if measure != PLAIN]
     if OUTSIDE in given.only and ground.outside:
@@ -191,7 +222,7 @@ def measure_on(name: str, given: argparse.Namespace) -> None:
             rows[-1][where, measure] = areas(ground, where, measure, seed, typed)
             if (INSIDE, PLAIN) not in rows[-1]:
                 continue
-            for done in (POOLED, PLAIN) if (where, measure) == (INSIDE, PLAIN) else (measure,):
+            for done in (POOLED, PLAIN) if (where, measure) == (INSIDE, PLAIN) and ground.baselines else (measure,):
                 figures = figures_of(ground, where, done, rows)
                 count = next(key for key in figures if key.endswith("_seeds"))
                 keep(figures, MEANINGS, seeds=typed.seeds[: len(rows)], count=count)
@@ -217,6 +248,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     real = [name for name, ground in GROUNDS.items() if ground.folder is not None]
     chosen = given.hospitals or [name for name in GROUNDS if given.data is not None or name not in real]
+    if any(EXACT in GROUNDS[name].measures for name in chosen) and EXACT in given.measures and given.workers > 1:
+        parser.error(f"{EXACT} is measured in this process alone: leave out --workers, or {EXACT} of --measures")
     if given.data is None and (asked := [name for name in chosen if name in real]):
         parser.error(f"{', '.join(asked)}: name the folder DATA that has these hospitals")
     for name in chosen:  # before any of them takes its hour

@@ -138,7 +138,8 @@ class Site:
         tables["privacy"] = DP | {"delta": 1e-5}
         tables["aggregation"] = {"secure": True, "min_hospitals": 3}
         for section, changes in sections.items():
-            tables[section] = changes if section == "privacy" else tables[section] | changes
+            changed = changes if section == "privacy" else tables[section] | changes
+            tables[section] = {key: value for key, value in changed.items() if value is not None}
         roster = self.folder / "roster.toml"
         if not roster.exists():
             roster.write_text(self.run("coordinator", "roster", "C"), encoding="utf-8")

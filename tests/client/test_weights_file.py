@@ -192,6 +192,18 @@ def test_a_file_of_a_network_for_images_goes_into_one_for_slices_whole(tmp_path:
     assert networks.matched(network, tensors, (("", "encoder."),), (), where="made").given.keys() == match.given.keys()
 
 
+def test_a_file_of_an_auto_encoder_goes_into_the_generator_that_draws_by_diffusion_and_nothing_else_of_it() -> None:
+    of = study(
+        task={"name": "generation", "latent": 4, "beta": 1.0, "sampler": "diffusion", "classes": ["none", "finding"]},
+        model={"network": "tiny-vae"},
+    )
+    tensors = networks.construct("tiny-vae", 1, 9, "group", seed=5).state_dict()
+    match = networks.matched(networks.build(of), tensors, (), (), where="made")
+    assert set(match.given) == {f"autoencoder.{name}" for name in tensors}
+    assert match.seeded
+    assert all(name.startswith("denoiser.") for name in match.seeded)
+
+
 def test_a_file_of_a_network_for_images_goes_into_one_for_records_of_several_without_renaming(tmp_path: Path) -> None:
     tensors = networks.construct("halves", 1, 2, "group", seed=5).state_dict()
     (tmp_path / "made").write_bytes(save(dict(tensors), metadata={"prior": json.dumps({"format": FORMAT, "size": 32})}))

@@ -35,6 +35,7 @@ from wardround_client.networks._layers import BATCH as BATCH
 from wardround_client.networks._layers import normalisation as normalisation
 from wardround_client.networks._network import Computed as Computed
 from wardround_client.networks._network import Network as Network
+from wardround_client.networks._network import body_of as body_of
 from wardround_client.networks._part import fixed_names, partly_trained
 from wardround_client.networks._slices import OWN as OWN
 from wardround_client.networks._slices import Slices as Slices
@@ -160,11 +161,6 @@ def construct_for(study: Study, seed: int, weights: bytes | None = None) -> nn.M
     with seeded(seed):
         made = partly_trained(network, body_of(network), model, outputs)
     return Standardised(made, study.data.inputs) if study.data.normalisation else made
-
-
-def body_of(network: nn.Module) -> nn.Module:
-    """Return what sees each image by itself: the network, or the part of it that the images of a record share."""
-    return network.encoder if isinstance(network, Bag | Slices) else network
 
 
 def construct(

@@ -62,6 +62,8 @@ class Bag(nn.Module):
     nothing else.
     """
 
+    INSIDE = "encoder"
+
     def __init__(
         self, encoder: nn.Module, pooling: Pooling, outputs: int, numbers: int = 0, sequences: int = 0
     ) -> None:

@@ -36,6 +36,8 @@ WIDTH = 64
 class LatentDiffusion(nn.Module):
     """An auto-encoder, and beside it what draws its latent numbers for each of ``classes`` classes."""
 
+    INSIDE = "autoencoder"
+
     def __init__(self, autoencoder: VariationalAutoEncoder, classes: int) -> None:
         super().__init__()
         self.autoencoder = autoencoder

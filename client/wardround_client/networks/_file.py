@@ -16,9 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import nn
 
-from wardround_client.networks._bag import Bag
 from wardround_client.networks._layers import Copy
-from wardround_client.networks._slices import Slices
+from wardround_client.networks._network import inside
 from wardround_common.errors import ModelError, StudyError
 from wardround_common.messages.parameters import metadata_of, weights_digest
 from wardround_common.study.weights import Weights
@@ -29,8 +28,8 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "network")
 """Keys under which training programs keep a state dict beside other things."""
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """What a batch normalisation keeps besides scale and shift."""
-ENCODER, OUTSIDE = "encoder.", "not the encoder's: "
-"""Where a network for records of several images has the one for images, and what no tensor of a file begins with."""
+OUTSIDE = "not of the network inside: "
+"""What no tensor of a file begins with."""
 ANOTHER_FILE = "Give a file of tensors: safetensors, or what torch.save wrote of a state dict."
 
 
@@ -197,16 +196,16 @@ def _renamed(name: str, rename: Sequence[tuple[str, str]]) -> str:
 def _names_for(network: nn.Module, theirs: Sequence[str]) -> Callable[[str], str]:
     """Return what a tensor of the network is called in a file with these names.
 
-    A file of a network for images names what a network for records of several images has in its ``encoder``, and
-    nothing of the rest.
+    A file of a network for single images names what one that was made of it has inside, and nothing of the rest.
     """
-    whole = not isinstance(network, Bag | Slices) or any(name.startswith(ENCODER) for name in theirs)
+    start = f"{inside(network)}."
+    whole = start == "." or any(name.startswith(start) for name in theirs)
 
     def called(name: str) -> str:
         common = _common_name(network, name)
         if whole:
             return common
-        return common.removeprefix(ENCODER) if common.startswith(ENCODER) else f"{OUTSIDE}{common}"
+        return common.removeprefix(start) if common.startswith(start) else f"{OUTSIDE}{common}"
 
     return called
 

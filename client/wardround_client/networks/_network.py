@@ -45,3 +45,13 @@ class Computed(Protocol):
 
     def learn_from(self, features: torch.Tensor, planted: torch.Tensor) -> None:
         """Take made images' features (images, count), and for each whether a spot is planted: 0 or 1."""
+
+
+def inside(network: nn.Module) -> str:
+    """Return where a network has the one for single images that it was made of; nothing where it is that one."""
+    return getattr(network, "INSIDE", "")
+
+
+def body_of(network: nn.Module) -> nn.Module:
+    """Return what sees each image by itself: the network, or the one that it was made of."""
+    return network.get_submodule(inside(network))

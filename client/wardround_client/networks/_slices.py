@@ -33,6 +33,8 @@ class Slices(nn.Module):
     part of the mean over the series, with what the place adds, which is nothing at first.
     """
 
+    INSIDE = "encoder"
+
     def __init__(self, encoder: nn.Module, outputs: int) -> None:
         super().__init__()
         self.encoder, self.outputs = encoder, outputs

@@ -266,6 +266,34 @@ def test_a_nifti_volume_lies_as_dicom_slices_do(tmp_path: Path, name: str) -> No
     assert image.pixels[0, 1, 2, 3] == 5
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif"])
+@pytest.mark.parametrize("number", range(1, 10))
+def test_a_picture_comes_in_as_viewers_turn_it(tmp_path: Path, name: str, number: int) -> None:
+    """By the letter F, whose eight ways of lying all differ; 9 says nothing."""
+    letter = np.kron(np.array([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 0, 0], [1, 0, 0]], np.uint8) * 200, np.ones((8, 8)))
+    upright = letter.astype(np.uint8)
+    stored = {  # by where the first row and the first column of the stored picture lie (EXIF 2.32, 4.6.4 A)
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: upright.T[::-1],
+        7: upright.T[::-1, ::-1],
+        8: upright.T[:, ::-1],
+    }.get(number, upright)
+    remarks = Pillow.Exif()
+    remarks[0x0112] = number
+    Pillow.fromarray(np.ascontiguousarray(stored)).save(tmp_path / name, exif=remarks, quality=100)
+    found = read_image(tmp_path / name).pixels[0]
+    assert found.shape == upright.shape
+    assert np.abs(found - upright).max() < 10
+
+
+def test_remarks_that_cannot_be_read_turn_nothing(tmp_path: Path) -> None:
+    Pillow.fromarray(RAMP.astype(np.uint8)).save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff", quality=100)
+    assert read_image(tmp_path / "a.jpg").pixels.shape == (1, 3, 4)
+
+
 def with_forms(path: Path, sform: tuple[float, int], qform: tuple[float, int], unit: str = "mm") -> Path:
     """Write a volume of 4 x 3 x 2 voxels by two forms: the size of a voxel, and the form's code."""
     made = nibabel.Nifti1Image(np.ones((4, 3, 2), np.int16), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from io import BytesIO
 
 import numpy as np
@@ -15,6 +16,18 @@ from wardround_common.errors import ImageRefused
 FORMATS = ("PNG", "JPEG", "TIFF")
 BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
+"""What brings a picture upright whose EXIF orientation is not 1 (EXIF 2.32, 4.6.4 A)."""
+
 
 def is_one_bit_png(data: bytes) -> bool:
     """Tell from its header (PNG 11.2.1) that a picture has one bit a pixel, as masks beside images have."""
@@ -24,7 +37,8 @@ def is_one_bit_png(data: bytes) -> bool:
 def picture_pixels(data: bytes, *, where: str) -> tuple[Stored, str]:
     """Decode a picture to ((frames,) rows, columns (, 3)) and name its format.
 
-    Grey pictures keep their 8, 16 or 32 bits; palettes and every colour space become RGB; transparency is dropped.
+    Grey pictures keep their 8, 16 or 32 bits; palettes and every colour space become RGB; transparency is dropped. A
+    picture that says how it is to be turned (EXIF, as cameras do) is turned, as viewers and Pillow's TIFF reader do.
 
     Raises:
         ImageRefused: ``codec``, ``truncated``, ``too-many-pixels``, or ``mask`` for one bit a pixel.
@@ -41,15 +55,23 @@ def picture_pixels(data: bytes, *, where: str) -> tuple[Stored, str]:
         for frame in range(frames):
             if frames > 1:
                 picture.seek(frame)
-            grey = picture.mode in ("L", "LA", "I", "F") or picture.mode.startswith("I;16")
+            turned = _turned(picture)
+            grey = turned.mode in ("L", "LA", "I", "F") or turned.mode.startswith("I;16")
             decoded.append(
-                np.asarray(
-                    picture.convert("L") if picture.mode == "LA" else picture if grey else picture.convert("RGB")
-                )
+                np.asarray(turned.convert("L") if turned.mode == "LA" else turned if grey else turned.convert("RGB"))
             )
         if any(part.shape != decoded[0].shape for part in decoded):
             raise ImageRefused("codec", "its pages have different sizes", where=where)
         return (np.stack(decoded) if frames > 1 else decoded[0]), str(picture.format)
+
+
+def _turned(picture: Pillow.Image) -> Pillow.Image:
+    picture.load()  # which turns a TIFF file's, and then it no longer says so
+    try:
+        how = _TURNS.get(int(picture.getexif().get(_ORIENTATION) or 0))
+    except (OSError, SyntaxError, TypeError, ValueError, struct.error):  # remarks that cannot be read state nothing
+        return picture
+    return picture if how is None else picture.transpose(how)
 
 
 def _read(data: bytes, where: str) -> Plain:

@@ -3,7 +3,8 @@
 Run with ``make check-gpu``, on any machine with a card; it takes a few minutes. It trains small made federations on the
 CPU and on the card and compares models and losses, trains them there again, with secure sums too, counts how often a
 step waits for the card, times the noise, and measures the private step beside the plain one and Opacus' engines: time
-and peak memory. The figures are printed and written to ``results/gpu.json``, with the device and the versions.
+and peak memory. The figures are printed and written to ``results/gpu.json``, with the device and the versions, after
+each part. The same command continues a run that was interrupted; a part that fails is named, and the others are run.
 
 Without a card it ends with exit code 9. ``--device cpu --quick`` runs all of it tiny on the CPU, where a card is
 compared with nothing but itself and memory is not measured: it shows that this file works, and writes nothing unless
@@ -59,6 +60,8 @@ RESULTS = Path(__file__).parent / "results" / "gpu.json"
 NAMES = ("a", "b", "c")
 CLIP, NOISE, TURNS = 1.0, 1.0, 3
 ENGINES = ("hooks", "ghost")
+UNFINISHED = "unfinished"
+"""Names the parts that are still to be run, in the figures of a run that is not complete."""
 Figures = dict[str, float | str]
 Step = Callable[[], None]
 
@@ -446,12 +449,29 @@ def show(figures: Figures) -> None:
     Console(width=120).print(table)
 
 
-def main(wanted: Wanted, out: Path | None) -> None:
-    """Run all parts, and write what was found after each of them."""
+def begun(out: Path | None, about: Figures, parts: Sequence[str]) -> tuple[Figures, list[str]]:
+    """Return what a run on the same machine found before it was interrupted, if one was, and the parts to run."""
+    before: Figures = json.loads(out.read_text()) if out is not None and out.exists() else {}
+    left = str(before.pop(UNFINISHED, "")).split(", ")
+    if any(part in left for part in parts) and about.items() <= before.items():
+        return before, [part for part in parts if part in left]
+    return dict(about), list(parts)
+
+
+def write(out: Path, figures: Figures) -> None:
+    """Write figures in one step, so that a file is never half of one."""
+    out.parent.mkdir(exist_ok=True)
+    rounded = {key: value if isinstance(value, str) else round(value, 6) for key, value in figures.items()}
+    beside = out.with_suffix(".part")
+    beside.write_text(json.dumps(rounded, indent=2) + "\n")
+    beside.replace(out)
+
+
+def main(wanted: Wanted, out: Path | None) -> list[str]:
+    """Run all parts, write what was found after each of them, and return the names of those that failed."""
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)  # Opacus speaks of secure_rng for each engine
     make_ready(wanted.device)
-    figures = machine(wanted.device)
     parts: dict[str, Callable[[], Figures]] = {
         **{f"private step of {case.key}": partial(steps, case, wanted) for case in wanted.cases},
         "noise": lambda: noise(wanted),
@@ -459,15 +479,24 @@ def main(wanted: Wanted, out: Path | None) -> None:
         "secure sums": lambda: secure(wanted),
         "federations": lambda: compare(wanted),
     }
-    for name, part in parts.items():
+    about = machine(wanted.device) | {"on_run": "tiny" if wanted.quick else "whole"}
+    figures, left = begun(out, about, list(parts))
+    if len(left) < len(parts):
+        print(f"{out}: continues a run that was interrupted, with {', '.join(left)}", flush=True)
+    for name in list(left):
         began = time.perf_counter()
-        figures |= part()
+        try:
+            figures |= parts[name]()
+        except Exception as error:  # noqa: BLE001  # what one part cannot do says nothing of the others
+            said = (str(error).splitlines() or [""])[0][:150]
+            print(f"{name} failed: {type(error).__name__}: {said}", file=sys.stderr, flush=True)
+            continue
+        left.remove(name)
         print(f"{name}: {time.perf_counter() - began:.1f} s", flush=True)
         if out is not None:
-            out.parent.mkdir(exist_ok=True)
-            rounded = {key: value if isinstance(value, str) else round(value, 6) for key, value in figures.items()}
-            out.write_text(json.dumps(rounded, indent=2) + "\n")
+            write(out, figures | ({UNFINISHED: ", ".join(left)} if left else {}))
     show(figures)
+    return left
 
 
 def arguments(typed: Sequence[str] | None = None) -> argparse.Namespace:
@@ -486,4 +515,12 @@ if __name__ == "__main__":
     except WardroundError as wrong:
         print(f"Error: {wrong}", file=sys.stderr)
         raise SystemExit(wrong.exit_code) from None
-    main(Wanted(chosen, given.quick), given.json or (None if given.quick or chosen == "cpu" else RESULTS))
+    place = given.json or (None if given.quick or chosen == "cpu" else RESULTS)
+    try:
+        failed = main(Wanted(chosen, given.quick), place)
+    except KeyboardInterrupt:
+        print("Interrupted. Run the same command again to continue.", file=sys.stderr)
+        raise SystemExit(130) from None
+    if failed:
+        print(f"Error: not measured: {', '.join(failed)}", file=sys.stderr)
+        raise SystemExit(1)

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -206,15 +207,28 @@ def test_hospitals_without_images_end_a_benchmark_with_a_message(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_the_check_of_a_gpu_runs_tiny_on_the_cpu_and_says_when_there_is_no_card(tmp_path: Path) -> None:
+def test_the_check_of_a_gpu_runs_tiny_on_the_cpu_goes_on_when_killed_and_says_when_there_is_no_card(
+    tmp_path: Path,
+) -> None:
     written = tmp_path / "gpu.json"
     check = [sys.executable, BENCHMARKS / "gpu.py"]
-    done = subprocess.run(
-        [*check, "--device", "cpu", "--quick", "--json", written], capture_output=True, text=True, check=False
-    )
+    tiny = [*check, "--device", "cpu", "--quick", "--json", written]
+    with subprocess.Popen(tiny, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
+        try:
+            while killed.poll() is None and not written.exists():
+                time.sleep(0.05)
+        finally:
+            killed.kill()
+    before = json.loads(written.read_text())
+    assert "private step of tiny_cnn" not in before["unfinished"]
+    assert "federations" in before.pop("unfinished")
+    done = subprocess.run(tiny, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "refuses" not in done.stdout
+    assert "private step of tiny_cnn" not in done.stdout  # it was measured before the kill
     figures = json.loads(written.read_text())
+    assert "unfinished" not in figures
+    assert before.items() <= figures.items()
     assert figures["on_device"] == "cpu"
     for key in ("classes_plain", "classes_private", "outlines_plain", "outlines_private"):
         assert (figures[f"{key}_difference"], figures[f"{key}_repeats"]) == (0, 1)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from wardround_client import networks
+from wardround_client.training import layer_rules
 from wardround_client.training.bookkeeping import BookKeeping, UnknownGradientError, Way
 from wardround_client.training.gradient_forms import Owners, Product
 from wardround_client.training.layer_rules import Call, Convolution, _windows
@@ -283,6 +284,16 @@ JOINED = {
     "channels last": lambda: Joined(nn.Conv2d(2, 3, 3), nn.GroupNorm(3, 3), nn.Conv2d(3, 2, 1)).to(
         memory_format=torch.channels_last  # type: ignore[call-overload]  # torch has it
     ),
+    "channels last, in other layers": lambda: Joined(
+        nn.Conv2d(2, 4, 3, stride=2, groups=2, padding=1, padding_mode="reflect"),
+        nn.PReLU(4),
+        nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2),
+        nn.GroupNorm(2, 6),
+        nn.Conv2d(6, 2, 2, dilation=2),
+    ).to(memory_format=torch.channels_last),  # type: ignore[call-overload]  # torch has it
+    "volumes, channels last": lambda: Joined(
+        nn.Unflatten(1, (1, 2)), nn.Conv3d(1, 4, (1, 3, 3)), nn.GroupNorm(2, 4), nn.ConvTranspose3d(4, 2, 2)
+    ).to(memory_format=torch.channels_last_3d),  # type: ignore[call-overload]  # torch has it
     "in place behind normalisations": lambda: Joined(
         nn.Conv2d(2, 4, 3), nn.InstanceNorm2d(4, affine=True), nn.ReLU(inplace=True), nn.GroupNorm(2, 4), nn.SiLU(True)
     ),
@@ -294,14 +305,18 @@ JOINED = {
 def test_layers_together_give_each_record_its_own_gradient(name: str) -> None:
     torch.manual_seed(0)
     network, records = JOINED[name]().double(), made(4, 2, 6, 6)
-    if name == "channels last":
+    if name.startswith("channels last"):
         records = records.contiguous(memory_format=torch.channels_last)
     check(network, records)
 
 
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("norm", [nn.GroupNorm(2, 4), nn.InstanceNorm2d(4, affine=True)])
-def test_a_normalisation_hands_on_the_gradient_that_torch_does(norm: nn.Module, order: torch.memory_format) -> None:
+@pytest.mark.parametrize("most", [layer_rules.MOST_GROUPS, 9])
+def test_a_normalisation_hands_on_the_gradient_that_torch_does(
+    norm: nn.Module, order: torch.memory_format, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layer_rules, "MOST_GROUPS", most)  # 9: some records at a time
     network = nn.Sequential(nn.PReLU(), norm, nn.ReLU()).double()
     found = []
     for entered, form in ((False, torch.contiguous_format), (True, order)):
@@ -309,6 +324,7 @@ def test_a_normalisation_hands_on_the_gradient_that_torch_does(norm: nn.Module, 
         with BookKeeping(network) if entered else contextlib.nullcontext():
             losses(network, records).sum().backward()
         found.append([records.grad])
+    check(network, made(4, 4, 5, 5))
     assert largest_error(*found) < 1e-12  # type: ignore[arg-type]  # records have gradients
 
 
@@ -339,6 +355,31 @@ def test_an_owner_moves_the_sum_no_more_than_the_clip_norm_in_float32_and_under_
             assert {part.dtype for part in total} == {torch.float32}
             norm = float(torch.cat([part.flatten() for part in total]).double().norm())
             assert clip * (1 - 1e-3) < norm <= clip * (1 + 1e-5), (coarse, way, clip, norm)
+
+
+def test_under_bfloat16_each_record_has_its_own_gradient_to_that_precision() -> None:
+    class Coarse(Joined):
+        def forward(self, given: torch.Tensor) -> torch.Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                return super().forward(given).float()
+
+    torch.manual_seed(0)
+    maps = [nn.Conv2d(2, 8, 3), nn.GroupNorm(2, 8), nn.PReLU(8), nn.ConvTranspose2d(8, 8, 2), nn.ReLU(inplace=True)]
+    rows = [nn.InstanceNorm2d(8, affine=True), nn.Flatten(2), nn.LayerNorm(25), nn.Linear(25, 4)]
+    check(Coarse(*maps, *rows), made(4, 2, 6, 6).float(), tolerance=4 * torch.finfo(torch.bfloat16).eps)
+
+
+def test_a_step_makes_nothing_on_another_device_than_its_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On ``meta``, which stands for a card: torch refuses to compute with tensors of two devices."""
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: False)  # it knows nothing of this one
+    maps = [nn.Conv2d(1, 8, 3), nn.GroupNorm(2, 8), nn.Conv2d(8, 4, 3), nn.InstanceNorm2d(4, affine=True), nn.PReLU()]
+    network = nn.Sequential(*maps, nn.ConvTranspose2d(4, 2, 2), nn.Flatten(2), nn.Linear(25, 3), nn.LayerNorm(3))
+    records = torch.empty(4, 1, 8, 8, device="meta")
+    for way in WAYS:
+        with BookKeeping(network.to("meta"), way) as books:
+            total = books.clipped_sum(network(records).sum((1, 2)), [1, 2, 1], 1.0)
+            assert [part.shape for part in total] == [weight.shape for weight in books.weights]
+            assert len(list(books.each(network(records).sum((1, 2)), [1, 2, 1]))) == 3
 
 
 def test_the_way_to_a_norm_follows_from_shapes_alone() -> None:

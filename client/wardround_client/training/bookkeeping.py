@@ -270,8 +270,9 @@ class BookKeeping:
         if not forms:  # none of its layers said anything of it
             return
         if self._clipping:
-            way = self._way_of(forms)
-            if way == "make":
+            alone = len(forms) == 1 and isinstance(forms[0], Made)  # nothing is left to do
+            way = "make" if alone else self._way_of(forms)
+            if way == "make" and not alone:
                 forms = [Made(self._made(forms))]
             squares = forms[0].squares() if len(forms) == 1 and way != "drop" else self._squares_by_chunks(forms)
             self._squares = squares if self._squares is None else self._squares + squares

@@ -24,6 +24,9 @@ GROUPED_POSITIONS = 64
 record; over fewer, and on a GPU, by one product of unfolded inputs. Which is faster was measured, and is not measured
 again: how numbers are rounded must not depend on what else a machine does."""
 
+MOST_GROUPS = 65_535
+"""How many groups a card normalises in one call: it starts a block for each, in a dimension that has no more."""
+
 
 @dataclass(frozen=True, eq=False)
 class Call:
@@ -360,10 +363,18 @@ def channel_norm_backward(
     has the channels of all. ``moments`` are mean and reciprocal deviation of each group, where they are known. Without
     ``given_too`` the first has no meaning.
     """
+    groups = layer.num_groups if isinstance(layer, nn.GroupNorm) else given.shape[1]
+    if len(given) > (most := max(1, MOST_GROUPS // groups)):
+        parts = []
+        for start in range(0, len(given), most):
+            some = slice(start, start + most)
+            known = moments and (moments[0][some], moments[1][some])
+            parts.append(channel_norm_backward(layer, given[some], gradient[some], known, given_too=given_too))
+        found, products, sums = (torch.cat(rows) for rows in zip(*((one, *both) for one, both in parts), strict=True))
+        return found, (products, sums)
     exact = _at_least_single(layer.weight.dtype)
     maps, moved = (_by_channel(rows.to(exact)).contiguous() for rows in (given, gradient))
     records, channels, places = maps.shape
-    groups = layer.num_groups if isinstance(layer, nn.GroupNorm) else channels
     mean, scale = moments or _moments(maps, groups, layer.eps)
     found, products, sums = torch.ops.aten.native_group_norm_backward(
         moved,

@@ -9,7 +9,8 @@ figure.
 its noise; ``ours_without_noise`` is the clipped sum alone in a bare loop. Memory is measured in a fresh process for
 each: what the process takes at most beyond what it took before the network was built. Each network's figures are
 written as it ends, so that a run that was interrupted goes on by naming those that are left. With ``--forms`` it
-prints, and writes no figures, what ``channels_last`` and bfloat16 would make of a plain step and a clipped sum.
+prints, and writes no figures, what ``channels_last`` and bfloat16 would make of a plain step and a clipped sum; with
+``--compiled``, what ``torch.compile`` would make of them, which needs a C++ compiler and some minutes.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from gpu import Case, images_of, ours, step_study, theirs
 from measure import known, report
 from wardround_client import networks
 from wardround_client.tasks.registry import local_task
-from wardround_client.training.bookkeeping import BookKeeping
+from wardround_client.training.bookkeeping import BookKeeping, clipping_factors
 
 CASES = {
     "small_cnn": Case("small-cnn", 64, 64, 6),
@@ -123,6 +124,63 @@ def forms(key: str, case: Case) -> None:
         sums = torch.cat([one.flatten() for one in found]) if found else exact
         moved = f", sum moved by {float((sums - exact).norm() / exact.norm()):.4f}" if found else ""
         print(f"{key}: {name}: {ratio:.2f} of the plain step{moved}")
+
+
+def compiled(case: Case) -> None:
+    """Print what it takes to compile a plain step and a clipped sum, and what they take then.
+
+    Book-keeping's hooks cannot be compiled with the network that they are in, so the clipped sum is that of gradients
+    by ``torch.func``, record by record.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    study = step_study(case, private=True)
+    images, targets = (torch.from_numpy(one) for one in images_of(case.batch, case.size, 0, dense=case.dense))
+    network = networks.build(study)
+    loss = local_task(study.task).loss(study.task, study.training, torch.device("cpu"))
+    weights = {name: weight.detach() for name, weight in network.named_parameters()}
+
+    def plain(network: nn.Module) -> list[torch.Tensor]:
+        network.zero_grad()
+        loss(network(images), targets).mean().backward()
+        return [weight.grad for weight in network.parameters() if weight.grad is not None]
+
+    def ours() -> list[torch.Tensor]:
+        with BookKeeping(network) as books:
+            return books.clipped_sum(loss(network(images), targets), [1] * case.batch, 1.0)
+
+    def one(weights: dict[str, torch.Tensor], image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return loss(torch.func.functional_call(network, weights, (image[None],)), target[None]).sum()
+
+    def by_func(weights: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        rows = torch.func.vmap(torch.func.grad(one), (None, 0, 0))(weights, images, targets).values()
+        norms = torch.stack([part.flatten(1).square().sum(1) for part in rows]).sum(0).sqrt()
+        return [torch.tensordot(clipping_factors(norms, 1.0), part, 1) for part in rows]
+
+    fast, fast_func = torch.compile(network), torch.compile(by_func)
+    kinds: dict[str, tuple[Callable[[], list[torch.Tensor]], str]] = {
+        "plain": (lambda: plain(network), "plain"),
+        "plain, compiled": (lambda: plain(fast), "plain"),
+        "ours": (ours, "ours"),
+        "by torch.func": (lambda: by_func(weights), "ours"),
+        "by torch.func, compiled": (lambda: fast_func(weights), "ours"),
+    }
+    exact: dict[str, torch.Tensor] = {}
+    took: dict[str, list[float]] = {name: [] for name in kinds}
+    for name, (make, other) in kinds.items():
+        began = sum(os.times()[:4])  # with the compiler's
+        found = torch.cat([part.flatten() for part in make()])
+        moved = float((found - exact.setdefault(other, found)).norm() / exact[other].norm())
+        print(
+            f"{name}: first in {sum(os.times()[:4]) - began:.1f} s of processor time, differs by {moved:.1e}",
+            flush=True,
+        )
+    for _ in range(3 * TURNS):
+        for name, (make, _) in kinds.items():
+            began = time.process_time()
+            make()
+            took[name].append(time.process_time() - began)
+    for name, seconds in took.items():
+        print(f"{name}: {statistics.median(seconds) / statistics.median(took['plain']):.2f} of the plain step")
 
 
 def makers(case: Case, engines: tuple[str, ...]) -> dict[str, Callable[[], Step]]:
@@ -234,9 +292,12 @@ def quiet() -> None:
     logging.disable(logging.WARNING)  # Opacus speaks of secure_rng for each engine
 
 
-def main(only: list[str], *, alone: bool, in_forms: bool) -> None:
+def main(only: list[str], *, alone: bool, in_forms: bool, by_compiler: bool) -> None:
     """Measure the networks that are named, or all, and keep what an earlier run found of the others."""
     quiet()
+    if by_compiler:
+        compiled(Case("small-cnn", 32, 64, 1))
+        return
     if in_forms:
         for key, case in CASES.items():
             if not only or key in only:
@@ -263,5 +324,6 @@ if __name__ == "__main__":
     parser.add_argument("only", nargs="*", choices=[*CASES, "memory", []], help="what to measure; all if left out")
     parser.add_argument("--alone", action="store_true", help="without Opacus' engines")
     parser.add_argument("--forms", action="store_true", help="time channels_last and bfloat16, and write no figures")
+    parser.add_argument("--compiled", action="store_true", help="time torch.compile at 32 px, and write no figures")
     given = parser.parse_args()
-    main(given.only, alone=given.alone, in_forms=given.forms)
+    main(given.only, alone=given.alone, in_forms=given.forms, by_compiler=given.compiled)

@@ -17,7 +17,7 @@ WITH_BENCH := .venv/.with-bench
 .DELETE_ON_ERROR:
 .PHONY: touched help install demo lint test test-slow test-deployment test-operations test-faults soak images licences lock protos map api notebooks bench-doors sbom release audit containers pre-commit clean needs-data check-gpu \
 	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
-	bench-privacy bench-private-recipe bench-private-hospitals bench-private-features bench-medicine bench-medicine-privacy private-networks bench-ledger bench-near-copies bench-commands cases
+	bench-privacy bench-private-recipe bench-private-hospitals bench-private-features bench-private-choice bench-medicine bench-medicine-privacy private-networks bench-ledger bench-near-copies bench-commands cases
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -207,6 +207,9 @@ bench-private-recipe: needs-hospitals $(INSTALLED) ## what helps at epsilon 8: a
 
 bench-private-features: needs-hospitals $(INSTALLED) ## which fixed features keep their worth under noise, beside those of halves (DATA=DIR)
 	$(BIN)/python benchmarks/private_features.py "$(DATA)"
+
+bench-private-choice: needs-hospitals $(INSTALLED) ## choose the recipe of halves under noise, on other seeds than bench-medicine-privacy trains (DATA=DIR)
+	$(BIN)/python benchmarks/private_choice.py "$(DATA)"
 
 bench-private-hospitals: $(INSTALLED) ## how the loss to shared noise falls from 3 to 30 made hospitals
 	$(BIN)/python benchmarks/private_hospitals.py

@@ -5,10 +5,9 @@ the noise is shared out under secure sums, seeds 0 to 2. Each finished training 
 ``benchmarks/results/medicine_privacy-runs.json``, and the next call resumes from there; ``--recipes``, ``--epsilons``,
 ``--seeds`` and ``--most`` choose a part.
 
-For each epsilon the recipe is chosen by the mean AUROC of **validation** patients over the seeds; ``auroc_eps8_best``
-is that recipe's on test patients. Features, clip and rates of ``halves`` were chosen by validation and test patients of
-seeds 10 to 21, in a loop over arrays, and how slices are shown by those of 10 to 15; the others by validation patients
-of seeds 0 to 2 and 10 to 13.
+Rates, rounds, clip and averaging of ``halves`` and ``slices``, and which of the two is ``auroc_eps8_best``, are what
+``make bench-private-choice`` chose on seeds 10 to 33: nothing here is chosen by seeds 0 to 2. The other rows are
+there to compare with; their rates were chosen by validation patients of seeds 0 to 2 and 10 to 13.
 """
 
 from __future__ import annotations
@@ -23,28 +22,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from measure import RESULTS, report
+from measure import RESULTS, known, report
+from private_loop import EPSILONS, STUDY, hospitals
 from wardround_client import networks
+from wardround_client.preparation.dataset import Examples
 from wardround_client.prior.learning import Lesson, learn
-from wardround_client.training.evaluation import sums_of
+from wardround_client.training.evaluation import probabilities_of, sums_of
 from wardround_common.messages.parameters import Vector
+from wardround_common.metrics.ranking import count_by_score, roc_area
 from wardround_common.study.file import Study, read_study
 from wardround_common.study.weights import Weights
 from wardround_server.rounds.course import run_study
 from wardround_server.rounds.secure_rounds import Consortium, FolderJournal
 from wardround_simulation import jobs
 from wardround_simulation.federation import Federation, Site, alone_study, insecure_roster, open_hospital
-from wardround_simulation.places import Places, sites_in
 
-STUDY = Path(__file__).parent / "studies" / "brain-mri-distributed.toml"
 RUNS = RESULTS / "medicine_privacy-runs.json"
-EPSILONS, SEEDS = (8, 3, 1), (0, 1, 2)
-ROUNDS, CLIP, FAST, SLOW = 8, 0.28, 2.5, 1.25
-"""Of the recipe of few directions: chosen on seeds 10 to 21."""
-OF = (", validation", ", test")
+SEEDS = (0, 1, 2)
+CHOICE = known("private_choice")
+VALIDATION, TEST, HALF = ", validation", ", test", ", half width"
+"""Of a training: AUROC of validation and of test patients, and half the width of the latter's 95 % interval."""
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -72,31 +75,27 @@ def at_rate(rate: float) -> dict[str, object]:
     }
 
 
-def halves(rate: float, *, slices: bool = False) -> Recipe:
-    """Return the recipe of few directions at this rate: every patient in each of a few steps.
-
-    ``slices``: each image is shown among others of its series, and the model told where in it the image is.
-    """
+def halves(record: str, words: str) -> Recipe:
+    """Return the recipe of few directions that was chosen for this kind of record: every patient in each step."""
+    rate, rounds, clip, average = (CHOICE[f"chosen_{record}_{of}"] for of in ("rate", "rounds", "clip", "mean_of_last"))
     settings: dict[str, object] = {
+        "data.record": record,
         "model.network": "halves",
         "model.train": "head",
-        "training.rounds": ROUNDS,
+        "training.rounds": int(rounds),
         "training.learning_rate": rate,
-        "privacy.clip_norm": CLIP,
+        "privacy.clip_norm": clip,
         "privacy.sampling_rate": 1.0,
-        "evaluation.every": ROUNDS,
+        "evaluation.every": int(rounds),
     }
-    words = f"few directions of an image and its halves, rate {rate:g}"
-    if slices:
-        return Recipe(f"{words}; each image among others of its series", settings | {"data.record": "slice"}, steps=600)
+    if average > 1:
+        settings |= {"evaluation.keep": "mean-of-last", "evaluation.average": int(average)}
     return Recipe(words, settings, steps=600)
 
 
 RECIPES = {
-    "halves": halves(FAST),
-    "halves-slow": halves(SLOW),
-    "slices": halves(2 * FAST, slices=True),
-    "slices-slow": halves(FAST, slices=True),
+    "halves": halves("image", "few directions of an image and its halves"),
+    "slices": halves("slice", "the same of each image among others of its series"),
     "wavelets": Recipe("fixed wavelet features, the recipe of make bench-privacy"),
     "prior-head-fast": Recipe(
         "the head of small-cnn, over a prior from made images, rate 0.1", at_rate(0.1), steps=200
@@ -161,20 +160,32 @@ def trained(study: Study, sites: tuple[Site, ...], folder: Path, weights: Path |
     federation = Federation(study, sites, folder / "hospitals", weights=weights)
     consortium = Consortium(os.urandom(16), insecure_roster(federation), FolderJournal(folder / "coordinator"))
     exchange = jobs.InOneProcess(federation, [site.name for site in sites])
-    return run_study(study, exchange, lambda event: None, None, consortium).parameters
+    return run_study(study, exchange, lambda event: None, None, consortium).chosen.parameters
 
 
-def judged(parameters: Vector, study: Study, sites: tuple[Site, ...], weights: Path | None) -> tuple[float, float]:
-    """Return the AUROC of validation and of test patients, each averaged over the hospitals."""
-    found: dict[str, list[float]] = {"validation": [], "test": []}
+def judged(parameters: Vector, study: Study, sites: tuple[Site, ...], weights: Path | None) -> dict[str, float]:
+    """Return the AUROC of validation and of test patients, each averaged over the hospitals, and how sure it is."""
+    found: dict[str, list[float]] = {VALIDATION: [], TEST: []}
+    drawn, rng = [], np.random.default_rng(0)
     for site in sites:
         hospital = open_hospital(Federation(alone_study(study), (site,), weights=weights), site.name)
         networks.write_vector(hospital.built.network, hospital.built.layout, parameters)
         for split, values in found.items():
-            examples = hospital.dataset.validation if split == "validation" else hospital.dataset.test
+            examples = hospital.dataset.validation if split == VALIDATION else hospital.dataset.test
             area = sums_of(hospital.built.network, study, examples).auroc()
             values.extend([] if area is None else [area])
-    return statistics.mean(found["validation"]), statistics.mean(found["test"])
+        tested = hospital.dataset.test
+        drawn.append(resampled(probabilities_of(hospital.built.network, tested)[:, 1], tested, rng))
+    low, high = np.nanquantile(np.mean(drawn, axis=0), [0.025, 0.975])
+    return {split: statistics.mean(values) for split, values in found.items()} | {HALF: float(high - low) / 2}
+
+
+def resampled(scores: NDArray[np.float32], examples: Examples, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the AUROC of resamples of the patients, each with all images: (RESAMPLES,), NaN without both classes."""
+    _, whose = np.unique(examples.patients, return_inverse=True)
+    count = int(whose.max()) + 1
+    often = rng.multinomial(count, [1 / count] * count, RESAMPLES)[:, whose]
+    return roc_area(*count_by_score(scores, examples.targets == 1, often.astype(np.float64)))
 
 
 def trainings(recipes: Sequence[str], epsilons: Sequence[int], seeds: Sequence[int]) -> Iterator[Training]:
@@ -182,47 +193,41 @@ def trainings(recipes: Sequence[str], epsilons: Sequence[int], seeds: Sequence[i
     return (Training(recipe, epsilon, seed) for seed in seeds for epsilon in epsilons for recipe in recipes)
 
 
-def kept() -> dict[str, list[float]]:
-    """Return what was trained before: AUROC of validation and of test patients by training."""
+def kept() -> dict[str, dict[str, float]]:
+    """Return what was trained before, by training."""
     flat: dict[str, float] = json.loads(RUNS.read_text()) if RUNS.exists() else {}
-    keys = [key.removesuffix(OF[0]) for key in flat if key.endswith(OF[0])]
-    return {key: [flat[key + of] for of in OF] for key in keys}
+    found: dict[str, dict[str, float]] = {}
+    for key, value in flat.items():
+        training, comma, of = key.rpartition(", ")
+        found.setdefault(training, {})[comma + of] = value
+    return found
 
 
-def keep(done: Mapping[str, Sequence[float]]) -> None:
+def keep(done: Mapping[str, Mapping[str, float]]) -> None:
     """Keep what is trained."""
-    flat = {key + of: value for key, both in done.items() for of, value in zip(OF, both, strict=True)}
+    flat = {key + of: value for key, found in done.items() for of, value in found.items()}
     RUNS.write_text(json.dumps(flat, indent=1) + "\n")
 
 
-def figures(done: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Average over the seeds that are there, and choose by validation for each epsilon."""
+def figures(done: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Average over the seeds that are there; the best is the recipe that was chosen before them."""
     found: dict[str, float] = {}
     for epsilon in EPSILONS:
-        means: dict[str, tuple[float, float, int]] = {}
         for recipe in RECIPES:
             values = [done[one.key] for one in trainings([recipe], [epsilon], SEEDS) if one.key in done]
             if not values:
                 continue
-            validation, test = (statistics.mean(each) for each in zip(*values, strict=True))
-            means[recipe] = (validation, test, len(values))
-            name = f"auroc_eps{epsilon}_{recipe.replace('-', '_')}"
-            found |= {name: test, f"{name}_validation": validation, f"{name}_seeds": len(values)}
+            name, test = f"auroc_eps{epsilon}_{recipe.replace('-', '_')}", [value[TEST] for value in values]
+            found |= {name: statistics.mean(test), f"{name}_seeds": len(values)}
+            found[f"{name}_validation"] = statistics.mean(value[VALIDATION] for value in values)
             if len(values) > 1:
-                found[f"{name}_sd"] = statistics.stdev(value[1] for value in values)
-        whole = {recipe: mean for recipe, mean in means.items() if mean[2] == len(SEEDS)}
-        if whole:
-            found[f"auroc_eps{epsilon}_best"] = max(whole.values())[1]
+                found[f"{name}_sd"] = statistics.stdev(test)
+            if all(HALF in value for value in values):
+                found[f"{name}_half_width"] = statistics.mean(value[HALF] for value in values)
+        best = f"auroc_eps{epsilon}_{'slices' if CHOICE['chosen_is_slice'] else 'halves'}"
+        if found.get(f"{best}_seeds") == len(SEEDS):
+            found[f"auroc_eps{epsilon}_best"] = found[best]
     return found
-
-
-def hospitals(data: Path, state: Path) -> tuple[Site, ...]:
-    """Return the hospitals of a folder, each opened once: what they lack is said before anything is learnt."""
-    sites = sites_in(data, Places(None, None, frozenset(), state))
-    study = alone_study(read_study(STUDY))
-    for site in sites:
-        open_hospital(Federation(study, (site,)), site.name)
-    return sites
 
 
 def main() -> None:
@@ -247,11 +252,18 @@ def main() -> None:
             study, recipe = one.study(state / "priors"), RECIPES[one.recipe]
             weights = None if recipe.steps is None else prior(recipe, state / "priors")
             model = trained(study, sites, folder, weights)
-            done[one.key] = [round(value, 5) for value in judged(model, study, sites, weights)]
+            values = judged(model, study, sites, weights)
+            done[one.key] = {of: round(value, 5) for of, value in values.items()}
             print(one.recipe, one.epsilon, one.seed, done[one.key], flush=True)
             RESULTS.mkdir(exist_ok=True)
             keep(done)
-    report("medicine_privacy", figures(done), {})
+    report("medicine_privacy", figures(done), MEANINGS)
+
+
+MEANINGS = {
+    "auroc_eps8_best": "the recipe that was chosen on other seeds, on test patients of seeds 0 to 2",
+    "auroc_eps8_slices_half_width": "of the 95 % interval of one seed's test patients, resampled; mean over seeds",
+}
 
 
 if __name__ == "__main__":

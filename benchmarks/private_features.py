@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +23,8 @@ from rich.console import Console
 from rich.progress import track
 
 from measure import known, report
-from medicine_privacy import EPSILONS, STUDY, hospitals
-from private_hospitals import LENGTH, SIZE, Floats, area, trained
+from private_hospitals import LENGTH, SIZE
+from private_loop import EPSILONS, STUDY, Floats, Steps, area, hospitals, models
 from wardround_client import networks
 from wardround_client.networks._slices import ALIKE, SPREAD, WEIGHTS
 from wardround_client.networks.halves import HalvesClassifier
@@ -34,7 +36,7 @@ from wardround_common.study.file import read_study
 from wardround_simulation.federation import Federation, alone_study, open_hospital
 
 SEEDS, DRAWS = tuple(range(10, 16)), 2
-FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+RATES = (0.625, 1.25, 2.5, 5.0, 10.0, 20.0)
 SLICES = {
     "slices_place": ((0.0, 1.0, 0.0), 0.0),
     "slices_place_neighbours": (WEIGHTS, 0.0),
@@ -103,15 +105,16 @@ def _long(features: torch.Tensor) -> torch.Tensor:
     return LENGTH * features
 
 
-def padded(rows: Rows, name: str, parts: list[Examples]) -> tuple[Floats, NDArray[np.int64]]:
-    """Return training patients' features (patients, images, count + 1) and classes, with zeros for missing images."""
-    patients = [(part, places) for part in parts for places in part.places_by_patient()]
-    most = max(len(places) for _, places in patients)
-    seen = np.zeros((len(patients), most, rows.starts[name].shape[1]))
+def padded(of: Callable[[NDArray[np.float32]], Floats], parts: Sequence[Examples]) -> tuple[Floats, NDArray[np.int64]]:
+    """Return patients' features (patients, images, count + 1) and classes, with zeros for missing images."""
+    patients = [
+        (of(part.images(places)), part.targets[places]) for part in parts for places in part.places_by_patient()
+    ]
+    most = max(len(targets) for _, targets in patients)
+    seen = np.zeros((len(patients), most, patients[0][0].shape[1]))
     classes = np.zeros((len(patients), most), dtype=np.int64)
-    for number, (part, places) in enumerate(patients):
-        seen[number, : len(places)] = rows.of(name, part.images(places))
-        classes[number, : len(places)] = part.targets[places]
+    for number, (features, targets) in enumerate(patients):
+        seen[number, : len(targets)], classes[number, : len(targets)] = features, targets
     return seen, classes
 
 
@@ -135,18 +138,18 @@ def main() -> None:
                 opened[record] = [open_hospital(Federation(study, (site,)), site.name).dataset for site in sites]
             for name in typed.rows or rows.starts:
                 start, datasets = rows.starts[name], opened["slice" if name in SLICES else "image"]
-                of = padded(rows, name, [each.train for each in datasets])
+                of = padded(partial(rows.of, name), [each.train for each in datasets])
                 judged = [each for dataset in datasets for each in (dataset.validation, dataset.test)]
                 tested = [(rows.of(name, each.images(slice(None))), each.targets) for each in judged]
                 for epsilon in (*EPSILONS, None):
-                    for factor in FACTORS:
-                        models = [trained(*of, start, epsilon, draw, factor) for draw in range(DRAWS)]
-                        values = [area(model, *each) for model in models for each in tested]
-                        found.setdefault((name, epsilon, factor), []).append(statistics.mean(values))
+                    for rate in RATES:
+                        last = models(*of, start, Steps(rate), epsilon, [(seed, draw) for draw in range(DRAWS)])[-1]
+                        values = [area(model, *each) for model in last for each in tested]
+                        found.setdefault((name, epsilon, rate), []).append(statistics.mean(values))
     figures = {}
     for name in typed.rows or rows.starts:
         for epsilon in (*EPSILONS, None):
-            best = max((found[name, epsilon, factor] for factor in FACTORS), key=statistics.mean)
+            best = max((found[name, epsilon, rate] for rate in RATES), key=statistics.mean)
             words = "none" if epsilon is None else f"eps{epsilon}"
             figures |= {f"auroc_{words}_{name}": statistics.mean(best)}
     report("private_features", figures, {}, known("private_features") if typed.rows else None)

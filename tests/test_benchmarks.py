@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+import torch
 
 from wardround_common.study.file import parse_study, read_study
 from wardround_common.study.template import study_text
@@ -167,6 +169,59 @@ def test_one_image_in_fifty_has_the_finding_and_no_patient_is_in_two_folders(
     patients = [{row["patient"] for row in some} for some in rows.values()]
     assert not patients[0] & patients[1]
     assert "both" not in patients[0] | patients[1]
+
+
+def test_one_private_recipe_is_chosen_for_all_epsilons_and_more_rounds_must_be_worth_it(medicine: ModuleType) -> None:
+    choice = importlib.import_module("private_choice")
+    few, more, many = (choice.Recipe("slice", 2.5, rounds, 0.28, 1) for rounds in (4, 8, 16))
+    assert choice.best({few: 0.95, more: 0.9526, many: 0.9531}) == more
+    assert choice.best({few: 0.95, more: 0.9526, many: 0.9541}) == many
+    slow, fast = (choice.Recipe("slice", rate, 8, 0.28, 1) for rate in (2.5, 5.0))
+    image = choice.Recipe("image", 2.5, 8, 0.28, 1)
+    areas = {(slow, 8): 0.95, (slow, 3): 0.94, (slow, 1): 0.92, (fast, 8): 0.96, (fast, 3): 0.94, (fast, 1): 0.90}
+    areas |= {(image, epsilon): 0.9 for epsilon in (8, 3, 1)}
+    found = choice.figures({key: [area - 0.01, area + 0.01] for key, area in areas.items()})
+    assert (found["chosen_slice_rate"], found["chosen_is_slice"]) == (2.5, 1)
+    assert (found["rate_eps8_alone_slice"], found["rate_eps1_alone_slice"]) == (5.0, 2.5)
+
+
+def test_the_private_figure_is_of_the_recipe_chosen_on_other_seeds_even_if_another_does_better(
+    medicine: ModuleType,
+) -> None:
+    choice, private = (importlib.import_module(name) for name in ("private_choice", "medicine_privacy"))
+    assert not {*choice.SEEDS} & {*private.SEEDS}
+    own, other = ("slices", "halves") if private.CHOICE["chosen_is_slice"] else ("halves", "slices")
+    done = {}
+    for recipe, area in ((own, 0.8), (other, 0.9)):
+        for one in private.trainings([recipe], [8], private.SEEDS):
+            done[one.key] = {private.VALIDATION: area, private.TEST: area}
+    assert private.figures(done)["auroc_eps8_best"] == pytest.approx(0.8)
+    del done[next(private.trainings([own], [8], private.SEEDS)).key]
+    assert "auroc_eps8_best" not in private.figures(done)
+
+
+def test_the_loop_over_arrays_takes_the_clipped_steps_that_autograd_takes(medicine: ModuleType) -> None:
+    loop = importlib.import_module("private_loop")
+    rng = np.random.default_rng(5)
+    seen, classes = rng.normal(size=(7, 4, 3)), rng.integers(0, 2, (7, 4))
+    seen[:, :, -1] = 1
+    seen[2, 3] = seen[5, 1:] = 0  # patients with fewer images than others
+    weights = torch.tensor(rng.normal(size=(2, 3)), requires_grad=True)
+    start, steps = weights.detach().numpy().copy(), loop.Steps(0.7, rounds=2, clip=0.2)
+    found = loop.models(seen, classes, start, steps, None, [(0,), (1,)])
+    for number in range(steps.rounds):
+        total = torch.zeros_like(weights)
+        for patient, labels in zip(torch.tensor(seen), torch.tensor(classes), strict=True):
+            own = patient[:, -1] > 0
+            loss = torch.nn.functional.cross_entropy(patient[own] @ weights.T, labels[own])
+            (gradient,) = torch.autograd.grad(loss, weights)
+            total += gradient * min(1.0, steps.clip / float(gradient.norm()))
+        with torch.no_grad():
+            weights -= steps.rate / 7 * total
+        assert np.allclose(found[number], weights.detach().numpy())
+    noisy = loop.models(seen, classes, start, loop.Steps(1.0, rounds=1), 8, [(draw,) for draw in range(4000)])[0]
+    spread = loop.Steps(1.0).clip * loop.noise_multiplier(8, 1, 7) / 7
+    assert noisy.std(0) == pytest.approx(np.full((2, 3), spread), rel=0.05)
 
 
 def test_an_exponent_is_the_power_that_a_curve_grows_with(medicine: ModuleType) -> None:

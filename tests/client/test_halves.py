@@ -71,7 +71,7 @@ def test_half_of_the_sections_hold_a_spot_and_images_are_from_0_to_1() -> None:
 
 
 @pytest.mark.slow
-def test_made_images_give_directions_of_unit_spread_and_a_classifier_to_begin_with(prior: Learnt) -> None:
+def test_made_images_give_directions_of_half_even_spreads_and_a_classifier_to_begin_with(prior: Learnt) -> None:
     network = networks.construct("halves", 1, 2, "group", seed=0)
     assert not network(torch.rand(2, 1, 16, 16)).any()  # from a seed the classifier is zero
     network.load_state_dict(load(prior.content))
@@ -79,7 +79,9 @@ def test_made_images_give_directions_of_unit_spread_and_a_classifier_to_begin_wi
     with torch.no_grad():
         directions, scores = network.directions(network.features(images)), network(images).diff(dim=1)[:, 0]
     assert float(directions.abs().max()) <= MOST
-    assert 0.4 < float(directions.std(0).mean()) < 2
+    spreads = directions.std(0)
+    assert 0.5 < float(spreads.square().mean()) < 2
+    assert 1.2 < float(spreads[-1] / spreads[0]) < 5  # from the least to the greatest; one if they were all even
     assert float((scores[planted == 1][:, None] > scores[planted == 0][None]).float().mean()) > 0.6
 
 

@@ -7,8 +7,9 @@ the brightest inside is, spots of four sizes, and how much of the image is fille
 
 A fixed linear layer brings the features to :data:`KEPT` numbers, and a classifier reads those. From a seed the fixed
 layer is random; ``wardround weights learn halves`` computes it from images that nobody took
-(:mod:`~wardround_client.prior.sections`): their principal directions, each to unit spread, which needs no patient and
-costs no privacy. The classifier then begins as the one that tells those images apart.
+(:mod:`~wardround_client.prior.sections`): their principal directions, which needs no patient and costs no privacy. Their
+spreads are made half equal: noise is the same for every number, so that of those which made images hardly need it does
+less harm. The classifier then begins as the one that tells those images apart.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ OWN = (7 * len(SCALES), 7 * len(SCALES), 13 * len(SPOTS), len(FILLED) + 2)
 """Features of a channel by group: of halves, of the inside, of spots, of the whole."""
 START, RIDGE = 4.0, 1e-2
 """Length of the classifier that tells made images apart, and what is added to the spread by which it is computed."""
+EVEN = 0.5
+"""How far the directions' spreads are made equal: 0 leaves those of made images, 1 makes all one."""
 
 
 class HalvesFeatures(WaveletFeatures):
@@ -79,7 +82,8 @@ class HalvesClassifier(nn.Module):
         """Compute both layers from made images' features (images, count) with 0 or 1 for each.
 
         The fixed layer: each feature less its mean and by its spread, each group of features of equal weight, along
-        the directions in which the images differ most. The classifier: Fisher's discriminant, at a fixed length.
+        the directions in which the images differ most; the mean of the directions' squared spreads is one. The
+        classifier: Fisher's discriminant, at a fixed length.
         """
         features = features.double()
         scale = features.std(0)
@@ -92,7 +96,9 @@ class HalvesClassifier(nn.Module):
         kept = self.project.out_features
         values, directions = values[-kept:], vectors[:, -kept:]
         signs = directions.gather(0, directions.abs().argmax(0, keepdim=True)).sign()  # a library may turn any round
-        project = (directions * signs / values.sqrt()).T * weight
+        spreads = values ** ((1 - EVEN) / 2)
+        scale = spreads / spreads.square().mean().sqrt() / values.sqrt()
+        project = (directions * signs * scale).T * weight
         self.project.weight.copy_(project)
         self.project.bias.copy_(-project @ features.mean(0))
         seen = self.directions(features.to(self.project.weight.dtype)).double()

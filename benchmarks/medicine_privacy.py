@@ -160,7 +160,7 @@ def trained(study: Study, sites: tuple[Site, ...], folder: Path, weights: Path |
     federation = Federation(study, sites, folder / "hospitals", weights=weights)
     consortium = Consortium(os.urandom(16), insecure_roster(federation), FolderJournal(folder / "coordinator"))
     exchange = jobs.InOneProcess(federation, [site.name for site in sites])
-    return run_study(study, exchange, lambda event: None, None, consortium).chosen.parameters
+    return run_study(study, exchange, lambda event: None, None, consortium).chosen.model
 
 
 def judged(parameters: Vector, study: Study, sites: tuple[Site, ...], weights: Path | None) -> dict[str, float]:

@@ -7,9 +7,9 @@ the brightest inside is, spots of four sizes, and how much of the image is fille
 
 A fixed linear layer brings the features to :data:`KEPT` numbers, and a classifier reads those. From a seed the fixed
 layer is random; ``wardround weights learn halves`` computes it from images that nobody took
-(:mod:`~wardround_client.prior.sections`): their principal directions, which needs no patient and costs no privacy. Their
-spreads are made half equal: noise is the same for every number, so that of those which made images hardly need it does
-less harm. The classifier then begins as the one that tells those images apart.
+(:mod:`~wardround_client.prior.sections`): their principal directions, which need no patient and cost no privacy.
+Their spreads are made half equal: noise is the same for every number, and so does less harm in those which made
+images hardly need. The classifier then begins as the one that tells those images apart.
 """
 
 from __future__ import annotations

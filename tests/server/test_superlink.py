@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ from flwr.common.constant import SUPERLINK_NODE_ID, Status
 from flwr.proto import fleet_pb2, message_pb2, node_pb2
 from flwr.server.superlink.linkstate.linkstate import LinkState
 from flwr.server.superlink.linkstate.sql_linkstate import SqlLinkState
+from flwr.supercore.date import now
 from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 from flwr.supercore.state.alembic.utils import get_combined_metadata
+from flwr.supercore.state.schema.corestate_models import ObjectPushSession
 from flwr.supercore.task_identity import TaskIdentity
+from sqlalchemy import select, update
 
 from link import Authority, Place, echo, new_key, private_pem, public_pem, push_body, question, record, until, vector_of
 from wardround_client.hospital.app import _parts
@@ -775,6 +779,70 @@ def test_a_question_of_which_a_part_is_lost_does_not_stand_in_the_way_of_the_nex
 def test_what_a_coordinator_has_committed_is_flushed(standing: Standing) -> None:
     for part in (standing.link.state, standing.link.objects):
         assert part.query("PRAGMA synchronous")[0]["synchronous"] == 2  # FULL: also without a copy into the database
+
+
+def test_a_body_that_completes_no_answer_waits_for_no_flush_and_the_one_that_does_flushes_all_of_them(
+    standing: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the database and of the files' names; each file itself is on the disk before the database speaks of it."""
+    all_in_files(monkeypatch)
+    flushed: list[tuple[str, int]] = []
+    levels: list[int] = []
+    settle, put = standing.link.objects.settle, standing.link.objects.put
+
+    def settled() -> None:
+        flushed.append(("names", len(levels)))
+        settle()
+
+    def noted(name: str, content: bytes | object_files.Written) -> None:
+        with standing.link.objects.rows() as rows:
+            levels.append(rows.execute("PRAGMA synchronous").fetchone()[0])
+        put(name, content)
+
+    with two_asked(standing) as (grid, ends, ids):
+        _, node = ends["mercy"]
+        parts = _envelope(node, reply(node.node_id, grid._run_id, ids["mercy"]))
+        monkeypatch.setattr(standing.link.objects, "put", noted)
+        monkeypatch.setattr(standing.link.objects, "settle", settled)
+        push(ends["mercy"], parts)
+        assert levels == [1] * (len(levels) - 1) + [2]  # NORMAL, and FULL for the last
+        assert len(levels) > 2
+        assert [count for _, count in flushed if count] == [len(levels)]
+        assert not grid.pull_messages(ids.values())[0].has_error()
+        test_what_a_coordinator_has_committed_is_flushed(standing)
+
+
+def test_each_body_gives_an_upload_as_much_time_as_a_new_one_and_none_after_its_time_is_over(
+    standing: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with two_asked(standing) as (grid, ends, ids):
+        wire, node = ends["mercy"]
+        parts = _envelope(node, reply(node.node_id, grid._run_id, ids["mercy"]))
+        state = standing.link.state
+
+        def expiry() -> datetime:
+            with state.session() as session:
+                return session.scalars(select(ObjectPushSession.expires_at)).one()
+
+        def set_expiry(seconds: float) -> None:
+            with state.session() as session:
+                session.execute(update(ObjectPushSession).values(expires_at=now() + timedelta(seconds=seconds)))
+
+        began = wire.ask("push-messages", parts[0], fleet_pb2.PushMessagesResponse)
+        head = message_pb2.PushObjectRequest(node=node, run_id=grid._run_id, session_id=began.session_id)
+        bodies = [
+            write_push(head.SerializeToString(), {name.decode(): content})
+            for name, content in zip(parts[1::2], parts[2::2], strict=True)
+            if name.decode() in began.objects_to_push
+        ]
+        set_expiry(5)
+        wire.ask("push-object", bodies[0], message_pb2.PushObjectResponse)
+        assert timedelta(seconds=170) < expiry() - now() <= timedelta(seconds=180)
+        set_expiry(-0.001)
+        with pytest.raises(NotWantedError, match="session"):
+            wire.ask("push-object", bodies[1], message_pb2.PushObjectResponse)
+        push(ends["mercy"], parts)
+        assert not grid.pull_messages([ids["mercy"]])[0].has_error()
 
 
 def confirm(ends: tuple[Wire, Any], run: int, asked: str) -> None:

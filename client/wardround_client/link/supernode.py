@@ -323,6 +323,7 @@ class Supernode:
                 contents = self._pull(run, message_type, tree)
                 self._tell("in", message_type, name, contents)
                 self._inbox.put(name, [f"{run} {message_type}".encode(), *_pairs(contents)])
+                self._call.set()  # the queue need not wait until the coordinator knows
             confirmation = message_pb2.ConfirmMessageReceivedRequest(
                 node=self._node, run_id=run, message_object_id=name
             )

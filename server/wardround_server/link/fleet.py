@@ -212,6 +212,7 @@ class Fleet:
         _same(request.node.node_id, node)
         state, here = self._link.state, {"node": uint64_to_int64(node)}
         with self._link.transaction():
+            self._link.need_not_last()  # what is not confirmed is given again
             # A question whose receipt was not confirmed was lost on its way, and is given again.
             state.query(pending.GIVE_AGAIN, here)
             state.query(pending.ANSWERED, here)
@@ -335,8 +336,10 @@ class Fleet:
                     for name, content in contents.items()
                 ]
                 open_things.enter_context(self._link.transaction())
+                if self._link.objects.awaits_more(request.session_id, len(written)):
+                    self._link.need_not_last()  # the hospital keeps its answer until all of it is here
                 stored = self._link.store(request.run_id, request.session_id, written)
-                whole = stored and not self._link.state.query(pending.UNFINISHED, {"session": request.session_id})
+                whole = stored and not self._link.objects.awaits_more(request.session_id, 0)
                 if whole:
                     self._link.tell("in", *coming.what)
         except MessageError:
@@ -354,14 +357,13 @@ class Fleet:
         return message_pb2.PushObjectResponse(stored=True)
 
     def _type_of(self, question: str) -> str | None:
-        with self._link.transaction():
-            query = "SELECT message_type FROM message_ins WHERE message_id = :id"
-            rows = self._link.state.query(query, {"id": question})
-        return str(rows[0]["message_type"]) if rows else None
+        with self._link.transaction(), self._link.objects.rows() as rows:
+            found = rows.execute("SELECT message_type FROM message_ins WHERE message_id = ?", (question,)).fetchone()
+        return str(found[0]) if found else None
 
     def _has_mail(self, node: int) -> bool:
-        with self._link.transaction():
-            return bool(self._link.state.query(pending.HAS_MAIL, {"node": uint64_to_int64(node)}))
+        with self._link.transaction(), self._link.objects.rows() as rows:
+            return rows.execute(pending.HAS_MAIL, {"node": uint64_to_int64(node)}).fetchone() is not None
 
 
 def _parse(kind: type[Proto], body: Content) -> Proto:

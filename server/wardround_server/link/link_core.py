@@ -88,6 +88,7 @@ class LinkCore(ABC):
         self.started = time.monotonic()
         self._lock = threading.RLock()
         self._depth = 0  # of transactions in transactions
+        self._lasts = True  # whether a power cut may not undo the open transaction
         self._seen: dict[int, float] = {}  # monotonic: a clock that is set moves nobody away
         self._gone: set[int] = set()
         self.forgotten: set[str] = set()  # questions, as LinkGrid will say of them
@@ -123,12 +124,19 @@ class LinkCore(ABC):
             try:
                 with self.state.session():
                     yield
-                    if self._depth == 1:
+                    if self._depth == 1 and self._lasts:
                         self.objects.settle()
             finally:
                 self._depth -= 1
                 if self._depth == 0:
+                    self._lasts = True
                     self.objects.sweep()
+
+    def need_not_last(self) -> None:
+        """In a transaction that has changed nothing yet: a power cut may undo it, since it is then done again."""
+        if self._depth == 1:
+            self.objects.need_not_last()
+            self._lasts = False
 
     def forget_deleted(self) -> None:
         """Leave nothing of deleted answers on the disk: under plain sums a small one is a hospital's whole update."""
@@ -141,10 +149,11 @@ class LinkCore(ABC):
         if not self.objects.awaited(run, session, [content.name for content in contents]):
             return False
         *first, last = contents
+        more = self.objects.awaits_more(session, len(contents)) and self.objects.renew(session)
         try:
-            for content in first:
+            for content in contents if more else first:
                 self.objects.put_awaited(session, content)
-            stored = bool(self.state.store_object(run, session, last.name, cast(bytes, last)))
+            stored = more or bool(self.state.store_object(run, session, last.name, cast(bytes, last)))
         finally:
             trouble, self.objects.trouble = self.objects.trouble, None
         if trouble is not None:

@@ -142,10 +142,9 @@ class LinkGrid(Grid):
         """Return the answers that are here; for a hospital that was silent for too long, an error in its place."""
         wanted = set(message_ids)
         self._looked = self._link.came
-        with self._link.transaction():
-            rows = self._link.state.query(pending.COMPLETE, self._here)
-            known = {row["message_id"] for row in self._link.state.query(pending.ASKED, self._here)}
-        complete = {row["reply_to_message_id"]: row["message_id"] for row in rows}
+        with self._link.transaction(), self._link.objects.rows() as rows:
+            complete = {asked: answer for answer, asked in rows.execute(pending.COMPLETE, self._here)}
+            known = {asked for (asked,) in rows.execute(pending.ASKED, self._here)}
         replies = []
         for question in wanted:
             node = self._node_of[question]

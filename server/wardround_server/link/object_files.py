@@ -15,10 +15,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 from flwr.proto.message_pb2 import ObjectTree
+from flwr.supercore.constant import OBJECT_PUSH_SESSION_TTL_SECONDS
 from flwr.supercore.inflatable.inflatable_object import (
     is_valid_sha256_hash,
     iterate_object_tree,
@@ -51,10 +53,15 @@ def flush_each_commit(store: SqlMixin) -> None:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")  # the database has nothing of what was deleted; see ``forget``
 
+    def flush_again(connection: sqlite3.Connection | None, record: object) -> None:
+        if connection is not None:
+            connection.execute("PRAGMA synchronous = FULL")  # see ``need_not_last``
+
     engine = store._engine
     if engine is None:
         raise ValueError("the database is not open")
     event.listen(engine, "connect", flush)  # after Flower's own
+    event.listen(engine, "checkin", flush_again)
     engine.dispose()  # of connections that were made before
 
 
@@ -177,17 +184,42 @@ class ObjectFiles(SqlObjectStore):
 
     def awaited(self, run: int, session: str, names: list[str]) -> bool:
         """Say whether a session of Flower's of this run waits for all of these objects."""
-        with self._rows() as rows:
+        with self.rows() as rows:
             ((here,),) = rows.execute(_AWAITED, (session, uint64_to_int64(run), json.dumps(names)))
         return bool(here == len(names))
+
+    def awaits_more(self, session: str, count: int) -> bool:
+        """Say whether a session of Flower's waits for more than this number of objects."""
+        with self.rows() as rows:
+            waits = rows.execute(_PENDING, (session,)).fetchone()
+        return bool(waits and waits[0] > count)
+
+    def renew(self, session: str) -> bool:
+        """Let a session of Flower's last from now on for as long as a new one; False if its time is over.
+
+        Times are written as Flower writes them (``UTCDateTime``).
+        """
+        moment = datetime.now(UTC)
+        until = moment + timedelta(seconds=OBJECT_PUSH_SESSION_TTL_SECONDS)
+        with self.rows() as rows:
+            rows.execute(_RENEW, (until.isoformat(" "), session, moment.isoformat(" ")))
+            return bool(rows.rowcount)
+
+    def need_not_last(self) -> None:
+        """In a transaction that has changed nothing yet: a power cut may undo it, so that no flush is waited for.
+
+        What is committed after it and lasts makes it last too, as both are in the same log.
+        """
+        with self.rows() as rows:
+            rows.execute("PRAGMA synchronous = NORMAL")
 
     def put_awaited(self, session: str, content: Written) -> None:
         """Make what was written an object that a session of Flower's waits for, and not the last; in a transaction.
 
         As ``store_object`` of Flower's link state, by statements that take a tenth of the time, but for what ends a
-        session or refuses one that is over: Flower stores the last object of each body.
+        session or refuses one that is over: Flower stores the last object of each answer, and refuses.
         """
-        with self._rows() as rows:
+        with self.rows() as rows:
             rows.execute(_CLAIM, (session, content.name))
             self.put(content.name, content)
             rows.execute(_ONE_LESS, (session,))
@@ -200,7 +232,7 @@ class ObjectFiles(SqlObjectStore):
             return
         if object_content.name != object_id:
             raise ValueError(f"{object_id} is not what was written")
-        with self._rows() as rows:
+        with self.rows() as rows:
             try:
                 rows.execute(
                     "UPDATE objects SET content = ?, is_available = 1 WHERE object_id = ?",
@@ -254,7 +286,7 @@ class ObjectFiles(SqlObjectStore):
         wanted = list(names)
         if not wanted:
             return {}
-        with self._rows() as rows:
+        with self.rows() as rows:
             return {name: content for name, content in rows.execute(_CONTENTS, (json.dumps(wanted),)) if content}
 
     def size(self, name: str) -> int:
@@ -264,7 +296,7 @@ class ObjectFiles(SqlObjectStore):
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         """Return the lengths of the contents of objects; 0 for one that is not here."""
         wanted = list(names)
-        with self._rows() as rows:
+        with self.rows() as rows:
             small = dict(rows.execute(_SIZES, (json.dumps(wanted),)))
         return {name: small.get(name) or self.size_of_file(name) for name in wanted}
 
@@ -293,7 +325,7 @@ class ObjectFiles(SqlObjectStore):
             if tree.setdefault(part.object_id, children) != children:
                 raise ValueError(f"{part.object_id} has other parts")
         names = json.dumps(list(tree))
-        with self._rows() as rows:
+        with self.rows() as rows:
             known = dict(rows.execute(_KNOWN, (names,)))
             parts: dict[str, set[str]] = {name: set() for name in known}
             for parent, child in rows.execute(_CHILDREN, (names,)):
@@ -320,7 +352,7 @@ class ObjectFiles(SqlObjectStore):
             NoObjectInStoreError: it is not known.
         """
         parts: dict[str, list[str]] = {}
-        with self._rows() as rows:
+        with self.rows() as rows:
             if not rows.execute("SELECT 1 FROM objects WHERE object_id = ?", (object_id,)).fetchone():
                 raise NoObjectInStoreError(f"{object_id} was not announced")
             for parent, child in rows.execute(_PARTS, (object_id,)):
@@ -334,7 +366,7 @@ class ObjectFiles(SqlObjectStore):
     def delete(self, object_id: str) -> None:
         """Delete an object and those of its parts that belong to nothing else; in a transaction."""
         names = [object_id]
-        with self._rows() as rows:
+        with self.rows() as rows:
             while names:
                 name = names.pop()
                 children = rows.execute("SELECT child_id FROM object_children WHERE parent_id = ?", (name,)).fetchall()
@@ -346,7 +378,7 @@ class ObjectFiles(SqlObjectStore):
                 names += [child for (child,) in children]
 
     @contextmanager
-    def _rows(self) -> Iterator[sqlite3.Cursor]:
+    def rows(self) -> Iterator[sqlite3.Cursor]:
         """Yield SQLite's own cursor, in the open transaction: Flower's statements take ten times as long."""
         with self.session() as session:
             session.flush()  # what Flower changed in it and did not write yet
@@ -367,7 +399,7 @@ class ObjectFiles(SqlObjectStore):
         """After a transaction: remove the files of which the database knows nothing any more."""
         if not self._doubtful:
             return
-        with self._rows() as rows:
+        with self.rows() as rows:
             known = {name for name, _ in rows.execute(_KNOWN, (json.dumps(sorted(self._doubtful)),))}
         for name in self._doubtful - known:
             (self._folder / name).unlink(missing_ok=True)
@@ -401,6 +433,8 @@ _AWAITED = (
     "SELECT COUNT(*) FROM object_push_session_pending JOIN object_push_sessions USING (session_id) "
     "WHERE session_id = ? AND run_id = ? AND object_id IN (SELECT value FROM json_each(?))"
 )
+_PENDING = "SELECT pending_count FROM object_push_sessions WHERE session_id = ?"
+_RENEW = "UPDATE object_push_sessions SET expires_at = ? WHERE session_id = ? AND expires_at > ?"
 _CLAIM = "DELETE FROM object_push_session_pending WHERE session_id = ? AND object_id = ?"
 _ONE_LESS = "UPDATE object_push_sessions SET pending_count = pending_count - 1 WHERE session_id = ?"
 _CHILDREN = "SELECT parent_id, child_id FROM object_children WHERE parent_id IN (SELECT value FROM json_each(?))"

@@ -46,6 +46,3 @@ UNANSWERED = (
     "SELECT 1 FROM message_ins WHERE message_id = :id AND NOT EXISTS ("
     "SELECT 1 FROM message_res WHERE reply_to_message_id = :id)"
 )
-
-# A session of Flower's ends when all objects of a message are here.
-UNFINISHED = "SELECT 1 FROM object_push_sessions WHERE session_id = :session"

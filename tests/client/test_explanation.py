@@ -266,10 +266,19 @@ def test_a_run_that_was_cut_off_goes_on_and_its_page_names_nobody(classifier: Pa
     ]
     page = (out / "explanations.html").read_text()
     assert page.count("<figure>") == 3
+    assert len(re.findall(r"<figcaption>\d · probability of finding 0\.\d\d, decided: ", page)) == 3
     assert not re.search(r"zyx|quv|0\.dcm|https?:|<script|P0", re.sub(r'base64,[^"]+', "", page), re.IGNORECASE)
     assert "default-src 'none'" in page
     with Pillow.open(out / lines[0]["files"][0]) as picture:
         assert (picture.height % 20, picture.width % 24, picture.height // 20) == (0, 0, picture.width // 24)
+
+
+def test_a_probability_that_nobody_calibrated_is_called_so_on_the_page(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    model = model_folder(tmp_path / "model", study())
+    explain(model, images(tmp_path / "images"), "-o", tmp_path / "out", "--method", "integrated-gradients")
+    page = (tmp_path / "out" / "explanations.html").read_text()
+    assert len(re.findall(r"<figcaption>\d · uncalibrated probability of finding 0\.", page)) == 3
 
 
 def test_another_method_does_not_write_into_the_same_folder_and_nothing_among_the_images(

@@ -7,7 +7,7 @@ from wardround_client.maps.sanity import ALIKE
 from wardround_client.prediction.capture import Picture, captures_of
 from wardround_client.prediction.pictures import GREY, WHITE, Line, made_by, square, with_lines
 from wardround_client.prediction.sources import content_of, sources_of
-from wardround_client.tasks.contract import probability_of
+from wardround_client.tasks.contract import kind_of, probability_of
 from wardround_common.results.model_folder import Card
 
 
@@ -28,7 +28,7 @@ def _lines(one: Explained, card: Card) -> list[Line]:
     facts, answer = one.facts, one.done.answer.facts
     if "explained" in facts:
         word = facts["explained"]
-        kind = "probability" if answer["calibrated"] else "uncalibrated probability"
+        kind = f"{kind_of(answer)}probability"
         first = f"Orange speaks for {word}, blue against it ({kind} {probability_of(answer, word):.2f})"
     else:
         first = (

@@ -107,6 +107,7 @@ def test_a_slice_is_shown_among_its_own_series_alone_whatever_files_are_called_o
     with pytest.raises(ImageRefused) as refused:
         cases[str(folder / "P3-7.dcm")].prepare()
     assert refused.value.reason == "no-order"
+    assert "StudyDate" not in refused.value.do  # which plays no part within a series
 
 
 def small() -> Slices:

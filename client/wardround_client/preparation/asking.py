@@ -33,7 +33,7 @@ from wardround_client.intake.labels import names_of, relative
 from wardround_client.preparation import preprocessing
 from wardround_client.preparation.bags import PADDING, laid_out, name_of, neighbours_of, with_page
 from wardround_client.preparation.examinations import ROLES_FILE
-from wardround_client.preparation.order import DO_ASKED, MEANINGS, Said, in_order, said_in
+from wardround_client.preparation.order import DO_ASKED, DO_SERIES, MEANINGS, Said, in_order, said_in
 from wardround_client.preparation.outlined import ANY
 from wardround_client.preparation.scaled import body_of, channels_of, series_area
 from wardround_client.preparation.sequences import said_of, sequence_of
@@ -238,7 +238,7 @@ def _read_slices(
     for read in series.values():
         ordered = in_order([said for _, _, said in read])
         if isinstance(ordered, str):
-            yield from ((path, ImageRefused(ordered, MEANINGS[ordered], do=DO_ASKED)) for path, _, _ in read)
+            yield from ((path, ImageRefused(ordered, MEANINGS[ordered], do=DO_SERIES)) for path, _, _ in read)
             continue
         for at, shown, far in zip(ordered, *neighbours_of(ordered), strict=True):
             path, asked, _ = read[at]

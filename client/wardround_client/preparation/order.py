@@ -44,6 +44,10 @@ DO_ASKED = (
     "Ask about DICOM files that state StudyDate, SeriesNumber, ImagePositionPatient and InstanceNumber, or about other "
     "files of one folder whose names end in their number."
 )
+DO_SERIES = (
+    "Ask about DICOM files that state ImagePositionPatient and ImageOrientationPatient, or InstanceNumber, each with "
+    "another place or number, or about other files of one folder whose names end in their number."
+)
 _STUDY, _STUDY_DATE, _STUDY_TIME = tag("StudyInstanceUID"), tag("StudyDate"), tag("StudyTime")
 _SERIES, _SERIES_NUMBER = tag("SeriesInstanceUID"), tag("SeriesNumber")
 _SERIES_DATE, _SERIES_TIME = tag("SeriesDate"), tag("SeriesTime")

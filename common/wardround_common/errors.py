@@ -38,6 +38,9 @@ from collections.abc import Sequence
 
 from wardround_common.refusals import advice
 
+CHECK_FILE = "Check that it is there, and that this user may read it."
+"""What to do about a file that cannot be read."""
+
 
 class WardroundError(Exception):
     """What was wrong, where, and what to do about it, in words for a person."""

@@ -1,10 +1,12 @@
 """One tree of errors: each has its exit code and its fixed word, and says what, where and what to do."""
 
+import ast
 import inspect
 import re
+from pathlib import Path
 
 from wardround_common import errors
-from wardround_common.errors import ImageRefused, StudyError, WardroundError
+from wardround_common.errors import DataError, ImageRefused, StorageError, StudyError, WardroundError
 
 
 def tree() -> list[type[WardroundError]]:
@@ -44,3 +46,23 @@ def test_a_refused_image_is_counted_by_its_reason() -> None:
 def test_a_study_error_always_lists_at_least_one_fault() -> None:
     assert StudyError("there is no such file").faults == ("there is no such file",)
     assert StudyError("two faults", faults=["a", "b"]).faults == ("a", "b")
+
+
+def test_an_error_about_a_file_that_cannot_be_read_says_what_to_do() -> None:
+    root, silent, seen = Path(__file__).parents[2], [], 0
+    kinds = {kind.__name__ for kind in tree() if issubclass(kind, (DataError, StorageError, StudyError))}
+    kinds.remove("ImageRefused")  # has advice for each reason
+    for room in ("common", "client", "server", "simulation"):
+        for module in (root / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+                if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not node.args:
+                    continue
+                if node.func.id not in kinds:
+                    continue
+                said = "".join(str(one.value) for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant))
+                if "cannot be read" in said or "does not exist" in said:
+                    seen += 1
+                    if not any(word.arg == "do" for word in node.keywords):
+                        silent.append(f"{module.relative_to(root)}:{node.lineno}")
+    assert seen > 30
+    assert silent == []

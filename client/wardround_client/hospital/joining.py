@@ -13,7 +13,7 @@ from wardround_client.state.hospital_folder import HospitalFolder, HospitalSetti
 from wardround_client.state.identity_file import make_identity
 from wardround_common.audit.pending import Change, Written
 from wardround_common.documents.enrolment import FASTEST_S, Invitation, Request, check_invitation_clock
-from wardround_common.errors import DataError, MessageError, StorageError
+from wardround_common.errors import CHECK_FILE, DataError, MessageError, StorageError
 from wardround_common.folder_owner import claim
 from wardround_common.keys.certificates import check_valid, read_certificate
 from wardround_common.keys.key_files import private_folder, set_aside, write_key
@@ -62,9 +62,9 @@ def begin(
         {"name": name, "data": _there(data), "labels": labels and _there(labels)} | kept | dict(switches or {})
     )
     if not settings.data.is_dir():
-        raise DataError("the image folder does not exist", where=str(data))
+        raise DataError("the image folder does not exist", where=str(data), do=CHECK_FILE)
     if settings.labels is not None and not settings.labels.is_file():
-        raise DataError("the table of labels does not exist", where=str(labels))
+        raise DataError("the table of labels does not exist", where=str(labels), do="Save it as 'CSV UTF-8'.")
     claim(folder.path, "hospital")
     _keep_settings(folder, settings)
     make_identity(folder.path)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 from wardround_client.state.hospital_folder import AbsolutePath, HospitalFolder
 from wardround_client.state.state_folder import hospital_state
-from wardround_common.errors import StorageError
+from wardround_common.errors import CHECK_FILE, StorageError
 from wardround_common.shell.settings_file import read_settings
 
 NAME = "pacs.toml"
@@ -175,7 +175,7 @@ def secret_of(path: Path, what: str) -> str:
         text = read_private(path, what, 64 * 1024).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
-        raise StorageError(f"{what} cannot be read: {reason.lower()}", where=str(path)) from None
+        raise StorageError(f"{what} cannot be read: {reason.lower()}", where=str(path), do=CHECK_FILE) from None
     if not text:
         raise StorageError(f"the file of {what} is empty", where=str(path))
     return text.splitlines()[0].strip()

@@ -138,7 +138,11 @@ def _words_in(path: Path, classes: tuple[str, ...]) -> dict[str, str]:
                 raise LabelError(f"the table of structures needs the columns '{_WORD}' and '{_CLASS}'", where=path.name)
             return dict(_stated(rows, classes, path.name))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LabelError(f"the table of structures cannot be read ({type(error).__name__})", where=path.name) from None
+        raise LabelError(
+            f"the table of structures cannot be read ({type(error).__name__})",
+            where=path.name,
+            do="Save it as 'CSV UTF-8'.",
+        ) from None
 
 
 def _stated(rows: Iterable[Mapping[str, str]], classes: tuple[str, ...], name: str) -> Iterator[tuple[str, str]]:

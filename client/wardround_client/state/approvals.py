@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from wardround_common.audit.pending import Change, Written
 from wardround_common.documents.proposal import Decision, Proposed, sign_approval
-from wardround_common.errors import ApprovalError, MessageError, PluginError, StorageError, StudyError
+from wardround_common.errors import CHECK_FILE, ApprovalError, MessageError, PluginError, StorageError, StudyError
 from wardround_common.keys.identity import Identity
 from wardround_common.storage import no_room_is_said, write_atomically
 from wardround_common.study.file import Study, parse_canonical
@@ -107,6 +107,7 @@ class Approvals:
             raise StorageError(
                 f"the record of a proposed study cannot be read ({error.strerror})",
                 where=str(self._record(digest)),
+                do=CHECK_FILE,
             ) from None
         try:
             study = parse_canonical(content)

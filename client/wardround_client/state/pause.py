@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wardround_common.errors import StorageError
+from wardround_common.errors import CHECK_FILE, StorageError
 
 if TYPE_CHECKING:  # of pydantic, which a health check does not need
     from wardround_common.audit.pending import Change
@@ -42,5 +42,7 @@ def paused_since(folder: Path) -> str:
         return ""
     except (OSError, UnicodeDecodeError):
         raise StorageError(
-            "the record of whether this hospital is paused cannot be read", where=str(folder / FLAG)
+            "the record of whether this hospital is paused cannot be read",
+            where=str(folder / FLAG),
+            do=CHECK_FILE,
         ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from wardround_common.errors import ModelError, StorageError, StudyError
+from wardround_common.errors import CHECK_FILE, ModelError, StorageError, StudyError
 from wardround_common.storage import write_atomically
 from wardround_common.study.file import Study
 
@@ -31,7 +31,7 @@ def read_weights_file(path: Path) -> bytes:
             raise ModelError("this file is larger than any network that is trained here", where=str(path))
         return path.read_bytes()
     except OSError as error:
-        raise StorageError(f"the file cannot be read ({error.strerror})", where=str(path)) from None
+        raise StorageError(f"the file cannot be read ({error.strerror})", where=str(path), do=CHECK_FILE) from None
 
 
 def keep_weights(folder: Path, study: Study, path: Path) -> str:

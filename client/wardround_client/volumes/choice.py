@@ -146,7 +146,11 @@ def roles_in(path: Path, wanted: Iterable[Wanted]) -> Roles:
                 )
             stated = [(number, row) for number, row in enumerate(rows, 2)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LabelError(f"the table of series cannot be read ({type(error).__name__})", where=path.name) from None
+        raise LabelError(
+            f"the table of series cannot be read ({type(error).__name__})",
+            where=path.name,
+            do="Save it as 'CSV UTF-8'.",
+        ) from None
     found: dict[str, dict[str, str]] = {_BY_UID: {}, _BY_DESCRIPTION: {}}
     for number, row in stated:
         role, where = (row[_ROLE] or "").strip(), f"{path.name} line {number}"

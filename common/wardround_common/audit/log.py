@@ -23,7 +23,7 @@ from pathlib import Path
 from wardround_common.audit.entries import LARGEST_LINE, OPENED, AuditHead, AuditRow, Fact, body_of, line_of, read_line
 from wardround_common.audit.pending import Change, finish, give_up, prepare, take_up
 from wardround_common.documents.signed_chain import FIRST_LINK
-from wardround_common.errors import MessageError, StorageError
+from wardround_common.errors import CHECK_FILE, MessageError, StorageError
 from wardround_common.keys.identity import Identity
 from wardround_common.keys.key_files import private_folder
 from wardround_common.storage import cannot_be_written, flush_names, no_room_is_said, write_atomically
@@ -179,7 +179,9 @@ class AuditLog:
                 file.seek(start)
                 return file.read()
         except OSError as error:
-            raise StorageError(f"the audit log cannot be read ({error.strerror})", where=str(path)) from None
+            raise StorageError(
+                f"the audit log cannot be read ({error.strerror})", where=str(path), do=CHECK_FILE
+            ) from None
 
     def _follow(self, path: Path, start: int, content: bytes, head: AuditHead | None, *, last: bool) -> bytes:
         """Go along new lines; give what at the end of the last segment is no whole line, and never was one."""
@@ -302,7 +304,9 @@ def lines(place: Path) -> Iterator[bytes]:
                 while line := file.readline(LARGEST_LINE + 1):  # what is longer is not an entry, in pieces either
                     yield line.removesuffix(b"\n")
         except OSError as error:
-            raise StorageError(f"the audit log cannot be read ({error.strerror})", where=str(path)) from None
+            raise StorageError(
+                f"the audit log cannot be read ({error.strerror})", where=str(path), do=CHECK_FILE
+            ) from None
 
 
 def read_head(folder: Path) -> AuditHead | None:

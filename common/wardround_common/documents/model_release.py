@@ -14,7 +14,7 @@ from pathlib import Path
 from wardround_common.documents.software_release import KEY, SIGNATURE, SUMS, Sums, read_public_key, refuse, sign
 from wardround_common.documents.software_release import LARGEST_BYTES as LARGEST_LIST_BYTES
 from wardround_common.documents.software_release import signer as signer_of
-from wardround_common.errors import MessageError, StorageError
+from wardround_common.errors import CHECK_FILE, MessageError, StorageError
 from wardround_common.keys.identity import KEY_BYTES, Identity, fingerprint
 from wardround_common.storage import write_atomically
 
@@ -94,7 +94,7 @@ def expected_signer(given: str) -> str:
                 content = file.read(LARGEST_LIST_BYTES)
         except OSError as error:
             reason = (error.strerror or "").lower()
-            raise StorageError(f"the public key cannot be read: {reason}", where=given) from None
+            raise StorageError(f"the public key cannot be read: {reason}", where=given, do=CHECK_FILE) from None
         return fingerprint(read_public_key(content, given, do=_NAME_SIGNER).public_bytes_raw())
     if len(typed) == 2 * KEY_BYTES and set(typed) <= set("0123456789abcdef"):
         return fingerprint(bytes.fromhex(typed))
@@ -116,7 +116,7 @@ def _sealed(folder: Path) -> tuple[bytes | None, Sums]:
         ) from None
     except OSError as error:
         reason = (error.strerror or "").lower()
-        raise StorageError(f"the file cannot be read: {reason}", where=str(folder / SUMS)) from None
+        raise StorageError(f"the file cannot be read: {reason}", where=str(folder / SUMS), do=CHECK_FILE) from None
     # Either of the two alone is a signature of which a part was taken away, and no unsigned release.
     signed = (folder / SIGNATURE).exists() or (folder / KEY).exists()
     public = signer_of(folder, content) if signed else None

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
-from wardround_common.errors import MessageError, StorageError
+from wardround_common.errors import CHECK_FILE, MessageError, StorageError
 from wardround_common.keys.identity import Identity, check_signature, fingerprint
 
 FORMAT = 1
@@ -125,7 +125,7 @@ class SignedDocument(BaseModel):
                 content = file.read(LARGEST_BYTES + 1)
         except OSError as error:
             reason = (error.strerror or "no reason given").lower()
-            raise StorageError(f"the {cls.ROLE} cannot be read: {reason}", where=str(path)) from None
+            raise StorageError(f"the {cls.ROLE} cannot be read: {reason}", where=str(path), do=CHECK_FILE) from None
         return cls.parse(content, where=str(path))
 
     def check_signatures(self, where: str) -> None:

@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
-from wardround_common.errors import MessageError, StorageError
+from wardround_common.errors import CHECK_FILE, MessageError, StorageError
 from wardround_common.keys.identity import Identity, fingerprint
 from wardround_common.storage import write_atomically
 
@@ -196,7 +196,9 @@ def digest_of(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise StorageError(f"the file cannot be read: {(error.strerror or '').lower()}", where=str(path)) from None
+        raise StorageError(
+            f"the file cannot be read: {(error.strerror or '').lower()}", where=str(path), do=CHECK_FILE
+        ) from None
 
 
 def _read(folder: Path, name: str, absent: str) -> bytes:
@@ -207,7 +209,7 @@ def _read(folder: Path, name: str, absent: str) -> bytes:
         raise StorageError(absent, where=str(folder / name), do=_ANEW) from None
     except OSError as error:
         reason = (error.strerror or "").lower()
-        raise StorageError(f"the file cannot be read: {reason}", where=str(folder / name)) from None
+        raise StorageError(f"the file cannot be read: {reason}", where=str(folder / name), do=CHECK_FILE) from None
 
 
 def read_public_key(content: bytes, where: str, do: str = _ANEW) -> Ed25519PublicKey:

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wardround_common.errors import StorageError, StudyError
+from wardround_common.errors import CHECK_FILE, StorageError, StudyError
 from wardround_common.metrics.shapes import Estimate
 from wardround_common.results.frames import frame
 from wardround_common.results.record import ALL, FEDERATED, Results
@@ -46,7 +46,7 @@ def read_results(folder: Path) -> Results:
         raise StorageError("these are no results: they are not UTF-8 text", where=str(file)) from None
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
-        raise StorageError(f"the results cannot be read: {reason}", where=str(file)) from None
+        raise StorageError(f"the results cannot be read: {reason}", where=str(file), do=CHECK_FILE) from None
 
 
 @dataclass(frozen=True)

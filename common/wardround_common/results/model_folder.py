@@ -15,7 +15,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError
 
-from wardround_common.errors import StorageError, StudyError
+from wardround_common.errors import CHECK_FILE, StorageError, StudyError
 from wardround_common.results.site import Amount, Count, Name, Point, Rate, Record
 from wardround_common.results.unlike import UNLIKE, Unlike, parse_unlike
 from wardround_common.study.file import Study, read_study
@@ -160,7 +160,9 @@ def _card(folder: Path) -> Card:
             do="Name the folder that 'wardround export RUN' or 'wardround coordinator export DIR RUN' wrote.",
         ) from None
     except OSError as error:
-        raise StorageError(f"the model's card cannot be read ({error.strerror})", where=str(path)) from None
+        raise StorageError(
+            f"the model's card cannot be read ({error.strerror})", where=str(path), do=CHECK_FILE
+        ) from None
     try:
         return Card.model_validate_json(text)
     except ValidationError as error:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from wardround_common.errors import StorageError
+from wardround_common.errors import CHECK_FILE, StorageError
 from wardround_common.study.template import toml_value
 
 LARGEST_BYTES = 64 * 1024
@@ -35,7 +35,7 @@ def read_settings(path: Path, kind: type[Settings], *, absent: str, do: str) -> 
         raise StorageError(absent, where=str(path), do=do) from None
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
-        raise StorageError(f"the settings cannot be read: {reason}", where=str(path)) from None
+        raise StorageError(f"the settings cannot be read: {reason}", where=str(path), do=CHECK_FILE) from None
     try:
         tables = tomllib.loads(content.decode()) if len(content) <= LARGEST_BYTES else None
     except (ValueError, RecursionError):

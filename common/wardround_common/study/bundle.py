@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from wardround_common.errors import StudyError
+from wardround_common.errors import CHECK_FILE, StudyError
 from wardround_common.section import Section
 from wardround_common.study.start import ReleaseName
 
@@ -245,7 +245,7 @@ def _read(path: Path) -> dict[str, Any]:
             data = file.read(LARGEST_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
-        raise StudyError(f"this file of the bundle cannot be read: {reason}", where=str(path)) from None
+        raise StudyError(f"this file of the bundle cannot be read: {reason}", where=str(path), do=CHECK_FILE) from None
     try:
         tables = json.loads(data) if len(data) <= LARGEST_BYTES else None
     except (ValueError, RecursionError):

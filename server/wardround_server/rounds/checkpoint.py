@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from wardround_common.errors import MessageError, StorageError
+from wardround_common.errors import CHECK_FILE, MessageError, StorageError
 from wardround_common.messages.parameters import Fixed, Layout, metadata_of
 from wardround_common.metrics.class_counts import ClassCounts
 from wardround_common.results import RoundRecord
@@ -77,7 +77,7 @@ def read_history(path: Path) -> tuple[RoundRecord, ...]:
             about = json.loads(file.read(size))["__metadata__"]
             return _HISTORY.validate_json(about["history"])
     except (OSError, ValueError, KeyError, TypeError):  # pydantic's and JSON's are ValueErrors
-        raise StorageError("the rounds of this run cannot be read now", where=str(path)) from None
+        raise StorageError("the rounds of this run cannot be read now", where=str(path), do=CHECK_FILE) from None
 
 
 def read_checkpoint(path: Path, study: Study) -> State:

@@ -16,7 +16,7 @@ from safetensors.numpy import load
 from wardround_common.documents.exported_run import study_toml
 from wardround_common.documents.model_release import seal
 from wardround_common.documents.software_release import KEY, SIGNATURE, SUMS
-from wardround_common.errors import ModelError, StorageError
+from wardround_common.errors import CHECK_FILE, ModelError, StorageError
 from wardround_common.keys.identity import Identity, fingerprint
 from wardround_common.messages.parameters import check_model, vector_digest
 from wardround_common.results import ALL, DEPLOYED, FEDERATED, Results
@@ -281,4 +281,4 @@ def _text(path: Path) -> str:
     try:
         return read_whole(path).decode()
     except UnicodeDecodeError:
-        raise StorageError("the file cannot be read", where=str(path)) from None
+        raise StorageError("the file cannot be read", where=str(path), do=CHECK_FILE) from None

@@ -15,7 +15,7 @@ from wardround_common.audit.passage import COORDINATOR, Passage
 from wardround_common.audit.recorder import SHORT, Recorder
 from wardround_common.audit.witness import IMAGES_AWAY, PAUSED
 from wardround_common.documents.proposal import Proposed, ProposeRequest
-from wardround_common.errors import MessageError, StorageError
+from wardround_common.errors import CHECK_FILE, MessageError, StorageError
 from wardround_common.keys.identity import fingerprint
 from wardround_common.messages.rounds import Failure, Parts
 from wardround_common.study.roster import keys_of
@@ -112,7 +112,7 @@ def note_export(folder: CoordinatorFolder, run: str, model: Path) -> None:
         with model.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise StorageError(f"the model cannot be read ({error.strerror})", where=str(model)) from None
+        raise StorageError(f"the model cannot be read ({error.strerror})", where=str(model), do=CHECK_FILE) from None
     coordinator_log(folder).note("model exported", {"run": run, "model": digest})
 
 

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from wardround_common.addresses import address, check_host
 from wardround_common.documents.enrolment import Invitation, NodeKey, Request, file_stem
 from wardround_common.documents.signed_document import Key, Moment
-from wardround_common.errors import MessageError, StorageError, WardroundError
+from wardround_common.errors import CHECK_FILE, MessageError, StorageError, WardroundError
 from wardround_common.keys.certificates import Authority, check_authority, read_certificate
 from wardround_common.keys.identity import Identity, fingerprint
 from wardround_common.keys.key_files import LARGEST_FILE_BYTES, Words, read_identity_key, read_p256_key
@@ -296,7 +296,7 @@ class CoordinatorFolder:
             raise StorageError("the certificate is missing", where=str(path), do=INIT) from None
         except OSError as error:
             reason = (error.strerror or "no reason given").lower()
-            raise StorageError(f"the certificate cannot be read: {reason}", where=str(path)) from None
+            raise StorageError(f"the certificate cannot be read: {reason}", where=str(path), do=CHECK_FILE) from None
         except MessageError as error:
             raise StorageError(error.what, where=str(path), do=RESTORE) from None
 

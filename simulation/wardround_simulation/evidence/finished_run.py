@@ -12,7 +12,7 @@ import numpy as np
 from wardround_client import networks
 from wardround_client.site_shift.parts import parts_of
 from wardround_common.documents.exported_run import APPROVALS, Approval, read_approvals
-from wardround_common.errors import ModelError, StorageError
+from wardround_common.errors import CHECK_FILE, ModelError, StorageError
 from wardround_common.messages.parameters import Layout, Vector
 from wardround_common.results import DEPLOYED, Results
 from wardround_common.results.model_folder import MODEL, STUDY
@@ -99,7 +99,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise StorageError("the file cannot be read", where=str(path)) from None
+        raise StorageError("the file cannot be read", where=str(path), do=CHECK_FILE) from None
 
 
 def _facts(path: Path) -> tuple[str, dict[str, str]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardround_common.documents.exported_run import APPROVALS, read_approvals
-from wardround_common.errors import StorageError
+from wardround_common.errors import CHECK_FILE, StorageError
 from wardround_simulation.evidence.finished_run import digest_of
 from wardround_simulation.evidence.record import Evidence
 from wardround_simulation.evidence.statements import check_statements
@@ -40,7 +40,7 @@ def verify(place: Path) -> Verified:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise StorageError("the file cannot be read", where=str(path)) from None
+        raise StorageError("the file cannot be read", where=str(path), do=CHECK_FILE) from None
     evidence = Evidence.from_json(text, where=str(path))
     if evidence.study.digest() != evidence.study_digest:
         raise StorageError("the study in the pack does not have the digest that the pack states", where=str(path))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from wardround_common.errors import StorageError
+from wardround_common.errors import CHECK_FILE, StorageError
 from wardround_common.storage import no_room_is_said
 
 LOOKS = 40
@@ -64,7 +64,7 @@ def _state(path: Path) -> tuple[int, int, int] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StorageError(f"the ledger cannot be read ({error.strerror})", where=str(path)) from None
+        raise StorageError(f"the ledger cannot be read ({error.strerror})", where=str(path), do=CHECK_FILE) from None
     return (found.st_ino, found.st_size, found.st_mtime_ns) if found.st_size else None
 
 
@@ -74,4 +74,4 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        raise StorageError(f"the ledger cannot be read ({error.strerror})", where=str(path)) from None
+        raise StorageError(f"the ledger cannot be read ({error.strerror})", where=str(path), do=CHECK_FILE) from None

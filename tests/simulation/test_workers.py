@@ -153,6 +153,17 @@ def test_the_last_job_does_not_wait_for_a_busy_worker_while_another_is_idle(proc
     assert len(set(results(processes, [Job(pid_after_a_while, (0.0,), "two at a time")] * 2))) == 2
 
 
+def test_a_worker_begins_without_what_few_studies_need() -> None:
+    """What every worker imports keeps the first round waiting."""
+    modules = ["torch", "scipy.ndimage", "highdicom", "pydicom.sr.codedict", "matplotlib", "monai"]
+    fresh = Processes(1)
+    try:
+        asked = Job(eval, (f"[name for name in {modules} if name in __import__('sys').modules]",), "")
+        assert results(fresh, [asked]) == [["torch"]]
+    finally:
+        fresh.close()
+
+
 def test_a_job_that_waited_behind_one_that_kills_its_worker_is_done(processes: Processes) -> None:
     jobs = [Job(end_process, (), "x"), *(Job(double, (number,), "x") for number in range(6))]
     assert results(processes, jobs) == [Died(), 0, 2, 4, 6, 8, 10]

@@ -16,7 +16,7 @@ WITH_BENCH := .venv/.with-bench
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: touched help install demo lint test test-slow test-deployment test-operations test-faults soak images licences lock protos map api notebooks bench-doors sbom release audit containers pre-commit clean needs-data check-gpu \
-	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-scan dicom-zoo audit-privacy \
+	bench-simulation bench-secagg bench-deployment bench-dp-step bench-brain-mri bench-chest-xray bench-crop bench-scan dicom-zoo audit-privacy \
 	bench-privacy bench-private-recipe bench-private-hospitals bench-private-features bench-private-choice bench-medicine bench-medicine-privacy private-networks bench-ledger bench-near-copies bench-commands cases
 
 help: ## list these targets
@@ -216,6 +216,9 @@ bench-private-hospitals: $(INSTALLED) ## how the loss to shared noise falls from
 
 bench-chest-xray: needs-hospitals $(INSTALLED) ## the same on the chest X-ray hospitals (DATA=DIR)
 	$(BIN)/python benchmarks/chest_xray.py "$(DATA)"
+
+bench-crop: needs-hospitals $(INSTALLED) ## what cutting images to the body gives, as they are stored and in wide frames; resumes where it stopped (DATA=DIR)
+	$(BIN)/python benchmarks/crop.py "$(DATA)"
 
 bench-scan: needs-data $(INSTALLED) ## speed of a scan against a bare pydicom loop (DATA=DIR)
 	$(BIN)/python benchmarks/scan.py "$(DATA)"

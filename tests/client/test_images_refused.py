@@ -27,7 +27,7 @@ from wardround_client.intake.instance import Instance, Refusal
 from wardround_client.intake.record import read_record
 from wardround_client.volumes.nifti import nifti_of
 from wardround_common.errors import ImageRefused
-from wardround_common.refusals import advice
+from wardround_common.refusals import MEANINGS, advice
 
 
 def reason_of(path: Path) -> str:
@@ -223,6 +223,18 @@ def test_each_refusal_says_what_to_do() -> None:
     assert ImageRefused("truncated", "cut off").do == "Copy or export again."
     assert ImageRefused("report", "this is a structured report").do == "Leave it out."
     assert ImageRefused("truncated", "cut off", do="Wait.").do == "Wait."
+
+
+def test_each_reason_for_which_a_scan_refuses_a_file_is_one_that_its_screen_and_report_explain() -> None:
+    client, unexplained = Path(images.__file__).parents[1], set()
+    for room in ("images", "intake"):
+        for module in (client / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+                if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                    continue
+                if node.func.id in ("ImageRefused", "refusing") and isinstance(node.args[0], ast.Constant):
+                    unexplained |= {node.args[0].value} - {*MEANINGS}
+    assert unexplained == set()
 
 
 @given(st.binary(max_size=400))

@@ -14,6 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -53,6 +54,15 @@ def folder(tmp_path: Path) -> Path:
         images / "flat.dcm",
     )
     return images
+
+
+def test_a_nifti_file_that_does_not_say_where_it_lies_is_refused_on_the_screen(tmp_path: Path) -> None:
+    made = nibabel.Nifti1Image(RAMP[..., None].astype(np.int16), None)
+    made.header["qform_code"] = made.header["sform_code"] = 0
+    (tmp_path / "in").mkdir()
+    nibabel.save(made, tmp_path / "in" / "a.nii")
+    done = run(tmp_path / "in", "--state", tmp_path / "state", "--workers", 1)
+    assert (done.returncode, "no-orientation" in done.stdout) == (4, True)
 
 
 def test_a_scan_ends_with_one_screen_and_a_report_of_its_own(folder: Path, tmp_path: Path) -> None:

@@ -43,7 +43,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "pixels-empty": ("images with empty pixel data", "export again"),
     "frames-missing": ("fewer frames than the file states", "copy or export again"),
     "pixel-layout": ("attributes contradict the pixel layout", "export again"),
-    "pixel-values": ("attributes misstate what pixel values mean", "export again, or correct the attribute"),
+    "pixel-values": (
+        "values beyond any measurement, or attributes that misstate them",
+        "export again, or correct the attribute",
+    ),
     "window": ("a window that cannot be applied", "use a study that scales by percentiles or range"),
     "no-orientation": ("NIfTI files that do not say where they lie", "convert again with a tool that says so"),
     "affines-contradict": ("NIfTI files whose sform and qform disagree", "convert again from the original DICOM files"),

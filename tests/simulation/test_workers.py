@@ -135,9 +135,9 @@ def test_a_worker_without_work_takes_what_waits_for_another(processes: Processes
 
 
 def test_a_hospital_stays_the_workers_that_opened_it_whoever_helped_in_a_batch(processes: Processes) -> None:
-    (first,) = results(processes, [Job(pid_after_a_while, (0.0,), "lent")])
+    _, second = results(processes, [Job(pid_after_a_while, (0.0,), name) for name in ("another", "lent")])
     assert len(set(results(processes, [Job(pid_after_a_while, (0.05,), "lent") for _ in range(8)]))) == 2
-    assert results(processes, [Job(pid_after_a_while, (0.0,), "lent")]) == [first]
+    assert results(processes, [Job(pid_after_a_while, (0.0,), "lent")]) == [second]
 
 
 def test_no_idle_worker_takes_a_job_before_its_own_one_is_queued(processes: Processes) -> None:
@@ -149,8 +149,10 @@ def test_no_idle_worker_takes_a_job_before_its_own_one_is_queued(processes: Proc
 
 
 def test_the_last_job_does_not_wait_for_a_busy_worker_while_another_is_idle(processes: Processes) -> None:
-    results(processes, [Job(pid_after_a_while, (0.0,), "two at a time")])
-    assert len(set(results(processes, [Job(pid_after_a_while, (0.0,), "two at a time")] * 2))) == 2
+    long, short = results(processes, [Job(pid_after_a_while, (0.0,), name) for name in ("long", "short")])
+    jobs = [(0.0, "short"), (1.0, "long"), (0.0, "long")]
+    done = results(processes, [Job(pid_after_a_while, (seconds,), name) for seconds, name in jobs])
+    assert done == [short, long, short]
 
 
 def test_a_worker_begins_without_what_few_studies_need() -> None:

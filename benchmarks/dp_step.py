@@ -20,7 +20,6 @@ import logging
 import multiprocessing
 import multiprocessing.connection
 import os
-import resource
 import statistics
 import time
 import warnings
@@ -31,7 +30,7 @@ import torch
 from torch import nn
 
 from gpu import Case, images_of, ours, step_study, theirs
-from measure import known, report
+from measure import known, most_resident, report
 from wardround_client import networks
 from wardround_client.tasks.registry import local_task
 from wardround_client.training.bookkeeping import BookKeeping, clipping_factors
@@ -233,7 +232,7 @@ def peak(case: Case, name: str, said: multiprocessing.connection.Connection) -> 
     turn = makers(case, engines)[name]()
     turn()
     turn()
-    said.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+    said.send(most_resident() - before)
 
 
 def memory(case: Case) -> dict[str, float]:

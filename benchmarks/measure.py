@@ -14,6 +14,15 @@ from rich.table import Table
 from wardround_common.errors import WardroundError
 
 
+def most_resident() -> int:
+    """Return the most bytes that this process had resident, on Linux.
+
+    Not ``ru_maxrss``: that of a started process begins at what its parent had when it started it.
+    """
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
 def _said(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print an error of ours, or a file that DATA lacks, as the commands do; a bug keeps its traceback."""
     if isinstance(error, WardroundError):

@@ -17,6 +17,7 @@ import nibabel
 import numpy as np
 import pydicom
 
+from measure import most_resident
 from wardround_client import networks
 from wardround_client.intake.index import scan
 from wardround_client.intake.instance import Index
@@ -32,7 +33,6 @@ from wardround_simulation.federation import Federation, Site, open_hospital
 
 TURNS = 4
 MIB = 2**20
-STATUS = Path("/proc/self/status")
 
 
 def prepare_over_read(study: Study, sites: tuple[Site, ...]) -> dict[str, float]:
@@ -100,7 +100,7 @@ def memory_of(study: Study, site: Site) -> dict[str, float]:
 
 def _work(answer: Connection, federation: Federation, name: str) -> None:
     network = networks.build(federation.study)
-    idle = _most_mib()
+    idle = most_resident() / MIB
     hospital = open_hospital(federation, name)
     parameters = networks.read_vector(network)
     train(hospital._run(), parameters, 1)
@@ -110,10 +110,4 @@ def _work(answer: Connection, federation: Federation, name: str) -> None:
     kept = hospital.dataset.train.kept
     volumes = kept.volumes if isinstance(kept, KeptVolumes) else ()
     size = sum(volume.image().nbytes + volume.mask().nbytes for volume in volumes)
-    answer.send({"volumes_peak_mib": _most_mib(), "volumes_idle_mib": idle, "volumes_data_mib": size / MIB})
-
-
-def _most_mib() -> float:
-    """Return the most memory that this process had resident, in MiB."""
-    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-    return float(line.split()[1]) / 1024
+    answer.send({"volumes_peak_mib": most_resident() / MIB, "volumes_idle_mib": idle, "volumes_data_mib": size / MIB})

@@ -11,7 +11,6 @@ over half of the hospitals: what two of this machine's cores can do together.
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import statistics
 import subprocess
@@ -24,7 +23,7 @@ from pathlib import Path
 import tomli_w
 import torch
 
-from measure import report
+from measure import most_resident, report
 from plain_loop import plain_round, plain_rounds
 from wardround_common.study.file import Study
 from wardround_server.rounds.app import GridExchange
@@ -172,7 +171,7 @@ def secure_round(hospitals: int, images: int, folder: Path) -> tuple[float, floa
 
 def peak_gb() -> float:
     """Return the most memory that this process had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return most_resident() / 1e9
 
 
 def seconds_to_first_round(federation: Federation, folder: Path) -> float:

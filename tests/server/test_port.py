@@ -81,6 +81,14 @@ def test_a_large_body_and_a_large_answer_arrive_whole(authority: Authority) -> N
     assert desk.bodies == [BODY]
 
 
+def test_an_answer_does_not_wait_until_its_head_is_acknowledged(authority: Authority) -> None:
+    with asking(authority, b"", LinkLimits()) as (_, port, connection):
+        until(lambda: port._known)
+        ((accepted, _),) = port._known.values()
+        assert accepted.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        rest(connection)
+
+
 def test_who_does_not_take_an_answer_is_cut_off_in_time(authority: Authority) -> None:
     with asking(authority, b"", LinkLimits(body_s=0.3)) as (_, port, connection):
         until(lambda: not port._known and port.bytes_out)  # it was asked, and the connection is gone

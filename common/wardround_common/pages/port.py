@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import threading
 import time
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from wardround_common.errors import StorageError
+from wardround_common.listening import listening
 from wardround_common.pages.child import Children
 from wardround_common.pages.site import Plan, Site
 from wardround_common.shell.service_log import Say
@@ -33,7 +33,7 @@ class PagePort:
     def __init__(self, port: int, site: Site) -> None:
         self._site = site
         try:
-            self._socket = socket.create_server((LOOPBACK, port))
+            self._socket = listening(LOOPBACK, port)
         except OSError as error:
             raise StorageError(
                 f"the pages' port cannot be opened ({os.strerror(error.errno or 0)})",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
-import socket
 import ssl
 import threading
 from collections import Counter, OrderedDict
@@ -25,6 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from wardround_common.canonical import Content
 from wardround_common.errors import StorageError
+from wardround_common.listening import listening
 from wardround_common.messages.link_limits import LinkLimits
 from wardround_common.messages.transfers import PORTION_BYTES, portions, together
 
@@ -170,7 +170,7 @@ class Port:
         self.renew(certificate, key)
         _allow_many_files()
         try:
-            self._socket = socket.create_server((host, port), backlog=1024)
+            self._socket = listening(host, port, backlog=1024)
         except OSError as error:
             raise StorageError(
                 f"the port cannot be opened ({error.strerror})",

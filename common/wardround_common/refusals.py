@@ -32,7 +32,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "mask": ("one bit a pixel: outlines or masks", "nothing"),
     "encrypted": ("encrypted files", "decrypt first"),
     "truncated": ("the file is truncated", "copy or export again"),
-    "codec": ("the pixels cannot be decoded", "convert to an uncompressed transfer syntax"),
+    "codec": ("the pixels cannot be decoded", "convert to an uncompressed transfer syntax, or a picture to PNG"),
     "colour-space": ("an unsupported photometric interpretation", "convert to RGB or MONOCHROME2"),
     "shape": ("not a single grey volume per file", "split by time or channel"),
     "same-instance": ("second copies: their SOPInstanceUID is that of another file", "nothing; remove one of the two"),

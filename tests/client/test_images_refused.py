@@ -6,6 +6,7 @@ import ast
 import contextlib
 import gzip
 import os
+import struct
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -197,6 +198,39 @@ def test_no_number_and_declared_padding_of_any_size_are_no_values(tmp_path: Path
     wanted = RAMP.astype(np.float32) + 5
     wanted[0, 0] = wanted[0, 1] = wanted[2, 3] = 7
     assert np.array_equal(read_image(tmp_path / "a").pixels[0], wanted)
+
+
+def test_the_least_whole_number_of_64_bits_is_beyond_too(tmp_path: Path) -> None:
+    """Its absolute value is itself, below any limit."""
+    values = RAMP[..., None].astype(np.int64)
+    values[0, 0] = np.iinfo(np.int64).min
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([2, 2, 2, 1.0]), dtype=np.int64), tmp_path / "a.nii")
+    assert reason_of(tmp_path / "a.nii") == "pixel-values"
+    with pytest.raises(ImageRefused, match="beyond"):
+        nifti_of(tmp_path / "a.nii").values(0)
+
+
+@pytest.mark.parametrize("begins", [0, 100, 350, -5, float("nan"), float("inf"), 1e30])
+def test_bytes_of_a_nifti_header_are_never_values(tmp_path: Path, begins: float) -> None:
+    nibabel.save(nibabel.Nifti1Image(RAMP[..., None].astype(np.int16), np.diag([2, 2, 2, 1.0])), tmp_path / "a.nii")
+    data = bytearray((tmp_path / "a.nii").read_bytes())
+    data[108:112] = struct.pack("<f", begins)  # vox_offset
+    (tmp_path / "a.nii").write_bytes(data)
+    assert reason_of(tmp_path / "a.nii") in ("pixel-layout", "unreadable")
+    with pytest.raises(ImageRefused) as refused:
+        nifti_of(tmp_path / "a.nii").values(0)
+    assert refused.value.reason == ("truncated" if begins == 1e30 else "pixel-layout")
+
+
+def test_one_of_a_pair_of_nifti_files_and_a_broken_picture_say_how_to_write_them(tmp_path: Path) -> None:
+    pair = nibabel.Nifti1Pair(RAMP[..., None].astype(np.int16), np.diag([2, 2, 2, 1.0]))
+    nibabel.save(pair, tmp_path / "a.hdr")
+    with pytest.raises(ImageRefused, match=r"to one \.nii file"):
+        read_image(tmp_path / "a.hdr")
+    Pillow.effect_noise((40, 40), 50).save(tmp_path / "a.png")
+    os.truncate(tmp_path / "a.png", 500)
+    with pytest.raises(ImageRefused, match="Save it again as PNG"):
+        read_image(tmp_path / "a.png")
 
 
 def test_complex_values_are_not_read_as_their_real_parts(tmp_path: Path) -> None:

@@ -186,8 +186,9 @@ def test_images_and_labels_must_be_there_and_nothing_is_made_before(tmp_path: Pa
     folder = HospitalFolder(tmp_path / "state")
     with pytest.raises(DataError, match="the image folder does not exist"):
         begin(folder, "St Mary", tmp_path / "none", None, NOW)
-    with pytest.raises(DataError, match="the table of labels does not exist"):
+    with pytest.raises(DataError, match="the table of labels does not exist") as missing:
         begin(folder, "St Mary", data, tmp_path / "none.csv", NOW)
+    assert missing.value.do.startswith("Check that it is there")
     with pytest.raises(StudyError, match="a hospital cannot be called"):
         begin(folder, "two\nlines", data, None, NOW)
     assert not folder.path.exists()

@@ -20,7 +20,7 @@ from examples import study
 from models_made import model_folder
 from outlined_hospitals import outlining, outlining_volumes
 from wardround_client import networks
-from wardround_client.images import Image
+from wardround_client.images import Image, read_image
 from wardround_client.prediction.model import Model, open_model
 from wardround_client.prediction.predicting import Done, ask
 from wardround_client.preparation.asking import image_cases, series_cases, slice_by_slice, whole_volume
@@ -183,6 +183,21 @@ def test_a_bundle_prepares_an_image_as_training_does(intensity: str, channels: i
     np.testing.assert_allclose(theirs["image"][0].numpy(), ours, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+@pytest.mark.parametrize("orientation", range(1, 10))
+def test_a_bundle_turns_a_picture_as_its_reader_does_not_and_ours_does(
+    tmp_path: Path, name: str, orientation: int
+) -> None:
+    remarks = Pillow.Exif()
+    remarks[0x0112] = orientation
+    values = np.random.default_rng(3).integers(0, 256, (15, 22), np.uint8)
+    Pillow.fromarray(values).save(tmp_path / name, exif=remarks)
+    with Pillow.open(tmp_path / name) as picture:
+        data = {"image": np.asarray(picture, np.float32).T[None], "path": str(tmp_path / name)}
+    found = around_network.TurnPicture()(data)["image"]
+    assert np.array_equal(np.asarray(found).swapaxes(1, 2), read_image(tmp_path / name).pixels)
+
+
 def test_a_bundle_refuses_pixels_whose_window_was_not_applied() -> None:
     prepare = around_network.PrepareImage(24, 1, "window")
     with pytest.raises(ValueError, match="to which their own window had been applied"):
@@ -257,7 +272,10 @@ def test_a_bundle_of_a_classification_runs_by_monai_alone_and_says_what_the_mode
     rng = np.random.default_rng(2)
     for number in range(3):
         shape = (30 + 7 * number, 41) if number < 2 else (30, 30, 3)
-        Pillow.fromarray(rng.integers(0, 256, shape, np.uint8)).save(tmp_path / "images" / f"{number}.png")
+        remarks = Pillow.Exif()
+        remarks[0x0112] = (1, 6, 3)[number]
+        picture = Pillow.fromarray(rng.integers(0, 256, shape, np.uint8))
+        picture.save(tmp_path / "images" / f"{number}.png", exif=remarks)
     before = names_in(folder)
     run_bundle(folder, tmp_path / "images", tmp_path / "out")
     assert names_in(folder) == before  # else it would no longer be as it was listed

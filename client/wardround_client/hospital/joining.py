@@ -64,7 +64,7 @@ def begin(
     if not settings.data.is_dir():
         raise DataError("the image folder does not exist", where=str(data), do=CHECK_FILE)
     if settings.labels is not None and not settings.labels.is_file():
-        raise DataError("the table of labels does not exist", where=str(labels), do="Save it as 'CSV UTF-8'.")
+        raise DataError("the table of labels does not exist", where=str(labels), do=CHECK_FILE)
     claim(folder.path, "hospital")
     _keep_settings(folder, settings)
     make_identity(folder.path)

@@ -38,7 +38,8 @@ def check_values(
             return
     with np.errstate(over="ignore", invalid="ignore"):
         values = stored if (slope, intercept) == (1.0, 0.0) else stored * np.float64(slope) + intercept
-        beyond = np.isfinite(stored) & ~(np.abs(values) <= LARGEST_VALUE)
+        # Not by the absolute value: that of the least whole number of 64 bits is itself.
+        beyond = np.isfinite(stored) & ~((values >= -LARGEST_VALUE) & (values <= LARGEST_VALUE))
     if padding is not None:
         beyond &= ~padding
     if beyond.any():

@@ -1,4 +1,5 @@
-"""What the header of a NIfTI file states: its shape, its scaling, and the form that says where it lies.
+"""What the header of a NIfTI file states: its shape, where its values begin, their scaling, and the form that says
+where it lies.
 
 Readers in common use take four of the format's conventions in two ways. Two are refused here instead: a file that
 states no form (codes 0 and 0), where they differ by a mirror; and an intercept beside a slope that is none, where they
@@ -34,7 +35,9 @@ def header_of(head: bytes, *, where: str) -> Any:
     """
     magic = head[4:8] if head[4:8] in _HEADERS else head[344:348]
     if magic not in _HEADERS:
-        raise ImageRefused("not-an-image", "this is not a single-file NIfTI volume", where=where)
+        pair = head[344:348] == b"ni1\0" or head[4:8] == b"ni2\0"
+        do = "Convert the header and its .img to one .nii file." if pair else ""
+        raise ImageRefused("not-an-image", "this is not a single-file NIfTI volume", where=where, do=do)
     return _HEADERS[magic](head[: _HEADER_BYTES[magic]], check=False)
 
 
@@ -57,6 +60,23 @@ def shape_of(header: Any, *, where: str) -> tuple[int, int, int]:
         )
     across, along, *slices = shape
     return across, along, *(slices or [1])  # type: ignore[return-value]  # three of them
+
+
+def starts_of(header: Any, *, where: str) -> int:
+    """Return at which byte of the (inflated) file the values begin.
+
+    Raises:
+        ImageRefused: ``pixel-layout`` if that is within the header, whose bytes readers then take for values.
+    """
+    stated, least = float(header["vox_offset"]), int(header.single_vox_offset)
+    if not least <= stated < math.inf:
+        raise ImageRefused(
+            "pixel-layout",
+            f"it says that its values begin at byte {stated:.0f}, and its header ends at byte {least}",
+            where=where,
+            do="Convert it again with a tool that writes vox_offset.",
+        )
+    return int(stated)
 
 
 def scaling_of(header: Any, *, where: str) -> tuple[float, float]:

@@ -141,7 +141,7 @@ def _words_in(path: Path, classes: tuple[str, ...]) -> dict[str, str]:
         raise LabelError(
             f"the table of structures cannot be read ({type(error).__name__})",
             where=path.name,
-            do="Save it as 'CSV UTF-8'.",
+            do="Check that this user may read it, and save it as 'CSV UTF-8'.",
         ) from None
 
 

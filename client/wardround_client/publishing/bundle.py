@@ -145,6 +145,7 @@ def inference(study: Study, card: Card) -> Table:
         found = "$[{'image': [f'{d}/{r}.nii.gz' for r in @roles], 'path': d} for d in @paths]"
     else:
         found = "$[{'image': p, 'path': p} for p in @paths]"
+    turn: list[Table] = [] if series else [{"_target_": f"{here}.TurnPicture"}]
     prepare: Table = {
         "_target_": f"{here}.PrepareImage",
         "size": data.image_size,
@@ -199,6 +200,7 @@ def inference(study: Study, card: Card) -> Table:
             "_target_": "Compose",
             "transforms": [
                 {"_target_": "LoadImaged", "keys": "image", "image_only": True, "ensure_channel_first": True},
+                *turn,
                 "@prepare",
             ],
         },

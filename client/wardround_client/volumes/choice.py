@@ -149,7 +149,7 @@ def roles_in(path: Path, wanted: Iterable[Wanted]) -> Roles:
         raise LabelError(
             f"the table of series cannot be read ({type(error).__name__})",
             where=path.name,
-            do="Save it as 'CSV UTF-8'.",
+            do="Check that this user may read it, and save it as 'CSV UTF-8'.",
         ) from None
     found: dict[str, dict[str, str]] = {_BY_UID: {}, _BY_DESCRIPTION: {}}
     for number, row in stated:

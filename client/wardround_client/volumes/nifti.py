@@ -19,7 +19,7 @@ from wardround_client.images.dicom import refusing
 from wardround_client.images.formats.nifti import inflate
 from wardround_client.images.intensity import check_values
 from wardround_client.images.meaning import Values
-from wardround_client.images.nifti_header import form_of, header_of, scaling_of, shape_of
+from wardround_client.images.nifti_header import form_of, header_of, scaling_of, shape_of, starts_of
 from wardround_client.images.source import opened, read_bytes
 from wardround_client.volumes.frames import Stamp
 from wardround_client.volumes.geometry import Floats, Geometry
@@ -67,7 +67,7 @@ class NiftiVolume:
             data = _inflated(self.file)[start : start + length]
         else:
             with opened(self.file.path, largest=None) as file:
-                file.seek(start)
+                file.seek(min(start, self.file.size))  # a header may say that they begin beyond any file's end
                 data = file.read(length)
         if len(data) < length:
             raise ImageRefused("truncated", "the volume is truncated", where=str(self.file.path))
@@ -82,9 +82,9 @@ class NiftiVolume:
             ImageRefused: as :meth:`raw` does; ``pixel-values``: some are too large to compute with.
         """
         raw = self.raw(number)
+        check_values(raw, where=str(self.file.path), slope=self.slope, intercept=self.intercept)
         if (self.slope, self.intercept) != (1.0, 0.0):
             raw = raw * np.float64(self.slope) + self.intercept
-        check_values(raw, where=str(self.file.path))
         return np.ascontiguousarray(finite(raw))
 
 
@@ -116,7 +116,8 @@ def nifti_of(path: Path) -> NiftiVolume:
     Raises:
         ImageRefused: ``not-an-image``, ``unreadable``, ``truncated``, ``too-large``, ``shape`` if it holds other than
             one grey volume, ``no-orientation`` if it states no form, ``affines-contradict`` if it states two,
-            ``singular-affine``, ``tilted``, or ``pixel-values`` if its scaling can be read in two ways.
+            ``singular-affine``, ``tilted``, ``pixel-layout`` if its values begin within its header, or
+            ``pixel-values`` if its scaling can be read in two ways.
     """
     where = str(path)
     file = Stamp.of(path)
@@ -136,7 +137,7 @@ def nifti_of(path: Path) -> NiftiVolume:
             geometry=_stored_geometry(ras, shape, where=where),
             notes=notes,
             dtype=dtype,
-            starts=int(header.get_data_offset()),
+            starts=starts_of(header, where=where),
             stored=shape[:2],
             slope=slope,
             intercept=intercept,

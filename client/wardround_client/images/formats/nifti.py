@@ -12,7 +12,7 @@ import numpy as np
 
 from wardround_client.images.dicom import Stored, refusing
 from wardround_client.images.formats.contract import Format, Plain
-from wardround_client.images.nifti_header import form_of, header_of, scaling_of, shape_of
+from wardround_client.images.nifti_header import form_of, header_of, scaling_of, shape_of, starts_of
 from wardround_client.images.source import LARGEST_FILE_BYTES, check_pixel_count
 from wardround_common.errors import ImageRefused
 
@@ -30,14 +30,15 @@ def nifti_volume(data: bytes, *, where: str) -> tuple[Stored, tuple[float, ...],
 
     Raises:
         ImageRefused: ``unreadable``, ``truncated``, ``too-large``, ``too-many-pixels``, ``shape`` if it holds other
-            than one volume, or ``no-orientation``, ``affines-contradict`` or ``pixel-values`` if readers differ on it.
+            than one volume, ``pixel-layout`` if its values begin within its header, or ``no-orientation``,
+            ``affines-contradict`` or ``pixel-values`` if readers differ on it.
     """
     with refusing("unreadable", "the NIfTI file cannot be read", where=where):
         if data[:2] == b"\x1f\x8b":
             data = inflate(data, where=where)
         header = header_of(data[:540], where=where)
         shape = shape_of(header, where=where)
-        scaling_of(header, where=where)  # nibabel applies it
+        starts_of(header, where=where), scaling_of(header, where=where)  # nibabel applies both
         affine, _ = form_of(header, shape, where=where)
         check_pixel_count(math.prod(shape), where=where)
         kind: Any = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image

@@ -44,7 +44,7 @@ def picture_pixels(data: bytes, *, where: str) -> tuple[Stored, str]:
         ImageRefused: ``codec``, ``truncated``, ``too-many-pixels``, or ``mask`` for one bit a pixel.
     """
     with (
-        refusing("codec", "the picture cannot be decoded", where=where),
+        refusing("codec", "the picture cannot be decoded", where=where, do="Save it again as PNG or TIFF."),
         Pillow.open(BytesIO(data), formats=FORMATS) as picture,
     ):
         frames = int(getattr(picture, "n_frames", 1))
@@ -61,7 +61,9 @@ def picture_pixels(data: bytes, *, where: str) -> tuple[Stored, str]:
                 np.asarray(turned.convert("L") if turned.mode == "LA" else turned if grey else turned.convert("RGB"))
             )
         if any(part.shape != decoded[0].shape for part in decoded):
-            raise ImageRefused("codec", "its pages have different sizes", where=where)
+            raise ImageRefused(
+                "codec", "its pages have different sizes", where=where, do="Save each page as a file of its own."
+            )
         return (np.stack(decoded) if frames > 1 else decoded[0]), str(picture.format)
 
 

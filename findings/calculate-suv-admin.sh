@@ -12,7 +12,7 @@ place="$(mktemp -d)"
 trap 'rm -rf "$place"' EXIT
 cd "$place"
 npm install --silent --no-fund --no-audit @cornerstonejs/calculate-suv@1.1.0 > /dev/null
-node - 2> /dev/null <<'JAVASCRIPT'
+node - <<'JAVASCRIPT'
 const { calculateSUVScalingFactors } = require("@cornerstonejs/calculate-suv");
 
 const scan = {
@@ -27,9 +27,8 @@ const scan = {
   RadionuclideTotalDose: 370e6,
   RadionuclideHalfLife: 6588,
 };
-console.warn = () => {}; // of the patient's height, which is not needed
-console.error = () => {};
-console.info = () => {};
+const said = [];
+for (const way of ["debug", "error", "info", "log", "warn"]) console[way] = (...words) => said.push(words.join(" "));
 const factor = (DecayCorrection) => calculateSUVScalingFactors([{ ...scan, DecayCorrection }])[0].suvbw;
 const [start, admin] = [factor("START"), factor("ADMIN")];
 const [rightStart, rightAdmin] = [70e3 / (370e6 * 2 ** (-3600 / 6588)), 70e3 / 370e6];
@@ -38,5 +37,6 @@ process.stdout.write(
     `right ${rightStart.toFixed(6)} and ${rightAdmin.toFixed(6)}: ${(admin / rightAdmin).toFixed(2)} times\n`,
 );
 const near = (one, other) => Math.abs(one / other - 1) < 1e-6;
-process.exit(near(start, rightStart) && near(admin, start) ? 0 : 1);
+const silent = !said.some((words) => /decay|admin/i.test(words)); // of the patient's height it may speak
+process.exit(near(start, rightStart) && near(admin, start) && silent ? 0 : 1);
 JAVASCRIPT

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # flwr 1.42.0, numpy 2.4.6.
-# Behaviour: Flower's SecAgg+ clips each number to 8 after it was multiplied by examples over max_weight (1000), so that the
-# limit of a weight is 8 times 1000 over the hospital's examples: three hospitals with the same model, whose running variance
-# is 100, have it averaged to 100 with 10 images each, and to 16 with 500. With 2000 images the average of -9 and -9 is -4:
-# weights are bounded by max_weight, which only the log's "potential overflow" hints at. That numbers were clipped is said
-# nowhere. A secure mean of three equal models is another model.
+# Behaviour: Flower's SecAgg+ clips each number to 8 after it was multiplied by examples over max_weight (1000), so that
+# the limit of a weight, 8 by the reference (clipping_range), is 8 times 1000 over the hospital's examples: three
+# hospitals with the same model, whose running variance is 100, have it averaged to 100 with 10 images each, and to 16
+# with 500. With 2000 images the average of -9 and -9 is -4: weights are bounded by max_weight, which only the log's
+# "potential overflow" hints at. That numbers were clipped is said nowhere. A secure mean of three equal models is another
+# model.
 # Expected: the models' mean, clipped to 8 if at all, or an error.
 # Seen: "three equal models (0.5, -9, 100): mean with 10 images each 0.50, -9.00, 100.00; with 500 0.50, -9.00, 16.00; with
 # 2000 0.50, -4.00, 4.00"

@@ -2,7 +2,8 @@
 # flwr 1.42.0, numpy 2.4.6.
 # Behaviour: FedTrimmedAvg leaves out beta times the hospitals at either end, cut to a whole number. With its default of 0.2
 # and up to four hospitals that is none: the strategy that is chosen so that one broken hospital does not matter is the
-# plain mean, and that hospital moves the model by a quarter of what it sends. Nothing warns. FedMedian is not concerned.
+# plain mean, and that hospital moves the model by a quarter of what it sends. SciPy's trim_mean, whose definition this is,
+# warns of it in its reference; Flower's does not, and nothing is logged. FedMedian is not concerned.
 # Expected: at least one left out at either end where beta is above 0, or an error.
 # Seen: "one hospital sends 1000, the others 1: trimmed mean of 3, 4, 5 hospitals 334.00, 250.75, 1.00; median of 4 1.00"
 set -euo pipefail

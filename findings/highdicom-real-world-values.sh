@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # highdicom 0.28.2, pydicom 3.0.2, SimpleITK 2.5.7, numpy 2.4.6.
 # Behaviour: highdicom's Image.get_frame, get_frames and get_volume apply the real world value mapping of an image where
-# it has one, in the place of its rescale, and say nothing of it in what they return. PET and Philips MR have both. The
-# same file is read in Bq/ml by pydicom's apply_modality_lut and by SimpleITK, and as SUV by highdicom; a series of which
-# some files have a mapping is read in both units. apply_real_world_transform=False gives the rescale.
+# it has one, in the place of its rescale. Their reference says so; nothing that they return tells which of the two it
+# was. PET and Philips MR have both. The same file is read in Bq/ml by pydicom's apply_modality_lut and by SimpleITK, and
+# as SUV by highdicom; a series of which some files have a mapping is read in both units. apply_real_world_transform=False
+# gives the rescale.
 # Expected: the rescaled values, as the other readers, or the unit beside them.
 # Seen: "stored 1000: pydicom 2000, SimpleITK 2000 BQML; highdicom 4, without the mapping 2000"
 set -euo pipefail

@@ -2,7 +2,8 @@
 # SimpleITK 2.5.7, numpy 2.4.6.
 # Behaviour: N4BiasFieldCorrectionImageFilter takes only the voxels of its mask that are 1. With a mask of 0 and 255 (or a
 # label map whose tissue is 2) it finds no voxel, corrects nothing, and returns the image bit for bit as it was, without
-# an error or a warning. ITK's own filter takes every mask voxel above 0 unless it is told a label; SimpleITK tells it 1.
+# an error or a warning; SetMaskLabel and UseMaskLabelOff are there for those who know. ITK's own filter takes every mask
+# voxel above 0 unless it is told a label; SimpleITK tells it 1.
 # Expected: the voxels above 0, or an error where the mask selects none.
 # Seen: "spread of one tissue: before 15.1 %, mask of 1 1.0 %, mask of 2 15.1 %, mask of 255 15.1 % (same image: yes), no
 # mask 1.2 %"

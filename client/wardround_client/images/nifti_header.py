@@ -1,5 +1,4 @@
-"""What the header of a NIfTI file states: its shape, where its values begin, their scaling, and the form that says
-where it lies.
+"""What the header of a NIfTI file states: its shape, where its values begin, their scaling, and the form it lies by.
 
 Readers in common use take four of the format's conventions in two ways. Two are refused here instead: a file that
 states no form (codes 0 and 0), where they differ by a mirror; and an intercept beside a slope that is none, where they

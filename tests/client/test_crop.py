@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.transforms import CropForeground
+from pydicom import dcmread
 
 from examples import study
 from models_made import model_folder
@@ -270,6 +271,42 @@ def test_images_of_a_series_are_cut_alike_and_those_of_another_otherwise(data: d
     assert "· 3 × 3 pixels" not in page  # of one image alone
 
 
+def two_series(folder: Path) -> list[Path]:
+    """Write two images of a series whose bodies lie in other places, under an own series each or one for both."""
+    pixels = np.zeros((2, 12, 10), np.uint16)
+    pixels[0, 1:7, 1:7] = pixels[1, 4:10, 2:8] = 800 + 5 * np.arange(36).reshape(6, 6)
+    files = slices(2, SeriesDescription="ax", PatientID="P1", PatientName="P1", SeriesInstanceUID="1.2.1")
+    for one, image in zip(files, pixels, strict=True):
+        one.Rows, one.Columns, one.PixelData = 12, 10, image.tobytes()
+    paths = sorted(written(files, folder))
+    (folder / "labels.csv").write_text("patient,label\nP1,finding\n")
+    return paths
+
+
+def test_images_that_were_cut_by_themselves_are_not_taken_for_those_of_a_series_that_is_cut_alike(
+    tmp_path: Path,
+) -> None:
+    paths = two_series(tmp_path / "in")
+    both = [{"role": "a", "description": ["a*"]}, {"role": "b", "description": ["b*"]}]
+    alone = cropping(step=TIGHT, data={"modalities": ["MR"], "record": "patient", "bag_size": 4})
+    alike = cropping(step=TIGHT, data={"modalities": ["MR"], "record": "patient", "bag_size": 4, "series": both})
+    first = taken_in(tmp_path / "in", alone, trains=False).test.images(slice(None))
+    second = taken_in(tmp_path / "in", alike, trains=False).test.images(slice(None))
+    (case,) = cases_of(paths, alike, frozenset())
+    assert np.array_equal(second, case.prepare().images)
+    assert first[0, :, 0].any()
+    assert not np.array_equal(first[0, :, 0], second[0, :, 0])
+    of = cropping(step=TIGHT, data={"modalities": ["MR"], "record": "series", "bag_size": 4})
+    taken_in(tmp_path / "in", of, trains=False)
+    for number, path in enumerate(paths):  # the same pixels, corrected to be a series each
+        made = dcmread(path)
+        made.SeriesInstanceUID = f"1.3.{number + 1}"
+        made.save_as(path)
+    again = taken_in(tmp_path / "in", of, trains=False).test.images(slice(None))
+    asked = [one.prepare().images[0, :, 0].tobytes() for one in cases_of(paths, of, frozenset())]
+    assert sorted(record[:, 0].tobytes() for record in again) == sorted(asked)
+
+
 def detecting(**data: Any) -> Study:
     task = {"name": "detection", "classes": ["mass"]} | data.pop("task", {})
     return cropping(data={"image_size": 32} | data, task=task, model={"network": "tiny-unet", "norm": "instance"})
@@ -420,6 +457,7 @@ def test_a_map_of_a_part_lies_on_the_whole_image_where_the_part_does(hospital: P
     right, wrong = measured(own, even, lesion, WITH_MARGIN), measured(own, even, lesion, Area.whole(64, 56))
     assert right.mass > 0.9 > wrong.mass
     assert right.untrained == pytest.approx(lesion.sum() / np.prod(WITH_MARGIN.shape))
+    assert right.area == pytest.approx(right.untrained)  # a map that says nothing has what a random one has
     model = model_folder(tmp_path, cropping(), point=0.5)
     words = ["explain", model, hospital / "0.dcm", "--method", "occlusion", "--json"]
     done = CliRunner().invoke(wardround, [*map(str, words)])
@@ -458,6 +496,8 @@ def test_the_preview_shows_what_is_left_with_its_boxes_and_says_where_nothing_is
         (lambda: outlining_volumes(data={"steps": [CROP]}), "volumes are cut to the body already"),
         (lambda: measuring("mm"), "a size in mm could not be told from it"),
         (lambda: measuring("mL"), "a size in mL could not be told from it"),
+        (lambda: measuring("um"), "a size in um could not be told from it"),
+        (lambda: measuring("μL"), "a size in μL could not be told from it"),
     ],
 )
 def test_a_study_in_which_cutting_would_be_wrong_is_refused(made: Any, said: str) -> None:

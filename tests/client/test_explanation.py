@@ -38,6 +38,7 @@ from wardround_client.prediction.model import open_model
 from wardround_common.errors import DataError, MessageError, ModelError, StorageError, StudyError
 from wardround_common.metrics.maps import InLesion, MapSums
 from wardround_common.shell.cli import wardround
+from wardround_common.study.steps import Area
 from wardround_common.tasks import classification, segmentation
 
 EMPTY = dict.fromkeys(("StudyID", "AccessionNumber", "StudyDate", "StudyTime", "PatientBirthDate", "PatientSex"), "")
@@ -81,7 +82,7 @@ def test_every_method_points_at_what_the_answer_hangs_on(name: str) -> None:
     heat = find(name, classification.TASK)[1].explain(Question(MeanGrey(), 1), image)
     assert heat.shape == (1, 32, 32)
     assert heat.dtype == torch.float32
-    found = measure(heat[0].numpy(), heat[0].numpy(), lesion)
+    found = measure(heat[0].numpy(), heat[0].numpy(), lesion, Area.whole(32, 32))
     assert found.hit
     assert found.mass > 0.25 > 10 * found.area
     against = find(name, classification.TASK)[1].explain(Question(MeanGrey(), 0), image)[0].numpy()
@@ -178,9 +179,11 @@ def test_mass_and_pointing_are_those_of_a_naive_count() -> None:
     lesion[1:3, 1:3] = True
     heat = np.array([[0, 0, 0, 0, -9], [0, 3, 1, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 2, 0]], np.float32)
     flat = np.ones((4, 5), np.float32)
-    found = measure(heat, flat, lesion)
+    whole = Area.whole(4, 5)
+    found = measure(heat, flat, lesion, whole)
     assert (found.hit, found.mass, found.area, found.untrained) == (True, 6 / 8, 4 / 20, 4 / 20)
-    assert measure(flat * 0, flat, lesion).mass == 0
+    assert measure(flat * 0, flat, lesion, whole).mass == 0
+    assert measure(heat, flat, lesion, Area(0, 0, 2, 4)).area == 2 / 8  # of what is left of a cut image
     assert peak(flat * -1) is None
     block = np.zeros((6, 6), np.float32)
     block[1:4, 2:5] = 2

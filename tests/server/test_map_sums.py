@@ -75,15 +75,16 @@ def test_what_leaves_is_what_explain_counts_over_the_same_folder(hospital: Datas
     leaves_what_explain_counts(mapped(), hospital, tmp_path)
 
 
+@pytest.mark.parametrize("record", ["image", "slice"])
 def test_maps_of_images_that_a_step_cuts_are_counted_where_they_lie_in_the_stored_image(
-    hospital: Dataset, tmp_path: Path
+    hospital: Dataset, record: str, tmp_path: Path
 ) -> None:
-    of = mapped(data={"steps": [{"step": "crop", "above": 0.45, "margin": 0.2}]})
+    of = mapped(data={"record": record, "steps": [{"step": "crop", "above": 0.45, "margin": 0.2}]})
     assert hospital.pictured is not None
     source = Source(hospital.pictured.folder, tmp_path / "state")
     cut = prepare(source, of, *take_in(source, of), trains=False)
     assert cut.pictured is not None
-    assert len({area.shape for area in cut.pictured.areas.values()}) > 1
+    assert len({*cut.pictured.areas.values()}) > 1
     leaves_what_explain_counts(of, cut, tmp_path)
 
 

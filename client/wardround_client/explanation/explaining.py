@@ -135,7 +135,7 @@ def _image(model: Model, asked: Asked, done: Done) -> Explained:
     heat, of_random = (area.back(map_from_form(each, *area.shape)[0], height, width) for each in (own, random))
     lesion = asked.lesions.of(done.case.files[0])
     lesion = lesion if lesion is not None and lesion.shape == heat.shape else None
-    found = None if lesion is None else measure(heat, of_random, lesion)
+    found = None if lesion is None else measure(heat, of_random, lesion, area)
     most = peak(heat)
     facts: dict[str, Any] = {
         "method": asked.name,

@@ -64,7 +64,7 @@ def lesion_words(summary: Summary) -> str:
     images = f"{count:,} image{'' if count == 1 else 's'}"
     return (
         f"In {images} with an outlined lesion, {found['mass_in_lesion']:.0%} of what speaks for the class lies in the "
-        f"lesion. The lesion covers {found['random']:.1%} of the image: a random map would have that much there; the "
-        f"map of a network with random weights has {found['untrained']:.0%}. The strongest place lies in the lesion in "
-        f"{found['pointing_game']:.0%} of them."
+        f"lesion. The lesion covers {found['random']:.1%} of what the model sees: a random map would have that much "
+        f"there; the map of a network with random weights has {found['untrained']:.0%}. The strongest place lies in "
+        f"the lesion in {found['pointing_game']:.0%} of them."
     )

@@ -147,4 +147,4 @@ def measured(own: sanity.Map, untrained: sanity.Map, lesion: Lesion, area: Area)
     """Lay two maps in the form (1, size, size) of a part of an image on all of it, and measure them there."""
     height, width = lesion.shape
     heat, random = (area.back(map_from_form(each, *area.shape)[0], height, width) for each in (own, untrained))
-    return measure(heat, random, lesion)
+    return measure(heat, random, lesion, area)

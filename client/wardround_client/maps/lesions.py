@@ -18,6 +18,7 @@ from wardround_client.masks.structures import LEFT_OUT
 from wardround_client.volumes import survey
 from wardround_common.errors import ImageRefused
 from wardround_common.metrics.maps import InLesion
+from wardround_common.study.steps import Area
 
 Heat = NDArray[np.float32]
 Lesion = NDArray[np.bool_]
@@ -77,13 +78,16 @@ def lesions_in(folders: Sequence[Path], words: Sequence[str] = ()) -> Lesions:
     return Lesions(places, unmet)
 
 
-def measure(heat: Heat, untrained: Heat, lesion: Lesion) -> InLesion:
-    """Say how much of a map (rows, columns) lies in a lesion (rows, columns) on the same grid."""
+def measure(heat: Heat, untrained: Heat, lesion: Lesion, area: Area) -> InLesion:
+    """Say how much of a map (rows, columns) lies in a lesion (rows, columns) on the same grid.
+
+    ``area``: the part that the network sees, beyond which no map has anything, a random one neither.
+    """
     place = peak(heat)
     return InLesion(
         hit=place is not None and bool(lesion[place]),
         mass=_mass(heat, lesion),
-        area=float(lesion.mean()),
+        area=float(area.of(lesion).mean()),
         untrained=_mass(untrained, lesion),
     )
 

@@ -104,12 +104,12 @@ def name_of(instance: Instance, data: Data) -> tuple[str, str]:
     """Return of which record an image is: of its patient's only one, or of its series; without a UID, of its folder."""
     if data.record == "patient":
         return instance.patient, ""
-    return instance.patient, series_name(instance)
+    return series_of(instance)
 
 
-def series_name(instance: Instance) -> str:
-    """Return the series of an image by its UID, or else by its folder."""
-    return instance.series_uid or str(PurePosixPath(instance.file).parent)
+def series_of(instance: Instance) -> tuple[str, str]:
+    """Return of whose series an image is, and of which: by its UID, or else by its folder."""
+    return instance.patient, instance.series_uid or str(PurePosixPath(instance.file).parent)
 
 
 def evenly(count: int, most: int) -> NDArray[np.int64]:

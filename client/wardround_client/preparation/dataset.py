@@ -28,7 +28,7 @@ from wardround_client.intake.kept_pixels import Kept
 from wardround_client.intake.patients import check_guesses, count_by_basis, said_of_doubts, said_of_patients
 from wardround_client.intake.record import RETRIED
 from wardround_client.preparation import preprocessing, tensors
-from wardround_client.preparation.bags import KeptBags, bags_of, name_of, neighbours_of, series_name
+from wardround_client.preparation.bags import KeptBags, bags_of, name_of, neighbours_of, series_of
 from wardround_client.preparation.kept_volumes import KeptVolumes
 from wardround_client.preparation.made_once import FOLDER, Facts, made_once
 from wardround_client.preparation.mapped_masks import MappedMasks
@@ -410,6 +410,7 @@ def _slices(prepared: Prepared, data: Data, used: Sequence[Instance], targets: N
         files=tuple(used),
         patients=tuple(one.patient for one in used),
         left_out=prepared.refused | put.left_out,
+        areas=prepared.areas,
     )
 
 
@@ -581,7 +582,8 @@ def keep_images(source: Source, data: Data, wanted: Sequence[Instance], kept: Ma
         # Of an image's bytes in the memory there is a digest, and none of what a plug-in's format makes of them.
         + "".join(f" {one}" for one in sorted(source.formats))
     )
-    named = "\n".join(f"{instance.file}\t{instance.pixel_digest}" for instance in wanted)
+    together = cuts(data.steps) and data.cut_alike  # then what is left of an image hangs on the others of its series
+    named = "\n".join("\t".join((one.file, one.pixel_digest, *(series_of(one) if together else ()))) for one in wanted)
     key = hashlib.sha256(f"{form}\n{named}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
     folder = source.state / FOLDER / key
     facts = made_once(
@@ -606,7 +608,7 @@ def areas_alike(source: Source, data: Data, wanted: Sequence[Instance], kept: Ma
         return {}
     together: dict[tuple[str, str], list[Instance]] = defaultdict(list)
     for one in wanted:
-        together[one.patient, series_name(one)].append(one)
+        together[series_of(one)].append(one)
 
     def read(images: Sequence[Instance]) -> Iterator[tuple[str, None, Image]]:
         for one in images:

@@ -11,7 +11,7 @@ from functools import partial
 from wardround_client.intake.boxes import Boxes
 from wardround_client.intake.instance import Index, Instance
 from wardround_client.intake.scan_report import shown
-from wardround_client.preparation.bags import series_name
+from wardround_client.preparation.bags import series_of
 from wardround_client.preparation.dataset import areas_alike
 from wardround_client.preparation.source import Source, fitting
 from wardround_client.preview import chosen
@@ -69,9 +69,7 @@ def preview(source: Source, index: Index, study: Study, made: datetime) -> Previ
         of = boxes.of if boxes else {}
 
         def shown_of(one: Instance) -> Example:
-            series = [
-                other for other in taken if (other.patient, series_name(other)) == (one.patient, series_name(one))
-            ]
+            series = [other for other in taken if series_of(other) == series_of(one)]
             alike = areas_alike(source, study.data, series, index.kept)
             return of_image(source.folder, one, study, of.get(one.file), alike.get(one.file))
 

@@ -20,7 +20,8 @@ class InLesion:
     mass: float
     """The part of all that speaks for the class which lies in the lesion; 0 where nothing does."""
     area: float
-    """The part of the image that the lesion covers: the mass of a map that is the same all over, or random."""
+    """The part that the lesion covers of what the network sees of the image, which a step may have cut: the mass of a
+    map that is the same all over, or random."""
     untrained: float
     """The mass of the same method's map of a network with random weights."""
 

@@ -111,7 +111,7 @@ class MapsOf(Record):
     mass_in_lesion: Rate
     """The part of all that speaks for the class which lies in the lesion."""
     random: Rate
-    """The part of the image that the lesion covers: the mass of a random map."""
+    """The part that the lesion covers of what the network sees of the image: the mass of a random map."""
     untrained: Rate
     """The mass of the map of a network with random weights."""
 

@@ -82,7 +82,7 @@ DOMAIN = b"wardround study 1\n"
 
 Modality = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,15}$")]
 BodyPart = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,15}$")]
-SIZED = re.compile(r"[cmµ]?m[23²³]?|[mµcd]?[lL]|cc")
+SIZED = re.compile(r"[cdmnuµμ]?m[23²³]?|[cdmnuµμ]?[lL]|cc")
 """Units of lengths, areas and volumes."""
 Millimetres = Annotated[float, Field(gt=0, le=100)]
 Voxels = Annotated[int, Field(ge=8, le=512)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from wardround_client.preparation.steps._linear import EDGES
 from wardround_common.study.steps import Apply, Area, Setting, Settings, Step, Values
@@ -21,11 +21,11 @@ def _area(settings: Settings, highest: Values) -> Area:
     """
     whole = Area.whole(*highest.shape)
     low, high = np.percentile(highest, EDGES)
-    parts, count = ndimage.label(highest > low + settings["above"] * (high - low))
+    parts, count = scipy.ndimage.label(highest > low + settings["above"] * (high - low))
     if not count:
         return whole
     sizes = np.bincount(parts.ravel())[1:]
-    boxes = ndimage.find_objects(parts)
+    boxes = scipy.ndimage.find_objects(parts)
     kept = [box for box, size in zip(boxes, sizes, strict=True) if size >= PART * sizes.max()]
     starts = np.min([[side.start for side in box] for box in kept], axis=0)
     stops = np.max([[side.stop for side in box] for box in kept], axis=0)

@@ -22,8 +22,8 @@ def said_of_maps(results: Results) -> list[str]:
     whole = found.everybody
     said = (
         f"On {count(whole.images, 'test image')} with an outlined lesion, {whole.mass_in_lesion:.0%} of what speaks "
-        f"for the class in its maps ({found.method}) lies in the lesion, which covers {whole.random:.1%} of the image; "
-        f"of a network with random weights {whole.untrained:.0%} does."
+        f"for the class in its maps ({found.method}) lies in the lesion, which covers {whole.random:.1%} of what the "
+        f"model sees; of a network with random weights {whole.untrained:.0%} does."
     )
     if whole.mass_in_lesion <= max(whole.random, whole.untrained):
         other = "a random map" if whole.mass_in_lesion <= whole.random else "a network that learnt nothing"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,21 @@ def test_a_slice_is_shown_among_its_own_series_alone_whatever_files_are_called_o
         cases[str(folder / "P3-7.dcm")].prepare()
     assert refused.value.reason == "no-order"
     assert "StudyDate" not in refused.value.do  # which plays no part within a series
+
+
+def test_a_slice_that_is_asked_about_again_keeps_no_other_one_of_its_series(folder: Path) -> None:
+    """A gallery asks about all images, and then again about the worst of each series."""
+    of = study(data={"record": "slice", "image_size": 64})
+    cases = [*cases_of(sorted(folder.glob("P[01]-*.dcm")), of, frozenset())]
+    for case in cases:
+        case.prepare()
+    tracemalloc.start()
+    try:
+        record = cases[0].prepare().images
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 2 * record.nbytes
 
 
 def small() -> Slices:

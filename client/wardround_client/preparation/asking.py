@@ -208,10 +208,12 @@ def cases_of(
 def _slices(paths: Sequence[Path], data: Data, allow: frozenset[str]) -> Iterator[Case]:
     """Take each file for an image of its own that is shown among others of these, which are of one series."""
     kept: dict[Path, Asked | ImageRefused] = {}  # until asked about: a series is read once
+    given: set[Path] = set()
 
     def prepare(path: Path) -> Asked:
-        if path not in kept:
-            kept.update(_read_slices(paths, data, allow))
+        if path not in kept:  # at first, or again, when nothing but this one is kept
+            kept.update((at, one) for at, one in _read_slices(paths, data, allow) if at == path or at not in given)
+        given.add(path)
         asked = kept.pop(path)
         if isinstance(asked, ImageRefused):
             raise asked

@@ -339,7 +339,7 @@ def headline_of(groups: Sequence[Group]) -> str:
 
 def picture(groups: Sequence[Group]) -> Figure:
     """Draw each run as a point and each group's mean over seeds as a bar, one line a group."""
-    figure = Shown(figsize=(7, 1.2 + 0.4 * max(len(groups), 2)), layout="constrained")
+    figure = Shown(figsize=(7, 1.4 + 0.4 * max(len(groups), 2)), layout="constrained")
     axes = figure.subplots()
     for at, group in enumerate(groups):
         axes.plot(group.means, [at] * len(group.means), "o", color="#0072b2", alpha=0.6, markersize=5)
@@ -347,7 +347,9 @@ def picture(groups: Sequence[Group]) -> Figure:
             axes.errorbar(group.mean, at, xerr=group.spread, fmt="|", color="black", markersize=14, capsize=3)
     axes.set_yticks(range(len(groups)), [label_of(group, groups) for group in groups])
     axes.set_ylim(len(groups) - 0.5, -0.5)  # the first group stands at the top
-    axes.set_xlabel(f"{headline_of(groups)}, mean over hospitals' test patients (points: seeds; bar: mean ± SD)")
+    # Below the whole figure, in two lines: below the axes alone its end was cut off.
+    said = f"{headline_of(groups)}, mean over hospitals' test patients\n(points: seeds; bar: mean ± SD)"
+    figure.supxlabel(said, fontsize="medium")
     axes.grid(axis="x", alpha=0.3)
     return figure
 

@@ -22,6 +22,7 @@ from wardround_simulation.sweep import (
     Sweep,
     as_csv,
     grouped,
+    picture,
     privacy_note,
     sweep,
     table,
@@ -69,6 +70,24 @@ def test_a_wrong_sweep_is_refused_before_anything_runs(
 ) -> None:
     with pytest.raises(StudyError, match=says):
         trials_of([file], grids, seeds)
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("training.learning_rate", (0.01, 0.1)),
+        ("data.steps", ([], [{"step": "crop", "above": 0.1, "margin": 0.05}])),
+    ],
+)
+def test_all_words_of_the_picture_lie_in_it(file: Path, key: str, values: Any) -> None:
+    trials = trials_of([file], [(key, values)], (0, 1))
+    drawn = picture(grouped([Row(trial, {"a": 0.5 + trial.seed / 10}) for trial in trials]))
+    drawn.draw_without_rendering()
+    (axes,) = drawn.axes
+    for words in (axes.xaxis.label, *axes.get_yticklabels(), *drawn.texts):
+        lies = words.get_window_extent()
+        assert lies.x0 >= 0, words.get_text()
+        assert lies.x1 <= drawn.bbox.x1, words.get_text()
 
 
 def test_the_table_has_means_over_seeds_and_their_spread_and_says_what_failed(file: Path) -> None:

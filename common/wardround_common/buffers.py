@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -26,34 +27,55 @@ A deque's ends are safe between threads, and in ``__del__``, which may run in an
 class _Lease:
     """A buffer while anybody has a view of it; when the last view goes, so does this, and the buffer is free again."""
 
-    def __init__(self, size: int) -> None:
-        self._class = 1 << (size - 1).bit_length()
-        self._size = size
-        try:
-            self._buffer, _ = _FREE[self._class].pop()  # the one used last is the one most likely to have its pages yet
-        except (KeyError, IndexError):
-            self._buffer = mmap.mmap(-1, self._class, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                self._buffer.madvise(mmap.MADV_HUGEPAGE)
-        place = np.frombuffer(self._buffer, np.uint8).ctypes.data
+    def __init__(self, buffer: mmap.mmap, size: int) -> None:
+        self._buffer, self._size = buffer, size
+        place = np.frombuffer(buffer, np.uint8).ctypes.data
         self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (size,), "data": (place, False)}
 
     def __del__(self) -> None:
         kept = sum(used for free in list(_FREE.values()) for _, used in list(free))
         if kept + self._size <= KEPT_BYTES:
-            if hasattr(mmap, "MADV_FREE"):
-                self._buffer.madvise(mmap.MADV_FREE)
-            _FREE.setdefault(self._class, deque()).append((self._buffer, self._size))
+            _advise(self._buffer, "MADV_FREE")
+            _FREE.setdefault(len(self._buffer), deque()).append((self._buffer, self._size))
+
+
+def _buffer(size: int) -> mmap.mmap | None:
+    """Return a buffer of ``size`` bytes or more; None if the system has no memory for the power of two above."""
+    length = 1 << (size - 1).bit_length()
+    with suppress(KeyError, IndexError):
+        return _FREE[length].pop()[0]  # the one used last is the one most likely to have its pages yet
+    try:
+        buffer = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, OverflowError):
+        return None
+    _advise(buffer, "MADV_HUGEPAGE")
+    return buffer
+
+
+def _advise(buffer: mmap.mmap, advice: str) -> None:
+    """Tell the system how a buffer is used; a kernel built without large pages refuses that, and nothing is lost."""
+    if hasattr(mmap, advice):
+        with suppress(OSError):
+            buffer.madvise(getattr(mmap, advice))
 
 
 def room(size: int) -> memoryview:
-    """Return memory of ``size`` bytes, with anything in it that this process had in a buffer before."""
+    """Return memory of ``size`` bytes, with anything in it that this process had in a buffer before.
+
+    Raises:
+        MemoryError: the system has no memory for it.
+    """
     return vacant(size, np.uint8).data
 
 
 def vacant(count: int, dtype: Any) -> NDArray[Any]:
-    """Return an array (count,), with anything in it, as :func:`room`."""
+    """Return an array (count,), with anything in it, as :func:`room`.
+
+    Raises:
+        MemoryError: the system has no memory for it.
+    """
     size = count * np.dtype(dtype).itemsize
-    if size < SMALLEST:
+    buffer = _buffer(size) if size >= SMALLEST else None
+    if buffer is None:
         return np.empty(count, dtype)
-    return np.asarray(_Lease(size)).view(dtype)
+    return np.asarray(_Lease(buffer, size)).view(dtype)

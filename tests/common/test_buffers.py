@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import mmap
 import random
 import threading
 
@@ -108,3 +110,32 @@ def test_small_memory_is_the_allocators_and_none_is_no_error() -> None:
     vacant(buffers.SMALLEST - 1, np.uint8)
     assert len(room(0)) == 0
     assert buffers._FREE == {}
+
+
+def test_a_kernel_that_takes_no_advice_gives_memory_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is built without large pages refuses to be asked for them."""
+
+    class Unadvised(mmap.mmap):
+        def madvise(self, option: int, start: int = 0, length: int | None = None) -> None:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(mmap, "mmap", Unadvised)
+    first = room(2 * MIB)
+    where = place(first)
+    del first
+    assert place(room(2 * MIB)) == where
+
+
+def test_more_memory_than_the_system_has_is_an_error_of_memory_and_leaves_nothing() -> None:
+    with pytest.raises(MemoryError):
+        room(2**60)
+    gc.collect()
+    assert buffers._FREE == {}
+
+
+def test_what_fits_but_not_as_a_power_of_two_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(mmap, "mmap", full)
+    assert len(room(2 * MIB + 1)) == 2 * MIB + 1
